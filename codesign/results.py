@@ -1,0 +1,76 @@
+"""The words for outcomes: figures (estimated or measured), budgets, and infeasibility."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Estimate and measurement share these fields; None is 'not known from this source'."""
+
+    luts: float | None = None
+    """LUT1..LUT6 plus the LUTs behind distributed RAM and shift registers."""
+    lutrams: float | None = None
+    """The LUTs of ``luts`` behind distributed RAM and shift registers."""
+    ffs: float | None = None
+    brams: float | None = None
+    """36 Kb block RAMs; an 18 Kb one counts 0.5."""
+    dsps: float | None = None
+    cycles_per_image: float | None = None
+    images_per_second: float | None = None
+    fmax_mhz: float | None = None
+
+    def to_dict(self) -> dict[str, float]:
+        """The fields that are known."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if value is not None}
+
+
+RESOURCES = ("luts", "ffs", "brams", "dsps")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Hard limits; None is no limit."""
+
+    luts: float | None = None
+    ffs: float | None = None
+    brams: float | None = None
+    dsps: float | None = 0
+    max_latency_us: float | None = None
+    min_throughput: float | None = None
+    """Images per second."""
+    clock_mhz: float = 100.0
+
+
+@dataclass(frozen=True)
+class Infeasible:
+    """Why a design cannot be: a result, not an error."""
+
+    resource: str
+    """What runs out: luts, weight_depth, accumulator_bits, shape, op, ..."""
+    where: str
+    """Layer, block or budget that needs it."""
+    need: float
+    have: float
+    unit: str
+    levers: tuple[str, ...]
+    """What would help, each an imperative sentence."""
+
+    def __str__(self) -> str:
+        text = f"{self.where}: needs {self.need:g} {self.unit} of {self.resource}, has {self.have:g}"
+        return f"{text}; {' or '.join(self.levers)}" if self.levers else text
+
+
+class InfeasibleError(Exception):
+    """Carries Infeasible results through code that cannot go on without a design."""
+
+    def __init__(self, reasons: tuple[Infeasible, ...]) -> None:
+        super().__init__("\n".join(str(reason) for reason in reasons))
+        self.reasons = reasons
+
+
+class UserError(Exception):
+    """Bad input from the user: what, where, what is allowed. The CLI exits with status 2."""

@@ -1,0 +1,71 @@
+"""The one definition of requantisation, used by the reference, the compiler and the RTL.
+
+This module imports numpy only: it is the contract that ``rtl_gen`` may share with ``models``.
+docs/arithmetic.md derives the formulas and the rounding bound.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+MAX_SHIFT = 31
+
+
+def requantise(
+    accumulators: ArrayLike,
+    multipliers: ArrayLike,
+    shifts: ArrayLike,
+    zero_point: int,
+    bits: int,
+) -> NDArray[np.int64]:
+    """Accumulators to activation codes.
+
+    ``clamp(floor((accumulator * multiplier + 2**(shift - 1)) / 2**shift) + zero_point,
+    0, 2**bits - 1)``: round half up, then saturate. ReLU is the clamp at code 0 of an unsigned
+    tensor (zero_point 0); a signed tensor has zero_point 2**(bits - 1).
+
+    accumulators: integers, any shape, bias included; multipliers (>= 0) and shifts (1..MAX_SHIFT)
+    broadcast against them. Returns int64 codes of the broadcast shape.
+    """
+    acc = np.asarray(accumulators, dtype=np.int64)
+    mult = np.asarray(multipliers, dtype=np.int64)
+    shift = np.asarray(shifts, dtype=np.int64)
+    half = np.left_shift(np.int64(1), shift - 1)
+    scaled = np.right_shift(acc * mult + half, shift)
+    return np.clip(scaled + zero_point, 0, (1 << bits) - 1)
+
+
+def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
+    """The (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
+
+    multiplier has ``scale_bits`` bits, top bit set while shift < MAX_SHIFT, so the relative error
+    is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision; 0 gives (0, 1).
+
+    Raises ValueError when value is negative, not finite, or too large for shift 1.
+    """
+    if not math.isfinite(value) or value < 0:
+        raise ValueError(f"scale must be finite and >= 0, not {value!r}")
+    if value == 0:
+        return 0, 1
+    exponent = math.frexp(value)[1]
+    shift = min(scale_bits - exponent, MAX_SHIFT)
+    multiplier = round(value * 2.0**shift)
+    if multiplier == 1 << scale_bits:
+        multiplier, shift = multiplier >> 1, shift - 1
+    if shift < 1:
+        raise ValueError(f"scale {value!r} is too large for a {scale_bits}-bit multiplier")
+    return multiplier, shift
+
+
+def zero_point(bits: int, signed: bool) -> int:
+    """Code of the real value 0: 0 for unsigned tensors, 2**(bits - 1) for signed ones."""
+    return 1 << (bits - 1) if signed else 0
+
+
+def weight_range(bits: int) -> tuple[int, int]:
+    """Smallest and largest symmetric weight: +-(2**(bits - 1) - 1); 1 bit is {-1, +1}."""
+    top = max((1 << (bits - 1)) - 1, 1)
+    return -top, top

@@ -1,0 +1,172 @@
+"""NpuConfig: every parameter of the generated accelerator, checked where it is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+STREAM_BITS = 32
+"""Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
+
+MULTIPLIERS = ("lut", "dsp")
+DIGIT_BITS = (1, 2, 4, 8)
+SHIFT_BITS = 5
+"""Width of the requantisation shift field, in bits: shifts of 1..31."""
+
+
+class ConfigError(ValueError):
+    """A parameter outside its range; the message says what, the value and what is allowed."""
+
+
+def _ceil_div(a: int, b: int) -> int:
+    return -(-a // b)
+
+
+def _log2_ceil(n: int) -> int:
+    return (n - 1).bit_length()
+
+
+@dataclass(frozen=True)
+class NpuConfig:
+    """Parameters of one NPU.
+
+    The array computes ``pixels x lanes x columns`` products of an unsigned
+    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit per
+    clock cycle. See docs/npu.md for the micro-architecture.
+
+    Raises ConfigError when a value is out of range.
+    """
+
+    pixels: int = 2
+    """P: output pixels (one per image strip) computed side by side, 1..16."""
+    lanes: int = 8
+    """N: input channels reduced per cycle, and channels per activation word, 2..64."""
+    columns: int = 8
+    """M: output channels computed side by side; a multiple of ``lanes``, up to 128."""
+    weight_digit_bits: int = 2
+    """d: weight bits consumed per pass; a w-bit weight takes ceil(max(w, 2) / d) passes."""
+    activation_bits: int = 4
+    """A: stored activation width, 1..8; a layer may use fewer."""
+    accumulator_bits: int = 20
+    """Accumulator width, 10..32; the compiler proves that no layer overflows it."""
+    scale_bits: int = 8
+    """Width of the unsigned requantisation multiplier, 4..16."""
+    post_units: int = 2
+    """U: post-process units; a divisor of ``lanes``. A tile drains in pixels*columns/U cycles."""
+    activation_depth: int = 1024
+    """Words of ``lanes * activation_bits`` bits per activation bank (there are ``pixels`` banks);
+    a power of two, 16..32768."""
+    weight_depth: int = 512
+    """Words of ``lanes * columns * weight_digit_bits`` bits of the weight buffer; a power of two."""
+    channel_depth: int = 64
+    """Words (``post_units`` channels each) of the bias / scale / shift table; a power of two."""
+    result_depth: int = 16
+    """Words (``post_units`` accumulators each) of the result buffer; a power of two."""
+    program_depth: int = 512
+    """32-bit words of program memory; a power of two, 64..4096."""
+    multiplier: str = "lut"
+    """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            kind = str if field.name == "multiplier" else int
+            value = getattr(self, field.name)
+            if type(value) is not kind:
+                raise ConfigError(f"npu.{field.name} must be {kind.__name__}, not {value!r}")
+        self._range("pixels", 1, 16)
+        self._range("lanes", 2, 64)
+        self._range("columns", 2, 128)
+        self._range("activation_bits", 1, 8)
+        self._range("accumulator_bits", 10, 32)
+        self._range("scale_bits", 4, 16)
+        self._range("post_units", 1, 64)
+        self._choice("weight_digit_bits", DIGIT_BITS)
+        self._choice("multiplier", MULTIPLIERS)
+        for name, low, high in (
+            ("activation_depth", 16, 32768),
+            ("weight_depth", 16, 65536),
+            ("channel_depth", 4, 16384),
+            ("result_depth", 2, 4096),
+            ("program_depth", 64, 4096),
+        ):
+            self._range(name, low, high)
+            value = getattr(self, name)
+            if value & (value - 1):
+                raise ConfigError(f"npu.{name} must be a power of two, not {value}")
+        if self.columns % self.lanes:
+            raise ConfigError(
+                f"npu.columns must be a multiple of npu.lanes ({self.lanes}), not {self.columns}"
+            )
+        if self.lanes % self.post_units:
+            raise ConfigError(
+                f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
+            )
+
+    def _range(self, name: str, low: int, high: int) -> None:
+        value = getattr(self, name)
+        if not low <= value <= high:
+            raise ConfigError(f"npu.{name} must be {low}..{high}, not {value}")
+
+    def _choice(self, name: str, allowed: tuple[Any, ...]) -> None:
+        value = getattr(self, name)
+        if value not in allowed:
+            choices = ", ".join(str(choice) for choice in allowed)
+            raise ConfigError(f"npu.{name} must be one of {choices}, not {value!r}")
+
+    # Derived sizes -------------------------------------------------------------------------
+
+    @property
+    def macs(self) -> int:
+        """Products per clock cycle (activation x weight digit)."""
+        return self.pixels * self.lanes * self.columns
+
+    @property
+    def activation_word_bits(self) -> int:
+        return self.lanes * self.activation_bits
+
+    @property
+    def activation_word_beats(self) -> int:
+        """Stream beats of one full activation word."""
+        return _ceil_div(self.activation_word_bits, STREAM_BITS)
+
+    @property
+    def weight_word_bits(self) -> int:
+        return self.lanes * self.columns * self.weight_digit_bits
+
+    @property
+    def weight_word_columns(self) -> int:
+        """32-bit bus words of one weight word."""
+        return _ceil_div(self.weight_word_bits, STREAM_BITS)
+
+    @property
+    def chunks_per_word(self) -> int:
+        """Post-process steps that fill one activation word."""
+        return self.lanes // self.post_units
+
+    @property
+    def chunks(self) -> int:
+        """Post-process steps of one pixel's ``columns`` accumulators."""
+        return self.columns // self.post_units
+
+    @property
+    def words_per_tile(self) -> int:
+        """Activation words per pixel that one tile of ``columns`` channels fills."""
+        return self.columns // self.lanes
+
+    def passes(self, weight_bits: int) -> int:
+        """Digit passes of a ``weight_bits``-bit weight (1-bit weights, +1 / -1, need two bits)."""
+        return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
+
+    # Identity ------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, int | str]:
+        return dataclasses.asdict(self)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of the canonical JSON form; its first 32 bits stand in the CONFIG_HASH register."""
+        text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
