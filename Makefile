@@ -1,0 +1,46 @@
+# make setup    .venv from requirements.lock, with `codesign` installed in editable form
+# make explore  the main job: search, training, Verilog, synthesis, verification
+# make test     everything that a change must pass
+#
+# ARGS=...      more arguments for `codesign explore`, for example
+#               make explore ARGS="--dataset fashion_mnist --data-dir ~/data --out runs/fashion"
+# PYTHON=...    the interpreter to make .venv with (3.11 or newer)
+# PIP_ARGS=...  more arguments for `pip install` (an index with CPU builds of torch, a proxy, ...)
+
+PYTHON ?= python3
+LUT_BUDGET ?= 30000
+OUT ?= runs/explore
+ARGS ?=
+PIP_ARGS ?=
+
+BIN := .venv/bin
+STAMP := .venv/.setup-done
+
+.PHONY: setup explore test check-explore clean
+.DELETE_ON_ERROR:
+
+setup: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "codesign needs Python 3.11 or newer; run: make setup PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv \
+	  || { rm -rf .venv; echo "no venv module: apt-get install python3-venv" >&2; exit 2; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_ARGS) -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+explore: setup
+	$(BIN)/codesign explore --lut-budget $(LUT_BUDGET) --out $(OUT) $(ARGS)
+
+check-explore:
+	$(BIN)/python tests/check_explore.py $(OUT)/summary.json --lut-budget $(LUT_BUDGET)
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+clean:
+	rm -rf build runs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
