@@ -1,0 +1,172 @@
+"""Synthesis by Yosys: what a Verilog design costs on Xilinx 7-series or Lattice ECP5.
+
+The reference flow is ``synth_xilinx -family xc7`` (hierarchical: every module is mapped once and
+counted as often as it is instantiated; no IO pads, no clock buffers). docs/synthesis.md says what
+counts as a LUT and how the flow was chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codesign import families, yosys
+from codesign.families import Family
+from codesign.results import Figures
+from sim.files import cache_folder, write_atomic
+
+_RESULT = "stat.json"
+_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class ModuleUse:
+    """One module of the design: how often it stands in it, and the cells of one copy."""
+
+    instances: int
+    each: Figures
+    """Of one instance, the modules inside it not counted."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What synthesis measured."""
+
+    figures: Figures
+    """luts, lutrams, ffs, brams and dsps of the whole design."""
+    cells: Mapping[str, int]
+    """Primitive -> count over the whole design."""
+    by_module: Mapping[str, ModuleUse]
+    family: str
+    seconds: float
+    """Time that the Yosys run took (when it ran: a cached result keeps it)."""
+    tool_version: str
+    warnings: tuple[str, ...]
+
+
+def script(files: tuple[str, ...], top: str, *, family: str = "xc7", dsps: bool = False) -> str:
+    """The Yosys script that reads ``files`` and leaves the statistics in stat.json."""
+    command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
+    return f"read_verilog {' '.join(files)}\n{command}\ntee -q -o {_RESULT} stat -json\n"
+
+
+def synthesise(
+    verilog: Mapping[str, str],
+    top: str = "npu",
+    *,
+    dsps: bool = False,
+    family: str = "xc7",
+    timeout_s: float = _TIMEOUT_S,
+    cache: bool = True,
+) -> Synthesis:
+    """Synthesise ``verilog`` (file name -> text) and count what it takes.
+
+    dsps: let Yosys use DSP slices. The result is cached per user by the content of the files, the
+    script and the version of Yosys.
+
+    Raises yosys.YosysError when Yosys fails, runs out of time or leaves cells that the family does
+    not list; UserError without a Yosys or for an unknown family.
+    """
+    tool = yosys.find()
+    text = script(tuple(sorted(verilog)), top, family=family, dsps=dsps)
+    key = _hash({"script": text, "tool": tool.version, "verilog": dict(verilog)})
+    report = _cached(key) if cache else None
+    if report is None:
+        start = time.monotonic()
+        run = tool.run(text, verilog, _RESULT, timeout_s)
+        report = {
+            "modules": _modules(json.loads(run.result)),
+            "seconds": time.monotonic() - start,
+            "warnings": run.warnings,
+        }
+        if cache:
+            _keep(key, report)
+    return _count(report, top, families.get(family), tool.version)
+
+
+def _modules(stat: dict[str, Any]) -> dict[str, dict[str, int]]:
+    """Module -> cell type -> count, from ``stat -json`` (names there start with a backslash)."""
+    return {
+        _plain(module): {
+            _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
+        }
+        for module, body in stat["modules"].items()
+    }
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("\\")
+
+
+def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
+    modules: dict[str, dict[str, int]] = report["modules"]
+    instances = _instances(modules, top)
+    own = {
+        name: Counter({cell: n for cell, n in modules[name].items() if cell not in modules})
+        for name in instances
+    }
+    total: Counter[str] = Counter()
+    for name, copies in instances.items():
+        for cell, count in own[name].items():
+            total[cell] += copies * count
+    return Synthesis(
+        figures=family.figures(total),
+        cells=dict(sorted(total.items())),
+        by_module={
+            name: ModuleUse(copies, family.figures(own[name])) for name, copies in instances.items()
+        },
+        family=family.name,
+        seconds=report["seconds"],
+        tool_version=version,
+        warnings=tuple(report["warnings"]),
+    )
+
+
+def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
+    """Module -> how often it stands in the design below and including ``top``."""
+    found: Counter[str] = Counter()
+
+    def visit(name: str, copies: int) -> None:
+        found[name] += copies
+        for cell, count in modules[name].items():
+            if cell in modules:
+                visit(cell, copies * count)
+
+    visit(top, 1)
+    return dict(found)
+
+
+def _hash(content: object) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _cached(key: str) -> dict[str, Any] | None:
+    """The stored report, or None; a cache that cannot be read is no cache."""
+    try:
+        report: dict[str, Any] = json.loads((cache_folder("synth") / f"{key}.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return report
+
+
+def _keep(key: str, report: dict[str, Any]) -> None:
+    """Store the report; a full disk costs the cache, not the result."""
+    try:
+        write_atomic(cache_folder("synth") / f"{key}.json", json.dumps(report, sort_keys=True))
+    except OSError:
+        return
+
+
+def to_dict(synthesis: Synthesis) -> dict[str, Any]:
+    """JSON form, for reports/synthesis.json."""
+    result = dataclasses.asdict(synthesis)
+    result["figures"] = synthesis.figures.to_dict()
+    for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):
+        plain["each"] = use.each.to_dict()
+    return result
