@@ -1,0 +1,1 @@
+"""The NPU's building blocks: each one Verilog module, with function, latency and overflow."""

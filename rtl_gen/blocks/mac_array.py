@@ -1,0 +1,118 @@
+"""The MAC array: pixels x columns output-stationary cells of ``lanes`` products each."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.dot_product import DotProductSpec
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block, place
+
+
+def dot_product_spec(config: NpuConfig) -> DotProductSpec:
+    return DotProductSpec(
+        config.lanes, config.activation_bits, config.weight_digit_bits, config.multiplier
+    )
+
+
+class MacCell(Block):
+    """Function: ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
+
+    ``partial`` is the dot product of the operands. Latency: ``spec.latency_cycles`` + 1.
+    Throughput: one step per cycle; without ``enable`` the accumulator holds. Overflow: wraps (the
+    compiler proves that it cannot happen). enable, clear and shift come ``spec.latency_cycles`` - 1
+    after the operands (they are registered here to keep their fan-out local).
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.spec = dot_product_spec(config)
+        self.module_name = f"npu_mac_cell_w{config.accumulator_bits}"
+        super().__init__(
+            {
+                "activations": In(config.activation_word_bits),
+                "digits": In(config.lanes * config.weight_digit_bits),
+                "digit_signed": In(1),
+                "enable": In(1),
+                "clear": In(1),
+                "shift": In(1),
+                "accumulator": Out(signed(config.accumulator_bits)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dot = self.spec.create()
+        place(m, platform, "dot", dot)
+        enable, clear, shift = (Signal(name=f"{n}_now") for n in ("enable", "clear", "shift"))
+        m.d.sync += [enable.eq(self.enable), clear.eq(self.clear), shift.eq(self.shift)]
+        width, digit = self.config.accumulator_bits, self.config.weight_digit_bits
+        kept = Mux(clear, 0, Mux(shift, self.accumulator << digit, self.accumulator))
+        total = dot.result + kept[:width].as_signed()
+        accumulator = Signal(signed(width), reset_less=True)
+        with m.If(enable):
+            m.d.sync += accumulator.eq(total)
+        m.d.comb += [
+            dot.activations.eq(self.activations),
+            dot.digits.eq(self.digits),
+            dot.digit_signed.eq(self.digit_signed),
+            self.accumulator.eq(accumulator),
+        ]
+        return m
+
+
+class MacArray(Block):
+    """Function: MacCell for every (pixel p, column c): activation word p, digit word c.
+
+    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come with the operands. ``accumulators``
+    packs cell (p, c) at index p * columns + c. Latency: ``latency_cycles``, from operands to
+    accumulators. Throughput: one step per cycle. Overflow: as MacCell.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_mac_array"
+        super().__init__(
+            {
+                "activations": In(config.pixels * config.activation_word_bits),
+                "digits": In(config.weight_word_bits),
+                "valid": In(1),
+                "clear": In(1),
+                "shift": In(1),
+                "digit_signed": In(1),
+                "accumulators": Out(config.pixels * config.columns * config.accumulator_bits),
+            }
+        )
+
+    @staticmethod
+    def latency_cycles(config: NpuConfig) -> int:
+        return dot_product_spec(config).latency_cycles + 1
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config, spec = self.config, dot_product_spec(self.config)
+        early = spec.latency_cycles - 1
+        enable = delay(m, self.valid, early, "valid", resettable=True)
+        clear = delay(m, self.clear, early, "clear")
+        shift = delay(m, self.shift, early, "shift")
+        digit_signed = delay(m, self.digit_signed, spec.sign_offset_cycles, "digit_signed")
+        column_bits = config.lanes * config.weight_digit_bits
+        for p in range(config.pixels):
+            for c in range(config.columns):
+                cell = MacCell(config)
+                place(m, platform, f"cell_p{p}_c{c}", cell)
+                index = p * config.columns + c
+                m.d.comb += [
+                    cell.activations.eq(self.activations.word_select(p, len(cell.activations))),
+                    cell.digits.eq(self.digits.word_select(c, column_bits)),
+                    cell.digit_signed.eq(digit_signed),
+                    cell.enable.eq(enable),
+                    cell.clear.eq(clear),
+                    cell.shift.eq(shift),
+                    self.accumulators.word_select(index, config.accumulator_bits).eq(
+                        cell.accumulator
+                    ),
+                ]
+        return m

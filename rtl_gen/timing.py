@@ -1,0 +1,75 @@
+"""Exact cycle counts of the NPU, as sums of the latencies that its blocks state.
+
+Cycles in which a run waits for a stream (STALLS) are not counted. tests/ and every verification
+hold these formulas against the simulated RTL.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rtl_gen.blocks.mac_array import MacArray
+from rtl_gen.blocks.post_unit import PostUnitSpec
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa import Instruction, Opcode, field_words
+
+OPERAND_DELAY_CYCLES = 4
+"""From the tap that the sequencer issues to the operands at the array: two address stages, the
+memory, the rotator."""
+
+END_CYCLES = 3
+"""FETCH, DECODE, FINISH."""
+
+
+def step_delay_cycles(config: NpuConfig) -> int:
+    """From the issue of a tile's last tap to the snapshot of its accumulators."""
+    return OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
+
+
+def flush_cycles(config: NpuConfig) -> int:
+    """From the last drain step issued to its word in activation memory."""
+    return step_delay_cycles(config) + PostUnitSpec.of(config).latency_cycles + 2
+
+
+def overhead_cycles(opcode: Opcode) -> int:
+    """FETCH, DECODE, one cycle per field word, START, FINISH."""
+    return 4 + field_words(opcode)
+
+
+def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
+    """Cycles of one instruction, from its fetch to the fetch of the next."""
+    f, opcode = instruction.fields, instruction.opcode
+    if opcode is Opcode.END:
+        return END_CYCLES
+    if opcode is Opcode.EMIT:
+        body = (f["chunks"] + 1) * (1 + config.post_units)
+    elif opcode is Opcode.LAYER:
+        body = _layer_cycles(config, instruction)
+    else:
+        words = f["last_strip"] * f["strip_words"] + f["last_words"]
+        beats = f["beats"] + 1
+        body = words * (beats if opcode is Opcode.LOAD else beats + OPERAND_DELAY_CYCLES + 1)
+    return overhead_cycles(opcode) + body
+
+
+def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
+    f = instruction.fields
+    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes")
+    tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
+    drain = _product(f, "drain_pixels", "drain_chunks")
+    return layer_body_cycles(config, taps, tiles, drain)
+
+
+def layer_body_cycles(config: NpuConfig, taps: int, tiles: int, drain: int) -> int:
+    """Taps of a tile and drain of the one before overlap; the slower sets the pace.
+
+    taps, drain: cycles per tile; tiles: accumulator tiles of the layer.
+    """
+    return taps + (tiles - 1) * max(taps, drain) + drain + flush_cycles(config)
+
+
+def _product(fields: Mapping[str, int], *names: str) -> int:
+    result = 1
+    for name in names:
+        result *= fields[name] + 1
+    return result
