@@ -1,0 +1,194 @@
+"""The report's charts: Pareto front, resources, cycles and utilisation per layer, roofline."""
+
+from __future__ import annotations
+
+import math
+
+from codesign.report.data import Candidate, LayerRow, ReportData
+from codesign.report.svg import Axis, chart, compact, element, grid, text, titled
+from codesign.results import RESOURCES
+
+WIDTH = 600
+LEFT, RIGHT = 64, 580
+
+
+def front(candidates: tuple[Candidate, ...]) -> str:
+    """Accuracy over throughput; area shows LUTs, the line joins the front, a ring the choice."""
+    rates = [c.images_per_second for c in candidates]
+    scores = [c.accuracy for c in candidates]
+    log = max(rates) > 8 * min(rates)
+    margin = 1.15 if log else 1.05
+    x = Axis(min(rates) / margin, max(rates) * margin, LEFT, RIGHT, log=log)
+    span = max(max(scores) - min(scores), 0.01)
+    y = Axis(min(scores) - 0.12 * span, max(scores) + 0.12 * span, 330, 40)
+    largest = max(c.luts for c in candidates)
+
+    def dot(c: Candidate) -> str:
+        # Area, not radius, is proportional to LUTs.
+        radius = 3 + 9 * math.sqrt(c.luts / largest)
+        tip = (
+            f"{c.label}: {100 * c.accuracy:.2f} %, {c.images_per_second:,.0f} images/s, "
+            f"{c.luts:,.0f} LUTs"
+        )
+        cx, cy = x(c.images_per_second), y(c.accuracy)
+        kind = "chosen" if c.chosen else "front" if c.on_front else "other"
+        ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""
+        return ring + titled("circle", tip, cx=cx, cy=cy, r=radius, class_=f"dot {kind}")
+
+    on_front = sorted((c for c in candidates if c.on_front), key=lambda c: c.images_per_second)
+    line = " ".join(f"{x(c.images_per_second):.1f},{y(c.accuracy):.1f}" for c in on_front)
+    order = sorted(candidates, key=lambda c: (c.chosen, c.on_front))
+    parts = [
+        grid(x, y, "images per second (estimate)", "validation accuracy", percent=True),
+        element("polyline", points=line, class_="frontline") if len(on_front) > 1 else "",
+        *(dot(c) for c in order),
+    ]
+    chosen = next((c for c in candidates if c.chosen), None)
+    if chosen:
+        at_x = x(chosen.images_per_second)
+        right = at_x > (LEFT + RIGHT) / 2
+        parts.append(
+            text(
+                at_x + (-20 if right else 20),
+                y(chosen.accuracy) - 14,
+                f"chosen: {compact(chosen.luts)} LUTs",
+                "strong",
+                anchor="end" if right else "start",
+            )
+        )
+    return chart(WIDTH, 380, "Pareto front: accuracy over images per second", "".join(parts))
+
+
+def resources(data: ReportData) -> str:
+    """One bar a resource, as a share of its limit: the budget, else what the device holds."""
+    parts: list[str] = []
+    count = 0
+    for name in RESOURCES:
+        measured = getattr(data.synthesised, name, None)
+        predicted = getattr(data.estimate, name, None)
+        if measured is None and predicted is None:
+            continue
+        budget = getattr(data.budget, name, None)
+        limit = data.capacity.get(name) if budget is None else budget
+        kind = "device" if budget is None else "budget"
+        parts.append(_resource(14 + 58 * count, name, measured, predicted, limit, kind))
+        count += 1
+    return chart(WIDTH, 24 + 58 * count, "Resources against their limits", "".join(parts))
+
+
+def _resource(
+    top: float,
+    name: str,
+    measured: float | None,
+    predicted: float | None,
+    limit: float | None,
+    limit_kind: str,
+) -> str:
+    """One bar: what is measured, else predicted; a mark at the estimate beside a measurement."""
+    value = measured if measured is not None else predicted or 0.0
+    x = Axis(0, max(limit or 0, value, predicted or 0) or 1, 150, 540)
+    over = limit is not None and value > limit
+    kind = "over" if over else "predicted" if measured is None else "measured"
+    limits = "" if limit is None else f" of {limit:,.5g} ({limit_kind})"
+    caption = f"{value:,.5g}{limits}"
+    source = "estimated" if measured is None else "synthesised"
+    width = max(x(value) - 150, 1.5 if value else 0.0)
+    parts = [
+        text(136, top + 18, name, "strong", anchor="end"),
+        element("rect", x=150, y=top, width=390, height=26, rx=4, class_="track"),
+        titled(
+            "rect",
+            f"{name}: {caption}, {source}",
+            x=150,
+            y=top,
+            width=width,
+            height=26,
+            rx=4,
+            class_=kind,
+        ),
+        text(150, top + 42, caption),
+    ]
+    if predicted is not None and measured is not None:
+        mark = {"x1": x(predicted), "x2": x(predicted), "y1": top - 4, "y2": top + 30}
+        parts.append(titled("line", f"estimate {predicted:,.0f}", class_="marker", **mark))
+    return "".join(parts)
+
+
+def cycles(data: ReportData) -> str:
+    """Bars of cycles per instruction; the filled part did useful products."""
+    rows = data.layers
+    longest = max(row.cycles for row in rows)
+    x = Axis(0, longest, 150, 480)
+    parts = []
+    for index, row in enumerate(rows):
+        top = 8 + 30 * index
+        share = row.utilisation(data.npu)
+        width = max(x(row.cycles) - 150, 1.5)
+        tip = f"{row.name}: {row.cycles:,} cycles"
+        tip += f", {100 * share:.1f} % of the products useful" if row.macs else " of streaming"
+        note = f"{row.cycles:,}" + (f" · {100 * share:.0f} %" if row.macs else "")
+        parts += [
+            text(140, top + 15, _short(row.name), anchor="end"),
+            titled(
+                "rect",
+                tip,
+                x=150,
+                y=top,
+                width=width,
+                height=20,
+                rx=3,
+                class_="idle" if row.macs else "stream",
+            ),
+            element("rect", x=150, y=top, width=width * share, height=20, rx=3, class_="measured")
+            if row.macs
+            else "",
+            text(150 + width + 8, top + 15, note),
+        ]
+    return chart(WIDTH, 16 + 30 * len(rows), "Cycles and utilisation per layer", "".join(parts))
+
+
+def _short(name: str, limit: int = 18) -> str:
+    return name if len(name) <= limit else name[: limit - 1] + "…"
+
+
+def roofline(data: ReportData) -> str:
+    """MAC/cycle over MACs per accumulator: the array's peaks and the post-process units' slope.
+
+    On-chip buffers feed the array at its own rate, so what bounds a layer is either the products
+    per cycle (divided by its weight passes) or the accumulators per cycle that the post-process
+    units take.
+    """
+    rows = [row for row in data.layers if row.macs and row.accumulations and row.cycles]
+    intensities = [row.macs / row.accumulations for row in rows]
+    rates = [row.macs / row.cycles for row in rows]
+    peaks = sorted({row.passes for row in rows})
+    units = data.npu.post_units
+    low_x, high_x = min(intensities) / 2, max(intensities) * 2
+    x = Axis(low_x, high_x, LEFT, RIGHT, log=True)
+    roof = data.npu.macs / peaks[0]
+    y = Axis(min([*rates, units * low_x, roof / peaks[-1]]) / 1.5, roof * 1.6, 330, 40, log=True)
+    parts = [grid(x, y, "MACs per accumulator", "MACs per cycle")]
+    ridge = roof / units
+    top = min(max(ridge, low_x), high_x)
+    slope = f"{x(low_x):.1f},{y(max(units * low_x, y.low)):.1f} {x(top):.1f},{y(units * top):.1f}"
+    parts.append(element("polyline", points=slope, class_="roof"))
+    for passes in peaks:
+        peak = data.npu.macs / passes
+        start = min(max(peak / units, low_x), high_x)
+        at = y(peak)
+        parts.append(element("line", x1=x(start), x2=RIGHT, y1=at, y2=at, class_="roof"))
+        label = f"array, {passes} pass{'es' if passes > 1 else ''}: {compact(peak)} MAC/cycle"
+        parts.append(text(RIGHT, at - 6, label, anchor="end"))
+    if ridge > low_x:
+        middle = math.sqrt(low_x * top)
+        parts.append(text(x(middle) + 8, y(units * middle) + 14, f"{units} post units", "label"))
+    for index, (row, at_x, at_y) in enumerate(zip(rows, intensities, rates, strict=True)):
+        parts.append(_layer_dot(index + 1, row, x(at_x), y(at_y), at_y))
+    return chart(WIDTH, 380, "Roofline of the layers", "".join(parts))
+
+
+def _layer_dot(number: int, row: LayerRow, x: float, y: float, rate: float) -> str:
+    tip = f"{row.name}: {rate:,.1f} MAC/cycle in {row.cycles:,} cycles"
+    return titled("circle", tip, cx=x, cy=y, r=9, class_="dot front") + text(
+        x, y + 4, str(number), "number", anchor="middle"
+    )

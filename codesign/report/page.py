@@ -1,0 +1,221 @@
+"""The page around the charts: verdicts, tiles, tables, facts; written in one atomic step."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from importlib import resources as package_files
+from pathlib import Path
+
+from codesign.report import charts, npu_picture
+from codesign.report.data import ReportData
+from codesign.report.svg import compact
+from codesign.results import Figures
+from sim.files import write_atomic
+
+_FIGURE_NAMES = {
+    "luts": "LUTs",
+    "lutrams": "of these LUT RAM",
+    "ffs": "flip-flops",
+    "brams": "block RAMs (36 Kb)",
+    "dsps": "DSP slices",
+    "cycles_per_image": "cycles per image",
+    "images_per_second": "images per second",
+    "fmax_mhz": "Fmax, MHz",
+}
+
+
+def write(data: ReportData, path: Path) -> Path:
+    """Writes the page to ``path``, all or nothing, and returns it. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, render(data))
+    return path
+
+
+def render(data: ReportData) -> str:
+    """The whole HTML page. It asks the network for nothing."""
+    style = package_files.files("codesign.report").joinpath("style.css").read_text("utf-8")
+    title = html.escape(data.name)
+    body = "".join(
+        (
+            f"<h1>{title}</h1>",
+            f'<p class="lead">{html.escape(_lead(data))}</p>',
+            _badges(data),
+            _tiles(data),
+            '<div class="cards">',
+            *_cards(data),
+            "</div>",
+        )
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}: codesign report</title><style>{style}</style></head>"
+        f"<body><main>{body}</main></body></html>\n"
+    )
+
+
+def _lead(data: ReportData) -> str:
+    npu = data.npu
+    shape = f"{npu.pixels} × {npu.lanes} × {npu.columns} array"
+    parts = [shape, f"{npu.weight_digit_bits}-bit weight digits"]
+    parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
+    if data.device:
+        parts.append(data.device)
+    return ", ".join(parts)
+
+
+def _badges(data: ReportData) -> str:
+    verdicts: list[tuple[str, str]] = []
+    if data.bit_exact is None:
+        verdicts.append(("unknown", "not verified yet"))
+    elif data.bit_exact:
+        verdicts.append(("good", f"bit-exact on {data.verified_images} images in simulation"))
+    else:
+        verdicts.append(("bad", f"simulation differs: {data.mismatch or 'see the reports'}"))
+    simulated = [row for row in data.layers if row.simulated_cycles is not None]
+    if simulated:
+        equal = all(row.simulated_cycles == row.cycles for row in simulated)
+        text = "cycles as compiled in every layer" if equal else "simulated cycles differ"
+        verdicts.append(("good" if equal else "bad", text))
+    limit = data.budget.luts if data.budget else None
+    if limit is not None and data.synthesised and data.synthesised.luts is not None:
+        fits = data.synthesised.luts <= limit
+        text = f"{'within' if fits else 'over'} {limit:,.0f} LUTs after synthesis"
+        verdicts.append(("good" if fits else "bad", text))
+    items = "".join(f'<li class="{kind}">{html.escape(text)}</li>' for kind, text in verdicts)
+    return f'<ul class="badges">{items}</ul>'
+
+
+def _tiles(data: ReportData) -> str:
+    measured, predicted = data.synthesised or Figures(), data.estimate or Figures()
+    simulated = data.simulated or Figures()
+    rate = simulated.images_per_second or predicted.images_per_second
+    cycles = simulated.cycles_per_image or predicted.cycles_per_image
+    luts = measured.luts or predicted.luts
+    tiles: list[tuple[str, str]] = []
+    if data.accuracy_test is not None:
+        tiles.append((f"{100 * data.accuracy_test:.2f} %", "test accuracy"))
+    if rate is not None:
+        tiles.append((compact(rate), f"images/s at {data.clock_mhz:g} MHz"))
+    if cycles is not None:
+        tiles.append((compact(cycles), "cycles per image"))
+    if luts is not None:
+        source = "synthesised" if measured.luts else "estimated"
+        tiles.append((compact(luts), f"LUTs, {source}"))
+        tiles.append((f"{luts / data.npu.macs:.1f}", "LUTs per product/cycle"))
+    if data.utilisation is not None:
+        tiles.append((f"{100 * data.utilisation:.1f} %", "MAC utilisation in layers"))
+    cells = "".join(
+        f'<div class="tile"><b>{html.escape(value)}</b><span>{html.escape(name)}</span></div>'
+        for value, name in tiles
+    )
+    return f'<div class="tiles">{cells}</div>'
+
+
+def _card(title: str, note: str, body: str, *, wide: bool = False) -> str:
+    kind = ' class="wide"' if wide else ""
+    note = f'<p class="note">{note}</p>' if note else ""
+    return f'<section{kind}><h2>{title}</h2>{note}<div class="scroll">{body}</div></section>'
+
+
+def _cards(data: ReportData) -> Iterable[str]:
+    """The page's sections in reading order; a section without data is left out."""
+    if any((data.estimate, data.simulated, data.synthesised)):
+        yield _card("Estimate against measurement", "", _figures_table(data), wide=True)
+    if data.candidates:
+        yield _card(
+            "Pareto front",
+            "Every design that the search trained. Area shows LUTs; none beats a blue one in "
+            "accuracy, throughput and LUTs at once.",
+            charts.front(data.candidates),
+        )
+    if any(row.macs and row.accumulations and row.cycles for row in data.layers):
+        yield _card(
+            "Roofline",
+            "What bounds each layer: products per cycle, split by weight passes, or accumulators "
+            "per cycle through the post-process units. Numbers as in the table of layers.",
+            charts.roofline(data),
+        )
+    if any(getattr(f, "luts", None) is not None for f in (data.estimate, data.synthesised)):
+        yield _card(
+            "Resources",
+            "Bar: synthesised (pale: estimated only). Upright mark: the estimate.",
+            charts.resources(data),
+        )
+    if data.layers:
+        legend = (
+            '<i class="legend" style="background:var(--blue)"></i> useful products &nbsp; '
+            '<i class="legend" style="background:var(--pale)"></i> idle array &nbsp; '
+            '<i class="legend" style="background:var(--grey)"></i> streaming'
+        )
+        yield _card("Cycles and MAC utilisation", legend, charts.cycles(data))
+        yield _card("Layers", "", _layers_table(data), wide=True)
+    yield _card("NPU", "", npu_picture.draw(data.npu), wide=True)
+    if data.network_svg:
+        yield _card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
+    if data.facts:
+        items = "".join(
+            f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
+            for name, value in data.facts
+        )
+        yield _card("How this was made", "", f"<dl>{items}</dl>", wide=True)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
+    """Cells are escaped here; columns in ``text_columns`` are aligned left."""
+
+    def cell(tag: str, index: int, value: str) -> str:
+        kind = ' class="text"' if index in text_columns else ""
+        return f"<{tag}{kind}>{html.escape(value)}</{tag}>"
+
+    header = "".join(cell("th", index, name) for index, name in enumerate(head))
+    lines = (
+        "<tr>" + "".join(cell("td", index, value) for index, value in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><thead><tr>{header}</tr></thead><tbody>{''.join(lines)}</tbody></table>"
+
+
+def _figures_table(data: ReportData) -> str:
+    def show(figures: Figures | None, name: str) -> str:
+        value = getattr(figures, name, None)
+        return "—" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.4g}"
+
+    rows = []
+    for name, label in _FIGURE_NAMES.items():
+        sources = [show(f, name) for f in (data.estimate, data.simulated, data.synthesised)]
+        if set(sources) == {"—"}:
+            continue
+        if name in data.intervals:
+            low, high = data.intervals[name]
+            sources[0] += f" ({low:,.0f}–{high:,.0f})"
+        measured = getattr(data.synthesised, name, None) or getattr(data.simulated, name, None)
+        predicted = getattr(data.estimate, name, None)
+        error = f"{100 * (predicted / measured - 1):+.1f} %" if predicted and measured else "—"
+        rows.append([label, *sources, error])
+    return _table(["", "estimate", "simulated", "synthesised", "error"], rows, set())
+
+
+def _layers_table(data: ReportData) -> str:
+    head = ["#", "layer", "op", "output", "weights", "passes", "MACs", "cycles", "simulated", "use"]
+    rows = []
+    number = 0
+    for row in data.layers:
+        number += bool(row.macs)
+        simulated = "—" if row.simulated_cycles is None else f"{row.simulated_cycles:,}"
+        rows.append(
+            [
+                str(number) if row.macs else "",
+                row.name,
+                row.op,
+                row.output,
+                f"{row.weight_bits} bit" if row.weight_bits else "",
+                str(row.passes) if row.macs else "",
+                f"{row.macs:,}" if row.macs else "",
+                f"{row.cycles:,}",
+                simulated,
+                f"{100 * row.utilisation(data.npu):.1f} %" if row.macs else "",
+            ]
+        )
+    return _table(head, rows, {1, 2, 3})

@@ -1,0 +1,115 @@
+"""The little SVG that the charts need: escaped elements, number formats, axis ticks."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+
+def element(tag: str, content: str = "", **attributes: object) -> str:
+    """``<tag ...>content</tag>``; ``content`` is markup, attribute values are escaped.
+
+    A trailing underscore (``class_``) is dropped, other underscores become hyphens.
+    """
+    parts = "".join(
+        f' {name.rstrip("_").replace("_", "-")}="{html.escape(_plain(value))}"'
+        for name, value in attributes.items()
+        if value is not None
+    )
+    return f"<{tag}{parts}>{content}</{tag}>" if content else f"<{tag}{parts}/>"
+
+
+def _plain(value: object) -> str:
+    return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+
+
+def text(x: float, y: float, content: str, class_: str = "label", **attributes: object) -> str:
+    """Text at a position; ``anchor`` is start, middle or end."""
+    anchor = attributes.pop("anchor", None)
+    return element(
+        "text", html.escape(content), x=x, y=y, class_=class_, text_anchor=anchor, **attributes
+    )
+
+
+def titled(tag: str, tooltip: str, **attributes: object) -> str:
+    """A shape with a tooltip, which screen readers read too."""
+    return element(tag, element("title", html.escape(tooltip)), **attributes)
+
+
+def chart(width: int, height: int, name: str, content: str) -> str:
+    """A figure that scales with the page and is named for screen readers."""
+    return element(
+        "svg",
+        content,
+        viewBox=f"0 0 {width} {height}",
+        role="img",
+        aria_label=name,
+        class_="chart",
+        # On a phone the figure scrolls sideways before its text gets too small to read.
+        style=f"min-width:{round(0.73 * width)}px",
+    )
+
+
+def compact(value: float) -> str:
+    """1234567 -> 1.23M, 29870 -> 29.9k, 0.5 -> 0.5: for axes and tiles, not for tables."""
+    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if abs(value) >= limit:
+            scaled = value / (1e3 if suffix == "k" else limit)
+            return f"{scaled:.3g}{suffix}"
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
+
+
+def ticks(low: float, high: float, count: int = 5) -> list[float]:
+    """Round numbers in [low, high], about ``count`` of them."""
+    span = max(high - low, 1e-12)
+    step = 10.0 ** math.floor(math.log10(span / count))
+    step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= count)
+    first = math.ceil(low / step - 1e-9)
+    last = math.floor(high / step + 1e-9)
+    return [index * step for index in range(first, last + 1)]
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """1, 2, 5 x 10**n in [low, high]; decades only when there are more than three."""
+    factors: Sequence[int] = (1,) if high / low > 1e3 else (1, 2, 5)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    values = [factor * 10.0**decade for decade in decades for factor in factors]
+    return [value for value in values if low * 0.999 <= value <= high * 1.001]
+
+
+class Axis:
+    """Maps values to pixels, linearly or by logarithm, and draws its own ticks."""
+
+    def __init__(
+        self, low: float, high: float, start: float, end: float, *, log: bool = False
+    ) -> None:
+        self.low, self.high, self.start, self.end, self.log = low, high, start, end, log
+
+    def __call__(self, value: float) -> float:
+        if self.log:
+            share = math.log(value / self.low) / math.log(self.high / self.low)
+        else:
+            share = (value - self.low) / (self.high - self.low)
+        return self.start + share * (self.end - self.start)
+
+    def ticks(self, count: int = 5) -> list[float]:
+        return log_ticks(self.low, self.high) if self.log else ticks(self.low, self.high, count)
+
+
+def grid(x: Axis, y: Axis, x_title: str, y_title: str, *, percent: bool = False) -> str:
+    """Grid lines with tick labels and both axis titles; ``percent`` formats y as per cent."""
+    parts = []
+    for value in x.ticks():
+        at = x(value)
+        parts.append(element("line", x1=at, x2=at, y1=y.start, y2=y.end, class_="grid"))
+        parts.append(text(at, y.start + 18, compact(value), anchor="middle"))
+    for value in y.ticks():
+        at = y(value)
+        label = f"{100 * value:.4g} %" if percent else compact(value)
+        parts.append(element("line", x1=x.start, x2=x.end, y1=at, y2=at, class_="grid"))
+        parts.append(text(x.start - 8, at + 4, label, anchor="end"))
+    middle = (x.start + x.end) / 2
+    parts.append(text(middle, y.start + 38, x_title, "title", anchor="middle"))
+    parts.append(text(x.start - 46, y.end - 14, y_title, "title"))
+    return "".join(parts)

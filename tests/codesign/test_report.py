@@ -1,0 +1,164 @@
+"""The HTML report: complete, self-contained, and readable by a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from codesign.report import Candidate, LayerRow, ReportData, render, write
+from codesign.report.svg import compact, log_ticks, ticks
+from codesign.results import Budget, Figures
+from rtl_gen.config import NpuConfig
+
+NPU = NpuConfig(pixels=4, lanes=8, columns=16)
+LAYERS = (
+    LayerRow("load", "load", "1 x 8 x 8", 70, 70),
+    LayerRow("conv1", "conv2d", "16 x 8 x 8", 700, 700, 9216, 1024, 4, 2),
+    LayerRow("conv2", "conv2d", "32 x 4 x 4", 3200, 3200, 294912, 2048, 4, 2),
+    LayerRow("logits", "linear", "10", 330, 330, 5120, 10, 8, 4),
+    LayerRow("emit", "emit", "10", 20, 20),
+)
+FULL = ReportData(
+    name="digits <30k & more",
+    npu=NPU,
+    clock_mhz=100.0,
+    layers=LAYERS,
+    estimate=Figures(luts=24100, ffs=12000, brams=6, dsps=0, cycles_per_image=4320),
+    simulated=Figures(cycles_per_image=4320, images_per_second=23148),
+    synthesised=Figures(luts=25000, lutrams=96, ffs=11800, brams=6, dsps=0),
+    intervals={"luts": (23000.0, 26000.0)},
+    budget=Budget(luts=30000),
+    device="xc7a50t",
+    capacity={"luts": 32600, "ffs": 65200, "brams": 75, "dsps": 120},
+    accuracy_validation=0.981,
+    accuracy_test=0.9778,
+    verified_images=64,
+    bit_exact=True,
+    candidates=tuple(
+        Candidate(
+            f"trial {i}", 0.90 + 0.01 * (i % 9), 2000 * 1.4**i, 9000 + 2100 * i, i % 2 == 0, i == 4
+        )
+        for i in range(10)
+    ),
+    network_svg='<svg width="200" height="40"><text y="20">net</text></svg>',
+    facts=(("Data set", "digits"), ("Seed", "0"), ("Yosys", "0.70")),
+)
+
+
+def test_every_part_is_on_the_page():
+    page = render(FULL)
+    for part in (
+        "Pareto front",
+        "Resources",
+        "Roofline",
+        "Cycles and MAC",
+        "Layers",
+        "NPU",
+        "Network",
+    ):
+        assert f"<h2>{part}" in page
+    assert "bit-exact on 64 images" in page
+    assert "within 30,000 LUTs" in page
+    assert "-3.6 %" in page  # the estimate's error: 24100 / 25000 - 1
+    assert "digits &lt;30k &amp; more" in page
+    assert "<dd>0.70</dd>" in page
+
+
+def test_the_page_asks_the_network_for_nothing():
+    page = render(FULL)
+    assert not re.findall(r"(?:src|href)\s*=|url\((?!#)|@import|<script", page)
+    links = set(re.findall(r"https?://[^\"' <]+", page))
+    assert links <= {"http://www.w3.org/2000/svg"}
+
+
+def test_bad_news_is_told():
+    bad = dataclasses.replace(
+        FULL,
+        bit_exact=False,
+        mismatch="conv2, channel 3",
+        synthesised=Figures(luts=31000),
+        layers=(*LAYERS[:2], dataclasses.replace(LAYERS[2], simulated_cycles=3201)),
+    )
+    page = render(bad)
+    assert "simulation differs: conv2, channel 3" in page
+    assert "simulated cycles differ" in page
+    assert "over 30,000 LUTs after synthesis" in page
+    assert 'class="over"' in page
+
+
+def test_unknown_parts_are_left_out_and_said_to_be_unknown():
+    page = render(ReportData(name="bare", npu=NPU, clock_mhz=50))
+    assert "not verified yet" in page
+    assert "<h2>NPU" in page
+    for part in ("Pareto front", "Resources", "Roofline", "Layers", "Network"):
+        assert f"<h2>{part}" not in page
+
+
+def test_utilisation_counts_weight_passes():
+    # 294,912 MACs in 2 passes on 512 products a cycle: 1152 cycles of work.
+    assert LAYERS[2].utilisation(NPU) == pytest.approx(1152 / 3200)
+    assert LAYERS[0].utilisation(NPU) == 0
+
+
+def test_write_replaces_whole_files(tmp_path):
+    path = write(FULL, tmp_path / "deep" / "report.html")
+    assert path.read_text().startswith("<!doctype html>")
+    write(dataclasses.replace(FULL, name="second"), path)
+    assert "<h1>second</h1>" in path.read_text()
+    assert [p.name for p in path.parent.iterdir()] == ["report.html"]
+
+
+def test_number_formats():
+    assert [compact(v) for v in (0.5, 9999, 29870, 1234567)] == ["0.5", "9,999", "29.9k", "1.23M"]
+    assert ticks(0.0, 1.0) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
+    assert log_ticks(10, 100) == pytest.approx([10, 20, 50, 100])
+
+
+def _chromium() -> str:
+    found = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+    if found is None:
+        reason = "no Chromium on PATH: apt-get install chromium"
+        if os.environ.get("CODESIGN_REQUIRE_BROWSER") == "1":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
+def _browse(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    page = write(FULL, tmp_path / "report.html")
+    command = [
+        _chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", *options, page.as_uri(),
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+
+
+def test_a_browser_parses_it_completely(tmp_path):
+    dom = _browse(tmp_path, "--dump-dom").stdout
+    assert dom.count('class="chart"') == 5
+    # A browser moves what it cannot place: every drawn text must still be inside an svg.
+    drawn = "".join(re.findall(r"<svg.*?</svg>", dom, re.DOTALL))
+    assert drawn.count("<text") == dom.count("<text")
+    assert "NaN" not in dom
+
+
+def test_a_browser_draws_it(tmp_path):
+    picture = tmp_path / "page.png"
+    _browse(tmp_path, f"--screenshot={picture}", "--window-size=1200,2600", "--hide-scrollbars")
+    from PIL import Image
+
+    with Image.open(picture) as image:
+        colours = {colour for _, colour in image.convert("RGB").getcolors(1 << 24) or []}
+    # Theme colours of the charts (light theme): blue bars, orange roof, green verdict.
+    assert {(0x25, 0x63, 0xC9), (0xD9, 0x73, 0x0D)} <= colours
