@@ -1,0 +1,228 @@
+"""Layer specifications: frozen, checked where they are made, each with its shape rule.
+
+Shapes are (channels, rows, columns) of one image; kernels, strides and paddings are
+(rows, columns). A spec knows nothing of its neighbours or of bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from models.errors import ModelError
+
+Shape = tuple[int, int, int]
+Pair = tuple[int, int]
+
+
+def _at_least(what: str, low: int, *values: object) -> None:
+    for value in values:
+        if type(value) is not int or value < low:
+            raise ModelError(f"{what} must be an integer >= {low}, not {value!r}")
+
+
+def _pair(what: str, low: int, value: object) -> None:
+    if not isinstance(value, tuple) or len(value) != 2:
+        raise ModelError(f"{what} must be (rows, columns), not {value!r}")
+    _at_least(what, low, *value)
+
+
+def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
+    """Output rows and columns of a sliding window; raises ModelError when it does not fit."""
+    rows, cols = (size + 2 * pad for size, pad in zip(shape[1:], padding, strict=True))
+    if kernel[0] > rows or kernel[1] > cols:
+        raise ModelError(
+            f"kernel {kernel[0]}x{kernel[1]} is larger than its padded input {rows}x{cols}; "
+            "use a smaller kernel, more padding or less pooling before it"
+        )
+    return (rows - kernel[0]) // stride[0] + 1, (cols - kernel[1]) // stride[1] + 1
+
+
+@dataclass(frozen=True)
+class LayerSpec:
+    """Base of all layers."""
+
+    op: ClassVar[str]
+    """The word for it in YAML files and reports."""
+    least_inputs: ClassVar[int] = 1
+    most_inputs: ClassVar[int | None] = 1
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        """Shape of the result; ``inputs`` has a legal length. Raises ModelError."""
+        return inputs[0]
+
+
+@dataclass(frozen=True)
+class Input(LayerSpec):
+    """The images: unsigned values 0..1."""
+
+    op: ClassVar[str] = "input"
+    least_inputs: ClassVar[int] = 0
+    most_inputs: ClassVar[int | None] = 0
+    shape: Shape
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shape, tuple) or len(self.shape) != 3:
+            raise ModelError(f"shape must be (channels, rows, columns), not {self.shape!r}")
+        _at_least("shape", 1, *self.shape)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return self.shape
+
+
+@dataclass(frozen=True)
+class Conv2d(LayerSpec):
+    """Convolution with bias, then batch norm and ReLU where asked for."""
+
+    op: ClassVar[str] = "conv2d"
+    out_channels: int
+    kernel: Pair
+    stride: Pair = (1, 1)
+    padding: Pair = (0, 0)
+    groups: int = 1
+    batch_norm: bool = False
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("out_channels", 1, self.out_channels)
+        _at_least("groups", 1, self.groups)
+        _pair("kernel", 1, self.kernel)
+        _pair("stride", 1, self.stride)
+        _pair("padding", 0, self.padding)
+        if any(pad >= size for pad, size in zip(self.padding, self.kernel, strict=True)):
+            raise ModelError(f"padding {self.padding} must be smaller than kernel {self.kernel}")
+        if self.out_channels % self.groups:
+            raise ModelError(f"groups {self.groups} must divide out_channels {self.out_channels}")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        if shape[0] % self.groups:
+            raise ModelError(f"groups {self.groups} must divide the {shape[0]} input channels")
+        return (self.out_channels, *_window(shape, self.kernel, self.stride, self.padding))
+
+
+@dataclass(frozen=True)
+class Linear(LayerSpec):
+    """Fully connected over channels, rows and columns (it flattens by itself)."""
+
+    op: ClassVar[str] = "linear"
+    out_features: int
+    batch_norm: bool = False
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("out_features", 1, self.out_features)
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return self.out_features, 1, 1
+
+
+@dataclass(frozen=True)
+class _Pool(LayerSpec):
+    kernel: Pair
+    stride: Pair
+    padding: Pair = (0, 0)
+
+    def __post_init__(self) -> None:
+        _pair("kernel", 1, self.kernel)
+        _pair("stride", 1, self.stride)
+        _pair("padding", 0, self.padding)
+        if any(2 * pad > size for pad, size in zip(self.padding, self.kernel, strict=True)):
+            raise ModelError(
+                f"padding {self.padding} must be at most half of the pooling kernel {self.kernel}"
+            )
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        (shape,) = inputs
+        return (shape[0], *_window(shape, self.kernel, self.stride, self.padding))
+
+
+@dataclass(frozen=True)
+class MaxPool(_Pool):
+    """Largest value of each window; padding never wins."""
+
+    op: ClassVar[str] = "max_pool"
+
+
+@dataclass(frozen=True)
+class AvgPool(_Pool):
+    """Mean of each window; padding counts as zeros (torch: count_include_pad=True)."""
+
+    op: ClassVar[str] = "avg_pool"
+
+
+POOL_KINDS = ("max", "avg")
+
+
+@dataclass(frozen=True)
+class GlobalPool(LayerSpec):
+    """Maximum or mean of each channel over the whole map."""
+
+    op: ClassVar[str] = "global_pool"
+    kind: str = "avg"
+
+    def __post_init__(self) -> None:
+        if self.kind not in POOL_KINDS:
+            raise ModelError(f"kind must be one of {', '.join(POOL_KINDS)}, not {self.kind!r}")
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        return inputs[0][0], 1, 1
+
+
+@dataclass(frozen=True)
+class Add(LayerSpec):
+    """Sum of two equal shapes (residual connection), then ReLU where asked for."""
+
+    op: ClassVar[str] = "add"
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int | None] = 2
+    relu: bool = False
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        first, second = inputs
+        if first != second:
+            raise ModelError(
+                f"inputs of add must have equal shapes, not {first} and {second}; "
+                "put a 1x1 conv2d on the shorter branch"
+            )
+        return first
+
+
+@dataclass(frozen=True)
+class Concat(LayerSpec):
+    """Inputs stacked along channels."""
+
+    op: ClassVar[str] = "concat"
+    least_inputs: ClassVar[int] = 2
+    most_inputs: ClassVar[int | None] = None
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        maps = {shape[1:] for shape in inputs}
+        if len(maps) > 1:
+            sizes = ", ".join(f"{rows}x{cols}" for _, rows, cols in inputs)
+            raise ModelError(f"inputs of concat must have equal rows and columns, not {sizes}")
+        return (sum(shape[0] for shape in inputs), *inputs[0][1:])
+
+
+@dataclass(frozen=True)
+class Relu(LayerSpec):
+    """max(x, 0); fused into the layer before it where that is legal."""
+
+    op: ClassVar[str] = "relu"
+
+
+@dataclass(frozen=True)
+class Requantise(LayerSpec):
+    """A copy of a tensor with its own step size; inserted where a concat needs one."""
+
+    op: ClassVar[str] = "requantise"
+
+
+OPS: dict[str, type[LayerSpec]] = {
+    spec.op: spec
+    for spec in (
+        Input, Conv2d, Linear, MaxPool, AvgPool, GlobalPool, Add, Concat, Relu, Requantise,
+    )
+}  # fmt: skip
+"""Every layer a network may hold, by its YAML word."""
