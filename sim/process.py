@@ -1,0 +1,56 @@
+"""Running a tool in a process group of its own, with a time limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a process ended."""
+
+    log: str
+    """What it wrote to stdout and stderr."""
+    failure: str | None
+    """Such as ``ended with status 1`` or ``took more than 5 s``; None for status 0."""
+
+    def tail(self, lines: int = 15) -> str:
+        """The last lines of the log."""
+        return "\n".join(self.log.splitlines()[-lines:])
+
+
+def execute(
+    command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
+) -> Finished:
+    """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have gone.
+
+    Its whole process group is killed when the time is up or this process is interrupted.
+    """
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        failure = None
+        try:
+            code = process.wait(timeout_s)
+            failure = None if code == 0 else f"ended with status {code}"
+        except subprocess.TimeoutExpired:
+            failure = f"took more than {timeout_s:g} s"
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+        output.seek(0)
+        return Finished(output.read().decode(errors="replace"), failure)

