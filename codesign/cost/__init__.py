@@ -1,0 +1,1 @@
+"""Cost models: analytic counts plus regressors learned from synthesis of our own NPU."""

@@ -1,0 +1,117 @@
+"""LayerTable: the MAC layers of many networks as columns, for estimates on whole batches.
+
+Row = network, column = layer slot in execution order; slots that a network does not use are
+inactive. ``of`` reads lowered networks; the search space writes the same numbers without
+building any graph (a test holds the two against each other).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.integer import IntegerNetwork, MacLayer
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTable:
+    """int64 arrays [networks, slots]; sizes are of one image. Inactive slots hold zeros."""
+
+    active: Ints
+    in_channels: Ints
+    in_rows: Ints
+    in_cols: Ints
+    in_bits: Ints
+    """Bits of the widest input."""
+    out_channels: Ints
+    kernel_rows: Ints
+    kernel_cols: Ints
+    weight_bits: Ints
+    diagonal: Ints
+    """1 when each output channel reads one input channel (depthwise, average pooling, add)."""
+    sources: Ints
+    """Tensors read: 2 for a residual add."""
+    step: Ints
+    """Input rows per output row: convolution stride x pooling stride."""
+    pool_area: Ints
+    """Convolution outputs per output position: the max pooling window."""
+    out_rows: Ints
+    out_cols: Ints
+    out_bits: Ints
+    raw: Ints
+
+    @classmethod
+    def empty(cls, networks: int, slots: int) -> LayerTable:
+        shape = (networks, slots)
+        return cls(**{f.name: np.zeros(shape, np.int64) for f in dataclasses.fields(cls)})
+
+    @classmethod
+    def of(cls, networks: Sequence[IntegerNetwork]) -> LayerTable:
+        table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
+        for row, net in enumerate(networks):
+            for slot, layer in enumerate(net.mac_layers):
+                for name, value in _numbers(net, layer).items():
+                    getattr(table, name)[row, slot] = value
+        return table
+
+    def __len__(self) -> int:
+        return len(self.active)
+
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> LayerTable:
+        """The chosen networks."""
+        return LayerTable(
+            **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
+        )
+
+    @property
+    def activation_bits(self) -> Ints:
+        """[networks] widest tensor: what the array must multiply."""
+        widest = np.maximum(self.in_bits, np.where(self.raw == 1, 0, self.out_bits))
+        bits: Ints = widest.max(axis=1)
+        return bits
+
+    @property
+    def macs(self) -> Ints:
+        """[networks, slots] multiply-accumulates of one image."""
+        channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
+        positions = self.out_rows * self.out_cols * self.pool_area
+        return self.out_channels * channels * self.kernel_rows * self.kernel_cols * positions
+
+    @property
+    def weights(self) -> Ints:
+        """[networks, slots] weights of dense and diagonal layers (diagonals: one a channel)."""
+        channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
+        return self.out_channels * channels * self.kernel_rows * self.kernel_cols
+
+
+def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
+    inputs = [network.tensors[source.tensor] for source in layer.sources]
+    output = network.tensors[layer.output]
+    channels, rows, cols = inputs[0].shape
+    kernel = layer.sources[0].weights.shape[2:]
+    pool = layer.pool
+    return {
+        "active": 1,
+        "in_channels": channels,
+        "in_rows": rows,
+        "in_cols": cols,
+        "in_bits": max(tensor.bits for tensor in inputs),
+        "out_channels": output.shape[0],
+        "kernel_rows": kernel[0],
+        "kernel_cols": kernel[1],
+        "weight_bits": layer.weight_bits,
+        "diagonal": int(layer.groups == channels and layer.groups > 1),
+        "sources": len(inputs),
+        "step": layer.stride[0] * (pool.stride[0] if pool else 1),
+        "pool_area": pool.kernel[0] * pool.kernel[1] if pool else 1,
+        "out_rows": output.shape[1],
+        "out_cols": output.shape[2],
+        "out_bits": output.bits,
+        "raw": int(layer.raw),
+    }

@@ -1,0 +1,118 @@
+"""Design: a network, its bits and the NPU that runs it, in one YAML file a person can edit."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign.files import write_text
+from codesign.results import UserError
+from models import quantisation as bits
+from models import yaml_io
+from models.graph import NetworkGraph
+from models.graph_yaml import graph_items, quantisation_items, read_graph, read_quantisation
+from models.quantisation import Quantisation
+from models.verify import verify
+from rtl_gen.config import NpuConfig
+
+MAX_CLOCK_MHZ = 1000.0
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
+_KEYS = ("name", "seed", "dataset", "network", "quantisation", "npu", "clock_mhz")
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Which images the network is for; where they lie is the user's affair (--data-dir)."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Design:
+    """Everything that training, the compiler and the generator need.
+
+    The graph bears the design's name. Raises UserError for a bad name, seed or clock, ModelError
+    for a network that is not sound or bits of layers that it does not have.
+    """
+
+    name: str
+    seed: int
+    dataset: DatasetSpec
+    network: NetworkGraph
+    quantisation: Quantisation
+    npu: NpuConfig
+    clock_mhz: float = 100.0
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise UserError(
+                f"design name {self.name!r} must be a letter and up to 63 letters, digits, '_', '-'"
+            )
+        if self.seed < 0:
+            raise UserError(f"seed must be >= 0, not {self.seed}")
+        if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
+            raise UserError(f"clock_mhz must be 0..{MAX_CLOCK_MHZ:g}, not {self.clock_mhz}")
+        if self.network.name != self.name:
+            object.__setattr__(self, "network", NetworkGraph(self.name, self.network.layers))
+        verify(self.network)
+        bits.check(self.quantisation, self.network)
+
+    def to_yaml(self) -> str:
+        """The design file's text; ``loads`` gives back an equal design."""
+        items: dict[str, Any] = {
+            "name": self.name,
+            "seed": self.seed,
+            "dataset": dataclasses.asdict(self.dataset),
+            "clock_mhz": self.clock_mhz,
+            "network": graph_items(self.network),
+            "quantisation": quantisation_items(self.quantisation, self.network),
+            "npu": self.npu.to_dict(),
+        }
+        # One key a line: what a person edits one by one, and what diffs show.
+        return "".join(_section(key, value) for key, value in items.items())
+
+    def save(self, path: Path) -> None:
+        """Write ``path``, whole or not at all. Raises OSError."""
+        write_text(path, self.to_yaml())
+
+
+def _section(key: str, value: Any) -> str:
+    if key in ("npu", "dataset"):
+        lines = "".join(f"  {name}: {yaml_io.dump(item).splitlines()[0]}\n"
+                        for name, item in value.items())  # fmt: skip
+        return f"{key}:\n{lines}"
+    return yaml_io.dump({key: value})
+
+
+def loads(text: str, name: str = "<text>") -> Design:
+    """A design from YAML text; ``name`` stands for the file in messages. Raises YamlError."""
+    return _read(yaml_io.load(text, name))
+
+
+def load(path: Path) -> Design:
+    """A design file. Raises YamlError with file and line."""
+    return _read(yaml_io.load(path))
+
+
+def _read(node: yaml_io.Node) -> Design:
+    nodes = node.fields(_KEYS, ("name", "dataset", "network", "npu"))
+    name = nodes["name"].string()
+    graph = read_graph(nodes["network"], name)
+    quantisation = Quantisation()
+    if "quantisation" in nodes:
+        quantisation = read_quantisation(nodes["quantisation"], graph)
+    try:
+        return Design(
+            name=name,
+            seed=nodes["seed"].integer(0) if "seed" in nodes else 0,
+            dataset=yaml_io.build(nodes["dataset"], DatasetSpec),
+            network=graph,
+            quantisation=quantisation,
+            npu=yaml_io.build(nodes["npu"], NpuConfig),
+            clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
+        )
+    except UserError as error:
+        raise node.error(str(error)) from None

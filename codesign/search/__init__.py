@@ -1,0 +1,1 @@
+"""Joint search: a declared space, ask / tell strategies, Pareto functions and the trial store."""

@@ -1,0 +1,253 @@
+"""SearchSpace: which networks, bits and NPUs a search may pick, declared in YAML.
+
+A candidate is an int64 vector with one gene a parameter; gene g holds an index into its choices.
+Genes of parts that a candidate does not have (the bits of a layer in a stage that is not there)
+are switched off and held at 0, so equal designs are equal vectors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.resources
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.results import UserError
+from models import yaml_io
+
+Ints = NDArray[np.int64]
+Choice = bool | int | str
+
+POOLINGS = ("max", "stride")
+"""How a stage halves its map: 2x2 max pooling after it, or stride 2 in its first convolution."""
+HEADS = ("average", "flatten")
+"""What the classifier sees: the mean of each channel, or every position."""
+
+
+@dataclass(frozen=True)
+class NetworkChoices:
+    """Topologies: a chain of stages, each of a few convolutions and one halving of the map."""
+
+    stages: tuple[int, ...]
+    convs: tuple[int, ...]
+    """Convolutions per stage."""
+    channels: tuple[int, ...]
+    """Output channels; one choice for each stage."""
+    kernels: tuple[int, ...]
+    """Odd kernel sizes; one choice for each stage."""
+    pooling: tuple[str, ...]
+    residual: tuple[bool, ...]
+    """Whether a stage of two or more convolutions adds its first one's output to its last one's."""
+    head: tuple[str, ...]
+    hidden: tuple[int, ...]
+    """Features of the hidden linear layer; 0 is none."""
+
+
+@dataclass(frozen=True)
+class BitChoices:
+    """Bits: weights of every layer and activations of every convolution, chosen one by one."""
+
+    input: tuple[int, ...]
+    weights: tuple[int, ...]
+    activations: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class NpuChoices:
+    """NPU knobs. Buffer depths, activation and accumulator bits follow from the network."""
+
+    pixels: tuple[int, ...]
+    lanes: tuple[int, ...]
+    column_words: tuple[int, ...]
+    """``columns`` as a multiple of ``lanes``; capped at 128 columns."""
+    weight_digit_bits: tuple[int, ...]
+    post_units: tuple[int, ...]
+    """Wished units; a choice that does not divide ``lanes`` becomes their greatest common divisor."""
+    scale_bits: tuple[int, ...]
+    multiplier: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class SpaceDeclaration:
+    """A space file. Raises ValueError for an empty list, a double or a senseless choice."""
+
+    network: NetworkChoices
+    bits: BitChoices
+    npu: NpuChoices
+
+    def __post_init__(self) -> None:
+        limits: dict[str, tuple[int, int]] = {
+            "stages": (1, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
+            "hidden": (0, 4096), "input": (1, 8), "weights": (1, 8), "activations": (1, 8),
+            "pixels": (1, 16), "lanes": (2, 64), "column_words": (1, 64), "post_units": (1, 64),
+            "scale_bits": (4, 16),
+        }  # fmt: skip
+        words: dict[str, tuple[Choice, ...]] = {
+            "pooling": POOLINGS, "head": HEADS, "multiplier": ("lut", "dsp"),
+            "weight_digit_bits": (1, 2, 4, 8), "residual": (False, True),
+        }  # fmt: skip
+        for part in (self.network, self.bits, self.npu):
+            for field in dataclasses.fields(part):
+                values = getattr(part, field.name)
+                if not values or len(set(values)) < len(values):
+                    raise ValueError(f"{field.name} must list one or more different choices")
+                for value in values:
+                    _check(field.name, value, limits, words)
+
+
+def _check(
+    name: str,
+    value: Choice,
+    limits: Mapping[str, tuple[int, int]],
+    words: Mapping[str, tuple[Choice, ...]],
+) -> None:
+    if name in words:
+        if value not in words[name]:
+            allowed = ", ".join(str(word) for word in words[name])
+            raise ValueError(f"{name} must be of {allowed}, not {value!r}")
+        return
+    low, high = limits[name]
+    if not low <= int(value) <= high:
+        raise ValueError(f"{name} must be {low}..{high}, not {value}")
+    if name == "kernels" and int(value) % 2 == 0:
+        raise ValueError(f"kernels must be odd, not {value}")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One gene: its choices, and when it has an effect."""
+
+    name: str
+    choices: tuple[Choice, ...]
+    requires: tuple[tuple[str, int], ...] = ()
+    """(parameter, least value): all must hold, else the gene is switched off."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The parameters of a declaration for images of ``shape`` in ``classes`` classes."""
+
+    declaration: SpaceDeclaration
+    shape: tuple[int, int, int]
+    """Channels, rows, columns of the images."""
+    classes: int
+
+    @cached_property
+    def max_stages(self) -> int:
+        """Stages that the images allow: each halves a map of at least two rows and columns."""
+        allowed = min(self.shape[1:]).bit_length() - 1
+        return min(max(self.declaration.network.stages), max(allowed, 1))
+
+    @cached_property
+    def max_convs(self) -> int:
+        return max(self.declaration.network.convs)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        net, bits, npu = self.declaration.network, self.declaration.bits, self.declaration.npu
+        stages = tuple(s for s in net.stages if s <= self.max_stages) or (self.max_stages,)
+        found = [
+            Parameter("stages", stages),
+            Parameter("pooling", net.pooling),
+            Parameter("head", net.head),
+            Parameter("hidden", net.hidden),
+            Parameter("input_bits", bits.input),
+        ]
+        for stage in range(1, self.max_stages + 1):
+            here = (("stages", stage),)
+            convs = f"convs{stage}"
+            found += [
+                Parameter(convs, net.convs, here),
+                Parameter(f"channels{stage}", net.channels, here),
+                Parameter(f"kernel{stage}", net.kernels, here),
+                Parameter(f"residual{stage}", net.residual, (*here, (convs, 2))),
+            ]
+            for conv in range(1, self.max_convs + 1):
+                there = (*here, (convs, conv))
+                found += [
+                    Parameter(f"weight_bits{stage}.{conv}", bits.weights, there),
+                    Parameter(f"activation_bits{stage}.{conv}", bits.activations, there),
+                ]
+        found += [
+            Parameter("weight_bits.hidden", bits.weights, (("hidden", 1),)),
+            Parameter("activation_bits.hidden", bits.activations, (("hidden", 1),)),
+            Parameter("weight_bits.classifier", bits.weights),
+        ]
+        found += [
+            Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
+        ]
+        return tuple(found)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Parameter name -> gene."""
+        return {parameter.name: gene for gene, parameter in enumerate(self.parameters)}
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """[genes] number of choices of each."""
+        return np.array([len(parameter.choices) for parameter in self.parameters], dtype=np.int64)
+
+    @cached_property
+    def npu_genes(self) -> Ints:
+        """Genes that change the NPU alone: networks differ in the others."""
+        names = [field.name for field in dataclasses.fields(self.declaration.npu)]
+        return np.array([self.index[name] for name in names], dtype=np.int64)
+
+    def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
+        """[n] the chosen values of one parameter (of switched-off genes: the first choice)."""
+        gene = self.index[name]
+        return np.array(self.parameters[gene].choices)[candidates[:, gene]]
+
+    def integers(self, candidates: Ints, name: str) -> Ints:
+        """``values`` of a numeric parameter as int64."""
+        return self.values(candidates, name).astype(np.int64)
+
+    def active(self, candidates: Ints) -> NDArray[np.bool_]:
+        """[n, genes] which genes have an effect."""
+        mask = np.ones(candidates.shape, dtype=np.bool_)
+        for gene, parameter in enumerate(self.parameters):
+            for name, least in parameter.requires:
+                mask[:, gene] &= self.integers(candidates, name) >= least
+        return mask
+
+    def canonical(self, candidates: Ints) -> Ints:
+        """The candidates with switched-off genes at 0."""
+        # Parents come before their dependants, but a parent that is itself switched off also has
+        # the grandparent's condition in the dependant's list: one round is enough.
+        return np.where(self.active(candidates), candidates, 0)
+
+    def params(self, candidate: Ints) -> dict[str, Choice]:
+        """Names and values of the active genes of one candidate [genes]."""
+        active = self.active(candidate[None])[0]
+        return {
+            parameter.name: parameter.choices[candidate[gene]]
+            for gene, parameter in enumerate(self.parameters)
+            if active[gene]
+        }
+
+    @cached_property
+    def choices(self) -> dict[str, tuple[Choice, ...]]:
+        return {parameter.name: parameter.choices for parameter in self.parameters}
+
+
+def load_declaration(source: Path | str) -> SpaceDeclaration:
+    """A space file by path, or a shipped one by name.
+
+    Raises UserError for an unknown name, YamlError for a bad file.
+    """
+    if isinstance(source, Path):
+        return yaml_io.build(yaml_io.load(source), SpaceDeclaration)
+    folder = importlib.resources.files("codesign.search") / "spaces"
+    names = sorted(
+        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name[-5:] == ".yaml"
+    )
+    if source not in names:
+        raise UserError(f"space must be a YAML file or one of {', '.join(names)}, not {source!r}")
+    text = (folder / f"{source}.yaml").read_text(encoding="utf-8")
+    return yaml_io.build(yaml_io.load(text, f"{source}.yaml"), SpaceDeclaration)

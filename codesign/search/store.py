@@ -1,0 +1,130 @@
+"""The trial store: an Optuna study in a journal file, one trial per design that was trained.
+
+A trial is appended whole when its training is over, so a kill at any moment loses at most the
+training that was running. Any Optuna tool (dashboard, importance analysis) reads the file.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+from codesign.results import UserError
+
+STUDY_NAME = "explore"
+OBJECTIVES = {"validation_accuracy": "maximize", "images_per_second": "maximize", "luts": "minimize"}
+LOCK_SECONDS = 5
+"""A journal lock this old was left by a killed process (an append takes milliseconds)."""
+KEY = "key"
+SETTINGS = "settings"
+
+Choice = bool | int | float | str
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """One trained design. ``key`` identifies what was trained, with which seed and settings."""
+
+    key: str
+    params: Mapping[str, Choice]
+    """Active parameters of the search space only."""
+    values: tuple[float, float, float]
+    """Validation accuracy (0..1), images per second, LUTs: the order of OBJECTIVES."""
+    constraints: Mapping[str, float]
+    """Each <= 0 when met."""
+    attributes: Mapping[str, Any]
+    """JSON values: seeds, epochs, seconds, candidate vector, reasons of infeasibility."""
+
+
+class TrialStore:
+    """Trials in ``path``; ``settings`` must equal those that the file was started with.
+
+    Raises UserError when the file belongs to another search or is not a journal.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        _drop_torn_line(path)
+        try:
+            lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
+            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+            self._study = optuna.create_study(
+                study_name=STUDY_NAME,
+                storage=storage,
+                directions=list(OBJECTIVES.values()),
+                load_if_exists=True,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path} is not a trial journal: {error}") from error
+        stored = self._study.user_attrs.get(SETTINGS)
+        if stored is None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                self._study.set_metric_names(list(OBJECTIVES))
+            self._study.set_user_attr(SETTINGS, dict(settings))
+        elif stored != dict(settings):
+            changed = sorted(k for k in {*stored, *settings} if stored.get(k) != settings.get(k))
+            raise UserError(
+                f"{path} holds trials of a search with other {', '.join(changed)}; "
+                "use another output folder or the old settings"
+            )
+        self._records = {
+            record.key: record
+            for record in map(_record, self._study.get_trials(deepcopy=False))
+        }
+
+    def find(self, key: str) -> TrialRecord | None:
+        return self._records.get(key)
+
+    def records(self) -> list[TrialRecord]:
+        """All trials, oldest first."""
+        return list(self._records.values())
+
+    def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
+        """Append a trial; ``choices`` are the allowed values of each of its params."""
+        distributions: dict[str, BaseDistribution] = {
+            name: CategoricalDistribution(choices[name]) for name in record.params
+        }
+        self._study.add_trial(
+            optuna.create_trial(
+                values=list(record.values),
+                params=dict(record.params),
+                distributions=distributions,
+                constraints=dict(record.constraints),
+                user_attrs={KEY: record.key, **record.attributes},
+            )
+        )
+        self._records[record.key] = record
+
+
+def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    attributes = dict(trial.user_attrs)
+    accuracy, throughput, luts = trial.values
+    return TrialRecord(
+        key=attributes.pop(KEY),
+        params=trial.params,
+        values=(accuracy, throughput, luts),
+        constraints=trial.constraints,
+        attributes=attributes,
+    )
+
+
+def _drop_torn_line(path: Path) -> None:
+    """Cut off the part of a line that a kill in mid-append left at the end of the journal."""
+    if not path.exists():
+        return
+    with path.open("rb+") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        complete = file.read().rfind(b"\n") + 1
+        if complete < size:
+            file.truncate(complete)

@@ -1,0 +1,96 @@
+"""Design files: round trip, and every mistake named with its line."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign import design
+from codesign.design import DatasetSpec, Design
+from codesign.results import UserError
+from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.topology import network
+from models.errors import YamlError
+from models.graph import sequential
+from models.layers import Conv2d, Linear
+from models.quantisation import Quantisation, QuantSpec
+from rtl_gen.config import NpuConfig
+
+SMALL = Design(
+    name="small",
+    seed=3,
+    dataset=DatasetSpec("digits"),
+    network=sequential("any", (1, 8, 8), Conv2d(8, (3, 3), relu=True), Linear(10)),
+    quantisation=Quantisation(4, QuantSpec(3, 4), {"conv2d1": QuantSpec(2, 4)}),
+    npu=NpuConfig(lanes=4, columns=12, multiplier="dsp"),
+    clock_mhz=62.5,
+)
+
+
+def test_file_round_trip(tmp_path: Path) -> None:
+    SMALL.save(tmp_path / "design.yaml")
+    again = design.load(tmp_path / "design.yaml")
+    assert again == SMALL
+    assert again.to_yaml() == SMALL.to_yaml()
+    assert again.network.name == "small"
+
+
+def test_every_network_of_the_shipped_spaces_survives_the_round_trip() -> None:
+    for name, shape in (("digits", (1, 8, 8)), ("images", (3, 32, 32))):
+        space = SearchSpace(load_declaration(name), shape, 10)
+        random = np.random.default_rng(2)
+        candidates = space.canonical(random.integers(0, space.sizes, (20, len(space.sizes))))
+        for candidate in candidates:
+            graph, quantisation = network(space, candidate)
+            made = dataclasses.replace(
+                SMALL, name="made", network=graph, quantisation=quantisation
+            )
+            assert design.loads(made.to_yaml()) == made
+
+
+def test_defaults_of_a_hand_written_file() -> None:
+    text = """\
+name: tiny
+dataset: {name: digits}
+network:
+  - {name: image, op: input, shape: [1, 8, 8]}
+  - {name: out, op: linear, out_features: 10}
+npu: {lanes: 4, columns: 4}
+"""
+    made = design.loads(text)
+    assert (made.seed, made.clock_mhz, made.quantisation) == (0, 100.0, Quantisation())
+    assert made.npu == NpuConfig(lanes=4, columns=4)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("  lanes: 4", "  lane: 4", r"d\.yaml:\d+: npu.lane: unknown key 'lane'; did you mean 'lanes'"),
+        ("  lanes: 4", "  lanes: 4\n  lanes: 4", r"d\.yaml:\d+: key 'lanes' is given twice"),
+        ("  columns: 12", "  columns: 10", r"d\.yaml:\d+: npu.columns must be a multiple of npu.lanes"),
+        ("  pixels: 2", "  pixels: 17", r"d\.yaml:\d+: npu.pixels must be 1..16, not 17"),
+        ("  pixels: 2", "  pixels: two", r"d\.yaml:\d+: npu.pixels: must be an integer"),
+        ("seed: 3", "seed: -1", r"d\.yaml:\d+: seed: must be 0.., not -1"),
+        ("clock_mhz: 62.5", "clock_mhz: 0", r"d\.yaml:\d+: clock_mhz must be 0..1000, not 0"),
+        ("name: small", "name: 9lives", r"d\.yaml:\d+: design name '9lives' must be a letter"),
+        ("op: linear", "op: softmax", r"d\.yaml:\d+: .*softmax"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str) -> None:
+    text = SMALL.to_yaml()
+    assert old in text
+    with pytest.raises(YamlError, match=message):
+        design.loads(text.replace(old, new, 1), "d.yaml")
+
+
+def test_bits_of_an_unknown_layer_are_refused() -> None:
+    with pytest.raises(ValueError, match="no layer is named 'conv9'"):
+        dataclasses.replace(SMALL, quantisation=Quantisation(layers={"conv9": QuantSpec()}))
+
+
+def test_a_design_made_in_code_is_checked_too() -> None:
+    with pytest.raises(UserError, match="clock_mhz must be"):
+        dataclasses.replace(SMALL, clock_mhz=-1.0)

@@ -1,0 +1,100 @@
+"""The trial store: what goes in comes out, also after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import optuna
+import pytest
+
+from codesign.results import UserError
+from codesign.search.store import STUDY_NAME, TrialRecord, TrialStore
+
+CHOICES = {"stages": (1, 2, 3), "residual": (False, True)}
+
+
+def record(index: int) -> TrialRecord:
+    return TrialRecord(
+        key=f"network-{index}",
+        params={"stages": 1 + index % 3, "residual": bool(index % 2)},
+        values=(0.9 + index / 1000, 1000.0 * index, 20000.0),
+        constraints={"luts": -10.0, "brams": index - 2.0},
+        attributes={"seed": index, "reasons": ["brams: too many"]},
+    )
+
+
+def test_records_survive_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    store = TrialStore(path, {"seed": 1})
+    for index in range(3):
+        store.add(record(index), CHOICES)
+    again = TrialStore(path, {"seed": 1})
+    assert again.records() == [record(index) for index in range(3)]
+    assert again.find("network-1") == record(1)
+    assert again.find("network-9") is None
+
+
+def test_optuna_reads_the_study_with_its_constraints(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    store = TrialStore(path, {})
+    for index in (1, 4):
+        store.add(record(index), CHOICES)
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.load_study(
+        study_name=STUDY_NAME, storage=optuna.storages.JournalStorage(backend)
+    )
+    assert [t.params["stages"] for t in study.trials] == [2, 2]
+    assert [t.number for t in study.best_trials] == [0]
+
+
+def test_torn_last_line_is_dropped_and_writing_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    store = TrialStore(path, {})
+    store.add(record(0), CHOICES)
+    whole = path.read_bytes()
+    store.add(record(1), CHOICES)
+    path.write_bytes(path.read_bytes()[: len(whole) + 40])
+    again = TrialStore(path, {})
+    assert again.find("network-0") == record(0)
+    again.add(record(2), CHOICES)
+    assert {r.key for r in TrialStore(path, {}).records()} == {"network-0", "network-2"}
+
+
+def _write_forever(path: str) -> None:
+    store = TrialStore(Path(path), {})
+    for index in range(100_000):
+        store.add(dataclasses.replace(record(index % 3), key=f"network-{index}"), CHOICES)
+
+
+def test_kill_in_mid_write_loses_no_finished_trial(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    writer = multiprocessing.get_context("spawn").Process(target=_write_forever, args=(str(path),))
+    writer.start()
+    deadline = time.monotonic() + 60
+    while (not path.exists() or path.stat().st_size < 20_000) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert writer.pid is not None
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.join()
+    keys = [r.key for r in TrialStore(path, {}).records()]
+    assert len(keys) > 3
+    assert keys == [f"network-{index}" for index in range(len(keys))]
+
+
+def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    TrialStore(path, {"seed": 1, "dataset": "digits"})
+    with pytest.raises(UserError, match="other seed;"):
+        TrialStore(path, {"seed": 2, "dataset": "digits"})
+
+
+def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trials.journal"
+    path.write_text("hello\nworld\n")
+    with pytest.raises(UserError, match="not a trial journal"):
+        TrialStore(path, {})
