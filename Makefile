@@ -16,7 +16,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore test check-explore clean
+.PHONY: setup explore check-explore lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -33,13 +33,16 @@ $(STAMP): requirements.lock pyproject.toml
 explore: setup
 	$(BIN)/codesign explore --lut-budget $(LUT_BUDGET) --out $(OUT) $(ARGS)
 
+# Holds the run's summary.json against the figures that the project promises.
 check-explore:
 	$(BIN)/python tests/check_explore.py $(OUT)/summary.json --lut-budget $(LUT_BUDGET)
 
-test: setup
+lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:

@@ -1,0 +1,15 @@
+"""Settings of every test: the same examples in every run, one thread per worker, own caches."""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import settings
+
+# pytest runs two workers; threads of torch and BLAS would only fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The same examples on every machine: a failure in CI is a failure here. Simulations and
+# compilations have no useful deadline per example.
+settings.register_profile("codesign", derandomize=True, deadline=None, database=None)
+settings.load_profile("codesign")
