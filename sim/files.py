@@ -1,10 +1,9 @@
-"""Where caches live and how files are written: whole, or not at all."""
+"""Where caches live, and how small files are written: whole, or not at all."""
 
 from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from pathlib import Path
 
 
@@ -42,22 +41,3 @@ def write_atomic(path: Path, data: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-
-
-def replace_folder(new: Path, path: Path) -> None:
-    """Rename the folder ``new`` to ``path``; a folder that stood there is removed.
-
-    Killed in between, the old folder, the new one, or neither stands at ``path``, each one whole.
-    Raises OSError, with the old folder back in its place.
-    """
-    if not path.exists():
-        new.rename(path)
-        return
-    old = aside(path)
-    path.rename(old)
-    try:
-        new.rename(path)
-    except BaseException:
-        old.rename(path)
-        raise
-    shutil.rmtree(old, ignore_errors=True)

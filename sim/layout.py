@@ -1,0 +1,79 @@
+"""Images to stream beats and back, by the tensor layouts of program.json.
+
+A layout (one entry of ``tensors``) says where channel c of a pixel sits: the code of
+``activation_bits`` bits at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
+``channel_groups[c]``. The stream is the image [rows, columns, pixel_words] in C order, each word
+as ``beats_per_word`` 32-bit beats, low beat first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BEAT_BITS = 32
+
+Layout = Mapping[str, Any]
+
+
+class LayoutError(ValueError):
+    """Data that do not fit the layout."""
+
+
+def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Codes [channels, rows, columns] to the beats [layout["beats"]] of a LOAD.
+
+    Raises LayoutError when the shape is another one or a code exceeds ``bits``.
+    """
+    shape = tuple(layout["shape"])
+    if codes.shape != shape:
+        raise LayoutError(f"{layout['name']}: codes must have shape {shape}, not {codes.shape}")
+    top = (1 << layout["bits"]) - 1
+    if codes.size and int(codes.max()) > top:
+        raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {codes.max()}")
+    bits = layout["activation_bits"]
+    words = np.zeros((*shape[1:], layout["pixel_words"], _word_bits(layout)), np.uint8)
+    for channel, (group, first) in enumerate(_places(layout)):
+        for bit in range(bits):
+            words[:, :, group, first + bit] = codes[channel] >> bit & 1
+    return np.packbits(words, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
+    """The beats of a STORE to codes [channels, rows, columns]; other channels' bits are ignored.
+
+    Raises LayoutError when the number of beats is not ``layout["beats"]``.
+    """
+    if beats.shape != (layout["beats"],):
+        raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
+    channels, rows, columns = layout["shape"]
+    bytes_ = np.ascontiguousarray(beats, "<u4").view(np.uint8)
+    words = np.unpackbits(bytes_, bitorder="little").reshape(
+        rows, columns, layout["pixel_words"], _word_bits(layout)
+    )
+    codes = np.zeros((channels, rows, columns), np.uint8)
+    for channel, (group, first) in enumerate(_places(layout)):
+        for bit in range(layout["activation_bits"]):
+            codes[channel] |= words[:, :, group, first + bit] << bit
+    return codes
+
+
+def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
+    """The beats of an EMIT to logits [classes]. Raises LayoutError for another number of beats."""
+    if beats.shape != (layout["beats"],):
+        raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
+    return beats[: layout["classes"]].astype(np.uint32).view(np.int32)
+
+
+def _word_bits(layout: Layout) -> int:
+    return int(layout["beats_per_word"]) * BEAT_BITS
+
+
+def _places(layout: Layout) -> list[tuple[int, int]]:
+    """Per channel: word of the pixel, lowest bit in it."""
+    bits = layout["activation_bits"]
+    lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
+    return [(group, lane * bits) for group, lane in lanes]
