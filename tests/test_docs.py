@@ -1,0 +1,72 @@
+"""The documentation holds: commands parse, links lead somewhere, runnable blocks run.
+
+A fenced block whose first line is ``# runnable`` is executed, Python or shell, in an empty folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from codesign.cli.main import parser
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def blocks() -> Iterator[tuple[str, str, str]]:
+    """(page:line, language, text) of every fenced block."""
+    for page in PAGES:
+        text = page.read_text()
+        for match in FENCE.finditer(text):
+            line = text[: match.start()].count("\n") + 1
+            yield f"{page.relative_to(ROOT)}:{line}", match[1], match[2]
+
+
+RUNNABLE = [block for block in blocks() if block[2].startswith("# runnable")]
+COMMANDS = [
+    (where, line)
+    for where, _, text in blocks()
+    for line in text.replace("\\\n", " ").splitlines()
+    if line.startswith("codesign ")
+]
+
+
+@pytest.mark.parametrize("where, language, text", RUNNABLE, ids=[block[0] for block in RUNNABLE])
+def test_runnable_blocks_run(where, language, text, tmp_path):
+    command = {"python": [sys.executable, "-c"], "sh": ["bash", "-euc"]}[language]
+    tools = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        [*command, text],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": tools, "EXAMPLES": str(ROOT / "examples")},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("where, line", COMMANDS, ids=[f"{c[0]}-{i}" for i, c in enumerate(COMMANDS)])
+def test_commands_parse(where, line):
+    """argparse exits on what it does not know, which fails the test with its message."""
+    parser().parse_args(shlex.split(line.partition(" #")[0])[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_there_is_something_to_check():
+    assert len(COMMANDS) > 5
