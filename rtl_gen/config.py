@@ -13,6 +13,14 @@ STREAM_BITS = 32
 
 MULTIPLIERS = ("lut", "dsp")
 DIGIT_BITS = (1, 2, 4, 8)
+DEPTH_RANGES = {
+    "activation_depth": (16, 32768),
+    "weight_depth": (16, 65536),
+    "channel_depth": (4, 16384),
+    "result_depth": (2, 4096),
+    "program_depth": (64, 4096),
+}
+"""Smallest and largest depth of each memory, in words; depths are powers of two."""
 SHIFT_BITS = 5
 """Width of the requantisation shift field, in bits: shifts of 1..31."""
 
@@ -85,13 +93,7 @@ class NpuConfig:
         self._range("post_units", 1, 64)
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
-        for name, low, high in (
-            ("activation_depth", 16, 32768),
-            ("weight_depth", 16, 65536),
-            ("channel_depth", 4, 16384),
-            ("result_depth", 2, 4096),
-            ("program_depth", 64, 4096),
-        ):
+        for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
             if value & (value - 1):

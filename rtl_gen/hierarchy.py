@@ -21,6 +21,7 @@ class Block(wiring.Component):
     """
 
     module_name: str
+    _MustUse__silence = True  # placed by name, most instances are never elaborated: not a mistake
 
 
 class Emission:

@@ -1,0 +1,160 @@
+"""From a tap to the operands: address sum, strip masking, activation banks and rotator."""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
+from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
+
+
+class ActivationMemory(Block):
+    """Function: reads one word per pixel for a tap, masked where the tap is outside the image.
+
+    Pixel p gets bank p + strip at group_pointer + column_pointer + row_pointer; it gets
+    ``pad_code`` in every lane when the column is outside 0..col_limit-1, the bank is outside
+    0..last_strip, or the row is beyond the last strip's last_rows. ``direct`` taps (STORE) skip
+    the column and row tests.
+
+    Latency: 4 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory,
+    rotator. Throughput: one tap per cycle, and one word written per cycle to the bank that
+    ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked pixel
+    leaves the memory.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_activation_memory"
+        pointer = config.activation_depth.bit_length()
+        super().__init__(
+            {
+                "valid": In(1),
+                "direct": In(1),
+                "group_pointer": In(pointer),
+                "column_pointer": In(pointer),
+                "row_pointer": In(pointer),
+                "column": In(COLUMN_BITS),
+                "strip": In(STRIP_BITS),
+                "row": In(COLUMN_BITS),
+                "col_limit": In(COLUMN_BITS),
+                "last_strip": In(4),
+                "last_rows": In(COLUMN_BITS),
+                "pad_code": In(config.activation_bits),
+                "write_bank": In(config.pixels),
+                "write_address": In(pointer - 1),
+                "write_word": In(config.activation_word_bits),
+                "activations": Out(config.pixels * config.activation_word_bits),
+                "outside": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        address, inside, bank = self._address(m)
+        words = []
+        for p in range(config.pixels):
+            ram = Ram(config.activation_word_bits, config.activation_depth)
+            m.submodules[f"bank{p}"] = ram
+            m.d.comb += [
+                ram.write_enable.eq(self.write_bank[p]),
+                ram.write_address.eq(self.write_address),
+                ram.write_data.eq(self.write_word),
+                ram.read_address.eq(address),
+            ]
+            words.append(ram.read_data)
+        pad = self.pad_code.replicate(config.lanes)
+        for p in range(config.pixels):
+            word = Signal(config.activation_word_bits, name=f"operand{p}", reset_less=True)
+            chosen = self._rotate(m, words, delay(m, bank[p], 1, f"bank_of{p}"), p)
+            m.d.sync += word.eq(Mux(delay(m, inside[p], 1, f"inside{p}"), chosen, pad))
+            m.d.comb += self.activations.word_select(p, len(word)).eq(word)
+        return m
+
+    def _address(self, m: Module) -> tuple[Signal, list[Signal], list[Signal]]:
+        """Stages 1 and 2: the common word address, and per pixel whether and in which bank."""
+        config = self.config
+        partial = Signal(len(self.group_pointer), reset_less=True)
+        rows = delay(m, self.row_pointer, 1, "row_pointer")
+        column_inside, row_inside = Signal(reset_less=True), Signal(reset_less=True)
+        m.d.sync += [
+            partial.eq(self.group_pointer + self.column_pointer),
+            column_inside.eq(self.direct | (self.column < self.col_limit)),
+            row_inside.eq(self.direct | (self.row < self.last_rows)),
+        ]
+        strip = delay(m, self.strip, 1, "strip").as_signed()
+        address = Signal(len(partial), reset_less=True)
+        m.d.sync += address.eq(partial + rows)
+        inside, bank = [], []
+        for p in range(config.pixels):
+            index = Signal(signed(STRIP_BITS + 1), name=f"index{p}")
+            ok = Signal(name=f"inside{p}", reset_less=True)
+            number = Signal(max((config.pixels - 1).bit_length(), 1), name=f"number{p}", reset_less=True)
+            m.d.comb += index.eq(strip + p)
+            within = (index < self.last_strip) | ((index == self.last_strip) & row_inside)
+            m.d.sync += [ok.eq(column_inside & (index >= 0) & within), number.eq(index)]
+            inside.append(ok)
+            bank.append(number)
+        valid = delay(m, self.valid, 2, "valid", resettable=True)
+        outside = Signal()
+        m.d.sync += outside.eq(valid & address[-1] & Cat(inside).any())
+        m.d.comb += self.outside.eq(outside)
+        return address[:-1], inside, bank
+
+    def _rotate(self, m: Module, words: list[Signal], bank: Value, pixel: int) -> Value:
+        if len(words) == 1:
+            return words[0]
+        return Array(words)[bank]
+
+
+class WeightMemory(Block):
+    """Function: the weight word at ``pointer``; 32-bit columns are written over the bus.
+
+    Latency: 4 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
+    ``outside`` rises with a valid tap whose pointer is beyond the memory.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_weight_memory"
+        pointer = config.weight_depth.bit_length()
+        super().__init__(
+            {
+                "valid": In(1),
+                "pointer": In(pointer),
+                "write_columns": In(config.weight_word_columns),
+                "write_address": In(pointer - 1),
+                "write_data": In(32),
+                "digits": Out(config.weight_word_bits),
+                "outside": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        pointer = delay(m, self.pointer, 2, "pointer")
+        valid = delay(m, self.valid, 2, "valid", resettable=True)
+        outside = Signal()
+        m.d.sync += outside.eq(valid & pointer[-1])
+        m.d.comb += self.outside.eq(outside)
+        digits = Signal(config.weight_word_bits, reset_less=True)
+        words = []
+        for column in range(config.weight_word_columns):
+            width = min(32, config.weight_word_bits - 32 * column)
+            ram = Ram(width, config.weight_depth)
+            m.submodules[f"column{column}"] = ram
+            m.d.comb += [
+                ram.write_enable.eq(self.write_columns[column]),
+                ram.write_address.eq(self.write_address),
+                ram.write_data.eq(self.write_data[:width]),
+                ram.read_address.eq(pointer[:-1]),
+            ]
+            words.append(ram.read_data)
+        m.d.sync += digits.eq(Cat(words))
+        m.d.comb += self.digits.eq(digits)
+        return m

@@ -1,0 +1,176 @@
+"""AXI4-Lite control port: registers, cycle log, and the windows that fill the memories."""
+
+from __future__ import annotations
+
+from amaranth import Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
+from rtl_gen.isa import (
+    ADDRESS_BITS,
+    CHANNEL_BASE,
+    ISA_VERSION,
+    LOG_BASE,
+    LOG_DEPTH,
+    NPU_ID,
+    PROGRAM_BASE,
+    WEIGHT_BASE,
+    Register,
+)
+
+SLVERR = 2
+
+
+class Control(Block):
+    """Function: the address map of rtl_gen.isa on AXI4-Lite (32-bit data).
+
+    Latency: a write answers 1 cycle after address and data are both there, a read 2 cycles after
+    its address. Throughput: one transfer at a time each way. SLVERR answers an unmapped address, a
+    write with partial strobes, and a write to a memory window while the NPU is busy.
+    Overflow: none.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_control"
+        channel = config.channel_depth.bit_length() - 1
+        weight = config.weight_depth.bit_length() - 1
+        super().__init__(
+            {
+                "awaddr": In(ADDRESS_BITS),
+                "awvalid": In(1),
+                "awready": Out(1),
+                "wdata": In(32),
+                "wstrb": In(4),
+                "wvalid": In(1),
+                "wready": Out(1),
+                "bresp": Out(2),
+                "bvalid": Out(1),
+                "bready": In(1),
+                "araddr": In(ADDRESS_BITS),
+                "arvalid": In(1),
+                "arready": Out(1),
+                "rdata": Out(32),
+                "rresp": Out(2),
+                "rvalid": Out(1),
+                "rready": In(1),
+                "irq": Out(1),
+                "start": Out(1),
+                "stop": Out(1),
+                "watchdog": Out(32),
+                "busy": In(1),
+                "done": In(1),
+                "error": In(8),
+                "error_instruction": In(16),
+                "discarding": In(1),
+                "cycles": In(32),
+                "stalls": In(32),
+                "log_address": Out(LOG_DEPTH.bit_length() - 1),
+                "log": In(32),
+                "data": Out(32),
+                "program_write": Out(1),
+                "program_address": Out(config.program_depth.bit_length() - 1),
+                "table_write": Out(2 * config.post_units),
+                "table_address": Out(channel),
+                "weight_columns": Out(config.weight_word_columns),
+                "weight_address": Out(weight),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self.irq_enable = Signal()
+        self._write(m)
+        self._read(m)
+        m.d.comb += self.irq.eq(self.irq_enable & (self.done | self.error.any()))
+        return m
+
+    def _write(self, m: Module) -> None:
+        """Address and data are taken together into registers, decoded the cycle after."""
+        taken, pending = Signal(), Signal()
+        address, full = Signal(ADDRESS_BITS, reset_less=True), Signal(reset_less=True)
+        m.d.comb += [
+            taken.eq(self.awvalid & self.wvalid & ~self.bvalid & ~pending),
+            self.awready.eq(taken),
+            self.wready.eq(taken),
+        ]
+        m.d.sync += pending.eq(taken)
+        with m.If(taken):
+            m.d.sync += [
+                address.eq(self.awaddr),
+                full.eq(self.wstrb.all()),
+                self.data.eq(self.wdata),
+            ]
+        good = Signal()
+        with m.If(pending & full):
+            self._decode_write(m, address, good)
+        with m.If(pending):
+            m.d.sync += [self.bvalid.eq(1), self.bresp.eq(Mux(good, 0, SLVERR))]
+        with m.Elif(self.bready):
+            m.d.sync += self.bvalid.eq(0)
+
+    def _decode_write(self, m: Module, address: Signal, good: Signal) -> None:
+        config = self.config
+        word = address[2:]
+
+        def window(base: int, bits: int) -> tuple[object, int]:
+            """Whether the address is in the 2**bits words at byte address ``base``."""
+            return word[bits:] == base >> (2 + bits), bits
+
+        with m.If(address == Register.CONTROL):
+            m.d.comb += [good.eq(1), self.start.eq(self.data[0] & ~self.data[1])]
+            m.d.comb += self.stop.eq(self.data[1])
+            m.d.sync += self.irq_enable.eq(self.data[2])
+        with m.Elif(address == Register.WATCHDOG):
+            m.d.comb += good.eq(1)
+            m.d.sync += self.watchdog.eq(self.data)
+        program, _ = window(PROGRAM_BASE, len(self.program_address))
+        with m.If(program & ~self.busy):
+            m.d.comb += [good.eq(1), self.program_write.eq(1)]
+        m.d.comb += self.program_address.eq(word)
+
+        unit_bits = (2 * config.post_units - 1).bit_length()
+        channel, bits = window(CHANNEL_BASE, unit_bits + len(self.table_address))
+        self._window(m, channel, word[:unit_bits], word[unit_bits:bits], good, self.table_write, self.table_address)
+        pitch = (config.weight_word_columns - 1).bit_length()
+        weight, bits = window(WEIGHT_BASE, pitch + len(self.weight_address))
+        self._window(m, weight, word[:pitch], word[pitch:bits], good, self.weight_columns, self.weight_address)
+
+    def _window(self, m, hit, column, row, good, enables, target) -> None:  # type: ignore[no-untyped-def]
+        """A memory of 32-bit columns: the low address bits choose the column."""
+        m.d.comb += target.eq(row)
+        for k in range(len(enables)):
+            here = (column == k) if len(column) else Const(1)
+            with m.If(hit & here & ~self.busy):
+                m.d.comb += [enables[k].eq(1), good.eq(1)]
+
+    def _read(self, m: Module) -> None:
+        registers = {
+            Register.ID: Const(NPU_ID, 32),
+            Register.VERSION: Const(ISA_VERSION, 32),
+            Register.CONFIG_HASH: Const(int(self.config.hash[:8], 16), 32),
+            Register.CONTROL: self.irq_enable << 2,
+            Register.STATUS: self.busy | self.done << 1 | self.error.any() << 2 | self.discarding << 3,
+            Register.ERROR: self.error | self.error_instruction << 16,
+            Register.CYCLES: self.cycles,
+            Register.STALLS: self.stalls,
+            Register.WATCHDOG: self.watchdog,
+        }
+        pending = Signal()
+        address = Signal(ADDRESS_BITS, reset_less=True)
+        m.d.comb += self.arready.eq(~pending & ~self.rvalid)
+        m.d.sync += pending.eq(self.arvalid & self.arready)
+        with m.If(self.arvalid & self.arready):
+            m.d.sync += address.eq(self.araddr)
+        log_bits = len(self.log_address)
+        m.d.comb += self.log_address.eq(address[2:])
+        with m.If(pending):
+            m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0), self.rresp.eq(SLVERR)]
+            for register, value in registers.items():
+                with m.If(address == register):
+                    m.d.sync += [self.rdata.eq(value), self.rresp.eq(0)]
+            with m.If(address[2 + log_bits :] == LOG_BASE >> (2 + log_bits)):
+                m.d.sync += [self.rdata.eq(self.log), self.rresp.eq(0)]
+        with m.Elif(self.rready):
+            m.d.sync += self.rvalid.eq(0)

@@ -1,0 +1,68 @@
+"""The step sequence that drains a tile's accumulators."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.post_process import chunk_bits, pixel_bits
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
+
+
+class DrainSteps(Block):
+    """Function: after ``tile`` (the last tap of a tile is issued), one step per cycle for every
+    pixel 0..drain_pixels and chunk 0..drain_chunks, with the tile's flags.
+
+    Latency: 1 cycle from ``tile`` to the first step. Throughput: one step per cycle; ``blocking``
+    says that a further ``tile`` must wait. Overflow: none.
+    """
+
+    FLAGS = ("window_first", "window_last", "group_end")
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_drain_steps"
+        super().__init__(
+            {
+                "f_drain_pixels": In(4),
+                "f_drain_chunks": In(7),
+                "tile": In(1),
+                **{f"tile_{flag}": In(1) for flag in self.FLAGS},
+                "valid": Out(1),
+                "pixel": Out(pixel_bits(config)),
+                "chunk": Out(chunk_bits(config)),
+                "chunk_last": Out(1),
+                "tile_last": Out(1),
+                **{flag: Out(1) for flag in self.FLAGS},
+                "blocking": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        active = Signal()
+        pixel, chunk = Signal(4, reset_less=True), Signal(7, reset_less=True)
+        m.d.comb += [
+            self.valid.eq(active),
+            self.pixel.eq(pixel),
+            self.chunk.eq(chunk),
+            self.chunk_last.eq(chunk == self.f_drain_chunks),
+            self.tile_last.eq(self.chunk_last & (pixel == self.f_drain_pixels)),
+            self.blocking.eq(active & ~self.tile_last),
+        ]
+        for flag in self.FLAGS:
+            register = Signal(name=f"{flag}_now", reset_less=True)
+            with m.If(self.tile):
+                m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
+            m.d.comb += getattr(self, flag).eq(register)
+        with m.If(self.tile):
+            m.d.sync += [active.eq(1), pixel.eq(0), chunk.eq(0)]
+        with m.Elif(active):
+            with m.If(self.tile_last):
+                m.d.sync += active.eq(0)
+            with m.If(self.chunk_last):
+                m.d.sync += [chunk.eq(0), pixel.eq(pixel + 1)]
+            with m.Else():
+                m.d.sync += chunk.eq(chunk + 1)
+        return m

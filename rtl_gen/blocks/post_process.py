@@ -1,0 +1,262 @@
+"""From accumulators to memory: snapshot, post units, max pooling, word assembly, result buffer."""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
+from rtl_gen.config import SHIFT_BITS, NpuConfig
+from rtl_gen.hierarchy import Block, place
+
+
+def pixel_bits(config: NpuConfig) -> int:
+    return max((config.pixels - 1).bit_length(), 1)
+
+
+def chunk_bits(config: NpuConfig) -> int:
+    return max((config.chunks - 1).bit_length(), 1)
+
+
+class PostProcess(Block):
+    """Function: a snapshot of the array's accumulators is drained, ``post_units`` results a step.
+
+    A step (``step_valid`` with pixel and chunk) takes its results through the post units, keeps
+    the maximum since the step with ``window_first``, and on ``window_last`` shifts it into the
+    output word; a full word goes to bank ``pixel``. ``chunk_last`` / ``tile_last`` mark the last
+    step of a pixel / of the tile; ``group_end`` the last tile of an output group. ``raw`` steps put
+    accumulator + bias into the result buffer instead.
+
+    Latency: step to memory write port: 2 + PostUnitSpec.latency_cycles. Throughput: one step per
+    cycle. Overflow: codes saturate; ``outside`` rises when a write or a channel word would leave
+    its memory (the write is dropped).
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_post_process"
+        activation = config.activation_depth.bit_length()
+        channel = config.channel_depth.bit_length() - 1
+        units = config.post_units
+        super().__init__(
+            {
+                "accumulators": In(config.pixels * config.columns * config.accumulator_bits),
+                "snapshot": In(1),
+                "start": In(1),
+                "f_channel_base": In(channel),
+                "f_out_base": In(activation - 1),
+                "f_out_pixel_words": In(activation),
+                "f_out_group_words": In(activation),
+                "f_raw": In(1),
+                "f_out_zero": In(config.activation_bits),
+                "f_out_max": In(config.activation_bits),
+                "step_valid": In(1),
+                "pixel": In(pixel_bits(config)),
+                "chunk": In(chunk_bits(config)),
+                "chunk_last": In(1),
+                "tile_last": In(1),
+                "window_first": In(1),
+                "window_last": In(1),
+                "group_end": In(1),
+                "table_write": In(2 * units),
+                "table_address": In(channel),
+                "table_data": In(32),
+                "result_address": In(max((config.result_depth - 1).bit_length(), 1)),
+                "result": Out(units * config.accumulator_bits),
+                "write_bank": Out(config.pixels),
+                "write_address": Out(activation - 1),
+                "write_word": Out(config.activation_word_bits),
+                "outside": Out(1),
+            }
+        )
+
+    @staticmethod
+    def latency_cycles(config: NpuConfig) -> int:
+        return 2 + PostUnitSpec.of(config).latency_cycles
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self.errors: list[Value] = []
+        selected = self._select(m)
+        table = self._table(m)
+        units = self._units(m, platform, selected, table)
+        self._results(m, units)
+        self._assemble(m, Cat(unit.code for unit in units))
+        outside = Signal()
+        m.d.sync += outside.eq(Cat(self.errors).any())
+        m.d.comb += self.outside.eq(outside)
+        return m
+
+    def _select(self, m: Module) -> list[Value]:
+        """Snapshot register and the multiplexer to the post units: registered, one step later."""
+        config = self.config
+        snapshot = Signal(len(self.accumulators), reset_less=True)
+        with m.If(self.snapshot):
+            m.d.sync += snapshot.eq(self.accumulators)
+        chunk_width = config.post_units * config.accumulator_bits
+        per_pixel = [
+            Array(
+                snapshot.word_select(p * config.chunks + k, chunk_width)
+                for k in range(config.chunks)
+            )[self.chunk]
+            for p in range(config.pixels)
+        ]
+        selected = Signal(chunk_width, reset_less=True)
+        m.d.sync += selected.eq(Array(per_pixel)[self.pixel])
+        return [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
+
+    def _table(self, m: Module) -> list[Value]:
+        """Bias / scale / shift words: channel pointer of the step, RAM columns per unit."""
+        config = self.config
+        pointer = Signal(len(self.table_address) + 1, reset_less=True)
+        base = Signal(len(pointer), reset_less=True)
+        following = pointer + 1
+        with m.If(self.start):
+            m.d.sync += [pointer.eq(self.f_channel_base), base.eq(self.f_channel_base)]
+        with m.Elif(self.step_valid):
+            with m.If(~self.chunk_last):
+                m.d.sync += pointer.eq(following)
+            with m.Elif(self.tile_last & self.group_end):
+                m.d.sync += [pointer.eq(following), base.eq(following)]
+            with m.Else():
+                m.d.sync += pointer.eq(base)
+        self.errors.append(self.step_valid & pointer[-1])
+        words = []
+        for column in range(2 * config.post_units):
+            width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
+            ram = Ram(width, config.channel_depth)
+            m.submodules[f"table{column}"] = ram
+            data = self.table_data[:width]
+            if column % 2:
+                data = Cat(
+                    self.table_data[: config.scale_bits], self.table_data[16 : 16 + SHIFT_BITS]
+                )
+            m.d.comb += [
+                ram.write_enable.eq(self.table_write[column]),
+                ram.write_address.eq(self.table_address),
+                ram.write_data.eq(data),
+                ram.read_address.eq(pointer[:-1]),
+            ]
+            words.append(ram.read_data)
+        return words
+
+    def _units(
+        self, m: Module, platform: object, selected: list[Value], table: list[Value]
+    ) -> list[PostUnit]:
+        units = []
+        for u, accumulator in enumerate(selected):
+            unit = PostUnitSpec.of(self.config).create()
+            place(m, platform, f"unit{u}", unit)
+            scale = table[2 * u + 1]
+            m.d.comb += [
+                unit.accumulator.eq(accumulator),
+                unit.bias.eq(table[2 * u]),
+                unit.multiplier.eq(scale[: self.config.scale_bits]),
+                unit.shift.eq(scale[self.config.scale_bits :]),
+                unit.zero.eq(self.f_out_zero),
+                unit.largest.eq(self.f_out_max),
+            ]
+            units.append(unit)
+        return units
+
+    def _results(self, m: Module, units: list[PostUnit]) -> None:
+        """Raw steps: biased accumulators into the result buffer, in step order."""
+        config = self.config
+        ram = Ram(len(self.result), config.result_depth, distributed=True)
+        m.submodules.results = ram
+        pointer = Signal(len(self.result_address) + 1, reset_less=True)
+        write = delay(m, self.step_valid & self.f_raw, 2, "raw_valid", resettable=True)
+        with m.If(self.start):
+            m.d.sync += pointer.eq(0)
+        with m.Elif(write):
+            m.d.sync += pointer.eq(pointer + 1)
+        full = pointer >= config.result_depth
+        self.errors.append(write & full)
+        m.d.comb += [
+            ram.write_enable.eq(write & ~full),
+            ram.write_address.eq(pointer),
+            ram.write_data.eq(Cat(unit.biased[: config.accumulator_bits] for unit in units)),
+            ram.read_address.eq(self.result_address),
+            self.result.eq(ram.read_data),
+        ]
+
+    def _assemble(self, m: Module, codes: Value) -> None:
+        """Running maximum per (pixel, chunk), then words of ``lanes`` codes."""
+        config = self.config
+        cycles = 1 + PostUnitSpec.of(config).latency_cycles
+        valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
+        index = delay(m, Cat(self.chunk, self.pixel), cycles, "code_index")
+        first = delay(m, self.window_first, cycles, "code_first")
+        full, address, error = self._write_address(m)
+        full = delay(m, full, cycles, "word_full")
+        address = delay(m, address, cycles, "word_address")
+
+        maxima = Ram(len(codes), 1 << len(index), distributed=True)
+        m.submodules.maxima = maxima
+        best = []
+        for u in range(config.post_units):
+            code = codes.word_select(u, config.activation_bits)
+            kept = maxima.read_data.word_select(u, config.activation_bits)
+            best.append(Mux(first | (code > kept), code, kept))
+        m.d.comb += [
+            maxima.read_address.eq(index),
+            maxima.write_address.eq(index),
+            maxima.write_enable.eq(valid),
+            maxima.write_data.eq(Cat(best)),
+        ]
+        word = Signal(config.activation_word_bits, reset_less=True)
+        with m.If(valid):
+            m.d.sync += word.eq(Cat(word, Cat(best))[len(codes) :])
+        pixel = index[len(self.chunk) :]
+        bank = Signal(config.pixels)
+        target = Signal(len(self.write_address), reset_less=True)
+        m.d.sync += [
+            bank.eq(Mux(valid & full, 1 << pixel, 0)),
+            target.eq(address),
+        ]
+        m.d.comb += [
+            self.write_bank.eq(bank),
+            self.write_address.eq(target),
+            self.write_word.eq(word),
+        ]
+        self.errors.append(error)
+
+    def _write_address(self, m: Module) -> tuple[Value, Value, Value]:
+        """At step time: whether this step completes a word of the last window position, where
+        the word goes, and whether that is outside."""
+        config = self.config
+        position = Signal(len(self.write_address) + 1, reset_less=True)
+        group = Signal(len(position), reset_less=True)
+        word_start = Signal(len(position), reset_less=True)
+        next_position = position + self.f_out_pixel_words
+        next_group = group + self.f_out_group_words
+        per_word = config.chunks_per_word
+        fills = Signal()
+        if per_word == 1:
+            m.d.comb += fills.eq(1)
+        else:
+            count = Signal(range(per_word))
+            m.d.comb += fills.eq(count == per_word - 1)
+            with m.If(self.start):
+                m.d.sync += count.eq(0)
+            with m.Elif(self.step_valid):
+                m.d.sync += count.eq(Mux(fills, 0, count + 1))
+        done = self.tile_last & self.window_last
+        following = Signal(len(position))
+        m.d.comb += following.eq(
+            Mux(done, Mux(self.group_end, next_group, next_position), position)
+        )
+        with m.If(self.start):
+            m.d.sync += [s.eq(self.f_out_base) for s in (position, group, word_start)]
+        with m.Elif(self.step_valid):
+            with m.If(self.chunk_last):
+                m.d.sync += [position.eq(following), word_start.eq(following)]
+                with m.If(done & self.group_end):
+                    m.d.sync += group.eq(next_group)
+            with m.Elif(fills):
+                m.d.sync += word_start.eq(word_start + 1)
+        full = self.step_valid & fills & self.window_last & ~word_start[-1]
+        error = self.step_valid & fills & self.window_last & word_start[-1] & ~self.f_raw
+        return full, word_start[:-1], error

@@ -1,0 +1,271 @@
+"""The sequencer: fetches instructions, runs them, counts cycles, stops on errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.drain_steps import DrainSteps
+from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
+from rtl_gen.blocks.loops import LoopNest
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block, place
+from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, ErrorCode, Opcode, field_words
+from rtl_gen.timing import flush_cycles
+
+STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
+
+
+class Sequencer(Block):
+    """Function: runs the program from word 0 after ``start`` until END or an error.
+
+    Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
+    LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
+    them. LOAD / STORE / EMIT: ``start_*`` pulses, then waits for ``transfer_done``.
+    Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
+    Errors: the first one stops the run after the pipelines have run empty; ``error`` and
+    ``error_instruction`` keep it until the next start.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_sequencer"
+        loops, steps = LoopNest(config), DrainSteps(config)
+        self.tap_names = [
+            name
+            for name in loops.signature.members
+            if name not in ("start", "advance", "layer_last") and not name.startswith("f_")
+        ]
+        self.step_names = ["valid", "pixel", "chunk", "chunk_last", "tile_last", *steps.FLAGS]
+        program = config.program_depth.bit_length() - 1
+        super().__init__(
+            {
+                "start": In(1),
+                "stop": In(1),
+                "watchdog": In(32),
+                "program_write": In(1),
+                "program_address": In(program),
+                "program_data": In(32),
+                "log_address": In(LOG_DEPTH.bit_length() - 1),
+                "log": Out(32),
+                "busy": Out(1),
+                "done": Out(1),
+                "error": Out(8),
+                "error_instruction": Out(16),
+                "cycles": Out(32),
+                "stalls": Out(32),
+                **{f"slot_{k}": Out(width) for k, width in enumerate(slot_widths(config))},
+                "layer_start": Out(1),
+                "tap_valid": Out(1),
+                **{f"tap_{n}": Out(loops.signature.members[n].shape) for n in self.tap_names},
+                **{f"step_{n}": Out(steps.signature.members[n].shape) for n in self.step_names},
+                **{f"start_{opcode.name.lower()}": Out(1) for opcode in STREAMED},
+                "transfer_idle": In(1),
+                "transfer_done": In(1),
+                "transfer_stalled": In(1),
+                "transfer_abort": Out(1),
+                "fault": In(8),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
+        self.opcode = Signal(3, reset_less=True)
+        self.word = Signal(5, reset_less=True)
+        self.index = Signal(16, reset_less=True)
+        self.fail = Signal(8)
+        self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
+        self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
+        self._program(m)
+        self._layer(m, platform)
+        self._halt(m)
+        self._machine(m)
+        self._counters(m)
+        return m
+
+    def _program(self, m: Module) -> None:
+        depth = self.config.program_depth
+        self.pc = Signal(depth.bit_length(), reset_less=True)
+        m.submodules.program = ram = Ram(32, depth)
+        m.d.comb += [
+            ram.write_enable.eq(self.program_write),
+            ram.write_address.eq(self.program_address),
+            ram.write_data.eq(self.program_data),
+            ram.read_address.eq(self.pc),
+        ]
+        self.fetched = ram.read_data
+
+    def _layer(self, m: Module, platform: object) -> None:
+        loops, steps = LoopNest(self.config), DrainSteps(self.config)
+        place(m, platform, "loops", loops)
+        place(m, platform, "drain_steps", steps)
+        fields = field_view(self.config, Opcode.LAYER, self.slots)
+        for block in (loops, steps):
+            for name in block.signature.members:
+                if name.startswith("f_"):
+                    m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
+        self.running = Signal()
+        m.d.comb += [
+            loops.start.eq(self.layer_start),
+            loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
+            steps.tile.eq(loops.advance & loops.tile_last),
+            self.tap_valid.eq(loops.advance),
+        ]
+        m.d.comb += [getattr(steps, f"tile_{f}").eq(getattr(loops, f)) for f in steps.FLAGS]
+        m.d.comb += [getattr(self, f"tap_{n}").eq(getattr(loops, n)) for n in self.tap_names]
+        m.d.comb += [getattr(self, f"step_{n}").eq(getattr(steps, n)) for n in self.step_names]
+        self.layer_issued = loops.advance & loops.layer_last
+        self.drained = steps.valid & steps.tile_last
+
+    def _illegal_field(self) -> Value:
+        """Bits of the fetched field word that its fields do not use."""
+        width = len(self.word)
+        masks: Value = Const(0, 32)
+        for opcode in (Opcode.LOAD, Opcode.LAYER, Opcode.STORE, Opcode.EMIT):
+            for k, mask in enumerate(unused_bits(self.config, opcode)):
+                here = (self.opcode == int(opcode)) & (self.word == Const(k, width))
+                masks = Mux(here, Const(mask, 32), masks)
+        return (self.fetched & masks).any()
+
+    def _halt(self, m: Module) -> None:
+        """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop."""
+        timer = Signal(32, reset_less=True)
+        expired = Signal()
+        self.halt = Signal()
+        code = Signal(8)
+        m.d.comb += [
+            expired.eq(timer == 1),
+            code.eq(Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))),
+            self.halt.eq(code.any() | self.fault.any() | self.stop),
+            self.transfer_abort.eq(self.halt),
+        ]
+        with m.If(self.start & ~self.busy):
+            m.d.sync += timer.eq(self.watchdog)
+        with m.Elif(timer.any()):
+            m.d.sync += timer.eq(timer - 1)
+        with m.If(self.stop | (self.start & ~self.busy)):
+            m.d.sync += [self.done.eq(0), self.error.eq(0), self.error_instruction.eq(0)]
+        with m.Elif(self.active & self.halt & ~self.error.any()):
+            m.d.sync += [
+                self.error.eq(Mux(self.fault.any(), self.fault, code)),
+                self.error_instruction.eq(self.index),
+            ]
+
+    def _machine(self, m: Module) -> None:
+        past_end = self.pc[-1] & self.pc[:-1].any()
+        last_word = Cat(
+            (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
+            for opcode in (*STREAMED, Opcode.LAYER)
+        ).any()
+
+        @contextmanager
+        def state(name: str) -> Iterator[None]:
+            with m.State(name):
+                m.d.comb += self.active.eq(1)
+                yield
+                with m.If(self.halt):
+                    m.next = "ABORT"
+
+        with m.FSM(name="sequencer") as fsm:
+            with m.State("IDLE"):
+                m.d.sync += [self.pc.eq(0), self.index.eq(0)]
+                with m.If(self.start):
+                    m.next = "FETCH"
+            with state("FETCH"):
+                m.d.sync += [self.pc.eq(self.pc + 1), self.word.eq(0), self.flush.eq(0)]
+                with m.If(self.pc[-1]):
+                    m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
+                m.next = "DECODE"
+            with state("DECODE"):
+                m.d.sync += self.opcode.eq(self.fetched)
+                with m.If(self.fetched == Opcode.END):
+                    m.next = "FINISH"
+                with m.Elif(self.fetched > max(Opcode)):
+                    m.d.comb += self.fail.eq(ErrorCode.OPCODE)
+                with m.Else():
+                    m.d.sync += self.pc.eq(self.pc + 1)
+                    m.next = "FIELDS"
+            with state("FIELDS"):
+                self._latch(m)
+                m.d.sync += self.word.eq(self.word + 1)
+                with m.If(past_end):
+                    m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
+                with m.Elif(self._illegal_field()):
+                    m.d.comb += self.fail.eq(ErrorCode.FIELD)
+                with m.If(last_word):
+                    m.next = "START"
+                with m.Else():
+                    m.d.sync += self.pc.eq(self.pc + 1)
+            with state("START"):
+                with m.If(self.transfer_idle):
+                    self._dispatch(m)
+            with state("TAPS"):
+                m.d.comb += self.running.eq(1)
+                with m.If(self.layer_issued):
+                    m.next = "DRAIN"
+            with state("DRAIN"):
+                with m.If(self.drained):
+                    m.next = "FLUSH"
+            with state("FLUSH"):
+                m.d.sync += self.flush.eq(self.flush + 1)
+                with m.If(self.flush == flush_cycles(self.config) - 1):
+                    m.next = "FINISH"
+            with state("TRANSFER"):
+                with m.If(self.transfer_done):
+                    m.next = "FINISH"
+            with state("FINISH"):
+                m.d.sync += self.index.eq(self.index + 1)
+                m.d.comb += self.finishing.eq(1)
+                m.next = "FETCH"
+                with m.If(self.opcode == Opcode.END):
+                    with m.If(~self.halt):
+                        m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+            with m.State("ABORT"):  # until the pipelines have run empty
+                m.d.sync += self.flush.eq(self.flush + 1)
+                with m.If(self.flush == flush_cycles(self.config)):
+                    m.next = "IDLE"
+            m.d.comb += [
+                self.busy.eq(~fsm.ongoing("IDLE")),
+                self.waiting.eq(fsm.ongoing("START") & ~self.transfer_idle),
+            ]
+
+    def _dispatch(self, m: Module) -> None:
+        m.d.comb += self.layer_start.eq(self.opcode == Opcode.LAYER)
+        for opcode in STREAMED:
+            pulse = getattr(self, f"start_{opcode.name.lower()}")
+            m.d.comb += pulse.eq(self.opcode == opcode)
+        m.next = "TRANSFER"
+        with m.If(self.opcode == Opcode.LAYER):
+            m.next = "TAPS"
+
+    def _latch(self, m: Module) -> None:
+        """The fetched field word into its two slots."""
+        for k, slot in enumerate(self.slots):
+            half = self.fetched[SLOT_BITS * (k % 2) : SLOT_BITS * (k % 2 + 1)]
+            with m.If(self.word == k // 2):
+                m.d.sync += slot.eq(half)
+
+    def _counters(self, m: Module) -> None:
+        """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
+        m.submodules.log = log = Ram(32, LOG_DEPTH, distributed=True)
+        stalled = self.transfer_stalled | self.waiting
+        m.d.comb += [
+            log.write_enable.eq(self.finishing),
+            log.write_address.eq(self.index),
+            log.write_data.eq(self.cycles + 1),
+            log.read_address.eq(self.log_address),
+            self.log.eq(log.read_data),
+        ]
+        with m.If(self.start & ~self.busy):
+            m.d.sync += [self.cycles.eq(0), self.stalls.eq(0)]
+        with m.Elif(self.active & stalled):
+            m.d.sync += self.stalls.eq(self.stalls + 1)
+        with m.Elif(self.active):
+            m.d.sync += self.cycles.eq(self.cycles + 1)

@@ -1,0 +1,250 @@
+"""LOAD, STORE and EMIT: activation words and results on the AXI4-Streams."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.post_process import pixel_bits
+from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.hierarchy import Block
+from rtl_gen.timing import OPERAND_DELAY_CYCLES
+
+
+class Transfer(Block):
+    """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
+    after its ``start_*`` pulse, ``done`` in its last cycle.
+
+    Latency and throughput: LOAD one beat per cycle; STORE beats + 5 cycles a word; EMIT
+    post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
+    Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
+    TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
+    to the next TLAST (``discarding``). ``abort`` stops at once, but a beat on offer stays on offer
+    until it is taken; ``flush`` also ends discarding.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_transfer"
+        pointer = config.activation_depth.bit_length()
+        result = max((config.result_depth - 1).bit_length(), 1)
+        super().__init__(
+            {
+                "start_load": In(1),
+                "start_store": In(1),
+                "start_emit": In(1),
+                "f_base": In(pointer - 1),
+                "f_strip_words": In(pointer),
+                "f_last_strip": In(4),
+                "f_last_words": In(pointer),
+                "f_beats": In(5),
+                "f_chunks": In(result),
+                "abort": In(1),
+                "flush": In(1),
+                "s_axis_tdata": In(STREAM_BITS),
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tlast": In(1),
+                "m_axis_tdata": Out(STREAM_BITS),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+                "read_valid": Out(1),
+                "read_pointer": Out(pointer),
+                "read_strip": Out(4),
+                "read_word": In(config.activation_word_bits),
+                "result_address": Out(result),
+                "result": In(config.post_units * config.accumulator_bits),
+                "write_bank": Out(config.pixels),
+                "write_address": Out(pointer - 1),
+                "write_word": Out(config.activation_word_bits),
+                "idle": Out(1),
+                "done": Out(1),
+                "stalled": Out(1),
+                "outside": Out(1),
+                "short": Out(1),
+                "long": Out(1),
+                "discarding": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._walk_registers(m)
+        accept = self._load(m)
+        sent = self._send(m)
+        self._control(m, accept, sent)
+        return m
+
+    # The walk over words: strip by strip, address by address ------------------------------
+
+    def _walk_registers(self, m: Module) -> None:
+        self.strip = Signal(4, reset_less=True)
+        self.pointer = Signal(len(self.read_pointer), reset_less=True)
+        self.words_left = Signal(len(self.read_pointer), reset_less=True)
+        self.beat = Signal(5, reset_less=True)
+        self.last_word = Signal()
+        m.d.comb += self.last_word.eq(
+            (self.strip == self.f_last_strip) & (self.words_left == 1)
+        )
+
+    def _enter_strip(self, m: Module, strip: Value) -> None:
+        full = self.f_last_strip != strip
+        m.d.sync += [
+            self.strip.eq(strip),
+            self.pointer.eq(self.f_base),
+            self.words_left.eq(Mux(full, self.f_strip_words, self.f_last_words)),
+        ]
+
+    def _next_word(self, m: Module) -> None:
+        with m.If(self.words_left == 1):
+            self._enter_strip(m, (self.strip + 1)[:4])
+        with m.Else():
+            m.d.sync += [
+                self.pointer.eq(self.pointer + 1),
+                self.words_left.eq(self.words_left - 1),
+            ]
+
+    # Stream in ----------------------------------------------------------------------------
+
+    def _load(self, m: Module) -> Value:
+        config = self.config
+        self.loading = Signal()
+        discarding = Signal()
+        accept = Signal()
+        word = Signal(config.activation_word_bits, reset_less=True)
+        completes = Signal()
+        bank = Signal(config.pixels)
+        m.d.comb += [
+            self.s_axis_tready.eq(self.loading | discarding),
+            accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
+            completes.eq(accept & (self.beat == self.f_beats)),
+            self.outside.eq(completes & self.pointer[-1]),
+            self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
+            self.long.eq(completes & self.last_word & ~self.s_axis_tlast),
+            self.discarding.eq(discarding),
+            self.write_bank.eq(bank),
+            self.write_word.eq(word),
+        ]
+        address = Signal(len(self.write_address), reset_less=True)
+        m.d.comb += self.write_address.eq(address)
+        m.d.sync += [
+            bank.eq(Mux(completes & ~self.pointer[-1], 1 << self.strip[: pixel_bits(config)], 0)),
+            address.eq(self.pointer),
+        ]
+        with m.If(accept):
+            for k in range(config.activation_word_beats):
+                part = word[k * STREAM_BITS : (k + 1) * STREAM_BITS]
+                with m.If(self.beat == k):
+                    m.d.sync += part.eq(self.s_axis_tdata)
+                if k:
+                    with m.Elif(self.beat == 0):
+                        m.d.sync += part.eq(0)
+        with m.If(self.flush):
+            m.d.sync += discarding.eq(0)
+        with m.Elif(self.long):
+            m.d.sync += discarding.eq(1)
+        with m.Elif(self.s_axis_tvalid & self.s_axis_tlast):
+            m.d.sync += discarding.eq(0)
+        return completes
+
+    # Stream out ---------------------------------------------------------------------------
+
+    def _send(self, m: Module) -> Value:
+        config = self.config
+        slots = max(config.activation_word_beats, config.post_units)
+        self.word = Signal(slots * STREAM_BITS, reset_less=True)
+        self.sending = Signal()
+        self.beats_left = Signal(6, reset_less=True)
+        self.final_word = Signal(reset_less=True)
+        taken = Signal()
+        m.d.comb += [
+            self.m_axis_tdata.eq(self.word[:STREAM_BITS]),
+            self.m_axis_tvalid.eq(self.sending),
+            self.m_axis_tlast.eq(self.final_word & (self.beats_left == 0)),
+            taken.eq(self.sending & self.m_axis_tready),
+            self.read_pointer.eq(self.pointer),
+            self.read_strip.eq(self.strip),
+            self.result_address.eq(self.pointer),
+        ]
+        with m.If(taken):
+            m.d.sync += [self.word.eq(self.word >> STREAM_BITS), self.beats_left.eq(self.beats_left - 1)]
+        return taken & (self.beats_left == 0)
+
+    def _results(self) -> Value:
+        width = self.config.accumulator_bits
+        values = []
+        for u in range(self.config.post_units):
+            value = self.result.word_select(u, width)
+            values.append(Cat(value, value[-1].replicate(STREAM_BITS - width)))
+        return Cat(values)
+
+    # Control ------------------------------------------------------------------------------
+
+    def _control(self, m: Module, completes: Value, sent: Value) -> None:
+        wait = Signal(range(OPERAND_DELAY_CYCLES + 1), reset_less=True)
+        emitting = Signal(reset_less=True)
+        dropped = Signal()
+        with m.FSM(name="transfer") as fsm:
+            with m.State("IDLE"):
+                m.d.sync += [self.beat.eq(0), wait.eq(0), dropped.eq(0), emitting.eq(self.start_emit)]
+                self._enter_strip(m, Value.cast(0)[:1])
+                with m.If(self.start_load):
+                    m.next = "LOAD"
+                with m.If(self.start_store):
+                    m.next = "FETCH"
+                with m.If(self.start_emit):
+                    m.d.sync += self.pointer.eq(0)
+                    m.next = "FETCH_RESULT"
+            with m.State("LOAD"):
+                m.d.comb += self.loading.eq(1)
+                with m.If(self.s_axis_tvalid & ~self.discarding):
+                    m.d.sync += self.beat.eq(Mux(completes, 0, self.beat + 1))
+                with m.If(completes):
+                    self._next_word(m)
+                with m.If(self.abort | (completes & self.last_word)):
+                    m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+            with m.State("FETCH"):
+                m.d.comb += self.read_valid.eq(wait == 0)
+                m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.f_beats)]
+                with m.If(wait == OPERAND_DELAY_CYCLES):
+                    m.d.sync += [
+                        wait.eq(0),
+                        self.word.eq(self.read_word),
+                        self.final_word.eq(self.last_word),
+                    ]
+                    self._next_word(m)
+                    m.next = "SEND"
+                with m.If(self.abort):
+                    m.next = "IDLE"
+            with m.State("FETCH_RESULT"):
+                m.d.sync += [
+                    self.word.eq(self._results()),
+                    self.final_word.eq(self.pointer == self.f_chunks),
+                    self.beats_left.eq(self.config.post_units - 1),
+                    self.pointer.eq(self.pointer + 1),
+                ]
+                m.next = "SEND"
+                with m.If(self.abort):
+                    m.next = "IDLE"
+            with m.State("SEND"):
+                m.d.comb += self.sending.eq(1)
+                m.d.sync += dropped.eq(dropped | self.abort)
+                with m.If(self.m_axis_tready & (self.abort | dropped)):
+                    m.next = "IDLE"
+                with m.Elif(sent):
+                    m.d.comb += self.done.eq(self.final_word)
+                    with m.If(self.final_word):
+                        m.next = "IDLE"
+                    with m.Elif(emitting):
+                        m.next = "FETCH_RESULT"
+                    with m.Else():
+                        m.next = "FETCH"
+            m.d.comb += [
+                self.idle.eq(fsm.ongoing("IDLE")),
+                self.stalled.eq(
+                    (fsm.ongoing("LOAD") & ~(self.s_axis_tvalid & ~self.discarding))
+                    | (fsm.ongoing("SEND") & ~self.m_axis_tready)
+                ),
+            ]

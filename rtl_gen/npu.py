@@ -1,0 +1,205 @@
+"""The NPU: its blocks wired together between the AXI ports."""
+
+from __future__ import annotations
+
+from amaranth import Cat, ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal, Value
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.addressing import ActivationMemory, WeightMemory
+from rtl_gen.blocks.control import Control
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.fields import field_view
+from rtl_gen.blocks.mac_array import MacArray
+from rtl_gen.blocks.post_process import PostProcess
+from rtl_gen.blocks.sequencer import STREAMED, Sequencer
+from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.hierarchy import place
+from rtl_gen.isa import ADDRESS_BITS, ErrorCode, Opcode
+from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
+
+CONTROL_PORTS = {
+    "awaddr": In(ADDRESS_BITS),
+    "awvalid": In(1),
+    "awready": Out(1),
+    "wdata": In(32),
+    "wstrb": In(4),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "bresp": Out(2),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "araddr": In(ADDRESS_BITS),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "rdata": Out(32),
+    "rresp": Out(2),
+    "rvalid": Out(1),
+    "rready": In(1),
+}
+
+
+class Npu(wiring.Component):
+    """Function: runs layer programs (rtl_gen.isa) on images that come and go by AXI4-Stream.
+
+    Clock ``aclk``, synchronous active-low reset ``aresetn``. Latency and throughput:
+    rtl_gen.timing. Overflow: accumulators wrap, which the compiler excludes; codes saturate.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "aclk": In(1),
+                "aresetn": In(1),
+                "irq": Out(1),
+                **{f"s_axi_control_{name}": port for name, port in CONTROL_PORTS.items()},
+                "s_axis_tdata": In(STREAM_BITS),
+                "s_axis_tvalid": In(1),
+                "s_axis_tready": Out(1),
+                "s_axis_tlast": In(1),
+                "m_axis_tdata": Out(STREAM_BITS),
+                "m_axis_tvalid": Out(1),
+                "m_axis_tready": In(1),
+                "m_axis_tlast": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.domains.sync = ClockDomain()
+        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        config = self.config
+        self.control, self.sequencer = Control(config), Sequencer(config)
+        self.transfer, self.array = Transfer(config), MacArray(config)
+        self.activations, self.weights = ActivationMemory(config), WeightMemory(config)
+        self.post = PostProcess(config)
+        for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):
+            place(m, platform, name, getattr(self, name))
+        slots = [
+            getattr(self.sequencer, f"slot_{k}")
+            for k in range(len([n for n in self.sequencer.signature.members if n.startswith("slot_")]))
+        ]
+        self.fields = {opcode: field_view(config, opcode, slots) for opcode in Opcode}
+        self._connect_control(m)
+        self._connect_transfer(m)
+        self._connect_operands(m)
+        self._connect_post(m)
+        return m
+
+    def _connect_control(self, m: Module) -> None:
+        control, sequencer = self.control, self.sequencer
+        for name, port in CONTROL_PORTS.items():
+            outside, inside = getattr(self, f"s_axi_control_{name}"), getattr(control, name)
+            m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
+        for name in ("busy", "done", "error", "error_instruction", "cycles", "stalls", "log"):
+            m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
+        for name in ("start", "stop", "watchdog", "program_write", "program_address", "log_address"):
+            m.d.comb += getattr(sequencer, name).eq(getattr(control, name))
+        fault = Mux(
+            self.activations.outside | self.weights.outside | self.post.outside | self.transfer.outside,
+            ErrorCode.ADDRESS,
+            Mux(self.transfer.short, ErrorCode.STREAM_SHORT,
+                Mux(self.transfer.long, ErrorCode.STREAM_LONG, 0)),
+        )  # fmt: skip
+        m.d.comb += [
+            self.irq.eq(control.irq),
+            control.discarding.eq(self.transfer.discarding),
+            sequencer.program_data.eq(control.data),
+            sequencer.fault.eq(fault),
+            self.post.table_write.eq(control.table_write),
+            self.post.table_address.eq(control.table_address),
+            self.post.table_data.eq(control.data),
+            self.weights.write_columns.eq(control.weight_columns),
+            self.weights.write_address.eq(control.weight_address),
+            self.weights.write_data.eq(control.data),
+        ]
+
+    def _connect_transfer(self, m: Module) -> None:
+        transfer, sequencer = self.transfer, self.sequencer
+        for name in ("tdata", "tvalid", "tlast"):
+            m.d.comb += getattr(transfer, f"s_axis_{name}").eq(getattr(self, f"s_axis_{name}"))
+            m.d.comb += getattr(self, f"m_axis_{name}").eq(getattr(transfer, f"m_axis_{name}"))
+        for opcode in STREAMED:
+            name = f"start_{opcode.name.lower()}"
+            m.d.comb += getattr(transfer, name).eq(getattr(sequencer, name))
+        for name, value in self.fields[Opcode.LOAD].items():
+            m.d.comb += getattr(transfer, f"f_{name}").eq(value)
+        m.d.comb += [
+            self.s_axis_tready.eq(transfer.s_axis_tready),
+            transfer.m_axis_tready.eq(self.m_axis_tready),
+            transfer.f_chunks.eq(self.fields[Opcode.EMIT]["chunks"]),
+            transfer.abort.eq(sequencer.transfer_abort),
+            transfer.flush.eq(self.control.stop),
+            sequencer.transfer_idle.eq(transfer.idle),
+            sequencer.transfer_done.eq(transfer.done),
+            sequencer.transfer_stalled.eq(transfer.stalled),
+            transfer.result.eq(self.post.result),
+            self.post.result_address.eq(transfer.result_address),
+        ]
+
+    def _connect_operands(self, m: Module) -> None:
+        """Taps (or a STORE's reads) to the memories, operands to the array."""
+        sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
+        layer, store = self.fields[Opcode.LAYER], self.fields[Opcode.STORE]
+        storing = Signal()
+        m.d.comb += [
+            storing.eq(transfer.read_valid),
+            memory.valid.eq(sequencer.tap_valid | storing),
+            memory.direct.eq(storing),
+            memory.group_pointer.eq(
+                Mux(storing, transfer.read_pointer, sequencer.tap_group_pointer)
+            ),
+            memory.column_pointer.eq(Mux(storing, 0, sequencer.tap_column_pointer)),
+            memory.row_pointer.eq(Mux(storing, 0, sequencer.tap_row_pointer)),
+            memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
+            memory.last_strip.eq(Mux(storing, store["last_strip"], layer["last_strip"])),
+            memory.column.eq(sequencer.tap_column),
+            memory.row.eq(sequencer.tap_row),
+            memory.col_limit.eq(layer["col_limit"]),
+            memory.last_rows.eq(layer["last_rows"]),
+            memory.pad_code.eq(layer["pad_code"]),
+            memory.write_bank.eq(self.post.write_bank | transfer.write_bank),
+            memory.write_address.eq(
+                Mux(transfer.write_bank.any(), transfer.write_address, self.post.write_address)
+            ),
+            memory.write_word.eq(
+                Mux(transfer.write_bank.any(), transfer.write_word, self.post.write_word)
+            ),
+            transfer.read_word.eq(memory.activations),
+            self.weights.valid.eq(sequencer.tap_valid),
+            self.weights.pointer.eq(sequencer.tap_weight_pointer),
+            self.array.activations.eq(memory.activations),
+            self.array.digits.eq(self.weights.digits),
+        ]
+        aligned: dict[str, Value] = {
+            "clear": sequencer.tap_tile_first,
+            "shift": sequencer.tap_pass_first,
+            "digit_signed": sequencer.tap_top_pass,
+        }
+        valid = delay(m, sequencer.tap_valid, OPERAND_DELAY_CYCLES, "tap_valid", resettable=True)
+        m.d.comb += self.array.valid.eq(valid)
+        for name, value in aligned.items():
+            m.d.comb += getattr(self.array, name).eq(delay(m, value, OPERAND_DELAY_CYCLES, name))
+
+    def _connect_post(self, m: Module) -> None:
+        sequencer, post = self.sequencer, self.post
+        cycles = step_delay_cycles(self.config)
+        tile = sequencer.tap_valid & sequencer.tap_tile_last
+        m.d.comb += [
+            post.accumulators.eq(self.array.accumulators),
+            post.snapshot.eq(delay(m, tile, cycles, "snapshot", resettable=True)),
+            post.start.eq(sequencer.layer_start),
+        ]
+        valid = delay(m, sequencer.step_valid, cycles, "step_valid", resettable=True)
+        names = [n for n in sequencer.step_names if n != "valid"]
+        late = delay(m, Cat(getattr(sequencer, f"step_{n}") for n in names), cycles, "step")
+        m.d.comb += [
+            post.step_valid.eq(valid),
+            Cat(getattr(post, n) for n in names).eq(late),
+        ]
+        for name, value in self.fields[Opcode.LAYER].items():
+            port = f"f_{name}"
+            if port in post.signature.members:
+                m.d.comb += getattr(post, port).eq(value)
