@@ -7,7 +7,7 @@ with when a network test fails.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -219,7 +219,7 @@ class Twin:
         self._results[first:end] = words
         return end
 
-    def _write(self, codes: NDArray[np.int64], tile: int, f: dict[str, int]) -> None:
+    def _write(self, codes: NDArray[np.int64], tile: int, f: Mapping[str, int]) -> None:
         """codes: [drained pixels, out_rows, out_cols, columns] of output tile ``tile``."""
         c = self.config
         pixels, rows, cols, columns = codes.shape

@@ -1,0 +1,161 @@
+"""What can make a network impossible on an NPU, as Infeasible results: all of it, not the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from codesign.compiler.instructions import TWOS_COMPLEMENT, Step, program_words
+from codesign.compiler.schedule import Schedule
+from codesign.results import Infeasible
+from models.integer import IntegerNetwork
+from rtl_gen import isa
+from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.isa import Opcode
+
+MAX_SOURCES = 2
+_BASES = ("in_base", "out_base", "weight_base", "channel_base", "in_group_step")
+"""LAYER fields that fit whenever the memories do."""
+_SMALLER_IMAGE = ("use a smaller input image", "pool earlier")
+_FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
+    "col_limit": _SMALLER_IMAGE,
+    "last_rows": _SMALLER_IMAGE,
+    "strip_rows": ("raise npu.pixels", *_SMALLER_IMAGE),
+    "out_cols": _SMALLER_IMAGE,
+    "out_rows": ("raise npu.pixels", *_SMALLER_IMAGE),
+    "groups": ("raise npu.lanes", "use fewer input channels"),
+    "out_groups": ("raise npu.columns", "use fewer output channels"),
+    "kernel_rows": ("use a smaller kernel", "pool before the layer"),
+    "kernel_cols": ("use a smaller kernel", "pool before the layer"),
+    "pool_rows": ("use a smaller pooling window", "pool in two steps"),
+    "pool_cols": ("use a smaller pooling window", "pool in two steps"),
+    "out_row_step": ("use a smaller stride",),
+    "out_col_step": ("use a smaller stride",),
+}
+_DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
+    "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
+                         "use fewer channels or a smaller image"),
+    "weight_depth": ("raise npu.weight_depth", "raise npu.lanes, npu.columns or "
+                     "npu.weight_digit_bits", "use fewer channels or weight bits"),
+    "channel_depth": ("raise npu.channel_depth", "raise npu.post_units", "use fewer channels"),
+    "result_depth": ("raise npu.result_depth", "raise npu.post_units", "use fewer classes"),
+    "program_depth": ("raise npu.program_depth", "use fewer layers"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class BufferUse:
+    """Words of each memory that the network needs; field names are those of NpuConfig's depths."""
+
+    activation_depth: int
+    weight_depth: int
+    channel_depth: int
+    result_depth: int
+    program_depth: int
+    """The traced program, which is the longest."""
+
+    @staticmethod
+    def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
+        stores = sum(not shape.layer.raw for shape in schedule.shapes)
+        return BufferUse(
+            activation_depth=schedule.placement.words,
+            weight_depth=schedule.weight_words,
+            channel_depth=schedule.channel_words,
+            result_depth=schedule.result_words,
+            program_depth=program_words(steps) + stores * (1 + isa.field_words(Opcode.STORE)),
+        )
+
+    def needs(self) -> dict[str, int]:
+        """Words by name of the NpuConfig field."""
+        return {name: getattr(self, name) for name in DEPTH_RANGES}
+
+    def depths(self) -> dict[str, int]:
+        """The smallest legal depths: powers of two, not below the memory's least."""
+        return {
+            name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
+            for name, need in self.needs().items()
+        }
+
+
+def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Widths of codes and multipliers."""
+    for name, spec in network.tensors.items():
+        if spec.bits > config.activation_bits and name != network.layers[-1].output:
+            levers = ("raise npu.activation_bits", "use fewer activation bits in this layer")
+            yield Infeasible(
+                "activation_bits", name, spec.bits, config.activation_bits, "bits", levers
+            )
+    if network.scale_bits > config.scale_bits:
+        levers = ("raise npu.scale_bits", "lower the network with fewer scale bits")
+        yield Infeasible(
+            "scale_bits", network.name, network.scale_bits, config.scale_bits, "bits", levers
+        )
+
+
+def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
+    """Layers of several sources that the address generator cannot walk."""
+    for layer in network.mac_layers:
+        if len(layer.sources) > MAX_SOURCES:
+            levers = ("add two tensors at a time",)
+            yield Infeasible(
+                "sources", layer.name, len(layer.sources), MAX_SOURCES, "tensors", levers
+            )
+        kernel = max(max(source.weights.shape[2:]) for source in layer.sources)
+        if len(layer.sources) > 1 and (kernel > 1 or max(layer.padding) > 0):
+            levers = ("use a kernel of 1x1 without padding where two tensors meet",)
+            yield Infeasible("kernel", layer.name, kernel, 1, "columns", levers)
+
+
+def depth_reasons(
+    planned: Schedule, use: BufferUse, depths: Mapping[str, int]
+) -> Iterator[Infeasible]:
+    """Memories too small, with the layer that takes most; ``depths`` by name of the field."""
+    for name, need in use.needs().items():
+        if need > depths[name]:
+            where = _largest_user(planned, name)
+            yield Infeasible(name, where, need, depths[name], "words", _DEPTH_LEVERS[name])
+
+
+def _largest_user(planned: Schedule, depth: str) -> str:
+    """The layer that takes most of a memory; the network's name for its program."""
+    words = {
+        "activation_depth": planned.live_words,
+        "weight_depth": lambda i: planned.tiles[i].weight_words,
+        "channel_depth": lambda i: planned.tiles[i].channel_words,
+        "result_depth": lambda i: planned.shapes[i].layer.raw,
+    }.get(depth)
+    if words is None:
+        return planned.network.name
+    return planned.shapes[max(range(len(planned.shapes)), key=words)].layer.name
+
+
+def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasible]:
+    """Sizes beyond what the instruction set can say."""
+    widths = {
+        field.name: field.width(config)
+        for field in isa.FIELDS[Opcode.LAYER]
+        if field.name not in _BASES and not field.name.endswith("_words")
+    }
+    most = {name: (1 << width) - 1 for name, width in widths.items()}
+    # Positions are compared as two's complement numbers of the column width.
+    most |= dict.fromkeys(("col_limit", "strip_rows"), (1 << (isa.COLUMN_BITS - 1)) - 1)
+    for step in steps:
+        if step.instruction.opcode is Opcode.LAYER:
+            yield from _layer_field_reasons(step, most)
+
+
+def _layer_field_reasons(step: Step, most: Mapping[str, int]) -> Iterator[Infeasible]:
+    values = step.values
+    for name, largest in most.items():
+        value = values[name]
+        if name in TWOS_COMPLEMENT:
+            value, largest = abs(value), largest // 2
+        if value > largest:
+            levers = _FIELD_LEVERS.get(name, ("use a smaller layer",))
+            yield Infeasible(name, step.name, value, largest, "(instruction field)", levers)
+    rows = values["row_first"] + values["out_rows"] * values["out_row_step"]
+    rows += values["pool_rows"] * values["pool_row_step"] + values["kernel_rows"]
+    strips, most_strips = rows // values["strip_rows"], (1 << (isa.STRIP_BITS - 1)) - 1
+    if strips > most_strips:
+        levers = ("lower npu.pixels", "use a smaller kernel")
+        yield Infeasible("strip_offset", step.name, strips, most_strips, "strips", levers)

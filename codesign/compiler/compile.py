@@ -1,0 +1,153 @@
+"""compile_network: a trained integer network as everything the NPU is loaded with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.channels import channel_image
+from codesign.compiler.instructions import Step, program_words, traced_steps, word_beats
+from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
+from codesign.compiler.overflow import accumulator_reasons
+from codesign.compiler.plan import Plan, plan
+from codesign.compiler.schedule import Schedule
+from codesign.compiler.weights import weight_image
+from codesign.results import InfeasibleError
+from models.integer import IntegerNetwork
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+
+
+@dataclass(frozen=True)
+class Program:
+    """Instructions with their words in program memory."""
+
+    steps: tuple[Step, ...]
+    words: tuple[int, ...]
+
+    @property
+    def cycles(self) -> int:
+        """Of one run, stream stalls not counted."""
+        return self.log[-1]
+
+    @property
+    def log(self) -> tuple[int, ...]:
+        """The cycle log after a run: CYCLES at the end of each instruction."""
+        cycles = [step.cycles for step in self.steps]
+        return tuple(accumulate(cycles, initial=timing.START_CYCLES))[1:]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form: {"words", "cycles", "instructions": [{"index", "opcode", "name", "tensor",
+        "word" (address of the opcode), "cycles", "log", "fields"}]}."""
+        starts = [program_words(self.steps[:i]) for i in range(len(self.steps))]
+        instructions = [
+            {
+                "index": i,
+                "opcode": step.instruction.opcode.name,
+                "name": step.name,
+                "tensor": step.tensor,
+                "word": starts[i],
+                "cycles": step.cycles,
+                "log": self.log[i],
+                "fields": dict(step.instruction.fields),
+            }
+            for i, step in enumerate(self.steps)
+        ]
+        return {"words": len(self.words), "cycles": self.cycles, "instructions": instructions}
+
+
+@dataclass(frozen=True, eq=False)
+class CompiledNetwork:
+    """A network ready to run on one NPU configuration."""
+
+    name: str
+    config: NpuConfig
+    plan: Plan
+    program: Program
+    """LOAD, LAYER..., EMIT, END."""
+    traced: Program
+    """The same with a STORE of every layer's output; for verification."""
+    weights: NDArray[np.uint32]
+    """[words, weight_word_columns]"""
+    channels: NDArray[np.uint32]
+    """[words, 2 * post_units]"""
+    input: str
+    layouts: dict[str, TensorLayout]
+    """Per stored tensor, concat results included."""
+    logits: LogitsLayout
+
+    def to_dict(self) -> dict[str, Any]:
+        """The compiler's part of program.json (docs/isa.md)."""
+        return {
+            "format": LAYOUT_FORMAT,
+            "network": self.name,
+            "input": self.input,
+            "output": self.logits.to_dict(),
+            "tensors": {name: layout.to_dict() for name, layout in self.layouts.items()},
+            "programs": {"normal": self.program.to_dict(), "traced": self.traced.to_dict()},
+        }
+
+
+def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
+    """Everything to load into an NPU so that it computes ``network``.
+
+    Raises InfeasibleError with every reason found, before any image is made.
+    """
+    overflows = tuple(accumulator_reasons(network, config))
+    try:
+        planned = plan(network, config)
+    except InfeasibleError as error:
+        raise InfeasibleError((*error.reasons, *overflows)) from None
+    if overflows:
+        raise InfeasibleError(overflows)
+    schedule = planned.schedule
+    return CompiledNetwork(
+        name=network.name,
+        config=config,
+        plan=planned,
+        program=_program(planned.steps, config),
+        traced=_program(traced_steps(schedule, planned.steps), config),
+        weights=weight_image(schedule),
+        channels=channel_image(schedule),
+        input=network.input,
+        layouts={name: _tensor_layout(schedule, name) for name in schedule.storage.views},
+        logits=_logits_layout(schedule),
+    )
+
+
+def _program(steps: Sequence[Step], config: NpuConfig) -> Program:
+    words = [word for step in steps for word in step.instruction.encode(config)]
+    return Program(tuple(steps), tuple(words))
+
+
+def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
+    spec, place = schedule.network.tensors[tensor], schedule.place_of(tensor)
+    slots, config = place.view.slots, schedule.config
+    return TensorLayout(
+        name=tensor,
+        shape=spec.shape,
+        bits=spec.bits,
+        zero_point=spec.zero_point,
+        scale=spec.scale,
+        activation_bits=config.activation_bits,
+        pixel_words=place.pixel_words,
+        beats_per_word=word_beats(config, slots.used_lanes),
+        base=place.base,
+        strip_rows=place.strip_rows,
+        strips=place.strips,
+        last_rows=place.last_rows,
+        channel_groups=tuple(place.view.offset + slots.word(c) for c in range(slots.channels)),
+        channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
+    )
+
+
+def _logits_layout(schedule: Schedule) -> LogitsLayout:
+    network = schedule.network
+    spec = network.tensors[network.layers[-1].output]
+    beats = schedule.result_words * schedule.config.post_units
+    return LogitsLayout(spec.name, network.classes, beats, spec.scale)

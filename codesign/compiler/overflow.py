@@ -1,0 +1,63 @@
+"""Accumulator width: proof that no layer overflows, from weights and code ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from codesign.compiler.channels import folded_bias
+from codesign.results import Infeasible
+from models import arithmetic
+from models.integer import IntegerNetwork, MacLayer, TensorSpec
+from rtl_gen.config import NpuConfig
+
+
+def layer_accumulator_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
+    """Two's complement bits that hold every accumulator and every folded bias of a layer.
+
+    The worst case over all inputs: codes are 0..2**bits - 1, so the largest sum takes every
+    positive weight at the largest code. Only the final sum needs to fit: the accumulator wraps,
+    and intermediate sums (of some taps, or of the upper digits) are right modulo its width.
+    """
+    channels = len(layer.bias)
+    low, high = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    for source in layer.sources:
+        top = (1 << tensors[source.tensor].bits) - 1
+        flat = source.weights.reshape(channels, -1)
+        high += top * np.maximum(flat, 0).sum(axis=1)
+        low += top * np.minimum(flat, 0).sum(axis=1)
+    bias = folded_bias(layer, tensors)
+    return _signed_bits(int(min(low.min(), bias.min())), int(max(high.max(), bias.max())))
+
+
+def accumulator_bits(network: IntegerNetwork) -> int:
+    """Bits that the trained network needs."""
+    return max(layer_accumulator_bits(layer, network.tensors) for layer in network.mac_layers)
+
+
+def worst_accumulator_bits(network: IntegerNetwork) -> int:
+    """Bits that suffice for the sums whatever the weights are; biases are not known here."""
+    return max(_worst_bits(layer, network.tensors) for layer in network.mac_layers)
+
+
+def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Layers whose sums or biases do not fit the accumulators."""
+    for layer in network.mac_layers:
+        need, have = layer_accumulator_bits(layer, network.tensors), config.accumulator_bits
+        if need > have:
+            levers = ("raise npu.accumulator_bits", "use fewer weight or activation bits")
+            yield Infeasible("accumulator_bits", layer.name, need, have, "bits", levers)
+
+
+def _worst_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
+    _, largest = arithmetic.weight_range(layer.weight_bits)
+    total = sum(
+        source.weights[0].size * largest * ((1 << tensors[source.tensor].bits) - 1)
+        for source in layer.sources
+    )
+    return _signed_bits(-total, total)
+
+
+def _signed_bits(low: int, high: int) -> int:
+    return 1 + max(high.bit_length(), (-low - 1).bit_length() if low < 0 else 0)

@@ -1,0 +1,108 @@
+"""plan: what a network takes on an NPU, from shapes alone; fast enough for a search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codesign.compiler import checks
+from codesign.compiler.checks import BufferUse
+from codesign.compiler.instructions import Step, program_steps
+from codesign.compiler.schedule import Schedule, schedule
+from codesign.results import InfeasibleError
+from models.integer import IntegerNetwork
+from rtl_gen import timing
+from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.isa import Opcode
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """One MacLayer on the NPU."""
+
+    name: str
+    op: str
+    cycles: int
+    """Exact."""
+    macs: int
+    """Multiplications of the layer's definition, for one image."""
+    passes: int
+    """Digit passes of its weights."""
+    utilisation: float
+    """macs * passes / (cycles * products per cycle of the array)."""
+    split: bool
+    """Whether all pixel lanes compute results, or lane 0 alone."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A network on an NPU, before its weights are known."""
+
+    layers: tuple[LayerPlan, ...]
+    cycles: int
+    """Of one image from start to END, stream stalls not counted."""
+    macs: int
+    utilisation: float
+    """Over the whole run, LOAD and EMIT included: sum(macs * passes) / (cycles * products)."""
+    use: BufferUse
+    schedule: Schedule
+    steps: tuple[Step, ...]
+    """The program, one step per instruction."""
+
+
+def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
+    """Schedule ``network`` on ``config`` by its shapes; weights are not looked at.
+
+    Raises InfeasibleError with every reason found.
+    """
+    depths = {name: getattr(config, name) for name in DEPTH_RANGES}
+    planned, steps, use = _schedule(network, config, config.activation_depth, depths)
+    cycles = {s.name: s.cycles for s in steps if s.instruction.opcode is Opcode.LAYER}
+    layers = tuple(
+        LayerPlan(
+            name=shape.layer.name,
+            op=shape.layer.op,
+            cycles=cycles[shape.layer.name],
+            macs=shape.macs,
+            passes=tile.passes,
+            utilisation=shape.macs * tile.passes / (cycles[shape.layer.name] * config.macs),
+            split=shape.layer.name in planned.strips.split,
+        )
+        for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
+    )
+    total = timing.START_CYCLES + sum(step.cycles for step in steps)
+    products = sum(layer.macs * layer.passes for layer in layers)
+    macs = sum(layer.macs for layer in layers)
+    return Plan(layers, total, macs, products / (total * config.macs), use, planned, steps)
+
+
+def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]:
+    """Memory depths of the fastest schedule: powers of two, by name of the NpuConfig field.
+
+    ``dataclasses.replace(config, **minimal_depths(network, config))`` is the NPU that fits; the
+    depths of ``config`` itself are not looked at. Raises InfeasibleError for what deeper memories
+    cannot cure, or where they would exceed what NpuConfig allows.
+    """
+    largest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
+    _, _, use = _schedule(network, config, None, largest)
+    return use.depths()
+
+
+def _schedule(
+    network: IntegerNetwork,
+    config: NpuConfig,
+    activation_depth: int | None,
+    depths: dict[str, int],
+) -> tuple[Schedule, tuple[Step, ...], BufferUse]:
+    """The schedule if nothing stands against it."""
+    reasons = list(checks.source_reasons(network))
+    if reasons:
+        raise InfeasibleError(tuple(reasons))
+    planned = schedule(network, config, activation_depth)
+    steps = program_steps(planned)
+    use = BufferUse.of(planned, steps)
+    reasons += checks.number_reasons(network, config)
+    reasons += checks.depth_reasons(planned, use, depths)
+    reasons += checks.field_reasons(config, steps)
+    if reasons:
+        raise InfeasibleError(tuple(reasons))
+    return planned, steps, use

@@ -1,0 +1,140 @@
+"""The schedule: strips, tiles and addresses of a whole network, without looking at weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from codesign.compiler.placement import Block, Placement, place
+from codesign.compiler.shapes import LayerShape, layer_shapes
+from codesign.compiler.storage import StoragePlan, View, storage_plan
+from codesign.compiler.strips import StripPlan, strip_plans
+from codesign.compiler.tiles import TileMap
+from models.integer import IntegerNetwork
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+
+
+@dataclass(frozen=True)
+class TensorPlace:
+    """Where a stored tensor lies; all sizes in words of one bank, rows or words per pixel."""
+
+    view: View
+    base: int
+    """Address of the storage (the tensor's words start ``view.offset`` later in each pixel)."""
+    pixel_words: int
+    shape: tuple[int, int, int]
+    strip_rows: int
+    strips: int
+
+    @property
+    def row_words(self) -> int:
+        return self.shape[2] * self.pixel_words
+
+    @property
+    def last_rows(self) -> int:
+        return self.shape[1] - (self.strips - 1) * self.strip_rows
+
+    @property
+    def strip_words(self) -> int:
+        """Words of a full strip: of the only one, where there is but one."""
+        return min(self.strip_rows, self.shape[1]) * self.row_words
+
+
+@dataclass(frozen=True)
+class Schedule:
+    network: IntegerNetwork
+    config: NpuConfig
+    shapes: tuple[LayerShape, ...]
+    storage: StoragePlan
+    strips: StripPlan
+    placement: Placement
+
+    @property
+    def tiles(self) -> tuple[TileMap, ...]:
+        return self.storage.tiles
+
+    @property
+    def weight_words(self) -> int:
+        return sum(tile.weight_words for tile in self.tiles)
+
+    @property
+    def channel_words(self) -> int:
+        return sum(tile.channel_words for tile in self.tiles)
+
+    @property
+    def result_words(self) -> int:
+        """Words of the raw layers' results, in the result buffer."""
+        pairs = zip(self.tiles, self.shapes, strict=True)
+        return sum(tile.channel_words for tile, shape in pairs if shape.layer.raw)
+
+    def live_words(self, index: int) -> int:
+        """Words per bank that are in use while MacLayer ``index`` runs."""
+        step = index + 1
+        return sum(
+            self.place_of(name).strip_words
+            for name, held in self.storage.storages.items()
+            if held.first <= step <= held.last
+        )
+
+    def place_of(self, tensor: str) -> TensorPlace:
+        view, shape = self.storage.views[tensor], self.network.tensors[tensor].shape
+        return TensorPlace(
+            view=view,
+            base=self.placement.bases[view.storage],
+            pixel_words=self.storage.storages[view.storage].pixel_words,
+            shape=shape,
+            strip_rows=self.strips.rows[tensor],
+            strips=self.strips.strips(tensor, shape[1]),
+        )
+
+
+def schedule(network: IntegerNetwork, config: NpuConfig, activation_depth: int | None) -> Schedule:
+    """The fastest schedule whose activations fit ``activation_depth`` words per bank.
+
+    Without a limit, the fastest. When nothing fits, the one that needs the least memory: the
+    caller compares ``placement.words``.
+    """
+    shapes = layer_shapes(network)
+    storage = storage_plan(network, shapes, config)
+    plans = strip_plans(network, shapes, config.pixels)
+    if len(plans) > 1:
+        plans.sort(key=lambda plan: _cycles(config, shapes, storage, plan))
+    options = []
+    for plan in plans:
+        option = _place(network, shapes, storage, plan)
+        options.append((option, plan))
+        if activation_depth is None or option.words <= activation_depth:
+            break
+    else:
+        options.sort(key=lambda pair: pair[0].words, reverse=True)
+    placement, plan = options[-1]
+    return Schedule(network, config, shapes, storage, plan, placement)
+
+
+def _cycles(
+    config: NpuConfig, shapes: tuple[LayerShape, ...], storage: StoragePlan, plan: StripPlan
+) -> int:
+    """Cycles of all layers, but for constants that are the same in every plan."""
+    return sum(
+        timing.layer_body_cycles(
+            config,
+            tile.taps,
+            tile.tiles * plan.loop_rows(s) * s.out_shape[2] * s.pool[0] * s.pool[1],
+            plan.drain_pixels(s) * tile.chunks,
+        )
+        for s, tile in zip(shapes, storage.tiles, strict=True)
+    )
+
+
+def _place(
+    network: IntegerNetwork,
+    shapes: tuple[LayerShape, ...],
+    storage: StoragePlan,
+    plan: StripPlan,
+) -> Placement:
+    blocks = {}
+    for name, held in storage.storages.items():
+        _, height, width = network.tensors[name].shape
+        rows = min(plan.rows[name], height)
+        blocks[name] = Block(rows * width * held.pixel_words, held.first, held.last)
+    return place(blocks)

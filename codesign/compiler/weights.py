@@ -1,0 +1,64 @@
+"""The weight image: digits of all weights in the order in which the array reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.schedule import Schedule
+from codesign.compiler.shapes import LayerShape
+from codesign.compiler.slots import SlotMap
+from codesign.compiler.tiles import TileMap
+from models.integer import Ints
+from rtl_gen.config import STREAM_BITS, NpuConfig
+
+
+def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
+    """uint32 [weight_words, weight_word_columns] of the whole network, layer after layer."""
+    parts = [np.zeros((0, schedule.config.weight_word_columns), np.uint32)]
+    for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
+        names = [source.tensor for source in shape.layer.sources]
+        slots = [schedule.storage.views[name].slots for name in names]
+        taps = _taps(schedule.config, shape, tile, slots)
+        parts.append(_digit_words(schedule.config, taps, tile.passes))
+    return np.concatenate(parts)
+
+
+def _taps(config: NpuConfig, shape: LayerShape, tile: TileMap, slots: Sequence[SlotMap]) -> Ints:
+    """Weights as the array meets them: int64 [tiles, taps of a pass, columns, lanes].
+
+    Taps are ordered kernel row, kernel column, source, word; lanes without a channel and columns
+    without an output get 0. (Layers of two sources have 1x1 kernels.)
+    """
+    layer = shape.layer
+    full = np.zeros(
+        (tile.tiles, *shape.kernel, len(slots), tile.words, config.columns, config.lanes), np.int64
+    )
+    out = np.arange(shape.out_shape[0])
+    at_tile, column = out // tile.channels, out % tile.channels
+    per_group = shape.in_shape[0] // layer.groups
+    group = out * layer.groups // shape.out_shape[0]
+    channel = group[:, None] * per_group + np.arange(per_group)
+    for i, (source, slot) in enumerate(zip(layer.sources, slots, strict=True)):
+        words = np.array([slot.word(c) for c in range(slot.channels)])[channel]
+        lanes = np.array([slot.lane(c) for c in range(slot.channels)])[channel]
+        words -= tile.first_words[i] + tile.step_words * at_tile[:, None]
+        # Separated advanced indices put their axes first: [out, channel, kernel row, column].
+        full[at_tile[:, None], :, :, i, words, column[:, None], lanes] = source.weights
+    return full.reshape(tile.tiles, -1, config.columns, config.lanes)
+
+
+def _digit_words(config: NpuConfig, taps: Ints, passes: int) -> NDArray[np.uint32]:
+    """Weight words of a layer: per tile all taps of the top digit, then of the next, ..."""
+    digit_bits = config.weight_digit_bits
+    shifts = digit_bits * np.arange(passes - 1, -1, -1)
+    digits = (taps[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)
+    digits = digits.reshape(-1, config.columns * config.lanes)
+    per_column = STREAM_BITS // digit_bits
+    padded = np.zeros((len(digits), config.weight_word_columns * per_column), np.uint32)
+    padded[:, : digits.shape[1]] = digits
+    by_column = padded.reshape(len(digits), -1, per_column)
+    positions = (digit_bits * np.arange(per_column)).astype(np.uint32)
+    return np.bitwise_or.reduce(by_column << positions, axis=2).astype(np.uint32)
