@@ -1,0 +1,150 @@
+"""The build folder as the bench reads it: program.json, memory images and vectors."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+PROGRAM_FORMAT = 1
+"""``format`` of program.json that this bench understands."""
+TOP = "npu"
+PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*")
+"""Ports of the top module, the only signals that the bench touches."""
+
+Words = NDArray[np.uint32]
+
+
+class FolderError(ValueError):
+    """A build folder that lacks a file or holds a broken one."""
+
+
+@dataclass(frozen=True)
+class Program:
+    """One program of the build folder: ``normal``, or ``traced`` with a STORE per layer."""
+
+    name: str
+    words: tuple[int, ...]
+    instructions: tuple[dict[str, Any], ...]
+    """In order; each with index, opcode, name, tensor, word (position in ``words``), cycles and
+    log (expected CYCLES at its end)."""
+    cycles: int
+    """Expected CYCLES of a whole run."""
+
+    def tensors(self, opcode: str) -> list[str]:
+        """The tensors of the instructions with that opcode, in order."""
+        return [entry["tensor"] for entry in self.instructions if entry["opcode"] == opcode]
+
+    def entry(self, opcode: str) -> dict[str, Any]:
+        """The first instruction with that opcode."""
+        return next(entry for entry in self.instructions if entry["opcode"] == opcode)
+
+
+@dataclass(frozen=True)
+class BuildFolder:
+    """A build folder, read."""
+
+    path: Path
+    input: dict[str, Any]
+    """Layout of the input tensor."""
+    output: dict[str, Any]
+    """Layout of the logits."""
+    tensors: dict[str, dict[str, Any]]
+    """Tensor name -> layout."""
+    programs: dict[str, Program]
+    hardware: dict[str, Any]
+    """Register map, memories and instruction fields of this NPU."""
+    weights: Words
+    """[words, 32-bit columns]"""
+    channels: Words
+    """[words, 2 * post units]"""
+    inputs: NDArray[np.uint8]
+    """Input codes [images, channels, rows, columns]."""
+    expected: dict[str, NDArray[Any]]
+    """Tensor name -> codes [images, ...]; logits int32 [images, classes]."""
+
+    def verilog(self) -> dict[str, str]:
+        """File name -> text of rtl/*.v."""
+        files = sorted((self.path / "rtl").glob("*.v"))
+        if not files:
+            raise FolderError(f"{self.path / 'rtl'} holds no Verilog")
+        return {file.name: file.read_text() for file in files}
+
+
+def read(path: Path) -> BuildFolder:
+    """Read the build folder ``path``. Raises FolderError naming the file that is not as it must."""
+    program = _json(path / "program.json")
+    if program.get("format") != PROGRAM_FORMAT:
+        raise FolderError(
+            f"{path / 'program.json'}: format must be {PROGRAM_FORMAT}, "
+            f"not {program.get('format')!r}; build the folder again"
+        )
+    hardware = program["hardware"]
+    inputs = _arrays(path / "vectors" / "inputs.npz")
+    return BuildFolder(
+        path=path,
+        input=program["tensors"][program["input"]],
+        output=program["output"],
+        tensors=program["tensors"],
+        programs={
+            name: _program(name, body, path / file)
+            for (name, body), file in zip(
+                sorted(program["programs"].items()),
+                ("program.hex", "program_traced.hex"),
+                strict=True,
+            )
+        },
+        hardware=hardware,
+        weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
+        channels=read_hex(path / "mem" / "channels.hex", hardware["channels"]["columns"]),
+        inputs=inputs["codes"],
+        expected=_arrays(path / "vectors" / "expected.npz"),
+    )
+
+
+def _program(name: str, body: dict[str, Any], file: Path) -> Program:
+    words = read_hex(file, 1)
+    if len(words) != body["words"]:
+        raise FolderError(f"{file} holds {len(words)} words, program.json says {body['words']}")
+    return Program(
+        name, tuple(words[:, 0].tolist()), tuple(body["instructions"]), int(body["cycles"])
+    )
+
+
+def read_hex(path: Path, columns: int) -> Words:
+    """A memory image: one word per line as ``columns`` 32-bit hex numbers, the low one first."""
+    try:
+        text = path.read_text()
+        rows = [[int(column, 16) for column in line.split()] for line in text.splitlines()]
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{path}: {error}") from None
+    if any(len(row) != columns for row in rows):
+        raise FolderError(f"{path}: every line must hold {columns} numbers")
+    return np.array(rows, np.uint32).reshape(len(rows), columns)
+
+
+def format_hex(image: Words) -> str:
+    """The text that ``read_hex`` reads back."""
+    return "".join(" ".join(f"{value:08x}" for value in row) + "\n" for row in image.tolist())
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{path}: {error}") from None
+    if not isinstance(content, dict):
+        raise FolderError(f"{path}: must hold a JSON object")
+    return content
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{path}: {error}") from None

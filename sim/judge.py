@@ -1,0 +1,102 @@
+"""Judging inference runs: outputs and cycles against what program.json and vectors/ say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sim.compare import Mismatch, cycle_log, first_mismatch
+from sim.folder import BuildFolder, Program, Words
+from sim.layout import unpack, unpack_logits
+
+
+class Judge:
+    """Collects the verdict over the images of one simulation."""
+
+    def __init__(self, folder: BuildFolder, program: Program) -> None:
+        self.folder = folder
+        self.program = program
+        self.images = 0
+        self.mismatch: Mismatch | None = None
+        self.failure: str | None = None
+        """Why the simulation could not go on."""
+        self.cycle_mismatch: str | None = None
+        self.instructions: list[dict[str, Any]] = []
+        """Cycles per instruction of the first image."""
+        self.cycles: int | None = None
+        self.stalls = 0
+        self._outputs = [
+            entry for entry in program.instructions if entry["opcode"] in ("STORE", "EMIT")
+        ]
+
+    def error(self, image: int, name: str, index: int) -> None:
+        """The NPU stopped with an error."""
+        where = self.program.instructions[min(index, len(self.program.instructions) - 1)]
+        self.failure = f"image {image}: error {name} at instruction {index} ({where['name']})"
+
+    def run(
+        self, image: int, frames: list[Words], cycles: int, stalls: int, log: list[int]
+    ) -> None:
+        """A run that ended without an error."""
+        self.images += 1
+        self.stalls += stalls
+        self._outputs_of(image, frames)
+        rows = cycle_log(self.program.instructions, log)
+        if self.cycles is None:
+            self.cycles, self.instructions = cycles, rows
+        wrong = [row for row in rows if row["expected"] != row["simulated"]]
+        if self.cycle_mismatch is None and (wrong or cycles != self.program.cycles):
+            what = wrong[0] if wrong else {"name": "the run"}
+            expected = what.get("expected", self.program.cycles)
+            simulated = what.get("simulated", cycles)
+            self.cycle_mismatch = (
+                f"image {image}: {what['name']} took {simulated} cycles, {expected} expected"
+            )
+
+    def _outputs_of(self, image: int, frames: list[Words]) -> None:
+        if self.mismatch or self.failure:
+            return
+        if len(frames) != len(self._outputs):
+            self.failure = (
+                f"image {image}: {len(frames)} output packets, {len(self._outputs)} expected"
+            )
+            return
+        for entry, beats in zip(self._outputs, frames, strict=True):
+            self.mismatch = self._output(image, entry, beats)
+            if self.mismatch or self.failure:
+                return
+
+    def _output(self, image: int, entry: dict[str, Any], beats: Words) -> Mismatch | None:
+        tensor = entry["tensor"]
+        stored = entry["opcode"] == "STORE"
+        layout = self.folder.tensors[tensor] if stored else self.folder.output
+        if len(beats) != layout["beats"]:
+            self.failure = (
+                f"image {image}, {entry['name']}: {len(beats)} beats, {layout['beats']} expected"
+            )
+            return None
+        expected = self.folder.expected[tensor][image]
+        got = unpack(layout, beats) if stored else unpack_logits(layout, beats)
+        return first_mismatch(image, self._layer(entry), tensor, expected, got)
+
+    def _layer(self, entry: dict[str, Any]) -> str:
+        """Name of the LAYER instruction before this output."""
+        before = [
+            other["name"]
+            for other in self.program.instructions[: entry["index"]]
+            if other["opcode"] == "LAYER"
+        ]
+        return str(before[-1] if before else entry["name"])
+
+    def outcome(self) -> dict[str, Any]:
+        """JSON form; ``failure`` says in one sentence what is wrong, None when nothing is."""
+        mismatch = str(self.mismatch) if self.mismatch else None
+        return {
+            "failure": self.failure or mismatch or self.cycle_mismatch,
+            "bit_exact": self.images > 0 and not self.failure and not self.mismatch,
+            "images": self.images,
+            "mismatch": self.mismatch.to_dict() if self.mismatch else None,
+            "cycle_mismatch": self.cycle_mismatch,
+            "cycles": {"expected": self.program.cycles, "simulated": self.cycles},
+            "instructions": self.instructions,
+            "stall_cycles": self.stalls,
+        }

@@ -1,0 +1,228 @@
+"""Run the bench on a build folder: ``python sim/run.py`` inside it, or ``simulate()`` from code.
+
+Needs numpy, cocotb, cocotbext-axi, Verilator, g++, make and perl, and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # started as a script: the package is the folder of this file
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from sim import simulator
+from sim.folder import PORTS, TOP, FolderError, read
+from sim.options import VARIABLE, Options
+from sim.simulator import SimulationError, ToolMissing
+
+INFERENCE = "inference"
+HARDWARE_TESTS = (
+    "hundred_runs",
+    "illegal_opcode",
+    "illegal_field",
+    "address_outside",
+    "program_without_end",
+    "early_tlast",
+    "late_tlast",
+    "soft_reset",
+    "hard_reset",
+    "start_while_busy",
+    "watchdog",
+    "stray_accesses",
+)
+RUN_TIMEOUT_S = 3600.0
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to simulate."""
+
+    images: int = 8
+    """Images of vectors/ to run, from the first on; at most as many as there are."""
+    seed: int = 0
+    stalls: float = 0.2
+    """Share of cycles in which each bus channel is held back at random, 0 .. 0.9."""
+    traced: bool = False
+    """Run the program that stores every layer's output, and compare each."""
+    tests: tuple[str, ...] = (INFERENCE,)
+    jobs: int = 1
+    """Simulator processes side by side."""
+    timeout_s: float = RUN_TIMEOUT_S
+
+    def __post_init__(self) -> None:
+        if self.images < 1:
+            raise FolderError(f"images must be at least 1, not {self.images}")
+        if not 0 <= self.stalls <= 0.9:
+            raise FolderError(f"stalls must be 0 .. 0.9, not {self.stalls}")
+        unknown = set(self.tests) - {INFERENCE, *HARDWARE_TESTS}
+        if unknown:
+            known = ", ".join((INFERENCE, *HARDWARE_TESTS))
+            raise FolderError(f"no test {', '.join(sorted(unknown))}; there are {known}")
+
+
+def simulate(build: Path, request: Request) -> dict[str, Any]:
+    """Simulate the build folder and judge it.
+
+    Returns a JSON object: ``passed``; ``inference`` (judge.Judge.outcome over all images) when
+    asked for; ``hardware``, test -> None or what went wrong; ``simulator`` with its version, the
+    seconds of build and run, and clock cycles per second.
+
+    Raises FolderError, ToolMissing, SimulationError (the simulator itself failed), OSError.
+    """
+    folder = read(build)
+    images = min(request.images, len(folder.inputs))
+    start = time.monotonic()
+    program = simulator.build(folder.verilog(), TOP, PORTS)
+    built = time.monotonic()
+    shares = _shares(request, images)
+    with ThreadPoolExecutor(max(1, request.jobs)) as pool:
+        lines = list(pool.map(lambda share: _one_process(build, program, request, *share), shares))
+    seconds = time.monotonic() - built
+    outcomes = [outcome for process in lines for outcome in process]
+    inference = _merge([one for one in outcomes if one["test"] == INFERENCE])
+    hardware = {one["test"]: one["failure"] for one in outcomes if one["test"] != INFERENCE}
+    return {
+        "passed": all(one["failure"] is None for one in outcomes),
+        "inference": inference,
+        "hardware": hardware,
+        "simulator": {
+            "name": f"Verilator {simulator.find().version}",
+            "build_seconds": round(built - start, 2),
+            "run_seconds": round(seconds, 2),
+            "clocks_per_second": round(sum(one["clocks"] for one in outcomes) / seconds),
+        },
+    }
+
+
+def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, int]]:
+    """Per simulator process: tests, first image, images."""
+    shares: list[tuple[tuple[str, ...], int, int]] = []
+    if INFERENCE in request.tests:
+        jobs = min(max(1, request.jobs), images)
+        bounds = [images * job // jobs for job in range(jobs + 1)]
+        shares = [((INFERENCE,), low, high - low) for low, high in itertools.pairwise(bounds)]
+    shares += [((test,), 0, 1) for test in request.tests if test != INFERENCE]
+    return shares
+
+
+def _one_process(
+    build: Path, program: Path, request: Request, tests: tuple[str, ...], first: int, images: int
+) -> list[dict[str, Any]]:
+    """Run one simulator process; one outcome per test."""
+    with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
+        work = Path(name)
+        result = work / "result.jsonl"
+        Options(
+            build=str(build.resolve()),
+            result=str(result),
+            first=first,
+            images=images,
+            seed=request.seed,
+            stalls=request.stalls,
+            traced=request.traced,
+        ).save(work / "options.json")
+        log = simulator.run(
+            program,
+            TOP,
+            "sim.bench",
+            [Path(__file__).resolve().parent.parent],
+            {
+                VARIABLE: str(work / "options.json"),
+                "COCOTB_TEST_FILTER": rf"\.({'|'.join(tests)})$",
+            },
+            seed=request.seed,
+            timeout_s=request.timeout_s,
+        )
+        text = result.read_text() if result.exists() else ""
+        outcomes = [json.loads(line) for line in text.splitlines()]
+        missing = set(tests) - {outcome["test"] for outcome in outcomes}
+        if missing:
+            tail = "\n".join(log.splitlines()[-30:])
+            raise SimulationError(f"{', '.join(missing)} did not finish; the log ends:\n{tail}")
+        return outcomes
+
+
+def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """The verdict over consecutive ranges of images: the first failure stands."""
+    if not parts:
+        return None
+    failed = [part for part in parts if part["failure"]]
+    merged = {name: value for name, value in (failed or parts)[0].items() if name != "test"}
+    for name in ("images", "stall_cycles", "clocks"):
+        merged[name] = sum(part[name] for part in parts)
+    return merged
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result for people."""
+    lines = []
+    inference = result["inference"]
+    if inference:
+        rows = inference["instructions"]
+        width = max([len(row["name"]) for row in rows] + [11])
+        lines.append(f"{'instruction':{width}}  {'expected':>10}  {'simulated':>10}  cycles")
+        for row in rows:
+            mark = "ok" if row["expected"] == row["simulated"] else "DIFFERS"
+            lines.append(
+                f"{row['name']:{width}}  {row['expected']:>10}  {row['simulated']:>10}  {mark}"
+            )
+        cycles = inference["cycles"]
+        lines.append(f"{'run':{width}}  {cycles['expected']:>10}  {cycles['simulated']!s:>10}")
+        exact = "bit-exact" if inference["bit_exact"] else "NOT bit-exact"
+        lines.append(f"{inference['images']} images {exact}")
+        if inference["failure"]:
+            lines.append(f"FAILED: {inference['failure']}")
+    for test, failure in result["hardware"].items():
+        lines.append(f"{test}: {failure or 'ok'}")
+    speed = result["simulator"]
+    lines.append(
+        f"{speed['name']}: built in {speed['build_seconds']} s, ran {speed['run_seconds']} s, "
+        f"{speed['clocks_per_second']} clocks/s"
+    )
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 all right, 1 a mismatch or a failed test, 2 bad input or a missing tool."""
+    parser = argparse.ArgumentParser(description="Simulate this NPU against its test vectors.")
+    parser.add_argument("build", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
+    parser.add_argument("--images", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--stalls", type=float, default=0.2, help="share of stalled cycles, 0..0.9")
+    parser.add_argument("--traced", action="store_true", help="compare every layer's output")
+    parser.add_argument("--hardware", action="store_true", help="also the misuse tests")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--json", action="store_true")
+    chosen = parser.parse_args(arguments)
+    try:
+        request = Request(
+            images=chosen.images,
+            seed=chosen.seed,
+            stalls=chosen.stalls,
+            traced=chosen.traced,
+            tests=(INFERENCE, *(HARDWARE_TESTS if chosen.hardware else ())),
+            jobs=chosen.jobs,
+        )
+        result = simulate(chosen.build, request)
+    except (FolderError, ToolMissing, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except SimulationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    sys.stdout.write((json.dumps(result, indent=2) if chosen.json else table(result)) + "\n")
+    return 0 if result["passed"] else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

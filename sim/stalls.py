@@ -1,0 +1,54 @@
+"""Random stalls on any channel of the bus models, at no cost while a channel is idle.
+
+cocotbext-axi's own pause generators wake Python in every clock cycle of the simulation; here a
+channel is paused and released only while it has something to carry.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import cocotb
+from cocotb.triggers import RisingEdge
+
+LONG_PAUSE_CYCLES = (20, 60)
+LONG_PAUSE_CHANCE = 1 / 400
+
+
+def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
+    """Per cycle: pause? True in a share ``rate`` of the cycles, and now and then for long."""
+    while True:
+        if rng.random() < LONG_PAUSE_CHANCE:
+            yield from [True] * rng.randint(*LONG_PAUSE_CYCLES)
+        yield rng.random() < rate
+
+
+def stall_source(source: Any, clock: Any, rng: random.Random, rate: float) -> None:
+    """Hold VALID back at random while ``source`` has something to send."""
+
+    async def run() -> None:
+        edge = RisingEdge(clock)
+        for pause in pauses(rng, rate):
+            if source.idle():
+                await source.active_event.wait()
+            source.pause = pause
+            await edge
+
+    cocotb.start_soon(run())
+
+
+def stall_sink(sink: Any, valid: Any, clock: Any, rng: random.Random, rate: float) -> None:
+    """Hold READY back at random while ``valid`` is high. The state it was left in meets the
+    next transfer, so READY comes before VALID as well as after."""
+
+    async def run() -> None:
+        edge, begin = RisingEdge(clock), RisingEdge(valid)
+        for pause in pauses(rng, rate):
+            if not valid.value:
+                await begin
+            sink.pause = pause
+            await edge
+
+    cocotb.start_soon(run())
