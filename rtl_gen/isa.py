@@ -243,7 +243,7 @@ LOG_BASE = 0x0000_0400
 PROGRAM_BASE = 0x0010_0000
 """Program memory, write only."""
 CHANNEL_BASE = 0x0020_0000
-"""Bias / scale / shift table, write only: channel c of word k at 8 * (k * post_units + c):
+"""Bias / scale / shift table, write only: unit c of word k at 8 * (k * 2**ceil(log2(post_units)) + c):
 bias (accumulator_bits, two's complement), then multiplier | shift << 16."""
 WEIGHT_BASE = 0x0100_0000
 """Weight memory, write only: 32-bit column j of word k at 4 * (k * 2**ceil(log2(columns)) + j)."""
@@ -258,4 +258,5 @@ def weight_address(config: NpuConfig, word: int, column: int) -> int:
 
 def channel_address(config: NpuConfig, word: int, unit: int) -> int:
     """Byte address of the bias of post unit ``unit`` in table word ``word``; scale is 4 above."""
-    return CHANNEL_BASE + 8 * (word * config.post_units + unit)
+    pitch = 1 << (config.post_units - 1).bit_length()
+    return CHANNEL_BASE + 8 * (word * pitch + unit)

@@ -15,7 +15,7 @@ from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import STREAMED, Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.hierarchy import place
+from rtl_gen.hierarchy import Emission, place
 from rtl_gen.isa import ADDRESS_BITS, ErrorCode, Opcode
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
@@ -68,8 +68,9 @@ class Npu(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        m.domains.sync = ClockDomain()
-        m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
+        if isinstance(platform, Emission):  # elsewhere the simulator owns the clock domain
+            m.domains.sync = ClockDomain()
+            m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         config = self.config
         self.control, self.sequencer = Control(config), Sequencer(config)
         self.transfer, self.array = Transfer(config), MacArray(config)
@@ -154,7 +155,7 @@ class Npu(wiring.Component):
             memory.column_pointer.eq(Mux(storing, 0, sequencer.tap_column_pointer)),
             memory.row_pointer.eq(Mux(storing, 0, sequencer.tap_row_pointer)),
             memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
-            memory.last_strip.eq(Mux(storing, store["last_strip"], layer["last_strip"])),
+            memory.last_strip.eq(Mux(transfer.idle, layer["last_strip"], store["last_strip"])),
             memory.column.eq(sequencer.tap_column),
             memory.row.eq(sequencer.tap_row),
             memory.col_limit.eq(layer["col_limit"]),

@@ -17,6 +17,9 @@ OPERAND_DELAY_CYCLES = 4
 """From the tap that the sequencer issues to the operands at the array: two address stages, the
 memory, the rotator."""
 
+START_CYCLES = 0
+"""CYCLES before the first instruction's fetch."""
+
 END_CYCLES = 3
 """FETCH, DECODE, FINISH."""
 

@@ -23,7 +23,7 @@ class ActivationMemory(Block):
     Latency: 4 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory,
     rotator. Throughput: one tap per cycle, and one word written per cycle to the bank that
     ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked pixel
-    leaves the memory.
+    leaves the memory or names a bank that does not exist.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -89,19 +89,25 @@ class ActivationMemory(Block):
         strip = delay(m, self.strip, 1, "strip").as_signed()
         address = Signal(len(partial), reset_less=True)
         m.d.sync += address.eq(partial + rows)
-        inside, bank = [], []
+        inside, bank, absent = [], [], []
         for p in range(config.pixels):
             index = Signal(signed(STRIP_BITS + 1), name=f"index{p}")
             ok = Signal(name=f"inside{p}", reset_less=True)
             number = Signal(max((config.pixels - 1).bit_length(), 1), name=f"number{p}", reset_less=True)
             m.d.comb += index.eq(strip + p)
             within = (index < self.last_strip) | ((index == self.last_strip) & row_inside)
-            m.d.sync += [ok.eq(column_inside & (index >= 0) & within), number.eq(index)]
+            missing = Signal(name=f"missing{p}", reset_less=True)
+            m.d.sync += [
+                ok.eq(column_inside & (index >= 0) & within),
+                missing.eq(index >= config.pixels),
+                number.eq(index),
+            ]
+            absent.append(ok & missing)
             inside.append(ok)
             bank.append(number)
         valid = delay(m, self.valid, 2, "valid", resettable=True)
         outside = Signal()
-        m.d.sync += outside.eq(valid & address[-1] & Cat(inside).any())
+        m.d.sync += outside.eq(valid & (Cat(absent).any() | (address[-1] & Cat(inside).any())))
         m.d.comb += self.outside.eq(outside)
         return address[:-1], inside, bank
 

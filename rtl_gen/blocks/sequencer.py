@@ -111,6 +111,9 @@ class Sequencer(Block):
                 if name.startswith("f_"):
                     m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
         self.running = Signal()
+        self.too_many = (fields["drain_pixels"] >= self.config.pixels) | (
+            fields["drain_chunks"] >= self.config.chunks
+        )
         m.d.comb += [
             loops.start.eq(self.layer_start),
             loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
@@ -203,7 +206,9 @@ class Sequencer(Block):
                 with m.Else():
                     m.d.sync += self.pc.eq(self.pc + 1)
             with state("START"):
-                with m.If(self.transfer_idle):
+                with m.If((self.opcode == Opcode.LAYER) & self.too_many):
+                    m.d.comb += self.fail.eq(ErrorCode.FIELD)
+                with m.If(self.transfer_idle & ~self.halt):
                     self._dispatch(m)
             with state("TAPS"):
                 m.d.comb += self.running.eq(1)

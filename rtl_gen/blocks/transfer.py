@@ -114,12 +114,14 @@ class Transfer(Block):
         accept = Signal()
         word = Signal(config.activation_word_bits, reset_less=True)
         completes = Signal()
+        beyond = Signal()
         bank = Signal(config.pixels)
         m.d.comb += [
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
             completes.eq(accept & (self.beat == self.f_beats)),
-            self.outside.eq(completes & self.pointer[-1]),
+            beyond.eq(self.pointer[-1] | (self.strip >= config.pixels)),
+            self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
             self.long.eq(completes & self.last_word & ~self.s_axis_tlast),
             self.discarding.eq(discarding),
@@ -129,7 +131,7 @@ class Transfer(Block):
         address = Signal(len(self.write_address), reset_less=True)
         m.d.comb += self.write_address.eq(address)
         m.d.sync += [
-            bank.eq(Mux(completes & ~self.pointer[-1], 1 << self.strip[: pixel_bits(config)], 0)),
+            bank.eq(Mux(completes & ~beyond, 1 << self.strip[: pixel_bits(config)], 0)),
             address.eq(self.pointer),
         ]
         with m.If(accept):

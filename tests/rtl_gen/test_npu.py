@@ -1,0 +1,118 @@
+"""The RTL against its behavioural twin: random LAYER programs, bit for bit and cycle for cycle."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from rtl_gen import timing
+from rtl_gen.config import SHIFT_BITS, NpuConfig
+from rtl_gen.isa import Instruction, Opcode
+from rtl_gen.twin import Twin
+from tests.rtl_gen.device import Device
+
+CONFIGS = [
+    dict(pixels=2, lanes=4, columns=8, weight_digit_bits=2, activation_bits=4, post_units=2),
+    dict(pixels=1, lanes=2, columns=2, weight_digit_bits=1, activation_bits=1, post_units=1),
+    dict(pixels=3, lanes=3, columns=6, weight_digit_bits=4, activation_bits=3, post_units=3),
+    dict(pixels=4, lanes=4, columns=4, weight_digit_bits=8, activation_bits=8, post_units=4),
+    dict(pixels=2, lanes=4, columns=4, weight_digit_bits=4, activation_bits=5, multiplier="dsp"),
+]
+SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_depth=8,
+             program_depth=128, accumulator_bits=18)  # fmt: skip
+
+
+def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instruction:
+    """A LAYER whose addresses stay inside: any window, strides, pooling, padding and wraps."""
+    strips, strip_rows, cols, groups = rng.randint(1, config.pixels), rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 2)
+    row_words, pixel = cols * groups, groups
+    ky, kx = rng.randint(1, min(3, strip_rows + 1)), rng.randint(1, 3)
+    cs, ps = rng.randint(1, 2), rng.randint(1, 2)
+    wy, wx = rng.randint(1, 2), rng.randint(1, 2)
+    pad_x, out_cols, out_rows = rng.randint(0, 1), rng.randint(1, 3), rng.randint(1, 2)
+    first_strip = rng.randint(-1, 0)
+    row_first = rng.randint(0, strip_rows - 1)
+    depth = config.activation_depth
+    chunks = config.chunks_per_word * rng.randint(1, config.words_per_tile)
+    out_words = chunks // config.chunks_per_word
+    out_groups = 1 if raw else rng.randint(1, 2)
+    drain_pixels = 1 if raw else rng.randint(1, config.pixels)
+    if raw:
+        out_cols = out_rows = wx = wy = 1
+    step = lambda n: min(n, strip_rows)  # noqa: E731
+    values = dict(
+        in_base=-pad_x * pixel % (2 * depth), col_first=-pad_x % 4096, col_limit=cols,
+        strip_first=first_strip % 64, row_first=row_first, row_first_words=row_first * row_words,
+        strip_rows=strip_rows, strip_words=strip_rows * row_words, last_strip=strips - 1,
+        last_rows=rng.randint(1, strip_rows), groups=groups - 1, group_words=1,
+        kernel_cols=kx - 1, col_words=pixel, kernel_rows=ky - 1, row_words=row_words,
+        passes=rng.randint(1, 2) - 1, pool_cols=wx - 1, pool_col_step=cs, pool_col_words=cs * pixel,
+        pool_rows=wy - 1, pool_row_step=step(cs), pool_row_words=step(cs) * row_words,
+        out_cols=out_cols - 1, out_col_step=ps * cs, out_col_words=ps * cs * pixel,
+        out_rows=out_rows - 1, out_row_step=step(ps * cs), out_row_words=step(ps * cs) * row_words,
+        out_groups=out_groups - 1, in_group_step=0, weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
+        out_base=32, out_pixel_words=out_groups * out_words, out_group_words=out_words,
+        drain_pixels=drain_pixels - 1, drain_chunks=chunks - 1, raw=int(raw),
+        pad_code=rng.randrange(1 << config.activation_bits),
+        out_zero=rng.randrange(1 << config.activation_bits), out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
+    )  # fmt: skip
+    return Instruction(Opcode.LAYER, values)
+
+
+def random_images(rng: np.random.Generator, config: NpuConfig):
+    """Random weight and channel images over the whole memories."""
+    columns = [min(32, config.weight_word_bits - 32 * k) for k in range(config.weight_word_columns)]
+    weights = np.stack([rng.integers(0, 1 << bits, config.weight_depth) for bits in columns], axis=1)
+    table = np.zeros((config.channel_depth, 2 * config.post_units), np.int64)
+    half = 1 << (config.accumulator_bits - 4)
+    table[:, 0::2] = rng.integers(-half, half, table[:, 0::2].shape) % (1 << config.accumulator_bits)
+    table[:, 1::2] = rng.integers(0, 1 << config.scale_bits, table[:, 1::2].shape)
+    shift = rng.integers(config.scale_bits, min(config.scale_bits + 12, 1 << SHIFT_BITS), table[:, 1::2].shape)
+    table[:, 1::2] |= shift << 16
+    return weights.astype(np.uint32), table.astype(np.uint32)
+
+
+@pytest.mark.parametrize("number", range(len(CONFIGS)))
+@pytest.mark.parametrize("seed", range(2))
+def test_random_layers_match_the_twin(number: int, seed: int) -> None:
+    config = NpuConfig(**SMALL, **CONFIGS[number])
+    rng = random.Random(100 * number + seed)
+    walk = dict(base=0, strip_words=24, last_strip=config.pixels - 1, last_words=24,
+                beats=config.activation_word_beats - 1)  # fmt: skip
+    out = dict(walk, base=0, strip_words=64, last_words=64)
+    layers = [random_layer(rng, config, raw) for raw in (False, False, True)]
+    instructions = [
+        Instruction(Opcode.LOAD, walk), layers[0], layers[1], layers[2],
+        Instruction(Opcode.STORE, out),
+        Instruction(Opcode.EMIT, dict(chunks=layers[2].fields["drain_chunks"])),
+        Instruction(Opcode.END, {}),
+    ]  # fmt: skip
+    program = [word for instruction in instructions for word in instruction.encode(config)]
+    weights, channels = random_images(np.random.default_rng(seed), config)
+    # Load all of activation memory first, so that no layer reads what nothing wrote.
+    whole = Instruction(Opcode.LOAD, out)
+    count = 64 * config.pixels * config.activation_word_beats
+    beats = [(rng.getrandbits(32), k == count - 1) for k in range(count)]
+    program = [*whole.encode(config), *program]
+    loads = 24 * config.pixels * config.activation_word_beats
+    beats += [(rng.getrandbits(32), k == loads - 1) for k in range(loads)]
+    instructions = [whole, *instructions]
+
+    twin = Twin(config)
+    twin.load_program(program)
+    twin.load_weights(weights)
+    twin.load_channels(channels)
+    expected = twin.run(beats)
+    device = Device(config, stall=0.3 * seed, seed=seed)
+    got = device.run(program, weights, channels, beats, instructions=len(instructions))
+
+    assert got.error == expected.error
+    assert got.output_beats == expected.output_beats
+    assert got.cycle_log == expected.cycle_log
+    total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
+    assert got.cycle_log[-1] == timing.START_CYCLES + total
+    assert any(data for data, _ in got.output_beats)
+
+
