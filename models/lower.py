@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import TYPE_CHECKING
 
 from models.assemble import assemble, zero_numbers
 from models.graph import NetworkGraph
 from models.integer import IntegerNetwork
 from models.passes import legalise
 from models.quantisation import Quantisation, check
+
+if TYPE_CHECKING:
+    from models.frozen import FrozenNetwork
+    from models.train import TrainedNetwork
 
 
 def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int) -> IntegerNetwork:
@@ -25,3 +30,24 @@ def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int)
         lambda layer: zero_numbers(legal, layer),
         defaultdict(lambda: 1.0),
     )
+
+
+def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, IntegerNetwork]:
+    """The trained network with scales of ``scale_bits``-bit multipliers, twice.
+
+    First in real values (torch, float64), then in integers; they agree code for code.
+    """
+    # torch takes seconds to import; estimates need shapes only.
+    from models.freeze import freeze
+    from models.frozen import FrozenNetwork
+
+    network = trained.network
+    frozen, scales = freeze(network, scale_bits)
+    integer = assemble(
+        network.graph,
+        trained.quantisation,
+        scale_bits,
+        lambda layer: frozen[layer.name].numbers,
+        scales,
+    )
+    return FrozenNetwork(network.graph, network.plans, frozen, scales), integer

@@ -1,0 +1,176 @@
+"""From learned steps to integers: snapped scales, weights, biases. Derived in docs/arithmetic.md.
+
+``gain`` is the real value of one accumulator unit. A channel's wish for it, input step times
+weight step, is moved to the nearest ``multiplier / 2**shift`` times the output step, so that the
+frozen network computes with exactly the scale that hardware has.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models import arithmetic
+from models.assemble import Numbers, weight_shapes
+from models.graph import Layer
+from models.integer import Ints
+from models.layers import Add, AvgPool, Concat, Conv2d, GlobalPool, Input, Linear
+from models.network import QuantNetwork, WeightLayer
+from models.quantisation import ADD_WEIGHT_BITS
+
+Reals = NDArray[np.float64]
+
+_DEAD_STEPS = 1 / 64
+"""A channel whose weighted sum moves its output by less than this many steps has no weights."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """One MacLayer's integers; gain [out_channels]: real value of one accumulator unit."""
+
+    numbers: Numbers
+    gain: Reals
+
+
+def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], dict[str, float]]:
+    """Integers of every layer that has arithmetic, and the step size of every step owner.
+
+    The logits' step stands under the output layer's name.
+    """
+    scales = {network.graph.input.name: 1 / network.input_top}
+    for name, plan in network.plans.items():
+        if name != network.graph.input.name and plan.step not in scales:
+            scales[plan.step] = float(torch.exp(network.step(name).log_step.detach().double()))
+    frozen: dict[str, Frozen] = {}
+    for layer in network.graph.layers:
+        if not isinstance(layer.spec, Input | Concat):
+            frozen[layer.name] = _freeze_layer(network, layer, scales, scale_bits)
+    output = network.graph.output.name
+    scales[output] = float(frozen[output].gain[0])
+    return frozen, scales
+
+
+def _freeze_layer(
+    network: QuantNetwork, layer: Layer, scales: dict[str, float], scale_bits: int
+) -> Frozen:
+    inputs = [scales[network.plans[name].step] for name in layer.inputs]
+    plan = network.plans.get(layer.name)
+    if isinstance(layer.spec, Conv2d | Linear):
+        module = network.weight_layer(layer.name)
+        source = network.plans[layer.inputs[0]]
+        largest_input = 1 << (source.bits - source.signed)
+        if plan is None:
+            return _output_layer(module, inputs[0], largest_input)
+        out_scale = scales[plan.step]
+        return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
+    assert plan is not None  # the output layer has weights
+    weights, unit = _fixed_weights(layer, inputs, network.graph.shapes[layer.inputs[0]][1:])
+    shapes = weight_shapes(network.graph, layer)
+    multiplier, shift = snap(unit / scales[plan.step], scale_bits)
+    channels = shapes[0][0]
+    numbers = Numbers(
+        tuple(np.full(shape, w, np.int64) for shape, w in zip(shapes, weights, strict=True)),
+        np.zeros(channels, np.int64),
+        np.full(channels, multiplier, np.int64),
+        np.full(channels, shift, np.int64),
+    )
+    gain = math.ldexp(multiplier, -shift) * scales[plan.step]
+    return Frozen(numbers, np.full(channels, gain))
+
+
+def snap(value: float, scale_bits: int) -> tuple[int, int]:
+    """arithmetic.nearest_scale, with the largest scale for any value beyond it."""
+    largest = (1 << scale_bits) - 1
+    if value >= largest / 2:
+        return largest, 1
+    return arithmetic.nearest_scale(value, scale_bits)
+
+
+def _fixed_weights(
+    layer: Layer, steps: list[float], rows_cols: tuple[int, ...]
+) -> tuple[list[int], float]:
+    """The weight per source of a layer without trained ones, and one unit's real value."""
+    match layer.spec:
+        case AvgPool(kernel=kernel):
+            return [1], steps[0] / math.prod(kernel)
+        case GlobalPool(kind="avg"):
+            return [1], steps[0] / math.prod(rows_cols)
+        case Add():
+            top = arithmetic.weight_range(ADD_WEIGHT_BITS)[1]
+            unit = max(steps) / top
+            ratio = [round(step / unit) for step in steps]
+            common = math.gcd(*ratio)
+            return [w // common for w in ratio], unit * common
+    return [1], steps[0]
+
+
+def _codes(module: WeightLayer, step: Reals) -> Ints:
+    """Integer weights for weight steps [out_channels] in place of the learned ones."""
+    weights = module.weight.detach().double()
+    top = module.quantiser.high
+    if module.quantiser.bits == 1:
+        return np.where(weights.numpy() < 0, -1, 1).astype(np.int64)
+    scaled = weights.numpy() / step[:, None, None, None]
+    return np.clip(np.floor(scaled + 0.5), -top, top).astype(np.int64)
+
+
+def _steps(module: WeightLayer) -> Reals:
+    """Learned weight steps, [out_channels]."""
+    step = torch.exp(module.quantiser.log_step.detach().double()).flatten()
+    return step.expand(len(module.weight)).numpy().copy()
+
+
+def _largest_sum(module: WeightLayer, largest_input: int) -> int:
+    """Largest weighted sum that these bits and this many taps allow."""
+    return module.quantiser.high * module.weight[0].numel() * largest_input
+
+
+def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
+    """Weights and biases of the logits. A step too small for its bias is widened."""
+    bias = module.bias.detach().double().numpy()
+    least = float(np.abs(bias).max()) / (in_scale * _largest_sum(module, largest_input))
+    step = np.maximum(_steps(module), least)
+    gain = in_scale * step
+    channels = len(bias)
+    ones = np.ones(channels, np.int64)
+    rounded = np.rint(bias / gain).astype(np.int64)
+    return Frozen(Numbers((_codes(module, step),), rounded, ones, ones), gain)
+
+
+def _weight_layer(
+    module: WeightLayer,
+    in_scale: float,
+    largest_input: int,
+    out_scale: float,
+    out_bits: int,
+    scale_bits: int,
+) -> Frozen:
+    """Every channel's snapped scale, weights and bias.
+
+    A channel whose largest sum would not span the output's range gets a wider weight step:
+    else its bias, in accumulator units, would set the accumulator's width.
+    """
+    span = 1 << out_bits
+    step = _steps(module)
+    if module.quantiser.bits > 1:
+        least = span / _largest_sum(module, largest_input)
+        step = np.maximum(step, least * out_scale / in_scale)
+    weights = _codes(module, step)
+    sums = np.abs(weights).sum(axis=(1, 2, 3)) * largest_input
+    ratio = in_scale * step / out_scale
+    dead = sums * ratio < _DEAD_STEPS
+    weights[dead] = 0
+    ratio[dead] = _DEAD_STEPS
+    pairs = [snap(float(value), scale_bits) for value in ratio]
+    multiplier = np.array([pair[0] for pair in pairs], np.int64)
+    shift = np.array([pair[1] for pair in pairs], np.int64)
+    snapped = np.ldexp(multiplier.astype(np.float64), -shift)
+    bias = module.bias.detach().double().numpy() / (out_scale * snapped)
+    # Beyond this the output is saturated whatever the sum is.
+    limit = np.ceil(span / snapped) + sums
+    rounded = np.rint(np.clip(bias, -limit, limit)).astype(np.int64)
+    return Frozen(Numbers((weights,), rounded, multiplier, shift), snapped * out_scale)

@@ -1,0 +1,107 @@
+"""Fake quantisation with learned step sizes (LSQ, arXiv 1902.08153), straight-through.
+
+Step sizes are learned as logarithms: they stay positive, and an optimiser's step changes them by
+the same ratio whatever their size. Formulas: docs/arithmetic.md.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from models.arithmetic import weight_range
+
+SMALLEST_STEP = 1e-8
+"""Step of a tensor that is all zero."""
+_CALIBRATION_POINTS = 40
+_CALIBRATION_VALUES = 65536
+
+
+def code_range(bits: int, signed: bool) -> tuple[int, int]:
+    """Smallest and largest ``value / step`` of an activation tensor."""
+    return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
+
+
+def round_half_up(values: Tensor) -> Tensor:
+    """As hardware rounds; the gradient passes straight through."""
+    return values + (torch.floor(values + 0.5) - values).detach()
+
+
+def _learned(log_step: Tensor, values: int, top: int) -> Tensor:
+    """The step, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
+    step = torch.exp(log_step)
+    share = 1 / math.sqrt(values * top)
+    return step * share + (step * (1 - share)).detach()
+
+
+class ActivationQuantiser(nn.Module):
+    """One step for a whole tensor (or for all inputs of a concat)."""
+
+    def __init__(self, bits: int, signed: bool) -> None:
+        super().__init__()
+        self.low, self.high = code_range(bits, signed)
+        self.log_step = nn.Parameter(torch.zeros(()))
+
+    def forward(self, values: Tensor) -> Tensor:
+        step = _learned(self.log_step, values[0].numel(), max(self.high, 1))
+        codes = round_half_up(torch.clamp(values / step, self.low, self.high))
+        return codes * step
+
+    @torch.no_grad()
+    def calibrate(self, values: Tensor) -> None:
+        """Set the step that loses least (mean square) on ``values``."""
+        flat = values.flatten()
+        flat = flat[:: max(1, len(flat) // _CALIBRATION_VALUES)]
+        widest = max(float(flat.abs().max()) / max(self.high, -self.low), SMALLEST_STEP)
+        best = (math.inf, widest)
+        for point in range(1, _CALIBRATION_POINTS + 1):
+            step = widest * point / _CALIBRATION_POINTS
+            codes = torch.clamp(torch.floor(flat / step + 0.5), self.low, self.high)
+            best = min(best, (float(((codes * step - flat) ** 2).mean()), step))
+        self.log_step.fill_(math.log(best[1]))
+
+
+class WeightQuantiser(nn.Module):
+    """Signed symmetric weights; one step per output channel, or one for the tensor.
+
+    1 bit is {-1, +1} * step.
+    """
+
+    def __init__(self, bits: int, channels: int, per_channel: bool) -> None:
+        super().__init__()
+        self.bits = bits
+        self.low, self.high = weight_range(bits)
+        self.log_step = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
+
+    def forward(self, weights: Tensor) -> Tensor:
+        step = _learned(self.log_step, weights.numel() // self.log_step.numel(), self.high)
+        scaled = torch.clamp(weights / step, self.low, self.high)
+        codes = scaled + (self._round(scaled) - scaled).detach()
+        return codes * step
+
+    def _round(self, scaled: Tensor) -> Tensor:
+        if self.bits == 1:
+            return torch.where(scaled < 0, -1.0, 1.0).to(scaled.dtype)
+        return torch.floor(scaled + 0.5)
+
+    @torch.no_grad()
+    def codes(self, weights: Tensor) -> Tensor:
+        """The integers that ``forward`` multiplies with the step, as int64."""
+        scaled = torch.clamp(weights / self.step, self.low, self.high)
+        return self._round(scaled).to(torch.int64)
+
+    @property
+    def step(self) -> Tensor:
+        """[channels or 1, 1, 1, 1]"""
+        return torch.exp(self.log_step.detach())
+
+    @torch.no_grad()
+    def calibrate(self, weights: Tensor) -> None:
+        """LSQ's start: ``2 * mean(|w|) / sqrt(top)``; for 1 bit, the mean loses least."""
+        mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
+        if self.log_step.numel() == 1:
+            mean = mean.mean(dim=0, keepdim=True)
+        start = mean if self.bits == 1 else 2 * mean / math.sqrt(self.high)
+        self.log_step.copy_(torch.log(start.clamp_min(SMALLEST_STEP)))

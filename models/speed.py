@@ -1,0 +1,70 @@
+"""When and how training is compiled, and on how many threads it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+
+from models.graph import NetworkGraph
+from models.layers import Conv2d, Linear
+from models.network import QuantNetwork
+from models.schedule import TrainSettings
+
+EAGER_MACS_PER_SECOND = 6e8
+"""Rough forward MACs per second of eager training on one core; see docs/arithmetic.md."""
+COMPILE_SECONDS = 40.0
+"""Rough cost of compiling both phases."""
+_PAYS = 4.0
+"""Eager training must cost this many times the compilation."""
+
+
+def macs(graph: NetworkGraph) -> int:
+    """Multiplications of one image in conv2d and linear layers."""
+    total = 0
+    for layer in graph.layers:
+        if isinstance(layer.spec, Conv2d | Linear):
+            channels, rows, cols = graph.shapes[layer.inputs[0]]
+            out, out_rows, out_cols = graph.shapes[layer.name]
+            taps = channels * rows * cols
+            if isinstance(layer.spec, Conv2d):
+                kernel = layer.spec.kernel
+                taps = channels // layer.spec.groups * kernel[0] * kernel[1]
+            total += out * out_rows * out_cols * taps
+    return total
+
+
+def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
+    """Whether torch.compile saves time; without a C++ compiler it cannot run."""
+    if settings.compile != "auto":
+        return settings.compile == "always"
+    if shutil.which(os.environ.get("CXX", "g++")) is None:
+        return False
+    seconds = settings.epochs * images * macs(graph) / EAGER_MACS_PER_SECOND
+    return seconds > _PAYS * COMPILE_SECONDS
+
+
+def prepare(
+    network: QuantNetwork, graph: NetworkGraph, settings: TrainSettings, images: int
+) -> Callable[[Tensor], Tensor]:
+    """The forward function to train with; the parameters stay the network's own."""
+    if not pays(graph, settings, images):
+        return network
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
+    return compiled
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Run a block on ``count`` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
