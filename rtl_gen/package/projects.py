@@ -1,0 +1,115 @@
+"""Constraints and project files for vendor flows.
+
+Vivado is not run here: the script is checked for syntax only. The clock constraint is what was
+asked for, not what place and route reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+TOP = "npu"
+CLOCK_PORT = "aclk"
+
+
+@dataclass(frozen=True)
+class Target:
+    """What the project files are for."""
+
+    name: str
+    """Of the design: letters, digits, '_' and '-'."""
+    part: str
+    """Vivado part name of a 7-series device."""
+    clock_mhz: float
+    verilog: tuple[str, ...]
+    """File names within rtl/."""
+
+    @property
+    def period_ns(self) -> float:
+        return round(1000 / self.clock_mhz, 3)
+
+
+def xdc(target: Target) -> str:
+    """constraints/npu.xdc: the clock; both AXI ports are meant to stay on chip."""
+    return (
+        f"# {target.clock_mhz:g} MHz\n"
+        f"create_clock -name {CLOCK_PORT} -period {target.period_ns:.3f} "
+        f"[get_ports {CLOCK_PORT}]\n"
+    )
+
+
+def lpf(target: Target) -> str:
+    """constraints/npu.lpf, for nextpnr-ecp5 --lpf-allow-unconstrained."""
+    return f'FREQUENCY PORT "{CLOCK_PORT}" {target.clock_mhz:g} MHZ;\n'
+
+
+def vivado_tcl(target: Target) -> str:
+    """scripts/vivado.tcl: synthesis, place and route out of context, with reports."""
+    files = " \\\n".join(f"  $root/rtl/{file}" for file in target.verilog)
+    return f"""\
+# vivado -mode batch -source scripts/vivado.tcl
+# Out of context: resources and timing of the NPU between its AXI ports. Not run by the generator.
+set part {target.part}
+set root [file normalize [file join [file dirname [info script]] ..]]
+set out [file join $root vivado]
+file mkdir $out
+
+read_verilog [list \\
+{files} \\
+]
+read_xdc $root/constraints/npu.xdc
+
+synth_design -top {TOP} -part $part -mode out_of_context
+report_utilization -file $out/utilization_synth.rpt
+opt_design
+place_design
+phys_opt_design
+route_design
+report_utilization -hierarchical -file $out/utilization.rpt
+report_timing_summary -file $out/timing.rpt
+write_checkpoint -force $out/{TOP}.dcp
+"""
+
+
+def fusesoc_core(target: Target) -> str:
+    """<name>.core, CAPI2: filesets for any FuseSoC project, targets for lint and Vivado."""
+    return f"""\
+CAPI=2:
+
+name: ::{target.name}-npu:0
+description: NPU of the design {target.name}
+
+filesets:
+  rtl:
+    files:
+{_yaml_files(target.verilog)}
+    file_type: verilogSource-2005
+  xdc:
+    files:
+      - constraints/npu.xdc
+    file_type: xdc
+
+targets:
+  default: &default
+    filesets: [rtl]
+    toplevel: {TOP}
+  lint:
+    <<: *default
+    default_tool: verilator
+    tools:
+      verilator:
+        mode: lint-only
+        verilator_options: [-Wno-fatal]
+  synth:
+    <<: *default
+    filesets: [rtl, xdc]
+    default_tool: vivado
+    tools:
+      vivado:
+        part: {target.part}
+"""
+
+
+def _yaml_files(files: Sequence[str]) -> str:
+    return "\n".join(f"      - rtl/{file}" for file in files)
