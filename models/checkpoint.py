@@ -47,6 +47,7 @@ class StoredRun:
 class StoredNetwork:
     graph: NetworkGraph
     quantisation: Quantisation
+    scale_bits: int
     state: State
     history: History
 
@@ -111,6 +112,7 @@ def save_trained(trained: TrainedNetwork, path: Path) -> None:
     content = {
         "format": FORMAT,
         "network": _texts(trained.graph, trained.quantisation),
+        "scale_bits": trained.network.scale_bits,
         "state": trained.network.state_dict(),
         "history": [dataclasses.astuple(epoch) for epoch in trained.history],
     }
@@ -120,11 +122,13 @@ def save_trained(trained: TrainedNetwork, path: Path) -> None:
 
 def load_trained(path: Path) -> StoredNetwork:
     """Raises ModelError naming the file."""
-    content = _load(path, {"network", "state", "history"})
+    content = _load(path, {"network", "scale_bits", "state", "history"})
     nodes = yaml_io.load(content["network"], str(path)).fields(["name", "network", "quantisation"])
     graph = read_graph(nodes["network"], nodes["name"].string())
     quantisation = read_quantisation(nodes["quantisation"], graph)
-    return StoredNetwork(graph, quantisation, content["state"], content["history"])
+    return StoredNetwork(
+        graph, quantisation, content["scale_bits"], content["state"], content["history"]
+    )
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:

@@ -18,9 +18,10 @@ from models import arithmetic
 from models.assemble import Numbers, weight_shapes
 from models.graph import Layer
 from models.integer import Ints
-from models.layers import Add, AvgPool, Concat, Conv2d, GlobalPool, Input, Linear
-from models.network import QuantNetwork, WeightLayer
-from models.quantisation import ADD_WEIGHT_BITS
+from models.layers import Concat, Conv2d, Input, Linear
+from models.network import QuantNetwork
+from models.weight_layer import WeightLayer
+from models.weightless import fixed_weights
 
 Reals = NDArray[np.float64]
 
@@ -44,7 +45,7 @@ def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], d
     scales = {network.graph.input.name: 1 / network.input_top}
     for name, plan in network.plans.items():
         if name != network.graph.input.name and plan.step not in scales:
-            scales[plan.step] = float(torch.exp(network.step(name).log_step.detach().double()))
+            scales[plan.step] = float(network.step(name))
     frozen: dict[str, Frozen] = {}
     for layer in network.graph.layers:
         if not isinstance(layer.spec, Input | Concat):
@@ -68,12 +69,14 @@ def _freeze_layer(
         out_scale = scales[plan.step]
         return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
     assert plan is not None  # the output layer has weights
-    weights, unit = _fixed_weights(layer, inputs, network.graph.shapes[layer.inputs[0]][1:])
+    rows_cols = network.graph.shapes[layer.inputs[0]][1:]
+    steps = [torch.tensor(step, dtype=torch.float64) for step in inputs]
+    weights, unit = fixed_weights(layer, steps, rows_cols)
     shapes = weight_shapes(network.graph, layer)
-    multiplier, shift = snap(unit / scales[plan.step], scale_bits)
+    multiplier, shift = snap(float(unit) / scales[plan.step], scale_bits)
     channels = shapes[0][0]
     numbers = Numbers(
-        tuple(np.full(shape, w, np.int64) for shape, w in zip(shapes, weights, strict=True)),
+        tuple(np.full(shape, int(w), np.int64) for shape, w in zip(shapes, weights, strict=True)),
         np.zeros(channels, np.int64),
         np.full(channels, multiplier, np.int64),
         np.full(channels, shift, np.int64),
@@ -90,37 +93,19 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
     return arithmetic.nearest_scale(value, scale_bits)
 
 
-def _fixed_weights(
-    layer: Layer, steps: list[float], rows_cols: tuple[int, ...]
-) -> tuple[list[int], float]:
-    """The weight per source of a layer without trained ones, and one unit's real value."""
-    match layer.spec:
-        case AvgPool(kernel=kernel):
-            return [1], steps[0] / math.prod(kernel)
-        case GlobalPool(kind="avg"):
-            return [1], steps[0] / math.prod(rows_cols)
-        case Add():
-            top = arithmetic.weight_range(ADD_WEIGHT_BITS)[1]
-            unit = max(steps) / top
-            ratio = [round(step / unit) for step in steps]
-            common = math.gcd(*ratio)
-            return [w // common for w in ratio], unit * common
-    return [1], steps[0]
-
-
 def _codes(module: WeightLayer, step: Reals) -> Ints:
-    """Integer weights for weight steps [out_channels] in place of the learned ones."""
-    weights = module.weight.detach().double()
-    top = module.quantiser.high
-    if module.quantiser.bits == 1:
-        return np.where(weights.numpy() < 0, -1, 1).astype(np.int64)
-    scaled = weights.numpy() / step[:, None, None, None]
-    return np.clip(np.floor(scaled + 0.5), -top, top).astype(np.int64)
+    """Integer weights; channels whose step in ``step`` is not the learned one are rounded anew."""
+    codes: Ints = module.quantiser.codes(module.weight.detach()).numpy()
+    wider = step != _steps(module)
+    if module.quantiser.bits > 1 and wider.any():
+        weights = module.weight.detach().double().numpy()[wider]
+        codes[wider] = np.floor(weights / step[wider, None, None, None] + 0.5).astype(np.int64)
+    return codes
 
 
 def _steps(module: WeightLayer) -> Reals:
     """Learned weight steps, [out_channels]."""
-    step = torch.exp(module.quantiser.log_step.detach().double()).flatten()
+    step = module.quantiser.step.double().flatten()
     return step.expand(len(module.weight)).numpy().copy()
 
 

@@ -6,7 +6,6 @@ code for code (docs/arithmetic.md has the bound).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import arithmetic
+from models import arithmetic, weightless
 from models.freeze import Frozen
 from models.graph import Layer, NetworkGraph
-from models.layers import AvgPool, Conv2d, GlobalPool, Linear
-from models.network import compute_weightless
+from models.layers import Conv2d, Linear
 from models.passes import step_source
 from models.quantisation import TensorPlan
 from models.quantisers import code_range
@@ -71,7 +69,7 @@ class FrozenNetwork(nn.Module):
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         if step_source(self.graph, layer.name) != layer.name or layer.name not in self.frozen:
-            return compute_weightless(layer, inputs)
+            return weightless.compute(layer, inputs)
         spec, frozen = layer.spec, self.frozen[layer.name]
         gains = [
             torch.from_numpy(frozen.gain / self.scales[self.plans[name].step])
@@ -83,16 +81,11 @@ class FrozenNetwork(nn.Module):
             if isinstance(spec, Linear):
                 return F.conv2d(inputs[0], weight, bias)
             return F.conv2d(inputs[0], weight, bias, spec.stride, spec.padding, 1, spec.groups)
-        count = 1
-        if isinstance(spec, AvgPool):
-            count = math.prod(spec.kernel)
-        elif isinstance(spec, GlobalPool):
-            count = math.prod(inputs[0].shape[2:])
-        scaled = [
-            value * (gain * int(weights.flat[0]) * count)[:, None, None]
-            for value, gain, weights in zip(inputs, gains, frozen.numbers.weights, strict=True)
+        factors = [
+            (gain * int(weights.flat[0]))[:, None, None]
+            for gain, weights in zip(gains, frozen.numbers.weights, strict=True)
         ]
-        return compute_weightless(layer, scaled)
+        return weightless.compute_scaled(layer, inputs, factors)
 
     def _quantise(self, name: str, values: Tensor) -> Tensor:
         plan = self.plans[name]

@@ -5,62 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models import weightless
 from models.graph import Layer, NetworkGraph
-from models.layers import Add, AvgPool, Concat, Conv2d, GlobalPool, Input, Linear, MaxPool, Relu
+from models.layers import Concat, Conv2d, Input, Linear
 from models.passes import legalise, step_source
 from models.quantisation import Quantisation, check, plan_tensors
-from models.quantisers import ActivationQuantiser, WeightQuantiser, round_half_up
+from models.quantisers import ActivationQuantiser, round_half_up, snapping
+from models.weight_layer import WeightLayer
 
 PIXEL_TOP = 255.0
-
-
-class WeightLayer(nn.Module):
-    """A conv2d or linear layer; a linear one is a convolution as large as its input."""
-
-    def __init__(self, graph: NetworkGraph, layer: Layer, bits: int) -> None:
-        super().__init__()
-        spec = layer.spec
-        channels, rows, cols = graph.shapes[layer.inputs[0]]
-        out = graph.shapes[layer.name][0]
-        if isinstance(spec, Conv2d):
-            self.stride, self.padding, self.groups = spec.stride, spec.padding, spec.groups
-            kernel = spec.kernel
-        else:
-            self.stride, self.padding, self.groups = (1, 1), (0, 0), 1
-            kernel = (rows, cols)
-        assert isinstance(spec, Conv2d | Linear)
-        self.relu = spec.relu
-        self.weight = nn.Parameter(torch.empty(out, channels // self.groups, *kernel))
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if spec.relu else "linear")
-        self.bias = nn.Parameter(torch.zeros(out))
-        self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
-        # One step for the whole output layer, so that its accumulators compare as logits.
-        last = layer.name == graph.output.name
-        self.quantiser = WeightQuantiser(bits, out, per_channel=not last)
-
-    def forward(self, values: Tensor, quantised: bool) -> Tensor:
-        weight = self.quantiser(self.weight) if quantised else self.weight
-        bias = None if self.batch_norm else self.bias
-        out = F.conv2d(values, weight, bias, self.stride, self.padding, 1, self.groups)
-        if self.batch_norm is not None:
-            out = self.batch_norm(out)
-        return F.relu(out) if self.relu else out
-
-    @torch.no_grad()
-    def fold(self) -> None:
-        """Put the batch norm's running statistics into weight and bias."""
-        norm = self.batch_norm
-        if norm is None:
-            return
-        assert norm.running_mean is not None
-        assert norm.running_var is not None
-        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
-        self.weight.mul_(factor[:, None, None, None])
-        self.bias.copy_(norm.bias - norm.running_mean * factor)
-        self.batch_norm = None
 
 
 class QuantNetwork(nn.Module):
@@ -69,9 +24,13 @@ class QuantNetwork(nn.Module):
     Raises ModelError when the graph is not sound or the quantisation names an unknown layer.
     """
 
-    def __init__(self, graph: NetworkGraph, quantisation: Quantisation) -> None:
+    def __init__(
+        self, graph: NetworkGraph, quantisation: Quantisation, scale_bits: int = 8
+    ) -> None:
+        """scale_bits: width of the requantisation multipliers that scales are snapped to."""
         super().__init__()
         check(quantisation, graph)
+        self.scale_bits = scale_bits
         self.graph = legalise(graph)
         self.quantised = False
         self.input_top = (1 << quantisation.input_bits) - 1
@@ -81,7 +40,8 @@ class QuantNetwork(nn.Module):
         for layer in self.graph.layers:
             if isinstance(layer.spec, Conv2d | Linear):
                 bits = quantisation.spec(layer.name).weight_bits
-                self.weights[_key(layer.name)] = WeightLayer(self.graph, layer, bits)
+                module = WeightLayer(self.graph, layer, bits, scale_bits)
+                self.weights[_key(layer.name)] = module
             if self._requantises(layer):
                 plan = self.plans[layer.name]
                 if _key(plan.step) not in self.steps:
@@ -104,16 +64,21 @@ class QuantNetwork(nn.Module):
         values: dict[str, Tensor] = {}
         for layer in self.graph.layers:
             inputs = [values[name] for name in layer.inputs]
-            out = self._input(pixels) if not inputs else self._compute(layer, inputs)
+            if not inputs:
+                out = self._input(pixels)
+            elif self.quantised:
+                out = self._compute_quantised(layer, inputs, snap=not calibrate)
+            else:
+                out = self._compute(layer, inputs)
             if self.quantised and self._requantises(layer):
-                quantiser = self.step(layer.name)
+                quantiser = self.quantiser(layer.name)
                 if calibrate:
                     quantiser.calibrate(self._calibration(layer, out, values))
                 out = quantiser(out)
             values[layer.name] = out
         return values
 
-    def step(self, name: str) -> ActivationQuantiser:
+    def quantiser(self, name: str) -> ActivationQuantiser:
         """The quantiser of that layer's output."""
         quantiser = self.steps[_key(self.plans[name].step)]
         assert isinstance(quantiser, ActivationQuantiser)
@@ -132,9 +97,29 @@ class QuantNetwork(nn.Module):
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         if isinstance(layer.spec, Conv2d | Linear):
-            out: Tensor = self.weight_layer(layer.name)(inputs[0], self.quantised)
+            out: Tensor = self.weight_layer(layer.name)(inputs[0])
             return out
-        return compute_weightless(layer, inputs)
+        return weightless.compute(layer, inputs)
+
+    def _compute_quantised(self, layer: Layer, inputs: list[Tensor], snap: bool) -> Tensor:
+        """As _compute; ``snap`` uses the scales that hardware has where a step follows."""
+        steps = [self.step(name) for name in layer.inputs]
+        snap = snap and self._requantises(layer)
+        out_step = self.step(layer.name) if snap else None
+        if isinstance(layer.spec, Conv2d | Linear):
+            return self.weight_layer(layer.name).quantised(inputs[0], steps[0], out_step)
+        if out_step is None:
+            return weightless.compute(layer, inputs)
+        weights, unit = weightless.fixed_weights(layer, steps, inputs[0].shape[2:])
+        gain = unit * snapping(unit / out_step, self.scale_bits)
+        factors = [weight * gain / step for weight, step in zip(weights, steps, strict=True)]
+        return weightless.compute_scaled(layer, inputs, factors)
+
+    def step(self, name: str) -> Tensor:
+        """Step size of that layer's output, without gradient."""
+        if name == self.graph.input.name:
+            return torch.tensor(1 / self.input_top)
+        return self.quantiser(name).step
 
     def _calibration(self, layer: Layer, out: Tensor, values: Mapping[str, Tensor]) -> Tensor:
         """All tensors seen so far that share this layer's step: a concat's inputs."""
@@ -173,25 +158,3 @@ class QuantNetwork(nn.Module):
 def _key(name: str) -> str:
     """ModuleDict keys hold no dots and no names of its own methods; layer names may."""
     return "/" + name.replace(".", "/")
-
-
-def compute_weightless(layer: Layer, inputs: list[Tensor]) -> Tensor:
-    """The result of any layer that has no weights, in real values."""
-    first = inputs[0]
-    match layer.spec:
-        case MaxPool(kernel=kernel, stride=stride, padding=padding):
-            return F.max_pool2d(first, kernel, stride, padding)
-        case AvgPool(kernel=kernel, stride=stride, padding=padding):
-            return F.avg_pool2d(first, kernel, stride, padding, count_include_pad=True)
-        case GlobalPool(kind="max"):
-            return first.amax(dim=(2, 3), keepdim=True)
-        case GlobalPool():
-            return first.mean(dim=(2, 3), keepdim=True)
-        case Add(relu=relu):
-            total = first + inputs[1]
-            return F.relu(total) if relu else total
-        case Concat():
-            return torch.cat(inputs, dim=1)
-        case Relu():
-            return F.relu(first)
-    return first  # Requantise

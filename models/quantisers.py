@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from models.arithmetic import weight_range
+from models.arithmetic import MAX_SHIFT, weight_range
 
 SMALLEST_STEP = 1e-8
 """Step of a tensor that is all zero."""
@@ -27,6 +27,14 @@ def code_range(bits: int, signed: bool) -> tuple[int, int]:
 def round_half_up(values: Tensor) -> Tensor:
     """As hardware rounds; the gradient passes straight through."""
     return values + (torch.floor(values + 0.5) - values).detach()
+
+
+@torch.no_grad()
+def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
+    """Factor that moves each scale to ``multiplier / 2**shift``, as arithmetic.nearest_scale."""
+    unit = torch.exp2(torch.clamp(torch.floor(torch.log2(ratio)) + 1 - scale_bits, -MAX_SHIFT, -1))
+    multiplier = torch.clamp(torch.round(ratio / unit), max=(1 << scale_bits) - 1)
+    return multiplier * unit / ratio
 
 
 def _learned(log_step: Tensor, values: int, top: int) -> Tensor:
@@ -48,6 +56,11 @@ class ActivationQuantiser(nn.Module):
         step = _learned(self.log_step, values[0].numel(), max(self.high, 1))
         codes = round_half_up(torch.clamp(values / step, self.low, self.high))
         return codes * step
+
+    @property
+    def step(self) -> Tensor:
+        """Without gradient."""
+        return torch.exp(self.log_step.detach())
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:

@@ -39,6 +39,8 @@ class TrainSettings:
     augment: str = "auto"
     compile: str = "auto"
     """torch.compile: when it saves time by a rough estimate, always, or never."""
+    scale_bits: int = 8
+    """Width of the requantisation multipliers that training rounds scales to."""
     threads: int | None = None
     """Threads of torch; None leaves the process's setting."""
     seed: int = 0
@@ -52,6 +54,7 @@ class TrainSettings:
             ("quantised_rate_share", 1e-4, 10.0),
             ("weight_decay", 0.0, 1.0),
             ("label_smoothing", 0.0, 0.5),
+            ("scale_bits", 2, 16),
             ("seed", 0, 2**31 - 1),
         ):
             value = getattr(self, name)

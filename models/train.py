@@ -73,7 +73,7 @@ class TrainedNetwork:
     def load(path: Path) -> TrainedNetwork:
         """Read what ``save`` wrote. Raises ModelError naming the file."""
         content = checkpoint.load_trained(path)
-        network = QuantNetwork(content.graph, content.quantisation)
+        network = QuantNetwork(content.graph, content.quantisation, content.scale_bits)
         network.quantise()
         checkpoint.load_state(network, content.state, path)
         history = tuple(Epoch(*epoch) for epoch in content.history)
@@ -151,7 +151,7 @@ class _Run:
     def prepare(self) -> None:
         """Start afresh, or from the checkpoint."""
         torch.manual_seed(self.settings.seed)
-        self.network = QuantNetwork(self.graph, self.quantisation)
+        self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
         if stored is not None:
             self.history = [Epoch(*epoch) for epoch in stored.history]
