@@ -130,7 +130,8 @@ class Twin:
     def _walk(self, instruction: Instruction) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Banks and addresses of a LOAD or STORE, word by word."""
         f = instruction.fields
-        sizes = [f["strip_words"]] * f["last_strip"] + [f["last_words"]]
+        endless = 2 * self.config.activation_depth  # a count of 0 wraps, and leaves the memory
+        sizes = [f["strip_words"] or endless] * f["last_strip"] + [f["last_words"] or endless]
         bank = np.repeat(np.arange(len(sizes)), sizes)
         address = np.concatenate([f["base"] + np.arange(size) for size in sizes])
         return bank, address
@@ -212,7 +213,8 @@ class Twin:
 
     def _keep_raw(self, biased: NDArray[np.int64], first: int) -> int:
         """Biased accumulators in drain order to result words ``first``...; the next free word."""
-        words = np.moveaxis(biased, 0, 4).reshape(-1, self.config.post_units)
+        wrapped = twin_layer.signed(biased, self.config.accumulator_bits)
+        words = wrapped.transpose(1, 3, 2, 4, 0, 5).reshape(-1, self.config.post_units)
         end = first + len(words)
         if end > self.config.result_depth:
             raise TwinError(ErrorCode.ADDRESS)

@@ -20,6 +20,7 @@ from rtl_gen.config import SHIFT_BITS, STREAM_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode
 
 Ints = NDArray[np.int64]
+COLUMN_MASK = (1 << isa.COLUMN_BITS) - 1
 GATHER_ELEMENTS = 1 << 21
 """Activations gathered at a time: bounds the memory that a layer takes."""
 
@@ -53,7 +54,7 @@ class Rows:
         for _ in range(count - 1):
             row, words = row + step, words + step_words
             wraps = row >= f["strip_rows"]
-            row = np.where(wraps, row - f["strip_rows"], row)
+            row = np.where(wraps, row - f["strip_rows"], row) & COLUMN_MASK
             words = np.where(wraps, words - f["strip_words"], words)
             strip = signed(strip + wraps, isa.STRIP_BITS)
             states.append((strip, row, words))
@@ -94,20 +95,23 @@ def window(config: NpuConfig, f: Mapping[str, int]) -> Window:
     return Window(
         bank=np.where(inside, bank, -1),
         row_words=rows.words,
-        column_inside=(columns >= 0) & (columns < f["col_limit"]),
+        column_inside=columns < f["col_limit"],
         column_words=column_words,
         group_words=np.arange(f["groups"] + 1) * f["group_words"],
     )
 
 
 def _columns(f: Mapping[str, int]) -> tuple[Ints, Ints]:
-    """Column positions and their address offsets, [out_cols, pool_cols, kernel_cols]."""
+    """Column positions and their address offsets, [out_cols, pool_cols, kernel_cols].
+
+    Positions wrap: one left of the image is a large number, and so beyond the limit.
+    """
     out = np.arange(f["out_cols"] + 1)[:, None, None]
     pool = np.arange(f["pool_cols"] + 1)[:, None]
     kernel = np.arange(f["kernel_cols"] + 1)
     position = f["col_first"] + out * f["out_col_step"] + pool * f["pool_col_step"] + kernel
     words = out * f["out_col_words"] + pool * f["pool_col_words"] + kernel * f["col_words"]
-    return signed(position, isa.COLUMN_BITS), words
+    return position & COLUMN_MASK, words
 
 
 def gather(

@@ -14,7 +14,7 @@ from rtl_gen.config import NpuConfig
 
 
 def layer_accumulator_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
-    """Two's complement bits that hold every accumulator and every folded bias of a layer.
+    """Two's complement bits that hold every accumulator and folded bias, and a raw layer's sums.
 
     The worst case over all inputs: codes are 0..2**bits - 1, so the largest sum takes every
     positive weight at the largest code. Only the final sum needs to fit: the accumulator wraps,
@@ -28,6 +28,8 @@ def layer_accumulator_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -
         high += top * np.maximum(flat, 0).sum(axis=1)
         low += top * np.minimum(flat, 0).sum(axis=1)
     bias = folded_bias(layer, tensors)
+    if layer.raw:
+        low, high = np.minimum(low, low + bias), np.maximum(high, high + bias)
     return _signed_bits(int(min(low.min(), bias.min())), int(max(high.max(), bias.max())))
 
 

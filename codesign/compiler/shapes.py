@@ -18,8 +18,6 @@ class LayerShape:
     out_shape: tuple[int, int, int]
     """Channels, rows, columns; rows and columns after max pooling."""
     kernel: tuple[int, int]
-    conv: tuple[int, int]
-    """Convolution output positions, before max pooling."""
     pool: tuple[int, int]
     pool_stride: tuple[int, int]
 
@@ -35,10 +33,15 @@ class LayerShape:
 
     @property
     def macs(self) -> int:
-        """Multiplications of the network's definition (no padding lanes, each position once)."""
+        """Multiplications of the network's definition: no padding lanes, each position that a
+        pooling window reads once."""
         per_output = self.in_shape[0] // self.layer.groups * self.kernel_taps
-        outputs = self.out_shape[0] * self.conv[0] * self.conv[1]
-        return len(self.layer.sources) * per_output * outputs
+        positions = 1
+        for count, window, stride in zip(
+            self.out_shape[1:], self.pool, self.pool_stride, strict=True
+        ):
+            positions *= (count - 1) * min(window, stride) + window
+        return len(self.layer.sources) * per_output * self.out_shape[0] * positions
 
 
 def layer_shapes(network: IntegerNetwork) -> tuple[LayerShape, ...]:
@@ -49,17 +52,12 @@ def layer_shapes(network: IntegerNetwork) -> tuple[LayerShape, ...]:
 def _shape(network: IntegerNetwork, layer: MacLayer, index: int) -> LayerShape:
     in_shape = network.tensors[layer.sources[0].tensor].shape
     kernel = layer.sources[0].weights.shape[2:]
-    pads, strides = layer.padding, layer.stride
     return LayerShape(
         layer=layer,
         index=index,
         in_shape=in_shape,
         out_shape=network.tensors[layer.output].shape,
         kernel=(kernel[0], kernel[1]),
-        conv=(
-            (in_shape[1] + 2 * pads[0] - kernel[0]) // strides[0] + 1,
-            (in_shape[2] + 2 * pads[1] - kernel[1]) // strides[1] + 1,
-        ),
         pool=layer.pool.kernel if layer.pool else (1, 1),
         pool_stride=layer.pool.stride if layer.pool else (1, 1),
     )

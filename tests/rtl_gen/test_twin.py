@@ -1,0 +1,139 @@
+"""The twin against a scalar loop nest, and its streams."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from rtl_gen import isa, timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa import ErrorCode, Instruction, Opcode
+from rtl_gen.twin import Twin, pack_lanes, unpack_lanes
+from tests.rtl_gen.twin_loop_nest import LoopNest, Memory, OutsideError
+from tests.rtl_gen.twin_programs import encode, whole_memory
+
+DEPTH = 128
+
+
+def configs() -> st.SearchStrategy[NpuConfig]:
+    def build(pixels: int, lanes: int, tile_words: int, units: int, digit: int) -> NpuConfig:
+        return NpuConfig(
+            pixels=pixels,
+            lanes=lanes,
+            columns=lanes * tile_words,
+            post_units=units if lanes % units == 0 else 1,
+            weight_digit_bits=digit,
+            activation_bits=3,
+            accumulator_bits=12,
+            activation_depth=DEPTH,
+            weight_depth=128,
+            channel_depth=16,
+            result_depth=128,
+        )
+
+    digits = st.sampled_from((1, 2, 4, 8))
+    sizes = (st.integers(1, 3), st.integers(2, 4), st.integers(1, 2), st.integers(1, 4))
+    return st.builds(build, *sizes, digits)
+
+
+LAYER_RANGES = {
+    "col_limit": (1, 5), "row_first": (0, 2), "row_first_words": (0, 8), "strip_rows": (3, 4),
+    "strip_words": (0, 20), "last_rows": (1, 3), "groups": (0, 2), "group_words": (0, 9),
+    "kernel_cols": (0, 2), "col_words": (0, 5), "kernel_rows": (0, 2), "row_words": (0, 9),
+    "passes": (0, 2), "pool_cols": (0, 1), "pool_col_step": (0, 2), "pool_col_words": (0, 5),
+    "pool_rows": (0, 1), "pool_row_step": (0, 3), "pool_row_words": (0, 9), "out_cols": (0, 2),
+    "out_col_step": (0, 2), "out_col_words": (0, 5), "out_rows": (0, 2), "out_row_step": (0, 3),
+    "out_row_words": (0, 9), "out_groups": (0, 1), "in_group_step": (0, 3), "weight_base": (0, 40),
+    "channel_base": (0, 8), "out_base": (64, 100), "out_pixel_words": (0, 3),
+    "out_group_words": (0, 20), "raw": (0, 1), "pad_code": (0, 7), "out_zero": (0, 7),
+    "out_max": (0, 7), "in_base": (0, 10),
+}  # fmt: skip
+
+
+@st.composite
+def layers(draw: st.DrawFn, config: NpuConfig) -> dict[str, int]:
+    fields = {name: draw(st.integers(*ends)) for name, ends in LAYER_RANGES.items()}
+    fields["in_base"] = (fields["in_base"] + draw(st.sampled_from((0, -3)))) % (2 * DEPTH)
+    fields["col_first"] = draw(st.integers(-2, 0)) % (1 << isa.COLUMN_BITS)
+    fields["strip_first"] = draw(st.integers(-1, 1)) % (1 << isa.STRIP_BITS)
+    fields["last_strip"] = draw(st.integers(0, config.pixels - 1))
+    fields["drain_pixels"] = draw(st.integers(0, config.pixels - 1))
+    words = draw(st.integers(1, config.words_per_tile))
+    fields["drain_chunks"] = words * config.chunks_per_word - 1
+    return fields
+
+
+@settings(max_examples=150, deadline=None, derandomize=True, database=None)
+@given(st.data(), configs(), st.integers(0, 2**32 - 1))
+def test_layer_equals_the_loop_nest(data: st.DataObject, config: NpuConfig, seed: int) -> None:
+    fields = data.draw(layers(config))
+    rng = np.random.default_rng(seed)
+    weights = rng.integers(0, 1 << 32, (128, config.weight_word_columns), np.uint32)
+    channels = rng.integers(0, 1 << 12, (16, 2 * config.post_units), np.uint32)
+    channels[:, 1::2] = channels[:, 1::2] % 256 | rng.integers(1, 12) << 16
+    codes = rng.integers(0, 8, (config.pixels, DEPTH, config.lanes), np.uint8)
+    memory: Memory = {
+        (bank, address): codes[bank, address].tolist()
+        for bank in range(config.pixels)
+        for address in range(DEPTH)
+    }
+    expected = ErrorCode.NONE
+    golden_fields = {**fields}
+    for name, width in (("col_first", isa.COLUMN_BITS), ("strip_first", isa.STRIP_BITS)):
+        if fields[name] >> (width - 1):
+            golden_fields[name] = fields[name] - (1 << width)
+    golden = LoopNest(config, golden_fields, memory, weights.tolist(), channels.tolist())
+    try:
+        golden.run()
+    except OutsideError:
+        expected = ErrorCode.ADDRESS
+    assume(not golden.read & golden.written)
+
+    twin = Twin(config)
+    twin.load_weights(weights)
+    twin.load_channels(channels)
+    walk = whole_memory(config)
+    emit = {"chunks": max(len(golden.results), 1) - 1}
+    program = [(Opcode.LOAD, walk), (Opcode.LAYER, fields), (Opcode.STORE, walk)]
+    twin.load_program(encode(config, [*program, (Opcode.EMIT, emit), (Opcode.END, {})]))
+    beats = pack_lanes(codes.reshape(-1, config.lanes), 3, 1).reshape(-1).tolist()
+    result = twin.run([(beat, i == len(beats) - 1) for i, beat in enumerate(beats)])
+    assert result.error is expected
+    if expected is ErrorCode.NONE:
+        values = np.array([beat for beat, _ in result.output_beats], np.uint32)
+        stored = unpack_lanes(values[: len(beats), None], config.lanes, 3)
+        found = stored.reshape(codes.shape)
+        for (bank, address), word in golden.memory.items():
+            assert found[bank, address].tolist() == word
+        if golden.results:
+            emitted = values[len(beats) :].view(np.int32)
+            np.testing.assert_array_equal(emitted, np.ravel(golden.results))
+
+
+@given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None, derandomize=True, database=None)
+def test_lanes_pack_and_unpack(lanes: int, bits: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).integers(0, 1 << bits, (5, lanes), np.uint8)
+    beats = -(-lanes * bits // 32)
+    packed = pack_lanes(codes, bits, beats)
+    as_number = sum(int(code) << (bits * i) for i, code in enumerate(codes[3]))
+    assert sum(int(beat) << (32 * i) for i, beat in enumerate(packed[3])) == as_number
+    np.testing.assert_array_equal(unpack_lanes(packed, lanes, bits), codes)
+    whole = 32 // bits  # lanes that one beat holds in full
+    cut = unpack_lanes(pack_lanes(codes, bits, 1), lanes, bits)
+    np.testing.assert_array_equal(cut[:, :whole], codes[:, :whole])
+    assert not cut[:, whole + 1 :].any()
+
+
+def test_cycle_log_adds_up_the_timing_model() -> None:
+    config = NpuConfig()
+    walk = whole_memory(config) | {"strip_words": 3, "last_words": 2}
+    program = [(Opcode.LOAD, walk), (Opcode.STORE, walk), (Opcode.END, {})]
+    twin = Twin(config)
+    twin.load_program(encode(config, program))
+    result = twin.run([(i, i == 4) for i in range(5)])
+    cycles = [timing.instruction_cycles(config, Instruction(*step)) for step in program]
+    assert result.cycle_log == (timing.START_CYCLES + np.cumsum(cycles)).tolist()
+    assert result.output_beats == [(0, False), (1, False), (2, False), (3, False), (4, True)]
+    assert result.beats_used == 5

@@ -1,0 +1,148 @@
+"""Every error code of the NPU, as the twin raises it; and what goes on working afterwards."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa import ErrorCode, Opcode
+from rtl_gen.twin import Beat, Twin, TwinInputError, TwinResult
+from tests.rtl_gen.twin_programs import ProgramStep, copy_layer, encode
+
+CONFIG = NpuConfig(
+    pixels=2, lanes=4, columns=4, post_units=2, activation_depth=16, weight_depth=16,
+    channel_depth=4, result_depth=2, program_depth=64,
+)  # fmt: skip
+LOAD = {"base": 0, "strip_words": 2, "last_strip": 0, "last_words": 2, "beats": 0}
+COPY = (Opcode.LOAD, LOAD)
+STORE = (Opcode.STORE, LOAD)
+END: ProgramStep = (Opcode.END, {})
+TWO_BEATS: list[Beat] = [(0x1234, False), (0x4321, True)]
+
+
+def twin_of(*program: ProgramStep) -> Twin:
+    twin = Twin(CONFIG)
+    twin.load_program(encode(CONFIG, [*program]))
+    return twin
+
+
+def run(*program: ProgramStep, beats: list[Beat] | None = None) -> TwinResult:
+    return twin_of(*program).run(TWO_BEATS if beats is None else beats)
+
+
+def layer(**changes: int) -> ProgramStep:
+    return (Opcode.LAYER, copy_layer(CONFIG, **changes))
+
+
+def test_a_good_program_has_no_error() -> None:
+    result = run(COPY, layer(), STORE, END)
+    assert result.error is ErrorCode.NONE
+    assert result.error_instruction == 0
+    assert result.output_beats == [(0x1234, False), (0, True)]
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        layer(in_base=16),
+        layer(in_base=15, out_cols=1, col_limit=2, out_col_words=1),
+        layer(last_strip=2, strip_first=2),
+        layer(out_base=15, out_cols=1, out_pixel_words=1),
+        layer(weight_base=15, groups=1),
+        layer(channel_base=3),
+        layer(raw=1, out_cols=1),
+        (Opcode.STORE, LOAD | {"base": 15}),
+        (Opcode.STORE, LOAD | {"last_strip": 2}),
+        (Opcode.STORE, LOAD | {"last_words": 0}),
+    ],
+)
+def test_leaving_a_buffer(step: ProgramStep) -> None:
+    result = run(COPY, step, END)
+    assert result.error is ErrorCode.ADDRESS
+    assert result.error_instruction == 1
+    assert len(result.cycle_log) == 1
+
+
+def test_masked_reads_may_point_anywhere() -> None:
+    outside = (1 << 12) - 1  # column -1
+    result = run(COPY, layer(in_base=31, col_first=outside, pad_code=3), END)
+    assert result.error is ErrorCode.NONE
+
+
+def test_load_beyond_the_memory() -> None:
+    result = run((Opcode.LOAD, LOAD | {"base": 15}), END)
+    assert result.error is ErrorCode.ADDRESS
+    assert result.beats_used == 2
+
+
+def test_tlast_too_early() -> None:
+    result = run(COPY, END, beats=[(1, True), (2, True)])
+    assert (result.error, result.beats_used) == (ErrorCode.STREAM_SHORT, 1)
+
+
+def test_tlast_missing_discards_the_rest_of_the_packet_and_recovers() -> None:
+    twin = twin_of(COPY, STORE, END)
+    beats = [(1, False), (2, False), (3, False), (4, True), (5, False), (6, True)]
+    result = twin.run(beats)
+    assert (result.error, result.beats_used) == (ErrorCode.STREAM_LONG, 4)
+    result = twin.run(beats[result.beats_used :])
+    assert result.error is ErrorCode.NONE
+    assert result.output_beats == [(5, False), (6, True)]
+
+
+def test_unknown_opcode() -> None:
+    twin = Twin(CONFIG)
+    twin.load_program([int(Opcode.LOAD) | 1 << 31])
+    assert twin.run([]).error is ErrorCode.OPCODE
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"drain_pixels": 2}, {"drain_chunks": 2}],
+)
+def test_more_than_the_array_has(fields: dict[str, int]) -> None:
+    assert run(COPY, layer(**fields), END).error is ErrorCode.FIELD
+
+
+def test_bits_outside_a_field() -> None:
+    words = encode(CONFIG, [COPY, END])
+    for bit in range(32):
+        twin = Twin(CONFIG)
+        twin.load_program([words[0], words[1] ^ 1 << bit, *words[2:]])
+        # base has 4 bits, strip_words 5; a changed legal bit only changes what is loaded.
+        error = twin.run(TWO_BEATS * 16).error
+        assert (error is ErrorCode.FIELD) == (bit % 16 >= (4 if bit < 16 else 5))
+
+
+def test_running_off_the_program_memory() -> None:
+    load = encode(CONFIG, [(Opcode.STORE, LOAD)])
+    twin = Twin(CONFIG)
+    twin.load_program((load * 16)[:64])
+    result = twin.run([])
+    assert result.error is ErrorCode.PROGRAM
+    assert result.error_instruction == 16
+    twin.load_program(load * 15 + [0] * 3 + [int(Opcode.LAYER)])  # END in front of it
+    assert twin.run([]).error is ErrorCode.NONE
+    twin.load_program(load * 15 + [int(Opcode.EMIT), 0] + [int(Opcode.EMIT), 0])
+    assert twin.run([]).error is ErrorCode.PROGRAM
+
+
+def test_watchdog() -> None:
+    twin = twin_of(COPY, END)
+    cycles = twin.run(TWO_BEATS).cycle_log[-1]
+    assert twin.run(TWO_BEATS, watchdog=cycles).error is ErrorCode.NONE
+    assert twin.run(TWO_BEATS, watchdog=cycles - 1).error is ErrorCode.WATCHDOG
+    assert twin.run(TWO_BEATS[:1], watchdog=10**6).error is ErrorCode.WATCHDOG
+    with pytest.raises(TwinInputError, match="LOAD waits for 2 beats, the stream has 1"):
+        twin.run(TWO_BEATS[:1])
+
+
+def test_images_that_do_not_fit() -> None:
+    twin = Twin(CONFIG)
+    with pytest.raises(TwinInputError, match="program of 65 words, at most 64"):
+        twin.load_program([0] * 65)
+    with pytest.raises(TwinInputError, match=r"weight image must be \[up to 16, 1\]"):
+        twin.load_weights(np.zeros((17, 1), np.uint32))
+    with pytest.raises(TwinInputError, match="channel image"):
+        twin.load_channels(np.zeros((2, 2), np.uint32))
