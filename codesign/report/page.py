@@ -7,22 +7,11 @@ from collections.abc import Iterable, Sequence
 from importlib import resources as package_files
 from pathlib import Path
 
-from codesign.report import charts, npu_picture
+from codesign.report import charts, comparison, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
 from codesign.results import Figures
 from sim.files import write_atomic
-
-_FIGURE_NAMES = {
-    "luts": "LUTs",
-    "lutrams": "of these LUT RAM",
-    "ffs": "flip-flops",
-    "brams": "block RAMs (36 Kb)",
-    "dsps": "DSP slices",
-    "cycles_per_image": "cycles per image",
-    "images_per_second": "images per second",
-    "fmax_mhz": "Fmax, MHz",
-}
 
 
 def write(data: ReportData, path: Path) -> Path:
@@ -178,23 +167,8 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set
 
 
 def _figures_table(data: ReportData) -> str:
-    def show(figures: Figures | None, name: str) -> str:
-        value = getattr(figures, name, None)
-        return "—" if value is None else f"{value:,.0f}" if value >= 100 else f"{value:,.4g}"
-
-    rows = []
-    for name, label in _FIGURE_NAMES.items():
-        sources = [show(f, name) for f in (data.estimate, data.simulated, data.synthesised)]
-        if set(sources) == {"—"}:
-            continue
-        if name in data.intervals:
-            low, high = data.intervals[name]
-            sources[0] += f" ({low:,.0f}–{high:,.0f})"
-        measured = getattr(data.synthesised, name, None) or getattr(data.simulated, name, None)
-        predicted = getattr(data.estimate, name, None)
-        error = f"{100 * (predicted / measured - 1):+.1f} %" if predicted and measured else "—"
-        rows.append([label, *sources, error])
-    return _table(["", "estimate", "simulated", "synthesised", "error"], rows, set())
+    rows = comparison.rows(data.estimate, data.simulated, data.synthesised, data.intervals)
+    return _table(comparison.HEAD, rows, set())
 
 
 def _layers_table(data: ReportData) -> str:

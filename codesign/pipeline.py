@@ -1,0 +1,139 @@
+"""The middle of the road: a design becomes a trained network, a program and a build folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from codesign import build
+from codesign.build import Vectors
+from codesign.compiler import CompiledNetwork, Plan, compile_network, plan
+from codesign.design import Design
+from codesign.devices import Device
+from models import datasets, reference
+from models.datasets import Dataset, Split
+from models.errors import ModelError
+from models.integer import IntegerNetwork
+from models.lower import lower, shape_only
+
+if TYPE_CHECKING:
+    from models.schedule import TrainSettings
+    from models.train import Progress, TrainedNetwork
+
+VECTOR_IMAGES = 64
+"""Test images whose every layer goes into a build folder."""
+_IMAGES_SEEN = 600_000
+"""Training images that a design sees in all, where the number of epochs is left open."""
+_EPOCHS = (12, 100)
+
+
+@dataclass(frozen=True, eq=False)
+class Lowered:
+    """A trained network as integers, and as what an NPU is loaded with."""
+
+    integer: IntegerNetwork
+    compiled: CompiledNetwork
+
+
+def plan_design(design: Design) -> Plan:
+    """Schedule, exact cycles and memory use before training. Raises InfeasibleError."""
+    network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    return plan(network, design.npu)
+
+
+def dataset_of(
+    design: Design, data_dir: Path | None, progress: datasets.Progress | None = None
+) -> Dataset:
+    """The design's data set, split by the design's seed. Raises DatasetError."""
+    return datasets.load(design.dataset.name, data_dir, design.seed, progress)
+
+
+def settings_of(design: Design, dataset: Dataset, epochs: int | None = None) -> TrainSettings:
+    """How to train ``design``: by default until a fixed number of images was seen."""
+    from models.schedule import TrainSettings  # torch takes seconds to import
+
+    low, high = _EPOCHS
+    wanted = min(max(round(_IMAGES_SEEN / len(dataset.train)), low), high)
+    return TrainSettings(epochs=wanted if epochs is None else epochs, seed=design.seed)
+
+
+def train_design(
+    design: Design,
+    dataset: Dataset,
+    settings: TrainSettings,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedNetwork:
+    """The design's network, trained. What cannot run on its NPU is refused before.
+
+    Raises InfeasibleError, ModelError.
+    """
+    from models.train import train  # torch takes seconds to import
+
+    plan_design(design)
+    return train(
+        design.network,
+        design.quantisation,
+        dataset,
+        settings,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+
+
+def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
+    """Integers and program of a trained design.
+
+    Raises ModelError when ``trained`` is another network, InfeasibleError when it does not fit.
+    """
+    if (trained.graph, trained.quantisation) != (design.network, design.quantisation):
+        raise ModelError(f"the weights are of another network or other bits than {design.name}")
+    _, integer = lower(trained, design.npu.scale_bits)
+    return Lowered(integer, compile_network(integer, design.npu))
+
+
+def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) -> Vectors:
+    """What every layer makes of the first ``images`` images of ``split``."""
+    codes = reference.quantise_input(network, split.images[:images])
+    logits = network.layers[-1].output
+    values = reference.run(network, codes)
+    expected = {
+        name: value.astype(np.int32 if name == logits else np.uint8)
+        for name, value in values.items()
+    }
+    return Vectors(codes, expected)
+
+
+def accuracy(network: IntegerNetwork, dataset: Dataset) -> dict[str, float]:
+    """Share of images that the integer network gets right: ``validation`` and ``test``."""
+    return {
+        name: reference.accuracy(network, split.images, split.labels)
+        for name, split in (("validation", dataset.validation), ("test", dataset.test))
+    }
+
+
+def write_build(
+    design: Design,
+    lowered: Lowered,
+    dataset: Dataset,
+    out: Path,
+    *,
+    device: Device | None = None,
+    reports: Mapping[str, Any] | None = None,
+    images: int = VECTOR_IMAGES,
+) -> Path:
+    """The build folder, with reports/accuracy.json beside the given ``reports``. UserError."""
+    scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
+    return build.build(
+        design,
+        lowered.compiled,
+        vectors(lowered.integer, dataset.test, images),
+        out,
+        device=device,
+        reports={"accuracy": scores, **(reports or {})},
+    )

@@ -1,0 +1,62 @@
+"""Estimate | simulated | synthesised as rows of text: one definition for page and terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from codesign.results import Figures
+
+HEAD = ("", "estimate", "simulated", "synthesised", "error")
+UNKNOWN = "—"
+
+_LABELS = {
+    "luts": "LUTs",
+    "lutrams": "of these LUT RAM",
+    "ffs": "flip-flops",
+    "brams": "block RAMs (36 Kb)",
+    "dsps": "DSP slices",
+    "cycles_per_image": "cycles per image",
+    "images_per_second": "images per second",
+    "fmax_mhz": "Fmax, MHz",
+}
+
+
+def rows(
+    estimate: Figures | None,
+    simulated: Figures | None,
+    synthesised: Figures | None,
+    intervals: Mapping[str, tuple[float, float]],
+) -> list[list[str]]:
+    """One row a figure that any source knows, with the estimate's error in the last column.
+
+    The error is set against synthesis where that knows the figure, else against simulation.
+    ``intervals``: field of Figures -> ends of the estimate's prediction interval.
+    """
+    table = []
+    for name, label in _LABELS.items():
+        predicted, ran, mapped = (
+            getattr(source, name, None) for source in (estimate, simulated, synthesised)
+        )
+        if predicted is None and ran is None and mapped is None:
+            continue
+        measured = ran if mapped is None else mapped
+        shown = _show(predicted)
+        if name in intervals:
+            low, high = intervals[name]
+            shown += f" ({_show(low)}–{_show(high)})"
+        table.append([label, shown, _show(ran), _show(mapped), _error(predicted, measured)])
+    return table
+
+
+def _show(value: float | None) -> str:
+    if value is None:
+        return UNKNOWN
+    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:,.4g}"
+
+
+def _error(predicted: float | None, measured: float | None) -> str:
+    if predicted is None or measured is None:
+        return UNKNOWN
+    if predicted == measured:
+        return "exact"
+    return f"{100 * (predicted / measured - 1):+.1f} %" if measured else f"{predicted:+.3g}"

@@ -1,0 +1,87 @@
+"""Progress, tables and number formats of the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from codesign.cli import console as module
+from codesign.cli.console import Console, duration, table
+from codesign.report import comparison
+from codesign.results import Figures
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that the test sets."""
+    now = [0.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_progress_shows_time_left_on_a_terminal(clock):
+    terminal = Terminal()
+    console = Console(stderr=terminal)
+    console.progress("training", 0, 10)
+    clock[0] = 30.0
+    console.progress("training", 5, 10)
+    assert "training" in terminal.getvalue()
+    assert "50 %, 30 s, 30 s left" in terminal.getvalue()
+
+
+def test_progress_is_quiet_for_short_work_and_off_a_terminal(clock):
+    terminal, file = Terminal(), io.StringIO()
+    short, piped = Console(stderr=terminal), Console(stderr=file)
+    for console in (short, piped):
+        console.progress("a", 0, 10)
+    clock[0] = 0.9
+    short.progress("a", 5, 10)
+    clock[0] = 60.0
+    piped.progress("a", 5, 10)
+    with piped.stage("b", 1.0):
+        pass
+    assert terminal.getvalue() == ""
+    assert file.getvalue() == ""
+
+
+def test_json_keeps_stdout_to_one_value(capsys):
+    console = Console(as_json=True)
+    console.say("for people")
+    console.result({"luts": 3})
+    console.warn("careful")
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"luts": 3}
+    assert err == "codesign: careful\n"
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(0.4, "0 s"), (59.6, "1 min 0 s"), (125, "2 min 5 s"), (4000, "1 h 6 min")]
+)
+def test_durations(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_a_table_aligns_names_left_and_numbers_right():
+    lines = table(("name", "luts"), [("conv1", "7"), ("c", "12,345")]).splitlines()
+    assert lines == ["name     luts", "-----  ------", "conv1       7", "c      12,345"]
+
+
+def test_comparison_puts_the_error_against_synthesis_first():
+    rows = comparison.rows(
+        Figures(luts=110, cycles_per_image=50),
+        Figures(luts=None, cycles_per_image=50),
+        Figures(luts=100, fmax_mhz=140.5),
+        {"luts": (90.0, 130.0)},
+    )
+    assert rows == [
+        ["LUTs", "110 (90–130)", "—", "100", "+10.0 %"],
+        ["cycles per image", "50", "50", "—", "exact"],
+        ["Fmax, MHz", "—", "—", "140.5", "—"],
+    ]
