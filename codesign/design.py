@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.files import write_text
 from codesign.results import UserError
 from models import quantisation as bits
 from models import yaml_io
+from models.files import atomic_file
 from models.graph import NetworkGraph
 from models.graph_yaml import graph_items, quantisation_items, read_graph, read_quantisation
 from models.quantisation import Quantisation
@@ -69,22 +69,15 @@ class Design:
             "clock_mhz": self.clock_mhz,
             "network": graph_items(self.network),
             "quantisation": quantisation_items(self.quantisation, self.network),
-            "npu": self.npu.to_dict(),
         }
-        # One key a line: what a person edits one by one, and what diffs show.
-        return "".join(_section(key, value) for key, value in items.items())
+        # The knobs one a line: what a person edits one by one, and what diffs show.
+        knobs = "".join(f"  {name}: {value}\n" for name, value in self.npu.to_dict().items())
+        return f"{yaml_io.dump(items)}npu:\n{knobs}"
 
     def save(self, path: Path) -> None:
         """Write ``path``, whole or not at all. Raises OSError."""
-        write_text(path, self.to_yaml())
-
-
-def _section(key: str, value: Any) -> str:
-    if key in ("npu", "dataset"):
-        lines = "".join(f"  {name}: {yaml_io.dump(item).splitlines()[0]}\n"
-                        for name, item in value.items())  # fmt: skip
-        return f"{key}:\n{lines}"
-    return yaml_io.dump({key: value})
+        with atomic_file(path) as file:
+            file.write(self.to_yaml().encode())
 
 
 def loads(text: str, name: str = "<text>") -> Design:

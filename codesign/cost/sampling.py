@@ -36,11 +36,13 @@ def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
     Raises ValueError when the pool holds fewer than ``count``.
     """
     units = qmc.Sobol(14, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
-    pool = list({config.hash: config for config in map(_config, units) if config}.values())
+    pool = list(dict.fromkeys(config for config in map(_config, units) if config))
     luts = analytic_luts(ConfigTable.of(pool))
     inside = np.flatnonzero((luts >= SMALLEST_LUTS) & (luts <= max_luts))
     if len(inside) < count:
-        raise ValueError(f"only {len(inside)} of the sampled configurations have <= {max_luts} LUTs")
+        raise ValueError(
+            f"only {len(inside)} of the sampled configurations have <= {max_luts} LUTs"
+        )
     ordered = inside[np.argsort(luts[inside], kind="stable")]
     targets = np.linspace(SMALLEST_LUTS**0.5, max_luts**0.5, count) ** 2
     places = np.searchsorted(luts[ordered], targets)

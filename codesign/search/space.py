@@ -67,7 +67,7 @@ class NpuChoices:
     """``columns`` as a multiple of ``lanes``; capped at 128 columns."""
     weight_digit_bits: tuple[int, ...]
     post_units: tuple[int, ...]
-    """Wished units; a choice that does not divide ``lanes`` becomes their greatest common divisor."""
+    """Wished units; one that does not divide ``lanes`` becomes their greatest common divisor."""
     scale_bits: tuple[int, ...]
     multiplier: tuple[str, ...]
 

@@ -21,7 +21,11 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from codesign.results import UserError
 
 STUDY_NAME = "explore"
-OBJECTIVES = {"validation_accuracy": "maximize", "images_per_second": "maximize", "luts": "minimize"}
+OBJECTIVES = {
+    "validation_accuracy": "maximize",
+    "images_per_second": "maximize",
+    "luts": "minimize",
+}
 LOCK_SECONDS = 5
 """A journal lock this old was left by a killed process (an append takes milliseconds)."""
 KEY = "key"
@@ -78,8 +82,7 @@ class TrialStore:
                 "use another output folder or the old settings"
             )
         self._records = {
-            record.key: record
-            for record in map(_record, self._study.get_trials(deepcopy=False))
+            record.key: record for record in map(_record, self._study.get_trials(deepcopy=False))
         }
 
     def find(self, key: str) -> TrialRecord | None:

@@ -55,7 +55,9 @@ class _Writer:
         } | numbers  # fmt: skip
         for name, value in columns.items():
             column = getattr(self.table, name)
-            column[where, self.slot[where]] = value[where] if isinstance(value, np.ndarray) else value
+            column[where, self.slot[where]] = (
+                value[where] if isinstance(value, np.ndarray) else value
+            )
         self.slot = self.slot + active
         self.channels = np.where(active, channels, self.channels)
         self.rows, self.cols = np.where(active, rows, self.rows), np.where(active, cols, self.cols)

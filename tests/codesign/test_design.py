@@ -45,9 +45,7 @@ def test_every_network_of_the_shipped_spaces_survives_the_round_trip() -> None:
         candidates = space.canonical(random.integers(0, space.sizes, (20, len(space.sizes))))
         for candidate in candidates:
             graph, quantisation = network(space, candidate)
-            made = dataclasses.replace(
-                SMALL, name="made", network=graph, quantisation=quantisation
-            )
+            made = dataclasses.replace(SMALL, name="made", network=graph, quantisation=quantisation)
             assert design.loads(made.to_yaml()) == made
 
 

@@ -44,8 +44,10 @@ def test_hypervolume_counts_the_unit_cells_below_the_reference(points: np.ndarra
     cells = np.stack(np.meshgrid(range(4), range(3), range(4), indexing="ij"), -1).reshape(-1, 3)
     covered = np.any(np.all(points[None] <= cells[:, None], axis=2), axis=1)
     assert pareto.hypervolume(points, reference) == pytest.approx(covered.sum())
-    flat = {tuple(c[:2]) for c in cells[np.any(np.all(points[None, :, :2] <= cells[:, None, :2],
-                                                      axis=2), axis=1)]}
+    flat = {
+        tuple(c[:2])
+        for c in cells[np.any(np.all(points[None, :, :2] <= cells[:, None, :2], axis=2), axis=1)]
+    }
     assert pareto.hypervolume(points[:, :2], reference[:2]) == pytest.approx(len(flat))
 
 

@@ -1,0 +1,105 @@
+"""Synthesise sampled configurations and append them to the data set.
+
+``python -m codesign.cost.characterize --count 160 --jobs 2 --max-luts 45000``
+
+Configurations that the file holds are not synthesised again, so a killed run goes on where it
+was; the same arguments give the same configurations. A synthesis that fails is reported and left
+out, the run goes on, and the exit status is 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import datetime
+import hashlib
+import logging
+import multiprocessing
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from codesign import synth
+from codesign.cost import dataset
+from codesign.cost.dataset import Row
+from codesign.cost.sampling import sample
+from codesign.yosys import YosysError
+from rtl_gen import emit
+from rtl_gen.config import NpuConfig
+
+Progress = Callable[[str], None]
+
+
+def measure(config: NpuConfig) -> Row:
+    """Emit and synthesise one configuration. Raises YosysError."""
+    verilog = emit.verilog(config)
+    text = "".join(f"{name}\n{content}" for name, content in sorted(verilog.items()))
+    result = synth.synthesise(verilog, dsps=config.multiplier == "dsp")
+    found = result.figures.to_dict()
+    return Row(
+        config=config,
+        **{name: found[name] for name in dataset.MEASURED},
+        rtl_hash=hashlib.sha256(text.encode()).hexdigest()[:12],
+        tool=result.tool_version,
+        date=datetime.date.today().isoformat(),
+        seconds=result.seconds,
+    )
+
+
+def characterize(
+    configs: Sequence[NpuConfig],
+    path: Path,
+    jobs: int,
+    progress: Progress,
+    measure_one: Callable[[NpuConfig], Row] = measure,
+) -> list[tuple[NpuConfig, str]]:
+    """Measure what ``path`` does not hold yet; every result is on disk when the next one starts.
+
+    Returns the configurations that failed, each with the reason. Raises UserError for a bad file,
+    OSError when it cannot be written.
+    """
+    rows = dataset.read(path) if path.exists() else []
+    known = {row.config.hash for row in rows}
+    missing = [config for config in configs if config.hash not in known]
+    progress(f"{len(configs) - len(missing)} of {len(configs)} are known, {len(missing)} to do")
+    failures: list[tuple[NpuConfig, str]] = []
+    start = time.monotonic()
+    # Spawned workers: a fork of a process with threads may hang.
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
+        futures = {pool.submit(measure_one, config): config for config in missing}
+        for done, future in enumerate(concurrent.futures.as_completed(futures), start=1):
+            config = futures[future]
+            try:
+                row = future.result()
+            except YosysError as error:
+                failures.append((config, str(error)))
+                progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {error}")
+                continue
+            rows.append(row)
+            dataset.write(path, rows)
+            left = (time.monotonic() - start) / done * (len(missing) - done)
+            progress(
+                f"{done}/{len(missing)} {row.luts:g} LUTs in {row.seconds:.0f} s; "
+                f"{left / 60:.0f} min left"
+            )
+    return failures
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="codesign.cost.characterize", description=__doc__)
+    parser.add_argument("--count", type=int, default=160, help="configurations in all")
+    parser.add_argument("--jobs", type=int, default=2, help="syntheses side by side")
+    parser.add_argument("--max-luts", type=float, default=45000, help="analytic LUTs at most")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other configurations")
+    parser.add_argument("--data", type=Path, default=dataset.SHIPPED, help="the CSV to extend")
+    options = parser.parse_args(arguments)
+    configs = sample(options.count, options.max_luts, options.seed)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    failures = characterize(configs, options.data, options.jobs, logging.info)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

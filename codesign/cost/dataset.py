@@ -1,0 +1,107 @@
+"""The synthesis data set: one CSV row a configuration, read strictly, replaced atomically."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesign.results import UserError
+from models.files import atomic_file
+from rtl_gen.config import ConfigError, NpuConfig
+
+SHIPPED = Path(__file__).parent / "data" / "synthesis_xc7.csv"
+"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.characterize."""
+MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
+CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(NpuConfig))
+COLUMNS = (*CONFIG_FIELDS, *MEASURED, "config_hash", "rtl_hash", "tool", "date", "seconds")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One synthesised configuration."""
+
+    config: NpuConfig
+    luts: float
+    lutrams: float
+    ffs: float
+    brams: float
+    dsps: float
+    rtl_hash: str
+    """First 12 hexadecimal digits of the SHA-256 of the Verilog: another generator, another one."""
+    tool: str
+    date: str
+    """ISO date of the run."""
+    seconds: float
+    """That synthesis took."""
+
+
+def read(path: Path = SHIPPED) -> list[Row]:
+    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not lines or tuple(lines[0]) != COLUMNS:
+        wrong = sorted(set(COLUMNS) ^ set(lines[0] if lines else ()))
+        raise UserError(f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}")
+    rows: dict[str, Row] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        row = _row(f"{path}:{number}", cells)
+        if row.config.hash in rows:
+            raise UserError(f"{path}:{number}: this configuration is in the file twice")
+        rows[row.config.hash] = row
+    return list(rows.values())
+
+
+def _row(where: str, cells: Sequence[str]) -> Row:
+    if len(cells) != len(COLUMNS):
+        raise UserError(f"{where}: {len(cells)} cells, not {len(COLUMNS)}")
+    text = dict(zip(COLUMNS, cells, strict=True))
+    try:
+        numbers = {name: float(text[name]) for name in (*MEASURED, "seconds")}
+        knobs = {
+            name: text[name] if name == "multiplier" else int(text[name]) for name in CONFIG_FIELDS
+        }
+        config = NpuConfig(**knobs)  # type: ignore[arg-type]
+    except ConfigError as error:
+        raise UserError(f"{where}: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{where}: not a number: {error}") from None
+    if not all(math.isfinite(value) and value >= 0 for value in numbers.values()):
+        raise UserError(f"{where}: counts must be finite and >= 0")
+    if text["config_hash"] != _short(config):
+        raise UserError(f"{where}: config_hash is not that of the configuration")
+    return Row(
+        config=config, rtl_hash=text["rtl_hash"], tool=text["tool"], date=text["date"], **numbers
+    )
+
+
+def _short(config: NpuConfig) -> str:
+    return config.hash[:12]
+
+
+def write(path: Path, rows: Iterable[Row]) -> None:
+    """Replace ``path`` by ``rows``, smallest first: the old file or the new one, never half.
+
+    Raises OSError.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in sorted(rows, key=lambda row: (row.luts, row.config.hash)):
+        cells = {**row.config.to_dict(), **dataclasses.asdict(row)}
+        cells |= {"config_hash": _short(row.config), "seconds": round(row.seconds, 1)}
+        writer.writerow([_number(cells[name]) for name in COLUMNS])
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())
+
+
+def _number(value: object) -> object:
+    """Whole floats without a decimal point, so that counts read as counts."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

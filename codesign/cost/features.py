@@ -1,0 +1,184 @@
+"""Analytic counts per block of the NPU: what its structure says that synthesis should find.
+
+Every column is a count of LUTs (or FFs) that one block would take under a simple mapping (one LUT
+per adder bit, a third of a LUT per multiplexer input and bit, ...). The regressors learn one
+factor a column and a smooth correction; the sum alone is a usable estimate without any data.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost import memories
+from codesign.cost.memories import MemoryCount
+from codesign.cost.table import ConfigTable
+from rtl_gen.blocks.dot_product import GROUP_PAIRS, STAGE_PAIRS
+from rtl_gen.config import SHIFT_BITS
+from rtl_gen.isa import LOG_DEPTH
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+MAX_LANES = 64
+MAX_BITS = 8
+
+
+def _bits(values: Ints) -> Ints:
+    """ceil(log2(values)), at least 1."""
+    return np.maximum(np.ceil(np.log2(np.maximum(values, 2))).astype(np.int64), 1)
+
+
+@functools.cache
+def _plane_table() -> Floats:
+    """[lanes, activation_bits, 4]: one bit plane of a dot product.
+
+    LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
+    rtl_gen.blocks.dot_product: a chain adds the choices of up to GROUP_PAIRS lane pairs.
+    """
+    table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
+    for lanes in range(2, MAX_LANES + 1):
+        for bits in range(1, MAX_BITS + 1):
+            table[lanes, bits] = _plane(lanes, bits)
+    return table
+
+
+def _plane(lanes: int, bits: int) -> tuple[int, int, int, int]:
+    largest = (1 << bits) - 1
+    pairs = (lanes + 1) // 2
+    chain = tree = registers = 0
+    widths = []
+    for first in range(0, pairs, GROUP_PAIRS):
+        size = min(GROUP_PAIRS, pairs - first)
+        chain += sum((2 * k * largest).bit_length() for k in range(1, size + 1))
+        widths.append((min(2 * GROUP_PAIRS, lanes) * largest).bit_length())
+        registers += widths[-1] * (1 + (pairs > STAGE_PAIRS))
+    while len(widths) > 1:
+        sums = [max(widths[k : k + 2]) + 1 for k in range(0, len(widths) - 1, 2)]
+        tree += sum(sums)
+        widths = sums + widths[len(sums) * 2 :]
+        registers += sum(widths)
+    return chain, tree, registers, widths[0]
+
+
+@functools.cache
+def _combine_table() -> Floats:
+    """[digit_bits, plane bits]: LUTs and FFs of the adders that combine a digit's planes."""
+    table = np.zeros((MAX_BITS + 1, 32))
+    for digit in (1, 2, 4, 8):
+        for bits in range(32):
+            width, shift, planes = bits, 1, digit
+            total = bits + 1 if planes == 1 else 0
+            while planes > 1:
+                width += shift + 1
+                total += planes // 2 * width
+                planes, shift = planes // 2, 2 * shift
+            table[digit, bits] = total
+    return table
+
+
+def _sum_tree(lanes: Ints, width: Ints) -> Floats:
+    """Adder bits of a binary tree over ``lanes`` terms of ``width`` bits."""
+    total = np.zeros(len(lanes))
+    terms, bits = lanes.copy(), width.copy()
+    for _ in range(MAX_LANES.bit_length() - 1):
+        total += (terms // 2) * (bits + 1)
+        terms, bits = -(-terms // 2), bits + 1
+    return total
+
+
+def memory_counts(c: ConfigTable) -> MemoryCount:
+    """All memories of the NPU."""
+    word = c.weight_word_bits
+    units, code = c.post_units, c.post_units * c.activation_bits
+    indices = 1 << (_bits(c.columns // units) + _bits(c.pixels))
+    full = np.full_like(word, 32)
+    parts = (
+        memories.automatic(c.activation_word_bits, c.activation_depth).times(c.pixels),
+        memories.automatic(full, c.weight_depth).times(word // 32),
+        memories.automatic(np.maximum(word % 32, 1), c.weight_depth).times((word % 32 > 0) * 1),
+        memories.automatic(c.accumulator_bits, c.channel_depth).times(units),
+        memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(units),
+        memories.automatic(full, c.program_depth),
+        memories.distributed(units * c.accumulator_bits, c.result_depth),
+        memories.distributed(code, indices),
+        memories.distributed(full, np.full_like(word, LOG_DEPTH)),
+    )
+    return functools.reduce(MemoryCount.__add__, parts)
+
+
+def _array(c: ConfigTable) -> dict[str, Floats]:
+    """LUTs and FFs of the cells, per kind of adder."""
+    cells = c.pixels * c.columns
+    lut = cells * (1 - c.dsp) * c.weight_digit_bits
+    plane = _plane_table()[c.lanes, c.activation_bits]
+    combine = _combine_table()[c.weight_digit_bits, plane[:, 3].astype(np.int64)]
+    product = c.activation_bits + c.weight_digit_bits + 2
+    sums = _sum_tree(c.lanes, product)
+    return {
+        "chains": lut * plane[:, 0],
+        "trees": lut * plane[:, 1],
+        "plane_registers": lut * plane[:, 2],
+        "combine": cells * (1 - c.dsp) * combine,
+        "products": c.dsp * cells * c.lanes * product,
+        "dsp_trees": c.dsp * cells * sums,
+        "accumulators": cells * c.accumulator_bits,
+    }
+
+
+def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
+    """LUTs by block; distributed RAM included."""
+    array = _array(c)
+    operands = c.pixels * c.activation_word_bits
+    biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
+    memory = memory_counts(c)
+    addresses = _bits(c.activation_depth)
+    blocks = {name: array[name] for name in ("chains", "trees", "combine", "dsp_trees")} | {
+        # The accumulator's adder, and its share of the multiplexer to the post units.
+        "accumulators": 1.33 * array["accumulators"],
+        "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * (1 - c.dsp),
+        "rotator": operands * np.maximum(0.85 * c.pixels, 1.0),
+        "post_multiply": 1.4 * c.post_units * biased * c.scale_bits,
+        "post_shift": 4.0 * c.post_units * product,
+        "post_code": c.post_units * (5.0 * c.activation_bits + 12),
+        "memories": memory.lutrams + memory.luts,
+        "transfer": 2.0 * c.activation_word_bits + c.post_units * c.accumulator_bits,
+        "addresses": 30.0 * addresses,
+        "columns": -(-c.weight_word_bits // 32) * 1.0,
+        "control": np.full(len(c), 900.0),
+    }
+    return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
+
+
+def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
+    """FFs by block."""
+    array = _array(c)
+    biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
+    blocks = {
+        name: array[name] for name in ("plane_registers", "combine", "products", "dsp_trees")
+    } | {
+        # Accumulator and snapshot.
+        "accumulators": 2.0 * array["accumulators"],
+        "cells": c.pixels * c.columns * 3.0,
+        "operands": 2.0 * c.pixels * c.activation_word_bits,
+        "digits": 1.5 * c.weight_word_bits,
+        "post_multiply": c.post_units * biased * c.scale_bits * 0.75,
+        "post_shift": 3.0 * c.post_units * product,
+        "post_code": c.post_units * (3.0 * c.activation_bits + 2 * c.accumulator_bits + 13),
+        "addresses": 20.0 * _bits(c.activation_depth),
+        "transfer": 2.0 * c.activation_word_bits + c.post_units * c.accumulator_bits,
+        "control": np.full(len(c), 800.0),
+    }
+    return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
+
+
+def analytic_luts(c: ConfigTable) -> Floats:
+    """The sum of the block counts: an estimate without data."""
+    return np.sum(list(lut_blocks(c).values()), axis=0)
+
+
+def dsp_count(c: ConfigTable) -> Floats:
+    """One DSP slice a product in the DSP form, none otherwise."""
+    return (c.dsp * c.macs).astype(np.float64)

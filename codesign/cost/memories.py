@@ -1,0 +1,70 @@
+"""Which FPGA memories a RAM becomes, counted as Yosys maps npu_ram and npu_lutram to 7-series.
+
+Found by synthesising single memories over widths and depths (docs/cost_models.md has the table);
+the shipped data checks it on whole NPUs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+BLOCK_MODES = (
+    (0.5, 512, 36), (0.5, 1024, 18), (0.5, 2048, 9), (0.5, 4096, 4), (0.5, 8192, 2),
+    (0.5, 16384, 1), (1.0, 512, 72), (1.0, 1024, 36), (1.0, 2048, 18), (1.0, 4096, 9),
+    (1.0, 8192, 4), (1.0, 16384, 2), (1.0, 32768, 1),
+)  # fmt: skip
+"""(36 Kb block RAMs, words, bits) of each mode with one write and one read port."""
+MAX_DISTRIBUTED = 44
+"""(Bits + 1) x banks of 64 words, per half block RAM, up to which Yosys takes distributed RAM."""
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryCount:
+    """What memories of given sizes take; float arrays."""
+
+    lutrams: Floats
+    luts: Floats
+    """Read multiplexers and write decoders around distributed RAM, ``lutrams`` not included."""
+    brams: Floats
+
+    def __add__(self, other: MemoryCount) -> MemoryCount:
+        return MemoryCount(
+            self.lutrams + other.lutrams, self.luts + other.luts, self.brams + other.brams
+        )
+
+    def times(self, copies: Ints) -> MemoryCount:
+        return MemoryCount(self.lutrams * copies, self.luts * copies, self.brams * copies)
+
+
+def distributed(width: Ints, depth: Ints) -> MemoryCount:
+    """RAM32M (6 bits) up to 32 words, else RAM64M (3 bits) in banks of 64 words; 4 LUTs each."""
+    banks = -(-depth // 64)
+    primitives = np.where(depth <= 32, -(-width // 6), -(-width // 3) * banks)
+    # One 4:1 multiplexer LUT a bit and four banks, and a write enable a bank.
+    luts = np.where(banks > 1, width * -(-(banks - 1) // 3) + 2 * (banks - 1), 0)
+    zero = np.zeros(np.shape(primitives))
+    return MemoryCount(4.0 * primitives, luts.astype(np.float64), zero)
+
+
+def block(width: Ints, depth: Ints) -> Floats:
+    """36 Kb block RAMs of the best mode."""
+    options = [size * -(-width // bits) * -(-depth // words) for size, words, bits in BLOCK_MODES]
+    return np.min(np.broadcast_arrays(*options), axis=0)
+
+
+def automatic(width: Ints, depth: Ints) -> MemoryCount:
+    """npu_ram: distributed while that takes few primitives for the block RAM it replaces."""
+    brams = block(width, depth)
+    small = distributed(width, depth)
+    keep = (width + 1) * -(-depth // 64) <= MAX_DISTRIBUTED * 2 * brams
+    return MemoryCount(
+        np.where(keep, small.lutrams, 0.0),
+        np.where(keep, small.luts, 0.0),
+        np.where(keep, 0.0, brams),
+    )

@@ -1,0 +1,95 @@
+"""The synthesis data set: round trip, strict reading, resumable measuring."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cost import characterize, dataset, sampling
+from codesign.cost.dataset import Row
+from codesign.cost.features import analytic_luts
+from codesign.cost.table import ConfigTable
+from codesign.results import UserError
+from codesign.yosys import YosysError
+from rtl_gen.config import NpuConfig
+
+CONFIGS = [NpuConfig(), NpuConfig(pixels=1), NpuConfig(lanes=4, columns=4, multiplier="dsp")]
+
+
+def fake(config: NpuConfig) -> Row:
+    if config.pixels == 1:
+        raise YosysError("out of gates")
+    return Row(config, 1000.0 * config.pixels, 20.0, 900.0, 1.5, 0.0, "0" * 12, "fake 1",
+               "2026-01-01", 2.04)  # fmt: skip
+
+
+def good_only(config: NpuConfig) -> Row:
+    return dataclasses.replace(fake(NpuConfig()), config=config)
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    rows = [fake(CONFIGS[0]), dataclasses.replace(fake(CONFIGS[2]), luts=3.0, seconds=1.5)]
+    dataset.write(tmp_path / "data.csv", rows)
+    again = dataset.read(tmp_path / "data.csv")
+    assert again == [rows[1], dataclasses.replace(rows[0], seconds=2.0)]
+
+
+def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> None:
+    path, said = tmp_path / "data.csv", []
+    failures = characterize.characterize(CONFIGS, path, 1, said.append, fake)
+    assert [(config, reason) for config, reason in failures] == [(CONFIGS[1], "out of gates")]
+    assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
+    before = path.read_bytes()
+    characterize.characterize(CONFIGS, path, 1, said.append, fake)
+    assert "2 of 3 are known, 1 to do" in said
+    assert path.read_bytes() == before
+    characterize.characterize(CONFIGS, path, 1, said.append, good_only)
+    assert len(dataset.read(path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("pixels,", "pixel,", r"csv:1: wrong columns, missing or unknown: pixel, pixels"),
+        ("2000", "many", r"csv:2: not a number: .*many"),
+        ("2000", "nan", r"csv:2: counts must be finite"),
+        ("2000", "-2000", r"csv:2: counts must be finite and >= 0"),
+        ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, not 'lit'"),
+        ("fake 1,", "", r"csv:2: 22 cells, not 24"),
+        ("512,lut", "256,lut", r"csv:2: config_hash is not that of the configuration"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "data.csv"
+    dataset.write(path, [fake(CONFIGS[0])])
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1).replace(",2026-01-01" if new == "" else "\0", ""))
+    with pytest.raises(UserError, match=message):
+        dataset.read(path)
+
+
+def test_a_configuration_given_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    dataset.write(path, [fake(CONFIGS[0])])
+    path.write_text(path.read_text() + path.read_text().splitlines()[1] + "\n")
+    with pytest.raises(UserError, match=r"csv:3: this configuration is in the file twice"):
+        dataset.read(path)
+
+
+def test_samples_differ_repeat_and_spread_over_the_sizes() -> None:
+    configs = sampling.sample(60, 30000.0, seed=1)
+    assert configs == sampling.sample(60, 30000.0, seed=1)
+    assert configs != sampling.sample(60, 30000.0, seed=2)
+    assert len({config.hash for config in configs}) == 60
+    luts = analytic_luts(ConfigTable.of(configs))
+    assert luts.max() <= 30000
+    quarters = np.histogram(np.sqrt(luts), bins=4)[0]
+    assert quarters.min() >= 9
+    for knob in ("pixels", "lanes", "weight_digit_bits", "activation_bits", "multiplier"):
+        assert len({getattr(config, knob) for config in configs}) > 1, knob
