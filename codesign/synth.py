@@ -50,7 +50,9 @@ class Synthesis:
     warnings: tuple[str, ...]
 
 
-def script(files: tuple[str, ...], top: str, *, family: str = "xc7", dsps: bool = False) -> str:
+def script(
+    files: tuple[str, ...], *, top: str = "npu", family: str = "xc7", dsps: bool = False
+) -> str:
     """The Yosys script that reads ``files`` and leaves the statistics in stat.json."""
     command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
     return f"read_verilog {' '.join(files)}\n{command}\ntee -q -o {_RESULT} stat -json\n"
@@ -74,7 +76,7 @@ def synthesise(
     not list; UserError without a Yosys or for an unknown family.
     """
     tool = yosys.find()
-    text = script(tuple(sorted(verilog)), top, family=family, dsps=dsps)
+    text = script(tuple(sorted(verilog)), top=top, family=family, dsps=dsps)
     key = _hash({"script": text, "tool": tool.version, "verilog": dict(verilog)})
     report = _cached(key) if cache else None
     if report is None:

@@ -22,7 +22,7 @@ from sim import options
 from sim.folder import BuildFolder, Program, Words, read
 from sim.judge import Judge
 from sim.layout import pack, unpack_logits
-from sim.npu import CLOCK_NS, Hang, Npu
+from sim.npu import CLOCK_NS, Hang, Npu, RunResult
 
 SLACK_CYCLES = 20_000
 TEST_TIMEOUT_S = 5
@@ -71,6 +71,18 @@ class Bench:
         assert result.cycles == self.program.cycles, (
             f"{result.cycles} cycles instead of {self.program.cycles}"
         )
+
+    async def judged_run(self, judge: Judge, index: int, program: Program) -> RunResult | None:
+        """One run for the judge; None when it ended in an error or not at all."""
+        try:
+            result = await self.npu.infer(self.image(index), self.patience(program))
+        except Hang as hang:
+            judge.failure = f"image {index}: hang, {hang}"
+            return None
+        if result.error:
+            judge.error(index, self.error_name(result.error), result.error_instruction)
+            return None
+        return result
 
     async def expect_error(self, name: str, instruction: int) -> None:
         """The run under way must stop with that error; then a correct run must follow."""
@@ -121,15 +133,15 @@ async def inference(bench: Bench) -> dict[str, Any]:
     judge = Judge(bench.folder, program)
     first = bench.options.first
     for index in range(first, first + bench.options.images):
-        try:
-            result = await bench.npu.infer(bench.image(index), bench.patience(program))
-        except Hang as hang:
-            judge.failure = f"image {index}: hang, {hang}"
-            break
-        if result.error:
-            judge.error(index, bench.error_name(result.error), result.error_instruction)
-            break
+        result = await bench.judged_run(judge, index, program)
+        if result is None:
+            return judge.outcome()
         judge.run(index, result.frames, result.cycles, result.stalls, result.log)
+    if bench.options.traced:
+        await bench.npu.load_program(bench.program.words)
+        result = await bench.judged_run(judge, first, bench.program)
+    if result:
+        judge.production(bench.program, result.cycles)
     return judge.outcome()
 
 

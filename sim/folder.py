@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 PROGRAM_FORMAT = 1
 """``format`` of program.json that this bench understands."""
+PROGRAM_FILES = {"normal": "program.hex", "traced": "program_traced.hex"}
 TOP = "npu"
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*")
 """Ports of the top module, the only signals that the bench touches."""
@@ -45,10 +46,11 @@ class Program:
 
 
 @dataclass(frozen=True)
-class BuildFolder:
-    """A build folder, read."""
+class Loadable:
+    """What the NPU is loaded with, and how to talk to it."""
 
     path: Path
+    """The build folder."""
     input: dict[str, Any]
     """Layout of the input tensor."""
     output: dict[str, Any]
@@ -62,6 +64,12 @@ class BuildFolder:
     """[words, 32-bit columns]"""
     channels: Words
     """[words, 2 * post units]"""
+
+
+@dataclass(frozen=True)
+class BuildFolder(Loadable):
+    """A build folder with its test vectors."""
+
     inputs: NDArray[np.uint8]
     """Input codes [images, channels, rows, columns]."""
     expected: dict[str, NDArray[Any]]
@@ -77,6 +85,15 @@ class BuildFolder:
 
 def read(path: Path) -> BuildFolder:
     """Read the build folder ``path``. Raises FolderError naming the file that is not as it must."""
+    return BuildFolder(
+        **vars(read_loadable(path)),
+        inputs=_arrays(path / "vectors" / "inputs.npz")["codes"],
+        expected=_arrays(path / "vectors" / "expected.npz"),
+    )
+
+
+def read_loadable(path: Path) -> Loadable:
+    """The build folder without its test vectors. Raises FolderError."""
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:
         raise FolderError(
@@ -84,25 +101,18 @@ def read(path: Path) -> BuildFolder:
             f"not {program.get('format')!r}; build the folder again"
         )
     hardware = program["hardware"]
-    inputs = _arrays(path / "vectors" / "inputs.npz")
-    return BuildFolder(
+    return Loadable(
         path=path,
         input=program["tensors"][program["input"]],
         output=program["output"],
         tensors=program["tensors"],
         programs={
-            name: _program(name, body, path / file)
-            for (name, body), file in zip(
-                sorted(program["programs"].items()),
-                ("program.hex", "program_traced.hex"),
-                strict=True,
-            )
+            name: _program(name, program["programs"][name], path / file)
+            for name, file in PROGRAM_FILES.items()
         },
         hardware=hardware,
         weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
         channels=read_hex(path / "mem" / "channels.hex", hardware["channels"]["columns"]),
-        inputs=inputs["codes"],
-        expected=_arrays(path / "vectors" / "expected.npz"),
     )
 
 

@@ -23,6 +23,8 @@ class Judge:
         self.instructions: list[dict[str, Any]] = []
         """Cycles per instruction of the first image."""
         self.cycles: int | None = None
+        self.production_cycles: int | None = None
+        """CYCLES of a run of the normal program."""
         self.stalls = 0
         self._outputs = [
             entry for entry in program.instructions if entry["opcode"] in ("STORE", "EMIT")
@@ -50,6 +52,14 @@ class Judge:
             simulated = what.get("simulated", cycles)
             self.cycle_mismatch = (
                 f"image {image}: {what['name']} took {simulated} cycles, {expected} expected"
+            )
+
+    def production(self, program: Program, cycles: int) -> None:
+        """A run of the normal program, with nothing but the cycles to judge."""
+        self.production_cycles = cycles
+        if self.cycle_mismatch is None and cycles != program.cycles:
+            self.cycle_mismatch = (
+                f"the {program.name} program took {cycles} cycles, {program.cycles} expected"
             )
 
     def _outputs_of(self, image: int, frames: list[Words]) -> None:
@@ -97,6 +107,7 @@ class Judge:
             "mismatch": self.mismatch.to_dict() if self.mismatch else None,
             "cycle_mismatch": self.cycle_mismatch,
             "cycles": {"expected": self.program.cycles, "simulated": self.cycles},
+            "production_cycles": self.production_cycles,
             "instructions": self.instructions,
             "stall_cycles": self.stalls,
         }

@@ -88,7 +88,7 @@ def _version(program: Path, root: Path | None) -> str:
     shown = subprocess.run(
         [program, "--version"], env=_environment(root), capture_output=True, text=True, check=False
     ).stdout
-    match = re.search(r"Verilator (\S+)", shown)
+    match = re.search(r"Verilator (\d\S*)", shown)
     return match[1] if match else "unknown"
 
 

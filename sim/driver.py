@@ -1,0 +1,124 @@
+"""Host driver: loads a network into the NPU and runs images through it.
+
+Stands in the build folder as driver/npu.py beside copies of layout.py and folder.py, and needs
+numpy only. It knows no board: hand it a ``Bus`` (32-bit register access, such as a memory map) and
+a ``Stream`` (packets to and from the AXI4-Stream ports, such as a DMA)::
+
+    npu = Npu("build/digits", bus, stream)
+    npu.load()
+    classes, logits = npu.predict(codes)
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .folder import Loadable, Words, read_loadable
+from .layout import pack, unpack_logits
+
+START, SOFT_RESET = 1, 2
+STATUS_ERROR = 4
+
+
+class NpuError(RuntimeError):
+    """The NPU is another one than the build folder's, or stopped with an error."""
+
+
+class Bus(Protocol):
+    """Access to the NPU's AXI4-Lite port; ``address`` in bytes from its base, a multiple of 4."""
+
+    def read(self, address: int) -> int:
+        """One 32-bit word."""
+
+    def write(self, address: int, value: int) -> None:
+        """One 32-bit word."""
+
+
+class Stream(Protocol):
+    """The NPU's AXI4-Stream ports."""
+
+    def send(self, beats: Words) -> None:
+        """Begin sending 32-bit beats uint32 [n], TLAST with the final one; need not wait."""
+
+    def receive(self, beats: int, timeout_s: float) -> Words:
+        """The next packet, of that many beats. Raises TimeoutError."""
+
+
+class Npu:
+    """The NPU of one build folder."""
+
+    def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
+        """Raises NpuError when the hardware was not generated for this folder."""
+        self.network: Loadable = read_loadable(Path(folder))
+        self.bus = bus
+        self.stream = stream
+        self._registers: dict[str, int] = self.network.hardware["registers"]
+        for register, key in (
+            ("ID", "id"), ("VERSION", "isa_version"), ("CONFIG_HASH", "config_hash")
+        ):  # fmt: skip
+            found, wanted = self._read(register), self.network.hardware[key]
+            if found != wanted:
+                raise NpuError(f"{register} reads {found:#x}, this build folder needs {wanted:#x}")
+
+    def load(self) -> None:
+        """Write program, weights and channel table; once after power-up or for a new network."""
+        hardware = self.network.hardware
+        self._write("CONTROL", SOFT_RESET)
+        for index, word in enumerate(self.network.programs["normal"].words):
+            self.bus.write(hardware["program"]["base"] + 4 * index, word)
+        for name, image in (("weights", self.network.weights), ("channels", self.network.channels)):
+            place = hardware[name]
+            for row, words in enumerate(image.tolist()):
+                first = place["base"] + 4 * place["pitch"] * row
+                for column, word in enumerate(words):
+                    self.bus.write(first + 4 * column, word)
+
+    def predict(
+        self, codes: NDArray[np.uint8], timeout_s: float = 1.0
+    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Classify input codes uint8 [n, channels, rows, columns].
+
+        Returns (classes int64 [n], logits int32 [n, classes]). Raises NpuError when the NPU stops
+        with an error or has no answer to an image within ``timeout_s`` seconds.
+        """
+        logits = [self._infer(image, timeout_s) for image in codes]
+        stacked = np.stack(logits) if logits else np.zeros((0, self.classes), np.int32)
+        return np.argmax(stacked, axis=1), stacked
+
+    @property
+    def classes(self) -> int:
+        return int(self.network.output["classes"])
+
+    @property
+    def cycles(self) -> int:
+        """Clock cycles of the last run, waits for the streams not counted."""
+        return self._read("CYCLES")
+
+    def _infer(self, image: NDArray[np.uint8], timeout_s: float) -> NDArray[np.int32]:
+        self._write("CONTROL", START)
+        self.stream.send(pack(self.network.input, image))
+        output = self.network.output
+        try:
+            beats = self.stream.receive(output["beats"], timeout_s)
+        except TimeoutError:
+            raise NpuError(self._why(timeout_s)) from None
+        return unpack_logits(output, np.asarray(beats, np.uint32))
+
+    def _why(self, timeout_s: float) -> str:
+        """Why no logits came."""
+        status, error = self._read("STATUS"), self._read("ERROR")
+        if not status & STATUS_ERROR:
+            return f"no answer within {timeout_s:g} s, STATUS is {status:#x}"
+        names: dict[str, int] = self.network.hardware["errors"]
+        name = next((name for name, code in names.items() if code == error & 0xFF), "unknown")
+        return f"stopped with error {name} at instruction {error >> 16}"
+
+    def _read(self, register: str) -> int:
+        return self.bus.read(self._registers[register])
+
+    def _write(self, register: str, value: int) -> None:
+        self.bus.write(self._registers[register], value)
