@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
@@ -55,7 +55,7 @@ class ActivationMemory(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        address, inside, bank = self._address(m)
+        address, choices = self._address(m)
         words = []
         for p in range(config.pixels):
             ram = Ram(config.activation_word_bits, config.activation_depth)
@@ -68,15 +68,19 @@ class ActivationMemory(Block):
             ]
             words.append(ram.read_data)
         pad = self.pad_code.replicate(config.lanes)
-        for p in range(config.pixels):
+        for p, choice in enumerate(choices):
             word = Signal(config.activation_word_bits, name=f"operand{p}", reset_less=True)
-            chosen = self._rotate(m, words, delay(m, bank[p], 1, f"bank_of{p}"), p)
-            m.d.sync += word.eq(Mux(delay(m, inside[p], 1, f"inside{p}"), chosen, pad))
+            masked: Value = pad & choice[-1].replicate(len(pad))
+            for k, read in enumerate(words):
+                masked = masked | (read & choice[k].replicate(len(read)))
+            m.d.sync += word.eq(masked)
             m.d.comb += self.activations.word_select(p, len(word)).eq(word)
         return m
 
-    def _address(self, m: Module) -> tuple[Signal, list[Signal], list[Signal]]:
-        """Stages 1 and 2: the common word address, and per pixel whether and in which bank."""
+    def _address(self, m: Module) -> tuple[Value, list[Signal]]:
+        """Stages 1 and 2: the common word address; per pixel, one stage later with the data, its
+        bank as a one-hot choice, the top bit outside the image (one LUT takes two banks and the
+        pad)."""
         config = self.config
         partial = Signal(len(self.group_pointer), reset_less=True)
         rows = delay(m, self.row_pointer, 1, "row_pointer")
@@ -89,32 +93,28 @@ class ActivationMemory(Block):
         strip = delay(m, self.strip, 1, "strip").as_signed()
         address = Signal(len(partial), reset_less=True)
         m.d.sync += address.eq(partial + rows)
-        inside, bank, absent = [], [], []
+        inside, choices, absent = [], [], []
         for p in range(config.pixels):
             index = Signal(signed(STRIP_BITS + 1), name=f"index{p}")
             ok = Signal(name=f"inside{p}", reset_less=True)
-            number = Signal(max((config.pixels - 1).bit_length(), 1), name=f"number{p}", reset_less=True)
             m.d.comb += index.eq(strip + p)
             within = (index < self.last_strip) | ((index == self.last_strip) & row_inside)
             missing = Signal(name=f"missing{p}", reset_less=True)
             m.d.sync += [
                 ok.eq(column_inside & (index >= 0) & within),
                 missing.eq(index >= config.pixels),
-                number.eq(index),
             ]
+            number = delay(m, index[: max((config.pixels - 1).bit_length(), 1)], 1, f"number{p}")
+            choice = Signal(config.pixels + 1, name=f"choice{p}", reset_less=True)
+            m.d.sync += choice.eq(Mux(ok, 1 << number, 1 << config.pixels))
+            choices.append(choice)
             absent.append(ok & missing)
             inside.append(ok)
-            bank.append(number)
         valid = delay(m, self.valid, 2, "valid", resettable=True)
         outside = Signal()
         m.d.sync += outside.eq(valid & (Cat(absent).any() | (address[-1] & Cat(inside).any())))
         m.d.comb += self.outside.eq(outside)
-        return address[:-1], inside, bank
-
-    def _rotate(self, m: Module, words: list[Signal], bank: Value, pixel: int) -> Value:
-        if len(words) == 1:
-            return words[0]
-        return Array(words)[bank]
+        return address[:-1], choices
 
 
 class WeightMemory(Block):

@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.hierarchy import Block
+
+STAGE_PAIRS = 2
+"""Lane pairs that one register stage of a chain adds."""
+GROUP_PAIRS = 2 * STAGE_PAIRS
+"""Lane pairs of one chain: those of its second stage come one cycle late."""
 
 
 @dataclass(frozen=True)
@@ -27,21 +32,37 @@ class DotProductSpec:
         return largest.bit_length() + 1
 
     @property
-    def lane_levels(self) -> int:
-        """Levels of the binary tree over the lanes."""
-        return (self.lanes - 1).bit_length()
+    def pairs(self) -> int:
+        return (self.lanes + 1) // 2
+
+    @property
+    def pair_bits(self) -> int:
+        """Width of the sum of a lane pair, unsigned."""
+        return self.activation_bits + 1
+
+    @property
+    def sum_cycles(self) -> int:
+        """From operands to the sums over the lanes."""
+        if self.multiplier == "dsp":
+            return 1 + (self.lanes - 1).bit_length()
+        groups = -(-self.pairs // GROUP_PAIRS)
+        return (2 if self.pairs > STAGE_PAIRS else 1) + (groups - 1).bit_length()
 
     @property
     def latency_cycles(self) -> int:
-        """Tree levels over the lanes, then over the digit's bit planes (or the product register)."""
+        """``sum_cycles``, and in the LUT form the combination of the digit's bit planes."""
         if self.multiplier == "dsp":
-            return 1 + self.lane_levels
-        return self.lane_levels + max((self.digit_bits - 1).bit_length(), 1)
+            return self.sum_cycles
+        return self.sum_cycles + max((self.digit_bits - 1).bit_length(), 1)
 
     @property
     def sign_offset_cycles(self) -> int:
         """How long after its operands ``digit_signed`` is wanted."""
-        return 0 if self.multiplier == "dsp" else self.lane_levels
+        return 0 if self.multiplier == "dsp" else self.sum_cycles
+
+    def late(self, lane: int) -> bool:
+        """Whether the lane's operands come one cycle later than the others."""
+        return self.multiplier == "lut" and lane // 2 % GROUP_PAIRS >= STAGE_PAIRS
 
     def compute(
         self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool
@@ -61,13 +82,17 @@ class DotProductSpec:
 class DotProduct(Block):
     """Function: DotProductSpec.compute of each cycle's inputs.
 
+    ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares
+    the additions among its columns). Operands of lanes with ``spec.late`` come one cycle after the
+    others, ``digit_signed`` ``spec.sign_offset_cycles`` after them.
     Latency: ``spec.latency_cycles``. Throughput: one result per cycle, no stall.
-    Overflow: none, ``result`` holds every sum. ``digit_signed`` comes ``spec.sign_offset_cycles``
-    after its operands, so that all instances share one delay line.
+    Overflow: none, ``result`` holds every sum.
 
-    LUT form: the activations gated by each bit of the digits are added in one registered tree per
-    bit plane (all carry chains); the planes are then combined, the top one subtracted when the
-    digit is signed. DSP form: one registered product per lane, then one tree.
+    LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
+    its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
+    result bit, so chains of pairs cost one LUT per bit and pair; the chains are summed by a tree,
+    the planes combined, the top one subtracted when the digit is signed.
+    DSP form: one registered product per lane, then one tree.
     """
 
     def __init__(self, spec: DotProductSpec) -> None:
@@ -78,6 +103,7 @@ class DotProduct(Block):
         super().__init__(
             {
                 "activations": In(spec.lanes * spec.activation_bits),
+                "pair_sums": In(spec.pairs * spec.pair_bits),
                 "digits": In(spec.lanes * spec.digit_bits),
                 "digit_signed": In(1),
                 "result": Out(signed(spec.result_bits)),
@@ -87,36 +113,56 @@ class DotProduct(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self.spec.multiplier == "dsp":
-            terms = self._products(m)
-            m.d.comb += self.result.eq(_tree(m, terms, "sum"))
+            m.d.comb += self.result.eq(_tree(m, self._products(m), "sum"))
         else:
             planes = [self._plane(m, j) for j in range(self.spec.digit_bits)]
             m.d.comb += self.result.eq(_combine(m, planes, self.digit_signed))
         return m
 
-    def _lane(self, n: int) -> tuple[Value, Value]:
-        a, d = self.spec.activation_bits, self.spec.digit_bits
-        return self.activations[n * a : (n + 1) * a], self.digits[n * d : (n + 1) * d]
+    def _activation(self, n: int) -> Value:
+        return self.activations.word_select(n, self.spec.activation_bits)
+
+    def _digit(self, n: int) -> Value:
+        return self.digits.word_select(n, self.spec.digit_bits)
+
+    def _choice(self, pair: int, bit: int) -> Value:
+        """What lane pair ``pair`` adds to bit plane ``bit``."""
+        low, high = 2 * pair, 2 * pair + 1
+        take_low = self._digit(low)[bit]
+        if high == self.spec.lanes:
+            return Mux(take_low, self._activation(low), 0)
+        take_high = self._digit(high)[bit]
+        both = self.pair_sums.word_select(pair, self.spec.pair_bits)
+        return Mux(
+            take_high,
+            Mux(take_low, both, self._activation(high)),
+            Mux(take_low, self._activation(low), 0),
+        )
 
     def _plane(self, m: Module, bit: int) -> Value:
-        """Registered sum of the activations whose digit has ``bit`` set."""
-        gated = []
-        for n in range(self.spec.lanes):
-            activation, digit = self._lane(n)
-            gated.append(activation & digit[bit].replicate(self.spec.activation_bits))
-        return _tree(m, gated, f"plane{bit}")
+        """Registered sum of the activations whose digit has ``bit`` set: ``sum_cycles``."""
+        sums: list[Value] = []
+        for first in range(0, self.spec.pairs, GROUP_PAIRS):
+            total: Value = Const(0, 1)
+            group = range(first, min(first + GROUP_PAIRS, self.spec.pairs))
+            for stage in range(1 + (self.spec.pairs > STAGE_PAIRS)):
+                name = f"plane{bit}_group{first // GROUP_PAIRS}_stage{stage}"
+                for pair in group[stage * STAGE_PAIRS : (stage + 1) * STAGE_PAIRS]:
+                    choice = self._choice(pair, bit)
+                    total = choice if pair == first else total + choice
+                largest = min(2 * GROUP_PAIRS, self.spec.lanes) * ((1 << self.spec.activation_bits) - 1)
+                total = _register(m, total[: largest.bit_length()], name)
+            sums.append(total)
+        return _tree(m, sums, f"plane{bit}")
 
     def _products(self, m: Module) -> list[Value]:
         terms: list[Value] = []
+        bits = self.spec.activation_bits + self.spec.digit_bits + 2
         for n in range(self.spec.lanes):
-            activation, digit = self._lane(n)
+            digit = self._digit(n)
             factor = Cat(digit, digit[-1] & self.digit_signed).as_signed()
-            product = Signal(
-                signed(self.spec.activation_bits + self.spec.digit_bits + 2),
-                name=f"product{n}",
-                reset_less=True,
-            )
-            m.d.sync += product.eq(Cat(activation, 0).as_signed() * factor)
+            product = Signal(signed(bits), name=f"product{n}", reset_less=True)
+            m.d.sync += product.eq(Cat(self._activation(n), Const(0, 1)).as_signed() * factor)
             terms.append(product)
         return terms
 
@@ -141,22 +187,34 @@ def _tree(m: Module, terms: list[Value], name: str) -> Value:
     return terms[0]
 
 
+def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
+    """``low + high`` or, with ``negate``, ``low - high``: one carry chain.
+
+    The xor merges into the adder's LUTs; an extra lowest bit makes the carry in.
+    """
+    width = max(len(low), len(high)) + 2
+    operand = Cat(low, Const(0, width - len(low)))
+    flipped = Cat(high, Const(0, width - len(high))) ^ negate.replicate(width)
+    total = Cat(Const(1, 1), operand) + Cat(negate, flipped)
+    return total[1 : width + 1].as_signed()
+
+
 def _combine(m: Module, planes: list[Value], negate: Value) -> Value:
     """``sum(plane[j] << j)``, the top plane subtracted when ``negate``; max(log2(planes), 1) cycles."""
     if len(planes) == 1:
-        return _register(m, Mux(negate, -planes[0], planes[0]), "signed_plane")
+        return _register(m, _add_or_subtract(Const(0, 1), planes[0], negate), "signed_plane")
     shift, level = 1, 0
     while len(planes) > 1:
         sums: list[Value] = []
         for k in range(0, len(planes), 2):
-            low, high = planes[k], planes[k + 1] << shift
-            if k + 2 == len(planes) and level == 0:
-                # low + (high ^ negate) + negate: one carry chain, the xor merges into its LUTs.
-                flipped = (high ^ negate.replicate(len(high) + 1).as_signed()).as_signed()
-                total = low + flipped + negate
-                total = total[: len(high) + 2].as_signed()
+            low, high = planes[k], planes[k + 1]
+            if level == 0 and k + 2 == len(planes):
+                part = _add_or_subtract(low[shift:], high, negate)
             else:
-                total = low + high
+                part = high + low[shift:]
+            total = Cat(low[:shift], part)
+            if part.shape().signed:
+                total = total.as_signed()
             sums.append(_register(m, total, f"combine{level}_{k // 2}"))
         planes, shift, level = sums, shift * 2, level + 1
     return planes[0]

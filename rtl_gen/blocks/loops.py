@@ -90,14 +90,17 @@ class LoopNest(Block):
         self.last: dict[str, Value] = {}
         inner_last: Value = self.advance
         for level in LEVELS:
-            remaining = Signal(len(self.field(level)), name=f"{level}_left", reset_less=True)
+            count = Signal(len(self.field(level)), name=f"{level}_count", reset_less=True)
             last = Signal(name=f"{level}_last")
             step[level] = Signal(name=f"step_{level}")
-            m.d.comb += [last.eq(remaining == 0), step[level].eq(inner_last & ~last)]
+            m.d.comb += [
+                last.eq(count == self.field(level)),
+                step[level].eq(inner_last & ~last),
+            ]
             with m.If(self.start | (inner_last & last)):
-                m.d.sync += remaining.eq(self.field(level))
+                m.d.sync += count.eq(0)
             with m.Elif(inner_last):
-                m.d.sync += remaining.eq(remaining - 1)
+                m.d.sync += count.eq(count + 1)
             self.last[level] = last
             inner_last = inner_last & last
         return step

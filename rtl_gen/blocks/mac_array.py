@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
@@ -33,6 +33,7 @@ class MacCell(Block):
         super().__init__(
             {
                 "activations": In(config.activation_word_bits),
+                "pair_sums": In(self.spec.pairs * self.spec.pair_bits),
                 "digits": In(config.lanes * config.weight_digit_bits),
                 "digit_signed": In(1),
                 "enable": In(1),
@@ -56,6 +57,7 @@ class MacCell(Block):
             m.d.sync += accumulator.eq(total)
         m.d.comb += [
             dot.activations.eq(self.activations),
+            dot.pair_sums.eq(self.pair_sums),
             dot.digits.eq(self.digits),
             dot.digit_signed.eq(self.digit_signed),
             self.accumulator.eq(accumulator),
@@ -69,6 +71,9 @@ class MacArray(Block):
     ``valid``, ``clear``, ``shift`` and ``digit_signed`` come with the operands. ``accumulators``
     packs cell (p, c) at index p * columns + c. Latency: ``latency_cycles``, from operands to
     accumulators. Throughput: one step per cycle. Overflow: as MacCell.
+
+    What the cells share is made here once: the sums of lane pairs (per pixel, for all columns)
+    and the registers of late lanes.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -88,25 +93,34 @@ class MacArray(Block):
 
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
-        return dot_product_spec(config).latency_cycles + 1
+        """One cycle for the pair sums, the dot product, the accumulator."""
+        return 1 + dot_product_spec(config).latency_cycles + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, spec = self.config, dot_product_spec(self.config)
-        early = spec.latency_cycles - 1
+        early = spec.latency_cycles
         enable = delay(m, self.valid, early, "valid", resettable=True)
         clear = delay(m, self.clear, early, "clear")
         shift = delay(m, self.shift, early, "shift")
-        digit_signed = delay(m, self.digit_signed, spec.sign_offset_cycles, "digit_signed")
-        column_bits = config.lanes * config.weight_digit_bits
+        digit_signed = delay(m, self.digit_signed, 1 + spec.sign_offset_cycles, "digit_signed")
+        d = config.weight_digit_bits
+        column_bits = config.lanes * d
+        digits = Cat(
+            self._lane(m, self.digits.word_select(c * config.lanes + n, d), n, f"digit_c{c}_n{n}")
+            for c in range(config.columns)
+            for n in range(config.lanes)
+        )
         for p in range(config.pixels):
+            activations, pair_sums = self._pixel(m, p)
             for c in range(config.columns):
                 cell = MacCell(config)
                 place(m, platform, f"cell_p{p}_c{c}", cell)
                 index = p * config.columns + c
                 m.d.comb += [
-                    cell.activations.eq(self.activations.word_select(p, len(cell.activations))),
-                    cell.digits.eq(self.digits.word_select(c, column_bits)),
+                    cell.activations.eq(activations),
+                    cell.pair_sums.eq(pair_sums),
+                    cell.digits.eq(digits[c * column_bits : (c + 1) * column_bits]),
                     cell.digit_signed.eq(digit_signed),
                     cell.enable.eq(enable),
                     cell.clear.eq(clear),
@@ -116,3 +130,21 @@ class MacArray(Block):
                     ),
                 ]
         return m
+
+    def _lane(self, m: Module, value: Value, lane: int, name: str) -> Value:
+        """Operands of one lane as the cells want them: registered, late lanes twice."""
+        cycles = 2 if dot_product_spec(self.config).late(lane) else 1
+        return delay(m, value, cycles, name)
+
+    def _pixel(self, m: Module, pixel: int) -> tuple[Value, Value]:
+        """Activations and pair sums of one pixel."""
+        config, spec = self.config, dot_product_spec(self.config)
+        word = self.activations.word_select(pixel, config.activation_word_bits)
+        lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]
+        sums = [
+            self._lane(m, sum(lanes[k + 1 : k + 2], lanes[k]), k, f"sum_p{pixel}_n{k}")
+            for k in range(0, config.lanes, 2)
+        ]
+        activations = [self._lane(m, a, n, f"activation_p{pixel}_n{n}") for n, a in enumerate(lanes)]
+        padded = [Cat(total, Const(0, spec.pair_bits - len(total))) for total in sums]
+        return Cat(activations), Cat(padded)

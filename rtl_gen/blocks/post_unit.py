@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Array, Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from models import arithmetic
@@ -12,8 +12,8 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.config import SHIFT_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
 
-SCALE_DIGIT_BITS = 2
-"""Bits of the multiplier that one partial product of the pipelined multiplication takes."""
+FINE_SHIFTS = 8
+"""The shift is done in two stages: by multiples of FINE_SHIFTS, then by less."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,20 @@ class PostUnitSpec:
         return self.biased_bits + self.scale_bits
 
     @property
+    def scale_digits(self) -> int:
+        """Radix-4 digits of the multiplier."""
+        return (self.scale_bits + 1) // 2
+
+    @property
     def multiply_cycles(self) -> int:
-        partials = -(-self.scale_bits // SCALE_DIGIT_BITS)
-        return 1 + (partials - 1).bit_length()
+        """The triple, the first digit, one cycle for each further digit."""
+        return 1 + self.scale_digits
+
+    @property
+    def kept_bits(self) -> int:
+        """Bits of the coarsely shifted product from which the fine shift takes the code; where
+        more are significant the code saturates."""
+        return self.activation_bits + 2 + FINE_SHIFTS
 
     @property
     def latency_cycles(self) -> int:
@@ -91,60 +102,78 @@ class PostUnit(Block):
         multiplier = delay(m, self.multiplier, 1, "multiplier")
         product = self._multiply(m, biased, multiplier)
         shift = delay(m, self.shift, 1 + spec.multiply_cycles, "shift")
-        halves = self._shift(m, product, shift)
-        self._round_and_clamp(m, halves)
+        self._round_and_clamp(m, *self._shift(m, product, shift))
         return m
 
     def _multiply(self, m: Module, biased: Value, multiplier: Value) -> Value:
-        terms: list[Value] = []
-        for k in range(0, self.spec.scale_bits, SCALE_DIGIT_BITS):
-            digit = multiplier[k : k + SCALE_DIGIT_BITS]
-            partial = Signal(
-                signed(self.spec.biased_bits + len(digit)), name=f"partial{k}", reset_less=True
+        """Radix-4: each digit adds 0, 1, 2 or 3 times the value, one LUT per bit and digit."""
+        spec = self.spec
+        digits = Cat(multiplier, Const(0, 2 * spec.scale_digits - spec.scale_bits))
+        triple = Signal(signed(spec.biased_bits + 2), reset_less=True)
+        m.d.sync += triple.eq(biased + (biased << 1))
+        single = delay(m, biased, 1, "single")
+        total: Value = Const(0, 1)
+        done: list[Value] = []
+        for k in range(spec.scale_digits):
+            digit = delay(m, digits.word_select(k, 2), 1 + k, f"digit{k}")
+            multiple = Mux(
+                digit[1], Mux(digit[0], triple, single << 1), Mux(digit[0], single, 0)
             )
-            gated = [(biased & digit[j].replicate(len(biased)).as_signed()).as_signed() << j
-                     for j in range(len(digit))]
-            m.d.sync += partial.eq(sum(gated[1:], gated[0]))
-            terms.append(partial)
-        weight = SCALE_DIGIT_BITS
-        while len(terms) > 1:
-            sums: list[Value] = []
-            for k in range(0, len(terms), 2):
-                total = terms[k] + (terms[k + 1] << weight) if k + 1 < len(terms) else terms[k]
-                name = f"product_by{weight}_{k // 2}"
-                register = Signal(signed(len(total)), name=name, reset_less=True)
-                m.d.sync += register.eq(total)
-                sums.append(register)
-            terms, weight = sums, 2 * weight
-        return terms[0][: self.spec.product_bits].as_signed()
+            stage = Signal(signed(len(triple) + 1), name=f"stage{k}", reset_less=True)
+            m.d.sync += stage.eq(multiple if k == 0 else total + multiple)
+            done = [delay(m, bits, 1, f"low{k}_{n}") for n, bits in enumerate(done)]
+            total = stage
+            if k < spec.scale_digits - 1:
+                done.append(stage[:2])
+                total = stage[2:].as_signed()
+                triple = delay(m, triple, 1, f"triple{k}")
+                single = delay(m, single, 1, f"single{k}")
+        return Cat(done, total)[: spec.product_bits].as_signed()
 
-    def _shift(self, m: Module, product: Value, shift: Value) -> Value:
-        """``product >> (shift - 1)``, in two registered stages (by eights, then by ones)."""
+    def _shift(self, m: Module, product: Value, shift: Value) -> tuple[Value, Value, Value]:
+        """``product >> (shift - 1)`` in two registered stages: its low bits, whether higher ones
+        are significant, and its sign."""
+        kept = self.spec.kept_bits
         amount = Signal(SHIFT_BITS)
         m.d.comb += amount.eq(shift - 1)
-        coarse = Signal(signed(len(product)), reset_less=True)
-        fine = Signal(signed(len(product)), reset_less=True)
+        steps = amount[3:]
+        shifted = Array(
+            Cat(product, product[-1].replicate(kept))[k : k + kept].as_signed()
+            if k < len(product)
+            else product[-1].replicate(kept).as_signed()
+            for k in range(0, 4 * FINE_SHIFTS, FINE_SHIFTS)
+        )
+        above = Array(
+            product[k + kept - 1 :].any() & ~product[k + kept - 1 :].all()
+            if k + kept < len(product)
+            else Const(0, 1)
+            for k in range(0, 4 * FINE_SHIFTS, FINE_SHIFTS)
+        )
+        coarse, fine = (Signal(signed(kept), name=n, reset_less=True) for n in ("coarse", "fine"))
         m.d.sync += [
-            coarse.eq(product >> Cat(0, 0, 0, amount[3:]).as_unsigned()),
+            coarse.eq(shifted[steps]),
             fine.eq(coarse >> delay(m, amount[:3], 1, "fine_amount")),
         ]
-        return fine
+        wide = delay(m, delay(m, above[steps], 1, "wide_coarse"), 1, "wide_fine")
+        negative = delay(m, product[-1], 2, "sign")
+        return fine, wide, negative
 
-    def _round_and_clamp(self, m: Module, halves: Value) -> None:
+    def _round_and_clamp(self, m: Module, halves: Value, wide: Value, negative: Value) -> None:
         """``clamp(((halves + 1) >> 1) + zero)``; values too wide for the sum saturate by sign."""
         bits = self.spec.activation_bits
         low = bits + 2
-        negative = Signal(reset_less=True)
-        wide = Signal(reset_less=True)
+        sign = Signal(reset_less=True)
+        saturate = Signal(reset_less=True)
         total = Signal(signed(bits + 4), reset_less=True)
         rounded = (halves[:low].as_signed() + 1) >> 1
+        high = halves[low - 1 :]
         m.d.sync += [
-            negative.eq(halves[-1]),
-            wide.eq(halves[low - 1 :].any() & ~halves[low - 1 :].all()),
+            sign.eq(negative),
+            saturate.eq(wide | (high.any() & ~high.all())),
             total.eq(rounded + self.zero),
         ]
-        below = Mux(wide, negative, total < 0)
-        above = Mux(wide, ~negative, total > self.largest)
+        below = Mux(saturate, sign, total < 0)
+        above = Mux(saturate, ~sign, total > self.largest)
         code = Signal(bits, reset_less=True)
         m.d.sync += code.eq(Mux(below, 0, Mux(above, self.largest, total[:bits])))
         m.d.comb += self.code.eq(code)
