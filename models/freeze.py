@@ -21,7 +21,6 @@ from models.integer import Ints
 from models.layers import Concat, Conv2d, Input, Linear
 from models.network import QuantNetwork
 from models.weight_layer import WeightLayer
-from models.weightless import fixed_weights
 
 Reals = NDArray[np.float64]
 
@@ -42,10 +41,9 @@ def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], d
 
     The logits' step stands under the output layer's name.
     """
-    scales = {network.graph.input.name: 1 / network.input_top}
-    for name, plan in network.plans.items():
-        if name != network.graph.input.name and plan.step not in scales:
-            scales[plan.step] = float(network.step(name))
+    scales = {
+        plan.step: float(network.quantiser(name).step) for name, plan in network.plans.items()
+    }
     frozen: dict[str, Frozen] = {}
     for layer in network.graph.layers:
         if not isinstance(layer.spec, Input | Concat):
@@ -69,9 +67,8 @@ def _freeze_layer(
         out_scale = scales[plan.step]
         return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
     assert plan is not None  # the output layer has weights
-    rows_cols = network.graph.shapes[layer.inputs[0]][1:]
     steps = [torch.tensor(step, dtype=torch.float64) for step in inputs]
-    weights, unit = fixed_weights(layer, steps, rows_cols)
+    weights, unit = network.weightless(layer.name).fixed_weights(steps)
     shapes = weight_shapes(network.graph, layer)
     multiplier, shift = snap(float(unit) / scales[plan.step], scale_bits)
     channels = shapes[0][0]

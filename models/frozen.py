@@ -13,13 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models import arithmetic, weightless
+from models import arithmetic
 from models.freeze import Frozen
 from models.graph import Layer, NetworkGraph
 from models.layers import Conv2d, Linear
 from models.passes import step_source
 from models.quantisation import TensorPlan
 from models.quantisers import code_range
+from models.weightless import Weightless, operation
 
 TIE = 2.0**-32
 """Added before rounding: a sum exactly half way must round up in spite of float64's own error.
@@ -68,8 +69,9 @@ class FrozenNetwork(nn.Module):
         return torch.floor(pixels.double() * top / 255 + 0.5) * self.scales[name]
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
-        if step_source(self.graph, layer.name) != layer.name or layer.name not in self.frozen:
-            return weightless.compute(layer, inputs)
+        passes_on = step_source(self.graph, layer.name) != layer.name
+        if passes_on or layer.name not in self.frozen:
+            return operation(layer)(inputs)
         spec, frozen = layer.spec, self.frozen[layer.name]
         gains = [
             torch.from_numpy(frozen.gain / self.scales[self.plans[name].step])
@@ -85,7 +87,8 @@ class FrozenNetwork(nn.Module):
             (gain * int(weights.flat[0]))[:, None, None]
             for gain, weights in zip(gains, frozen.numbers.weights, strict=True)
         ]
-        return weightless.compute_scaled(layer, inputs, factors)
+        module = Weightless(layer, inputs[0].shape[2:], passes_on, scale_bits=0)
+        return module.scaled(inputs, factors)
 
     def _quantise(self, name: str, values: Tensor) -> Tensor:
         plan = self.plans[name]

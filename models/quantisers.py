@@ -44,6 +44,19 @@ def _learned(log_step: Tensor, values: int, top: int) -> Tensor:
     return step * share + (step * (1 - share)).detach()
 
 
+class InputQuantiser(nn.Module):
+    """Pixels 0..255 to real values 0..1 on a grid of ``2**bits - 1`` steps."""
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.top = (1 << bits) - 1
+        self.register_buffer("step", torch.tensor(1 / self.top), persistent=False)
+        self.step: Tensor
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return torch.floor(pixels.float() * (self.top / 255) + 0.5) / self.top
+
+
 class ActivationQuantiser(nn.Module):
     """One step for a whole tensor (or for all inputs of a concat)."""
 

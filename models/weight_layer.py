@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -36,15 +38,17 @@ class WeightLayer(nn.Module):
         last = layer.name == graph.output.name
         self.quantiser = WeightQuantiser(bits, out, per_channel=not last)
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """In floating point."""
         bias = None if self.batch_norm else self.bias
-        out = self._convolve(values, self.weight, bias)
+        out = self._convolve(inputs[0], self.weight, bias)
         if self.batch_norm is not None:
             out = self.batch_norm(out)
         return F.relu(out) if self.relu else out
 
-    def quantised(self, values: Tensor, in_step: Tensor, out_step: Tensor | None) -> Tensor:
+    def quantised(
+        self, inputs: Sequence[Tensor], steps: Sequence[Tensor], out_step: Tensor | None
+    ) -> Tensor:
         """With weights and bias as hardware has them: on the grid of snapped scales.
 
         out_step: None where the result is not requantised (yet): scales stay as learned then.
@@ -52,10 +56,10 @@ class WeightLayer(nn.Module):
         step = self.quantiser.step
         weight = self.quantiser(self.weight)
         if out_step is not None:
-            factor = snapping(in_step * step / out_step, self.scale_bits)
+            factor = snapping(steps[0] * step / out_step, self.scale_bits)
             step, weight = step * factor, weight * factor
-        gain = (in_step * step).flatten()
-        out = self._convolve(values, weight, round_half_up(self.bias / gain) * gain)
+        gain = (steps[0] * step).flatten()
+        out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
         return F.relu(out) if self.relu else out
 
     def _convolve(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
