@@ -37,8 +37,11 @@ class LayerTable:
     """1 when each output channel reads one input channel (depthwise, average pooling, add)."""
     sources: Ints
     """Tensors read: 2 for a residual add."""
+    skip: Ints
+    """Slots between the layer before and the earliest one whose output is read; 0 in a chain."""
+    stride: Ints
     step: Ints
-    """Input rows per output row: convolution stride x pooling stride."""
+    """Input rows per output row: ``stride`` x pooling stride."""
     pool_area: Ints
     """Convolution outputs per output position: the max pooling window."""
     out_rows: Ints
@@ -55,9 +58,12 @@ class LayerTable:
     def of(cls, networks: Sequence[IntegerNetwork]) -> LayerTable:
         table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
         for row, net in enumerate(networks):
+            made = {layer.output: slot for slot, layer in enumerate(net.mac_layers)}
             for slot, layer in enumerate(net.mac_layers):
                 for name, value in _numbers(net, layer).items():
                     getattr(table, name)[row, slot] = value
+                first = min(made.get(source.tensor, -1) for source in layer.sources)
+                table.skip[row, slot] = slot - 1 - first
         return table
 
     def __len__(self) -> int:
@@ -108,6 +114,7 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         "weight_bits": layer.weight_bits,
         "diagonal": int(layer.groups == channels and layer.groups > 1),
         "sources": len(inputs),
+        "stride": layer.stride[0],
         "step": layer.stride[0] * (pool.stride[0] if pool else 1),
         "pool_area": pool.kernel[0] * pool.kernel[1] if pool else 1,
         "out_rows": output.shape[1],

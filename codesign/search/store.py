@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
@@ -21,7 +21,7 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from codesign.results import UserError
 
 STUDY_NAME = "explore"
-OBJECTIVES = {
+OBJECTIVES: Mapping[str, Literal["minimize", "maximize"]] = {
     "validation_accuracy": "maximize",
     "images_per_second": "maximize",
     "luts": "minimize",

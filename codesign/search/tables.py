@@ -51,8 +51,10 @@ class _Writer:
             "active": 1, "in_channels": self.channels, "in_rows": self.rows,
             "in_cols": self.cols, "in_bits": self.bits, "out_channels": channels,
             "out_rows": rows, "out_cols": cols, "out_bits": bits,
-            "kernel_rows": 1, "kernel_cols": 1, "sources": 1, "step": 1, "pool_area": 1,
-        } | numbers  # fmt: skip
+            "kernel_rows": 1, "kernel_cols": 1, "sources": 1, "stride": 1, "step": 1,
+            "pool_area": 1,
+        }  # fmt: skip
+        columns.update(numbers)
         for name, value in columns.items():
             column = getattr(self.table, name)
             column[where, self.slot[where]] = (
@@ -82,7 +84,7 @@ class _Writer:
             )
             self._layer(
                 active, channels, rows, cols, bits,
-                kernel_rows=kernel, kernel_cols=kernel, step=step,
+                kernel_rows=kernel, kernel_cols=kernel, step=step, stride=np.where(halved, 2, 1),
                 pool_area=np.where(pooled, 4, 1),
                 weight_bits=self._gene(f"weight_bits{stage}.{conv}"),
             )  # fmt: skip
@@ -93,7 +95,7 @@ class _Writer:
         self.bits = np.where(here & residual, np.maximum(self.bits, first_bits), self.bits)
         self._layer(
             here & residual, channels, self.rows // step, self.cols // step, self.average_bits,
-            diagonal=1, sources=2, step=step, pool_area=np.where(strided, 1, 4),
+            diagonal=1, sources=2, skip=convs - 1, step=step, pool_area=np.where(strided, 1, 4),
             weight_bits=ADD_WEIGHT_BITS,
         )  # fmt: skip
 

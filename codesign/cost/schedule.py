@@ -1,0 +1,237 @@
+"""The compiler's schedule in closed form, for thousands of (network, NPU) pairs at a time.
+
+Follows codesign.compiler (tiles, strips, storage) on columns instead of objects. Exact in cycles
+for chains with residual adds, which is what the shipped search spaces hold; concats are seen as
+what their parts are. ``codesign.compiler.plan`` has the last word on every design that is kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost.layers import LayerTable
+from codesign.cost.table import ConfigTable
+from rtl_gen import timing
+from rtl_gen.config import DEPTH_RANGES, STREAM_BITS, NpuConfig
+from rtl_gen.isa import Opcode, field_words
+
+Ints = NDArray[np.int64]
+_NEVER = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, eq=False)
+class ScheduleTable:
+    """[n] int64: cycles of one image, and the words that each memory must hold.
+
+    The memories' names are those of NpuConfig's depths.
+    """
+
+    cycles: Ints
+    activation_depth: Ints
+    weight_depth: Ints
+    channel_depth: Ints
+    result_depth: Ints
+    program_depth: Ints
+
+    def fits(self) -> NDArray[np.bool_]:
+        """[n] whether every memory stays within what NpuConfig allows."""
+        inside = np.ones(len(self.cycles), dtype=np.bool_)
+        for name, (_, high) in DEPTH_RANGES.items():
+            inside &= getattr(self, name) <= high
+        return inside
+
+    def depths(self) -> dict[str, Ints]:
+        """Smallest legal depths: powers of two, clipped to what NpuConfig allows."""
+        return {
+            name: np.clip(_power_of_two(getattr(self, name)), low, high)
+            for name, (low, high) in DEPTH_RANGES.items()
+        }
+
+
+def _power_of_two(words: Ints) -> Ints:
+    exponent = np.ceil(np.log2(np.maximum(words, 1)))
+    return np.left_shift(np.int64(1), exponent.astype(np.int64))
+
+
+def _ceil(a: Ints, b: Ints | int) -> Ints:
+    result: Ints = -(-a // b)
+    return result
+
+
+@dataclass(frozen=True, eq=False)
+class _Tiles:
+    """codesign.compiler.tiles.TileMap as [n, slots] columns."""
+
+    tiles: Ints
+    chunks: Ints
+    taps: Ints
+    pixel_words: Ints
+
+
+def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
+    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at."""
+    tiles = _tiles(layers, npu)
+    best = np.full(len(npu), _NEVER)
+    activation = np.zeros(len(npu), dtype=np.int64)
+    pixel_words = _ceil(layers.in_channels[:, 0], npu.lanes)
+    for split_until in range(layers.active.shape[1] + 1, -2, -1):
+        rows, in_rows, legal = _strips(layers, npu.pixels, split_until)
+        cycles = np.where(legal, _layer_cycles(layers, npu, tiles, rows), _NEVER)
+        better = cycles < best
+        best = np.where(better, cycles, best)
+        words = _activation_words(layers, tiles, rows, in_rows * pixel_words)
+        activation = np.where(better, words, activation)
+    active = layers.active == 1
+    raw = layers.raw == 1
+    count = active.sum(axis=1)
+    streams = _stream_cycles(layers, npu, tiles, pixel_words)
+    return ScheduleTable(
+        cycles=best + streams,
+        activation_depth=activation,
+        weight_depth=(tiles.tiles * tiles.taps * active).sum(axis=1),
+        channel_depth=(tiles.tiles * tiles.chunks * active).sum(axis=1),
+        result_depth=(tiles.tiles * tiles.chunks * raw).sum(axis=1),
+        program_depth=_program_words(count),
+    )
+
+
+def _program_words(layers: Ints) -> Ints:
+    """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
+    words = {opcode: 1 + field_words(opcode) for opcode in Opcode}
+    rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
+    return rest + layers * words[Opcode.LAYER] + (layers - 1) * words[Opcode.STORE]
+
+
+def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
+    """The fastest tile size of every layer, as the compiler chooses it."""
+    lanes, units = npu.lanes[:, None], npu.post_units[:, None]
+    per_word, most = lanes // units, npu.columns[:, None] // lanes
+    passes = _ceil(np.maximum(t.weight_bits, 2), npu.weight_digit_bits[:, None])
+    kernel = passes * t.kernel_rows * t.kernel_cols
+    out_words = np.maximum(_ceil(t.out_channels, lanes), 1)
+    size = _ceil(out_words, _ceil(out_words, most))
+    diagonal = t.diagonal == 1
+    if diagonal.any():
+        size = np.where(diagonal, _diagonal_size(t, npu, kernel, out_words), size)
+    in_words = np.where(diagonal, size, _ceil(t.in_channels, lanes))
+    tiles, chunks = _ceil(t.out_channels, size * lanes), size * per_word
+    raw = t.raw == 1
+    raw_tiles = np.maximum(_ceil(t.out_channels, npu.columns[:, None]), 1)
+    return _Tiles(
+        tiles=np.where(raw, raw_tiles, tiles),
+        chunks=np.where(raw, _ceil(t.out_channels, raw_tiles * units), chunks),
+        taps=kernel * t.sources * in_words,
+        pixel_words=np.where(raw, 0, tiles * size),
+    )
+
+
+def _diagonal_size(t: LayerTable, npu: ConfigTable, kernel: Ints, out_words: Ints) -> Ints:
+    """Words per tile of layers whose tiles read only their own channels: all sizes are tried."""
+    lanes = npu.lanes[:, None]
+    most = np.minimum(npu.columns[:, None] // lanes, out_words)
+    best, chosen = np.full(out_words.shape, np.inf), np.ones(out_words.shape, dtype=np.int64)
+    drain = (npu.pixels * (npu.lanes // npu.post_units))[:, None]
+    for size in range(1, int((npu.columns // npu.lanes).max()) + 1):
+        tiles = _ceil(t.out_channels, size * lanes)
+        pace = np.maximum(kernel * t.sources * size, drain * size)
+        # Cycles, then padding, then tiles, as one number.
+        cost = tiles * pace + tiles * size * 1e-4 + tiles * 1e-8
+        better = (size <= most) & (cost < best)
+        best, chosen = np.where(better, cost, best), np.where(better, size, chosen)
+    return chosen
+
+
+def _strips(
+    t: LayerTable, pixels: Ints, split_until: int
+) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Rows per strip of each layer's output and of the input; whether the plan is legal.
+
+    Layers before ``split_until`` split if they can; below 0 the input itself is in bank 0.
+    """
+    count, slots = t.active.shape
+    ratios = np.zeros((count, slots + 1), dtype=np.int64)
+    ratios[:, 0] = int(split_until >= 0)
+    every = np.arange(count)
+    for slot in range(slots):
+        before = np.minimum(ratios[:, slot], ratios[every, slot - t.skip[:, slot]])
+        splits = (t.out_rows[:, slot] > 1) & (t.raw[:, slot] == 0) & (slot < split_until)
+        ratios[:, slot + 1] = np.where(splits, before * t.step[:, slot], 0)
+    heights = np.concatenate([t.in_rows[:, :1], t.out_rows], axis=1)
+    held = ratios > 0
+    per_unit = ratios.max(axis=1, keepdims=True) // np.maximum(ratios, 1)
+    least = np.where(held, _ceil(heights, pixels[:, None]), 0)
+    single = (t.active == 1) & ~held[:, 1:]
+    steps = np.maximum(np.where(t.out_rows > 1, t.step, 1), np.where(t.pool_area > 1, t.stride, 1))
+    asked = np.where(single, steps, 0)
+    least[:, :-1] = np.where(held[:, :-1], np.maximum(least[:, :-1], asked), 0)
+    unit = np.max(np.where(held, _ceil(least, np.maximum(per_unit, 1)), 0), axis=1, keepdims=True)
+    rows = np.where(held, unit * per_unit, heights)
+    other = rows[every[:, None], np.arange(slots)[None] - t.skip]
+    legal = np.all((t.sources < 2) | (rows[:, :-1] == other), axis=1)
+    return rows[:, 1:], np.minimum(rows[:, 0], heights[:, 0]) * t.in_cols[:, 0], legal
+
+
+def _layer_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, rows: Ints) -> Ints:
+    """[n] cycles of all LAYER instructions."""
+    raw = t.raw == 1
+    loop_rows = np.where(raw, t.out_rows, np.minimum(rows, t.out_rows))
+    pixels = np.where(raw, 1, _ceil(t.out_rows, np.maximum(rows, 1)))
+    count = tiles.tiles * loop_rows * t.out_cols * t.pool_area
+    drain = pixels * tiles.chunks
+    body = tiles.taps + (count - 1) * np.maximum(tiles.taps, drain) + drain
+    each = _flush_cycles(npu) + timing.overhead_cycles(Opcode.LAYER)
+    total: Ints = np.sum((body + each[:, None]) * t.active, axis=1)
+    return total
+
+
+def _flush_cycles(npu: ConfigTable) -> Ints:
+    """timing.flush_cycles, asked once for each pipeline that differs."""
+    columns = [getattr(npu, field.name) for field in dataclasses.fields(npu)]
+    depths = [f.name in DEPTH_RANGES for f in dataclasses.fields(npu)]
+    kept = [c for c, is_depth in zip(columns, depths, strict=True) if not is_depth]
+    _, first, inverse = np.unique(
+        np.stack(kept, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    configs = [_without_depths(npu, int(row)) for row in first]
+    cycles = np.array([timing.flush_cycles(config) for config in configs], dtype=np.int64)
+    result: Ints = cycles[inverse.reshape(-1)]
+    return result
+
+
+def _without_depths(npu: ConfigTable, row: int) -> NpuConfig:
+    """A legal configuration: the depths of ``npu`` may not be set yet."""
+    legal = {name: np.full(1, low, np.int64) for name, (low, _) in DEPTH_RANGES.items()}
+    return dataclasses.replace(npu.take(np.array([row])), **legal).config(0)
+
+
+def _stream_cycles(
+    t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: Ints
+) -> Ints:
+    """LOAD, EMIT and END."""
+    used = np.minimum(t.in_channels[:, 0], npu.lanes)
+    beats = _ceil(used * npu.activation_bits, STREAM_BITS)
+    load = t.in_rows[:, 0] * t.in_cols[:, 0] * pixel_words * beats
+    results = (tiles.tiles * tiles.chunks * (t.raw == 1)).sum(axis=1)
+    emit = results * (1 + npu.post_units)
+    overhead = timing.overhead_cycles(Opcode.LOAD) + timing.overhead_cycles(Opcode.EMIT)
+    return load + emit + overhead + timing.END_CYCLES + timing.START_CYCLES
+
+
+def _activation_words(t: LayerTable, tiles: _Tiles, rows: Ints, in_words: Ints) -> Ints:
+    """[n] words alive at the worst moment: a lower bound of what placement finds, mostly met."""
+    count, slots = t.active.shape
+    made = np.minimum(rows, t.out_rows) * t.out_cols * tiles.pixel_words
+    words = np.concatenate([in_words[:, None], made], axis=1)
+    alive = words[:, :-1] + words[:, 1:]
+    every = np.arange(count)
+    for slot in np.flatnonzero(t.skip.any(axis=0)):
+        held = words[every, slot - t.skip[:, slot]]
+        for back in range(int(t.skip[:, slot].max())):
+            longer = t.skip[:, slot] > back
+            alive[:, slot - back] += np.where(longer, held, 0)
+    most: Ints = np.max(alive * t.active, axis=1)
+    return most
