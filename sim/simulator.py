@@ -6,6 +6,7 @@ is compiled once. Tools run in process groups of their own, with a time limit ea
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib.util
@@ -120,7 +121,7 @@ def build(
     """
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    key = _digest(identity)
     folder = cache_folder("simulators")
     program = folder / key
     if program.exists():
@@ -167,10 +168,37 @@ def _compile(
         "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2",
     ]  # fmt: skip
     environment = _environment(tool.root)
+    runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
     for name, command in (("Verilator", verilate), ("make", make)):
+        if command is make:
+            _copy_runtime(runtime, work / "objects")
         done = execute(command, work, environment, timeout_s)
         if done.failure:
             raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
+    _keep_runtime(work / "objects", runtime)
+
+
+def _copy_runtime(runtime: Path, objects: Path) -> None:
+    """Put Verilator's own library, compiled for another design, where make looks for it: it is the
+    same for all, and half the work of compiling a small one."""
+    for compiled in runtime.glob("*.o"):
+        shutil.copyfile(compiled, objects / compiled.name)
+
+
+def _keep_runtime(objects: Path, runtime: Path) -> None:
+    if runtime.exists():
+        return
+    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
+        new = Path(name) / "runtime"
+        new.mkdir()
+        for compiled in objects.glob("verilated*.o"):
+            shutil.copyfile(compiled, new / compiled.name)
+        with contextlib.suppress(OSError):  # another process was first
+            new.rename(runtime)
+
+
+def _digest(identity: object) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def run(
