@@ -114,8 +114,11 @@ def bench_test(test: Test) -> Any:
         try:
             await bench.start_up()
             outcome |= await test(bench)
-        except (AssertionError, Hang) as error:
-            outcome["failure"] = f"{type(error).__name__.replace('AssertionError', '')}{error}"
+        except Hang as error:
+            outcome["failure"] = f"hang, {error}"
+        except AssertionError as error:
+            # cocotb's rewritten asserts append their operands on further lines.
+            outcome["failure"] = str(error).splitlines()[0]
         outcome["clocks"] = round(get_sim_time("ns") / CLOCK_NS)
         with Path(bench.options.result).open("a") as file:
             file.write(json.dumps(outcome) + "\n")

@@ -21,7 +21,7 @@ from .folder import Loadable, Words, read_loadable
 from .layout import pack, unpack_logits
 
 START, SOFT_RESET = 1, 2
-STATUS_ERROR = 4
+STATUS_BUSY, STATUS_ERROR = 1, 4
 
 
 class NpuError(RuntimeError):
@@ -68,6 +68,8 @@ class Npu:
         """Write program, weights and channel table; once after power-up or for a new network."""
         hardware = self.network.hardware
         self._write("CONTROL", SOFT_RESET)
+        while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until the pipelines are empty
+            pass
         for index, word in enumerate(self.network.programs["normal"].words):
             self.bus.write(hardware["program"]["base"] + 4 * index, word)
         for name, image in (("weights", self.network.weights), ("channels", self.network.channels)):

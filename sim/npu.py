@@ -19,8 +19,11 @@ CLOCK_NS = 10
 BUS_TIMEOUT_CYCLES = 2000
 """For one AXI4-Lite access of one word; the slave answers within a few cycles."""
 
+RESET_READS = 100
+"""STATUS reads after a soft reset within which the pipelines must have run empty."""
+
 START, SOFT_RESET, IRQ_ENABLE = 1, 2, 4
-BUSY, DONE, ERROR, DISCARDING = 1, 2, 4, 8
+BUSY, DISCARDING = 1, 8
 
 
 class Hang(Exception):
@@ -154,9 +157,13 @@ class Npu:
         return await self.finish(timeout_cycles)
 
     async def recover(self) -> None:
-        """Soft reset, with the rest of the input dropped by its sender."""
+        """Soft reset, with the rest of the input dropped by its sender. Raises Hang."""
         self.drop_streams()
         await self.write_register("CONTROL", SOFT_RESET)
+        for _ in range(RESET_READS):
+            if not await self.read_register("STATUS") & BUSY:
+                return
+        raise Hang(f"still busy {RESET_READS} register reads after a soft reset")
 
     def drop_streams(self) -> None:
         """Forget what is queued for the NPU and what came from it."""

