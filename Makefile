@@ -3,7 +3,7 @@
 # make test     everything that a change must pass
 #
 # ARGS=...      more arguments for `codesign explore`, for example
-#               make explore ARGS="--dataset fashion_mnist --data-dir ~/data --out runs/fashion"
+#               make explore ARGS="--dataset fashion-mnist --data-dir ~/data --out runs/fashion"
 # PYTHON=...    the interpreter to make .venv with (3.11 or newer)
 # PIP_ARGS=...  more arguments for `pip install` (an index with CPU builds of torch, a proxy, ...)
 

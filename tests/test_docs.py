@@ -55,7 +55,9 @@ def test_runnable_blocks_run(where, language, text, tmp_path):
     assert done.returncode == 0, f"{where}\n{done.stdout}{done.stderr}"
 
 
-@pytest.mark.parametrize("where, line", COMMANDS, ids=[f"{c[0]}-{i}" for i, c in enumerate(COMMANDS)])
+@pytest.mark.parametrize(
+    "where, line", COMMANDS, ids=[f"{c[0]}-{i}" for i, c in enumerate(COMMANDS)]
+)
 def test_commands_parse(where, line):
     """argparse exits on what it does not know, which fails the test with its message."""
     parser().parse_args(shlex.split(line.partition(" #")[0])[1:])

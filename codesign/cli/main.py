@@ -1,0 +1,128 @@
+"""The entry point: finds the verb, runs it, and turns every ending into an exit status.
+
+0: all good. 1: verification mismatch, or a budget missed after synthesis. 2: bad input, or a
+missing tool. 3: nothing feasible. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+from types import FrameType, ModuleType
+
+from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
+from codesign.cli.console import Console
+from codesign.results import InfeasibleError, UserError
+from models.errors import DatasetError, ModelError, YamlError
+from rtl_gen.config import ConfigError
+
+VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report, doctor)
+"""Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
+
+BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
+USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="codesign",
+        description="Finds a network, its bit widths and the NPU that runs it for an FPGA budget, "
+        "writes the NPU as Verilog and proves it bit for bit against the network.",
+        epilog="exit status: 0 good, 1 mismatch or budget missed, 2 bad input, 3 nothing feasible",
+    )
+    top.add_argument(
+        "--version", action="version", version=f"codesign {metadata.version('codesign')}"
+    )
+    verbs = top.add_subparsers(dest="verb", metavar="VERB", required=True)
+    for module in VERBS:
+        verb = verbs.add_parser(
+            module.NAME,
+            help=module.HELP,
+            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            epilog=f"examples:\n{module.EXAMPLES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.add_argument(
+            "--json", action="store_true", help="print the result as JSON, nothing else, on stdout"
+        )
+        module.arguments(verb)
+        verb.set_defaults(run=module.run)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs ``codesign`` with ``argv`` (default: the process's) and returns its exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    args = parser().parse_args(arguments)
+    console = Console(as_json=args.json)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return int(args.run(args, console))
+    except InfeasibleError as error:
+        return _infeasible(error, console)
+    except USER_ERRORS as error:
+        return _bad_input(str(error), console)
+    except OSError as error:
+        return _system(error, console)
+    except KeyboardInterrupt:
+        console.warn(f"interrupted; {_resume_hint(arguments)}")
+        return INTERRUPTED
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends like Ctrl-C, so that half-written files are taken away."""
+    raise KeyboardInterrupt
+
+
+def _bad_input(message: str, console: Console) -> int:
+    console.result({"error": message})
+    console.warn(f"error: {message}")
+    return BAD_INPUT
+
+
+def _infeasible(error: InfeasibleError, console: Console) -> int:
+    console.result(
+        {
+            "feasible": False,
+            "reasons": [
+                {**vars(reason), "levers": list(reason.levers)} for reason in error.reasons
+            ],
+        }
+    )
+    console.warn("nothing feasible:")
+    for reason in error.reasons:
+        console.warn(f"  {reason}")
+    return INFEASIBLE
+
+
+def _system(error: OSError, console: Console) -> int:
+    """What the operating system refused; a bug of ours would be something else and shows whole."""
+    if isinstance(error, BrokenPipeError):
+        # The reader of our output has gone (`codesign ... | head`): nothing more to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BAD_INPUT
+    where = f" {error.filename}" if error.filename else ""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        message = f"no space left on the disk{' for' + where if where else ''}; "
+        return _bad_input(
+            f"{message}nothing half-written was kept: free some and run again", console
+        )
+    if error.filename is None:
+        raise error
+    return _bad_input(f"{error.filename}: {error.strerror}", console)
+
+
+def _resume_hint(arguments: list[str]) -> str:
+    """The command that goes on from here."""
+    if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
+        arguments = [*arguments, "--resume"]
+    return f"resume with: codesign {shlex.join(arguments)}"

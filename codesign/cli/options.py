@@ -1,0 +1,79 @@
+"""Option types and arguments that several verbs share."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+from codesign import build, design
+from codesign.design import Design
+from codesign.results import UserError
+
+
+def number(low: float, high: float = math.inf) -> Callable[[str], float]:
+    """An argparse type: a finite number in low..high."""
+
+    def convert(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and math.isfinite(value)):
+            raise argparse.ArgumentTypeError(f"must be a number {_range(low, high)}, not {text!r}")
+        return value
+
+    return convert
+
+
+def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
+    """An argparse type: an integer in low..high."""
+
+    def convert(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(
+                f"must be an integer {_range(low, high)}, not {text!r}"
+            )
+        return value
+
+    return convert
+
+
+def _range(low: float, high: float) -> str:
+    return f">= {low:g}" if high == math.inf else f"in {low:g}..{high:g}"
+
+
+def design_file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("design", type=Path, metavar="DESIGN.yaml", help="the design file")
+
+
+def build_folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("build", type=Path, metavar="BUILD_DIR", help="a folder of codesign build")
+
+
+def device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device", metavar="NAME", help="a part of constraints/devices.yaml, such as xc7a50t"
+    )
+
+
+def training(parser: argparse.ArgumentParser) -> None:
+    """Options of everything that trains one design."""
+    parser.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="folder with the data set's files"
+    )
+    parser.add_argument(
+        "--epochs", type=integer(2, 10000), metavar="N", help="training epochs (default: by size)"
+    )
+
+
+def load_build(folder: Path) -> Design:
+    """The design of a build folder. Raises UserError when it is none."""
+    if not build.is_build(folder):
+        raise UserError(f"{folder} is not a build folder: codesign build makes one")
+    return design.load(folder / "design.yaml")

@@ -1,0 +1,99 @@
+"""The options of ``explore``: from a YAML file, overridden by the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign import devices
+from codesign.results import Budget, UserError
+from models import yaml_io
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What to search for; fields are the options of ``explore`` with underscores.
+
+    Raises ValueError for a value out of range, naming the field.
+    """
+
+    lut_budget: float | None = None
+    dsp_budget: float = 0
+    """0: LUTs pay for all arithmetic."""
+    bram_budget: float | None = None
+    ff_budget: float | None = None
+    device: str | None = None
+    """A part of constraints/devices.yaml; what no budget says is limited by what it holds."""
+    clock_mhz: float | None = None
+    """Default: the device's, else 100."""
+    min_throughput: float | None = None
+    """Images per second."""
+    max_latency_us: float | None = None
+    dataset: str = "digits"
+    data_dir: str | None = None
+    space: str | None = None
+    """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
+    strategy: str = "evolution"
+    seed: int = 0
+    out: str = "runs/explore"
+    time_limit: float | None = None
+    """Minutes for search and training."""
+    jobs: int = 2
+    """Processes that train and synthesise side by side."""
+    images: int = 64
+    """Test images to verify in simulation."""
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("lut_budget", 1, math.inf),
+            ("dsp_budget", 0, math.inf),
+            ("bram_budget", 0, math.inf),
+            ("ff_budget", 1, math.inf),
+            ("clock_mhz", 1, 1000),
+            ("min_throughput", 0, math.inf),
+            ("max_latency_us", 1e-3, math.inf),
+            ("seed", 0, 2**31 - 1),
+            ("time_limit", 0.1, math.inf),
+            ("jobs", 1, 256),
+            ("images", 1, 10000),
+        ):
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                allowed = f">= {low:g}" if high == math.inf else f"{low:g}..{high:g}"
+                raise ValueError(f"{name} must be {allowed}, not {value:g}")
+
+    def budget(self) -> Budget:
+        """Hard limits of the search. Raises UserError for an unknown device or no limit at all."""
+        part = devices.get(self.device).budget() if self.device else None
+        if self.lut_budget is None and part is None:
+            raise UserError("give a budget: --lut-budget N or --device NAME")
+
+        def limit(own: float | None, held: float | None) -> float | None:
+            known = [value for value in (own, held) if value is not None]
+            return min(known) if known else None
+
+        return Budget(
+            luts=limit(self.lut_budget, part.luts if part else None),
+            ffs=limit(self.ff_budget, part.ffs if part else None),
+            brams=limit(self.bram_budget, part.brams if part else None),
+            dsps=limit(self.dsp_budget, part.dsps if part else None),
+            max_latency_us=self.max_latency_us,
+            min_throughput=self.min_throughput,
+            clock_mhz=self.clock_mhz or (part.clock_mhz if part else 100.0),
+        )
+
+
+def merge(config: Path | None, given: dict[str, Any]) -> SearchOptions:
+    """The file's options with ``given`` (None: not given) over them.
+
+    Raises YamlError with file and line, UserError for a value of the command line.
+    """
+    base = yaml_io.build(yaml_io.load(config), SearchOptions) if config else SearchOptions()
+    try:
+        return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
+    except ValueError as error:
+        name, _, rest = str(error).partition(" ")
+        raise UserError(f"--{name.replace('_', '-')} {rest}") from None

@@ -1,0 +1,50 @@
+"""Training with progress, shared by ``train`` and ``build``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from codesign import pipeline
+from codesign.cli.console import Console
+from codesign.design import Design
+from models.datasets import Dataset
+
+if TYPE_CHECKING:
+    from models.train import TrainedNetwork
+
+
+def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:
+    """The design's data set. Raises DatasetError."""
+
+    def read(done: int, total: int) -> None:
+        console.progress("reading images", done, total)
+
+    return pipeline.dataset_of(design, data_dir, read)
+
+
+def run(
+    design: Design, dataset: Dataset, epochs: int | None, checkpoint: Path, console: Console
+) -> TrainedNetwork:
+    """Trains; an interrupted run of the same design goes on from ``checkpoint``.
+
+    Raises InfeasibleError before any training, ModelError.
+    """
+    settings = pipeline.settings_of(design, dataset, epochs)
+
+    def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
+        note = f"validation {100 * accuracy:.2f} %"
+        console.progress("training", done, total, note)
+
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    console.progress("training", 0, settings.epochs)
+    trained = pipeline.train_design(
+        design, dataset, settings, checkpoint=checkpoint, progress=epoch
+    )
+    console.clear()
+    return trained
+
+
+def checkpoint_of(out: Path) -> Path:
+    """Where training for the result ``out`` keeps its state: beside it."""
+    return out.with_name(f"{out.name}.checkpoint")

@@ -1,0 +1,109 @@
+"""Gathers a report's figures from a build folder: its design, its reports, its manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from codesign import design as designs
+from codesign import devices, pipeline
+from codesign.report.data import Candidate, ReportData
+from codesign.report.layers import layer_rows
+from codesign.results import RESOURCES, Budget, Figures, UserError
+from models.draw import draw
+
+ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
+"""Files of reports/, without ``.json``; each may be missing."""
+
+
+def from_build(
+    folder: Path,
+    *,
+    budget: Budget | None = None,
+    device: str | None = None,
+    candidates: Iterable[Candidate] = (),
+    facts: Iterable[tuple[str, str]] = (),
+) -> ReportData:
+    """What ``folder`` knows of itself; a search adds its budget, its candidates and more facts.
+
+    Raises UserError for a report that is not JSON, YamlError for a broken design file.
+    """
+    design = designs.load(folder / "design.yaml")
+    plan = pipeline.plan_design(design)
+    scores, predicted, mapped, ran = (
+        _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION)
+    )
+    part = devices.get(device) if device else None
+    manifest = _json(folder / "manifest.json")
+    return ReportData(
+        name=design.name,
+        npu=design.npu,
+        clock_mhz=design.clock_mhz,
+        layers=layer_rows(plan, _simulated(ran)),
+        estimate=figures(predicted),
+        simulated=figures(ran),
+        synthesised=figures(mapped.get("figures", {})),
+        intervals={
+            name: (ends[0], ends[1]) for name, ends in predicted.get("intervals", {}).items()
+        },
+        budget=budget,
+        device=part.part if part else None,
+        capacity={name: getattr(part, name) for name in RESOURCES} if part else {},
+        accuracy_validation=scores.get("validation"),
+        accuracy_test=scores.get("test"),
+        verified_images=ran.get("images"),
+        bit_exact=ran.get("bit_exact"),
+        mismatch=ran.get("failure"),
+        candidates=tuple(candidates),
+        network_svg=draw(design.network, design.quantisation),
+        facts=(*_facts(design, manifest, mapped, ran), *facts),
+    )
+
+
+def figures(values: Mapping[str, Any]) -> Figures | None:
+    """The fields of Figures among ``values``; None when there are none."""
+    known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
+    return Figures(**known) if known else None
+
+
+def _report(folder: Path, name: str) -> dict[str, Any]:
+    path = folder / "reports" / f"{name}.json"
+    return _json(path) if path.exists() else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path} must hold a JSON object")
+    return content
+
+
+def _simulated(verification: Mapping[str, Any]) -> list[int]:
+    """Cycles of the normal program's instructions: the traced one's without its STOREs."""
+    rows = verification.get("layers", [])
+    return [row["simulated"] for row in rows if row["opcode"] != "STORE"]
+
+
+def _facts(
+    design: designs.Design,
+    manifest: Mapping[str, Any],
+    synthesis: Mapping[str, Any],
+    verification: Mapping[str, Any],
+) -> list[tuple[str, str]]:
+    found = [
+        ("Data set", design.dataset.name),
+        ("Seed", str(design.seed)),
+        ("Configuration hash", design.npu.hash[:16]),
+    ]
+    if synthesis:
+        parts = (synthesis["tool_version"], synthesis["family"], f"{synthesis['seconds']:.0f} s")
+        found.append(("Synthesis", ", ".join(parts)))
+    if verification:
+        found.append(("Simulator", verification["simulator"]["name"]))
+    versions = ", ".join(f"{name} {text}" for name, text in manifest.get("versions", {}).items())
+    return [*found, ("Versions", versions)] if versions else found
