@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
+from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
 
 
@@ -59,7 +59,7 @@ class ActivationMemory(Block):
         words = []
         for p in range(config.pixels):
             ram = Ram(config.activation_word_bits, config.activation_depth)
-            m.submodules[f"bank{p}"] = ram
+            place(m, platform, f"bank{p}", ram)
             m.d.comb += [
                 ram.write_enable.eq(self.write_bank[p]),
                 ram.write_address.eq(self.write_address),
@@ -153,7 +153,7 @@ class WeightMemory(Block):
         for column in range(config.weight_word_columns):
             width = min(32, config.weight_word_bits - 32 * column)
             ram = Ram(width, config.weight_depth)
-            m.submodules[f"column{column}"] = ram
+            place(m, platform, f"column{column}", ram)
             m.d.comb += [
                 ram.write_enable.eq(self.write_columns[column]),
                 ram.write_address.eq(self.write_address),

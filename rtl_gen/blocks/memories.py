@@ -4,13 +4,13 @@ or distributed RAM; Amaranth's own memory stands in for them in the Amaranth sim
 from __future__ import annotations
 
 from amaranth import ClockSignal, Instance, Module, Shape, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.lib import memory
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.hierarchy import Emission
+from rtl_gen.hierarchy import Block, Emission
 
 
-class Ram(wiring.Component):
+class Ram(Block):
     """``depth`` words of ``width`` bits, one write port, one read port.
 
     Read latency: 1 cycle (block RAM), or 0 when ``distributed``. A word must not be read in the
@@ -19,6 +19,7 @@ class Ram(wiring.Component):
 
     def __init__(self, width: int, depth: int, *, distributed: bool = False) -> None:
         self.width, self.depth, self.distributed = width, depth, distributed
+        self.module_name = "npu_lutram" if distributed else "npu_ram"
         address_bits = max((depth - 1).bit_length(), 1)
         super().__init__(
             {
@@ -30,24 +31,19 @@ class Ram(wiring.Component):
             }
         )
 
+    def instance(self, emission: Emission) -> Instance:
+        emission.static.add(self.module_name)
+        return Instance(
+            self.module_name,
+            ("p", "WIDTH", self.width),
+            ("p", "DEPTH", self.depth),
+            ("p", "ADDRESS_BITS", len(self.write_address)),
+            ("i", "clk", ClockSignal()),
+            *self.ports(),
+        )
+
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if isinstance(platform, Emission):
-            name = "npu_lutram" if self.distributed else "npu_ram"
-            platform.static.add(name)
-            m.submodules.ram = Instance(
-                name,
-                p_WIDTH=self.width,
-                p_DEPTH=self.depth,
-                p_ADDRESS_BITS=len(self.write_address),
-                i_clk=ClockSignal(),
-                i_write_enable=self.write_enable,
-                i_write_address=self.write_address,
-                i_write_data=self.write_data,
-                i_read_address=self.read_address,
-                o_read_data=self.read_data,
-            )
-            return m
         shape: Shape = unsigned(self.width)
         m.submodules.ram = ram = memory.Memory(shape=shape, depth=self.depth, init=[])
         write = ram.write_port()

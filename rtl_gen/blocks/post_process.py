@@ -80,10 +80,10 @@ class PostProcess(Block):
         m = Module()
         self.errors: list[Value] = []
         selected = self._select(m)
-        table = self._table(m)
+        table = self._table(m, platform)
         units = self._units(m, platform, selected, table)
-        self._results(m, units)
-        self._assemble(m, Cat(unit.code for unit in units))
+        self._results(m, platform, units)
+        self._assemble(m, platform, Cat(unit.code for unit in units))
         outside = Signal()
         m.d.sync += outside.eq(Cat(self.errors).any())
         m.d.comb += self.outside.eq(outside)
@@ -107,7 +107,7 @@ class PostProcess(Block):
         m.d.sync += selected.eq(Array(per_pixel)[self.pixel])
         return [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
 
-    def _table(self, m: Module) -> list[Value]:
+    def _table(self, m: Module, platform: object) -> list[Value]:
         """Bias / scale / shift words: channel pointer of the step, RAM columns per unit."""
         config = self.config
         pointer = Signal(len(self.table_address) + 1, reset_less=True)
@@ -127,7 +127,7 @@ class PostProcess(Block):
         for column in range(2 * config.post_units):
             width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
             ram = Ram(width, config.channel_depth)
-            m.submodules[f"table{column}"] = ram
+            place(m, platform, f"table{column}", ram)
             data = self.table_data[:width]
             if column % 2:
                 data = Cat(
@@ -161,11 +161,11 @@ class PostProcess(Block):
             units.append(unit)
         return units
 
-    def _results(self, m: Module, units: list[PostUnit]) -> None:
+    def _results(self, m: Module, platform: object, units: list[PostUnit]) -> None:
         """Raw steps: biased accumulators into the result buffer, in step order."""
         config = self.config
         ram = Ram(len(self.result), config.result_depth, distributed=True)
-        m.submodules.results = ram
+        place(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
         write = delay(m, self.step_valid & self.f_raw, 2, "raw_valid", resettable=True)
         with m.If(self.start):
@@ -182,7 +182,7 @@ class PostProcess(Block):
             self.result.eq(ram.read_data),
         ]
 
-    def _assemble(self, m: Module, codes: Value) -> None:
+    def _assemble(self, m: Module, platform: object, codes: Value) -> None:
         """Running maximum per (pixel, chunk), then words of ``lanes`` codes."""
         config = self.config
         cycles = 1 + PostUnitSpec.of(config).latency_cycles
@@ -194,7 +194,7 @@ class PostProcess(Block):
         address = delay(m, address, cycles, "word_address")
 
         maxima = Ram(len(codes), 1 << len(index), distributed=True)
-        m.submodules.maxima = maxima
+        place(m, platform, "maxima", maxima)
         best = []
         for u in range(config.post_units):
             code = codes.word_select(u, config.activation_bits)

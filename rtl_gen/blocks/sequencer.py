@@ -82,17 +82,18 @@ class Sequencer(Block):
         self.fail = Signal(8)
         self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
-        self._program(m)
+        self._program(m, platform)
         self._layer(m, platform)
         self._halt(m)
         self._machine(m)
-        self._counters(m)
+        self._counters(m, platform)
         return m
 
-    def _program(self, m: Module) -> None:
+    def _program(self, m: Module, platform: object) -> None:
         depth = self.config.program_depth
         self.pc = Signal(depth.bit_length(), reset_less=True)
-        m.submodules.program = ram = Ram(32, depth)
+        ram = Ram(32, depth)
+        place(m, platform, "program", ram)
         m.d.comb += [
             ram.write_enable.eq(self.program_write),
             ram.write_address.eq(self.program_address),
@@ -257,9 +258,10 @@ class Sequencer(Block):
             with m.If(self.word == k // 2):
                 m.d.sync += slot.eq(half)
 
-    def _counters(self, m: Module) -> None:
+    def _counters(self, m: Module, platform: object) -> None:
         """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
-        m.submodules.log = log = Ram(32, LOG_DEPTH, distributed=True)
+        log = Ram(32, LOG_DEPTH, distributed=True)
+        place(m, platform, "log", log)
         stalled = self.transfer_stalled | self.waiting
         m.d.comb += [
             log.write_enable.eq(self.finishing),
