@@ -107,13 +107,15 @@ class Twin:
             opcode = Opcode(self._program[position])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
-        if position + 1 + isa.field_words(opcode) > len(self._program):
+        words = self._program[position + 1 : position + 1 + isa.field_words(opcode)]
+        known = [field.width(self.config) for field in isa.FIELDS[opcode]]
+        widths = known + [0] * (len(known) % 2)
+        slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
+        if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
+            raise TwinError(ErrorCode.FIELD)
+        if len(words) < isa.field_words(opcode):
             raise TwinError(ErrorCode.PROGRAM)
-        instruction, position = isa.decode(self._program, position)
-        for known in isa.FIELDS[opcode]:
-            if instruction.fields[known.name] >> known.width(self.config):
-                raise TwinError(ErrorCode.FIELD)
-        return instruction, position
+        return isa.decode(self._program, position)
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:

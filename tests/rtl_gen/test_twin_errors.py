@@ -115,6 +115,13 @@ def test_bits_outside_a_field() -> None:
         assert (error is ErrorCode.FIELD) == (bit % 16 >= (4 if bit < 16 else 5))
 
 
+def test_bits_in_the_unused_slot() -> None:
+    words = encode(CONFIG, [COPY, END])
+    twin = Twin(CONFIG)
+    twin.load_program([*words[:3], words[3] | 1 << 16, *words[4:]])
+    assert twin.run(TWO_BEATS).error is ErrorCode.FIELD
+
+
 def test_running_off_the_program_memory() -> None:
     load = encode(CONFIG, [(Opcode.STORE, LOAD)])
     twin = Twin(CONFIG)

@@ -1,0 +1,103 @@
+"""Writes the tables of docs/isa.md from rtl_gen/isa.py: ``python docs/isa_tables.py``."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import enum
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from rtl_gen import isa
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa import FIELDS, Field, Opcode
+
+PAGE = Path(__file__).parent / "isa.md"
+BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def width_text(field: Field) -> str:
+    """The width as a number, or as a formula of the parameter it depends on."""
+    config = NpuConfig()
+    width = field.width(config)
+    if field.width(dataclasses.replace(config, activation_bits=8)) == 8 != width:
+        return "activation_bits"
+    for name in ("activation_depth", "weight_depth", "channel_depth", "result_depth"):
+        depth = getattr(config, name)
+        if field.width(dataclasses.replace(config, **{name: 2 * depth})) > width:
+            more = width - (depth.bit_length() - 1)
+            return f"log2({name})" + (f" + {more}" if more else "")
+    return str(width)
+
+
+def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
+    return [("word", "bits", "field", "width", "meaning")] + [
+        (
+            str(1 + k // 2),
+            "31:16" if k % 2 else "15:0",
+            f"`{field.name}`",
+            width_text(field),
+            field.doc,
+        )
+        for k, field in enumerate(FIELDS[opcode])
+    ]
+
+
+def members(kind: type[enum.IntEnum]) -> dict[str, str]:
+    """Member name -> the string that stands under it in the source."""
+    (body,) = ast.parse(inspect.getsource(kind)).body
+    assert isinstance(body, ast.ClassDef)
+    docs, name = {}, ""
+    for statement in body.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
+            name = statement.targets[0].id
+        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and name:
+            docs[name] = " ".join(str(statement.value.value).split())
+    return docs
+
+
+def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str, ...]]:
+    docs = members(kind)
+    return [(first, "name", "meaning")] + [
+        (form.format(int(member)), member.name, docs.get(member.name, "")) for member in kind
+    ]
+
+
+def opcode_rows() -> list[tuple[str, ...]]:
+    return [("opcode", "name", "32-bit words with the opcode's")] + [
+        (str(int(opcode)), opcode.name, str(1 + isa.field_words(opcode))) for opcode in Opcode
+    ]
+
+
+def window_rows() -> list[tuple[str, ...]]:
+    names = ("LOG_BASE", "PROGRAM_BASE", "CHANNEL_BASE", "WEIGHT_BASE")
+    return [("byte address", "window")] + [(f"0x{getattr(isa, n):07X}", n) for n in names]
+
+
+TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
+    "opcodes": opcode_rows,
+    "load": lambda: field_rows(Opcode.LOAD),
+    "emit": lambda: field_rows(Opcode.EMIT),
+    "layer": lambda: field_rows(Opcode.LAYER),
+    "errors": lambda: enum_rows(isa.ErrorCode, "code", "{}"),
+    "registers": lambda: enum_rows(isa.Register, "byte address", "0x{:02X}"),
+    "windows": window_rows,
+}
+
+
+def render(name: str) -> str:
+    """One table in Markdown."""
+    head, *rows = TABLES[name]()
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def with_tables(page: str) -> str:
+    """``page`` with every marked table as it should be."""
+    return BLOCK.sub(lambda block: f"{block[1]}{render(block[2])}{block[4]}", page)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(with_tables(PAGE.read_text()))
