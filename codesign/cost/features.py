@@ -174,6 +174,16 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
 
 
+def delay_blocks(c: ConfigTable) -> Mapping[str, Floats]:
+    """LUTs that shift registers take: control bits that travel beside the data."""
+    cells = (c.pixels * c.columns).astype(np.float64)
+    return {
+        "cells": cells * (c.weight_digit_bits > 2),
+        "units": 8.0 * c.post_units,
+        "control": np.full(len(c), 30.0),
+    }
+
+
 def analytic_luts(c: ConfigTable) -> Floats:
     """The sum of the block counts: an estimate without data."""
     return np.sum(list(lut_blocks(c).values()), axis=0)

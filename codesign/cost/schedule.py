@@ -7,7 +7,7 @@ what their parts are. ``codesign.compiler.plan`` has the last word on every desi
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,11 @@ from rtl_gen.isa import Opcode, field_words
 
 Ints = NDArray[np.int64]
 _NEVER = np.iinfo(np.int64).max
+_PIPELINE = (
+    "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
+    "dsp",
+)  # fmt: skip
+"""Knobs that can change the number of pipeline stages."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,9 +93,9 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
     active = layers.active == 1
     raw = layers.raw == 1
     count = active.sum(axis=1)
-    streams = _stream_cycles(layers, npu, tiles, pixel_words)
+    fixed = count * (_flush_cycles(npu) + timing.overhead_cycles(Opcode.LAYER))
     return ScheduleTable(
-        cycles=best + streams,
+        cycles=best + fixed + _stream_cycles(layers, npu, tiles, pixel_words),
         activation_depth=activation,
         weight_depth=(tiles.tiles * tiles.taps * active).sum(axis=1),
         channel_depth=(tiles.tiles * tiles.chunks * active).sum(axis=1),
@@ -145,9 +150,7 @@ def _diagonal_size(t: LayerTable, npu: ConfigTable, kernel: Ints, out_words: Int
     return chosen
 
 
-def _strips(
-    t: LayerTable, pixels: Ints, split_until: int
-) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+def _strips(t: LayerTable, pixels: Ints, split_until: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     """Rows per strip of each layer's output and of the input; whether the plan is legal.
 
     Layers before ``split_until`` split if they can; below 0 the input itself is in bank 0.
@@ -176,41 +179,35 @@ def _strips(
 
 
 def _layer_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, rows: Ints) -> Ints:
-    """[n] cycles of all LAYER instructions."""
+    """[n] cycles of all layers, without what each takes on any strip plan."""
     raw = t.raw == 1
     loop_rows = np.where(raw, t.out_rows, np.minimum(rows, t.out_rows))
     pixels = np.where(raw, 1, _ceil(t.out_rows, np.maximum(rows, 1)))
     count = tiles.tiles * loop_rows * t.out_cols * t.pool_area
     drain = pixels * tiles.chunks
     body = tiles.taps + (count - 1) * np.maximum(tiles.taps, drain) + drain
-    each = _flush_cycles(npu) + timing.overhead_cycles(Opcode.LAYER)
-    total: Ints = np.sum((body + each[:, None]) * t.active, axis=1)
+    total: Ints = np.sum(body * t.active, axis=1)
     return total
 
 
 def _flush_cycles(npu: ConfigTable) -> Ints:
-    """timing.flush_cycles, asked once for each pipeline that differs."""
-    columns = [getattr(npu, field.name) for field in dataclasses.fields(npu)]
-    depths = [f.name in DEPTH_RANGES for f in dataclasses.fields(npu)]
-    kept = [c for c, is_depth in zip(columns, depths, strict=True) if not is_depth]
-    _, first, inverse = np.unique(
-        np.stack(kept, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    configs = [_without_depths(npu, int(row)) for row in first]
-    cycles = np.array([timing.flush_cycles(config) for config in configs], dtype=np.int64)
+    """[n] timing.flush_cycles, asked once for each pipeline that differs."""
+    key = np.stack([getattr(npu, name) for name in _PIPELINE], axis=1)
+    kinds, inverse = np.unique(key, axis=0, return_inverse=True)
+    cycles = np.array([_pipeline_flush(*map(int, kind)) for kind in kinds], dtype=np.int64)
     result: Ints = cycles[inverse.reshape(-1)]
     return result
 
 
-def _without_depths(npu: ConfigTable, row: int) -> NpuConfig:
-    """A legal configuration: the depths of ``npu`` may not be set yet."""
-    legal = {name: np.full(1, low, np.int64) for name, (low, _) in DEPTH_RANGES.items()}
-    return dataclasses.replace(npu.take(np.array([row])), **legal).config(0)
+@functools.cache
+def _pipeline_flush(*values: int) -> int:
+    knobs = dict(zip(_PIPELINE, values, strict=True))
+    multiplier = "dsp" if knobs.pop("dsp") else "lut"
+    config = NpuConfig(columns=knobs["lanes"], post_units=1, multiplier=multiplier, **knobs)
+    return timing.flush_cycles(config)
 
 
-def _stream_cycles(
-    t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: Ints
-) -> Ints:
+def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: Ints) -> Ints:
     """LOAD, EMIT and END."""
     used = np.minimum(t.in_channels[:, 0], npu.lanes)
     beats = _ceil(used * npu.activation_bits, STREAM_BITS)
@@ -223,11 +220,10 @@ def _stream_cycles(
 
 def _activation_words(t: LayerTable, tiles: _Tiles, rows: Ints, in_words: Ints) -> Ints:
     """[n] words alive at the worst moment: a lower bound of what placement finds, mostly met."""
-    count, slots = t.active.shape
     made = np.minimum(rows, t.out_rows) * t.out_cols * tiles.pixel_words
     words = np.concatenate([in_words[:, None], made], axis=1)
     alive = words[:, :-1] + words[:, 1:]
-    every = np.arange(count)
+    every = np.arange(len(t))
     for slot in np.flatnonzero(t.skip.any(axis=0)):
         held = words[every, slot - t.skip[:, slot]]
         for back in range(int(t.skip[:, slot].max())):

@@ -1,0 +1,73 @@
+"""From candidates to NPUs, in columns for estimates and one by one as designs."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from codesign.compiler import minimal_depths
+from codesign.cost.layers import LayerTable
+from codesign.cost.table import ConfigTable
+from codesign.design import DatasetSpec, Design
+from codesign.search.space import Ints, SearchSpace
+from codesign.search.topology import network
+from models import arithmetic
+from models.lower import shape_only
+from rtl_gen.config import DEPTH_RANGES, NpuConfig
+
+MAX_COLUMNS = 128
+LEAST_ACCUMULATOR_BITS = 12
+"""Below this a bias of a narrow network may not fit, whatever its sums are."""
+MOST_ACCUMULATOR_BITS = 32
+
+
+def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
+    """The candidates' NPUs, depths at their least (they follow from the schedule)."""
+    lanes = space.integers(candidates, "lanes")
+    words = np.minimum(space.integers(candidates, "column_words"), MAX_COLUMNS // lanes)
+    depths = {
+        name: np.full(len(candidates), low, dtype=np.int64)
+        for name, (low, _) in DEPTH_RANGES.items()
+    }
+    return ConfigTable(
+        pixels=space.integers(candidates, "pixels"),
+        lanes=lanes,
+        columns=lanes * words,
+        weight_digit_bits=space.integers(candidates, "weight_digit_bits"),
+        activation_bits=layers.activation_bits,
+        accumulator_bits=np.clip(
+            accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, MOST_ACCUMULATOR_BITS
+        ),
+        scale_bits=space.integers(candidates, "scale_bits"),
+        post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
+        dsp=(space.values(candidates, "multiplier") == "dsp").astype(np.int64),
+        **depths,
+    )
+
+
+def accumulator_bits(layers: LayerTable) -> Ints:
+    """[n] compiler.worst_accumulator_bits in columns: sums that no weights can overflow."""
+    channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
+    products = channels * layers.kernel_rows * layers.kernel_cols
+    largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, 9))])
+    sums = products * largest[layers.weight_bits] * ((1 << layers.in_bits) - 1)
+    bits = np.ceil(np.log2(np.maximum(sums, 1) + 1)).astype(np.int64) + 1
+    worst: Ints = np.max(bits * layers.active, axis=1)
+    return worst
+
+
+def to_design(
+    space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int, dataset: str,
+    clock_mhz: float,
+) -> Design:  # fmt: skip
+    """One candidate [genes] as a design; ``npu`` gives all but the depths.
+
+    Raises InfeasibleError when no depth is enough.
+    """
+    graph, quantisation = network(space, candidate)
+    integer = shape_only(graph, quantisation, npu.scale_bits)
+    depths: dict[str, Any] = dict(minimal_depths(integer, npu))
+    sized = dataclasses.replace(npu, **depths)
+    return Design(name, seed, DatasetSpec(dataset), graph, quantisation, sized, clock_mhz)
