@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from rtl_gen import isa, timing
 from rtl_gen.config import DIGIT_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
-from rtl_gen.twin import Twin, pack_lanes, unpack_lanes
+from rtl_gen.twin import Twin
+from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
 from tests.rtl_gen.twin_loop_nest import LoopNest, Memory, OutsideError
 from tests.rtl_gen.twin_programs import encode, whole_memory
 
