@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from codesign.compiler.placement import Block, Placement, place
 from codesign.compiler.shapes import LayerShape, layer_shapes
@@ -98,7 +100,7 @@ def schedule(network: IntegerNetwork, config: NpuConfig, activation_depth: int |
     storage = storage_plan(network, shapes, config)
     plans = strip_plans(network, shapes, config.pixels)
     if len(plans) > 1:
-        plans.sort(key=lambda plan: _cycles(config, shapes, storage, plan))
+        plans.sort(key=_cycles(config, shapes, storage))
     options = []
     for plan in plans:
         option = _place(network, shapes, storage, plan)
@@ -112,17 +114,23 @@ def schedule(network: IntegerNetwork, config: NpuConfig, activation_depth: int |
 
 
 def _cycles(
-    config: NpuConfig, shapes: tuple[LayerShape, ...], storage: StoragePlan, plan: StripPlan
-) -> int:
-    """Cycles of all layers, but for constants that are the same in every plan."""
-    return sum(
-        timing.layer_body_cycles(
-            config,
-            tile.taps,
-            tile.tiles * plan.loop_rows(s) * s.out_shape[2] * s.pool[0] * s.pool[1],
-            plan.drain_pixels(s) * tile.chunks,
-        )
-        for s, tile in zip(shapes, storage.tiles, strict=True)
+    config: NpuConfig, shapes: tuple[LayerShape, ...], storage: StoragePlan
+) -> Callable[[StripPlan], int]:
+    """Cycles of all layers under a strip plan, but for constants that are the same in each.
+
+    Plans differ in a few layers: counts are kept by (layer, rows per lane, lanes that drain).
+    """
+
+    @cache
+    def layer_cycles(index: int, rows: int, drain_pixels: int) -> int:
+        shape, tile = shapes[index], storage.tiles[index]
+        positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
+        drain = drain_pixels * tile.chunks
+        return timing.layer_body_cycles(config, tile.taps, tile.tiles * positions, drain)
+
+    return lambda plan: sum(
+        layer_cycles(shape.index, plan.loop_rows(shape), plan.drain_pixels(shape))
+        for shape in shapes
     )
 
 
