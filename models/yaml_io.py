@@ -144,7 +144,10 @@ def load(source: Path | str, name: str = "<text>") -> Node:
             raise YamlError(f"{name}: cannot be read: {error.strerror}") from None
         except UnicodeDecodeError:
             raise YamlError(f"{name}: is not UTF-8 text") from None
-    loader = yaml.SafeLoader(source)
+    try:
+        loader = yaml.SafeLoader(source)
+    except yaml.YAMLError as error:  # a character that YAML forbids
+        raise YamlError(f"{name}: {str(error).splitlines()[0]}") from None
     try:
         root = loader.get_single_node()
         if root is None:
