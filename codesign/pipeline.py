@@ -12,8 +12,10 @@ import numpy as np
 from codesign import build
 from codesign.build import Vectors
 from codesign.compiler import CompiledNetwork, Plan, compile_network, plan
+from codesign.cost.area import estimate_one
 from codesign.design import Design
 from codesign.devices import Device
+from codesign.results import Figures
 from models import datasets, reference
 from models.datasets import Dataset, Split
 from models.errors import ModelError
@@ -37,6 +39,41 @@ class Lowered:
 
     integer: IntegerNetwork
     compiled: CompiledNetwork
+
+
+@dataclass(frozen=True)
+class DesignEstimate:
+    """What a design is predicted to take and do, before anything is trained."""
+
+    figures: Figures
+    """Resources by the area model; cycles_per_image exact, images_per_second at the clock."""
+    intervals: Mapping[str, tuple[float, float]]
+    """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
+    plan: Plan
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, for reports/estimate.json."""
+        intervals = {name: list(ends) for name, ends in self.intervals.items()}
+        return {**self.figures.to_dict(), "intervals": intervals}
+
+
+def estimate_design(design: Design) -> DesignEstimate:
+    """Resources and cycles of a design. Raises InfeasibleError when it cannot run."""
+    planned = plan_design(design)
+    area = estimate_one(design.npu)
+    return DesignEstimate(
+        figures=Figures(
+            luts=float(area.luts[0]),
+            lutrams=float(area.lutrams[0]),
+            ffs=float(area.ffs[0]),
+            brams=float(area.brams[0]),
+            dsps=float(area.dsps[0]),
+            cycles_per_image=planned.cycles,
+            images_per_second=design.clock_mhz * 1e6 / planned.cycles,
+        ),
+        intervals={n: (float(area.low[n][0]), float(area.high[n][0])) for n in area.low},
+        plan=planned,
+    )
 
 
 def plan_design(design: Design) -> Plan:
@@ -127,13 +164,14 @@ def write_build(
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
 ) -> Path:
-    """The build folder, with reports/accuracy.json beside the given ``reports``. UserError."""
+    """The build folder, with accuracy and estimate beside the given ``reports``. UserError."""
     scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
+    own = {"accuracy": scores, "estimate": estimate_design(design).to_dict()}
     return build.build(
         design,
         lowered.compiled,
         vectors(lowered.integer, dataset.test, images),
         out,
         device=device,
-        reports={"accuracy": scores, **(reports or {})},
+        reports={**own, **(reports or {})},
     )

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     builds.check_free(args.out)
     device = devices.get(args.device) if args.device else None
-    plan = pipeline.plan_design(design)
+    plan = pipeline.plan_design(design)  # refuses what could not run, before any work
     dataset = training.load_data(design, args.data_dir, console)
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):

@@ -16,13 +16,13 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import FrameType, ModuleType
 
-from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
+from codesign.cli import build, estimate, report, synth, train, verify
 from codesign.cli.console import Console
 from codesign.results import InfeasibleError, UserError
 from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
 
-VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report, doctor)
+VERBS: tuple[ModuleType, ...] = (build, verify, synth, estimate, train, report)
 """Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
 
 BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
@@ -123,6 +123,6 @@ def _system(error: OSError, console: Console) -> int:
 
 def _resume_hint(arguments: list[str]) -> str:
     """The command that goes on from here."""
-    if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
+    if arguments[:1] == ["explore"] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
     return f"resume with: codesign {shlex.join(arguments)}"

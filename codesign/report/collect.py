@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from codesign import design as designs
-from codesign import devices, pipeline
+from codesign import build, devices, pipeline
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
-from models.draw import draw
+
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 """Files of reports/, without ``.json``; each may be missing."""
@@ -57,7 +57,7 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
-        network_svg=draw(design.network, design.quantisation),
+        network_svg=None,
         facts=(*_facts(design, manifest, mapped, ran), *facts),
     )
 
@@ -107,3 +107,10 @@ def _facts(
         found.append(("Simulator", verification["simulator"]["name"]))
     versions = ", ".join(f"{name} {text}" for name, text in manifest.get("versions", {}).items())
     return [*found, ("Versions", versions)] if versions else found
+
+
+def from_folder(folder: Path) -> ReportData:
+    """A build folder's or a search's report. Raises UserError when ``folder`` is neither."""
+    if build.is_build(folder):
+        return from_build(folder)
+    raise UserError(f"{folder} is neither a build folder nor one of codesign explore")
