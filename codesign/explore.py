@@ -1,0 +1,239 @@
+"""explore: from a budget and a data set to a verified NPU, restartable at every step.
+
+    SearchSpace -> candidates -> pruned by the budget -> short trainings -> front -> chosen design
+    -> full training -> program and Verilog -> synthesis -> verification -> summary and report
+
+Everything lands in one folder: trials.journal (the Optuna study), front.json, training/, build/,
+summary.json. docs/search.md explains the steps and the rule of choice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign import explore_choice, explore_finish
+from codesign.cost.area import AreaModel
+from codesign.devices import Device
+from codesign.explore_finish import Finished
+from codesign.explore_search import Progress, Search
+from codesign.report.data import Candidate
+from codesign.results import Budget, UserError
+from codesign.search.engine import Problem
+from codesign.search.short_training import ShortTraining
+from codesign.search.space import SearchSpace, SpaceDeclaration, load_declaration
+from codesign.search.store import TrialStore
+from codesign.search.strategies import STRATEGIES
+from models import datasets
+from models.datasets import Dataset
+from models.files import atomic_file
+
+SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
+BUILD, TRAINING = "build", "training"
+SMALL_IMAGE = 16
+"""Images of fewer rows or columns than this are searched in the space "digits"."""
+
+
+@dataclass(frozen=True)
+class ExploreSettings:
+    """What to look for and where. Raises UserError for a senseless value."""
+
+    budget: Budget
+    out: Path
+    device: Device | None = None
+    """For project files, capacities in the report, and the synthesis family."""
+    dataset: str = "digits"
+    data_dir: Path | None = None
+    space: str | None = None
+    """A space file (*.yaml) or the name of a shipped one; None: by the size of the images."""
+    strategy: str = "evolution"
+    seed: int = 0
+    networks: int = 14
+    """Networks that are trained briefly and compared."""
+    epochs: int | None = None
+    """Of the full training; None: by the size of the data set."""
+    images: int = 64
+    """Test images to verify in simulation."""
+    time_limit_s: float | None = None
+    """For search and training; the result then depends on the speed of the machine."""
+    jobs: int = 2
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        if self.strategy not in STRATEGIES:
+            raise UserError(
+                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
+            )
+        for name in ("networks", "images", "jobs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise UserError(f"seed must be >= 0, not {self.seed}")
+
+    def identity(self, declaration: SpaceDeclaration) -> dict[str, Any]:
+        """What decides the result: a resumed search must agree in all of it."""
+        plain = dataclasses.asdict(self)
+        for name in ("out", "data_dir", "jobs", "resume", "time_limit_s", "device", "space"):
+            del plain[name]
+        space = dataclasses.asdict(declaration)
+        plain["device"] = self.device.name if self.device else None
+        content: dict[str, Any] = json.loads(json.dumps({**plain, "space": space}))
+        return content
+
+
+@dataclass(frozen=True)
+class ExploreResult:
+    """What came out; ``status`` is the exit status: 0 all good, 1 mismatch or budget missed."""
+
+    status: int
+    problem: str | None
+    """One sentence when status is 1."""
+    candidates: tuple[Candidate, ...]
+    """The trained networks on NPUs within the budget; ``on_front`` and ``chosen`` marked."""
+    finished: Finished
+    summary: dict[str, Any]
+    """The content of summary.json."""
+
+
+def explore(settings: ExploreSettings, progress: Progress) -> ExploreResult:
+    """Search, train, build, synthesise, verify; write summary.json and the report.
+
+    Raises InfeasibleError (nothing meets the budget, with reasons), UserError, YamlError,
+    DatasetError (bad input).
+    """
+    start = time.monotonic()
+    dataset = datasets.load(settings.dataset, settings.data_dir, settings.seed)
+    declaration = _declaration(settings, dataset)
+    _open_folder(settings, declaration)
+    space = SearchSpace(declaration, dataset.shape, dataset.classes)
+    problem = Problem(space, AreaModel.load(), settings.budget)
+    how = ShortTraining.of(dataset, settings.seed)
+    store = TrialStore(settings.out / TRIALS, settings.identity(declaration))
+    trained = Search(
+        problem,
+        dataset,
+        store,
+        how,
+        networks=settings.networks,
+        strategy=settings.strategy,
+        seed=settings.seed,
+        jobs=settings.jobs,
+        time_limit_s=settings.time_limit_s,
+        progress=progress,
+    ).run()
+    left_s = None
+    if settings.time_limit_s is not None:
+        left_s = settings.time_limit_s - (time.monotonic() - start)
+    plan = explore_finish.Plan(
+        name=_name(settings.dataset),
+        budget=settings.budget,
+        device=settings.device,
+        dataset=dataset,
+        short=how,
+        seed=settings.seed,
+        epochs=settings.epochs,
+        time_left_s=left_s,
+        images=settings.images,
+        jobs=settings.jobs,
+        training=settings.out / TRAINING,
+        builds=settings.out / BUILD,
+    )
+    finished = explore_finish.finish(problem, trained, plan, progress)
+    candidates = explore_choice.shown_candidates(finished.problem, trained, finished.option)
+    _write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
+    page = explore_finish.write_report(finished, plan, candidates)
+    summary = _summary(settings, finished, page, time.monotonic() - start)
+    _write_json(settings.out / SUMMARY, summary)
+    return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
+
+
+def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
+    if settings.space is None:
+        small = min(dataset.shape[1:]) < SMALL_IMAGE
+        return load_declaration("digits" if small else "images")
+    if settings.space.endswith((".yaml", ".yml")):
+        return load_declaration(Path(settings.space))
+    return load_declaration(settings.space)
+
+
+def _open_folder(settings: ExploreSettings, declaration: SpaceDeclaration) -> None:
+    """Make the folder, go on in it, or start it afresh.
+
+    Raises UserError when it holds something else, or a search with other settings to resume.
+    """
+    out, marker = settings.out, settings.out / SETTINGS
+    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not marker.is_file())):
+        raise UserError(f"{out} holds something else than a search; choose another --out")
+    wanted = settings.identity(declaration)
+    if settings.resume and marker.is_file():
+        try:
+            stored = json.loads(marker.read_text())
+        except ValueError as error:
+            raise UserError(f"{marker} is damaged: {error}; start without --resume") from None
+        if stored != wanted:
+            changed = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
+            raise UserError(
+                f"{out} holds a search with other {', '.join(changed)}; "
+                "start without --resume, or with another --out"
+            )
+        return
+    if marker.is_file():
+        for name in (SUMMARY, FRONT, TRIALS):
+            (out / name).unlink(missing_ok=True)
+        for name in (TRAINING, BUILD):
+            shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    _write_json(marker, wanted)
+
+
+def _name(dataset: str) -> str:
+    """A design name from a data set's: its stem, letters, digits and dashes only."""
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem)
+    stem = stem.strip("-")[:40]
+    return stem if stem[:1].isalpha() else f"net-{stem}"
+
+
+def _summary(
+    settings: ExploreSettings, finished: Finished, page: Path | None, seconds: float
+) -> dict[str, Any]:
+    """The stable content of summary.json; paths are relative to its folder."""
+    out = settings.out
+
+    def relative(path: Path | None) -> str | None:
+        return None if path is None else str(path.relative_to(out))
+
+    simulated = finished.verification
+    return {
+        "status": finished.status,
+        "problem": finished.failure,
+        "design": relative(finished.build and finished.build / "design.yaml"),
+        "build": relative(finished.build),
+        "report": relative(page),
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "accuracy": finished.accuracy,
+        "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
+        "simulated": {
+            **simulated.figures.to_dict(),
+            "images": simulated.images,
+            "bit_exact": simulated.bit_exact,
+        }
+        if simulated
+        else {},
+        "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
+        "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
+        "networks_trained": settings.networks,
+        "attempts": finished.attempts,
+        "stage_seconds": finished.stage_seconds,
+        "wall_seconds": round(seconds, 1),
+    }
+
+
+def _write_json(path: Path, content: Any) -> None:
+    with atomic_file(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())

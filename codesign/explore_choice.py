@@ -1,0 +1,144 @@
+"""What a search ends with: the chosen design, the front around it, or why there is none."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from codesign.report.data import Candidate
+from codesign.results import Budget, Figures, Infeasible
+from codesign.search import engine
+from codesign.search.engine import Evaluated, Problem
+from codesign.search.pareto import Ints, pareto_mask
+from codesign.search.topology import network_key
+
+SHOWN_NPUS = 6
+"""Designs per network that the front's candidates are taken from."""
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A network that was trained briefly; its candidate holds one of the NPUs that can run it."""
+
+    candidate: Ints
+    accuracy: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Option:
+    """A design that could be built: ``row`` of ``evaluated``."""
+
+    evaluated: Evaluated
+    row: int
+    trained: Trained
+
+    @property
+    def candidate(self) -> Ints:
+        candidate: Ints = self.evaluated.candidates[self.row]
+        return candidate
+
+    @property
+    def figures(self) -> Figures:
+        return self.evaluated.estimate.figures(self.row)
+
+
+def best_option(
+    problem: Problem, trained: Sequence[Trained], refused: frozenset[bytes] = frozenset()
+) -> Option | None:
+    """The rule: best validation accuracy within the budget, ties by throughput, then by LUTs.
+
+    refused: candidates (as bytes) that the compiler or synthesis has turned down.
+    """
+    best: Option | None = None
+    rank: tuple[float, float, float] | None = None
+    for one in trained:
+        found = engine.with_all_npus(problem, one.candidate)
+        rate, luts = found.estimate.images_per_second, found.estimate.area.luts
+        for row in np.flatnonzero(found.feasible):
+            place = (one.accuracy, float(rate[row]), -float(luts[row]))
+            if (rank is None or place > rank) and found.candidates[row].tobytes() not in refused:
+                best, rank = Option(found, int(row), one), place
+    return best
+
+
+def shown_candidates(
+    problem: Problem, trained: Sequence[Trained], chosen: Option | None
+) -> list[Candidate]:
+    """What the report's front is drawn from: each network on NPUs from small to fast."""
+    found: list[Candidate] = []
+    for one in trained:
+        options = engine.with_all_npus(problem, one.candidate)
+        rows = np.flatnonzero(options.feasible)
+        rate, luts = options.estimate.images_per_second, options.estimate.area.luts
+        rows = rows[pareto_mask(np.column_stack([-rate[rows], luts[rows]]))]
+        rows = rows[np.argsort(luts[rows])]
+        spread = np.unique(np.linspace(0, len(rows) - 1, SHOWN_NPUS).round().astype(int))
+        key = network_key(problem.space, one.candidate)
+        for row in rows[spread] if len(rows) else []:
+            npu = options.estimate.npu.config(int(row))
+            shape = f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"
+            found.append(
+                Candidate(f"{key} on {shape}", one.accuracy, float(rate[row]), float(luts[row]))
+            )
+    if chosen is not None:
+        figures = chosen.figures
+        assert figures.images_per_second is not None
+        assert figures.luts is not None
+        same = [c for c in found if c.luts == figures.luts
+                and c.images_per_second == figures.images_per_second]  # fmt: skip
+        found = [c for c in found if c not in same]
+        found.append(
+            Candidate(
+                network_key(problem.space, chosen.candidate),
+                chosen.trained.accuracy,
+                figures.images_per_second,
+                figures.luts,
+                chosen=True,
+            )
+        )
+    columns = np.array([(c.accuracy, c.images_per_second, c.luts) for c in found]).reshape(-1, 3)
+    shown = engine.front(*columns.T)
+    return [dataclasses.replace(c, on_front=bool(s)) for c, s in zip(found, shown, strict=True)]
+
+
+_UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
+          "latency_us": "us", "throughput": "images/s", "memory": "words"}  # fmt: skip
+_LEVERS = {
+    "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
+    "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
+    "brams": ("raise --bram-budget", "allow smaller networks in the space"),
+    "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
+    "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
+    "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
+    "memory": ("allow smaller networks or wider arrays in the space",),
+}
+
+
+def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
+    """Why nothing fits: every constraint that the least bad candidate breaks."""
+    row = int(np.argmin(pool.violation))
+    found = []
+    for name, values in pool.estimate.excess(problem.budget, problem.area_factor).items():
+        share = float(values[row])
+        if share > 0:
+            need, have = _need_and_have(name, share, problem.budget)
+            found.append(
+                Infeasible(
+                    name, "the nearest design found", need, have, _UNITS[name], _LEVERS[name]
+                )
+            )
+    return tuple(found)
+
+
+def _need_and_have(name: str, share: float, budget: Budget) -> tuple[float, float]:
+    if name == "throughput":
+        wanted = budget.min_throughput or 0.0
+        return wanted, wanted / (1 + share)
+    limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
+              "latency_us": budget.max_latency_us, "memory": 1.0}  # fmt: skip
+    limit = limits[name]
+    return (limit * (1 + share), limit) if limit else (share, 0.0)

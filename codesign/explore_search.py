@@ -1,0 +1,153 @@
+"""The search part of ``explore``: estimates prune, short trainings rank, a rule chooses."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from codesign.cost.layers import LayerTable
+from codesign.explore_choice import Trained, reasons
+from codesign.results import InfeasibleError
+from codesign.search import engine
+from codesign.search.engine import Evaluated, Problem
+from codesign.search.pareto import Floats
+from codesign.search.predictor import AccuracyPredictor, farthest, network_features
+from codesign.search.short_training import Outcome, ShortTraining, Task, train_all
+from codesign.search.store import TrialRecord, TrialStore
+from codesign.search.topology import network, network_key
+from models.datasets import Dataset
+
+Progress = Callable[[str, float, float, str], None]
+"""Called with (stage, steps done, steps in all, note)."""
+
+FIRST_NETWORKS = 8
+"""Trained before anything is predicted: far from each other."""
+ROUNDS = (16, 32)
+"""Batches of the strategy before the first trainings, and before each later round."""
+TIME_SHARE = 0.35
+"""Share of the time limit after which no further network is trained for comparison."""
+
+
+class Search:
+    """One search; every trained network is in ``store`` before the next step looks at it."""
+
+    def __init__(
+        self, problem: Problem, dataset: Dataset, store: TrialStore, how: ShortTraining, *,
+        networks: int, strategy: str, seed: int, jobs: int, time_limit_s: float | None,
+        progress: Progress,
+    ) -> None:  # fmt: skip
+        self.problem, self.dataset, self.store, self.how = problem, dataset, store, how
+        self.networks, self.strategy, self.seed, self.jobs = networks, strategy, seed, jobs
+        self.progress = progress
+        self.deadline = (
+            None if time_limit_s is None else time.monotonic() + TIME_SHARE * time_limit_s
+        )
+        self.trained: dict[str, Trained] = {}
+
+    def run(self) -> list[Trained]:
+        """Networks with their accuracy, best first.
+
+        Raises InfeasibleError when no design of the space meets the budget.
+        """
+        self.progress("search", 0, self.networks + 1, "sampling the space")
+        shrunk = engine.shrink(self.problem, self.seed)
+        score: engine.Score = _capacity
+        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
+        while len(self.trained) < self.networks and not self._late():
+            round_seed = self.seed * 1000 + len(self.trained)
+            pool = engine.search(self.problem, shrunk, score, self.strategy, round_seed, rounds)
+            if not pool.feasible.any():
+                raise InfeasibleError(reasons(self.problem, pool))
+            picks = self._pick(pool, score, wanted)
+            if not picks:
+                break
+            self._train(pool, picks)
+            predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
+            score = _predicted(predictor)
+            rounds, wanted = ROUNDS[1], min(3, self.networks - len(self.trained))
+        return sorted(self.trained.values(), key=lambda one: -one.accuracy)
+
+    def _late(self) -> bool:
+        return self.deadline is not None and bool(self.trained) and time.monotonic() > self.deadline
+
+    def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
+        """Rows of ``pool`` worth training: of the front, each network once, none trained yet."""
+        accuracy = score(pool.layers)
+        shown = engine.front(accuracy, pool.estimate.images_per_second, pool.estimate.area.luts)
+        rows: dict[str, int] = {}
+        for row in sorted(np.flatnonzero(shown), key=lambda row: -accuracy[row]):
+            rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
+        fresh = [row for key, row in rows.items() if key not in self.trained]
+        features = network_features(pool.layers.take(np.array(fresh, dtype=np.int64)))
+        if not self.trained:
+            return [fresh[k] for k in farthest(features, features[:0], count)]
+        # One by promise, the others by promise and distance from what is known.
+        half = fresh[: max(4 * count, 1)]
+        known, _ = self._evidence()
+        rest = farthest(features[1 : len(half)], known, count - 1)
+        return [*half[:1], *(half[1 + k] for k in rest)][:count]
+
+    def _evidence(self) -> tuple[Floats, Floats]:
+        """Features and accuracies of all trained networks, in the order they were proposed."""
+        chosen = list(self.trained.values())
+        layers = self.problem.evaluate(np.stack([one.candidate for one in chosen])).layers
+        return network_features(layers), np.array([one.accuracy for one in chosen])
+
+    def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
+        """Train the networks that the store does not know; keep the order of ``rows``."""
+        space = self.problem.space
+        keys = {network_key(space, pool.candidates[row]): row for row in rows}
+        tasks = []
+        for key, row in keys.items():
+            if self.store.find(key) is None:
+                graph, quantisation = network(space, pool.candidates[row])
+                scale_bits = int(pool.estimate.npu.scale_bits[row])
+                tasks.append(Task(key, graph, quantisation, scale_bits))
+        self._report()
+        for outcome in train_all(tasks, self.dataset, self.how, self.jobs):
+            self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
+            self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
+        for key, row in keys.items():
+            record = self.store.find(key)
+            assert record is not None
+            self.trained[key] = Trained(
+                pool.candidates[row], record.values[0], float(record.attributes["seconds"])
+            )
+        self._report()
+
+    def _report(self, note: str = "") -> None:
+        done = len({*self.trained, *(record.key for record in self.store.records())})
+        self.progress("search", 1 + done, 1 + max(self.networks, done), note)
+
+    def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
+        excess = pool.estimate.excess(self.problem.budget, self.problem.area_factor)
+        figures = pool.estimate.figures(row)
+        assert figures.images_per_second is not None
+        assert figures.luts is not None
+        return TrialRecord(
+            key=outcome.key,
+            params=self.problem.space.params(pool.candidates[row]),
+            values=(outcome.accuracy, figures.images_per_second, figures.luts),
+            constraints={name: float(values[row]) for name, values in excess.items()},
+            attributes={
+                "candidate": pool.candidates[row].tolist(),
+                "seconds": round(outcome.seconds, 2),
+                "estimate": figures.to_dict(),
+                "broken": [name for name, values in excess.items() if values[row] > 0],
+                "training": dataclasses.asdict(self.how),
+            },
+        )
+
+
+def _capacity(layers: LayerTable) -> Floats:
+    """Before anything is trained: more weights and more bits, with falling returns."""
+    features = network_features(layers)
+    capacity: Floats = features[:, 0] + 1.5 * features[:, 3] + 1.5 * features[:, 5]
+    return capacity
+
+
+def _predicted(predictor: AccuracyPredictor) -> engine.Score:
+    return lambda layers: predictor.predict(network_features(layers))

@@ -1,0 +1,103 @@
+"""Many short trainings side by side: how good a network looks after a few epochs."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.datasets import Dataset, Split
+from models.graph import NetworkGraph
+from models.quantisation import Quantisation
+
+
+@dataclass(frozen=True)
+class ShortTraining:
+    """How networks are compared: same images, same epochs, same seed for all."""
+
+    epochs: int
+    train_images: int
+    """Images of the training split, chosen by seed."""
+    validation_images: int
+    seed: int
+
+    @classmethod
+    def of(cls, dataset: Dataset, seed: int) -> ShortTraining:
+        """About 16,000 images seen by each network."""
+        images = min(len(dataset.train), 5000)
+        return cls(
+            epochs=min(max(16000 // images, 4), 14),
+            train_images=images,
+            validation_images=min(len(dataset.validation), 2000),
+            seed=seed,
+        )
+
+    def subset(self, dataset: Dataset) -> Dataset:
+        """The images that short trainings see; the test split is left out altogether."""
+        random = np.random.default_rng([self.seed, 2])
+
+        def take(split: Split, count: int) -> Split:
+            if count >= len(split):
+                return split
+            return split.take(np.sort(random.permutation(len(split))[:count]))
+
+        empty = dataset.test.take(np.empty(0, dtype=np.int64))
+        train = take(dataset.train, self.train_images)
+        validation = take(dataset.validation, self.validation_images)
+        return Dataset(dataset.name, dataset.shape, dataset.classes, train, validation, empty)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One network to train; ``key`` names it in the results."""
+
+    key: str
+    graph: NetworkGraph
+    quantisation: Quantisation
+    scale_bits: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    key: str
+    accuracy: float
+    """On the validation images, 0..1."""
+    seconds: float
+
+
+def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
+    """``dataset`` is ``how.subset`` of the whole one."""
+    from models.schedule import TrainSettings  # torch takes seconds to import
+    from models.train import train
+
+    start = time.monotonic()
+    settings = TrainSettings(
+        epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed
+    )
+    trained = train(task.graph, task.quantisation, dataset, settings)
+    return Outcome(task.key, trained.validation_accuracy, time.monotonic() - start)
+
+
+def train_all(
+    tasks: Sequence[Task], dataset: Dataset, how: ShortTraining, jobs: int
+) -> Iterator[Outcome]:
+    """Outcomes as they come, in any order. Closing the iterator drops what has not begun."""
+    small = how.subset(dataset)
+    if jobs == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield train_one(task, small, how)
+        return
+    # Spawned workers: a fork of a process that has used torch may hang.
+    context = multiprocessing.get_context("spawn")
+    workers = min(jobs, len(tasks))
+    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
+    try:
+        futures = [pool.submit(train_one, task, small, how) for task in tasks]
+        for future in concurrent.futures.as_completed(futures):
+            yield future.result()
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
