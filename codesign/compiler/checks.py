@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codesign.compiler.instructions import TWOS_COMPLEMENT, Step, program_words
+from codesign.compiler.instructions import POINTERS, TWOS_COMPLEMENT, Step, program_words
 from codesign.compiler.schedule import Schedule
 from codesign.results import Infeasible
 from models.integer import IntegerNetwork
@@ -14,7 +14,7 @@ from rtl_gen.config import DEPTH_RANGES, NpuConfig
 from rtl_gen.isa import Opcode
 
 MAX_SOURCES = 2
-_BASES = ("in_base", "out_base", "weight_base", "channel_base", "in_group_step")
+_ADDRESSES = POINTERS | {"out_base", "weight_base", "channel_base"}
 """LAYER fields that fit whenever the memories do."""
 _SMALLER_IMAGE = ("use a smaller input image", "pool earlier")
 _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
@@ -134,7 +134,7 @@ def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasib
     widths = {
         field.name: field.width(config)
         for field in isa.FIELDS[Opcode.LAYER]
-        if field.name not in _BASES and not field.name.endswith("_words")
+        if field.name not in _ADDRESSES
     }
     most = {name: (1 << width) - 1 for name, width in widths.items()}
     # Positions are compared as two's complement numbers of the column width.

@@ -15,6 +15,12 @@ from rtl_gen.isa import Instruction, Opcode
 
 TWOS_COMPLEMENT = {"col_first": isa.COLUMN_BITS, "strip_first": isa.STRIP_BITS}
 """Signed LAYER fields and their widths."""
+POINTERS = frozenset(
+    field.name
+    for field in isa.FIELDS[Opcode.LAYER]
+    if field.name.endswith("_words") or field.name in ("in_base", "in_group_step")
+)
+"""LAYER fields that are address steps, modulo 2 * activation_depth."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +83,7 @@ def _step(
         for field, value in values.items():
             if field in TWOS_COMPLEMENT:
                 fields[field] = value % (1 << TWOS_COMPLEMENT[field])
-            elif field.endswith("_words") or field in ("in_base", "in_group_step"):
+            elif field in POINTERS:
                 fields[field] = value % (2 * config.activation_depth)
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
