@@ -68,7 +68,11 @@ def fused_pools(graph: NetworkGraph) -> dict[str, str]:
             continue
         (source,) = layer.inputs
         producer = graph[source]
-        overlaps = any(s < k for s, k in zip(window.stride, window.kernel, strict=True))
+        places = graph.shapes[layer.name][1:]
+        overlaps = any(
+            count > 1 and stride < size
+            for count, stride, size in zip(places, window.stride, window.kernel, strict=True)
+        )
         alone = graph.consumers(source) == (layer.name,)
         computes = not isinstance(producer.spec, Input | Concat)
         if alone and computes and not overlaps and _max_window(graph, producer) is None:

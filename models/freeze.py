@@ -27,6 +27,8 @@ Reals = NDArray[np.float64]
 _DEAD_STEPS = 1 / 64
 """A channel whose weighted sum moves its output by less than this many steps has no weights."""
 
+_LEAST_SPAN = 1 / 4
+
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
@@ -133,13 +135,13 @@ def _weight_layer(
 ) -> Frozen:
     """Every channel's snapped scale, weights and bias.
 
-    A channel whose largest sum would not span the output's range gets a wider weight step:
-    else its bias, in accumulator units, would set the accumulator's width.
+    A channel whose largest sum spans less than a quarter of the output's range gets a wider
+    weight step: else its bias, in accumulator units, would set the accumulator's width.
     """
     span = 1 << out_bits
     step = _steps(module)
     if module.quantiser.bits > 1:
-        least = span / _largest_sum(module, largest_input)
+        least = span * _LEAST_SPAN / _largest_sum(module, largest_input)
         step = np.maximum(step, least * out_scale / in_scale)
     weights = _codes(module, step)
     sums = np.abs(weights).sum(axis=(1, 2, 3)) * largest_input

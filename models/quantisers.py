@@ -15,6 +15,9 @@ from models.arithmetic import MAX_SHIFT, weight_range
 
 SMALLEST_STEP = 1e-8
 """Step of a tensor that is all zero."""
+TIE = 2.0**-13
+"""Steps added before rounding, so that a sum exactly half way rounds up in spite of float32's
+error (at most 2**-14 steps for 8-bit tensors). Averages and 1-bit weights meet many."""
 _CALIBRATION_POINTS = 40
 _CALIBRATION_VALUES = 65536
 
@@ -33,8 +36,8 @@ def round_half_up(values: Tensor) -> Tensor:
 def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
     """Factor that moves each scale to ``multiplier / 2**shift``, as arithmetic.nearest_scale."""
     unit = torch.exp2(torch.clamp(torch.floor(torch.log2(ratio)) + 1 - scale_bits, -MAX_SHIFT, -1))
-    multiplier = torch.clamp(torch.round(ratio / unit), max=(1 << scale_bits) - 1)
-    return multiplier * unit / ratio
+    largest = ((1 << scale_bits) - 1) / 2
+    return torch.clamp(torch.round(ratio / unit) * unit, max=largest) / ratio
 
 
 def _learned(log_step: Tensor, values: int, top: int) -> Tensor:
@@ -67,7 +70,7 @@ class ActivationQuantiser(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         step = _learned(self.log_step, values[0].numel(), max(self.high, 1))
-        codes = round_half_up(torch.clamp(values / step, self.low, self.high))
+        codes = round_half_up(torch.clamp(values / step + TIE, self.low, self.high))
         return codes * step
 
     @property

@@ -1,0 +1,158 @@
+"""Random networks and quantisations, small enough to run in milliseconds."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from hypothesis import strategies as st
+
+from models.graph import Layer, NetworkGraph
+from models.layers import (
+    Add,
+    AvgPool,
+    Concat,
+    Conv2d,
+    GlobalPool,
+    Input,
+    LayerSpec,
+    Linear,
+    MaxPool,
+    Relu,
+)
+from models.network import QuantNetwork
+from models.quantisation import Quantisation, QuantSpec, knobs
+from models.train import Epoch, TrainedNetwork
+from models.verify import verify
+
+CLASSES = 5
+
+
+class _Builder:
+    """A graph under construction; remembers shapes and which layers nothing reads yet."""
+
+    def __init__(self, shape: tuple[int, int, int]) -> None:
+        self.layers = [Layer("image", Input(shape))]
+        self.shapes = {"image": shape}
+
+    def add(self, spec: LayerSpec, *inputs: str) -> str:
+        name = f"{spec.op}.{len(self.layers)}"
+        self.layers.append(Layer(name, spec, inputs))
+        self.shapes[name] = spec.output_shape([self.shapes[source] for source in inputs])
+        return name
+
+    def loose(self) -> list[str]:
+        read = {source for layer in self.layers for source in layer.inputs}
+        return [layer.name for layer in self.layers if layer.name not in read]
+
+
+@st.composite
+def graphs(draw: st.DrawFn, max_layers: int = 6) -> NetworkGraph:
+    """Any mix of all layers, joined by global pooling, concat and a linear layer."""
+    channels = draw(st.integers(1, 3))
+    rows, cols = draw(st.integers(4, 9)), draw(st.integers(4, 9))
+    builder = _Builder((channels, rows, cols))
+    for _ in range(draw(st.integers(1, max_layers))):
+        source = draw(st.sampled_from(sorted(builder.shapes)))
+        _grow(draw, builder, source)
+    heads = []
+    for name in builder.loose():
+        kind = draw(st.sampled_from(["max", "avg", None]))
+        heads.append(name if kind is None else builder.add(GlobalPool(kind), name))
+    maps = {builder.shapes[name][1:] for name in heads}
+    if len(maps) > 1:
+        heads = [builder.add(GlobalPool("max"), name) for name in heads]
+    joined = builder.add(Concat(), *heads) if len(heads) > 1 else heads[0]
+    builder.add(Linear(CLASSES), joined)
+    return verify(NetworkGraph("random", builder.layers))
+
+
+def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
+    channels, rows, cols = builder.shapes[source]
+    same = [name for name, shape in builder.shapes.items() if shape == builder.shapes[source]]
+    maps = [name for name, shape in builder.shapes.items() if shape[1:] == (rows, cols)]
+    match draw(st.sampled_from(["conv", "conv", "max", "avg", "add", "concat", "relu"])):
+        case "conv":
+            builder.add(draw(_convolutions(channels, rows, cols)), source)
+        case "max":
+            builder.add(draw(_pools(MaxPool, rows, cols)), source)
+        case "avg":
+            builder.add(draw(_pools(AvgPool, rows, cols)), source)
+        case "add":
+            builder.add(Add(draw(st.booleans())), source, draw(st.sampled_from(same)))
+        case "concat":
+            builder.add(Concat(), source, draw(st.sampled_from(maps)))
+        case "relu":
+            builder.add(Relu(), source)
+
+
+@st.composite
+def _convolutions(draw: st.DrawFn, channels: int, rows: int, cols: int) -> Conv2d:
+    kernel = draw(st.integers(1, min(3, rows))), draw(st.integers(1, min(3, cols)))
+    padding = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
+    groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
+    return Conv2d(
+        groups * draw(st.integers(1, 4)),
+        kernel,
+        (draw(st.integers(1, 2)), draw(st.integers(1, 2))),
+        padding,
+        groups,
+        batch_norm=draw(st.booleans()),
+        relu=draw(st.booleans()),
+    )
+
+
+@st.composite
+def _pools(draw: st.DrawFn, kind: type[MaxPool | AvgPool], rows: int, cols: int) -> LayerSpec:
+    kernel = draw(st.integers(1, min(3, rows))), draw(st.integers(1, min(3, cols)))
+    stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
+    padding = draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2))
+    return kind(kernel, stride, padding)
+
+
+@st.composite
+def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
+    """Bits for some of the layers that have any."""
+    bits = st.integers(1, 8)
+    default = QuantSpec(draw(bits), draw(bits))
+    layers = {}
+    for name, fields in knobs(graph).items():
+        if draw(st.booleans()):
+            values = {
+                "weight_bits": default.weight_bits,
+                "activation_bits": default.activation_bits,
+            }
+            layers[name] = QuantSpec(**{**values, **{field: draw(bits) for field in fields}})
+    return Quantisation(draw(bits), default, layers)
+
+
+@st.composite
+def trained_networks(draw: st.DrawFn) -> TrainedNetwork:
+    """Networks with random weights and batch norms, calibrated but not trained."""
+    graph = draw(graphs())
+    quantisation = draw(quantisations(graph))
+    seed = draw(st.integers(0, 2**16))
+    return untrained(graph, quantisation, seed, draw(st.integers(4, 12)))
+
+
+def untrained(
+    graph: NetworkGraph, quantisation: Quantisation, seed: int, scale_bits: int = 8
+) -> TrainedNetwork:
+    """Random weights, biases and batch-norm statistics; steps from random images."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = QuantNetwork(graph, quantisation, scale_bits)
+        with torch.no_grad():
+            for name, values in network.state_dict().items():
+                if name.endswith(("bias", "running_mean")):
+                    values.normal_(0, 0.3)
+                elif name.endswith("running_var"):
+                    values.uniform_(0.2, 2)
+    network.eval()
+    network.quantise(torch.from_numpy(pixels(graph, 16, seed)))
+    return TrainedNetwork(graph, quantisation, network, (Epoch(0.0, 0.0, True),))
+
+
+def pixels(graph: NetworkGraph, count: int, seed: int) -> np.ndarray:
+    """Random images uint8 [count, C, H, W]."""
+    shape = graph.shapes[graph.input.name]
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
