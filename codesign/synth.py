@@ -19,6 +19,7 @@ from typing import Any
 from codesign import families, yosys
 from codesign.families import Family
 from codesign.results import Figures
+from codesign.synth_modules import Hierarchy, Modules, Plan
 from sim.files import cache_folder, write_atomic
 
 _RESULT = "stat.json"
@@ -51,11 +52,20 @@ class Synthesis:
 
 
 def script(
-    files: tuple[str, ...], *, top: str = "npu", family: str = "xc7", dsps: bool = False
+    files: tuple[str, ...],
+    *,
+    top: str = "npu",
+    family: str = "xc7",
+    dsps: bool = False,
+    boxes: tuple[str, ...] = (),
 ) -> str:
-    """The Yosys script that reads ``files`` and leaves the statistics in stat.json."""
+    """The Yosys script that reads ``files`` and leaves the statistics in stat.json.
+
+    boxes: modules that are not to be synthesised, their cells being known.
+    """
     command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
-    return f"read_verilog {' '.join(files)}\n{command}\ntee -q -o {_RESULT} stat -json\n"
+    leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
+    return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
 
 
 def synthesise(
@@ -69,21 +79,31 @@ def synthesise(
 ) -> Synthesis:
     """Synthesise ``verilog`` (file name -> text) and count what it takes.
 
-    dsps: let Yosys use DSP slices. The result is cached per user by the content of the files, the
-    script and the version of Yosys.
+    dsps: let Yosys use DSP slices. cache: results are kept per user, of whole designs and of
+    their modules, by content, flow and version of Yosys; False synthesises all from scratch.
 
     Raises yosys.YosysError when Yosys fails, runs out of time or leaves cells that the family does
     not list; UserError without a Yosys or for an unknown family.
     """
     tool = yosys.find()
-    text = script(tuple(sorted(verilog)), top=top, family=family, dsps=dsps)
-    key = _hash({"script": text, "tool": tool.version, "verilog": dict(verilog)})
+    files = tuple(sorted(verilog))
+    plain = script(files, top=top, family=family, dsps=dsps)
+    key = _hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
     report = _cached(key) if cache else None
     if report is None:
+        context = f"{tool.version} {families.get(family).command} {dsps}"
+        hierarchy = Hierarchy.of(verilog, context) if cache else None
+        plan = Plan.of(hierarchy, top) if hierarchy else None
+        boxes = plan.boxes if plan else ()
         start = time.monotonic()
+        text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)
         run = tool.run(text, verilog, _RESULT, timeout_s)
+        modules = _modules(json.loads(run.result))
+        if plan:
+            plan.keep(modules)
+            modules = {**plan.known, **modules}
         report = {
-            "modules": _modules(json.loads(run.result)),
+            "modules": modules,
             "seconds": time.monotonic() - start,
             "warnings": run.warnings,
         }
@@ -92,7 +112,7 @@ def synthesise(
     return _count(report, top, families.get(family), tool.version)
 
 
-def _modules(stat: dict[str, Any]) -> dict[str, dict[str, int]]:
+def _modules(stat: dict[str, Any]) -> Modules:
     """Module -> cell type -> count, from ``stat -json`` (names there start with a backslash)."""
     return {
         _plain(module): {
@@ -107,7 +127,7 @@ def _plain(name: str) -> str:
 
 
 def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
-    modules: dict[str, dict[str, int]] = report["modules"]
+    modules: Modules = report["modules"]
     instances = _instances(modules, top)
     own = {
         name: Counter({cell: n for cell, n in modules[name].items() if cell not in modules})
