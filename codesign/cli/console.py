@@ -3,16 +3,53 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, TextIO
 
 REDRAW_S = 0.25
 PATIENCE_S = 1.0
 """A stage that ends within this shows no progress at all."""
+_ERASE = "\r\x1b[2K"
+
+
+@dataclass
+class _Stage:
+    """What is going on, since when."""
+
+    name: str
+    started: float
+    first: float
+    """Steps that were done when it began: a resumed run does not begin at 0."""
+    done: float
+    total: float
+    note: str
+    expected_s: float | None
+
+    def left_s(self, elapsed: float) -> float | None:
+        """Time left by the pace so far, else by what was expected; None when nothing is known."""
+        if self.done > self.first:
+            return elapsed * max(self.total - self.done, 0.0) / (self.done - self.first)
+        return None if self.expected_s is None else self.expected_s - elapsed
+
+    def line(self, now: float) -> str:
+        elapsed = now - self.started
+        left = self.left_s(elapsed)
+        parts = [duration(elapsed)]
+        if left is not None:
+            parts.append(f"{duration(left)} left" if left >= 0 else "longer than usual")
+        if self.note:
+            parts.append(self.note)
+        bar = ""
+        if self.total > 1:
+            share = min(max(self.done / self.total, 0.0), 1.0)
+            bar = f" {'█' * round(20 * share):░<20} {100 * share:3.0f} %,"
+        return f"{self.name}:{bar} {', '.join(parts)}"
 
 
 class Console:
@@ -23,8 +60,8 @@ class Console:
         self._stderr = stderr or sys.stderr
         self._live = self._stderr.isatty()
         self._lock = threading.Lock()
-        self._stage = ""
-        self._started = self._drawn = 0.0
+        self._stage: _Stage | None = None
+        self._ticker: threading.Thread | None = None
 
     def say(self, text: str = "") -> None:
         """A line for people; nothing with --json."""
@@ -42,66 +79,59 @@ class Console:
         self.clear()
         print(f"codesign: {text}", file=self._stderr, flush=True)
 
-    def progress(self, stage: str, done: float, total: float, note: str = "") -> None:
-        """``done`` of ``total`` steps of a stage; time left follows from the pace so far."""
+    def progress(
+        self,
+        stage: str,
+        done: float,
+        total: float,
+        note: str = "",
+        expected_s: float | None = None,
+    ) -> None:
+        """``done`` of ``total`` steps of a stage, shown until the next call or ``clear``.
+
+        expected_s: how long the stage usually takes, for stages whose steps do not tell.
+        """
         if not self._live:
             return
-        now = time.monotonic()
         with self._lock:
-            if stage != self._stage:
-                self._stage, self._started, self._drawn = stage, now, now
-            elapsed = now - self._started
-            if elapsed < PATIENCE_S or now - self._drawn < REDRAW_S:
-                return
-            self._drawn = now
-            share = min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
-            left = f", {duration(elapsed / share - elapsed)} left" if share > 0.02 else ""
-            bar = f"{'█' * round(20 * share):░<20}"
-            note = f", {note}" if note else ""
-            self._draw(
-                f"{stage:<14.40} {bar} {100 * share:3.0f} %, {duration(elapsed)}{left}{note}"
-            )
+            now = time.monotonic()
+            if self._stage is None or self._stage.name != stage:
+                self._stage = _Stage(stage, now, done, done, total, note, expected_s)
+            self._stage.done, self._stage.total, self._stage.note = done, total, note
+            self._draw(now)
+        if self._ticker is None:
+            self._ticker = threading.Thread(target=self._tick, daemon=True)
+            self._ticker.start()
 
     @contextmanager
     def stage(self, name: str, expected_s: float) -> Iterator[None]:
-        """Progress by the clock for work that reports none (a synthesis, a compiler run).
-
-        expected_s: how long it usually takes; past that, only the time spent is shown.
-        """
-        done = threading.Event()
-        started = time.monotonic()
-
-        def tick() -> None:
-            while not done.wait(REDRAW_S):
-                elapsed = time.monotonic() - started
-                if elapsed < PATIENCE_S:
-                    continue
-                left = expected_s - elapsed
-                hint = f", about {duration(left)} left" if left > 0 else ", longer than usual"
-                with self._lock:
-                    self._draw(f"{name}: {duration(elapsed)}{hint}")
-
-        ticker = threading.Thread(target=tick, daemon=True)
-        if self._live:
-            ticker.start()
+        """Progress by the clock for work that reports none (a synthesis, a compiler run)."""
+        self.progress(name, 0, 1, expected_s=expected_s)
         try:
             yield
         finally:
-            done.set()
-            if self._live:
-                ticker.join()
             self.clear()
 
-    def _draw(self, line: str) -> None:
-        self._stderr.write(f"\r\x1b[2K{line}")
-        self._stderr.flush()
-
     def clear(self) -> None:
-        """Takes the progress line away."""
-        if self._live:
-            with self._lock:
-                self._stderr.write("\r\x1b[2K")
+        """Ends the stage and takes its line away."""
+        with self._lock:
+            if self._stage is not None:
+                self._stage = None
+                self._stderr.write(_ERASE)
                 self._stderr.flush()
+
+    def _tick(self) -> None:
+        while True:
+            time.sleep(REDRAW_S)
+            with self._lock:
+                self._draw(time.monotonic())
+
+    def _draw(self, now: float) -> None:
+        stage = self._stage
+        if stage is not None and now - stage.started >= PATIENCE_S:
+            width = shutil.get_terminal_size().columns - 1
+            self._stderr.write(_ERASE + stage.line(now)[:width])
+            self._stderr.flush()
 
 
 def duration(seconds: float) -> str:

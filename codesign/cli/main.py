@@ -1,6 +1,6 @@
 """The entry point: finds the verb, runs it, and turns every ending into an exit status.
 
-0: all good. 1: verification mismatch, or a budget missed after synthesis. 2: bad input, or a
+0: all good. 1: verification mismatch, a budget missed after synthesis, or a tool that failed. 2: bad input, or a
 missing tool. 3: nothing feasible. 130: interrupted.
 """
 
@@ -16,16 +16,18 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import FrameType, ModuleType
 
-from codesign.cli import build, estimate, report, synth, train, verify
+from codesign.cli import build, estimate, explore, report, synth, train, verify
 from codesign.cli.console import Console
 from codesign.results import InfeasibleError, UserError
+from codesign.yosys import YosysError
 from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
+from sim.simulator import SimulationError
 
-VERBS: tuple[ModuleType, ...] = (build, verify, synth, estimate, train, report)
+VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report)
 """Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
 
-BAD_INPUT, INFEASIBLE, INTERRUPTED = 2, 3, 130
+FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
 
 
@@ -69,6 +71,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _infeasible(error, console)
     except USER_ERRORS as error:
         return _bad_input(str(error), console)
+    except (YosysError, SimulationError) as error:
+        console.result({"error": str(error)})
+        console.warn(f"error: {error}")
+        return FAILED
     except OSError as error:
         return _system(error, console)
     except KeyboardInterrupt:
@@ -123,6 +129,6 @@ def _system(error: OSError, console: Console) -> int:
 
 def _resume_hint(arguments: list[str]) -> str:
     """The command that goes on from here."""
-    if arguments[:1] == ["explore"] and "--resume" not in arguments:
+    if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
     return f"resume with: codesign {shlex.join(arguments)}"

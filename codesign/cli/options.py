@@ -56,7 +56,7 @@ def build_folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("build", type=Path, metavar="BUILD_DIR", help="a folder of codesign build")
 
 
-def device(parser: argparse.ArgumentParser) -> None:
+def device(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--device", metavar="NAME", help="a part of constraints/devices.yaml, such as xc7a50t"
     )

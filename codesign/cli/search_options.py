@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,10 @@ class SearchOptions:
     space: str | None = None
     """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
     strategy: str = "evolution"
+    networks: int = 14
+    """Networks that are trained briefly and compared."""
+    epochs: int | None = None
+    """Of the chosen network's training; default: by the size of the data set."""
     seed: int = 0
     out: str = "runs/explore"
     time_limit: float | None = None
@@ -55,6 +60,8 @@ class SearchOptions:
             ("clock_mhz", 1, 1000),
             ("min_throughput", 0, math.inf),
             ("max_latency_us", 1e-3, math.inf),
+            ("networks", 1, 10000),
+            ("epochs", 2, 10000),
             ("seed", 0, 2**31 - 1),
             ("time_limit", 0.1, math.inf),
             ("jobs", 1, 256),
@@ -86,14 +93,18 @@ class SearchOptions:
         )
 
 
-def merge(config: Path | None, given: dict[str, Any]) -> SearchOptions:
-    """The file's options with ``given`` (None: not given) over them.
+def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
+    """The file's options with those of ``given`` (None: not given; other names: none of ours) over
+    them.
 
     Raises YamlError with file and line, UserError for a value of the command line.
     """
     base = yaml_io.build(yaml_io.load(config), SearchOptions) if config else SearchOptions()
+    names = {field.name for field in dataclasses.fields(SearchOptions)}
     try:
-        return dataclasses.replace(base, **{k: v for k, v in given.items() if v is not None})
+        return dataclasses.replace(
+            base, **{k: v for k, v in given.items() if k in names and v is not None}
+        )
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise UserError(f"--{name.replace('_', '-')} {rest}") from None

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from codesign import design as designs
 from codesign import build, devices, pipeline
+from codesign import design as designs
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
-
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 """Files of reports/, without ``.json``; each may be missing."""
@@ -113,4 +112,19 @@ def from_folder(folder: Path) -> ReportData:
     """A build folder's or a search's report. Raises UserError when ``folder`` is neither."""
     if build.is_build(folder):
         return from_build(folder)
-    raise UserError(f"{folder} is neither a build folder nor one of codesign explore")
+    summary = folder / "summary.json"
+    if not summary.exists():
+        raise UserError(f"{folder} is neither a build folder nor a finished codesign explore")
+    return _from_run(folder, _json(summary))
+
+
+def _from_run(folder: Path, summary: Mapping[str, Any]) -> ReportData:
+    if not summary.get("build"):
+        raise UserError(f"{folder}: this search built nothing: {summary.get('problem')}")
+    candidates = _json(folder / "front.json")["candidates"]
+    return from_build(
+        folder / summary["build"],
+        budget=Budget(**summary["budget"]),
+        device=_json(folder / "explore.json").get("device"),
+        candidates=[Candidate(**one) for one in candidates],
+    )

@@ -51,7 +51,7 @@ def rows(
 def _show(value: float | None) -> str:
     if value is None:
         return UNKNOWN
-    return f"{value:,.0f}" if abs(value) >= 100 or value == round(value) else f"{value:,.4g}"
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}"
 
 
 def _error(predicted: float | None, measured: float | None) -> str:

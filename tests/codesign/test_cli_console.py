@@ -32,8 +32,32 @@ def test_progress_shows_time_left_on_a_terminal(clock):
     console.progress("training", 0, 10)
     clock[0] = 30.0
     console.progress("training", 5, 10)
-    assert "training" in terminal.getvalue()
-    assert "50 %, 30 s, 30 s left" in terminal.getvalue()
+    console.progress("training", 5, 10, "validation 97 %")
+    assert "training: " in terminal.getvalue()
+    assert "50 %, 30 s, 30 s left, validation 97 %" in terminal.getvalue()
+    console.clear()
+    assert terminal.getvalue().endswith("\r\x1b[2K")
+
+
+def test_a_resumed_stage_counts_its_own_steps_only(clock):
+    terminal = Terminal()
+    console = Console(stderr=terminal)
+    console.progress("training", 8, 10)
+    clock[0] = 10.0
+    console.progress("training", 9, 10)
+    assert "10 s, 10 s left" in terminal.getvalue()
+
+
+def test_a_stage_without_steps_counts_down_what_is_usual(clock):
+    terminal = Terminal()
+    console = Console(stderr=terminal)
+    with console.stage("synthesis", expected_s=60):
+        clock[0] = 20.0
+        console.progress("synthesis", 0, 1)
+        assert "synthesis: 20 s, 40 s left" in terminal.getvalue()
+        clock[0] = 70.0
+        console.progress("synthesis", 0, 1)
+        assert "synthesis: 1 min 10 s, longer than usual" in terminal.getvalue()
 
 
 def test_progress_is_quiet_for_short_work_and_off_a_terminal(clock):
@@ -42,7 +66,7 @@ def test_progress_is_quiet_for_short_work_and_off_a_terminal(clock):
     for console in (short, piped):
         console.progress("a", 0, 10)
     clock[0] = 0.9
-    short.progress("a", 5, 10)
+    short.progress("a", 10, 10)
     clock[0] = 60.0
     piped.progress("a", 5, 10)
     with piped.stage("b", 1.0):
