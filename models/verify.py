@@ -54,8 +54,12 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
     for layer in graph.layers:
         if OPS.get(layer.spec.op) is not type(layer.spec):
             raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op)}")
+    shapes = graph.shapes
     _check_ends(graph)
-    _check_connected(graph)
+    reached = {graph.input.name, *nx.descendants(graph.nx, graph.input.name)}
+    loose = [name for name in shapes if name not in reached]
+    if loose:
+        raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
     _check_output(graph)
     return graph
 
@@ -70,15 +74,6 @@ def _check_ends(graph: NetworkGraph) -> None:
             f"exactly one layer may be read by nobody (the output), not {', '.join(outputs)}; "
             "remove the dangling layers or connect them"
         )
-
-
-def _check_connected(graph: NetworkGraph) -> None:
-    """Shapes name wrong input counts first; then every layer must see the input."""
-    shapes = graph.shapes
-    reached = {graph.input.name, *nx.descendants(graph.nx, graph.input.name)}
-    loose = [name for name in shapes if name not in reached]
-    if loose:
-        raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
 
 
 def _check_output(graph: NetworkGraph) -> None:
