@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--dataset",
         metavar="NAME",
-        help="digits (default), mnist, fashion-mnist, cifar10, or an .npz file, image folder or zip",
+        help="digits (default), mnist, fashion-mnist, cifar10, an .npz, image folder or zip",
     )
     search.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
     search.add_argument(

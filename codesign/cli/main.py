@@ -1,7 +1,7 @@
 """The entry point: finds the verb, runs it, and turns every ending into an exit status.
 
-0: all good. 1: verification mismatch, a budget missed after synthesis, or a tool that failed. 2: bad input, or a
-missing tool. 3: nothing feasible. 130: interrupted.
+0: all good. 1: verification mismatch, a budget missed after synthesis, or a tool that failed.
+2: bad input, or a missing tool. 3: nothing feasible. 130: interrupted.
 """
 
 from __future__ import annotations

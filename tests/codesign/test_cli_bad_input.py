@@ -10,6 +10,7 @@ import pytest
 
 from codesign.cli import estimate as estimate_verb
 from codesign.cli import main
+from codesign.cli.search_options import merge
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
 
@@ -168,6 +169,60 @@ def test_options_out_of_range(capsys, argv, words):
 def test_json_errors_are_json(capsys, tmp_path):
     assert main(["verify", str(tmp_path), "--json"]) == 2
     assert str(tmp_path) in json.loads(capsys.readouterr().out)["error"]
+
+
+def search_file(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "search.yaml"
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    "text, line, words",
+    [
+        ("lut_budget: 9000\nlut_buget: 1\n", 2, "did you mean 'lut_budget'?"),
+        ("seed: 1\nseed: 2\n", 2, "key 'seed' is given twice (first: line 1)"),
+        ("lut_budget: 9000\njobs: 0\n", 2, "jobs must be 1..256, not 0"),
+        ("lut_budget: plenty\n", 1, "must be a number"),
+    ],
+)
+def test_a_bad_search_file_names_the_line(refuse, tmp_path, text, line, words):
+    path = search_file(tmp_path, text)
+    error = refuse("explore", "--config", path, "--out", tmp_path / "out")
+    assert f"{path}:{line}:" in error
+    assert words in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_line_wins_over_the_search_file(tmp_path):
+    path = search_file(tmp_path, "lut_budget: 9000\nseed: 4\ndevice: xc7s15\n")
+    options = merge(path, {"seed": 7, "jobs": None, "resume": True})
+    assert (options.lut_budget, options.seed, options.jobs) == (9000, 7, 2)
+    budget = options.budget()
+    assert (budget.luts, budget.dsps, budget.brams) == (8000, 0, 10)  # the smaller one holds
+
+
+@pytest.mark.parametrize(
+    "argv, words",
+    [
+        ([], "--lut-budget N or --device NAME"),
+        (["--lut-budget", "9000", "--device", "xc7a35tt"], "did you mean"),
+        (["--lut-budget", "9000", "--strategy", "luck"], "strategy must be one of"),
+        (["--lut-budget", "9000", "--space", "no.yaml"], "no.yaml"),
+        (["--lut-budget", "9000", "--dataset", "mnist", "--data-dir", "/nowhere"], "/nowhere"),
+        (["--lut-budget", "0"], "--lut-budget must be >= 1, not 0"),
+    ],
+)
+def test_explore_refuses(refuse, tmp_path, argv, words):
+    assert words in refuse("explore", "--out", tmp_path / "out", *argv)
+    assert not (tmp_path / "out").exists()
+
+
+def test_explore_leaves_a_folder_that_holds_something_else_alone(refuse, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    error = refuse("explore", "--lut-budget", 9000, "--out", tmp_path)
+    assert "holds something else" in error
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def raising(error: BaseException):
