@@ -22,11 +22,9 @@ from codesign.compiler import CompiledNetwork
 from codesign.design import Design
 from codesign.devices import Device
 from codesign.results import UserError
-from models import reference
-from models.integer import IntegerNetwork
 from rtl_gen import emit
 from rtl_gen.package import c_header, hardware, projects
-from sim.files import aside, write_atomic
+from sim.files import aside, remove_leftovers, write_atomic
 from sim.folder import PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
@@ -47,18 +45,6 @@ class Vectors:
     expected: Mapping[str, NDArray[Any]]
     """Tensor name -> codes uint8 [images, channels, rows, columns], or logits int32 [images,
     classes]."""
-
-    @classmethod
-    def of(cls, network: IntegerNetwork, inputs: NDArray[np.uint8]) -> Vectors:
-        """Vectors from the integer reference."""
-        output = network.layers[-1].output
-        return cls(
-            inputs,
-            {
-                name: values.astype(np.int32 if name == output else np.uint8)
-                for name, values in reference.run(network, inputs).items()
-            },
-        )
 
 
 def build(
@@ -211,6 +197,7 @@ def _write(files: Files, out: Path) -> None:
     the instant between two renames) absent."""
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(out)
     new = aside(out)
     try:
         for path, data in files.items():

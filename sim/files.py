@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 
@@ -27,6 +28,17 @@ def cache_folder(kind: str) -> Path:
 def aside(path: Path) -> Path:
     """A fresh name beside ``path`` (same file system), to be written and then renamed to it."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what processes that were killed left ``aside`` of ``path``."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists():
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

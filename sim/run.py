@@ -111,8 +111,9 @@ def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, i
         jobs = min(max(1, request.jobs), images)
         bounds = [images * job // jobs for job in range(jobs + 1)]
         shares = [((INFERENCE,), low, high - low) for low, high in itertools.pairwise(bounds)]
-    shares += [((test,), 0, 1) for test in request.tests if test != INFERENCE]
-    return shares
+    misuse = [test for test in request.tests if test != INFERENCE]
+    jobs = min(max(1, request.jobs), len(misuse))
+    return shares + [(tuple(misuse[job::jobs]), 0, 1) for job in range(jobs)]
 
 
 def _one_process(

