@@ -140,12 +140,12 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
 
 
 def _load(path: Path, keys: set[str]) -> dict[str, Any]:
-    broken = (RuntimeError, pickle.UnpicklingError, EOFError, ValueError, zipfile.BadZipFile)
+    broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except FileNotFoundError:
         raise ModelError(f"{path}: no such file") from None
-    except (OSError, *broken) as error:
+    except (OSError, pickle.UnpicklingError, zipfile.BadZipFile, *broken) as error:
         raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
     if not isinstance(content, dict) or not keys <= set(content):
         raise ModelError(f"{path}: holds something other than was expected")
