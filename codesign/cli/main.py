@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from importlib import metadata
 from types import FrameType, ModuleType
 
-from codesign.cli import build, estimate, explore, report, synth, train, verify
+from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
 from codesign.cli.console import Console
 from codesign.results import InfeasibleError, UserError
 from codesign.yosys import YosysError
@@ -24,7 +24,7 @@ from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
 from sim.simulator import SimulationError
 
-VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report)
+VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report, doctor)
 """Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -44,12 +45,8 @@ def answer(capsys, *argv: object) -> tuple[int, dict]:
     return status, json.loads(out)
 
 
-def test_train_says_how_good_it_is(weights, capsys, tmp_path):
-    status, result = answer(capsys, "train", EXAMPLE, "--epochs", 2, "--out", tmp_path / "w")
-    assert status == 0
-    assert 0.1 < result["accuracy"]["test"] < 1
-    assert [path.name for path in tmp_path.iterdir()] == ["w"]
-    assert (tmp_path / "w").stat().st_size == weights.stat().st_size
+def test_train_leaves_the_weights_and_nothing_else(weights):
+    assert [path.name for path in weights.parent.iterdir()] == [weights.name]
 
 
 def test_estimate_agrees_with_the_build(built, capsys):
@@ -72,14 +69,12 @@ def test_verify_is_bit_and_cycle_exact(built, capsys):
     assert result["cycles_per_image"] == estimate["cycles_per_image"]
 
 
-def test_verify_finds_a_changed_weight(built, weights, capsys, tmp_path):
+def test_verify_finds_a_changed_weight(built, capsys, tmp_path):
     other = tmp_path / "other"
-    command = ["build", str(EXAMPLE), "--weights", str(weights), "--out", str(other)]
-    assert main([*command, "--images", "1"]) == 0
+    shutil.copytree(built, other)
     image = other / "mem" / "weights.hex"
     first, *rest = image.read_text().splitlines()
     image.write_text("\n".join([re.sub("[0-9a-f]", "0", first), *rest]) + "\n")
-    capsys.readouterr()
     assert main(["verify", str(other), "--images", "1"]) == 1
     out, err = capsys.readouterr()
     assert "NOT bit-exact" in out
@@ -123,8 +118,18 @@ def test_no_verilator_is_said_with_its_cure(built, capsys, monkeypatch):
 def test_no_yosys_is_said_with_its_cure(built, capsys, monkeypatch):
     for name in ("_pyosys", "_system", "_yowasp"):
         monkeypatch.setattr(yosys, name, lambda: None)
+    yosys.find.cache_clear()
     assert main(["synth", str(built)]) == 2
     assert "no Yosys found" in capsys.readouterr().err
+
+
+def test_doctor_names_what_is_missing_and_its_cure(capsys, monkeypatch):
+    status, result = answer(capsys, "doctor")
+    assert status == 0
+    assert {"python", "verilator", "g++", "torch"} <= {tool["name"] for tool in result["tools"]}
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert main(["doctor"]) == 2
+    assert "apt-get install g++" in capsys.readouterr().out
 
 
 def test_ctrl_c_in_training_leaves_nothing_half_and_goes_on(tmp_path):
