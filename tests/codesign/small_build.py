@@ -1,0 +1,99 @@
+"""A small design with random weights and its build folder: no training, a second of simulation."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from codesign import design as designs
+from codesign import pipeline
+from codesign.build import Vectors, build
+from codesign.compiler import CompiledNetwork, compile_network
+from codesign.design import Design
+from models import arithmetic
+from models.datasets import Split
+from models.integer import IntegerNetwork
+from models.lower import shape_only
+
+IMAGES = 4
+DESIGN = """\
+name: small
+seed: 3
+dataset: {name: digits}
+clock_mhz: 50.0
+network:
+- {name: image, op: input, shape: [1, 6, 6]}
+- {name: conv1, op: conv2d, out_channels: 4, kernel: 3, padding: 1, relu: true}
+- {name: pool1, op: max_pool, kernel: 2}
+- {name: conv2, op: conv2d, out_channels: 6, kernel: 3, padding: 1, relu: true}
+- {name: logits, op: linear, out_features: 5}
+quantisation:
+  input_bits: 4
+  default: {weight_bits: 4, activation_bits: 4}
+npu:
+  pixels: 2
+  lanes: 2
+  columns: 4
+  weight_digit_bits: 2
+  activation_bits: 4
+  accumulator_bits: 16
+  scale_bits: 8
+  post_units: 1
+  activation_depth: 64
+  weight_depth: 256
+  channel_depth: 32
+  result_depth: 16
+  program_depth: 256
+  multiplier: lut
+"""
+
+
+@functools.cache
+def parts() -> tuple[Design, CompiledNetwork, Vectors]:
+    """The design, its compiled network, and vectors."""
+    design = designs.loads(DESIGN)
+    network = _random_weights(
+        shape_only(design.network, design.quantisation, design.npu.scale_bits), design.seed
+    )
+    spec = network.tensors[network.input]
+    rng = np.random.default_rng(design.seed)
+    images = rng.integers(0, 256, (IMAGES, *spec.shape), dtype=np.uint8)
+    split = Split(images, np.zeros(IMAGES, np.int64))
+    return design, compile_network(network, design.npu), pipeline.vectors(network, split, IMAGES)
+
+
+def write(out: Path) -> Path:
+    """The build folder at ``out``."""
+    return build(*parts(), out)
+
+
+def _random_weights(network: IntegerNetwork, seed: int) -> IntegerNetwork:
+    """Random weights, biases and scales for every layer that has trained ones."""
+    rng = np.random.default_rng(seed)
+    layers = []
+    for layer in network.layers:
+        if layer.op in ("conv2d", "linear"):
+            low, high = arithmetic.weight_range(layer.weight_bits)
+            sources = tuple(
+                dataclasses.replace(
+                    source, weights=rng.integers(low, high + 1, source.weights.shape)
+                )
+                for source in layer.sources
+            )
+            products = sum(source.weights[0].size for source in sources)
+            scales = [
+                arithmetic.nearest_scale(float(scale) / (high * np.sqrt(products)), 8)
+                for scale in rng.uniform(0.3, 1.0, len(layer.bias))
+            ]
+            layer = dataclasses.replace(
+                layer,
+                sources=sources,
+                bias=rng.integers(-20, 21, layer.bias.shape),
+                multiplier=np.array([multiplier for multiplier, _ in scales]),
+                shift=np.array([shift for _, shift in scales]),
+            )
+        layers.append(layer)
+    return dataclasses.replace(network, layers=tuple(layers))

@@ -1,0 +1,153 @@
+"""Verification of a built NPU in Verilator: right designs pass, each kind of fault is found."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign import verify
+from codesign.results import UserError
+from sim import simulator
+from tests.codesign import small_build
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return small_build.write(tmp_path_factory.mktemp("verify") / "small")
+
+
+@pytest.fixture
+def copy(folder, tmp_path) -> Path:
+    return shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_every_layer_bit_and_cycle_exact_under_stalls(folder):
+    _, compiled, _ = small_build.parts()
+    found = verify.verify(folder, images=4, stalls=0.4, seed=7, clock_mhz=50)
+    assert found.failure is None
+    assert (found.passed, found.bit_exact, found.images) == (True, True, 4)
+    assert found.cycles_simulated == found.cycles_expected == compiled.traced.cycles
+    assert found.figures.cycles_per_image == compiled.program.cycles
+    assert found.figures.images_per_second == pytest.approx(50e6 / compiled.program.cycles)
+    assert [layer.simulated for layer in found.layers] == [layer.expected for layer in found.layers]
+    assert {"conv1", "conv2", "logits"} <= {layer.name for layer in found.layers}
+    assert found.changed_files == ()
+    assert json.loads(json.dumps(found.to_dict()))["bit_exact"] is True
+
+
+def test_images_split_over_processes(folder):
+    found = verify.verify(folder, images=99, traced=False, stalls=0, jobs=2)
+    assert (found.passed, found.images) == (True, small_build.IMAGES)
+
+
+def test_wrong_weights_are_found_in_their_layer(copy):
+    path = copy / "mem" / "weights.hex"
+    lines = path.read_text().splitlines()
+    _, compiled, _ = small_build.parts()
+    second = next(step for step in compiled.program.steps if step.name == "conv2")
+    place = second.instruction.fields["weight_base"]
+    for line in range(place, place + 4):
+        lines[line] = f"{int(lines[line], 16) ^ 0xFFFF:08x}"
+    path.write_text("\n".join(lines) + "\n")
+    found = verify.verify(copy, images=2)
+    assert not found.passed
+    assert not found.bit_exact
+    assert found.mismatch["layer"] == "conv2"
+    assert found.mismatch["image"] == 0
+    assert "layer conv2" in found.failure
+    assert found.changed_files == ("mem/weights.hex",)
+
+
+def test_a_wrong_expectation_is_told_with_place_and_values(copy):
+    path = copy / "vectors" / "expected.npz"
+    with np.load(path) as stored:
+        arrays = {name: stored[name].copy() for name in stored.files}
+    pool = arrays["pool1"]
+    right = int(pool[1, 3, 2, 1])
+    pool[1, 3, 2, 1] = right ^ 1
+    np.savez(path, **arrays)
+    found = verify.verify(copy, images=3)
+    assert found.failure == (
+        f"image 1, layer conv1: pool1[channel 3, row 2, column 1] must be {right ^ 1}, "
+        f"got {right} (1 of {pool[0].size} values differ)"
+    )
+
+
+def test_a_wrong_cycle_count_is_found(copy):
+    path = copy / "program.json"
+    program = json.loads(path.read_text())
+    entry = next(e for e in program["programs"]["traced"]["instructions"] if e["name"] == "conv2")
+    entry["cycles"] += 1
+    path.write_text(json.dumps(program))
+    found = verify.verify(copy, images=1)
+    assert found.bit_exact
+    assert not found.passed
+    right = entry["cycles"] - 1
+    assert found.failure == f"image 0: conv2 took {right} cycles, {right + 1} expected"
+
+
+def test_a_fault_in_the_verilog_is_found(copy):
+    """One wrong wire: lane 0 of the weights also drives lane 1 of every dot product."""
+    faulty = 0
+    for path in (copy / "rtl").glob("npu_dot_*.v"):
+        text = path.read_text()
+        path.write_text(text.replace("[3:2]", "[1:0]"))
+        faulty += text.count("[3:2]")
+    assert faulty
+    found = verify.verify(copy, images=1)
+    assert not found.bit_exact
+    assert found.mismatch["layer"] == "conv1"
+
+
+def test_no_misuse_hangs_the_hardware(folder):
+    found = verify.verify(folder, images=1, hardware=True, jobs=2, stalls=0.1)
+    assert len(found.hardware) == 12
+    assert {name: text for name, text in found.hardware.items() if text} == {}
+    assert found.passed
+
+
+BARRIER = 'raise ImportError("the bench must run without this")\n'
+
+
+def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
+    for package in ("codesign", "models", "rtl_gen", "torch", "amaranth", "optuna", "yaml"):
+        (tmp_path / f"{package}.py").write_text(BARRIER)
+    ran = subprocess.run(
+        [sys.executable, "sim/run.py", "--images", "2", "--traced"],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.stderr == ""
+    assert ran.returncode == 0
+    assert "2 images bit-exact" in ran.stdout
+    assert "conv2" in ran.stdout
+
+
+def test_bad_input_is_named(folder, copy, tmp_path, monkeypatch):
+    with pytest.raises(UserError, match=r"is not a build folder"):
+        verify.verify(tmp_path)
+    with pytest.raises(UserError, match=r"images must be at least 1, not 0"):
+        verify.verify(folder, images=0)
+    with pytest.raises(UserError, match=r"stalls must be 0 .. 0.9, not 1.5"):
+        verify.verify(folder, stalls=1.5)
+    (copy / "vectors" / "inputs.npz").write_bytes(b"PK half")
+    with pytest.raises(UserError, match=r"inputs.npz"):
+        verify.verify(copy)
+    (copy / "mem" / "weights.hex").write_text("xyz\n")
+    with pytest.raises(UserError, match=r"weights.hex"):
+        verify.verify(copy)
+    simulator.find.cache_clear()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"simulation needs g\+\+, make, perl.*apt-get install g"):
+        verify.verify(folder)
+    simulator.find.cache_clear()
