@@ -1,0 +1,127 @@
+"""The host driver against the behavioural NPU: right answers, and errors that say why."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl_gen import isa
+from rtl_gen.isa import ErrorCode, Register
+from rtl_gen.twin import Twin
+from sim import driver
+from tests.codesign import small_build
+
+
+class Board:
+    """Bus and Stream of the driver, on a Twin."""
+
+    def __init__(self, config) -> None:
+        self.config, self.twin = config, Twin(config)
+        self.values = {
+            Register.ID: isa.NPU_ID,
+            Register.VERSION: isa.ISA_VERSION,
+            Register.CONFIG_HASH: int(config.hash[:8], 16),
+        }
+        self.written: dict[int, int] = {}
+        self.started = False
+
+    def read(self, address: int) -> int:
+        return self.values.get(Register(address), 0)
+
+    def write(self, address: int, value: int) -> None:
+        if address == Register.CONTROL:
+            self.started = bool(value & 1)
+        else:
+            self.written[address] = value
+
+    def send(self, beats) -> None:
+        assert self.started
+        self._load()
+        tagged = [(int(beat), i == len(beats) - 1) for i, beat in enumerate(beats)]
+        self.result = self.twin.run(tagged)
+        failed = self.result.error is not ErrorCode.NONE
+        self.values[Register.STATUS] = 4 if failed else 2
+        self.values[Register.ERROR] = self.result.error | self.result.error_instruction << 16
+        self.values[Register.CYCLES] = self.result.cycle_log[-1] if self.result.cycle_log else 0
+
+    def receive(self, beats: int, timeout_s: float):
+        if self.result.error:
+            raise TimeoutError
+        assert len(self.result.output_beats) == beats
+        return np.array([beat for beat, _ in self.result.output_beats], np.uint32)
+
+    def _load(self) -> None:
+        """What was written over the bus, at the addresses of rtl_gen.isa."""
+        c, get = self.config, lambda address: self.written.get(address, 0)
+        self.twin.load_program([get(isa.PROGRAM_BASE + 4 * i) for i in range(c.program_depth)])
+        weights = [
+            [get(isa.weight_address(c, word, column)) for column in range(c.weight_word_columns)]
+            for word in range(c.weight_depth)
+        ]
+        channels = [
+            [
+                get(isa.channel_address(c, word, unit) + 4 * part)
+                for unit in range(c.post_units)
+                for part in range(2)
+            ]
+            for word in range(c.channel_depth)
+        ]
+        self.twin.load_weights(np.array(weights, np.uint32))
+        self.twin.load_channels(np.array(channels, np.uint32))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return small_build.write(tmp_path_factory.mktemp("driver") / "small")
+
+
+@pytest.fixture
+def board() -> Board:
+    design, _, _ = small_build.parts()
+    return Board(design.npu)
+
+
+def test_predicts_what_the_reference_says(folder, board):
+    _, compiled, vectors = small_build.parts()
+    npu = driver.Npu(folder, board, board)
+    npu.load()
+    classes, logits = npu.predict(vectors.inputs)
+    expected = vectors.expected[compiled.logits.name]
+    assert np.array_equal(logits, expected)
+    assert np.array_equal(classes, expected.argmax(axis=1))
+    assert npu.cycles == compiled.program.cycles
+    none, empty = npu.predict(vectors.inputs[:0])
+    assert (len(none), empty.shape) == (0, (0, 5))
+
+
+def test_the_copy_in_the_build_folder_is_whole(folder, board, monkeypatch):
+    monkeypatch.syspath_prepend(str(folder))
+    copied = importlib.import_module("driver.npu")
+    try:
+        assert Path(copied.__file__).is_relative_to(folder)
+        npu = copied.Npu(folder, board, board)
+        npu.load()
+        _, _, vectors = small_build.parts()
+        assert npu.predict(vectors.inputs[:1])[1].shape == (1, 5)
+    finally:
+        for name in [name for name in sys.modules if name.split(".")[0] == "driver"]:
+            del sys.modules[name]
+
+
+def test_another_npu_is_refused(folder, board):
+    board.values[Register.CONFIG_HASH] ^= 1
+    with pytest.raises(driver.NpuError, match=r"CONFIG_HASH reads 0x.*, this build folder needs"):
+        driver.Npu(folder, board, board)
+
+
+def test_an_error_of_the_hardware_is_named(folder, board):
+    _, _, vectors = small_build.parts()
+    npu = driver.Npu(folder, board, board)
+    npu.load()
+    board.written[isa.PROGRAM_BASE] = 0x77
+    with pytest.raises(driver.NpuError, match=r"stopped with error OPCODE at instruction 0"):
+        npu.predict(vectors.inputs[:1])
