@@ -45,6 +45,8 @@ class Synthesis:
     """Primitive -> count over the whole design."""
     by_module: Mapping[str, ModuleUse]
     family: str
+    flow: str
+    """The Yosys command; hierarchical unless it says -flatten."""
     seconds: float
     """Time that the Yosys run took (when it ran: a cached result keeps it)."""
     tool_version: str
@@ -144,6 +146,7 @@ def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Sy
             name: ModuleUse(copies, family.figures(own[name])) for name, copies in instances.items()
         },
         family=family.name,
+        flow=family.command,
         seconds=report["seconds"],
         tool_version=version,
         warnings=tuple(report["warnings"]),
