@@ -81,14 +81,17 @@ class Search:
         for row in sorted(np.flatnonzero(shown), key=lambda row: -accuracy[row]):
             rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
         fresh = [row for key, row in rows.items() if key not in self.trained]
-        features = network_features(pool.layers.take(np.array(fresh, dtype=np.int64)))
+        # The front reaches down to networks that are small and useless: look at its better part.
+        promising = fresh[: max(len(fresh) // 3, 4 * count)]
+        if not promising:
+            return []
+        features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
         if not self.trained:
-            return [fresh[k] for k in farthest(features, features[:0], count)]
-        # One by promise, the others by promise and distance from what is known.
-        half = fresh[: max(4 * count, 1)]
+            return [promising[k] for k in farthest(features, features[:0], count)]
+        # One by promise alone, the others by their distance from what is known, too.
         known, _ = self._evidence()
-        rest = farthest(features[1 : len(half)], known, count - 1)
-        return [*half[:1], *(half[1 + k] for k in rest)][:count]
+        rest = farthest(features[1:], np.vstack([known, features[:1]]), count - 1)
+        return [promising[0], *(promising[1 + k] for k in rest)]
 
     def _evidence(self) -> tuple[Floats, Floats]:
         """Features and accuracies of all trained networks, in the order they were proposed."""
@@ -143,9 +146,9 @@ class Search:
 
 
 def _capacity(layers: LayerTable) -> Floats:
-    """Before anything is trained: more weights and more bits, with falling returns."""
+    """Before anything is trained: more weights, work and bits, with falling returns."""
     features = network_features(layers)
-    capacity: Floats = features[:, 0] + 1.5 * features[:, 3] + 1.5 * features[:, 5]
+    capacity: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
     return capacity
 
 
