@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from codesign import report
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.report import collect
 
@@ -23,10 +24,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the page (default: DIR/report.html)"
     )
+    options.device(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    data = collect.from_folder(args.folder)
+    data = collect.from_folder(args.folder, args.device)
     out: Path = args.out or args.folder / "report.html"
     report.write(data, out)
     console.say(str(out))

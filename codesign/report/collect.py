@@ -12,6 +12,7 @@ from codesign import design as designs
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
+from models.draw import draw
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 """Files of reports/, without ``.json``; each may be missing."""
@@ -27,6 +28,8 @@ def from_build(
 ) -> ReportData:
     """What ``folder`` knows of itself; a search adds its budget, its candidates and more facts.
 
+    device: the part to hold resources against where there is no budget (default: the one that
+    project files name when nobody chose).
     Raises UserError for a report that is not JSON, YamlError for a broken design file.
     """
     design = designs.load(folder / "design.yaml")
@@ -34,7 +37,7 @@ def from_build(
     scores, predicted, mapped, ran = (
         _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION)
     )
-    part = devices.get(device) if device else None
+    part = devices.get(device or devices.DEFAULT)
     manifest = _json(folder / "manifest.json")
     return ReportData(
         name=design.name,
@@ -48,15 +51,15 @@ def from_build(
             name: (ends[0], ends[1]) for name, ends in predicted.get("intervals", {}).items()
         },
         budget=budget,
-        device=part.part if part else None,
-        capacity={name: getattr(part, name) for name in RESOURCES} if part else {},
+        device=part.part,
+        capacity={name: getattr(part, name) for name in RESOURCES},
         accuracy_validation=scores.get("validation"),
         accuracy_test=scores.get("test"),
         verified_images=ran.get("images"),
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
-        network_svg=None,
+        network_svg=draw(design.network, design.quantisation),
         facts=(*_facts(design, manifest, mapped, ran), *facts),
     )
 
@@ -108,23 +111,23 @@ def _facts(
     return [*found, ("Versions", versions)] if versions else found
 
 
-def from_folder(folder: Path) -> ReportData:
+def from_folder(folder: Path, device: str | None = None) -> ReportData:
     """A build folder's or a search's report. Raises UserError when ``folder`` is neither."""
     if build.is_build(folder):
-        return from_build(folder)
+        return from_build(folder, device=device)
     summary = folder / "summary.json"
     if not summary.exists():
         raise UserError(f"{folder} is neither a build folder nor a finished codesign explore")
-    return _from_run(folder, _json(summary))
+    return _from_run(folder, _json(summary), device)
 
 
-def _from_run(folder: Path, summary: Mapping[str, Any]) -> ReportData:
+def _from_run(folder: Path, summary: Mapping[str, Any], device: str | None) -> ReportData:
     if not summary.get("build"):
         raise UserError(f"{folder}: this search built nothing: {summary.get('problem')}")
     candidates = _json(folder / "front.json")["candidates"]
     return from_build(
         folder / summary["build"],
         budget=Budget(**summary["budget"]),
-        device=_json(folder / "explore.json").get("device"),
+        device=device or _json(folder / "explore.json").get("device"),
         candidates=[Candidate(**one) for one in candidates],
     )

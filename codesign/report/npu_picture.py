@@ -25,11 +25,15 @@ def _arrow(points: str, label: str = "", at: tuple[int, int] = (0, 0)) -> str:
     return line + (text(*at, label, anchor="middle") if label else "")
 
 
+def _sheets(npu: NpuConfig) -> int:
+    """Sheets that the array is drawn with: one for each pixel, up to four."""
+    return min(npu.pixels, 4)
+
+
 def _array(x: int, y: int, npu: NpuConfig) -> str:
-    """The array as P sheets, one behind the other, each a grid of lanes and columns."""
-    sheets = min(npu.pixels, 4)
+    """The array as sheets of a pixel each, one behind the other: grids of lanes and columns."""
     parts = []
-    for index in reversed(range(sheets)):
+    for index in reversed(range(_sheets(npu))):
         left, top = x + 9 * index, y - 9 * index
         parts.append(
             element("rect", x=left, y=top, width=176, height=118, rx=6, class_="block array")
@@ -65,6 +69,7 @@ def draw(npu: NpuConfig) -> str:
     )
     word = f"{npu.lanes} × {npu.activation_bits} bit"
     digit = f"{npu.weight_digit_bits} bit"
+    behind = 9 * (_sheets(npu) - 1)
     parts = [
         element("defs", tip),
         _box(
@@ -127,10 +132,10 @@ def draw(npu: NpuConfig) -> str:
         _arrow("8,214 92,214", "s_axis", (46, 206)),
         text(46, 232, f"{STREAM_BITS} bit", anchor="middle"),
         _arrow("286,48 326,48"),
-        _arrow("425,80 425,124"),
+        _arrow(f"425,80 425,{152 - behind}"),
         text(434, 104, f"{npu.lanes * npu.columns} digits of {digit}", anchor="start"),
         _arrow("286,214 326,214"),
-        _arrow("534,214 586,214"),
+        _arrow(f"{508 + behind},214 586,214"),
         _arrow("669,270 669,314"),
         _arrow("748,48 758,48 758,353 752,353"),
         _arrow("590,353 524,353"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from importlib import resources as package_files
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def render(data: ReportData) -> str:
             _badges(data),
             _tiles(data),
             '<div class="cards">',
-            *_cards(data),
+            _layout(list(_cards(data))),
             "</div>",
         )
     )
@@ -102,32 +103,49 @@ def _tiles(data: ReportData) -> str:
     return f'<div class="tiles">{cells}</div>'
 
 
-def _card(title: str, note: str, body: str, *, wide: bool = False) -> str:
-    kind = ' class="wide"' if wide else ""
-    note = f'<p class="note">{note}</p>' if note else ""
-    return f'<section{kind}><h2>{title}</h2>{note}<div class="scroll">{body}</div></section>'
+@dataclass(frozen=True)
+class _Card:
+    """A section; ``note`` and ``body`` are markup. Cards that are not wide stand in pairs."""
+
+    title: str
+    note: str
+    body: str
+    wide: bool = False
+
+    def markup(self, *, alone: bool) -> str:
+        kind = ' class="wide"' if self.wide or alone else ""
+        note = f'<p class="note">{self.note}</p>' if self.note else ""
+        body = f'<div class="scroll">{self.body}</div>'
+        return f"<section{kind}><h2>{self.title}</h2>{note}{body}</section>"
 
 
-def _cards(data: ReportData) -> Iterable[str]:
+def _layout(cards: Sequence[_Card]) -> str:
+    """The cards in order; one that would stand without a neighbour takes the whole width."""
+    halves = [card for card in cards if not card.wide]
+    odd = halves[-1] if len(halves) % 2 else None
+    return "".join(card.markup(alone=card is odd) for card in cards)
+
+
+def _cards(data: ReportData) -> Iterable[_Card]:
     """The page's sections in reading order; a section without data is left out."""
     if any((data.estimate, data.simulated, data.synthesised)):
-        yield _card("Estimate against measurement", "", _figures_table(data), wide=True)
+        yield _Card("Estimate against measurement", "", _figures_table(data), wide=True)
     if data.candidates:
-        yield _card(
+        yield _Card(
             "Pareto front",
             "Every design that the search trained. Area shows LUTs; none beats a blue one in "
             "accuracy, throughput and LUTs at once.",
             charts.front(data.candidates),
         )
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):
-        yield _card(
+        yield _Card(
             "Roofline",
             "What bounds each layer: products per cycle, split by weight passes, or accumulators "
             "per cycle through the post-process units. Numbers as in the table of layers.",
             charts.roofline(data),
         )
     if any(getattr(f, "luts", None) is not None for f in (data.estimate, data.synthesised)):
-        yield _card(
+        yield _Card(
             "Resources",
             "Bar: synthesised (pale: estimated only). Upright mark: the estimate.",
             charts.resources(data),
@@ -138,17 +156,17 @@ def _cards(data: ReportData) -> Iterable[str]:
             '<i class="legend" style="background:var(--pale)"></i> idle array &nbsp; '
             '<i class="legend" style="background:var(--grey)"></i> streaming'
         )
-        yield _card("Cycles and MAC utilisation", legend, charts.cycles(data))
-        yield _card("Layers", "", _layers_table(data), wide=True)
-    yield _card("NPU", "", npu_picture.draw(data.npu), wide=True)
+        yield _Card("Cycles and MAC utilisation", legend, charts.cycles(data))
+        yield _Card("Layers", "", _layers_table(data), wide=True)
+    yield _Card("NPU", "", npu_picture.draw(data.npu), wide=True)
     if data.network_svg:
-        yield _card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
+        yield _Card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
     if data.facts:
         items = "".join(
             f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
             for name, value in data.facts
         )
-        yield _card("How this was made", "", f"<dl>{items}</dl>", wide=True)
+        yield _Card("How this was made", "", f"<dl>{items}</dl>", wide=True)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
