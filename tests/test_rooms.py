@@ -19,7 +19,10 @@ HEAVY = {"torch", "sklearn", "optuna"}
 
 
 def imports(source: str) -> set[str]:
-    """Every absolute module that a source imports, anywhere in it: ``a.b`` and ``a.b.name``."""
+    """Every absolute module that a source imports, anywhere in it: ``a.b`` and ``a.b.name``.
+
+    A relative import cannot leave its room, which is a top-level package.
+    """
     found: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -56,13 +59,6 @@ def test_generator_and_simulator_need_no_learning_library(room):
     """What a build folder's user runs must not need torch."""
     for path in sources(room):
         assert not {name.split(".")[0] for name in imports(path.read_text())} & HEAVY, path
-
-
-@pytest.mark.parametrize("room", ALLOWED)
-def test_nothing_relative_hides_an_import(room):
-    for path in sources(room):
-        for node in ast.walk(ast.parse(path.read_text())):
-            assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}:{node.lineno}"
 
 
 def test_the_rule_itself_can_fail():

@@ -46,8 +46,9 @@ def chart(width: int, height: int, name: str, content: str) -> str:
         role="img",
         aria_label=name,
         class_="chart",
-        # On a phone the figure scrolls sideways before its text gets too small to read.
-        style=f"min-width:{round(0.73 * width)}px",
+        # On a phone the figure scrolls sideways before its text gets too small to read; alone in
+        # a row it does not blow up.
+        style=f"min-width:{round(0.73 * width)}px;max-width:{round(1.2 * width)}px",
     )
 
 
