@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -9,6 +10,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,7 @@ def execute(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        _running.add(process)
         failure = None
         try:
             code = process.wait(timeout_s)
@@ -49,8 +53,21 @@ def execute(
         except subprocess.TimeoutExpired:
             failure = f"took more than {timeout_s:g} s"
         finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            _kill(process)
+            _running.discard(process)
         output.seek(0)
         return Finished(output.read().decode(errors="replace"), failure)
+
+
+def kill_all() -> None:
+    """Kill what ``execute`` started from any thread and still runs, so that those threads end: an
+    interrupt reaches the main thread alone."""
+    for process in list(_running):
+        _kill(process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):  # it ended this moment
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()

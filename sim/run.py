@@ -23,6 +23,7 @@ if __package__ in (None, ""):  # started as a script: the package is the folder 
 from sim import simulator
 from sim.folder import PORTS, TOP, FolderError, read
 from sim.options import VARIABLE, Options
+from sim.process import kill_all
 from sim.simulator import SimulationError, ToolMissing
 
 INFERENCE = "inference"
@@ -86,7 +87,13 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
-        lines = list(pool.map(lambda share: _one_process(build, program, request, *share), shares))
+        try:
+            lines = list(
+                pool.map(lambda share: _one_process(build, program, request, *share), shares)
+            )
+        except BaseException:  # an interrupt above all: the other processes must not go on
+            kill_all()
+            raise
     seconds = time.monotonic() - built
     outcomes = [outcome for process in lines for outcome in process]
     inference = _merge([one for one in outcomes if one["test"] == INFERENCE])
@@ -194,7 +201,8 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 all right, 1 a mismatch or a failed test, 2 bad input or a missing tool."""
+    """Exit status: 0 all right, 1 a mismatch or a failed test, 2 bad input or a missing
+    tool, 130 interrupted."""
     parser = argparse.ArgumentParser(description="Simulate this NPU against its test vectors.")
     parser.add_argument("build", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--images", type=int, default=8)
@@ -221,6 +229,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SimulationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except KeyboardInterrupt:
+        return 130
     sys.stdout.write((json.dumps(result, indent=2) if chosen.json else table(result)) + "\n")
     return 0 if result["passed"] else 1
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +131,20 @@ def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
     assert ran.returncode == 0
     assert "2 images bit-exact" in ran.stdout
     assert "conv2" in ran.stdout
+
+
+def test_an_interrupt_ends_every_simulator(folder, tmp_path):
+    command = [sys.executable, "sim/run.py", "--hardware", "--jobs", "2", "--stalls", "0.9"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    bench = subprocess.Popen(command, cwd=folder, env=environment)
+    for _ in range(600):
+        if len(list(tmp_path.glob("codesign-sim-*"))) == 2:
+            break
+        time.sleep(0.1)
+    time.sleep(1)
+    bench.send_signal(signal.SIGINT)
+    assert bench.wait(30) == 130
+    assert list(tmp_path.glob("codesign-*")) == []
 
 
 def test_bad_input_is_named(folder, copy, tmp_path, monkeypatch):
