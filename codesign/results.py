@@ -60,7 +60,9 @@ class Infeasible:
     """What would help, each an imperative sentence."""
 
     def __str__(self) -> str:
-        text = f"{self.where}: needs {self.need:g} {self.unit} of {self.resource}, has {self.have:g}"
+        text = (
+            f"{self.where}: needs {self.need:g} {self.unit} of {self.resource}, has {self.have:g}"
+        )
         return f"{text}; {' or '.join(self.levers)}" if self.levers else text
 
 
