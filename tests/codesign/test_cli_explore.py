@@ -1,0 +1,124 @@
+"""``codesign explore``: what it asks the search for, and what it says about the result."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+
+import pytest
+
+from codesign import explore
+from codesign.cli import main
+from codesign.explore import ExploreResult, ExploreSettings
+from codesign.explore_finish import Finished
+from codesign.pipeline import DesignEstimate
+from codesign.report import Candidate
+from codesign.results import Figures, Infeasible, InfeasibleError
+
+CANDIDATES = (
+    Candidate("net-a", 0.991, 1200, 28500, on_front=True),
+    Candidate("net-b", 0.982, 5400, 21000, on_front=True, chosen=True),
+    Candidate("net-c", 0.900, 1000, 29000),
+)
+
+
+def result(tmp_path, problem: str | None = None) -> ExploreResult:
+    """A finished search without the hours."""
+    finished = Finished(
+        problem=None,
+        build=tmp_path / "build" / "net-b",
+        estimate=DesignEstimate(
+            Figures(luts=20500, cycles_per_image=18500), {"luts": (19000, 22000)}, plan=None
+        ),
+        accuracy={"validation": 0.982, "test": 0.978},
+        synthesised=SimpleNamespace(figures=Figures(luts=21000, dsps=0)),
+        verification=SimpleNamespace(
+            figures=Figures(cycles_per_image=18500), bit_exact=True, images=64
+        ),
+        failure=problem,
+    )
+    summary = {"report": "build/net-b/report.html", "seed": 3}
+    return ExploreResult(finished.status, problem, CANDIDATES, finished, summary)
+
+
+@pytest.fixture
+def asked(monkeypatch, tmp_path):
+    """Settings that the search was called with; it returns a good result at once."""
+    calls: list[ExploreSettings] = []
+
+    def fake(settings: ExploreSettings, progress) -> ExploreResult:
+        progress("search", 1, 10, "a note")
+        calls.append(settings)
+        return result(tmp_path)
+
+    monkeypatch.setattr(explore, "explore", fake)
+    return calls
+
+
+def test_options_reach_the_search(asked, tmp_path):
+    argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
+    argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
+    argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --strategy random --resume"
+    assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
+    (settings,) = asked
+    budget = settings.budget
+    assert (budget.luts, budget.brams, budget.dsps, budget.clock_mhz) == (20000, 30, 0, 80)
+    assert (budget.min_throughput, budget.max_latency_us) == (500, 900)
+    assert settings.device.name == "xc7a35t"
+    assert (settings.dataset, str(settings.data_dir)) == ("mnist", "d")
+    assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
+    assert (settings.images, settings.strategy, settings.resume) == (16, "random", True)
+    assert settings.time_limit_s == 120
+    assert settings.out == tmp_path / "out"
+
+
+def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path, capsys):
+    assert main(["explore", "--lut-budget", "30000"]) == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["net-a", "net-b"]
+    assert "net-c" not in out
+    assert lines[3].endswith("<- chosen")
+    assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
+    assert "simulation:    64 images, bit-exact" in lines
+    row = next(line for line in lines if line.startswith("LUTs")).split()
+    assert row == ["LUTs", "20,500", "(19,000–22,000)", "—", "21,000", "-2.4", "%"]
+    row = next(line for line in lines if line.startswith("cycles")).split()
+    assert row[-4:] == ["18,500", "18,500", "—", "exact"]
+
+
+def test_json_is_the_summary(asked, capsys):
+    assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["seed"] == 3
+    assert err == ""
+
+
+def test_a_missed_budget_is_status_1_and_said(monkeypatch, tmp_path, capsys):
+    missed = result(tmp_path, "the budget is missed after synthesis: 31,000 LUTs")
+    monkeypatch.setattr(explore, "explore", lambda settings, progress: missed)
+    assert main(["explore", "--lut-budget", "30000"]) == 1
+    assert "missed after synthesis: 31,000 LUTs" in capsys.readouterr().err
+
+
+def test_nothing_feasible_is_status_3_with_reasons(monkeypatch, capsys):
+    reason = Infeasible("luts", "budget", 900, 50, "LUTs", ("raise --lut-budget",))
+
+    def refuse(settings: ExploreSettings, progress) -> ExploreResult:
+        raise InfeasibleError((reason,))
+
+    monkeypatch.setattr(explore, "explore", refuse)
+    assert main(["explore", "--lut-budget", "50", "--json"]) == 3
+    out, err = capsys.readouterr()
+    assert json.loads(out)["reasons"][0]["levers"] == ["raise --lut-budget"]
+    assert "needs 900 LUTs of luts, has 50; raise --lut-budget" in err
+
+
+def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
+    def interrupt(settings: ExploreSettings, progress) -> ExploreResult:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explore, "explore", interrupt)
+    assert main(["explore", "--lut-budget", "30000", "--out", "runs/a b"]) == 130
+    expected = "resume with: codesign explore --lut-budget 30000 --out 'runs/a b' --resume"
+    assert expected in capsys.readouterr().err
