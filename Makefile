@@ -1,5 +1,6 @@
 # make setup    .venv from requirements.lock, with `codesign` installed in editable form
 # make explore  the main job: search, training, Verilog, synthesis, verification
+# make characterize ARGS="--count 200"   more synthesis data for the area models
 # make test     everything that a change must pass
 #
 # ARGS=...      more arguments for `codesign explore`, for example
@@ -16,7 +17,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore lint test clean
+.PHONY: setup explore check-explore characterize lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -36,6 +37,10 @@ explore: setup
 # Holds the run's summary.json against the figures that the project promises.
 check-explore:
 	$(BIN)/python tests/check_explore.py $(OUT)/summary.json --lut-budget $(LUT_BUDGET)
+
+# Synthesises more sampled configurations into the area models' data; resumable, hours for many.
+characterize: setup
+	$(BIN)/python -m codesign.cost.characterize $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .
