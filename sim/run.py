@@ -142,7 +142,7 @@ def _one_process(
         log = simulator.run(
             program,
             TOP,
-            "sim.bench",
+            "sim.bench,sim.misuse",
             [Path(__file__).resolve().parent.parent],
             {
                 VARIABLE: str(work / "options.json"),

@@ -1,0 +1,124 @@
+"""What every cocotb test of the NPU starts from: the loaded NPU, and its outcome written down."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import random
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import cocotb
+import numpy as np
+from cocotb.simtime import get_sim_time
+
+from sim import options
+from sim.folder import BuildFolder, Program, Words, read
+from sim.judge import Judge
+from sim.layout import pack, unpack_logits
+from sim.npu import CLOCK_NS, Hang, Npu, RunResult
+
+SLACK_CYCLES = 20_000
+TEST_TIMEOUT_S = 5
+"""Simulated seconds (500 million cycles): far above any test here, but an end."""
+
+Test = Callable[["Bench"], Awaitable[dict[str, Any]]]
+
+
+class Bench:
+    """One test's NPU, with its memories loaded, and the build folder it came from."""
+
+    def __init__(self, dut: Any) -> None:
+        self.options = options.load(Path(os.environ[options.VARIABLE]))
+        self.folder: BuildFolder = read(Path(self.options.build))
+        self.rng = random.Random(f"{self.options.seed} {self.options.first}")
+        self.npu = Npu(dut, self.folder, self.rng, self.options.stalls)
+        self.program: Program = self.folder.programs["normal"]
+
+    async def start_up(self) -> None:
+        await self.npu.start_up()
+        await self.npu.load_memories(self.folder.weights, self.folder.channels)
+        await self.npu.load_program(self.program.words)
+
+    def image(self, index: int) -> Words:
+        """Beats of one image."""
+        return pack(self.folder.input, self.folder.inputs[index])
+
+    def error_name(self, code: int) -> str:
+        names: dict[str, int] = self.folder.hardware["errors"]
+        return next((name for name, value in names.items() if value == code), str(code))
+
+    def patience(self, program: Program) -> int:
+        """Cycles after which a run counts as hung, stalls included."""
+        beats = self.folder.input["beats"] + self.folder.output["beats"]
+        beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
+        return SLACK_CYCLES + 2 * program.cycles + int(8 * beats / (1 - self.options.stalls))
+
+    async def good_run(self, index: int = 0) -> None:
+        """One inference that must be right in error code, logits and cycles."""
+        result = await self.npu.infer(self.image(index), self.patience(self.program))
+        assert result.error == 0, f"error {self.error_name(result.error)} in a correct run"
+        assert len(result.frames) == 1, f"{len(result.frames)} output packets instead of 1"
+        logits = unpack_logits(self.folder.output, result.frames[0])
+        expected = self.folder.expected[self.folder.output["name"]][index]
+        assert np.array_equal(logits, expected), f"logits {logits} instead of {expected}"
+        assert result.cycles == self.program.cycles, (
+            f"{result.cycles} cycles instead of {self.program.cycles}"
+        )
+
+    async def judged_run(self, judge: Judge, index: int, program: Program) -> RunResult | None:
+        """One run for the judge; None when it ended in an error or not at all."""
+        try:
+            result = await self.npu.infer(self.image(index), self.patience(program))
+        except Hang as hang:
+            judge.failure = f"image {index}: hang, {hang}"
+            return None
+        if result.error:
+            judge.error(index, self.error_name(result.error), result.error_instruction)
+            return None
+        return result
+
+    async def expect_error(self, name: str, instruction: int) -> None:
+        """The run under way must stop with that error; then a correct run must follow."""
+        result = await self.npu.finish(self.patience(self.program))
+        found = (self.error_name(result.error), result.error_instruction)
+        assert found == (name, instruction), f"error {found} instead of {(name, instruction)}"
+        await self.npu.recover()
+        await self.npu.load_program(self.program.words)
+        await self.good_run()
+
+    def patched(self, opcode: str, field: str) -> list[int]:
+        """The program with the bit just above ``field`` set in the first such instruction."""
+        fields: list[tuple[str, int]] = self.folder.hardware["fields"][opcode]
+        slot = [known for known, _ in fields].index(field)
+        words = list(self.program.words)
+        words[self.program.entry(opcode)["word"] + 1 + slot // 2] |= (
+            1 << fields[slot][1] << 16 * (slot % 2)
+        )
+        return words
+
+
+def bench_test(test: Test) -> Any:
+    """A cocotb test that runs ``test`` on a fresh Bench and writes its outcome down."""
+
+    @functools.wraps(test)
+    async def run(dut: Any) -> None:
+        bench = Bench(dut)
+        outcome: dict[str, Any] = {"test": test.__name__, "failure": None}
+        try:
+            await bench.start_up()
+            outcome |= await test(bench)
+        except Hang as error:
+            outcome["failure"] = f"hang, {error}"
+        except AssertionError as error:
+            # cocotb's rewritten asserts append their operands on further lines.
+            outcome["failure"] = str(error).splitlines()[0]
+        outcome["clocks"] = round(get_sim_time("ns") / CLOCK_NS)
+        with Path(bench.options.result).open("a") as file:
+            file.write(json.dumps(outcome) + "\n")
+        assert outcome["failure"] is None, outcome["failure"]
+
+    del run.__wrapped__  # cocotb would look through to ``test``
+    return cocotb.test(timeout_time=TEST_TIMEOUT_S, timeout_unit="sec")(run)

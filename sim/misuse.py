@@ -1,0 +1,174 @@
+"""The cocotb tests of wrong use: an error code or the right answer, never a hang.
+
+Each ends with a correct run on the NPU that was misused.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sim.harness import SLACK_CYCLES, Bench, bench_test
+from sim.layout import unpack_logits
+from sim.npu import DISCARDING
+
+
+@bench_test
+async def illegal_opcode(bench: Bench) -> dict[str, Any]:
+    """An unknown opcode as the first and as the second instruction."""
+    for entry in bench.program.instructions[:2]:
+        words = list(bench.program.words)
+        words[entry["word"]] = bench.rng.choice([5, 0xFF, 0x100, 0x8000_0000])
+        await bench.npu.load_program(words)
+        await bench.npu.start()
+        if entry["index"]:
+            bench.npu.send(bench.image(0))
+        await bench.expect_error("OPCODE", entry["index"])
+    return {}
+
+
+@bench_test
+async def illegal_field(bench: Bench) -> dict[str, Any]:
+    """A field with a bit above its width, in a LOAD and in a LAYER."""
+    for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "in_base")):
+        await bench.npu.load_program(bench.patched(opcode, field))
+        await bench.npu.start()
+        if opcode == "LAYER":
+            bench.npu.send(bench.image(0))
+        await bench.expect_error("FIELD", bench.program.entry(opcode)["index"])
+    return {}
+
+
+@bench_test
+async def address_outside(bench: Bench) -> dict[str, Any]:
+    """A LOAD that runs out of the activation memory."""
+    words = list(bench.program.words)
+    width = dict(bench.folder.hardware["fields"]["LOAD"])["base"]
+    words[bench.program.entry("LOAD")["word"] + 1] |= (1 << width) - 1
+    await bench.npu.load_program(words)
+    await bench.npu.start()
+    bench.npu.send(bench.image(0))
+    await bench.expect_error("ADDRESS", 0)
+    return {}
+
+
+@bench_test
+async def program_without_end(bench: Bench) -> dict[str, Any]:
+    """Program memory full of EMIT."""
+    depth = bench.folder.hardware["program"]["words"]
+    emit = [bench.folder.hardware["opcodes"]["EMIT"], 0]
+    await bench.npu.load_program(emit * (depth // 2))
+    await bench.npu.start()
+    await bench.expect_error("PROGRAM", depth // 2)
+    return {}
+
+
+@bench_test
+async def early_tlast(bench: Bench) -> dict[str, Any]:
+    """An input packet that ends in the middle of the image, or just before its end."""
+    beats = bench.image(0)
+    for length in {1, len(beats) // 2, len(beats) - 1} - {0, len(beats)}:
+        await bench.npu.start()
+        bench.npu.send(beats[:length])
+        await bench.expect_error("STREAM_SHORT", 0)
+    return {}
+
+
+@bench_test
+async def late_tlast(bench: Bench) -> dict[str, Any]:
+    """An input packet that goes on after the image: the rest is discarded up to TLAST."""
+    for extra in (1, 37):
+        await bench.npu.start()
+        bench.npu.send(np.concatenate([bench.image(0), np.arange(extra, dtype=np.uint32)]))
+        for _ in range(100):
+            await bench.npu.clocks(50)
+            if bench.npu.source.idle():
+                break
+        assert bench.npu.source.idle(), "the rest of the packet was not taken"
+        status = await bench.npu.read_register("STATUS")
+        assert not status & DISCARDING, "still discarding after TLAST"
+        await bench.expect_error("STREAM_LONG", 0)
+    return {}
+
+
+@bench_test
+async def soft_reset(bench: Bench) -> dict[str, Any]:
+    """Soft reset while the run waits for input, and at random times within it."""
+    for share in (0.0, bench.rng.random(), bench.rng.random()):
+        await bench.npu.start()
+        if share:
+            bench.npu.send(bench.image(0))
+        await bench.npu.clocks(20 + int(share * bench.program.cycles))
+        await bench.npu.recover()
+        status = await bench.npu.read_register("STATUS")
+        assert status == 0, f"STATUS is {status} after a soft reset"
+        await bench.good_run()
+    return {}
+
+
+@bench_test
+async def hard_reset(bench: Bench) -> dict[str, Any]:
+    """aresetn at random times within a run; the memories are loaded again, as after power-up."""
+    for _ in range(3):
+        await bench.npu.start()
+        bench.npu.send(bench.image(0))
+        await bench.npu.clocks(20 + int(bench.rng.random() * bench.program.cycles))
+        await bench.npu.reset()
+        status = await bench.npu.read_register("STATUS")
+        assert status == 0, f"STATUS is {status} after aresetn"
+        await bench.npu.load_memories(bench.folder.weights, bench.folder.channels)
+        await bench.npu.load_program(bench.program.words)
+        await bench.good_run()
+    return {}
+
+
+@bench_test
+async def start_while_busy(bench: Bench) -> dict[str, Any]:
+    """Further starts within a run change nothing."""
+    await bench.npu.start()
+    await bench.npu.start()
+    bench.npu.send(bench.image(0))
+    await bench.npu.clocks(bench.program.cycles // 3)
+    await bench.npu.start()
+    result = await bench.npu.finish(bench.patience(bench.program))
+    assert result.error == 0, f"error {bench.error_name(result.error)}"
+    assert result.cycles == bench.program.cycles, f"{result.cycles} cycles"
+    logits = unpack_logits(bench.folder.output, result.frames[0])
+    expected = bench.folder.expected[bench.folder.output["name"]][0]
+    assert np.array_equal(logits, expected), f"logits {logits} instead of {expected}"
+    return {}
+
+
+@bench_test
+async def watchdog(bench: Bench) -> dict[str, Any]:
+    """A run that takes too long, and one whose input never comes."""
+    await bench.npu.write_register("WATCHDOG", bench.program.cycles - 1)
+    await bench.npu.start()
+    bench.npu.send(bench.image(0))
+    result = await bench.npu.finish(bench.patience(bench.program))
+    assert bench.error_name(result.error) == "WATCHDOG", f"error {result.error}"
+    await bench.npu.recover()
+    await bench.npu.write_register("WATCHDOG", 500)
+    await bench.npu.start()
+    result = await bench.npu.finish(SLACK_CYCLES)
+    found = (bench.error_name(result.error), result.error_instruction)
+    assert found == ("WATCHDOG", 0), f"error {found}"
+    await bench.npu.write_register("WATCHDOG", 0)
+    await bench.npu.recover()
+    await bench.good_run()
+    return {}
+
+
+@bench_test
+async def stray_accesses(bench: Bench) -> dict[str, Any]:
+    """Accesses to addresses without a register, and reads of write-only memory, are answered."""
+    for address in (0x40, 0x3FC, bench.folder.hardware["program"]["base"], 0x1FF_FFFC):
+        await bench.npu.read(address, 1)
+    for address in (0x40, bench.folder.hardware["log"]["base"], 0x30_0000):
+        await bench.npu.write(address, [0xFFFF_FFFF])
+    identity = [await bench.npu.read_register(name) for name in ("ID", "VERSION", "CONFIG_HASH")]
+    expected = [bench.folder.hardware[name] for name in ("id", "isa_version", "config_hash")]
+    assert identity == expected, f"identity registers {identity} instead of {expected}"
+    await bench.good_run()
+    return {}
