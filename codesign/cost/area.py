@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from codesign.cost import dataset, features
 from codesign.cost.dataset import Row
@@ -61,9 +60,7 @@ class AreaModel:
         for name in LEARNED:
             values = np.array([getattr(row, name) for row in rows])
             matrix, blocks = _matrix(name, table)
-            # Small matrices: more threads only get in each other's way.
-            with threadpool_limits(1):
-                self.regressors[name] = BlockRegressor(blocks).fit(matrix, values, groups)
+            self.regressors[name] = BlockRegressor(blocks).fit(matrix, values, groups)
 
     @classmethod
     def load(cls, path: Path = dataset.SHIPPED) -> AreaModel:
@@ -77,8 +74,7 @@ class AreaModel:
         high: dict[str, Floats] = {}
         for name, regressor in self.regressors.items():
             matrix, _ = _matrix(name, table)
-            with threadpool_limits(1):
-                middle[name] = regressor.predict(matrix)
+            middle[name] = regressor.predict(matrix)
             factor = np.exp(regressor.margin_)
             low[name], high[name] = middle[name] / factor, middle[name] * factor
         return AreaEstimate(

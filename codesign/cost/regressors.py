@@ -17,6 +17,7 @@ from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, Kernel, WhiteKernel
 from sklearn.model_selection import GroupKFold
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 LENGTHS = (2.0, 3.5, 6.0, 10.0)
@@ -71,10 +72,14 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         if self.correct and shape.shape[1] and len(y) > 10:
             ratio = np.log(y / np.maximum(counts @ self.factors_, 1e-9))
             place = (shape - self.centre_) / self.spread_
-            fits = [
-                GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(place, ratio)
-                for kernel in kernels
-            ]
+            # Small matrices: more threads only get in each other's way.
+            with threadpool_limits(1):
+                fits = [
+                    GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(
+                        place, ratio
+                    )
+                    for kernel in kernels
+                ]
             self.process_ = max(fits, key=lambda fit: fit.log_marginal_likelihood_value_)
 
     def _parts(self, X: Floats) -> tuple[Floats, Floats]:
@@ -84,7 +89,9 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         counts, shape = self._parts(X)
         mean: Floats = np.maximum(counts @ self.factors_, 1e-9)
         if self.process_ is not None:
-            mean = mean * np.exp(self.process_.predict((shape - self.centre_) / self.spread_))
+            with threadpool_limits(1):
+                ratio = self.process_.predict((shape - self.centre_) / self.spread_)
+            mean = mean * np.exp(ratio)
         return mean
 
     def predict(self, X: Any) -> Floats:
