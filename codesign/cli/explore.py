@@ -132,8 +132,14 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
     if simulated:
         exact = "bit-exact" if simulated.bit_exact else "NOT bit-exact"
         console.say(f"simulation:    {simulated.images} images, {exact}")
-    console.say()
     estimate = result.finished.estimate
+    if estimate and mapped and mapped.figures.luts:
+        macs = estimate.plan.schedule.config.macs
+        console.say(
+            f"array:         {macs} products/cycle, {100 * estimate.plan.utilisation:.1f} % useful "
+            f"over a whole image, {mapped.figures.luts / macs:.1f} LUTs each"
+        )
+    console.say()
     rows = comparison.rows(
         estimate.figures if estimate else None,
         simulated.figures if simulated else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from codesign.report.data import Candidate, LayerRow, ReportData
 from codesign.report.svg import Axis, chart, compact, element, grid, text, titled
@@ -13,7 +14,11 @@ LEFT, RIGHT = 64, 580
 
 
 def front(candidates: tuple[Candidate, ...]) -> str:
-    """Accuracy over throughput; area shows LUTs, the line joins the front, a ring the choice."""
+    """Accuracy over throughput; area shows LUTs, a ring the choice.
+
+    The steps are the front of accuracy and throughput alone; designs below them may still be on
+    the whole front, for their LUTs.
+    """
     rates = [c.images_per_second for c in candidates]
     scores = [c.accuracy for c in candidates]
     log = max(rates) > 8 * min(rates)
@@ -35,12 +40,11 @@ def front(candidates: tuple[Candidate, ...]) -> str:
         ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""
         return ring + titled("circle", tip, cx=cx, cy=cy, r=radius, class_=f"dot {kind}")
 
-    on_front = sorted((c for c in candidates if c.on_front), key=lambda c: c.images_per_second)
-    line = " ".join(f"{x(c.images_per_second):.1f},{y(c.accuracy):.1f}" for c in on_front)
+    line = " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in _steps(candidates))
     order = sorted(candidates, key=lambda c: (c.chosen, c.on_front))
     parts = [
         grid(x, y, "images per second (estimate)", "validation accuracy", percent=True),
-        element("polyline", points=line, class_="frontline") if len(on_front) > 1 else "",
+        element("polyline", points=line, class_="frontline"),
         *(dot(c) for c in order),
     ]
     chosen = next((c for c in candidates if c.chosen), None)
@@ -57,6 +61,18 @@ def front(candidates: tuple[Candidate, ...]) -> str:
             )
         )
     return chart(WIDTH, 380, "Pareto front: accuracy over images per second", "".join(parts))
+
+
+def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
+    """Corners (images per second, accuracy) of the best accuracy from each throughput on."""
+    corners: list[tuple[float, float]] = []
+    for one in sorted(candidates, key=lambda c: (-c.images_per_second, -c.accuracy)):
+        if not corners:
+            corners.append((one.images_per_second, one.accuracy))
+        elif one.accuracy > corners[-1][1]:
+            corners.append((one.images_per_second, corners[-1][1]))
+            corners.append((one.images_per_second, one.accuracy))
+    return corners
 
 
 def resources(data: ReportData) -> str:

@@ -133,8 +133,8 @@ def _cards(data: ReportData) -> Iterable[_Card]:
     if data.candidates:
         yield _Card(
             "Pareto front",
-            "Every design that the search trained. Area shows LUTs; none beats a blue one in "
-            "accuracy, throughput and LUTs at once.",
+            "Trained networks on NPUs within the budget. Area shows LUTs; none beats a blue one in "
+            "accuracy, throughput and LUTs at once. Line: accuracy against throughput alone.",
             charts.front(data.candidates),
         )
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):

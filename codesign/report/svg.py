@@ -58,7 +58,8 @@ def compact(value: float) -> str:
         if abs(value) >= limit:
             scaled = value / (1e3 if suffix == "k" else limit)
             return f"{scaled:.3g}{suffix}"
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.3g}"
+    whole = value == round(value) or abs(value) >= 100
+    return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:

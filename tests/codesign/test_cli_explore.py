@@ -14,11 +14,15 @@ from codesign.explore_finish import Finished
 from codesign.pipeline import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
+from rtl_gen.config import NpuConfig
 
 CANDIDATES = (
     Candidate("net-a", 0.991, 1200, 28500, on_front=True),
     Candidate("net-b", 0.982, 5400, 21000, on_front=True, chosen=True),
     Candidate("net-c", 0.900, 1000, 29000),
+)
+PLAN = SimpleNamespace(
+    utilisation=0.625, schedule=SimpleNamespace(config=NpuConfig(pixels=4, lanes=8, columns=16))
 )
 
 
@@ -28,7 +32,7 @@ def result(tmp_path, problem: str | None = None) -> ExploreResult:
         problem=None,
         build=tmp_path / "build" / "net-b",
         estimate=DesignEstimate(
-            Figures(luts=20500, cycles_per_image=18500), {"luts": (19000, 22000)}, plan=None
+            Figures(luts=20500, cycles_per_image=18500), {"luts": (19000, 22000)}, plan=PLAN
         ),
         accuracy={"validation": 0.982, "test": 0.978},
         synthesised=SimpleNamespace(figures=Figures(luts=21000, dsps=0)),
@@ -81,6 +85,8 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
     assert lines[3].endswith("<- chosen")
     assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
     assert "simulation:    64 images, bit-exact" in lines
+    array = next(line for line in lines if line.startswith("array:"))
+    assert "512 products/cycle, 62.5 % useful over a whole image, 41.0 LUTs each" in array
     row = next(line for line in lines if line.startswith("LUTs")).split()
     assert row == ["LUTs", "20,500", "(19,000–22,000)", "—", "21,000", "-2.4", "%"]
     row = next(line for line in lines if line.startswith("cycles")).split()

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from codesign.report import Candidate, LayerRow, ReportData, render, write
+from codesign.report.charts import _steps
 from codesign.report.svg import compact, log_ticks, ticks
 from codesign.results import Budget, Figures
 from rtl_gen.config import NpuConfig
@@ -114,8 +115,14 @@ def test_write_replaces_whole_files(tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
 
+def test_the_front_line_is_a_staircase_of_the_unbeaten():
+    points = [(100, 0.9), (200, 0.95), (300, 0.8), (250, 0.7), (50, 0.95)]
+    candidates = [Candidate("", score, rate, 1) for rate, score in points]
+    assert _steps(candidates) == [(300, 0.8), (200, 0.8), (200, 0.95)]
+
+
 def test_number_formats():
-    assert [compact(v) for v in (0.5, 9999, 29870, 1234567)] == ["0.5", "9,999", "29.9k", "1.23M"]
+    assert [compact(v) for v in (0.5, 5267.7, 29870, 1234567)] == ["0.5", "5,268", "29.9k", "1.23M"]
     assert ticks(0.0, 1.0) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert log_ticks(10, 100) == pytest.approx([10, 20, 50, 100])
 
