@@ -54,6 +54,7 @@ def check() -> list[ToolStatus]:
         _yosys(),
         _verilator(),
         *(_program(name) for name in PROGRAMS),
+        _libpython(),
         _browser(),
     ]
 
@@ -106,6 +107,12 @@ def _program(name: str) -> ToolStatus:
     if path is None:
         return ToolStatus(name, False, None, None, cure, "simulation")
     return ToolStatus(name, True, _version(path), path, cure, "simulation")
+
+
+def _libpython() -> ToolStatus:
+    path = simulator.look_for_libpython()
+    cure = simulator.CURES["libpython"]
+    return ToolStatus("libpython", path is not None, None, path, cure, "simulation")
 
 
 def _version(path: str) -> str | None:

