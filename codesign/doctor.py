@@ -112,7 +112,8 @@ def _program(name: str) -> ToolStatus:
 def _libpython() -> ToolStatus:
     path = simulator.look_for_libpython()
     cure = simulator.CURES["libpython"]
-    return ToolStatus("libpython", path is not None, None, path, cure, "simulation")
+    version = sys.version.split()[0] if path else None
+    return ToolStatus("libpython", path is not None, version, path, cure, "simulation")
 
 
 def _version(path: str) -> str | None:

