@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.cli.main import parser
+from codesign.cli.main import VERBS, parser
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -32,11 +32,12 @@ def blocks() -> Iterator[tuple[str, str, str]]:
 
 
 RUNNABLE = [block for block in blocks() if block[2].startswith("# runnable")]
+HELP = [(f"{verb.NAME} --help", "", verb.EXAMPLES) for verb in VERBS]
 COMMANDS = [
-    (where, line)
-    for where, _, text in blocks()
+    (where, line.strip())
+    for where, _, text in (*blocks(), *HELP)
     for line in text.replace("\\\n", " ").splitlines()
-    if line.startswith("codesign ")
+    if line.strip().startswith("codesign ")
 ]
 
 
