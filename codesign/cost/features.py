@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MAX_LANES = 64
 MAX_BITS = 8
+LEAST_DSP_BITS = 9
+"""Products of fewer bits stay in LUTs whatever is asked for (Yosys: DSP_Y_MINWIDTH)."""
 
 
 def _bits(values: Ints) -> Ints:
@@ -36,7 +38,8 @@ def _plane_table() -> Floats:
     """[lanes, activation_bits, 4]: one bit plane of a dot product.
 
     LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
-    rtl_gen.blocks.dot_product: a chain adds the choices of up to GROUP_PAIRS lane pairs.
+    rtl_gen.blocks.dot_product: a chain adds the choices of up to GROUP_PAIRS lane pairs. Equal to
+    what Yosys maps for every dot product in the shipped data.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
     for lanes in range(2, MAX_LANES + 1):
@@ -46,37 +49,49 @@ def _plane_table() -> Floats:
 
 
 def _plane(lanes: int, bits: int) -> tuple[int, int, int, int]:
-    largest = (1 << bits) - 1
     pairs = (lanes + 1) // 2
     chain = tree = registers = 0
     widths = []
     for first in range(0, pairs, GROUP_PAIRS):
-        size = min(GROUP_PAIRS, pairs - first)
-        chain += sum((2 * k * largest).bit_length() for k in range(1, size + 1))
-        widths.append((min(2 * GROUP_PAIRS, lanes) * largest).bit_length())
-        registers += widths[-1] * (1 + (pairs > STAGE_PAIRS))
+        held = min(2 * GROUP_PAIRS, lanes - 2 * first)
+        chain += _chain(held, bits)
+        widths.append(_sum_bits(held, bits))
+        registers += widths[-1]
+        if pairs > STAGE_PAIRS:
+            registers += _sum_bits(min(held, 2 * STAGE_PAIRS), bits)
     while len(widths) > 1:
-        sums = [max(widths[k : k + 2]) + 1 for k in range(0, len(widths) - 1, 2)]
-        tree += sum(sums)
-        widths = sums + widths[len(sums) * 2 :]
+        paired = len(widths) // 2 * 2
+        sums = [max(widths[k : k + 2]) + 1 for k in range(0, paired, 2)]
+        tree += sum(sums) - len(sums)
+        widths = sums + widths[paired:]
         registers += sum(widths)
     return chain, tree, registers, widths[0]
 
 
-@functools.cache
-def _combine_table() -> Floats:
-    """[digit_bits, plane bits]: LUTs and FFs of the adders that combine a digit's planes."""
-    table = np.zeros((MAX_BITS + 1, 32))
-    for digit in (1, 2, 4, 8):
-        for bits in range(32):
-            width, shift, planes = bits, 1, digit
-            total = bits + 1 if planes == 1 else 0
-            while planes > 1:
-                width += shift + 1
-                total += planes // 2 * width
-                planes, shift = planes // 2, 2 * shift
-            table[digit, bits] = total
-    return table
+def _sum_bits(lanes: int, bits: int) -> int:
+    """Width of the sum of ``lanes`` activations."""
+    return (lanes * ((1 << bits) - 1)).bit_length()
+
+
+def _chain(lanes: int, bits: int) -> int:
+    """LUTs that choose and add the pairs of one chain.
+
+    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs.
+    """
+    pairs = (lanes + 1) // 2
+    luts = sum(_sum_bits(2 * k, bits) for k in range(1, pairs + 1))
+    luts += max(pairs - 2, 0) * (bits - 1) - (pairs > 1)
+    return luts - (1 if lanes % 2 else 0)
+
+
+def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
+    """LUTs and FFs of the adders that combine a digit's planes, per cell."""
+    digit = c.weight_digit_bits
+    levels = np.log2(digit).astype(np.int64)
+    single = digit == 1
+    luts = np.where(single, plane_bits, (digit - 1) * plane_bits - levels + 1)
+    more = np.array([0, 2, 3, 0, 7, 0, 0, 0, 18])[digit]
+    return luts, np.where(single, plane_bits, (digit - 1) * plane_bits) + more
 
 
 def _sum_tree(lanes: Ints, width: Ints) -> Floats:
@@ -114,18 +129,27 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
     cells = c.pixels * c.columns
     lut = cells * (1 - c.dsp) * c.weight_digit_bits
     plane = _plane_table()[c.lanes, c.activation_bits]
-    combine = _combine_table()[c.weight_digit_bits, plane[:, 3].astype(np.int64)]
-    product = c.activation_bits + c.weight_digit_bits + 2
+    combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
+    product = _product_bits(c)
     sums = _sum_tree(c.lanes, product)
     return {
         "chains": lut * plane[:, 0],
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
         "combine": cells * (1 - c.dsp) * combine,
+        "combine_registers": cells * (1 - c.dsp) * combine_registers,
         "products": c.dsp * cells * c.lanes * product,
+        "narrow_products": c.dsp
+        * (1 - _wide(c))
+        * c.macs
+        * c.activation_bits
+        * c.weight_digit_bits,
         "dsp_trees": c.dsp * cells * sums,
         "accumulators": cells * c.accumulator_bits,
     }
+
+
+_LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_products")
 
 
 def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
@@ -135,7 +159,7 @@ def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
     memory = memory_counts(c)
     addresses = _bits(c.activation_depth)
-    blocks = {name: array[name] for name in ("chains", "trees", "combine", "dsp_trees")} | {
+    blocks = {name: array[name] for name in _LUT_KINDS} | {
         # The accumulator's adder, and its share of the multiplexer to the post units.
         "accumulators": 1.33 * array["accumulators"],
         "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * (1 - c.dsp),
@@ -157,7 +181,8 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     array = _array(c)
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
     blocks = {
-        name: array[name] for name in ("plane_registers", "combine", "products", "dsp_trees")
+        name: array[name]
+        for name in ("plane_registers", "combine_registers", "products", "dsp_trees")
     } | {
         # Accumulator and snapshot.
         "accumulators": 2.0 * array["accumulators"],
@@ -190,5 +215,14 @@ def analytic_luts(c: ConfigTable) -> Floats:
 
 
 def dsp_count(c: ConfigTable) -> Floats:
-    """One DSP slice a product in the DSP form, none otherwise."""
-    return (c.dsp * c.macs).astype(np.float64)
+    """One DSP slice a product in the DSP form, where the product is wide enough for one."""
+    return (c.dsp * c.macs * _wide(c)).astype(np.float64)
+
+
+def _product_bits(c: ConfigTable) -> Ints:
+    """Width of a product in the DSP form (rtl_gen.blocks.dot_product)."""
+    return c.activation_bits + c.weight_digit_bits + 2
+
+
+def _wide(c: ConfigTable) -> Ints:
+    return (_product_bits(c) >= LEAST_DSP_BITS).astype(np.int64)

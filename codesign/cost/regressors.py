@@ -64,7 +64,9 @@ class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def _fit_core(self, X: Floats, y: Floats, kernels: Sequence[Kernel]) -> None:
         """Factors, then the most likely of the kernels for what they leave."""
         counts, shape = self._parts(X)
-        weight = self.ridge * np.sqrt(len(y)) * np.mean(counts / y[:, None], axis=0)
+        share = np.mean(counts / y[:, None], axis=0)
+        # A block that no row has keeps its factor of 1.
+        weight = self.ridge * np.sqrt(len(y)) * np.where(share > 0, share, 1.0)
         rows = np.vstack([counts / y[:, None], np.diag(weight)])
         self.factors_, _ = nnls(rows, np.concatenate([np.ones(len(y)), weight]))
         self.process_ = None
