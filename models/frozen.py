@@ -42,7 +42,10 @@ class FrozenNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """pixels uint8 [n, C, H, W]. Returns logits float64 [n, classes]."""
-        return self.tensors(pixels)[self.graph.output.name].flatten(1)
+        name = self.graph.output.name
+        logits, scale = self.tensors(pixels)[name].flatten(1), self.scales[name]
+        # Equal accumulators must be equal logits: float64's error would order them.
+        return torch.round(logits / scale) * scale
 
     @torch.no_grad()
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:

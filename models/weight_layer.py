@@ -35,8 +35,8 @@ class WeightLayer(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out))
         self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
         # One step for the whole output layer, so that its accumulators compare as logits.
-        last = layer.name == graph.output.name
-        self.quantiser = WeightQuantiser(bits, out, per_channel=not last)
+        self.last = layer.name == graph.output.name
+        self.quantiser = WeightQuantiser(bits, out, per_channel=not self.last)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """In floating point."""
@@ -60,6 +60,9 @@ class WeightLayer(nn.Module):
             step, weight = step * factor, weight * factor
         gain = (steps[0] * step).flatten()
         out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
+        if self.last:
+            # Equal accumulators must be equal logits: float32's error would order them.
+            return round_half_up(out / gain[0]) * gain[0]
         return F.relu(out) if self.relu else out
 
     def _convolve(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -81,6 +81,28 @@ def _rescued(layer: MacLayer, network: IntegerNetwork, trained: TrainedNetwork) 
 
 
 @RUNS
+@given(trained_networks(), st.integers(0, 2**16))
+def test_equal_accumulators_are_equal_logits(trained, seed):
+    """Few bits give many draws; torch must then name the same class as the reference."""
+    images = pixels(trained.graph, 8, seed)
+    frozen, network = lower(trained, trained.network.scale_bits)
+    logits = reference.predict(network, images)
+    real = frozen(torch.from_numpy(images))
+    np.testing.assert_array_equal(real.argmax(dim=1), logits.argmax(axis=1))
+    pairs = logits[:, :, None] == logits[:, None, :]
+    np.testing.assert_array_equal((real[:, :, None] == real[:, None, :]).numpy(), pairs)
+    with torch.no_grad():
+        own = trained.network(torch.from_numpy(images))
+    last = network.mac_layers[-1]
+    step = network.tensors[last.sources[0].tensor].scale
+    step *= float(trained.network.weight_layer(last.name).quantiser.step)
+    if np.isclose(step, network.tensors[last.output].scale):  # else it was widened for its bias
+        exact = np.abs(own.numpy() / step - logits).max(axis=1) < 0.5
+        same = (own[:, :, None] == own[:, None, :]).numpy()
+        np.testing.assert_array_equal(same[exact], pairs[exact])
+
+
+@RUNS
 @given(st.data())
 def test_shapes_match_between_estimate_and_lowering(data):
     """shape_only promises before training what lower delivers after."""
