@@ -15,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from codesign import design
 from codesign.cli.main import VERBS, parser
+from codesign.cli.search_options import merge
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
@@ -75,6 +77,11 @@ def test_the_index_lists_every_page():
     index = (ROOT / "docs" / "index.md").read_text()
     pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
     assert pages <= set(re.findall(r"\]\((\w+\.md)\)", index))
+
+
+def test_examples_load():
+    assert design.load(ROOT / "examples" / "digits_tiny.yaml").npu.macs == 32
+    assert merge(ROOT / "examples" / "search.yaml", {}).budget().luts == 12000
 
 
 def test_there_is_something_to_check():
