@@ -17,6 +17,9 @@ def checks(
     summary: dict[str, Any], folder: Path, args: argparse.Namespace
 ) -> Iterator[tuple[str, bool]]:
     """(what must hold, whether it does), from the summary and the build folder it names."""
+    if summary["status"] != 0:
+        yield f"explore ended well: {summary['problem']}", False
+        return
     estimate, simulated = summary["estimate"], summary["simulated"]
     measured, accuracy = summary["synthesised"], summary["accuracy"]
     design = folder / summary["design"]
