@@ -2,9 +2,9 @@
 
 ``python -m codesign.cost.characterize --count 160 --jobs 2 --max-luts 45000``
 
-Configurations that the file holds are not synthesised again, so a killed run goes on where it
-was; the same arguments give the same configurations. A synthesis that fails is reported and left
-out, the run goes on, and the exit status is 1.
+Until the file holds ``--count`` configurations. Those that it holds already are not synthesised
+again, so a killed run goes on where it was. A synthesis that fails is reported and left out, the
+run goes on, and the exit status is 1.
 """
 
 from __future__ import annotations
@@ -50,11 +50,14 @@ def measure(config: NpuConfig) -> Row:
 def characterize(
     configs: Sequence[NpuConfig],
     path: Path,
+    count: int,
     jobs: int,
     progress: Progress,
     measure_one: Callable[[NpuConfig], Row] = measure,
 ) -> list[tuple[NpuConfig, str]]:
-    """Measure what ``path`` does not hold yet; every result is on disk when the next one starts.
+    """Measure ``configs`` that ``path`` does not hold until it holds ``count`` rows.
+
+    Every result is on disk when the next measurement starts.
 
     Returns the configurations that failed, each with the reason. Raises UserError for a bad file,
     OSError when it cannot be written.
@@ -62,7 +65,8 @@ def characterize(
     rows = dataset.read(path) if path.exists() else []
     known = {row.config.hash for row in rows}
     missing = [config for config in configs if config.hash not in known]
-    progress(f"{len(configs) - len(missing)} of {len(configs)} are known, {len(missing)} to do")
+    missing = missing[: max(count - len(rows), 0)]
+    progress(f"{len(rows)} of {count} are known, {len(missing)} to do")
     failures: list[tuple[NpuConfig, str]] = []
     start = time.monotonic()
     # Spawned workers: a fork of a process with threads may hang.
@@ -89,7 +93,9 @@ def characterize(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="codesign.cost.characterize", description=__doc__)
-    parser.add_argument("--count", type=int, default=160, help="configurations in all")
+    parser.add_argument(
+        "--count", type=int, default=160, help="configurations that the file shall hold"
+    )
     parser.add_argument("--jobs", type=int, default=2, help="syntheses side by side")
     parser.add_argument("--max-luts", type=float, default=45000, help="analytic LUTs at most")
     parser.add_argument("--seed", type=int, default=0, help="another seed, other configurations")
@@ -97,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     configs = sample(options.count, options.max_luts, options.seed)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    failures = characterize(configs, options.data, options.jobs, logging.info)
+    failures = characterize(configs, options.data, options.count, options.jobs, logging.info)
     return 1 if failures else 0
 
 

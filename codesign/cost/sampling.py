@@ -2,7 +2,8 @@
 
 A scrambled Sobol sequence covers the knobs; of its points those are kept whose analytic LUT
 counts spread evenly (by square root: small designs are cheap, large ones near the usual budgets
-must not be rare) between the limits. Same arguments, same list.
+must not be rare) between the limits. Same arguments, same list; every part of it from the front
+spans all sizes.
 """
 
 from __future__ import annotations
@@ -50,7 +51,14 @@ def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
     # pushed past the end move back down.
     places = np.maximum.accumulate(places - np.arange(count)) + np.arange(count)
     places = np.minimum(places, len(ordered) - count + np.arange(count))
-    return [pool[index] for index in ordered[places]]
+    return [pool[index] for index in ordered[places][_spread_order(count)]]
+
+
+def _spread_order(count: int) -> np.ndarray:
+    """0..count-1 so that every prefix spans the range: a run cut short is still of use."""
+    width = (count - 1).bit_length()
+    reversed_bits = [int(f"{index:0{width}b}"[::-1], 2) for index in range(count)]
+    return np.argsort(reversed_bits)
 
 
 def _config(unit: np.ndarray) -> NpuConfig | None:

@@ -39,14 +39,14 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> None:
     path, said = tmp_path / "data.csv", []
-    failures = characterize.characterize(CONFIGS, path, 1, said.append, fake)
+    failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, fake)
     assert [(config, reason) for config, reason in failures] == [(CONFIGS[1], "out of gates")]
     assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
     before = path.read_bytes()
-    characterize.characterize(CONFIGS, path, 1, said.append, fake)
+    characterize.characterize(CONFIGS, path, 3, 1, said.append, fake)
     assert "2 of 3 are known, 1 to do" in said
     assert path.read_bytes() == before
-    characterize.characterize(CONFIGS, path, 1, said.append, good_only)
+    characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only)
     assert len(dataset.read(path)) == 3
 
 
