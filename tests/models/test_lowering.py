@@ -170,6 +170,7 @@ def test_extreme_channels(weight_bits, scale):
     for name, expected in values.items():
         np.testing.assert_array_equal(codes[name], expected)
     if scale < 1:
+        assert np.abs(network.mac_layers[0].bias).max() < 1 << 18
         spec = network.tensors["conv2d1"]
         expected = min(round(0.4 / spec.scale), 15)
         assert np.abs(values["conv2d1"][:, 0] - expected).max() <= 1
