@@ -6,7 +6,6 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import shutil
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,14 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import sim
-from codesign import devices, synth
+from codesign import devices, folders, synth
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
 from codesign.devices import Device
 from codesign.results import UserError
+from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.package import c_header, hardware, projects
-from sim.files import aside, remove_leftovers, write_atomic
 from sim.folder import PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
@@ -68,7 +67,7 @@ def build(
     files = contents(design, compiled, vectors, device=device, reports=reports or {})
     files[MANIFEST] = _manifest(design, files)
     try:
-        _write(files, out)
+        folders.write(files, out)
     except OSError as error:
         raise UserError(f"cannot write the build folder {out}: {error.strerror or error}") from None
     return out
@@ -192,29 +191,6 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _write(files: Files, out: Path) -> None:
-    """Write aside and rename. Killed at any moment, ``out`` is the old folder, the new one, or (for
-    the instant between two renames) absent."""
-    out = out.absolute()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    remove_leftovers(out)
-    new = aside(out)
-    try:
-        for path, data in files.items():
-            target = new / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data)
-        if out.exists():
-            old = aside(out)
-            out.rename(old)
-            new.rename(out)
-            shutil.rmtree(old, ignore_errors=True)
-        else:
-            new.rename(out)
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
-
-
 def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     """Write one more file (a report) into a build folder and its manifest.
 
@@ -226,9 +202,9 @@ def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     manifest = json.loads((build_dir / MANIFEST).read_text())
     manifest["sha256"] = dict(sorted({**manifest["sha256"], path: _sha256(content)}.items()))
     try:
-        (build_dir / path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(build_dir / path, content)
-        write_atomic(build_dir / MANIFEST, _json(manifest))
+        for target, text in ((path, content), (MANIFEST, _json(manifest).encode())):
+            with atomic_file(build_dir / target) as file:
+                file.write(text)
     except OSError as error:
         raise UserError(f"cannot write {build_dir / path}: {error.strerror or error}") from None
 

@@ -20,7 +20,8 @@ from codesign import families, yosys
 from codesign.families import Family
 from codesign.results import Figures
 from codesign.synth_modules import Hierarchy, Modules, Plan
-from sim.files import cache_folder, write_atomic
+from models.files import atomic_file
+from sim.cache import cache_folder
 
 _RESULT = "stat.json"
 _TIMEOUT_S = 1800.0
@@ -183,7 +184,8 @@ def _cached(key: str) -> dict[str, Any] | None:
 def _keep(key: str, report: dict[str, Any]) -> None:
     """Store the report; a full disk costs the cache, not the result."""
     try:
-        write_atomic(cache_folder("synth") / f"{key}.json", json.dumps(report, sort_keys=True))
+        with atomic_file(cache_folder("synth") / f"{key}.json") as file:
+            file.write(json.dumps(report, sort_keys=True).encode())
     except OSError:
         return
 

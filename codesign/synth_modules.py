@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from sim.files import cache_folder, write_atomic
+from models.files import atomic_file
+from sim.cache import cache_folder
 
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
@@ -110,6 +111,7 @@ def _read(key: str) -> Modules | None:
 def _write(key: str, modules: Modules) -> None:
     """A full disk costs the cache, not the result."""
     try:
-        write_atomic(cache_folder("modules") / f"{key}.json", json.dumps(modules, sort_keys=True))
+        with atomic_file(cache_folder("modules") / f"{key}.json") as file:
+            file.write(json.dumps(modules, sort_keys=True).encode())
     except OSError:
         return

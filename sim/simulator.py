@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.files import cache_folder
+from sim.cache import cache_folder
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0

@@ -12,13 +12,13 @@ from codesign.report import charts, comparison, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
 from codesign.results import Figures
-from sim.files import write_atomic
+from models.files import atomic_file
 
 
 def write(data: ReportData, path: Path) -> Path:
     """Writes the page to ``path``, all or nothing, and returns it. Raises OSError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, render(data))
+    with atomic_file(path) as file:
+        file.write(render(data).encode())
     return path
 
 
