@@ -68,7 +68,8 @@ class NpuConfig:
     """Words of ``lanes * activation_bits`` bits per activation bank (there are ``pixels`` banks);
     a power of two, 16..32768."""
     weight_depth: int = 512
-    """Words of ``lanes * columns * weight_digit_bits`` bits of the weight buffer; a power of two."""
+    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each; a power of
+    two."""
     channel_depth: int = 64
     """Words (``post_units`` channels each) of the bias / scale / shift table; a power of two."""
     result_depth: int = 16
@@ -169,6 +170,6 @@ class NpuConfig:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON form; its first 32 bits stand in the CONFIG_HASH register."""
+        """SHA-256 of the canonical JSON form; its first 32 bits are in the CONFIG_HASH register."""
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

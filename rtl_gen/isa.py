@@ -104,8 +104,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
     ),
     Opcode.LAYER: (
         # Input window
-        Field("in_base", _activation_pointer, "address of row 0, column col_first, group 0 "
-              "(modulo 2 * depth: it may point before the buffer where padding is masked)"),
+        Field(
+            "in_base",
+            _activation_pointer,
+            "address of row 0, column col_first, group 0 "
+            "(modulo 2 * depth: it may point before the buffer where padding is masked)",
+        ),
         Field("col_first", _bits(COLUMN_BITS), "first input column, two's complement (-padding)"),
         Field("col_limit", _bits(COLUMN_BITS), "input columns; others read as pad_code"),
         Field("strip_first", _bits(STRIP_BITS), "strip offset of the first row, two's complement"),
@@ -138,8 +142,11 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("out_row_step", _bits(COUNT_BITS), "input rows per output row, <= strip_rows"),
         Field("out_row_words", _activation_pointer, "address step of that"),
         Field("out_groups", _bits(COUNT_BITS), "tiles of ``columns`` output channels, minus 1"),
-        Field("in_group_step", _activation_pointer, "input address step per output tile "
-              "(0: dense; depthwise layers move along)"),
+        Field(
+            "in_group_step",
+            _activation_pointer,
+            "input address step per output tile (0: dense; depthwise layers move along)",
+        ),
         # Results
         Field("weight_base", _weight_address, "first weight word"),
         Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
@@ -147,10 +154,16 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("out_pixel_words", _activation_pointer, "address step per output position"),
         Field("out_group_words", _activation_pointer, "address step per output tile"),
         Field("drain_pixels", _bits(4), "pixels (strips) that hold results, minus 1"),
-        Field("drain_chunks", _bits(7), "post-process steps per pixel, minus 1; a multiple of "
-              "chunks_per_word unless raw"),
-        Field("raw", _bits(1), "1: biased accumulators go to the result buffer, not to "
-              "activation memory"),
+        Field(
+            "drain_chunks",
+            _bits(7),
+            "post-process steps per pixel, minus 1; a multiple of chunks_per_word unless raw",
+        ),
+        Field(
+            "raw",
+            _bits(1),
+            "1: biased accumulators go to the result buffer, not to activation memory",
+        ),
         Field("pad_code", _code, "activation code read outside the image"),
         Field("out_zero", _code, "zero point added to the rescaled value"),
         Field("out_max", _code, "largest output code, 2**bits - 1"),
@@ -221,7 +234,8 @@ class Register(enum.IntEnum):
     CONFIG_HASH = 0x08
     """Read: first 32 bits of NpuConfig.hash."""
     CONTROL = 0x0C
-    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done). Bit 2 irq enable (kept)."""
+    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done), bit 2 irq enable (kept).
+    After a soft reset the pipelines run empty: start again when STATUS is no longer busy."""
     STATUS = 0x10
     """Read: bit 0 busy, bit 1 done, bit 2 error, bit 3 discarding a stream that ran on."""
     ERROR = 0x14
@@ -243,8 +257,8 @@ LOG_BASE = 0x0000_0400
 PROGRAM_BASE = 0x0010_0000
 """Program memory, write only."""
 CHANNEL_BASE = 0x0020_0000
-"""Bias / scale / shift table, write only: unit c of word k at 8 * (k * 2**ceil(log2(post_units)) + c):
-bias (accumulator_bits, two's complement), then multiplier | shift << 16."""
+"""Bias / scale / shift table, write only: unit c of word k at
+8 * (k * 2**ceil(log2(post_units)) + c): bias (accumulator_bits, two's complement), then multiplier | shift << 16."""
 WEIGHT_BASE = 0x0100_0000
 """Weight memory, write only: 32-bit column j of word k at 4 * (k * 2**ceil(log2(columns)) + j)."""
 ADDRESS_BITS = 25

@@ -80,7 +80,9 @@ class Npu(wiring.Component):
             place(m, platform, name, getattr(self, name))
         slots = [
             getattr(self.sequencer, f"slot_{k}")
-            for k in range(len([n for n in self.sequencer.signature.members if n.startswith("slot_")]))
+            for k in range(
+                len([n for n in self.sequencer.signature.members if n.startswith("slot_")])
+            )
         ]
         self.fields = {opcode: field_view(config, opcode, slots) for opcode in Opcode}
         self._connect_control(m)
@@ -96,10 +98,18 @@ class Npu(wiring.Component):
             m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
         for name in ("busy", "done", "error", "error_instruction", "cycles", "stalls", "log"):
             m.d.comb += getattr(control, name).eq(getattr(sequencer, name))
-        for name in ("start", "stop", "watchdog", "program_write", "program_address", "log_address"):
+        for name in (
+            "start",
+            "stop",
+            "watchdog",
+            "program_write",
+            "program_address",
+            "log_address",
+        ):
             m.d.comb += getattr(sequencer, name).eq(getattr(control, name))
         fault = Mux(
-            self.activations.outside | self.weights.outside | self.post.outside | self.transfer.outside,
+            self.activations.outside | self.weights.outside
+            | self.post.outside | self.transfer.outside,
             ErrorCode.ADDRESS,
             Mux(self.transfer.short, ErrorCode.STREAM_SHORT,
                 Mux(self.transfer.long, ErrorCode.STREAM_LONG, 0)),

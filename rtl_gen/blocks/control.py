@@ -132,10 +132,26 @@ class Control(Block):
 
         unit_bits = (2 * config.post_units - 1).bit_length()
         channel, bits = window(CHANNEL_BASE, unit_bits + len(self.table_address))
-        self._window(m, channel, word[:unit_bits], word[unit_bits:bits], good, self.table_write, self.table_address)
+        self._window(
+            m,
+            channel,
+            word[:unit_bits],
+            word[unit_bits:bits],
+            good,
+            self.table_write,
+            self.table_address,
+        )
         pitch = (config.weight_word_columns - 1).bit_length()
         weight, bits = window(WEIGHT_BASE, pitch + len(self.weight_address))
-        self._window(m, weight, word[:pitch], word[pitch:bits], good, self.weight_columns, self.weight_address)
+        self._window(
+            m,
+            weight,
+            word[:pitch],
+            word[pitch:bits],
+            good,
+            self.weight_columns,
+            self.weight_address,
+        )
 
     def _window(self, m, hit, column, row, good, enables, target) -> None:  # type: ignore[no-untyped-def]
         """A memory of 32-bit columns: the low address bits choose the column."""
@@ -151,7 +167,10 @@ class Control(Block):
             Register.VERSION: Const(ISA_VERSION, 32),
             Register.CONFIG_HASH: Const(int(self.config.hash[:8], 16), 32),
             Register.CONTROL: self.irq_enable << 2,
-            Register.STATUS: self.busy | self.done << 1 | self.error.any() << 2 | self.discarding << 3,
+            Register.STATUS: self.busy
+            | self.done << 1
+            | self.error.any() << 2
+            | self.discarding << 3,
             Register.ERROR: self.error | self.error_instruction << 16,
             Register.CYCLES: self.cycles,
             Register.STALLS: self.stalls,

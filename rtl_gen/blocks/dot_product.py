@@ -64,9 +64,7 @@ class DotProductSpec:
         """Whether the lane's operands come one cycle later than the others."""
         return self.multiplier == "lut" and lane // 2 % GROUP_PAIRS >= STAGE_PAIRS
 
-    def compute(
-        self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool
-    ) -> int:
+    def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
         """The golden result; digits are raw ``digit_bits``-bit patterns."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
@@ -150,7 +148,9 @@ class DotProduct(Block):
                 for pair in group[stage * STAGE_PAIRS : (stage + 1) * STAGE_PAIRS]:
                     choice = self._choice(pair, bit)
                     total = choice if pair == first else total + choice
-                largest = min(2 * GROUP_PAIRS, self.spec.lanes) * ((1 << self.spec.activation_bits) - 1)
+                largest = min(2 * GROUP_PAIRS, self.spec.lanes) * (
+                    (1 << self.spec.activation_bits) - 1
+                )
                 total = _register(m, total[: largest.bit_length()], name)
             sums.append(total)
         return _tree(m, sums, f"plane{bit}")
@@ -200,7 +200,10 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
 
 
 def _combine(m: Module, planes: list[Value], negate: Value) -> Value:
-    """``sum(plane[j] << j)``, the top plane subtracted when ``negate``; max(log2(planes), 1) cycles."""
+    """``sum(plane[j] << j)``, the top plane subtracted when ``negate``.
+
+    Takes max(ceil(log2(planes)), 1) cycles.
+    """
     if len(planes) == 1:
         return _register(m, _add_or_subtract(Const(0, 1), planes[0], negate), "signed_plane")
     shift, level = 1, 0

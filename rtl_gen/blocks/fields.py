@@ -25,9 +25,7 @@ def layer_layout(config: NpuConfig) -> dict[str, int]:
 
 def field_view(config: NpuConfig, opcode: Opcode, slots: list[Signal]) -> dict[str, Value]:
     """The fields of ``opcode`` by name, as slices of the slot registers."""
-    return {
-        field.name: slots[k][: field.width(config)] for k, field in enumerate(FIELDS[opcode])
-    }
+    return {field.name: slots[k][: field.width(config)] for k, field in enumerate(FIELDS[opcode])}
 
 
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:

@@ -120,7 +120,9 @@ class LoopNest(Block):
         source = [Mux(by_out, o, Mux(by_window, w, k))
                   for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
         rows = Mux(by_out, self.f_out_row_step, Mux(by_window, self.f_pool_row_step, 1))
-        words = Mux(by_out, self.f_out_row_words, Mux(by_window, self.f_pool_row_words, self.f_row_words))
+        words = Mux(
+            by_out, self.f_out_row_words, Mux(by_window, self.f_pool_row_words, self.f_row_words)
+        )
         moved_row, moved_words = source[1] + rows, source[2] + words
         wraps = Signal()
         m.d.comb += wraps.eq(moved_row >= self.f_strip_rows)
@@ -153,7 +155,11 @@ class LoopNest(Block):
             assign(kernel, out)
         with m.Elif(step["passes"] | step["pool_cols"]):
             assign(kernel, window)
-        m.d.comb += [self.strip.eq(kernel[0]), self.row.eq(kernel[1]), self.row_pointer.eq(kernel[2])]
+        m.d.comb += [
+            self.strip.eq(kernel[0]),
+            self.row.eq(kernel[1]),
+            self.row_pointer.eq(kernel[2]),
+        ]
 
     def _columns(self, m: Module, step: dict[str, Signal]) -> None:
         def state(name: str) -> tuple[Signal, Signal]:
@@ -167,7 +173,9 @@ class LoopNest(Block):
         source = [Mux(by_out, o, Mux(by_window, w, k))
                   for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
         columns = Mux(by_out, self.f_out_col_step, Mux(by_window, self.f_pool_col_step, 1))
-        words = Mux(by_out, self.f_out_col_words, Mux(by_window, self.f_pool_col_words, self.f_col_words))
+        words = Mux(
+            by_out, self.f_out_col_words, Mux(by_window, self.f_pool_col_words, self.f_col_words)
+        )
         moved = (source[0] + columns, source[1] + words)
         restart = self.start | step["out_groups"] | step["out_rows"]
         for target, fresh, back in (

@@ -145,6 +145,8 @@ class MacArray(Block):
             self._lane(m, sum(lanes[k + 1 : k + 2], lanes[k]), k, f"sum_p{pixel}_n{k}")
             for k in range(0, config.lanes, 2)
         ]
-        activations = [self._lane(m, a, n, f"activation_p{pixel}_n{n}") for n, a in enumerate(lanes)]
+        activations = [
+            self._lane(m, a, n, f"activation_p{pixel}_n{n}") for n, a in enumerate(lanes)
+        ]
         padded = [Cat(total, Const(0, spec.pair_bits - len(total))) for total in sums]
         return Cat(activations), Cat(padded)

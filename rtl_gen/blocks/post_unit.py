@@ -116,9 +116,7 @@ class PostUnit(Block):
         done: list[Value] = []
         for k in range(spec.scale_digits):
             digit = delay(m, digits.word_select(k, 2), 1 + k, f"digit{k}")
-            multiple = Mux(
-                digit[1], Mux(digit[0], triple, single << 1), Mux(digit[0], single, 0)
-            )
+            multiple = Mux(digit[1], Mux(digit[0], triple, single << 1), Mux(digit[0], single, 0))
             stage = Signal(signed(len(triple) + 1), name=f"stage{k}", reset_less=True)
             m.d.sync += stage.eq(multiple if k == 0 else total + multiple)
             done = [delay(m, bits, 1, f"low{k}_{n}") for n, bits in enumerate(done)]

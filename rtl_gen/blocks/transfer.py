@@ -84,9 +84,7 @@ class Transfer(Block):
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
         self.beat = Signal(5, reset_less=True)
         self.last_word = Signal()
-        m.d.comb += self.last_word.eq(
-            (self.strip == self.f_last_strip) & (self.words_left == 1)
-        )
+        m.d.comb += self.last_word.eq((self.strip == self.f_last_strip) & (self.words_left == 1))
 
     def _enter_strip(self, m: Module, strip: Value) -> None:
         full = self.f_last_strip != strip
@@ -170,7 +168,10 @@ class Transfer(Block):
             self.result_address.eq(self.pointer),
         ]
         with m.If(taken):
-            m.d.sync += [self.word.eq(self.word >> STREAM_BITS), self.beats_left.eq(self.beats_left - 1)]
+            m.d.sync += [
+                self.word.eq(self.word >> STREAM_BITS),
+                self.beats_left.eq(self.beats_left - 1),
+            ]
         return taken & (self.beats_left == 0)
 
     def _results(self) -> Value:
@@ -189,7 +190,12 @@ class Transfer(Block):
         dropped = Signal()
         with m.FSM(name="transfer") as fsm:
             with m.State("IDLE"):
-                m.d.sync += [self.beat.eq(0), wait.eq(0), dropped.eq(0), emitting.eq(self.start_emit)]
+                m.d.sync += [
+                    self.beat.eq(0),
+                    wait.eq(0),
+                    dropped.eq(0),
+                    emitting.eq(self.start_emit),
+                ]
                 self._enter_strip(m, Value.cast(0)[:1])
                 with m.If(self.start_load):
                     m.next = "LOAD"

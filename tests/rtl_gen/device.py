@@ -1,4 +1,4 @@
-"""The NPU in Amaranth's own simulator, behind the calls of the Twin: for small differential tests."""
+"""The NPU in Amaranth's own simulator, called like the Twin: for small differential tests."""
 
 from __future__ import annotations
 
@@ -80,7 +80,13 @@ class Device:
 
     async def _write(self, ctx, address: int, value: int) -> None:
         d = self.dut
-        for signal, v in (("awaddr", address), ("wdata", value), ("wstrb", 15), ("awvalid", 1), ("wvalid", 1)):
+        for signal, v in (
+            ("awaddr", address),
+            ("wdata", value),
+            ("wstrb", 15),
+            ("awvalid", 1),
+            ("wvalid", 1),
+        ):
             ctx.set(getattr(d, f"s_axi_control_{signal}"), v)
         await ctx.tick()
         ctx.set(d.s_axi_control_awvalid, 0)
@@ -96,9 +102,11 @@ class Device:
         await ctx.tick()
         ctx.set(d.s_axi_control_arvalid, 0)
         ctx.set(d.s_axi_control_rready, 1)
-        value, response = await ctx.tick().sample(
-            d.s_axi_control_rdata, d.s_axi_control_rresp
-        ).until(d.s_axi_control_rvalid)
+        value, response = (
+            await ctx.tick()
+            .sample(d.s_axi_control_rdata, d.s_axi_control_rresp)
+            .until(d.s_axi_control_rvalid)
+        )
         assert response == 0, hex(address)
         return value
 

@@ -55,7 +55,9 @@ def test_dot_product(spec: DotProductSpec) -> None:
     rng = random.Random(1)
     dut = spec.create()
     a, d = 1 << spec.activation_bits, 1 << spec.digit_bits
-    extremes = [([a - 1] * spec.lanes, [w] * spec.lanes, s) for w in (d - 1, d >> 1) for s in (0, 1)]
+    extremes = [
+        ([a - 1] * spec.lanes, [w] * spec.lanes, s) for w in (d - 1, d >> 1) for s in (0, 1)
+    ]
     cases = extremes + [
         (
             [rng.randrange(a) for _ in range(spec.lanes)],
@@ -110,7 +112,12 @@ def test_post_unit(spec: PostUnitSpec, signed: bool) -> None:
         return rng.choice([-half, half - 1, rng.randrange(-half, half)])
 
     cases = [
-        (integer(), integer(), rng.randrange(1 << spec.scale_bits), rng.randrange(1, 1 << SHIFT_BITS))
+        (
+            integer(),
+            integer(),
+            rng.randrange(1 << spec.scale_bits),
+            rng.randrange(1, 1 << SHIFT_BITS),
+        )
         for _ in range(4 * CASES)
     ]
 

@@ -29,7 +29,8 @@ def test_one_module_per_file_each_defined_once_and_used() -> None:
 
 def test_yosys_reads_it_without_a_warning() -> None:
     files = emit.verilog(CONFIG)
-    script = f"read_verilog {' '.join(files)}\nhierarchy -check -top npu\nproc\ncheck -assert\nwrite_json out.json\n"
+    passes = ("hierarchy -check -top npu", "proc", "check -assert", "write_json out.json", "")
+    script = "\n".join([f"read_verilog {' '.join(files)}", *passes])
     run = yosys.find().run(script, files, "out.json", 300.0)
     assert "Warning" not in run.log
     assert not run.warnings

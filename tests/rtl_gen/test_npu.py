@@ -26,7 +26,12 @@ SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_dept
 
 def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instruction:
     """A LAYER whose addresses stay inside: any window, strides, pooling, padding and wraps."""
-    strips, strip_rows, cols, groups = rng.randint(1, config.pixels), rng.randint(1, 3), rng.randint(1, 4), rng.randint(1, 2)
+    strips, strip_rows, cols, groups = (
+        rng.randint(1, config.pixels),
+        rng.randint(1, 3),
+        rng.randint(1, 4),
+        rng.randint(1, 2),
+    )
     row_words, pixel = cols * groups, groups
     ky, kx = rng.randint(1, min(3, strip_rows + 1)), rng.randint(1, 3)
     cs, ps = rng.randint(1, 2), rng.randint(1, 2)
@@ -52,11 +57,13 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
         pool_rows=wy - 1, pool_row_step=step(cs), pool_row_words=step(cs) * row_words,
         out_cols=out_cols - 1, out_col_step=ps * cs, out_col_words=ps * cs * pixel,
         out_rows=out_rows - 1, out_row_step=step(ps * cs), out_row_words=step(ps * cs) * row_words,
-        out_groups=out_groups - 1, in_group_step=0, weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
+        out_groups=out_groups - 1, in_group_step=0,
+        weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
         out_base=32, out_pixel_words=out_groups * out_words, out_group_words=out_words,
         drain_pixels=drain_pixels - 1, drain_chunks=chunks - 1, raw=int(raw),
         pad_code=rng.randrange(1 << config.activation_bits),
-        out_zero=rng.randrange(1 << config.activation_bits), out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
+        out_zero=rng.randrange(1 << config.activation_bits),
+        out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
     )  # fmt: skip
     return Instruction(Opcode.LAYER, values)
 
@@ -64,12 +71,18 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
 def random_images(rng: np.random.Generator, config: NpuConfig):
     """Random weight and channel images over the whole memories."""
     columns = [min(32, config.weight_word_bits - 32 * k) for k in range(config.weight_word_columns)]
-    weights = np.stack([rng.integers(0, 1 << bits, config.weight_depth) for bits in columns], axis=1)
+    weights = np.stack(
+        [rng.integers(0, 1 << bits, config.weight_depth) for bits in columns], axis=1
+    )
     table = np.zeros((config.channel_depth, 2 * config.post_units), np.int64)
     half = 1 << (config.accumulator_bits - 4)
-    table[:, 0::2] = rng.integers(-half, half, table[:, 0::2].shape) % (1 << config.accumulator_bits)
+    table[:, 0::2] = rng.integers(-half, half, table[:, 0::2].shape) % (
+        1 << config.accumulator_bits
+    )
     table[:, 1::2] = rng.integers(0, 1 << config.scale_bits, table[:, 1::2].shape)
-    shift = rng.integers(config.scale_bits, min(config.scale_bits + 12, 1 << SHIFT_BITS), table[:, 1::2].shape)
+    shift = rng.integers(
+        config.scale_bits, min(config.scale_bits + 12, 1 << SHIFT_BITS), table[:, 1::2].shape
+    )
     table[:, 1::2] |= shift << 16
     return weights.astype(np.uint32), table.astype(np.uint32)
 
@@ -114,5 +127,3 @@ def test_random_layers_match_the_twin(number: int, seed: int) -> None:
     total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
     assert got.cycle_log[-1] == timing.START_CYCLES + total
     assert any(data for data, _ in got.output_beats)
-
-
