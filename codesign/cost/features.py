@@ -132,7 +132,7 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
     product = _product_bits(c)
     sums = _sum_tree(c.lanes, product)
-    return {
+    found = {
         "chains": lut * plane[:, 0],
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
@@ -147,6 +147,7 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
         "dsp_trees": c.dsp * cells * sums,
         "accumulators": cells * c.accumulator_bits,
     }
+    return {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
 
 
 _LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_products")
