@@ -258,7 +258,8 @@ PROGRAM_BASE = 0x0010_0000
 """Program memory, write only."""
 CHANNEL_BASE = 0x0020_0000
 """Bias / scale / shift table, write only: unit c of word k at
-8 * (k * 2**ceil(log2(post_units)) + c): bias (accumulator_bits, two's complement), then multiplier | shift << 16."""
+8 * (k * 2**ceil(log2(post_units)) + c): bias (accumulator_bits, two's complement), then
+multiplier | shift << 16."""
 WEIGHT_BASE = 0x0100_0000
 """Weight memory, write only: 32-bit column j of word k at 4 * (k * 2**ceil(log2(columns)) + j)."""
 ADDRESS_BITS = 25
