@@ -130,18 +130,26 @@ class Parameter:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The parameters of a declaration for images of ``shape`` in ``classes`` classes."""
+    """The parameters of a declaration for images of ``shape`` in ``classes`` classes.
+
+    Raises UserError for images that not even one stage can halve.
+    """
 
     declaration: SpaceDeclaration
     shape: tuple[int, int, int]
     """Channels, rows, columns of the images."""
     classes: int
 
+    def __post_init__(self) -> None:
+        if min(self.shape[1:]) < 2:
+            rows, cols = self.shape[1:]
+            raise UserError(f"images must have 2 or more rows and columns, not {rows}x{cols}")
+
     @cached_property
     def max_stages(self) -> int:
         """Stages that the images allow: each halves a map of at least two rows and columns."""
         allowed = min(self.shape[1:]).bit_length() - 1
-        return min(max(self.declaration.network.stages), max(allowed, 1))
+        return min(max(self.declaration.network.stages), allowed)
 
     @cached_property
     def max_convs(self) -> int:
@@ -243,7 +251,7 @@ def load_declaration(source: Path | str) -> SpaceDeclaration:
     """
     if isinstance(source, Path):
         return yaml_io.build(yaml_io.load(source), SpaceDeclaration)
-    folder = importlib.resources.files("codesign.search") / "spaces"
+    folder = importlib.resources.files("codesign.search.spaces")
     names = sorted(
         entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name[-5:] == ".yaml"
     )

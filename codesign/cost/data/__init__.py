@@ -1,0 +1,1 @@
+"""Measured data that the cost models are learned from."""
