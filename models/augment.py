@@ -11,7 +11,7 @@ from models.errors import ModelError
 
 AUGMENTATIONS = ("auto", "none", "shift", "flip", "shift_flip")
 _SMALL_SIDE = 16
-"""Images below this many rows move by one pixel; others by an eighth of their side."""
+"""Images below this many rows move by one pixel; others by a twelfth of their side."""
 
 
 def resolve(kind: str, dataset: Dataset) -> str:
@@ -28,7 +28,7 @@ def resolve(kind: str, dataset: Dataset) -> str:
 
 def reach(rows: int) -> int:
     """Largest shift in pixels."""
-    return 1 if rows < _SMALL_SIDE else rows // 8
+    return 1 if rows < _SMALL_SIDE else rows // 12
 
 
 def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import sysconfig
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -39,11 +41,17 @@ def macs(graph: NetworkGraph) -> int:
     return total
 
 
+def can_compile() -> bool:
+    """torch.compile writes C++ that includes Python.h (Debian: g++ and python3-dev)."""
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.is_file()
+
+
 def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
-    """Whether torch.compile saves time; without a C++ compiler it cannot run."""
+    """Whether torch.compile saves time, where it can run."""
     if settings.compile != "auto":
         return settings.compile == "always"
-    if shutil.which(os.environ.get("CXX", "g++")) is None:
+    if not can_compile():
         return False
     seconds = settings.epochs * images * macs(graph) / EAGER_MACS_PER_SECOND
     return seconds > _PAYS * COMPILE_SECONDS

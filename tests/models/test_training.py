@@ -336,7 +336,20 @@ def test_compilation_pays_for_long_work_only(monkeypatch):
     assert speed.pays(CNN, TrainSettings(compile="always"), 1222)
     assert not speed.pays(CNN, TrainSettings(compile="never"), 10**9)
     assert speed.macs(SMALL) == 64 * 9 * 8 + 16 * 9 * 8 * 16 + 160
-    monkeypatch.setenv("CXX", "no-such-compiler")
-    assert not speed.pays(CNN, TrainSettings(), 10**9)
+    long = TrainSettings(), 10**9
+    monkeypatch.setattr(speed, "can_compile", lambda: True)
+    assert speed.pays(CNN, *long)
+    monkeypatch.setattr(speed, "can_compile", lambda: False)
+    assert not speed.pays(CNN, *long)
+
+
+def test_compilation_needs_a_compiler_and_headers(monkeypatch, tmp_path):
+    (tmp_path / "Python.h").write_text("")
+    monkeypatch.setattr("sysconfig.get_path", lambda name: str(tmp_path))
     monkeypatch.setenv("CXX", "python3")
-    assert speed.pays(CNN, TrainSettings(), 10**9)
+    assert speed.can_compile()
+    (tmp_path / "Python.h").unlink()
+    assert not speed.can_compile()
+    (tmp_path / "Python.h").write_text("")
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    assert not speed.can_compile()
