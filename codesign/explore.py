@@ -147,7 +147,7 @@ def explore(settings: ExploreSettings, progress: Progress) -> ExploreResult:
     candidates = explore_choice.shown_candidates(finished.problem, trained, finished.option)
     _write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = explore_finish.write_report(finished, plan, candidates)
-    summary = _summary(settings, finished, page, time.monotonic() - start)
+    summary = _summary(settings, finished, len(trained), page, time.monotonic() - start)
     _write_json(settings.out / SUMMARY, summary)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
@@ -199,7 +199,7 @@ def _name(dataset: str) -> str:
 
 
 def _summary(
-    settings: ExploreSettings, finished: Finished, page: Path | None, seconds: float
+    settings: ExploreSettings, finished: Finished, trained: int, page: Path | None, seconds: float
 ) -> dict[str, Any]:
     """The stable content of summary.json; paths are relative to its folder."""
     out = settings.out
@@ -227,7 +227,7 @@ def _summary(
         else {},
         "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
-        "networks_trained": settings.networks,
+        "networks_trained": trained,
         "attempts": finished.attempts,
         "stage_seconds": finished.stage_seconds,
         "wall_seconds": round(seconds, 1),

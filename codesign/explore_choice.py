@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.report.data import Candidate
-from codesign.results import Budget, Figures, Infeasible
+from codesign.results import Figures, Infeasible
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Ints, pareto_mask
@@ -55,7 +55,9 @@ def best_option(
     """
     best: Option | None = None
     rank: tuple[float, float, float] | None = None
-    for one in trained:
+    for one in sorted(trained, key=lambda one: -one.accuracy):
+        if rank is not None and one.accuracy < rank[0]:
+            break
         found = engine.with_all_npus(problem, one.candidate)
         rate, luts = found.estimate.images_per_second, found.estimate.area.luts
         for row in np.flatnonzero(found.feasible):
@@ -106,7 +108,8 @@ def shown_candidates(
 
 
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
-          "latency_us": "us", "throughput": "images/s", "memory": "words"}  # fmt: skip
+          "latency_us": "us", "throughput": "images/s", "memory": "words",
+          "macs": "multiply-accumulates"}  # fmt: skip
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
     "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
@@ -115,6 +118,7 @@ _LEVERS = {
     "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
     "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
     "memory": ("allow smaller networks or wider arrays in the space",),
+    "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
 }
 
 
@@ -122,10 +126,10 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     """Why nothing fits: every constraint that the least bad candidate breaks."""
     row = int(np.argmin(pool.violation))
     found = []
-    for name, values in pool.estimate.excess(problem.budget, problem.area_factor).items():
+    for name, values in problem.excess(pool.layers, pool.estimate).items():
         share = float(values[row])
         if share > 0:
-            need, have = _need_and_have(name, share, problem.budget)
+            need, have = _need_and_have(name, share, problem)
             found.append(
                 Infeasible(
                     name, "the nearest design found", need, have, _UNITS[name], _LEVERS[name]
@@ -134,11 +138,13 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     return tuple(found)
 
 
-def _need_and_have(name: str, share: float, budget: Budget) -> tuple[float, float]:
+def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, float]:
+    budget = problem.budget
     if name == "throughput":
         wanted = budget.min_throughput or 0.0
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
-              "latency_us": budget.max_latency_us, "memory": 1.0}  # fmt: skip
+              "latency_us": budget.max_latency_us, "memory": 1.0,
+              "macs": problem.space.declaration.max_macs}  # fmt: skip
     limit = limits[name]
     return (limit * (1 + share), limit) if limit else (share, 0.0)

@@ -56,8 +56,15 @@ class Problem:
         layers = layer_table(self.space, candidates)
         npus = npu_table(self.space, candidates, layers)
         found = estimate(self.model, layers, npus, self.budget.clock_mhz)
-        broken = violation(found.excess(self.budget, self.area_factor))
-        return Evaluated(candidates, layers, found, broken)
+        return Evaluated(candidates, layers, found, violation(self.excess(layers, found)))
+
+    def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
+        """Constraint -> [n] share by which it is broken: the budget's, and the space's on work."""
+        macs = layers.macs.sum(axis=1)
+        return {
+            **found.excess(self.budget, self.area_factor),
+            "macs": macs / self.space.declaration.max_macs - 1,
+        }
 
 
 class Shrunk:

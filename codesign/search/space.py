@@ -79,8 +79,12 @@ class SpaceDeclaration:
     network: NetworkChoices
     bits: BitChoices
     npu: NpuChoices
+    max_macs: int = 8_000_000
+    """Multiply-accumulates of one image at most: what training on a few cores can afford."""
 
     def __post_init__(self) -> None:
+        if self.max_macs < 1:
+            raise ValueError(f"max_macs must be >= 1, not {self.max_macs}")
         limits: dict[str, tuple[int, int]] = {
             "stages": (1, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
             "hidden": (0, 4096), "input": (1, 8), "weights": (1, 8), "activations": (1, 8),

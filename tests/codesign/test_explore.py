@@ -185,6 +185,18 @@ def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path
     assert len(result.summary["attempts"]) == explore_finish.MAX_ATTEMPTS
 
 
+def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=0.5)
+    result, said = run(wanted)
+    assert 1 <= result.summary["networks_trained"] < 12
+    epochs = {total for stage, _, total, _ in said if stage == "training"}
+    assert epochs == {explore_finish.LEAST_EPOCHS}
+    again, _ = run(dataclasses.replace(wanted, resume=True))
+    assert without_times(again.summary) == without_times(result.summary)
+
+
 def test_a_mismatch_is_status_1_and_names_the_place(fakes: Fakes, tmp_path: Path) -> None:
     fakes.passes = False
     result, _ = run(settings(tmp_path / "out"))

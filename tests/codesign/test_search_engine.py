@@ -62,6 +62,7 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
         & (found.estimate.images_per_second >= 5000)
         & (found.estimate.cycles / 100 <= 150)
         & (area.dsps <= 0)
+        & (found.layers.macs.sum(axis=1) <= one.space.declaration.max_macs)
         & found.estimate.fits
     )
     assert (found.feasible == expected).all()

@@ -1,0 +1,60 @@
+"""The shipped synthesis data, and what the model that is learned from it promises."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codesign.cost import dataset, features
+from codesign.cost.area import AreaModel, estimate_one
+from codesign.cost.table import ConfigTable
+from rtl_gen.config import NpuConfig
+
+
+@pytest.fixture(scope="module")
+def model() -> AreaModel:
+    return AreaModel.load()
+
+
+def test_the_data_is_of_one_tool_and_whole_npus() -> None:
+    rows = dataset.read()
+    assert len({row.tool for row in rows}) == 1
+    for row in rows:
+        assert row.lutrams < row.luts
+        assert 900 < row.luts < 60_000
+        assert row.ffs > 900
+
+
+def test_the_analytic_counts_alone_are_close(model: AreaModel) -> None:
+    table = ConfigTable.of([row.config for row in model.rows])
+    measured = np.array([row.luts for row in model.rows])
+    error = np.abs(features.analytic_luts(table) / measured - 1)
+    assert np.median(error) < 0.06
+
+
+def test_errors_on_unseen_families_stay_small(model: AreaModel) -> None:
+    report = model.report()
+    assert report["luts"]["mape"] < 0.04
+    assert report["luts"]["p90"] < 0.07
+    assert report["luts"]["tau"] > 0.95
+    assert report["ffs"]["mape"] < 0.05
+    assert report["lutrams"]["mape"] < 0.08
+    assert report["brams"]["exact"] >= 0.98
+    assert report["dsps"]["exact"] >= 0.98
+
+
+def test_intervals_hold_what_was_measured(model: AreaModel) -> None:
+    table = ConfigTable.of([row.config for row in model.rows])
+    found = model.estimate(table)
+    for name in ("luts", "ffs", "lutrams"):
+        measured = np.array([getattr(row, name) for row in model.rows])
+        inside = (found.low[name] <= measured) & (measured <= found.high[name])
+        assert inside.mean() >= 0.88, name
+
+
+def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
+    small = NpuConfig(pixels=2, lanes=8, columns=16, weight_digit_bits=2)
+    large = NpuConfig(pixels=4, lanes=8, columns=32, weight_digit_bits=2)
+    luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
+    # Four times the cells, the same control.
+    assert 2.0 < luts[1] / luts[0] < 4.0
