@@ -36,6 +36,7 @@ from models.datasets import Dataset
 from models.files import atomic_file
 from models.lower import lower
 from rtl_gen import emit
+from sim.process import kill_all
 
 if TYPE_CHECKING:
     from models.train import TrainedNetwork
@@ -147,9 +148,13 @@ def _attempt(
     """Train and synthesise side by side; build and verify what fits. False: over the budget."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         future = pool.submit(_synthesise, design, plan)
-        with done.timed("training"):
-            weights = _train(design, option.trained, plan, progress)
-            design, integer_bits = _widened(design, weights)
+        try:
+            with done.timed("training"):
+                weights = _train(design, option.trained, plan, progress)
+                design, integer_bits = _widened(design, weights)
+        except BaseException:
+            kill_all()  # else the pool waits for Yosys before the interrupt is heard
+            raise
         progress("synthesis", 0, 1, f"{design.npu.macs} products")
         with done.timed("synthesis"):
             measured = future.result()
