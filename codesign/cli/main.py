@@ -13,6 +13,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Sequence
+from concurrent.futures import BrokenExecutor
 from importlib import metadata
 from types import FrameType, ModuleType
 
@@ -74,6 +75,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (YosysError, SimulationError) as error:
         console.result({"error": str(error)})
         console.warn(f"error: {error}")
+        return FAILED
+    except BrokenExecutor:
+        message = "a worker process was killed, perhaps for want of memory"
+        console.result({"error": message})
+        console.warn(f"error: {message}; {_resume_hint(arguments)}")
         return FAILED
     except OSError as error:
         return _system(error, console)

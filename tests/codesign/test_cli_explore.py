@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import pytest
@@ -128,3 +129,14 @@ def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
     assert main(["explore", "--lut-budget", "30000", "--out", "runs/a b"]) == 130
     expected = "resume with: codesign explore --lut-budget 30000 --out 'runs/a b' --resume"
     assert expected in capsys.readouterr().err
+
+
+def test_a_killed_worker_is_named_and_resumable(monkeypatch, capsys):
+    def broken(settings: ExploreSettings, progress) -> ExploreResult:
+        raise BrokenProcessPool("a child died")
+
+    monkeypatch.setattr(explore, "explore", broken)
+    assert main(["explore", "--lut-budget", "30000", "--out", "runs/x"]) == 1
+    error = capsys.readouterr().err
+    assert "worker process was killed" in error
+    assert "codesign explore --lut-budget 30000 --out runs/x --resume" in error
