@@ -65,9 +65,14 @@ def digits() -> Raw:
 
 
 def mnist(name: str, directory: Path | None) -> Raw:
-    """MNIST or Fashion-MNIST: four IDX files, plain or gzip."""
-    given = [directory, directory / name, directory / _TORCHVISION_DIRS[name]] if directory else []
-    places = [*given, SYSTEM_DIRS[name]] if name in SYSTEM_DIRS else given
+    """MNIST or Fashion-MNIST: four IDX files, plain or gzip.
+
+    A ``directory`` that is given counts alone: other files than the named ones would be a surprise.
+    """
+    if directory is not None:
+        places = [directory, directory / name, directory / _TORCHVISION_DIRS[name]]
+    else:
+        places = [SYSTEM_DIRS[name]] if name in SYSTEM_DIRS else []
     parts: list[tuple[Images, Labels]] = []
     for prefix in ("train", "t10k"):
         images_file = _find_idx(name, places, f"{prefix}-images", 3)

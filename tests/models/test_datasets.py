@@ -354,3 +354,12 @@ def test_trees_that_are_none(tmp_path):
         DatasetError, match=r"CIFAR-10 has 10 classes of \(3, 32, 32\) images, not 2"
     ):
         datasets.load("cifar10", _tree(tmp_path / "c"))
+
+
+def test_a_given_folder_is_the_only_place_looked_in(tmp_path, monkeypatch):
+    monkeypatch.setitem(array_files.SYSTEM_DIRS, "fashion-mnist", tmp_path / "system")
+    with pytest.raises(DatasetError, match=f"looked in {tmp_path}/mine") as error:
+        datasets.load("fashion-mnist", tmp_path / "mine")
+    assert "system" not in str(error.value)
+    with pytest.raises(DatasetError, match="looked in .*system"):
+        datasets.load("fashion-mnist")
