@@ -361,5 +361,5 @@ def test_a_given_folder_is_the_only_place_looked_in(tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match=f"looked in {tmp_path}/mine") as error:
         datasets.load("fashion-mnist", tmp_path / "mine")
     assert "system" not in str(error.value)
-    with pytest.raises(DatasetError, match="looked in .*system"):
+    with pytest.raises(DatasetError, match=r"looked in .*system"):
         datasets.load("fashion-mnist")
