@@ -128,6 +128,7 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
     """LUTs and FFs of the cells, per kind of adder."""
     cells = c.pixels * c.columns
     lut = cells * (1 - c.dsp) * c.weight_digit_bits
+    dsp, narrow = cells * c.dsp * _wide(c), cells * c.dsp * (1 - _wide(c))
     plane = _plane_table()[c.lanes, c.activation_bits]
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
     product = _product_bits(c)
@@ -138,19 +139,22 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
         "plane_registers": lut * plane[:, 2],
         "combine": cells * (1 - c.dsp) * combine,
         "combine_registers": cells * (1 - c.dsp) * combine_registers,
-        "products": c.dsp * cells * c.lanes * product,
-        "narrow_products": c.dsp
-        * (1 - _wide(c))
-        * c.macs
-        * c.activation_bits
-        * c.weight_digit_bits,
-        "dsp_trees": c.dsp * cells * sums,
+        # A product that a DSP slice takes leaves its register and a part of the tree there, too.
+        "dsp_trees": dsp * sums,
+        "dsp_products": dsp * c.lanes * product,
+        "narrow_trees": narrow * sums,
+        "narrow_products": narrow * c.lanes * c.activation_bits * c.weight_digit_bits,
+        "narrow_registers": narrow * c.lanes * product,
         "accumulators": cells * c.accumulator_bits,
     }
     return {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
 
 
-_LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_products")
+_LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_trees", "narrow_products")
+_FF_KINDS = (
+    "plane_registers", "combine_registers", "dsp_trees", "dsp_products", "narrow_trees",
+    "narrow_registers",
+)  # fmt: skip
 
 
 def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
@@ -181,10 +185,7 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     """FFs by block."""
     array = _array(c)
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
-    blocks = {
-        name: array[name]
-        for name in ("plane_registers", "combine_registers", "products", "dsp_trees")
-    } | {
+    blocks = {name: array[name] for name in _FF_KINDS} | {
         # Accumulator and snapshot.
         "accumulators": 2.0 * array["accumulators"],
         "cells": c.pixels * c.columns * 3.0,
