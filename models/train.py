@@ -188,7 +188,8 @@ class _Run:
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
     def _keep(self, epoch: Epoch) -> None:
-        ahead = all(epoch.accuracy > past.accuracy for past in self.history if past.quantised)
+        # Of equals the later: small validation splits saturate while training still gains.
+        ahead = all(epoch.accuracy >= past.accuracy for past in self.history if past.quantised)
         if epoch.quantised and ahead:
             self.best = copy.deepcopy(self.network.state_dict())
         self.history.append(epoch)
