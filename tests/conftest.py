@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 
 from hypothesis import settings
 
 # pytest runs two workers; threads of torch and BLAS would only fight over the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Started in the background, a shell has us and our children ignore Ctrl-C; some tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine: a failure in CI is a failure here. Simulations and
 # compilations have no useful deadline per example.
