@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.addressing import ActivationMemory, WeightMemory
-from rtl_gen.blocks.control import Control
+from rtl_gen.blocks.control import CONTROL_PORTS, Control
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.mac_array import MacArray
@@ -16,28 +16,8 @@ from rtl_gen.blocks.sequencer import STREAMED, Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Emission, place
-from rtl_gen.isa import ADDRESS_BITS, ErrorCode, Opcode
+from rtl_gen.isa import ErrorCode, Opcode
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
-
-CONTROL_PORTS = {
-    "awaddr": In(ADDRESS_BITS),
-    "awvalid": In(1),
-    "awready": Out(1),
-    "wdata": In(32),
-    "wstrb": In(4),
-    "wvalid": In(1),
-    "wready": Out(1),
-    "bresp": Out(2),
-    "bvalid": Out(1),
-    "bready": In(1),
-    "araddr": In(ADDRESS_BITS),
-    "arvalid": In(1),
-    "arready": Out(1),
-    "rdata": Out(32),
-    "rresp": Out(2),
-    "rvalid": Out(1),
-    "rready": In(1),
-}
 
 
 class Npu(wiring.Component):

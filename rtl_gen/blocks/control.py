@@ -21,6 +21,27 @@ from rtl_gen.isa import (
 
 SLVERR = 2
 
+CONTROL_PORTS = {
+    "awaddr": In(ADDRESS_BITS),
+    "awvalid": In(1),
+    "awready": Out(1),
+    "wdata": In(32),
+    "wstrb": In(4),
+    "wvalid": In(1),
+    "wready": Out(1),
+    "bresp": Out(2),
+    "bvalid": Out(1),
+    "bready": In(1),
+    "araddr": In(ADDRESS_BITS),
+    "arvalid": In(1),
+    "arready": Out(1),
+    "rdata": Out(32),
+    "rresp": Out(2),
+    "rvalid": Out(1),
+    "rready": In(1),
+}
+"""The AXI4-Lite port, names without prefix."""
+
 
 class Control(Block):
     """Function: the address map of rtl_gen.isa on AXI4-Lite (32-bit data).
@@ -38,23 +59,7 @@ class Control(Block):
         weight = config.weight_depth.bit_length() - 1
         super().__init__(
             {
-                "awaddr": In(ADDRESS_BITS),
-                "awvalid": In(1),
-                "awready": Out(1),
-                "wdata": In(32),
-                "wstrb": In(4),
-                "wvalid": In(1),
-                "wready": Out(1),
-                "bresp": Out(2),
-                "bvalid": Out(1),
-                "bready": In(1),
-                "araddr": In(ADDRESS_BITS),
-                "arvalid": In(1),
-                "arready": Out(1),
-                "rdata": Out(32),
-                "rresp": Out(2),
-                "rvalid": Out(1),
-                "rready": In(1),
+                **CONTROL_PORTS,
                 "irq": Out(1),
                 "start": Out(1),
                 "stop": Out(1),
