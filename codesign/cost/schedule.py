@@ -7,6 +7,7 @@ what their parts are. ``codesign.compiler.plan`` has the last word on every desi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from codesign.cost.layers import LayerTable
 from codesign.cost.table import ConfigTable
+from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
 from rtl_gen.config import DEPTH_RANGES, STREAM_BITS, NpuConfig
 from rtl_gen.isa import Opcode, field_words
@@ -49,6 +51,13 @@ class ScheduleTable:
             inside &= getattr(self, name) <= high
         return inside
 
+    def where(self, mine: NDArray[np.bool_], other: ScheduleTable) -> ScheduleTable:
+        """Row by row: of this table where ``mine`` [n], else of ``other``."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return ScheduleTable(
+            **{n: np.where(mine, getattr(self, n), getattr(other, n)) for n in names}
+        )
+
     def depths(self) -> dict[str, Ints]:
         """Smallest legal depths: powers of two, clipped to what NpuConfig allows."""
         return {
@@ -78,7 +87,22 @@ class _Tiles:
 
 
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
-    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at."""
+    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at.
+
+    Of the ways to send the image (codesign.compiler.unfold) the fastest that fits.
+    """
+    best = _schedule(layers, npu)
+    for rows in (False, True):
+        possible = unfolds(layers, rows=rows)
+        if possible.any():
+            other = _schedule(unfolded(layers, rows=rows), npu)
+            faster = (other.cycles < best.cycles) | ~best.fits()
+            best = best.where(~(possible & other.fits() & faster), other)
+    return best
+
+
+def _schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
+    """The image as ``layers`` has it."""
     tiles = _tiles(layers, npu)
     best = np.full(len(npu), _NEVER)
     activation = np.zeros(len(npu), dtype=np.int64)
