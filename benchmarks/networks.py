@@ -2,10 +2,11 @@
 
 ``python -m benchmarks.networks [--macs 512] [--weight-bits 4] [--activation-bits 4] [--json]``
 
-Each network is compiled for every array shape of about ``--macs`` products a cycle (digits as wide as
-the weights, one pass) and the best one is printed. Cycles are the compiler's, which simulation proves
-exact in every build; utilisation is useful products / (cycles * products per cycle) over a whole
-image, LOAD and EMIT included. Nothing is trained or simulated; memories are as deep as needed.
+Each network is compiled for every array shape of about ``--macs`` products a cycle (digits as wide
+as the weights, one pass) and the best one is printed. Cycles are the compiler's, which simulation
+proves exact in every build; utilisation is useful products / (cycles * products per cycle) over a
+whole image, LOAD and EMIT included. Nothing is trained or simulated; memories are as deep as
+needed.
 """
 
 from __future__ import annotations
