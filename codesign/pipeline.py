@@ -65,10 +65,10 @@ class DesignEstimate:
         return {**self.figures.to_dict(), "intervals": intervals}
 
 
-def estimate_design(design: Design) -> DesignEstimate:
+def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
     """Resources and cycles of a design. Raises InfeasibleError when it cannot run."""
     planned = plan_design(design)
-    area = estimate_one(design.npu)
+    area = estimate_one(design.npu).on(family)
     return DesignEstimate(
         figures=Figures(
             luts=float(area.luts[0]),
@@ -184,7 +184,8 @@ def write_build(
 ) -> Path:
     """The build folder, with accuracy and estimate beside the given ``reports``. UserError."""
     scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
-    own = {"accuracy": scores, "estimate": estimate_design(design).to_dict()}
+    family = device.family if device else "xc7"
+    own = {"accuracy": scores, "estimate": estimate_design(design, family).to_dict()}
     return build.build(
         design,
         lowered.compiled,
