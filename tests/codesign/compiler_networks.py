@@ -71,8 +71,7 @@ class NetworkBuilder:
         high = arithmetic.weight_range(weight_bits)[1]
         shape = (channels, specs[0].shape[0] // groups, *kernel)
         weights = [
-            np.full(shape, high) if diagonal else self._weights(weight_bits, shape)
-            for _ in sources
+            np.full(shape, high) if diagonal else self._weights(weight_bits, shape) for _ in sources
         ]
         rows, cols = (
             (specs[0].shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)

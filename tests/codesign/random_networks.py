@@ -46,9 +46,7 @@ class _Draw:
         while len(self.net.tensors) < wanted:
             last = self.pick.choice(steps)(last)
         if self.pick.random() < 0.2:
-            last = self.net.linear(
-                last, self.size(domain.CHANNELS), raw=False, **self._numbers()
-            )
+            last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
         self.net.linear(last, self.size(domain.CHANNELS), weight_bits=self.pick.randint(1, 8))
         return self.net.build()
 

@@ -1,0 +1,90 @@
+"""What a sweep found: counts, what was covered, what was refused, and every failure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from tests.sweep.record import Line
+
+
+def summarise(lines: Sequence[Line]) -> dict[str, Any]:
+    """JSON form of the result over all cases."""
+    failures = [line for line in lines if line["failure"]]
+    refused = Counter(reason for line in lines for reason in line.get("refused", ()))
+    too_long = sum(line.get("too_long", 0) for line in lines)
+    refusals = sum(refused.values())
+    seconds = [line["seconds"]["all"] for line in lines if "seconds" in line]
+    covered: dict[str, Counter[str]] = {}
+    for line in lines:
+        for kind, values in line.get("knobs", {}).items():
+            covered.setdefault(kind, Counter()).update(values)
+    return {
+        "cases": len(lines),
+        "failed": len(failures),
+        "layers_compared": sum(line.get("layers_compared", 0) for line in lines),
+        "instructions_compared": sum(line.get("instructions_compared", 0) for line in lines),
+        "clocks": sum(line.get("clocks", 0) for line in lines),
+        "stall_cycles": sum(line.get("stall_cycles", 0) for line in lines),
+        "most_products": max((_products(line) for line in lines), default=0),
+        "refused": dict(refused.most_common()),
+        "refused_share": refusals / max(refusals + too_long + len(lines), 1),
+        "too_long": too_long,
+        "mean_seconds": sum(seconds) / max(len(seconds), 1),
+        "covered": {
+            kind: dict(sorted(values.items(), key=_order)) for kind, values in covered.items()
+        },
+        "failures": sorted(
+            ({key: line.get(key) for key in ("seed", "failure", "npu", "layers", "smaller")}
+             for line in failures), key=lambda failure: len(failure["layers"] or [])
+        ),
+    }  # fmt: skip
+
+
+def _products(line: Line) -> int:
+    """One-bit products a cycle of the array."""
+    npu = line.get("npu", {})
+    return (
+        npu.get("pixels", 0) * npu.get("lanes", 0) * npu.get("columns", 0)
+        * npu.get("weight_digit_bits", 0)
+    )  # fmt: skip
+
+
+def _order(item: tuple[str, int]) -> tuple[int, str]:
+    """Numbers by value, before words."""
+    word = item[0]
+    return (int(word), "") if word.isdigit() else (1 << 32, word)
+
+
+def text(summary: dict[str, Any]) -> str:
+    """The summary for people; failures last, the smallest network first."""
+    lines = [
+        f"{summary['cases']} cases, {summary['failed']} failed: {summary['layers_compared']} layer "
+        f"results and {summary['instructions_compared']} instructions compared over "
+        f"{summary['clocks']} clocks ({summary['stall_cycles']} of them stalled)",
+        f"largest array: {summary['most_products']} one-bit products a cycle; "
+        f"{summary['mean_seconds']:.1f} s a case",
+        f"refused by the compiler and drawn again: {100 * summary['refused_share']:.1f} % of all "
+        f"points; too long for their seed's limit: {summary['too_long']}",
+    ]
+    lines += [f"  {count} for {reason}" for reason, count in summary["refused"].items()]
+    lines.append("cases with each choice:")
+    for kind, values in summary["covered"].items():
+        counts = ", ".join(f"{value}: {count}" for value, count in values.items())
+        lines.append(f"  {kind}: {counts}")
+    for failure in summary["failures"]:
+        lines += ["", f"FAILED: python -m tests.sweep --only {failure['seed']}"]
+        lines += _failure(failure)
+    return "\n".join(lines)
+
+
+def _failure(failure: dict[str, Any]) -> list[str]:
+    lines = [f"  {failure['failure']}"]
+    smaller = failure["smaller"] or failure
+    if smaller is not failure:
+        lines.append("  smaller, on the same NPU:")
+        lines.append(f"  {smaller['failure']}")
+    lines += [f"    {layer}" for layer in smaller["layers"] or ()]
+    npu = ", ".join(f"{name} {value}" for name, value in (failure["npu"] or {}).items())
+    return [*lines, f"    NPU: {npu}"] if npu else lines
