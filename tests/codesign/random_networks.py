@@ -196,25 +196,25 @@ def random_config(
     network: IntegerNetwork,
     bits: int,
     tail: float = 0.0,
-    most_products: float = math.inf,
+    most_macs: float = math.inf,
 ) -> NpuConfig:
     """An NPU whose memories are as small as the network allows, its accumulators often.
 
-    bits: the widest codes of the network. most_products: most one-bit products a cycle of the
-    array (pixels * lanes * columns * weight_digit_bits). Raises InfeasibleError.
+    bits: the widest codes of the network. most_macs: limit on ``NpuConfig.macs``. Raises
+    InfeasibleError.
     """
     while True:
         lanes = max(2, domain.LANES.draw(pick, tail))
         columns = lanes * max(1, domain.COLUMNS.draw(pick, tail) // lanes)
-        pixels, digit = domain.PIXELS.draw(pick, tail), pick.choice(DIGIT_BITS)
-        if pixels * lanes * columns * digit <= most_products:
+        pixels = domain.PIXELS.draw(pick, tail)
+        if pixels * lanes * columns <= most_macs:
             break
     least = min(max(domain.ACCUMULATOR_BITS[0], accumulator_bits(network)), 32)
     config = NpuConfig(
         pixels=pixels,
         lanes=lanes,
         columns=columns,
-        weight_digit_bits=digit,
+        weight_digit_bits=pick.choice(DIGIT_BITS),
         activation_bits=pick.randint(bits, 8),
         accumulator_bits=least if pick.random() < 0.6 else pick.randint(least, 32),
         scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),

@@ -22,9 +22,9 @@ TAIL_SHARE = 0.2
 SIZE_EXPONENT = -2 / 3
 """A limit of ``least * u ** SIZE_EXPONENT``, u even in 0..1, has no upper end, but a finite mean of
 three times ``least``: large cases come, seldom, and cost no more than the many small ones."""
-LEAST_PRODUCTS = 64
-"""One-bit products a cycle: sets what compiling the simulator takes."""
-LEAST_CLOCKS = 10_000
+LEAST_MACS = 48
+"""Limit on NpuConfig.macs, which sets what compiling the simulator takes."""
+LEAST_CLOCKS = 30_000
 CLOCKS_PER_WEIGHT_WORD = 6
 """Simulated clocks to write 32 bits over AXI4-Lite, stalls not counted."""
 
@@ -59,14 +59,14 @@ def draw(seed: int) -> Case:
     """The case of ``seed``: the first of its points that the compiler takes and that is not too
     long. How large and how long it may be is drawn first, so that no point is left out for good."""
     pick = random.Random(f"sweep {seed}")
-    most_products = LEAST_PRODUCTS * pick.random() ** SIZE_EXPONENT
+    most_macs = LEAST_MACS * pick.random() ** SIZE_EXPONENT
     most_clocks = LEAST_CLOCKS * pick.random() ** SIZE_EXPONENT
     tail = TAIL_SHARE if pick.random() < TAIL_SHARE else 0.0
     refused: list[str] = []
     too_long = 0
     while True:
         try:
-            case = _point(pick, seed, tail, most_products)
+            case = _point(pick, seed, tail, most_macs)
         except InfeasibleError as error:
             refused.append(", ".join(sorted({reason.resource for reason in error.reasons})))
             continue
@@ -75,11 +75,11 @@ def draw(seed: int) -> Case:
         too_long += 1
 
 
-def _point(pick: random.Random, seed: int, tail: float, most_products: float) -> Case:
+def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Case:
     """Raises InfeasibleError."""
     bits = pick.randint(1, 8)
     network = random_network(pick, bits, tail, pick.randint(4, 16))
-    config = random_config(pick, network, bits, tail, most_products)
+    config = random_config(pick, network, bits, tail, most_macs)
     compiled = compile_network(network, config)
     numbers = np.random.default_rng(pick.getrandbits(32))
     shape = (pick.randint(2, 4), *network.tensors[network.input].shape)

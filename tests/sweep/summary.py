@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +28,7 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
         "instructions_compared": sum(line.get("instructions_compared", 0) for line in lines),
         "clocks": sum(line.get("clocks", 0) for line in lines),
         "stall_cycles": sum(line.get("stall_cycles", 0) for line in lines),
-        "most_products": max((_products(line) for line in lines), default=0),
+        "largest_macs": max((_macs(line) for line in lines), default=0),
         "refused": dict(refused.most_common()),
         "refused_share": refusals / max(refusals + too_long + len(lines), 1),
         "too_long": too_long,
@@ -42,13 +43,9 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _products(line: Line) -> int:
-    """One-bit products a cycle of the array."""
-    npu = line.get("npu", {})
-    return (
-        npu.get("pixels", 0) * npu.get("lanes", 0) * npu.get("columns", 0)
-        * npu.get("weight_digit_bits", 0)
-    )  # fmt: skip
+def _macs(line: Line) -> int:
+    """Products per cycle of the case's array."""
+    return math.prod(line.get("npu", {}).get(name, 0) for name in ("pixels", "lanes", "columns"))
 
 
 def _order(item: tuple[str, int]) -> tuple[int, str]:
@@ -63,7 +60,7 @@ def text(summary: dict[str, Any]) -> str:
         f"{summary['cases']} cases, {summary['failed']} failed: {summary['layers_compared']} layer "
         f"results and {summary['instructions_compared']} instructions compared over "
         f"{summary['clocks']} clocks ({summary['stall_cycles']} of them stalled)",
-        f"largest array: {summary['most_products']} one-bit products a cycle; "
+        f"largest array: {summary['largest_macs']} products a cycle; "
         f"{summary['mean_seconds']:.1f} s a case",
         f"refused by the compiler and drawn again: {100 * summary['refused_share']:.1f} % of all "
         f"points; too long for their seed's limit: {summary['too_long']}",
