@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,7 +33,7 @@ def run_seed(seed: int) -> dict[str, Any]:
 
     Raises ToolMissing, OSError; whatever else is raised is a fault that the sweep has found.
     """
-    start = time.monotonic()
+    start, start_cpu = time.monotonic(), _cpu_seconds()
     case = draw(seed)
     drawn = time.monotonic()
     outcome = simulate(case)
@@ -49,8 +50,15 @@ def run_seed(seed: int) -> dict[str, Any]:
     line["seconds"] = {
         "draw": round(drawn - start, 2), **outcome["seconds"],
         "all": round(time.monotonic() - start, 2),
+        "cpu": round(_cpu_seconds() - start_cpu, 2),
     }  # fmt: skip
     return line
+
+
+def _cpu_seconds() -> float:
+    """Processor time of this process and of the tools that it has run."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def simulate(case: Case) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
     refused = Counter(reason for line in lines for reason in line.get("refused", ()))
     too_long = sum(line.get("too_long", 0) for line in lines)
     refusals = sum(refused.values())
-    seconds = [line["seconds"]["all"] for line in lines if "seconds" in line]
+    seconds = [line["seconds"] for line in lines if "seconds" in line]
     covered: dict[str, Counter[str]] = {}
     for line in lines:
         for kind, values in line.get("knobs", {}).items():
@@ -32,7 +32,10 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
         "refused": dict(refused.most_common()),
         "refused_share": refusals / max(refusals + too_long + len(lines), 1),
         "too_long": too_long,
-        "mean_seconds": sum(seconds) / max(len(seconds), 1),
+        "mean_seconds": {
+            kind: sum(one[kind] for one in seconds) / max(len(seconds), 1)
+            for kind in ("all", "cpu")
+        },
         "covered": {
             kind: dict(sorted(values.items(), key=_order)) for kind, values in covered.items()
         },
@@ -61,7 +64,8 @@ def text(summary: dict[str, Any]) -> str:
         f"results and {summary['instructions_compared']} instructions compared over "
         f"{summary['clocks']} clocks ({summary['stall_cycles']} of them stalled)",
         f"largest array: {summary['largest_macs']} products a cycle; "
-        f"{summary['mean_seconds']:.1f} s a case",
+        f"{summary['mean_seconds']['all']:.1f} s a case, {summary['mean_seconds']['cpu']:.1f} s of "
+        "processor time",
         f"refused by the compiler and drawn again: {100 * summary['refused_share']:.1f} % of all "
         f"points; too long for their seed's limit: {summary['too_long']}",
     ]
