@@ -19,8 +19,8 @@ def line(seed: int, failure: str | None = None) -> dict[str, object]:
         "seed": seed, "failure": failure, "npu": {"pixels": 2, "lanes": 3, "columns": 6},
         "layers": ["image: 1x2x2"] * (seed + 1), "knobs": {"pixels": ["2"]},
         "refused": ["weight_depth"], "too_long": 1, "layers_compared": 5,
-        "instructions_compared": 7, "clocks": 100, "stall_cycles": 10, "seconds": {"all": 2.0, "cpu": 1.0},
-        "smaller": None,
+        "instructions_compared": 7, "clocks": 100, "stall_cycles": 10,
+        "seconds": {"all": 2.0, "cpu": 1.0}, "smaller": None,
     }  # fmt: skip
 
 
