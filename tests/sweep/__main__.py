@@ -15,6 +15,7 @@ import concurrent.futures
 import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 from codesign.cli.console import Console
@@ -78,7 +79,10 @@ def _lines(options: argparse.Namespace, console: Console) -> list[Line]:
 
 
 def _run(seeds: Sequence[int], jobs: int, console: Console, done: int) -> Iterator[Line]:
-    """The cases' lines as they finish. An exception that a case raises is a failure of it."""
+    """The cases' lines as they finish. An exception that a case raises is a failure of it.
+
+    Raises UserError when a worker was killed, ToolMissing, OSError.
+    """
     total = done + len(seeds)
     console.progress("sweep", done, total)
     # Spawned workers: a fork of a process with threads may hang.
@@ -90,6 +94,11 @@ def _run(seeds: Sequence[int], jobs: int, console: Console, done: int) -> Iterat
             seed, error = futures[future], future.exception()
             if isinstance(error, ToolMissing | OSError):
                 raise error
+            if isinstance(error, BrokenExecutor):
+                raise UserError(
+                    "a worker process was killed (out of memory?); fewer --jobs take less, and the "
+                    "same command goes on"
+                )
             failure = f"{type(error).__name__}: {error}"
             yield future.result() if error is None else {"seed": seed, "failure": failure}
             done += 1
