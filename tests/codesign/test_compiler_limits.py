@@ -21,9 +21,8 @@ from rtl_gen.config import DEPTH_RANGES, NpuConfig
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
-    random_config,
-    random_network,
 )
+from tests.codesign.random_networks import random_config, random_network
 
 
 def network(**changes: int) -> IntegerNetwork:

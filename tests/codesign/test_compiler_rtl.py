@@ -14,9 +14,8 @@ from tests.codesign.compiler_networks import (
     input_beats,
     loaded_twin,
     outputs,
-    random_config,
-    random_network,
 )
+from tests.codesign.random_networks import random_config, random_network
 from tests.rtl_gen.device import Device
 
 

@@ -92,7 +92,9 @@ def test_a_wrong_cycle_count_is_found(copy):
     assert found.bit_exact
     assert not found.passed
     right = entry["cycles"] - 1
-    assert found.failure == f"image 0: conv2 took {right} cycles, {right + 1} expected"
+    assert found.failure == (
+        f"image 0, traced program: conv2 took {right} cycles, {right + 1} expected"
+    )
 
 
 def test_a_fault_in_the_verilog_is_found(copy):
