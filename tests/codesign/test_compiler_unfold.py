@@ -14,7 +14,8 @@ from codesign.compiler.unfold import unfoldings
 from models import reference
 from rtl_gen.config import NpuConfig
 from sim import layout
-from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference, random_network
+from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.random_networks import random_network
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
