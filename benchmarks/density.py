@@ -32,11 +32,11 @@ POINTS = {
         accumulator_bits=14, post_units=4, **_BUFFERS,
     ),
     "8x8": NpuConfig(
-        pixels=1, lanes=16, columns=16, activation_bits=8, weight_digit_bits=8,
+        pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
         accumulator_bits=26, post_units=2, **_BUFFERS,
     ),
     "8x8-dsp": NpuConfig(
-        pixels=1, lanes=16, columns=16, activation_bits=8, weight_digit_bits=8,
+        pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
         accumulator_bits=26, post_units=2, multiplier="dsp", **_BUFFERS,
     ),
     "smallest": NpuConfig(
