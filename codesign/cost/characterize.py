@@ -10,11 +10,10 @@ run goes on, and the exit status is 1.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import datetime
+import functools
 import hashlib
 import logging
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +23,7 @@ from codesign import synth
 from codesign.cost import dataset
 from codesign.cost.dataset import Row
 from codesign.cost.sampling import sample
+from codesign.workers import spread
 from codesign.yosys import YosysError
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -57,7 +57,7 @@ def characterize(
 ) -> list[tuple[NpuConfig, str]]:
     """Measure ``configs`` that ``path`` does not hold until it holds ``count`` rows.
 
-    Every result is on disk when the next measurement starts.
+    Every result is written as it comes.
 
     Returns the configurations that failed, each with the reason. Raises UserError for a bad file,
     OSError when it cannot be written.
@@ -69,26 +69,30 @@ def characterize(
     progress(f"{len(rows)} of {count} are known, {len(missing)} to do")
     failures: list[tuple[NpuConfig, str]] = []
     start = time.monotonic()
-    # Spawned workers: a fork of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = {pool.submit(measure_one, config): config for config in missing}
-        for done, future in enumerate(concurrent.futures.as_completed(futures), start=1):
-            config = futures[future]
-            try:
-                row = future.result()
-            except YosysError as error:
-                failures.append((config, str(error)))
-                progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {error}")
-                continue
-            rows.append(row)
-            dataset.write(path, rows)
-            left = (time.monotonic() - start) / done * (len(missing) - done)
-            progress(
-                f"{done}/{len(missing)} {row.luts:g} LUTs in {row.seconds:.0f} s; "
-                f"{left / 60:.0f} min left"
-            )
+    outcomes = spread(functools.partial(_outcome, measure_one=measure_one), missing, jobs)
+    for done, (config, found) in enumerate(outcomes, start=1):
+        if isinstance(found, str):
+            failures.append((config, found))
+            progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {found}")
+            continue
+        rows.append(found)
+        dataset.write(path, rows)
+        left = (time.monotonic() - start) / done * (len(missing) - done)
+        progress(
+            f"{done}/{len(missing)} {found.luts:g} LUTs in {found.seconds:.0f} s; "
+            f"{left / 60:.0f} min left"
+        )
     return failures
+
+
+def _outcome(
+    config: NpuConfig, measure_one: Callable[[NpuConfig], Row]
+) -> tuple[NpuConfig, Row | str]:
+    """The measurement, or why there is none."""
+    try:
+        return config, measure_one(config)
+    except YosysError as error:
+        return config, str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
