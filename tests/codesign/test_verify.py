@@ -16,7 +16,7 @@ import pytest
 
 from codesign import verify
 from codesign.results import UserError
-from sim import simulator
+from sim import run, simulator
 from tests.codesign import small_build
 
 
@@ -122,7 +122,7 @@ def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
     for package in ("codesign", "models", "rtl_gen", "torch", "amaranth", "optuna", "yaml"):
         (tmp_path / f"{package}.py").write_text(BARRIER)
     ran = subprocess.run(
-        [sys.executable, "sim/run.py", "--images", "2", "--traced"],
+        [sys.executable, "sim/run.py", "--images", "2"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -133,6 +133,19 @@ def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
     assert ran.returncode == 0
     assert "2 images bit-exact" in ran.stdout
     assert "conv2" in ran.stdout
+
+
+def test_the_bench_compares_every_layer_unless_told_otherwise(monkeypatch, folder):
+    asked: list[run.Request] = []
+
+    def simulate(build: Path, request: run.Request) -> None:
+        asked.append(request)
+        raise run.SimulationError("enough")
+
+    monkeypatch.setattr(run, "simulate", simulate)
+    for arguments in ([], ["--logits"]):
+        assert run.main([str(folder), *arguments]) == 1
+    assert [request.traced for request in asked] == [True, False]
 
 
 def test_an_interrupt_ends_every_simulator(folder, tmp_path):

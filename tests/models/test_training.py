@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import arithmetic, augment, datasets, integer_io, reference, speed
+from models import arithmetic, augment, checkpoint, datasets, integer_io, reference, speed
 from models.datasets import Dataset
 from models.errors import ModelError
 from models.graph import Layer, NetworkGraph, sequential
@@ -260,6 +263,22 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         trained.save(path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
+    """torch.save makes a RuntimeError of it, which would end in a traceback."""
+
+    @contextlib.contextmanager
+    def full(path: Path) -> Iterator[IO[bytes]]:
+        with Path("/dev/full").open("wb", buffering=0) as file:
+            yield file
+
+    monkeypatch.setattr(checkpoint, "atomic_file", full)
+    trained = untrained(SMALL, Quantisation(), 0)
+    with pytest.raises(OSError, match="No space left"):
+        trained.save(tmp_path / "net.pt")
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save_run(tmp_path / "run.pt", "", trained.network.state_dict(), {}, {}, [])
 
 
 # Parts ---------------------------------------------------------------------------------------
