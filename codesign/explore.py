@@ -153,7 +153,8 @@ def _search_and_finish(
 ) -> ExploreResult:
     """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    problem = Problem(space, AreaModel.load(), settings.budget)
+    family = settings.device.family if settings.device else "xc7"
+    problem = Problem(space, AreaModel.load(), settings.budget, family)
     how = ShortTraining.of(dataset, settings.seed)
     store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))
     trained = Search(

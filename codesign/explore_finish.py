@@ -66,6 +66,10 @@ class Plan:
     training: Path
     builds: Path
 
+    @property
+    def family(self) -> str:
+        return self.device.family if self.device else "xc7"
+
 
 @dataclass
 class Finished:
@@ -135,7 +139,7 @@ def _design(problem: Problem, option: Option, plan: Plan) -> Design:
         dataset=plan.dataset.name,
         clock_mhz=plan.budget.clock_mhz,
     )
-    exact = pipeline.estimate_design(design).figures
+    exact = pipeline.estimate_design(design, plan.family).figures
     have, need = plan.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
@@ -167,7 +171,7 @@ def _attempt(
             raise
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    done.estimate = pipeline.estimate_design(design)
+    done.estimate = pipeline.estimate_design(design, plan.family)
     over = _over(measured, plan.budget)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
@@ -212,7 +216,7 @@ def _synthesise(design: Design, plan: Plan) -> Synthesis:
     return synth.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.multiplier == "dsp",
-        family=plan.device.family if plan.device else "xc7",
+        family=plan.family,
     )
 
 

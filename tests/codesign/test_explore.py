@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign import design as designs
+from codesign import devices, explore_finish, explore_search, verify
 from codesign import explore as exploring
-from codesign import explore_finish, explore_search, verify
 from codesign.cli import main
 from codesign.cost import features, sampling
-from codesign.cost.area import AreaModel
+from codesign.cost.area import FAMILY_RATIOS, AreaModel
 from codesign.cost.dataset import Row
 from codesign.cost.table import ConfigTable
 from codesign.explore import ExploreResult, ExploreSettings, explore
@@ -197,7 +198,7 @@ def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path
 def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
     fakes: Fakes, tmp_path: Path
 ) -> None:
-    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=0.5)
+    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=1e-9)
     result, said = run(wanted)
     assert result.summary["networks_trained"] == 1
     epochs = {total for stage, _, total, _ in said if stage == "training"}
@@ -207,9 +208,24 @@ def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
 
 
 def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
-    _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=0.5))
+    _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=1e-9))
     epochs = {total for stage, _, total, _ in said if stage == "training"}
     assert epochs == {explore_finish.LEAST_EPOCHS}
+
+
+def test_another_family_is_searched_in_its_own_luts(fakes: Fakes, tmp_path: Path) -> None:
+    """2.22 LUT sites of an ECP5 a LUT: what fits 4,000 of them is smaller."""
+    found = {}
+    for name in ("xc7s50", "lfe5u-85f"):
+        wanted = settings(tmp_path / name, device=devices.get(name))
+        result, _ = run(wanted)
+        design = designs.load(tmp_path / name / result.summary["design"])
+        luts = float(model().estimate(ConfigTable.of([design.npu])).luts[0])
+        found[name] = result.summary["estimate"]["luts"], luts
+    assert found["xc7s50"][0] == pytest.approx(found["xc7s50"][1], rel=0.01)
+    estimated, reference = found["lfe5u-85f"]
+    assert estimated == pytest.approx(FAMILY_RATIOS["ecp5"]["luts"][1] * reference, rel=0.01)
+    assert reference * FAMILY_RATIOS["ecp5"]["luts"][2] <= LUTS
 
 
 def test_one_job_trains_and_synthesises_one_after_the_other(
