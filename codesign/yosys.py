@@ -56,7 +56,9 @@ class Yosys:
             for file, text in inputs.items():
                 (folder / file).write_text(text)
             (folder / "script.ys").write_text(script)
-            done = execute([*self.command, "script.ys"], folder, os.environ, timeout_s)
+            # Yosys leaves its own temporary files behind when it fails: they go with the folder.
+            environment = {**os.environ, "TMPDIR": name}
+            done = execute([*self.command, "script.ys"], folder, environment, timeout_s)
             output = folder / result
             failure = done.failure
             if failure is None and not output.exists():
