@@ -219,8 +219,6 @@ class Repeats(Transfer):
         (Store, Repeats, "words are read in order"),
     ],
 )
-def test_a_broken_send_is_refuted(
-    properties: type[Send], broken: type[Transfer], why: str
-) -> None:
+def test_a_broken_send_is_refuted(properties: type[Send], broken: type[Transfer], why: str) -> None:
     with pytest.raises(Disproof, match=why):
         prove(properties(broken(CONFIG)), depth=12)

@@ -15,15 +15,19 @@ from rtl_gen.hierarchy import Block
 
 def place(m: Module, block: Block, driven: Collection[str] = ()) -> dict[str, Signal]:
     """Add ``block`` to ``m`` as ``dut``, its inputs free in every cycle except those ``driven`` by
-    the caller. Returns the block's own signals by name, for invariants; a name that two of them
-    have is left out."""
+    the caller. Returns ``own_signals`` of the block, for invariants."""
     inner = block.elaborate(None)
     m.submodules.dut = inner
     for name, member in block.signature.members.items():
         if member.flow == In and name not in driven:
             signal = getattr(block, name)
             m.d.comb += signal.eq(AnySeq(len(signal)))
-    signals = list(inner._driving)  # Amaranth has no public way to a module's own signals
+    return own_signals(inner)
+
+
+def own_signals(module: Module) -> dict[str, Signal]:
+    """The signals that ``module`` drives, by name; a name that two of them have is left out."""
+    signals = list(module._driving)  # Amaranth has no public way to them
     names = Counter(signal.name for signal in signals)
     return {signal.name: signal for signal in signals if names[signal.name] == 1}
 
