@@ -32,6 +32,7 @@ async2sync
 chformal -lower
 memory_map
 dffunmap
+opt_clean -purge
 write_smt2 -wires top.smt2
 """
 _CHECK = re.compile(r'cell \$check (\S+)\n\s+parameter \\FORMAT "(.*)"')

@@ -104,7 +104,7 @@ class Writes(Elaboratable):
             "word": start == (here + Mux(steps.valid, word, 0))[:bits],
             "count": count == Mux(steps.valid, steps.chunk % config.chunks_per_word, 0),
         }.items():
-            always(m, implies(self.begun, condition), f"invariant: {name}")
+            always(m, implies(self.begun & ~post.f_raw, condition), f"invariant: {name}")
         reached(m, hit & post.write_address.any() & self.groups.any(), "a second group is written")
         reached(m, lost, "a word leaves the memory")
         return m

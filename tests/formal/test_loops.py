@@ -156,6 +156,8 @@ class Nest(Elaboratable):
         tiles = self.sum_of(m, "out_groups", dut.f_in_group_step, bits)
         expected = (dut.f_in_base + groups + tiles)[:bits]
         self.claim(m, dut.group_pointer == expected, "the tap's group address")
+        start = self.inner["base"] == (dut.f_in_base + tiles)[:bits]
+        self.claim(m, start, "invariant: first group of the tile")
         block, tap = Signal(len(dut.weight_pointer)), Signal(len(dut.weight_pointer))
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
@@ -163,6 +165,7 @@ class Nest(Elaboratable):
             m.d.sync += tap.eq(Mux(dut.tile_last, 0, tap + 1))
             with m.If(dut.tile_last & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
+        self.claim(m, self.inner["base_2"] == block, "invariant: the tile's block of weights")
         self.claim(m, dut.weight_pointer == (block + tap)[: len(block)], "the tap's weight address")
 
 

@@ -26,10 +26,14 @@ def place(m: Module, block: Block, driven: Collection[str] = ()) -> dict[str, Si
 
 
 def own_signals(module: Module) -> dict[str, Signal]:
-    """The signals that ``module`` drives, by name; a name that two of them have is left out."""
-    signals = list(module._driving)  # Amaranth has no public way to them
-    names = Counter(signal.name for signal in signals)
-    return {signal.name: signal for signal in signals if names[signal.name] == 1}
+    """The signals that ``module`` drives, by name; the second of a name is called ``name_2``."""
+    signals: dict[str, Signal] = {}
+    seen: Counter[str] = Counter()
+    for signal in module._driving:  # Amaranth has no public way to them
+        seen[signal.name] += 1
+        number = seen[signal.name]
+        signals[signal.name if number == 1 else f"{signal.name}_{number}"] = signal
+    return signals
 
 
 def always(m: Module, condition: Value, message: str) -> None:
