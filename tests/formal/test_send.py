@@ -102,7 +102,7 @@ class Send(Elaboratable):
         stopped = active & (aborted | dut.abort)
         final = self.ends & word.last & ~stopped
         always(m, implies(active, dut.done == final), "done with the last beat")
-        always(m, implies(aborted, dut.idle | dut.m_axis_tvalid), "aborted: nothing is fetched")
+        always(m, implies(active & aborted, dut.m_axis_tvalid), "aborted: nothing is fetched")
         taken = past(m, stopped & dut.m_axis_tready & dut.m_axis_tvalid, "taken")
         fetching = past(m, active & dut.abort & ~dut.m_axis_tvalid, "fetching")
         always(m, implies(taken | fetching, dut.idle), "aborted: idle after the beat on offer")
