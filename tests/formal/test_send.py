@@ -145,13 +145,16 @@ class Store(Send):
             here = active & followed & (self.phase == k + 1)
             always(m, implies(here, asked), f"invariant: asked {k + 1}")
         given(m, implies(asked, dut.read_word == data))
-        always(m, implies(fetching, self.around.inner["wait"] == self.phase), "invariant: wait")
+        wait = Mux(fetching, self.phase, 0)
+        always(m, implies(active, self.around.inner["wait"] == wait), "invariant: wait")
         between = active & (self.phase >= fetch) & ~self.around.inner["final_word"]
         walk.registers_stand_at(m, between, self.words + 1)
         outside = (self.around.inner["pointer"] >= dut.config.activation_depth) | (
             self.around.inner["strip"] >= dut.config.pixels
         )
         always(m, implies(read, dut.outside == outside), "a word beyond the memory is reported")
+        later = fetching & (self.phase != 0)
+        always(m, implies(later, ~outside), "invariant: a word beyond is not waited for")
         reached(m, read & bank & asked, "a second bank is read")
         return Word(fetch, dut.f_beats, walk.last, followed, data)
 
@@ -170,7 +173,8 @@ class Emit(Send):
         pointer = self.around.inner["pointer"]
         read = dut.result_address == self.words
         always(m, implies(fetching, read & (pointer == self.words)), "results are read in order")
-        always(m, implies(sending, pointer == self.words + 1), "invariant: pointer")
+        following = sending & (self.words != dut.f_chunks)
+        always(m, implies(following, pointer == self.words + 1), "invariant: pointer")
         always(m, implies(active, self.words <= dut.f_chunks), "invariant: words")
         values = [data.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
         extended = Cat(Cat(v, v[-1].replicate(STREAM_BITS - len(v))) for v in values)

@@ -13,14 +13,16 @@ from amaranth.lib.wiring import In
 from rtl_gen.hierarchy import Block
 
 
-def place(m: Module, block: Block, driven: Collection[str] = ()) -> dict[str, Signal]:
-    """Add ``block`` to ``m`` as ``dut``, its inputs free in every cycle except those ``driven`` by
-    the caller. Returns ``own_signals`` of the block, for invariants."""
+def place(
+    m: Module, block: Block, driven: Collection[str] = (), name: str = "dut"
+) -> dict[str, Signal]:
+    """Add ``block`` to ``m`` under that name, its inputs free in every cycle except those
+    ``driven`` by the caller. Returns ``own_signals`` of the block, for invariants."""
     inner = block.elaborate(None)
-    m.submodules.dut = inner
-    for name, member in block.signature.members.items():
-        if member.flow == In and name not in driven:
-            signal = getattr(block, name)
+    m.submodules[name] = inner
+    for port, member in block.signature.members.items():
+        if member.flow == In and port not in driven:
+            signal = getattr(block, port)
             m.d.comb += signal.eq(AnySeq(len(signal)))
     return own_signals(inner)
 
