@@ -80,7 +80,9 @@ class Transfer(Block):
 
     def _walk_registers(self, m: Module) -> None:
         self.strip = Signal(4, reset_less=True)
-        self.pointer = Signal(len(self.read_pointer), reset_less=True)
+        # EMIT counts results with it, which may be more than a bank has words.
+        pointer_bits = max(len(self.read_pointer), len(self.result_address))
+        self.pointer = Signal(pointer_bits, reset_less=True)
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
         self.beat = Signal(5, reset_less=True)
         self.last_word = Signal()
@@ -118,7 +120,9 @@ class Transfer(Block):
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
             completes.eq(accept & (self.beat == self.f_beats)),
-            beyond.eq(self.pointer[-1] | (self.strip >= config.pixels)),
+            beyond.eq(
+                self.pointer[len(self.write_address) :].any() | (self.strip >= config.pixels)
+            ),
             self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
             self.long.eq(completes & self.last_word & ~self.s_axis_tlast),
