@@ -116,13 +116,12 @@ class Transfer(Block):
         completes = Signal()
         beyond = Signal()
         bank = Signal(config.pixels)
+        above = self.pointer[len(self.write_address) :]
         m.d.comb += [
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
             completes.eq(accept & (self.beat == self.f_beats)),
-            beyond.eq(
-                self.pointer[len(self.write_address) :].any() | (self.strip >= config.pixels)
-            ),
+            beyond.eq((above if len(above) == 1 else above.any()) | (self.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
             self.long.eq(completes & self.last_word & ~self.s_axis_tlast),
