@@ -12,8 +12,10 @@ from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
 
 CONFIG = NpuConfig(activation_depth=16, weight_depth=16)
-TALLEST_STRIP_ROWS, ROW_BITS = 15, 10
-"""Products of strips and rows are hard for a solver: strips are low here, and row sums short."""
+STRIPS = ((1, 1), (3, 5), (7, 2))
+"""Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
+ROW_BITS = 10
+"""Wide enough for the rows of 32 such strips and a step."""
 KERNEL = ("groups", "kernel_cols", "kernel_rows", "passes")
 
 
@@ -146,20 +148,24 @@ class Rows(Nest):
     """``strip * strip_rows + row`` counts the rows, and row stays inside its strip; so does
     the address of the row, when the fields are consistent."""
 
+    def __init__(self, nest: LoopNest, strip_rows: int, row_words: int) -> None:
+        super().__init__(nest)
+        self.strip_rows, self.row_words = strip_rows, row_words
+
     def _describe(self, m: Module) -> None:
         dut, inner = self.nest, self.inner
-        height, bits = dut.f_strip_rows, len(dut.row_pointer)
-        given(m, height <= TALLEST_STRIP_ROWS)
+        height, bits = self.strip_rows, len(dut.row_pointer)
+        given(m, (dut.f_strip_rows == height) & (dut.f_row_words == self.row_words))
         given(m, dut.f_row_first < height)
         given(m, dut.f_out_row_step <= height)
         given(m, dut.f_pool_row_step <= height)
         for rows, words in (
             (dut.f_row_first, dut.f_row_first_words),
-            (height, dut.f_strip_words),
+            (dut.f_strip_rows, dut.f_strip_words),
             (dut.f_out_row_step, dut.f_out_row_words),
             (dut.f_pool_row_step, dut.f_pool_row_words),
         ):
-            given(m, words == (rows * dut.f_row_words)[:bits])
+            given(m, words == (rows * self.row_words)[:bits])
         total: Value = dut.f_row_first
         for level, state, step in (
             ("out_rows", "out", dut.f_out_row_step),
@@ -171,7 +177,7 @@ class Rows(Nest):
             offset = (strip - dut.f_strip_first)[: len(strip)]
             self.claim(m, row < height, f"{state}: the row is inside its strip")
             self.claim(m, total == offset * height + row, f"{state}: strip and row")
-            address = inner[f"{state}_row_words"] == (row * dut.f_row_words)[:bits]
+            address = inner[f"{state}_row_words"] == (row * self.row_words)[:bits]
             self.claim(m, address, f"{state}: address of the row")
         # The strip offset fits into STRIP_BITS; the compiler has at most 16 strips.
         given(m, implies(self.running, total < height << (len(dut.strip) - 1)))
@@ -180,9 +186,13 @@ class Rows(Nest):
         reached(m, self.running & (dut.strip == 1) & (dut.f_strip_first == 0), "a strip is left")
 
 
-@pytest.mark.parametrize("properties", [Taps, Rows])
-def test_every_tap_is_in_its_place(properties: type[Nest]) -> None:
-    prove(properties(LoopNest(CONFIG)), depth=1, reach=10)
+def test_every_tap_is_in_its_place() -> None:
+    prove(Taps(LoopNest(CONFIG)), depth=1, reach=10)
+
+
+@pytest.mark.parametrize("strip_rows, row_words", STRIPS)
+def test_rows_stay_in_their_strips(strip_rows: int, row_words: int) -> None:
+    prove(Rows(LoopNest(CONFIG), strip_rows, row_words), depth=1, reach=10)
 
 
 class KeepsTheColumn(LoopNest):
@@ -193,6 +203,16 @@ class KeepsTheColumn(LoopNest):
         column = own_signals(m)["kernel_column"]
         with m.If(self.advance & self.tile_last & ~self.window_last):
             m.d.sync += column.eq(column)
+        return m
+
+
+class LeavesItsStrip(LoopNest):
+    """Enters the next strip a row late."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        signals = own_signals(m)
+        m.d.comb += signals["wraps"].eq(signals["kernel_row"] == self.f_strip_rows)
         return m
 
 
@@ -207,12 +227,14 @@ class SkipsAWeight(LoopNest):
 
 
 @pytest.mark.parametrize(
-    "broken, why",
+    "properties, why",
     [
-        (KeepsTheColumn, "invariant: kernel column|the tap's column"),
-        (SkipsAWeight, "weight address"),
+        (Taps(KeepsTheColumn(CONFIG)), "invariant: kernel column|the tap's column"),
+        (Taps(SkipsAWeight(CONFIG)), "weight address"),
+        (Rows(LeavesItsStrip(CONFIG), 3, 5), "inside its strip"),
     ],
+    ids=["column", "weight", "strip"],
 )
-def test_a_broken_nest_is_refuted(broken: type[LoopNest], why: str) -> None:
+def test_a_broken_nest_is_refuted(properties: Nest, why: str) -> None:
     with pytest.raises(Disproof, match=why):
-        prove(Taps(broken(CONFIG)), depth=6)
+        prove(properties, depth=6)

@@ -140,11 +140,12 @@ class Store(Send):
         read = active & dut.read_valid
         always(m, implies(read, asked == followed), "words are read in order")
         walk.registers_stand_at(m, fetching, self.words)
-        for k in range(OPERAND_DELAY_CYCLES):
-            asked = past(m, asked, f"asked_{k + 1}")
-            here = active & followed & (self.phase == k + 1)
-            always(m, implies(here, asked), f"invariant: asked {k + 1}")
-        given(m, implies(asked, dut.read_word == data))
+        arrives: Value = asked
+        for k in range(1, fetch):
+            arrives = past(m, arrives, f"asked_{k}")
+            here = active & followed & (self.phase == k)
+            always(m, implies(here, arrives), f"invariant: asked {k}")
+        given(m, implies(arrives, dut.read_word == data))
         wait = Mux(fetching, self.phase, 0)
         always(m, implies(active, self.around.inner["wait"] == wait), "invariant: wait")
         between = active & (self.phase >= fetch) & ~self.around.inner["final_word"]
