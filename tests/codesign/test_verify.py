@@ -97,6 +97,24 @@ def test_a_wrong_cycle_count_is_found(copy):
     )
 
 
+def test_the_production_program_is_judged_instruction_by_instruction(copy):
+    path = copy / "program.json"
+    program = json.loads(path.read_text())
+    first, second = (
+        next(e for e in program["programs"]["normal"]["instructions"] if e["name"] == name)
+        for name in ("conv1", "conv2")
+    )
+    first["cycles"] += 1
+    second["cycles"] -= 1  # the run's sum stays right
+    path.write_text(json.dumps(program))
+    found = verify.verify(copy, images=1)
+    assert found.bit_exact
+    right = first["cycles"] - 1
+    assert found.failure == (
+        f"image 0, normal program: conv1 took {right} cycles, {right + 1} expected"
+    )
+
+
 def test_a_fault_in_the_verilog_is_found(copy):
     """The post unit subtracts the bias."""
     path = copy / "rtl" / "npu_post_unit.v"

@@ -17,8 +17,12 @@ from models.integer import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import NpuConfig
 from tests.codesign.random_networks import random_config, random_network
 
-TAIL_SHARE = 0.2
-"""Share of cases with sizes beyond the usual range, and within these the share of such sizes."""
+LARGE_SHARE = 0.4
+"""Share of cases whose sizes may leave the usual range."""
+TAIL_SHARE = 0.4
+"""Share of such a case's sizes that do."""
+LARGE_FACTOR = 4
+"""Such a case's limits, relative to the others'."""
 SIZE_EXPONENT = -2 / 3
 """A limit of ``least * u ** SIZE_EXPONENT``, u even in 0..1, has no upper end, but a finite mean of
 three times ``least``: large cases come, seldom, and cost no more than the many small ones."""
@@ -61,7 +65,13 @@ def draw(seed: int) -> Case:
     pick = random.Random(f"sweep {seed}")
     most_macs = LEAST_MACS * pick.random() ** SIZE_EXPONENT
     most_clocks = LEAST_CLOCKS * pick.random() ** SIZE_EXPONENT
-    tail = TAIL_SHARE if pick.random() < TAIL_SHARE else 0.0
+    tail = 0.0
+    if pick.random() < LARGE_SHARE:
+        tail, most_macs, most_clocks = (
+            TAIL_SHARE,
+            most_macs * LARGE_FACTOR,
+            most_clocks * LARGE_FACTOR,
+        )
     refused: list[str] = []
     too_long = 0
     while True:

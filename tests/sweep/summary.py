@@ -37,7 +37,9 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
             for kind in ("all", "cpu")
         },
         "covered": {
-            kind: dict(sorted(values.items(), key=_order)) for kind, values in covered.items()
+            kind: dict(sorted(values.items(), key=_order))
+            for kind, values in covered.items()
+            if values
         },
         "failures": sorted(
             ({key: line.get(key) for key in ("seed", "failure", "npu", "layers", "smaller")}

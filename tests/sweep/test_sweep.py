@@ -14,7 +14,7 @@ from tests.sweep.__main__ import main
 from tests.sweep.cases import Case, draw, knobs
 from tests.sweep.simulate import run_seed
 
-SEEDS = (74, 88, 103, 81, 1, 65, 31, 128)
+SEEDS = (74, 11, 54, 172, 116, 103, 21, 65)
 """Chosen to cover, between them, what ``test_the_seeds_cover`` asks for, at little cost."""
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
