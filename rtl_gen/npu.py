@@ -177,10 +177,9 @@ class Npu(wiring.Component):
     def _connect_post(self, m: Module) -> None:
         sequencer, post = self.sequencer, self.post
         cycles = step_delay_cycles(self.config)
-        tile = sequencer.tap_valid & sequencer.tap_tile_last
         m.d.comb += [
             post.accumulators.eq(self.array.accumulators),
-            post.snapshot.eq(delay(m, tile, cycles, "snapshot", resettable=True)),
+            post.snapshot.eq(delay(m, sequencer.tile, cycles, "snapshot", resettable=True)),
             post.start.eq(sequencer.layer_start),
         ]
         valid = delay(m, sequencer.step_valid, cycles, "step_valid", resettable=True)

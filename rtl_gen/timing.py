@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_unit import PostUnitSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import Instruction, Opcode, field_words
 
 OPERAND_DELAY_CYCLES = 4
-"""From the tap that the sequencer issues to the operands at the array: two address stages, the
+"""From a tap's addresses to the operands at the array: two address stages, the
 memory, the rotator."""
 
 START_CYCLES = 0
@@ -26,7 +27,7 @@ END_CYCLES = 3
 
 def step_delay_cycles(config: NpuConfig) -> int:
     """From the issue of a tile's last tap to the snapshot of its accumulators."""
-    return OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
+    return TAP_CYCLES + OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
 
 
 def flush_cycles(config: NpuConfig) -> int:

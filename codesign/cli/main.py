@@ -19,8 +19,8 @@ from types import FrameType, ModuleType
 
 from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
 from codesign.cli.console import Console
+from codesign.external import ToolError
 from codesign.results import InfeasibleError, UserError
-from codesign.yosys import YosysError
 from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
 from sim.simulator import SimulationError
@@ -72,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _infeasible(error, console)
     except USER_ERRORS as error:
         return _bad_input(str(error), console)
-    except (YosysError, SimulationError) as error:
+    except (ToolError, SimulationError) as error:
         console.result({"error": str(error)})
         console.warn(f"error: {error}")
         return FAILED

@@ -107,6 +107,7 @@ class Control(Block):
                 full.eq(self.wstrb.all()),
                 self.data.eq(self.wdata),
             ]
+        m.d.sync += [self.start.eq(0), self.stop.eq(0)]
         good = Signal()
         with m.If(pending & full):
             self._decode_write(m, address, good)
@@ -124,9 +125,12 @@ class Control(Block):
             return word[bits:] == base >> (2 + bits), bits
 
         with m.If(address == Register.CONTROL):
-            m.d.comb += [good.eq(1), self.start.eq(self.data[0] & ~self.data[1])]
-            m.d.comb += self.stop.eq(self.data[1])
-            m.d.sync += self.irq_enable.eq(self.data[2])
+            m.d.comb += good.eq(1)
+            m.d.sync += [
+                self.start.eq(self.data[0] & ~self.data[1]),
+                self.stop.eq(self.data[1]),
+                self.irq_enable.eq(self.data[2]),
+            ]
         with m.Elif(address == Register.WATCHDOG):
             m.d.comb += good.eq(1)
             m.d.sync += self.watchdog.eq(self.data)

@@ -43,12 +43,14 @@ class DrainSteps(Block):
         m = Module()
         active = Signal()
         pixel, chunk = Signal(4, reset_less=True), Signal(7, reset_less=True)
+        chunk_last, pixel_last = Signal(reset_less=True), Signal(reset_less=True)
+        next_chunk, next_pixel = chunk + 1, pixel + 1
         m.d.comb += [
             self.valid.eq(active),
             self.pixel.eq(pixel),
             self.chunk.eq(chunk),
-            self.chunk_last.eq(chunk == self.f_drain_chunks),
-            self.tile_last.eq(self.chunk_last & (pixel == self.f_drain_pixels)),
+            self.chunk_last.eq(chunk_last),
+            self.tile_last.eq(chunk_last & pixel_last),
             self.blocking.eq(active & ~self.tile_last),
         ]
         for flag in self.FLAGS:
@@ -56,13 +58,22 @@ class DrainSteps(Block):
             with m.If(self.tile):
                 m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
             m.d.comb += getattr(self, flag).eq(register)
+        one_chunk, one_pixel = ~self.f_drain_chunks.any(), ~self.f_drain_pixels.any()
         with m.If(self.tile):
             m.d.sync += [active.eq(1), pixel.eq(0), chunk.eq(0)]
+            m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(one_pixel)]
         with m.Elif(active):
             with m.If(self.tile_last):
                 m.d.sync += active.eq(0)
             with m.If(self.chunk_last):
-                m.d.sync += [chunk.eq(0), pixel.eq(pixel + 1)]
+                m.d.sync += [chunk.eq(0), pixel.eq(next_pixel)]
+                m.d.sync += [
+                    chunk_last.eq(one_chunk),
+                    pixel_last.eq(next_pixel == self.f_drain_pixels),
+                ]
             with m.Else():
-                m.d.sync += chunk.eq(chunk + 1)
+                m.d.sync += [
+                    chunk.eq(next_chunk),
+                    chunk_last.eq(next_chunk == self.f_drain_chunks),
+                ]
         return m

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
@@ -23,6 +24,12 @@ LEVELS = (
 )
 """Innermost first."""
 
+TAP_CYCLES = 2
+"""From the place in the nest to the tap's addresses."""
+
+PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
+"""Outputs that say where in the nest the next ``advance`` is."""
+
 _USED = (
     *LEVELS,
     *("in_base", "col_first", "strip_first", "row_first", "row_first_words", "strip_rows"),
@@ -33,17 +40,23 @@ _USED = (
 
 
 class LoopNest(Block):
-    """Function: after ``start``, shows the first tap of the layer; each ``advance`` moves on.
+    """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
-    The tap: word address parts (``group_pointer`` + ``column_pointer`` + ``row_pointer``, modulo
-    2 * activation_depth), ``column`` (signed), ``strip`` (signed) and ``row`` for masking,
-    ``weight_pointer``, and its place in the nest: ``tile_first`` / ``tile_last`` tap of a
-    convolution position, ``pass_first`` tap of a later digit pass, ``top_pass`` (signed digit),
-    ``window_first`` / ``window_last`` position of a pooling window, ``group_end``: last position
-    of an output tile group, ``layer_last``: last tap of all.
+    Its place in the nest, at once: ``tile_last`` tap of a convolution position, ``window_first`` /
+    ``window_last`` position of a pooling window, ``group_end``: last position of an output tile
+    group, ``layer_last``: last tap of all. The tap itself, ``TAP_CYCLES`` later: ``valid`` as
+    ``advance`` was, word address parts (``group_pointer`` + ``column_pointer`` + ``row_pointer``,
+    modulo 2 * activation_depth), ``column`` (signed), ``strip`` (signed) and ``row`` for masking,
+    ``weight_pointer``, ``tile_first`` tap of a convolution position, ``pass_first`` tap of a later
+    digit pass, ``top_pass`` (signed digit).
 
-    Latency: 1 cycle from start or advance to the tap. Throughput: one tap per cycle.
-    Overflow: pointers wrap modulo 2 * depth; their top bit means 'outside'.
+    Latency: 1 cycle from start or advance to the place in the nest, ``TAP_CYCLES`` more to the tap.
+    Throughput: one tap per cycle. Overflow: pointers wrap modulo 2 * depth; their top bit means
+    'outside'.
+
+    Three stages, so that neither the ripple through nine counters nor the row arithmetic limits the
+    clock: the counters say which level moves; its steps are chosen, and made ready for a wrap into
+    the next strip; the tap's state takes them.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -52,13 +65,14 @@ class LoopNest(Block):
         layout = layer_layout(config)
         pointer = layout["in_base"]
         members = {f"f_{name}": In(layout[name]) for name in _USED}
-        flags = ("tile_first", "tile_last", "pass_first", "top_pass", "window_first",
-                 "window_last", "group_end", "layer_last")  # fmt: skip
         super().__init__(
             {
                 **members,
                 "start": In(1),
                 "advance": In(1),
+                **{flag: Out(1) for flag in PLACE},
+                "valid": Out(1),
+                **{flag: Out(1) for flag in ("tile_first", "pass_first", "top_pass")},
                 "group_pointer": Out(pointer),
                 "column_pointer": Out(pointer),
                 "row_pointer": Out(pointer),
@@ -66,7 +80,6 @@ class LoopNest(Block):
                 "column": Out(COLUMN_BITS),
                 "strip": Out(STRIP_BITS),
                 "row": Out(COLUMN_BITS),
-                **{flag: Out(1) for flag in flags},
             }
         )
 
@@ -76,36 +89,41 @@ class LoopNest(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step = self._counters(m)
-        self._rows(m, step)
+        now = self._counters(m)
+        self._place(m, now)
+        chosen = {level: delay(m, flag, 1, f"chosen_{level}") for level, flag in now.items()}
+        step = {level: delay(m, flag, 1, f"step_{level}") for level, flag in chosen.items()}
+        advance = delay(m, self.advance, TAP_CYCLES, "advance", resettable=True)
+        m.d.comb += self.valid.eq(advance)
+        self._rows(m, chosen, step)
         self._columns(m, step)
-        self._groups(m, step)
-        self._weights(m, step)
-        self._place(m, step)
+        self._groups(m, step, advance)
+        self._weights(m, step, advance)
         return m
 
-    def _counters(self, m: Module) -> dict[str, Signal]:
-        """``step[level]``: this advance moves ``level`` forward and restarts those inside it."""
-        step: dict[str, Signal] = {}
+    def _counters(self, m: Module) -> dict[str, Value]:
+        """``step[level]``: this advance moves ``level`` forward and restarts those inside it; with
+        ``start`` as the outermost.
+
+        Each level counts down the repetitions left; a register says whether there are none.
+        """
+        step: dict[str, Value] = {"start": self.start}
         self.last: dict[str, Value] = {}
         inner_last: Value = self.advance
         for level in LEVELS:
-            count = Signal(len(self.field(level)), name=f"{level}_count", reset_less=True)
-            last = Signal(name=f"{level}_last")
-            step[level] = Signal(name=f"step_{level}")
-            m.d.comb += [
-                last.eq(count == self.field(level)),
-                step[level].eq(inner_last & ~last),
-            ]
+            repetitions = self.field(level)
+            left = Signal(len(repetitions), name=f"{level}_left", reset_less=True)
+            last = Signal(name=f"{level}_last", reset_less=True)
             with m.If(self.start | (inner_last & last)):
-                m.d.sync += count.eq(0)
+                m.d.sync += [left.eq(repetitions), last.eq(~repetitions.any())]
             with m.Elif(inner_last):
-                m.d.sync += count.eq(count + 1)
+                m.d.sync += [left.eq(left - 1), last.eq(left == 1)]
+            step[level] = inner_last & ~last
             self.last[level] = last
             inner_last = inner_last & last
         return step
 
-    def _rows(self, m: Module, step: dict[str, Signal]) -> None:
+    def _rows(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         """Row state at three levels; one stepper serves whichever level moves."""
 
         def state(name: str) -> tuple[Signal, Signal, Signal]:
@@ -116,27 +134,30 @@ class LoopNest(Block):
             )
 
         kernel, window, out = state("kernel"), state("window"), state("out")
-        by_out, by_window = step["out_rows"], step["pool_rows"]
-        source = [Mux(by_out, o, Mux(by_window, w, k))
-                  for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
-        rows = Mux(by_out, self.f_out_row_step, Mux(by_window, self.f_pool_row_step, 1))
-        words = Mux(
-            by_out, self.f_out_row_words, Mux(by_window, self.f_pool_row_words, self.f_row_words)
+        rows, wrapped_rows = self._row_step(
+            m, chosen, "rows", self.f_strip_rows, (self.f_out_row_step, self.f_pool_row_step, 1)
         )
-        moved_row, moved_words = source[1] + rows, source[2] + words
+        words, wrapped_words = self._row_step(
+            m, chosen, "row_words", self.f_strip_words,
+            (self.f_out_row_words, self.f_pool_row_words, self.f_row_words),
+        )  # fmt: skip
+        by_out, by_window = step["out_rows"], step["pool_rows"]
+        strip, row, pointer = (Mux(by_out, o, Mux(by_window, w, k))
+                               for o, w, k in zip(out, window, kernel, strict=True))  # fmt: skip
+        next_row, wrapped_row = row + rows, row + wrapped_rows
         wraps = Signal()
-        m.d.comb += wraps.eq(moved_row >= self.f_strip_rows)
+        m.d.comb += wraps.eq(~wrapped_row[-1])  # row + rows >= strip_rows
         moved = (
-            source[0] + wraps,
-            moved_row - Mux(wraps, self.f_strip_rows, 0),
-            moved_words - Mux(wraps, self.f_strip_words, 0),
+            strip + wraps,
+            Mux(wraps, wrapped_row, next_row),
+            Mux(wraps, pointer + wrapped_words, pointer + words),
         )
         first = (self.f_strip_first, self.f_row_first, self.f_row_first_words)
 
         def assign(target: tuple[Signal, ...], values: tuple[Value, ...]) -> None:
             m.d.sync += [t.eq(v) for t, v in zip(target, values, strict=True)]
 
-        restart = self.start | step["out_groups"]
+        restart = delay(m, chosen["start"] | chosen["out_groups"], 1, "rows_restart")
         with m.If(restart):
             assign(out, first)
         with m.Elif(by_out):
@@ -161,7 +182,21 @@ class LoopNest(Block):
             self.row_pointer.eq(kernel[2]),
         ]
 
-    def _columns(self, m: Module, step: dict[str, Signal]) -> None:
+    def _row_step(
+        self,
+        m: Module,
+        chosen: dict[str, Value],
+        name: str,
+        strip: Value,
+        steps: tuple[Value, Value, Value | int],
+    ) -> tuple[Value, Value]:
+        """The step of the moving level (out, window, kernel), as it is and with ``strip`` off."""
+        out, window, kernel = steps
+        step = Mux(chosen["out_rows"], out, Mux(chosen["pool_rows"], window, kernel))
+        size = Value.cast(step)[: len(strip)]
+        return delay(m, size, 1, name), delay(m, size - strip, 1, f"wrapped_{name}")
+
+    def _columns(self, m: Module, step: dict[str, Value]) -> None:
         def state(name: str) -> tuple[Signal, Signal]:
             return (
                 Signal(COLUMN_BITS, name=f"{name}_column", reset_less=True),
@@ -177,7 +212,7 @@ class LoopNest(Block):
             by_out, self.f_out_col_words, Mux(by_window, self.f_pool_col_words, self.f_col_words)
         )
         moved = (source[0] + columns, source[1] + words)
-        restart = self.start | step["out_groups"] | step["out_rows"]
+        restart = step["start"] | step["out_groups"] | step["out_rows"]
         for target, fresh, back in (
             (out, by_out, None),
             (window, by_out | by_window, (step["pool_rows"], out)),
@@ -195,39 +230,38 @@ class LoopNest(Block):
                     m.d.sync += [t.eq(v) for t, v in zip(target, window, strict=True)]
         m.d.comb += [self.column.eq(kernel[0]), self.column_pointer.eq(kernel[1])]
 
-    def _groups(self, m: Module, step: dict[str, Signal]) -> None:
+    def _groups(self, m: Module, step: dict[str, Value], advance: Value) -> None:
         base = Signal(len(self.group_pointer), reset_less=True)
         pointer = Signal(len(self.group_pointer), reset_less=True)
         next_base = base + self.f_in_group_step
-        with m.If(self.start):
+        with m.If(step["start"]):
             m.d.sync += [base.eq(self.f_in_base), pointer.eq(self.f_in_base)]
         with m.Elif(step["groups"]):
             m.d.sync += pointer.eq(pointer + self.f_group_words)
         with m.Elif(step["out_groups"]):
             m.d.sync += [base.eq(next_base), pointer.eq(next_base)]
-        with m.Elif(self.advance):
+        with m.Elif(advance):
             m.d.sync += pointer.eq(base)
         m.d.comb += self.group_pointer.eq(pointer)
 
-    def _weights(self, m: Module, step: dict[str, Signal]) -> None:
+    def _weights(self, m: Module, step: dict[str, Value], advance: Value) -> None:
         """Sequential within an output tile; every new position reads the tile's block again."""
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)
         again = step["pool_cols"] | step["pool_rows"] | step["out_cols"] | step["out_rows"]
         following = pointer + 1
-        with m.If(self.start):
+        with m.If(step["start"]):
             m.d.sync += [base.eq(self.f_weight_base), pointer.eq(self.f_weight_base)]
         with m.Elif(again):
             m.d.sync += pointer.eq(base)
-        with m.Elif(self.advance):
+        with m.Elif(advance):
             m.d.sync += pointer.eq(following)
             with m.If(step["out_groups"]):
                 m.d.sync += base.eq(following)
         m.d.comb += self.weight_pointer.eq(pointer)
 
-    def _place(self, m: Module, step: dict[str, Signal]) -> None:
+    def _place(self, m: Module, step: dict[str, Value]) -> None:
         last = self.last
-        new_tile = Signal()
         m.d.comb += [
             self.tile_last.eq(
                 last["groups"] & last["kernel_cols"] & last["kernel_rows"] & last["passes"]
@@ -235,7 +269,6 @@ class LoopNest(Block):
             self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
             self.group_end.eq(self.window_last & last["out_cols"] & last["out_rows"]),
             self.layer_last.eq(self.tile_last & self.group_end & last["out_groups"]),
-            new_tile.eq(self.advance & self.tile_last),
         ]
         tile_first, pass_first = Signal(reset_less=True), Signal(reset_less=True)
         top_pass, window_first = Signal(reset_less=True), Signal(reset_less=True)
@@ -244,7 +277,7 @@ class LoopNest(Block):
                 tile_first.eq(self.start | self.tile_last),
                 pass_first.eq(step["passes"]),
             ]
-        with m.If(self.start | new_tile):
+        with m.If(self.start | (self.advance & self.tile_last)):
             m.d.sync += top_pass.eq(1)
         with m.Elif(step["passes"]):
             m.d.sync += top_pass.eq(0)
@@ -253,8 +286,8 @@ class LoopNest(Block):
         with m.Elif(step["pool_cols"] | step["pool_rows"]):
             m.d.sync += window_first.eq(0)
         m.d.comb += [
-            self.tile_first.eq(tile_first),
-            self.pass_first.eq(pass_first),
-            self.top_pass.eq(top_pass),
+            self.tile_first.eq(delay(m, tile_first, TAP_CYCLES, "tile_first")),
+            self.pass_first.eq(delay(m, pass_first, TAP_CYCLES, "pass_first")),
+            self.top_pass.eq(delay(m, top_pass, TAP_CYCLES, "top_pass")),
             self.window_first.eq(window_first),
         ]

@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
-from rtl_gen.blocks.loops import LoopNest
+from rtl_gen.blocks.loops import PLACE, LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
@@ -38,7 +38,7 @@ class Sequencer(Block):
         self.tap_names = [
             name
             for name in loops.signature.members
-            if name not in ("start", "advance", "layer_last") and not name.startswith("f_")
+            if name not in ("start", "advance", *PLACE) and not name.startswith("f_")
         ]
         self.step_names = ["valid", "pixel", "chunk", "chunk_last", "tile_last", *steps.FLAGS]
         program = config.program_depth.bit_length() - 1
@@ -60,7 +60,7 @@ class Sequencer(Block):
                 "stalls": Out(32),
                 **{f"slot_{k}": Out(width) for k, width in enumerate(slot_widths(config))},
                 "layer_start": Out(1),
-                "tap_valid": Out(1),
+                "tile": Out(1),
                 **{f"tap_{n}": Out(loops.signature.members[n].shape) for n in self.tap_names},
                 **{f"step_{n}": Out(steps.signature.members[n].shape) for n in self.step_names},
                 **{f"start_{opcode.name.lower()}": Out(1) for opcode in STREAMED},
@@ -77,6 +77,7 @@ class Sequencer(Block):
         config = self.config
         self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
         self.opcode = Signal(3, reset_less=True)
+        self.is_layer = Signal(reset_less=True)
         self.word = Signal(5, reset_less=True)
         self.index = Signal(16, reset_less=True)
         self.fail = Signal(8)
@@ -90,17 +91,21 @@ class Sequencer(Block):
         return m
 
     def _program(self, m: Module, platform: object) -> None:
+        """``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so that
+        the read pointer ``ahead`` runs two words ahead."""
         depth = self.config.program_depth
         self.pc = Signal(depth.bit_length(), reset_less=True)
+        self.ahead = Signal(depth.bit_length() - 1, reset_less=True)
+        self.fetched = Signal(32, reset_less=True)
         ram = Ram(32, depth)
         place(m, platform, "program", ram)
         m.d.comb += [
             ram.write_enable.eq(self.program_write),
             ram.write_address.eq(self.program_address),
             ram.write_data.eq(self.program_data),
-            ram.read_address.eq(self.pc),
+            ram.read_address.eq(self.ahead),
         ]
-        self.fetched = ram.read_data
+        m.d.sync += self.fetched.eq(ram.read_data)
 
     def _layer(self, m: Module, platform: object) -> None:
         loops, steps = LoopNest(self.config), DrainSteps(self.config)
@@ -112,14 +117,16 @@ class Sequencer(Block):
                 if name.startswith("f_"):
                     m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
         self.running = Signal()
-        self.too_many = (fields["drain_pixels"] >= self.config.pixels) | (
-            fields["drain_chunks"] >= self.config.chunks
+        self.too_many = Signal(reset_less=True)
+        m.d.sync += self.too_many.eq(
+            (fields["drain_pixels"] >= self.config.pixels)
+            | (fields["drain_chunks"] >= self.config.chunks)
         )
         m.d.comb += [
             loops.start.eq(self.layer_start),
             loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
             steps.tile.eq(loops.advance & loops.tile_last),
-            self.tap_valid.eq(loops.advance),
+            self.tile.eq(steps.tile),
         ]
         m.d.comb += [getattr(steps, f"tile_{f}").eq(getattr(loops, f)) for f in steps.FLAGS]
         m.d.comb += [getattr(self, f"tap_{n}").eq(getattr(loops, n)) for n in self.tap_names]
@@ -127,37 +134,42 @@ class Sequencer(Block):
         self.layer_issued = loops.advance & loops.layer_last
         self.drained = steps.valid & steps.tile_last
 
-    def _illegal_field(self) -> Value:
-        """Bits of the fetched field word that its fields do not use."""
-        width = len(self.word)
-        masks: Value = Const(0, 32)
-        for opcode in (Opcode.LOAD, Opcode.LAYER, Opcode.STORE, Opcode.EMIT):
-            for k, mask in enumerate(unused_bits(self.config, opcode)):
-                here = (self.opcode == int(opcode)) & (self.word == Const(k, width))
-                masks = Mux(here, Const(mask, 32), masks)
-        return (self.fetched & masks).any()
+    def _illegal_field(self, m: Module, decoding: Value) -> Value:
+        """Whether the fetched field word has bits that its fields do not use; the mask of these
+        bits is chosen one cycle before the word comes."""
+        opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
+        word = Mux(decoding, 0, self.word + 1)[: len(self.word)]
+        mask = Signal(32, reset_less=True)
+        for code in (*STREAMED, Opcode.LAYER):
+            for k, unused in enumerate(unused_bits(self.config, code)):
+                with m.If((opcode == int(code)) & (word == k)):
+                    m.d.sync += mask.eq(unused)
+        return (self.fetched & mask).any()
 
     def _halt(self, m: Module) -> None:
-        """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop."""
+        """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop.
+
+        Each is registered: an instruction that fails takes one cycle more, and does nothing in it.
+        """
         timer = Signal(32, reset_less=True)
         expired = Signal()
+        failed, fault = Signal(8), Signal(8)
         self.halt = Signal()
-        code = Signal(8)
         m.d.comb += [
-            expired.eq(timer == 1),
-            code.eq(Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))),
-            self.halt.eq(code.any() | self.fault.any() | self.stop),
+            self.halt.eq(failed.any() | fault.any() | expired | self.stop),
             self.transfer_abort.eq(self.halt),
         ]
+        m.d.sync += [failed.eq(self.fail), fault.eq(self.fault), expired.eq(timer == 2)]
         with m.If(self.start & ~self.busy):
-            m.d.sync += timer.eq(self.watchdog)
+            m.d.sync += [timer.eq(self.watchdog), expired.eq(self.watchdog == 1)]
         with m.Elif(timer.any()):
             m.d.sync += timer.eq(timer - 1)
         with m.If(self.stop | (self.start & ~self.busy)):
             m.d.sync += [self.done.eq(0), self.error.eq(0), self.error_instruction.eq(0)]
         with m.Elif(self.active & self.halt & ~self.error.any()):
+            code = Mux(failed.any(), failed, Mux(expired, ErrorCode.WATCHDOG, 0))
             m.d.sync += [
-                self.error.eq(Mux(self.fault.any(), self.fault, code)),
+                self.error.eq(Mux(fault.any(), fault, code)),
                 self.error_instruction.eq(self.index),
             ]
 
@@ -167,6 +179,10 @@ class Sequencer(Block):
             (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
             for opcode in (*STREAMED, Opcode.LAYER)
         ).any()
+        decoding = Signal()
+        illegal = self._illegal_field(m, decoding)
+        m.d.sync += self.ahead.eq(self.pc)
+        run_ahead = self.ahead.eq(self.ahead + 1)
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -178,37 +194,40 @@ class Sequencer(Block):
 
         with m.FSM(name="sequencer") as fsm:
             with m.State("IDLE"):
-                m.d.sync += [self.pc.eq(0), self.index.eq(0)]
+                m.d.sync += [self.pc.eq(0), self.index.eq(0), self.ahead.eq(0)]
                 with m.If(self.start):
+                    m.d.sync += self.ahead.eq(1)
                     m.next = "FETCH"
             with state("FETCH"):
-                m.d.sync += [self.pc.eq(self.pc + 1), self.word.eq(0), self.flush.eq(0)]
+                m.d.sync += [run_ahead, self.pc.eq(self.pc + 1), self.word.eq(0), self.flush.eq(0)]
                 with m.If(self.pc[-1]):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
                 m.next = "DECODE"
             with state("DECODE"):
-                m.d.sync += self.opcode.eq(self.fetched)
-                with m.If(self.fetched == Opcode.END):
-                    m.next = "FINISH"
-                with m.Elif(self.fetched > max(Opcode)):
+                m.d.comb += decoding.eq(1)
+                opcode = self.fetched[: len(self.opcode)]
+                m.d.sync += [run_ahead, self.opcode.eq(opcode)]
+                m.d.sync += self.is_layer.eq(opcode == Opcode.LAYER)
+                m.next = "FIELDS"
+                with m.If(self.fetched[len(self.opcode) :].any() | (opcode > max(Opcode))):
                     m.d.comb += self.fail.eq(ErrorCode.OPCODE)
+                with m.Elif(opcode == Opcode.END):
+                    m.next = "FINISH"
                 with m.Else():
                     m.d.sync += self.pc.eq(self.pc + 1)
-                    m.next = "FIELDS"
             with state("FIELDS"):
                 self._latch(m)
-                m.d.sync += self.word.eq(self.word + 1)
+                m.d.sync += [run_ahead, self.word.eq(self.word + 1)]
                 with m.If(past_end):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
-                with m.Elif(self._illegal_field()):
+                with m.Elif(illegal | (last_word & self.is_layer & self.too_many)):
                     m.d.comb += self.fail.eq(ErrorCode.FIELD)
                 with m.If(last_word):
                     m.next = "START"
                 with m.Else():
                     m.d.sync += self.pc.eq(self.pc + 1)
             with state("START"):
-                with m.If((self.opcode == Opcode.LAYER) & self.too_many):
-                    m.d.comb += self.fail.eq(ErrorCode.FIELD)
+                m.d.comb += self.layer_start.eq(self.is_layer)
                 with m.If(self.transfer_idle & ~self.halt):
                     self._dispatch(m)
             with state("TAPS"):
@@ -226,14 +245,15 @@ class Sequencer(Block):
                 with m.If(self.transfer_done):
                     m.next = "FINISH"
             with state("FINISH"):
-                m.d.sync += self.index.eq(self.index + 1)
-                m.d.comb += self.finishing.eq(1)
+                m.d.sync += [run_ahead, self.index.eq(self.index + 1)]
+                m.d.comb += self.finishing.eq(~self.halt)
                 m.next = "FETCH"
                 with m.If(self.opcode == Opcode.END):
                     with m.If(~self.halt):
                         m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("ABORT"):  # until the pipelines have run empty
+                m.d.sync += self.ahead.eq(0)
                 m.d.sync += self.flush.eq(self.flush + 1)
                 with m.If(self.flush == flush_cycles(self.config)):
                     m.next = "IDLE"
@@ -243,12 +263,11 @@ class Sequencer(Block):
             ]
 
     def _dispatch(self, m: Module) -> None:
-        m.d.comb += self.layer_start.eq(self.opcode == Opcode.LAYER)
         for opcode in STREAMED:
             pulse = getattr(self, f"start_{opcode.name.lower()}")
             m.d.comb += pulse.eq(self.opcode == opcode)
         m.next = "TRANSFER"
-        with m.If(self.opcode == Opcode.LAYER):
+        with m.If(self.is_layer):
             m.next = "TAPS"
 
     def _latch(self, m: Module) -> None:

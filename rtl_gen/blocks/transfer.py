@@ -210,7 +210,7 @@ class Transfer(Block):
                     m.d.sync += self.beat.eq(Mux(completes, 0, self.beat + 1))
                 with m.If(completes):
                     self._next_word(m)
-                with m.If(self.abort | (completes & self.last_word)):
+                with m.If(self.abort | self.short | (completes & self.last_word)):
                     m.d.comb += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("FETCH"):
