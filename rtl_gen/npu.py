@@ -145,7 +145,9 @@ class Npu(wiring.Component):
             memory.column_pointer.eq(Mux(storing, 0, sequencer.tap_column_pointer)),
             memory.row_pointer.eq(Mux(storing, 0, sequencer.tap_row_pointer)),
             memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
-            memory.last_strip.eq(Mux(transfer.idle, layer["last_strip"], store["last_strip"])),
+            memory.last_strip.eq(
+                Mux(sequencer.layer_active, layer["last_strip"], store["last_strip"])
+            ),
             memory.column.eq(sequencer.tap_column),
             memory.row.eq(sequencer.tap_row),
             memory.col_limit.eq(layer["col_limit"]),

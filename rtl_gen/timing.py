@@ -10,13 +10,13 @@ from collections.abc import Mapping
 
 from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
-from rtl_gen.blocks.post_unit import PostUnitSpec
+from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import Instruction, Opcode, field_words
 
-OPERAND_DELAY_CYCLES = 4
+OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
-memory, the rotator."""
+memory and its register, the rotator."""
 
 START_CYCLES = 0
 """CYCLES before the first instruction's fetch."""
@@ -32,7 +32,7 @@ def step_delay_cycles(config: NpuConfig) -> int:
 
 def flush_cycles(config: NpuConfig) -> int:
     """From the last drain step issued to its word in activation memory."""
-    return step_delay_cycles(config) + PostUnitSpec.of(config).latency_cycles + 2
+    return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
 def overhead_cycles(opcode: Opcode) -> int:

@@ -20,6 +20,8 @@ from rtl_gen.isa import (
 )
 
 SLVERR = 2
+REGISTER_BITS = max(Register).bit_length()
+"""Address bits of the registers; those above are 0."""
 
 CONTROL_PORTS = {
     "awaddr": In(ADDRESS_BITS),
@@ -195,9 +197,11 @@ class Control(Block):
         m.d.comb += self.log_address.eq(address[2:])
         with m.If(pending):
             m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0), self.rresp.eq(SLVERR)]
-            for register, value in registers.items():
-                with m.If(address == register):
-                    m.d.sync += [self.rdata.eq(value), self.rresp.eq(0)]
+            with m.If(~address[REGISTER_BITS:].any()):
+                with m.Switch(address[:REGISTER_BITS]):
+                    for register, value in registers.items():
+                        with m.Case(register):
+                            m.d.sync += [self.rdata.eq(value), self.rresp.eq(0)]
             with m.If(address[2 + log_bits :] == LOG_BASE >> (2 + log_bits)):
                 m.d.sync += [self.rdata.eq(self.log), self.rresp.eq(0)]
         with m.Elif(self.rready):

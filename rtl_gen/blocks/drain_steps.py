@@ -41,7 +41,7 @@ class DrainSteps(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        active = Signal()
+        active, blocking = Signal(), Signal()
         pixel, chunk = Signal(4, reset_less=True), Signal(7, reset_less=True)
         chunk_last, pixel_last = Signal(reset_less=True), Signal(reset_less=True)
         next_chunk, next_pixel = chunk + 1, pixel + 1
@@ -51,7 +51,7 @@ class DrainSteps(Block):
             self.chunk.eq(chunk),
             self.chunk_last.eq(chunk_last),
             self.tile_last.eq(chunk_last & pixel_last),
-            self.blocking.eq(active & ~self.tile_last),
+            self.blocking.eq(blocking),
         ]
         for flag in self.FLAGS:
             register = Signal(name=f"{flag}_now", reset_less=True)
@@ -59,21 +59,24 @@ class DrainSteps(Block):
                 m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
             m.d.comb += getattr(self, flag).eq(register)
         one_chunk, one_pixel = ~self.f_drain_chunks.any(), ~self.f_drain_pixels.any()
+        more_chunks = next_chunk != self.f_drain_chunks
+        more_pixels = next_pixel != self.f_drain_pixels
         with m.If(self.tile):
+            m.d.sync += blocking.eq(~(one_chunk & one_pixel))
             m.d.sync += [active.eq(1), pixel.eq(0), chunk.eq(0)]
             m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(one_pixel)]
         with m.Elif(active):
             with m.If(self.tile_last):
-                m.d.sync += active.eq(0)
+                m.d.sync += [active.eq(0), blocking.eq(0)]
             with m.If(self.chunk_last):
                 m.d.sync += [chunk.eq(0), pixel.eq(next_pixel)]
-                m.d.sync += [
-                    chunk_last.eq(one_chunk),
-                    pixel_last.eq(next_pixel == self.f_drain_pixels),
-                ]
+                m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(~more_pixels)]
+                with m.If(~pixel_last):
+                    m.d.sync += blocking.eq(~one_chunk | more_pixels)
             with m.Else():
                 m.d.sync += [
                     chunk.eq(next_chunk),
-                    chunk_last.eq(next_chunk == self.f_drain_chunks),
+                    chunk_last.eq(~more_chunks),
+                    blocking.eq(more_chunks | ~pixel_last),
                 ]
         return m

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value
+from collections.abc import Sequence
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.blocks.loop_counters import LEVELS, PLACE, TAP_FLAGS, LoopCounters
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
+from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
-
-LEVELS = (
-    "groups",
-    "kernel_cols",
-    "kernel_rows",
-    "passes",
-    "pool_cols",
-    "pool_rows",
-    "out_cols",
-    "out_rows",
-    "out_groups",
-)
-"""Innermost first."""
 
 TAP_CYCLES = 2
 """From the place in the nest to the tap's addresses."""
-
-PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
-"""Outputs that say where in the nest the next ``advance`` is."""
 
 _USED = (
     *LEVELS,
@@ -72,7 +59,7 @@ class LoopNest(Block):
                 "advance": In(1),
                 **{flag: Out(1) for flag in PLACE},
                 "valid": Out(1),
-                **{flag: Out(1) for flag in ("tile_first", "pass_first", "top_pass")},
+                **{flag: Out(1) for flag in TAP_FLAGS},
                 "group_pointer": Out(pointer),
                 "column_pointer": Out(pointer),
                 "row_pointer": Out(pointer),
@@ -83,45 +70,31 @@ class LoopNest(Block):
             }
         )
 
-    def field(self, name: str) -> Signal:
-        signal: Signal = getattr(self, f"f_{name}")
-        return signal
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        now = self._counters(m)
-        self._place(m, now)
-        chosen = {level: delay(m, flag, 1, f"chosen_{level}") for level, flag in now.items()}
+        moves = self._counters(m, platform)
+        chosen = {level: delay(m, flag, 1, f"chosen_{level}") for level, flag in moves.items()}
         step = {level: delay(m, flag, 1, f"step_{level}") for level, flag in chosen.items()}
         advance = delay(m, self.advance, TAP_CYCLES, "advance", resettable=True)
         m.d.comb += self.valid.eq(advance)
         self._rows(m, chosen, step)
-        self._columns(m, step)
+        self._columns(m, chosen, step)
         self._groups(m, step, advance)
         self._weights(m, step, advance)
         return m
 
-    def _counters(self, m: Module) -> dict[str, Value]:
-        """``step[level]``: this advance moves ``level`` forward and restarts those inside it; with
-        ``start`` as the outermost.
-
-        Each level counts down the repetitions left; a register says whether there are none.
-        """
-        step: dict[str, Value] = {"start": self.start}
-        self.last: dict[str, Value] = {}
-        inner_last: Value = self.advance
+    def _counters(self, m: Module, platform: object) -> dict[str, Value]:
+        """Which level this cycle's ``advance`` moves; ``start`` as the outermost one."""
+        counters = LoopCounters(self.config)
+        place(m, platform, "counters", counters)
+        m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
         for level in LEVELS:
-            repetitions = self.field(level)
-            left = Signal(len(repetitions), name=f"{level}_left", reset_less=True)
-            last = Signal(name=f"{level}_last", reset_less=True)
-            with m.If(self.start | (inner_last & last)):
-                m.d.sync += [left.eq(repetitions), last.eq(~repetitions.any())]
-            with m.Elif(inner_last):
-                m.d.sync += [left.eq(left - 1), last.eq(left == 1)]
-            step[level] = inner_last & ~last
-            self.last[level] = last
-            inner_last = inner_last & last
-        return step
+            m.d.comb += getattr(counters, f"f_{level}").eq(getattr(self, f"f_{level}"))
+        m.d.comb += [getattr(self, flag).eq(getattr(counters, flag)) for flag in PLACE]
+        for flag in TAP_FLAGS:
+            late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
+            m.d.comb += getattr(self, flag).eq(late)
+        return {"start": self.start, **{n: getattr(counters, f"step_{n}") for n in LEVELS}}
 
     def _rows(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         """Row state at three levels; one stepper serves whichever level moves."""
@@ -148,34 +121,26 @@ class LoopNest(Block):
         wraps = Signal()
         m.d.comb += wraps.eq(~wrapped_row[-1])  # row + rows >= strip_rows
         moved = (
-            strip + wraps,
+            Mux(wraps, strip + 1, strip),
             Mux(wraps, wrapped_row, next_row),
             Mux(wraps, pointer + wrapped_words, pointer + words),
         )
         first = (self.f_strip_first, self.f_row_first, self.f_row_first_words)
-
-        def assign(target: tuple[Signal, ...], values: tuple[Value, ...]) -> None:
-            m.d.sync += [t.eq(v) for t, v in zip(target, values, strict=True)]
-
-        restart = delay(m, chosen["start"] | chosen["out_groups"], 1, "rows_restart")
-        with m.If(restart):
-            assign(out, first)
-        with m.Elif(by_out):
-            assign(out, moved)
-        with m.If(restart):
-            assign(window, first)
-        with m.Elif(by_out | by_window):
-            assign(window, moved)
-        with m.Elif(step["out_cols"]):
-            assign(window, out)
-        with m.If(restart):
-            assign(kernel, first)
-        with m.Elif(by_out | by_window | step["kernel_rows"]):
-            assign(kernel, moved)
-        with m.Elif(step["out_cols"]):
-            assign(kernel, out)
-        with m.Elif(step["passes"] | step["pool_cols"]):
-            assign(kernel, window)
+        restart = _either(m, chosen, "rows_restart", "start", "out_groups")
+        _update(m, out, (by_out, moved), (restart, first))
+        _update(
+            m, window,
+            (_either(m, chosen, "window_row_moves", "out_rows", "pool_rows"), moved),
+            (restart, first),
+            (step["out_cols"], out),
+        )  # fmt: skip
+        _update(
+            m, kernel,
+            (_either(m, chosen, "row_moves", "out_rows", "pool_rows", "kernel_rows"), moved),
+            (restart, first),
+            (step["out_cols"], out),
+            (_either(m, chosen, "row_back", "passes", "pool_cols"), window),
+        )  # fmt: skip
         m.d.comb += [
             self.strip.eq(kernel[0]),
             self.row.eq(kernel[1]),
@@ -196,7 +161,7 @@ class LoopNest(Block):
         size = Value.cast(step)[: len(strip)]
         return delay(m, size, 1, name), delay(m, size - strip, 1, f"wrapped_{name}")
 
-    def _columns(self, m: Module, step: dict[str, Value]) -> None:
+    def _columns(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         def state(name: str) -> tuple[Signal, Signal]:
             return (
                 Signal(COLUMN_BITS, name=f"{name}_column", reset_less=True),
@@ -207,27 +172,31 @@ class LoopNest(Block):
         by_out, by_window = step["out_cols"], step["pool_cols"]
         source = [Mux(by_out, o, Mux(by_window, w, k))
                   for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
-        columns = Mux(by_out, self.f_out_col_step, Mux(by_window, self.f_pool_col_step, 1))
+        out_now, window_now = chosen["out_cols"], chosen["pool_cols"]
+        columns = Mux(out_now, self.f_out_col_step, Mux(window_now, self.f_pool_col_step, 1))
         words = Mux(
-            by_out, self.f_out_col_words, Mux(by_window, self.f_pool_col_words, self.f_col_words)
+            out_now, self.f_out_col_words, Mux(window_now, self.f_pool_col_words, self.f_col_words)
         )
-        moved = (source[0] + columns, source[1] + words)
-        restart = step["start"] | step["out_groups"] | step["out_rows"]
-        for target, fresh, back in (
-            (out, by_out, None),
-            (window, by_out | by_window, (step["pool_rows"], out)),
-            (kernel, by_out | by_window | step["kernel_cols"], (step["pool_rows"], out)),
-        ):
-            with m.If(restart):
-                m.d.sync += [target[0].eq(self.f_col_first), target[1].eq(0)]
-            with m.Elif(fresh):
-                m.d.sync += [t.eq(v) for t, v in zip(target, moved, strict=True)]
-            if back is not None:
-                with m.Elif(back[0]):
-                    m.d.sync += [t.eq(v) for t, v in zip(target, back[1], strict=True)]
-            if target is kernel:
-                with m.Elif(step["kernel_rows"] | step["passes"]):
-                    m.d.sync += [t.eq(v) for t, v in zip(target, window, strict=True)]
+        moved = (
+            source[0] + delay(m, columns, 1, "columns"),
+            source[1] + delay(m, words, 1, "column_words"),
+        )
+        first = (self.f_col_first, Const(0))
+        restart = _either(m, chosen, "columns_restart", "start", "out_groups", "out_rows")
+        _update(m, out, (by_out, moved), (restart, first))
+        _update(
+            m, window,
+            (_either(m, chosen, "window_column_moves", "out_cols", "pool_cols"), moved),
+            (restart, first),
+            (step["pool_rows"], out),
+        )  # fmt: skip
+        _update(
+            m, kernel,
+            (_either(m, chosen, "column_moves", "out_cols", "pool_cols", "kernel_cols"), moved),
+            (restart, first),
+            (step["pool_rows"], out),
+            (_either(m, chosen, "column_back", "kernel_rows", "passes"), window),
+        )  # fmt: skip
         m.d.comb += [self.column.eq(kernel[0]), self.column_pointer.eq(kernel[1])]
 
     def _groups(self, m: Module, step: dict[str, Value], advance: Value) -> None:
@@ -260,34 +229,17 @@ class LoopNest(Block):
                 m.d.sync += base.eq(following)
         m.d.comb += self.weight_pointer.eq(pointer)
 
-    def _place(self, m: Module, step: dict[str, Value]) -> None:
-        last = self.last
-        m.d.comb += [
-            self.tile_last.eq(
-                last["groups"] & last["kernel_cols"] & last["kernel_rows"] & last["passes"]
-            ),
-            self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
-            self.group_end.eq(self.window_last & last["out_cols"] & last["out_rows"]),
-            self.layer_last.eq(self.tile_last & self.group_end & last["out_groups"]),
-        ]
-        tile_first, pass_first = Signal(reset_less=True), Signal(reset_less=True)
-        top_pass, window_first = Signal(reset_less=True), Signal(reset_less=True)
-        with m.If(self.start | self.advance):
-            m.d.sync += [
-                tile_first.eq(self.start | self.tile_last),
-                pass_first.eq(step["passes"]),
-            ]
-        with m.If(self.start | (self.advance & self.tile_last)):
-            m.d.sync += top_pass.eq(1)
-        with m.Elif(step["passes"]):
-            m.d.sync += top_pass.eq(0)
-        with m.If(self.start | step["out_cols"] | step["out_rows"] | step["out_groups"]):
-            m.d.sync += window_first.eq(1)
-        with m.Elif(step["pool_cols"] | step["pool_rows"]):
-            m.d.sync += window_first.eq(0)
-        m.d.comb += [
-            self.tile_first.eq(delay(m, tile_first, TAP_CYCLES, "tile_first")),
-            self.pass_first.eq(delay(m, pass_first, TAP_CYCLES, "pass_first")),
-            self.top_pass.eq(delay(m, top_pass, TAP_CYCLES, "top_pass")),
-            self.window_first.eq(window_first),
-        ]
+
+def _either(m: Module, chosen: dict[str, Value], name: str, *levels: str) -> Value:
+    """Whether one of ``levels`` steps, one cycle after ``chosen``."""
+    return delay(m, Cat(chosen[level] for level in levels).any(), 1, name)
+
+
+def _update(
+    m: Module, target: Sequence[Signal], *choices: tuple[Value, Sequence[Value]]
+) -> None:
+    """``target`` takes the values of the first condition that holds. The slowest comes first: it
+    passes the fewest multiplexers."""
+    for k, (condition, values) in enumerate(choices):
+        with m.If(condition) if k == 0 else m.Elif(condition):
+            m.d.sync += [t.eq(v) for t, v in zip(target, values, strict=True)]

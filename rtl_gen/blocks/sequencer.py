@@ -10,7 +10,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
-from rtl_gen.blocks.loops import PLACE, LoopNest
+from rtl_gen.blocks.loop_counters import PLACE
+from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
@@ -59,6 +60,7 @@ class Sequencer(Block):
                 "cycles": Out(32),
                 "stalls": Out(32),
                 **{f"slot_{k}": Out(width) for k, width in enumerate(slot_widths(config))},
+                "layer_active": Out(1),
                 "layer_start": Out(1),
                 "tile": Out(1),
                 **{f"tap_{n}": Out(loops.signature.members[n].shape) for n in self.tap_names},
@@ -77,8 +79,12 @@ class Sequencer(Block):
         config = self.config
         self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
         self.opcode = Signal(3, reset_less=True)
-        self.is_layer = Signal(reset_less=True)
-        self.word = Signal(5, reset_less=True)
+        self.kinds = {
+            code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
+            for code in (*STREAMED, Opcode.LAYER)
+        }
+        self.is_layer = self.kinds[Opcode.LAYER]
+        self.word, self.coming = Signal(5, reset_less=True), Signal(5, reset_less=True)
         self.index = Signal(16, reset_less=True)
         self.fail = Signal(8)
         self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
@@ -138,12 +144,14 @@ class Sequencer(Block):
         """Whether the fetched field word has bits that its fields do not use; the mask of these
         bits is chosen one cycle before the word comes."""
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
-        word = Mux(decoding, 0, self.word + 1)[: len(self.word)]
         mask = Signal(32, reset_less=True)
-        for code in (*STREAMED, Opcode.LAYER):
-            for k, unused in enumerate(unused_bits(self.config, code)):
-                with m.If((opcode == int(code)) & (word == k)):
-                    m.d.sync += mask.eq(unused)
+        with m.Switch(Cat(self.coming, opcode)):
+            for code in self.kinds:
+                for k, unused in enumerate(unused_bits(self.config, code)):
+                    with m.Case(code << len(self.coming) | k):
+                        m.d.sync += mask.eq(unused)
+            with m.Default():
+                m.d.sync += mask.eq(0)
         return (self.fetched & mask).any()
 
     def _halt(self, m: Module) -> None:
@@ -153,25 +161,22 @@ class Sequencer(Block):
         """
         timer = Signal(32, reset_less=True)
         expired = Signal()
-        failed, fault = Signal(8), Signal(8)
+        code = Signal(8)
         self.halt = Signal()
-        m.d.comb += [
-            self.halt.eq(failed.any() | fault.any() | expired | self.stop),
-            self.transfer_abort.eq(self.halt),
-        ]
-        m.d.sync += [failed.eq(self.fail), fault.eq(self.fault), expired.eq(timer == 2)]
+        m.d.comb += [self.halt.eq(code.any() | self.stop), self.transfer_abort.eq(self.halt)]
+        at_once = Signal(reset_less=True)
+        m.d.sync += at_once.eq(self.watchdog == 1)
+        m.d.comb += expired.eq(Mux(self.start & ~self.busy, at_once, timer == 2))
+        late = Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))
+        m.d.sync += code.eq(Mux(self.fault.any(), self.fault, late))
         with m.If(self.start & ~self.busy):
-            m.d.sync += [timer.eq(self.watchdog), expired.eq(self.watchdog == 1)]
+            m.d.sync += timer.eq(self.watchdog)
         with m.Elif(timer.any()):
             m.d.sync += timer.eq(timer - 1)
         with m.If(self.stop | (self.start & ~self.busy)):
             m.d.sync += [self.done.eq(0), self.error.eq(0), self.error_instruction.eq(0)]
         with m.Elif(self.active & self.halt & ~self.error.any()):
-            code = Mux(failed.any(), failed, Mux(expired, ErrorCode.WATCHDOG, 0))
-            m.d.sync += [
-                self.error.eq(Mux(fault.any(), fault, code)),
-                self.error_instruction.eq(self.index),
-            ]
+            m.d.sync += [self.error.eq(code), self.error_instruction.eq(self.index)]
 
     def _machine(self, m: Module) -> None:
         past_end = self.pc[-1] & self.pc[:-1].any()
@@ -182,7 +187,8 @@ class Sequencer(Block):
         decoding = Signal()
         illegal = self._illegal_field(m, decoding)
         m.d.sync += self.ahead.eq(self.pc)
-        run_ahead = self.ahead.eq(self.ahead + 1)
+        run_ahead = [self.ahead.eq(self.ahead + 1), self.coming.eq(self.coming + 1)]
+        m.d.sync += self.word.eq(self.coming)
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -199,25 +205,23 @@ class Sequencer(Block):
                     m.d.sync += self.ahead.eq(1)
                     m.next = "FETCH"
             with state("FETCH"):
-                m.d.sync += [run_ahead, self.pc.eq(self.pc + 1), self.word.eq(0), self.flush.eq(0)]
+                m.d.sync += [*run_ahead, self.pc.eq(self.pc + 1), self.coming.eq(0), self.flush.eq(0)]
                 with m.If(self.pc[-1]):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
                 m.next = "DECODE"
             with state("DECODE"):
                 m.d.comb += decoding.eq(1)
                 opcode = self.fetched[: len(self.opcode)]
-                m.d.sync += [run_ahead, self.opcode.eq(opcode)]
-                m.d.sync += self.is_layer.eq(opcode == Opcode.LAYER)
-                m.next = "FIELDS"
+                m.d.sync += [*run_ahead, self.opcode.eq(opcode), self.pc.eq(self.pc + 1)]
+                m.d.sync += [kind.eq(opcode == code) for code, kind in self.kinds.items()]
                 with m.If(self.fetched[len(self.opcode) :].any() | (opcode > max(Opcode))):
                     m.d.comb += self.fail.eq(ErrorCode.OPCODE)
-                with m.Elif(opcode == Opcode.END):
+                m.next = "FIELDS"
+                with m.If(opcode == Opcode.END):
                     m.next = "FINISH"
-                with m.Else():
-                    m.d.sync += self.pc.eq(self.pc + 1)
             with state("FIELDS"):
                 self._latch(m)
-                m.d.sync += [run_ahead, self.word.eq(self.word + 1)]
+                m.d.sync += run_ahead
                 with m.If(past_end):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
                 with m.Elif(illegal | (last_word & self.is_layer & self.too_many)):
@@ -231,9 +235,11 @@ class Sequencer(Block):
                 with m.If(self.transfer_idle & ~self.halt):
                     self._dispatch(m)
             with state("TAPS"):
-                m.d.comb += self.running.eq(1)
                 with m.If(self.layer_issued):
+                    m.d.sync += self.running.eq(0)
                     m.next = "DRAIN"
+                with m.If(self.halt):
+                    m.d.sync += self.running.eq(0)
             with state("DRAIN"):
                 with m.If(self.drained):
                     m.next = "FLUSH"
@@ -245,7 +251,7 @@ class Sequencer(Block):
                 with m.If(self.transfer_done):
                     m.next = "FINISH"
             with state("FINISH"):
-                m.d.sync += [run_ahead, self.index.eq(self.index + 1)]
+                m.d.sync += [*run_ahead, self.index.eq(self.index + 1)]
                 m.d.comb += self.finishing.eq(~self.halt)
                 m.next = "FETCH"
                 with m.If(self.opcode == Opcode.END):
@@ -253,21 +259,22 @@ class Sequencer(Block):
                         m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("ABORT"):  # until the pipelines have run empty
-                m.d.sync += self.ahead.eq(0)
-                m.d.sync += self.flush.eq(self.flush + 1)
+                m.d.sync += [self.ahead.eq(0), self.flush.eq(self.flush + 1)]
                 with m.If(self.flush == flush_cycles(self.config)):
                     m.next = "IDLE"
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
+                self.layer_active.eq(self.is_layer),
                 self.waiting.eq(fsm.ongoing("START") & ~self.transfer_idle),
             ]
 
     def _dispatch(self, m: Module) -> None:
         for opcode in STREAMED:
             pulse = getattr(self, f"start_{opcode.name.lower()}")
-            m.d.comb += pulse.eq(self.opcode == opcode)
+            m.d.comb += pulse.eq(self.kinds[opcode] & ~self.halt)
         m.next = "TRANSFER"
         with m.If(self.is_layer):
+            m.d.sync += self.running.eq(1)
             m.next = "TAPS"
 
     def _latch(self, m: Module) -> None:

@@ -15,7 +15,7 @@ class Transfer(Block):
     """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
     after its ``start_*`` pulse, ``done`` in its last cycle.
 
-    Latency and throughput: LOAD one beat per cycle; STORE beats + 5 cycles a word; EMIT
+    Latency and throughput: LOAD one beat per cycle; STORE beats + 6 cycles a word; EMIT
     post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
     Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
     TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
@@ -210,8 +210,10 @@ class Transfer(Block):
                     m.d.sync += self.beat.eq(Mux(completes, 0, self.beat + 1))
                 with m.If(completes):
                     self._next_word(m)
-                with m.If(self.abort | self.short | (completes & self.last_word)):
+                with m.If(self.short | (completes & self.last_word)):
                     m.d.comb += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.If(self.abort):
                     m.next = "IDLE"
             with m.State("FETCH"):
                 m.d.comb += self.read_valid.eq(wait == 0)
