@@ -100,8 +100,8 @@ def place(
     Out of context: no pins, so the figure is of register-to-register paths alone. The same files,
     options and tools give the same result; ``cache`` keeps it per user.
 
-    Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, the design does not
-    fit or ``timeout_s`` seconds have gone; UserError for another device or without a tool.
+    Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, takes more than
+    ``timeout_s`` seconds or the design does not fit; UserError for another device or without a tool.
     """
     mapper, placer = yosys.find(), nextpnr.find()
     script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
@@ -112,8 +112,7 @@ def place(
     if report is None:
         start = time.monotonic()
         netlist = mapper.run(script, verilog, _NETLIST, timeout_s).result
-        left_s = timeout_s - (time.monotonic() - start)
-        run = placer.run(options, {_NETLIST: netlist}, _REPORT, left_s)
+        run = placer.run(options, {_NETLIST: netlist}, _REPORT, timeout_s)
         report = {**json.loads(run.result), "seconds": time.monotonic() - start}
         if cache:
             external.keep(_CACHE, key, report)

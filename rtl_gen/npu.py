@@ -12,11 +12,11 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
-from rtl_gen.blocks.sequencer import STREAMED, Sequencer
+from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Emission, place
-from rtl_gen.isa import ErrorCode, Opcode
+from rtl_gen.isa import STREAMED, ErrorCode, Opcode
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
 

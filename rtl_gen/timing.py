@@ -12,7 +12,7 @@ from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Instruction, Opcode, field_words
+from rtl_gen.isa import STREAMED, Instruction, Opcode, field_words
 
 OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
@@ -36,8 +36,9 @@ def flush_cycles(config: NpuConfig) -> int:
 
 
 def overhead_cycles(opcode: Opcode) -> int:
-    """FETCH, DECODE, one cycle per field word, START, FINISH."""
-    return 4 + field_words(opcode)
+    """FETCH, DECODE, one cycle per field word, START, FINISH; a transfer's end is seen one cycle
+    late."""
+    return 4 + field_words(opcode) + (opcode in STREAMED)
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
 from rtl_gen.isa import (
@@ -94,7 +95,11 @@ class Control(Block):
         return m
 
     def _write(self, m: Module) -> None:
-        """Address and data are taken together into registers, decoded the cycle after."""
+        """Address and data are taken together into registers, decoded the cycle after.
+
+        One write takes longer than the register of ``busy``, so none slips in after a start.
+        """
+        self.locked = delay(m, self.busy, 1, "locked", resettable=True)
         taken, pending = Signal(), Signal()
         address, full = Signal(ADDRESS_BITS, reset_less=True), Signal(reset_less=True)
         m.d.comb += [
@@ -137,7 +142,7 @@ class Control(Block):
             m.d.comb += good.eq(1)
             m.d.sync += self.watchdog.eq(self.data)
         program, _ = window(PROGRAM_BASE, len(self.program_address))
-        with m.If(program & ~self.busy):
+        with m.If(program & ~self.locked):
             m.d.comb += [good.eq(1), self.program_write.eq(1)]
         m.d.comb += self.program_address.eq(word)
 
@@ -169,7 +174,7 @@ class Control(Block):
         m.d.comb += target.eq(row)
         for k in range(len(enables)):
             here = (column == k) if len(column) else Const(1)
-            with m.If(hit & here & ~self.busy):
+            with m.If(hit & here & ~self.locked):
                 m.d.comb += [enables[k].eq(1), good.eq(1)]
 
     def _read(self, m: Module) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import chunk_bits, pixel_bits
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
@@ -44,7 +45,6 @@ class DrainSteps(Block):
         active, blocking = Signal(), Signal()
         pixel, chunk = Signal(4, reset_less=True), Signal(7, reset_less=True)
         chunk_last, pixel_last = Signal(reset_less=True), Signal(reset_less=True)
-        next_chunk, next_pixel = chunk + 1, pixel + 1
         m.d.comb += [
             self.valid.eq(active),
             self.pixel.eq(pixel),
@@ -59,8 +59,9 @@ class DrainSteps(Block):
                 m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
             m.d.comb += getattr(self, flag).eq(register)
         one_chunk, one_pixel = ~self.f_drain_chunks.any(), ~self.f_drain_pixels.any()
-        more_chunks = next_chunk != self.f_drain_chunks
-        more_pixels = next_pixel != self.f_drain_pixels
+        # Compared before they are incremented: ``tile`` comes late and needs the time.
+        more_chunks = chunk != delay(m, (self.f_drain_chunks - 1)[:7], 1, "last_but_one_chunk")
+        more_pixels = pixel != delay(m, (self.f_drain_pixels - 1)[:4], 1, "last_but_one_pixel")
         with m.If(self.tile):
             m.d.sync += blocking.eq(~(one_chunk & one_pixel))
             m.d.sync += [active.eq(1), pixel.eq(0), chunk.eq(0)]
@@ -69,13 +70,13 @@ class DrainSteps(Block):
             with m.If(self.tile_last):
                 m.d.sync += [active.eq(0), blocking.eq(0)]
             with m.If(self.chunk_last):
-                m.d.sync += [chunk.eq(0), pixel.eq(next_pixel)]
+                m.d.sync += [chunk.eq(0), pixel.eq(pixel + 1)]
                 m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(~more_pixels)]
                 with m.If(~pixel_last):
                     m.d.sync += blocking.eq(~one_chunk | more_pixels)
             with m.Else():
                 m.d.sync += [
-                    chunk.eq(next_chunk),
+                    chunk.eq(chunk + 1),
                     chunk_last.eq(~more_chunks),
                     blocking.eq(more_chunks | ~pixel_last),
                 ]

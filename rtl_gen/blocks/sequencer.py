@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
 from rtl_gen.blocks.loop_counters import PLACE
@@ -15,10 +16,10 @@ from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, ErrorCode, Opcode, field_words
+from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, STREAMED, ErrorCode, Opcode, field_words
 from rtl_gen.timing import flush_cycles
 
-STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
+ERROR_BITS = max(ErrorCode).bit_length()
 
 
 class Sequencer(Block):
@@ -26,7 +27,7 @@ class Sequencer(Block):
 
     Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
-    them. LOAD / STORE / EMIT: ``start_*`` pulses, then waits for ``transfer_done``.
+    them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then waits for ``transfer_done``.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -70,7 +71,7 @@ class Sequencer(Block):
                 "transfer_done": In(1),
                 "transfer_stalled": In(1),
                 "transfer_abort": Out(1),
-                "fault": In(8),
+                "fault": In(ERROR_BITS),
             }
         )
 
@@ -86,7 +87,7 @@ class Sequencer(Block):
         self.is_layer = self.kinds[Opcode.LAYER]
         self.word, self.coming = Signal(5, reset_less=True), Signal(5, reset_less=True)
         self.index = Signal(16, reset_less=True)
-        self.fail = Signal(8)
+        self.fail = Signal(ERROR_BITS)
         self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
         self._program(m, platform)
@@ -157,18 +158,19 @@ class Sequencer(Block):
     def _halt(self, m: Module) -> None:
         """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop.
 
-        Each is registered: an instruction that fails takes one cycle more, and does nothing in it.
+        Each is registered: an instruction that fails takes a cycle or two more, and does nothing in them.
         """
         timer = Signal(32, reset_less=True)
         expired = Signal()
-        code = Signal(8)
+        code = Signal(ERROR_BITS)
         self.halt = Signal()
         m.d.comb += [self.halt.eq(code.any() | self.stop), self.transfer_abort.eq(self.halt)]
         at_once = Signal(reset_less=True)
         m.d.sync += at_once.eq(self.watchdog == 1)
         m.d.comb += expired.eq(Mux(self.start & ~self.busy, at_once, timer == 2))
-        late = Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))
-        m.d.sync += code.eq(Mux(self.fault.any(), self.fault, late))
+        fault = delay(m, self.fault, 1, "fault", resettable=True)
+        other = Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))
+        m.d.sync += code.eq(Mux(fault.any(), fault, other))
         with m.If(self.start & ~self.busy):
             m.d.sync += timer.eq(self.watchdog)
         with m.Elif(timer.any()):
@@ -188,7 +190,7 @@ class Sequencer(Block):
         illegal = self._illegal_field(m, decoding)
         m.d.sync += self.ahead.eq(self.pc)
         run_ahead = [self.ahead.eq(self.ahead + 1), self.coming.eq(self.coming + 1)]
-        m.d.sync += self.word.eq(self.coming)
+        m.d.sync += [self.word.eq(self.coming), self.layer_start.eq(0)]
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -227,13 +229,19 @@ class Sequencer(Block):
                 with m.Elif(illegal | (last_word & self.is_layer & self.too_many)):
                     m.d.comb += self.fail.eq(ErrorCode.FIELD)
                 with m.If(last_word):
+                    m.d.sync += self.layer_start.eq(self.is_layer)
                     m.next = "START"
                 with m.Else():
                     m.d.sync += self.pc.eq(self.pc + 1)
             with state("START"):
-                m.d.comb += self.layer_start.eq(self.is_layer)
+                for opcode in STREAMED:  # the transfer takes no start before it is idle
+                    pulse = getattr(self, f"start_{opcode.name.lower()}")
+                    m.d.comb += pulse.eq(self.kinds[opcode] & ~self.halt)
                 with m.If(self.transfer_idle & ~self.halt):
-                    self._dispatch(m)
+                    m.next = "TRANSFER"
+                    with m.If(self.is_layer):
+                        m.d.sync += self.running.eq(1)
+                        m.next = "TAPS"
             with state("TAPS"):
                 with m.If(self.layer_issued):
                     m.d.sync += self.running.eq(0)
@@ -267,15 +275,6 @@ class Sequencer(Block):
                 self.layer_active.eq(self.is_layer),
                 self.waiting.eq(fsm.ongoing("START") & ~self.transfer_idle),
             ]
-
-    def _dispatch(self, m: Module) -> None:
-        for opcode in STREAMED:
-            pulse = getattr(self, f"start_{opcode.name.lower()}")
-            m.d.comb += pulse.eq(self.kinds[opcode] & ~self.halt)
-        m.next = "TRANSFER"
-        with m.If(self.is_layer):
-            m.d.sync += self.running.eq(1)
-            m.next = "TAPS"
 
     def _latch(self, m: Module) -> None:
         """The fetched field word into its two slots."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import pixel_bits
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
@@ -13,7 +14,8 @@ from rtl_gen.timing import OPERAND_DELAY_CYCLES
 
 class Transfer(Block):
     """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
-    after its ``start_*`` pulse, ``done`` in its last cycle.
+    after ``start_*`` in a cycle in which it is ``idle``, ``done`` in the cycle
+    after its last.
 
     Latency and throughput: LOAD one beat per cycle; STORE beats + 6 cycles a word; EMIT
     post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
@@ -82,9 +84,12 @@ class Transfer(Block):
         self.strip = Signal(4, reset_less=True)
         self.pointer = Signal(len(self.read_pointer), reset_less=True)
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
-        self.beat = Signal(5, reset_less=True)
+        self.beat, self.last_beat = Signal(5, reset_less=True), Signal(reset_less=True)
+        self.last_strip, self.last_in_strip = Signal(reset_less=True), Signal(reset_less=True)
         self.last_word = Signal()
-        m.d.comb += self.last_word.eq((self.strip == self.f_last_strip) & (self.words_left == 1))
+        m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
+        self.single_full = delay(m, self.f_strip_words == 1, 1, "single_full")
+        self.single_last = delay(m, self.f_last_words == 1, 1, "single_last")
 
     def _enter_strip(self, m: Module, strip: Value) -> None:
         full = self.f_last_strip != strip
@@ -92,15 +97,18 @@ class Transfer(Block):
             self.strip.eq(strip),
             self.pointer.eq(self.f_base),
             self.words_left.eq(Mux(full, self.f_strip_words, self.f_last_words)),
+            self.last_strip.eq(~full),
+            self.last_in_strip.eq(Mux(full, self.single_full, self.single_last)),
         ]
 
     def _next_word(self, m: Module) -> None:
-        with m.If(self.words_left == 1):
+        with m.If(self.last_in_strip):
             self._enter_strip(m, (self.strip + 1)[:4])
         with m.Else():
             m.d.sync += [
                 self.pointer.eq(self.pointer + 1),
                 self.words_left.eq(self.words_left - 1),
+                self.last_in_strip.eq(self.words_left == 2),
             ]
 
     # Stream in ----------------------------------------------------------------------------
@@ -117,7 +125,7 @@ class Transfer(Block):
         m.d.comb += [
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
-            completes.eq(accept & (self.beat == self.f_beats)),
+            completes.eq(accept & self.last_beat),
             beyond.eq(self.pointer[-1] | (self.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
@@ -185,13 +193,17 @@ class Transfer(Block):
     # Control ------------------------------------------------------------------------------
 
     def _control(self, m: Module, completes: Value, sent: Value) -> None:
+        one_beat = ~self.f_beats.any()
+        next_beat = self.beat + 1
         wait = Signal(range(OPERAND_DELAY_CYCLES + 1), reset_less=True)
         emitting = Signal(reset_less=True)
         dropped = Signal()
+        m.d.sync += self.done.eq(0)
         with m.FSM(name="transfer") as fsm:
             with m.State("IDLE"):
                 m.d.sync += [
                     self.beat.eq(0),
+                    self.last_beat.eq(one_beat),
                     wait.eq(0),
                     dropped.eq(0),
                     emitting.eq(self.start_emit),
@@ -207,11 +219,14 @@ class Transfer(Block):
             with m.State("LOAD"):
                 m.d.comb += self.loading.eq(1)
                 with m.If(self.s_axis_tvalid & ~self.discarding):
-                    m.d.sync += self.beat.eq(Mux(completes, 0, self.beat + 1))
+                    m.d.sync += [
+                        self.beat.eq(Mux(completes, 0, next_beat)),
+                        self.last_beat.eq(Mux(completes, one_beat, next_beat == self.f_beats)),
+                    ]
                 with m.If(completes):
                     self._next_word(m)
                 with m.If(self.short | (completes & self.last_word)):
-                    m.d.comb += self.done.eq(1)
+                    m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
                 with m.If(self.abort):
                     m.next = "IDLE"
@@ -244,7 +259,7 @@ class Transfer(Block):
                 with m.If(self.m_axis_tready & (self.abort | dropped)):
                     m.next = "IDLE"
                 with m.Elif(sent):
-                    m.d.comb += self.done.eq(self.final_word)
+                    m.d.sync += self.done.eq(self.final_word)
                     with m.If(self.final_word):
                         m.next = "IDLE"
                     with m.Elif(emitting):
