@@ -64,7 +64,7 @@ def _system() -> Nextpnr | None:
     if path is None:
         return None
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    match = re.search(r"nextpnr-([\w.+-]+)", shown.stdout + shown.stderr)
+    match = re.search(r"Version nextpnr-([\w.+-]+)", shown.stdout + shown.stderr)
     return Nextpnr((path,), f"nextpnr-ecp5 {match[1]}") if match else None
 
 
