@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from codesign import yosys
+from codesign import nextpnr, yosys
 from codesign.results import UserError
 from sim import simulator
 
@@ -52,6 +52,7 @@ def check() -> list[ToolStatus]:
         _python(),
         *(_package(name) for name in PACKAGES),
         _yosys(),
+        _nextpnr(),
         _verilator(),
         *(_program(name) for name in PROGRAMS),
         _libpython(),
@@ -87,6 +88,16 @@ def _yosys() -> ToolStatus:
         return ToolStatus("yosys", False, None, None, yosys.CURE, "synthesis")
     path = tool.command[0] if tool.version.startswith("yosys ") else _module_path(tool.version)
     return ToolStatus("yosys", True, tool.version, path, yosys.CURE, "synthesis")
+
+
+def _nextpnr() -> ToolStatus:
+    name, purpose = "nextpnr-ecp5", "place and route"
+    try:
+        tool = nextpnr.find()
+    except UserError:
+        return ToolStatus(name, False, None, None, nextpnr.CURE, purpose)
+    path = _module_path(tool.version) or tool.command[0]
+    return ToolStatus(name, True, tool.version, path, nextpnr.CURE, purpose)
 
 
 def _module_path(version: str) -> str | None:

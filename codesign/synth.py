@@ -8,7 +8,6 @@ counts as a LUT and how the flow was chosen.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import time
 from collections import Counter
@@ -16,14 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codesign import families, yosys
+from codesign import external, families, yosys
 from codesign.families import Family
 from codesign.results import Figures
 from codesign.synth_modules import Hierarchy, Modules, Plan
-from models.files import atomic_file
-from sim.cache import cache_folder
 
 _RESULT = "stat.json"
+_CACHE = "synth"
 _TIMEOUT_S = 1800.0
 
 
@@ -91,8 +89,8 @@ def synthesise(
     tool = yosys.find()
     files = tuple(sorted(verilog))
     plain = script(files, top=top, family=family, dsps=dsps)
-    key = _hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
-    report = _cached(key) if cache else None
+    key = external.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
+    report: dict[str, Any] | None = external.cached(_CACHE, key) if cache else None
     if report is None:
         context = f"{tool.version} {families.get(family).command} {dsps}"
         hierarchy = Hierarchy.of(verilog, context) if cache else None
@@ -111,7 +109,7 @@ def synthesise(
             "warnings": run.warnings,
         }
         if cache:
-            _keep(key, report)
+            external.keep(_CACHE, key, report)
     return _count(report, top, families.get(family), tool.version)
 
 
@@ -166,28 +164,6 @@ def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, 
 
     visit(top, 1)
     return dict(found)
-
-
-def _hash(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def _cached(key: str) -> dict[str, Any] | None:
-    """The stored report, or None; a cache that cannot be read is no cache."""
-    try:
-        report: dict[str, Any] = json.loads((cache_folder("synth") / f"{key}.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return report
-
-
-def _keep(key: str, report: dict[str, Any]) -> None:
-    """Store the report; a full disk costs the cache, not the result."""
-    try:
-        with atomic_file(cache_folder("synth") / f"{key}.json") as file:
-            file.write(json.dumps(report, sort_keys=True).encode())
-    except OSError:
-        return
 
 
 def to_dict(synthesis: Synthesis) -> dict[str, Any]:

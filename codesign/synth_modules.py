@@ -7,16 +7,14 @@ next design, and its cells come from the cache; tests hold the sum against synth
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from models.files import atomic_file
-from sim.cache import cache_folder
+from codesign import external
 
+_CACHE = "modules"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 Cells = dict[str, int]
@@ -49,8 +47,7 @@ class Hierarchy:
         def key(name: str) -> str:
             if name not in keys:
                 below = [key(child) for child in children[name]]
-                content = json.dumps([context, texts[name], below])
-                keys[name] = hashlib.sha256(content.encode()).hexdigest()
+                keys[name] = external.content_hash([context, texts[name], below])
             return keys[name]
 
         for name in texts:
@@ -77,7 +74,7 @@ class Plan:
         waiting, seen = [top], {top}
         while waiting:
             name = waiting.pop()
-            entry = _read(hierarchy.keys[name])
+            entry: Modules | None = external.cached(_CACHE, hierarchy.keys[name])
             if entry is None:
                 missing.append(name)
             else:
@@ -96,22 +93,5 @@ class Plan:
             if name in found:
                 below = {cell for cell in found[name] if cell in found}
                 derived = below - self.hierarchy.keys.keys()
-                _write(self.hierarchy.keys[name], {each: found[each] for each in {name, *derived}})
-
-
-def _read(key: str) -> Modules | None:
-    """A cache that cannot be read is no cache."""
-    try:
-        entry: Modules = json.loads((cache_folder("modules") / f"{key}.json").read_text())
-    except (OSError, ValueError):
-        return None
-    return entry
-
-
-def _write(key: str, modules: Modules) -> None:
-    """A full disk costs the cache, not the result."""
-    try:
-        with atomic_file(cache_folder("modules") / f"{key}.json") as file:
-            file.write(json.dumps(modules, sort_keys=True).encode())
-    except OSError:
-        return
+                entry = {each: found[each] for each in {name, *derived}}
+                external.keep(_CACHE, self.hierarchy.keys[name], entry)

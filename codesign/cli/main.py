@@ -20,8 +20,8 @@ from typing import NoReturn
 
 from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
 from codesign.cli.console import Console
+from codesign.external import ToolError
 from codesign.results import InfeasibleError, UserError
-from codesign.yosys import YosysError
 from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
 from sim.simulator import SimulationError
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _infeasible(error, console)
     except USER_ERRORS as error:
         return _bad_input(str(error), console)
-    except (YosysError, SimulationError) as error:
+    except (ToolError, SimulationError) as error:
         console.result({"error": str(error)})
         console.warn(f"error: {error}")
         return FAILED

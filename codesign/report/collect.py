@@ -9,12 +9,14 @@ from typing import Any
 
 from codesign import build, devices, pipeline
 from codesign import design as designs
+from codesign.place import CriticalPath, Hop
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.draw import draw
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
+TIMING = "timing"
 """Files of reports/, without ``.json``; each may be missing."""
 
 
@@ -34,8 +36,8 @@ def from_build(
     """
     design = designs.load(folder / "design.yaml")
     plan = pipeline.plan_design(design)
-    scores, predicted, mapped, ran = (
-        _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION)
+    scores, predicted, mapped, placed, ran = (
+        _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, VERIFICATION)
     )
     part = devices.get(device or devices.DEFAULT)
     manifest = _json(folder / "manifest.json")
@@ -59,8 +61,9 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
+        critical_path=_critical_path(placed),
         network_svg=draw(design.network, design.quantisation),
-        facts=(*_facts(design, manifest, mapped, ran), *facts),
+        facts=(*_facts(design, manifest, mapped, placed, ran), *facts),
     )
 
 
@@ -85,6 +88,13 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
+    if not timing:
+        return None
+    path = dict(timing["critical_path"])
+    return CriticalPath(**{**path, "hops": tuple(Hop(**hop) for hop in path["hops"])})
+
+
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
     """Cycles of the normal program's instructions: the traced one's without its STOREs."""
     rows = verification.get("layers", [])
@@ -95,6 +105,7 @@ def _facts(
     design: designs.Design,
     manifest: Mapping[str, Any],
     synthesis: Mapping[str, Any],
+    timing: Mapping[str, Any],
     verification: Mapping[str, Any],
 ) -> list[tuple[str, str]]:
     found = [
@@ -105,6 +116,10 @@ def _facts(
     if synthesis:
         parts = (synthesis["tool_version"], synthesis["family"], f"{synthesis['seconds']:.0f} s")
         found.append(("Synthesis", ", ".join(parts)))
+    if timing:
+        speed = f"{timing['device']}, speed grade {timing['speed_grade']}"
+        parts = (timing["tool_version"], speed, f"{timing['seconds']:.0f} s")
+        found.append(("Place and route", ", ".join(parts)))
     if verification:
         found.append(("Simulator", verification["simulator"]["name"]))
     versions = ", ".join(f"{name} {text}" for name, text in manifest.get("versions", {}).items())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from codesign.place import CriticalPath
 from codesign.results import Budget, Figures
 from rtl_gen.config import NpuConfig
 
@@ -71,6 +72,8 @@ class ReportData:
     mismatch: str | None = None
     """Where the first difference was, when not bit-exact."""
     candidates: tuple[Candidate, ...] = ()
+    critical_path: CriticalPath | None = None
+    """From place and route."""
     network_svg: str | None = None
     facts: tuple[tuple[str, str], ...] = ()
     """Data set, seeds, tool versions, hashes: name and value, in the order to show."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources as package_files
 from pathlib import Path
 
+from codesign.place import CriticalPath
 from codesign.report import charts, comparison, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
@@ -158,6 +159,10 @@ def _cards(data: ReportData) -> Iterable[_Card]:
         )
         yield _Card("Cycles and MAC utilisation", legend, charts.cycles(data))
         yield _Card("Layers", "", _layers_table(data), wide=True)
+    if data.critical_path:
+        path = data.critical_path
+        note = f"{path.logic_ns:.2f} ns logic, {path.routing_ns:.2f} ns routing"
+        yield _Card("Critical path", note, _path_table(path), wide=True)
     yield _Card("NPU", "", npu_picture.draw(data.npu), wide=True)
     if data.network_svg:
         yield _Card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
@@ -187,6 +192,11 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set
 def _figures_table(data: ReportData) -> str:
     rows = comparison.rows(data.estimate, data.simulated, data.synthesised, data.intervals)
     return _table(comparison.HEAD, rows, set())
+
+
+def _path_table(path: CriticalPath) -> str:
+    rows = [[hop.name, f"{hop.logic_ns:.2f}", f"{hop.routing_ns:.2f}"] for hop in path.hops]
+    return _table(["signal", "logic, ns", "routing, ns"], [*rows, [path.end, "", ""]], {0})
 
 
 def _layers_table(data: ReportData) -> str:

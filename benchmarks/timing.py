@@ -1,0 +1,83 @@
+"""The clock that NPUs from small to large reach on an ECP5: nextpnr's Fmax and the critical path.
+
+``python -m benchmarks.timing [--only NAME ...] [--seed 1] [--json]``
+
+Each configuration is synthesised, placed and routed on an ECP5-85k of the slowest speed grade
+(codesign.place; docs/timing.md says how). Results are cached by content; ``--fresh`` runs the tools
+again. The largest takes a quarter of an hour of processor time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from codesign import devices, place
+from codesign.place import Placement
+from rtl_gen import emit
+from rtl_gen.config import NpuConfig
+
+DEVICE = "lfe5u-85f"
+CONFIGS = {
+    "tiny": NpuConfig(
+        pixels=1, lanes=4, columns=4, weight_digit_bits=2, activation_bits=4, post_units=1
+    ),
+    "small": NpuConfig(
+        pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, post_units=2
+    ),
+    "eight": NpuConfig(
+        pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8,
+        accumulator_bits=24, post_units=2,
+    ),
+    "large": NpuConfig(
+        pixels=3, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, post_units=4
+    ),
+}  # fmt: skip
+
+
+def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
+    """Place and route one of CONFIGS. Raises ToolError or UserError, see codesign.place."""
+    verilog = emit.verilog(CONFIGS[name])
+    return place.place(verilog, devices.get(DEVICE), seed=seed, cache=not fresh)
+
+
+def row(name: str, placement: Placement) -> dict[str, Any]:
+    """One JSON object: the configuration's name and parameters, and what was found."""
+    npu = CONFIGS[name]
+    return {
+        "name": name,
+        "npu": npu.to_dict(),
+        "macs": npu.macs,
+        "luts": placement.used["TRELLIS_COMB"],
+        "ffs": placement.used["TRELLIS_FF"],
+        **place.to_dict(placement),
+    }
+
+
+def text(found: dict[str, Any]) -> str:
+    """A line for people."""
+    path = found["critical_path"]
+    return (
+        f"{found['name']:<6} {found['macs']:>5} {found['luts']:>7,} {found['ffs']:>7,} "
+        f"{found['fmax_mhz']:>7.1f}  {path['start']} -> {path['end']} "
+        f"({path['logic_ns']:.1f} + {path['routing_ns']:.1f} ns), {found['seconds']:.0f} s"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=CONFIGS, default=list(CONFIGS))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fresh", action="store_true", help="run the tools again")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+    args = parser.parse_args()
+    if not args.json:
+        print("name    MACs    LUTs     FFs  Fmax/MHz  critical path (logic + routing), time")
+    for name in args.only:
+        found = row(name, measure(name, args.seed, fresh=args.fresh))
+        print(json.dumps(found) if args.json else text(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
