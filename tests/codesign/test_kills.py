@@ -55,12 +55,15 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
         text=True,
         start_new_session=True,
     )
-    wait_for(lambda: len(trials(out)) >= 2, seconds=600)
-    started = children(search.pid)
-    assert len(started) >= 2
-    # Ctrl-C on a terminal reaches the whole process group, a kill the process alone.
-    (os.killpg if how is signal.SIGINT else os.kill)(search.pid, how)
-    _, said = search.communicate(timeout=60)
+    try:
+        wait_for(lambda: len(trials(out)) >= 2, seconds=600)
+        started = children(search.pid)
+        assert len(started) >= 2
+        # Ctrl-C on a terminal reaches the whole process group, a kill the process alone.
+        (os.killpg if how is signal.SIGINT else os.kill)(search.pid, how)
+        _, said = search.communicate(timeout=60)
+    finally:
+        search.kill()
     assert all_gone(started)
     if how is signal.SIGINT:
         assert search.returncode == 130
