@@ -34,6 +34,10 @@ CURES = {
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
 """Tool -> how to get it."""
+MAKE_VARIABLES = (
+    "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include",
+)  # fmt: skip
+"""For make: the wheel's make fragment was configured for the compiler of another machine."""
 
 
 class ToolMissing(ValueError):
@@ -104,7 +108,7 @@ def _from_path() -> Verilator | None:
     return Verilator(Path(wrapper), None, match[1] if match else "unknown")
 
 
-def _environment(root: Path | None) -> dict[str, str]:
+def environment(root: Path | None) -> dict[str, str]:
     """The process environment without what an outer make, pytest or cocotb left in it."""
     kept = {
         name: value
@@ -173,17 +177,15 @@ def _compile(
         "public.vlt", str(main), *files,
     ]  # fmt: skip
     make = [
-        "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0",
-        # The wheel's make fragment was configured for the compiler of the machine it was made on.
-        "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}",
-        "CFG_CXXFLAGS_PCH_I=-include", "OPT_FAST=-O2",
+        "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0", "OPT_FAST=-O2",
+        *MAKE_VARIABLES,
     ]  # fmt: skip
-    environment = _environment(tool.root)
+    tools = environment(tool.root)
     runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, work / "objects")
-        done = execute(command, work, environment, timeout_s)
+        done = execute(command, work, tools, timeout_s)
         if done.failure:
             raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
     _keep_runtime(work / "objects", runtime)
@@ -230,7 +232,7 @@ def run(
     import cocotb_tools.config as cocotb_config
 
     with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
-        environment = _environment(None) | {
+        variables_of_run = environment(None) | {
             "COCOTB_TOPLEVEL": top,
             "COCOTB_TEST_MODULES": test_module,
             "COCOTB_RANDOM_SEED": str(seed),
@@ -245,7 +247,7 @@ def run(
         }
         # Registers without a reset value start at random, as they do on an FPGA after a reset.
         command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
-        done = execute(command, Path(name), environment, timeout_s)
+        done = execute(command, Path(name), variables_of_run, timeout_s)
         if done.failure:
             raise SimulationError(f"simulation {done.failure}; its log ends:\n{done.tail()}")
         return done.log

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from pathlib import Path
 
 import numpy as np
 
+from benchmarks.untrained import random_weights
 from codesign import design as designs
 from codesign import pipeline
 from codesign.build import Vectors, build
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.design import Design
-from models import arithmetic
 from models.datasets import Split
-from models.integer import IntegerNetwork
 from models.lower import shape_only
 
 IMAGES = 4
@@ -55,9 +53,8 @@ npu:
 def parts() -> tuple[Design, CompiledNetwork, Vectors]:
     """The design, its compiled network, and vectors."""
     design = designs.loads(DESIGN)
-    network = _random_weights(
-        shape_only(design.network, design.quantisation, design.npu.scale_bits), design.seed
-    )
+    shapes = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    network = random_weights(shapes, design.npu.scale_bits, design.seed)
     spec = network.tensors[network.input]
     rng = np.random.default_rng(design.seed)
     images = rng.integers(0, 256, (IMAGES, *spec.shape), dtype=np.uint8)
@@ -68,32 +65,3 @@ def parts() -> tuple[Design, CompiledNetwork, Vectors]:
 def write(out: Path) -> Path:
     """The build folder at ``out``."""
     return build(*parts(), out)
-
-
-def _random_weights(network: IntegerNetwork, seed: int) -> IntegerNetwork:
-    """Random weights, biases and scales for every layer that has trained ones."""
-    rng = np.random.default_rng(seed)
-    layers = []
-    for layer in network.layers:
-        if layer.op in ("conv2d", "linear"):
-            low, high = arithmetic.weight_range(layer.weight_bits)
-            sources = tuple(
-                dataclasses.replace(
-                    source, weights=rng.integers(low, high + 1, source.weights.shape)
-                )
-                for source in layer.sources
-            )
-            products = sum(source.weights[0].size for source in sources)
-            scales = [
-                arithmetic.nearest_scale(float(scale) / (high * np.sqrt(products)), 8)
-                for scale in rng.uniform(0.3, 1.0, len(layer.bias))
-            ]
-            layer = dataclasses.replace(
-                layer,
-                sources=sources,
-                bias=rng.integers(-20, 21, layer.bias.shape),
-                multiplier=np.array([multiplier for multiplier, _ in scales]),
-                shift=np.array([shift for _, shift in scales]),
-            )
-        layers.append(layer)
-    return dataclasses.replace(network, layers=tuple(layers))
