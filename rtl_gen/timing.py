@@ -18,6 +18,9 @@ OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
 memory and its register, the rotator."""
 
+READ_CYCLES = OPERAND_DELAY_CYCLES + 1
+"""Of a STORE, from the word's turn to the word: the read's register, the operands' way."""
+
 START_CYCLES = 0
 """CYCLES before the first instruction's fetch."""
 
@@ -53,7 +56,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
     else:
         words = f["last_strip"] * f["strip_words"] + f["last_words"]
         beats = f["beats"] + 1
-        body = words * (beats if opcode is Opcode.LOAD else beats + OPERAND_DELAY_CYCLES + 1)
+        body = words * (beats if opcode is Opcode.LOAD else beats + READ_CYCLES + 1)
     return overhead_cycles(opcode) + body
 
 

@@ -21,9 +21,9 @@ class ActivationMemory(Block):
     the column and row tests.
 
     Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory, its
-    register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank that
-    ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked pixel
-    leaves the memory or names a bank that does not exist.
+    register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank
+    that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
+    pixel leaves the memory or names a bank that does not exist.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -78,8 +78,8 @@ class ActivationMemory(Block):
         return m
 
     def _address(self, m: Module) -> tuple[Value, list[Value]]:
-        """Stages 1 and 2: the common word address; per pixel, later with the data, its bank as a one-hot choice, the top bit outside the image (one LUT takes two banks and the
-        pad)."""
+        """Stages 1 and 2: the common word address; per pixel, later with the data, its bank as a
+        one-hot choice, the top bit outside the image (one LUT takes two banks and the pad)."""
         config = self.config
         partial = Signal(len(self.group_pointer), reset_less=True)
         rows = delay(m, self.row_pointer, 1, "row_pointer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
@@ -95,7 +95,8 @@ class Control(Block):
         return m
 
     def _write(self, m: Module) -> None:
-        """Address and data are taken together into registers, decoded the cycle after.
+        """Address and data are taken together into registers and decoded the cycle after; what the
+        write does follows one cycle later, while both still stand there.
 
         One write takes longer than the register of ``busy``, so none slips in after a start.
         """
@@ -117,20 +118,21 @@ class Control(Block):
         m.d.sync += [self.start.eq(0), self.stop.eq(0)]
         good = Signal()
         with m.If(pending & full):
-            self._decode_write(m, address, good)
+            self._write_register(m, address, good)
+        for base, enables, target in (
+            (PROGRAM_BASE, self.program_write, self.program_address),
+            (CHANNEL_BASE, self.table_write, self.table_address),
+            (WEIGHT_BASE, self.weight_columns, self.weight_address),
+        ):
+            hit = self._write_window(m, base, address, pending & full, enables, target)
+            with m.If(hit):
+                m.d.comb += good.eq(1)
         with m.If(pending):
             m.d.sync += [self.bvalid.eq(1), self.bresp.eq(Mux(good, 0, SLVERR))]
         with m.Elif(self.bready):
             m.d.sync += self.bvalid.eq(0)
 
-    def _decode_write(self, m: Module, address: Signal, good: Signal) -> None:
-        config = self.config
-        word = address[2:]
-
-        def window(base: int, bits: int) -> tuple[object, int]:
-            """Whether the address is in the 2**bits words at byte address ``base``."""
-            return word[bits:] == base >> (2 + bits), bits
-
+    def _write_register(self, m: Module, address: Signal, good: Signal) -> None:
         with m.If(address == Register.CONTROL):
             m.d.comb += good.eq(1)
             m.d.sync += [
@@ -141,41 +143,21 @@ class Control(Block):
         with m.Elif(address == Register.WATCHDOG):
             m.d.comb += good.eq(1)
             m.d.sync += self.watchdog.eq(self.data)
-        program, _ = window(PROGRAM_BASE, len(self.program_address))
-        with m.If(program & ~self.locked):
-            m.d.comb += [good.eq(1), self.program_write.eq(1)]
-        m.d.comb += self.program_address.eq(word)
 
-        unit_bits = (2 * config.post_units - 1).bit_length()
-        channel, bits = window(CHANNEL_BASE, unit_bits + len(self.table_address))
-        self._window(
-            m,
-            channel,
-            word[:unit_bits],
-            word[unit_bits:bits],
-            good,
-            self.table_write,
-            self.table_address,
-        )
-        pitch = (config.weight_word_columns - 1).bit_length()
-        weight, bits = window(WEIGHT_BASE, pitch + len(self.weight_address))
-        self._window(
-            m,
-            weight,
-            word[:pitch],
-            word[pitch:bits],
-            good,
-            self.weight_columns,
-            self.weight_address,
-        )
-
-    def _window(self, m, hit, column, row, good, enables, target) -> None:  # type: ignore[no-untyped-def]
-        """A memory of 32-bit columns: the low address bits choose the column."""
-        m.d.comb += target.eq(row)
-        for k in range(len(enables)):
-            here = (column == k) if len(column) else Const(1)
-            with m.If(hit & here & ~self.locked):
-                m.d.comb += [enables[k].eq(1), good.eq(1)]
+    def _write_window(
+        self, m: Module, base: int, address: Signal, write: Value, enables: Signal, target: Signal
+    ) -> Value:
+        """A memory of 32-bit columns at byte address ``base``: the low address bits choose the
+        column, whose write enable follows one cycle later. Returns whether it is written."""
+        word = address[2:]
+        column_bits = (len(enables) - 1).bit_length()
+        bits = column_bits + len(target)
+        column = word[:column_bits]
+        inside = (word[bits:] == base >> (2 + bits)) & (column < len(enables))
+        hit = write & inside & ~self.locked
+        m.d.comb += target.eq(word[column_bits:])
+        m.d.sync += enables.eq(Mux(hit, 1 << column, 0))
+        return hit
 
     def _read(self, m: Module) -> None:
         registers = {

@@ -235,9 +235,7 @@ def _either(m: Module, chosen: dict[str, Value], name: str, *levels: str) -> Val
     return delay(m, Cat(chosen[level] for level in levels).any(), 1, name)
 
 
-def _update(
-    m: Module, target: Sequence[Signal], *choices: tuple[Value, Sequence[Value]]
-) -> None:
+def _update(m: Module, target: Sequence[Signal], *choices: tuple[Value, Sequence[Value]]) -> None:
     """``target`` takes the values of the first condition that holds. The slowest comes first: it
     passes the fewest multiplexers."""
     for k, (condition, values) in enumerate(choices):

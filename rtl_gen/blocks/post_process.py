@@ -178,7 +178,9 @@ class PostProcess(Block):
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         place(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
-        write = delay(m, self.step_valid & self.f_raw, OPERAND_CYCLES + 1, "raw_valid", resettable=True)
+        write = delay(
+            m, self.step_valid & self.f_raw, OPERAND_CYCLES + 1, "raw_valid", resettable=True
+        )
         with m.If(self.start):
             m.d.sync += pointer.eq(0)
         with m.Elif(write):

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
+from rtl_gen.blocks.halt import ERROR_BITS, Halt
 from rtl_gen.blocks.loop_counters import PLACE
 from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
@@ -19,15 +19,14 @@ from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, STREAMED, ErrorCode, Opcode, field_words
 from rtl_gen.timing import flush_cycles
 
-ERROR_BITS = max(ErrorCode).bit_length()
-
 
 class Sequencer(Block):
     """Function: runs the program from word 0 after ``start`` until END or an error.
 
     Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
-    them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then waits for ``transfer_done``.
+    them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
+    awaited.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -92,14 +91,14 @@ class Sequencer(Block):
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
         self._program(m, platform)
         self._layer(m, platform)
-        self._halt(m)
+        self._halt(m, platform)
         self._machine(m)
         self._counters(m, platform)
         return m
 
     def _program(self, m: Module, platform: object) -> None:
-        """``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so that
-        the read pointer ``ahead`` runs two words ahead."""
+        """``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so
+        that the read pointer ``ahead`` runs two words ahead."""
         depth = self.config.program_depth
         self.pc = Signal(depth.bit_length(), reset_less=True)
         self.ahead = Signal(depth.bit_length() - 1, reset_less=True)
@@ -155,30 +154,22 @@ class Sequencer(Block):
                 m.d.sync += mask.eq(0)
         return (self.fetched & mask).any()
 
-    def _halt(self, m: Module) -> None:
-        """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop.
-
-        Each is registered: an instruction that fails takes a cycle or two more, and does nothing in them.
-        """
-        timer = Signal(32, reset_less=True)
-        expired = Signal()
-        code = Signal(ERROR_BITS)
-        self.halt = Signal()
-        m.d.comb += [self.halt.eq(code.any() | self.stop), self.transfer_abort.eq(self.halt)]
-        at_once = Signal(reset_less=True)
-        m.d.sync += at_once.eq(self.watchdog == 1)
-        m.d.comb += expired.eq(Mux(self.start & ~self.busy, at_once, timer == 2))
-        fault = delay(m, self.fault, 1, "fault", resettable=True)
-        other = Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))
-        m.d.sync += code.eq(Mux(fault.any(), fault, other))
-        with m.If(self.start & ~self.busy):
-            m.d.sync += timer.eq(self.watchdog)
-        with m.Elif(timer.any()):
-            m.d.sync += timer.eq(timer - 1)
-        with m.If(self.stop | (self.start & ~self.busy)):
-            m.d.sync += [self.done.eq(0), self.error.eq(0), self.error_instruction.eq(0)]
-        with m.Elif(self.active & self.halt & ~self.error.any()):
-            m.d.sync += [self.error.eq(code), self.error_instruction.eq(self.index)]
+    def _halt(self, m: Module, platform: object) -> None:
+        halt = Halt()
+        place(m, platform, "halting", halt)
+        self.halt = halt.halt
+        begin = self.start & ~self.busy
+        m.d.comb += [
+            halt.begin.eq(begin),
+            halt.active.eq(self.active),
+            halt.index.eq(self.index),
+            halt.fail.eq(self.fail),
+            self.transfer_abort.eq(halt.halt),
+            *(getattr(halt, n).eq(getattr(self, n)) for n in ("stop", "watchdog", "fault")),
+            *(getattr(self, n).eq(getattr(halt, n)) for n in ("error", "error_instruction")),
+        ]
+        with m.If(self.stop | begin):
+            m.d.sync += self.done.eq(0)
 
     def _machine(self, m: Module) -> None:
         past_end = self.pc[-1] & self.pc[:-1].any()
@@ -207,7 +198,12 @@ class Sequencer(Block):
                     m.d.sync += self.ahead.eq(1)
                     m.next = "FETCH"
             with state("FETCH"):
-                m.d.sync += [*run_ahead, self.pc.eq(self.pc + 1), self.coming.eq(0), self.flush.eq(0)]
+                m.d.sync += [
+                    *run_ahead,
+                    self.pc.eq(self.pc + 1),
+                    self.coming.eq(0),
+                    self.flush.eq(0),
+                ]
                 with m.If(self.pc[-1]):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
                 m.next = "DECODE"

@@ -9,7 +9,7 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import pixel_bits
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
-from rtl_gen.timing import OPERAND_DELAY_CYCLES
+from rtl_gen.timing import READ_CYCLES
 
 
 class Transfer(Block):
@@ -17,7 +17,7 @@ class Transfer(Block):
     after ``start_*`` in a cycle in which it is ``idle``, ``done`` in the cycle
     after its last.
 
-    Latency and throughput: LOAD one beat per cycle; STORE beats + 6 cycles a word; EMIT
+    Latency and throughput: LOAD one beat per cycle; STORE beats + 7 cycles a word; EMIT
     post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
     Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
     TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
@@ -195,10 +195,10 @@ class Transfer(Block):
     def _control(self, m: Module, completes: Value, sent: Value) -> None:
         one_beat = ~self.f_beats.any()
         next_beat = self.beat + 1
-        wait = Signal(range(OPERAND_DELAY_CYCLES + 1), reset_less=True)
+        wait = Signal(range(READ_CYCLES + 1), reset_less=True)
         emitting = Signal(reset_less=True)
         dropped = Signal()
-        m.d.sync += self.done.eq(0)
+        m.d.sync += [self.done.eq(0), self.read_valid.eq(0)]
         with m.FSM(name="transfer") as fsm:
             with m.State("IDLE"):
                 m.d.sync += [
@@ -231,9 +231,9 @@ class Transfer(Block):
                 with m.If(self.abort):
                     m.next = "IDLE"
             with m.State("FETCH"):
-                m.d.comb += self.read_valid.eq(wait == 0)
+                m.d.sync += self.read_valid.eq(wait == 0)
                 m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.f_beats)]
-                with m.If(wait == OPERAND_DELAY_CYCLES):
+                with m.If(wait == READ_CYCLES):
                     m.d.sync += [
                         wait.eq(0),
                         self.word.eq(self.read_word),
