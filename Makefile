@@ -1,6 +1,7 @@
 # make setup    .venv from requirements.lock, with `codesign` installed in editable form
 # make explore  the main job: search, training, Verilog, synthesis, verification
 # make characterize ARGS="--count 200"   more synthesis data for the area models
+# make sweep ARGS="--count 300 --jobs 2 --seed 0"   random networks on random NPUs, simulated
 # make test     everything that a change must pass
 #
 # ARGS=...      more arguments for `codesign explore`, for example
@@ -17,7 +18,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize lint test clean
+.PHONY: setup explore check-explore characterize sweep lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -41,6 +42,10 @@ check-explore:
 # Synthesises more sampled configurations into the area models' data; resumable, hours for many.
 characterize: setup
 	$(BIN)/python -m codesign.cost.characterize $(ARGS)
+
+# Random networks on random NPUs, bit for bit and cycle for cycle (docs/sweep.md); resumable.
+sweep: setup
+	$(BIN)/python -m tests.sweep $(ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ from codesign.devices import Device
 from codesign.results import UserError
 from models.files import atomic_file
 from rtl_gen import emit
+from rtl_gen.config import NpuConfig
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import PROGRAM_FILES, format_hex
 
@@ -101,17 +102,11 @@ def contents(
     reports: Mapping[str, Any],
 ) -> Files:
     """Every file of the build folder but the manifest: path -> bytes."""
-    verilog = emit.verilog(design.npu)
-    program = {**compiled.to_dict(), "hardware": hardware.describe(design.npu)}
+    simulated = simulated_files(design.npu, compiled, vectors)
+    verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **{f"rtl/{name}": text for name, text in verilog.items()},
-        "program.json": _json(program),
-        PROGRAM_FILES["normal"]: _program_hex(compiled.program.words),
-        PROGRAM_FILES["traced"]: _program_hex(compiled.traced.words),
-        "mem/weights.hex": format_hex(compiled.weights),
-        "mem/channels.hex": format_hex(compiled.channels),
-        **_scripts(design, device or devices.get(devices.DEFAULT), tuple(verilog)),
+        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
@@ -119,9 +114,26 @@ def contents(
     copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
     return {
+        **simulated,
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
         "driver/__init__.py": b"",
+    }
+
+
+def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors) -> Files:
+    """The part of a build folder that simulation reads: path -> bytes."""
+    program = {**compiled.to_dict(), "hardware": hardware.describe(npu)}
+    texts = {
+        **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
+        "program.json": _json(program),
+        PROGRAM_FILES["normal"]: _program_hex(compiled.program.words),
+        PROGRAM_FILES["traced"]: _program_hex(compiled.traced.words),
+        "mem/weights.hex": format_hex(compiled.weights),
+        "mem/channels.hex": format_hex(compiled.channels),
+    }
+    return {
+        **{path: text.encode() for path, text in texts.items()},
         "vectors/inputs.npz": npz({"codes": vectors.inputs}),
         "vectors/expected.npz": npz(vectors.expected),
     }

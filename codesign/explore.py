@@ -11,30 +11,36 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign import explore_choice, explore_finish
+from codesign import explore_choice, explore_finish, verify, yosys
 from codesign.cost.area import AreaModel
 from codesign.devices import Device
 from codesign.explore_finish import Finished
 from codesign.explore_search import Progress, Search
 from codesign.report.data import Candidate
-from codesign.results import Budget, UserError
+from codesign.results import Budget, InfeasibleError, UserError
 from codesign.search.engine import Problem
 from codesign.search.short_training import ShortTraining
 from codesign.search.space import SearchSpace, SpaceDeclaration, load_declaration
 from codesign.search.store import TrialStore
 from codesign.search.strategies import STRATEGIES
+from codesign.verify import SimulationError
+from codesign.yosys import YosysError
 from models import datasets
 from models.datasets import Dataset
 from models.files import atomic_file
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
+FORMAT = "codesign explore 1"
+"""Stands in explore.json: a folder without it is none of ours and stays as it is."""
 SMALL_IMAGE = 16
 """Images of fewer rows or columns than this are searched in the space "digits"."""
 
@@ -75,14 +81,17 @@ class ExploreSettings:
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
-    def identity(self, declaration: SpaceDeclaration) -> dict[str, Any]:
+    def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
         """What decides the result: a resumed search must agree in all of it."""
         plain = dataclasses.asdict(self)
         for name in ("out", "data_dir", "jobs", "resume", "time_limit_s", "device", "space"):
             del plain[name]
         space = dataclasses.asdict(declaration)
         plain["device"] = self.device.name if self.device else None
-        content: dict[str, Any] = json.loads(json.dumps({**plain, "space": space}))
+        plain["data_sha256"] = dataset.sha256
+        content: dict[str, Any] = json.loads(
+            json.dumps({"format": FORMAT, **plain, "space": space})
+        )
         return content
 
 
@@ -100,20 +109,54 @@ class ExploreResult:
     """The content of summary.json."""
 
 
-def explore(settings: ExploreSettings, progress: Progress) -> ExploreResult:
+def explore(
+    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
+) -> ExploreResult:
     """Search, train, build, synthesise, verify; write summary.json and the report.
 
-    Raises InfeasibleError (nothing meets the budget, with reasons), UserError, YamlError,
-    DatasetError (bad input).
+    warn is told in one sentence what the user may not have meant, such as a search that is
+    replaced. Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and
+    SimulationError (a tool failed): these are in summary.json, too. Raises UserError, YamlError,
+    DatasetError (bad input, a missing tool), which leave the folder as it was.
     """
     start = time.monotonic()
-    dataset = datasets.load(settings.dataset, settings.data_dir, settings.seed)
+    yosys.find()
+    verify.check_tools()
+    dataset = datasets.load(
+        settings.dataset,
+        settings.data_dir,
+        settings.seed,
+        lambda done, total: progress("reading images", done, total, ""),
+    )
     declaration = _declaration(settings, dataset)
-    _open_folder(settings, declaration)
+    _open_folder(settings, settings.identity(declaration, dataset), warn)
+    try:
+        result = _search_and_finish(settings, dataset, declaration, progress, start)
+    except InfeasibleError as error:
+        told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
+        _write_json(settings.out / SUMMARY, {**_empty_summary(settings, start), **told})
+        raise
+    except (YosysError, SimulationError) as error:
+        told = {"status": 1, "problem": str(error)}
+        _write_json(settings.out / SUMMARY, {**_empty_summary(settings, start), **told})
+        raise
+    _write_json(settings.out / SUMMARY, result.summary)
+    return result
+
+
+def _search_and_finish(
+    settings: ExploreSettings,
+    dataset: Dataset,
+    declaration: SpaceDeclaration,
+    progress: Progress,
+    start: float,
+) -> ExploreResult:
+    """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    problem = Problem(space, AreaModel.load(), settings.budget)
+    family = settings.device.family if settings.device else "xc7"
+    problem = Problem(space, AreaModel.load(), settings.budget, family)
     how = ShortTraining.of(dataset, settings.seed)
-    store = TrialStore(settings.out / TRIALS, settings.identity(declaration))
+    store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))
     trained = Search(
         problem,
         dataset,
@@ -147,8 +190,7 @@ def explore(settings: ExploreSettings, progress: Progress) -> ExploreResult:
     candidates = explore_choice.shown_candidates(finished.problem, trained, finished.option)
     _write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = explore_finish.write_report(finished, plan, candidates)
-    summary = _summary(settings, finished, len(trained), page, time.monotonic() - start)
-    _write_json(settings.out / SUMMARY, summary)
+    summary = _summary(settings, finished, len(trained), page, start)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
 
@@ -161,20 +203,16 @@ def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaratio
     return load_declaration(settings.space)
 
 
-def _open_folder(settings: ExploreSettings, declaration: SpaceDeclaration) -> None:
+def _open_folder(
+    settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
+) -> None:
     """Make the folder, go on in it, or start it afresh.
 
     Raises UserError when it holds something else, or a search with other settings to resume.
     """
     out, marker = settings.out, settings.out / SETTINGS
-    if out.exists() and (not out.is_dir() or (any(out.iterdir()) and not marker.is_file())):
-        raise UserError(f"{out} holds something else than a search; choose another --out")
-    wanted = settings.identity(declaration)
-    if settings.resume and marker.is_file():
-        try:
-            stored = json.loads(marker.read_text())
-        except ValueError as error:
-            raise UserError(f"{marker} is damaged: {error}; start without --resume") from None
+    stored = _stored_settings(out)
+    if settings.resume and stored is not None:
         if stored != wanted:
             changed = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
             raise UserError(
@@ -182,13 +220,38 @@ def _open_folder(settings: ExploreSettings, declaration: SpaceDeclaration) -> No
                 "start without --resume, or with another --out"
             )
         return
-    if marker.is_file():
+    if settings.resume:
+        warn(f"{out} holds no search to resume: this one starts from the beginning")
+    if stored is not None:
+        warn(f"{out} held a search, which this one replaces; --resume would have gone on with it")
         for name in (SUMMARY, FRONT, TRIALS):
             (out / name).unlink(missing_ok=True)
         for name in (TRAINING, BUILD):
             shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     _write_json(marker, wanted)
+
+
+def _stored_settings(out: Path) -> dict[str, Any] | None:
+    """The settings of the search in ``out``, None where there is nothing.
+
+    Raises UserError when there is something else.
+    """
+    foreign = UserError(f"{out} holds something else than a search; choose another --out")
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise foreign
+    # A kill in the first moment leaves only the beginnings of the marker.
+    if all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
+        return None
+    try:
+        stored = json.loads((out / SETTINGS).read_text())
+    except (OSError, ValueError):
+        raise foreign from None
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise foreign
+    return stored
 
 
 def _name(dataset: str) -> str:
@@ -198,10 +261,30 @@ def _name(dataset: str) -> str:
     return stem if stem[:1].isalpha() else f"net-{stem}"
 
 
+def _empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
+    """The stable content of summary.json of a run that found nothing."""
+    return {
+        "status": 0,
+        "problem": None,
+        "design": None,
+        "build": None,
+        "report": None,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "accuracy": {},
+        "estimate": {},
+        "simulated": {},
+        "synthesised": {},
+        "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "peak_memory_bytes": _peak_memory_bytes(),
+    }
+
+
 def _summary(
-    settings: ExploreSettings, finished: Finished, trained: int, page: Path | None, seconds: float
+    settings: ExploreSettings, finished: Finished, trained: int, page: Path | None, start: float
 ) -> dict[str, Any]:
-    """The stable content of summary.json; paths are relative to its folder."""
+    """The content of summary.json; paths are relative to its folder."""
     out = settings.out
 
     def relative(path: Path | None) -> str | None:
@@ -209,13 +292,12 @@ def _summary(
 
     simulated = finished.verification
     return {
+        **_empty_summary(settings, start),
         "status": finished.status,
         "problem": finished.failure,
         "design": relative(finished.build and finished.build / "design.yaml"),
         "build": relative(finished.build),
         "report": relative(page),
-        "dataset": settings.dataset,
-        "seed": settings.seed,
         "accuracy": finished.accuracy,
         "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
         "simulated": {
@@ -226,12 +308,16 @@ def _summary(
         if simulated
         else {},
         "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
-        "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
         "networks_trained": trained,
         "attempts": finished.attempts,
         "stage_seconds": finished.stage_seconds,
-        "wall_seconds": round(seconds, 1),
     }
+
+
+def _peak_memory_bytes() -> int:
+    """The most that this process held, and beside it the largest of those that it started."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return 1024 * sum(resource.getrusage(one).ru_maxrss for one in who)
 
 
 def _write_json(path: Path, content: Any) -> None:

@@ -1,8 +1,9 @@
 """The finishing part of ``explore``: the chosen design trained, built, synthesised, verified.
 
-Synthesis runs beside the training. A design that it finds over the budget is replaced by the next
-best one under the estimate corrected by what was measured; weights are kept while the network
-stays the same. All steps leave their result on disk and are skipped when it is there.
+Synthesis runs beside the training where two processes may run. A design that it finds over the
+budget is replaced by the next best one under the estimate corrected by what was measured; weights
+are kept while the network stays the same. Weights and syntheses are on disk and not made again by a
+resumed run; the build folder and its verification are.
 """
 
 from __future__ import annotations
@@ -64,6 +65,10 @@ class Plan:
     jobs: int
     training: Path
     builds: Path
+
+    @property
+    def family(self) -> str:
+        return self.device.family if self.device else "xc7"
 
 
 @dataclass
@@ -134,7 +139,7 @@ def _design(problem: Problem, option: Option, plan: Plan) -> Design:
         dataset=plan.dataset.name,
         clock_mhz=plan.budget.clock_mhz,
     )
-    exact = pipeline.estimate_design(design).figures
+    exact = pipeline.estimate_design(design, plan.family).figures
     have, need = plan.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
@@ -145,24 +150,28 @@ def _design(problem: Problem, option: Option, plan: Plan) -> Design:
 def _attempt(
     done: Finished, option: Option, design: Design, plan: Plan, progress: Progress
 ) -> bool:
-    """Train and synthesise side by side; build and verify what fits. False: over the budget."""
+    """Train and synthesise, side by side where two processes may run; build and verify what fits.
+
+    False: over the budget.
+    """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_synthesise, design, plan)
+        future = pool.submit(_synthesise, design, plan) if plan.jobs > 1 else None
         try:
             with done.timed("training"):
                 weights = _train(design, option.trained, plan, progress)
                 design, integer_bits = _widened(design, weights)
+            progress("synthesis", 0, 1, f"{design.npu.macs} products")
+            with done.timed("synthesis"):
+                if future:
+                    measured = future.result()
+                if not future or integer_bits:
+                    measured = _synthesise(design, plan)
         except BaseException:
             kill_all()  # else the pool waits for Yosys before the interrupt is heard
             raise
-        progress("synthesis", 0, 1, f"{design.npu.macs} products")
-        with done.timed("synthesis"):
-            measured = future.result()
-            if integer_bits:
-                measured = _synthesise(design, plan)
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    done.estimate = pipeline.estimate_design(design)
+    done.estimate = pipeline.estimate_design(design, plan.family)
     over = _over(measured, plan.budget)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
@@ -207,7 +216,7 @@ def _synthesise(design: Design, plan: Plan) -> Synthesis:
     return synth.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.multiplier == "dsp",
-        family=plan.device.family if plan.device else "xc7",
+        family=plan.family,
     )
 
 
@@ -238,15 +247,15 @@ def _train(design: Design, short: Trained, plan: Plan, progress: Progress) -> Tr
 
 def _epochs(design: Design, short: Trained, plan: Plan) -> int | None:
     """Epochs of the full training; decided once for a network, so that a resumed run agrees."""
-    if plan.epochs is not None or plan.time_left_s is None:
+    if plan.time_left_s is None:
         return plan.epochs
     path = plan.training / f"{design.name}.json"
     if path.exists():
         return int(json.loads(path.read_text())["epochs"])
     per_image = short.seconds / (plan.short.epochs * plan.short.train_images)
     affordable = TRAINING_SHARE * plan.time_left_s / (per_image * len(plan.dataset.train))
-    usual = pipeline.settings_of(design, plan.dataset).epochs
-    epochs = max(min(usual, int(affordable)), LEAST_EPOCHS)
+    wanted = pipeline.settings_of(design, plan.dataset, plan.epochs).epochs
+    epochs = min(wanted, max(int(affordable), LEAST_EPOCHS))
     with atomic_file(path) as file:
         file.write(json.dumps({"epochs": epochs}).encode())
     return epochs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ class Search:
         shrunk = engine.shrink(self.problem, self.seed)
         score: engine.Score = _capacity
         rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
-        while len(self.trained) < self.networks and not self._late():
+        while len(self.trained) < self.networks and not (self.trained and self._late()):
             round_seed = self.seed * 1000 + len(self.trained)
             pool = engine.search(self.problem, shrunk, score, self.strategy, round_seed, rounds)
             if not pool.feasible.any():
@@ -71,7 +72,9 @@ class Search:
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
-        return self.deadline is not None and bool(self.trained) and time.monotonic() > self.deadline
+        """Whether the time is up, and something was trained (perhaps by a run before this one)."""
+        passed = self.deadline is not None and time.monotonic() > self.deadline
+        return passed and bool(self.store.records())
 
     def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
         """Rows of ``pool`` worth training: of the front, each network once, none trained yet."""
@@ -100,25 +103,29 @@ class Search:
         return network_features(layers), np.array([one.accuracy for one in chosen])
 
     def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
-        """Train the networks that the store does not know; keep the order of ``rows``."""
+        """Train the networks that the store does not know, until the time is up; keep the order
+        of ``rows``."""
         space = self.problem.space
         keys = {network_key(space, pool.candidates[row]): row for row in rows}
         tasks = []
         for key, row in keys.items():
-            if self.store.find(key) is None:
+            if self.store.find(key) is None and not self._late():
                 graph, quantisation = network(space, pool.candidates[row])
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
                 tasks.append(Task(key, graph, quantisation, scale_bits))
         self._report()
-        for outcome in train_all(tasks, self.dataset, self.how, self.jobs):
-            self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
-            self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
+        with contextlib.closing(train_all(tasks, self.dataset, self.how, self.jobs)) as outcomes:
+            for outcome in outcomes:
+                self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
+                self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
+                if self._late():
+                    break
         for key, row in keys.items():
             record = self.store.find(key)
-            assert record is not None
-            self.trained[key] = Trained(
-                pool.candidates[row], record.values[0], float(record.attributes["seconds"])
-            )
+            if record is not None:
+                self.trained[key] = Trained(
+                    pool.candidates[row], record.values[0], float(record.attributes["seconds"])
+                )
         self._report()
 
     def _report(self, note: str = "") -> None:

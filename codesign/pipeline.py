@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 VECTOR_IMAGES = 64
 """Test images whose every layer goes into a build folder."""
-_IMAGES_SEEN = 600_000
-"""Training images that a design sees in all, where the number of epochs is left open."""
+_IMAGES_SEEN = {"small": 600_000, "large": 1_300_000}
+"""Training images that a design sees in all, where the number of epochs is left open; by whether
+the maps are small."""
 _EPOCHS = (12, 100)
 _LABEL_SMOOTHING = 0.1
 """Szegedy et al., arXiv 1512.00567. On digits (splits 1 and 2, validation images moved by up to a
@@ -64,10 +65,10 @@ class DesignEstimate:
         return {**self.figures.to_dict(), "intervals": intervals}
 
 
-def estimate_design(design: Design) -> DesignEstimate:
+def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
     """Resources and cycles of a design. Raises InfeasibleError when it cannot run."""
     planned = plan_design(design)
-    area = estimate_one(design.npu)
+    area = estimate_one(design.npu).on(family)
     return DesignEstimate(
         figures=Figures(
             luts=float(area.luts[0]),
@@ -101,11 +102,14 @@ def settings_of(design: Design, dataset: Dataset, epochs: int | None = None) -> 
     from models.schedule import TrainSettings  # torch takes seconds to import
 
     low, high = _EPOCHS
-    wanted = min(max(round(_IMAGES_SEEN / len(dataset.train)), low), high)
     small = math.prod(dataset.shape[1:]) <= _SMALL_MAP
+    seen = _IMAGES_SEEN["small" if small else "large"]
+    wanted = min(max(round(seen / len(dataset.train)), low), high)
     return TrainSettings(
         epochs=wanted if epochs is None else epochs,
-        label_smoothing=_LABEL_SMOOTHING,
+        batch_size=64 if small else 128,
+        weight_decay=1e-4 if small else 1e-3,
+        label_smoothing=_LABEL_SMOOTHING if small else 0.0,
         scale_bits=design.npu.scale_bits,
         threads=1 if small else None,
         seed=design.seed,
@@ -180,7 +184,8 @@ def write_build(
 ) -> Path:
     """The build folder, with accuracy and estimate beside the given ``reports``. UserError."""
     scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
-    own = {"accuracy": scores, "estimate": estimate_design(design).to_dict()}
+    family = device.family if device else "xc7"
+    own = {"accuracy": scores, "estimate": estimate_design(design, family).to_dict()}
     return build.build(
         design,
         lowered.compiled,

@@ -101,7 +101,7 @@ def place(
     options and tools give the same result; ``cache`` keeps it per user.
 
     Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, takes more than
-    ``timeout_s`` seconds or the design does not fit; UserError for another device or without a
+    ``timeout_s`` seconds or the design does not fit; UserError for another device or a missing
     tool.
     """
     mapper, placer = yosys.find(), nextpnr.find()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,10 @@ class InfeasibleError(Exception):
     def __init__(self, reasons: tuple[Infeasible, ...]) -> None:
         super().__init__("\n".join(str(reason) for reason in reasons))
         self.reasons = reasons
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """JSON form of the reasons."""
+        return [{**vars(reason), "levers": list(reason.levers)} for reason in self.reasons]
 
 
 class UserError(Exception):

@@ -8,12 +8,12 @@ from typing import Any
 
 from codesign import build
 from codesign.results import Figures, UserError
-from sim import run
+from sim import run, simulator
 from sim.folder import FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
 from sim.simulator import SimulationError, ToolMissing
 
-__all__ = ["SimulationError", "Verification", "verify"]
+__all__ = ["SimulationError", "Verification", "check_tools", "verify"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,14 @@ class Verification:
             "changed_files": list(self.changed_files),
             "simulator": self.simulator,
         }
+
+
+def check_tools() -> None:
+    """Raises UserError with the cure when something that simulation needs is not there."""
+    try:
+        simulator.find()
+    except ToolMissing as error:
+        raise UserError(str(error)) from None
 
 
 def verify(

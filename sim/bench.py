@@ -21,10 +21,14 @@ async def inference(bench: Bench) -> dict[str, Any]:
             return judge.outcome()
         judge.run(index, result.frames, result.cycles, result.stalls, result.log)
     if bench.options.traced:
+        production = Judge(bench.folder, bench.program)
         await bench.npu.load_program(bench.program.words)
-        result = await bench.judged_run(judge, first, bench.program)
-    if result:
-        judge.production(bench.program, result.cycles)
+        result = await bench.judged_run(production, first, bench.program)
+        if result:
+            production.run(first, result.frames, result.cycles, result.stalls, result.log)
+        judge.production(production)
+    else:
+        judge.production(judge)
     return judge.outcome()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PROGRAM_FORMAT = 1
+PROGRAM_FORMAT = 2
 """``format`` of program.json that this bench understands."""
 PROGRAM_FILES = {"normal": "program.hex", "traced": "program_traced.hex"}
 TOP = "npu"

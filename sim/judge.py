@@ -51,16 +51,16 @@ class Judge:
             expected = what.get("expected", self.program.cycles)
             simulated = what.get("simulated", cycles)
             self.cycle_mismatch = (
-                f"image {image}: {what['name']} took {simulated} cycles, {expected} expected"
+                f"image {image}, {self.program.name} program: {what['name']} took {simulated} "
+                f"cycles, {expected} expected"
             )
 
-    def production(self, program: Program, cycles: int) -> None:
-        """A run of the normal program, with nothing but the cycles to judge."""
-        self.production_cycles = cycles
-        if self.cycle_mismatch is None and cycles != program.cycles:
-            self.cycle_mismatch = (
-                f"the {program.name} program took {cycles} cycles, {program.cycles} expected"
-            )
+    def production(self, other: Judge) -> None:
+        """The verdict over a run of the normal program as well."""
+        self.production_cycles = other.cycles
+        self.failure = self.failure or other.failure
+        self.mismatch = self.mismatch or other.mismatch
+        self.cycle_mismatch = self.cycle_mismatch or other.cycle_mismatch
 
     def _outputs_of(self, image: int, frames: list[Words]) -> None:
         if self.mismatch or self.failure:

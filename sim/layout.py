@@ -3,7 +3,8 @@
 A layout (one entry of ``tensors``) says where channel c of a pixel sits: the code of
 ``activation_bits`` bits at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
 ``channel_groups[c]``. The stream is the image [rows, columns, pixel_words] in C order, each word
-as ``beats_per_word`` 32-bit beats, low beat first.
+as ``beats_per_word`` 32-bit beats, low beat first. An input with a ``window`` is unfolded before
+it is packed: every position of the kernel becomes channels.
 """
 
 from __future__ import annotations
@@ -24,22 +25,39 @@ class LayoutError(ValueError):
 
 
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Codes [channels, rows, columns] to the beats [layout["beats"]] of a LOAD.
+    """Codes [channels, rows, columns] of an image to the beats [layout["beats"]] of a LOAD.
 
     Raises LayoutError when the shape is another one or a code exceeds ``bits``.
     """
-    shape = tuple(layout["shape"])
+    window = layout["window"]
+    shape = tuple(window["shape"] if window else layout["shape"])
     if codes.shape != shape:
         raise LayoutError(f"{layout['name']}: codes must have shape {shape}, not {codes.shape}")
     top = (1 << layout["bits"]) - 1
     if codes.size and int(codes.max()) > top:
         raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {codes.max()}")
+    if window:
+        codes = unfold(window, codes)
     bits = layout["activation_bits"]
-    words = np.zeros((*shape[1:], layout["pixel_words"], _word_bits(layout)), np.uint8)
+    words = np.zeros((*codes.shape[1:], layout["pixel_words"], _word_bits(layout)), np.uint8)
     for channel, (group, first) in enumerate(_places(layout)):
         for bit in range(bits):
             words[:, :, group, first + bit] = codes[channel] >> bit & 1
     return np.packbits(words, bitorder="little").view("<u4").astype(np.uint32)
+
+
+def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Codes [channels, rows, columns] with the positions of a kernel as channels (im2col).
+
+    Position (i, j), read every ``stride`` pixels of the padded image, becomes channels
+    (i * kernel columns + j) * channels and following.
+    """
+    (down, right), (step, across) = window["padding"], window["stride"]
+    margins = ((0, 0), (down, down), (right, right))
+    padded = np.pad(codes, margins, constant_values=window["pad_code"])
+    views = np.lib.stride_tricks.sliding_window_view(padded, window["kernel"], axis=(1, 2))
+    unfolded = views[:, ::step, ::across].transpose(3, 4, 0, 1, 2)
+    return unfolded.reshape(-1, *unfolded.shape[3:])
 
 
 def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -11,6 +13,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+_GUARDED = """\
+exec 3<&0 </dev/null
+{ read -r _ <&3; kill -KILL 0; } &
+"$@" 3<&-
+status=$?
+kill -KILL $!
+wait $! 2>/dev/null
+exit $status
+"""
+"""A shell script that runs its arguments. Its guard reads from a pipe that this process holds open
+and never writes to: the read ends when this process is gone, and the whole group is killed then."""
+
+_NO_SPACE = os.strerror(errno.ENOSPC)
 _running: set[subprocess.Popen[bytes]] = set()
 
 
@@ -33,14 +48,15 @@ def execute(
 ) -> Finished:
     """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have gone.
 
-    Its whole process group is killed when the time is up or this process is interrupted.
+    Its whole process group is killed when the time is up, or this process is interrupted or killed.
+    Raises OSError when the command failed for want of space on the disk.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command,
+            ["sh", "-c", _GUARDED, "sh", *command],
             cwd=folder,
             env=dict(environment),
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
@@ -54,9 +70,13 @@ def execute(
             failure = f"took more than {timeout_s:g} s"
         finally:
             _kill(process)
+            process.communicate()  # closes the pipe
             _running.discard(process)
         output.seek(0)
-        return Finished(output.read().decode(errors="replace"), failure)
+        done = Finished(output.read().decode(errors="replace"), failure)
+        if failure and (_NO_SPACE in done.log or not shutil.disk_usage(folder).free):
+            raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
+        return done
 
 
 def kill_all() -> None:

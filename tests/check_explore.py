@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+GIB = 1 << 30
+
 
 def checks(
     summary: dict[str, Any], folder: Path, args: argparse.Namespace
@@ -45,10 +47,8 @@ def checks(
         accuracy["test"] >= args.accuracy,
     )
     yield f"validation accuracy {accuracy['validation']:.4f}", 0 < accuracy["validation"] <= 1
-    yield (
-        f"wall time {summary['wall_seconds']:.0f} s <= {args.seconds} s",
-        (summary["wall_seconds"] <= args.seconds),
-    )
+    peak, most = summary["peak_memory_bytes"] / GIB, args.memory_gib
+    yield f"peak memory {peak:.2f} GiB <= {most:g} GiB", 0 < peak <= most
     yield f"seed {summary['seed']}", isinstance(summary["seed"], int)
     for name in ("design.yaml", "manifest.json", "rtl", "mem", "program.hex", "report.html"):
         yield f"{build.name}/{name} exists", (build / name).exists()
@@ -60,13 +60,15 @@ def main() -> int:
     parser.add_argument("--lut-budget", type=int, required=True)
     parser.add_argument("--images", type=int, default=64)
     parser.add_argument("--accuracy", type=float, default=0.975)
-    parser.add_argument("--seconds", type=float, default=900)
+    parser.add_argument("--memory-gib", type=float, default=4)
     args = parser.parse_args()
     summary = json.loads(args.summary.read_text())
     results = list(checks(summary, args.summary.parent, args))
     for what, holds in results:
         sys.stdout.write(f"{'ok  ' if holds else 'FAIL'} {what}\n")
     failed = sum(not holds for _, holds in results)
+    # Not a check: it depends on what else the machine does.
+    sys.stdout.write(f"took {summary['wall_seconds']:.0f} s (two idle cores: 360 s at most)\n")
     sys.stdout.write(f"{len(results) - failed} passed, {failed} failed\n")
     return int(failed > 0)
 

@@ -12,6 +12,7 @@ from codesign import devices, pipeline
 from codesign.cli import options, training
 from codesign.cli.console import Console
 from codesign.design import Design
+from codesign.results import UserError
 from models.datasets import Dataset
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if args.weights and args.epochs:
+        raise UserError("--epochs is for training, which --weights replaces: give one of them")
     design = designs.load(args.design)
     builds.check_free(args.out)
     device = devices.get(args.device) if args.device else None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from codesign import design as designs
-from codesign import pipeline
+from codesign import devices, pipeline
 from codesign.cli import options
 from codesign.cli.console import Console, table
 from codesign.report import comparison
@@ -16,17 +16,19 @@ NAME = "estimate"
 HELP = "predict a design's LUTs, flip-flops, block RAMs and DSPs, and count its cycles exactly"
 EXAMPLES = """\
   codesign estimate examples/digits_tiny.yaml
-  codesign estimate design.yaml --json
+  codesign estimate design.yaml --device lfe5u-85f --json
 Exit status 3 when the network does not fit the NPU, with every reason and what would help."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser)
+    options.device(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
-    estimate = pipeline.estimate_design(design)
+    device = devices.get(args.device or devices.DEFAULT)
+    estimate = pipeline.estimate_design(design, device.family)
     rows = comparison.rows(estimate.figures, None, None, estimate.intervals)
     console.say(table(("", "estimate"), [row[:2] for row in rows]))
     console.say()

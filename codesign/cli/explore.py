@@ -24,8 +24,8 @@ EXAMPLES = """\
   codesign explore --config search.yaml --resume
 A config file holds the same options, with underscores; the command line wins over it.
 Interrupted or killed, the same command with --resume goes on."""
-_EXPECTED_S = {"synthesis": 90.0, "verification": 60.0}
-"""Usual time of the stages that report no steps."""
+_EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
+"""Usual time of the stages that report no steps, or none for long."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,10 +66,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--seed", type=options.integer(0), metavar="N", help="default: 0")
     search.add_argument(
-        "--time-limit", type=options.number(0.1), metavar="MIN", help="for search and training"
+        "--time-limit",
+        type=options.number(0.1),
+        metavar="MIN",
+        help="for search and training; build, synthesis and simulation come on top",
     )
     search.add_argument(
-        "--jobs", type=options.integer(1), metavar="N", help="processes (default: 2)"
+        "--jobs", type=options.integer(1), metavar="N", help="processes side by side (default: 2)"
     )
     search.add_argument(
         "--images",
@@ -80,7 +83,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     files = parser.add_argument_group("files")
     files.add_argument("--config", type=Path, metavar="FILE", help="a YAML file of these options")
     files.add_argument("--out", metavar="DIR", help="where all lands (default: runs/explore)")
-    files.add_argument("--resume", action="store_true", help="go on with what is in --out")
+    files.add_argument(
+        "--resume", action="store_true", default=None, help="go on with what is in --out"
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -107,9 +112,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
             images=wanted.images,
             time_limit_s=60 * wanted.time_limit if wanted.time_limit else None,
             jobs=wanted.jobs,
-            resume=args.resume,
+            resume=wanted.resume,
         ),
         progress,
+        console.warn,
     )
     show(result, Path(wanted.out), console)
     console.result(result.summary)
@@ -148,7 +154,9 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
     )
     console.say(table(comparison.HEAD, rows))
     console.say()
-    console.say(f"summary: {out / 'summary.json'}, report: {out / str(result.summary['report'])}")
+    page = result.summary["report"]
+    report = f", report: {out / page}" if page else ""
+    console.say(f"summary: {out / 'summary.json'}{report}")
     if result.problem:
         console.warn(result.problem)
 

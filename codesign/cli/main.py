@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from importlib import metadata
 from types import FrameType, ModuleType
+from typing import NoReturn
 
 from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
 from codesign.cli.console import Console
@@ -32,9 +33,16 @@ FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Bad options end like all bad input, in JSON where that was asked for."""
+        self.print_usage(sys.stderr)
+        raise UserError(message)
+
+
 def parser() -> argparse.ArgumentParser:
-    """The whole command line."""
-    top = argparse.ArgumentParser(
+    """The whole command line. Parsing raises UserError."""
+    top = _Parser(
         prog="codesign",
         description="Finds a network, its bit widths and the NPU that runs it for an FPGA budget, "
         "writes the NPU as Verilog and proves it bit for bit against the network.",
@@ -63,7 +71,10 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs ``codesign`` with ``argv`` (default: the process's) and returns its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    args = parser().parse_args(arguments)
+    try:
+        args = parser().parse_args(arguments)
+    except UserError as error:
+        return _bad_input(str(error), Console(as_json="--json" in arguments))
     console = Console(as_json=args.json)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -102,14 +113,7 @@ def _bad_input(message: str, console: Console) -> int:
 
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
-    console.result(
-        {
-            "feasible": False,
-            "reasons": [
-                {**vars(reason), "levers": list(reason.levers)} for reason in error.reasons
-            ],
-        }
-    )
+    console.result({"feasible": False, "reasons": error.to_list()})
     console.warn("nothing feasible:")
     for reason in error.reasons:
         console.warn(f"  {reason}")

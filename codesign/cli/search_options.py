@@ -45,11 +45,12 @@ class SearchOptions:
     seed: int = 0
     out: str = "runs/explore"
     time_limit: float | None = None
-    """Minutes for search and training."""
+    """Minutes for search and training; build, synthesis and simulation come on top."""
     jobs: int = 2
     """Processes that train and synthesise side by side."""
     images: int = 64
     """Test images to verify in simulation."""
+    resume: bool = False
 
     def __post_init__(self) -> None:
         for name, low, high in (

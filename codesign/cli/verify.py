@@ -62,6 +62,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             jobs=args.jobs,
             clock_mhz=design.clock_mhz,
         )
+    if result.images < args.images:
+        console.warn(f"{args.build} has vectors of {result.images} images: no more were run")
     builds.add_report(args.build, REPORT, result.to_dict())
     show(result, console)
     console.result(result.to_dict())

@@ -143,6 +143,7 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         last_rows=place.last_rows,
         channel_groups=tuple(place.view.offset + slots.word(c) for c in range(slots.channels)),
         channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
+        window=schedule.window if tensor == schedule.network.input else None,
     )
 
 

@@ -10,7 +10,9 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
-LAYOUT_FORMAT = 1
+from codesign.compiler.unfold import InputWindow
+
+LAYOUT_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class TensorLayout:
     """Per channel: word of the pixel, 0..pixel_words - 1."""
     channel_lanes: tuple[int, ...]
     """Per channel: lane of that word."""
+    window: InputWindow | None = None
+    """The input only: the host unfolds the image by it first; ``shape`` is what that gives."""
 
     @property
     def words(self) -> int:

@@ -8,7 +8,8 @@ from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.instructions import Step, program_steps
 from codesign.compiler.schedule import Schedule, schedule
-from codesign.results import InfeasibleError
+from codesign.compiler.unfold import unfoldings
+from codesign.results import Infeasible, InfeasibleError
 from models.integer import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import DEPTH_RANGES, NpuConfig
@@ -93,16 +94,25 @@ def _schedule(
     activation_depth: int | None,
     depths: dict[str, int],
 ) -> tuple[Schedule, tuple[Step, ...], BufferUse]:
-    """The schedule if nothing stands against it."""
-    reasons = list(checks.source_reasons(network))
+    """The fastest schedule that nothing stands against, over all ways to send the image."""
+    reasons = tuple(checks.source_reasons(network))
     if reasons:
-        raise InfeasibleError(tuple(reasons))
-    planned = schedule(network, config, activation_depth)
-    steps = program_steps(planned)
-    use = BufferUse.of(planned, steps)
-    reasons += checks.number_reasons(network, config)
-    reasons += checks.depth_reasons(planned, use, depths)
-    reasons += checks.field_reasons(config, steps)
-    if reasons:
-        raise InfeasibleError(tuple(reasons))
-    return planned, steps, use
+        raise InfeasibleError(reasons)
+    reasons = tuple(checks.number_reasons(network, config))
+    options = []
+    against: tuple[Infeasible, ...] = ()
+    for unfolded in unfoldings(network):
+        planned = schedule(unfolded, config, activation_depth)
+        steps = program_steps(planned)
+        use = BufferUse.of(planned, steps)
+        found = (
+            *checks.depth_reasons(planned, use, depths),
+            *checks.field_reasons(config, steps),
+        )
+        if not found:
+            options.append((planned, steps, use))
+        elif unfolded.window is None:
+            against = found
+    if reasons or not options:
+        raise InfeasibleError((*reasons, *against))
+    return min(options, key=lambda option: sum(step.cycles for step in option[1]))

@@ -11,6 +11,7 @@ from codesign.compiler.shapes import LayerShape, layer_shapes
 from codesign.compiler.storage import StoragePlan, View, storage_plan
 from codesign.compiler.strips import StripPlan, strip_plans
 from codesign.compiler.tiles import TileMap
+from codesign.compiler.unfold import InputWindow, Unfolded
 from models.integer import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
@@ -45,6 +46,8 @@ class TensorPlace:
 @dataclass(frozen=True)
 class Schedule:
     network: IntegerNetwork
+    """As the NPU sees it: with ``window``, the input is the unfolded image."""
+    window: InputWindow | None
     config: NpuConfig
     shapes: tuple[LayerShape, ...]
     storage: StoragePlan
@@ -90,12 +93,13 @@ class Schedule:
         )
 
 
-def schedule(network: IntegerNetwork, config: NpuConfig, activation_depth: int | None) -> Schedule:
+def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None) -> Schedule:
     """The fastest schedule whose activations fit ``activation_depth`` words per bank.
 
     Without a limit, the fastest. When nothing fits, the one that needs the least memory: the
     caller compares ``placement.words``.
     """
+    network = unfolded.network
     shapes = layer_shapes(network)
     storage = storage_plan(network, shapes, config)
     plans = strip_plans(network, shapes, config.pixels)
@@ -110,7 +114,7 @@ def schedule(network: IntegerNetwork, config: NpuConfig, activation_depth: int |
     else:
         options.sort(key=lambda pair: pair[0].words, reverse=True)
     placement, plan = options[-1]
-    return Schedule(network, config, shapes, storage, plan, placement)
+    return Schedule(network, unfolded.window, config, shapes, storage, plan, placement)
 
 
 def _cycles(

@@ -6,6 +6,7 @@ the model file, and nothing that could run code is stored.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,19 @@ _SHAPE = (
 )  # fmt: skip
 
 
+FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
+    "xc7": {},
+    "ecp5": {
+        "luts": (1.79, 2.22, 2.37),
+        "lutrams": (1.01, 2.60, 3.83),
+        "ffs": (1.06, 1.21, 1.29),
+    },
+}
+"""What the learned resources of an NPU come to in another family, over their xc7 count: least,
+median and most of ten NPUs of the data set (1,675 to 11,818 LUTs), 2026-11-24, pyosys 0.70. ECP5
+has LUT4s, two sites a carry bit, and no shift registers: those become flip-flops."""
+
+
 @dataclass(frozen=True, eq=False)
 class AreaEstimate:
     """[n] float arrays; ``low`` and ``high`` hold the interval ends of the learned resources."""
@@ -42,6 +56,18 @@ class AreaEstimate:
     dsps: Floats
     low: Mapping[str, Floats]
     high: Mapping[str, Floats]
+
+    def on(self, family: str) -> AreaEstimate:
+        """The same NPUs in another family, with wider intervals."""
+        ratios = FAMILY_RATIOS[family]
+        if not ratios:
+            return self
+        return dataclasses.replace(
+            self,
+            **{name: getattr(self, name) * middle for name, (_, middle, _) in ratios.items()},
+            low={name: self.low[name] * least for name, (least, _, _) in ratios.items()},
+            high={name: self.high[name] * most for name, (_, _, most) in ratios.items()},
+        )
 
 
 class AreaModel:

@@ -86,13 +86,19 @@ def violation(excess: Mapping[str, Floats]) -> Floats:
     return total
 
 
-def estimate(model: AreaModel, layers: LayerTable, npu: ConfigTable, clock_mhz: float) -> Estimate:
+def estimate(
+    model: AreaModel,
+    layers: LayerTable,
+    npu: ConfigTable,
+    clock_mhz: float,
+    family: str = "xc7",
+) -> Estimate:
     """Network i on NPU i; the depths of ``npu`` are replaced by what the networks need."""
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
     return Estimate(
         npu=sized,
-        area=model.estimate(sized),
+        area=model.estimate(sized).on(family),
         cycles=planned.cycles.astype(np.float64),
         fits=planned.fits(),
         clock_mhz=clock_mhz,

@@ -42,6 +42,9 @@ class LayerTable:
     stride: Ints
     step: Ints
     """Input rows per output row: ``stride`` x pooling stride."""
+    conv_rows: Ints
+    """Rows of the convolution's output, before max pooling."""
+    conv_cols: Ints
     pool_area: Ints
     """Convolution outputs per output position: the max pooling window."""
     out_rows: Ints
@@ -101,6 +104,12 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
     output = network.tensors[layer.output]
     channels, rows, cols = inputs[0].shape
     kernel = layer.sources[0].weights.shape[2:]
+    conv_rows, conv_cols = (
+        (size + 2 * padding - taps) // stride + 1
+        for size, padding, taps, stride in zip(
+            (rows, cols), layer.padding, kernel, layer.stride, strict=True
+        )
+    )
     pool = layer.pool
     return {
         "active": 1,
@@ -116,6 +125,8 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         "sources": len(inputs),
         "stride": layer.stride[0],
         "step": layer.stride[0] * (pool.stride[0] if pool else 1),
+        "conv_rows": conv_rows,
+        "conv_cols": conv_cols,
         "pool_area": pool.kernel[0] * pool.kernel[1] if pool else 1,
         "out_rows": output.shape[1],
         "out_cols": output.shape[2],

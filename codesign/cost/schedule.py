@@ -7,6 +7,7 @@ what their parts are. ``codesign.compiler.plan`` has the last word on every desi
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
@@ -14,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.layers import LayerTable
+from codesign.cost.strips import Work, fastest_strips
 from codesign.cost.table import ConfigTable
+from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
 from rtl_gen.config import DEPTH_RANGES, STREAM_BITS, NpuConfig
 from rtl_gen.isa import Opcode, field_words
 
 Ints = NDArray[np.int64]
-_NEVER = np.iinfo(np.int64).max
 _PIPELINE = (
     "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
     "dsp",
@@ -48,6 +50,13 @@ class ScheduleTable:
         for name, (_, high) in DEPTH_RANGES.items():
             inside &= getattr(self, name) <= high
         return inside
+
+    def where(self, mine: NDArray[np.bool_], other: ScheduleTable) -> ScheduleTable:
+        """Row by row: of this table where ``mine`` [n], else of ``other``."""
+        names = [field.name for field in dataclasses.fields(self)]
+        return ScheduleTable(
+            **{n: np.where(mine, getattr(self, n), getattr(other, n)) for n in names}
+        )
 
     def depths(self) -> dict[str, Ints]:
         """Smallest legal depths: powers of two, clipped to what NpuConfig allows."""
@@ -78,30 +87,46 @@ class _Tiles:
 
 
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
-    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at."""
+    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at.
+
+    Of the ways to send the image (codesign.compiler.unfold) the fastest that fits.
+    """
+    flush = _flush_cycles(npu)
+    best = _schedule(layers, npu, flush)
+    for rows in (False, True):
+        possible = unfolds(layers, rows=rows)
+        if possible.any():
+            other = _schedule(unfolded(layers, rows=rows), npu, flush)
+            faster = (other.cycles < best.cycles) | ~best.fits()
+            best = best.where(~(possible & other.fits() & faster), other)
+    return best
+
+
+def _schedule(layers: LayerTable, npu: ConfigTable, flush: Ints) -> ScheduleTable:
+    """The image as ``layers`` has it."""
     tiles = _tiles(layers, npu)
-    best = np.full(len(npu), _NEVER)
-    activation = np.zeros(len(npu), dtype=np.int64)
     pixel_words = _ceil(layers.in_channels[:, 0], npu.lanes)
-    for split_until in range(layers.active.shape[1] + 1, -2, -1):
-        rows, in_rows, legal = _strips(layers, npu.pixels, split_until)
-        cycles = np.where(legal, _layer_cycles(layers, npu, tiles, rows), _NEVER)
-        better = cycles < best
-        best = np.where(better, cycles, best)
-        words = _activation_words(layers, tiles, rows, in_rows * pixel_words)
-        activation = np.where(better, words, activation)
+    strips = fastest_strips(layers, npu.pixels, _work(layers, tiles))
+    in_rows = np.minimum(strips.rows[:, 0], layers.in_rows[:, 0])
+    in_words = in_rows * layers.in_cols[:, 0] * pixel_words
     active = layers.active == 1
     raw = layers.raw == 1
     count = active.sum(axis=1)
-    fixed = count * (_flush_cycles(npu) + timing.overhead_cycles(Opcode.LAYER))
+    fixed = count * (flush + timing.overhead_cycles(Opcode.LAYER))
     return ScheduleTable(
-        cycles=best + fixed + _stream_cycles(layers, npu, tiles, pixel_words),
-        activation_depth=activation,
+        cycles=strips.cycles + fixed + _stream_cycles(layers, npu, tiles, pixel_words),
+        activation_depth=_activation_words(layers, tiles, strips.rows[:, 1:], in_words),
         weight_depth=(tiles.tiles * tiles.taps * active).sum(axis=1),
         channel_depth=(tiles.tiles * tiles.chunks * active).sum(axis=1),
         result_depth=(tiles.tiles * tiles.chunks * raw).sum(axis=1),
         program_depth=_program_words(count),
     )
+
+
+def _work(t: LayerTable, tiles: _Tiles) -> Work:
+    per_row = tiles.tiles * t.out_cols * t.pool_area
+    columns = (t.active, t.out_rows, per_row, tiles.taps, tiles.chunks)
+    return Work(*(np.ascontiguousarray(column.T, dtype=np.float64) for column in columns))
 
 
 def _program_words(layers: Ints) -> Ints:
@@ -148,46 +173,6 @@ def _diagonal_size(t: LayerTable, npu: ConfigTable, kernel: Ints, out_words: Int
         better = (size <= most) & (cost < best)
         best, chosen = np.where(better, cost, best), np.where(better, size, chosen)
     return chosen
-
-
-def _strips(t: LayerTable, pixels: Ints, split_until: int) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Rows per strip of each layer's output and of the input; whether the plan is legal.
-
-    Layers before ``split_until`` split if they can; below 0 the input itself is in bank 0.
-    """
-    count, slots = t.active.shape
-    ratios = np.zeros((count, slots + 1), dtype=np.int64)
-    ratios[:, 0] = int(split_until >= 0)
-    every = np.arange(count)
-    for slot in range(slots):
-        before = np.minimum(ratios[:, slot], ratios[every, slot - t.skip[:, slot]])
-        splits = (t.out_rows[:, slot] > 1) & (t.raw[:, slot] == 0) & (slot < split_until)
-        ratios[:, slot + 1] = np.where(splits, before * t.step[:, slot], 0)
-    heights = np.concatenate([t.in_rows[:, :1], t.out_rows], axis=1)
-    held = ratios > 0
-    per_unit = ratios.max(axis=1, keepdims=True) // np.maximum(ratios, 1)
-    least = np.where(held, _ceil(heights, pixels[:, None]), 0)
-    single = (t.active == 1) & ~held[:, 1:]
-    steps = np.maximum(np.where(t.out_rows > 1, t.step, 1), np.where(t.pool_area > 1, t.stride, 1))
-    asked = np.where(single, steps, 0)
-    least[:, :-1] = np.where(held[:, :-1], np.maximum(least[:, :-1], asked), 0)
-    unit = np.max(np.where(held, _ceil(least, np.maximum(per_unit, 1)), 0), axis=1, keepdims=True)
-    rows = np.where(held, unit * per_unit, heights)
-    other = rows[every[:, None], np.arange(slots)[None] - t.skip]
-    legal = np.all((t.sources < 2) | (rows[:, :-1] == other), axis=1)
-    return rows[:, 1:], np.minimum(rows[:, 0], heights[:, 0]) * t.in_cols[:, 0], legal
-
-
-def _layer_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, rows: Ints) -> Ints:
-    """[n] cycles of all layers, without what each takes on any strip plan."""
-    raw = t.raw == 1
-    loop_rows = np.where(raw, t.out_rows, np.minimum(rows, t.out_rows))
-    pixels = np.where(raw, 1, _ceil(t.out_rows, np.maximum(rows, 1)))
-    count = tiles.tiles * loop_rows * t.out_cols * t.pool_area
-    drain = pixels * tiles.chunks
-    body = tiles.taps + (count - 1) * np.maximum(tiles.taps, drain) + drain
-    total: Ints = np.sum(body * t.active, axis=1)
-    return total
 
 
 def _flush_cycles(npu: ConfigTable) -> Ints:

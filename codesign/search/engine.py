@@ -48,6 +48,8 @@ class Problem:
     space: SearchSpace
     model: AreaModel
     budget: Budget
+    family: str = "xc7"
+    """FPGA family that the budget is of."""
     area_factor: float = 1.0
     """Measured over estimated area of a design of this search, once one was synthesised."""
 
@@ -55,7 +57,7 @@ class Problem:
         """Estimates of candidates [n, genes] (canonical ones)."""
         layers = layer_table(self.space, candidates)
         npus = npu_table(self.space, candidates, layers)
-        found = estimate(self.model, layers, npus, self.budget.clock_mhz)
+        found = estimate(self.model, layers, npus, self.budget.clock_mhz, self.family)
         return Evaluated(candidates, layers, found, violation(self.excess(layers, found)))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import concurrent.futures
-import multiprocessing
+import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.workers import spread
 from models.datasets import Dataset, Split
 from models.graph import NetworkGraph
 from models.quantisation import Quantisation
@@ -84,20 +84,11 @@ def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
 
 def train_all(
     tasks: Sequence[Task], dataset: Dataset, how: ShortTraining, jobs: int
-) -> Iterator[Outcome]:
-    """Outcomes as they come, in any order. Closing the iterator drops what has not begun."""
+) -> Generator[Outcome]:
+    """Outcomes as they come, in any order. Closing the iterator drops what has not ended."""
     small = how.subset(dataset)
     if jobs == 1 or len(tasks) < 2:
         for task in tasks:
             yield train_one(task, small, how)
         return
-    # Spawned workers: a fork of a process that has used torch may hang.
-    context = multiprocessing.get_context("spawn")
-    workers = min(jobs, len(tasks))
-    pool = concurrent.futures.ProcessPoolExecutor(workers, mp_context=context)
-    try:
-        futures = [pool.submit(train_one, task, small, how) for task in tasks]
-        for future in concurrent.futures.as_completed(futures):
-            yield future.result()
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    yield from spread(functools.partial(train_one, dataset=small, how=how), tasks, jobs)

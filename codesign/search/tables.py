@@ -52,7 +52,7 @@ class _Writer:
             "in_cols": self.cols, "in_bits": self.bits, "out_channels": channels,
             "out_rows": rows, "out_cols": cols, "out_bits": bits,
             "kernel_rows": 1, "kernel_cols": 1, "sources": 1, "stride": 1, "step": 1,
-            "pool_area": 1,
+            "conv_rows": rows, "conv_cols": cols, "pool_area": 1,
         }  # fmt: skip
         columns.update(numbers)
         for name, value in columns.items():
@@ -79,13 +79,14 @@ class _Writer:
             bits = self._gene(f"activation_bits{stage}.{conv}")
             step = np.where(halved | pooled, 2, 1)
             # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
-            rows, cols = (
-                np.where(halved, -(-size // 2), size // step) for size in (self.rows, self.cols)
+            conv_rows, conv_cols = (
+                np.where(halved, -(-size // 2), size) for size in (self.rows, self.cols)
             )
+            rows, cols = (np.where(pooled, size // 2, size) for size in (conv_rows, conv_cols))
             self._layer(
                 active, channels, rows, cols, bits,
                 kernel_rows=kernel, kernel_cols=kernel, step=step, stride=np.where(halved, 2, 1),
-                pool_area=np.where(pooled, 4, 1),
+                conv_rows=conv_rows, conv_cols=conv_cols, pool_area=np.where(pooled, 4, 1),
                 weight_bits=self._gene(f"weight_bits{stage}.{conv}"),
             )  # fmt: skip
             self.average_bits = np.where(active, bits, self.average_bits)
@@ -96,6 +97,7 @@ class _Writer:
         self._layer(
             here & residual, channels, self.rows // step, self.cols // step, self.average_bits,
             diagonal=1, sources=2, skip=convs - 1, step=step, pool_area=np.where(strided, 1, 4),
+            conv_rows=self.rows, conv_cols=self.cols,
             weight_bits=ADD_WEIGHT_BITS,
         )  # fmt: skip
 

@@ -82,7 +82,9 @@ class Transfer(Block):
 
     def _walk_registers(self, m: Module) -> None:
         self.strip = Signal(4, reset_less=True)
-        self.pointer = Signal(len(self.read_pointer), reset_less=True)
+        # EMIT counts results with it, which may be more than a bank has words.
+        pointer_bits = max(len(self.read_pointer), len(self.result_address))
+        self.pointer = Signal(pointer_bits, reset_less=True)
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
         self.beat, self.last_beat = Signal(5, reset_less=True), Signal(reset_less=True)
         self.last_strip, self.last_in_strip = Signal(reset_less=True), Signal(reset_less=True)
@@ -122,11 +124,12 @@ class Transfer(Block):
         completes = Signal()
         beyond = Signal()
         bank = Signal(config.pixels)
+        above = self.pointer[len(self.write_address) :]
         m.d.comb += [
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
             completes.eq(accept & self.last_beat),
-            beyond.eq(self.pointer[-1] | (self.strip >= config.pixels)),
+            beyond.eq((above if len(above) == 1 else above.any()) | (self.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
             self.long.eq(completes & self.last_word & ~self.s_axis_tlast),

@@ -152,24 +152,26 @@ def write_bytes(path, data):
     global written
     written += 1
     if written == 17:
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), int(sys.argv[2]))
     return real(path, data)
 Path.write_bytes = write_bytes
 small_build.write(Path(sys.argv[1]))
 """
 
 
-def test_kill_in_the_middle_leaves_no_build(tmp_path):
+@pytest.mark.parametrize("how, left", [(signal.SIGKILL, 1), (signal.SIGINT, 0)])
+def test_a_kill_and_ctrl_c_in_the_middle_leave_no_build(tmp_path, how, left):
     out = tmp_path / "out"
     died = subprocess.run(
-        [sys.executable, "-c", KILLED, str(out)],
+        [sys.executable, "-c", KILLED, str(out), str(int(how))],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
         check=False,
     )
-    assert died.returncode == -signal.SIGKILL
+    assert died.returncode == -how
     assert not out.exists()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(tmp_path.iterdir())) == left
     small_build.write(out)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 

@@ -51,7 +51,7 @@ def asked(monkeypatch, tmp_path):
     """Settings that the search was called with; it returns a good result at once."""
     calls: list[ExploreSettings] = []
 
-    def fake(settings: ExploreSettings, progress) -> ExploreResult:
+    def fake(settings: ExploreSettings, progress, warn) -> ExploreResult:
         progress("search", 1, 10, "a note")
         calls.append(settings)
         return result(tmp_path)
@@ -94,6 +94,14 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
     assert row[-4:] == ["18,500", "18,500", "—", "exact"]
 
 
+def test_a_search_file_may_resume(asked, tmp_path):
+    path = tmp_path / "search.yaml"
+    path.write_text("lut_budget: 9000\nresume: true\n")
+    assert main(["explore", "--config", str(path)]) == 0
+    assert main(["explore", "--lut-budget", "9000"]) == 0
+    assert [settings.resume for settings in asked] == [True, False]
+
+
 def test_json_is_the_summary(asked, capsys):
     assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
     out, err = capsys.readouterr()
@@ -103,15 +111,18 @@ def test_json_is_the_summary(asked, capsys):
 
 def test_a_missed_budget_is_status_1_and_said(monkeypatch, tmp_path, capsys):
     missed = result(tmp_path, "the budget is missed after synthesis: 31,000 LUTs")
-    monkeypatch.setattr(explore, "explore", lambda settings, progress: missed)
-    assert main(["explore", "--lut-budget", "30000"]) == 1
-    assert "missed after synthesis: 31,000 LUTs" in capsys.readouterr().err
+    missed.finished.build, missed.summary["report"] = None, None
+    monkeypatch.setattr(explore, "explore", lambda settings, progress, warn: missed)
+    assert main(["explore", "--lut-budget", "30000", "--out", "runs/x"]) == 1
+    out, err = capsys.readouterr()
+    assert "missed after synthesis: 31,000 LUTs" in err
+    assert out.splitlines()[-1] == "summary: runs/x/summary.json"
 
 
 def test_nothing_feasible_is_status_3_with_reasons(monkeypatch, capsys):
     reason = Infeasible("luts", "budget", 900, 50, "LUTs", ("raise --lut-budget",))
 
-    def refuse(settings: ExploreSettings, progress) -> ExploreResult:
+    def refuse(settings: ExploreSettings, progress, warn) -> ExploreResult:
         raise InfeasibleError((reason,))
 
     monkeypatch.setattr(explore, "explore", refuse)
@@ -122,7 +133,7 @@ def test_nothing_feasible_is_status_3_with_reasons(monkeypatch, capsys):
 
 
 def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
-    def interrupt(settings: ExploreSettings, progress) -> ExploreResult:
+    def interrupt(settings: ExploreSettings, progress, warn) -> ExploreResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(explore, "explore", interrupt)
@@ -132,7 +143,7 @@ def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
 
 
 def test_a_killed_worker_is_named_and_resumable(monkeypatch, capsys):
-    def broken(settings: ExploreSettings, progress) -> ExploreResult:
+    def broken(settings: ExploreSettings, progress, warn) -> ExploreResult:
         raise BrokenProcessPool("a child died")
 
     monkeypatch.setattr(explore, "explore", broken)

@@ -5,19 +5,21 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from codesign import yosys
 from codesign.cli import main
+from models.train import _Run
 from sim import run as simulation
 from sim.simulator import ToolMissing
+from tests.processes import wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
 
@@ -75,11 +77,12 @@ def test_verify_finds_a_changed_weight(built, capsys, tmp_path):
     image = other / "mem" / "weights.hex"
     first, *rest = image.read_text().splitlines()
     image.write_text("\n".join([re.sub("[0-9a-f]", "0", first), *rest]) + "\n")
-    assert main(["verify", str(other), "--images", "1"]) == 1
+    assert main(["verify", str(other), "--images", "9"]) == 1
     out, err = capsys.readouterr()
     assert "NOT bit-exact" in out
     assert "first difference: image 0, layer conv1" in out
     assert "mem/weights.hex is not as it was built" in err
+    assert "has vectors of 4 images: no more were run" in err
 
 
 def test_synth_counts_and_holds_a_budget(built, capsys):
@@ -132,19 +135,30 @@ def test_doctor_names_what_is_missing_and_its_cure(capsys, monkeypatch):
     assert "apt-get install g++" in capsys.readouterr().out
 
 
-def test_ctrl_c_in_training_leaves_nothing_half_and_goes_on(tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_training_goes_on_after_ctrl_c_and_after_a_kill(tmp_path, monkeypatch, how):
     out = tmp_path / "tiny.weights"
-    command = [sys.executable, "-m", "codesign.cli", "train", str(EXAMPLE), "--out", str(out)]
-    command += ["--epochs", "40"]
+    command = ["train", str(EXAMPLE), "--out", str(out), "--epochs", "12"]
     training = subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [sys.executable, "-m", "codesign.cli", *command],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     checkpoint = out.with_name("tiny.weights.checkpoint")
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    training.send_signal(signal.SIGINT)
+    wait_for(checkpoint.exists)
+    training.send_signal(how)
     _, err = training.communicate(timeout=60)
-    assert training.returncode == 130
-    assert f"resume with: codesign train {EXAMPLE}" in err
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+    if how is signal.SIGINT:
+        assert training.returncode == 130
+        assert err.endswith(f"resume with: codesign {shlex.join(command)}\n")
+        assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+    done: list[int] = []
+    train_epoch = _Run._train_epoch
+    monkeypatch.setattr(
+        _Run, "_train_epoch", lambda run, epoch: done.append(epoch) or train_epoch(run, epoch)
+    )
+    assert main(command) == 0
+    assert done == list(range(done[0], 12))
+    assert done[0] > 0
+    assert [path.name for path in tmp_path.iterdir()] == [out.name]

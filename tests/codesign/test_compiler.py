@@ -15,9 +15,8 @@ from rtl_gen.config import NpuConfig
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
-    random_config,
-    random_network,
 )
+from tests.codesign.random_networks import random_config, random_network
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)

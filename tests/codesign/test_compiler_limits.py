@@ -21,9 +21,8 @@ from rtl_gen.config import DEPTH_RANGES, NpuConfig
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
-    random_config,
-    random_network,
 )
+from tests.codesign.random_networks import random_config, random_network
 
 
 def network(**changes: int) -> IntegerNetwork:
@@ -82,7 +81,7 @@ def test_activation_bits_name_the_tensor() -> None:
 
 def test_a_smaller_activation_memory_takes_a_slower_schedule() -> None:
     """2x2 maps waste half of 4 lanes' strips, so the fast schedule keeps them in bank 0."""
-    net = NetworkBuilder(random.Random(3), (1, 8, 8), 4)
+    net = NetworkBuilder(random.Random(3), (8, 8, 8), 4)
     first = net.mac(["image"], 8, (3, 3), padding=(1, 1))
     second = net.mac([first], 8, stride=(2, 2))
     net.linear(net.mac([second], 128, stride=(2, 2)), 4)
@@ -143,9 +142,10 @@ def test_worst_accumulator_bits_are_those_of_the_largest_weights(
 
 
 def test_images_wider_than_the_instruction_set() -> None:
-    net = NetworkBuilder(random.Random(3), (1, 1, 2100), 1)
-    pooled = net.mac(["image"], 1, (1, 4), stride=(1, 300), weight_bits=2, bits=1, pool=None)
-    net.linear(pooled, 2)
+    """A depthwise layer: a dense one would have its input unfolded, which is within the limits."""
+    net = NetworkBuilder(random.Random(3), (2, 1, 2100), 1)
+    strided = net.mac(["image"], 2, (1, 4), stride=(1, 300), groups=2, weight_bits=2, bits=1)
+    net.linear(strided, 2)
     found = reasons(net.build(), NpuConfig(activation_depth=4096))
     assert set(found) == {"col_limit", "out_col_step"}
     assert (found["col_limit"].need, found["col_limit"].have) == (2100, 2047)
@@ -155,7 +155,7 @@ def test_images_wider_than_the_instruction_set() -> None:
 
 def test_kernels_larger_than_the_instruction_set() -> None:
     net = NetworkBuilder(random.Random(3), (1, 300, 1), 1)
-    net.linear("image", 2)
+    net.linear(net.mac(["image"], 1), 2)
     found = reasons(net.build(), NpuConfig(weight_depth=1024))
     assert set(found) == {"kernel_rows"}
     assert (found["kernel_rows"].need, found["kernel_rows"].have) == (299, 255)

@@ -14,13 +14,12 @@ from tests.codesign.compiler_networks import (
     input_beats,
     loaded_twin,
     outputs,
-    random_config,
-    random_network,
 )
+from tests.codesign.random_networks import random_config, random_network
 from tests.rtl_gen.device import Device
 
 
-@pytest.mark.parametrize("seed", [17, 23, 30])
+@pytest.mark.parametrize("seed", [1, 20, 31])
 def test_rtl_equals_the_reference_for_every_tensor(seed: int) -> None:
     pick = random.Random(seed)
     bits = pick.randint(1, 8)

@@ -58,3 +58,20 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
     luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
     # Four times the cells, the same control.
     assert 2.0 < luts[1] / luts[0] < 4.0
+
+
+def test_another_family_has_its_own_counts_and_wider_intervals(model: AreaModel) -> None:
+    """Measured: this NPU takes 19,650 LUT sites of an ECP5 (2026-11-24, pyosys 0.70)."""
+    config = next(
+        row.config
+        for row in model.rows
+        if (row.config.pixels, row.config.lanes, row.config.activation_bits) == (8, 6, 1)
+    )
+    table = ConfigTable.of([config])
+    reference, other = model.estimate(table), model.estimate(table).on("ecp5")
+    assert other.luts[0] == pytest.approx(19650, rel=0.1)
+    assert other.low["luts"][0] < 19650 < other.high["luts"][0]
+    width = [e.high["luts"][0] / e.low["luts"][0] for e in (reference, other)]
+    assert width[1] > width[0]
+    assert reference.on("xc7") is reference
+    assert (other.brams == reference.brams).all()

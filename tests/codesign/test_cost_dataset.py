@@ -14,6 +14,7 @@ from codesign.cost.features import analytic_luts
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
 from codesign.yosys import YosysError
+from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
 CONFIGS = [NpuConfig(), NpuConfig(pixels=1), NpuConfig(lanes=4, columns=4, multiplier="dsp")]
@@ -28,6 +29,10 @@ def fake(config: NpuConfig) -> Row:
 
 def good_only(config: NpuConfig) -> Row:
     return dataclasses.replace(fake(NpuConfig()), config=config)
+
+
+def other(config: NpuConfig) -> Row:
+    return dataclasses.replace(good_only(config), luts=5.0)
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -93,3 +98,18 @@ def test_samples_differ_repeat_and_spread_over_the_sizes() -> None:
     assert quarters.min() >= 9
     for knob in ("pixels", "lanes", "weight_digit_bits", "activation_bits", "multiplier"):
         assert len({getattr(config, knob) for config in configs}) > 1, knob
+
+
+def test_refresh_measures_again_what_the_generator_writes_differently(tmp_path: Path) -> None:
+    path, said = tmp_path / "data.csv", []
+    current = characterize.rtl_hash(emit.verilog(CONFIGS[2]))
+    same = dataclasses.replace(fake(CONFIGS[2]), rtl_hash=current, luts=7.0)
+    dataset.write(path, [fake(CONFIGS[0]), same])
+    assert characterize.characterize(CONFIGS, path, 2, 1, said.append, good_only) == []
+    assert [row.luts for row in dataset.read(path)] == [7.0, 2000.0]
+    characterize.characterize([], path, 2, 1, said.append, other, refresh=True)
+    assert "1 of 2 were measured with other Verilog than today's" in said
+    assert {row.config.hash: row.luts for row in dataset.read(path)} == {
+        CONFIGS[0].hash: 5.0,
+        CONFIGS[2].hash: 7.0,
+    }

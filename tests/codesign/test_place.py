@@ -81,7 +81,7 @@ def test_an_npu_through_the_command_line(tmp_path, capsys):
     result = json.loads(capsys.readouterr().out)
     timing = json.loads((built / "reports" / "timing.json").read_text())
     assert result["timing"] == timing
-    assert result["fmax_mhz"] == timing["fmax_mhz"] > 80
+    assert result["fmax_mhz"] == timing["fmax_mhz"] > 30
     stored = json.loads((built / "reports" / "synthesis.json").read_text())
     assert stored["figures"]["fmax_mhz"] == timing["fmax_mhz"]
     # Counted hierarchically by Yosys; nextpnr adds LUTs to feed carry chains, drops unused cells.

@@ -70,7 +70,11 @@ def test_small_images_get_fewer_stages() -> None:
             "pooling: [mean]",
             r"pooling must be of max, stride, not 'mean'",
         ),
-        ("multiplier: [lut]", "multiplier: lut", r"mine\.yaml:\d+: npu.multiplier: must be a list"),
+        (
+            "multiplier: [lut, dsp]",
+            "multiplier: lut",
+            r"mine\.yaml:\d+: npu.multiplier: must be a list",
+        ),
     ],
 )
 def test_mistakes_in_a_space_file_are_named(

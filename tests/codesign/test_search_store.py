@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import multiprocessing
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -84,6 +85,24 @@ def test_kill_in_mid_write_loses_no_finished_trial(tmp_path: Path) -> None:
     keys = [r.key for r in TrialStore(path, {}).records()]
     assert len(keys) > 3
     assert keys == [f"network-{index}" for index in range(len(keys))]
+
+
+def test_a_full_disk_loses_no_finished_trial(tmp_path: Path) -> None:
+    """A limit on file sizes stands for it: a part of the line is written, then the error comes."""
+    path = tmp_path / "trials.journal"
+    store = TrialStore(path, {})
+    store.add(record(0), CHOICES)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 100, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            store.add(record(1), CHOICES)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    again = TrialStore(path, {})
+    assert again.records() == [record(0)]
+    again.add(record(1), CHOICES)
+    assert TrialStore(path, {}).records() == [record(0), record(1)]
 
 
 def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:

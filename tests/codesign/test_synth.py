@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 
 import pytest
@@ -99,11 +100,20 @@ def test_timeout_kills(monkeypatch):
 
 def test_crash_is_an_error_and_is_not_cached(monkeypatch):
     fake(monkeypatch, "import os; print('so far', flush=True); os.abort()")
-    with pytest.raises(yosys.YosysError, match=r"status -6; its log ends:\nso far"):
+    with pytest.raises(yosys.YosysError, match=r"status 134; its log ends:\nso far"):
         synth.synthesise(DESIGN)
     fake(monkeypatch, "pass")
     with pytest.raises(yosys.YosysError, match=r"wrote no stat.json"):
         synth.synthesise(DESIGN)
+
+
+def test_a_failure_leaves_no_temporary_files(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    fake(monkeypatch, "import tempfile; tempfile.mkdtemp(prefix='yosys-abc-'); raise SystemExit(1)")
+    with pytest.raises(yosys.YosysError, match="status 1"):
+        synth.synthesise(DESIGN)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == []
 
 
 def test_unknown_cells_are_not_overlooked():

@@ -16,7 +16,7 @@ import pytest
 
 from codesign import verify
 from codesign.results import UserError
-from sim import simulator
+from sim import run, simulator
 from tests.codesign import small_build
 
 
@@ -92,7 +92,27 @@ def test_a_wrong_cycle_count_is_found(copy):
     assert found.bit_exact
     assert not found.passed
     right = entry["cycles"] - 1
-    assert found.failure == f"image 0: conv2 took {right} cycles, {right + 1} expected"
+    assert found.failure == (
+        f"image 0, traced program: conv2 took {right} cycles, {right + 1} expected"
+    )
+
+
+def test_the_production_program_is_judged_instruction_by_instruction(copy):
+    path = copy / "program.json"
+    program = json.loads(path.read_text())
+    first, second = (
+        next(e for e in program["programs"]["normal"]["instructions"] if e["name"] == name)
+        for name in ("conv1", "conv2")
+    )
+    first["cycles"] += 1
+    second["cycles"] -= 1  # the run's sum stays right
+    path.write_text(json.dumps(program))
+    found = verify.verify(copy, images=1)
+    assert found.bit_exact
+    right = first["cycles"] - 1
+    assert found.failure == (
+        f"image 0, normal program: conv1 took {right} cycles, {right + 1} expected"
+    )
 
 
 def test_a_fault_in_the_verilog_is_found(copy):
@@ -120,7 +140,7 @@ def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
     for package in ("codesign", "models", "rtl_gen", "torch", "amaranth", "optuna", "yaml"):
         (tmp_path / f"{package}.py").write_text(BARRIER)
     ran = subprocess.run(
-        [sys.executable, "sim/run.py", "--images", "2", "--traced"],
+        [sys.executable, "sim/run.py", "--images", "2"],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
@@ -131,6 +151,19 @@ def test_the_bench_in_the_folder_runs_by_itself(folder, tmp_path):
     assert ran.returncode == 0
     assert "2 images bit-exact" in ran.stdout
     assert "conv2" in ran.stdout
+
+
+def test_the_bench_compares_every_layer_unless_told_otherwise(monkeypatch, folder):
+    asked: list[run.Request] = []
+
+    def simulate(build: Path, request: run.Request) -> None:
+        asked.append(request)
+        raise run.SimulationError("enough")
+
+    monkeypatch.setattr(run, "simulate", simulate)
+    for arguments in ([], ["--logits"]):
+        assert run.main([str(folder), *arguments]) == 1
+    assert [request.traced for request in asked] == [True, False]
 
 
 def test_an_interrupt_ends_every_simulator(folder, tmp_path):

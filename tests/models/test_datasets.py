@@ -136,7 +136,7 @@ def _labels(count: int) -> np.ndarray:
 def test_npz_layouts(tmp_path, x, shape):
     np.savez(tmp_path / "own.npz", x=x, y=_labels(30)[:, None])
     dataset = datasets.load("own.npz", tmp_path)
-    assert (dataset.name, dataset.shape, dataset.classes) == ("own", shape, 3)
+    assert (dataset.name, dataset.shape, dataset.classes) == ("own.npz", shape, 3)
     assert dataset.train.images.max() > 200
 
 
@@ -162,6 +162,18 @@ def test_npz_with_a_test_split_keeps_it(tmp_path):
         ({"x": np.zeros((4, 2, 2)), "y": _labels(5)}, r"4 labels expected"),
         ({"x": np.zeros((4, 2, 2)), "y": np.array([0, 1, -1, 1])}, "label -1 is outside 0..1"),
         ({"x": np.zeros((4, 2, 2)), "y": np.array([0.0, 1.0, 1.0, 1.0])}, "must be integers"),
+        *(
+            ({"x": np.zeros((4, 2, 2)), "y": np.array(labels)}, "y: labels must be integers, not")
+            for labels in ([0, 1, 1, np.nan], [0, 1, 1, np.inf], ["a", "b", "a", "b"])
+        ),
+        (
+            {"x": np.full((4, 2, 2), "dark"), "y": np.array([0, 1, 0, 1])},
+            "x must be integers 0..255 or reals 0..1, not <U4",
+        ),
+        (
+            {"x": np.full((4, 2, 2), np.nan), "y": np.array([0, 1, 0, 1])},
+            "reals 0..1, not nan..nan",
+        ),
         ({"x": np.zeros((4, 2, 2)), "y": np.array([0, 2, 2, 0])}, "no image has label 1"),
         ({"x": np.zeros((4, 2, 2)), "y": np.zeros(4, int)}, r"must hold 2..1000 classes"),
         (
@@ -221,6 +233,12 @@ class _Evil:
         return os.system, ("true",)
 
 
+HUGE_TUPLE = b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."
+"""A damaged length: bytes of 2^63 - 1. Unpickling raises MemoryError or OverflowError."""
+ENDLESS_INTEGER = b"\x80\x02r\xff\xff\xff\xff."
+"""Puts nothing at index 2^32 - 1 of the memo."""
+
+
 @pytest.mark.parametrize(
     "content, message",
     [
@@ -233,6 +251,8 @@ class _Evil:
             "label 10 is outside 0..9",
         ),
         (b"", "truncated, or not a CIFAR"),
+        (HUGE_TUPLE, "truncated, or not a CIFAR"),
+        (ENDLESS_INTEGER, "truncated, or not a CIFAR"),
     ],
 )
 def test_damaged_cifar_batches(tmp_path, content, message):
@@ -280,7 +300,7 @@ def test_folder_and_zip_hold_the_same(tmp_path):
     first = np.asarray(Image.open(folder / "train" / "cat" / "0.png"))
     np.testing.assert_array_equal(raw.images[0], first.transpose(2, 0, 1))
     dataset = datasets.load("pets.zip", tmp_path)
-    assert (dataset.name, dataset.classes, len(dataset.test)) == ("pets", 2, 8)
+    assert (dataset.name, dataset.classes, len(dataset.test)) == ("pets.zip", 2, 8)
 
 
 def test_tree_without_parts_is_split_by_seed(tmp_path):
@@ -322,10 +342,20 @@ def _no_class(folder: Path) -> None:
     Image.new("RGB", (6, 6)).save(folder / "x.png")
 
 
+def _bomb(folder: Path) -> None:
+    """A header of 60,000 x 60,000 pixels: Pillow refuses to allocate that."""
+    file = folder / "train" / "dog" / "2.png"
+    file.unlink()
+    header = struct.pack("<2sIHHI", b"BM", 1000, 0, 0, 54)
+    size = struct.pack("<IiiHHIIiiII", 40, 60000, 60000, 1, 24, 0, 900, 0, 0, 0, 0)
+    file.with_suffix(".bmp.png").write_bytes(header + size + bytes(900))
+
+
 @pytest.mark.parametrize(
     "damage, message",
     [
         (_damage_image, r"train/dog/2.png is a corrupt image"),
+        (_bomb, r"train/dog/2.bmp.png is a corrupt image"),
         (_other_size, r"train/dog/9.png is \(3, 6, 7\), the others are \(3, 6, 6\)"),
         (_no_class, r"x.png lies in no class folder"),
     ],
@@ -337,6 +367,24 @@ def test_damaged_trees_name_the_image(tmp_path, damage, message):
         image_files.image_tree(folder)
     with pytest.raises(DatasetError, match=message):
         image_files.image_tree(_zip(folder, tmp_path / "pets.zip"))
+
+
+@pytest.mark.parametrize(
+    "offset, value",
+    [
+        (8, b"\x01\x00"),  # flags of a member: encrypted
+        (10, b"\x63\x00"),  # method: 99
+        (6, b"\xff\x00"),  # version needed
+    ],
+)
+def test_zips_that_cannot_be_read_are_named(tmp_path, offset, value):
+    archive = _zip(_tree(tmp_path / "pets"), tmp_path / "pets.zip")
+    content = bytearray(archive.read_bytes())
+    entry = content.index(b"PK\x01\x02")
+    content[entry + offset : entry + offset + 2] = value
+    archive.write_bytes(content)
+    with pytest.raises(DatasetError, match=r"pets\.zip: "):
+        image_files.image_tree(archive)
 
 
 def test_trees_that_are_none(tmp_path):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +14,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import arithmetic, augment, datasets, integer_io, reference, speed
+from models import arithmetic, augment, checkpoint, datasets, integer_io, reference, speed
 from models.datasets import Dataset
 from models.errors import ModelError
 from models.graph import Layer, NetworkGraph, sequential
@@ -260,6 +263,25 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         trained.save(path)
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
+
+
+class FullDisk(io.BytesIO):
+    """Room for some thousand bytes."""
+
+    def write(self, data) -> int:
+        if self.tell() + len(data) > 5000:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return super().write(data)
+
+
+def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
+    """torch.save makes a RuntimeError of it, which would end in a traceback."""
+    monkeypatch.setattr(checkpoint, "atomic_file", lambda path: contextlib.nullcontext(FullDisk()))
+    trained = untrained(SMALL, Quantisation(), 0)
+    with pytest.raises(OSError, match="No space left"):
+        trained.save(tmp_path / "net.pt")
+    with pytest.raises(OSError, match="No space left"):
+        checkpoint.save_run(tmp_path / "run.pt", "", trained.network.state_dict(), {}, {}, [])
 
 
 # Parts ---------------------------------------------------------------------------------------

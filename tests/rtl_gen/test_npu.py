@@ -9,7 +9,7 @@ import pytest
 
 from rtl_gen import timing
 from rtl_gen.config import SHIFT_BITS, NpuConfig
-from rtl_gen.isa import Instruction, Opcode
+from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin import Twin
 from tests.rtl_gen.device import Device
 
@@ -127,3 +127,16 @@ def test_random_layers_match_the_twin(number: int, seed: int) -> None:
     total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
     assert got.cycle_log[-1] == timing.START_CYCLES + total
     assert any(data for data, _ in got.output_beats)
+
+
+def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
+    """Its word counter was as wide as an activation pointer: EMIT never ended (tests/formal)."""
+    config = NpuConfig(**{**SMALL, **CONFIGS[1], "activation_depth": 16, "result_depth": 64})
+    instructions = [Instruction(Opcode.EMIT, {"chunks": 39}), Instruction(Opcode.END, {})]
+    program = [word for instruction in instructions for word in instruction.encode(config)]
+    nothing = np.zeros((0, 1), np.uint32)
+    got = Device(config).run(program, nothing, nothing, [], instructions=2, watchdog=1000)
+    assert got.error is ErrorCode.NONE
+    assert [last for _, last in got.output_beats] == [False] * 39 + [True]
+    total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
+    assert got.cycle_log[-1] == timing.START_CYCLES + total

@@ -22,6 +22,7 @@ def layout(shape, bits, groups, lanes, *, activation_bits, pixel_words, beats_pe
         "channel_groups": groups,
         "channel_lanes": lanes,
         "beats": beats,
+        "window": None,
     }
 
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from sim import simulator
 from sim.process import execute
 from sim.simulator import SimulationError, ToolMissing
+from tests.processes import ROOT, all_gone, wait_for
 
 COUNTER = """\
 module top(input clk, output reg [7:0] count);
@@ -97,15 +101,46 @@ def test_no_verilator(monkeypatch):
     simulator.find.cache_clear()
 
 
+CHILD = ["sh", "-c", "sleep 30 & echo $! > child; wait"]
+ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
+
+
 def test_the_whole_process_group_goes(tmp_path):
     """A child of the tool must not outlive the time limit."""
-    script = "sleep 30 & echo $! > child; wait"
-    done = execute(["sh", "-c", script], tmp_path, {"PATH": "/usr/bin:/bin"}, 0.5)
+    done = execute(CHILD, tmp_path, ENVIRONMENT, 0.5)
     assert done.failure == "took more than 0.5 s"
-    child = int((tmp_path / "child").read_text())
-    for _ in range(50):
-        state = tmp_path.joinpath("/proc", str(child), "stat")
-        if not state.exists() or state.read_text().split()[2] == "Z":
-            return
-        time.sleep(0.1)
-    raise AssertionError("the child still runs")
+    assert all_gone([child(tmp_path)])
+
+
+def test_tools_end_with_a_killed_parent(tmp_path):
+    """After kill -9 of this process nobody else would hold the time limit."""
+    code = "from sim.process import execute; "
+    code += f"execute({CHILD!r}, {str(tmp_path)!r}, {ENVIRONMENT!r}, 30)"
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    running = child(tmp_path)
+    parent.kill()
+    parent.wait()
+    assert all_gone([running])
+
+
+def child(folder: Path) -> int:
+    """The process that CHILD started there."""
+    file = folder / "child"
+    wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
+    return int(file.read_text())
+
+
+def test_a_guarded_tool_is_itself(tmp_path):
+    """Arguments, output, status and standard input are as without the guard."""
+    script = 'echo "$1"; cat; echo oops >&2; exit 3'
+    done = execute(["sh", "-c", script, "sh", 'a  "b" $c'], tmp_path, ENVIRONMENT, 30)
+    assert (done.log, done.failure) == ('a  "b" $c\noops\n', "ended with status 3")
+    assert execute(["true"], tmp_path, ENVIRONMENT, 30).failure is None
+
+
+def test_a_full_disk_is_no_failure_of_the_tool(tmp_path):
+    """A mismatch and a crash end with another status than what the user must put right."""
+    script = "echo 'cc1plus: error writing to /tmp/x.s: No space left on device'; exit 1"
+    with pytest.raises(OSError, match="No space left") as caught:
+        execute(["sh", "-c", script], tmp_path, ENVIRONMENT, 30)
+    assert caught.value.filename == str(tmp_path)

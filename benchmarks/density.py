@@ -1,0 +1,102 @@
+"""What the array costs: LUTs per product and cycle of whole NPUs, by Yosys.
+
+``python -m benchmarks.density [POINT ...] [--json] [--fresh]``
+
+Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP form) of the NPU between its
+AXI ports, buffers in block RAM. ``luts_per_mac`` divides by products (activation x weight digit)
+per cycle; ``overhead_luts`` is everything but the MAC cells. Results are cached by content;
+``--fresh`` synthesises again. Half a minute to four minutes a point on one core.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from codesign import synth
+from rtl_gen import emit
+from rtl_gen.config import NpuConfig
+
+_BUFFERS = {"activation_depth": 1024, "weight_depth": 512}
+POINTS = {
+    "4x4": NpuConfig(
+        pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=4,
+        accumulator_bits=20, post_units=4, **_BUFFERS,
+    ),
+    "4x2": NpuConfig(
+        pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=2,
+        accumulator_bits=18, post_units=4, **_BUFFERS,
+    ),
+    "1x1": NpuConfig(
+        pixels=2, lanes=32, columns=64, activation_bits=1, weight_digit_bits=1,
+        accumulator_bits=14, post_units=4, **_BUFFERS,
+    ),
+    "8x8": NpuConfig(
+        pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
+        accumulator_bits=26, post_units=2, **_BUFFERS,
+    ),
+    "8x8-dsp": NpuConfig(
+        pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
+        accumulator_bits=26, post_units=2, multiplier="dsp", **_BUFFERS,
+    ),
+    "smallest": NpuConfig(
+        pixels=1, lanes=4, columns=4, activation_bits=4, weight_digit_bits=4,
+        accumulator_bits=16, post_units=1, channel_depth=32, **_BUFFERS,
+    ),
+}  # fmt: skip
+CELLS = "npu_mac_cell"
+"""Module name of the array's cells, without what follows the accumulator's width."""
+
+
+def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
+    """One row. Raises YosysError."""
+    config = POINTS[name]
+    result = synth.synthesise(
+        emit.verilog(config), dsps=config.multiplier == "dsp", cache=not fresh
+    )
+    figures = result.figures
+    assert figures.luts is not None
+    array = sum(
+        (use.each.luts or 0.0) * use.instances
+        for module, use in result.by_module.items()
+        if module.startswith((CELLS, "npu_dot_"))
+    )
+    return {
+        "point": name,
+        "macs": config.macs,
+        "luts": figures.luts,
+        "ffs": figures.ffs,
+        "brams": figures.brams,
+        "dsps": figures.dsps,
+        "luts_per_mac": round(figures.luts / config.macs, 2),
+        "array_luts_per_mac": round(array / config.macs, 2),
+        "overhead_luts": figures.luts - array,
+        "seconds": round(result.seconds, 1),
+        "tool": result.tool_version,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("points", nargs="*", metavar="POINT", help=", ".join(POINTS))
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    parser.add_argument("--fresh", action="store_true", help="do not take cached results")
+    options = parser.parse_args()
+    unknown = sorted(set(options.points) - set(POINTS))
+    if unknown:
+        parser.error(f"POINT must be one of {', '.join(POINTS)}, not {', '.join(unknown)}")
+    for name in options.points or POINTS:
+        row = measure(name, fresh=options.fresh)
+        if options.json:
+            print(json.dumps(row), flush=True)
+            continue
+        print(
+            "{point:9} {macs:5} products {luts:8,.0f} LUTs {ffs:8,.0f} FFs {brams:6} BRAM "
+            "{dsps:4} DSP {luts_per_mac:7} LUTs per product, array {array_luts_per_mac}, "
+            "rest {overhead_luts:,.0f}".format(**row),
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

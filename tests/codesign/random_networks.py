@@ -1,0 +1,224 @@
+"""Random integer networks and NPU configurations: what the sweep and the compiler's tests draw.
+
+``tail``: share of the draws of a size that may go beyond the usual ones, up to the end of the range
+in tests/sweep/domain.py; 0 keeps networks and NPUs small.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import random
+
+from codesign.compiler import accumulator_bits, minimal_depths
+from models.integer import IntegerNetwork, PoolWindow
+from models.quantisation import ONES_WEIGHT_BITS
+from rtl_gen.config import DIGIT_BITS, NpuConfig
+from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
+from tests.sweep import domain
+
+DSP_SHARE = 0.2
+
+
+def random_network(
+    pick: random.Random, bits: int, tail: float = 0.0, scale_bits: int = 8
+) -> IntegerNetwork:
+    """A network of a few steps; codes of at most ``bits`` bits."""
+    return _Draw(pick, bits, tail, scale_bits).network()
+
+
+class _Draw:
+    """Layers that are drawn one by one, each from the output of the one before."""
+
+    def __init__(self, pick: random.Random, bits: int, tail: float, scale_bits: int) -> None:
+        self.pick, self.bits, self.tail = pick, bits, tail
+        shape = (pick.randint(1, 5), self.size(domain.MAP), self.size(domain.MAP))
+        if pick.random() < tail:
+            shape = (self.size(domain.CHANNELS), *shape[1:])
+        signed = pick.random() < 0.2
+        self.net = NetworkBuilder(pick, shape, pick.randint(1, bits), signed, scale_bits)
+
+    def network(self) -> IntegerNetwork:
+        last = "image"
+        steps = (self._conv, self._conv, self._depthwise, self._max_pool, self._average,
+                 self._residual, self._branches, self._copy)  # fmt: skip
+        wanted = min(self.size(domain.LAYERS), domain.LAYERS.most - domain.REACH - 2)
+        while len(self.net.tensors) < wanted:
+            last = self.pick.choice(steps)(last)
+        if self.pick.random() < 0.2:
+            last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
+        self.net.linear(last, self.size(domain.CHANNELS), weight_bits=self.pick.randint(1, 8))
+        return self.net.build()
+
+    def size(self, sizes: domain.Sizes) -> int:
+        return sizes.draw(self.pick, self.tail)
+
+    def _numbers(self) -> dict[str, int]:
+        return {"bits": self.pick.randint(1, self.bits), "weight_bits": self.pick.randint(1, 8)}
+
+    def _window(self, shape: tuple[int, int, int]) -> tuple[Pair, Pair, Pair]:
+        """Kernel, stride and padding that fit the map."""
+        rows, cols = (self._side(size) for size in shape[1:])
+        return (rows[0], cols[0]), (rows[1], cols[1]), (rows[2], cols[2])
+
+    def _side(self, size: int) -> tuple[int, int, int]:
+        kernel = self.size(domain.KERNEL)
+        padding = self.pick.randint(0, kernel - 1)
+        kernel = min(kernel, size + 2 * padding)
+        return kernel, self.size(domain.STRIDE), min(padding, kernel - 1)
+
+    def _pool(self, rows: int, cols: int) -> PoolWindow | None:
+        """A max pooling that a layer does as well, now and then."""
+        if self.pick.random() >= 0.4:
+            return None
+        most = 3 if self.pick.random() >= self.tail else domain.KERNEL.most
+        window = (self.pick.randint(1, min(most, rows)), self.pick.randint(1, min(most, cols)))
+        return PoolWindow(window, (self.size(domain.STRIDE), self.size(domain.STRIDE)))
+
+    def _conv(self, source: str) -> str:
+        channels = self.net.tensors[source].shape[0]
+        groups = self.pick.choice([g for g in range(1, channels + 1) if channels % g == 0])
+        wanted = self.size(domain.CHANNELS)
+        return self._convolution(source, groups, max(1, wanted // groups) * groups)
+
+    def _depthwise(self, source: str) -> str:
+        channels = self.net.tensors[source].shape[0]
+        return self._convolution(source, channels, channels * self.pick.randint(1, 2))
+
+    def _convolution(self, source: str, groups: int, channels: int) -> str:
+        shape = self.net.tensors[source].shape
+        kernel, stride, padding = self._window(shape)
+        rows, cols = (
+            (size + 2 * pad - side) // step + 1
+            for size, pad, side, step in zip(shape[1:], padding, kernel, stride, strict=True)
+        )
+        return self.net.mac(
+            [source],
+            min(channels, domain.CHANNELS.most // groups * groups),
+            kernel,
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            signed=self.pick.random() < 0.4,
+            pool=self._pool(rows, cols),
+            **self._numbers(),
+        )
+
+    def _max_pool(self, source: str) -> str:
+        """One that is a layer of its own: a diagonal 1x1 layer with a window."""
+        spec = self.net.tensors[source]
+        _, rows, cols = spec.shape
+        kernel, stride, padding = self._window(spec.shape)
+        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+        kernel = (min(kernel[0], rows + 2 * padding[0]), min(kernel[1], cols + 2 * padding[1]))
+        if whole := self.pick.random() < 0.1:
+            kernel, stride, padding = (rows, cols), ONE, (0, 0)
+        return self._diagonal(
+            source,
+            op="global_pool" if whole else "max_pool",
+            padding=padding,
+            signed=spec.signed,
+            pool=PoolWindow(kernel, stride),
+        )
+
+    def _average(self, source: str) -> str:
+        shape = self.net.tensors[source].shape
+        kernel, stride, padding = self._window(shape)
+        kernel = (min(kernel[0], shape[1]), min(kernel[1], shape[2]))
+        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+        if whole := self.pick.random() < 0.3:
+            kernel, stride, padding = (shape[1], shape[2]), ONE, (0, 0)
+        op = "global_pool" if whole else "avg_pool"
+        return self._diagonal(source, kernel, op=op, stride=stride, padding=padding)
+
+    def _copy(self, source: str) -> str:
+        """The same values in other codes."""
+        signed = self.pick.random() < 0.5
+        return self._diagonal(source, op="requantise" if signed else "relu", signed=signed)
+
+    def _diagonal(self, source: str, kernel: Pair = ONE, **fields: object) -> str:
+        channels = self.net.tensors[source].shape[0]
+        return self.net.mac(
+            [source],
+            channels,
+            kernel,
+            groups=channels,
+            weight_bits=ONES_WEIGHT_BITS,
+            diagonal=True,
+            bits=self.pick.randint(1, self.bits),
+            **fields,
+        )
+
+    def _residual(self, source: str) -> str:
+        channels, rows, cols = self.net.tensors[source].shape
+        other = source
+        if self.pick.random() < 0.8:
+            inner = self.size(domain.CHANNELS)
+            widths = [inner] * (self.pick.choice(domain.BRANCH) - 1) + [channels]
+            side = 2 * self.pick.randint(0, 2) + 1
+            for width in widths:
+                other = self._same_map(other, width, side)
+        pair = [source, other]
+        self.pick.shuffle(pair)
+        return self.net.mac(
+            pair,
+            channels,
+            op="add",
+            groups=channels,
+            signed=self.pick.random() < 0.2,
+            pool=self._pool(rows, cols),
+            **self._numbers(),
+        )
+
+    def _same_map(self, source: str, channels: int, side: int) -> str:
+        return self.net.mac(
+            [source],
+            channels,
+            (side, side),
+            padding=(side // 2, side // 2),
+            signed=self.pick.random() < 0.5,
+            **self._numbers(),
+        )
+
+    def _branches(self, source: str) -> str:
+        """Convolutions side by side, stacked along channels: a concat shares bits and sign."""
+        numbers = self._numbers()
+        parts = [
+            self.net.mac([source], self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
+                         **numbers)
+            for k in (1, 3, 5)[: self.pick.choice(domain.PARTS)]
+        ]  # fmt: skip
+        return self.net.concat(parts)
+
+
+def random_config(
+    pick: random.Random,
+    network: IntegerNetwork,
+    bits: int,
+    tail: float = 0.0,
+    most_macs: float = math.inf,
+) -> NpuConfig:
+    """An NPU whose memories are as small as the network allows, its accumulators often.
+
+    bits: the widest codes of the network. most_macs: limit on ``NpuConfig.macs``. Raises
+    InfeasibleError.
+    """
+    while True:
+        lanes = max(2, domain.LANES.draw(pick, tail))
+        columns = lanes * max(1, domain.COLUMNS.draw(pick, tail) // lanes)
+        pixels = domain.PIXELS.draw(pick, tail)
+        if pixels * lanes * columns <= most_macs:
+            break
+    least = min(max(domain.ACCUMULATOR_BITS[0], accumulator_bits(network)), 32)
+    config = NpuConfig(
+        pixels=pixels,
+        lanes=lanes,
+        columns=columns,
+        weight_digit_bits=pick.choice(DIGIT_BITS),
+        activation_bits=pick.randint(bits, 8),
+        accumulator_bits=least if pick.random() < 0.6 else pick.randint(least, 32),
+        scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),
+        post_units=pick.choice([u for u in range(1, lanes + 1) if lanes % u == 0]),
+        multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
+    )
+    return dataclasses.replace(config, **minimal_depths(network, config))

@@ -1,0 +1,159 @@
+"""LOAD: every accepted beat lands exactly once, in order, at the right place."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth import Elaboratable, Module, Signal
+
+from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.config import STREAM_BITS
+from tests.formal.prove import Disproof, prove
+from tests.formal.transfers import CONFIG, Surroundings, Walk
+from tests.formal.wrapper import always, constant, given, implies, past, reached
+
+DEPTH = 3
+
+
+class Load(Elaboratable):
+    def __init__(self, transfer: Transfer) -> None:
+        self.transfer = transfer
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self.around = Surroundings(m, self.transfer, "start_load")
+        self.walk = Walk(self.around)
+        self.walk.describe(m)
+        self.accept, self.completes = Signal(), Signal()
+        self.part = Signal(5)
+        self._count(m)
+        self._landing(m)
+        self._end(m)
+        self._discard(m)
+        self._progress(m)
+        return m
+
+    def _count(self, m: Module) -> None:
+        """Beats and words as the host sees them."""
+        dut, walk, part = self.transfer, self.walk, self.part
+        m.d.comb += [
+            self.accept.eq(dut.s_axis_tvalid & dut.s_axis_tready & ~dut.discarding),
+            self.completes.eq(self.accept & (part == dut.f_beats)),
+        ]
+        with m.If(dut.idle):
+            m.d.sync += [walk.words.eq(0), part.eq(0)]
+        with m.Elif(self.completes):
+            m.d.sync += [walk.words.eq(walk.words + 1), part.eq(0)]
+        with m.Elif(self.accept):
+            m.d.sync += part.eq(part + 1)
+        active = self.around.active
+        always(m, active == self.around.inner["loading"], "invariant: loading")
+        always(m, implies(active, part == self.around.inner["beat"]), "invariant: beat")
+        walk.registers_stand_at(m, active, walk.words)
+
+    def _landing(self, m: Module) -> None:
+        """For an arbitrary cell of the memory and an arbitrary beat of its word."""
+        dut, walk = self.transfer, self.walk
+        cell_bank = constant(m, 1, "cell_bank")
+        cell = constant(m, len(dut.write_address), "cell")
+        slot = constant(m, 1, "slot")
+        given(m, cell_bank < CONFIG.pixels)
+        aimed = walk.holds(cell_bank, cell) & (walk.words == walk.number(cell_bank, cell))
+        expected = Signal(STREAM_BITS)
+        with m.If(self.accept & aimed):
+            with m.If(self.part == slot):
+                m.d.sync += expected.eq(dut.s_axis_tdata)
+            with m.Elif(self.part == 0):
+                m.d.sync += expected.eq(0)
+        hit = dut.write_bank.bit_select(cell_bank, 1) & (dut.write_address == cell)
+        due = past(m, self.completes & aimed, "due")
+        data = dut.write_word.word_select(slot, STREAM_BITS)
+        always(m, hit == due, "a cell is written when its word is complete, and only then")
+        always(m, implies(hit, data == expected), "the beat is in its place of the word")
+        begun = self.around.active & aimed & (self.part != 0)
+        always(m, implies(begun, data == expected), "invariant: word")
+        reached(m, hit & cell_bank & slot & (cell > dut.f_base), "a second strip is written")
+        outside = (self.around.inner["pointer"] >= CONFIG.activation_depth) | (
+            self.around.inner["strip"] >= CONFIG.pixels
+        )
+        reported = dut.outside == outside
+        always(m, implies(self.completes, reported), "a word beyond the memory is reported")
+        reached(m, self.completes & dut.outside & self.part, "a word leaves the memory")
+
+    def _end(self, m: Module) -> None:
+        dut, active = self.transfer, self.around.active
+        final = Signal()
+        m.d.comb += final.eq(self.completes & self.walk.last)
+        always(m, implies(active, dut.done == (final | dut.abort)), "done with the last beat")
+        always(m, dut.short == (self.accept & dut.s_axis_tlast & ~final), "short: TLAST early")
+        always(m, dut.long == (final & ~dut.s_axis_tlast), "long: no TLAST on the last beat")
+        ended = past(m, active & dut.done, "ended")
+        always(m, implies(ended, dut.idle), "idle after done")
+        goes_on = past(m, active & ~dut.done, "goes_on")
+        always(m, implies(goes_on, ~dut.idle), "not idle before done")
+        always(m, implies(dut.idle, ~dut.write_bank.any() | ended), "an idle block writes nothing")
+        reached(m, final & dut.s_axis_tlast & (self.walk.words == 2), "three words are loaded")
+        reached(m, dut.short & self.part, "a stream ends within a word")
+
+    def _discard(self, m: Module) -> None:
+        """After ``long``, beats up to TLAST are taken and land nowhere (``accept`` excludes them
+        and every write follows an accept)."""
+        dut = self.transfer
+        ends = dut.s_axis_tvalid & dut.s_axis_tlast
+        rest = past(m, ~dut.flush & (dut.long | (dut.discarding & ~ends)), "rest")
+        always(m, dut.discarding == rest, "discarding from long to TLAST or flush")
+        always(m, implies(dut.discarding, dut.s_axis_tready), "the rest of a stream is taken")
+        reached(m, self.around.active & dut.discarding & ends, "a LOAD waits for the rest to end")
+
+    def _progress(self, m: Module) -> None:
+        """Each cycle of a LOAD takes a beat or counts as stalled, so the beats' number and the
+        stream's patience bound its length."""
+        dut, active = self.transfer, self.around.active
+        always(m, implies(active, dut.s_axis_tready), "a LOAD never makes the stream wait")
+        always(m, implies(active, self.accept ^ dut.stalled), "a beat or a stall in every cycle")
+
+
+def test_every_beat_lands_once() -> None:
+    prove(Load(Transfer(CONFIG)), depth=DEPTH, reach=12)
+
+
+class SkipsAStrip(Transfer):
+    """Writes one word of the second strip into the first."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        with m.If(self.strip == 1):
+            m.d.comb += self.write_bank.eq(1)
+        return m
+
+
+class LosesABeat(Transfer):
+    """Takes a beat in the cycle before it is ready."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        with m.If(self.start_load):
+            m.d.comb += self.s_axis_tready.eq(1)
+        return m
+
+
+class Endless(Transfer):
+    """Waits for one word too many."""
+
+    def _next_word(self, m: Module) -> None:
+        with m.If(self.words_left == 1):
+            self._enter_strip(m, self.strip)
+        with m.Else():
+            super()._next_word(m)
+
+
+@pytest.mark.parametrize(
+    "broken, why",
+    [
+        (SkipsAStrip, "a cell is written|an idle block writes nothing"),
+        (LosesABeat, "a cell is written|invariant: beat|short"),
+        (Endless, "a cell is written|invariant of the walk|done"),
+    ],
+)
+def test_a_broken_load_is_refuted(broken: type[Transfer], why: str) -> None:
+    with pytest.raises(Disproof, match=why):
+        prove(Load(broken(CONFIG)), depth=8)

@@ -1,0 +1,65 @@
+"""No deadlock: with streams that answer within a bound, a transfer is over within a bound."""
+
+from __future__ import annotations
+
+import pytest
+from amaranth import Elaboratable, Module, Mux, Signal
+
+from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.timing import OPERAND_DELAY_CYCLES
+from tests.formal.prove import Disproof, prove_bounded
+from tests.formal.transfers import CONFIG, STARTS, Surroundings
+from tests.formal.wrapper import always, given, implies, reached
+
+WORDS, BEATS, PATIENCE_CYCLES = 2, 2, 2
+"""Of the largest transfer here; a stream takes or gives a beat in PATIENCE_CYCLES at most."""
+FETCH_CYCLES = {"start_load": 0, "start_store": 1 + OPERAND_DELAY_CYCLES, "start_emit": 1}
+
+
+def bound_cycles(start: str) -> int:
+    return WORDS * (FETCH_CYCLES[start] + BEATS * PATIENCE_CYCLES)
+
+
+class Progress(Elaboratable):
+    """One transfer after another; faults and any abort included."""
+
+    def __init__(self, transfer: Transfer, start: str) -> None:
+        self.transfer, self.start = transfer, start
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        dut = self.transfer
+        around = Surroundings(m, dut, self.start)
+        given(m, around.started == (dut.idle & dut.f_base[0]))
+        given(m, (dut.f_last_strip == 0) & (dut.f_last_words <= WORDS) & (dut.f_beats < BEATS))
+        given(m, dut.f_chunks < WORDS)
+        # The rest of a stream that ran on is the host's to end.
+        given(m, implies(around.active, ~dut.discarding))
+        waiting, cycles = Signal(4), Signal(8)
+        m.d.sync += [
+            waiting.eq(Mux(around.active & dut.stalled, waiting + 1, 0)),
+            cycles.eq(Mux(dut.idle, 0, cycles + 1)),
+        ]
+        given(m, ~(around.active & dut.stalled & (waiting == PATIENCE_CYCLES - 1)))
+        bound = bound_cycles(self.start)
+        always(m, implies(around.active, cycles < bound), "over within the bound")
+        slowest = around.active & dut.done & ~dut.abort & (cycles == bound - 1)
+        reached(m, slowest, "the bound is reached")
+        return m
+
+
+@pytest.mark.parametrize("start", STARTS)
+def test_a_transfer_is_over_within_a_bound(start: str) -> None:
+    prove_bounded(Progress(Transfer(CONFIG), start), cycles=bound_cycles(start) + 4)
+
+
+class NeverCounts(Transfer):
+    """Goes from word to word, but does not count them down."""
+
+    def _next_word(self, m: Module) -> None:
+        m.d.sync += self.pointer.eq(self.pointer + 1)
+
+
+def test_an_endless_transfer_is_refuted() -> None:
+    with pytest.raises(Disproof, match="over within the bound"):
+        prove_bounded(Progress(NeverCounts(CONFIG), "start_load"), cycles=16)

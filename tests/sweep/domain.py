@@ -1,0 +1,142 @@
+"""What a sweep's case may be: the ranges that it is drawn from, and whether a design lies within.
+
+Every range is drawn whole: small values mostly, as they are quick to simulate, and any other with
+some probability. ``outside`` holds a network and its NPU against the same ranges.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from codesign.compiler import minimal_depths
+from models.integer import ConcatLayer, IntegerNetwork, MacLayer
+from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, NpuConfig
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """1 .. ``most``; a draw goes beyond ``usual`` only where its ``tail`` does."""
+
+    usual: int
+    most: int
+
+    def draw(self, pick: random.Random, tail: float) -> int:
+        """tail: share of the draws that may go up to ``most``, evenly by their logarithm."""
+        if pick.random() < tail:
+            return round(self.usual * (self.most / self.usual) ** pick.random())
+        return pick.randint(1, self.usual)
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and 1 <= value <= self.most
+
+
+BITS = range(1, 9)
+ACCUMULATOR_BITS = range(10, 33)
+SCALE_BITS = range(4, 17)
+LANES = Sizes(8, 64)
+COLUMNS = Sizes(24, 128)
+PIXELS = Sizes(5, 16)
+NPU: Mapping[str, Container[object]] = {
+    "pixels": PIXELS,
+    "lanes": LANES,
+    "columns": COLUMNS,
+    "weight_digit_bits": DIGIT_BITS,
+    "activation_bits": BITS,
+    "accumulator_bits": ACCUMULATOR_BITS,
+    "scale_bits": SCALE_BITS,
+    "post_units": LANES,
+    "multiplier": MULTIPLIERS,
+}
+"""Field of NpuConfig -> its values. The depths are the least that the network needs."""
+
+CHANNELS = Sizes(20, 256)
+MAP = Sizes(11, 64)
+"""Rows or columns of a tensor."""
+KERNEL = Sizes(5, 11)
+STRIDE = Sizes(3, 8)
+LAYERS = Sizes(6, 30)
+"""With more, the cycle log (isa.LOG_DEPTH) could not hold a traced program's every instruction."""
+BRANCH = range(1, 4)
+"""Convolutions between the two tensors of an addition."""
+PARTS = range(2, 4)
+"""Tensors that a concat stacks."""
+REACH = 1 + max(*BRANCH, *PARTS)
+"""A layer reads what was made at most so many layers before it."""
+OPS = frozenset(
+    ("conv2d", "linear", "max_pool", "avg_pool", "global_pool", "add", "relu", "requantise")
+)
+POOLED_OPS = frozenset(("conv2d", "add", "max_pool", "global_pool"))
+"""May carry a max pooling window."""
+
+
+def outside(network: IntegerNetwork, config: NpuConfig) -> list[str]:
+    """Every choice of a design that no case of the sweep could make; [] where one can be it.
+
+    Weights, biases, scales and shifts are not looked at. Raises InfeasibleError when the network
+    fits into no memory.
+    """
+    return [*_outside_npu(network, config), *_outside_network(network)]
+
+
+def _outside_npu(network: IntegerNetwork, config: NpuConfig) -> Iterator[str]:
+    depths = minimal_depths(network, config)
+    for name, value in config.to_dict().items():
+        allowed = [depths[name]] if name in depths else NPU.get(name, ())
+        if value not in allowed:
+            yield f"npu.{name} = {value}"
+
+
+def _outside_network(network: IntegerNetwork) -> Iterator[str]:
+    made = {network.input: 0}
+    if network.scale_bits not in SCALE_BITS:
+        yield f"scale_bits = {network.scale_bits}"
+    if len(network.layers) not in LAYERS:
+        yield f"{len(network.layers)} layers"
+    for name, spec in network.tensors.items():
+        channels, *sizes = spec.shape
+        if channels not in CHANNELS or any(size not in MAP for size in sizes):
+            yield f"{name}: shape {spec.shape}"
+        if spec.bits not in BITS and name != network.layers[-1].output:
+            yield f"{name}: {spec.bits} bits"
+    for index, layer in enumerate(network.layers, start=1):
+        made[layer.output] = index
+        if isinstance(layer, ConcatLayer):
+            sources: Sequence[str] = layer.inputs
+            found = [] if len(sources) in PARTS else [f"{len(sources)} parts"]
+        else:
+            sources = [source.tensor for source in layer.sources]
+            found = list(_outside_layer(network, layer))
+        found += [f"reads {name}" for name in sources if index - made[name] > REACH]
+        yield from (f"{layer.name}: {text}" for text in found)
+
+
+def _outside_layer(network: IntegerNetwork, layer: MacLayer) -> Iterator[str]:
+    first = layer.sources[0]
+    kernel = first.weights.shape[2:]
+    whole = network.tensors[first.tensor].shape[1:] if layer.op != "conv2d" else None
+    if layer.op not in OPS:
+        yield f"op {layer.op}"
+    if kernel != whole and any(size not in KERNEL for size in kernel):
+        yield f"kernel {kernel}"
+    if any(step not in STRIDE for step in layer.stride):
+        yield f"stride {layer.stride}"
+    # A max pooling's kernel is its window; half of that is the most it may be padded.
+    padded = layer.pool.kernel if layer.pool and layer.op == "max_pool" else kernel
+    if any(padding >= size for padding, size in zip(layer.padding, padded, strict=True)):
+        yield f"padding {layer.padding}"
+    if layer.weight_bits not in BITS:
+        yield f"{layer.weight_bits}-bit weights"
+    if len(layer.sources) != (2 if layer.op == "add" else 1):
+        yield f"{len(layer.sources)} sources"
+    if layer.raw != (layer is network.layers[-1]) or (layer.raw and layer.op != "linear"):
+        yield "raw"
+    if layer.pool:
+        window = layer.pool.kernel
+        if layer.op not in POOLED_OPS:
+            yield f"pooling after {layer.op}"
+        if layer.op != "global_pool" and any(size not in KERNEL for size in window):
+            yield f"pooling window {window}"
+        if any(step not in STRIDE for step in layer.pool.stride):
+            yield f"pooling stride {layer.pool.stride}"

@@ -1,0 +1,98 @@
+"""The sweep's cases in CI, and that faults in hardware and compiler are found and made small."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from rtl_gen import timing
+from tests.sweep import simulate
+from tests.sweep.__main__ import main
+from tests.sweep.cases import Case, draw, knobs
+from tests.sweep.simulate import run_seed
+
+SEEDS = (74, 11, 54, 172, 116, 103, 21, 65)
+"""Chosen to cover, between them, what ``test_the_seeds_cover`` asks for, at little cost."""
+REQUIRED = {
+    "weight_digit_bits": {"1", "2", "4", "8"},
+    "multiplier": {"lut", "dsp"},
+    "layer": {
+        "conv2d", "depthwise conv2d", "grouped conv2d", "linear", "max_pool", "avg_pool",
+        "global average pool", "global max pool", "add", "concat", "relu", "requantise",
+    },
+    "weight bits": {"1", "8"},
+    "activation bits": {"1", "8"},
+    "signed activations": {"yes", "no"},
+    "padding": {"yes", "no"},
+    "pixel lanes": {"all", "one"},
+}  # fmt: skip
+cached_draw: Callable[[int], Case] = functools.cache(draw)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_case_is_bit_and_cycle_exact(seed: int) -> None:
+    line = run_seed(seed)
+    assert line["failure"] is None
+    case = cached_draw(seed)
+    steps, layers = len(case.compiled.traced.steps), len(case.network.mac_layers)
+    images = len(case.images)
+    assert line["layers_compared"] == 1 + images * layers
+    assert line["instructions_compared"] == images * steps + len(case.compiled.program.steps)
+
+
+def test_the_seeds_cover() -> None:
+    cases = [cached_draw(seed) for seed in SEEDS]
+    for kind, values in REQUIRED.items():
+        assert {value for case in cases for value in knobs(case)[kind]} >= values, kind
+    assert any(case.config.lanes % 2 for case in cases)
+    assert any(case.config.pixels > 1 and "all" in knobs(case)["pixel lanes"] for case in cases)
+    assert any(knobs(case)["fused max pool"] for case in cases)
+    assert any(case.stalls == 0 for case in cases)
+
+
+def test_a_fault_in_the_verilog_is_found_and_made_small(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The post unit subtracts the bias."""
+    right = simulate.simulated_files
+
+    def wrong(*arguments: object) -> dict[str, bytes]:
+        files = right(*arguments)
+        path = "rtl/npu_post_unit.v"
+        assert b"$signed(accumulator) + $signed(bias)" in files[path]
+        files[path] = files[path].replace(
+            b"$signed(accumulator) + $signed(bias)", b"$signed(accumulator) - $signed(bias)"
+        )
+        return files
+
+    monkeypatch.setattr(simulate, "simulated_files", wrong)
+    assert main(["--only", str(SEEDS[0])]) == 1
+    text = capsys.readouterr().out
+    assert "1 cases, 1 failed" in text
+    assert f"python -m tests.sweep --only {SEEDS[0]}" in text
+    first, smaller = text.split("smaller, on the same NPU:")
+    assert "must be" in first
+    case = cached_draw(SEEDS[0])
+    assert len([line for line in smaller.splitlines() if " = " in line]) <= 2
+    assert len(case.network.layers) > 2
+
+
+def test_a_cycle_too_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = timing.flush_cycles
+    monkeypatch.setattr(timing, "flush_cycles", lambda config: right(config) + 1)
+    line = run_seed(SEEDS[0])
+    assert "traced program" in line["failure"]
+    assert "expected" in line["failure"]
+    assert "took" in line["smaller"]["failure"]
+
+
+def test_bad_input_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--count", "0"]) == 2
+    assert "--count must be 1 or more, not 0" in capsys.readouterr().err
+    other = tmp_path / "notes.txt"
+    other.write_text("shopping\n")
+    assert main(["--out", str(other)]) == 2
+    assert "notes.txt:1 is no line of a sweep" in capsys.readouterr().err
