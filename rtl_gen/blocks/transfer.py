@@ -14,15 +14,14 @@ from rtl_gen.timing import READ_CYCLES
 
 class Transfer(Block):
     """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
-    after ``start_*`` in a cycle in which it is ``idle``, ``done`` in the cycle
-    after its last.
+    after ``start_*`` in a cycle in which it is ``idle``; ``done`` in the cycle after its last.
 
     Latency and throughput: LOAD one beat per cycle; STORE beats + 7 cycles a word; EMIT
     post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
     Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
     TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
-    to the next TLAST (``discarding``). ``abort`` stops at once, but a beat on offer stays on offer
-    until it is taken; ``flush`` also ends discarding.
+    to the next TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once,
+    but a beat on offer stays on offer until it is taken; ``flush`` also ends discarding.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -228,7 +227,7 @@ class Transfer(Block):
                     ]
                 with m.If(completes):
                     self._next_word(m)
-                with m.If(self.short | (completes & self.last_word)):
+                with m.If(self.short | self.outside | (completes & self.last_word)):
                     m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
                 with m.If(self.abort):
@@ -244,7 +243,7 @@ class Transfer(Block):
                     ]
                     self._next_word(m)
                     m.next = "SEND"
-                with m.If(self.abort):
+                with m.If(self.abort | self.outside):
                     m.next = "IDLE"
             with m.State("FETCH_RESULT"):
                 m.d.sync += [
