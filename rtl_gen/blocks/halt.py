@@ -50,13 +50,20 @@ class Halt(Block):
         with m.Elif(timer.any()):
             m.d.sync += timer.eq(timer - 1)
 
-        code = Signal(ERROR_BITS)
         fault = delay(m, self.fault, 1, "fault", resettable=True)
-        other = Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))
-        m.d.sync += code.eq(Mux(fault.any(), fault, other))
-        m.d.comb += self.halt.eq(code.any() | self.stop)
+        tripped = Signal()
+        failed, late = Signal(ERROR_BITS), Signal(ERROR_BITS)
+        m.d.sync += [
+            tripped.eq(self.fail.any() | fault.any() | expired),
+            failed.eq(self.fail),
+            late.eq(Mux(fault.any(), fault, Mux(expired, ErrorCode.WATCHDOG, 0))),
+        ]
+        m.d.comb += self.halt.eq(tripped | self.stop)
         with m.If(self.stop | self.begin):
             m.d.sync += [self.error.eq(0), self.error_instruction.eq(0)]
         with m.Elif(self.active & self.halt & ~self.error.any()):
-            m.d.sync += [self.error.eq(code), self.error_instruction.eq(self.index)]
+            m.d.sync += [
+                self.error.eq(Mux(late.any(), late, failed)),
+                self.error_instruction.eq(self.index),
+            ]
         return m

@@ -84,10 +84,13 @@ class Sequencer(Block):
             for code in (*STREAMED, Opcode.LAYER)
         }
         self.is_layer = self.kinds[Opcode.LAYER]
-        self.word, self.coming = Signal(5, reset_less=True), Signal(5, reset_less=True)
+        self.word = Signal(5, reset_less=True)
+        self.coming = Signal(5, reset_less=True)
         self.index = Signal(16, reset_less=True)
         self.fail = Signal(ERROR_BITS)
-        self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
+        self.active = Signal()
+        self.finishing = Signal()
+        self.waiting = Signal()
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
         self._program(m, platform)
         self._layer(m, platform)

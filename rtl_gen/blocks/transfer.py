@@ -85,8 +85,11 @@ class Transfer(Block):
         pointer_bits = max(len(self.read_pointer), len(self.result_address))
         self.pointer = Signal(pointer_bits, reset_less=True)
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
-        self.beat, self.last_beat = Signal(5, reset_less=True), Signal(reset_less=True)
-        self.last_strip, self.last_in_strip = Signal(reset_less=True), Signal(reset_less=True)
+        self.beat = Signal(5, reset_less=True)
+        # Of what comes next, compared when the counters move: whether it is the last.
+        self.last_beat = Signal(reset_less=True)
+        self.last_strip = Signal(reset_less=True)
+        self.last_in_strip = Signal(reset_less=True)
         self.last_word = Signal()
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
         self.single_full = delay(m, self.f_strip_words == 1, 1, "single_full")
