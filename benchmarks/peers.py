@@ -144,7 +144,7 @@ def stored(network: str) -> list[Row]:
     """NNgen's points of ``network`` whose LUTs and cycles are known."""
     return [
         Row(
-            design=f"nngen {point.name}",
+            design=f"nngen {point.name}" + (f" of {point.date}" if point.date else ""),
             network=network,
             bits=nngen_figures.BITS,
             products=point.multipliers,
@@ -199,7 +199,7 @@ def refresh(networks: Sequence[str], names: Sequence[str], python: Path) -> None
 
 def show(row: dict[str, object]) -> str:
     return (
-        "{design:28} {bits} bits {products:5} products {luts:8,.0f} LUTs "
+        "{design:38} {bits} bits {products:5} products {luts:8,.0f} LUTs "
         "{cycles_per_image:8,} cycles {images_per_second:9,} images/s "
         "{images_per_second_per_kluts:9,} per 1,000 LUTs {ratio_to_best_nngen:6}x"
     ).format(**row)
