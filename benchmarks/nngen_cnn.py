@@ -1,6 +1,6 @@
 """A peer network as NNgen makes it: the accelerator's Verilog, and a test bench around it.
 
-``python nngen_cnn.py REQUEST``, run by ``benchmarks.nngen`` with the interpreter of an
+``python nngen_cnn.py REQUEST``, run by ``benchmarks.nngen_figures`` with the interpreter of an
 environment that has NNgen and not this project. REQUEST is one JSON object: ``shape`` [channels,
 rows, columns] of the image, ``layers`` (["conv", channels], ["pool", size] or ["linear",
 features, relu]), ``bits``, ``par_ich``, ``par_och``, ``axi_bits``.

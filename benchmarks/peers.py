@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks import nngen
+from benchmarks import nngen_figures
 from benchmarks.untrained import random_weights
 from benchmarks.zoo import NETWORKS
 from codesign import build, pipeline, synth
@@ -144,9 +144,9 @@ def stored(network: str) -> list[Row]:
     """NNgen's points of ``network`` whose LUTs and cycles are known."""
     return [
         Row(
-            design=f"nngen {point.name}",
+            design=f"nngen {point.name}" + (f" of {point.date}" if point.date else ""),
             network=network,
-            bits=nngen.BITS,
+            bits=nngen_figures.BITS,
             products=point.multipliers,
             luts=point.luts,
             ffs=point.ffs,
@@ -155,7 +155,7 @@ def stored(network: str) -> list[Row]:
             tools=point.tools,
             date=point.date,
         )
-        for point in nngen.read()
+        for point in nngen_figures.read()
         if point.network == network and point.luts is not None and point.cycles is not None
     ]
 
@@ -166,7 +166,9 @@ def with_ratios(rows: Sequence[Row], reference: Sequence[Row]) -> list[dict[str,
     Raises UserError when there is nothing to compare with.
     """
     if not reference:
-        raise UserError(f"{nngen.DATA} has no complete figure of this network; run with --fresh")
+        raise UserError(
+            f"{nngen_figures.DATA} has no complete figure of this network; run with --fresh"
+        )
     best = max(row.images_per_second_per_kluts for row in reference)
     return [
         {
@@ -184,20 +186,20 @@ def refresh(networks: Sequence[str], names: Sequence[str], python: Path) -> None
 
     Raises UserError, SimulationError, YosysError.
     """
-    known = {point.name: point for point in nngen.read() if point.network in networks}
+    known = {point.name: point for point in nngen_figures.read() if point.network in networks}
     unknown = sorted(set(names) - set(known))
     if unknown:
         raise UserError(f"no point {', '.join(unknown)}; there are {', '.join(known)}")
-    nngen.versions(python)
+    nngen_figures.versions(python)
     chosen = [known[name] for name in names or known]
     for point in sorted(chosen, key=lambda point: (point.multipliers, point.cycles or 0)):
         sys.stderr.write(f"NNgen {point.name}: generating, simulating, synthesising\n")
-        nngen.store(nngen.measure(point, python))
+        nngen_figures.store(nngen_figures.measure(point, python))
 
 
 def show(row: dict[str, object]) -> str:
     return (
-        "{design:28} {bits} bits {products:5} products {luts:8,.0f} LUTs "
+        "{design:38} {bits} bits {products:5} products {luts:8,.0f} LUTs "
         "{cycles_per_image:8,} cycles {images_per_second:9,} images/s "
         "{images_per_second_per_kluts:9,} per 1,000 LUTs {ratio_to_best_nngen:6}x"
     ).format(**row)

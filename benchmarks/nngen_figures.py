@@ -82,8 +82,15 @@ def read(path: Path = DATA) -> list[Point]:
 
 
 def store(measured: Point, path: Path = DATA) -> None:
-    """Put ``measured`` in the file, in place of an older figure of the same accelerator."""
-    points = {point.name: point for point in read(path)} | {measured.name: measured}
+    """Put ``measured`` in the file, in place of an older figure of the same accelerator.
+
+    A figure without a date (somebody else's) stays beside it: the better one is the reference.
+    """
+
+    def key(point: Point) -> tuple[str, bool]:
+        return point.name, point.date is not None
+
+    points = {key(point): point for point in [*read(path), measured]}
     rows = [asdict(point) for _, point in sorted(points.items())]
     with atomic_file(path) as file:
         file.write((json.dumps({"points": rows}, indent=1) + "\n").encode())
