@@ -48,6 +48,7 @@ class Load(Elaboratable):
         active = self.around.active
         always(m, active == self.around.inner["loading"], "invariant: loading")
         always(m, implies(active, part == self.around.inner["beat"]), "invariant: beat")
+        always(m, implies(active, part <= dut.f_beats), "invariant: beats")
         last_beat = self.around.inner["last_beat"] == (part == dut.f_beats)
         always(m, implies(active, last_beat), "invariant: last beat")
         walk.registers_stand_at(m, active, walk.words)
@@ -155,7 +156,7 @@ class Endless(Transfer):
     "broken, why",
     [
         (SkipsAStrip, "a cell is written|an idle block writes nothing"),
-        (LosesABeat, "a cell is written|invariant: beat|short"),
+        (LosesABeat, "a cell is written|invariant: beat|short|long"),
         (Endless, "a cell is written|invariant of the walk|done"),
     ],
 )

@@ -18,9 +18,9 @@ STARTS = ("start_load", "start_store", "start_emit")
 
 
 class Surroundings:
-    """A Transfer as the sequencer uses it: one start at a time, fields that stay; abort comes
-    whenever it likes. ``active``: a transfer of ``start``'s kind runs; transfers of the other kinds
-    may come before it. The streams may do anything."""
+    """A Transfer as the sequencer uses it: one start at a time, fields that stand a cycle before it
+    and stay; abort comes whenever it likes. ``active``: a transfer of ``start``'s kind runs;
+    transfers of the other kinds may come before it. The streams may do anything."""
 
     def __init__(self, m: Module, transfer: Transfer, start: str) -> None:
         self.dut = dut = transfer
@@ -30,10 +30,12 @@ class Surroundings:
             m.d.comb += field.eq(constant(m, len(field), name))
         given(m, dut.f_strip_words >= 1)
         given(m, dut.f_last_words >= 1)
+        settled = Signal()
+        m.d.sync += settled.eq(1)
         starts = [getattr(dut, name) for name in STARTS]
         for k, one in enumerate(starts):
             others = starts[:k] + starts[k + 1 :]
-            given(m, implies(one, ~others[0] & ~others[1]))
+            given(m, implies(one, settled & ~others[0] & ~others[1]))
         self.started = getattr(dut, start)
         self.mine = Signal()
         with m.If(dut.idle):
