@@ -30,7 +30,7 @@ class Progress(Elaboratable):
         m = Module()
         dut = self.transfer
         around = Surroundings(m, dut, self.start)
-        given(m, around.started == (dut.idle & dut.f_base[0]))
+        given(m, around.started == (dut.idle & around.settled & dut.f_base[0]))
         given(m, (dut.f_last_strip == 0) & (dut.f_last_words <= WORDS) & (dut.f_beats < BEATS))
         given(m, dut.f_chunks < WORDS)
         # The rest of a stream that ran on is the host's to end.

@@ -30,12 +30,12 @@ class Surroundings:
             m.d.comb += field.eq(constant(m, len(field), name))
         given(m, dut.f_strip_words >= 1)
         given(m, dut.f_last_words >= 1)
-        settled = Signal()
-        m.d.sync += settled.eq(1)
+        self.settled = Signal()
+        m.d.sync += self.settled.eq(1)
         starts = [getattr(dut, name) for name in STARTS]
         for k, one in enumerate(starts):
             others = starts[:k] + starts[k + 1 :]
-            given(m, implies(one, settled & ~others[0] & ~others[1]))
+            given(m, implies(one, self.settled & ~others[0] & ~others[1]))
         self.started = getattr(dut, start)
         self.mine = Signal()
         with m.If(dut.idle):
