@@ -91,7 +91,9 @@ class Control(Block):
         self.irq_enable = Signal()
         self._write(m)
         self._read(m)
-        m.d.comb += self.irq.eq(self.irq_enable & (self.done | self.error.any()))
+        # The answer to a start comes with its pulse: what is left of the last run must not show.
+        ended = (self.done | self.error.any()) & ~self.start & ~self.stop
+        m.d.comb += self.irq.eq(self.irq_enable & ended)
         return m
 
     def _write(self, m: Module) -> None:
