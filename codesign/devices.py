@@ -61,6 +61,11 @@ def _device(name: str, node: yaml_io.Node) -> Device:
     )
 
 
+def family_of(device: Device | None) -> str:
+    """The device's family; the reference's (docs/synthesis.md) where nobody chose one."""
+    return device.family if device else families.XC7.name
+
+
 @functools.cache
 def all_devices() -> dict[str, Device]:
     """The parts that ship with the project."""

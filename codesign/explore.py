@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign import explore_choice, explore_finish, verify, yosys
+from codesign import devices, explore_choice, explore_finish, verify, yosys
 from codesign.cost.area import AreaModel
 from codesign.devices import Device
 from codesign.explore_finish import Finished
@@ -153,7 +153,7 @@ def _search_and_finish(
 ) -> ExploreResult:
     """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    family = settings.device.family if settings.device else "xc7"
+    family = devices.family_of(settings.device)
     problem = Problem(space, AreaModel.load(), settings.budget, family)
     how = ShortTraining.of(dataset, settings.seed)
     store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))

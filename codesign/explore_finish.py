@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign import build, pipeline, report, synth, verify
+from codesign import build, devices, pipeline, report, synth, verify
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.devices import Device
@@ -68,7 +68,7 @@ class Plan:
 
     @property
     def family(self) -> str:
-        return self.device.family if self.device else "xc7"
+        return devices.family_of(self.device)
 
 
 @dataclass

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from codesign import families
 from codesign.cost import dataset, features
 from codesign.cost.dataset import Row
 from codesign.cost.regressors import BlockRegressor
@@ -33,8 +34,8 @@ _SHAPE = (
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
-    "xc7": {},
-    "ecp5": {
+    families.XC7.name: {},
+    families.ECP5.name: {
         "luts": (1.79, 2.22, 2.37),
         "lutrams": (1.01, 2.60, 3.83),
         "ffs": (1.06, 1.21, 1.29),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from codesign.cost import dataset, features
-from codesign.cost.area import AreaModel, estimate_one
+from codesign.cost.area import FAMILY_RATIOS, AreaModel, estimate_one
 from codesign.cost.table import ConfigTable
+from codesign.families import FAMILIES
 from rtl_gen.config import NpuConfig
 
 
@@ -58,6 +59,10 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
     luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
     # Four times the cells, the same control.
     assert 2.0 < luts[1] / luts[0] < 4.0
+
+
+def test_every_family_has_ratios() -> None:
+    assert set(FAMILY_RATIOS) == set(FAMILIES)
 
 
 def test_another_family_has_its_own_counts_and_wider_intervals(model: AreaModel) -> None:
