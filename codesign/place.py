@@ -140,7 +140,7 @@ def _options(device: Device, target_mhz: float, seed: int) -> tuple[str, ...]:
     return (
         *("--json", _NETLIST, "--report", _REPORT, "--timing-allow-fail", "--out-of-context"),
         *(f"--{match[1]}k", "--speed", str(SPEED_GRADE)),
-        *("--freq", f"{target_mhz:g}", "--seed", str(seed), "--router", "router2"),
+        *("--freq", f"{target_mhz:g}", "--seed", str(seed)),
     )
 
 

@@ -35,6 +35,10 @@ class Opcode(enum.IntEnum):
     EMIT = 4
 
 
+STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
+"""Instructions that move data on the AXI4-Streams."""
+
+
 class ErrorCode(enum.IntEnum):
     NONE = 0
     OPCODE = 1

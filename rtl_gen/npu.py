@@ -12,11 +12,11 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
-from rtl_gen.blocks.sequencer import STREAMED, Sequencer
+from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Emission, place
-from rtl_gen.isa import ErrorCode, Opcode
+from rtl_gen.isa import STREAMED, ErrorCode, Opcode
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
 
@@ -145,7 +145,9 @@ class Npu(wiring.Component):
             memory.column_pointer.eq(Mux(storing, 0, sequencer.tap_column_pointer)),
             memory.row_pointer.eq(Mux(storing, 0, sequencer.tap_row_pointer)),
             memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
-            memory.last_strip.eq(Mux(transfer.idle, layer["last_strip"], store["last_strip"])),
+            memory.last_strip.eq(
+                Mux(sequencer.layer_active, layer["last_strip"], store["last_strip"])
+            ),
             memory.column.eq(sequencer.tap_column),
             memory.row.eq(sequencer.tap_row),
             memory.col_limit.eq(layer["col_limit"]),
@@ -177,10 +179,9 @@ class Npu(wiring.Component):
     def _connect_post(self, m: Module) -> None:
         sequencer, post = self.sequencer, self.post
         cycles = step_delay_cycles(self.config)
-        tile = sequencer.tap_valid & sequencer.tap_tile_last
         m.d.comb += [
             post.accumulators.eq(self.array.accumulators),
-            post.snapshot.eq(delay(m, tile, cycles, "snapshot", resettable=True)),
+            post.snapshot.eq(delay(m, sequencer.tile, cycles, "snapshot", resettable=True)),
             post.start.eq(sequencer.layer_start),
         ]
         valid = delay(m, sequencer.step_valid, cycles, "step_valid", resettable=True)

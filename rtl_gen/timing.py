@@ -8,14 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
-from rtl_gen.blocks.post_unit import PostUnitSpec
+from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Instruction, Opcode, field_words
+from rtl_gen.isa import STREAMED, Instruction, Opcode, field_words
 
-OPERAND_DELAY_CYCLES = 4
-"""From the tap that the sequencer issues to the operands at the array: two address stages, the
-memory, the rotator."""
+OPERAND_DELAY_CYCLES = 5
+"""From a tap's addresses to the operands at the array: two address stages, the
+memory and its register, the rotator."""
+
+READ_CYCLES = OPERAND_DELAY_CYCLES + 1
+"""Of a STORE, from the word's turn to the word: the read's register, the operands' way."""
 
 START_CYCLES = 0
 """CYCLES before the first instruction's fetch."""
@@ -26,17 +30,18 @@ END_CYCLES = 3
 
 def step_delay_cycles(config: NpuConfig) -> int:
     """From the issue of a tile's last tap to the snapshot of its accumulators."""
-    return OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
+    return TAP_CYCLES + OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
 
 
 def flush_cycles(config: NpuConfig) -> int:
     """From the last drain step issued to its word in activation memory."""
-    return step_delay_cycles(config) + PostUnitSpec.of(config).latency_cycles + 2
+    return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
 def overhead_cycles(opcode: Opcode) -> int:
-    """FETCH, DECODE, one cycle per field word, START, FINISH."""
-    return 4 + field_words(opcode)
+    """FETCH, DECODE, one cycle per field word, START, FINISH; a transfer's end is seen one cycle
+    late."""
+    return 4 + field_words(opcode) + (opcode in STREAMED)
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
@@ -51,7 +56,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
     else:
         words = f["last_strip"] * f["strip_words"] + f["last_words"]
         beats = f["beats"] + 1
-        body = words * (beats if opcode is Opcode.LOAD else beats + OPERAND_DELAY_CYCLES + 1)
+        body = words * (beats if opcode is Opcode.LOAD else beats + READ_CYCLES + 1)
     return overhead_cycles(opcode) + body
 
 

@@ -20,10 +20,10 @@ class ActivationMemory(Block):
     0..last_strip, or the row is beyond the last strip's last_rows. ``direct`` taps (STORE) skip
     the column and row tests.
 
-    Latency: 4 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory,
-    rotator. Throughput: one tap per cycle, and one word written per cycle to the bank that
-    ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked pixel
-    leaves the memory or names a bank that does not exist.
+    Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory, its
+    register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank
+    that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
+    pixel leaves the memory or names a bank that does not exist.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -66,7 +66,7 @@ class ActivationMemory(Block):
                 ram.write_data.eq(self.write_word),
                 ram.read_address.eq(address),
             ]
-            words.append(ram.read_data)
+            words.append(delay(m, ram.read_data, 1, f"word{p}"))
         pad = self.pad_code.replicate(config.lanes)
         for p, choice in enumerate(choices):
             word = Signal(config.activation_word_bits, name=f"operand{p}", reset_less=True)
@@ -77,10 +77,9 @@ class ActivationMemory(Block):
             m.d.comb += self.activations.word_select(p, len(word)).eq(word)
         return m
 
-    def _address(self, m: Module) -> tuple[Value, list[Signal]]:
-        """Stages 1 and 2: the common word address; per pixel, one stage later with the data, its
-        bank as a one-hot choice, the top bit outside the image (one LUT takes two banks and the
-        pad)."""
+    def _address(self, m: Module) -> tuple[Value, list[Value]]:
+        """Stages 1 and 2: the common word address; per pixel, later with the data, its bank as a
+        one-hot choice, the top bit outside the image (one LUT takes two banks and the pad)."""
         config = self.config
         partial = Signal(len(self.group_pointer), reset_less=True)
         rows = delay(m, self.row_pointer, 1, "row_pointer")
@@ -105,9 +104,8 @@ class ActivationMemory(Block):
                 missing.eq(index >= config.pixels),
             ]
             number = delay(m, index[: max((config.pixels - 1).bit_length(), 1)], 1, f"number{p}")
-            choice = Signal(config.pixels + 1, name=f"choice{p}", reset_less=True)
-            m.d.sync += choice.eq(Mux(ok, 1 << number, 1 << config.pixels))
-            choices.append(choice)
+            one_hot = Mux(ok, 1 << number, 1 << config.pixels)[: config.pixels + 1]
+            choices.append(delay(m, one_hot, 2, f"choice{p}"))
             absent.append(ok & missing)
             inside.append(ok)
         valid = delay(m, self.valid, 2, "valid", resettable=True)
@@ -120,7 +118,7 @@ class ActivationMemory(Block):
 class WeightMemory(Block):
     """Function: the weight word at ``pointer``; 32-bit columns are written over the bus.
 
-    Latency: 4 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
+    Latency: 5 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
     ``outside`` rises with a valid tap whose pointer is beyond the memory.
     """
 
@@ -143,8 +141,8 @@ class WeightMemory(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        pointer = delay(m, self.pointer, 2, "pointer")
-        valid = delay(m, self.valid, 2, "valid", resettable=True)
+        pointer = delay(m, self.pointer, 3, "pointer")
+        valid = delay(m, self.valid, 3, "valid", resettable=True)
         outside = Signal()
         m.d.sync += outside.eq(valid & pointer[-1])
         m.d.comb += self.outside.eq(outside)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal
+from amaranth import Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
 from rtl_gen.isa import (
@@ -20,6 +21,8 @@ from rtl_gen.isa import (
 )
 
 SLVERR = 2
+REGISTER_BITS = max(Register).bit_length()
+"""Address bits of the registers; those above are 0."""
 
 CONTROL_PORTS = {
     "awaddr": In(ADDRESS_BITS),
@@ -88,11 +91,18 @@ class Control(Block):
         self.irq_enable = Signal()
         self._write(m)
         self._read(m)
-        m.d.comb += self.irq.eq(self.irq_enable & (self.done | self.error.any()))
+        # The answer to a start comes with its pulse: what is left of the last run must not show.
+        ended = (self.done | self.error.any()) & ~self.start & ~self.stop
+        m.d.comb += self.irq.eq(self.irq_enable & ended)
         return m
 
     def _write(self, m: Module) -> None:
-        """Address and data are taken together into registers, decoded the cycle after."""
+        """Address and data are taken together into registers and decoded the cycle after; what the
+        write does follows one cycle later, while both still stand there.
+
+        One write takes longer than the register of ``busy``, so none slips in after a start.
+        """
+        self.locked = delay(m, self.busy, 1, "locked", resettable=True)
         taken, pending = Signal(), Signal()
         address, full = Signal(ADDRESS_BITS, reset_less=True), Signal(reset_less=True)
         m.d.comb += [
@@ -107,64 +117,49 @@ class Control(Block):
                 full.eq(self.wstrb.all()),
                 self.data.eq(self.wdata),
             ]
+        m.d.sync += [self.start.eq(0), self.stop.eq(0)]
         good = Signal()
         with m.If(pending & full):
-            self._decode_write(m, address, good)
+            self._write_register(m, address, good)
+        for base, enables, target in (
+            (PROGRAM_BASE, self.program_write, self.program_address),
+            (CHANNEL_BASE, self.table_write, self.table_address),
+            (WEIGHT_BASE, self.weight_columns, self.weight_address),
+        ):
+            hit = self._write_window(m, base, address, pending & full, enables, target)
+            with m.If(hit):
+                m.d.comb += good.eq(1)
         with m.If(pending):
             m.d.sync += [self.bvalid.eq(1), self.bresp.eq(Mux(good, 0, SLVERR))]
         with m.Elif(self.bready):
             m.d.sync += self.bvalid.eq(0)
 
-    def _decode_write(self, m: Module, address: Signal, good: Signal) -> None:
-        config = self.config
-        word = address[2:]
-
-        def window(base: int, bits: int) -> tuple[object, int]:
-            """Whether the address is in the 2**bits words at byte address ``base``."""
-            return word[bits:] == base >> (2 + bits), bits
-
+    def _write_register(self, m: Module, address: Signal, good: Signal) -> None:
         with m.If(address == Register.CONTROL):
-            m.d.comb += [good.eq(1), self.start.eq(self.data[0] & ~self.data[1])]
-            m.d.comb += self.stop.eq(self.data[1])
-            m.d.sync += self.irq_enable.eq(self.data[2])
+            m.d.comb += good.eq(1)
+            m.d.sync += [
+                self.start.eq(self.data[0] & ~self.data[1]),
+                self.stop.eq(self.data[1]),
+                self.irq_enable.eq(self.data[2]),
+            ]
         with m.Elif(address == Register.WATCHDOG):
             m.d.comb += good.eq(1)
             m.d.sync += self.watchdog.eq(self.data)
-        program, _ = window(PROGRAM_BASE, len(self.program_address))
-        with m.If(program & ~self.busy):
-            m.d.comb += [good.eq(1), self.program_write.eq(1)]
-        m.d.comb += self.program_address.eq(word)
 
-        unit_bits = (2 * config.post_units - 1).bit_length()
-        channel, bits = window(CHANNEL_BASE, unit_bits + len(self.table_address))
-        self._window(
-            m,
-            channel,
-            word[:unit_bits],
-            word[unit_bits:bits],
-            good,
-            self.table_write,
-            self.table_address,
-        )
-        pitch = (config.weight_word_columns - 1).bit_length()
-        weight, bits = window(WEIGHT_BASE, pitch + len(self.weight_address))
-        self._window(
-            m,
-            weight,
-            word[:pitch],
-            word[pitch:bits],
-            good,
-            self.weight_columns,
-            self.weight_address,
-        )
-
-    def _window(self, m, hit, column, row, good, enables, target) -> None:  # type: ignore[no-untyped-def]
-        """A memory of 32-bit columns: the low address bits choose the column."""
-        m.d.comb += target.eq(row)
-        for k in range(len(enables)):
-            here = (column == k) if len(column) else Const(1)
-            with m.If(hit & here & ~self.busy):
-                m.d.comb += [enables[k].eq(1), good.eq(1)]
+    def _write_window(
+        self, m: Module, base: int, address: Signal, write: Value, enables: Signal, target: Signal
+    ) -> Value:
+        """A memory of 32-bit columns at byte address ``base``: the low address bits choose the
+        column, whose write enable follows one cycle later. Returns whether it is written."""
+        word = address[2:]
+        column_bits = (len(enables) - 1).bit_length()
+        bits = column_bits + len(target)
+        column = word[:column_bits]
+        inside = (word[bits:] == base >> (2 + bits)) & (column < len(enables))
+        hit = write & inside & ~self.locked
+        m.d.comb += target.eq(word[column_bits:])
+        m.d.sync += enables.eq(Mux(hit, 1 << column, 0))
+        return hit
 
     def _read(self, m: Module) -> None:
         registers = {
@@ -191,9 +186,11 @@ class Control(Block):
         m.d.comb += self.log_address.eq(address[2:])
         with m.If(pending):
             m.d.sync += [self.rvalid.eq(1), self.rdata.eq(0), self.rresp.eq(SLVERR)]
-            for register, value in registers.items():
-                with m.If(address == register):
-                    m.d.sync += [self.rdata.eq(value), self.rresp.eq(0)]
+            with m.If(~address[REGISTER_BITS:].any()):
+                with m.Switch(address[:REGISTER_BITS]):
+                    for register, value in registers.items():
+                        with m.Case(register):
+                            m.d.sync += [self.rdata.eq(value), self.rresp.eq(0)]
             with m.If(address[2 + log_bits :] == LOG_BASE >> (2 + log_bits)):
                 m.d.sync += [self.rdata.eq(self.log), self.rresp.eq(0)]
         with m.Elif(self.rready):

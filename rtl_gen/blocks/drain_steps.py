@@ -5,6 +5,7 @@ from __future__ import annotations
 from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import chunk_bits, pixel_bits
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
@@ -41,28 +42,42 @@ class DrainSteps(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        active = Signal()
+        active, blocking = Signal(), Signal()
         pixel, chunk = Signal(4, reset_less=True), Signal(7, reset_less=True)
+        chunk_last, pixel_last = Signal(reset_less=True), Signal(reset_less=True)
         m.d.comb += [
             self.valid.eq(active),
             self.pixel.eq(pixel),
             self.chunk.eq(chunk),
-            self.chunk_last.eq(chunk == self.f_drain_chunks),
-            self.tile_last.eq(self.chunk_last & (pixel == self.f_drain_pixels)),
-            self.blocking.eq(active & ~self.tile_last),
+            self.chunk_last.eq(chunk_last),
+            self.tile_last.eq(chunk_last & pixel_last),
+            self.blocking.eq(blocking),
         ]
         for flag in self.FLAGS:
             register = Signal(name=f"{flag}_now", reset_less=True)
             with m.If(self.tile):
                 m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
             m.d.comb += getattr(self, flag).eq(register)
+        one_chunk, one_pixel = ~self.f_drain_chunks.any(), ~self.f_drain_pixels.any()
+        # Compared before they are incremented: ``tile`` comes late and needs the time.
+        more_chunks = chunk != delay(m, (self.f_drain_chunks - 1)[:7], 1, "last_but_one_chunk")
+        more_pixels = pixel != delay(m, (self.f_drain_pixels - 1)[:4], 1, "last_but_one_pixel")
         with m.If(self.tile):
+            m.d.sync += blocking.eq(~(one_chunk & one_pixel))
             m.d.sync += [active.eq(1), pixel.eq(0), chunk.eq(0)]
+            m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(one_pixel)]
         with m.Elif(active):
             with m.If(self.tile_last):
-                m.d.sync += active.eq(0)
+                m.d.sync += [active.eq(0), blocking.eq(0)]
             with m.If(self.chunk_last):
                 m.d.sync += [chunk.eq(0), pixel.eq(pixel + 1)]
+                m.d.sync += [chunk_last.eq(one_chunk), pixel_last.eq(~more_pixels)]
+                with m.If(~pixel_last):
+                    m.d.sync += blocking.eq(~one_chunk | more_pixels)
             with m.Else():
-                m.d.sync += chunk.eq(chunk + 1)
+                m.d.sync += [
+                    chunk.eq(chunk + 1),
+                    chunk_last.eq(~more_chunks),
+                    blocking.eq(more_chunks | ~pixel_last),
+                ]
         return m

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from amaranth import Module, Mux, Signal, Value
+from collections.abc import Sequence
+
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.blocks.loop_counters import LEVELS, PLACE, TAP_FLAGS, LoopCounters
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
+from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
 
-LEVELS = (
-    "groups",
-    "kernel_cols",
-    "kernel_rows",
-    "passes",
-    "pool_cols",
-    "pool_rows",
-    "out_cols",
-    "out_rows",
-    "out_groups",
-)
-"""Innermost first."""
+TAP_CYCLES = 2
+"""From the place in the nest to the tap's addresses."""
 
 _USED = (
     *LEVELS,
@@ -33,17 +27,23 @@ _USED = (
 
 
 class LoopNest(Block):
-    """Function: after ``start``, shows the first tap of the layer; each ``advance`` moves on.
+    """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
-    The tap: word address parts (``group_pointer`` + ``column_pointer`` + ``row_pointer``, modulo
-    2 * activation_depth), ``column`` (signed), ``strip`` (signed) and ``row`` for masking,
-    ``weight_pointer``, and its place in the nest: ``tile_first`` / ``tile_last`` tap of a
-    convolution position, ``pass_first`` tap of a later digit pass, ``top_pass`` (signed digit),
-    ``window_first`` / ``window_last`` position of a pooling window, ``group_end``: last position
-    of an output tile group, ``layer_last``: last tap of all.
+    Its place in the nest, at once: ``tile_last`` tap of a convolution position, ``window_first`` /
+    ``window_last`` position of a pooling window, ``group_end``: last position of an output tile
+    group, ``layer_last``: last tap of all. The tap itself, ``TAP_CYCLES`` later: ``valid`` as
+    ``advance`` was, word address parts (``group_pointer`` + ``column_pointer`` + ``row_pointer``,
+    modulo 2 * activation_depth), ``column`` (signed), ``strip`` (signed) and ``row`` for masking,
+    ``weight_pointer``, ``tile_first`` tap of a convolution position, ``pass_first`` tap of a later
+    digit pass, ``top_pass`` (signed digit).
 
-    Latency: 1 cycle from start or advance to the tap. Throughput: one tap per cycle.
-    Overflow: pointers wrap modulo 2 * depth; their top bit means 'outside'.
+    Latency: 1 cycle from start or advance to the place in the nest, ``TAP_CYCLES`` more to the tap.
+    Throughput: one tap per cycle. Overflow: pointers wrap modulo 2 * depth; their top bit means
+    'outside'.
+
+    Three stages, so that neither the ripple through nine counters nor the row arithmetic limits the
+    clock: the counters say which level moves; its steps are chosen, and made ready for a wrap into
+    the next strip; the tap's state takes them.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -52,13 +52,14 @@ class LoopNest(Block):
         layout = layer_layout(config)
         pointer = layout["in_base"]
         members = {f"f_{name}": In(layout[name]) for name in _USED}
-        flags = ("tile_first", "tile_last", "pass_first", "top_pass", "window_first",
-                 "window_last", "group_end", "layer_last")  # fmt: skip
         super().__init__(
             {
                 **members,
                 "start": In(1),
                 "advance": In(1),
+                **{flag: Out(1) for flag in PLACE},
+                "valid": Out(1),
+                **{flag: Out(1) for flag in TAP_FLAGS},
                 "group_pointer": Out(pointer),
                 "column_pointer": Out(pointer),
                 "row_pointer": Out(pointer),
@@ -66,46 +67,36 @@ class LoopNest(Block):
                 "column": Out(COLUMN_BITS),
                 "strip": Out(STRIP_BITS),
                 "row": Out(COLUMN_BITS),
-                **{flag: Out(1) for flag in flags},
             }
         )
 
-    def field(self, name: str) -> Signal:
-        signal: Signal = getattr(self, f"f_{name}")
-        return signal
-
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        step = self._counters(m)
-        self._rows(m, step)
-        self._columns(m, step)
-        self._groups(m, step)
-        self._weights(m, step)
-        self._place(m, step)
+        moves = self._counters(m, platform)
+        chosen = {level: delay(m, flag, 1, f"chosen_{level}") for level, flag in moves.items()}
+        step = {level: delay(m, flag, 1, f"step_{level}") for level, flag in chosen.items()}
+        advance = delay(m, self.advance, TAP_CYCLES, "advance", resettable=True)
+        m.d.comb += self.valid.eq(advance)
+        self._rows(m, chosen, step)
+        self._columns(m, chosen, step)
+        self._groups(m, step, advance)
+        self._weights(m, step, advance)
         return m
 
-    def _counters(self, m: Module) -> dict[str, Signal]:
-        """``step[level]``: this advance moves ``level`` forward and restarts those inside it."""
-        step: dict[str, Signal] = {}
-        self.last: dict[str, Value] = {}
-        inner_last: Value = self.advance
+    def _counters(self, m: Module, platform: object) -> dict[str, Value]:
+        """Which level this cycle's ``advance`` moves; ``start`` as the outermost one."""
+        counters = LoopCounters(self.config)
+        place(m, platform, "counters", counters)
+        m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
         for level in LEVELS:
-            count = Signal(len(self.field(level)), name=f"{level}_count", reset_less=True)
-            last = Signal(name=f"{level}_last")
-            step[level] = Signal(name=f"step_{level}")
-            m.d.comb += [
-                last.eq(count == self.field(level)),
-                step[level].eq(inner_last & ~last),
-            ]
-            with m.If(self.start | (inner_last & last)):
-                m.d.sync += count.eq(0)
-            with m.Elif(inner_last):
-                m.d.sync += count.eq(count + 1)
-            self.last[level] = last
-            inner_last = inner_last & last
-        return step
+            m.d.comb += getattr(counters, f"f_{level}").eq(getattr(self, f"f_{level}"))
+        m.d.comb += [getattr(self, flag).eq(getattr(counters, flag)) for flag in PLACE]
+        for flag in TAP_FLAGS:
+            late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
+            m.d.comb += getattr(self, flag).eq(late)
+        return {"start": self.start, **{n: getattr(counters, f"step_{n}") for n in LEVELS}}
 
-    def _rows(self, m: Module, step: dict[str, Signal]) -> None:
+    def _rows(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         """Row state at three levels; one stepper serves whichever level moves."""
 
         def state(name: str) -> tuple[Signal, Signal, Signal]:
@@ -116,52 +107,61 @@ class LoopNest(Block):
             )
 
         kernel, window, out = state("kernel"), state("window"), state("out")
-        by_out, by_window = step["out_rows"], step["pool_rows"]
-        source = [Mux(by_out, o, Mux(by_window, w, k))
-                  for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
-        rows = Mux(by_out, self.f_out_row_step, Mux(by_window, self.f_pool_row_step, 1))
-        words = Mux(
-            by_out, self.f_out_row_words, Mux(by_window, self.f_pool_row_words, self.f_row_words)
+        rows, wrapped_rows = self._row_step(
+            m, chosen, "rows", self.f_strip_rows, (self.f_out_row_step, self.f_pool_row_step, 1)
         )
-        moved_row, moved_words = source[1] + rows, source[2] + words
+        words, wrapped_words = self._row_step(
+            m, chosen, "row_words", self.f_strip_words,
+            (self.f_out_row_words, self.f_pool_row_words, self.f_row_words),
+        )  # fmt: skip
+        by_out, by_window = step["out_rows"], step["pool_rows"]
+        strip, row, pointer = (Mux(by_out, o, Mux(by_window, w, k))
+                               for o, w, k in zip(out, window, kernel, strict=True))  # fmt: skip
+        next_row, wrapped_row = row + rows, row + wrapped_rows
         wraps = Signal()
-        m.d.comb += wraps.eq(moved_row >= self.f_strip_rows)
+        m.d.comb += wraps.eq(~wrapped_row[-1])  # row + rows >= strip_rows
         moved = (
-            source[0] + wraps,
-            moved_row - Mux(wraps, self.f_strip_rows, 0),
-            moved_words - Mux(wraps, self.f_strip_words, 0),
+            Mux(wraps, strip + 1, strip),
+            Mux(wraps, wrapped_row, next_row),
+            Mux(wraps, pointer + wrapped_words, pointer + words),
         )
         first = (self.f_strip_first, self.f_row_first, self.f_row_first_words)
-
-        def assign(target: tuple[Signal, ...], values: tuple[Value, ...]) -> None:
-            m.d.sync += [t.eq(v) for t, v in zip(target, values, strict=True)]
-
-        restart = self.start | step["out_groups"]
-        with m.If(restart):
-            assign(out, first)
-        with m.Elif(by_out):
-            assign(out, moved)
-        with m.If(restart):
-            assign(window, first)
-        with m.Elif(by_out | by_window):
-            assign(window, moved)
-        with m.Elif(step["out_cols"]):
-            assign(window, out)
-        with m.If(restart):
-            assign(kernel, first)
-        with m.Elif(by_out | by_window | step["kernel_rows"]):
-            assign(kernel, moved)
-        with m.Elif(step["out_cols"]):
-            assign(kernel, out)
-        with m.Elif(step["passes"] | step["pool_cols"]):
-            assign(kernel, window)
+        restart = _either(m, chosen, "rows_restart", "start", "out_groups")
+        _update(m, out, (by_out, moved), (restart, first))
+        _update(
+            m, window,
+            (_either(m, chosen, "window_row_moves", "out_rows", "pool_rows"), moved),
+            (restart, first),
+            (step["out_cols"], out),
+        )  # fmt: skip
+        _update(
+            m, kernel,
+            (_either(m, chosen, "row_moves", "out_rows", "pool_rows", "kernel_rows"), moved),
+            (restart, first),
+            (step["out_cols"], out),
+            (_either(m, chosen, "row_back", "passes", "pool_cols"), window),
+        )  # fmt: skip
         m.d.comb += [
             self.strip.eq(kernel[0]),
             self.row.eq(kernel[1]),
             self.row_pointer.eq(kernel[2]),
         ]
 
-    def _columns(self, m: Module, step: dict[str, Signal]) -> None:
+    def _row_step(
+        self,
+        m: Module,
+        chosen: dict[str, Value],
+        name: str,
+        strip: Value,
+        steps: tuple[Value, Value, Value | int],
+    ) -> tuple[Value, Value]:
+        """The step of the moving level (out, window, kernel), as it is and with ``strip`` off."""
+        out, window, kernel = steps
+        step = Mux(chosen["out_rows"], out, Mux(chosen["pool_rows"], window, kernel))
+        size = Value.cast(step)[: len(strip)]
+        return delay(m, size, 1, name), delay(m, size - strip, 1, f"wrapped_{name}")
+
+    def _columns(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         def state(name: str) -> tuple[Signal, Signal]:
             return (
                 Signal(COLUMN_BITS, name=f"{name}_column", reset_less=True),
@@ -172,89 +172,72 @@ class LoopNest(Block):
         by_out, by_window = step["out_cols"], step["pool_cols"]
         source = [Mux(by_out, o, Mux(by_window, w, k))
                   for o, w, k in zip(out, window, kernel, strict=True)]  # fmt: skip
-        columns = Mux(by_out, self.f_out_col_step, Mux(by_window, self.f_pool_col_step, 1))
+        out_now, window_now = chosen["out_cols"], chosen["pool_cols"]
+        columns = Mux(out_now, self.f_out_col_step, Mux(window_now, self.f_pool_col_step, 1))
         words = Mux(
-            by_out, self.f_out_col_words, Mux(by_window, self.f_pool_col_words, self.f_col_words)
+            out_now, self.f_out_col_words, Mux(window_now, self.f_pool_col_words, self.f_col_words)
         )
-        moved = (source[0] + columns, source[1] + words)
-        restart = self.start | step["out_groups"] | step["out_rows"]
-        for target, fresh, back in (
-            (out, by_out, None),
-            (window, by_out | by_window, (step["pool_rows"], out)),
-            (kernel, by_out | by_window | step["kernel_cols"], (step["pool_rows"], out)),
-        ):
-            with m.If(restart):
-                m.d.sync += [target[0].eq(self.f_col_first), target[1].eq(0)]
-            with m.Elif(fresh):
-                m.d.sync += [t.eq(v) for t, v in zip(target, moved, strict=True)]
-            if back is not None:
-                with m.Elif(back[0]):
-                    m.d.sync += [t.eq(v) for t, v in zip(target, back[1], strict=True)]
-            if target is kernel:
-                with m.Elif(step["kernel_rows"] | step["passes"]):
-                    m.d.sync += [t.eq(v) for t, v in zip(target, window, strict=True)]
+        moved = (
+            source[0] + delay(m, columns, 1, "columns"),
+            source[1] + delay(m, words, 1, "column_words"),
+        )
+        first = (self.f_col_first, Const(0))
+        restart = _either(m, chosen, "columns_restart", "start", "out_groups", "out_rows")
+        _update(m, out, (by_out, moved), (restart, first))
+        _update(
+            m, window,
+            (_either(m, chosen, "window_column_moves", "out_cols", "pool_cols"), moved),
+            (restart, first),
+            (step["pool_rows"], out),
+        )  # fmt: skip
+        _update(
+            m, kernel,
+            (_either(m, chosen, "column_moves", "out_cols", "pool_cols", "kernel_cols"), moved),
+            (restart, first),
+            (step["pool_rows"], out),
+            (_either(m, chosen, "column_back", "kernel_rows", "passes"), window),
+        )  # fmt: skip
         m.d.comb += [self.column.eq(kernel[0]), self.column_pointer.eq(kernel[1])]
 
-    def _groups(self, m: Module, step: dict[str, Signal]) -> None:
+    def _groups(self, m: Module, step: dict[str, Value], advance: Value) -> None:
         base = Signal(len(self.group_pointer), reset_less=True)
         pointer = Signal(len(self.group_pointer), reset_less=True)
         next_base = base + self.f_in_group_step
-        with m.If(self.start):
+        with m.If(step["start"]):
             m.d.sync += [base.eq(self.f_in_base), pointer.eq(self.f_in_base)]
         with m.Elif(step["groups"]):
             m.d.sync += pointer.eq(pointer + self.f_group_words)
         with m.Elif(step["out_groups"]):
             m.d.sync += [base.eq(next_base), pointer.eq(next_base)]
-        with m.Elif(self.advance):
+        with m.Elif(advance):
             m.d.sync += pointer.eq(base)
         m.d.comb += self.group_pointer.eq(pointer)
 
-    def _weights(self, m: Module, step: dict[str, Signal]) -> None:
+    def _weights(self, m: Module, step: dict[str, Value], advance: Value) -> None:
         """Sequential within an output tile; every new position reads the tile's block again."""
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)
         again = step["pool_cols"] | step["pool_rows"] | step["out_cols"] | step["out_rows"]
         following = pointer + 1
-        with m.If(self.start):
+        with m.If(step["start"]):
             m.d.sync += [base.eq(self.f_weight_base), pointer.eq(self.f_weight_base)]
         with m.Elif(again):
             m.d.sync += pointer.eq(base)
-        with m.Elif(self.advance):
+        with m.Elif(advance):
             m.d.sync += pointer.eq(following)
             with m.If(step["out_groups"]):
                 m.d.sync += base.eq(following)
         m.d.comb += self.weight_pointer.eq(pointer)
 
-    def _place(self, m: Module, step: dict[str, Signal]) -> None:
-        last = self.last
-        new_tile = Signal()
-        m.d.comb += [
-            self.tile_last.eq(
-                last["groups"] & last["kernel_cols"] & last["kernel_rows"] & last["passes"]
-            ),
-            self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
-            self.group_end.eq(self.window_last & last["out_cols"] & last["out_rows"]),
-            self.layer_last.eq(self.tile_last & self.group_end & last["out_groups"]),
-            new_tile.eq(self.advance & self.tile_last),
-        ]
-        tile_first, pass_first = Signal(reset_less=True), Signal(reset_less=True)
-        top_pass, window_first = Signal(reset_less=True), Signal(reset_less=True)
-        with m.If(self.start | self.advance):
-            m.d.sync += [
-                tile_first.eq(self.start | self.tile_last),
-                pass_first.eq(step["passes"]),
-            ]
-        with m.If(self.start | new_tile):
-            m.d.sync += top_pass.eq(1)
-        with m.Elif(step["passes"]):
-            m.d.sync += top_pass.eq(0)
-        with m.If(self.start | step["out_cols"] | step["out_rows"] | step["out_groups"]):
-            m.d.sync += window_first.eq(1)
-        with m.Elif(step["pool_cols"] | step["pool_rows"]):
-            m.d.sync += window_first.eq(0)
-        m.d.comb += [
-            self.tile_first.eq(tile_first),
-            self.pass_first.eq(pass_first),
-            self.top_pass.eq(top_pass),
-            self.window_first.eq(window_first),
-        ]
+
+def _either(m: Module, chosen: dict[str, Value], name: str, *levels: str) -> Value:
+    """Whether one of ``levels`` steps, one cycle after ``chosen``."""
+    return delay(m, Cat(chosen[level] for level in levels).any(), 1, name)
+
+
+def _update(m: Module, target: Sequence[Signal], *choices: tuple[Value, Sequence[Value]]) -> None:
+    """``target`` takes the values of the first condition that holds. The slowest comes first: it
+    passes the fewest multiplexers."""
+    for k, (condition, values) in enumerate(choices):
+        with m.If(condition) if k == 0 else m.Elif(condition):
+            m.d.sync += [t.eq(v) for t, v in zip(target, values, strict=True)]

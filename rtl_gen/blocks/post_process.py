@@ -20,6 +20,11 @@ def chunk_bits(config: NpuConfig) -> int:
     return max((config.chunks - 1).bit_length(), 1)
 
 
+OPERAND_CYCLES = 2
+"""From a step to its accumulators and channel words at the post units: multiplexers of chunks and
+of pixels; block RAM and a register."""
+
+
 class PostProcess(Block):
     """Function: a snapshot of the array's accumulators is drained, ``post_units`` results a step.
 
@@ -29,7 +34,7 @@ class PostProcess(Block):
     step of a pixel / of the tile; ``group_end`` the last tile of an output group. ``raw`` steps put
     accumulator + bias into the result buffer instead.
 
-    Latency: step to memory write port: 2 + PostUnitSpec.latency_cycles. Throughput: one step per
+    Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
     cycle. Overflow: codes saturate; ``outside`` rises when a write or a channel word would leave
     its memory (the write is dropped).
     """
@@ -74,7 +79,8 @@ class PostProcess(Block):
 
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
-        return 2 + PostUnitSpec.of(config).latency_cycles
+        """The operands, the post unit, the write port."""
+        return OPERAND_CYCLES + PostUnitSpec.of(config).latency_cycles + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -90,21 +96,26 @@ class PostProcess(Block):
         return m
 
     def _select(self, m: Module) -> list[Value]:
-        """Snapshot register and the multiplexer to the post units: registered, one step later."""
+        """Snapshot register and the multiplexers to the post units."""
         config = self.config
         snapshot = Signal(len(self.accumulators), reset_less=True)
         with m.If(self.snapshot):
             m.d.sync += snapshot.eq(self.accumulators)
         chunk_width = config.post_units * config.accumulator_bits
         per_pixel = [
-            Array(
-                snapshot.word_select(p * config.chunks + k, chunk_width)
-                for k in range(config.chunks)
-            )[self.chunk]
+            delay(
+                m,
+                Array(
+                    snapshot.word_select(p * config.chunks + k, chunk_width)
+                    for k in range(config.chunks)
+                )[self.chunk],
+                1,
+                f"chunk_p{p}",
+            )
             for p in range(config.pixels)
         ]
         selected = Signal(chunk_width, reset_less=True)
-        m.d.sync += selected.eq(Array(per_pixel)[self.pixel])
+        m.d.sync += selected.eq(Array(per_pixel)[delay(m, self.pixel, 1, "pixel")])
         return [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
 
     def _table(self, m: Module, platform: object) -> list[Value]:
@@ -139,7 +150,7 @@ class PostProcess(Block):
                 ram.write_data.eq(data),
                 ram.read_address.eq(pointer[:-1]),
             ]
-            words.append(ram.read_data)
+            words.append(delay(m, ram.read_data, 1, f"table_word{column}"))
         return words
 
     def _units(
@@ -167,7 +178,9 @@ class PostProcess(Block):
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         place(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
-        write = delay(m, self.step_valid & self.f_raw, 2, "raw_valid", resettable=True)
+        write = delay(
+            m, self.step_valid & self.f_raw, OPERAND_CYCLES + 1, "raw_valid", resettable=True
+        )
         with m.If(self.start):
             m.d.sync += pointer.eq(0)
         with m.Elif(write):
@@ -185,7 +198,7 @@ class PostProcess(Block):
     def _assemble(self, m: Module, platform: object, codes: Value) -> None:
         """Running maximum per (pixel, chunk), then words of ``lanes`` codes."""
         config = self.config
-        cycles = 1 + PostUnitSpec.of(config).latency_cycles
+        cycles = OPERAND_CYCLES + PostUnitSpec.of(config).latency_cycles
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
         index = delay(m, Cat(self.chunk, self.pixel), cycles, "code_index")
         first = delay(m, self.window_first, cycles, "code_first")

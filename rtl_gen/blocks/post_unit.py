@@ -101,8 +101,10 @@ class PostUnit(Block):
         m.d.comb += self.biased.eq(biased)
         multiplier = delay(m, self.multiplier, 1, "multiplier")
         product = self._multiply(m, biased, multiplier)
-        shift = delay(m, self.shift, 1 + spec.multiply_cycles, "shift")
-        self._round_and_clamp(m, *self._shift(m, product, shift))
+        amount = Signal(SHIFT_BITS)
+        m.d.comb += amount.eq(self.shift - 1)
+        amount = delay(m, amount, 1 + spec.multiply_cycles, "amount")
+        self._round_and_clamp(m, *self._shift(m, product, amount))
         return m
 
     def _multiply(self, m: Module, biased: Value, multiplier: Value) -> Value:
@@ -128,12 +130,10 @@ class PostUnit(Block):
                 single = delay(m, single, 1, f"single{k}")
         return Cat(done, total)[: spec.product_bits].as_signed()
 
-    def _shift(self, m: Module, product: Value, shift: Value) -> tuple[Value, Value, Value]:
-        """``product >> (shift - 1)`` in two registered stages: its low bits, whether higher ones
+    def _shift(self, m: Module, product: Value, amount: Value) -> tuple[Value, Value, Value]:
+        """``product >> amount`` in two registered stages: its low bits, whether higher ones
         are significant, and its sign."""
         kept = self.spec.kept_bits
-        amount = Signal(SHIFT_BITS)
-        m.d.comb += amount.eq(shift - 1)
         steps = amount[3:]
         shifted = Array(
             Cat(product, product[-1].replicate(kept))[k : k + kept].as_signed()
@@ -141,7 +141,7 @@ class PostUnit(Block):
             else product[-1].replicate(kept).as_signed()
             for k in range(0, 4 * FINE_SHIFTS, FINE_SHIFTS)
         )
-        above = Array(
+        above = Cat(
             product[k + kept - 1 :].any() & ~product[k + kept - 1 :].all()
             if k + kept < len(product)
             else Const(0, 1)
@@ -152,7 +152,8 @@ class PostUnit(Block):
             coarse.eq(shifted[steps]),
             fine.eq(coarse >> delay(m, amount[:3], 1, "fine_amount")),
         ]
-        wide = delay(m, delay(m, above[steps], 1, "wide_coarse"), 1, "wide_fine")
+        above = delay(m, above, 1, "above")
+        wide = delay(m, above.bit_select(delay(m, steps, 1, "steps"), 1), 1, "wide")
         negative = delay(m, product[-1], 2, "sign")
         return fine, wide, negative
 
@@ -163,12 +164,13 @@ class PostUnit(Block):
         sign = Signal(reset_less=True)
         saturate = Signal(reset_less=True)
         total = Signal(signed(bits + 4), reset_less=True)
-        rounded = (halves[:low].as_signed() + 1) >> 1
+        # One carry chain: (halves + 1 >> 1) + zero, the lowest bit as its carry in.
+        rounded = Cat(Const(1, 1), halves[1:low]).as_signed() + Cat(halves[0], self.zero)
         high = halves[low - 1 :]
         m.d.sync += [
             sign.eq(negative),
             saturate.eq(wide | (high.any() & ~high.all())),
-            total.eq(rounded + self.zero),
+            total.eq(rounded >> 1),
         ]
         below = Mux(saturate, sign, total < 0)
         above = Mux(saturate, ~sign, total > self.largest)

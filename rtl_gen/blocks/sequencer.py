@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
+from rtl_gen.blocks.halt import ERROR_BITS, Halt
+from rtl_gen.blocks.loop_counters import PLACE
 from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, ErrorCode, Opcode, field_words
+from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, STREAMED, ErrorCode, Opcode, field_words
 from rtl_gen.timing import flush_cycles
-
-STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
 
 
 class Sequencer(Block):
@@ -25,7 +25,8 @@ class Sequencer(Block):
 
     Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
-    them. LOAD / STORE / EMIT: ``start_*`` pulses, then waits for ``transfer_done``.
+    them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
+    awaited.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -38,7 +39,7 @@ class Sequencer(Block):
         self.tap_names = [
             name
             for name in loops.signature.members
-            if name not in ("start", "advance", "layer_last") and not name.startswith("f_")
+            if name not in ("start", "advance", *PLACE) and not name.startswith("f_")
         ]
         self.step_names = ["valid", "pixel", "chunk", "chunk_last", "tile_last", *steps.FLAGS]
         program = config.program_depth.bit_length() - 1
@@ -59,8 +60,9 @@ class Sequencer(Block):
                 "cycles": Out(32),
                 "stalls": Out(32),
                 **{f"slot_{k}": Out(width) for k, width in enumerate(slot_widths(config))},
+                "layer_active": Out(1),
                 "layer_start": Out(1),
-                "tap_valid": Out(1),
+                "tile": Out(1),
                 **{f"tap_{n}": Out(loops.signature.members[n].shape) for n in self.tap_names},
                 **{f"step_{n}": Out(steps.signature.members[n].shape) for n in self.step_names},
                 **{f"start_{opcode.name.lower()}": Out(1) for opcode in STREAMED},
@@ -68,7 +70,7 @@ class Sequencer(Block):
                 "transfer_done": In(1),
                 "transfer_stalled": In(1),
                 "transfer_abort": Out(1),
-                "fault": In(8),
+                "fault": In(ERROR_BITS),
             }
         )
 
@@ -77,30 +79,42 @@ class Sequencer(Block):
         config = self.config
         self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
         self.opcode = Signal(3, reset_less=True)
+        self.kinds = {
+            code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
+            for code in (*STREAMED, Opcode.LAYER)
+        }
+        self.is_layer = self.kinds[Opcode.LAYER]
         self.word = Signal(5, reset_less=True)
+        self.coming = Signal(5, reset_less=True)
         self.index = Signal(16, reset_less=True)
-        self.fail = Signal(8)
-        self.active, self.finishing, self.waiting = Signal(), Signal(), Signal()
+        self.fail = Signal(ERROR_BITS)
+        self.active = Signal()
+        self.finishing = Signal()
+        self.waiting = Signal()
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
         self._program(m, platform)
         self._layer(m, platform)
-        self._halt(m)
+        self._halt(m, platform)
         self._machine(m)
         self._counters(m, platform)
         return m
 
     def _program(self, m: Module, platform: object) -> None:
+        """``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so
+        that the read pointer ``ahead`` runs two words ahead."""
         depth = self.config.program_depth
         self.pc = Signal(depth.bit_length(), reset_less=True)
+        self.ahead = Signal(depth.bit_length() - 1, reset_less=True)
+        self.fetched = Signal(32, reset_less=True)
         ram = Ram(32, depth)
         place(m, platform, "program", ram)
         m.d.comb += [
             ram.write_enable.eq(self.program_write),
             ram.write_address.eq(self.program_address),
             ram.write_data.eq(self.program_data),
-            ram.read_address.eq(self.pc),
+            ram.read_address.eq(self.ahead),
         ]
-        self.fetched = ram.read_data
+        m.d.sync += self.fetched.eq(ram.read_data)
 
     def _layer(self, m: Module, platform: object) -> None:
         loops, steps = LoopNest(self.config), DrainSteps(self.config)
@@ -112,14 +126,16 @@ class Sequencer(Block):
                 if name.startswith("f_"):
                     m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
         self.running = Signal()
-        self.too_many = (fields["drain_pixels"] >= self.config.pixels) | (
-            fields["drain_chunks"] >= self.config.chunks
+        self.too_many = Signal(reset_less=True)
+        m.d.sync += self.too_many.eq(
+            (fields["drain_pixels"] >= self.config.pixels)
+            | (fields["drain_chunks"] >= self.config.chunks)
         )
         m.d.comb += [
             loops.start.eq(self.layer_start),
             loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
             steps.tile.eq(loops.advance & loops.tile_last),
-            self.tap_valid.eq(loops.advance),
+            self.tile.eq(steps.tile),
         ]
         m.d.comb += [getattr(steps, f"tile_{f}").eq(getattr(loops, f)) for f in steps.FLAGS]
         m.d.comb += [getattr(self, f"tap_{n}").eq(getattr(loops, n)) for n in self.tap_names]
@@ -127,39 +143,36 @@ class Sequencer(Block):
         self.layer_issued = loops.advance & loops.layer_last
         self.drained = steps.valid & steps.tile_last
 
-    def _illegal_field(self) -> Value:
-        """Bits of the fetched field word that its fields do not use."""
-        width = len(self.word)
-        masks: Value = Const(0, 32)
-        for opcode in (Opcode.LOAD, Opcode.LAYER, Opcode.STORE, Opcode.EMIT):
-            for k, mask in enumerate(unused_bits(self.config, opcode)):
-                here = (self.opcode == int(opcode)) & (self.word == Const(k, width))
-                masks = Mux(here, Const(mask, 32), masks)
-        return (self.fetched & masks).any()
+    def _illegal_field(self, m: Module, decoding: Value) -> Value:
+        """Whether the fetched field word has bits that its fields do not use; the mask of these
+        bits is chosen one cycle before the word comes."""
+        opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
+        mask = Signal(32, reset_less=True)
+        with m.Switch(Cat(self.coming, opcode)):
+            for code in self.kinds:
+                for k, unused in enumerate(unused_bits(self.config, code)):
+                    with m.Case(code << len(self.coming) | k):
+                        m.d.sync += mask.eq(unused)
+            with m.Default():
+                m.d.sync += mask.eq(0)
+        return (self.fetched & mask).any()
 
-    def _halt(self, m: Module) -> None:
-        """Whatever ends a run early: a failed fetch, a fault elsewhere, the watchdog, a stop."""
-        timer = Signal(32, reset_less=True)
-        expired = Signal()
-        self.halt = Signal()
-        code = Signal(8)
+    def _halt(self, m: Module, platform: object) -> None:
+        halt = Halt()
+        place(m, platform, "halting", halt)
+        self.halt = halt.halt
+        begin = self.start & ~self.busy
         m.d.comb += [
-            expired.eq(timer == 1),
-            code.eq(Mux(self.fail.any(), self.fail, Mux(expired, ErrorCode.WATCHDOG, 0))),
-            self.halt.eq(code.any() | self.fault.any() | self.stop),
-            self.transfer_abort.eq(self.halt),
+            halt.begin.eq(begin),
+            halt.active.eq(self.active),
+            halt.index.eq(self.index),
+            halt.fail.eq(self.fail),
+            self.transfer_abort.eq(halt.halt),
+            *(getattr(halt, n).eq(getattr(self, n)) for n in ("stop", "watchdog", "fault")),
+            *(getattr(self, n).eq(getattr(halt, n)) for n in ("error", "error_instruction")),
         ]
-        with m.If(self.start & ~self.busy):
-            m.d.sync += timer.eq(self.watchdog)
-        with m.Elif(timer.any()):
-            m.d.sync += timer.eq(timer - 1)
-        with m.If(self.stop | (self.start & ~self.busy)):
-            m.d.sync += [self.done.eq(0), self.error.eq(0), self.error_instruction.eq(0)]
-        with m.Elif(self.active & self.halt & ~self.error.any()):
-            m.d.sync += [
-                self.error.eq(Mux(self.fault.any(), self.fault, code)),
-                self.error_instruction.eq(self.index),
-            ]
+        with m.If(self.stop | begin):
+            m.d.sync += self.done.eq(0)
 
     def _machine(self, m: Module) -> None:
         past_end = self.pc[-1] & self.pc[:-1].any()
@@ -167,6 +180,11 @@ class Sequencer(Block):
             (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
             for opcode in (*STREAMED, Opcode.LAYER)
         ).any()
+        decoding = Signal()
+        illegal = self._illegal_field(m, decoding)
+        m.d.sync += self.ahead.eq(self.pc)
+        run_ahead = [self.ahead.eq(self.ahead + 1), self.coming.eq(self.coming + 1)]
+        m.d.sync += [self.word.eq(self.coming), self.layer_start.eq(0)]
 
         @contextmanager
         def state(name: str) -> Iterator[None]:
@@ -178,43 +196,57 @@ class Sequencer(Block):
 
         with m.FSM(name="sequencer") as fsm:
             with m.State("IDLE"):
-                m.d.sync += [self.pc.eq(0), self.index.eq(0)]
+                m.d.sync += [self.pc.eq(0), self.index.eq(0), self.ahead.eq(0)]
                 with m.If(self.start):
+                    m.d.sync += self.ahead.eq(1)
                     m.next = "FETCH"
             with state("FETCH"):
-                m.d.sync += [self.pc.eq(self.pc + 1), self.word.eq(0), self.flush.eq(0)]
+                m.d.sync += [
+                    *run_ahead,
+                    self.pc.eq(self.pc + 1),
+                    self.coming.eq(0),
+                    self.flush.eq(0),
+                ]
                 with m.If(self.pc[-1]):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
                 m.next = "DECODE"
             with state("DECODE"):
-                m.d.sync += self.opcode.eq(self.fetched)
-                with m.If(self.fetched == Opcode.END):
-                    m.next = "FINISH"
-                with m.Elif(self.fetched > max(Opcode)):
+                m.d.comb += decoding.eq(1)
+                opcode = self.fetched[: len(self.opcode)]
+                m.d.sync += [*run_ahead, self.opcode.eq(opcode), self.pc.eq(self.pc + 1)]
+                m.d.sync += [kind.eq(opcode == code) for code, kind in self.kinds.items()]
+                with m.If(self.fetched[len(self.opcode) :].any() | (opcode > max(Opcode))):
                     m.d.comb += self.fail.eq(ErrorCode.OPCODE)
-                with m.Else():
-                    m.d.sync += self.pc.eq(self.pc + 1)
-                    m.next = "FIELDS"
+                m.next = "FIELDS"
+                with m.If(opcode == Opcode.END):
+                    m.next = "FINISH"
             with state("FIELDS"):
                 self._latch(m)
-                m.d.sync += self.word.eq(self.word + 1)
+                m.d.sync += run_ahead
                 with m.If(past_end):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
-                with m.Elif(self._illegal_field()):
+                with m.Elif(illegal | (last_word & self.is_layer & self.too_many)):
                     m.d.comb += self.fail.eq(ErrorCode.FIELD)
                 with m.If(last_word):
+                    m.d.sync += self.layer_start.eq(self.is_layer)
                     m.next = "START"
                 with m.Else():
                     m.d.sync += self.pc.eq(self.pc + 1)
             with state("START"):
-                with m.If((self.opcode == Opcode.LAYER) & self.too_many):
-                    m.d.comb += self.fail.eq(ErrorCode.FIELD)
+                for opcode in STREAMED:  # the transfer takes no start before it is idle
+                    pulse = getattr(self, f"start_{opcode.name.lower()}")
+                    m.d.comb += pulse.eq(self.kinds[opcode] & ~self.halt)
                 with m.If(self.transfer_idle & ~self.halt):
-                    self._dispatch(m)
+                    m.next = "TRANSFER"
+                    with m.If(self.is_layer):
+                        m.d.sync += self.running.eq(1)
+                        m.next = "TAPS"
             with state("TAPS"):
-                m.d.comb += self.running.eq(1)
                 with m.If(self.layer_issued):
+                    m.d.sync += self.running.eq(0)
                     m.next = "DRAIN"
+                with m.If(self.halt):
+                    m.d.sync += self.running.eq(0)
             with state("DRAIN"):
                 with m.If(self.drained):
                     m.next = "FLUSH"
@@ -226,30 +258,22 @@ class Sequencer(Block):
                 with m.If(self.transfer_done):
                     m.next = "FINISH"
             with state("FINISH"):
-                m.d.sync += self.index.eq(self.index + 1)
-                m.d.comb += self.finishing.eq(1)
+                m.d.sync += [*run_ahead, self.index.eq(self.index + 1)]
+                m.d.comb += self.finishing.eq(~self.halt)
                 m.next = "FETCH"
                 with m.If(self.opcode == Opcode.END):
                     with m.If(~self.halt):
                         m.d.sync += self.done.eq(1)
                     m.next = "IDLE"
             with m.State("ABORT"):  # until the pipelines have run empty
-                m.d.sync += self.flush.eq(self.flush + 1)
+                m.d.sync += [self.ahead.eq(0), self.flush.eq(self.flush + 1)]
                 with m.If(self.flush == flush_cycles(self.config)):
                     m.next = "IDLE"
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
+                self.layer_active.eq(self.is_layer),
                 self.waiting.eq(fsm.ongoing("START") & ~self.transfer_idle),
             ]
-
-    def _dispatch(self, m: Module) -> None:
-        m.d.comb += self.layer_start.eq(self.opcode == Opcode.LAYER)
-        for opcode in STREAMED:
-            pulse = getattr(self, f"start_{opcode.name.lower()}")
-            m.d.comb += pulse.eq(self.opcode == opcode)
-        m.next = "TRANSFER"
-        with m.If(self.opcode == Opcode.LAYER):
-            m.next = "TAPS"
 
     def _latch(self, m: Module) -> None:
         """The fetched field word into its two slots."""

@@ -5,22 +5,23 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import pixel_bits
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
-from rtl_gen.timing import OPERAND_DELAY_CYCLES
+from rtl_gen.timing import READ_CYCLES
 
 
 class Transfer(Block):
     """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
-    after its ``start_*`` pulse, ``done`` in its last cycle.
+    after ``start_*`` in a cycle in which it is ``idle``; ``done`` in the cycle after its last.
 
-    Latency and throughput: LOAD one beat per cycle; STORE beats + 5 cycles a word; EMIT
+    Latency and throughput: LOAD one beat per cycle; STORE beats + 7 cycles a word; EMIT
     post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
     Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
     TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
-    to the next TLAST (``discarding``). ``abort`` stops at once, but a beat on offer stays on offer
-    until it is taken; ``flush`` also ends discarding.
+    to the next TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once,
+    but a beat on offer stays on offer until it is taken; ``flush`` also ends discarding.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -85,8 +86,14 @@ class Transfer(Block):
         self.pointer = Signal(pointer_bits, reset_less=True)
         self.words_left = Signal(len(self.read_pointer), reset_less=True)
         self.beat = Signal(5, reset_less=True)
+        # Of what comes next, compared when the counters move: whether it is the last.
+        self.last_beat = Signal(reset_less=True)
+        self.last_strip = Signal(reset_less=True)
+        self.last_in_strip = Signal(reset_less=True)
         self.last_word = Signal()
-        m.d.comb += self.last_word.eq((self.strip == self.f_last_strip) & (self.words_left == 1))
+        m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
+        self.single_full = delay(m, self.f_strip_words == 1, 1, "single_full")
+        self.single_last = delay(m, self.f_last_words == 1, 1, "single_last")
 
     def _enter_strip(self, m: Module, strip: Value) -> None:
         full = self.f_last_strip != strip
@@ -94,15 +101,18 @@ class Transfer(Block):
             self.strip.eq(strip),
             self.pointer.eq(self.f_base),
             self.words_left.eq(Mux(full, self.f_strip_words, self.f_last_words)),
+            self.last_strip.eq(~full),
+            self.last_in_strip.eq(Mux(full, self.single_full, self.single_last)),
         ]
 
     def _next_word(self, m: Module) -> None:
-        with m.If(self.words_left == 1):
+        with m.If(self.last_in_strip):
             self._enter_strip(m, (self.strip + 1)[:4])
         with m.Else():
             m.d.sync += [
                 self.pointer.eq(self.pointer + 1),
                 self.words_left.eq(self.words_left - 1),
+                self.last_in_strip.eq(self.words_left == 2),
             ]
 
     # Stream in ----------------------------------------------------------------------------
@@ -120,7 +130,7 @@ class Transfer(Block):
         m.d.comb += [
             self.s_axis_tready.eq(self.loading | discarding),
             accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
-            completes.eq(accept & (self.beat == self.f_beats)),
+            completes.eq(accept & self.last_beat),
             beyond.eq((above if len(above) == 1 else above.any()) | (self.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
             self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
@@ -188,13 +198,17 @@ class Transfer(Block):
     # Control ------------------------------------------------------------------------------
 
     def _control(self, m: Module, completes: Value, sent: Value) -> None:
-        wait = Signal(range(OPERAND_DELAY_CYCLES + 1), reset_less=True)
+        one_beat = ~self.f_beats.any()
+        next_beat = self.beat + 1
+        wait = Signal(range(READ_CYCLES + 1), reset_less=True)
         emitting = Signal(reset_less=True)
         dropped = Signal()
+        m.d.sync += [self.done.eq(0), self.read_valid.eq(0)]
         with m.FSM(name="transfer") as fsm:
             with m.State("IDLE"):
                 m.d.sync += [
                     self.beat.eq(0),
+                    self.last_beat.eq(one_beat),
                     wait.eq(0),
                     dropped.eq(0),
                     emitting.eq(self.start_emit),
@@ -210,16 +224,21 @@ class Transfer(Block):
             with m.State("LOAD"):
                 m.d.comb += self.loading.eq(1)
                 with m.If(self.s_axis_tvalid & ~self.discarding):
-                    m.d.sync += self.beat.eq(Mux(completes, 0, self.beat + 1))
+                    m.d.sync += [
+                        self.beat.eq(Mux(completes, 0, next_beat)),
+                        self.last_beat.eq(Mux(completes, one_beat, next_beat == self.f_beats)),
+                    ]
                 with m.If(completes):
                     self._next_word(m)
-                with m.If(self.abort | (completes & self.last_word)):
-                    m.d.comb += self.done.eq(1)
+                with m.If(self.short | self.outside | (completes & self.last_word)):
+                    m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+                with m.If(self.abort):
                     m.next = "IDLE"
             with m.State("FETCH"):
-                m.d.comb += self.read_valid.eq(wait == 0)
+                m.d.sync += self.read_valid.eq(wait == 0)
                 m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.f_beats)]
-                with m.If(wait == OPERAND_DELAY_CYCLES):
+                with m.If(wait == READ_CYCLES):
                     m.d.sync += [
                         wait.eq(0),
                         self.word.eq(self.read_word),
@@ -227,7 +246,7 @@ class Transfer(Block):
                     ]
                     self._next_word(m)
                     m.next = "SEND"
-                with m.If(self.abort):
+                with m.If(self.abort | self.outside):
                     m.next = "IDLE"
             with m.State("FETCH_RESULT"):
                 m.d.sync += [
@@ -245,7 +264,7 @@ class Transfer(Block):
                 with m.If(self.m_axis_tready & (self.abort | dropped)):
                     m.next = "IDLE"
                 with m.Elif(sent):
-                    m.d.comb += self.done.eq(self.final_word)
+                    m.d.sync += self.done.eq(self.final_word)
                     with m.If(self.final_word):
                         m.next = "IDLE"
                     with m.Elif(emitting):

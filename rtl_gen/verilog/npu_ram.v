@@ -1,6 +1,6 @@
 // Simple dual-port RAM: one synchronous write port, one synchronous read port.
 // Latency: read_data follows read_address by one cycle. Reading the word that is being written
-// gives an undefined value; the NPU never does.
+// gives an undefined value; the NPU never does (no_rw_check: Yosys need not emulate the old one).
 module npu_ram #(
     parameter WIDTH = 32,
     parameter DEPTH = 512,
@@ -13,6 +13,7 @@ module npu_ram #(
     input  wire [ADDRESS_BITS-1:0] read_address,
     output reg  [WIDTH-1:0]        read_data
 );
+    (* no_rw_check *)
     reg [WIDTH-1:0] memory [0:DEPTH-1];
     always @(posedge clk) begin
         if (write_enable)

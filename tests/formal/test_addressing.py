@@ -116,8 +116,8 @@ class WeightReads(Elaboratable):
         m = Module()
         dut = self.memory
         place(m, dut)
-        valid = delay(m, dut.valid, 3, "valid_then", resettable=True)
-        pointer = delay(m, dut.pointer, 3, "pointer_then", resettable=True)
+        valid = delay(m, dut.valid, 4, "valid_then", resettable=True)
+        pointer = delay(m, dut.pointer, 4, "pointer_then", resettable=True)
         beyond = pointer >= dut.config.weight_depth
         always(m, dut.outside == (valid & beyond), "outside: the weight is not in memory")
         reached(m, dut.outside, "a weight pointer leaves the memory")
@@ -130,12 +130,12 @@ def test_no_tap_leaves_the_memory_unnoticed(pixels: int) -> None:
 
 
 def test_operands_are_what_was_written() -> None:
-    prove_bounded(Contents(ActivationMemory(config(2))), cycles=8)
+    prove_bounded(Contents(ActivationMemory(config(2))), cycles=9)
 
 
 def test_no_weight_read_leaves_the_memory_unnoticed() -> None:
     memory = WeightMemory(NpuConfig(lanes=2, columns=2, post_units=1, weight_depth=16))
-    prove(WeightReads(memory), depth=5, reach=6)
+    prove(WeightReads(memory), depth=6, reach=7)
 
 
 class IgnoresTheLastBank(ActivationMemory):

@@ -93,17 +93,23 @@ class Windows(Elaboratable):
                 for k in range(len(c.weight_columns))
             },
         }
-        allowed = taken & whole & ~c.busy
-        any_write: Value = Value.cast(0)
+        # What a write does comes one cycle after it is decoded, in the cycle of the answer.
+        allowed = taken & whole & ~past(m, c.busy, "busy")
+        landed: Value = Value.cast(0)
         for name, (enable, where) in targets.items():
-            always(m, enable == (allowed & (address == where)), f"{name}: written when addressed")
+            hit = allowed & (address == where)
+            due = past(m, hit, f"{name.replace(' ', '_')}_due")
+            always(m, enable == due, f"{name}: written when addressed")
+            still = where == past(m, where, f"{name.replace(' ', '_')}_where")
+            always(m, implies(enable, still), f"{name}: the address stays")
             reached(m, enable, f"{name}: written")
-            any_write = any_write | enable
-        always(m, implies(any_write, c.data == past(m, c.wdata, "wdata")), "the data comes along")
-        wrote = past(m, any_write, "wrote")
+            landed = landed | hit
+        wrote = past(m, landed, "wrote")
+        data = past(m, past(m, c.wdata, "wdata"), "wdata_2")
+        always(m, implies(wrote, c.data == data), "the data comes along")
         always(m, implies(wrote, c.bvalid & (c.bresp == 0)), "a write that lands is answered OKAY")
         register = (address == isa.Register.CONTROL) | (address == isa.Register.WATCHDOG)
-        lost = past(m, taken & ~any_write & ~register, "lost")
+        lost = past(m, taken & ~landed & ~register, "lost")
         always(m, implies(lost, c.bvalid & (c.bresp == SLVERR)), "a lost write is answered SLVERR")
         return m
 

@@ -29,7 +29,7 @@ class Steps(Elaboratable):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         dut = self.steps
-        place(m, dut, driven=("f_drain_pixels", "f_drain_chunks"))
+        inner = place(m, dut, driven=("f_drain_pixels", "f_drain_chunks"))
         pixels, chunks = dut.f_drain_pixels, dut.f_drain_chunks
         m.d.comb += [pixels.eq(constant(m, 4, "pixels")), chunks.eq(constant(m, 7, "chunks"))]
         given(m, implies(dut.tile, ~dut.blocking))
@@ -46,6 +46,7 @@ class Steps(Elaboratable):
             "chunk in range": dut.chunk <= chunks,
             "the last step": dut.tile_last == final,
             "the last step of a pixel": dut.chunk_last == (dut.chunk == chunks),
+            "invariant: last pixel": inner["pixel_last"] == (dut.pixel == pixels),
         }.items():
             always(m, implies(active, condition), name)
         always(m, dut.blocking == (active & ~final), "a tile may come with the last step")
@@ -150,6 +151,8 @@ class Writes(Elaboratable):
         given(m, implies(post.start, ~steps.valid))
         # The register is wider than the port of the same name, which comes first.
         always(m, implies(steps.valid, inner["chunk_2"] <= chunks), "invariant: chunk")
+        last = steps.chunk_last == (inner["chunk_2"] == chunks)
+        always(m, implies(steps.valid, last), "invariant: last chunk")
         always(m, implies(steps.valid, self.begun), "invariant: begun")
         self.positions, self.groups = Signal(8), Signal(8)
         done = steps.valid & steps.tile_last & steps.window_last

@@ -48,6 +48,9 @@ class Load(Elaboratable):
         active = self.around.active
         always(m, active == self.around.inner["loading"], "invariant: loading")
         always(m, implies(active, part == self.around.inner["beat"]), "invariant: beat")
+        always(m, implies(active, part <= dut.f_beats), "invariant: beats")
+        last_beat = self.around.inner["last_beat"] == (part == dut.f_beats)
+        always(m, implies(active, last_beat), "invariant: last beat")
         walk.registers_stand_at(m, active, walk.words)
 
     def _landing(self, m: Module) -> None:
@@ -83,13 +86,16 @@ class Load(Elaboratable):
         dut, active = self.transfer, self.around.active
         final = Signal()
         m.d.comb += final.eq(self.completes & self.walk.last)
-        always(m, implies(active, dut.done == (final | dut.abort)), "done with the last beat")
+        over = final | dut.short | (self.completes & dut.outside)
+        due = past(m, over, "over")
+        loaded = past(m, active, "loaded")
+        always(m, implies(loaded, dut.done == due), "done after the last beat, or a faulty one")
         always(m, dut.short == (self.accept & dut.s_axis_tlast & ~final), "short: TLAST early")
         always(m, dut.long == (final & ~dut.s_axis_tlast), "long: no TLAST on the last beat")
-        ended = past(m, active & dut.done, "ended")
-        always(m, implies(ended, dut.idle), "idle after done")
-        goes_on = past(m, active & ~dut.done, "goes_on")
-        always(m, implies(goes_on, ~dut.idle), "not idle before done")
+        ended = past(m, active & (over | dut.abort), "ended")
+        always(m, implies(ended, dut.idle), "idle with done or after an abort")
+        goes_on = past(m, active & ~over & ~dut.abort, "goes_on")
+        always(m, implies(goes_on, ~dut.idle), "not idle before")
         always(m, implies(dut.idle, ~dut.write_bank.any() | ended), "an idle block writes nothing")
         reached(m, final & dut.s_axis_tlast & (self.walk.words == 2), "three words are loaded")
         reached(m, dut.short & self.part, "a stream ends within a word")
@@ -140,7 +146,7 @@ class Endless(Transfer):
     """Waits for one word too many."""
 
     def _next_word(self, m: Module) -> None:
-        with m.If(self.words_left == 1):
+        with m.If(self.last_in_strip):
             self._enter_strip(m, self.strip)
         with m.Else():
             super()._next_word(m)
@@ -150,7 +156,7 @@ class Endless(Transfer):
     "broken, why",
     [
         (SkipsAStrip, "a cell is written|an idle block writes nothing"),
-        (LosesABeat, "a cell is written|invariant: beat|short"),
+        (LosesABeat, "a cell is written|invariant: beat|short|long"),
         (Endless, "a cell is written|invariant of the walk|done"),
     ],
 )

@@ -6,7 +6,9 @@ from __future__ import annotations
 import pytest
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
-from rtl_gen.blocks.loops import LEVELS, LoopNest
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.loop_counters import LEVELS
+from rtl_gen.blocks.loops import TAP_CYCLES, LoopNest
 from rtl_gen.config import NpuConfig
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
@@ -16,7 +18,15 @@ STRIPS = ((1, 1), (3, 5), (4, 2))
 """Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
 ROW_BITS = 10
 """Wide enough for the rows of 32 such strips and a step."""
+DEPTH = TAP_CYCLES + 2
+"""Cycles in which a step passes the nest's stages."""
 KERNEL = ("groups", "kernel_cols", "kernel_rows", "passes")
+
+
+def field(nest: LoopNest, level: str) -> Signal:
+    """Its repetitions, minus 1."""
+    signal: Signal = getattr(nest, f"f_{level}")
+    return signal
 
 
 class Nest(Elaboratable):
@@ -47,23 +57,34 @@ class Nest(Elaboratable):
         raise NotImplementedError
 
     def claim(self, m: Module, condition: Value, message: str) -> None:
+        """Of the place in the nest."""
         always(m, implies(self.running, condition), message)
 
+    def claim_tap(self, m: Module, actual: Value, expected: Value, message: str) -> None:
+        """``expected`` of the place is ``actual`` of the tap."""
+        late = self.late(m, Cat(self.running, expected))
+        always(m, implies(late[0], actual == late[1:]), message)
+
+    def late(self, m: Module, value: Value) -> Value:
+        return delay(m, value, TAP_CYCLES, "late", resettable=True)
+
     def _odometer(self, m: Module) -> None:
-        self.count = {level: Signal(len(self.nest.field(level))) for level in LEVELS}
+        self.count = {level: Signal(len(field(self.nest, level))) for level in LEVELS}
         self.moves: dict[str, Value] = {}
         self.restarts: dict[str, Value] = {}
         carry: Value = self.nest.advance
         for level, count in self.count.items():
-            full = count == self.nest.field(level)
+            full = count == field(self.nest, level)
             self.moves[level], self.restarts[level] = carry & ~full, carry & full
             with m.If(self.nest.start | self.restarts[level]):
                 m.d.sync += count.eq(0)
             with m.Elif(carry):
                 m.d.sync += count.eq(count + 1)
             carry = carry & full
-            self.claim(m, count <= self.nest.field(level), f"invariant: {level} in range")
-            self.claim(m, self.inner[f"{level}_count"] == count, f"invariant: count of {level}")
+            self.claim(m, count <= field(self.nest, level), f"invariant: {level} in range")
+            left, last = (self.inner[f"counters.{level}_{name}"] for name in ("left", "last"))
+            self.claim(m, left == field(self.nest, level) - count, f"invariant: {level} left")
+            self.claim(m, last == full, f"invariant: last of {level}")
 
     def sum_of(self, m: Module, level: str, step: Value, bits: int) -> Signal:
         """count[level] * step, by repeated addition."""
@@ -88,14 +109,18 @@ class Taps(Nest):
             return ~Cat(count[level] for level in levels).any()
 
         def at_end(*levels: str) -> Value:
-            return Cat(count[level] == dut.field(level) for level in levels).all()
+            return Cat(count[level] == field(dut, level) for level in levels).all()
 
         pool, whole = ("pool_cols", "pool_rows"), ("out_cols", "out_rows")
         for flag, expected in {
             "tile_first": at_start(*KERNEL),
-            "tile_last": at_end(*KERNEL),
             "pass_first": at_start(*KERNEL[:-1]) & (count["passes"] != 0),
             "top_pass": count["passes"] == 0,
+        }.items():
+            self.claim(m, self.inner[f"counters.{flag}"] == expected, f"invariant: {flag}")
+            self.claim_tap(m, getattr(dut, flag), expected, flag)
+        for flag, expected in {
+            "tile_last": at_end(*KERNEL),
             "window_first": at_start(*pool),
             "window_last": at_end(*pool),
             "group_end": at_end(*pool, *whole),
@@ -119,8 +144,8 @@ class Taps(Nest):
             levels = ("out_cols", "pool_cols", "kernel_cols")
             for level, state, step in zip(levels, ("out", "window", "kernel"), steps, strict=True):
                 total = (total + self.sum_of(m, level, Value.cast(step), bits))[:bits]
-                self.claim(m, inner[f"{state}_{name}"] == total, f"invariant: {state} {name}")
-            self.claim(m, port == total, f"the tap's {name}")
+                self.claim_tap(m, inner[f"{state}_{name}"], total, f"invariant: {state} {name}")
+            self.claim_tap(m, port, total, f"the tap's {name}")
 
     def _memory(self, m: Module) -> None:
         """Weight words in sequence, the tile's block again for every position: the pointer cannot
@@ -130,9 +155,9 @@ class Taps(Nest):
         groups = self.sum_of(m, "groups", dut.f_group_words, bits)
         tiles = self.sum_of(m, "out_groups", dut.f_in_group_step, bits)
         expected = (dut.f_in_base + groups + tiles)[:bits]
-        self.claim(m, dut.group_pointer == expected, "the tap's group address")
-        start = self.inner["base"] == (dut.f_in_base + tiles)[:bits]
-        self.claim(m, start, "invariant: first group of the tile")
+        self.claim_tap(m, dut.group_pointer, expected, "the tap's group address")
+        start = (dut.f_in_base + tiles)[:bits]
+        self.claim_tap(m, self.inner["base"], start, "invariant: first group of the tile")
         block, tap = Signal(len(dut.weight_pointer)), Signal(len(dut.weight_pointer))
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
@@ -140,8 +165,9 @@ class Taps(Nest):
             m.d.sync += tap.eq(Mux(dut.tile_last, 0, tap + 1))
             with m.If(dut.tile_last & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
-        self.claim(m, self.inner["base_2"] == block, "invariant: the tile's block of weights")
-        self.claim(m, dut.weight_pointer == (block + tap)[: len(block)], "the tap's weight address")
+        self.claim_tap(m, self.inner["base_2"], block, "invariant: the tile's block of weights")
+        weight = (block + tap)[: len(block)]
+        self.claim_tap(m, dut.weight_pointer, weight, "the tap's weight address")
 
 
 class Rows(Nest):
@@ -175,33 +201,37 @@ class Rows(Nest):
             total = (total + self.sum_of(m, level, step, ROW_BITS))[:ROW_BITS]
             strip, row = inner[f"{state}_strip"], inner[f"{state}_row"]
             offset = (strip - dut.f_strip_first)[: len(strip)]
-            self.claim(m, row < height, f"{state}: the row is inside its strip")
-            self.claim(m, total == offset * height + row, f"{state}: strip and row")
+            running = self.late(m, self.running)
+            always(m, implies(running, row < height), f"{state}: the row is inside its strip")
+            rows = (offset * height + row)[:ROW_BITS]
+            self.claim_tap(m, rows, total, f"{state}: strip and row")
             address = inner[f"{state}_row_words"] == (row * self.row_words)[:bits]
-            self.claim(m, address, f"{state}: address of the row")
+            always(m, implies(running, address), f"{state}: address of the row")
         # The strip offset fits into STRIP_BITS; the compiler has at most 16 strips.
         given(m, implies(self.running, total < height << (len(dut.strip) - 1)))
         same = (dut.strip == inner["kernel_strip"]) & (dut.row == inner["kernel_row"])
-        self.claim(m, same & (dut.row_pointer == inner["kernel_row_words"]), "the tap's row")
+        always(m, same & (dut.row_pointer == inner["kernel_row_words"]), "the tap's row")
         reached(m, self.running & (dut.strip == 1) & (dut.f_strip_first == 0), "a strip is left")
 
 
 def test_every_tap_is_in_its_place() -> None:
-    prove(Taps(LoopNest(CONFIG)), depth=1, reach=10)
+    prove(Taps(LoopNest(CONFIG)), depth=DEPTH, reach=10 + TAP_CYCLES)
 
 
 @pytest.mark.parametrize("strip_rows, row_words", STRIPS)
 def test_rows_stay_in_their_strips(strip_rows: int, row_words: int) -> None:
-    prove(Rows(LoopNest(CONFIG), strip_rows, row_words), depth=1, reach=10)
+    nest = LoopNest(CONFIG)
+    prove(Rows(nest, strip_rows, row_words), depth=DEPTH, reach=10 + TAP_CYCLES)
 
 
 class KeepsTheColumn(LoopNest):
-    """Does not step the kernel's column back for the next window position."""
+    """Does not move the kernel's column."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
-        column = own_signals(m)["kernel_column"]
-        with m.If(self.advance & self.tile_last & ~self.window_last):
+        signals = own_signals(m)
+        column = signals["kernel_column"]
+        with m.If(signals["column_moves_1"]):
             m.d.sync += column.eq(column)
         return m
 

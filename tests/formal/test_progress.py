@@ -6,14 +6,14 @@ import pytest
 from amaranth import Elaboratable, Module, Mux, Signal
 
 from rtl_gen.blocks.transfer import Transfer
-from rtl_gen.timing import OPERAND_DELAY_CYCLES
+from rtl_gen.timing import READ_CYCLES
 from tests.formal.prove import Disproof, prove_bounded
 from tests.formal.transfers import CONFIG, STARTS, Surroundings
-from tests.formal.wrapper import always, given, implies, reached
+from tests.formal.wrapper import always, given, implies, past, reached
 
 WORDS, BEATS, PATIENCE_CYCLES = 2, 2, 2
 """Of the largest transfer here; a stream takes or gives a beat in PATIENCE_CYCLES at most."""
-FETCH_CYCLES = {"start_load": 0, "start_store": 1 + OPERAND_DELAY_CYCLES, "start_emit": 1}
+FETCH_CYCLES = {"start_load": 0, "start_store": 1 + READ_CYCLES, "start_emit": 1}
 
 
 def bound_cycles(start: str) -> int:
@@ -30,7 +30,7 @@ class Progress(Elaboratable):
         m = Module()
         dut = self.transfer
         around = Surroundings(m, dut, self.start)
-        given(m, around.started == (dut.idle & dut.f_base[0]))
+        given(m, around.started == (dut.idle & around.settled & dut.f_base[0]))
         given(m, (dut.f_last_strip == 0) & (dut.f_last_words <= WORDS) & (dut.f_beats < BEATS))
         given(m, dut.f_chunks < WORDS)
         # The rest of a stream that ran on is the host's to end.
@@ -43,8 +43,8 @@ class Progress(Elaboratable):
         given(m, ~(around.active & dut.stalled & (waiting == PATIENCE_CYCLES - 1)))
         bound = bound_cycles(self.start)
         always(m, implies(around.active, cycles < bound), "over within the bound")
-        slowest = around.active & dut.done & ~dut.abort & (cycles == bound - 1)
-        reached(m, slowest, "the bound is reached")
+        slowest = past(m, around.active & ~dut.abort & (cycles == bound - 1), "slowest")
+        reached(m, slowest & dut.done, "the bound is reached")
         return m
 
 

@@ -9,7 +9,7 @@ from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS
-from rtl_gen.timing import OPERAND_DELAY_CYCLES
+from rtl_gen.timing import READ_CYCLES
 from tests.formal.prove import Disproof, prove
 from tests.formal.transfers import CONFIG, Surroundings, Walk
 from tests.formal.wrapper import always, constant, given, implies, past, reached
@@ -101,15 +101,18 @@ class Send(Elaboratable):
         m.d.sync += aborted.eq(~dut.idle & (aborted | dut.abort))
         stopped = active & (aborted | dut.abort)
         final = self.ends & word.last & ~stopped
-        always(m, implies(active, dut.done == final), "done with the last beat")
+        ended = past(m, final, "ended")
+        sent = past(m, active, "sent")
+        always(m, implies(sent, dut.done == ended), "done after the last beat")
         always(m, implies(active & aborted, dut.m_axis_tvalid), "aborted: nothing is fetched")
         taken = past(m, stopped & dut.m_axis_tready & dut.m_axis_tvalid, "taken")
-        fetching = past(m, active & dut.abort & ~dut.m_axis_tvalid, "fetching")
+        ends_at_once = dut.outside | (dut.abort & ~dut.m_axis_tvalid)
+        fetching = past(m, active & ends_at_once, "fetching")
         always(m, implies(taken | fetching, dut.idle), "aborted: idle after the beat on offer")
-        always(m, implies(past(m, dut.done, "ended"), dut.idle), "idle after done")
-        goes_on = past(m, active & ~dut.done & ~stopped, "goes_on")
+        always(m, implies(ended, dut.idle), "idle with done")
+        goes_on = past(m, active & ~final & ~stopped & ~dut.outside, "goes_on")
         always(m, implies(goes_on, ~dut.idle), "not idle before done")
-        reached(m, dut.done & (self.words == 1), "two words are sent")
+        reached(m, ended & (self.words == 2), "two words are sent")
         reached(m, taken & past(m, aborted, "long_aborted"), "an aborted beat waits and is taken")
         for name, condition in {
             "sending": inner["sending"] == self.sending,
@@ -134,14 +137,14 @@ class Store(Send):
         followed = walk.holds(bank, address) & (walk.words == walk.number(bank, address))
         asked = dut.read_valid & (dut.read_strip == bank) & (dut.read_pointer == address)
         active = self.around.active
-        fetch = 1 + OPERAND_DELAY_CYCLES
+        fetch = 1 + READ_CYCLES
         fetching = active & (self.phase < fetch)
-        always(m, implies(active, dut.read_valid == (self.phase == 0)), "a read starts each word")
+        always(m, implies(active, dut.read_valid == (self.phase == 1)), "a read starts each word")
         read = active & dut.read_valid
         always(m, implies(read, asked == followed), "words are read in order")
         walk.registers_stand_at(m, fetching, self.words)
         arrives: Value = asked
-        for k in range(1, fetch):
+        for k in range(2, fetch):
             arrives = past(m, arrives, f"asked_{k}")
             here = active & followed & (self.phase == k)
             always(m, implies(here, arrives), f"invariant: asked {k}")
@@ -154,7 +157,7 @@ class Store(Send):
             self.around.inner["strip"] >= dut.config.pixels
         )
         always(m, implies(read, dut.outside == outside), "a word beyond the memory is reported")
-        later = fetching & (self.phase != 0)
+        later = fetching & (self.phase > 1)
         always(m, implies(later, ~outside), "invariant: a word beyond is not waited for")
         reached(m, read & bank & asked, "a second bank is read")
         return Word(fetch, dut.f_beats, walk.last, followed, data)

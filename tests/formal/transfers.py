@@ -18,9 +18,9 @@ STARTS = ("start_load", "start_store", "start_emit")
 
 
 class Surroundings:
-    """A Transfer as the sequencer uses it: a start only while it is idle, fields that stay, abort
-    in the cycle of every fault (and whenever else it likes). ``active``: a transfer of ``start``'s
-    kind runs; transfers of the other kinds may come before it. The streams may do anything."""
+    """A Transfer as the sequencer uses it: one start at a time, fields that stand a cycle before it
+    and stay; abort comes whenever it likes. ``active``: a transfer of ``start``'s kind runs;
+    transfers of the other kinds may come before it. The streams may do anything."""
 
     def __init__(self, m: Module, transfer: Transfer, start: str) -> None:
         self.dut = dut = transfer
@@ -30,11 +30,12 @@ class Surroundings:
             m.d.comb += field.eq(constant(m, len(field), name))
         given(m, dut.f_strip_words >= 1)
         given(m, dut.f_last_words >= 1)
+        self.settled = Signal()
+        m.d.sync += self.settled.eq(1)
         starts = [getattr(dut, name) for name in STARTS]
         for k, one in enumerate(starts):
             others = starts[:k] + starts[k + 1 :]
-            given(m, implies(one, dut.idle & ~others[0] & ~others[1]))
-        given(m, implies(dut.outside | dut.short | dut.long, dut.abort))
+            given(m, implies(one, self.settled & ~others[0] & ~others[1]))
         self.started = getattr(dut, start)
         self.mine = Signal()
         with m.If(dut.idle):
@@ -83,6 +84,8 @@ class Walk:
             "depth": self.inner["pointer"] <= dut.config.activation_depth,
             "offset": (self.offset >= 0) & (self.offset < limit),
             "left": left == limit - self.offset,
+            "last strip": self.inner["last_strip"] == (strip == dut.f_last_strip),
+            "last in strip": self.inner["last_in_strip"] == (left == 1),
             "number": word == strip * dut.f_strip_words + self.offset,
         }.items():
             always(m, implies(when, condition), f"invariant of the walk: {name}")

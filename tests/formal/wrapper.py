@@ -17,21 +17,29 @@ def place(
     m: Module, block: Block, driven: Collection[str] = (), name: str = "dut"
 ) -> dict[str, Signal]:
     """Add ``block`` to ``m`` under that name, its inputs free in every cycle except those
-    ``driven`` by the caller. Returns ``own_signals`` of the block, for invariants."""
+    ``driven`` by the caller. Returns ``own_signals`` of the block, for invariants, and those of
+    the blocks in it as ``block.signal``."""
     inner = block.elaborate(None)
+    signals = own_signals(inner)
+    parts = inner._named_submodules  # Amaranth has no public way to them
+    for part, (held, where) in parts.items():
+        if isinstance(held, Block):
+            module = held.elaborate(None)
+            parts[part] = (module, where)
+            signals |= {f"{part}.{own}": s for own, s in own_signals(module).items()}
     m.submodules[name] = inner
     for port, member in block.signature.members.items():
         if member.flow == In and port not in driven:
             signal = getattr(block, port)
             m.d.comb += signal.eq(AnySeq(len(signal)))
-    return own_signals(inner)
+    return signals
 
 
 def own_signals(module: Module) -> dict[str, Signal]:
     """The signals that ``module`` drives, by name; the second of a name is called ``name_2``."""
     signals: dict[str, Signal] = {}
     seen: Counter[str] = Counter()
-    for signal in module._driving:  # Amaranth has no public way to them
+    for signal in module._driving:  # nor to these
         seen[signal.name] += 1
         number = seen[signal.name]
         signals[signal.name if number == 1 else f"{signal.name}_{number}"] = signal

@@ -1,0 +1,101 @@
+"""The counters of a LAYER's loop nest: which level moves next."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
+
+LEVELS = (
+    "groups",
+    "kernel_cols",
+    "kernel_rows",
+    "passes",
+    "pool_cols",
+    "pool_rows",
+    "out_cols",
+    "out_rows",
+    "out_groups",
+)
+"""Innermost first."""
+
+PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
+"""Where in the nest the next ``advance`` is."""
+TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
+
+
+class LoopCounters(Block):
+    """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
+
+    ``step_<level>``: this advance moves the level forward and restarts those inside it. PLACE and
+    TAP_FLAGS are those of LoopNest. Latency: 1 cycle from start or advance. Throughput: one advance
+    per cycle. Overflow: none.
+
+    Each level counts down the repetitions left; a register says whether there are none, so that
+    the ripple from level to level is one wide AND.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_loop_counters"
+        layout = layer_layout(config)
+        super().__init__(
+            {
+                **{f"f_{level}": In(layout[level]) for level in LEVELS},
+                "start": In(1),
+                "advance": In(1),
+                **{f"step_{level}": Out(1) for level in LEVELS},
+                **{flag: Out(1) for flag in (*PLACE, *TAP_FLAGS)},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        last: dict[str, Value] = {}
+        inner_last: Value = self.advance
+        for level in LEVELS:
+            repetitions = getattr(self, f"f_{level}")
+            left = Signal(len(repetitions), name=f"{level}_left", reset_less=True)
+            last[level] = Signal(name=f"{level}_last", reset_less=True)
+            with m.If(self.start | (inner_last & last[level])):
+                m.d.sync += [left.eq(repetitions), last[level].eq(~repetitions.any())]
+            with m.Elif(inner_last):
+                m.d.sync += [left.eq(left - 1), last[level].eq(left == 1)]
+            m.d.comb += getattr(self, f"step_{level}").eq(inner_last & ~last[level])
+            inner_last = inner_last & last[level]
+        self._place(m, last)
+        return m
+
+    def _place(self, m: Module, last: dict[str, Value]) -> None:
+        m.d.comb += [
+            self.tile_last.eq(
+                last["groups"] & last["kernel_cols"] & last["kernel_rows"] & last["passes"]
+            ),
+            self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
+            self.group_end.eq(self.window_last & last["out_cols"] & last["out_rows"]),
+            self.layer_last.eq(self.tile_last & self.group_end & last["out_groups"]),
+        ]
+        tile_first, pass_first = Signal(reset_less=True), Signal(reset_less=True)
+        top_pass, window_first = Signal(reset_less=True), Signal(reset_less=True)
+        with m.If(self.start | self.advance):
+            m.d.sync += [
+                tile_first.eq(self.start | self.tile_last),
+                pass_first.eq(self.step_passes),
+            ]
+        with m.If(self.start | (self.advance & self.tile_last)):
+            m.d.sync += top_pass.eq(1)
+        with m.Elif(self.step_passes):
+            m.d.sync += top_pass.eq(0)
+        with m.If(self.start | self.step_out_cols | self.step_out_rows | self.step_out_groups):
+            m.d.sync += window_first.eq(1)
+        with m.Elif(self.step_pool_cols | self.step_pool_rows):
+            m.d.sync += window_first.eq(0)
+        m.d.comb += [
+            self.tile_first.eq(tile_first),
+            self.pass_first.eq(pass_first),
+            self.top_pass.eq(top_pass),
+            self.window_first.eq(window_first),
+        ]
