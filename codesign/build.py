@@ -127,8 +127,10 @@ def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors)
     texts = {
         **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
         "program.json": _json(program),
-        PROGRAM_FILES["normal"]: _program_hex(compiled.program.words),
-        PROGRAM_FILES["traced"]: _program_hex(compiled.traced.words),
+        **{
+            PROGRAM_FILES[name]: _program_hex(program.words)
+            for name, program in compiled.programs.items()
+        },
         "mem/weights.hex": format_hex(compiled.weights),
         "mem/channels.hex": format_hex(compiled.channels),
     }

@@ -67,7 +67,8 @@ class DesignEstimate:
     """What a design is predicted to take and do, before anything is trained."""
 
     figures: Figures
-    """Resources by the area model; cycles_per_image exact, images_per_second at the clock."""
+    """Resources by the area model; cycles_per_image exact, images_per_second at the clock;
+    interval_cycles as Plan has it."""
     intervals: Mapping[str, tuple[float, float]]
     """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
     plan: Plan
@@ -90,6 +91,7 @@ def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
             brams=float(area.brams[0]),
             dsps=float(area.dsps[0]),
             cycles_per_image=planned.cycles,
+            interval_cycles=planned.interval_cycles,
             images_per_second=design.clock_mhz * 1e6 / planned.cycles,
         ),
         intervals={n: (float(area.low[n][0]), float(area.high[n][0])) for n in area.low},

@@ -31,7 +31,7 @@ class Verification:
     """What simulation found."""
 
     figures: Figures
-    """cycles_per_image, and images_per_second at the design's clock."""
+    """cycles_per_image, images_per_second at the design's clock, and interval_cycles."""
     passed: bool
     """Bit-exact, cycle-exact, and every hardware test passed."""
     bit_exact: bool
@@ -129,6 +129,7 @@ def _verification(
     return Verification(
         figures=Figures(
             cycles_per_image=cycles,
+            interval_cycles=inference["interval_cycles"],
             images_per_second=clock_mhz * 1e6 / cycles if cycles else None,
         ),
         passed=result["passed"],

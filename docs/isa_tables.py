@@ -24,7 +24,13 @@ def width_text(field: Field) -> str:
     width = field.width(config)
     if field.width(dataclasses.replace(config, activation_bits=8)) == 8 != width:
         return "activation_bits"
-    for name in ("activation_depth", "weight_depth", "channel_depth", "result_depth"):
+    for name in (
+        "activation_depth",
+        "weight_depth",
+        "channel_depth",
+        "result_depth",
+        "program_depth",
+    ):
         depth = getattr(config, name)
         if field.width(dataclasses.replace(config, **{name: 2 * depth})) > width:
             more = width - (depth.bit_length() - 1)
@@ -80,6 +86,7 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "opcodes": opcode_rows,
     "load": lambda: field_rows(Opcode.LOAD),
     "emit": lambda: field_rows(Opcode.EMIT),
+    "repeat": lambda: field_rows(Opcode.REPEAT),
     "layer": lambda: field_rows(Opcode.LAYER),
     "errors": lambda: enum_rows(isa.ErrorCode, "code", "{}"),
     "registers": lambda: enum_rows(isa.Register, "byte address", "0x{:02X}"),

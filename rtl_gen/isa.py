@@ -33,6 +33,7 @@ class Opcode(enum.IntEnum):
     LAYER = 2
     STORE = 3
     EMIT = 4
+    REPEAT = 5
 
 
 STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
@@ -87,11 +88,15 @@ def _channel_address(config: NpuConfig) -> int:
     return _log2(config.channel_depth)
 
 
+def _program_address(config: NpuConfig) -> int:
+    return _log2(config.program_depth)
+
+
 def _code(config: NpuConfig) -> int:
     return config.activation_bits
 
 
-_LOAD_STORE = (
+_WALK = (
     Field("base", _activation_address, "first word address, the same in every bank"),
     Field("strip_words", _activation_pointer, "words of a full strip (one bank)"),
     Field("last_strip", _bits(4), "index of the last strip that holds data"),
@@ -101,10 +106,22 @@ _LOAD_STORE = (
 
 FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
     Opcode.END: (),
-    Opcode.LOAD: _LOAD_STORE,
-    Opcode.STORE: _LOAD_STORE,
+    Opcode.LOAD: (
+        *_WALK,
+        Field(
+            "ahead",
+            _bits(1),
+            "1: of the run's next image, beside what follows; nothing in the last image",
+        ),
+    ),
+    Opcode.STORE: _WALK,
     Opcode.EMIT: (
         Field("chunks", lambda c: _log2(c.result_depth), "result words to stream, minus 1"),
+        Field("ahead", _bits(1), "1: beside what follows, but in the run's last image"),
+    ),
+    Opcode.REPEAT: (
+        Field("target", _program_address, "word of the opcode to go on at"),
+        Field("index", _bits(SLOT_BITS), "index of that instruction"),
     ),
     Opcode.LAYER: (
         # Input window
@@ -250,11 +267,16 @@ class Register(enum.IntEnum):
     """Read: cycles in which the run waited for s_axis TVALID or m_axis TREADY."""
     WATCHDOG = 0x20
     """Read / write: limit on CYCLES + STALLS; 0 (reset value) is no limit."""
+    IMAGES = 0x24
+    """Read / write: bits 15:0, images of a run: times that a REPEAT's body runs. 1 after reset; 0
+    is as 1."""
 
 
 NPU_ID = 0x43444E50
 """ASCII "CDNP"."""
-ISA_VERSION = 1
+IMAGE_COUNT_BITS = 16
+"""Width of IMAGES."""
+ISA_VERSION = 2
 
 LOG_BASE = 0x0000_0400
 """Cycle log, read only: entry i holds CYCLES at the end of instruction i of the last run."""

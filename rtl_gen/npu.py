@@ -81,6 +81,7 @@ class Npu(wiring.Component):
         for name in (
             "start",
             "stop",
+            "images",
             "watchdog",
             "program_write",
             "program_address",
@@ -115,7 +116,7 @@ class Npu(wiring.Component):
         for opcode in STREAMED:
             name = f"start_{opcode.name.lower()}"
             m.d.comb += getattr(transfer, name).eq(getattr(sequencer, name))
-        for name, value in self.fields[Opcode.LOAD].items():
+        for name, value in self.fields[Opcode.STORE].items():  # LOAD's are at the same places
             m.d.comb += getattr(transfer, f"f_{name}").eq(value)
         m.d.comb += [
             self.s_axis_tready.eq(transfer.s_axis_tready),
@@ -134,9 +135,11 @@ class Npu(wiring.Component):
         """Taps (or a STORE's reads) to the memories, operands to the array."""
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer, store = self.fields[Opcode.LAYER], self.fields[Opcode.STORE]
-        storing = Signal()
+        storing, posting = Signal(), Signal()
         m.d.comb += [
             storing.eq(transfer.read_valid),
+            posting.eq(self.post.write_bank.any()),
+            transfer.blocked.eq(posting),
             memory.valid.eq(sequencer.tap_valid | storing),
             memory.direct.eq(storing),
             memory.group_pointer.eq(
@@ -153,12 +156,11 @@ class Npu(wiring.Component):
             memory.col_limit.eq(layer["col_limit"]),
             memory.last_rows.eq(layer["last_rows"]),
             memory.pad_code.eq(layer["pad_code"]),
-            memory.write_bank.eq(self.post.write_bank | transfer.write_bank),
-            memory.write_address.eq(
-                Mux(transfer.write_bank.any(), transfer.write_address, self.post.write_address)
-            ),
-            memory.write_word.eq(
-                Mux(transfer.write_bank.any(), transfer.write_word, self.post.write_word)
+            *(
+                getattr(memory, name).eq(
+                    Mux(posting, getattr(self.post, name), getattr(transfer, name))
+                )
+                for name in ("write_bank", "write_address", "write_word")
             ),
             transfer.read_word.eq(memory.activations),
             self.weights.valid.eq(sequencer.tap_valid),

@@ -38,17 +38,27 @@ def flush_cycles(config: NpuConfig) -> int:
     return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
+def issue_cycles(opcode: Opcode) -> int:
+    """FETCH, DECODE, one cycle per field word, START, FINISH."""
+    return 4 + field_words(opcode)
+
+
 def overhead_cycles(opcode: Opcode) -> int:
-    """FETCH, DECODE, one cycle per field word, START, FINISH; a transfer's end is seen one cycle
-    late."""
-    return 4 + field_words(opcode) + (opcode in STREAMED)
+    """What comes on top of an instruction's work; a transfer's end is seen one cycle late."""
+    return issue_cycles(opcode) + (opcode in STREAMED)
 
 
-def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
-    """Cycles of one instruction, from its fetch to the fetch of the next."""
+def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:
+    """Cycles of one instruction, from its fetch to the fetch of the next.
+
+    last: in the last (or only) image of a run. What goes on beside later instructions (``ahead``)
+    takes only its issue; that a later transfer waits for it counts as stalls.
+    """
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
         return END_CYCLES
+    if opcode is Opcode.REPEAT or (f.get("ahead") and (opcode is Opcode.LOAD or not last)):
+        return issue_cycles(opcode)
     if opcode is Opcode.EMIT:
         body = (f["chunks"] + 1) * (1 + config.post_units)
     elif opcode is Opcode.LAYER:

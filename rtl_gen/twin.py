@@ -2,7 +2,8 @@
 
 It knows no networks: like the hardware it executes program words on stream beats, and keeps its
 memories from run to run. It is the fast functional model (no clock), and what the RTL is compared
-with when a network test fails.
+with when a network test fails. A LOAD ahead is done at once here: a program whose layers use its
+words before the next EMIT, as no sound one does, may find other data in the RTL.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class TwinResult:
     error_instruction: int
     """Index of the instruction that stopped the run; 0 without an error."""
     cycle_log: list[int]
-    """CYCLES at the end of each instruction that finished."""
+    """CYCLES at the end of each instruction that finished, in the order of execution."""
     beats_used: int
     """Input beats taken, those discarded after STREAM_LONG included."""
 
@@ -46,6 +47,7 @@ class _Run:
     """State of one run."""
 
     beats: Sequence[Beat]
+    images_left: int = 1
     used: int = 0
     output: list[Beat] = field(default_factory=list)
     log: list[int] = field(default_factory=list)
@@ -77,18 +79,19 @@ class Twin:
         """image: uint32 [words, 2 * post_units]: bias, multiplier | shift << 16 per unit."""
         _load(self._channels, image, "channel image")
 
-    def run(self, stream_beats: Sequence[Beat], watchdog: int = 0) -> TwinResult:
-        """Execute the program once. ``watchdog``: limit on cycles, 0 for none.
+    def run(self, stream_beats: Sequence[Beat], watchdog: int = 0, images: int = 1) -> TwinResult:
+        """One start. ``watchdog``: limit on cycles, 0 for none; ``images``: register IMAGES.
 
         Raises TwinInputError when a LOAD waits for beats that never come (no watchdog set).
         """
-        state = _Run(stream_beats)
+        state = _Run(stream_beats, max(images, 1))
         cycles, position, index = timing.START_CYCLES, 0, 0
         error = ErrorCode.NONE
         try:
             while True:
                 instruction, position = self._fetch(position)
-                cycles += timing.instruction_cycles(self.config, instruction)
+                last = state.images_left == 1
+                cycles += timing.instruction_cycles(self.config, instruction, last=last)
                 if watchdog and cycles > watchdog:
                     raise TwinError(ErrorCode.WATCHDOG)
                 self._execute(instruction, state, bool(watchdog))
@@ -96,6 +99,9 @@ class Twin:
                 if instruction.opcode is Opcode.END:
                     break
                 index += 1
+                if instruction.opcode is Opcode.REPEAT and not last:
+                    state.images_left -= 1
+                    position, index = instruction.fields["target"], instruction.fields["index"]
         except TwinError as stop:
             error = stop.code
         return TwinResult(state.output, error, index if error else 0, state.log, state.used)
@@ -120,6 +126,8 @@ class Twin:
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:
+            if instruction.fields["ahead"] and state.images_left == 1:
+                return
             self._load(instruction, state, watched)
         elif instruction.opcode is Opcode.LAYER:
             self._layer(instruction)

@@ -7,10 +7,13 @@ from typing import Any
 from sim.harness import Bench, bench_test
 from sim.judge import Judge
 
+STREAM_IMAGES = 8
+"""Of a run with images back to back."""
+
 
 @bench_test
 async def inference(bench: Bench) -> dict[str, Any]:
-    """All images; every output bit and every instruction's cycles."""
+    """All images; every output bit and every instruction's cycles. Then some back to back."""
     program = bench.folder.programs["traced" if bench.options.traced else "normal"]
     await bench.npu.load_program(program.words)
     judge = Judge(bench.folder, program)
@@ -29,6 +32,8 @@ async def inference(bench: Bench) -> dict[str, Any]:
         judge.production(production)
     else:
         judge.production(judge)
+    if "stream" in bench.folder.programs and not judge.failure:
+        await bench.stream_runs(judge, first, min(bench.options.images, STREAM_IMAGES))
     return judge.outcome()
 
 

@@ -21,6 +21,8 @@ from .folder import Loadable, Words, read_loadable
 from .layout import pack, unpack_logits
 
 START, SOFT_RESET = 1, 2
+MAX_IMAGES = 0xFFFF
+"""Of one run: what the register IMAGES holds."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
 
 
@@ -57,6 +59,8 @@ class Npu:
         self.bus = bus
         self.stream = stream
         self._registers: dict[str, int] = self.network.hardware["registers"]
+        self._streams = "stream" in self.network.programs
+        """Whether images can follow each other without a start in between."""
         for register, key in (
             ("ID", "id"), ("VERSION", "isa_version"), ("CONFIG_HASH", "config_hash")
         ):  # fmt: skip
@@ -70,7 +74,8 @@ class Npu:
         self._write("CONTROL", SOFT_RESET)
         while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until the pipelines are empty
             pass
-        for index, word in enumerate(self.network.programs["normal"].words):
+        program = self.network.programs["stream" if self._streams else "normal"]
+        for index, word in enumerate(program.words):
             self.bus.write(hardware["program"]["base"] + 4 * index, word)
         for name, image in (("weights", self.network.weights), ("channels", self.network.channels)):
             place = hardware[name]
@@ -84,10 +89,14 @@ class Npu:
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Classify input codes uint8 [n, channels, rows, columns].
 
-        Returns (classes int64 [n], logits int32 [n, classes]). Raises NpuError when the NPU stops
-        with an error or has no answer to an image within ``timeout_s`` seconds.
+        Images are sent back to back where the NPU's memory has room for the next one. Returns
+        (classes int64 [n], logits int32 [n, classes]). Raises NpuError when the NPU stops with an
+        error or has no answer to an image within ``timeout_s`` seconds.
         """
-        logits = [self._infer(image, timeout_s) for image in codes]
+        per_run = MAX_IMAGES if self._streams else 1
+        logits: list[NDArray[np.int32]] = []
+        for first in range(0, len(codes), per_run):
+            logits += self._run(codes[first : first + per_run], timeout_s)
         stacked = np.stack(logits) if logits else np.zeros((0, self.classes), np.int32)
         return np.argmax(stacked, axis=1), stacked
 
@@ -100,15 +109,22 @@ class Npu:
         """Clock cycles of the last run, waits for the streams not counted."""
         return self._read("CYCLES")
 
-    def _infer(self, image: NDArray[np.uint8], timeout_s: float) -> NDArray[np.int32]:
+    def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:
+        """One start; an image is on its way while the one before it is computed."""
+        output, logits = self.network.output, []
+        self._write("IMAGES", len(images))
         self._write("CONTROL", START)
-        self.stream.send(pack(self.network.input, image))
-        output = self.network.output
-        try:
-            beats = self.stream.receive(output["beats"], timeout_s)
-        except TimeoutError:
-            raise NpuError(self._why(timeout_s)) from None
-        return unpack_logits(output, np.asarray(beats, np.uint32))
+        for index in range(len(images) + 1):
+            if index < len(images):
+                self.stream.send(pack(self.network.input, images[index]))
+            if index == 0:
+                continue
+            try:
+                beats = self.stream.receive(output["beats"], timeout_s)
+            except TimeoutError:
+                raise NpuError(self._why(timeout_s)) from None
+            logits.append(unpack_logits(output, np.asarray(beats, np.uint32)))
+        return logits
 
     def _why(self, timeout_s: float) -> str:
         """Why no logits came."""

@@ -10,9 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PROGRAM_FORMAT = 2
+PROGRAM_FORMAT = 3
 """``format`` of program.json that this bench understands."""
-PROGRAM_FILES = {"normal": "program.hex", "traced": "program_traced.hex"}
+PROGRAM_FILES = {
+    "normal": "program.hex",
+    "traced": "program_traced.hex",
+    "stream": "program_stream.hex",
+}
+"""``stream`` is there when activation memory has room for the next image."""
 TOP = "npu"
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*")
 """Ports of the top module, the only signals that the bench touches."""
@@ -26,7 +31,8 @@ class FolderError(ValueError):
 
 @dataclass(frozen=True)
 class Program:
-    """One program of the build folder: ``normal``, or ``traced`` with a STORE per layer."""
+    """One program of the build folder: ``normal``, ``traced`` with a STORE per layer, or ``stream``
+    for images back to back."""
 
     name: str
     words: tuple[int, ...]
@@ -34,7 +40,9 @@ class Program:
     """In order; each with index, opcode, name, tensor, word (position in ``words``), cycles and
     log (expected CYCLES at its end)."""
     cycles: int
-    """Expected CYCLES of a whole run."""
+    """Expected CYCLES of a run of one image."""
+    interval_cycles: int | None
+    """Of ``stream``: what each further image of a run adds."""
 
     def tensors(self, opcode: str) -> list[str]:
         """The tensors of the instructions with that opcode, in order."""
@@ -109,6 +117,7 @@ def read_loadable(path: Path) -> Loadable:
         programs={
             name: _program(name, program["programs"][name], path / file)
             for name, file in PROGRAM_FILES.items()
+            if name in program["programs"]
         },
         hardware=hardware,
         weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
@@ -121,7 +130,11 @@ def _program(name: str, body: dict[str, Any], file: Path) -> Program:
     if len(words) != body["words"]:
         raise FolderError(f"{file} holds {len(words)} words, program.json says {body['words']}")
     return Program(
-        name, tuple(words[:, 0].tolist()), tuple(body["instructions"]), int(body["cycles"])
+        name,
+        tuple(words[:, 0].tolist()),
+        tuple(body["instructions"]),
+        int(body["cycles"]),
+        body["interval_cycles"],
     )
 
 

@@ -80,6 +80,31 @@ class Bench:
             return None
         return result
 
+    async def stream_runs(self, judge: Judge, first: int, images: int) -> None:
+        """Images back to back: bits and cycles under stalls; then, without, what each adds."""
+        program = self.folder.programs["stream"]
+        await self.npu.load_program(program.words)
+        streamed = Judge(self.folder, program)
+        lengths = {}
+        for stalling, count in ((True, images), (False, 1), (False, 2), (False, 3)):
+            self.npu.stalling = stalling
+            codes = [self.image(first + i % images) for i in range(count)]
+            try:
+                run = await self.npu.stream(codes, count * self.patience(program))
+            except Hang as hang:
+                streamed.failure = f"{count} images back to back: hang, {hang}"
+                break
+            if run.error:
+                streamed.error(first, self.error_name(run.error), run.error_instruction)
+                break
+            lengths[count] = run.cycles + run.stalls
+            if stalling:
+                streamed.stream(first, count, run.frames, run.cycles, run.log)
+        else:
+            judge.interval_cycles = lengths[3] - lengths[2]
+        self.npu.stalling = True
+        judge.also(streamed)
+
     async def expect_error(self, name: str, instruction: int) -> None:
         """The run under way must stop with that error; then a correct run must follow."""
         result = await self.npu.finish(self.patience(self.program))

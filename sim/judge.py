@@ -26,6 +26,8 @@ class Judge:
         self.production_cycles: int | None = None
         """CYCLES of a run of the normal program."""
         self.stalls = 0
+        self.interval_cycles: int | None = None
+        """From image to image, back to back, where no stream is ever late."""
         self._outputs = [
             entry for entry in program.instructions if entry["opcode"] in ("STORE", "EMIT")
         ]
@@ -42,6 +44,25 @@ class Judge:
         self.images += 1
         self.stalls += stalls
         self._outputs_of(image, frames)
+        self._cycles_of(image, cycles, log)
+
+    def stream(
+        self, first: int, images: int, frames: list[Words], cycles: int, log: list[int]
+    ) -> None:
+        """A run of the stream program over ``images`` images: each one's logits; and the cycles of
+        the last one, which what those before it added stands in front of."""
+        if len(frames) != images:
+            self.failure = f"{images} images back to back: {len(frames)} output packets"
+        for image, beats in enumerate(frames, start=first):
+            if not (self.mismatch or self.failure):
+                self._outputs_of(image, [beats])
+        assert self.program.interval_cycles is not None
+        before = (images - 1) * self.program.interval_cycles
+        kept = len(self.program.instructions) <= len(log)
+        shifted = [entry if kept and i == 0 else entry - before for i, entry in enumerate(log)]
+        self._cycles_of(first + images - 1, cycles - before, shifted)
+
+    def _cycles_of(self, image: int, cycles: int, log: list[int]) -> None:
         rows = cycle_log(self.program.instructions, log)
         if self.cycles is None:
             self.cycles, self.instructions = cycles, rows
@@ -58,6 +79,10 @@ class Judge:
     def production(self, other: Judge) -> None:
         """The verdict over a run of the normal program as well."""
         self.production_cycles = other.cycles
+        self.also(other)
+
+    def also(self, other: Judge) -> None:
+        """What ``other`` found wrong is wrong."""
         self.failure = self.failure or other.failure
         self.mismatch = self.mismatch or other.mismatch
         self.cycle_mismatch = self.cycle_mismatch or other.cycle_mismatch
@@ -109,5 +134,6 @@ class Judge:
             "cycles": {"expected": self.program.cycles, "simulated": self.cycles},
             "production_cycles": self.production_cycles,
             "instructions": self.instructions,
+            "interval_cycles": self.interval_cycles,
             "stall_cycles": self.stalls,
         }

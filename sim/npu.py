@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeo
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
 from sim.folder import BuildFolder, Words
-from sim.stalls import stall_sink, stall_source
+from sim.stalls import pauses, stall_sink, stall_source
 
 CLOCK_NS = 10
 BUS_TIMEOUT_CYCLES = 2000
@@ -52,6 +52,8 @@ class Npu:
         self.registers: dict[str, int] = folder.hardware["registers"]
         self.rng = rng
         self.stalls = stalls
+        self.stalling = True
+        """Whether the random stalls hold the buses back just now."""
         reset = {"reset": dut.aresetn, "reset_active_level": False}
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.aclk, **reset)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset)
@@ -65,13 +67,19 @@ class Npu:
         await self.reset()
 
     def _stall_all(self) -> None:
-        clock, rng, rate = self.dut.aclk, self.rng, self.stalls
+        clock = self.dut.aclk
         write, read = self.bus.write_if, self.bus.read_if
         for source in (self.source, write.aw_channel, write.w_channel, read.ar_channel):
-            stall_source(source, clock, rng, rate)
-        stall_sink(self.sink, self.dut.m_axis_tvalid, clock, rng, rate)
-        stall_sink(write.b_channel, self.dut.s_axi_control_bvalid, clock, rng, rate)
-        stall_sink(read.r_channel, self.dut.s_axi_control_rvalid, clock, rng, rate)
+            stall_source(source, clock, self._pauses())
+        for sink, valid in (
+            (self.sink, self.dut.m_axis_tvalid),
+            (write.b_channel, self.dut.s_axi_control_bvalid),
+            (read.r_channel, self.dut.s_axi_control_rvalid),
+        ):
+            stall_sink(sink, valid, clock, self._pauses())
+
+    def _pauses(self) -> Iterator[bool]:
+        return (pause and self.stalling for pause in pauses(self.rng, self.stalls))
 
     async def reset(self) -> None:
         """Pulse aresetn; what was under way on any bus is lost."""
@@ -155,6 +163,16 @@ class Npu:
         if not early:
             self.send(beats)
         return await self.finish(timeout_cycles)
+
+    async def stream(self, images: Sequence[Words], timeout_cycles: int) -> RunResult:
+        """One run over ``images`` back to back, with the program for that. Raises Hang."""
+        for beats in images:
+            self.send(beats)
+        await self.write_register("IMAGES", len(images))
+        await self.start()
+        result = await self.finish(timeout_cycles)
+        await self.write_register("IMAGES", 1)
+        return result
 
     async def recover(self) -> None:
         """Soft reset, with the rest of the input dropped by its sender. Raises Hang."""

@@ -25,12 +25,12 @@ def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
         yield rng.random() < rate
 
 
-def stall_source(source: Any, clock: Any, rng: random.Random, rate: float) -> None:
-    """Hold VALID back at random while ``source`` has something to send."""
+def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
+    """Hold VALID back in the cycles of ``pauses`` in which ``source`` has something to send."""
 
     async def run() -> None:
         edge = RisingEdge(clock)
-        for pause in pauses(rng, rate):
+        for pause in pauses:
             if source.idle():
                 await source.active_event.wait()
             source.pause = pause
@@ -39,13 +39,13 @@ def stall_source(source: Any, clock: Any, rng: random.Random, rate: float) -> No
     cocotb.start_soon(run())
 
 
-def stall_sink(sink: Any, valid: Any, clock: Any, rng: random.Random, rate: float) -> None:
-    """Hold READY back at random while ``valid`` is high. The state it was left in meets the
-    next transfer, so READY comes before VALID as well as after."""
+def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> None:
+    """Hold READY back in the cycles of ``pauses`` in which ``valid`` is high. The state it was left
+    in meets the next transfer, so READY comes before VALID as well as after."""
 
     async def run() -> None:
         edge, begin = RisingEdge(clock), RisingEdge(valid)
-        for pause in pauses(rng, rate):
+        for pause in pauses:
             if not valid.value:
                 await begin
             sink.pause = pause

@@ -58,7 +58,7 @@ class BufferUse:
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         return BufferUse(
-            activation_depth=schedule.placement.words,
+            activation_depth=schedule.words,
             weight_depth=schedule.weight_words,
             channel_depth=schedule.channel_words,
             result_depth=schedule.result_words,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -16,6 +17,7 @@ from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.overflow import accumulator_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
+from codesign.compiler.stream import interval_cycles
 from codesign.compiler.weights import weight_image
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
@@ -29,10 +31,12 @@ class Program:
 
     steps: tuple[Step, ...]
     words: tuple[int, ...]
+    interval_cycles: int | None = None
+    """Of a program with REPEAT: what each further image of a run adds."""
 
     @property
     def cycles(self) -> int:
-        """Of one run, stream stalls not counted."""
+        """Of a run of one image, stream stalls not counted."""
         return self.log[-1]
 
     @property
@@ -42,8 +46,8 @@ class Program:
         return tuple(accumulate(cycles, initial=timing.START_CYCLES))[1:]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: {"words", "cycles", "instructions": [{"index", "opcode", "name", "tensor",
-        "word" (address of the opcode), "cycles", "log", "fields"}]}."""
+        """JSON form: {"words", "cycles", "interval_cycles", "instructions": [{"index", "opcode",
+        "name", "tensor", "word" (address of the opcode), "cycles", "log", "fields"}]}."""
         starts = [program_words(self.steps[:i]) for i in range(len(self.steps))]
         instructions = [
             {
@@ -58,7 +62,12 @@ class Program:
             }
             for i, step in enumerate(self.steps)
         ]
-        return {"words": len(self.words), "cycles": self.cycles, "instructions": instructions}
+        return {
+            "words": len(self.words),
+            "cycles": self.cycles,
+            "interval_cycles": self.interval_cycles,
+            "instructions": instructions,
+        }
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +81,8 @@ class CompiledNetwork:
     """LOAD, LAYER..., EMIT, END."""
     traced: Program
     """The same with a STORE of every layer's output; for verification."""
+    stream: Program | None
+    """Images back to back; None where activation memory lacks room for the next one."""
     weights: NDArray[np.uint32]
     """[words, weight_word_columns]"""
     channels: NDArray[np.uint32]
@@ -89,8 +100,14 @@ class CompiledNetwork:
             "input": self.input,
             "output": self.logits.to_dict(),
             "tensors": {name: layout.to_dict() for name, layout in self.layouts.items()},
-            "programs": {"normal": self.program.to_dict(), "traced": self.traced.to_dict()},
+            "programs": {name: program.to_dict() for name, program in self.programs.items()},
         }
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """By their name in program.json."""
+        programs = {"normal": self.program, "traced": self.traced}
+        return programs | ({"stream": self.stream} if self.stream else {})
 
 
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
@@ -112,6 +129,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         plan=planned,
         program=_program(planned.steps, config),
         traced=_program(traced_steps(schedule, planned.steps), config),
+        stream=_stream(planned),
         weights=weight_image(schedule),
         channels=channel_image(schedule),
         input=network.input,
@@ -123,6 +141,14 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
 def _program(steps: Sequence[Step], config: NpuConfig) -> Program:
     words = [word for step in steps for word in step.instruction.encode(config)]
     return Program(tuple(steps), tuple(words))
+
+
+def _stream(planned: Plan) -> Program | None:
+    if not planned.stream:
+        return None
+    config = planned.schedule.config
+    program = _program(planned.stream, config)
+    return dataclasses.replace(program, interval_cycles=interval_cycles(config, planned.stream))
 
 
 def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:

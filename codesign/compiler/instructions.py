@@ -1,4 +1,4 @@
-"""Instructions: a schedule as LOAD, LAYER, STORE, EMIT and END."""
+"""Instructions: a schedule as LOAD, LAYER, STORE, EMIT and END (stream.py adds REPEAT)."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ class Step:
     values: Mapping[str, int]
     instruction: Instruction
     cycles: int
-    """Exact, from the instruction's fetch to the next one's; stream stalls not counted."""
+    """Exact, from the instruction's fetch to the next one's, in a run of one image; stream stalls
+    not counted."""
 
 
 def program_steps(schedule: Schedule) -> tuple[Step, ...]:
@@ -49,13 +50,13 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
         bases = {"weight_base": weight_base, "channel_base": channel_base}
         values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
         layer = shape.layer
-        steps.append(_step(config, layer.name, layer.output, Opcode.LAYER, values | bases))
+        steps.append(make_step(config, layer.name, layer.output, Opcode.LAYER, values | bases))
         weight_base += tile.weight_words
         channel_base += tile.channel_words
     logits = network.layers[-1].output
-    emit = {"chunks": schedule.result_words - 1}
-    steps.append(_step(config, f"emit {logits}", logits, Opcode.EMIT, emit))
-    steps.append(_step(config, "end", None, Opcode.END, {}))
+    emit = {"chunks": schedule.result_words - 1, "ahead": 0}
+    steps.append(make_step(config, f"emit {logits}", logits, Opcode.EMIT, emit))
+    steps.append(make_step(config, "end", None, Opcode.END, {}))
     return tuple(steps)
 
 
@@ -75,9 +76,10 @@ def program_words(steps: Sequence[Step]) -> int:
     return sum(1 + isa.field_words(step.instruction.opcode) for step in steps)
 
 
-def _step(
+def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> Step:
+    """The step of these plain ``values``. Raises ValueError for a missing or unknown field."""
     fields = dict(values)
     if opcode is Opcode.LAYER:
         for field, value in values.items():
@@ -100,7 +102,9 @@ def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> Step:
         "last_words": place.last_rows * place.row_words,
         "beats": word_beats(config, place.view.slots.used_lanes) - 1,
     }
-    return _step(config, f"{opcode.name.lower()} {tensor}", tensor, opcode, values)
+    if opcode is Opcode.LOAD:
+        values["ahead"] = 0
+    return make_step(config, f"{opcode.name.lower()} {tensor}", tensor, opcode, values)
 
 
 def word_beats(config: NpuConfig, used_lanes: int) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from codesign.compiler.unfold import InputWindow
 
-LAYOUT_FORMAT = 2
+LAYOUT_FORMAT = 3
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.instructions import Step, program_steps
 from codesign.compiler.schedule import Schedule, schedule
+from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
 from codesign.compiler.unfold import unfoldings
 from codesign.results import Infeasible, InfeasibleError
 from models.integer import IntegerNetwork
@@ -48,6 +50,22 @@ class Plan:
     schedule: Schedule
     steps: tuple[Step, ...]
     """The program, one step per instruction."""
+
+    @cached_property
+    def stream(self) -> tuple[Step, ...] | None:
+        """The program for images back to back; None where activation memory lacks room for the
+        next image. (Program memory never does: the traced program is longer from three layers
+        on, and with fewer both fit the smallest.)"""
+        return stream_steps(self.schedule, self.steps)
+
+    @property
+    def interval_cycles(self) -> int | None:
+        """From image to image, back to back: exact where the LOAD takes no longer than the layers
+        beside it, else an estimate (stream.wait_cycles)."""
+        if not self.stream:
+            return None
+        config = self.schedule.config
+        return interval_cycles(config, self.stream) + wait_cycles(config, self.stream)
 
 
 def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:

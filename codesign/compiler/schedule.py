@@ -52,7 +52,13 @@ class Schedule:
     shapes: tuple[LayerShape, ...]
     storage: StoragePlan
     strips: StripPlan
+    words: int
+    """Words of a bank that the network needs."""
     placement: Placement
+    """Takes more than ``words`` with ``keeps_input``."""
+    keeps_input: bool
+    """Whether no tensor takes the input image's words after its last use, so that the next image
+    can be loaded meanwhile."""
 
     @property
     def tiles(self) -> tuple[TileMap, ...]:
@@ -97,7 +103,8 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
     """The fastest schedule whose activations fit ``activation_depth`` words per bank.
 
     Without a limit, the fastest. When nothing fits, the one that needs the least memory: the
-    caller compares ``placement.words``.
+    caller compares ``words``. The input's words are kept for the next image where the
+    limit leaves room for that.
     """
     network = unfolded.network
     shapes = layer_shapes(network)
@@ -114,7 +121,19 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
     else:
         options.sort(key=lambda pair: pair[0].words, reverse=True)
     placement, plan = options[-1]
-    return Schedule(network, unfolded.window, config, shapes, storage, plan, placement)
+    kept = _place(network, shapes, storage, plan, keep_input=True)
+    keeps = activation_depth is not None and kept.words <= activation_depth
+    return Schedule(
+        network=network,
+        window=unfolded.window,
+        config=config,
+        shapes=shapes,
+        storage=storage,
+        strips=plan,
+        words=placement.words,
+        placement=kept if keeps else placement,
+        keeps_input=keeps,
+    )
 
 
 def _cycles(
@@ -143,10 +162,14 @@ def _place(
     shapes: tuple[LayerShape, ...],
     storage: StoragePlan,
     plan: StripPlan,
+    *,
+    keep_input: bool = False,
 ) -> Placement:
     blocks = {}
+    kept = storage.views[network.input].storage if keep_input else None
     for name, held in storage.storages.items():
         _, height, width = network.tensors[name].shape
         rows = min(plan.rows[name], height)
-        blocks[name] = Block(rows * width * held.pixel_words, held.first, held.last)
+        last = len(shapes) if name == kept else held.last
+        blocks[name] = Block(rows * width * held.pixel_words, held.first, last)
     return place(blocks)

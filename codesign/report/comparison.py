@@ -17,6 +17,7 @@ _LABELS = {
     "dsps": "DSP slices",
     "cycles_per_image": "cycles per image",
     "images_per_second": "images per second",
+    "interval_cycles": "cycles an image, back to back",
     "fmax_mhz": "Fmax, MHz",
 }
 

@@ -11,6 +11,7 @@ from rtl_gen.hierarchy import Block
 from rtl_gen.isa import (
     ADDRESS_BITS,
     CHANNEL_BASE,
+    IMAGE_COUNT_BITS,
     ISA_VERSION,
     LOG_BASE,
     LOG_DEPTH,
@@ -66,6 +67,7 @@ class Control(Block):
                 "irq": Out(1),
                 "start": Out(1),
                 "stop": Out(1),
+                "images": Out(IMAGE_COUNT_BITS, init=1),
                 "watchdog": Out(32),
                 "busy": In(1),
                 "done": In(1),
@@ -145,6 +147,9 @@ class Control(Block):
         with m.Elif(address == Register.WATCHDOG):
             m.d.comb += good.eq(1)
             m.d.sync += self.watchdog.eq(self.data)
+        with m.Elif(address == Register.IMAGES):
+            m.d.comb += good.eq(1)
+            m.d.sync += self.images.eq(self.data)
 
     def _write_window(
         self, m: Module, base: int, address: Signal, write: Value, enables: Signal, target: Signal
@@ -175,6 +180,7 @@ class Control(Block):
             Register.CYCLES: self.cycles,
             Register.STALLS: self.stalls,
             Register.WATCHDOG: self.watchdog,
+            Register.IMAGES: self.images,
         }
         pending = Signal()
         address = Signal(ADDRESS_BITS, reset_less=True)

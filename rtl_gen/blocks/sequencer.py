@@ -16,7 +16,15 @@ from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import LOG_DEPTH, SLOT_BITS, STREAMED, ErrorCode, Opcode, field_words
+from rtl_gen.isa import (
+    IMAGE_COUNT_BITS,
+    LOG_DEPTH,
+    SLOT_BITS,
+    STREAMED,
+    ErrorCode,
+    Opcode,
+    field_words,
+)
 from rtl_gen.timing import flush_cycles
 
 
@@ -26,7 +34,7 @@ class Sequencer(Block):
     Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
-    awaited.
+    awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -47,6 +55,7 @@ class Sequencer(Block):
             {
                 "start": In(1),
                 "stop": In(1),
+                "images": In(IMAGE_COUNT_BITS),
                 "watchdog": In(32),
                 "program_write": In(1),
                 "program_address": In(program),
@@ -81,7 +90,7 @@ class Sequencer(Block):
         self.opcode = Signal(3, reset_less=True)
         self.kinds = {
             code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
-            for code in (*STREAMED, Opcode.LAYER)
+            for code in (*STREAMED, Opcode.LAYER, Opcode.REPEAT)
         }
         self.is_layer = self.kinds[Opcode.LAYER]
         self.word = Signal(5, reset_less=True)
@@ -91,9 +100,11 @@ class Sequencer(Block):
         self.active = Signal()
         self.finishing = Signal()
         self.waiting = Signal()
+        self.stalled = Signal()
         self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
         self._program(m, platform)
         self._layer(m, platform)
+        self._images(m)
         self._halt(m, platform)
         self._machine(m)
         self._counters(m, platform)
@@ -143,6 +154,22 @@ class Sequencer(Block):
         self.layer_issued = loops.advance & loops.layer_last
         self.drained = steps.valid & steps.tile_last
 
+    def _images(self, m: Module) -> None:
+        """Which image of the run this is, and what that makes of ``ahead`` and REPEAT."""
+        self.images_left = Signal(IMAGE_COUNT_BITS, reset_less=True)
+        last = Signal(reset_less=True)
+        m.d.sync += last.eq(~self.images_left[1:].any())
+
+        def ahead(code: Opcode) -> Value:
+            return self.kinds[code] & field_view(self.config, code, self.slots)["ahead"]
+
+        self.skipped, self.again = ahead(Opcode.LOAD) & last, self.kinds[Opcode.REPEAT] & ~last
+        self.issued = self.kinds[Opcode.REPEAT] | ahead(Opcode.LOAD) | (ahead(Opcode.EMIT) & ~last)
+        with m.If(self.start & ~self.busy):
+            m.d.sync += self.images_left.eq(self.images)
+        with m.Elif(self.finishing & self.again):
+            m.d.sync += self.images_left.eq(self.images_left - 1)
+
     def _illegal_field(self, m: Module, decoding: Value) -> Value:
         """Whether the fetched field word has bits that its fields do not use; the mask of these
         bits is chosen one cycle before the word comes."""
@@ -175,10 +202,12 @@ class Sequencer(Block):
             m.d.sync += self.done.eq(0)
 
     def _machine(self, m: Module) -> None:
+        repeat = field_view(self.config, Opcode.REPEAT, self.slots)
+        streamed = ~(self.is_layer | self.kinds[Opcode.REPEAT])
         past_end = self.pc[-1] & self.pc[:-1].any()
         last_word = Cat(
             (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
-            for opcode in (*STREAMED, Opcode.LAYER)
+            for opcode in self.kinds
         ).any()
         decoding = Signal()
         illegal = self._illegal_field(m, decoding)
@@ -235,12 +264,18 @@ class Sequencer(Block):
             with state("START"):
                 for opcode in STREAMED:  # the transfer takes no start before it is idle
                     pulse = getattr(self, f"start_{opcode.name.lower()}")
-                    m.d.comb += pulse.eq(self.kinds[opcode] & ~self.halt)
-                with m.If(self.transfer_idle & ~self.halt):
+                    m.d.comb += pulse.eq(self.kinds[opcode] & ~self.skipped & ~self.halt)
+                m.d.comb += self.waiting.eq(streamed & ~self.transfer_idle)
+                with m.If(~self.waiting & ~self.halt):
                     m.next = "TRANSFER"
+                    with m.If(self.issued):
+                        m.next = "FINISH"
                     with m.If(self.is_layer):
                         m.d.sync += self.running.eq(1)
                         m.next = "TAPS"
+                with m.If(self.again):
+                    target = repeat["target"]
+                    m.d.sync += [self.pc.eq(target), self.ahead.eq(target)]
             with state("TAPS"):
                 with m.If(self.layer_issued):
                     m.d.sync += self.running.eq(0)
@@ -255,10 +290,12 @@ class Sequencer(Block):
                 with m.If(self.flush == flush_cycles(self.config) - 1):
                     m.next = "FINISH"
             with state("TRANSFER"):
+                m.d.comb += self.stalled.eq(self.transfer_stalled)
                 with m.If(self.transfer_done):
                     m.next = "FINISH"
             with state("FINISH"):
-                m.d.sync += [*run_ahead, self.index.eq(self.index + 1)]
+                following = Mux(self.again, repeat["index"], self.index + 1)
+                m.d.sync += [*run_ahead, self.index.eq(following)]
                 m.d.comb += self.finishing.eq(~self.halt)
                 m.next = "FETCH"
                 with m.If(self.opcode == Opcode.END):
@@ -272,7 +309,6 @@ class Sequencer(Block):
             m.d.comb += [
                 self.busy.eq(~fsm.ongoing("IDLE")),
                 self.layer_active.eq(self.is_layer),
-                self.waiting.eq(fsm.ongoing("START") & ~self.transfer_idle),
             ]
 
     def _latch(self, m: Module) -> None:
@@ -286,7 +322,7 @@ class Sequencer(Block):
         """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
         log = Ram(32, LOG_DEPTH, distributed=True)
         place(m, platform, "log", log)
-        stalled = self.transfer_stalled | self.waiting
+        stalled = self.stalled | self.waiting
         m.d.comb += [
             log.write_enable.eq(self.finishing),
             log.write_address.eq(self.index),

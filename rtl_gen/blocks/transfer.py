@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.post_process import pixel_bits
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
@@ -22,6 +21,9 @@ class Transfer(Block):
     TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
     to the next TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once,
     but a beat on offer stays on offer until it is taken; ``flush`` also ends discarding.
+
+    The fields need not stand after the start: a transfer may go on beside a LAYER. While that
+    writes to memory (``blocked``), a LOAD's word waits, and its stream with it.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -42,6 +44,7 @@ class Transfer(Block):
                 "f_chunks": In(result),
                 "abort": In(1),
                 "flush": In(1),
+                "blocked": In(1),
                 "s_axis_tdata": In(STREAM_BITS),
                 "s_axis_tvalid": In(1),
                 "s_axis_tready": Out(1),
@@ -71,11 +74,31 @@ class Transfer(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        self._hold_fields(m)
         self._walk_registers(m)
         accept = self._load(m)
         sent = self._send(m)
         self._control(m, accept, sent)
         return m
+
+    def _hold_fields(self, m: Module) -> None:
+        """The fields as they stood at the start, from the cycle before it on."""
+        self.resting = Signal()
+
+        def held(value: Value, name: str) -> Signal:
+            register = Signal(value.shape(), name=name, reset_less=True)
+            with m.If(self.resting):
+                m.d.sync += register.eq(value)
+            return register
+
+        self.base = held(self.f_base, "base")
+        self.strip_words = held(self.f_strip_words, "strip_words")
+        self.last_strip_index = held(self.f_last_strip, "last_strip_index")
+        self.last_words = held(self.f_last_words, "last_words")
+        self.beats = held(self.f_beats, "beats")
+        self.chunks = held(self.f_chunks, "chunks")
+        self.single_full = held(self.f_strip_words == 1, "single_full")
+        self.single_last = held(self.f_last_words == 1, "single_last")
 
     # The walk over words: strip by strip, address by address ------------------------------
 
@@ -92,15 +115,13 @@ class Transfer(Block):
         self.last_in_strip = Signal(reset_less=True)
         self.last_word = Signal()
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
-        self.single_full = delay(m, self.f_strip_words == 1, 1, "single_full")
-        self.single_last = delay(m, self.f_last_words == 1, 1, "single_last")
 
     def _enter_strip(self, m: Module, strip: Value) -> None:
-        full = self.f_last_strip != strip
+        full = self.last_strip_index != strip
         m.d.sync += [
             self.strip.eq(strip),
-            self.pointer.eq(self.f_base),
-            self.words_left.eq(Mux(full, self.f_strip_words, self.f_last_words)),
+            self.pointer.eq(self.base),
+            self.words_left.eq(Mux(full, self.strip_words, self.last_words)),
             self.last_strip.eq(~full),
             self.last_in_strip.eq(Mux(full, self.single_full, self.single_last)),
         ]
@@ -126,10 +147,12 @@ class Transfer(Block):
         completes = Signal()
         beyond = Signal()
         bank = Signal(config.pixels)
+        waits = Signal()
         above = self.pointer[len(self.write_address) :]
         m.d.comb += [
-            self.s_axis_tready.eq(self.loading | discarding),
-            accept.eq(self.loading & ~discarding & self.s_axis_tvalid),
+            waits.eq(self.blocked & bank.any()),
+            self.s_axis_tready.eq((self.loading & ~waits) | discarding),
+            accept.eq(self.loading & ~waits & ~discarding & self.s_axis_tvalid),
             completes.eq(accept & self.last_beat),
             beyond.eq((above if len(above) == 1 else above.any()) | (self.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
@@ -141,10 +164,11 @@ class Transfer(Block):
         ]
         address = Signal(len(self.write_address), reset_less=True)
         m.d.comb += self.write_address.eq(address)
-        m.d.sync += [
-            bank.eq(Mux(completes & ~beyond, 1 << self.strip[: pixel_bits(config)], 0)),
-            address.eq(self.pointer),
-        ]
+        with m.If(~waits):
+            m.d.sync += [
+                bank.eq(Mux(completes & ~beyond, 1 << self.strip[: pixel_bits(config)], 0)),
+                address.eq(self.pointer),
+            ]
         with m.If(accept):
             for k in range(config.activation_word_beats):
                 part = word[k * STREAM_BITS : (k + 1) * STREAM_BITS]
@@ -159,6 +183,7 @@ class Transfer(Block):
             m.d.sync += discarding.eq(1)
         with m.Elif(self.s_axis_tvalid & self.s_axis_tlast):
             m.d.sync += discarding.eq(0)
+        self.accept = accept
         return completes
 
     # Stream out ---------------------------------------------------------------------------
@@ -198,35 +223,37 @@ class Transfer(Block):
     # Control ------------------------------------------------------------------------------
 
     def _control(self, m: Module, completes: Value, sent: Value) -> None:
-        one_beat = ~self.f_beats.any()
+        one_beat = ~self.beats.any()
+        rested = Signal()
         next_beat = self.beat + 1
         wait = Signal(range(READ_CYCLES + 1), reset_less=True)
         emitting = Signal(reset_less=True)
         dropped = Signal()
-        m.d.sync += [self.done.eq(0), self.read_valid.eq(0)]
+        m.d.sync += [self.done.eq(0), self.read_valid.eq(0), rested.eq(0)]
         with m.FSM(name="transfer") as fsm:
             with m.State("IDLE"):
                 m.d.sync += [
                     self.beat.eq(0),
-                    self.last_beat.eq(one_beat),
+                    self.last_beat.eq(~self.f_beats.any()),
+                    rested.eq(1),
                     wait.eq(0),
                     dropped.eq(0),
                     emitting.eq(self.start_emit),
                 ]
                 self._enter_strip(m, Value.cast(0)[:1])
-                with m.If(self.start_load):
+                with m.If(self.start_load & rested):
                     m.next = "LOAD"
-                with m.If(self.start_store):
+                with m.If(self.start_store & rested):
                     m.next = "FETCH"
-                with m.If(self.start_emit):
+                with m.If(self.start_emit & rested):
                     m.d.sync += self.pointer.eq(0)
                     m.next = "FETCH_RESULT"
             with m.State("LOAD"):
                 m.d.comb += self.loading.eq(1)
-                with m.If(self.s_axis_tvalid & ~self.discarding):
+                with m.If(self.accept):
                     m.d.sync += [
                         self.beat.eq(Mux(completes, 0, next_beat)),
-                        self.last_beat.eq(Mux(completes, one_beat, next_beat == self.f_beats)),
+                        self.last_beat.eq(Mux(completes, one_beat, next_beat == self.beats)),
                     ]
                 with m.If(completes):
                     self._next_word(m)
@@ -237,7 +264,7 @@ class Transfer(Block):
                     m.next = "IDLE"
             with m.State("FETCH"):
                 m.d.sync += self.read_valid.eq(wait == 0)
-                m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.f_beats)]
+                m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.beats)]
                 with m.If(wait == READ_CYCLES):
                     m.d.sync += [
                         wait.eq(0),
@@ -251,7 +278,7 @@ class Transfer(Block):
             with m.State("FETCH_RESULT"):
                 m.d.sync += [
                     self.word.eq(self._results()),
-                    self.final_word.eq(self.pointer == self.f_chunks),
+                    self.final_word.eq(self.pointer == self.chunks),
                     self.beats_left.eq(self.config.post_units - 1),
                     self.pointer.eq(self.pointer + 1),
                 ]
@@ -272,9 +299,10 @@ class Transfer(Block):
                     with m.Else():
                         m.next = "FETCH"
             m.d.comb += [
-                self.idle.eq(fsm.ongoing("IDLE")),
+                self.resting.eq(fsm.ongoing("IDLE")),
+                self.idle.eq(self.resting & rested),
                 self.stalled.eq(
-                    (fsm.ongoing("LOAD") & ~(self.s_axis_tvalid & ~self.discarding))
+                    (fsm.ongoing("LOAD") & ~self.accept)
                     | (fsm.ongoing("SEND") & ~self.m_axis_tready)
                 ),
             ]

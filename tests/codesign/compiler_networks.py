@@ -177,7 +177,8 @@ def outputs(compiled: CompiledNetwork, result: TwinResult) -> dict[str, NDArray[
 def check_against_reference(
     network: IntegerNetwork, compiled: CompiledNetwork, images: int = 1, seed: int = 0
 ) -> None:
-    """Every tensor, the logits and the cycle logs, over ``images`` runs without reset."""
+    """Every tensor, the logits and the cycle logs, over ``images`` runs without reset; where there
+    is room for it, also back to back in one run."""
     spec = network.tensors[network.input]
     codes = np.random.default_rng(seed).integers(0, 1 << spec.bits, (images, *spec.shape), np.uint8)
     expected = reference.run(network, codes)
@@ -192,3 +193,24 @@ def check_against_reference(
         result = normal.run(input_beats(compiled, image))
         np.testing.assert_array_equal(outputs(compiled, result)[logits], expected[logits][i])
         assert tuple(result.cycle_log) == compiled.program.log
+    if compiled.stream:
+        check_stream(compiled, codes, expected[logits])
+
+
+def check_stream(
+    compiled: CompiledNetwork, codes: NDArray[np.uint8], expected: NDArray[np.int32]
+) -> None:
+    """The logits of images back to back, and what each of them adds to the cycles."""
+    program = compiled.stream
+    assert program
+    assert program.interval_cycles
+    twin = loaded_twin(compiled)
+    twin.load_program(program.words)
+    beats = [beat for image in codes for beat in input_beats(compiled, image)]
+    result = twin.run(beats, images=len(codes))
+    assert result.error is ErrorCode.NONE
+    assert result.cycle_log[-1] == program.cycles + (len(codes) - 1) * program.interval_cycles
+    data = np.array([value for value, _ in result.output_beats], np.uint32)
+    for packet, logits in zip(np.split(data, len(codes)), expected, strict=True):
+        found = layout.unpack_logits(compiled.logits.to_dict(), packet)
+        np.testing.assert_array_equal(found, logits)

@@ -40,7 +40,7 @@ npu:
   accumulator_bits: 16
   scale_bits: 8
   post_units: 1
-  activation_depth: 64
+  activation_depth: 128
   weight_depth: 256
   channel_depth: 32
   result_depth: 16

@@ -134,3 +134,47 @@ def test_unused_tensors_and_names_survive_a_hundred_images() -> None:
     network = net.build()
     compiled = compile_network(network, NpuConfig())
     check_against_reference(network, compiled, images=100)
+
+
+def deep(config: NpuConfig) -> NpuConfig:
+    """With room for two images and the program that loads one beside the other."""
+    return dataclasses.replace(config, activation_depth=4096, program_depth=4096)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+def test_images_back_to_back(seed: int, bits: int) -> None:
+    pick = random.Random(seed)
+    network = random_network(pick, bits)
+    config = deep(random_config(pick, network, bits))
+    compiled = compile_network(network, config)
+    assert compiled.stream
+    assert compiled.plan.interval_cycles >= compiled.stream.interval_cycles
+    check_against_reference(network, compiled, images=3, seed=seed)
+
+
+def test_a_single_layer_does_not_write_results_that_are_still_sent() -> None:
+    """Its EMIT cannot go ahead: the next image's only layer writes the results at once."""
+    network = linear_only()
+    config = deep(NpuConfig(lanes=4, columns=4, accumulator_bits=24, activation_bits=4))
+    compiled = compile_network(network, config)
+    assert compiled.stream
+    ahead = [step.values.get("ahead") for step in compiled.stream.steps]
+    assert ahead == [0, None, 1, 0, None, None]  # LOAD, LAYER, LOAD, EMIT, REPEAT, END
+
+
+def test_no_stream_without_room_for_the_next_image() -> None:
+    """The input is as large as what the layers need beside it, so its words are used again."""
+    net = builder((4, 8, 8))
+    net.linear(net.mac([net.mac(["image"], 4)], 4), 5)
+    network = net.build()
+    config = NpuConfig(pixels=1, lanes=4, columns=4, accumulator_bits=24, activation_bits=4)
+    config = dataclasses.replace(config, **minimal_depths(network, config))
+    least = compile_network(network, config)
+    assert least.stream is None
+    assert least.plan.interval_cycles is None
+    assert "stream" not in least.to_dict()["programs"]
+    roomy = compile_network(network, dataclasses.replace(config, activation_depth=256))
+    assert roomy.stream
+    assert roomy.plan.cycles == least.plan.cycles
+    assert len(roomy.stream.words) <= config.program_depth

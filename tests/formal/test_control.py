@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from amaranth import Elaboratable, Module, Mux, Signal, Value
+from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen import isa
 from rtl_gen.blocks.control import SLVERR, Control
@@ -108,7 +108,8 @@ class Windows(Elaboratable):
         data = past(m, past(m, c.wdata, "wdata"), "wdata_2")
         always(m, implies(wrote, c.data == data), "the data comes along")
         always(m, implies(wrote, c.bvalid & (c.bresp == 0)), "a write that lands is answered OKAY")
-        register = (address == isa.Register.CONTROL) | (address == isa.Register.WATCHDOG)
+        writable = (isa.Register.CONTROL, isa.Register.WATCHDOG, isa.Register.IMAGES)
+        register = Cat(address == one for one in writable).any()
         lost = past(m, taken & ~landed & ~register, "lost")
         always(m, implies(lost, c.bvalid & (c.bresp == SLVERR)), "a lost write is answered SLVERR")
         return m

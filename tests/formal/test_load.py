@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from amaranth import Elaboratable, Module, Signal
+from amaranth import Elaboratable, Module, Mux, Signal
 
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS
@@ -37,9 +37,9 @@ class Load(Elaboratable):
         dut, walk, part = self.transfer, self.walk, self.part
         m.d.comb += [
             self.accept.eq(dut.s_axis_tvalid & dut.s_axis_tready & ~dut.discarding),
-            self.completes.eq(self.accept & (part == dut.f_beats)),
+            self.completes.eq(self.accept & (part == self.around.fields.f_beats)),
         ]
-        with m.If(dut.idle):
+        with m.If(self.around.resting):
             m.d.sync += [walk.words.eq(0), part.eq(0)]
         with m.Elif(self.completes):
             m.d.sync += [walk.words.eq(walk.words + 1), part.eq(0)]
@@ -48,8 +48,8 @@ class Load(Elaboratable):
         active = self.around.active
         always(m, active == self.around.inner["loading"], "invariant: loading")
         always(m, implies(active, part == self.around.inner["beat"]), "invariant: beat")
-        always(m, implies(active, part <= dut.f_beats), "invariant: beats")
-        last_beat = self.around.inner["last_beat"] == (part == dut.f_beats)
+        always(m, implies(active, part <= self.around.fields.f_beats), "invariant: beats")
+        last_beat = self.around.inner["last_beat"] == (part == self.around.fields.f_beats)
         always(m, implies(active, last_beat), "invariant: last beat")
         walk.registers_stand_at(m, active, walk.words)
 
@@ -68,13 +68,21 @@ class Load(Elaboratable):
             with m.Elif(self.part == 0):
                 m.d.sync += expected.eq(0)
         hit = dut.write_bank.bit_select(cell_bank, 1) & (dut.write_address == cell)
-        due = past(m, self.completes & aimed, "due")
+        offers = dut.write_bank.any()
+        due = past(m, Mux(dut.blocked & offers, hit, self.completes & aimed), "due")
         data = dut.write_word.word_select(slot, STREAM_BITS)
+        # On offer until the first cycle that is not blocked, which is the write.
         always(m, hit == due, "a cell is written when its word is complete, and only then")
+        always(m, implies(offers & dut.blocked, ~self.accept), "no beat while a word waits")
+        reached(m, hit & past(m, hit & dut.blocked, "waited"), "a word waits for a layer's write")
         always(m, implies(hit, data == expected), "the beat is in its place of the word")
         begun = self.around.active & aimed & (self.part != 0)
         always(m, implies(begun, data == expected), "invariant: word")
-        reached(m, hit & cell_bank & slot & (cell > dut.f_base), "a second strip is written")
+        reached(
+            m,
+            hit & cell_bank & slot & (cell > self.around.fields.f_base),
+            "a second strip is written",
+        )
         outside = (self.around.inner["pointer"] >= CONFIG.activation_depth) | (
             self.around.inner["strip"] >= CONFIG.pixels
         )
@@ -93,10 +101,12 @@ class Load(Elaboratable):
         always(m, dut.short == (self.accept & dut.s_axis_tlast & ~final), "short: TLAST early")
         always(m, dut.long == (final & ~dut.s_axis_tlast), "long: no TLAST on the last beat")
         ended = past(m, active & (over | dut.abort), "ended")
-        always(m, implies(ended, dut.idle), "idle with done or after an abort")
+        always(m, implies(ended, self.around.resting), "at rest with done or after an abort")
         goes_on = past(m, active & ~over & ~dut.abort, "goes_on")
-        always(m, implies(goes_on, ~dut.idle), "not idle before")
-        always(m, implies(dut.idle, ~dut.write_bank.any() | ended), "an idle block writes nothing")
+        always(m, implies(goes_on, ~self.around.resting), "not at rest before")
+        offers = dut.write_bank.any()
+        offered = past(m, self.completes | (offers & dut.blocked), "offered")
+        always(m, implies(offers, offered), "a block at rest writes nothing new")
         reached(m, final & dut.s_axis_tlast & (self.walk.words == 2), "three words are loaded")
         reached(m, dut.short & self.part, "a stream ends within a word")
 
@@ -114,7 +124,12 @@ class Load(Elaboratable):
         """Each cycle of a LOAD takes a beat or counts as stalled, so the beats' number and the
         stream's patience bound its length."""
         dut, active = self.transfer, self.around.active
-        always(m, implies(active, dut.s_axis_tready), "a LOAD never makes the stream wait")
+        waits = dut.blocked & dut.write_bank.any()
+        always(
+            m,
+            implies(active & ~waits, dut.s_axis_tready),
+            "a LOAD makes the stream wait for a word only",
+        )
         always(m, implies(active, self.accept ^ dut.stalled), "a beat or a stall in every cycle")
 
 
@@ -155,7 +170,7 @@ class Endless(Transfer):
 @pytest.mark.parametrize(
     "broken, why",
     [
-        (SkipsAStrip, "a cell is written|an idle block writes nothing"),
+        (SkipsAStrip, "a cell is written|a block at rest writes nothing new"),
         (LosesABeat, "a cell is written|invariant: beat|short|long"),
         (Endless, "a cell is written|invariant of the walk|done"),
     ],

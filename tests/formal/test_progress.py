@@ -30,15 +30,20 @@ class Progress(Elaboratable):
         m = Module()
         dut = self.transfer
         around = Surroundings(m, dut, self.start)
-        given(m, around.started == (dut.idle & around.settled & dut.f_base[0]))
-        given(m, (dut.f_last_strip == 0) & (dut.f_last_words <= WORDS) & (dut.f_beats < BEATS))
-        given(m, dut.f_chunks < WORDS)
+        given(m, around.started == (dut.idle & around.settled & around.fields.f_base[0]))
+        given(
+            m,
+            (around.fields.f_last_strip == 0)
+            & (around.fields.f_last_words <= WORDS)
+            & (around.fields.f_beats < BEATS),
+        )
+        given(m, around.fields.f_chunks < WORDS)
         # The rest of a stream that ran on is the host's to end.
         given(m, implies(around.active, ~dut.discarding))
         waiting, cycles = Signal(4), Signal(8)
         m.d.sync += [
             waiting.eq(Mux(around.active & dut.stalled, waiting + 1, 0)),
-            cycles.eq(Mux(dut.idle, 0, cycles + 1)),
+            cycles.eq(Mux(around.resting, 0, cycles + 1)),
         ]
         given(m, ~(around.active & dut.stalled & (waiting == PATIENCE_CYCLES - 1)))
         bound = bound_cycles(self.start)

@@ -57,7 +57,7 @@ class Send(Elaboratable):
         beats, and then the next word. So each word is fetched once and its beats sent once."""
         dut, active = self.transfer, self.around.active
         ends = self.phase == word.fetch_cycles + word.beats
-        with m.If(dut.idle):
+        with m.If(self.around.resting):
             m.d.sync += [self.words.eq(0), self.phase.eq(0)]
         with m.Elif(~dut.stalled):
             m.d.sync += self.phase.eq(Mux(ends, 0, self.phase + 1))
@@ -98,7 +98,7 @@ class Send(Elaboratable):
         dut, active = self.transfer, self.around.active
         inner = self.around.inner
         aborted = Signal()
-        m.d.sync += aborted.eq(~dut.idle & (aborted | dut.abort))
+        m.d.sync += aborted.eq(~self.around.resting & (aborted | dut.abort))
         stopped = active & (aborted | dut.abort)
         final = self.ends & word.last & ~stopped
         ended = past(m, final, "ended")
@@ -108,10 +108,11 @@ class Send(Elaboratable):
         taken = past(m, stopped & dut.m_axis_tready & dut.m_axis_tvalid, "taken")
         ends_at_once = dut.outside | (dut.abort & ~dut.m_axis_tvalid)
         fetching = past(m, active & ends_at_once, "fetching")
-        always(m, implies(taken | fetching, dut.idle), "aborted: idle after the beat on offer")
-        always(m, implies(ended, dut.idle), "idle with done")
+        resting = self.around.resting
+        always(m, implies(taken | fetching, resting), "aborted: at rest after the beat on offer")
+        always(m, implies(ended, resting), "at rest with done")
         goes_on = past(m, active & ~final & ~stopped & ~dut.outside, "goes_on")
-        always(m, implies(goes_on, ~dut.idle), "not idle before done")
+        always(m, implies(goes_on, ~resting), "not at rest before done")
         reached(m, ended & (self.words == 2), "two words are sent")
         reached(m, taken & past(m, aborted, "long_aborted"), "an aborted beat waits and is taken")
         for name, condition in {
@@ -132,7 +133,10 @@ class Store(Send):
         walk = Walk(self.around)
         walk.describe(m)
         m.d.comb += walk.words.eq(self.words)
-        bank, address = constant(m, 1, "bank"), constant(m, len(dut.f_base), "address")
+        bank, address = (
+            constant(m, 1, "bank"),
+            constant(m, len(self.around.fields.f_base), "address"),
+        )
         data = constant(m, dut.config.activation_word_bits, "data")
         followed = walk.holds(bank, address) & (walk.words == walk.number(bank, address))
         asked = dut.read_valid & (dut.read_strip == bank) & (dut.read_pointer == address)
@@ -160,7 +164,7 @@ class Store(Send):
         later = fetching & (self.phase > 1)
         always(m, implies(later, ~outside), "invariant: a word beyond is not waited for")
         reached(m, read & bank & asked, "a second bank is read")
-        return Word(fetch, dut.f_beats, walk.last, followed, data)
+        return Word(fetch, self.around.fields.f_beats, walk.last, followed, data)
 
 
 class Emit(Send):
@@ -168,7 +172,7 @@ class Emit(Send):
 
     def _source(self, m: Module) -> Word:
         dut, config = self.transfer, self.transfer.config
-        index = constant(m, len(dut.f_chunks), "index")
+        index = constant(m, len(self.around.fields.f_chunks), "index")
         data = constant(m, len(dut.result), "data")
         given(m, implies(dut.result_address == index, dut.result == data))
         followed = self.words == index
@@ -177,12 +181,12 @@ class Emit(Send):
         pointer = self.around.inner["pointer"]
         read = dut.result_address == self.words
         always(m, implies(fetching, read & (pointer == self.words)), "results are read in order")
-        following = sending & (self.words != dut.f_chunks)
+        following = sending & (self.words != self.around.fields.f_chunks)
         always(m, implies(following, pointer == self.words + 1), "invariant: pointer")
-        always(m, implies(active, self.words <= dut.f_chunks), "invariant: words")
+        always(m, implies(active, self.words <= self.around.fields.f_chunks), "invariant: words")
         values = [data.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
         extended = Cat(Cat(v, v[-1].replicate(STREAM_BITS - len(v))) for v in values)
-        last = self.words == dut.f_chunks
+        last = self.words == self.around.fields.f_chunks
         return Word(1, Value.cast(config.post_units - 1), last, followed, extended)
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 from amaranth import Module, Mux, Signal, Value
+from amaranth.asserts import AnySeq
 
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import NpuConfig
@@ -14,22 +17,36 @@ CONFIG = NpuConfig(
 """Two banks of 16 words, two stream beats a word; more results than the walk has addresses."""
 
 FIELDS = ("f_base", "f_strip_words", "f_last_strip", "f_last_words", "f_beats", "f_chunks")
+HELD = {"f_last_strip": "last_strip_index"}
+"""Registers whose names are not their fields'."""
 STARTS = ("start_load", "start_store", "start_emit")
 
 
 class Surroundings:
-    """A Transfer as the sequencer uses it: one start at a time, fields that stand a cycle before it
-    and stay; abort comes whenever it likes. ``active``: a transfer of ``start``'s kind runs;
-    transfers of the other kinds may come before it. The streams may do anything."""
+    """A Transfer as the sequencer uses it: one start at a time; ``fields`` stand while it rests,
+    and may be anything once it is under way; abort comes whenever it likes. ``active``: a transfer
+    of ``start``'s kind runs; transfers of the other kinds may come before it. The streams may do
+    anything, and so may what writes to memory beside it."""
 
     def __init__(self, m: Module, transfer: Transfer, start: str) -> None:
         self.dut = dut = transfer
         self.inner = place(m, transfer, driven=FIELDS)
+        self.resting, rested = self.inner["resting"], self.inner["rested"]
+        self.fields = SimpleNamespace()
         for name in FIELDS:
             field = getattr(dut, name)
-            m.d.comb += field.eq(constant(m, len(field), name))
-        given(m, dut.f_strip_words >= 1)
-        given(m, dut.f_last_words >= 1)
+            stands = constant(m, len(field), name)
+            setattr(self.fields, name, stands)
+            m.d.comb += field.eq(Mux(self.resting, stands, AnySeq(len(field))))
+        given(m, self.fields.f_strip_words >= 1)
+        given(m, self.fields.f_last_words >= 1)
+        for held, value in {
+            **{HELD.get(name, name[2:]): getattr(self.fields, name) for name in FIELDS},
+            "single_full": self.fields.f_strip_words == 1,
+            "single_last": self.fields.f_last_words == 1,
+        }.items():
+            always(m, implies(~self.resting | rested, self.inner[held] == value), f"held: {held}")
+        always(m, dut.idle == (self.resting & rested), "idle from the second cycle of rest on")
         self.settled = Signal()
         m.d.sync += self.settled.eq(1)
         starts = [getattr(dut, name) for name in STARTS]
@@ -40,7 +57,7 @@ class Surroundings:
         self.mine = Signal()
         with m.If(dut.idle):
             m.d.sync += self.mine.eq(self.started)
-        self.active = self.mine & ~dut.idle
+        self.active = self.mine & ~self.resting
 
 
 class Walk:
@@ -49,14 +66,14 @@ class Walk:
 
     def __init__(self, around: Surroundings) -> None:
         dut = around.dut
-        self.dut, self.inner = dut, around.inner
+        self.dut, self.inner, self.fields = dut, around.inner, around.fields
         self.words = Signal(10)
         self.total = Signal(10)
-        self.offset = self.inner["pointer"] - dut.f_base
+        self.offset = self.inner["pointer"] - self.fields.f_base
 
     def describe(self, m: Module) -> None:
-        dut = self.dut
-        m.d.comb += self.total.eq(dut.f_last_strip * dut.f_strip_words + dut.f_last_words)
+        fields = self.fields
+        m.d.comb += self.total.eq(fields.f_last_strip * fields.f_strip_words + fields.f_last_words)
 
     @property
     def last(self) -> Value:
@@ -64,28 +81,29 @@ class Walk:
 
     def number(self, bank: Value, address: Value) -> Value:
         """Which word goes to (or comes from) that place."""
-        return bank * self.dut.f_strip_words + address - self.dut.f_base
+        return bank * self.fields.f_strip_words + address - self.fields.f_base
 
     def holds(self, bank: Value, address: Value) -> Value:
         """Whether the walk comes by that place at all."""
-        dut = self.dut
-        limit = Mux(bank == dut.f_last_strip, dut.f_last_words, dut.f_strip_words)
-        offset = address - dut.f_base
-        return (bank <= dut.f_last_strip) & (offset >= 0) & (offset < limit)
+        fields = self.fields
+        limit = Mux(bank == fields.f_last_strip, fields.f_last_words, fields.f_strip_words)
+        offset = address - fields.f_base
+        return (bank <= fields.f_last_strip) & (offset >= 0) & (offset < limit)
 
     def registers_stand_at(self, m: Module, when: Value, word: Value) -> None:
         """The invariant of the induction: strip, pointer and words_left stand at ``word``, which
         is at most the first one outside the memory."""
-        dut, strip, left = self.dut, self.inner["strip"], self.inner["words_left"]
-        limit = Mux(strip == dut.f_last_strip, dut.f_last_words, dut.f_strip_words)
+        dut, fields = self.dut, self.fields
+        strip, left = self.inner["strip"], self.inner["words_left"]
+        limit = Mux(strip == fields.f_last_strip, fields.f_last_words, fields.f_strip_words)
         for name, condition in {
-            "strip": strip <= dut.f_last_strip,
+            "strip": strip <= fields.f_last_strip,
             "banks": strip <= dut.config.pixels,
             "depth": self.inner["pointer"] <= dut.config.activation_depth,
             "offset": (self.offset >= 0) & (self.offset < limit),
             "left": left == limit - self.offset,
-            "last strip": self.inner["last_strip"] == (strip == dut.f_last_strip),
+            "last strip": self.inner["last_strip"] == (strip == fields.f_last_strip),
             "last in strip": self.inner["last_in_strip"] == (left == 1),
-            "number": word == strip * dut.f_strip_words + self.offset,
+            "number": word == strip * fields.f_strip_words + self.offset,
         }.items():
             always(m, implies(when, condition), f"invariant of the walk: {name}")

@@ -45,6 +45,7 @@ class Device:
         *,
         instructions: int,
         watchdog: int = 0,
+        images: int = 1,
     ) -> DeviceResult:
         """Simulate one run. ``instructions``: cycle log entries to read back."""
         self.dut = dut = Npu(self.config)
@@ -56,6 +57,8 @@ class Device:
         async def host(ctx):
             await self._fill(ctx, program, weights, channels)
             await self._write(ctx, Register.WATCHDOG, watchdog)
+            await self._write(ctx, Register.IMAGES, images)
+            assert await self._read(ctx, Register.IMAGES) == images
             await self._write(ctx, Register.CONTROL, 1)
             for _ in range(TIMEOUT_CYCLES):
                 await ctx.tick()

@@ -97,15 +97,15 @@ def test_random_layers_match_the_twin(number: int, seed: int) -> None:
     out = dict(walk, base=0, strip_words=64, last_words=64)
     layers = [random_layer(rng, config, raw) for raw in (False, False, True)]
     instructions = [
-        Instruction(Opcode.LOAD, walk), layers[0], layers[1], layers[2],
+        Instruction(Opcode.LOAD, dict(walk, ahead=0)), layers[0], layers[1], layers[2],
         Instruction(Opcode.STORE, out),
-        Instruction(Opcode.EMIT, dict(chunks=layers[2].fields["drain_chunks"])),
+        Instruction(Opcode.EMIT, dict(chunks=layers[2].fields["drain_chunks"], ahead=0)),
         Instruction(Opcode.END, {}),
     ]  # fmt: skip
     program = [word for instruction in instructions for word in instruction.encode(config)]
     weights, channels = random_images(np.random.default_rng(seed), config)
     # Load all of activation memory first, so that no layer reads what nothing wrote.
-    whole = Instruction(Opcode.LOAD, out)
+    whole = Instruction(Opcode.LOAD, dict(out, ahead=0))
     count = 64 * config.pixels * config.activation_word_beats
     beats = [(rng.getrandbits(32), k == count - 1) for k in range(count)]
     program = [*whole.encode(config), *program]
@@ -132,7 +132,9 @@ def test_random_layers_match_the_twin(number: int, seed: int) -> None:
 def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
     """Its word counter was as wide as an activation pointer: EMIT never ended (tests/formal)."""
     config = NpuConfig(**{**SMALL, **CONFIGS[1], "activation_depth": 16, "result_depth": 64})
-    instructions = [Instruction(Opcode.EMIT, {"chunks": 39}), Instruction(Opcode.END, {})]
+    instructions = [
+        Instruction(Opcode.EMIT, {"chunks": 39, "ahead": 0}), Instruction(Opcode.END, {})
+    ]  # fmt: skip
     program = [word for instruction in instructions for word in instruction.encode(config)]
     nothing = np.zeros((0, 1), np.uint32)
     got = Device(config).run(program, nothing, nothing, [], instructions=2, watchdog=1000)
@@ -140,3 +142,53 @@ def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
     assert [last for _, last in got.output_beats] == [False] * 39 + [True]
     total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
     assert got.cycle_log[-1] == timing.START_CYCLES + total
+
+
+@pytest.mark.parametrize("number", range(len(CONFIGS)))
+@pytest.mark.parametrize("stall", [0.0, 0.3])
+def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:
+    """Four images in one start: LOAD and EMIT go on beside the layers of another image."""
+    config = NpuConfig(**SMALL, **CONFIGS[number])
+    rng = random.Random(f"{number} {stall}")
+    walk = dict(base=0, strip_words=24, last_strip=config.pixels - 1, last_words=24,
+                beats=config.activation_word_beats - 1)  # fmt: skip
+    whole = Instruction(Opcode.LOAD, dict(walk, strip_words=64, last_words=64, ahead=0))
+    first = random_layer(rng, config, raw=False)
+    middle, last = (random_layer(rng, config, raw) for raw in (False, True))
+    # Both read what the first layer wrote: the next image arrives meanwhile.
+    middle, last = (
+        Instruction(Opcode.LAYER, dict(f, in_base=(f["in_base"] + 32) % 128))
+        for f in (middle.fields, last.fields)
+    )
+    body = [
+        first,
+        Instruction(Opcode.LOAD, dict(walk, ahead=1)),
+        middle,
+        last,
+        Instruction(Opcode.EMIT, dict(chunks=last.fields["drain_chunks"], ahead=1)),
+    ]
+    target = len(whole.encode(config))
+    again = Instruction(Opcode.REPEAT, dict(target=target, index=1))
+    instructions = [whole, *body, again, Instruction(Opcode.END, {})]
+    program = [word for instruction in instructions for word in instruction.encode(config)]
+    weights, channels = random_images(np.random.default_rng(number), config)
+    images, beats = 4, []
+    for image in range(images):
+        words = 24 if image else 64
+        count = words * config.pixels * config.activation_word_beats
+        beats += [(rng.getrandbits(32), k == count - 1) for k in range(count)]
+
+    twin = Twin(config)
+    twin.load_program(program)
+    twin.load_weights(weights)
+    twin.load_channels(channels)
+    expected = twin.run(beats, images=images)
+    got = Device(config, stall=stall, seed=number).run(
+        program, weights, channels, beats, instructions=len(instructions), images=images
+    )
+    assert got.error == expected.error == ErrorCode.NONE
+    assert got.output_beats == expected.output_beats
+    assert sum(last for _, last in got.output_beats) == images
+    # The log keeps the last image's instructions, and those before the body.
+    assert got.cycle_log == [expected.cycle_log[0], *expected.cycle_log[-len(body) - 2 :]]
+    assert expected.beats_used == len(beats)

@@ -90,8 +90,8 @@ def test_layer_equals_the_loop_nest(seed: int) -> None:
     twin.load_weights(weights)
     twin.load_channels(channels)
     walk = whole_memory(config)
-    emit = {"chunks": max(len(golden.results), 1) - 1}
-    program = [(Opcode.LOAD, walk), (Opcode.LAYER, fields), (Opcode.STORE, walk)]
+    emit = {"chunks": max(len(golden.results), 1) - 1, "ahead": 0}
+    program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.LAYER, fields), (Opcode.STORE, walk)]
     twin.load_program(encode(config, [*program, (Opcode.EMIT, emit), (Opcode.END, {})]))
     beats = pack_lanes(codes.reshape(-1, config.lanes), 3, 1).reshape(-1).tolist()
     result = twin.run([(beat, i == len(beats) - 1) for i, beat in enumerate(beats)])
@@ -125,7 +125,7 @@ def test_lanes_pack_and_unpack(lanes: int, bits: int, seed: int) -> None:
 def test_cycle_log_adds_up_the_timing_model() -> None:
     config = NpuConfig()
     walk = whole_memory(config) | {"strip_words": 3, "last_words": 2}
-    program = [(Opcode.LOAD, walk), (Opcode.STORE, walk), (Opcode.END, {})]
+    program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.STORE, walk), (Opcode.END, {})]
     twin = Twin(config)
     twin.load_program(encode(config, program))
     result = twin.run([(i, i == 4) for i in range(5)])

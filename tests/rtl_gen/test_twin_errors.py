@@ -14,9 +14,10 @@ CONFIG = NpuConfig(
     pixels=2, lanes=4, columns=4, post_units=2, activation_depth=16, weight_depth=16,
     channel_depth=4, result_depth=2, program_depth=64,
 )  # fmt: skip
-LOAD = {"base": 0, "strip_words": 2, "last_strip": 0, "last_words": 2, "beats": 0}
+WALK = {"base": 0, "strip_words": 2, "last_strip": 0, "last_words": 2, "beats": 0}
+LOAD = WALK | {"ahead": 0}
 COPY = (Opcode.LOAD, LOAD)
-STORE = (Opcode.STORE, LOAD)
+STORE = (Opcode.STORE, WALK)
 END: ProgramStep = (Opcode.END, {})
 TWO_BEATS: list[Beat] = [(0x1234, False), (0x4321, True)]
 
@@ -52,9 +53,9 @@ def test_a_good_program_has_no_error() -> None:
         layer(weight_base=15, groups=1),
         layer(channel_base=3),
         layer(raw=1, out_cols=1),
-        (Opcode.STORE, LOAD | {"base": 15}),
-        (Opcode.STORE, LOAD | {"last_strip": 2}),
-        (Opcode.STORE, LOAD | {"last_words": 0}),
+        (Opcode.STORE, WALK | {"base": 15}),
+        (Opcode.STORE, WALK | {"last_strip": 2}),
+        (Opcode.STORE, WALK | {"last_words": 0}),
     ],
 )
 def test_leaving_a_buffer(step: ProgramStep) -> None:
@@ -116,14 +117,14 @@ def test_bits_outside_a_field() -> None:
 
 
 def test_bits_in_the_unused_slot() -> None:
-    words = encode(CONFIG, [COPY, END])
+    words = encode(CONFIG, [STORE, END])
     twin = Twin(CONFIG)
     twin.load_program([*words[:3], words[3] | 1 << 16, *words[4:]])
     assert twin.run(TWO_BEATS).error is ErrorCode.FIELD
 
 
 def test_running_off_the_program_memory() -> None:
-    load = encode(CONFIG, [(Opcode.STORE, LOAD)])
+    load = encode(CONFIG, [(Opcode.STORE, WALK)])
     twin = Twin(CONFIG)
     twin.load_program((load * 16)[:64])
     result = twin.run([])
