@@ -13,6 +13,10 @@ STREAM_BITS = 32
 
 MULTIPLIERS = ("lut", "dsp")
 DIGIT_BITS = (1, 2, 4, 8)
+MEMORY_PORT_BITS = (0, 32, 64, 128)
+OPTIONS = ("memory_port_bits",)
+"""Parameters that hash and files of an NPU leave out at their default, as those from before had
+none."""
 DEPTH_RANGES = {
     "activation_depth": (16, 32768),
     "weight_depth": (16, 65536),
@@ -78,6 +82,9 @@ class NpuConfig:
     """32-bit words of program memory; a power of two, 64..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    memory_port_bits: int = 0
+    """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
+    0: none, all weights are on chip."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -94,6 +101,7 @@ class NpuConfig:
         self._range("post_units", 1, 64)
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
+        self._choice("memory_port_bits", MEMORY_PORT_BITS)
         for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
@@ -145,6 +153,11 @@ class NpuConfig:
         return _ceil_div(self.weight_word_bits, STREAM_BITS)
 
     @property
+    def fetched_word_beats(self) -> int:
+        """Beats of the memory port that one weight word takes."""
+        return _ceil_div(self.weight_word_columns * STREAM_BITS, self.memory_port_bits)
+
+    @property
     def chunks_per_word(self) -> int:
         """Post-process steps that fill one activation word."""
         return self.lanes // self.post_units
@@ -166,7 +179,10 @@ class NpuConfig:
     # Identity ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, int | str]:
-        return dataclasses.asdict(self)
+        """All parameters, but for OPTIONS that are not used."""
+        unused = {f.name for f in dataclasses.fields(self) if getattr(self, f.name) == f.default}
+        unused &= set(OPTIONS)
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in unused}
 
     @property
     def hash(self) -> str:

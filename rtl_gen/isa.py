@@ -11,7 +11,7 @@ import enum
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from rtl_gen.config import NpuConfig
+from rtl_gen.config import STREAM_BITS, NpuConfig
 
 SLOT_BITS = 16
 COLUMN_BITS = 12
@@ -34,6 +34,7 @@ class Opcode(enum.IntEnum):
     STORE = 3
     EMIT = 4
     REPEAT = 5
+    FETCH = 6
 
 
 STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
@@ -47,7 +48,7 @@ class ErrorCode(enum.IntEnum):
     FIELD = 2
     """A field has bits outside its width."""
     ADDRESS = 3
-    """A read or write left a buffer."""
+    """A read or write left a buffer, or the memory refused a FETCH."""
     STREAM_SHORT = 4
     """TLAST came before the end of the LOAD."""
     STREAM_LONG = 5
@@ -123,6 +124,11 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("target", _program_address, "word of the opcode to go on at"),
         Field("index", _bits(SLOT_BITS), "index of that instruction"),
     ),
+    Opcode.FETCH: (
+        Field("first", _bits(SLOT_BITS), "first burst, counted from MEMORY_BASE"),
+        Field("bursts", _bits(SLOT_BITS), "bursts to fetch; 0: wait for those under way"),
+        Field("weight_base", _weight_address, "first weight word"),
+    ),
     Opcode.LAYER: (
         # Input window
         Field(
@@ -190,6 +196,11 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("out_max", _code, "largest output code, 2**bits - 1"),
     ),
 }
+
+
+def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
+    """Those that the NPU knows."""
+    return tuple(code for code in Opcode if config.memory_port_bits or code != Opcode.FETCH)
 
 
 def field_words(opcode: Opcode) -> int:
@@ -270,6 +281,19 @@ class Register(enum.IntEnum):
     IMAGES = 0x24
     """Read / write: bits 15:0, images of a run: times that a REPEAT's body runs. 1 after reset; 0
     is as 1."""
+    MEMORY_BASE = 0x28
+    """Read / write: byte address of FETCH's burst 0, its low 12 bits 0. (With a memory port.)"""
+
+
+BURST_BEATS = 32
+"""Beats of every read of the memory port. Bursts are aligned to their size, at most 512 bytes, so
+none crosses a 4 KiB boundary."""
+MEMORY_PAGE_BITS = 12
+
+
+def burst_words(config: NpuConfig) -> int:
+    """32-bit words of a burst."""
+    return BURST_BEATS * config.memory_port_bits // STREAM_BITS
 
 
 NPU_ID = 0x43444E50

@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.addressing import ActivationMemory, WeightMemory
 from rtl_gen.blocks.control import CONTROL_PORTS, Control
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.fetch import Fetch, memory_ports
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
@@ -16,7 +17,7 @@ from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Emission, place
-from rtl_gen.isa import STREAMED, ErrorCode, Opcode
+from rtl_gen.isa import STREAMED, ErrorCode, Opcode, opcodes
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
 
@@ -43,6 +44,7 @@ class Npu(wiring.Component):
                 "m_axis_tvalid": Out(1),
                 "m_axis_tready": In(1),
                 "m_axis_tlast": Out(1),
+                **{f"m_axi_{name}": port for name, port in memory_ports(config).items()},
             }
         )
 
@@ -64,11 +66,13 @@ class Npu(wiring.Component):
                 len([n for n in self.sequencer.signature.members if n.startswith("slot_")])
             )
         ]
-        self.fields = {opcode: field_view(config, opcode, slots) for opcode in Opcode}
+        self.fields = {opcode: field_view(config, opcode, slots) for opcode in opcodes(config)}
         self._connect_control(m)
         self._connect_transfer(m)
         self._connect_operands(m)
         self._connect_post(m)
+        if config.memory_port_bits:
+            self._connect_fetch(m, platform)
         return m
 
     def _connect_control(self, m: Module) -> None:
@@ -95,6 +99,9 @@ class Npu(wiring.Component):
             Mux(self.transfer.short, ErrorCode.STREAM_SHORT,
                 Mux(self.transfer.long, ErrorCode.STREAM_LONG, 0)),
         )  # fmt: skip
+        if self.config.memory_port_bits:
+            self.fetch = Fetch(self.config)
+            fault = Mux(self.fetch.failed, ErrorCode.ADDRESS, fault)
         m.d.comb += [
             self.irq.eq(control.irq),
             control.discarding.eq(self.transfer.discarding),
@@ -129,6 +136,24 @@ class Npu(wiring.Component):
             sequencer.transfer_stalled.eq(transfer.stalled),
             transfer.result.eq(self.post.result),
             self.post.result_address.eq(transfer.result_address),
+        ]
+
+    def _connect_fetch(self, m: Module, platform: object) -> None:
+        fetch, sequencer = self.fetch, self.sequencer
+        place(m, platform, "fetch", fetch)
+        for name, port in memory_ports(self.config).items():
+            outside, inside = getattr(self, f"m_axi_{name}"), getattr(fetch, name)
+            m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
+        for name, value in self.fields[Opcode.FETCH].items():
+            m.d.comb += getattr(fetch, f"f_{name}").eq(value)
+        m.d.comb += [
+            fetch.base.eq(self.control.memory_base),
+            fetch.start.eq(sequencer.start_fetch),
+            fetch.abort.eq(sequencer.transfer_abort),
+            sequencer.fetch_idle.eq(fetch.idle),
+            self.weights.fetch_columns.eq(fetch.write_columns),
+            self.weights.fetch_address.eq(fetch.write_address),
+            self.weights.fetch_data.eq(fetch.write_data),
         ]
 
     def _connect_operands(self, m: Module) -> None:

@@ -57,7 +57,9 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
         return END_CYCLES
-    if opcode is Opcode.REPEAT or (f.get("ahead") and (opcode is Opcode.LOAD or not last)):
+    if opcode in (Opcode.REPEAT, Opcode.FETCH) or (
+        f.get("ahead") and (opcode is Opcode.LOAD or not last)
+    ):
         return issue_cycles(opcode)
     if opcode is Opcode.EMIT:
         body = (f["chunks"] + 1) * (1 + config.post_units)

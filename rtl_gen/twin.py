@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen import isa, timing, twin_layer
-from rtl_gen.config import NpuConfig
+from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
 from rtl_gen.twin_layer import TwinError
@@ -64,6 +64,7 @@ class Twin:
         self._channels = np.zeros((c.channel_depth, 2 * c.post_units), np.uint32)
         self._activations = np.zeros((c.pixels, c.activation_depth, c.lanes), np.uint8)
         self._results = np.zeros((c.result_depth, c.post_units), np.int64)
+        self._memory = np.zeros(0, np.uint32)
 
     def load_program(self, words: Sequence[int]) -> None:
         """Raises TwinInputError when ``words`` exceed the program memory."""
@@ -78,6 +79,10 @@ class Twin:
     def load_channels(self, image: NDArray[np.uint32]) -> None:
         """image: uint32 [words, 2 * post_units]: bias, multiplier | shift << 16 per unit."""
         _load(self._channels, image, "channel image")
+
+    def load_memory(self, words: NDArray[np.uint32]) -> None:
+        """What FETCH reads, from MEMORY_BASE on: uint32 [words], the low ones of a beat first."""
+        self._memory = words.reshape(-1)
 
     def run(self, stream_beats: Sequence[Beat], watchdog: int = 0, images: int = 1) -> TwinResult:
         """One start. ``watchdog``: limit on cycles, 0 for none; ``images``: register IMAGES.
@@ -114,6 +119,8 @@ class Twin:
             opcode = Opcode(self._program[position])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
+        if opcode not in isa.opcodes(self.config):
+            raise TwinError(ErrorCode.OPCODE)
         words = self._program[position + 1 : position + 1 + isa.field_words(opcode)]
         known = [field.width(self.config) for field in isa.FIELDS[opcode]]
         widths = known + [0] * (len(known) % 2)
@@ -135,6 +142,8 @@ class Twin:
             self._store(instruction, state)
         elif instruction.opcode is Opcode.EMIT:
             self._emit(instruction, state)
+        elif instruction.opcode is Opcode.FETCH:
+            self._fetch_weights(instruction)
 
     # Streams -------------------------------------------------------------------------------
 
@@ -197,6 +206,18 @@ class Twin:
         values = self._results[: instruction.fields["chunks"] + 1].reshape(-1)
         words = (values & 0xFFFFFFFF).tolist()
         state.output += [(value, i == len(words) - 1) for i, value in enumerate(words)]
+
+    def _fetch_weights(self, instruction: Instruction) -> None:
+        """Done at once here, as a LOAD ahead is."""
+        f, c = instruction.fields, self.config
+        first, end = (b * isa.burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
+        if end > len(self._memory):
+            raise TwinError(ErrorCode.ADDRESS)
+        per_word = c.fetched_word_beats * c.memory_port_bits // STREAM_BITS
+        place = np.arange(end - first)
+        word, column = f["weight_base"] + place // per_word, place % per_word
+        kept = column < c.weight_word_columns
+        self._weights[word[kept] % c.weight_depth, column[kept]] = self._memory[first:end][kept]
 
     # LAYER ---------------------------------------------------------------------------------
 

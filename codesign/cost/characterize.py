@@ -33,8 +33,12 @@ Progress = Callable[[str], None]
 
 
 def rtl_hash(verilog: Mapping[str, str]) -> str:
-    """Of the files by name: the first 12 hexadecimal digits of their SHA-256."""
-    text = "".join(f"{name}\n{content}" for name, content in sorted(verilog.items()))
+    """Of the files by name, but for comments and the order of statements, which Yosys takes from
+    other modules: the first 12 hexadecimal digits of their SHA-256."""
+    text = ""
+    for name, content in sorted(verilog.items()):
+        lines = (line for line in content.splitlines() if not line.lstrip().startswith("//"))
+        text += "\n".join((name, *sorted(lines), ""))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amaranth import Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.memories import Ram
@@ -116,10 +116,12 @@ class ActivationMemory(Block):
 
 
 class WeightMemory(Block):
-    """Function: the weight word at ``pointer``; 32-bit columns are written over the bus.
+    """Function: the weight word at ``pointer``; 32-bit columns are written over the bus, or by a
+    FETCH: column c takes part c, modulo their number, of ``fetch_data``.
 
     Latency: 5 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
-    ``outside`` rises with a valid tap whose pointer is beyond the memory.
+    ``outside`` rises with a valid tap whose pointer is beyond the memory. The bus writes only
+    while nothing runs, so both never write at once.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -135,7 +137,30 @@ class WeightMemory(Block):
                 "write_data": In(32),
                 "digits": Out(config.weight_word_bits),
                 "outside": Out(1),
+                **self._fetch_ports(pointer - 1),
             }
+        )
+
+    def _fetch_ports(self, address_bits: int) -> dict[str, Member]:
+        if not self.config.memory_port_bits:
+            return {}
+        return {
+            "fetch_columns": In(self.config.weight_word_columns),
+            "fetch_address": In(address_bits),
+            "fetch_data": In(self.config.memory_port_bits),
+        }
+
+    def _write(self, column: int) -> tuple[Value, Value, Value]:
+        """Write enable, address and data of a column."""
+        bus = self.write_columns[column], self.write_address, self.write_data
+        if not self.config.memory_port_bits:
+            return bus
+        fetching = self.fetch_columns.any()
+        part = column % (self.config.memory_port_bits // 32)
+        return (
+            bus[0] | self.fetch_columns[column],
+            Mux(fetching, self.fetch_address, bus[1]),
+            Mux(fetching, self.fetch_data.word_select(part, 32), bus[2]),
         )
 
     def elaborate(self, platform: object) -> Module:
@@ -152,10 +177,11 @@ class WeightMemory(Block):
             width = min(32, config.weight_word_bits - 32 * column)
             ram = Ram(width, config.weight_depth)
             place(m, platform, f"column{column}", ram)
+            enable, address, data = self._write(column)
             m.d.comb += [
-                ram.write_enable.eq(self.write_columns[column]),
-                ram.write_address.eq(self.write_address),
-                ram.write_data.eq(self.write_data[:width]),
+                ram.write_enable.eq(enable),
+                ram.write_address.eq(address),
+                ram.write_data.eq(data[:width]),
                 ram.read_address.eq(pointer[:-1]),
             ]
             words.append(ram.read_data)

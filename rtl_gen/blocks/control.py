@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Const, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
@@ -15,6 +15,7 @@ from rtl_gen.isa import (
     ISA_VERSION,
     LOG_BASE,
     LOG_DEPTH,
+    MEMORY_PAGE_BITS,
     NPU_ID,
     PROGRAM_BASE,
     WEIGHT_BASE,
@@ -85,6 +86,7 @@ class Control(Block):
                 "table_address": Out(channel),
                 "weight_columns": Out(config.weight_word_columns),
                 "weight_address": Out(weight),
+                **({"memory_base": Out(32 - MEMORY_PAGE_BITS)} if config.memory_port_bits else {}),
             }
         )
 
@@ -150,6 +152,10 @@ class Control(Block):
         with m.Elif(address == Register.IMAGES):
             m.d.comb += good.eq(1)
             m.d.sync += self.images.eq(self.data)
+        if self.config.memory_port_bits:
+            with m.If(address == Register.MEMORY_BASE):
+                m.d.comb += good.eq(1)
+                m.d.sync += self.memory_base.eq(self.data[MEMORY_PAGE_BITS:])
 
     def _write_window(
         self, m: Module, base: int, address: Signal, write: Value, enables: Signal, target: Signal
@@ -182,6 +188,8 @@ class Control(Block):
             Register.WATCHDOG: self.watchdog,
             Register.IMAGES: self.images,
         }
+        if self.config.memory_port_bits:
+            registers[Register.MEMORY_BASE] = Cat(Const(0, MEMORY_PAGE_BITS), self.memory_base)
         pending = Signal()
         address = Signal(ADDRESS_BITS, reset_less=True)
         m.d.comb += self.arready.eq(~pending & ~self.rvalid)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from amaranth import Signal, Value
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import FIELDS, SLOT_BITS, Opcode, field_words
+from rtl_gen.isa import FIELDS, SLOT_BITS, Opcode, field_words, opcodes
 
 
 def slot_widths(config: NpuConfig) -> list[int]:
     """Bits of each slot register: the widest field that any opcode keeps there."""
-    count = max(len(fields) for fields in FIELDS.values())
-    widths = [0] * count
-    for fields in FIELDS.values():
+    known = [FIELDS[opcode] for opcode in opcodes(config)]
+    widths = [0] * max(len(fields) for fields in known)
+    for fields in known:
         for k, field in enumerate(fields):
             widths[k] = max(widths[k], field.width(config))
     return widths

@@ -24,6 +24,7 @@ from rtl_gen.isa import (
     ErrorCode,
     Opcode,
     field_words,
+    opcodes,
 )
 from rtl_gen.timing import flush_cycles
 
@@ -35,6 +36,7 @@ class Sequencer(Block):
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
+    FETCH: ``start_fetch`` when ``fetch_idle``.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -80,6 +82,7 @@ class Sequencer(Block):
                 "transfer_stalled": In(1),
                 "transfer_abort": Out(1),
                 "fault": In(ERROR_BITS),
+                **({"start_fetch": Out(1), "fetch_idle": In(1)} if config.memory_port_bits else {}),
             }
         )
 
@@ -88,9 +91,9 @@ class Sequencer(Block):
         config = self.config
         self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
         self.opcode = Signal(3, reset_less=True)
-        self.kinds = {
+        self.kinds: dict[Opcode, Signal] = {
             code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
-            for code in (*STREAMED, Opcode.LAYER, Opcode.REPEAT)
+            for code in (*STREAMED, *sorted(set(opcodes(config)) - {Opcode.END, *STREAMED}))
         }
         self.is_layer = self.kinds[Opcode.LAYER]
         self.word = Signal(5, reset_less=True)
@@ -165,6 +168,11 @@ class Sequencer(Block):
 
         self.skipped, self.again = ahead(Opcode.LOAD) & last, self.kinds[Opcode.REPEAT] & ~last
         self.issued = self.kinds[Opcode.REPEAT] | ahead(Opcode.LOAD) | (ahead(Opcode.EMIT) & ~last)
+        self.free: Value = self.transfer_idle
+        if self.config.memory_port_bits:
+            fetch = self.kinds[Opcode.FETCH]
+            self.issued |= fetch
+            self.free = Mux(fetch, self.fetch_idle, self.free)
         with m.If(self.start & ~self.busy):
             m.d.sync += self.images_left.eq(self.images)
         with m.Elif(self.finishing & self.again):
@@ -202,8 +210,9 @@ class Sequencer(Block):
             m.d.sync += self.done.eq(0)
 
     def _machine(self, m: Module) -> None:
-        repeat = field_view(self.config, Opcode.REPEAT, self.slots)
-        streamed = ~(self.is_layer | self.kinds[Opcode.REPEAT])
+        config = self.config
+        repeat = field_view(config, Opcode.REPEAT, self.slots)
+        awaits = ~(self.is_layer | self.kinds[Opcode.REPEAT])
         past_end = self.pc[-1] & self.pc[:-1].any()
         last_word = Cat(
             (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
@@ -244,7 +253,7 @@ class Sequencer(Block):
                 opcode = self.fetched[: len(self.opcode)]
                 m.d.sync += [*run_ahead, self.opcode.eq(opcode), self.pc.eq(self.pc + 1)]
                 m.d.sync += [kind.eq(opcode == code) for code, kind in self.kinds.items()]
-                with m.If(self.fetched[len(self.opcode) :].any() | (opcode > max(Opcode))):
+                with m.If(self.fetched[len(self.opcode) :].any() | (opcode > max(opcodes(config)))):
                     m.d.comb += self.fail.eq(ErrorCode.OPCODE)
                 m.next = "FIELDS"
                 with m.If(opcode == Opcode.END):
@@ -265,7 +274,7 @@ class Sequencer(Block):
                 for opcode in STREAMED:  # the transfer takes no start before it is idle
                     pulse = getattr(self, f"start_{opcode.name.lower()}")
                     m.d.comb += pulse.eq(self.kinds[opcode] & ~self.skipped & ~self.halt)
-                m.d.comb += self.waiting.eq(streamed & ~self.transfer_idle)
+                m.d.comb += self.waiting.eq(awaits & ~self.free)
                 with m.If(~self.waiting & ~self.halt):
                     m.next = "TRANSFER"
                     with m.If(self.issued):
@@ -310,6 +319,9 @@ class Sequencer(Block):
                 self.busy.eq(~fsm.ongoing("IDLE")),
                 self.layer_active.eq(self.is_layer),
             ]
+            if config.memory_port_bits:
+                fetches = fsm.ongoing("START") & self.kinds[Opcode.FETCH]
+                m.d.comb += self.start_fetch.eq(fetches & self.free & ~self.halt)
 
     def _latch(self, m: Module) -> None:
         """The fetched field word into its two slots."""

@@ -1,0 +1,127 @@
+"""FETCH: weights from memory over AXI4, beside the layers."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Const, Module, Mux, Signal
+from amaranth.lib.wiring import In, Member, Out
+
+from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.hierarchy import Block
+from rtl_gen.isa import BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
+
+MOST_BURSTS = 4
+"""Reads under way: their beats hide a latency of some 90 cycles."""
+_INCREMENTING, _BUFFERABLE = 1, 0b0011
+"""ARBURST and ARCACHE."""
+
+
+def memory_ports(config: NpuConfig) -> dict[str, Member]:
+    """The read channels of the AXI4 port, names without prefix; empty without a port. One ID,
+    bursts of one length, data in order."""
+    if not config.memory_port_bits:
+        return {}
+    return {
+        "araddr": Out(32),
+        "arlen": Out(8),
+        "arsize": Out(3),
+        "arburst": Out(2),
+        "arcache": Out(4),
+        "arprot": Out(3),
+        "arvalid": Out(1),
+        "arready": In(1),
+        "rdata": In(config.memory_port_bits),
+        "rresp": In(2),
+        "rlast": In(1),
+        "rvalid": In(1),
+        "rready": Out(1),
+    }
+
+
+class Fetch(Block):
+    """Function: after ``start`` (in a cycle in which it is ``idle``) reads ``f_bursts`` bursts from
+    burst ``f_first`` on and writes their beats to weight words ``f_weight_base``..., each word in
+    ``fetched_word_beats`` beats, its low columns first. What a last word lacks is not written.
+
+    Latency: the first address is out 2 cycles after ``start``, the last beat is written 1 cycle
+    after it came; then ``idle``. Throughput: one beat per cycle, at most MOST_BURSTS bursts under
+    way. Overflow: word addresses wrap. ``failed``: an answer was no OKAY. ``abort``: no further
+    bursts are asked for; ``idle`` when those under way are over.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_fetch"
+        address = config.weight_depth.bit_length() - 1
+        super().__init__(
+            {
+                **memory_ports(config),
+                "base": In(32 - MEMORY_PAGE_BITS),
+                "start": In(1),
+                "f_first": In(SLOT_BITS),
+                "f_bursts": In(SLOT_BITS),
+                "f_weight_base": In(address),
+                "abort": In(1),
+                "idle": Out(1),
+                "failed": Out(1),
+                "write_columns": Out(config.weight_word_columns),
+                "write_address": Out(address),
+                "write_data": Out(config.memory_port_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        self._ask(m)
+        self._take(m)
+        return m
+
+    def _ask(self, m: Module) -> None:
+        """Addresses, as long as bursts are wanted and not too many are under way."""
+        beat_bytes = self.config.memory_port_bits // 8
+        burst = Signal(SLOT_BITS, reset_less=True)
+        wanted = Signal(SLOT_BITS)
+        under_way = Signal(range(MOST_BURSTS + 1))
+        asks = Signal()
+        ends = Signal()
+        m.d.comb += [
+            self.arlen.eq(BURST_BEATS - 1),
+            self.arsize.eq(beat_bytes.bit_length() - 1),
+            self.arburst.eq(_INCREMENTING),
+            self.arcache.eq(_BUFFERABLE),
+            self.rready.eq(1),
+            asks.eq(wanted.any() & (under_way != MOST_BURSTS) & (~self.arvalid | self.arready)),
+            ends.eq(self.rvalid & self.rlast),
+            self.idle.eq(~wanted.any() & ~under_way.any() & ~self.write_columns.any()),
+        ]
+        m.d.sync += under_way.eq(under_way + asks - ends)
+        with m.If(asks):
+            where = Cat(Const(0, MEMORY_PAGE_BITS), self.base) + burst * (BURST_BEATS * beat_bytes)
+            m.d.sync += [self.araddr.eq(where), self.arvalid.eq(1)]
+            m.d.sync += [burst.eq(burst + 1), wanted.eq(wanted - 1)]
+        with m.Elif(self.arready):
+            m.d.sync += self.arvalid.eq(0)
+        with m.If(self.start):
+            m.d.sync += [burst.eq(self.f_first), wanted.eq(self.f_bursts)]
+        with m.If(self.abort):
+            m.d.sync += wanted.eq(0)
+
+    def _take(self, m: Module) -> None:
+        """Beats to the columns of a weight word, in turn."""
+        beats = self.config.fetched_word_beats
+        columns = self.config.memory_port_bits // STREAM_BITS
+        word = Signal(len(self.write_address), reset_less=True)
+        beat = Signal(range(beats), reset_less=True)
+        last = beat == beats - 1
+        m.d.comb += self.failed.eq(self.rvalid & self.rresp[1])
+        enables = Mux(self.rvalid, ((1 << columns) - 1) << (beat * columns), 0)
+        m.d.sync += [
+            self.write_columns.eq(enables),
+            self.write_address.eq(word),
+            self.write_data.eq(self.rdata),
+        ]
+        with m.If(self.start):
+            m.d.sync += [word.eq(self.f_weight_base), beat.eq(0)]
+        with m.Elif(self.rvalid):
+            m.d.sync += beat.eq(Mux(last, 0, beat + 1))
+            with m.If(last):
+                m.d.sync += word.eq(word + 1)
