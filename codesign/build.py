@@ -25,7 +25,7 @@ from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 from rtl_gen.package import c_header, hardware, projects
-from sim.folder import PROGRAM_FILES, format_hex
+from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -134,7 +134,9 @@ def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors)
         "mem/weights.hex": format_hex(compiled.weights),
         "mem/channels.hex": format_hex(compiled.channels),
     }
+    fetched = {MEMORY_FILE: compiled.memory.astype("<u4").tobytes()} if compiled.memory.size else {}
     return {
+        **fetched,
         **{path: text.encode() for path, text in texts.items()},
         "vectors/inputs.npz": npz({"codes": vectors.inputs}),
         "vectors/expected.npz": npz(vectors.expected),

@@ -90,9 +90,11 @@ def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
             ffs=float(area.ffs[0]),
             brams=float(area.brams[0]),
             dsps=float(area.dsps[0]),
-            cycles_per_image=planned.cycles,
+            cycles_per_image=planned.cycles + planned.memory_wait_cycles,
             interval_cycles=planned.interval_cycles,
-            images_per_second=design.clock_mhz * 1e6 / planned.cycles,
+            images_per_second=design.clock_mhz
+            * 1e6
+            / (planned.cycles + planned.memory_wait_cycles),
         ),
         intervals={n: (float(area.low[n][0]), float(area.high[n][0])) for n in area.low},
         plan=planned,

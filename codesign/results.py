@@ -20,7 +20,7 @@ class Figures:
     """36 Kb block RAMs; an 18 Kb one counts 0.5."""
     dsps: float | None = None
     cycles_per_image: float | None = None
-    """Of a run of one image, from start to the end of its EMIT."""
+    """Of a run of one image, from start to the end of its EMIT, waits for memory included."""
     interval_cycles: float | None = None
     """From image to image in a run of many, back to back."""
     images_per_second: float | None = None

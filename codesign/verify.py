@@ -124,6 +124,8 @@ def _verification(
         for row in inference["instructions"]
     )
     cycles = inference["production_cycles"]
+    if cycles:
+        cycles += inference["memory_wait_cycles"]
     failures = [inference["failure"]]
     failures += [f"{test}: {text}" for test, text in result["hardware"].items() if text]
     return Verification(

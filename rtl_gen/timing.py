@@ -12,7 +12,7 @@ from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import STREAMED, Instruction, Opcode, field_words
+from rtl_gen.isa import BURST_BEATS, STREAMED, Instruction, Opcode, field_words
 
 OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
@@ -41,6 +41,12 @@ def flush_cycles(config: NpuConfig) -> int:
 def issue_cycles(opcode: Opcode) -> int:
     """FETCH, DECODE, one cycle per field word, START, FINISH."""
     return 4 + field_words(opcode)
+
+
+def fetch_cycles(bursts: int, latency_cycles: int) -> int:
+    """From a FETCH's START to the cycle in which the next one may start: address, latency of the
+    memory, a beat per cycle, the write, rest. Exact for latencies that MOST_BURSTS hide."""
+    return 3 + latency_cycles + bursts * BURST_BEATS
 
 
 def overhead_cycles(opcode: Opcode) -> int:

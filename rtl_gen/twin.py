@@ -229,7 +229,7 @@ class Twin:
         if pixels > c.pixels or chunks > c.chunks:
             raise TwinError(ErrorCode.FIELD)
         block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
-        results = 0
+        results = f["out_base"] if c.memory_port_bits else 0  # a part of a layer goes on
         for tile in range(f["out_groups"] + 1):
             words = _window(self._weights, f["weight_base"] + tile * block, block)
             table = _window(self._channels, f["channel_base"] + tile * chunks, chunks)

@@ -32,6 +32,8 @@ async def inference(bench: Bench) -> dict[str, Any]:
         judge.production(production)
     else:
         judge.production(judge)
+    if bench.npu.memory and not judge.failure:
+        await bench.memory_run(judge, first)
     if "stream" in bench.folder.programs and not judge.failure:
         await bench.stream_runs(judge, first, min(bench.options.images, STREAM_IMAGES))
     return judge.outcome()

@@ -18,8 +18,10 @@ PROGRAM_FILES = {
     "stream": "program_stream.hex",
 }
 """``stream`` is there when activation memory has room for the next image."""
+MEMORY_FILE = "mem/memory.bin"
+"""32-bit words, little-endian; there when the NPU fetches its weights."""
 TOP = "npu"
-PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*")
+PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
 """Ports of the top module, the only signals that the bench touches."""
 
 Words = NDArray[np.uint32]
@@ -43,6 +45,11 @@ class Program:
     """Expected CYCLES of a run of one image."""
     interval_cycles: int | None
     """Of ``stream``: what each further image of a run adds."""
+
+    @property
+    def wait_cycles(self) -> int:
+        """Expected STALLS of a run of one image when no stream is late."""
+        return sum(entry["wait_cycles"] for entry in self.instructions)
 
     def tensors(self, opcode: str) -> list[str]:
         """The tensors of the instructions with that opcode, in order."""
@@ -72,6 +79,10 @@ class Loadable:
     """[words, 32-bit columns]"""
     channels: Words
     """[words, 2 * post units]"""
+    memory: Words
+    """[words]: what FETCH reads"""
+    memory_latency_cycles: int
+    """With which the expected waits were worked out."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +133,8 @@ def read_loadable(path: Path) -> Loadable:
         hardware=hardware,
         weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
         channels=read_hex(path / "mem" / "channels.hex", hardware["channels"]["columns"]),
+        memory=_memory(path, program["memory"]["words"]),
+        memory_latency_cycles=program["memory"]["latency_cycles"],
     )
 
 
@@ -136,6 +149,19 @@ def _program(name: str, body: dict[str, Any], file: Path) -> Program:
         int(body["cycles"]),
         body["interval_cycles"],
     )
+
+
+def _memory(folder: Path, words: int) -> Words:
+    if not words:
+        return np.zeros(0, np.uint32)
+    path = folder / MEMORY_FILE
+    try:
+        found = np.frombuffer(path.read_bytes(), "<u4")
+    except (OSError, ValueError) as error:
+        raise FolderError(f"{path}: {error}") from None
+    if len(found) != words:
+        raise FolderError(f"{path} holds {len(found)} words, program.json says {words}")
+    return found
 
 
 def read_hex(path: Path, columns: int) -> Words:

@@ -54,6 +54,7 @@ class Bench:
         """Cycles after which a run counts as hung, stalls included."""
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
+        beats += len(self.folder.memory)
         return SLACK_CYCLES + 2 * program.cycles + int(8 * beats / (1 - self.options.stalls))
 
     async def good_run(self, index: int = 0) -> None:
@@ -80,6 +81,18 @@ class Bench:
             return None
         return result
 
+    async def memory_run(self, judge: Judge, index: int) -> None:
+        """One run with streams that are never late: what STALLS counts then is memory's."""
+        await self.npu.load_program(self.program.words)
+        self.npu.hold_back(False)
+        self.npu.send(self.image(index))
+        await self.npu.start()
+        run = await self.npu.finish(self.patience(self.program))
+        self.npu.hold_back(True)
+        if run.error:
+            judge.error(index, self.error_name(run.error), run.error_instruction)
+        judge.waited(run.stalls)
+
     async def stream_runs(self, judge: Judge, first: int, images: int) -> None:
         """Images back to back: bits and cycles under stalls; then, without, what each adds."""
         program = self.folder.programs["stream"]
@@ -87,7 +100,7 @@ class Bench:
         streamed = Judge(self.folder, program)
         lengths = {}
         for stalling, count in ((True, images), (False, 1), (False, 2), (False, 3)):
-            self.npu.stalling = stalling
+            self.npu.hold_back(stalling)
             codes = [self.image(first + i % images) for i in range(count)]
             try:
                 run = await self.npu.stream(codes, count * self.patience(program))
@@ -102,7 +115,7 @@ class Bench:
                 streamed.stream(first, count, run.frames, run.cycles, run.log)
         else:
             judge.interval_cycles = lengths[3] - lengths[2]
-        self.npu.stalling = True
+        self.npu.hold_back(True)
         judge.also(streamed)
 
     async def expect_error(self, name: str, instruction: int) -> None:

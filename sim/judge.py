@@ -26,6 +26,8 @@ class Judge:
         self.production_cycles: int | None = None
         """CYCLES of a run of the normal program."""
         self.stalls = 0
+        self.memory_wait_cycles = 0
+        """STALLS for weights from memory."""
         self.interval_cycles: int | None = None
         """From image to image, back to back, where no stream is ever late."""
         self._outputs = [
@@ -74,6 +76,16 @@ class Judge:
             self.cycle_mismatch = (
                 f"image {image}, {self.program.name} program: {what['name']} took {simulated} "
                 f"cycles, {expected} expected"
+            )
+
+    def waited(self, stalls: int) -> None:
+        """STALLS of a run of the normal program in which only memory let the NPU wait."""
+        self.memory_wait_cycles = stalls
+        expected = self.folder.programs["normal"].wait_cycles
+        if stalls != expected and self.cycle_mismatch is None:
+            self.cycle_mismatch = (
+                f"a run waits {stalls} cycles for memory, {expected} expected with a latency of "
+                f"{self.folder.memory_latency_cycles}"
             )
 
     def production(self, other: Judge) -> None:
@@ -134,6 +146,7 @@ class Judge:
             "cycles": {"expected": self.program.cycles, "simulated": self.cycles},
             "production_cycles": self.production_cycles,
             "instructions": self.instructions,
+            "memory_wait_cycles": self.memory_wait_cycles,
             "interval_cycles": self.interval_cycles,
             "stall_cycles": self.stalls,
         }

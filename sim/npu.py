@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,9 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
+from sim import memory
 from sim.folder import BuildFolder, Words
+from sim.memory import Memory
 from sim.stalls import pauses, stall_sink, stall_source
 
 CLOCK_NS = 10
@@ -52,11 +55,15 @@ class Npu:
         self.registers: dict[str, int] = folder.hardware["registers"]
         self.rng = rng
         self.stalls = stalls
-        self.stalling = True
-        """Whether the random stalls hold the buses back just now."""
+        self._stalling = True
         reset = {"reset": dut.aresetn, "reset_active_level": False}
         self.bus = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi_control"), dut.aclk, **reset)
         self.source = AxiStreamSource(AxiStreamBus.from_prefix(dut, "s_axis"), dut.aclk, **reset)
+        self.memory = None
+        port_bits = self.hardware["memory"]["port_bits"]
+        if port_bits:
+            latency = folder.memory_latency_cycles
+            self.memory = Memory(dut, folder.memory, port_bits, latency, self._pauses())
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset)
 
     async def start_up(self) -> None:
@@ -64,6 +71,8 @@ class Npu:
         Clock(self.dut.aclk, CLOCK_NS, unit="ns").start()
         if self.stalls:
             self._stall_all()
+        if self.memory:
+            self.memory.start()
         await self.reset()
 
     def _stall_all(self) -> None:
@@ -78,8 +87,16 @@ class Npu:
         ):
             stall_sink(sink, valid, clock, self._pauses())
 
+    def hold_back(self, stalling: bool) -> None:
+        """Whether the random stalls hold the buses back from now on."""
+        self._stalling = stalling
+        if not stalling:  # what the last stall left behind
+            self.source.pause = self.sink.pause = False
+
     def _pauses(self) -> Iterator[bool]:
-        return (pause and self.stalling for pause in pauses(self.rng, self.stalls))
+        if not self.stalls:
+            return itertools.repeat(False)
+        return (pause and self._stalling for pause in pauses(self.rng, self.stalls))
 
     async def reset(self) -> None:
         """Pulse aresetn; what was under way on any bus is lost."""
@@ -120,11 +137,15 @@ class Npu:
             place = self.hardware[name]
             padded = np.zeros((len(image), place["pitch"]), np.uint32)
             padded[:, : image.shape[1]] = image
+            if not len(image):  # weights that are fetched
+                continue
             if place["pitch"] == image.shape[1]:
                 await self.write(place["base"], padded.reshape(-1).tolist())
                 continue
             for index, row in enumerate(image.tolist()):
                 await self.write(place["base"] + 4 * place["pitch"] * index, row)
+        if self.memory:
+            await self.write_register("MEMORY_BASE", memory.BASE)
 
     # Runs ------------------------------------------------------------------------------------
 

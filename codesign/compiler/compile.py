@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from codesign.compiler.channels import channel_image
 from codesign.compiler.instructions import Step, program_words, traced_steps, word_beats
 from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
+from codesign.compiler.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.overflow import accumulator_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
@@ -31,6 +32,8 @@ class Program:
 
     steps: tuple[Step, ...]
     words: tuple[int, ...]
+    waits: tuple[int, ...]
+    """STALLS of each step of a run of one image, for weights from memory."""
     interval_cycles: int | None = None
     """Of a program with REPEAT: what each further image of a run adds."""
 
@@ -47,7 +50,8 @@ class Program:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form: {"words", "cycles", "interval_cycles", "instructions": [{"index", "opcode",
-        "name", "tensor", "word" (address of the opcode), "cycles", "log", "fields"}]}."""
+        "name", "tensor", "word" (address of the opcode), "cycles", "wait_cycles", "log",
+        "fields"}]}."""
         starts = [program_words(self.steps[:i]) for i in range(len(self.steps))]
         instructions = [
             {
@@ -57,6 +61,7 @@ class Program:
                 "tensor": step.tensor,
                 "word": starts[i],
                 "cycles": step.cycles,
+                "wait_cycles": self.waits[i],
                 "log": self.log[i],
                 "fields": dict(step.instruction.fields),
             }
@@ -85,6 +90,8 @@ class CompiledNetwork:
     """Images back to back; None where activation memory lacks room for the next one."""
     weights: NDArray[np.uint32]
     """[words, weight_word_columns]"""
+    memory: NDArray[np.uint32]
+    """[words]: weights that are fetched as they are needed, all or none."""
     channels: NDArray[np.uint32]
     """[words, 2 * post_units]"""
     input: str
@@ -99,6 +106,7 @@ class CompiledNetwork:
             "network": self.name,
             "input": self.input,
             "output": self.logits.to_dict(),
+            "memory": {"words": self.memory.size, "latency_cycles": LATENCY_CYCLES},
             "tensors": {name: layout.to_dict() for name, layout in self.layouts.items()},
             "programs": {name: program.to_dict() for name, program in self.programs.items()},
         }
@@ -123,6 +131,8 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
     if overflows:
         raise InfeasibleError(overflows)
     schedule = planned.schedule
+    weights = weight_image(schedule)
+    memory = memory_image(config, schedule.parts, weights)
     return CompiledNetwork(
         name=network.name,
         config=config,
@@ -130,7 +140,8 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         program=_program(planned.steps, config),
         traced=_program(traced_steps(schedule, planned.steps), config),
         stream=_stream(planned),
-        weights=weight_image(schedule),
+        weights=weights if not memory.size else weights[:0],
+        memory=memory,
         channels=channel_image(schedule),
         input=network.input,
         layouts={name: _tensor_layout(schedule, name) for name in schedule.storage.views},
@@ -140,7 +151,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
 
 def _program(steps: Sequence[Step], config: NpuConfig) -> Program:
     words = [word for step in steps for word in step.instruction.encode(config)]
-    return Program(tuple(steps), tuple(words))
+    return Program(tuple(steps), tuple(words), waits(config, steps))
 
 
 def _stream(planned: Plan) -> Program | None:

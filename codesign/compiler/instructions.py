@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
+from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.strips import least_strip_rows
@@ -42,17 +44,22 @@ class Step:
 
 
 def program_steps(schedule: Schedule) -> tuple[Step, ...]:
-    """The network as instructions: LOAD, a LAYER each, EMIT, END."""
+    """The network as instructions: LOAD, a LAYER for each part, EMIT, END.
+
+    With weights from memory, a FETCH of the next part stands before each LAYER: it waits for the
+    one before it, whose weights that LAYER uses.
+    """
     network, config = schedule.network, schedule.config
     steps = [_walk(schedule, Opcode.LOAD, network.input)]
-    weight_base = channel_base = 0
-    for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
-        bases = {"weight_base": weight_base, "channel_base": channel_base}
-        values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
-        layer = shape.layer
-        steps.append(make_step(config, layer.name, layer.output, Opcode.LAYER, values | bases))
-        weight_base += tile.weight_words
-        channel_base += tile.channel_words
+    cut = schedule.parts
+    fetches = [_fetch(config, part) for part in cut if part.bursts]
+    if fetches:
+        steps.append(fetches[0])
+        fetches.append(make_step(config, "wait for weights", None, Opcode.FETCH, _WAIT))
+    channel_bases = [0, *accumulate(tile.channel_words for tile in schedule.tiles)]
+    for index, part in enumerate(cut):
+        steps += fetches[index + 1 : index + 2]
+        steps.append(_layer(schedule, part, channel_bases[part.layer]))
     logits = network.layers[-1].output
     emit = {"chunks": schedule.result_words - 1, "ahead": 0}
     steps.append(make_step(config, f"emit {logits}", logits, Opcode.EMIT, emit))
@@ -60,12 +67,40 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
     return tuple(steps)
 
 
+_WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
+
+
+def _fetch(config: NpuConfig, part: Part) -> Step:
+    values = {
+        "first": part.first_burst,
+        "bursts": part.bursts,
+        "weight_base": part.weight_base,
+    }
+    return make_step(config, f"fetch {part.first_burst}", None, Opcode.FETCH, values)
+
+
+def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
+    """A part is a layer of fewer tiles that begins further on."""
+    shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
+    values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
+    values["in_base"] += part.first * values["in_group_step"]
+    values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
+    values["out_groups"] = part.tiles - 1
+    values["weight_base"] = part.weight_base
+    values["channel_base"] = channel_base + part.first * tile.chunks
+    layer = shape.layer
+    whole = part.tiles == tile.tiles
+    name = layer.name if whole else f"{layer.name} from channel {part.first * tile.channels}"
+    return make_step(schedule.config, name, layer.output, Opcode.LAYER, values)
+
+
 def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
     """``steps`` with a STORE of its output after each layer that writes one."""
     traced = []
+    ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
         traced.append(step)
-        if step.instruction.opcode is Opcode.LAYER and not step.values["raw"]:
+        if ends.get(step.tensor) is step and not step.values["raw"]:
             assert step.tensor is not None
             traced.append(_walk(schedule, Opcode.STORE, step.tensor))
     return tuple(traced)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.instructions import Step, program_steps
+from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule, schedule
 from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
 from codesign.compiler.unfold import unfoldings
@@ -51,6 +53,11 @@ class Plan:
     steps: tuple[Step, ...]
     """The program, one step per instruction."""
 
+    @property
+    def memory_wait_cycles(self) -> int:
+        """STALLS of one image while weights come from memory (memory.LATENCY_CYCLES)."""
+        return sum(waits(self.schedule.config, self.steps))
+
     @cached_property
     def stream(self) -> tuple[Step, ...] | None:
         """The program for images back to back; None where activation memory lacks room for the
@@ -75,15 +82,19 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     """
     depths = {name: getattr(config, name) for name in DEPTH_RANGES}
     planned, steps, use = _schedule(network, config, config.activation_depth, depths)
-    cycles = {s.name: s.cycles for s in steps if s.instruction.opcode is Opcode.LAYER}
+    cycles: Counter[str] = Counter()
+    for step in steps:
+        if step.instruction.opcode is Opcode.LAYER:
+            assert step.tensor is not None
+            cycles[step.tensor] += step.cycles
     layers = tuple(
         LayerPlan(
             name=shape.layer.name,
             op=shape.layer.op,
-            cycles=cycles[shape.layer.name],
+            cycles=cycles[shape.layer.output],
             macs=shape.macs,
             passes=tile.passes,
-            utilisation=shape.macs * tile.passes / (cycles[shape.layer.name] * config.macs),
+            utilisation=shape.macs * tile.passes / (cycles[shape.layer.output] * config.macs),
             split=shape.layer.name in planned.strips.split,
         )
         for shape, tile in zip(planned.shapes, planned.tiles, strict=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from codesign.compiler.parts import Part, parts, words_needed
 from codesign.compiler.placement import Block, Placement, place
 from codesign.compiler.shapes import LayerShape, layer_shapes
 from codesign.compiler.storage import StoragePlan, View, storage_plan
@@ -54,6 +55,8 @@ class Schedule:
     strips: StripPlan
     words: int
     """Words of a bank that the network needs."""
+    parts: tuple[Part, ...]
+    """The layers as LAYER instructions, in order."""
     placement: Placement
     """Takes more than ``words`` with ``keeps_input``."""
     keeps_input: bool
@@ -66,7 +69,8 @@ class Schedule:
 
     @property
     def weight_words(self) -> int:
-        return sum(tile.weight_words for tile in self.tiles)
+        """Words of weight memory."""
+        return words_needed(self.config, self.parts)
 
     @property
     def channel_words(self) -> int:
@@ -131,6 +135,7 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
         storage=storage,
         strips=plan,
         words=placement.words,
+        parts=parts(config, storage.tiles),
         placement=kept if keeps else placement,
         keeps_input=keeps,
     )

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from codesign.compiler.instructions import Step, make_step, program_words
+from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
@@ -22,16 +23,18 @@ def stream_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...] 
     """
     if not schedule.keeps_input:
         return None
-    load, *layers, emit, end = steps
+    load, *body, emit, end = steps
     config, network = schedule.config, schedule.network
     used_until = schedule.storage.storages[schedule.storage.views[network.input].storage].last
     writes_results = [shape.layer.raw for shape in schedule.shapes].index(True)
     ahead = dataclasses.replace(_ahead(config, load), name=f"{load.name} ahead")
     if used_until <= writes_results:
         emit = _ahead(config, emit)
+    names = [shape.layer.output for shape in schedule.shapes[:used_until]]
+    reads = max(i for i, step in enumerate(body, start=1) if step.tensor in names)
     target = {"target": program_words([load]), "index": 1}
     again = make_step(config, "repeat", None, Opcode.REPEAT, target)
-    return (load, *layers[:used_until], ahead, *layers[used_until:], emit, again, end)
+    return (load, *body[:reads], ahead, *body[reads:], emit, again, end)
 
 
 def interval_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
@@ -40,9 +43,11 @@ def interval_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
 
 
 def wait_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
-    """STALLS an image when the host is never late: an estimate of the cycles that a LOAD takes
-    longer than the layers beside it. (A word that meets a layer's write waits a cycle.)"""
+    """STALLS an image when the host is never late: exactly those for weights from memory, and an
+    estimate of the cycles that a LOAD takes longer than the layers beside it. (A word that meets a
+    layer's write waits a cycle.)"""
     body = _body(steps)
+    fetching = sum(waits(config, body))
     opcodes = [step.instruction.opcode for step in body]
     load, emit = opcodes.index(Opcode.LOAD), opcodes.index(Opcode.EMIT)
     beside = sum(
@@ -53,7 +58,7 @@ def wait_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
         body[load].instruction, fields={**body[load].instruction.fields, "ahead": 0}
     )
     beats = timing.instruction_cycles(config, plain) - timing.issue_cycles(Opcode.LOAD)
-    return max(0, beats - beside - to_start)
+    return fetching + max(0, beats - beside - to_start)
 
 
 def _body(steps: Sequence[Step]) -> Sequence[Step]:

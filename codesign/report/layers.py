@@ -15,8 +15,8 @@ def layer_rows(plan: Plan, simulated: Sequence[int] = ()) -> tuple[LayerRow, ...
     simulated: cycles of each instruction of the normal program as simulated, END included or not.
     """
     network = plan.schedule.network
-    layers = {layer.name: layer for layer in plan.layers}
-    shapes = {shape.layer.name: shape for shape in plan.schedule.shapes}
+    shapes = {shape.layer.output: shape for shape in plan.schedule.shapes}
+    layers = dict(zip(shapes, plan.layers, strict=True))
     rows = []
     for index, step in enumerate(plan.steps):
         if step.instruction.opcode is Opcode.END:
@@ -28,7 +28,7 @@ def layer_rows(plan: Plan, simulated: Sequence[int] = ()) -> tuple[LayerRow, ...
             op = step.instruction.opcode.name.lower()
             rows.append(LayerRow(step.name, op, size, step.cycles, measured))
             continue
-        layer, shape = layers[step.name], shapes[step.name]
+        layer, shape = layers[step.tensor], shapes[step.tensor]
         taps = len(shape.layer.sources) * shape.in_shape[0] // shape.layer.groups
         rows.append(
             LayerRow(

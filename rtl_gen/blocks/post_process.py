@@ -178,11 +178,13 @@ class PostProcess(Block):
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         place(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
+        # Only layers whose weights are fetched come in parts.
+        first = self.f_out_base[: len(pointer)] if config.memory_port_bits else 0
         write = delay(
             m, self.step_valid & self.f_raw, OPERAND_CYCLES + 1, "raw_valid", resettable=True
         )
         with m.If(self.start):
-            m.d.sync += pointer.eq(0)
+            m.d.sync += pointer.eq(first)
         with m.Elif(write):
             m.d.sync += pointer.eq(pointer + 1)
         full = pointer >= config.result_depth

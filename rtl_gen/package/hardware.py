@@ -39,7 +39,8 @@ def describe(config: NpuConfig) -> dict[str, Any]:
             "columns": 2 * config.post_units,
             "pitch": (isa.channel_address(config, 1, 0) - isa.CHANNEL_BASE) // 4,
         },
-        "opcodes": {opcode.name: int(opcode) for opcode in isa.Opcode},
+        "memory": {"port_bits": config.memory_port_bits, "burst_beats": isa.BURST_BEATS},
+        "opcodes": {opcode.name: int(opcode) for opcode in isa.opcodes(config)},
         "fields": {
             opcode.name: [[field.name, field.width(config)] for field in fields]
             for opcode, fields in isa.FIELDS.items()

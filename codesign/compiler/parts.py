@@ -1,0 +1,78 @@
+"""Parts: the layers of a network as runs of tiles whose weights are on chip together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from codesign.compiler.tiles import TileMap
+from rtl_gen import isa
+from rtl_gen.config import STREAM_BITS, NpuConfig
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tiles ``first`` ... + ``tiles`` - 1 of MacLayer ``layer``: one LAYER instruction."""
+
+    layer: int
+    first: int
+    tiles: int
+    weight_base: int
+    """Address of its weights in weight memory."""
+    weight_words: int
+    first_burst: int = 0
+    bursts: int = 0
+    """Where memory holds the weights; no bursts: they are on chip from the start."""
+
+
+def parts(config: NpuConfig, tiles: Sequence[TileMap]) -> tuple[Part, ...]:
+    """Layers whole, one after another in weight memory, where they fit or where there is no memory
+    port. Else cut so that each part fits one half of weight memory: while a part runs from one
+    half, the next is fetched into the other.
+
+    A tile that is larger than the half stays one part: the caller compares ``words_needed``.
+    """
+    whole, base = [], 0
+    for layer, tile in enumerate(tiles):
+        whole.append(Part(layer, 0, tile.tiles, base, tile.weight_words))
+        base += tile.weight_words
+    if not config.memory_port_bits or base <= config.weight_depth:
+        return tuple(whole)
+    half, fetched = config.weight_depth // 2, list[Part]()
+    for layer, tile in enumerate(tiles):
+        count = -(-tile.tiles // max(half // tile.taps, 1))
+        size = -(-tile.tiles // count)
+        for first in range(0, tile.tiles, size):
+            some = min(size, tile.tiles - first)
+            before = fetched[-1] if fetched else None
+            fetched.append(
+                Part(
+                    layer=layer,
+                    first=first,
+                    tiles=some,
+                    weight_base=half * (len(fetched) % 2),
+                    weight_words=some * tile.taps,
+                    first_burst=before.first_burst + before.bursts if before else 0,
+                    bursts=part_bursts(config, some * tile.taps),
+                )
+            )
+    return tuple(fetched)
+
+
+def part_bursts(config: NpuConfig, weight_words: int) -> int:
+    """Bursts of so many weight words; each part begins with one of its own."""
+    return -(-weight_words * config.fetched_word_beats // isa.BURST_BEATS)
+
+
+def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
+    """Words of weight memory: all weights, or twice the largest part with what fills its bursts."""
+    if not any(part.bursts for part in cut):
+        return sum(part.weight_words for part in cut)
+    beats = max(part.bursts for part in cut) * isa.BURST_BEATS
+    return 2 * max(*(part.weight_words for part in cut), -(-beats // config.fetched_word_beats))
+
+
+def memory_words(config: NpuConfig, cut: Sequence[Part]) -> int:
+    """32-bit words that memory holds."""
+    bursts = sum(part.bursts for part in cut)
+    return bursts * isa.BURST_BEATS * config.memory_port_bits // STREAM_BITS if bursts else 0
