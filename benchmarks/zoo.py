@@ -84,16 +84,25 @@ def ds_cnn() -> NetworkGraph:
     return sequential("ds_cnn", (1, 49, 10), *specs, GlobalPool(), Linear(12))
 
 
-def mobilenet_v1() -> NetworkGraph:
-    """MobileNet-V1 0.25 on 96 x 96 (MLPerf Tiny visual wake words, two classes): 7.5 MMAC."""
-    specs: list[LayerSpec] = [conv(8, stride=2)]
-    channels = 8
-    steps = ((16, 1), (32, 2), (32, 1), (64, 2), (64, 1), (128, 2), *5 * [(128, 1)], (256, 2),
-             (256, 1))  # fmt: skip
-    for wider, stride in steps:
-        specs += [depthwise(channels, stride), conv(wider, 1)]
-        channels = wider
-    return sequential("mobilenet_v1_025", (3, 96, 96), *specs, GlobalPool(), Linear(2))
+def mobilenet_v1(
+    name: str = "mobilenet_v1_025", first: int = 8, size: int = 96, classes: int = 2
+) -> NetworkGraph:
+    """MobileNet-V1 0.25 on 96 x 96 (MLPerf Tiny visual wake words, two classes): 7.5 MMAC.
+
+    first: channels of the first layer; size: rows and columns of the image.
+    """
+    specs: list[LayerSpec] = [conv(first, stride=2)]
+    channels = first
+    steps = ((2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *5 * [(16, 1)], (32, 2), (32, 1))
+    for times, stride in steps:
+        specs += [depthwise(channels, stride), conv(first * times, 1)]
+        channels = first * times
+    return sequential(name, (3, size, size), *specs, GlobalPool(), Linear(classes))
+
+
+def mobilenet_v1_large() -> NetworkGraph:
+    """MobileNet-V1 1.0 on 224 x 224, 1,000 classes: 4.2 million weights, 569 MMAC."""
+    return mobilenet_v1("mobilenet_v1", first=32, size=224, classes=1000)
 
 
 NETWORKS: Mapping[str, Callable[[], NetworkGraph]] = {

@@ -41,10 +41,12 @@ def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
 def memory_image(
     config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32]
 ) -> NDArray[np.uint32]:
-    """uint32 [words]: the parts' weights as FETCH reads them.
+    """uint32 [words]: the parts' weights as FETCH reads them; none where all are on chip.
 
     weights: uint32 [all words of the network, weight_word_columns], layer after layer.
     """
+    if not any(part.bursts for part in cut):
+        return np.zeros(0, np.uint32)
     per_word = config.fetched_word_beats * config.memory_port_bits // STREAM_BITS
     images, position = [], 0
     for part in cut:

@@ -147,6 +147,7 @@ def loaded_twin(compiled: CompiledNetwork, *, traced: bool = False) -> Twin:
     twin.load_program(program.words)
     twin.load_weights(compiled.weights)
     twin.load_channels(compiled.channels)
+    twin.load_memory(compiled.memory)
     return twin
 
 

@@ -10,10 +10,11 @@ import dataclasses
 import math
 import random
 
-from codesign.compiler import accumulator_bits, minimal_depths
+from codesign.compiler import accumulator_bits, minimal_depths, plan
+from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork, PoolWindow
 from models.quantisation import ONES_WEIGHT_BITS
-from rtl_gen.config import DIGIT_BITS, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MEMORY_PORT_BITS, NpuConfig
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
 from tests.sweep import domain
 
@@ -222,3 +223,23 @@ def random_config(
         multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
     )
     return dataclasses.replace(config, **minimal_depths(network, config))
+
+
+def with_memory_port(
+    pick: random.Random, network: IntegerNetwork, config: NpuConfig
+) -> NpuConfig | None:
+    """``config`` with a memory port and the smallest weight memory that parts of the network fit;
+    None where that is no smaller than all weights are."""
+    port_bits = pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
+    depth = DEPTH_RANGES["weight_depth"][0]
+    while depth < config.weight_depth:
+        option = dataclasses.replace(
+            config, memory_port_bits=port_bits, weight_depth=depth, program_depth=4096
+        )
+        try:
+            plan(network, option)
+        except InfeasibleError:
+            depth *= 2
+            continue
+        return option
+    return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -50,9 +51,15 @@ npu:
 
 
 @functools.cache
-def parts() -> tuple[Design, CompiledNetwork, Vectors]:
-    """The design, its compiled network, and vectors."""
+def parts(memory_port_bits: int = 0) -> tuple[Design, CompiledNetwork, Vectors]:
+    """The design, its compiled network, and vectors. With a memory port, the weight memory is too
+    small for all weights."""
     design = designs.loads(DESIGN)
+    if memory_port_bits:
+        npu = dataclasses.replace(
+            design.npu, weight_depth=128, program_depth=512, memory_port_bits=memory_port_bits
+        )
+        design = dataclasses.replace(design, npu=npu)
     shapes = shape_only(design.network, design.quantisation, design.npu.scale_bits)
     network = random_weights(shapes, design.npu.scale_bits, design.seed)
     spec = network.tensors[network.input]
@@ -62,6 +69,6 @@ def parts() -> tuple[Design, CompiledNetwork, Vectors]:
     return design, compile_network(network, design.npu), pipeline.vectors(network, split, IMAGES)
 
 
-def write(out: Path) -> Path:
+def write(out: Path, memory_port_bits: int = 0) -> Path:
     """The build folder at ``out``."""
-    return build(*parts(), out)
+    return build(*parts(memory_port_bits), out)

@@ -49,6 +49,41 @@ def test_images_split_over_processes(folder):
     assert (found.passed, found.images) == (True, small_build.IMAGES)
 
 
+def test_weights_from_memory_bit_and_cycle_exact_waits_included(tmp_path):
+    """Under stalls of all buses; then, without, the run waits for memory as long as predicted."""
+    _, compiled, _ = small_build.parts(memory_port_bits=64)
+    built = small_build.write(tmp_path / "fetched", memory_port_bits=64)
+    assert len(compiled.plan.schedule.parts) > len(compiled.plan.layers)
+    found = verify.verify(built, images=3, stalls=0.4, seed=5)
+    assert found.failure is None
+    waits = compiled.plan.memory_wait_cycles
+    assert waits > 0
+    assert found.figures.cycles_per_image == compiled.program.cycles + waits
+    assert found.figures.interval_cycles == compiled.plan.interval_cycles
+
+    path = built / "mem" / "memory.bin"
+    words = np.frombuffer(path.read_bytes(), "<u4").copy()
+    second = next(p for p in compiled.plan.schedule.parts if p.layer == 1)
+    words[second.first_burst * 64 :][:16] ^= 0xFFFF_FFFF
+    path.write_bytes(words.tobytes())
+    wrong = verify.verify(built, images=1)
+    assert wrong.mismatch["layer"].startswith("conv2")
+    path.write_bytes(words.tobytes()[:-4])
+    with pytest.raises(UserError, match=r"memory\.bin holds .* words, program\.json says"):
+        verify.verify(built, images=1)
+
+
+def test_memory_that_refuses_a_read_is_an_address_error(tmp_path):
+    built = small_build.write(tmp_path / "short", memory_port_bits=64)
+    program = json.loads((built / "program.json").read_text())
+    program["memory"]["words"] -= 64
+    (built / "program.json").write_text(json.dumps(program))
+    path = built / "mem" / "memory.bin"
+    path.write_bytes(path.read_bytes()[: -64 * 4])
+    found = verify.verify(built, images=1)
+    assert "error ADDRESS at instruction" in found.failure
+
+
 def test_wrong_weights_are_found_in_their_layer(copy):
     path = copy / "mem" / "weights.hex"
     lines = path.read_text().splitlines()

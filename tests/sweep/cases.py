@@ -15,7 +15,7 @@ from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import NpuConfig
-from tests.codesign.random_networks import random_config, random_network
+from tests.codesign.random_networks import random_config, random_network, with_memory_port
 
 LARGE_SHARE = 0.4
 """Share of cases whose sizes may leave the usual range."""
@@ -26,6 +26,8 @@ LARGE_FACTOR = 4
 SIZE_EXPONENT = -2 / 3
 """A limit of ``least * u ** SIZE_EXPONENT``, u even in 0..1, has no upper end, but a finite mean of
 three times ``least``: large cases come, seldom, and cost no more than the many small ones."""
+MEMORY_SHARE = 0.25
+"""Share of cases whose weights come through a memory port, where they are enough for that."""
 LEAST_MACS = 48
 """Limit on NpuConfig.macs, which sets what compiling the simulator takes."""
 LEAST_CLOCKS = 30_000
@@ -90,6 +92,9 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
     bits = pick.randint(1, 8)
     network = random_network(pick, bits, tail, pick.randint(4, 16))
     config = random_config(pick, network, bits, tail, most_macs)
+    chance = random.Random(config.hash)
+    if chance.random() < MEMORY_SHARE:
+        config = with_memory_port(chance, network, config) or config
     compiled = compile_network(network, config)
     numbers = np.random.default_rng(pick.getrandbits(32))
     shape = (pick.randint(2, 4), *network.tensors[network.input].shape)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, NpuConfig
+from rtl_gen.config import DIGIT_BITS, MEMORY_PORT_BITS, MULTIPLIERS, NpuConfig
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,10 @@ NPU: Mapping[str, Container[object]] = {
     "scale_bits": SCALE_BITS,
     "post_units": LANES,
     "multiplier": MULTIPLIERS,
+    "memory_port_bits": MEMORY_PORT_BITS,
 }
-"""Field of NpuConfig -> its values. The depths are the least that the network needs."""
+"""Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight
+and program memory, that parts of it need."""
 
 CHANNELS = Sizes(20, 256)
 MAP = Sizes(11, 64)
@@ -82,6 +84,8 @@ def outside(network: IntegerNetwork, config: NpuConfig) -> list[str]:
 
 def _outside_npu(network: IntegerNetwork, config: NpuConfig) -> Iterator[str]:
     depths = minimal_depths(network, config)
+    if config.memory_port_bits:
+        depths |= {name: getattr(config, name) for name in ("weight_depth", "program_depth")}
     for name, value in config.to_dict().items():
         allowed = [depths[name]] if name in depths else NPU.get(name, ())
         if value not in allowed:

@@ -1,0 +1,116 @@
+"""A network whose weights do not fit on the chip: MobileNet-V1 of 4.2 million weights.
+
+``python -m benchmarks.memory [--port-bits 32 64 128] [--simulate] [--json]``
+
+The exact cycles, what of them waits for memory (40 cycles latency, a beat per cycle), and
+what the array would take if it never waited. ``--simulate`` also builds the NPU with random weights
+and runs one image in Verilator, which takes some minutes and must give the same numbers.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.untrained import random_weights
+from benchmarks.zoo import mobilenet_v1_large
+from codesign import build
+from codesign.compiler import Plan, compile_network, minimal_depths, plan
+from models import reference
+from models.lower import shape_only
+from models.quantisation import Quantisation, QuantSpec
+from rtl_gen.config import NpuConfig
+from sim.run import Request, simulate
+
+CLOCK_MHZ = 100.0
+BITS = QuantSpec(weight_bits=4, activation_bits=4)
+WEIGHT_DEPTH = 1024
+"""Words of weight memory: two halves of 512."""
+ARRAY = NpuConfig(
+    pixels=7, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, accumulator_bits=24,
+    post_units=8,
+)  # fmt: skip
+"""896 products a cycle; rows of 112, 56, 28, 14 and 7 make seven even strips."""
+
+
+def planned(port_bits: int) -> Plan:
+    """The network on the array, weights through a port of that width."""
+    network = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), ARRAY.scale_bits)
+    depths = minimal_depths(network, ARRAY) | {"weight_depth": WEIGHT_DEPTH}
+    program = {"program_depth": 4096}  # the parts of the layers are more than the layers
+    config = dataclasses.replace(ARRAY, memory_port_bits=port_bits, **(depths | program))
+    return plan(network, config)
+
+
+def row(found: Plan) -> dict[str, Any]:
+    config, waits = found.schedule.config, found.memory_wait_cycles
+    return {
+        "network": found.schedule.network.name,
+        "port_bits": config.memory_port_bits,
+        "macs_per_cycle": config.macs,
+        "network_macs": found.macs,
+        "cycles": found.cycles,
+        "wait_cycles": waits,
+        "images_per_second": round(CLOCK_MHZ * 1e6 / (found.cycles + waits), 1),
+        "utilisation": round(found.macs / (found.cycles + waits) / config.macs, 4),
+        "weight_depth": config.weight_depth,
+        "activation_depth": config.activation_depth,
+    }
+
+
+def simulated(found: Plan) -> dict[str, Any]:
+    """One image through the RTL: whether its logits and cycles are right, and the latter."""
+    config = found.schedule.config
+    network = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), config.scale_bits)
+    network = random_weights(network, config.scale_bits, seed=0)
+    spec = network.tensors[network.input]
+    rng = np.random.default_rng(0)
+    codes = rng.integers(0, 1 << spec.bits, (1, *spec.shape), dtype=np.uint8)
+    compiled = compile_network(network, config)
+    vectors = build.Vectors(codes, reference.run(network, codes))
+    with tempfile.TemporaryDirectory(prefix="codesign-memory-") as name:
+        for path, content in build.simulated_files(config, compiled, vectors).items():
+            file = Path(name) / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        result = simulate(Path(name), Request(images=1, stalls=0.0, traced=False, timeout_s=7200))
+    inference = result["inference"]
+    return {
+        "bit_exact": inference["bit_exact"],
+        "failure": inference["failure"],
+        "simulated_cycles": inference["production_cycles"],
+        "simulated_wait_cycles": inference["memory_wait_cycles"],
+        "clocks_per_second": result["simulator"]["clocks_per_second"],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--port-bits", type=int, nargs="+", default=[32, 64, 128])
+    parser.add_argument("--simulate", action="store_true", help="run one image in Verilator")
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    options = parser.parse_args()
+    for port_bits in options.port_bits:
+        found = planned(port_bits)
+        shown = row(found) | (simulated(found) if options.simulate else {})
+        if options.json:
+            print(json.dumps(shown), flush=True)
+            continue
+        print(
+            "{port_bits:4}-bit port: {cycles:,} cycles and {wait_cycles:,} waiting, "
+            "{images_per_second} images/s, {utilisation:.1%} busy".format(**shown),
+            flush=True,
+        )
+        if options.simulate:
+            print("    simulated: {simulated_cycles:,} and {simulated_wait_cycles:,}, "
+                  "bit-exact: {bit_exact}, {failure}".format(**shown))  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
