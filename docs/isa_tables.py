@@ -87,6 +87,7 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "load": lambda: field_rows(Opcode.LOAD),
     "emit": lambda: field_rows(Opcode.EMIT),
     "repeat": lambda: field_rows(Opcode.REPEAT),
+    "fetch": lambda: field_rows(Opcode.FETCH),
     "layer": lambda: field_rows(Opcode.LAYER),
     "errors": lambda: enum_rows(isa.ErrorCode, "code", "{}"),
     "registers": lambda: enum_rows(isa.Register, "byte address", "0x{:02X}"),

@@ -275,7 +275,7 @@ class Register(enum.IntEnum):
     CYCLES = 0x18
     """Read: cycles of the last (or current) run, stream stalls not counted."""
     STALLS = 0x1C
-    """Read: cycles in which the run waited for s_axis TVALID or m_axis TREADY."""
+    """Read: cycles in which the run waited for s_axis TVALID, m_axis TREADY or memory."""
     WATCHDOG = 0x20
     """Read / write: limit on CYCLES + STALLS; 0 (reset value) is no limit."""
     IMAGES = 0x24

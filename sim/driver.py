@@ -11,6 +11,7 @@ a ``Stream`` (packets to and from the AXI4-Stream ports, such as a DMA)::
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,7 @@ from .folder import Loadable, Words, read_loadable
 from .layout import pack, unpack_logits
 
 START, SOFT_RESET = 1, 2
+PAGE_BYTES = 4096
 MAX_IMAGES = 0xFFFF
 """Of one run: what the register IMAGES holds."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
@@ -68,9 +70,15 @@ class Npu:
             if found != wanted:
                 raise NpuError(f"{register} reads {found:#x}, this build folder needs {wanted:#x}")
 
-    def load(self) -> None:
-        """Write program, weights and channel table; once after power-up or for a new network."""
+    def load(self, place: Callable[[Words], int] | None = None) -> None:
+        """Write program, weights and channel table; once after power-up or for a new network.
+
+        place: for networks whose weights stay in memory: writes uint32 words to memory that the
+        NPU's AXI4 port reads, and returns their byte address, a multiple of 4096. Raises NpuError
+        when it is wanted and not there, or the address is no such multiple.
+        """
         hardware = self.network.hardware
+        base = self._place(place) if len(self.network.memory) else 0
         self._write("CONTROL", SOFT_RESET)
         while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until the pipelines are empty
             pass
@@ -78,11 +86,21 @@ class Npu:
         for index, word in enumerate(program.words):
             self.bus.write(hardware["program"]["base"] + 4 * index, word)
         for name, image in (("weights", self.network.weights), ("channels", self.network.channels)):
-            place = hardware[name]
+            window = hardware[name]
             for row, words in enumerate(image.tolist()):
-                first = place["base"] + 4 * place["pitch"] * row
+                first = window["base"] + 4 * window["pitch"] * row
                 for column, word in enumerate(words):
                     self.bus.write(first + 4 * column, word)
+        if hardware["memory"]["port_bits"]:
+            self._write("MEMORY_BASE", base)
+
+    def _place(self, place: Callable[[Words], int] | None) -> int:
+        if place is None:
+            raise NpuError("this network's weights stay in memory: load(place) must put them there")
+        base = place(self.network.memory)
+        if base % PAGE_BYTES:
+            raise NpuError(f"weights must begin at a multiple of {PAGE_BYTES} bytes, not {base:#x}")
+        return base
 
     def predict(
         self, codes: NDArray[np.uint8], timeout_s: float = 1.0

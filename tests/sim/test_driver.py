@@ -134,3 +134,22 @@ def test_an_error_of_the_hardware_is_named(folder, board):
     board.written[isa.PROGRAM_BASE] = 0x77
     with pytest.raises(driver.NpuError, match=r"stopped with error OPCODE at instruction 0"):
         npu.predict(vectors.inputs[:1])
+
+
+def test_weights_that_stay_in_memory_are_placed_there(tmp_path):
+    design, compiled, vectors = small_build.parts(memory_port_bits=32)
+    board = Board(design.npu)
+    npu = driver.Npu(small_build.write(tmp_path / "fetched", memory_port_bits=32), board, board)
+    with pytest.raises(driver.NpuError, match=r"weights stay in memory: load\(place\) must put"):
+        npu.load()
+    with pytest.raises(driver.NpuError, match=r"must begin at a multiple of 4096 bytes, not 0x10"):
+        npu.load(lambda words: 16)
+
+    def place(words) -> int:
+        board.twin.load_memory(words)
+        return 0x8000_0000
+
+    npu.load(place)
+    assert board.written[Register.MEMORY_BASE] == 0x8000_0000
+    _, logits = npu.predict(vectors.inputs)
+    assert np.array_equal(logits, vectors.expected[compiled.logits.name])
