@@ -66,8 +66,9 @@ def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str
 
 
 def opcode_rows() -> list[tuple[str, ...]]:
+    words = {opcode: 1 + isa.field_words(NpuConfig(), opcode) for opcode in Opcode}
     return [("opcode", "name", "32-bit words with the opcode's")] + [
-        (str(int(opcode)), opcode.name, str(1 + isa.field_words(opcode))) for opcode in Opcode
+        (str(int(opcode)), opcode.name, str(count)) for opcode, count in words.items()
     ]
 
 

@@ -13,6 +13,9 @@ STREAM_BITS = 32
 
 MULTIPLIERS = ("lut", "dsp")
 DIGIT_BITS = (1, 2, 4, 8)
+DEPTHWISE_TAPS = (1, 3)
+LEAST_REUSE_LANES = 4
+"""A lane for each of three kernel columns, two of them outside the first one's pair."""
 DEPTH_RANGES = {
     "activation_depth": (16, 32768),
     "weight_depth": (16, 65536),
@@ -78,6 +81,9 @@ class NpuConfig:
     """32-bit words of program memory; a power of two, 64..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    depthwise_taps: int = 1
+    """Kernel columns that a cell multiplies per cycle in depthwise layers. 3: a history of the
+    words read feeds two lanes more (rtl_gen.blocks.history); ``lanes`` is then at least 4."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -94,6 +100,7 @@ class NpuConfig:
         self._range("post_units", 1, 64)
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
+        self._choice("depthwise_taps", DEPTHWISE_TAPS)
         for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
@@ -106,6 +113,11 @@ class NpuConfig:
         if self.lanes % self.post_units:
             raise ConfigError(
                 f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
+            )
+        if self.reuses_columns and self.lanes < LEAST_REUSE_LANES:
+            raise ConfigError(
+                f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
+                f"{self.depthwise_taps}, not {self.lanes}"
             )
 
     def _range(self, name: str, low: int, high: int) -> None:
@@ -159,6 +171,11 @@ class NpuConfig:
         """Activation words per pixel that one tile of ``columns`` channels fills."""
         return self.columns // self.lanes
 
+    @property
+    def reuses_columns(self) -> bool:
+        """Whether depthwise layers can take earlier columns from a history."""
+        return self.depthwise_taps > 1
+
     def passes(self, weight_bits: int) -> int:
         """Digit passes of a ``weight_bits``-bit weight (1-bit weights, +1 / -1, need two bits)."""
         return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
@@ -166,7 +183,12 @@ class NpuConfig:
     # Identity ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, int | str]:
-        return dataclasses.asdict(self)
+        """All parameters; ``depthwise_taps`` only where it is not 1 (older files and hashes
+        hold)."""
+        values = dataclasses.asdict(self)
+        if not self.reuses_columns:
+            del values["depthwise_taps"]
+        return values
 
     @property
     def hash(self) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen import isa, timing, twin_layer
+from rtl_gen import isa, timing, twin_layer, twin_reuse
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
@@ -102,21 +102,22 @@ class Twin:
 
     def _fetch(self, position: int) -> tuple[Instruction, int]:
         """The instruction at ``position``, its fields checked, and the position after it."""
+        c = self.config
         if position >= len(self._program):
             raise TwinError(ErrorCode.PROGRAM)
         try:
             opcode = Opcode(self._program[position])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
-        words = self._program[position + 1 : position + 1 + isa.field_words(opcode)]
-        known = [field.width(self.config) for field in isa.FIELDS[opcode]]
+        words = self._program[position + 1 : position + 1 + isa.field_words(c, opcode)]
+        known = [field.width(c) for field in isa.fields(c, opcode)]
         widths = known + [0] * (len(known) % 2)
         slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
         if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
             raise TwinError(ErrorCode.FIELD)
-        if len(words) < isa.field_words(opcode):
+        if len(words) < isa.field_words(c, opcode):
             raise TwinError(ErrorCode.PROGRAM)
-        return isa.decode(self._program, position)
+        return isa.decode(c, self._program, position)
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:
@@ -205,6 +206,8 @@ class Twin:
             words = _window(self._weights, f["weight_base"] + tile * block, block)
             table = _window(self._channels, f["channel_base"] + tile * chunks, chunks)
             weights = twin_layer.tile_weights(c, words, passes)
+            if f.get("reuse"):
+                weights = twin_reuse.widened(c, weights, f)
             channels = twin_layer.tile_channels(c, table)
             base = f["in_base"] + tile * f["in_group_step"]
             acc = twin_layer.accumulate(c, self._activations, at, base, f["pad_code"], weights)

@@ -17,7 +17,7 @@ from rtl_gen.config import ConfigError, NpuConfig
 SHIPPED = Path(__file__).parent / "data" / "synthesis_xc7.csv"
 """Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.characterize."""
 MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
-CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(NpuConfig))
+CONFIG_FIELDS = tuple(NpuConfig().to_dict())
 COLUMNS = (*CONFIG_FIELDS, *MEASURED, "config_hash", "rtl_hash", "tool", "date", "seconds")
 
 

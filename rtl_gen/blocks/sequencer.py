@@ -175,9 +175,10 @@ class Sequencer(Block):
             m.d.sync += self.done.eq(0)
 
     def _machine(self, m: Module) -> None:
+        config = self.config
         past_end = self.pc[-1] & self.pc[:-1].any()
         last_word = Cat(
-            (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
+            (self.opcode == opcode) & (self.word == field_words(config, opcode) - 1)
             for opcode in (*STREAMED, Opcode.LAYER)
         ).any()
         decoding = Signal()
