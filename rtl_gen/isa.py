@@ -20,6 +20,7 @@ STRIP_BITS = 6
 """Signed width of strip offsets."""
 COUNT_BITS = 8
 REUSE_BITS = 2
+"""Width of the LAYER field of NPUs with column reuse."""
 LOG_DEPTH = 64
 """Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
 
@@ -153,6 +154,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             _activation_pointer,
             "input address step per output tile (0: dense; depthwise layers move along)",
         ),
+        Field(
+            "reuse",
+            lambda c: REUSE_BITS if c.reuses_columns else 0,
+            "column reuse (only with `depthwise_taps` 3). 0: none; else 1 + the positions, at most "
+            "out_cols, that only fill the history at the start of each row",
+        ),
         # Results
         Field("weight_base", _weight_address, "first weight word"),
         Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
@@ -173,13 +180,6 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pad_code", _code, "activation code read outside the image"),
         Field("out_zero", _code, "zero point added to the rescaled value"),
         Field("out_max", _code, "largest output code, 2**bits - 1"),
-        # Column reuse of depthwise layers
-        Field(
-            "reuse",
-            lambda c: REUSE_BITS if c.reuses_columns else 0,
-            "0: none; else 1 + leading positions of each row that only fill the history "
-            "(only with `depthwise_taps`)",
-        ),
     ),
 }
 """Of every NPU. Those of one are ``fields(config, opcode)``."""

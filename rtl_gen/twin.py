@@ -198,7 +198,8 @@ class Twin:
         at = twin_layer.window(c, f)
         passes, chunks = f["passes"] + 1, f["drain_chunks"] + 1
         pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
-        if pixels > c.pixels or chunks > c.chunks:
+        nothing_drains = f.get("reuse", 0) - 1 > f["out_cols"]
+        if pixels > c.pixels or chunks > c.chunks or nothing_drains:
             raise TwinError(ErrorCode.FIELD)
         block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
         results = 0
