@@ -72,7 +72,8 @@ class ReusePlace(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         fills_left = Signal(REUSE_BITS, reset_less=True)
-        row, row_start = Signal(ROW_BITS, reset_less=True), Signal(reset_less=True)
+        row = Signal(ROW_BITS, reset_less=True)
+        row_start = Signal(reset_less=True)
         first_column = Signal(reset_less=True)
         with m.If(self.start | self.step_out_rows | self.step_out_groups):
             m.d.sync += row_start.eq(1)
