@@ -11,6 +11,7 @@ per cycle; ``overhead_luts`` is everything but the MAC cells. Results are cached
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 
 from codesign import synth
@@ -44,6 +45,13 @@ POINTS = {
         accumulator_bits=16, post_units=1, channel_depth=32, **_BUFFERS,
     ),
 }  # fmt: skip
+for pixels, lanes in ((3, 4), (2, 8)):  # what column reuse costs
+    plain = NpuConfig(
+        pixels=pixels, lanes=lanes, columns=lanes, activation_bits=4, weight_digit_bits=4,
+        accumulator_bits=20, post_units=lanes, **_BUFFERS,
+    )  # fmt: skip
+    name = f"{pixels}x{lanes}x{lanes}"
+    POINTS |= {name: plain, f"{name}-reuse": dataclasses.replace(plain, depthwise_taps=3)}
 CELLS = "npu_mac_cell"
 """Module name of the array's cells, without what follows the accumulator's width."""
 
@@ -91,7 +99,7 @@ def main() -> None:
             print(json.dumps(row), flush=True)
             continue
         print(
-            "{point:9} {macs:5} products {luts:8,.0f} LUTs {ffs:8,.0f} FFs {brams:6} BRAM "
+            "{point:12} {macs:5} products {luts:8,.0f} LUTs {ffs:8,.0f} FFs {brams:6} BRAM "
             "{dsps:4} DSP {luts_per_mac:7} LUTs per product, array {array_luts_per_mac}, "
             "rest {overhead_luts:,.0f}".format(**row),
             flush=True,

@@ -1,6 +1,7 @@
 """How busy known networks keep the array: MAC utilisation and images per second at 100 MHz.
 
-``python -m benchmarks.networks [--macs 512] [--weight-bits 4] [--activation-bits 4] [--json]``
+``python -m benchmarks.networks [--macs 512] [--weight-bits 4] [--activation-bits 4]
+[--depthwise-taps 3] [--json]``
 
 Each network is compiled for every array shape of about ``--macs`` products a cycle (digits as wide
 as the weights, one pass) and the best one is printed. Cycles are the compiler's, which simulation
@@ -24,7 +25,7 @@ from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
-from rtl_gen.config import DIGIT_BITS, NpuConfig
+from rtl_gen.config import DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES, NpuConfig
 
 CLOCK_MHZ = 100.0
 PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
@@ -35,12 +36,16 @@ TOLERANCE = 0.3
 """Shapes whose products a cycle differ by more than this share from what was asked are left out."""
 
 
-def shapes(macs: int, weight_bits: int, activation_bits: int) -> Iterator[NpuConfig]:
+def shapes(
+    macs: int, weight_bits: int, activation_bits: int, depthwise_taps: int = 1
+) -> Iterator[NpuConfig]:
     """Every array of about ``macs`` products a cycle that takes a weight in one pass."""
     digit = min(bits for bits in DIGIT_BITS if bits >= max(weight_bits, 2))
     for pixels, lanes, words, units in itertools.product(PIXELS, LANES, COLUMN_WORDS, POST_UNITS):
         products = pixels * lanes * lanes * words
         if lanes * words > 128 or lanes % units or abs(products / macs - 1) > TOLERANCE:
+            continue
+        if depthwise_taps > 1 and lanes < LEAST_REUSE_LANES:
             continue
         yield NpuConfig(
             pixels=pixels,
@@ -50,6 +55,7 @@ def shapes(macs: int, weight_bits: int, activation_bits: int) -> Iterator[NpuCon
             activation_bits=activation_bits,
             accumulator_bits=32,
             post_units=units,
+            depthwise_taps=depthwise_taps,
         )
 
 
@@ -87,13 +93,16 @@ def main() -> None:
     parser.add_argument("--macs", type=int, default=512, help="products per cycle, about")
     parser.add_argument("--weight-bits", type=int, default=4)
     parser.add_argument("--activation-bits", type=int, default=4)
+    parser.add_argument("--depthwise-taps", type=int, default=1, choices=DEPTHWISE_TAPS)
     parser.add_argument("--layers", action="store_true", help="cycles of each instruction, too")
     parser.add_argument("--json", action="store_true", help="one object a row")
     options = parser.parse_args()
     unknown = sorted(set(options.networks) - set(NETWORKS))
     if unknown:
         parser.error(f"NETWORK must be one of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
-    configs = list(shapes(options.macs, options.weight_bits, options.activation_bits))
+    configs = list(
+        shapes(options.macs, options.weight_bits, options.activation_bits, options.depthwise_taps)
+    )
     bits = QuantSpec(options.weight_bits, options.activation_bits)
     for name in options.networks or NETWORKS:
         quantisation = Quantisation(options.activation_bits, bits)

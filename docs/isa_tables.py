@@ -18,9 +18,13 @@ PAGE = Path(__file__).parent / "isa.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
+OPTIONAL = dataclasses.replace(NpuConfig(), depthwise_taps=3)
+"""An NPU with every field."""
+
+
 def width_text(field: Field) -> str:
     """The width as a number, or as a formula of the parameter it depends on."""
-    config = NpuConfig()
+    config = NpuConfig() if field.width(NpuConfig()) else OPTIONAL
     width = field.width(config)
     if field.width(dataclasses.replace(config, activation_bits=8)) == 8 != width:
         return "activation_bits"
@@ -39,16 +43,16 @@ def width_text(field: Field) -> str:
 
 
 def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
-    return [("word", "bits", "field", "width", "meaning")] + [
-        (
-            str(1 + k // 2),
-            "31:16" if k % 2 else "15:0",
-            f"`{field.name}`",
-            width_text(field),
-            field.doc,
-        )
-        for k, field in enumerate(FIELDS[opcode])
-    ]
+    """Places are those of an NPU without the optional fields, which have none there."""
+    always = isa.fields(NpuConfig(), opcode)
+    rows = [("word", "bits", "field", "width", "meaning")]
+    for field in FIELDS[opcode]:
+        word, bits = "-", "-"
+        if field in always:
+            k = always.index(field)
+            word, bits = str(1 + k // 2), "31:16" if k % 2 else "15:0"
+        rows.append((word, bits, f"`{field.name}`", width_text(field), field.doc))
+    return rows
 
 
 def members(kind: type[enum.IntEnum]) -> dict[str, str]:
@@ -72,8 +76,9 @@ def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str
 
 
 def opcode_rows() -> list[tuple[str, ...]]:
+    words = {opcode: 1 + isa.field_words(NpuConfig(), opcode) for opcode in Opcode}
     return [("opcode", "name", "32-bit words with the opcode's")] + [
-        (str(int(opcode)), opcode.name, str(1 + isa.field_words(opcode))) for opcode in Opcode
+        (str(int(opcode)), opcode.name, str(count)) for opcode, count in words.items()
     ]
 
 

@@ -14,7 +14,10 @@ STREAM_BITS = 32
 MULTIPLIERS = ("lut", "dsp")
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
-OPTIONS = ("memory_port_bits",)
+DEPTHWISE_TAPS = (1, 3)
+LEAST_REUSE_LANES = 4
+"""A lane for each of three kernel columns, two of them outside the first one's pair."""
+OPTIONS = ("depthwise_taps", "memory_port_bits")
 """Parameters that hash and files of an NPU leave out at their default, as those from before had
 none."""
 DEPTH_RANGES = {
@@ -82,6 +85,9 @@ class NpuConfig:
     """32-bit words of program memory; a power of two, 64..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    depthwise_taps: int = 1
+    """Kernel columns that a cell multiplies per cycle in depthwise layers. 3: a history of the
+    words read feeds two lanes more (rtl_gen.blocks.history); ``lanes`` is then at least 4."""
     memory_port_bits: int = 0
     """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
     0: none, all weights are on chip."""
@@ -102,6 +108,7 @@ class NpuConfig:
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
         self._choice("memory_port_bits", MEMORY_PORT_BITS)
+        self._choice("depthwise_taps", DEPTHWISE_TAPS)
         for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
@@ -114,6 +121,11 @@ class NpuConfig:
         if self.lanes % self.post_units:
             raise ConfigError(
                 f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
+            )
+        if self.reuses_columns and self.lanes < LEAST_REUSE_LANES:
+            raise ConfigError(
+                f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
+                f"{self.depthwise_taps}, not {self.lanes}"
             )
 
     def _range(self, name: str, low: int, high: int) -> None:
@@ -171,6 +183,11 @@ class NpuConfig:
     def words_per_tile(self) -> int:
         """Activation words per pixel that one tile of ``columns`` channels fills."""
         return self.columns // self.lanes
+
+    @property
+    def reuses_columns(self) -> bool:
+        """Whether depthwise layers can take earlier columns from a history."""
+        return self.depthwise_taps > 1
 
     def passes(self, weight_bits: int) -> int:
         """Digit passes of a ``weight_bits``-bit weight (1-bit weights, +1 / -1, need two bits)."""

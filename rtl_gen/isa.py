@@ -19,6 +19,8 @@ COLUMN_BITS = 12
 STRIP_BITS = 6
 """Signed width of strip offsets."""
 COUNT_BITS = 8
+REUSE_BITS = 2
+"""Width of the LAYER field of NPUs with column reuse."""
 LOG_DEPTH = 64
 """Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
 
@@ -61,7 +63,8 @@ class ErrorCode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One instruction field. ``width(config)`` is its width in bits in that NPU."""
+    """One instruction field. ``width(config)`` is its width in bits in that NPU; without any, the
+    NPU's instructions have no slot for it."""
 
     name: str
     width: Callable[[NpuConfig], int]
@@ -174,6 +177,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             _activation_pointer,
             "input address step per output tile (0: dense; depthwise layers move along)",
         ),
+        Field(
+            "reuse",
+            lambda c: REUSE_BITS if c.reuses_columns else 0,
+            "column reuse (only with `depthwise_taps` 3). 0: none; else 1 + the positions, at most "
+            "out_cols, that only fill the history at the start of each row",
+        ),
         # Results
         Field("weight_base", _weight_address, "first weight word"),
         Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
@@ -196,6 +205,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("out_max", _code, "largest output code, 2**bits - 1"),
     ),
 }
+"""Of every NPU. Those of one are ``fields(config, opcode)``."""
 
 
 def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
@@ -203,24 +213,34 @@ def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
     return tuple(code for code in Opcode if config.memory_port_bits or code != Opcode.FETCH)
 
 
-def field_words(opcode: Opcode) -> int:
+def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """The opcode's fields in slot order."""
+    return tuple(field for field in FIELDS[opcode] if field.width(config))
+
+
+def field_words(config: NpuConfig, opcode: Opcode) -> int:
     """32-bit words that follow the opcode word."""
-    return (len(FIELDS[opcode]) + 1) // 2
+    return (len(fields(config, opcode)) + 1) // 2
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``fields`` holds every field of ``FIELDS[opcode]``."""
+    """One instruction; ``fields`` holds every field that its NPU has."""
 
     opcode: Opcode
     fields: Mapping[str, int]
+
+    @property
+    def words(self) -> int:
+        """32-bit words of program memory that it takes."""
+        return 1 + (len(self.fields) + 1) // 2
 
     def encode(self, config: NpuConfig) -> list[int]:
         """The instruction's 32-bit words.
 
         Raises ValueError for a missing or unknown field or a value outside its width.
         """
-        known = FIELDS[self.opcode]
+        known = fields(config, self.opcode)
         names = {field.name for field in known}
         if set(self.fields) != names:
             wrong = sorted(set(self.fields) ^ names)
@@ -239,20 +259,20 @@ class Instruction:
         return [int(self.opcode), *(low | high << SLOT_BITS for low, high in pairs)]
 
 
-def decode(words: list[int], position: int) -> tuple[Instruction, int]:
+def decode(config: NpuConfig, words: list[int], position: int) -> tuple[Instruction, int]:
     """The instruction at ``words[position]`` and the position after it.
 
     Raises ValueError for an unknown opcode or a truncated instruction.
     """
     opcode = Opcode(words[position])
-    end = position + 1 + field_words(opcode)
+    end = position + 1 + field_words(config, opcode)
     if end > len(words):
         raise ValueError(f"{opcode.name} at word {position} is cut off")
     slots = []
     for word in words[position + 1 : end]:
         slots += [word & 0xFFFF, word >> SLOT_BITS]
-    fields = {field.name: slot for field, slot in zip(FIELDS[opcode], slots, strict=False)}
-    return Instruction(opcode, fields), end
+    known = zip(fields(config, opcode), slots, strict=False)
+    return Instruction(opcode, {field.name: slot for field, slot in known}), end
 
 
 # AXI4-Lite address map, byte addresses ---------------------------------------------------------

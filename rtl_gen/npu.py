@@ -11,6 +11,7 @@ from rtl_gen.blocks.control import CONTROL_PORTS, Control
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import Fetch, memory_ports
 from rtl_gen.blocks.fields import field_view
+from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
@@ -60,6 +61,9 @@ class Npu(wiring.Component):
         self.post = PostProcess(config)
         for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):
             place(m, platform, name, getattr(self, name))
+        if config.reuses_columns:
+            self.history = TapHistory(config)
+            place(m, platform, "history", self.history)
         slots = [
             getattr(self.sequencer, f"slot_{k}")
             for k in range(
@@ -190,7 +194,7 @@ class Npu(wiring.Component):
             transfer.read_word.eq(memory.activations),
             self.weights.valid.eq(sequencer.tap_valid),
             self.weights.pointer.eq(sequencer.tap_weight_pointer),
-            self.array.activations.eq(memory.activations),
+            self.array.activations.eq(self._words(m)),
             self.array.digits.eq(self.weights.digits),
         ]
         aligned: dict[str, Value] = {
@@ -198,10 +202,33 @@ class Npu(wiring.Component):
             "shift": sequencer.tap_pass_first,
             "digit_signed": sequencer.tap_top_pass,
         }
-        valid = delay(m, sequencer.tap_valid, OPERAND_DELAY_CYCLES, "tap_valid", resettable=True)
+        cycles = OPERAND_DELAY_CYCLES + history_cycles(self.config)
+        valid: Value = sequencer.tap_valid
+        if self.config.reuses_columns:
+            valid = valid & ~sequencer.tap_fill
+        valid = delay(m, valid, cycles, "tap_valid", resettable=True)
         m.d.comb += self.array.valid.eq(valid)
         for name, value in aligned.items():
-            m.d.comb += getattr(self.array, name).eq(delay(m, value, OPERAND_DELAY_CYCLES, name))
+            m.d.comb += getattr(self.array, name).eq(delay(m, value, cycles, name))
+
+    def _words(self, m: Module) -> Value:
+        """Activation words for the array: as read, or by way of the history of columns."""
+        if not self.config.reuses_columns:
+            return self.activations.activations
+        history, sequencer = self.history, self.sequencer
+        cycles = OPERAND_DELAY_CYCLES
+        valid = delay(m, sequencer.tap_valid, cycles, "history_valid", resettable=True)
+        m.d.comb += [
+            history.activations.eq(self.activations.activations),
+            history.valid.eq(valid),
+            history.pad_code.eq(self.fields[Opcode.LAYER]["pad_code"]),
+            self.array.older.eq(history.older),
+            self.array.reuse.eq(history.reuse_now),
+        ]
+        for name in HISTORY_FLAGS:
+            flag = getattr(sequencer, f"tap_{name}")
+            m.d.comb += getattr(history, name).eq(delay(m, flag, cycles, f"history_{name}"))
+        return history.words
 
     def _connect_post(self, m: Module) -> None:
         sequencer, post = self.sequencer, self.post

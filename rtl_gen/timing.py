@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
@@ -30,7 +31,8 @@ END_CYCLES = 3
 
 def step_delay_cycles(config: NpuConfig) -> int:
     """From the issue of a tile's last tap to the snapshot of its accumulators."""
-    return TAP_CYCLES + OPERAND_DELAY_CYCLES + MacArray.latency_cycles(config)
+    operands = OPERAND_DELAY_CYCLES + history_cycles(config)
+    return TAP_CYCLES + operands + MacArray.latency_cycles(config)
 
 
 def flush_cycles(config: NpuConfig) -> int:
@@ -38,9 +40,9 @@ def flush_cycles(config: NpuConfig) -> int:
     return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
-def issue_cycles(opcode: Opcode) -> int:
+def issue_cycles(config: NpuConfig, opcode: Opcode) -> int:
     """FETCH, DECODE, one cycle per field word, START, FINISH."""
-    return 4 + field_words(opcode)
+    return 4 + field_words(config, opcode)
 
 
 def fetch_cycles(bursts: int, latency_cycles: int) -> int:
@@ -49,9 +51,9 @@ def fetch_cycles(bursts: int, latency_cycles: int) -> int:
     return 3 + latency_cycles + bursts * BURST_BEATS
 
 
-def overhead_cycles(opcode: Opcode) -> int:
+def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
     """What comes on top of an instruction's work; a transfer's end is seen one cycle late."""
-    return issue_cycles(opcode) + (opcode in STREAMED)
+    return issue_cycles(config, opcode) + (opcode in STREAMED)
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:
@@ -66,7 +68,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     if opcode in (Opcode.REPEAT, Opcode.FETCH) or (
         f.get("ahead") and (opcode is Opcode.LOAD or not last)
     ):
-        return issue_cycles(opcode)
+        return issue_cycles(config, opcode)
     if opcode is Opcode.EMIT:
         body = (f["chunks"] + 1) * (1 + config.post_units)
     elif opcode is Opcode.LAYER:
@@ -75,7 +77,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
         words = f["last_strip"] * f["strip_words"] + f["last_words"]
         beats = f["beats"] + 1
         body = words * (beats if opcode is Opcode.LOAD else beats + READ_CYCLES + 1)
-    return overhead_cycles(opcode) + body
+    return overhead_cycles(config, opcode) + body
 
 
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
@@ -83,15 +85,21 @@ def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
     taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes")
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
     drain = _product(f, "drain_pixels", "drain_chunks")
-    return layer_body_cycles(config, taps, tiles, drain)
+    fills, rows = max(f.get("reuse", 0) - 1, 0), _product(f, "out_rows", "out_groups")
+    return layer_body_cycles(config, taps, tiles - fills * rows, drain, fills, rows)
 
 
-def layer_body_cycles(config: NpuConfig, taps: int, tiles: int, drain: int) -> int:
+def layer_body_cycles(
+    config: NpuConfig, taps: int, tiles: int, drain: int, fills: int = 0, rows: int = 1
+) -> int:
     """Taps of a tile and drain of the one before overlap; the slower sets the pace.
 
-    taps, drain: cycles per tile; tiles: accumulator tiles of the layer.
+    taps, drain: cycles per tile; tiles: accumulator tiles of the layer. With column reuse, the
+    first tile of each of ``rows`` rows waits for ``fills`` positions more, which are not drained.
     """
-    return taps + (tiles - 1) * max(taps, drain) + drain + flush_cycles(config)
+    first = (1 + fills) * taps
+    starts = first + (rows - 1) * max(first, drain)
+    return starts + (tiles - rows) * max(taps, drain) + drain + flush_cycles(config)
 
 
 def _product(fields: Mapping[str, int], *names: str) -> int:

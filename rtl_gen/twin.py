@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen import isa, timing, twin_layer
+from rtl_gen import isa, timing, twin_layer, twin_reuse
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
@@ -113,23 +113,24 @@ class Twin:
 
     def _fetch(self, position: int) -> tuple[Instruction, int]:
         """The instruction at ``position``, its fields checked, and the position after it."""
+        c = self.config
         if position >= len(self._program):
             raise TwinError(ErrorCode.PROGRAM)
         try:
             opcode = Opcode(self._program[position])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
-        if opcode not in isa.opcodes(self.config):
+        if opcode not in isa.opcodes(c):
             raise TwinError(ErrorCode.OPCODE)
-        words = self._program[position + 1 : position + 1 + isa.field_words(opcode)]
-        known = [field.width(self.config) for field in isa.FIELDS[opcode]]
+        words = self._program[position + 1 : position + 1 + isa.field_words(c, opcode)]
+        known = [field.width(c) for field in isa.fields(c, opcode)]
         widths = known + [0] * (len(known) % 2)
         slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
         if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
             raise TwinError(ErrorCode.FIELD)
-        if len(words) < isa.field_words(opcode):
+        if len(words) < isa.field_words(c, opcode):
             raise TwinError(ErrorCode.PROGRAM)
-        return isa.decode(self._program, position)
+        return isa.decode(c, self._program, position)
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:
@@ -226,7 +227,8 @@ class Twin:
         at = twin_layer.window(c, f)
         passes, chunks = f["passes"] + 1, f["drain_chunks"] + 1
         pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
-        if pixels > c.pixels or chunks > c.chunks:
+        nothing_drains = f.get("reuse", 0) - 1 > f["out_cols"]
+        if pixels > c.pixels or chunks > c.chunks or nothing_drains:
             raise TwinError(ErrorCode.FIELD)
         block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
         results = f["out_base"] if c.memory_port_bits else 0  # a part of a layer goes on
@@ -234,6 +236,8 @@ class Twin:
             words = _window(self._weights, f["weight_base"] + tile * block, block)
             table = _window(self._channels, f["channel_base"] + tile * chunks, chunks)
             weights = twin_layer.tile_weights(c, words, passes)
+            if f.get("reuse"):
+                weights = twin_reuse.widened(c, weights, f)
             channels = twin_layer.tile_channels(c, table)
             base = f["in_base"] + tile * f["in_group_step"]
             acc = twin_layer.accumulate(c, self._activations, at, base, f["pad_code"], weights)

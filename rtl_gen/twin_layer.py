@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import isa
+from rtl_gen import isa, twin_reuse
 from rtl_gen.config import SHIFT_BITS, STREAM_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode
 
@@ -91,7 +91,7 @@ def window(config: NpuConfig, f: Mapping[str, int]) -> Window:
     bank = np.arange(config.pixels)[:, None, None, None] + rows.strip
     inside = (bank >= 0) & (bank <= f["last_strip"])
     inside &= (bank < f["last_strip"]) | (rows.row < f["last_rows"])
-    columns, column_words = _columns(f)
+    columns, column_words = twin_reuse.columns(f) if f.get("reuse") else _columns(f)
     return Window(
         bank=np.where(inside, bank, -1),
         row_words=rows.words,

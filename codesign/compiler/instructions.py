@@ -108,7 +108,7 @@ def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def program_words(steps: Sequence[Step]) -> int:
     """32-bit words of program memory."""
-    return sum(1 + isa.field_words(step.instruction.opcode) for step in steps)
+    return sum(step.instruction.words for step in steps)
 
 
 def make_step(
@@ -177,10 +177,16 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
     col_step = shape.step[1] if cols > 1 else 0
     pool_row_step = layer.stride[0] if shape.pool[0] > 1 else 0
     pool_col_step = layer.stride[1] if shape.pool[1] > 1 else 0
-    return {
-        "in_base": starts[0] - layer.padding[1] * place.pixel_words,
-        "col_first": -layer.padding[1],
-        "col_limit": shape.in_shape[2] + kernel_cols - shape.kernel[1],
+    col_first, col_limit = -layer.padding[1], shape.in_shape[2] + kernel_cols - shape.kernel[1]
+    reuse = {}
+    if schedule.config.reuses_columns:
+        reuse["reuse"] = 1 + tile.fills if tile.walk else 0
+    if tile.walk:
+        kernel_cols, col_first, col_limit = tile.walk.new, tile.walk.first, shape.in_shape[2]
+    return reuse | {
+        "in_base": starts[0] + col_first * place.pixel_words,
+        "col_first": col_first,
+        "col_limit": col_limit,
         "strip_first": strip_first,
         "row_first": row_first,
         "row_first_words": row_first * place.row_words,
@@ -201,7 +207,7 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
         "pool_rows": shape.pool[0] - 1,
         "pool_row_step": pool_row_step,
         "pool_row_words": pool_row_step * place.row_words,
-        "out_cols": cols - 1,
+        "out_cols": tile.fills + cols - 1,
         "out_col_step": col_step,
         "out_col_words": col_step * place.pixel_words,
         "out_rows": rows - 1,

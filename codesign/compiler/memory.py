@@ -29,7 +29,7 @@ def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
     for step in steps:
         wait = 0
         if step.instruction.opcode is Opcode.FETCH:
-            asks = now + timing.issue_cycles(Opcode.FETCH) - 2  # in START, FINISH follows
+            asks = now + timing.issue_cycles(config, Opcode.FETCH) - 2  # in START, FINISH follows
             wait = max(0, free - asks)
             if step.values["bursts"]:
                 free = asks + wait + timing.fetch_cycles(step.values["bursts"], LATENCY_CYCLES)

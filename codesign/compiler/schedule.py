@@ -153,8 +153,10 @@ def _cycles(
     def layer_cycles(index: int, rows: int, drain_pixels: int) -> int:
         shape, tile = shapes[index], storage.tiles[index]
         positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
-        drain = drain_pixels * tile.chunks
-        return timing.layer_body_cycles(config, tile.taps, tile.tiles * positions, drain)
+        drain, starts = drain_pixels * tile.chunks, tile.tiles * rows
+        return timing.layer_body_cycles(
+            config, tile.taps, tile.tiles * positions, drain, tile.fills, starts
+        )
 
     return lambda plan: sum(
         layer_cycles(shape.index, plan.loop_rows(shape), plan.drain_pixels(shape))

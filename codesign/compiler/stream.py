@@ -53,11 +53,11 @@ def wait_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
     beside = sum(
         timing.instruction_cycles(config, s.instruction, last=False) for s in body[load + 1 : emit]
     )
-    to_start = timing.issue_cycles(Opcode.EMIT) - 1
+    to_start = timing.issue_cycles(config, Opcode.EMIT) - 1
     plain = dataclasses.replace(
         body[load].instruction, fields={**body[load].instruction.fields, "ahead": 0}
     )
-    beats = timing.instruction_cycles(config, plain) - timing.issue_cycles(Opcode.LOAD)
+    beats = timing.instruction_cycles(config, plain) - timing.issue_cycles(config, Opcode.LOAD)
     return fetching + max(0, beats - beside - to_start)
 
 

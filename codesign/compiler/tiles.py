@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codesign.compiler.reuse import ColumnWalk, column_walk
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
 from rtl_gen.config import NpuConfig
@@ -29,6 +31,13 @@ class TileMap:
     step_words: int
     passes: int
     kernel_taps: int
+    walk: ColumnWalk | None = None
+    """With column reuse: how rows are walked. Column m of the array then reads lane m."""
+
+    @property
+    def fills(self) -> int:
+        """Positions per row of each tile that are not drained."""
+        return self.walk.fills if self.walk else 0
 
     @property
     def taps(self) -> int:
@@ -52,7 +61,8 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
     """The fastest tiling of a layer whose inputs have the given slots.
 
     With dense weights the largest tile is best, evened out so that the last one is not mostly
-    padding. Grouped layers get every tile size tried: a smaller tile may need fewer input words.
+    padding. Grouped layers get every tile size tried: a smaller tile may need fewer input words;
+    and column reuse, where the NPU has it.
     """
     layer = shape.layer
     if layer.raw:
@@ -63,13 +73,34 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
         return _tiled(config, shape, sources, -(-out_words // tiles))
     sizes = range(1, min(config.words_per_tile, out_words) + 1)
     options = [_tiled(config, shape, sources, size) for size in sizes]
-    return min(options, key=lambda option: _cost(config, option))
+    best = min(options, key=lambda option: _cost(config, shape, option))
+    reused = _reused(config, shape, sources) if config.reuses_columns else None
+    if reused and _cost(config, shape, reused)[0] < _cost(config, shape, best)[0]:
+        return reused
+    return best
 
 
-def _cost(config: NpuConfig, option: TileMap) -> tuple[int, int, int]:
-    """Cycles per output position with all pixels in use, then padding, then tiles."""
-    pace = max(option.taps, config.pixels * option.chunks)
-    return option.tiles * pace, option.tiles * option.out_words, option.tiles
+def _cost(config: NpuConfig, shape: LayerShape, option: TileMap) -> tuple[int, int, int]:
+    """Cycles per row of outputs with all pixels in use, then padding, then tiles."""
+    drain = config.pixels * option.chunks
+    positions = shape.out_shape[2] * shape.pool[0] * shape.pool[1]
+    start = max(option.taps * (1 + option.fills), drain)
+    cycles = option.tiles * (start + (positions - 1) * max(option.taps, drain))
+    return cycles, option.tiles * option.out_words, option.tiles
+
+
+def _reused(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap | None:
+    """Tiles of one word with column reuse; None where the layer cannot have it: every channel
+    must lie in the lane of its output."""
+    walk = column_walk(shape.layer, shape.in_shape[0], shape.out_shape[2])
+    if walk is None:
+        return None
+    slots = sources[0]
+    option = dataclasses.replace(
+        _tiled(config, shape, sources, 1), walk=walk, kernel_taps=shape.kernel[0] * walk.new
+    )
+    in_place = all(slots.lane(c) == c % config.lanes for c in range(slots.channels))
+    return option if in_place and option.words == 1 else None
 
 
 def _raw(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:

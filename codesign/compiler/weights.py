@@ -7,11 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.reuse import ColumnWalk
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
 from codesign.compiler.tiles import TileMap
 from models.integer import Ints
+from rtl_gen.blocks.history import older_lanes
 from rtl_gen.config import STREAM_BITS, NpuConfig
 
 
@@ -21,7 +23,11 @@ def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
     for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
         names = [source.tensor for source in shape.layer.sources]
         slots = [schedule.storage.views[name].slots for name in names]
-        taps = _taps(schedule.config, shape, tile, slots)
+        taps = (
+            _reuse_taps(schedule.config, shape, tile, tile.walk)
+            if tile.walk
+            else _taps(schedule.config, shape, tile, slots)
+        )
         parts.append(_digit_words(schedule.config, taps, tile.passes))
     return np.concatenate(parts)
 
@@ -47,6 +53,21 @@ def _taps(config: NpuConfig, shape: LayerShape, tile: TileMap, slots: Sequence[S
         words -= tile.first_words[i] + tile.step_words * at_tile[:, None]
         # Separated advanced indices put their axes first: [out, channel, kernel row, column].
         full[at_tile[:, None], :, :, i, words, column[:, None], lanes] = source.weights
+    return full.reshape(tile.tiles, -1, config.columns, config.lanes)
+
+
+def _reuse_taps(config: NpuConfig, shape: LayerShape, tile: TileMap, walk: ColumnWalk) -> Ints:
+    """The same with column reuse: taps are ordered kernel row, new column; the lanes of the first
+    one hold the weights of the older columns, too."""
+    weights = shape.layer.sources[0].weights[:, 0].astype(np.int64)
+    kernel_rows = weights.shape[1]
+    full = np.zeros((tile.tiles, kernel_rows, walk.new, config.columns, config.lanes), np.int64)
+    for out, kernel in enumerate(weights):
+        at_tile, column = divmod(out, tile.channels)
+        full[at_tile, :, :, column, column] = kernel[:, walk.older :]
+        ages = range(1, walk.older + 1)
+        for age, lane in zip(ages, older_lanes(config.lanes, column), strict=False):
+            full[at_tile, :, 0, column, lane] = kernel[:, walk.older - age]
     return full.reshape(tile.tiles, -1, config.columns, config.lanes)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.reuse import column_walk
 from models.integer import IntegerNetwork, MacLayer
 
 Ints = NDArray[np.int64]
@@ -51,6 +52,10 @@ class LayerTable:
     out_cols: Ints
     out_bits: Ints
     raw: Ints
+    reuse_cols: Ints
+    """Columns that a position reads with column reuse (codesign.compiler.reuse); 0: has none."""
+    reuse_fills: Ints
+    """Positions per row that only fill the history then."""
 
     @classmethod
     def empty(cls, networks: int, slots: int) -> LayerTable:
@@ -111,6 +116,7 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         )
     )
     pool = layer.pool
+    walk = column_walk(layer, channels, output.shape[2])
     return {
         "active": 1,
         "in_channels": channels,
@@ -132,4 +138,6 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         "out_cols": output.shape[2],
         "out_bits": output.bits,
         "raw": int(layer.raw),
+        "reuse_cols": walk.new if walk else 0,
+        "reuse_fills": walk.fills if walk else 0,
     }

@@ -25,9 +25,9 @@ from rtl_gen.isa import Opcode, field_words
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "dsp",
+    "dsp", "depthwise_taps",
 )  # fmt: skip
-"""Knobs that can change the number of pipeline stages."""
+"""Knobs that can change the number of pipeline stages, or the fields of an instruction."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +83,8 @@ class _Tiles:
     tiles: Ints
     chunks: Ints
     taps: Ints
+    fills: Ints
+    """Cycles more of a tile that comes first in its row of positions."""
     pixel_words: Ints
 
 
@@ -91,18 +93,18 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
 
     Of the ways to send the image (codesign.compiler.unfold) the fastest that fits.
     """
-    flush = _flush_cycles(npu)
-    best = _schedule(layers, npu, flush)
+    kinds = _kinds(npu)
+    best = _schedule(layers, npu, kinds)
     for rows in (False, True):
         possible = unfolds(layers, rows=rows)
         if possible.any():
-            other = _schedule(unfolded(layers, rows=rows), npu, flush)
+            other = _schedule(unfolded(layers, rows=rows), npu, kinds)
             faster = (other.cycles < best.cycles) | ~best.fits()
             best = best.where(~(possible & other.fits() & faster), other)
     return best
 
 
-def _schedule(layers: LayerTable, npu: ConfigTable, flush: Ints) -> ScheduleTable:
+def _schedule(layers: LayerTable, npu: ConfigTable, kinds: _Kinds) -> ScheduleTable:
     """The image as ``layers`` has it."""
     tiles = _tiles(layers, npu)
     pixel_words = _ceil(layers.in_channels[:, 0], npu.lanes)
@@ -112,28 +114,30 @@ def _schedule(layers: LayerTable, npu: ConfigTable, flush: Ints) -> ScheduleTabl
     active = layers.active == 1
     raw = layers.raw == 1
     count = active.sum(axis=1)
-    fixed = count * (flush + timing.overhead_cycles(Opcode.LAYER))
+    fixed = count * kinds.layer_cycles
     return ScheduleTable(
         cycles=strips.cycles + fixed + _stream_cycles(layers, npu, tiles, pixel_words),
         activation_depth=_activation_words(layers, tiles, strips.rows[:, 1:], in_words),
         weight_depth=(tiles.tiles * tiles.taps * active).sum(axis=1),
         channel_depth=(tiles.tiles * tiles.chunks * active).sum(axis=1),
         result_depth=(tiles.tiles * tiles.chunks * raw).sum(axis=1),
-        program_depth=_program_words(count),
+        program_depth=_program_words(count, kinds.layer_words),
     )
 
 
 def _work(t: LayerTable, tiles: _Tiles) -> Work:
     per_row = tiles.tiles * t.out_cols * t.pool_area
-    columns = (t.active, t.out_rows, per_row, tiles.taps, tiles.chunks)
+    columns = (
+        t.active, t.out_rows, per_row, tiles.taps, tiles.chunks, tiles.tiles, tiles.fills
+    )  # fmt: skip
     return Work(*(np.ascontiguousarray(column.T, dtype=np.float64) for column in columns))
 
 
-def _program_words(layers: Ints) -> Ints:
+def _program_words(layers: Ints, layer_words: Ints) -> Ints:
     """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
-    words = {opcode: 1 + field_words(opcode) for opcode in Opcode}
+    words = {opcode: 1 + field_words(NpuConfig(), opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
-    return rest + layers * words[Opcode.LAYER] + (layers - 1) * words[Opcode.STORE]
+    return rest + layers * layer_words + (layers - 1) * words[Opcode.STORE]
 
 
 def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
@@ -147,16 +151,42 @@ def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
     diagonal = t.diagonal == 1
     if diagonal.any():
         size = np.where(diagonal, _diagonal_size(t, npu, kernel, out_words), size)
-    in_words = np.where(diagonal, size, _ceil(t.in_channels, lanes))
+    taps = kernel * t.sources * np.where(diagonal, size, _ceil(t.in_channels, lanes))
     tiles, chunks = _ceil(t.out_channels, size * lanes), size * per_word
     raw = t.raw == 1
     raw_tiles = np.maximum(_ceil(t.out_channels, npu.columns[:, None]), 1)
-    return _Tiles(
+    found = _Tiles(
         tiles=np.where(raw, raw_tiles, tiles),
         chunks=np.where(raw, _ceil(t.out_channels, raw_tiles * units), chunks),
-        taps=kernel * t.sources * in_words,
+        taps=taps,
+        fills=np.zeros_like(taps),
         pixel_words=np.where(raw, 0, tiles * size),
     )
+    return _with_reuse(t, npu, passes, found) if (npu.depthwise_taps > 1).any() else found
+
+
+def _with_reuse(t: LayerTable, npu: ConfigTable, passes: Ints, plain: _Tiles) -> _Tiles:
+    """``plain``, with column reuse where that takes fewer cycles a row."""
+    words, per_word = _ceil(t.out_channels, npu.lanes[:, None]), npu.lanes // npu.post_units
+    taps = passes * t.kernel_rows * t.reuse_cols
+    chunks = np.broadcast_to(per_word[:, None], taps.shape)
+    reused = _Tiles(words, chunks, taps, taps * t.reuse_fills, words)
+    possible = (npu.depthwise_taps[:, None] > 1) & (t.reuse_cols > 0)
+    better = possible & (_row_cycles(t, npu, reused) < _row_cycles(t, npu, plain))
+    return _Tiles(
+        **{
+            field.name: np.where(better, getattr(reused, field.name), getattr(plain, field.name))
+            for field in dataclasses.fields(_Tiles)
+        }
+    )
+
+
+def _row_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles) -> Ints:
+    """Of one row of outputs with all pixels in use, without pooling."""
+    drain = npu.pixels[:, None] * tiles.chunks
+    start = np.maximum(tiles.taps + tiles.fills, drain)
+    cycles: Ints = tiles.tiles * (start + (t.out_cols - 1) * np.maximum(tiles.taps, drain))
+    return cycles
 
 
 def _diagonal_size(t: LayerTable, npu: ConfigTable, kernel: Ints, out_words: Ints) -> Ints:
@@ -175,21 +205,30 @@ def _diagonal_size(t: LayerTable, npu: ConfigTable, kernel: Ints, out_words: Int
     return chosen
 
 
-def _flush_cycles(npu: ConfigTable) -> Ints:
-    """[n] timing.flush_cycles, asked once for each pipeline that differs."""
+@dataclass(frozen=True, eq=False)
+class _Kinds:
+    """[n] what each LAYER takes on any plan."""
+
+    layer_cycles: Ints
+    layer_words: Ints
+    """Of program memory."""
+
+
+def _kinds(npu: ConfigTable) -> _Kinds:
+    """Asked once for each pipeline that differs."""
     key = np.stack([getattr(npu, name) for name in _PIPELINE], axis=1)
     kinds, inverse = np.unique(key, axis=0, return_inverse=True)
-    cycles = np.array([_pipeline_flush(*map(int, kind)) for kind in kinds], dtype=np.int64)
-    result: Ints = cycles[inverse.reshape(-1)]
-    return result
+    numbers = np.array([_kind(*map(int, kind)) for kind in kinds], dtype=np.int64)
+    return _Kinds(*numbers[inverse.reshape(-1)].T)
 
 
 @functools.cache
-def _pipeline_flush(*values: int) -> int:
+def _kind(*values: int) -> tuple[int, int]:
     knobs = dict(zip(_PIPELINE, values, strict=True))
     multiplier = "dsp" if knobs.pop("dsp") else "lut"
     config = NpuConfig(columns=knobs["lanes"], post_units=1, multiplier=multiplier, **knobs)
-    return timing.flush_cycles(config)
+    cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
+    return cycles, 1 + field_words(config, Opcode.LAYER)
 
 
 def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: Ints) -> Ints:
@@ -199,7 +238,7 @@ def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: 
     load = t.in_rows[:, 0] * t.in_cols[:, 0] * pixel_words * beats
     results = (tiles.tiles * tiles.chunks * (t.raw == 1)).sum(axis=1)
     emit = results * (1 + npu.post_units)
-    overhead = timing.overhead_cycles(Opcode.LOAD) + timing.overhead_cycles(Opcode.EMIT)
+    overhead = sum(timing.overhead_cycles(NpuConfig(), o) for o in (Opcode.LOAD, Opcode.EMIT))
     return load + emit + overhead + timing.END_CYCLES + timing.START_CYCLES
 
 

@@ -33,12 +33,17 @@ class Work:
     """Cycles of a tile on the array."""
     chunks: Floats
     """Cycles to drain one pixel lane of it."""
+    starts_per_row: Floats
+    """Tiles of an output row that come first in their row of positions."""
+    fills: Floats
+    """Cycles more that such a tile waits for a history to fill."""
 
     def cycles(self, rows: Floats, lanes: Floats) -> Floats:
         """Of each layer, when its lanes compute ``rows`` rows each and ``lanes`` lanes drain."""
         drain = lanes * self.chunks
-        pace = np.maximum(self.taps, drain)
-        result: Floats = self.taps + (self.tiles_per_row * rows - 1) * pace + drain
+        first, starts = self.taps + self.fills, self.starts_per_row * rows
+        others = (self.tiles_per_row * rows - starts) * np.maximum(self.taps, drain)
+        result: Floats = first + (starts - 1) * np.maximum(first, drain) + others + drain
         return result * self.active
 
     def first(self, slots: int) -> Work:

@@ -35,6 +35,7 @@ class ConfigTable:
     channel_depth: Ints
     result_depth: Ints
     program_depth: Ints
+    depthwise_taps: Ints
     dsp: Ints
     """1 where ``multiplier`` is "dsp"."""
 

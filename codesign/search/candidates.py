@@ -41,6 +41,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
             accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, MOST_ACCUMULATOR_BITS
         ),
         scale_bits=space.integers(candidates, "scale_bits"),
+        depthwise_taps=np.ones(len(candidates), dtype=np.int64),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         dsp=(space.values(candidates, "multiplier") == "dsp").astype(np.int64),
         **depths,

@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
@@ -166,8 +167,9 @@ class WeightMemory(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        pointer = delay(m, self.pointer, 3, "pointer")
-        valid = delay(m, self.valid, 3, "valid", resettable=True)
+        early = 3 + history_cycles(config)  # aligned with TapHistory where there is one
+        pointer = delay(m, self.pointer, early, "pointer")
+        valid = delay(m, self.valid, early, "valid", resettable=True)
         outside = Signal()
         m.d.sync += outside.eq(valid & pointer[-1])
         m.d.comb += self.outside.eq(outside)

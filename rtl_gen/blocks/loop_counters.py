@@ -49,6 +49,7 @@ class LoopCounters(Block):
                 "advance": In(1),
                 **{f"step_{level}": Out(1) for level in LEVELS},
                 **{flag: Out(1) for flag in (*PLACE, *TAP_FLAGS)},
+                **({"last_pass": Out(1)} if config.reuses_columns else {}),
             }
         )
 
@@ -67,6 +68,8 @@ class LoopCounters(Block):
             m.d.comb += getattr(self, f"step_{level}").eq(inner_last & ~last[level])
             inner_last = inner_last & last[level]
         self._place(m, last)
+        if self.config.reuses_columns:
+            m.d.comb += self.last_pass.eq(last["passes"])
         return m
 
     def _place(self, m: Module, last: dict[str, Value]) -> None:

@@ -9,6 +9,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
+from rtl_gen.blocks.history import ReusePlace
 from rtl_gen.blocks.loop_counters import LEVELS, PLACE, TAP_FLAGS, LoopCounters
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
@@ -52,6 +54,9 @@ class LoopNest(Block):
         layout = layer_layout(config)
         pointer = layout["in_base"]
         members = {f"f_{name}": In(layout[name]) for name in _USED}
+        if config.reuses_columns:  # and tile_last then leaves out positions that are not drained
+            members["f_reuse"] = In(layout["reuse"])
+            members |= {name: Out(width) for name, width in REUSE_FLAGS.items()}
         super().__init__(
             {
                 **members,
@@ -90,11 +95,28 @@ class LoopNest(Block):
         m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
         for level in LEVELS:
             m.d.comb += getattr(counters, f"f_{level}").eq(getattr(self, f"f_{level}"))
-        m.d.comb += [getattr(self, flag).eq(getattr(counters, flag)) for flag in PLACE]
+        here: dict[str, Value] = {flag: getattr(counters, flag) for flag in PLACE}
+        if self.config.reuses_columns:
+            here["tile_last"] &= ~self._reuse(m, platform, counters)
+        m.d.comb += [getattr(self, flag).eq(value) for flag, value in here.items()]
         for flag in TAP_FLAGS:
             late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
             m.d.comb += getattr(self, flag).eq(late)
         return {"start": self.start, **{n: getattr(counters, f"step_{n}") for n in LEVELS}}
+
+    def _reuse(self, m: Module, platform: object, counters: LoopCounters) -> Value:
+        """Whether the position only fills the history; its flags and the others go to the tap."""
+        reuse = ReusePlace()
+        place(m, platform, "reuse_place", reuse)
+        names = [n for n in reuse.signature.members if n.startswith("step_")]
+        m.d.comb += [getattr(reuse, n).eq(getattr(counters, n)) for n in (*names, "last_pass")]
+        m.d.comb += [
+            getattr(reuse, n).eq(getattr(self, n)) for n in ("f_reuse", "start", "advance")
+        ]
+        for flag in REUSE_FLAGS:
+            late = delay(m, getattr(reuse, flag), TAP_CYCLES, flag)
+            m.d.comb += getattr(self, flag).eq(late)
+        return reuse.fill
 
     def _rows(self, m: Module, chosen: dict[str, Value], step: dict[str, Value]) -> None:
         """Row state at three levels; one stepper serves whichever level moves."""

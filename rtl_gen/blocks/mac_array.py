@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
+from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
 
@@ -88,8 +89,18 @@ class MacArray(Block):
                 "shift": In(1),
                 "digit_signed": In(1),
                 "accumulators": Out(config.pixels * config.columns * config.accumulator_bits),
+                **self._reuse_ports(),
             }
         )
+
+    def _reuse_ports(self) -> dict[str, Member]:
+        """``older``: the words of the two columns before, per pixel (TapHistory); with ``reuse``,
+        two lanes of each column of the array take its channel of them."""
+        if not self.config.reuses_columns:
+            return {}
+        config = self.config
+        older_bits = config.pixels * OLDER_COLUMNS * config.activation_word_bits
+        return {"older": In(older_bits), "reuse": In(1)}
 
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
@@ -112,8 +123,9 @@ class MacArray(Block):
             for n in range(config.lanes)
         )
         for p in range(config.pixels):
-            activations, pair_sums = self._pixel(m, p)
+            operands = self._pixel(m, p)
             for c in range(config.columns):
+                activations, pair_sums = operands[c % len(operands)]
                 cell = MacCell(config)
                 place(m, platform, f"cell_p{p}_c{c}", cell)
                 index = p * config.columns + c
@@ -136,8 +148,8 @@ class MacArray(Block):
         cycles = 2 if dot_product_spec(self.config).late(lane) else 1
         return delay(m, value, cycles, name)
 
-    def _pixel(self, m: Module, pixel: int) -> tuple[Value, Value]:
-        """Activations and pair sums of one pixel."""
+    def _pixel(self, m: Module, pixel: int) -> list[tuple[Value, Value]]:
+        """Activations and pair sums of one pixel: those of column c at c modulo their number."""
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
         lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]
@@ -149,4 +161,34 @@ class MacArray(Block):
             self._lane(m, a, n, f"activation_p{pixel}_n{n}") for n, a in enumerate(lanes)
         ]
         padded = [Cat(total, Const(0, spec.pair_bits - len(total))) for total in sums]
-        return Cat(activations), Cat(padded)
+        if config.reuses_columns:
+            channels = range(config.lanes)
+            return [self._reused(m, pixel, c, activations, padded, lanes) for c in channels]
+        return [(Cat(activations), Cat(padded))]
+
+    def _reused(
+        self,
+        m: Module,
+        pixel: int,
+        channel: int,
+        activations: list[Value],
+        pair_sums: list[Value],
+        lanes: list[Value],
+    ) -> tuple[Value, Value]:
+        """A pixel's shared operands, but for the lanes that take older columns of ``channel``."""
+        bits = self.config.activation_bits
+        activations, pair_sums = [*activations], [*pair_sums]
+        chosen: dict[int, Value] = {}
+        for k, lane in enumerate(older_lanes(self.config.lanes, channel)):
+            word = self.older.word_select(
+                pixel * OLDER_COLUMNS + k, self.config.activation_word_bits
+            )
+            chosen[lane] = Mux(self.reuse, word.word_select(channel, bits), lanes[lane])
+            name = f"reused_p{pixel}_c{channel}_n{lane}"
+            activations[lane] = self._lane(m, chosen[lane], lane, name)
+        first = min(chosen)
+        if first + 1 in chosen:  # one pair of lanes, whose sum is not that of the shared lanes
+            name = f"reused_sum_p{pixel}_c{channel}"
+            total = chosen[first] + chosen[first + 1]
+            pair_sums[first // 2] = self._lane(m, total, first, name)
+        return Cat(activations), Cat(pair_sums)

@@ -141,10 +141,12 @@ class Sequencer(Block):
                     m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
         self.running = Signal()
         self.too_many = Signal(reset_less=True)
-        m.d.sync += self.too_many.eq(
-            (fields["drain_pixels"] >= self.config.pixels)
-            | (fields["drain_chunks"] >= self.config.chunks)
+        too_many = (fields["drain_pixels"] >= self.config.pixels) | (
+            fields["drain_chunks"] >= self.config.chunks
         )
+        if self.config.reuses_columns:  # no position would be left to drain: the layer never ends
+            too_many |= fields["reuse"] > fields["out_cols"] + 1
+        m.d.sync += self.too_many.eq(too_many)
         m.d.comb += [
             loops.start.eq(self.layer_start),
             loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
@@ -215,7 +217,7 @@ class Sequencer(Block):
         awaits = ~(self.is_layer | self.kinds[Opcode.REPEAT])
         past_end = self.pc[-1] & self.pc[:-1].any()
         last_word = Cat(
-            (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
+            (self.opcode == opcode) & (self.word == field_words(config, opcode) - 1)
             for opcode in self.kinds
         ).any()
         decoding = Signal()

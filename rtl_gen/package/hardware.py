@@ -42,7 +42,7 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         "memory": {"port_bits": config.memory_port_bits, "burst_beats": isa.BURST_BEATS},
         "opcodes": {opcode.name: int(opcode) for opcode in isa.opcodes(config)},
         "fields": {
-            opcode.name: [[field.name, field.width(config)] for field in fields]
-            for opcode, fields in isa.FIELDS.items()
+            opcode.name: [[field.name, field.width(config)] for field in isa.fields(config, opcode)]
+            for opcode in isa.FIELDS
         },
     }

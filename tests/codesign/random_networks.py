@@ -14,11 +14,19 @@ from codesign.compiler import accumulator_bits, minimal_depths, plan
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork, PoolWindow
 from models.quantisation import ONES_WEIGHT_BITS
-from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MEMORY_PORT_BITS, NpuConfig
+from rtl_gen.config import (
+    DEPTH_RANGES,
+    DIGIT_BITS,
+    LEAST_REUSE_LANES,
+    MEMORY_PORT_BITS,
+    NpuConfig,
+)
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
 from tests.sweep import domain
 
 DSP_SHARE = 0.2
+REUSE_SHARE = 0.7
+"""Of the NPUs with lanes enough for column reuse."""
 
 
 def random_network(
@@ -41,8 +49,8 @@ class _Draw:
 
     def network(self) -> IntegerNetwork:
         last = "image"
-        steps = (self._conv, self._conv, self._depthwise, self._max_pool, self._average,
-                 self._residual, self._branches, self._copy)  # fmt: skip
+        steps = (self._conv, self._conv, self._depthwise, self._shared_columns, self._max_pool,
+                 self._average, self._residual, self._branches, self._copy)  # fmt: skip
         wanted = min(self.size(domain.LAYERS), domain.LAYERS.most - domain.REACH - 2)
         while len(self.net.tensors) < wanted:
             last = self.pick.choice(steps)(last)
@@ -85,6 +93,22 @@ class _Draw:
     def _depthwise(self, source: str) -> str:
         channels = self.net.tensors[source].shape[0]
         return self._convolution(source, channels, channels * self.pick.randint(1, 2))
+
+    def _shared_columns(self, source: str) -> str:
+        """A depthwise layer as networks have them: most of a position's columns are those of the
+        position before, and the map stays as large as the stride lets it."""
+        channels, rows, _ = self.net.tensors[source].shape
+        kernel = (self.pick.randint(1, min(3, rows)), self.pick.randint(2, 4))
+        return self.net.mac(
+            [source],
+            channels,
+            kernel,
+            stride=(self.pick.randint(1, 2), self.pick.randint(1, kernel[1] - 1)),
+            padding=(kernel[0] // 2, kernel[1] // 2),
+            groups=channels,
+            signed=self.pick.random() < 0.4,
+            **self._numbers(),
+        )
 
     def _convolution(self, source: str, groups: int, channels: int) -> str:
         shape = self.net.tensors[source].shape
@@ -221,6 +245,7 @@ def random_config(
         scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),
         post_units=pick.choice([u for u in range(1, lanes + 1) if lanes % u == 0]),
         multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
+        depthwise_taps=3 if lanes >= LEAST_REUSE_LANES and pick.random() < REUSE_SHARE else 1,
     )
     return dataclasses.replace(config, **minimal_depths(network, config))
 

@@ -3,8 +3,10 @@ weight addresses cannot jump over the end of a strip or of the memory."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
-from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
+from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.loop_counters import LEVELS
@@ -14,6 +16,7 @@ from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
 
 CONFIG = NpuConfig(activation_depth=16, weight_depth=16)
+REUSING = dataclasses.replace(CONFIG, depthwise_taps=3)
 STRIPS = ((1, 1), (3, 5), (4, 2))
 """Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
 ROW_BITS = 10
@@ -108,9 +111,6 @@ class Taps(Nest):
         def at_start(*levels: str) -> Value:
             return ~Cat(count[level] for level in levels).any()
 
-        def at_end(*levels: str) -> Value:
-            return Cat(count[level] == field(dut, level) for level in levels).all()
-
         pool, whole = ("pool_cols", "pool_rows"), ("out_cols", "out_rows")
         for flag, expected in {
             "tile_first": at_start(*KERNEL),
@@ -120,16 +120,23 @@ class Taps(Nest):
             self.claim(m, self.inner[f"counters.{flag}"] == expected, f"invariant: {flag}")
             self.claim_tap(m, getattr(dut, flag), expected, flag)
         for flag, expected in {
-            "tile_last": at_end(*KERNEL),
+            "tile_last": self.at_end(*KERNEL) & self.drained(),
             "window_first": at_start(*pool),
-            "window_last": at_end(*pool),
-            "group_end": at_end(*pool, *whole),
-            "layer_last": at_end(*LEVELS),
+            "window_last": self.at_end(*pool),
+            "group_end": self.at_end(*pool, *whole),
+            "layer_last": self.at_end(*LEVELS),
         }.items():
             self.claim(m, getattr(dut, flag) == expected, flag)
         moved_out = self.count["out_cols"] & self.count["pool_cols"] & self.count["kernel_cols"]
         reached(m, self.running & moved_out.any(), "columns move on three levels")
         reached(m, dut.advance & dut.layer_last & self.count["out_groups"].any(), "a layer ends")
+
+    def at_end(self, *levels: str) -> Value:
+        return Cat(self.count[level] == field(self.nest, level) for level in levels).all()
+
+    def drained(self) -> Value:
+        """Whether the position's result leaves the array."""
+        return Const(1, 1)
 
     def _columns(self, m: Module) -> None:
         """Column and address step alike: out, window and kernel position add up."""
@@ -162,12 +169,46 @@ class Taps(Nest):
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
         with m.Elif(dut.advance):
-            m.d.sync += tap.eq(Mux(dut.tile_last, 0, tap + 1))
-            with m.If(dut.tile_last & dut.group_end):
+            m.d.sync += tap.eq(Mux(self.at_end(*KERNEL), 0, tap + 1))
+            with m.If(self.at_end(*KERNEL) & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
         self.claim_tap(m, self.inner["base_2"], block, "invariant: the tile's block of weights")
         weight = (block + tap)[: len(block)]
         self.claim_tap(m, dut.weight_pointer, weight, "the tap's weight address")
+
+
+class ReusedTaps(Taps):
+    """Column reuse: the history's flags, by the odometer. It has one group a tap."""
+
+    def _describe(self, m: Module) -> None:
+        super()._describe(m)
+        dut, count = self.nest, self.count
+        on = dut.f_reuse.any()
+        given(m, implies(on, ~dut.f_groups.any() & (dut.f_reuse <= dut.f_out_cols + 1)))
+        first_column, first = ~count["kernel_cols"].any(), ~count["out_cols"].any()
+        row = count["kernel_rows"][: len(dut.kernel_row)]
+        left = Mux(self.drained(), 0, dut.f_reuse - 1 - count["out_cols"])[: len(dut.f_reuse)]
+        self.claim(m, self.inner["reuse_place.fills_left"] == left, "invariant: fills_left")
+        for register, expected in {
+            "row_start": first,
+            "first_column": first_column,
+            "row": row,
+        }.items():
+            actual = self.inner[f"reuse_place.{register}"]
+            self.claim(m, implies(on, actual == expected), f"invariant: {register}")
+        for flag, expected in {
+            "fill": ~self.drained(),
+            "reuse": first_column & on,
+            "fresh": first_column & first,
+            "store": count["passes"] == dut.f_passes,
+            "kernel_row": row,
+        }.items():
+            late = self.late(m, Cat(self.running & on, expected))
+            always(m, implies(late[0], getattr(dut, flag) == late[1:]), f"the tap's {flag}")
+        reached(m, dut.advance & dut.tile_last & (dut.f_reuse == 3), "a row is drained")
+
+    def drained(self) -> Value:
+        return self.count["out_cols"] + 1 >= self.nest.f_reuse
 
 
 class Rows(Nest):
@@ -218,6 +259,10 @@ def test_every_tap_is_in_its_place() -> None:
     prove(Taps(LoopNest(CONFIG)), depth=DEPTH, reach=10 + TAP_CYCLES)
 
 
+def test_every_tap_of_a_layer_that_reuses_columns_is_in_its_place() -> None:
+    prove(ReusedTaps(LoopNest(REUSING)), depth=DEPTH, reach=10 + TAP_CYCLES)
+
+
 @pytest.mark.parametrize("strip_rows, row_words", STRIPS)
 def test_rows_stay_in_their_strips(strip_rows: int, row_words: int) -> None:
     nest = LoopNest(CONFIG)
@@ -256,14 +301,24 @@ class SkipsAWeight(LoopNest):
         return m
 
 
+class NeverFresh(LoopNest):
+    """Takes the column before a row's first one from the row before."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.d.comb += self.fresh.eq(0)
+        return m
+
+
 @pytest.mark.parametrize(
     "properties, why",
     [
         (Taps(KeepsTheColumn(CONFIG)), "invariant: kernel column|the tap's column"),
         (Taps(SkipsAWeight(CONFIG)), "weight address"),
         (Rows(LeavesItsStrip(CONFIG), 3, 5), "inside its strip"),
+        (ReusedTaps(NeverFresh(REUSING)), "the tap's fresh"),
     ],
-    ids=["column", "weight", "strip"],
+    ids=["column", "weight", "strip", "history"],
 )
 def test_a_broken_nest_is_refuted(properties: Nest, why: str) -> None:
     with pytest.raises(Disproof, match=why):

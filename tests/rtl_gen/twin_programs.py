@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import FIELDS, Instruction, Opcode
+from rtl_gen.isa import Instruction, Opcode
 
 ProgramStep = tuple[Opcode, dict[str, int]]
 
@@ -28,7 +29,7 @@ def whole_memory(config: NpuConfig) -> dict[str, int]:
 
 def copy_layer(config: NpuConfig, **changes: int) -> dict[str, int]:
     """Fields of a LAYER that reads word 0 and writes word 1 of bank 0, with ``changes``."""
-    fields = dict.fromkeys((field.name for field in FIELDS[Opcode.LAYER]), 0)
+    fields = dict.fromkeys((field.name for field in isa.fields(config, Opcode.LAYER)), 0)
     fields |= {
         "col_limit": 1,
         "strip_rows": 1,

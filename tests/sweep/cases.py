@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import NpuConfig
+from rtl_gen.config import DEPTH_RANGES, NpuConfig
 from tests.codesign.random_networks import random_config, random_network, with_memory_port
 
 LARGE_SHARE = 0.4
@@ -107,7 +107,12 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
 def knobs(case: Case) -> dict[str, list[str]]:
     """What the case exercises: kind of choice -> the values it has, as words."""
     config, layers = case.config, case.network.mac_layers
-    npu = {name: [str(value)] for name, value in config.to_dict().items() if "depth" not in name}
+    schedule = case.compiled.plan.schedule
+    npu = {
+        field.name: [str(getattr(config, field.name))]
+        for field in dataclasses.fields(config)
+        if field.name not in DEPTH_RANGES
+    }
     specs = [case.network.tensors[layer.output] for layer in layers if not layer.raw]
     found = {
         **npu,
@@ -119,6 +124,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "weight bits": [str(layer.weight_bits) for layer in layers],
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": ["yes" if spec.signed else "no" for spec in specs],
+        "column reuse": ["yes" if tile.walk else "no" for tile in schedule.tiles],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
     }
     return {kind: sorted(set(values)) for kind, values in found.items()}

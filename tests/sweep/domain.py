@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import DIGIT_BITS, MEMORY_PORT_BITS, MULTIPLIERS, NpuConfig
+from rtl_gen.config import DEPTHWISE_TAPS, DIGIT_BITS, MEMORY_PORT_BITS, MULTIPLIERS, NpuConfig
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,7 @@ NPU: Mapping[str, Container[object]] = {
     "post_units": LANES,
     "multiplier": MULTIPLIERS,
     "memory_port_bits": MEMORY_PORT_BITS,
+    "depthwise_taps": DEPTHWISE_TAPS,
 }
 """Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight
 and program memory, that parts of it need."""

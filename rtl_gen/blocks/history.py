@@ -1,0 +1,149 @@
+"""Column reuse: kernel columns that a depthwise layer has read before, taken from a history.
+
+A depthwise layer can use one channel of an activation word per column of the array: one lane of N.
+With ``NpuConfig.depthwise_taps`` 3 it walks each row with the columns of successive positions
+side by side: a position reads its new columns alone (one with stride 1, two with stride 2), and
+the first of them comes with the two columns before it, which a history holds for every kernel row.
+In column c of the array, two lanes of other pairs than lane c's take channel c of these.
+"""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block, place
+from rtl_gen.isa import REUSE_BITS
+
+OLDER_COLUMNS = 2
+"""Columns that the history holds of every kernel row."""
+ROW_BITS = 4
+MOST_ROWS = 1 << ROW_BITS
+"""Kernel rows that the history holds."""
+HISTORY_FLAGS = {"reuse": 1, "fresh": 1, "store": 1, "kernel_row": ROW_BITS}
+TAP_FLAGS = {"fill": 1, **HISTORY_FLAGS}
+"""What a tap says about the history, and its width in bits."""
+_STEPS = ("kernel_cols", "kernel_rows", "out_cols", "out_rows", "out_groups")
+
+
+def history_cycles(config: NpuConfig) -> int:
+    """From the activation memory's words to the array: the history's register."""
+    return int(config.reuses_columns)
+
+
+def older_lanes(lanes: int, column: int) -> tuple[int, int]:
+    """Lanes that take the column before, and the one before that, in column ``column``.
+
+    Each leads a lane pair of its own whose other lane has weight 0, so that the pair's shared sum
+    is never chosen; where there are but two pairs, the two share one and have a sum of their own.
+    """
+    pairs, own = (lanes + 1) // 2, column % lanes // 2
+    if pairs == 2:
+        return 2 * (1 - own), 2 * (1 - own) + 1
+    return 2 * ((own + 1) % pairs), 2 * ((own + 2) % pairs)
+
+
+class ReusePlace(Block):
+    """Function: where in its row a LAYER's next tap is, from the steps of its loop nest.
+
+    ``fill``: the position only fills the history (the first ``f_reuse`` - 1 of each row).
+    ``reuse``: the tap takes older columns (the first kernel column, if ``f_reuse``); ``fresh``: and
+    is the first of its kernel row in this row of positions, where the column before is padding.
+    ``store``: the tap goes into the history (the last pass). ``kernel_row``: modulo MOST_ROWS.
+    Latency: 1 cycle from start or advance. Throughput: one advance per cycle. Overflow: none.
+    """
+
+    def __init__(self) -> None:
+        self.module_name = "npu_reuse_place"
+        super().__init__(
+            {
+                "f_reuse": In(REUSE_BITS),
+                "start": In(1),
+                "advance": In(1),
+                **{f"step_{level}": In(1) for level in _STEPS},
+                "last_pass": In(1),
+                **{name: Out(width) for name, width in TAP_FLAGS.items()},
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        fills_left = Signal(REUSE_BITS, reset_less=True)
+        row = Signal(ROW_BITS, reset_less=True)
+        row_start = Signal(reset_less=True)
+        first_column = Signal(reset_less=True)
+        with m.If(self.start | self.step_out_rows | self.step_out_groups):
+            m.d.sync += row_start.eq(1)
+            m.d.sync += fills_left.eq(Mux(self.f_reuse.any(), self.f_reuse - 1, 0))
+        with m.Elif(self.step_out_cols):
+            m.d.sync += row_start.eq(0)
+            m.d.sync += fills_left.eq(Mux(self.fill, fills_left - 1, 0))
+        with m.If(self.start | self.advance):
+            m.d.sync += first_column.eq(~self.step_kernel_cols)
+        with m.If(self.step_kernel_rows):
+            m.d.sync += row.eq(row + 1)
+        with m.Elif(self.start | (self.advance & ~self.step_kernel_cols)):
+            m.d.sync += row.eq(0)
+        m.d.comb += [
+            self.fill.eq(fills_left.any()),
+            self.reuse.eq(first_column & self.f_reuse.any()),
+            self.fresh.eq(first_column & row_start),
+            self.store.eq(self.last_pass),
+            self.kernel_row.eq(row),
+        ]
+        return m
+
+
+class TapHistory(Block):
+    """Function: the words of a tap, and per pixel the words of the two taps stored before it at
+    the same kernel row; ``pad_code`` in all lanes for the last of them when the tap is ``fresh``.
+
+    ``words`` holds one word a pixel, ``older`` two (the last stored first). A ``store`` tap that is
+    ``valid`` enters the history.
+    Latency: 1 cycle (history_cycles), ``reuse_now`` is ``reuse`` with it. Throughput: one tap per
+    cycle. Overflow: none.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.module_name = "npu_tap_history"
+        bits = config.pixels * config.activation_word_bits
+        super().__init__(
+            {
+                "activations": In(bits),
+                "valid": In(1),
+                **{name: In(width) for name, width in HISTORY_FLAGS.items()},
+                "pad_code": In(config.activation_bits),
+                "words": Out(bits),
+                "older": Out(OLDER_COLUMNS * bits),
+                "reuse_now": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        word_bits = self.config.activation_word_bits
+        pad = self.pad_code.replicate(self.config.lanes)
+        older: list[Value] = []
+        for p in range(self.config.pixels):
+            word = self.activations.word_select(p, word_bits)
+            ram = Ram(OLDER_COLUMNS * word_bits, MOST_ROWS, distributed=True)
+            place(m, platform, f"pixel{p}", ram)
+            last, before = ram.read_data[:word_bits], ram.read_data[word_bits:]
+            last = Mux(self.fresh, pad, last)
+            m.d.comb += [
+                ram.read_address.eq(self.kernel_row),
+                ram.write_address.eq(self.kernel_row),
+                ram.write_enable.eq(self.valid & self.store),
+                ram.write_data.eq(Cat(word, last)),
+            ]
+            older += [last, before]
+        m.d.comb += [
+            self.words.eq(delay(m, self.activations, 1, "words")),
+            self.older.eq(delay(m, Cat(older), 1, "older")),
+            self.reuse_now.eq(delay(m, self.reuse, 1, "reuse")),
+        ]
+        return m
