@@ -12,6 +12,8 @@ STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
 
 MULTIPLIERS = ("lut", "dsp")
+SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
+"""Weights that the array takes per cycle and column: at most so many of so many lanes."""
 DIGIT_BITS = (1, 2, 4, 8)
 DEPTH_RANGES = {
     "activation_depth": (16, 32768),
@@ -68,8 +70,8 @@ class NpuConfig:
     """Words of ``lanes * activation_bits`` bits per activation bank (there are ``pixels`` banks);
     a power of two, 16..32768."""
     weight_depth: int = 512
-    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each; a power of
-    two."""
+    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each when dense; a
+    power of two."""
     channel_depth: int = 64
     """Words (``post_units`` channels each) of the bias / scale / shift table; a power of two."""
     result_depth: int = 16
@@ -78,10 +80,14 @@ class NpuConfig:
     """32-bit words of program memory; a power of two, 64..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    sparsity: str = "dense"
+    """``dense``, or N:M: the array multiplies N of every M lanes, which its weight words choose
+    per column (``1:4``, ``2:4``, ``4:8``). ``lanes`` is then a multiple of M. Layers with more
+    weights than that run too, in up to M/N phases."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            kind = str if field.name == "multiplier" else int
+            kind = type(field.default)
             value = getattr(self, field.name)
             if type(value) is not kind:
                 raise ConfigError(f"npu.{field.name} must be {kind.__name__}, not {value!r}")
@@ -94,6 +100,7 @@ class NpuConfig:
         self._range("post_units", 1, 64)
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
+        self._choice("sparsity", tuple(SPARSITIES))
         for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
@@ -106,6 +113,11 @@ class NpuConfig:
         if self.lanes % self.post_units:
             raise ConfigError(
                 f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
+            )
+        if self.lanes % self.group:
+            raise ConfigError(
+                f"npu.lanes must be a multiple of {self.group} with npu.sparsity {self.sparsity}, "
+                f"not {self.lanes}"
             )
 
     def _range(self, name: str, low: int, high: int) -> None:
@@ -123,8 +135,34 @@ class NpuConfig:
 
     @property
     def macs(self) -> int:
-        """Products per clock cycle (activation x weight digit)."""
+        """Products per clock cycle (activation x weight digit); with N:M weights, those of a dense
+        layer of the same size."""
         return self.pixels * self.lanes * self.columns
+
+    @property
+    def kept(self) -> int:
+        """N of N:M: lanes of a group that one cycle multiplies; 1 when dense."""
+        return SPARSITIES[self.sparsity][0]
+
+    @property
+    def group(self) -> int:
+        """M of N:M: lanes that share ``kept`` products; 1 when dense."""
+        return SPARSITIES[self.sparsity][1]
+
+    @property
+    def slots(self) -> int:
+        """Products per cell and cycle: ``kept`` for each group of lanes."""
+        return self.lanes // self.group * self.kept
+
+    @property
+    def index_bits(self) -> int:
+        """Bits beside each digit that choose its lane: one of group - kept + 1, 0 when dense."""
+        return _log2_ceil(self.group - self.kept + 1)
+
+    @property
+    def most_phases(self) -> int:
+        """Cycles per tap of a layer whose weights are all there."""
+        return self.group // self.kept
 
     @property
     def activation_word_bits(self) -> int:
@@ -137,7 +175,7 @@ class NpuConfig:
 
     @property
     def weight_word_bits(self) -> int:
-        return self.lanes * self.columns * self.weight_digit_bits
+        return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)
 
     @property
     def weight_word_columns(self) -> int:
@@ -166,7 +204,11 @@ class NpuConfig:
     # Identity ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, int | str]:
-        return dataclasses.asdict(self)
+        """All parameters, ``sparsity`` only where it is not dense (older files and hashes hold)."""
+        values = dataclasses.asdict(self)
+        if self.sparsity == "dense":
+            del values["sparsity"]
+        return values
 
     @property
     def hash(self) -> str:

@@ -59,7 +59,8 @@ class ErrorCode(enum.IntEnum):
 
 @dataclass(frozen=True)
 class Field:
-    """One instruction field. ``width(config)`` is its width in bits in that NPU."""
+    """One instruction field. ``width(config)`` is its width in bits in that NPU; without any, the
+    NPU's instructions have no slot for it."""
 
     name: str
     width: Callable[[NpuConfig], int]
@@ -171,18 +172,30 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pad_code", _code, "activation code read outside the image"),
         Field("out_zero", _code, "zero point added to the rescaled value"),
         Field("out_max", _code, "largest output code, 2**bits - 1"),
+        # Weights of N:M groups
+        Field(
+            "phases",
+            lambda c: _log2(c.most_phases),
+            "weight words per tap, minus 1 (only with `sparsity` N:M)",
+        ),
     ),
 }
+"""Of every NPU. Those of one are ``fields(config, opcode)``."""
 
 
-def field_words(opcode: Opcode) -> int:
+def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """The opcode's fields in slot order."""
+    return tuple(field for field in FIELDS[opcode] if field.width(config))
+
+
+def field_words(config: NpuConfig, opcode: Opcode) -> int:
     """32-bit words that follow the opcode word."""
-    return (len(FIELDS[opcode]) + 1) // 2
+    return (len(fields(config, opcode)) + 1) // 2
 
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``fields`` holds every field of ``FIELDS[opcode]``."""
+    """One instruction; ``fields`` holds every field that its NPU has."""
 
     opcode: Opcode
     fields: Mapping[str, int]
@@ -192,7 +205,7 @@ class Instruction:
 
         Raises ValueError for a missing or unknown field or a value outside its width.
         """
-        known = FIELDS[self.opcode]
+        known = fields(config, self.opcode)
         names = {field.name for field in known}
         if set(self.fields) != names:
             wrong = sorted(set(self.fields) ^ names)
@@ -211,20 +224,20 @@ class Instruction:
         return [int(self.opcode), *(low | high << SLOT_BITS for low, high in pairs)]
 
 
-def decode(words: list[int], position: int) -> tuple[Instruction, int]:
+def decode(config: NpuConfig, words: list[int], position: int) -> tuple[Instruction, int]:
     """The instruction at ``words[position]`` and the position after it.
 
     Raises ValueError for an unknown opcode or a truncated instruction.
     """
     opcode = Opcode(words[position])
-    end = position + 1 + field_words(opcode)
+    end = position + 1 + field_words(config, opcode)
     if end > len(words):
         raise ValueError(f"{opcode.name} at word {position} is cut off")
     slots = []
     for word in words[position + 1 : end]:
         slots += [word & 0xFFFF, word >> SLOT_BITS]
-    fields = {field.name: slot for field, slot in zip(FIELDS[opcode], slots, strict=False)}
-    return Instruction(opcode, fields), end
+    known = zip(fields(config, opcode), slots, strict=False)
+    return Instruction(opcode, {field.name: slot for field, slot in known}), end
 
 
 # AXI4-Lite address map, byte addresses ---------------------------------------------------------

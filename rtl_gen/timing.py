@@ -38,10 +38,10 @@ def flush_cycles(config: NpuConfig) -> int:
     return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
-def overhead_cycles(opcode: Opcode) -> int:
+def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
     """FETCH, DECODE, one cycle per field word, START, FINISH; a transfer's end is seen one cycle
     late."""
-    return 4 + field_words(opcode) + (opcode in STREAMED)
+    return 4 + field_words(config, opcode) + (opcode in STREAMED)
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
@@ -57,12 +57,12 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction) -> int:
         words = f["last_strip"] * f["strip_words"] + f["last_words"]
         beats = f["beats"] + 1
         body = words * (beats if opcode is Opcode.LOAD else beats + READ_CYCLES + 1)
-    return overhead_cycles(opcode) + body
+    return overhead_cycles(config, opcode) + body
 
 
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
     f = instruction.fields
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes")
+    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
     drain = _product(f, "drain_pixels", "drain_chunks")
     return layer_body_cycles(config, taps, tiles, drain)
@@ -79,5 +79,5 @@ def layer_body_cycles(config: NpuConfig, taps: int, tiles: int, drain: int) -> i
 def _product(fields: Mapping[str, int], *names: str) -> int:
     result = 1
     for name in names:
-        result *= fields[name] + 1
+        result *= fields.get(name, 0) + 1  # a level that this NPU does not have runs once
     return result

@@ -108,15 +108,16 @@ class Twin:
             opcode = Opcode(self._program[position])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
-        words = self._program[position + 1 : position + 1 + isa.field_words(opcode)]
-        known = [field.width(self.config) for field in isa.FIELDS[opcode]]
+        count = isa.field_words(self.config, opcode)
+        words = self._program[position + 1 : position + 1 + count]
+        known = [field.width(self.config) for field in isa.fields(self.config, opcode)]
         widths = known + [0] * (len(known) % 2)
         slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
         if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
             raise TwinError(ErrorCode.FIELD)
-        if len(words) < isa.field_words(opcode):
+        if len(words) < count:
             raise TwinError(ErrorCode.PROGRAM)
-        return isa.decode(self._program, position)
+        return isa.decode(self.config, self._program, position)
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:
@@ -195,16 +196,17 @@ class Twin:
     def _layer(self, instruction: Instruction) -> None:
         c, f = self.config, instruction.fields
         at = twin_layer.window(c, f)
-        passes, chunks = f["passes"] + 1, f["drain_chunks"] + 1
+        passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
         pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
         if pixels > c.pixels or chunks > c.chunks:
             raise TwinError(ErrorCode.FIELD)
         block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
+        block *= phases
         results = 0
         for tile in range(f["out_groups"] + 1):
             words = _window(self._weights, f["weight_base"] + tile * block, block)
             table = _window(self._channels, f["channel_base"] + tile * chunks, chunks)
-            weights = twin_layer.tile_weights(c, words, passes)
+            weights = twin_layer.tile_weights(c, words, passes, phases)
             channels = twin_layer.tile_channels(c, table)
             base = f["in_base"] + tile * f["in_group_step"]
             acc = twin_layer.accumulate(c, self._activations, at, base, f["pad_code"], weights)

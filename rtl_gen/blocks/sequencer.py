@@ -177,7 +177,7 @@ class Sequencer(Block):
     def _machine(self, m: Module) -> None:
         past_end = self.pc[-1] & self.pc[:-1].any()
         last_word = Cat(
-            (self.opcode == opcode) & (self.word == field_words(opcode) - 1)
+            (self.opcode == opcode) & (self.word == field_words(self.config, opcode) - 1)
             for opcode in (*STREAMED, Opcode.LAYER)
         ).any()
         decoding = Signal()

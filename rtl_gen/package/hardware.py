@@ -41,7 +41,7 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         },
         "opcodes": {opcode.name: int(opcode) for opcode in isa.Opcode},
         "fields": {
-            opcode.name: [[field.name, field.width(config)] for field in fields]
-            for opcode, fields in isa.FIELDS.items()
+            opcode.name: [[field.name, field.width(config)] for field in isa.fields(config, opcode)]
+            for opcode in isa.Opcode
         },
     }
