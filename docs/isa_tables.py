@@ -22,6 +22,8 @@ def width_text(field: Field) -> str:
     """The width as a number, or as a formula of the parameter it depends on."""
     config = NpuConfig()
     width = field.width(config)
+    if not width:
+        return "log2(M / N) of `sparsity`"
     if field.width(dataclasses.replace(config, activation_bits=8)) == 8 != width:
         return "activation_bits"
     for name in ("activation_depth", "weight_depth", "channel_depth", "result_depth"):
@@ -67,8 +69,16 @@ def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str
 
 def opcode_rows() -> list[tuple[str, ...]]:
     return [("opcode", "name", "32-bit words with the opcode's")] + [
-        (str(int(opcode)), opcode.name, str(1 + isa.field_words(opcode))) for opcode in Opcode
+        (str(int(opcode)), opcode.name, _words_text(opcode)) for opcode in Opcode
     ]
+
+
+def _words_text(opcode: Opcode) -> str:
+    dense, sparse = (
+        str(1 + isa.field_words(NpuConfig(sparsity=sparsity), opcode))
+        for sparsity in ("dense", "2:4")
+    )
+    return dense if dense == sparse else f"{dense}; {sparse} with `sparsity` N:M"
 
 
 def window_rows() -> list[tuple[str, ...]]:

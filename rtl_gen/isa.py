@@ -200,6 +200,11 @@ class Instruction:
     opcode: Opcode
     fields: Mapping[str, int]
 
+    @property
+    def words(self) -> int:
+        """32-bit words, the opcode's included."""
+        return 1 + (len(self.fields) + 1) // 2
+
     def encode(self, config: NpuConfig) -> list[int]:
         """The instruction's 32-bit words.
 

@@ -57,12 +57,13 @@ class BufferUse:
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
+        store = 1 + isa.field_words(schedule.config, Opcode.STORE)
         return BufferUse(
             activation_depth=schedule.placement.words,
             weight_depth=schedule.weight_words,
             channel_depth=schedule.channel_words,
             result_depth=schedule.result_words,
-            program_depth=program_words(steps) + stores * (1 + isa.field_words(Opcode.STORE)),
+            program_depth=program_words(steps) + stores * store,
         )
 
     def needs(self) -> dict[str, int]:
@@ -133,7 +134,7 @@ def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasib
     """Sizes beyond what the instruction set can say."""
     widths = {
         field.name: field.width(config)
-        for field in isa.FIELDS[Opcode.LAYER]
+        for field in isa.fields(config, Opcode.LAYER)
         if field.name not in _ADDRESSES
     }
     most = {name: (1 << width) - 1 for name, width in widths.items()}

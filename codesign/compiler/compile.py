@@ -14,6 +14,7 @@ from codesign.compiler.channels import channel_image
 from codesign.compiler.instructions import Step, program_words, traced_steps, word_beats
 from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.overflow import accumulator_reasons
+from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.weights import weight_image
@@ -98,13 +99,13 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
 
     Raises InfeasibleError with every reason found, before any image is made.
     """
-    overflows = tuple(accumulator_reasons(network, config))
+    unfit = (*accumulator_reasons(network, config), *sparsity_reasons(network, config))
     try:
         planned = plan(network, config)
     except InfeasibleError as error:
-        raise InfeasibleError((*error.reasons, *overflows)) from None
-    if overflows:
-        raise InfeasibleError(overflows)
+        raise InfeasibleError((*error.reasons, *unfit)) from None
+    if unfit:
+        raise InfeasibleError(unfit)
     schedule = planned.schedule
     return CompiledNetwork(
         name=network.name,

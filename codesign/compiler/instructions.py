@@ -48,6 +48,8 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
     for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
         bases = {"weight_base": weight_base, "channel_base": channel_base}
         values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
+        if config.most_phases > 1:
+            values["phases"] = tile.phases - 1
         layer = shape.layer
         steps.append(_step(config, layer.name, layer.output, Opcode.LAYER, values | bases))
         weight_base += tile.weight_words
@@ -72,7 +74,7 @@ def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def program_words(steps: Sequence[Step]) -> int:
     """32-bit words of program memory."""
-    return sum(1 + isa.field_words(step.instruction.opcode) for step in steps)
+    return sum(step.instruction.words for step in steps)
 
 
 def _step(

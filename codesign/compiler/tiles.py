@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codesign.compiler.phases import phases
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
 from rtl_gen.config import NpuConfig
@@ -28,12 +29,14 @@ class TileMap:
     first_words: tuple[int, ...]
     step_words: int
     passes: int
+    phases: int
+    """Weight words per tap and pass."""
     kernel_taps: int
 
     @property
     def taps(self) -> int:
         """Cycles, and weight words, of one tile at one output position."""
-        return self.passes * self.kernel_taps * len(self.first_words) * self.words
+        return self.passes * self.phases * self.kernel_taps * len(self.first_words) * self.words
 
     @property
     def weight_words(self) -> int:
@@ -107,6 +110,7 @@ def _windowed(
         first_words=first_words,
         step_words=step_words,
         passes=config.passes(shape.layer.weight_bits),
+        phases=phases(config, shape, sources),
         kernel_taps=shape.kernel_taps,
     )
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +21,18 @@ from codesign.cost.strips import Work, fastest_strips
 from codesign.cost.table import ConfigTable
 from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
-from rtl_gen.config import DEPTH_RANGES, STREAM_BITS, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, SPARSITIES, STREAM_BITS, NpuConfig
 from rtl_gen.isa import Opcode, field_words
 
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "dsp",
+    "dsp", "sparsity",
 )  # fmt: skip
 """Knobs that can change the number of pipeline stages."""
+_ANY = NpuConfig()
+"""All instructions but LAYER are as long in every NPU."""
+_SPARSE = NpuConfig(sparsity="2:4")
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,14 +117,14 @@ def _schedule(layers: LayerTable, npu: ConfigTable, flush: Ints) -> ScheduleTabl
     active = layers.active == 1
     raw = layers.raw == 1
     count = active.sum(axis=1)
-    fixed = count * (flush + timing.overhead_cycles(Opcode.LAYER))
+    fixed = count * (flush + _of_layer(npu, timing.overhead_cycles))
     return ScheduleTable(
         cycles=strips.cycles + fixed + _stream_cycles(layers, npu, tiles, pixel_words),
         activation_depth=_activation_words(layers, tiles, strips.rows[:, 1:], in_words),
         weight_depth=(tiles.tiles * tiles.taps * active).sum(axis=1),
         channel_depth=(tiles.tiles * tiles.chunks * active).sum(axis=1),
         result_depth=(tiles.tiles * tiles.chunks * raw).sum(axis=1),
-        program_depth=_program_words(count),
+        program_depth=_program_words(npu, count),
     )
 
 
@@ -129,11 +134,27 @@ def _work(t: LayerTable, tiles: _Tiles) -> Work:
     return Work(*(np.ascontiguousarray(column.T, dtype=np.float64) for column in columns))
 
 
-def _program_words(layers: Ints) -> Ints:
+def _program_words(npu: ConfigTable, layers: Ints) -> Ints:
     """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
-    words = {opcode: 1 + field_words(opcode) for opcode in Opcode}
+    words = {opcode: 1 + field_words(_ANY, opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
-    return rest + layers * words[Opcode.LAYER] + (layers - 1) * words[Opcode.STORE]
+    return rest + layers * (1 + _of_layer(npu, field_words)) + (layers - 1) * words[Opcode.STORE]
+
+
+def _of_layer(npu: ConfigTable, count: Callable[[NpuConfig, Opcode], int]) -> Ints:
+    """[n] ``count`` of LAYER, which has one field more with N:M sparsity."""
+    found: Ints = np.where(
+        npu.sparsity > 0, count(_SPARSE, Opcode.LAYER), count(_ANY, Opcode.LAYER)
+    )
+    return found
+
+
+def _phases(t: LayerTable, npu: ConfigTable) -> Ints:
+    """[n, slots] codesign.compiler.phases where channels fill words one after another."""
+    width = np.minimum(np.where(t.diagonal == 1, 1, t.in_channels), npu.group[:, None])
+    kept, group = np.maximum(t.kept, 1), np.maximum(t.group, 1)
+    most = width // group * kept + np.minimum(width % group, kept)
+    return np.maximum(_ceil(most, npu.kept[:, None]), 1)
 
 
 def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
@@ -154,7 +175,7 @@ def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
     return _Tiles(
         tiles=np.where(raw, raw_tiles, tiles),
         chunks=np.where(raw, _ceil(t.out_channels, raw_tiles * units), chunks),
-        taps=kernel * t.sources * in_words,
+        taps=kernel * _phases(t, npu) * t.sources * in_words,
         pixel_words=np.where(raw, 0, tiles * size),
     )
 
@@ -186,9 +207,10 @@ def _flush_cycles(npu: ConfigTable) -> Ints:
 
 @functools.cache
 def _pipeline_flush(*values: int) -> int:
-    knobs = dict(zip(_PIPELINE, values, strict=True))
-    multiplier = "dsp" if knobs.pop("dsp") else "lut"
-    config = NpuConfig(columns=knobs["lanes"], post_units=1, multiplier=multiplier, **knobs)
+    knobs: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
+    knobs["multiplier"] = "dsp" if knobs.pop("dsp") else "lut"
+    knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
+    config = NpuConfig(columns=knobs["lanes"], post_units=1, **knobs)
     return timing.flush_cycles(config)
 
 
@@ -199,7 +221,7 @@ def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: 
     load = t.in_rows[:, 0] * t.in_cols[:, 0] * pixel_words * beats
     results = (tiles.tiles * tiles.chunks * (t.raw == 1)).sum(axis=1)
     emit = results * (1 + npu.post_units)
-    overhead = timing.overhead_cycles(Opcode.LOAD) + timing.overhead_cycles(Opcode.EMIT)
+    overhead = sum(timing.overhead_cycles(_ANY, opcode) for opcode in (Opcode.LOAD, Opcode.EMIT))
     return load + emit + overhead + timing.END_CYCLES + timing.START_CYCLES
 
 

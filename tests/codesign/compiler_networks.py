@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,7 @@ from models.integer import (
     Source,
     TensorSpec,
 )
+from models.sparsity import PATTERNS, Sparsity
 from rtl_gen.isa import ErrorCode, Opcode
 from rtl_gen.twin import Beat, Twin, TwinResult
 from sim import layout
@@ -65,6 +67,7 @@ class NetworkBuilder:
         pool: PoolWindow | None = None,
         diagonal: bool = False,
         raw: bool = False,
+        sparsity: Sparsity | None = None,
     ) -> str:
         name = f"t{len(self.tensors)}"
         specs = [self.tensors[source] for source in sources]
@@ -73,6 +76,8 @@ class NetworkBuilder:
         weights = [
             np.full(shape, high) if diagonal else self._weights(weight_bits, shape) for _ in sources
         ]
+        if sparsity:
+            weights = [weight * self._kept(shape, sparsity) for weight in weights]
         rows, cols = (
             (specs[0].shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)
         )
@@ -109,6 +114,7 @@ class NetworkBuilder:
                 shift=np.array([shift for _, shift in scales]),
                 pool=pool,
                 raw=raw,
+                sparsity=sparsity,
             )
         )
         self.tensors[name] = TensorSpec(
@@ -122,13 +128,22 @@ class NetworkBuilder:
             return self._numbers.choice([low, high], shape)
         return self._numbers.integers(low, high + 1, shape)
 
-    def linear(
-        self, source: str, channels: int, *, raw: bool = True, weight_bits: int = 4, bits: int = 4
-    ) -> str:
+    def _kept(self, shape: tuple[int, ...], sparsity: Sparsity) -> NDArray[np.bool_]:
+        """A random choice of as many weights as the pattern allows."""
+        channels = shape[1]
+        groups = -(-channels // sparsity.group)
+        order = self._numbers.random((shape[0], groups, sparsity.group, *shape[2:])).argsort(axis=2)
+        kept: NDArray[np.bool_] = order.argsort(axis=2) < sparsity.kept
+        return kept.reshape(shape[0], -1, *shape[2:])[:, :channels]
+
+    def any_sparsity(self) -> Sparsity | None:
+        """Most layers are dense. Of the numbers' source, so that layers are drawn as without."""
+        number = int(self._numbers.integers(2 * len(PATTERNS)))
+        return Sparsity(*PATTERNS[number]) if number < len(PATTERNS) else None
+
+    def linear(self, source: str, channels: int, *, raw: bool = True, **numbers: Any) -> str:
         kernel = self.tensors[source].shape[1:]
-        return self.mac(
-            [source], channels, kernel, op="linear", raw=raw, weight_bits=weight_bits, bits=bits
-        )
+        return self.mac([source], channels, kernel, op="linear", raw=raw, **numbers)
 
     def concat(self, sources: Sequence[str]) -> str:
         name = f"t{len(self.tensors)}"

@@ -13,7 +13,7 @@ import random
 from codesign.compiler import accumulator_bits, minimal_depths
 from models.integer import IntegerNetwork, PoolWindow
 from models.quantisation import ONES_WEIGHT_BITS
-from rtl_gen.config import DIGIT_BITS, NpuConfig
+from rtl_gen.config import DIGIT_BITS, SPARSITIES, NpuConfig
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
 from tests.sweep import domain
 
@@ -47,7 +47,12 @@ class _Draw:
             last = self.pick.choice(steps)(last)
         if self.pick.random() < 0.2:
             last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
-        self.net.linear(last, self.size(domain.CHANNELS), weight_bits=self.pick.randint(1, 8))
+        self.net.linear(
+            last,
+            self.size(domain.CHANNELS),
+            weight_bits=self.pick.randint(1, 8),
+            sparsity=self.net.any_sparsity(),
+        )
         return self.net.build()
 
     def size(self, sizes: domain.Sizes) -> int:
@@ -101,6 +106,7 @@ class _Draw:
             groups=groups,
             signed=self.pick.random() < 0.4,
             pool=self._pool(rows, cols),
+            sparsity=self.net.any_sparsity() if groups == 1 else None,
             **self._numbers(),
         )
 
@@ -177,6 +183,7 @@ class _Draw:
             (side, side),
             padding=(side // 2, side // 2),
             signed=self.pick.random() < 0.5,
+            sparsity=self.net.any_sparsity(),
             **self._numbers(),
         )
 
@@ -185,7 +192,7 @@ class _Draw:
         numbers = self._numbers()
         parts = [
             self.net.mac([source], self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
-                         **numbers)
+                         sparsity=self.net.any_sparsity(), **numbers)
             for k in (1, 3, 5)[: self.pick.choice(domain.PARTS)]
         ]  # fmt: skip
         return self.net.concat(parts)
@@ -220,5 +227,6 @@ def random_config(
         scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),
         post_units=pick.choice([u for u in range(1, lanes + 1) if lanes % u == 0]),
         multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
+        sparsity=pick.choice([s for s, (_, group) in SPARSITIES.items() if lanes % group == 0]),
     )
     return dataclasses.replace(config, **minimal_depths(network, config))

@@ -20,14 +20,14 @@ CONFIGS = [
     dict(pixels=4, lanes=4, columns=4, weight_digit_bits=8, activation_bits=8, post_units=4),
     dict(pixels=2, lanes=4, columns=4, weight_digit_bits=4, activation_bits=5, multiplier="dsp"),
     dict(pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, sparsity="2:4",
-         weight_depth=256),
+         weight_depth=128),
     dict(pixels=1, lanes=4, columns=8, weight_digit_bits=1, activation_bits=3, sparsity="1:4",
          weight_depth=256),
     dict(pixels=2, lanes=8, columns=8, weight_digit_bits=2, activation_bits=5, sparsity="4:8",
          multiplier="dsp", weight_depth=128),
     dict(pixels=1, lanes=16, columns=16, weight_digit_bits=2, activation_bits=2, sparsity="4:8",
          weight_depth=256),
-]
+]  # fmt: skip
 SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_depth=8,
              program_depth=128, accumulator_bits=18)  # fmt: skip
 
@@ -74,7 +74,9 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
         out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
     )  # fmt: skip
     if config.most_phases > 1:
-        values["phases"] = rng.randint(1, config.most_phases) - 1
+        words = groups * ky * kx * (values["passes"] + 1) * out_groups
+        fit = (config.weight_depth - 3) // words
+        values["phases"] = rng.randint(1, min(fit, config.most_phases)) - 1
     return Instruction(Opcode.LAYER, values)
 
 

@@ -102,7 +102,7 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
 def knobs(case: Case) -> dict[str, list[str]]:
     """What the case exercises: kind of choice -> the values it has, as words."""
     config, layers = case.config, case.network.mac_layers
-    npu = {name: [str(value)] for name, value in config.to_dict().items() if "depth" not in name}
+    npu = {name: [str(v)] for name, v in dataclasses.asdict(config).items() if "depth" not in name}
     specs = [case.network.tensors[layer.output] for layer in layers if not layer.raw]
     found = {
         **npu,
@@ -112,6 +112,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "padding": ["yes" if any(layer.padding) else "no" for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
+        "weights": [str(layer.sparsity or "dense") for layer in layers],
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": ["yes" if spec.signed else "no" for spec in specs],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
@@ -166,6 +167,8 @@ def _layer_line(layer: MacLayer | ConcatLayer, tensors: Mapping[str, Any]) -> st
         parts.append(f"stride {_by(layer.stride)}")
     if layer.padding != (0, 0):
         parts.append(f"padding {_by(layer.padding)}")
+    if layer.sparsity:
+        parts.append(f"{layer.sparsity} sparse")
     if layer.groups > 1:
         parts.append(f"groups {layer.groups}")
     if layer.pool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, NpuConfig
+from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, SPARSITIES, NpuConfig
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,7 @@ NPU: Mapping[str, Container[object]] = {
     "scale_bits": SCALE_BITS,
     "post_units": LANES,
     "multiplier": MULTIPLIERS,
+    "sparsity": SPARSITIES,
 }
 """Field of NpuConfig -> its values. The depths are the least that the network needs."""
 
