@@ -155,6 +155,11 @@ class NpuConfig:
         return self.lanes // self.group * self.kept
 
     @property
+    def multipliers(self) -> int:
+        """Products that the array has hardware for: ``macs`` when dense."""
+        return self.pixels * self.slots * self.columns
+
+    @property
     def index_bits(self) -> int:
         """Bits beside each digit that choose its lane: one of group - kept + 1, 0 when dense."""
         return _log2_ceil(self.group - self.kept + 1)

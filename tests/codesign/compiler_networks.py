@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.untrained import random_mask
 from codesign.compiler import CompiledNetwork
 from models import arithmetic, reference
 from models.integer import (
@@ -77,7 +78,7 @@ class NetworkBuilder:
             np.full(shape, high) if diagonal else self._weights(weight_bits, shape) for _ in sources
         ]
         if sparsity:
-            weights = [weight * self._kept(shape, sparsity) for weight in weights]
+            weights = [weight * random_mask(self._numbers, shape, sparsity) for weight in weights]
         rows, cols = (
             (specs[0].shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)
         )
@@ -128,16 +129,9 @@ class NetworkBuilder:
             return self._numbers.choice([low, high], shape)
         return self._numbers.integers(low, high + 1, shape)
 
-    def _kept(self, shape: tuple[int, ...], sparsity: Sparsity) -> NDArray[np.bool_]:
-        """A random choice of as many weights as the pattern allows."""
-        channels = shape[1]
-        groups = -(-channels // sparsity.group)
-        order = self._numbers.random((shape[0], groups, sparsity.group, *shape[2:])).argsort(axis=2)
-        kept: NDArray[np.bool_] = order.argsort(axis=2) < sparsity.kept
-        return kept.reshape(shape[0], -1, *shape[2:])[:, :channels]
-
     def any_sparsity(self) -> Sparsity | None:
-        """Most layers are dense. Of the numbers' source, so that layers are drawn as without."""
+        """Of half the layers none. From the source of the weights, so that the layers drawn are
+        those that they would be without."""
         number = int(self._numbers.integers(2 * len(PATTERNS)))
         return Sparsity(*PATTERNS[number]) if number < len(PATTERNS) else None
 
