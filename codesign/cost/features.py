@@ -76,8 +76,11 @@ def _sum_bits(lanes: int, bits: int) -> int:
 def _chain(lanes: int, bits: int) -> int:
     """LUTs that choose and add the pairs of one chain.
 
-    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs.
+    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs. A
+    single lane needs none: its register is reset where the weight bit is 0.
     """
+    if lanes == 1:
+        return 0
     pairs = (lanes + 1) // 2
     luts = sum(_sum_bits(2 * k, bits) for k in range(1, pairs + 1))
     luts += max(pairs - 2, 0) * (bits - 1) - (pairs > 1)
