@@ -4,8 +4,10 @@
 
 Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP form) of the NPU between its
 AXI ports, buffers in block RAM. ``luts_per_mac`` divides by products (activation x weight digit)
-per cycle; ``overhead_luts`` is everything but the MAC cells. Results are cached by content;
-``--fresh`` synthesises again. Half a minute to four minutes a point on one core.
+per cycle; of points with N:M sparsity (``4x4-2:4``), by effective products, pixels x lanes x
+columns: those that a dense array would need for the same layer in the same time; ``multipliers``
+are those that there are. ``overhead_luts`` is everything but the MAC cells. Results are cached by
+content; ``--fresh`` synthesises again. Half a minute to four minutes a point on one core.
 """
 
 from __future__ import annotations
@@ -24,6 +26,13 @@ POINTS = {
         pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=4,
         accumulator_bits=20, post_units=4, **_BUFFERS,
     ),
+    **{
+        f"4x4-{sparsity}": NpuConfig(
+            pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=4,
+            accumulator_bits=20, post_units=4, sparsity=sparsity, **_BUFFERS,
+        )
+        for sparsity in ("2:4", "1:4", "4:8")
+    },
     "4x2": NpuConfig(
         pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=2,
         accumulator_bits=18, post_units=4, **_BUFFERS,
@@ -52,8 +61,8 @@ for pixels, lanes in ((3, 4), (2, 8)):  # what column reuse costs
     )  # fmt: skip
     name = f"{pixels}x{lanes}x{lanes}"
     POINTS |= {name: plain, f"{name}-reuse": dataclasses.replace(plain, depthwise_taps=3)}
-CELLS = "npu_mac_cell"
-"""Module name of the array's cells, without what follows the accumulator's width."""
+CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection")
+"""How the names of the modules begin of which the array's cells are made."""
 
 
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
@@ -67,11 +76,12 @@ def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     array = sum(
         (use.each.luts or 0.0) * use.instances
         for module, use in result.by_module.items()
-        if module.startswith((CELLS, "npu_dot_"))
+        if module.startswith(CELLS)
     )
     return {
         "point": name,
         "macs": config.macs,
+        "multipliers": config.multipliers,
         "luts": figures.luts,
         "ffs": figures.ffs,
         "brams": figures.brams,

@@ -14,34 +14,22 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import nngen_figures
-from benchmarks.untrained import random_weights
+from benchmarks.simulated import CLOCK_MHZ, simulate
 from benchmarks.zoo import NETWORKS
-from codesign import build, pipeline, synth
-from codesign.compiler import compile_network
-from codesign.design import DatasetSpec, Design
+from codesign import synth
 from codesign.results import UserError
-from codesign.verify import verify
 from codesign.yosys import YosysError
-from models.datasets import Split
-from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 from sim.simulator import SimulationError, find
 
-CLOCK_MHZ = 100.0
 PEERS = ("cnn_a", "cnn_b")
-IMAGES = 2
-"""Random images that each NPU must get bit-exact; all take the same cycles."""
-SEED = 1
 
 
 @dataclass(frozen=True)
@@ -109,23 +97,11 @@ def ours(name: str) -> Row:
     """Builds, simulates and synthesises one NPU. Raises SimulationError, YosysError, UserError."""
     point = POINTS[name]
     quantisation = Quantisation(point.bits, QuantSpec(point.bits, point.bits))
-    graph = NETWORKS[point.network]()
-    design = Design(
-        name, SEED, DatasetSpec("random images"), graph, quantisation, point.npu, CLOCK_MHZ
-    )
-    shapes = shape_only(graph, quantisation, point.npu.scale_bits)
-    network = random_weights(shapes, point.npu.scale_bits, SEED)
-    rng = np.random.default_rng(SEED)
-    images = rng.integers(0, 256, (IMAGES, *graph.shapes[graph.input.name]), np.uint8)
-    vectors = pipeline.vectors(network, Split(images, np.zeros(IMAGES, np.int64)), IMAGES)
-    with tempfile.TemporaryDirectory(prefix="codesign-peers-") as folder:
-        out = build.build(design, compile_network(network, point.npu), vectors, Path(folder) / name)
-        result = verify(out, images=IMAGES, stalls=0.0, clock_mhz=CLOCK_MHZ)
+    result = simulate(name, NETWORKS[point.network](), quantisation, point.npu)
     cycles = result.figures.cycles_per_image  # of the program without the tracing of layers
-    if not result.passed or cycles is None:
-        raise SimulationError(f"{name}: {result.failure}")
     found = synth.synthesise(emit.verilog(point.npu))
     assert found.figures.luts is not None
+    assert cycles is not None
     return Row(
         design=f"ours {name}",
         network=point.network,

@@ -26,6 +26,10 @@ CONFIGS = {
     "small": NpuConfig(
         pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, post_units=2
     ),
+    "sparse": NpuConfig(
+        pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, post_units=2,
+        sparsity="2:4",
+    ),
     "eight": NpuConfig(
         pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8,
         accumulator_bits=24, post_units=2,

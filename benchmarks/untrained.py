@@ -5,9 +5,21 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models import arithmetic
 from models.integer import IntegerNetwork
+from models.sparsity import Sparsity
+
+
+def random_mask(
+    rng: np.random.Generator, shape: tuple[int, ...], sparsity: Sparsity
+) -> NDArray[np.bool_]:
+    """As many weights as the pattern allows, at random."""
+    groups = -(-shape[1] // sparsity.group)
+    order = rng.random((shape[0], groups, sparsity.group, *shape[2:])).argsort(axis=2)
+    kept: NDArray[np.bool_] = order.argsort(axis=2) < sparsity.kept
+    return kept.reshape(shape[0], -1, *shape[2:])[:, : shape[1]]
 
 
 def random_weights(network: IntegerNetwork, scale_bits: int, seed: int) -> IntegerNetwork:
@@ -23,6 +35,15 @@ def random_weights(network: IntegerNetwork, scale_bits: int, seed: int) -> Integ
                 )
                 for source in layer.sources
             )
+            if layer.sparsity:
+                sources = tuple(
+                    dataclasses.replace(
+                        source,
+                        weights=source.weights
+                        * random_mask(rng, source.weights.shape, layer.sparsity),
+                    )
+                    for source in sources
+                )
             products = sum(source.weights[0].size for source in sources)
             scales = [
                 arithmetic.nearest_scale(float(scale) / (high * np.sqrt(products)), scale_bits)

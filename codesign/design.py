@@ -71,7 +71,7 @@ class Design:
             "quantisation": quantisation_items(self.quantisation, self.network),
         }
         # The knobs one a line: what a person edits one by one, and what diffs show.
-        knobs = "".join(f"  {name}: {value}\n" for name, value in self.npu.to_dict().items())
+        knobs = "".join(f"  {k}: {_scalar(v)}\n" for k, v in self.npu.to_dict().items())
         return f"{yaml_io.dump(items)}npu:\n{knobs}"
 
     def save(self, path: Path) -> None:
@@ -109,3 +109,8 @@ def _read(node: yaml_io.Node) -> Design:
         )
     except UserError as error:
         raise node.error(str(error)) from None
+
+
+def _scalar(value: int | str) -> str:
+    """Quoted where YAML would read a number in base 60 (2:4)."""
+    return f'"{value}"' if ":" in str(value) else str(value)

@@ -13,7 +13,7 @@ import numpy as np
 from codesign import build, devices
 from codesign.build import Vectors
 from codesign.compiler import CompiledNetwork, Plan, compile_network, plan
-from codesign.cost.area import estimate_one
+from codesign.cost.area import AreaModel, estimate_one
 from codesign.design import Design
 from codesign.devices import Device
 from codesign.results import Figures
@@ -72,11 +72,14 @@ class DesignEstimate:
     intervals: Mapping[str, tuple[float, float]]
     """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
     plan: Plan
+    outside: str | None = None
+    """Why the NPU is none that the area model was trained for."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON form, for reports/estimate.json."""
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
-        return {**self.figures.to_dict(), "intervals": intervals}
+        found = {**self.figures.to_dict(), "intervals": intervals}
+        return {**found, "outside": self.outside} if self.outside else found
 
 
 def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
@@ -98,6 +101,7 @@ def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
         ),
         intervals={n: (float(area.low[n][0]), float(area.high[n][0])) for n in area.low},
         plan=planned,
+        outside=AreaModel.load().outside(design.npu),
     )
 
 

@@ -18,14 +18,16 @@ PAGE = Path(__file__).parent / "isa.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-OPTIONAL = dataclasses.replace(NpuConfig(), depthwise_taps=3)
-"""An NPU with every field."""
+OPTIONAL = NpuConfig(depthwise_taps=3)
+"""An NPU with every field but those of N:M sparsity."""
 
 
 def width_text(field: Field) -> str:
     """The width as a number, or as a formula of the parameter it depends on."""
     config = NpuConfig() if field.width(NpuConfig()) else OPTIONAL
     width = field.width(config)
+    if not width:
+        return "log2(M / N) of `sparsity`"
     if field.width(dataclasses.replace(config, activation_bits=8)) == 8 != width:
         return "activation_bits"
     for name in (
@@ -76,10 +78,17 @@ def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str
 
 
 def opcode_rows() -> list[tuple[str, ...]]:
-    words = {opcode: 1 + isa.field_words(NpuConfig(), opcode) for opcode in Opcode}
     return [("opcode", "name", "32-bit words with the opcode's")] + [
-        (str(int(opcode)), opcode.name, str(count)) for opcode, count in words.items()
+        (str(int(opcode)), opcode.name, _words_text(opcode)) for opcode in Opcode
     ]
+
+
+def _words_text(opcode: Opcode) -> str:
+    dense, sparse = (
+        str(1 + isa.field_words(NpuConfig(sparsity=sparsity), opcode))
+        for sparsity in ("dense", "2:4")
+    )
+    return dense if dense == sparse else f"{dense}; {sparse} with `sparsity` N:M"
 
 
 def window_rows() -> list[tuple[str, ...]]:

@@ -162,6 +162,7 @@ def _mac_layer(
         shift=numbers.shift,
         pool=_max_window(graph, graph[fused_pool]) if fused_pool else own_pool,
         raw=layer.name == graph.output.name,
+        sparsity=quantisation.sparsity(layer),
     )
 
 

@@ -13,7 +13,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from models.graph import Layer, NetworkGraph
 from models.layers import Add, AvgPool, Concat, Conv2d, GlobalPool, Input, Linear, MaxPool
-from models.quantisation import ACTIVATION_BITS, WEIGHT_BITS, Quantisation, knobs
+from models.quantisation import ACTIVATION_BITS, SPARSITY, WEIGHT_BITS, Quantisation, knobs
 
 _BOX = (208, 58)
 _GAP = (26, 34)
@@ -189,6 +189,10 @@ def _bits(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]:
     texts = {graph.input.name: f"a{quantisation.input_bits}"}
     for name, fields in knobs(graph).items():
         spec = quantisation.spec(name)
-        words = {WEIGHT_BITS: f"w{spec.weight_bits}", ACTIVATION_BITS: f"a{spec.activation_bits}"}
-        texts[name] = " ".join(words[field] for field in fields)
+        words = {
+            WEIGHT_BITS: f"w{spec.weight_bits}",
+            ACTIVATION_BITS: f"a{spec.activation_bits}",
+            SPARSITY: str(spec.sparsity or ""),
+        }
+        texts[name] = " ".join(words[field] for field in fields).rstrip()
     return texts

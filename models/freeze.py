@@ -94,10 +94,11 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
 
 def _codes(module: WeightLayer, step: Reals) -> Ints:
     """Integer weights; channels whose step in ``step`` is not the learned one are rounded anew."""
-    codes: Ints = module.quantiser.codes(module.weight.detach()).numpy()
+    kept = module.kept_weight().detach()
+    codes: Ints = module.quantiser.codes(kept).numpy()
     wider = step != _steps(module)
     if module.quantiser.bits > 1 and wider.any():
-        weights = module.weight.detach().double().numpy()[wider]
+        weights = kept.double().numpy()[wider]
         codes[wider] = np.floor(weights / step[wider, None, None, None] + 0.5).astype(np.int64)
     return codes
 
@@ -109,8 +110,10 @@ def _steps(module: WeightLayer) -> Reals:
 
 
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
-    """Largest weighted sum that these bits and this many taps allow."""
-    return module.quantiser.high * module.weight[0].numel() * largest_input
+    """Largest weighted sum that these bits and this many weights allow."""
+    channels, *kernel = module.weight.shape[1:]
+    kept = module.sparsity.kept_of(channels) if module.sparsity else channels
+    return module.quantiser.high * kept * math.prod(kernel) * largest_input
 
 
 def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:

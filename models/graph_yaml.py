@@ -6,13 +6,14 @@ A network is a list of layers; a layer reads the one above it unless ``inputs`` 
     - {name: c1, op: conv2d, out_channels: 16, kernel: 3, padding: 1, batch_norm: true, relu: true}
     - {name: sum, op: add, inputs: [c1, image]}
 
-A quantisation is ``{input_bits, default: {weight_bits, activation_bits}, layers: {c1: {...}}}``;
-everything may be left out.
+A quantisation is ``{input_bits, default: {weight_bits, activation_bits, sparsity}, layers: {c1:
+{...}}}``; everything may be left out. Sparsity is ``"2:4"``, in quotes, or null for none.
 """
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection, Sequence
 from typing import Any, get_type_hints
 
 from models import yaml_io
@@ -20,7 +21,16 @@ from models.errors import ModelError
 from models.graph import Layer, NetworkGraph
 from models.layers import OPS, LayerSpec, Pair
 from models.passes import legalise
-from models.quantisation import Quantisation, QuantSpec, knobs
+from models.quantisation import (
+    ACTIVATION_BITS,
+    NO_SPARSITY,
+    SPARSITY,
+    WEIGHT_BITS,
+    Quantisation,
+    QuantSpec,
+    knobs,
+)
+from models.sparsity import Sparsity
 from models.verify import unsupported, verify
 from models.yaml_io import FlowDict, Node
 
@@ -125,10 +135,18 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
             raise item.error(f"no layer is named {name!r}; {yaml_io.nearest(name, known)}")
         if name not in usable:
             raise item.error(f"layer {name} ({graph[name].spec.op}) has no bits of its own")
-        given = item.fields(usable[name])
-        values = {key: child.integer(1, 8) for key, child in given.items()}
-        layers[name] = dataclasses.replace(default, **values)
+        if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
+            raise item.mapping()[SPARSITY].error(NO_SPARSITY)
+        layers[name] = _layer_spec(item, default, usable[name])
     return Quantisation(bits, default, layers)
+
+
+def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:
+    given, hints = node.fields(usable), get_type_hints(QuantSpec)
+    values = {key: yaml_io.convert(child, hints[key]) for key, child in given.items()}
+    if SPARSITY not in usable:
+        values[SPARSITY] = None
+    return yaml_io.construct(node, given, lambda: dataclasses.replace(default, **values))
 
 
 def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:
@@ -136,10 +154,18 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
     layers: dict[str, FlowDict] = {}
     for name, fields in knobs(graph).items():
         if name in quantisation.layers:
-            spec = quantisation.layers[name]
-            layers[name] = FlowDict({field: getattr(spec, field) for field in fields})
+            inherited = quantisation.default.sparsity
+            layers[name] = _spec_item(quantisation.layers[name], fields, inherited)
     items: dict[str, Any] = {
         "input_bits": quantisation.input_bits,
-        "default": FlowDict(dataclasses.asdict(quantisation.default)),
+        "default": _spec_item(quantisation.default, (WEIGHT_BITS, ACTIVATION_BITS, SPARSITY), None),
     }
     return {**items, "layers": layers} if layers else items
+
+
+def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
+    """Sparsity is written where it differs from the ``inherited``: dense designs do not name it."""
+    item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
+    if SPARSITY in fields and spec.sparsity != inherited:
+        item[SPARSITY] = str(spec.sparsity) if spec.sparsity else None
+    return item

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
+from models.sparsity import Sparsity
 
 Ints = NDArray[np.int64]
 
@@ -80,6 +81,8 @@ class MacLayer:
     """[out_channels], 1..31."""
     pool: PoolWindow | None = None
     raw: bool = False
+    sparsity: Sparsity | None = None
+    """Pattern that the weights of the one source keep; groups is 1 then."""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ import numpy as np
 from models.errors import ModelError
 from models.files import atomic_file
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer, PoolWindow, Source, TensorSpec
+from models.sparsity import Sparsity
 
 FORMAT = 1
 _ARRAYS = ("bias", "multiplier", "shift")
@@ -31,6 +32,9 @@ def save(network: IntegerNetwork, path: Path) -> None:
                 arrays[f"{index}.weights{position}"] = source.weights
             header["sources"] = [source.tensor for source in layer.sources]
             header["pool"] = dataclasses.asdict(layer.pool) if layer.pool else None
+            sparsity = header.pop("sparsity")
+            if sparsity:  # files of dense networks are as they were before there was any
+                header["sparsity"] = str(sparsity)
         layers.append(header)
     header = {
         "format": FORMAT,
@@ -85,6 +89,7 @@ def _layer(index: int, item: dict[str, Any], arrays: dict[str, Any]) -> MacLayer
         "stride": tuple(item["stride"]),
         "padding": tuple(item["padding"]),
         "pool": pool,
+        "sparsity": Sparsity.parse(item["sparsity"]) if "sparsity" in item else None,
         **{name: arrays[f"{index}.{name}"] for name in _ARRAYS},
     }
     return MacLayer(**{**item, **changed})

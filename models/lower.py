@@ -10,6 +10,7 @@ from models.graph import NetworkGraph
 from models.integer import IntegerNetwork
 from models.passes import legalise
 from models.quantisation import Quantisation, check
+from models.sparsity import check as check_sparsity
 
 if TYPE_CHECKING:
     from models.frozen import FrozenNetwork
@@ -50,4 +51,7 @@ def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, Inte
         lambda layer: frozen[layer.name].numbers,
         scales,
     )
+    for layer in integer.mac_layers:
+        if layer.sparsity:
+            check_sparsity(layer.name, layer.sources[0].weights, layer.sparsity)
     return FrozenNetwork(network.graph, network.plans, frozen, scales), integer

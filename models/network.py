@@ -61,7 +61,8 @@ class QuantNetwork(nn.Module):
         passes_on = step_source(self.graph, layer.name) != layer.name
         if isinstance(layer.spec, Conv2d | Linear):
             bits = quantisation.spec(layer.name).weight_bits
-            module = WeightLayer(self.graph, layer, bits, self.scale_bits)
+            sparsity = quantisation.sparsity(layer)
+            module = WeightLayer(self.graph, layer, bits, self.scale_bits, sparsity)
         else:
             rows_cols = self.graph.shapes[layer.inputs[0]][1:]
             module = Weightless(layer, rows_cols, passes_on, self.scale_bits)
@@ -127,7 +128,7 @@ class QuantNetwork(nn.Module):
         seen: dict[ActivationQuantiser, list[Tensor]] = {}
         for node in self.nodes:
             if isinstance(node.module, WeightLayer):
-                node.module.quantiser.calibrate(node.module.weight)
+                node.module.quantiser.calibrate(node.module.kept_weight())
             steps = [quantiser.step for quantiser in node.in_steps]
             inputs = [values[name] for name in node.inputs]
             out = node.module.quantised(inputs, steps, None)

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from models.errors import ModelError
-from models.graph import NetworkGraph
-from models.layers import Concat, Conv2d, Input, Linear
+from models.graph import Layer, NetworkGraph
+from models.layers import Concat, Conv2d, Input, LayerSpec, Linear
 from models.passes import is_signed, legalise, step_source
+from models.sparsity import Sparsity
 from models.yaml_io import nearest
 
 MAX_BITS = 8
@@ -17,6 +18,7 @@ ADD_WEIGHT_BITS = 8
 """Weights of a residual add: the ratio of its inputs' step sizes to 1/254."""
 ONES_WEIGHT_BITS = 2
 """Weights of pooling and copies: all 1."""
+NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
 
 
 def _bits(what: str, value: object) -> None:
@@ -30,6 +32,8 @@ class QuantSpec:
 
     weight_bits: int = 4
     activation_bits: int = 4
+    sparsity: Sparsity | None = None
+    """Pattern of the weights; None: any weight may differ from 0."""
 
     def __post_init__(self) -> None:
         _bits("weight_bits", self.weight_bits)
@@ -58,8 +62,12 @@ class Quantisation:
     def spec(self, name: str) -> QuantSpec:
         return self.layers.get(name, self.default)
 
+    def sparsity(self, layer: Layer) -> Sparsity | None:
+        """The pattern of that layer's weights; the default's does not hold where none can be."""
+        return self.spec(layer.name).sparsity if can_be_sparse(layer.spec) else None
 
-WEIGHT_BITS, ACTIVATION_BITS = "weight_bits", "activation_bits"
+
+WEIGHT_BITS, ACTIVATION_BITS, SPARSITY = "weight_bits", "activation_bits", "sparsity"
 
 
 def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
@@ -67,7 +75,7 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
 
     Layers without weights have no weight_bits; the output layer and those that only pass codes
     on (max pooling, a ReLU that is fused) no activation_bits. A concat's activation_bits rule
-    all its inputs'. Raises ModelError when the graph is not sound.
+    all its inputs'. Grouped layers have no sparsity. Raises ModelError when the graph is not sound.
     """
     legal = legalise(graph)
     concat_of = _concat_members(legal)
@@ -79,9 +87,16 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
         own_step = step_source(legal, layer.name) == layer.name and layer.name not in concat_of
         if own_step and not isinstance(layer.spec, Input) and layer.name != legal.output.name:
             fields.append(ACTIVATION_BITS)
+        if can_be_sparse(layer.spec):
+            fields.append(SPARSITY)
         if fields:
             found[layer.name] = tuple(fields)
     return found
+
+
+def can_be_sparse(spec: LayerSpec) -> bool:
+    """Whether each output of the layer reads all input channels: not grouped, not depthwise."""
+    return isinstance(spec, Linear) or (isinstance(spec, Conv2d) and spec.groups == 1)
 
 
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
@@ -95,11 +110,13 @@ def _concat_members(graph: NetworkGraph) -> dict[str, str]:
 
 
 def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
-    """Raises ModelError when ``quantisation`` names a layer that the graph does not have."""
+    """Raises ModelError for the name of a layer that there is not, or a sparsity it cannot have."""
     known = [layer.name for layer in graph.layers]
-    for name in quantisation.layers:
+    for name, spec in quantisation.layers.items():
         if name not in known:
             raise ModelError(f"quantisation: no layer is named {name!r}; {nearest(name, known)}")
+        if spec.sparsity and not can_be_sparse(graph[name].spec):
+            raise ModelError(f"layer {name}: {NO_SPARSITY}")
 
 
 @dataclass(frozen=True)

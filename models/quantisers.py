@@ -95,12 +95,12 @@ class ActivationQuantiser(nn.Module):
 class WeightQuantiser(nn.Module):
     """Signed symmetric weights; one step per output channel, or one for the tensor.
 
-    1 bit is {-1, +1} * step.
+    1 bit is {-1, +1} * step; where ``sparse`` masks weights, zeros stay 0.
     """
 
-    def __init__(self, bits: int, channels: int, per_channel: bool) -> None:
+    def __init__(self, bits: int, channels: int, per_channel: bool, sparse: bool = False) -> None:
         super().__init__()
-        self.bits = bits
+        self.bits, self.sparse = bits, sparse
         self.low, self.high = weight_range(bits)
         self.log_step = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
 
@@ -111,6 +111,8 @@ class WeightQuantiser(nn.Module):
         return codes * step
 
     def _round(self, scaled: Tensor) -> Tensor:
+        if self.bits == 1 and self.sparse:
+            return torch.sign(scaled)
         if self.bits == 1:
             return torch.where(scaled < 0, -1.0, 1.0).to(scaled.dtype)
         return torch.floor(scaled + 0.5)
@@ -128,8 +130,13 @@ class WeightQuantiser(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor) -> None:
-        """LSQ's start: ``2 * mean(|w|) / sqrt(top)``; for 1 bit, the mean loses least."""
+        """LSQ's start: ``2 * mean(|w|) / sqrt(top)``; for 1 bit, the mean loses least.
+
+        The mean is of the weights that are there: pruned ones are exactly 0.
+        """
         mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
+        present = (weights != 0).sum(dim=(1, 2, 3), keepdim=True)
+        mean *= weights[0].numel() / present.clamp_min(1)
         if self.log_step.numel() == 1:
             mean = mean.mean(dim=0, keepdim=True)
         start = mean if self.bits == 1 else 2 * mean / math.sqrt(self.high)

@@ -10,15 +10,24 @@ from torch import Tensor, nn
 
 from models.graph import Layer, NetworkGraph
 from models.layers import Conv2d, Linear
+from models.masks import masked
 from models.quantisers import WeightQuantiser, round_half_up, snapping
+from models.sparsity import Sparsity
 
 
 class WeightLayer(nn.Module):
     """A conv2d or linear layer; a linear one is a convolution as large as its input."""
 
-    def __init__(self, graph: NetworkGraph, layer: Layer, bits: int, scale_bits: int) -> None:
+    def __init__(
+        self,
+        graph: NetworkGraph,
+        layer: Layer,
+        bits: int,
+        scale_bits: int,
+        sparsity: Sparsity | None,
+    ) -> None:
         super().__init__()
-        self.scale_bits = scale_bits
+        self.scale_bits, self.sparsity = scale_bits, sparsity
         spec = layer.spec
         channels, rows, cols = graph.shapes[layer.inputs[0]]
         out = graph.shapes[layer.name][0]
@@ -36,12 +45,16 @@ class WeightLayer(nn.Module):
         self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
         # One step for the whole output layer, so that its accumulators compare as logits.
         self.last = layer.name == graph.output.name
-        self.quantiser = WeightQuantiser(bits, out, per_channel=not self.last)
+        self.quantiser = WeightQuantiser(bits, out, not self.last, sparse=sparsity is not None)
+
+    def kept_weight(self) -> Tensor:
+        """The weights that take part: those that the sparsity, where there is one, leaves."""
+        return self.weight if self.sparsity is None else masked(self.weight, self.sparsity)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """In floating point."""
         bias = None if self.batch_norm else self.bias
-        out = self._convolve(inputs[0], self.weight, bias)
+        out = self._convolve(inputs[0], self.kept_weight(), bias)
         if self.batch_norm is not None:
             out = self.batch_norm(out)
         return F.relu(out) if self.relu else out
@@ -54,7 +67,7 @@ class WeightLayer(nn.Module):
         out_step: None where the result is not requantised (yet): scales stay as learned then.
         """
         step = self.quantiser.step
-        weight = self.quantiser(self.weight)
+        weight = self.quantiser(self.kept_weight())
         if out_step is not None:
             factor = snapping(steps[0] * step / out_step, self.scale_bits)
             step, weight = step * factor, weight * factor

@@ -203,8 +203,9 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
     """A dataclass from a mapping, its fields by their type hints.
 
     Understands int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
-    ...] and nested dataclasses. ``given`` fields are set by the caller and are no YAML keys.
-    Raises YamlError; a ValueError of the constructor becomes one at the line that holds its key.
+    ...], classes that ``parse`` a scalar, and nested dataclasses. ``given`` fields are set by the
+    caller and are no YAML keys. Raises YamlError; a ValueError of the constructor becomes one at
+    the line that holds its key.
     """
     hints = typing.get_type_hints(kind)
     wanted = [f for f in dataclasses.fields(kind) if f.init and f.name not in given]  # type: ignore[arg-type]
@@ -251,6 +252,11 @@ def convert(node: Node, hint: Any) -> Any:
         if arguments[-1] is not Ellipsis and len(items) != len(arguments):
             raise node.error(f"must be a list of {len(arguments)}, not of {len(items)}")
         return tuple(convert(item, arguments[0]) for item in items)
+    if hasattr(hint, "parse"):  # a class whose values are written as text
+        try:
+            return hint.parse(node.value)
+        except ValueError as error:
+            raise node.error(str(error)) from None
     if dataclasses.is_dataclass(hint):
         return build(node, typing.cast(type[Any], hint))
     raise TypeError(f"no rule for {hint!r}")

@@ -12,12 +12,14 @@ STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
 
 MULTIPLIERS = ("lut", "dsp")
+SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
+"""Weights that the array takes per cycle and column: at most so many of so many lanes."""
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
 DEPTHWISE_TAPS = (1, 3)
 LEAST_REUSE_LANES = 4
 """A lane for each of three kernel columns, two of them outside the first one's pair."""
-OPTIONS = ("depthwise_taps", "memory_port_bits")
+OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits")
 """Parameters that hash and files of an NPU leave out at their default, as those from before had
 none."""
 DEPTH_RANGES = {
@@ -75,8 +77,8 @@ class NpuConfig:
     """Words of ``lanes * activation_bits`` bits per activation bank (there are ``pixels`` banks);
     a power of two, 16..32768."""
     weight_depth: int = 512
-    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each; a power of
-    two."""
+    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each when dense; a
+    power of two."""
     channel_depth: int = 64
     """Words (``post_units`` channels each) of the bias / scale / shift table; a power of two."""
     result_depth: int = 16
@@ -85,16 +87,21 @@ class NpuConfig:
     """32-bit words of program memory; a power of two, 64..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    sparsity: str = "dense"
+    """``dense``, or N:M: the array multiplies N of every M lanes, which its weight words choose
+    per column (``1:4``, ``2:4``, ``4:8``). ``lanes`` is then a multiple of M. Layers with more
+    weights than that run too, in up to M/N phases."""
     depthwise_taps: int = 1
     """Kernel columns that a cell multiplies per cycle in depthwise layers. 3: a history of the
-    words read feeds two lanes more (rtl_gen.blocks.history); ``lanes`` is then at least 4."""
+    words read feeds two lanes more (rtl_gen.blocks.history); ``lanes`` is then at least 4, and
+    ``sparsity`` dense."""
     memory_port_bits: int = 0
     """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
     0: none, all weights are on chip."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            kind = str if field.name == "multiplier" else int
+            kind = type(field.default)
             value = getattr(self, field.name)
             if type(value) is not kind:
                 raise ConfigError(f"npu.{field.name} must be {kind.__name__}, not {value!r}")
@@ -109,6 +116,7 @@ class NpuConfig:
         self._choice("multiplier", MULTIPLIERS)
         self._choice("memory_port_bits", MEMORY_PORT_BITS)
         self._choice("depthwise_taps", DEPTHWISE_TAPS)
+        self._choice("sparsity", tuple(SPARSITIES))
         for name, (low, high) in DEPTH_RANGES.items():
             self._range(name, low, high)
             value = getattr(self, name)
@@ -121,6 +129,16 @@ class NpuConfig:
         if self.lanes % self.post_units:
             raise ConfigError(
                 f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
+            )
+        if self.lanes % self.group:
+            raise ConfigError(
+                f"npu.lanes must be a multiple of {self.group} with npu.sparsity {self.sparsity}, "
+                f"not {self.lanes}"
+            )
+        if self.reuses_columns and self.group > 1:
+            raise ConfigError(
+                f"npu.sparsity must be dense with npu.depthwise_taps {self.depthwise_taps}, "
+                f"not {self.sparsity}"
             )
         if self.reuses_columns and self.lanes < LEAST_REUSE_LANES:
             raise ConfigError(
@@ -143,8 +161,39 @@ class NpuConfig:
 
     @property
     def macs(self) -> int:
-        """Products per clock cycle (activation x weight digit)."""
+        """Products per clock cycle (activation x weight digit); with N:M weights, those of a dense
+        layer of the same size."""
         return self.pixels * self.lanes * self.columns
+
+    @property
+    def kept(self) -> int:
+        """N of N:M: lanes of a group that one cycle multiplies; 1 when dense."""
+        return SPARSITIES[self.sparsity][0]
+
+    @property
+    def group(self) -> int:
+        """M of N:M: lanes that share ``kept`` products; 1 when dense."""
+        return SPARSITIES[self.sparsity][1]
+
+    @property
+    def slots(self) -> int:
+        """Products per cell and cycle: ``kept`` for each group of lanes."""
+        return self.lanes // self.group * self.kept
+
+    @property
+    def multipliers(self) -> int:
+        """Products that the array has hardware for: ``macs`` when dense."""
+        return self.pixels * self.slots * self.columns
+
+    @property
+    def index_bits(self) -> int:
+        """Bits beside each digit that choose its lane: one of group - kept + 1, 0 when dense."""
+        return _log2_ceil(self.group - self.kept + 1)
+
+    @property
+    def most_phases(self) -> int:
+        """Cycles per tap of a layer whose weights are all there."""
+        return self.group // self.kept
 
     @property
     def activation_word_bits(self) -> int:
@@ -157,7 +206,7 @@ class NpuConfig:
 
     @property
     def weight_word_bits(self) -> int:
-        return self.lanes * self.columns * self.weight_digit_bits
+        return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)
 
     @property
     def weight_word_columns(self) -> int:

@@ -203,6 +203,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("pad_code", _code, "activation code read outside the image"),
         Field("out_zero", _code, "zero point added to the rescaled value"),
         Field("out_max", _code, "largest output code, 2**bits - 1"),
+        # Weights of N:M groups
+        Field(
+            "phases",
+            lambda c: _log2(c.most_phases),
+            "weight words per tap, minus 1 (only with `sparsity` N:M)",
+        ),
     ),
 }
 """Of every NPU. Those of one are ``fields(config, opcode)``."""
@@ -232,7 +238,7 @@ class Instruction:
 
     @property
     def words(self) -> int:
-        """32-bit words of program memory that it takes."""
+        """32-bit words, the opcode's included."""
         return 1 + (len(self.fields) + 1) // 2
 
     def encode(self, config: NpuConfig) -> list[int]:

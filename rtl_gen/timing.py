@@ -82,7 +82,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
 
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
     f = instruction.fields
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes")
+    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
     drain = _product(f, "drain_pixels", "drain_chunks")
     fills, rows = max(f.get("reuse", 0) - 1, 0), _product(f, "out_rows", "out_groups")
@@ -105,5 +105,5 @@ def layer_body_cycles(
 def _product(fields: Mapping[str, int], *names: str) -> int:
     result = 1
     for name in names:
-        result *= fields[name] + 1
+        result *= fields.get(name, 0) + 1  # a level that this NPU does not have runs once
     return result

@@ -122,13 +122,14 @@ class Twin:
             raise TwinError(ErrorCode.OPCODE) from None
         if opcode not in isa.opcodes(c):
             raise TwinError(ErrorCode.OPCODE)
-        words = self._program[position + 1 : position + 1 + isa.field_words(c, opcode)]
+        count = isa.field_words(c, opcode)
+        words = self._program[position + 1 : position + 1 + count]
         known = [field.width(c) for field in isa.fields(c, opcode)]
         widths = known + [0] * (len(known) % 2)
         slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
         if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
             raise TwinError(ErrorCode.FIELD)
-        if len(words) < isa.field_words(c, opcode):
+        if len(words) < count:
             raise TwinError(ErrorCode.PROGRAM)
         return isa.decode(c, self._program, position)
 
@@ -225,17 +226,18 @@ class Twin:
     def _layer(self, instruction: Instruction) -> None:
         c, f = self.config, instruction.fields
         at = twin_layer.window(c, f)
-        passes, chunks = f["passes"] + 1, f["drain_chunks"] + 1
+        passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
         pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
         nothing_drains = f.get("reuse", 0) - 1 > f["out_cols"]
         if pixels > c.pixels or chunks > c.chunks or nothing_drains:
             raise TwinError(ErrorCode.FIELD)
         block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
+        block *= phases
         results = f["out_base"] if c.memory_port_bits else 0  # a part of a layer goes on
         for tile in range(f["out_groups"] + 1):
             words = _window(self._weights, f["weight_base"] + tile * block, block)
             table = _window(self._channels, f["channel_base"] + tile * chunks, chunks)
-            weights = twin_layer.tile_weights(c, words, passes)
+            weights = twin_layer.tile_weights(c, words, passes, phases)
             if f.get("reuse"):
                 weights = twin_reuse.widened(c, weights, f)
             channels = twin_layer.tile_channels(c, table)

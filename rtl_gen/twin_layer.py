@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import isa, twin_reuse
-from rtl_gen.config import SHIFT_BITS, STREAM_BITS, NpuConfig
+from rtl_gen import isa, twin_reuse, weight_words
+from rtl_gen.config import SHIFT_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode
 
 Ints = NDArray[np.int64]
@@ -137,17 +137,31 @@ def gather(
     return np.concatenate([activations.reshape(outside, lanes), pad]).astype(np.float64)[index]
 
 
-def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int) -> Ints:
-    """Whole weights [taps, lanes, columns] of one tile's weight words uint32 [passes * taps, :]."""
+def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
+    """Whole weights [taps, lanes, columns] of one tile's weight words
+    uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
-    shifts = np.arange(0, STREAM_BITS, digit_bits, dtype=np.uint32)
-    digits = (words[:, :, None] >> shifts) & np.uint32((1 << digit_bits) - 1)
-    digits = digits.reshape(len(words), -1)[:, : config.lanes * config.columns].astype(np.int64)
-    by_pass = digits.reshape(passes, -1, config.columns, config.lanes)
-    weights = signed(by_pass[0], digit_bits)
+    by_lane = _digits_by_lane(config, words, top=len(words) // passes)
+    by_pass = by_lane.reshape(passes, -1, phases, config.columns, config.lanes).sum(axis=2)
+    weights = by_pass[0]
     for digit in by_pass[1:]:
         weights = (weights << digit_bits) + digit
     return weights.transpose(0, 2, 1)
+
+
+def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> Ints:
+    """What each lane is multiplied by: [words, columns, lanes]; signed in the first ``top`` words.
+
+    Slot k of a group takes lane k + index, at most the last one that it may take.
+    """
+    digits, indices = weight_words.unpack(config, words)
+    values = digits.astype(np.int64)
+    values[:top] = signed(values[:top], config.weight_digit_bits)
+    shape = (len(words), config.columns, -1, config.kept, 1)
+    index = np.minimum(indices.reshape(shape), config.group - config.kept)
+    takes = index + np.arange(config.kept)[:, None] == np.arange(config.group)
+    by_lane: Ints = (takes * values.reshape(shape)).sum(axis=3)
+    return by_lane
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from models.layers import OPS
-from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, NpuConfig
 
 PAGE = (Path(__file__).parent.parent / "docs" / "design.md").read_text()
 
@@ -31,6 +31,7 @@ def test_npu_ranges():
         assert ranges[name] == f"{low}..{high}"
     assert ranges["weight_digit_bits"] == ", ".join(map(str, DIGIT_BITS))
     assert ranges["multiplier"] == ", ".join(MULTIPLIERS)
+    assert ranges["sparsity"] == ", ".join(SPARSITIES)
 
 
 def test_layers_with_their_keys():

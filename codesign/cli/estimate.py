@@ -31,6 +31,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     estimate = pipeline.estimate_design(design, device.family)
     rows = comparison.rows(estimate.figures, None, None, estimate.intervals)
     console.say(table(("", "estimate"), [row[:2] for row in rows]))
+    if estimate.outside:
+        console.say(f"note: {estimate.outside}")
     console.say()
     layers = layer_rows(estimate.plan)
     head = ("layer", "op", "output", "MACs", "passes", "cycles", "use")

@@ -57,13 +57,13 @@ class BufferUse:
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
+        store = 1 + isa.field_words(schedule.config, Opcode.STORE)
         return BufferUse(
             activation_depth=schedule.words,
             weight_depth=schedule.weight_words,
             channel_depth=schedule.channel_words,
             result_depth=schedule.result_words,
-            program_depth=program_words(steps)
-            + stores * (1 + isa.field_words(schedule.config, Opcode.STORE)),
+            program_depth=program_words(steps) + stores * store,
         )
 
     def needs(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from codesign.compiler.instructions import Step, program_words, traced_steps, wo
 from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.overflow import accumulator_reasons
+from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.stream import interval_cycles
@@ -123,13 +124,13 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
 
     Raises InfeasibleError with every reason found, before any image is made.
     """
-    overflows = tuple(accumulator_reasons(network, config))
+    unfit = (*accumulator_reasons(network, config), *sparsity_reasons(network, config))
     try:
         planned = plan(network, config)
     except InfeasibleError as error:
-        raise InfeasibleError((*error.reasons, *overflows)) from None
-    if overflows:
-        raise InfeasibleError(overflows)
+        raise InfeasibleError((*error.reasons, *unfit)) from None
+    if unfit:
+        raise InfeasibleError(unfit)
     schedule = planned.schedule
     weights = weight_image(schedule)
     memory = memory_image(config, schedule.parts, weights)

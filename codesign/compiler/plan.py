@@ -33,7 +33,7 @@ class LayerPlan:
     passes: int
     """Digit passes of its weights."""
     utilisation: float
-    """macs * passes / (cycles * products per cycle of the array)."""
+    """macs * passes / (cycles * products per cycle of the array, NpuConfig.macs)."""
     split: bool
     """Whether all pixel lanes compute results, or lane 0 alone."""
 

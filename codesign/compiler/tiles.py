@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from codesign.compiler.phases import phases
 from codesign.compiler.reuse import ColumnWalk, column_walk
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
@@ -30,6 +31,8 @@ class TileMap:
     first_words: tuple[int, ...]
     step_words: int
     passes: int
+    phases: int
+    """Weight words per tap and pass."""
     kernel_taps: int
     walk: ColumnWalk | None = None
     """With column reuse: how rows are walked. Column m of the array then reads lane m."""
@@ -42,7 +45,7 @@ class TileMap:
     @property
     def taps(self) -> int:
         """Cycles, and weight words, of one tile at one output position."""
-        return self.passes * self.kernel_taps * len(self.first_words) * self.words
+        return self.passes * self.phases * self.kernel_taps * len(self.first_words) * self.words
 
     @property
     def weight_words(self) -> int:
@@ -138,6 +141,7 @@ def _windowed(
         first_words=first_words,
         step_words=step_words,
         passes=config.passes(shape.layer.weight_bits),
+        phases=phases(config, shape, sources),
         kernel_taps=shape.kernel_taps,
     )
 

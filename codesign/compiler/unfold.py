@@ -92,6 +92,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
         sources=(source,),
         stride=(1 if rows else first.stride[0], 1),
         padding=(0 if rows else first.padding[0], 0),
+        sparsity=None,  # other channels are neighbours now
     )
     layers = tuple(layer if each is first else each for each in network.layers)
     tensors: dict[str, TensorSpec] = {

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.phases import slot_weights
 from codesign.compiler.reuse import ColumnWalk
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
 from codesign.compiler.tiles import TileMap
 from models.integer import Ints
+from rtl_gen import weight_words
 from rtl_gen.blocks.history import older_lanes
-from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
 
 
 def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
@@ -28,7 +30,8 @@ def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
             if tile.walk
             else _taps(schedule.config, shape, tile, slots)
         )
-        parts.append(_digit_words(schedule.config, taps, tile.passes))
+        weights, indices = slot_weights(schedule.config, taps, tile.phases)
+        parts.append(_words(schedule.config, weights, indices, tile.passes))
     return np.concatenate(parts)
 
 
@@ -71,15 +74,13 @@ def _reuse_taps(config: NpuConfig, shape: LayerShape, tile: TileMap, walk: Colum
     return full.reshape(tile.tiles, -1, config.columns, config.lanes)
 
 
-def _digit_words(config: NpuConfig, taps: Ints, passes: int) -> NDArray[np.uint32]:
+def _words(
+    config: NpuConfig, weights: Ints, indices: NDArray[np.uint8], passes: int
+) -> NDArray[np.uint32]:
     """Weight words of a layer: per tile all taps of the top digit, then of the next, ..."""
     digit_bits = config.weight_digit_bits
     shifts = digit_bits * np.arange(passes - 1, -1, -1)
-    digits = (taps[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)
-    digits = digits.reshape(-1, config.columns * config.lanes)
-    per_column = STREAM_BITS // digit_bits
-    padded = np.zeros((len(digits), config.weight_word_columns * per_column), np.uint32)
-    padded[:, : digits.shape[1]] = digits
-    by_column = padded.reshape(len(digits), -1, per_column)
-    positions = (digit_bits * np.arange(per_column)).astype(np.uint32)
-    return np.bitwise_or.reduce(by_column << positions, axis=2).astype(np.uint32)
+    digits = (weights[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)
+    shape = (-1, config.columns, config.slots)
+    every = np.broadcast_to(indices[:, None], digits.shape)
+    return weight_words.pack(config, digits.reshape(shape).astype(np.uint8), every.reshape(shape))

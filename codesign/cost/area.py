@@ -112,6 +112,15 @@ class AreaModel:
             high=high,
         )
 
+    def outside(self, config: NpuConfig) -> str | None:
+        """Why the intervals say nothing about ``config``; None where they do."""
+        if any(row.config.sparsity == config.sparsity for row in self.rows):
+            return None
+        return (
+            f"the synthesis data has no NPU of sparsity {config.sparsity}: area is counted from "
+            "its structure, intervals are those of dense NPUs"
+        )
+
     def report(self) -> dict[str, dict[str, float]]:
         """Errors on configurations of unseen (lanes, bits, digit) families, by resource.
 

@@ -12,13 +12,15 @@ from pathlib import Path
 
 from codesign.results import UserError
 from models.files import atomic_file
-from rtl_gen.config import ConfigError, NpuConfig
+from rtl_gen.config import OPTIONS, ConfigError, NpuConfig
 
 SHIPPED = Path(__file__).parent / "data" / "synthesis_xc7.csv"
 """Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.characterize."""
 MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
 CONFIG_FIELDS = tuple(NpuConfig().to_dict())
 COLUMNS = (*CONFIG_FIELDS, *MEASURED, "config_hash", "rtl_hash", "tool", "date", "seconds")
+"""Followed by those of OPTIONS that an NPU of the file uses: without a column, none does."""
+_DEFAULT = NpuConfig()
 
 
 @dataclass(frozen=True)
@@ -47,28 +49,32 @@ def read(path: Path = SHIPPED) -> list[Row]:
             lines = list(csv.reader(file))
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    if not lines or tuple(lines[0]) != COLUMNS:
-        wrong = sorted(set(COLUMNS) ^ set(lines[0] if lines else ()))
+    columns = tuple(lines[0]) if lines else ()
+    options = tuple(name for name in OPTIONS if name in columns)
+    if columns != (*COLUMNS, *options):
+        wrong = sorted(set(COLUMNS) ^ set(columns))
         raise UserError(f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}")
     rows: dict[str, Row] = {}
     for number, cells in enumerate(lines[1:], start=2):
-        row = _row(f"{path}:{number}", cells)
+        row = _row(f"{path}:{number}", columns, cells)
         if row.config.hash in rows:
             raise UserError(f"{path}:{number}: this configuration is in the file twice")
         rows[row.config.hash] = row
     return list(rows.values())
 
 
-def _row(where: str, cells: Sequence[str]) -> Row:
-    if len(cells) != len(COLUMNS):
-        raise UserError(f"{where}: {len(cells)} cells, not {len(COLUMNS)}")
-    text = dict(zip(COLUMNS, cells, strict=True))
+def _row(where: str, columns: Sequence[str], cells: Sequence[str]) -> Row:
+    if len(cells) != len(columns):
+        raise UserError(f"{where}: {len(cells)} cells, not {len(columns)}")
+    text = dict(zip(columns, cells, strict=True))
     try:
         numbers = {name: float(text[name]) for name in (*MEASURED, "seconds")}
         knobs = {
-            name: text[name] if name == "multiplier" else int(text[name]) for name in CONFIG_FIELDS
+            name: type(getattr(_DEFAULT, name))(text[name])
+            for name in (*CONFIG_FIELDS, *OPTIONS)
+            if name in text
         }
-        config = NpuConfig(**knobs)  # type: ignore[arg-type]
+        config = NpuConfig(**knobs)
     except ConfigError as error:
         raise UserError(f"{where}: {error}") from None
     except ValueError as error:
@@ -91,13 +97,15 @@ def write(path: Path, rows: Iterable[Row]) -> None:
 
     Raises OSError.
     """
-    text = io.StringIO()
+    text, rows = io.StringIO(), list(rows)
+    used = set[str]().union(*(row.config.to_dict() for row in rows))
+    columns = (*COLUMNS, *(name for name in OPTIONS if name in used))
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow(columns)
     for row in sorted(rows, key=lambda row: (row.luts, row.config.hash)):
-        cells = {**row.config.to_dict(), **dataclasses.asdict(row)}
+        cells = {**dataclasses.asdict(row.config), **dataclasses.asdict(row)}
         cells |= {"config_hash": _short(row.config), "seconds": round(row.seconds, 1)}
-        writer.writerow([_number(cells[name]) for name in COLUMNS])
+        writer.writerow([_number(cells[name]) for name in columns])
     with atomic_file(path) as file:
         file.write(text.getvalue().encode())
 

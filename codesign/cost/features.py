@@ -42,7 +42,7 @@ def _plane_table() -> Floats:
     what Yosys maps for every dot product in the shipped data.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
-    for lanes in range(2, MAX_LANES + 1):
+    for lanes in range(1, MAX_LANES + 1):
         for bits in range(1, MAX_BITS + 1):
             table[lanes, bits] = _plane(lanes, bits)
     return table
@@ -76,8 +76,11 @@ def _sum_bits(lanes: int, bits: int) -> int:
 def _chain(lanes: int, bits: int) -> int:
     """LUTs that choose and add the pairs of one chain.
 
-    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs.
+    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs. A
+    single lane needs none: its register is reset where the weight bit is 0.
     """
+    if lanes == 1:
+        return 0
     pairs = (lanes + 1) // 2
     luts = sum(_sum_bits(2 * k, bits) for k in range(1, pairs + 1))
     luts += max(pairs - 2, 0) * (bits - 1) - (pairs > 1)
@@ -129,10 +132,10 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
     cells = c.pixels * c.columns
     lut = cells * (1 - c.dsp) * c.weight_digit_bits
     dsp, narrow = cells * c.dsp * _wide(c), cells * c.dsp * (1 - _wide(c))
-    plane = _plane_table()[c.lanes, c.activation_bits]
+    plane = _plane_table()[c.slots, c.activation_bits]
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
     product = _product_bits(c)
-    sums = _sum_tree(c.lanes, product)
+    sums = _sum_tree(c.slots, product)
     found = {
         "chains": lut * plane[:, 0],
         "trees": lut * plane[:, 1],
@@ -141,13 +144,19 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
         "combine_registers": cells * (1 - c.dsp) * combine_registers,
         # A product that a DSP slice takes leaves its register and a part of the tree there, too.
         "dsp_trees": dsp * sums,
-        "dsp_products": dsp * c.lanes * product,
+        "dsp_products": dsp * c.slots * product,
         "narrow_trees": narrow * sums,
-        "narrow_products": narrow * c.lanes * c.activation_bits * c.weight_digit_bits,
-        "narrow_registers": narrow * c.lanes * product,
+        "narrow_products": narrow * c.slots * c.activation_bits * c.weight_digit_bits,
+        "narrow_registers": narrow * c.slots * product,
         "accumulators": cells * c.accumulator_bits,
     }
     return {name: np.asarray(value, dtype=np.float64) for name, value in found.items()}
+
+
+def _selection(c: ConfigTable) -> tuple[Ints, Ints]:
+    """Of all cells: bits of the selected activations, and pairs that are added (N:M only)."""
+    cells = c.pixels * c.columns * (c.sparsity > 0)
+    return cells * c.slots * c.activation_bits, cells * (c.slots // 2) * (1 - c.dsp)
 
 
 _LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_trees", "narrow_products")
@@ -164,10 +173,14 @@ def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
     memory = memory_counts(c)
     addresses = _bits(c.activation_depth)
+    dense, choices = c.sparsity == 0, c.group - c.kept + 1
+    selected, pairs = _selection(c)
     blocks = {name: array[name] for name in _LUT_KINDS} | {
         # The accumulator's adder, and its share of the multiplexer to the post units.
         "accumulators": 1.33 * array["accumulators"],
-        "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * (1 - c.dsp),
+        "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * (1 - c.dsp) * dense,
+        # One LUT6 chooses one of four, a second one the fifth; then the cell's own pair sums.
+        "selection": selected * np.where(choices > 4, 2, 1) + pairs * c.activation_bits,
         "rotator": operands * np.maximum(0.85 * c.pixels, 1.0),
         "post_multiply": 1.4 * c.post_units * biased * c.scale_bits,
         "post_shift": 4.0 * c.post_units * product,
@@ -185,7 +198,9 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     """FFs by block."""
     array = _array(c)
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
+    selected, pairs = _selection(c)
     blocks = {name: array[name] for name in _FF_KINDS} | {
+        "selection": selected + pairs * (c.activation_bits + 1),
         # Accumulator and snapshot.
         "accumulators": 2.0 * array["accumulators"],
         "cells": c.pixels * c.columns * 3.0,
@@ -218,7 +233,7 @@ def analytic_luts(c: ConfigTable) -> Floats:
 
 def dsp_count(c: ConfigTable) -> Floats:
     """One DSP slice a product in the DSP form, where the product is wide enough for one."""
-    return (c.dsp * c.macs * _wide(c)).astype(np.float64)
+    return (c.dsp * c.pixels * c.slots * c.columns * _wide(c)).astype(np.float64)
 
 
 def _product_bits(c: ConfigTable) -> Ints:

@@ -34,6 +34,10 @@ class LayerTable:
     kernel_rows: Ints
     kernel_cols: Ints
     weight_bits: Ints
+    kept: Ints
+    """N of N:M weights; 0 of 0 where all may be there."""
+    group: Ints
+    """M of N:M weights."""
     diagonal: Ints
     """1 when each output channel reads one input channel (depthwise, average pooling, add)."""
     sources: Ints
@@ -127,6 +131,8 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
         "kernel_rows": kernel[0],
         "kernel_cols": kernel[1],
         "weight_bits": layer.weight_bits,
+        "kept": layer.sparsity.kept if layer.sparsity else 0,
+        "group": layer.sparsity.group if layer.sparsity else 0,
         "diagonal": int(layer.groups == channels and layer.groups > 1),
         "sources": len(inputs),
         "stride": layer.stride[0],

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,15 +20,17 @@ from codesign.cost.strips import Work, fastest_strips
 from codesign.cost.table import ConfigTable
 from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
-from rtl_gen.config import DEPTH_RANGES, STREAM_BITS, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, SPARSITIES, STREAM_BITS, NpuConfig
 from rtl_gen.isa import Opcode, field_words
 
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "dsp", "depthwise_taps",
+    "dsp", "depthwise_taps", "sparsity",
 )  # fmt: skip
 """Knobs that can change the number of pipeline stages, or the fields of an instruction."""
+_ANY = NpuConfig()
+"""All instructions but LAYER are as long in every NPU."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,9 +138,17 @@ def _work(t: LayerTable, tiles: _Tiles) -> Work:
 
 def _program_words(layers: Ints, layer_words: Ints) -> Ints:
     """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
-    words = {opcode: 1 + field_words(NpuConfig(), opcode) for opcode in Opcode}
+    words = {opcode: 1 + field_words(_ANY, opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
     return rest + layers * layer_words + (layers - 1) * words[Opcode.STORE]
+
+
+def _phases(t: LayerTable, npu: ConfigTable) -> Ints:
+    """[n, slots] codesign.compiler.phases where channels fill words one after another."""
+    width = np.minimum(np.where(t.diagonal == 1, 1, t.in_channels), npu.group[:, None])
+    kept, group = np.maximum(t.kept, 1), np.maximum(t.group, 1)
+    most = width // group * kept + np.minimum(width % group, kept)
+    return np.maximum(_ceil(most, npu.kept[:, None]), 1)
 
 
 def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
@@ -151,7 +162,8 @@ def _tiles(t: LayerTable, npu: ConfigTable) -> _Tiles:
     diagonal = t.diagonal == 1
     if diagonal.any():
         size = np.where(diagonal, _diagonal_size(t, npu, kernel, out_words), size)
-    taps = kernel * t.sources * np.where(diagonal, size, _ceil(t.in_channels, lanes))
+    in_words = np.where(diagonal, size, _ceil(t.in_channels, lanes))
+    taps = kernel * _phases(t, npu) * t.sources * in_words
     tiles, chunks = _ceil(t.out_channels, size * lanes), size * per_word
     raw = t.raw == 1
     raw_tiles = np.maximum(_ceil(t.out_channels, npu.columns[:, None]), 1)
@@ -224,9 +236,10 @@ def _kinds(npu: ConfigTable) -> _Kinds:
 
 @functools.cache
 def _kind(*values: int) -> tuple[int, int]:
-    knobs = dict(zip(_PIPELINE, values, strict=True))
-    multiplier = "dsp" if knobs.pop("dsp") else "lut"
-    config = NpuConfig(columns=knobs["lanes"], post_units=1, multiplier=multiplier, **knobs)
+    knobs: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
+    knobs["multiplier"] = "dsp" if knobs.pop("dsp") else "lut"
+    knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
+    config = NpuConfig(columns=knobs["lanes"], post_units=1, **knobs)
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
     return cycles, 1 + field_words(config, Opcode.LAYER)
 
@@ -238,7 +251,7 @@ def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: 
     load = t.in_rows[:, 0] * t.in_cols[:, 0] * pixel_words * beats
     results = (tiles.tiles * tiles.chunks * (t.raw == 1)).sum(axis=1)
     emit = results * (1 + npu.post_units)
-    overhead = sum(timing.overhead_cycles(NpuConfig(), o) for o in (Opcode.LOAD, Opcode.EMIT))
+    overhead = sum(timing.overhead_cycles(_ANY, opcode) for opcode in (Opcode.LOAD, Opcode.EMIT))
     return load + emit + overhead + timing.END_CYCLES + timing.START_CYCLES
 
 

@@ -9,15 +9,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.config import NpuConfig
+from rtl_gen.config import SPARSITIES, NpuConfig
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
+_PATTERNS = tuple(SPARSITIES)
+_WORDS = ("dsp", "sparsity")
+"""Columns for fields that are words."""
+
+
 @dataclass(frozen=True, eq=False)
 class ConfigTable:
-    """One int64 array [n] per numeric NpuConfig field, and ``dsp`` for the multiplier style.
+    """One int64 array [n] per NpuConfig field; words as numbers.
 
     The values are not checked: ``config(i)`` does that by building the NpuConfig.
     """
@@ -38,16 +43,19 @@ class ConfigTable:
     depthwise_taps: Ints
     dsp: Ints
     """1 where ``multiplier`` is "dsp"."""
+    sparsity: Ints
+    """Position in rtl_gen.config.SPARSITIES; 0 is dense."""
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> ConfigTable:
-        numeric = [field.name for field in dataclasses.fields(cls) if field.name != "dsp"]
+        numeric = [f.name for f in dataclasses.fields(cls) if f.name not in _WORDS]
         columns = {
             name: np.array([getattr(config, name) for config in configs], dtype=np.int64)
             for name in numeric
         }
         dsp = np.array([config.multiplier == "dsp" for config in configs], dtype=np.int64)
-        return cls(**columns, dsp=dsp)
+        places = [_PATTERNS.index(config.sparsity) for config in configs]
+        return cls(**columns, dsp=dsp, sparsity=np.array(places, dtype=np.int64))
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -63,14 +71,40 @@ class ConfigTable:
         values = {
             f.name: int(getattr(self, f.name)[row])
             for f in dataclasses.fields(self)
-            if f.name != "dsp"
+            if f.name not in _WORDS
         }
-        return NpuConfig(**values, multiplier="dsp" if self.dsp[row] else "lut")
+        return NpuConfig(
+            **values,
+            multiplier="dsp" if self.dsp[row] else "lut",
+            sparsity=_PATTERNS[self.sparsity[row]],
+        )
 
     @property
     def macs(self) -> Ints:
-        """Products per cycle."""
+        """NpuConfig.macs"""
         return self.pixels * self.lanes * self.columns
+
+    @property
+    def kept(self) -> Ints:
+        """N of N:M"""
+        kept: Ints = np.array([kept for kept, _ in SPARSITIES.values()])[self.sparsity]
+        return kept
+
+    @property
+    def group(self) -> Ints:
+        """M of N:M"""
+        group: Ints = np.array([group for _, group in SPARSITIES.values()])[self.sparsity]
+        return group
+
+    @property
+    def slots(self) -> Ints:
+        """Products of a cell per cycle."""
+        return self.lanes // self.group * self.kept
+
+    @property
+    def index_bits(self) -> Ints:
+        """Bits beside each digit that choose its lane."""
+        return np.ceil(np.log2(self.group - self.kept + 1)).astype(np.int64)
 
     @property
     def activation_word_bits(self) -> Ints:
@@ -78,4 +112,4 @@ class ConfigTable:
 
     @property
     def weight_word_bits(self) -> Ints:
-        return self.lanes * self.columns * self.weight_digit_bits
+        return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 
 from codesign.cost.layers import LayerTable
 
-_COLUMNS = ("in_channels", "in_rows", "in_cols", "kernel_rows", "kernel_cols", "stride", "step")
+_COLUMNS = (
+    "in_channels", "in_rows", "in_cols", "kernel_rows", "kernel_cols", "kept", "group", "stride",
+    "step",
+)  # fmt: skip
 """What unfolding changes, in the first slot."""
 
 
@@ -27,6 +30,7 @@ def unfolded(t: LayerTable, *, rows: bool) -> LayerTable:
     first = {name: getattr(t, name).copy() for name in _COLUMNS}
     first["in_channels"][:, 0] *= t.kernel_cols[:, 0]
     first["kernel_cols"][:, 0] = 1
+    first["kept"][:, 0] = first["group"][:, 0] = 0
     first["in_cols"][:, 0] = t.conv_cols[:, 0]
     if rows:
         first["in_channels"][:, 0] *= t.kernel_rows[:, 0]

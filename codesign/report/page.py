@@ -50,6 +50,8 @@ def _lead(data: ReportData) -> str:
     npu = data.npu
     shape = f"{npu.pixels} × {npu.lanes} × {npu.columns} array"
     parts = [shape, f"{npu.weight_digit_bits}-bit weight digits"]
+    if npu.sparsity != "dense":
+        parts.append(f"{npu.sparsity} sparse")
     parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
     if data.device:
         parts.append(data.device)

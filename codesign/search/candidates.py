@@ -44,6 +44,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         depthwise_taps=np.ones(len(candidates), dtype=np.int64),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         dsp=(space.values(candidates, "multiplier") == "dsp").astype(np.int64),
+        sparsity=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 from amaranth import Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
@@ -9,6 +12,8 @@ from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
 
+PHASES = "phases"
+"""The innermost level of NPUs with N:M sparsity: weight words that share a tap's activations."""
 LEVELS = (
     "groups",
     "kernel_cols",
@@ -20,11 +25,16 @@ LEVELS = (
     "out_rows",
     "out_groups",
 )
-"""Innermost first."""
+"""Those of every NPU, innermost first."""
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
 """Where in the nest the next ``advance`` is."""
 TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
+
+
+def levels(config: NpuConfig) -> tuple[str, ...]:
+    """Innermost first."""
+    return LEVELS if config.most_phases == 1 else (PHASES, *LEVELS)
 
 
 class LoopCounters(Block):
@@ -40,14 +50,15 @@ class LoopCounters(Block):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
+        self.levels = levels(config)
         self.module_name = "npu_loop_counters"
         layout = layer_layout(config)
         super().__init__(
             {
-                **{f"f_{level}": In(layout[level]) for level in LEVELS},
+                **{f"f_{level}": In(layout[level]) for level in self.levels},
                 "start": In(1),
                 "advance": In(1),
-                **{f"step_{level}": Out(1) for level in LEVELS},
+                **{f"step_{level}": Out(1) for level in self.levels},
                 **{flag: Out(1) for flag in (*PLACE, *TAP_FLAGS)},
                 **({"last_pass": Out(1)} if config.reuses_columns else {}),
             }
@@ -57,7 +68,7 @@ class LoopCounters(Block):
         m = Module()
         last: dict[str, Value] = {}
         inner_last: Value = self.advance
-        for level in LEVELS:
+        for level in self.levels:
             repetitions = getattr(self, f"f_{level}")
             left = Signal(len(repetitions), name=f"{level}_left", reset_less=True)
             last[level] = Signal(name=f"{level}_last", reset_less=True)
@@ -73,10 +84,9 @@ class LoopCounters(Block):
         return m
 
     def _place(self, m: Module, last: dict[str, Value]) -> None:
+        taps = self.levels[: self.levels.index("passes") + 1]
         m.d.comb += [
-            self.tile_last.eq(
-                last["groups"] & last["kernel_cols"] & last["kernel_rows"] & last["passes"]
-            ),
+            self.tile_last.eq(functools.reduce(operator.and_, [last[level] for level in taps])),
             self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
             self.group_end.eq(self.window_last & last["out_cols"] & last["out_rows"]),
             self.layer_last.eq(self.tile_last & self.group_end & last["out_groups"]),

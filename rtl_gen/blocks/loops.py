@@ -11,7 +11,7 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
 from rtl_gen.blocks.history import ReusePlace
-from rtl_gen.blocks.loop_counters import LEVELS, PLACE, TAP_FLAGS, LoopCounters
+from rtl_gen.blocks.loop_counters import PHASES, PLACE, TAP_FLAGS, LoopCounters, levels
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
@@ -20,7 +20,6 @@ TAP_CYCLES = 2
 """From the place in the nest to the tap's addresses."""
 
 _USED = (
-    *LEVELS,
     *("in_base", "col_first", "strip_first", "row_first", "row_first_words", "strip_rows"),
     *("strip_words", "group_words", "col_words", "row_words", "pool_col_step", "pool_col_words"),
     *("pool_row_step", "pool_row_words", "out_col_step", "out_col_words", "out_row_step"),
@@ -53,7 +52,8 @@ class LoopNest(Block):
         self.module_name = "npu_loop_nest"
         layout = layer_layout(config)
         pointer = layout["in_base"]
-        members = {f"f_{name}": In(layout[name]) for name in _USED}
+        self.levels = levels(config)
+        members = {f"f_{name}": In(layout[name]) for name in (*self.levels, *_USED)}
         if config.reuses_columns:  # and tile_last then leaves out positions that are not drained
             members["f_reuse"] = In(layout["reuse"])
             members |= {name: Out(width) for name, width in REUSE_FLAGS.items()}
@@ -84,7 +84,7 @@ class LoopNest(Block):
         m.d.comb += self.valid.eq(advance)
         self._rows(m, chosen, step)
         self._columns(m, chosen, step)
-        self._groups(m, step, advance)
+        self._groups(m, step, advance & ~step[PHASES] if PHASES in step else advance)
         self._weights(m, step, advance)
         return m
 
@@ -93,7 +93,7 @@ class LoopNest(Block):
         counters = LoopCounters(self.config)
         place(m, platform, "counters", counters)
         m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
-        for level in LEVELS:
+        for level in self.levels:
             m.d.comb += getattr(counters, f"f_{level}").eq(getattr(self, f"f_{level}"))
         here: dict[str, Value] = {flag: getattr(counters, flag) for flag in PLACE}
         if self.config.reuses_columns:
@@ -102,7 +102,7 @@ class LoopNest(Block):
         for flag in TAP_FLAGS:
             late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
             m.d.comb += getattr(self, flag).eq(late)
-        return {"start": self.start, **{n: getattr(counters, f"step_{n}") for n in LEVELS}}
+        return {"start": self.start, **{n: getattr(counters, f"step_{n}") for n in self.levels}}
 
     def _reuse(self, m: Module, platform: object, counters: LoopCounters) -> Value:
         """Whether the position only fills the history; its flags and the others go to the tap."""
@@ -222,6 +222,7 @@ class LoopNest(Block):
         m.d.comb += [self.column.eq(kernel[0]), self.column_pointer.eq(kernel[1])]
 
     def _groups(self, m: Module, step: dict[str, Value], advance: Value) -> None:
+        """``advance``: to another activation word."""
         base = Signal(len(self.group_pointer), reset_less=True)
         pointer = Signal(len(self.group_pointer), reset_less=True)
         next_base = base + self.f_in_group_step

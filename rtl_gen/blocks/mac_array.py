@@ -8,14 +8,22 @@ from amaranth.lib.wiring import In, Member, Out
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
+from rtl_gen.blocks.selection import SelectionSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
 
 
 def dot_product_spec(config: NpuConfig) -> DotProductSpec:
     return DotProductSpec(
-        config.lanes, config.activation_bits, config.weight_digit_bits, config.multiplier
+        config.slots, config.activation_bits, config.weight_digit_bits, config.multiplier
     )
+
+
+def selection_spec(config: NpuConfig) -> SelectionSpec | None:
+    """Of an array of N:M sparsity."""
+    if config.sparsity == "dense":
+        return None
+    return SelectionSpec(config.lanes, config.activation_bits, config.kept, config.group)
 
 
 class MacCell(Block):
@@ -31,11 +39,12 @@ class MacCell(Block):
         self.config = config
         self.spec = dot_product_spec(config)
         self.module_name = f"npu_mac_cell_w{config.accumulator_bits}"
+        pairs, indices = self.spec.pairs * self.spec.pair_bits, config.slots * config.index_bits
         super().__init__(
             {
                 "activations": In(config.activation_word_bits),
-                "pair_sums": In(self.spec.pairs * self.spec.pair_bits),
-                "digits": In(config.lanes * config.weight_digit_bits),
+                **({"indices": In(indices)} if indices else {"pair_sums": In(pairs)}),
+                "digits": In(config.slots * config.weight_digit_bits),
                 "digit_signed": In(1),
                 "enable": In(1),
                 "clear": In(1),
@@ -56,14 +65,29 @@ class MacCell(Block):
         accumulator = Signal(signed(width), reset_less=True)
         with m.If(enable):
             m.d.sync += accumulator.eq(total)
+        activations, pair_sums = self._operands(m, platform)
         m.d.comb += [
-            dot.activations.eq(self.activations),
-            dot.pair_sums.eq(self.pair_sums),
+            dot.activations.eq(activations),
+            dot.pair_sums.eq(pair_sums),
             dot.digits.eq(self.digits),
             dot.digit_signed.eq(self.digit_signed),
             self.accumulator.eq(accumulator),
         ]
         return m
+
+    def _operands(self, m: Module, platform: object) -> tuple[Value, Value]:
+        """Activations and pair sums of the dot product. With N:M sparsity each cell has its own:
+        selected, added and registered here, in the cycle in which the array adds shared ones."""
+        selects = selection_spec(self.config)
+        if selects is None:
+            return self.activations, self.pair_sums
+        selection = selects.create()
+        place(m, platform, "selection", selection)
+        m.d.comb += [
+            selection.activations.eq(self.activations),
+            selection.indices.eq(self.indices),
+        ]
+        return selection.selected, selection.pair_sums
 
 
 class MacArray(Block):
@@ -115,24 +139,16 @@ class MacArray(Block):
         clear = delay(m, self.clear, early, "clear")
         shift = delay(m, self.shift, early, "shift")
         digit_signed = delay(m, self.digit_signed, 1 + spec.sign_offset_cycles, "digit_signed")
-        d = config.weight_digit_bits
-        column_bits = config.lanes * d
-        digits = Cat(
-            self._lane(m, self.digits.word_select(c * config.lanes + n, d), n, f"digit_c{c}_n{n}")
-            for c in range(config.columns)
-            for n in range(config.lanes)
-        )
+        columns = [self._column(m, c) for c in range(config.columns)]
         for p in range(config.pixels):
             operands = self._pixel(m, p)
-            for c in range(config.columns):
-                activations, pair_sums = operands[c % len(operands)]
+            for c, column in enumerate(columns):
+                pixel = operands[c % len(operands)]
                 cell = MacCell(config)
                 place(m, platform, f"cell_p{p}_c{c}", cell)
                 index = p * config.columns + c
+                m.d.comb += [getattr(cell, n).eq(v) for n, v in (pixel | column).items()]
                 m.d.comb += [
-                    cell.activations.eq(activations),
-                    cell.pair_sums.eq(pair_sums),
-                    cell.digits.eq(digits[c * column_bits : (c + 1) * column_bits]),
                     cell.digit_signed.eq(digit_signed),
                     cell.enable.eq(enable),
                     cell.clear.eq(clear),
@@ -143,16 +159,42 @@ class MacArray(Block):
                 ]
         return m
 
-    def _lane(self, m: Module, value: Value, lane: int, name: str) -> Value:
-        """Operands of one lane as the cells want them: registered, late lanes twice."""
-        cycles = 2 if dot_product_spec(self.config).late(lane) else 1
-        return delay(m, value, cycles, name)
+    def _lane(self, m: Module, value: Value, slot: int, name: str, cycles: int = 1) -> Value:
+        """Operands of one slot as the cells want them: registered, late ones once more."""
+        return delay(m, value, cycles + dot_product_spec(self.config).late(slot), name)
 
-    def _pixel(self, m: Module, pixel: int) -> list[tuple[Value, Value]]:
-        """Activations and pair sums of one pixel: those of column c at c modulo their number."""
+    def _column(self, m: Module, column: int) -> dict[str, Value]:
+        """What the weight word holds for the cells of one column, by port: digits, and above the
+        digits of all columns the indices."""
+        config, d, i = self.config, self.config.weight_digit_bits, self.config.index_bits
+        slots = range(config.slots)
+        digits = self.digits[column * config.slots * d :]
+        found: dict[str, Value] = {
+            "digits": Cat(
+                self._lane(m, digits.word_select(n, d), n, f"digit_c{column}_n{n}") for n in slots
+            )
+        }
+        if i:
+            indices = self.digits[config.slots * (config.columns * d + column * i) :]
+            found["indices"] = Cat(
+                self._lane(m, indices.word_select(n, i), n, f"index_c{column}_n{n}", cycles=0)
+                for n in slots
+            )
+        return found
+
+    def _pixel(self, m: Module, pixel: int) -> list[dict[str, Value]]:
+        """What the cells of one pixel take of its word, by port: activations, and when dense their
+        pair sums. The cell of column c takes those at c modulo their number."""
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
         lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]
+        if config.index_bits:
+            slots = [n // config.group * config.kept for n in range(config.lanes)]
+            late = [
+                self._lane(m, a, slots[n], f"activation_p{pixel}_n{n}", cycles=0)
+                for n, a in enumerate(lanes)
+            ]
+            return [{"activations": Cat(late)}]
         sums = [
             self._lane(m, sum(lanes[k + 1 : k + 2], lanes[k]), k, f"sum_p{pixel}_n{k}")
             for k in range(0, config.lanes, 2)
@@ -164,7 +206,7 @@ class MacArray(Block):
         if config.reuses_columns:
             channels = range(config.lanes)
             return [self._reused(m, pixel, c, activations, padded, lanes) for c in channels]
-        return [(Cat(activations), Cat(padded))]
+        return [{"activations": Cat(activations), "pair_sums": Cat(padded)}]
 
     def _reused(
         self,
@@ -174,7 +216,7 @@ class MacArray(Block):
         activations: list[Value],
         pair_sums: list[Value],
         lanes: list[Value],
-    ) -> tuple[Value, Value]:
+    ) -> dict[str, Value]:
         """A pixel's shared operands, but for the lanes that take older columns of ``channel``."""
         bits = self.config.activation_bits
         activations, pair_sums = [*activations], [*pair_sums]
@@ -191,4 +233,4 @@ class MacArray(Block):
             name = f"reused_sum_p{pixel}_c{channel}"
             total = chosen[first] + chosen[first + 1]
             pair_sums[first // 2] = self._lane(m, total, first, name)
-        return Cat(activations), Cat(pair_sums)
+        return {"activations": Cat(activations), "pair_sums": Cat(pair_sums)}

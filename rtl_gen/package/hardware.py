@@ -43,6 +43,6 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         "opcodes": {opcode.name: int(opcode) for opcode in isa.opcodes(config)},
         "fields": {
             opcode.name: [[field.name, field.width(config)] for field in isa.fields(config, opcode)]
-            for opcode in isa.FIELDS
+            for opcode in isa.opcodes(config)
         },
     }

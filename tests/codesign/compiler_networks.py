@@ -5,10 +5,12 @@ from __future__ import annotations
 import dataclasses
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.untrained import random_mask
 from codesign.compiler import CompiledNetwork
 from models import arithmetic, reference
 from models.integer import (
@@ -19,6 +21,7 @@ from models.integer import (
     Source,
     TensorSpec,
 )
+from models.sparsity import PATTERNS, Sparsity
 from rtl_gen.isa import ErrorCode, Opcode
 from rtl_gen.twin import Beat, Twin, TwinResult
 from sim import layout
@@ -65,6 +68,7 @@ class NetworkBuilder:
         pool: PoolWindow | None = None,
         diagonal: bool = False,
         raw: bool = False,
+        sparsity: Sparsity | None = None,
     ) -> str:
         name = f"t{len(self.tensors)}"
         specs = [self.tensors[source] for source in sources]
@@ -73,6 +77,8 @@ class NetworkBuilder:
         weights = [
             np.full(shape, high) if diagonal else self._weights(weight_bits, shape) for _ in sources
         ]
+        if sparsity:
+            weights = [weight * random_mask(self._numbers, shape, sparsity) for weight in weights]
         rows, cols = (
             (specs[0].shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)
         )
@@ -109,6 +115,7 @@ class NetworkBuilder:
                 shift=np.array([shift for _, shift in scales]),
                 pool=pool,
                 raw=raw,
+                sparsity=sparsity,
             )
         )
         self.tensors[name] = TensorSpec(
@@ -122,13 +129,15 @@ class NetworkBuilder:
             return self._numbers.choice([low, high], shape)
         return self._numbers.integers(low, high + 1, shape)
 
-    def linear(
-        self, source: str, channels: int, *, raw: bool = True, weight_bits: int = 4, bits: int = 4
-    ) -> str:
+    def any_sparsity(self) -> Sparsity | None:
+        """Of half the layers none. From the source of the weights, so that the layers drawn are
+        those that they would be without."""
+        number = int(self._numbers.integers(2 * len(PATTERNS)))
+        return Sparsity(*PATTERNS[number]) if number < len(PATTERNS) else None
+
+    def linear(self, source: str, channels: int, *, raw: bool = True, **numbers: Any) -> str:
         kernel = self.tensors[source].shape[1:]
-        return self.mac(
-            [source], channels, kernel, op="linear", raw=raw, weight_bits=weight_bits, bits=bits
-        )
+        return self.mac([source], channels, kernel, op="linear", raw=raw, **numbers)
 
     def concat(self, sources: Sequence[str]) -> str:
         name = f"t{len(self.tensors)}"

@@ -19,6 +19,7 @@ from rtl_gen.config import (
     DIGIT_BITS,
     LEAST_REUSE_LANES,
     MEMORY_PORT_BITS,
+    SPARSITIES,
     NpuConfig,
 )
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
@@ -56,7 +57,12 @@ class _Draw:
             last = self.pick.choice(steps)(last)
         if self.pick.random() < 0.2:
             last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
-        self.net.linear(last, self.size(domain.CHANNELS), weight_bits=self.pick.randint(1, 8))
+        self.net.linear(
+            last,
+            self.size(domain.CHANNELS),
+            weight_bits=self.pick.randint(1, 8),
+            sparsity=self.net.any_sparsity(),
+        )
         return self.net.build()
 
     def size(self, sizes: domain.Sizes) -> int:
@@ -126,6 +132,7 @@ class _Draw:
             groups=groups,
             signed=self.pick.random() < 0.4,
             pool=self._pool(rows, cols),
+            sparsity=self.net.any_sparsity() if groups == 1 else None,
             **self._numbers(),
         )
 
@@ -202,6 +209,7 @@ class _Draw:
             (side, side),
             padding=(side // 2, side // 2),
             signed=self.pick.random() < 0.5,
+            sparsity=self.net.any_sparsity(),
             **self._numbers(),
         )
 
@@ -210,7 +218,7 @@ class _Draw:
         numbers = self._numbers()
         parts = [
             self.net.mac([source], self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
-                         **numbers)
+                         sparsity=self.net.any_sparsity(), **numbers)
             for k in (1, 3, 5)[: self.pick.choice(domain.PARTS)]
         ]  # fmt: skip
         return self.net.concat(parts)
@@ -234,6 +242,8 @@ def random_config(
         pixels = domain.PIXELS.draw(pick, tail)
         if pixels * lanes * columns <= most_macs:
             break
+    sparsity = pick.choice([s for s, (_, group) in SPARSITIES.items() if lanes % group == 0])
+    reuses = sparsity == "dense" and lanes >= LEAST_REUSE_LANES and pick.random() < REUSE_SHARE
     least = min(max(domain.ACCUMULATOR_BITS[0], accumulator_bits(network)), 32)
     config = NpuConfig(
         pixels=pixels,
@@ -245,7 +255,8 @@ def random_config(
         scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),
         post_units=pick.choice([u for u in range(1, lanes + 1) if lanes % u == 0]),
         multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
-        depthwise_taps=3 if lanes >= LEAST_REUSE_LANES and pick.random() < REUSE_SHARE else 1,
+        sparsity=sparsity,
+        depthwise_taps=3 if reuses else 1,
     )
     return dataclasses.replace(config, **minimal_depths(network, config))
 

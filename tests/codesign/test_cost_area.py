@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.density import POINTS
 from codesign.cost import dataset, features
 from codesign.cost.area import FAMILY_RATIOS, AreaModel, estimate_one
 from codesign.cost.table import ConfigTable
@@ -59,6 +60,28 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
     luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
     # Four times the cells, the same control.
     assert 2.0 < luts[1] / luts[0] < 4.0
+
+
+@pytest.mark.parametrize(
+    ("sparsity", "luts", "ffs", "brams"),
+    [("2:4", 9994, 11135, 16.5), ("1:4", 6559, 8213, 10.5), ("4:8", 11021, 11331, 18.5)],
+)
+def test_sparse_npus_are_estimated_and_said_to_be_outside_the_data(
+    model: AreaModel, sparsity: str, luts: int, ffs: int, brams: float
+) -> None:
+    """Measured (2026-11-24, pyosys 0.70): the points of benchmarks.density."""
+    config = POINTS[f"4x4-{sparsity}"]
+    found = estimate_one(config)
+    assert found.luts[0] == pytest.approx(luts, rel=0.04)
+    assert found.ffs[0] == pytest.approx(ffs, rel=0.04)
+    assert found.brams[0] == brams
+    assert f"no NPU of sparsity {sparsity}" in (model.outside(config) or "")
+    assert model.outside(POINTS["4x4"]) is None
+
+
+def test_sparse_dsps_are_those_of_the_slots() -> None:
+    config = NpuConfig(activation_bits=8, weight_digit_bits=8, multiplier="dsp", sparsity="1:4")
+    assert estimate_one(config).dsps[0] == config.multipliers == config.macs // 4
 
 
 def test_every_family_has_ratios() -> None:

@@ -42,6 +42,24 @@ def test_round_trip(tmp_path: Path) -> None:
     assert again == [rows[1], dataclasses.replace(rows[0], seconds=2.0)]
 
 
+def test_sparsity_is_a_last_column_that_only_sparse_npus_bring(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    dense, sparse = (
+        fake(NpuConfig()),
+        dataclasses.replace(fake(NpuConfig(sparsity="2:4")), luts=9.0),
+    )
+    dataset.write(path, [dense])
+    without = path.read_text()
+    assert "sparsity" not in without
+    dataset.write(path, [dense, sparse])
+    head, *lines = path.read_text().splitlines()
+    assert head == without.splitlines()[0] + ",sparsity"
+    assert [line.split(",")[-1] for line in lines] == ["2:4", "dense"]
+    assert [row.config.sparsity for row in dataset.read(path)] == ["2:4", "dense"]
+    dataset.write(path, [dense])
+    assert path.read_text() == without
+
+
 def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> None:
     path, said = tmp_path / "data.csv", []
     failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, fake)

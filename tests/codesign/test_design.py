@@ -17,6 +17,7 @@ from models.errors import YamlError
 from models.graph import sequential
 from models.layers import Conv2d, Linear
 from models.quantisation import Quantisation, QuantSpec
+from models.sparsity import Sparsity
 from rtl_gen.config import NpuConfig
 
 SMALL = Design(
@@ -36,6 +37,17 @@ def test_file_round_trip(tmp_path: Path) -> None:
     assert again == SMALL
     assert again.to_yaml() == SMALL.to_yaml()
     assert again.network.name == "small"
+
+
+def test_sparsity_comes_back_in_quotes() -> None:
+    """Without them YAML reads 2:4 as 124."""
+    npu = NpuConfig(lanes=8, columns=8, sparsity="2:4")
+    spec = QuantSpec(4, 4, Sparsity(1, 4))
+    sparse = dataclasses.replace(SMALL, npu=npu, quantisation=Quantisation(4, spec))
+    assert '  sparsity: "2:4"\n' in sparse.to_yaml()
+    assert design.loads(sparse.to_yaml()) == sparse
+    with pytest.raises(YamlError, match=r"npu\.sparsity: must be text, not 124"):
+        design.loads(sparse.to_yaml().replace('"2:4"', "2:4"))
 
 
 def test_every_network_of_the_shipped_spaces_survives_the_round_trip() -> None:

@@ -9,7 +9,6 @@ import pytest
 from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.loop_counters import LEVELS
 from rtl_gen.blocks.loops import TAP_CYCLES, LoopNest
 from rtl_gen.config import NpuConfig
 from tests.formal.prove import Disproof, prove
@@ -17,13 +16,14 @@ from tests.formal.wrapper import always, constant, given, implies, own_signals, 
 
 CONFIG = NpuConfig(activation_depth=16, weight_depth=16)
 REUSING = dataclasses.replace(CONFIG, depthwise_taps=3)
+SPARSE = NpuConfig(activation_depth=16, weight_depth=16, sparsity="2:4")
+"""Its nest has a level more: phases."""
 STRIPS = ((1, 1), (3, 5), (4, 2))
 """Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
 ROW_BITS = 10
 """Wide enough for the rows of 32 such strips and a step."""
 DEPTH = TAP_CYCLES + 2
 """Cycles in which a step passes the nest's stages."""
-KERNEL = ("groups", "kernel_cols", "kernel_rows", "passes")
 
 
 def field(nest: LoopNest, level: str) -> Signal:
@@ -33,10 +33,11 @@ def field(nest: LoopNest, level: str) -> Signal:
 
 
 class Nest(Elaboratable):
-    """Any fields, any pauses between the taps. ``count[level]`` is an odometer over LEVELS."""
+    """Any fields, any pauses between the taps. ``count[level]`` is an odometer over its levels."""
 
     def __init__(self, nest: LoopNest) -> None:
         self.nest = nest
+        self.tap_levels = nest.levels[: nest.levels.index("passes") + 1]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -72,7 +73,7 @@ class Nest(Elaboratable):
         return delay(m, value, TAP_CYCLES, "late", resettable=True)
 
     def _odometer(self, m: Module) -> None:
-        self.count = {level: Signal(len(field(self.nest, level))) for level in LEVELS}
+        self.count = {level: Signal(len(field(self.nest, level))) for level in self.nest.levels}
         self.moves: dict[str, Value] = {}
         self.restarts: dict[str, Value] = {}
         carry: Value = self.nest.advance
@@ -111,20 +112,21 @@ class Taps(Nest):
         def at_start(*levels: str) -> Value:
             return ~Cat(count[level] for level in levels).any()
 
+        taps = self.tap_levels
         pool, whole = ("pool_cols", "pool_rows"), ("out_cols", "out_rows")
         for flag, expected in {
-            "tile_first": at_start(*KERNEL),
-            "pass_first": at_start(*KERNEL[:-1]) & (count["passes"] != 0),
+            "tile_first": at_start(*taps),
+            "pass_first": at_start(*taps[:-1]) & (count["passes"] != 0),
             "top_pass": count["passes"] == 0,
         }.items():
             self.claim(m, self.inner[f"counters.{flag}"] == expected, f"invariant: {flag}")
             self.claim_tap(m, getattr(dut, flag), expected, flag)
         for flag, expected in {
-            "tile_last": self.at_end(*KERNEL) & self.drained(),
+            "tile_last": self.at_end(*taps) & self.drained(),
             "window_first": at_start(*pool),
             "window_last": self.at_end(*pool),
             "group_end": self.at_end(*pool, *whole),
-            "layer_last": self.at_end(*LEVELS),
+            "layer_last": self.at_end(*dut.levels),
         }.items():
             self.claim(m, getattr(dut, flag) == expected, flag)
         moved_out = self.count["out_cols"] & self.count["pool_cols"] & self.count["kernel_cols"]
@@ -169,8 +171,8 @@ class Taps(Nest):
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
         with m.Elif(dut.advance):
-            m.d.sync += tap.eq(Mux(self.at_end(*KERNEL), 0, tap + 1))
-            with m.If(self.at_end(*KERNEL) & dut.group_end):
+            m.d.sync += tap.eq(Mux(self.at_end(*self.tap_levels), 0, tap + 1))
+            with m.If(self.at_end(*self.tap_levels) & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
         self.claim_tap(m, self.inner["base_2"], block, "invariant: the tile's block of weights")
         weight = (block + tap)[: len(block)]
@@ -255,8 +257,9 @@ class Rows(Nest):
         reached(m, self.running & (dut.strip == 1) & (dut.f_strip_first == 0), "a strip is left")
 
 
-def test_every_tap_is_in_its_place() -> None:
-    prove(Taps(LoopNest(CONFIG)), depth=DEPTH, reach=10 + TAP_CYCLES)
+@pytest.mark.parametrize("config", [CONFIG, SPARSE], ids=["dense", "phases"])
+def test_every_tap_is_in_its_place(config: NpuConfig) -> None:
+    prove(Taps(LoopNest(config)), depth=DEPTH, reach=10 + TAP_CYCLES)
 
 
 def test_every_tap_of_a_layer_that_reuses_columns_is_in_its_place() -> None:
@@ -310,15 +313,27 @@ class NeverFresh(LoopNest):
         return m
 
 
+class LeavesItsWord(LoopNest):
+    """Goes back to the first group in every phase."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        signals = own_signals(m)
+        with m.If(signals["step_phases_1"]):
+            m.d.sync += signals["pointer"].eq(signals["base"])
+        return m
+
+
 @pytest.mark.parametrize(
     "properties, why",
     [
         (Taps(KeepsTheColumn(CONFIG)), "invariant: kernel column|the tap's column"),
         (Taps(SkipsAWeight(CONFIG)), "weight address"),
         (Rows(LeavesItsStrip(CONFIG), 3, 5), "inside its strip"),
+        (Taps(LeavesItsWord(SPARSE)), "group address"),
         (ReusedTaps(NeverFresh(REUSING)), "the tap's fresh"),
     ],
-    ids=["column", "weight", "strip", "history"],
+    ids=["column", "weight", "strip", "word", "history"],
 )
 def test_a_broken_nest_is_refuted(properties: Nest, why: str) -> None:
     with pytest.raises(Disproof, match=why):

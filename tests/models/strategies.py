@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from hypothesis import strategies as st
@@ -20,11 +22,13 @@ from models.layers import (
     Relu,
 )
 from models.network import QuantNetwork
-from models.quantisation import Quantisation, QuantSpec, knobs
+from models.quantisation import SPARSITY, Quantisation, QuantSpec, knobs
+from models.sparsity import PATTERNS, Sparsity
 from models.train import Epoch, TrainedNetwork
 from models.verify import verify
 
 CLASSES = 5
+SPARSITIES = st.sampled_from([None, *(Sparsity(*pattern) for pattern in PATTERNS)])
 
 
 class _Builder:
@@ -111,17 +115,15 @@ def _pools(draw: st.DrawFn, kind: type[MaxPool | AvgPool], rows: int, cols: int)
 
 @st.composite
 def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
-    """Bits for some of the layers that have any."""
+    """Bits and sparsity for some of the layers that have any."""
     bits = st.integers(1, 8)
-    default = QuantSpec(draw(bits), draw(bits))
+    default = QuantSpec(draw(bits), draw(bits), draw(SPARSITIES))
     layers = {}
     for name, fields in knobs(graph).items():
         if draw(st.booleans()):
-            values = {
-                "weight_bits": default.weight_bits,
-                "activation_bits": default.activation_bits,
-            }
-            layers[name] = QuantSpec(**{**values, **{field: draw(bits) for field in fields}})
+            spec = default if SPARSITY in fields else dataclasses.replace(default, sparsity=None)
+            values = {f: draw(SPARSITIES if f == SPARSITY else bits) for f in fields}
+            layers[name] = dataclasses.replace(spec, **values)
     return Quantisation(draw(bits), default, layers)
 
 

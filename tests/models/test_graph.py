@@ -65,7 +65,8 @@ def _effective(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Qua
                 *(
                     getattr(given if field in fields else default, field)
                     for field in ("weight_bits", "activation_bits")
-                )
+                ),
+                given.sparsity,
             )
     return specs
 

@@ -7,7 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rtl_gen import isa, timing
-from rtl_gen.config import DIGIT_BITS, NpuConfig
+from rtl_gen.config import DIGIT_BITS, SPARSITIES, NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin import Twin
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
@@ -18,7 +18,8 @@ DEPTH = 128
 
 
 def random_config(rng: np.random.Generator) -> NpuConfig:
-    lanes = int(rng.integers(2, 5))
+    sparsity = str(rng.choice(["dense", *SPARSITIES]))
+    lanes = int(rng.integers(2, 5)) if sparsity == "dense" else 8
     units = int(rng.integers(1, lanes + 1))
     return NpuConfig(
         pixels=int(rng.integers(1, 4)),
@@ -28,6 +29,7 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
         weight_digit_bits=int(rng.choice(DIGIT_BITS)),
         activation_bits=3,
         accumulator_bits=12,
+        sparsity=sparsity,
         activation_depth=DEPTH,
         weight_depth=128,
         channel_depth=16,
@@ -57,6 +59,7 @@ def random_layer(rng: np.random.Generator, config: NpuConfig) -> dict[str, int]:
         "last_strip": int(rng.integers(config.pixels)),
         "drain_pixels": int(rng.integers(config.pixels)),
         "drain_chunks": words * config.chunks_per_word - 1,
+        **({"phases": int(rng.integers(config.most_phases))} if config.index_bits else {}),
     }
 
 

@@ -22,7 +22,7 @@ def _signed(value: int, bits: int) -> int:
 
 
 def _count(fields: Mapping[str, int], *names: str) -> Iterator[tuple[int, ...]]:
-    return product(*(range(fields[name] + 1) for name in names))
+    return product(*(range(fields.get(name, 0) + 1) for name in names))
 
 
 class LoopNest:
@@ -46,7 +46,7 @@ class LoopNest:
         f, config = self.f, self.config
         pointers = 2 * config.activation_depth
         block = (f["passes"] + 1) * (f["kernel_rows"] + 1)
-        block *= (f["kernel_cols"] + 1) * (f["groups"] + 1)
+        block *= (f["kernel_cols"] + 1) * (f["groups"] + 1) * (f.get("phases", 0) + 1)
         for tile in range(f["out_groups"] + 1):
             positions = _count(f, "out_rows", "out_cols")
             for position, (row, column) in enumerate(positions):
@@ -77,8 +77,9 @@ class LoopNest:
         f, config = self.f, self.config
         acc = [[0] * config.columns for _ in range(config.pixels)]
         word = f["weight_base"] + tile * block
-        for passed, ky, kx, group in _count(f, "passes", "kernel_rows", "kernel_cols", "groups"):
-            if (ky, kx, group) == (0, 0, 0) and passed:
+        levels = ("passes", "kernel_rows", "kernel_cols", "groups", "phases")
+        for passed, ky, kx, group, phase in _count(f, *levels):
+            if (ky, kx, group, phase) == (0, 0, 0, 0) and passed:
                 acc = [[value << config.weight_digit_bits for value in pixel] for pixel in acc]
             if word >= config.weight_depth:
                 raise OutsideError
@@ -91,9 +92,9 @@ class LoopNest:
             for pixel in range(config.pixels):
                 codes = self._codes(pixel + strip, at, x, address)
                 for m in range(config.columns):
-                    for n in range(config.lanes):
-                        digit = self._digit(word, m, n, top=not passed)
-                        acc[pixel][m] += codes[n] * digit
+                    for slot in range(config.slots):
+                        digit = self._digit(word, m, slot, top=not passed)
+                        acc[pixel][m] += codes[self._lane(word, m, slot)] * digit
             word += 1
         return [[_signed(value, config.accumulator_bits) for value in pixel] for pixel in acc]
 
@@ -107,12 +108,22 @@ class LoopNest:
         self.read.add((bank, address))
         return self.memory[bank, address]
 
-    def _digit(self, word: int, m: int, n: int, *, top: bool) -> int:
+    def _digit(self, word: int, m: int, slot: int, *, top: bool) -> int:
         bits = self.config.weight_digit_bits
-        first = (m * self.config.lanes + n) * bits
-        value = sum(column << (32 * j) for j, column in enumerate(self.weights[word]))
-        digit = value >> first & ((1 << bits) - 1)
+        digit = self._bits(word, (m * self.config.slots + slot) * bits, bits)
         return _signed(digit, bits) if top else digit
+
+    def _lane(self, word: int, m: int, slot: int) -> int:
+        """The lane that a slot of a group multiplies."""
+        config, bits = self.config, self.config.index_bits
+        first = config.columns * config.slots * config.weight_digit_bits
+        index = self._bits(word, first + (m * config.slots + slot) * bits, bits)
+        group, k = divmod(slot, config.kept)
+        return group * config.group + k + min(index, config.group - config.kept)
+
+    def _bits(self, word: int, first: int, count: int) -> int:
+        value = sum(column << (32 * j) for j, column in enumerate(self.weights[word]))
+        return value >> first & ((1 << count) - 1)
 
     def _post(self, tile: int, acc: list[list[int]], best: dict[tuple[int, int], int]) -> None:
         f, config = self.f, self.config

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Instruction, Opcode
+from rtl_gen.isa import Instruction, Opcode, fields
 
 ProgramStep = tuple[Opcode, dict[str, int]]
 
@@ -29,8 +28,8 @@ def whole_memory(config: NpuConfig) -> dict[str, int]:
 
 def copy_layer(config: NpuConfig, **changes: int) -> dict[str, int]:
     """Fields of a LAYER that reads word 0 and writes word 1 of bank 0, with ``changes``."""
-    fields = dict.fromkeys((field.name for field in isa.fields(config, Opcode.LAYER)), 0)
-    fields |= {
+    values = dict.fromkeys((field.name for field in fields(config, Opcode.LAYER)), 0)
+    values |= {
         "col_limit": 1,
         "strip_rows": 1,
         "strip_words": 1,
@@ -41,4 +40,4 @@ def copy_layer(config: NpuConfig, **changes: int) -> dict[str, int]:
         "drain_chunks": config.chunks_per_word - 1,
         "out_max": (1 << config.activation_bits) - 1,
     }
-    return fields | changes
+    return values | changes

@@ -122,6 +122,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "padding": ["yes" if any(layer.padding) else "no" for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
+        "weights": [str(layer.sparsity or "dense") for layer in layers],
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": ["yes" if spec.signed else "no" for spec in specs],
         "column reuse": ["yes" if tile.walk else "no" for tile in schedule.tiles],
@@ -177,6 +178,8 @@ def _layer_line(layer: MacLayer | ConcatLayer, tensors: Mapping[str, Any]) -> st
         parts.append(f"stride {_by(layer.stride)}")
     if layer.padding != (0, 0):
         parts.append(f"padding {_by(layer.padding)}")
+    if layer.sparsity:
+        parts.append(f"{layer.sparsity} sparse")
     if layer.groups > 1:
         parts.append(f"groups {layer.groups}")
     if layer.pool:

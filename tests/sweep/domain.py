@@ -12,7 +12,14 @@ from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import DEPTHWISE_TAPS, DIGIT_BITS, MEMORY_PORT_BITS, MULTIPLIERS, NpuConfig
+from rtl_gen.config import (
+    DEPTHWISE_TAPS,
+    DIGIT_BITS,
+    MEMORY_PORT_BITS,
+    MULTIPLIERS,
+    SPARSITIES,
+    NpuConfig,
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,7 @@ NPU: Mapping[str, Container[object]] = {
     "multiplier": MULTIPLIERS,
     "memory_port_bits": MEMORY_PORT_BITS,
     "depthwise_taps": DEPTHWISE_TAPS,
+    "sparsity": SPARSITIES,
 }
 """Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight
 and program memory, that parts of it need."""

@@ -117,11 +117,11 @@ def test_a_draw_reaches_every_size(sizes: Sizes) -> None:
 
 
 def test_a_draw_reaches_every_knob_of_the_npu() -> None:
-    pick = random.Random(2)
+    pick = random.Random(3)
     net = NetworkBuilder(pick, (1, 2, 2), 1, scale_bits=4)
     net.linear("image", 2)
     small = net.build()
-    configs = [random_config(pick, small, 1, tail=0.5) for _ in range(3000)]
+    configs = [random_config(pick, small, 1, tail=0.5) for _ in range(5000)]
     for name, reached in {
         "pixels": set(range(1, 17)),
         "lanes": set(range(2, 65)),
@@ -130,6 +130,7 @@ def test_a_draw_reaches_every_knob_of_the_npu() -> None:
         "accumulator_bits": set(range(10, 33)),
         "scale_bits": set(range(4, 17)),
         "multiplier": {"lut", "dsp"},
+        "sparsity": {"dense", "1:4", "2:4", "4:8"},
     }.items():
         assert {getattr(config, name) for config in configs} == reached, name
     assert max(config.columns for config in configs) == 128

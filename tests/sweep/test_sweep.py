@@ -19,6 +19,8 @@ SEEDS = (188, 196, 198, 222, 229, 408, 20, 178)
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
     "multiplier": {"lut", "dsp"},
+    "sparsity": {"dense", "1:4", "2:4", "4:8"},
+    "weights": {"dense", "1:4", "2:4", "4:8"},
     "layer": {
         "conv2d", "depthwise conv2d", "grouped conv2d", "linear", "max_pool", "avg_pool",
         "global average pool", "global max pool", "add", "concat", "relu", "requantise",
@@ -53,6 +55,8 @@ def test_the_seeds_cover() -> None:
     assert any(case.config.pixels > 1 and "all" in knobs(case)["pixel lanes"] for case in cases)
     assert any(knobs(case)["fused max pool"] for case in cases)
     assert any(case.stalls == 0 for case in cases)
+    phases = {step.values.get("phases") for case in cases for step in case.compiled.program.steps}
+    assert phases >= {0, 1, 3}
 
 
 def test_a_fault_in_the_verilog_is_found_and_made_small(

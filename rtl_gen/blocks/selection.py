@@ -1,0 +1,108 @@
+"""Selection of the activations that the weights of an N:M group multiply."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth import Cat, Const, Module, Mux, Value
+from amaranth.lib.wiring import In, Out
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.hierarchy import Block
+
+
+@dataclass(frozen=True)
+class SelectionSpec:
+    """``kept`` slots for every ``group`` of lanes; golden model and hardware.
+
+    Slot k of a group takes one of the lanes k .. k + group - kept: the k-th of ``kept`` lanes in
+    rising order is always among them. Fewer choices would not do: any group - kept lanes may be
+    without a weight, and one must be left.
+    """
+
+    lanes: int
+    activation_bits: int
+    kept: int
+    group: int
+
+    @property
+    def slots(self) -> int:
+        return self.lanes // self.group * self.kept
+
+    @property
+    def index_bits(self) -> int:
+        return (self.group - self.kept).bit_length()
+
+    @property
+    def pairs(self) -> int:
+        return (self.slots + 1) // 2
+
+    @property
+    def pair_bits(self) -> int:
+        return self.activation_bits + 1
+
+    def choices(self, slot: int) -> range:
+        """Lanes that ``slot`` may take, by index; larger indices take the last one."""
+        first = slot // self.kept * self.group + slot % self.kept
+        return range(first, first + self.group - self.kept + 1)
+
+    def compute(self, activations: Sequence[int], indices: Sequence[int]) -> list[int]:
+        """The golden result: one activation per slot."""
+        choices = [self.choices(slot) for slot in range(self.slots)]
+        return [
+            activations[lanes[min(index, len(lanes) - 1)]]
+            for lanes, index in zip(choices, indices, strict=True)
+        ]
+
+    def create(self) -> Selection:
+        return Selection(self)
+
+
+class Selection(Block):
+    """Function: SelectionSpec.compute of each cycle's inputs, and the sums of neighbouring slots.
+
+    Latency: 1 cycle. Throughput: one word per cycle, no stall. Overflow: none.
+
+    One of four activations is one LUT6 a bit, one of five two; the sum of a pair takes one LUT a
+    bit more, as it does where all columns share it.
+    """
+
+    def __init__(self, spec: SelectionSpec) -> None:
+        self.spec = spec
+        self.module_name = "npu_selection"
+        super().__init__(
+            {
+                "activations": In(spec.lanes * spec.activation_bits),
+                "indices": In(spec.slots * spec.index_bits),
+                "selected": Out(spec.slots * spec.activation_bits),
+                "pair_sums": Out(spec.pairs * spec.pair_bits),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        spec = self.spec
+        chosen = [self._slot(slot) for slot in range(spec.slots)]
+        sums = []
+        for k in range(0, spec.slots, 2):
+            total = sum(chosen[k + 1 : k + 2], chosen[k])
+            sums.append(Cat(total, Const(0, spec.pair_bits - len(total))))
+        m.d.comb += [
+            self.selected.eq(delay(m, Cat(chosen), 1, "chosen")),
+            self.pair_sums.eq(delay(m, Cat(sums), 1, "sums")),
+        ]
+        return m
+
+    def _slot(self, slot: int) -> Value:
+        bits = self.spec.activation_bits
+        lanes = [self.activations.word_select(n, bits) for n in self.spec.choices(slot)]
+        return _choose(lanes, self.indices.word_select(slot, self.spec.index_bits))
+
+
+def _choose(values: Sequence[Value], index: Value) -> Value:
+    """values[min(index, last)]"""
+    if len(values) == 1:
+        return values[0]
+    half = 1 << (len(index) - 1)
+    return Mux(index[-1], _choose(values[half:], index[:-1]), _choose(values[:half], index[:-1]))
