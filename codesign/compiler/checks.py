@@ -58,8 +58,14 @@ class BufferUse:
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         store = 1 + isa.field_words(schedule.config, Opcode.STORE)
+        # The first result word of a part stands in a field as wide as an activation address.
+        results = [
+            part.first * schedule.tiles[part.layer].chunks + 1
+            for part in schedule.parts
+            if schedule.shapes[part.layer].layer.raw
+        ]
         return BufferUse(
-            activation_depth=schedule.words,
+            activation_depth=max(schedule.words, *results),
             weight_depth=schedule.weight_words,
             channel_depth=schedule.channel_words,
             result_depth=schedule.result_words,

@@ -88,6 +88,8 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
     values["out_groups"] = part.tiles - 1
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
+    if schedule.config.most_phases > 1:
+        values["phases"] = tile.phases - 1
     layer = shape.layer
     whole = part.tiles == tile.tiles
     name = layer.name if whole else f"{layer.name} from channel {part.first * tile.channels}"

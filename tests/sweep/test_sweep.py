@@ -57,6 +57,8 @@ def test_the_seeds_cover() -> None:
     assert any(case.stalls == 0 for case in cases)
     phases = {step.values.get("phases") for case in cases for step in case.compiled.program.steps}
     assert phases >= {0, 1, 3}
+    assert any(case.compiled.memory.size for case in cases)
+    assert any(case.compiled.stream for case in cases)
 
 
 def test_a_fault_in_the_verilog_is_found_and_made_small(
