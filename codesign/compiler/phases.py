@@ -19,9 +19,8 @@ from rtl_gen.config import NpuConfig
 def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> int:
     """Weight words per tap that have a slot for every weight which the layer's pattern allows.
 
-    From shapes alone. One is enough for a layer of the NPU's own pattern or a sparser one, for
-    depthwise layers, and where the channels fill no group of lanes further; a dense layer takes
-    ``most_phases``.
+    From shapes alone. One is enough for a layer of the NPU's own pattern or a sparser one, and for
+    depthwise layers, where an output channel reads one lane; a dense layer takes ``most_phases``.
     """
     if config.most_phases == 1:
         return 1
