@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from codesign import families
-from codesign.cost import dataset, features
+from codesign.cost import dataset, features, reuse
 from codesign.cost.dataset import Row
 from codesign.cost.regressors import BlockRegressor
 from codesign.cost.table import ConfigTable
@@ -99,9 +99,10 @@ class AreaModel:
         middle: dict[str, Floats] = {}
         low: dict[str, Floats] = {}
         high: dict[str, Floats] = {}
+        more = reuse.added(table)
         for name, regressor in self.regressors.items():
             matrix, _ = _matrix(name, table)
-            middle[name] = regressor.predict(matrix)
+            middle[name] = regressor.predict(matrix) + more[name]
             factor = np.exp(regressor.margin_)
             low[name], high[name] = middle[name] / factor, middle[name] * factor
         return AreaEstimate(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.density import POINTS
 from codesign.cost import dataset, features
 from codesign.cost.area import FAMILY_RATIOS, AreaModel, estimate_one
 from codesign.cost.table import ConfigTable
@@ -59,6 +60,18 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
     luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
     # Four times the cells, the same control.
     assert 2.0 < luts[1] / luts[0] < 4.0
+
+
+def test_column_reuse_is_counted(model: AreaModel) -> None:
+    """Measured with and without: +291 LUTs, 79 of them LUTRAM, and +340 FFs; +315, 95 and +428
+    (2026-11-24, pyosys 0.70, ``python -m benchmarks.density``)."""
+    for point, luts, lutrams, ffs in (("3x4x4", 291, 79, 340), ("2x8x8", 315, 95, 428)):
+        with_it, without = (
+            model.estimate(ConfigTable.of([POINTS[name]])) for name in (f"{point}-reuse", point)
+        )
+        assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, rel=0.05)
+        assert with_it.lutrams[0] - without.lutrams[0] == pytest.approx(lutrams, rel=0.05)
+        assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, rel=0.05)
 
 
 def test_every_family_has_ratios() -> None:
