@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from codesign import families
-from codesign.cost import dataset, features
+from codesign.cost import dataset, features, options
 from codesign.cost.dataset import Row
 from codesign.cost.regressors import BlockRegressor
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
-from rtl_gen.config import NpuConfig
+from rtl_gen.config import OPTIONS, NpuConfig
 
 Floats = NDArray[np.float64]
 FEWEST_ROWS = 20
@@ -99,9 +99,10 @@ class AreaModel:
         middle: dict[str, Floats] = {}
         low: dict[str, Floats] = {}
         high: dict[str, Floats] = {}
+        more = options.added(table)
         for name, regressor in self.regressors.items():
             matrix, _ = _matrix(name, table)
-            middle[name] = regressor.predict(matrix)
+            middle[name] = regressor.predict(matrix) + more[name]
             factor = np.exp(regressor.margin_)
             low[name], high[name] = middle[name] / factor, middle[name] * factor
         return AreaEstimate(
@@ -114,11 +115,16 @@ class AreaModel:
 
     def outside(self, config: NpuConfig) -> str | None:
         """Why the intervals say nothing about ``config``; None where they do."""
-        if any(row.config.sparsity == config.sparsity for row in self.rows):
+        unknown = [
+            f"{name} {getattr(config, name)}"
+            for name in OPTIONS
+            if all(getattr(row.config, name) != getattr(config, name) for row in self.rows)
+        ]
+        if not unknown:
             return None
         return (
-            f"the synthesis data has no NPU of sparsity {config.sparsity}: area is counted from "
-            "its structure, intervals are those of dense NPUs"
+            f"the synthesis data has no NPU of {' and '.join(unknown)}: area is counted from its "
+            "structure, intervals are those of NPUs without"
         )
 
     def report(self) -> dict[str, dict[str, float]]:

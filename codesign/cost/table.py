@@ -41,6 +41,7 @@ class ConfigTable:
     result_depth: Ints
     program_depth: Ints
     depthwise_taps: Ints
+    memory_port_bits: Ints
     dsp: Ints
     """1 where ``multiplier`` is "dsp"."""
     sparsity: Ints

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,31 @@ def test_sparse_npus_are_estimated_and_said_to_be_outside_the_data(
 def test_sparse_dsps_are_those_of_the_slots() -> None:
     config = NpuConfig(activation_bits=8, weight_digit_bits=8, multiplier="dsp", sparsity="1:4")
     assert estimate_one(config).dsps[0] == config.multipliers == config.macs // 4
+
+
+def test_column_reuse_is_counted(model: AreaModel) -> None:
+    """Measured with and without: +291 LUTs, 79 of them LUTRAM, and +340 FFs; +315, 95 and +428
+    (2026-11-24, pyosys 0.70, ``python -m benchmarks.density``)."""
+    for point, luts, lutrams, ffs in (("3x4x4", 291, 79, 340), ("2x8x8", 315, 95, 428)):
+        with_it, without = (
+            model.estimate(ConfigTable.of([POINTS[name]])) for name in (f"{point}-reuse", point)
+        )
+        assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, rel=0.05)
+        assert with_it.lutrams[0] - without.lutrams[0] == pytest.approx(lutrams, rel=0.05)
+        assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, rel=0.05)
+
+
+def test_a_memory_port_is_counted(model: AreaModel) -> None:
+    """Measured with and without: +143 LUTs and +140 FFs, +170 and +232, +202 and +174, +279 and
+    +242 (2026-11-24, pyosys 0.70)."""
+    for point, bits, luts, ffs in (
+        ("smallest", 32, 143, 140), ("smallest", 128, 170, 232),
+        ("4x4", 32, 202, 174), ("4x4", 128, 279, 242),
+    ):  # fmt: skip
+        configs = [dataclasses.replace(POINTS[point], memory_port_bits=b) for b in (bits, 0)]
+        with_it, without = (model.estimate(ConfigTable.of([config])) for config in configs)
+        assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, abs=50)
+        assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, abs=30)
 
 
 def test_every_family_has_ratios() -> None:

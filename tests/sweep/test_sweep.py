@@ -14,7 +14,7 @@ from tests.sweep.__main__ import main
 from tests.sweep.cases import Case, draw, knobs
 from tests.sweep.simulate import run_seed
 
-SEEDS = (188, 196, 198, 222, 229, 408, 20, 178)
+SEEDS = (198, 196, 137, 35, 150, 182, 108, 229)
 """Chosen to cover, between them, what ``test_the_seeds_cover`` asks for, at little cost."""
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
