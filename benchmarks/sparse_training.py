@@ -1,6 +1,6 @@
 """What sparsity, block pruning and a price on one-bits cost in accuracy, and what they leave.
 
-``python -m benchmarks.sparse_training [--seeds 0 1 2] [--epochs N] [--json]``
+``python -m benchmarks.sparse_training [NETWORK ...] [--seeds 0 1 2] [--epochs N] [--json]``
 
 Networks on scikit-learn's handwritten digits, trained as ``codesign train`` does, with the same
 number of epochs for all. A seed gives the data split and the training; every row is the median
@@ -13,7 +13,7 @@ import argparse
 import dataclasses
 import json
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from codesign import design as designs
@@ -70,6 +70,12 @@ def _design(name: str, *channels: int) -> Design:
     return dataclasses.replace(example, name=name, network=graph, npu=npu)
 
 
+NETWORKS: dict[str, Callable[[], Design]] = {
+    "digits_tiny": lambda: designs.load(EXAMPLE),
+    "digits_wide": lambda: _design("digits_wide", 16, 32, 32),
+}
+
+
 def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> dict[str, float]:
     """One training: accuracies, and what the weights hold."""
     spec = dataclasses.replace(base.quantisation.default, sparsity=variant.sparsity)
@@ -101,12 +107,16 @@ def rows(base: Design, seeds: list[int], epochs: int | None) -> Iterator[dict[st
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
     parser.add_argument("--epochs", type=int, help="default: as codesign train")
     parser.add_argument("--json", action="store_true", help="one object a row")
     options = parser.parse_args()
-    for base in (designs.load(EXAMPLE), _design("digits_wide", 16, 32, 32)):
-        for row in rows(base, options.seeds, options.epochs):
+    unknown = sorted(set(options.networks) - set(NETWORKS))
+    if unknown:
+        parser.error(f"NETWORK must be one of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
+    for name in options.networks or NETWORKS:
+        for row in rows(NETWORKS[name](), options.seeds, options.epochs):
             if options.json:
                 print(json.dumps(row), flush=True)
                 continue
