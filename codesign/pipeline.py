@@ -18,6 +18,8 @@ from codesign.design import Design
 from codesign.devices import Device
 from codesign.results import Figures
 from models import datasets, reference
+from models.bits import LayerBits, network_bits
+from models.blocks import Block, Pruning
 from models.datasets import Dataset, Split
 from models.errors import ModelError
 from models.integer import IntegerNetwork
@@ -111,6 +113,27 @@ def plan_design(design: Design) -> Plan:
     return plan(network, design.npu)
 
 
+def weight_blocks(design: Design) -> dict[str, Block]:
+    """What a weight word of the design's NPU holds of each layer, where channels stay channels.
+
+    Not of grouped layers, nor of a first layer whose image is sent unfolded. InfeasibleError.
+    """
+    planned = plan_design(design).schedule
+    return {
+        shape.layer.name: Block(tile.channels, design.npu.lanes)
+        for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
+        if shape.layer.op in ("conv2d", "linear")
+        and shape.layer.groups == 1
+        and not (planned.window and shape.layer.sources[0].tensor == planned.network.input)
+    }
+
+
+def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
+    """One-bits, zero digits and zero words of a trained design's weights, by layer."""
+    _, integer = lower(trained, design.npu.scale_bits)
+    return network_bits(integer, weight_blocks(design), design.npu.weight_digit_bits)
+
+
 def dataset_of(
     design: Design, data_dir: Path | None, progress: datasets.Progress | None = None
 ) -> Dataset:
@@ -118,10 +141,20 @@ def dataset_of(
     return datasets.load(design.dataset.name, data_dir, design.seed, progress)
 
 
-def settings_of(design: Design, dataset: Dataset, epochs: int | None = None) -> TrainSettings:
-    """How to train ``design``: by default until a fixed number of images was seen."""
+def settings_of(
+    design: Design,
+    dataset: Dataset,
+    epochs: int | None = None,
+    boo: float = 0.0,
+    zero_blocks: float = 0.0,
+) -> TrainSettings:
+    """How to train ``design``: by default until a fixed number of images was seen.
+
+    boo: TrainSettings.boo. zero_blocks: share of the weight blocks to prune, 0 for none.
+    """
     from models.schedule import TrainSettings  # torch takes seconds to import
 
+    blocks = tuple(weight_blocks(design).items()) if zero_blocks else ()
     low, high = _EPOCHS
     recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
@@ -131,6 +164,8 @@ def settings_of(design: Design, dataset: Dataset, epochs: int | None = None) -> 
         weight_decay=recipe.weight_decay,
         label_smoothing=recipe.label_smoothing,
         scale_bits=design.npu.scale_bits,
+        boo=boo,
+        pruning=Pruning(zero_blocks, blocks) if zero_blocks else None,
         threads=recipe.threads,
         seed=design.seed,
     )

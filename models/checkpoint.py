@@ -62,6 +62,9 @@ def identity(
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
+    for later in ("boo", "pruning"):  # runs without them are the same as before there were any
+        if not plain[later]:
+            del plain[later]
     digest.update(repr(sorted(plain.items())).encode())
     return digest.hexdigest()
 

@@ -82,7 +82,8 @@ class MacLayer:
     pool: PoolWindow | None = None
     raw: bool = False
     sparsity: Sparsity | None = None
-    """Pattern that the weights of the one source keep; groups is 1 then."""
+    """Pattern that the weights of the one source keep, in the order of its channels; groups is 1.
+    Whoever reorders channels (an unfolded image, words with holes) must look again."""
 
 
 @dataclass(frozen=True)

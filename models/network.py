@@ -104,9 +104,8 @@ class QuantNetwork(nn.Module):
     @torch.no_grad()
     def fold(self) -> None:
         """Fold every batch norm; what the network computes in eval mode stays the same."""
-        for node in self.nodes:
-            if isinstance(node.module, WeightLayer):
-                node.module.fold()
+        for layer in self.weight_layers:
+            layer.fold()
 
     @torch.no_grad()
     def quantise(self, pixels: Tensor | None = None) -> None:
@@ -152,6 +151,10 @@ class QuantNetwork(nn.Module):
         module = self.modules_by_layer[_key(name)]
         assert isinstance(module, WeightLayer)
         return module
+
+    @property
+    def weight_layers(self) -> list[WeightLayer]:
+        return [node.module for node in self.nodes if isinstance(node.module, WeightLayer)]
 
     def weightless(self, name: str) -> Weightless:
         module = self.modules_by_layer[_key(name)]

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from models.augment import AUGMENTATIONS
+from models.blocks import Pruning
 from models.errors import ModelError
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
@@ -41,6 +42,10 @@ class TrainSettings:
     """torch.compile: when it saves time by a rough estimate, always, or never."""
     scale_bits: int = 8
     """Width of the requantisation multipliers that training rounds scales to."""
+    boo: float = 0.0
+    """Added to the loss in the quantised phase: this times the one-bits per weight."""
+    pruning: Pruning | None = None
+    """Blocks to prune during the floating-point phase; the quantised one keeps them zero."""
     threads: int | None = None
     """Threads of torch; None leaves the process's setting."""
     seed: int = 0
@@ -55,6 +60,7 @@ class TrainSettings:
             ("weight_decay", 0.0, 1.0),
             ("label_smoothing", 0.0, 0.5),
             ("scale_bits", 2, 16),
+            ("boo", 0.0, 1000.0),
             ("seed", 0, 2**31 - 1),
         ):
             value = getattr(self, name)
@@ -75,6 +81,14 @@ class TrainSettings:
     @property
     def float_epochs(self) -> int:
         return min(round(self.epochs * self.float_share), self.epochs - 1)
+
+
+def pruned_share(settings: TrainSettings, epoch: float) -> float:
+    """Share of zero blocks at a point of the run; the whole of it from the quantised phase on."""
+    if settings.pruning is None:
+        return 0.0
+    floats = settings.float_epochs
+    return settings.pruning.share_at(epoch / floats if floats else 1.0)
 
 
 def learning_rate(settings: TrainSettings, epoch: float) -> float:

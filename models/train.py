@@ -22,8 +22,10 @@ from models.datasets import Dataset, Split
 from models.errors import ModelError
 from models.graph import NetworkGraph
 from models.network import QuantNetwork
+from models.penalty import ones_per_weight
+from models.pruning import Pruner
 from models.quantisation import Quantisation
-from models.schedule import TrainSettings, learning_rate, make_optimizer
+from models.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
 
 Progress = Callable[[int, int, float, float, float], None]
 """Called after each epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
@@ -152,6 +154,7 @@ class _Run:
         """Start afresh, or from the checkpoint."""
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
         if stored is not None:
             self.history = [Epoch(*epoch) for epoch in stored.history]
@@ -180,6 +183,7 @@ class _Run:
 
     def result(self) -> TrainedNetwork:
         self.network.load_state_dict(self.best)
+        self.pruner.verify()
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
@@ -204,13 +208,14 @@ class _Run:
             )
 
     def _train_epoch(self, epoch: int) -> float:
-        """Mean training loss. The order of images depends on seed and epoch alone."""
+        """Mean loss, price of one-bits included. Seed and epoch alone set the order of images."""
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
         order = torch.randperm(len(self.images), generator=generator)
         size = min(settings.batch_size, len(order))
         steps = len(order) // size  # the rest would be a batch of another shape
         self.network.train()
+        priced = settings.boo > 0 and self.network.quantised
         total = 0.0
         for step in range(steps):
             rate = learning_rate(settings, epoch + step / steps)
@@ -222,8 +227,11 @@ class _Run:
             loss = F.cross_entropy(
                 logits, self.labels[chosen], label_smoothing=settings.label_smoothing
             )
+            if priced:
+                loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
             total += float(loss.detach())
         return total / steps

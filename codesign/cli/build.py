@@ -47,8 +47,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    if args.weights and args.epochs:
-        raise UserError("--epochs is for training, which --weights replaces: give one of them")
+    for name in ("epochs", "boo", "zero_blocks"):
+        if args.weights and getattr(args, name):
+            option = f"--{name.replace('_', '-')}"
+            raise UserError(f"{option} is for training, which --weights replaces: give one of them")
     design = designs.load(args.design)
     builds.check_free(args.out)
     device = devices.get(args.device) if args.device else None
@@ -72,7 +74,7 @@ def _trained(
 ) -> TrainedNetwork:
     if args.weights is None:
         checkpoint = training.checkpoint_of(args.out)
-        return training.run(design, dataset, args.epochs, checkpoint, console)
+        return training.run(design, dataset, args, checkpoint, console)
     from models.train import TrainedNetwork  # torch takes seconds to import
 
     return TrainedNetwork.load(args.weights)

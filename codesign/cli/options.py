@@ -70,6 +70,20 @@ def training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=integer(2, 10000), metavar="N", help="training epochs (default: by size)"
     )
+    parser.add_argument(
+        "--boo",
+        type=number(0, 1000),
+        default=0.0,
+        metavar="WEIGHT",
+        help="weight, in the loss, of the one-bits per weight (default: 0, none)",
+    )
+    parser.add_argument(
+        "--zero-blocks",
+        type=number(0, 0.99),
+        default=0.0,
+        metavar="SHARE",
+        help="share of each layer's weight words to prune (default: 0, none)",
+    )
 
 
 def load_build(folder: Path) -> Design:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +25,13 @@ def load_data(design: Design, data_dir: Path | None, console: Console) -> Datase
 
 
 def run(
-    design: Design, dataset: Dataset, epochs: int | None, checkpoint: Path, console: Console
+    design: Design, dataset: Dataset, args: argparse.Namespace, checkpoint: Path, console: Console
 ) -> TrainedNetwork:
-    """Trains; an interrupted run of the same design goes on from ``checkpoint``.
+    """Trains as ``args`` (options.training) say; an interrupted run goes on from ``checkpoint``.
 
     Raises InfeasibleError before any training, ModelError.
     """
-    settings = pipeline.settings_of(design, dataset, epochs)
+    settings = pipeline.settings_of(design, dataset, args.epochs, args.boo, args.zero_blocks)
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         note = f"validation {100 * accuracy:.2f} %"

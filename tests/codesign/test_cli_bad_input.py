@@ -158,6 +158,8 @@ def test_weights_that_are_none(refuse, tmp_path):
         (["explode"], "invalid choice"),
         ([], "required"),
         (["build", "x", "--out", "y", "--weights", "z", "--epochs", "9"], "--weights replaces"),
+        (["build", "x", "--out", "y", "--weights", "z", "--boo", "1"], "--boo is for training"),
+        (["train", "x", "--zero-blocks", "1"], "must be a number in 0..0.99, not '1'"),
     ],
 )
 def test_options_that_make_no_sense(capsys, argv, words):

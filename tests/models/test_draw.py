@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from models.draw import describe, draw
 from models.graph import Layer
 from models.layers import AvgPool, Conv2d, GlobalPool
-from models.quantisation import Quantisation, QuantSpec
+from models.quantisation import SPARSITY, Quantisation, QuantSpec, knobs
+from models.sparsity import Sparsity
 from tests.models.strategies import graphs
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -30,6 +31,10 @@ def test_every_layer_has_a_box_of_its_own(graph):
     assert len(boxes) == len(graph.layers)
     assert {layer.name for layer in graph.layers} <= set(words)
     assert any(word and "a5" in word for word in words)
+    sparse = draw(graph, Quantisation(5, QuantSpec(3, 2, Sparsity(2, 4))))
+    assert sum("2:4" in line for line in sparse.split("</text>")) == sum(
+        SPARSITY in fields for fields in knobs(graph).values()
+    )
     for i, (x, y, width, height) in enumerate(boxes):
         assert x >= 0
         assert x + width <= float(root.get("width", ""))

@@ -1,0 +1,132 @@
+"""What sparsity, block pruning and a price on one-bits cost in accuracy, and what they leave.
+
+``python -m benchmarks.sparse_training [NETWORK ...] [--seeds 0 1 2] [--epochs N] [--json]``
+
+Networks on scikit-learn's handwritten digits, trained as ``codesign train`` does, with the same
+number of epochs for all. A seed gives the data split and the training; every row is the median
+over the seeds. Accuracies are the integer network's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from codesign import design as designs
+from codesign import pipeline
+from codesign.compiler import minimal_depths
+from codesign.design import Design
+from models.bits import total
+from models.graph import NetworkGraph, sequential
+from models.layers import Conv2d, Linear, MaxPool
+from models.lower import lower, shape_only
+from models.sparsity import Sparsity
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "digits_tiny.yaml"
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    name: str
+    sparsity: Sparsity | None = None
+    boo: float = 0.0
+    zero_blocks: float = 0.0
+
+
+VARIANTS = (
+    Variant("dense"),
+    Variant("4:8", Sparsity(4, 8)),
+    Variant("2:4", Sparsity(2, 4)),
+    Variant("1:4", Sparsity(1, 4)),
+    Variant("one-bits x 1", boo=1.0),
+    Variant("one-bits x 4", boo=4.0),
+    Variant("one-bits x 16", boo=16.0),
+    Variant("2:4, one-bits x 4", Sparsity(2, 4), boo=4.0),
+    Variant("25 % zero blocks", zero_blocks=0.25),
+    Variant("50 % zero blocks", zero_blocks=0.5),
+    Variant("75 % zero blocks", zero_blocks=0.75),
+)
+
+
+def _network(name: str, *channels: int) -> NetworkGraph:
+    first, second, third = (
+        Conv2d(count, (3, 3), padding=(1, 1), batch_norm=True, relu=True) for count in channels
+    )
+    pool = MaxPool((2, 2), (2, 2))
+    return sequential(name, (1, 8, 8), first, second, pool, third, pool, Linear(10))
+
+
+def _design(name: str, *channels: int) -> Design:
+    """The example's bits and array for another network, with memories that hold it."""
+    example = designs.load(EXAMPLE)
+    graph = _network(name, *channels)
+    shapes = shape_only(graph, example.quantisation, example.npu.scale_bits)
+    npu = dataclasses.replace(example.npu, accumulator_bits=24)
+    npu = dataclasses.replace(npu, **minimal_depths(shapes, npu))
+    return dataclasses.replace(example, name=name, network=graph, npu=npu)
+
+
+NETWORKS: dict[str, Callable[[], Design]] = {
+    "digits_tiny": lambda: designs.load(EXAMPLE),
+    "digits_wide": lambda: _design("digits_wide", 16, 32, 32),
+}
+
+
+def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> dict[str, float]:
+    """One training: accuracies, and what the weights hold."""
+    spec = dataclasses.replace(base.quantisation.default, sparsity=variant.sparsity)
+    quantisation = dataclasses.replace(base.quantisation, default=spec)
+    design = dataclasses.replace(base, seed=seed, quantisation=quantisation)
+    dataset = pipeline.dataset_of(design, None)
+    settings = pipeline.settings_of(design, dataset, epochs, variant.boo, variant.zero_blocks)
+    trained = pipeline.train_design(design, dataset, settings)
+    _, integer = lower(trained, design.npu.scale_bits)
+    bits = total(pipeline.weight_bits(design, trained).values())
+    return {
+        **pipeline.accuracy(integer, dataset),
+        "weights": bits.weights,
+        "zero_weights": bits.zero_weights / bits.weights,
+        "ones": bits.ones,
+        "ones_per_weight": bits.ones_per_weight,
+        "stored_ones_per_weight": bits.stored_ones / bits.weights,
+        "zero_words": bits.zero_words / bits.words,
+    }
+
+
+def rows(base: Design, seeds: list[int], epochs: int | None) -> Iterator[dict[str, object]]:
+    """The median of every figure over the seeds, a variant a row."""
+    for variant in VARIANTS:
+        runs = [measure(base, variant, seed, epochs) for seed in seeds]
+        medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        yield {"network": base.name, "variant": variant.name, **medians}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED")
+    parser.add_argument("--epochs", type=int, help="default: as codesign train")
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    options = parser.parse_args()
+    unknown = sorted(set(options.networks) - set(NETWORKS))
+    if unknown:
+        parser.error(f"NETWORK must be one of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
+    for name in options.networks or NETWORKS:
+        for row in rows(NETWORKS[name](), options.seeds, options.epochs):
+            if options.json:
+                print(json.dumps(row), flush=True)
+                continue
+            print(
+                "{network:12} {variant:18} {validation:7.2%} {test:7.2%} {ones:7,.0f} one-bits "
+                "{ones_per_weight:5.2f} a weight {zero_weights:6.1%} of weights and "
+                "{zero_words:6.1%} of words zero".format(**row),
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
