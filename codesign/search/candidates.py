@@ -45,6 +45,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         dsp=(space.values(candidates, "multiplier") == "dsp").astype(np.int64),
         sparsity=np.zeros(len(candidates), dtype=np.int64),
+        memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
 
