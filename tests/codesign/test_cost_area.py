@@ -66,7 +66,7 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
 
 @pytest.mark.parametrize(
     ("sparsity", "luts", "ffs", "brams"),
-    [("2:4", 9994, 11135, 16.5), ("1:4", 6559, 8213, 10.5), ("4:8", 11021, 11331, 18.5)],
+    [("2:4", 10061, 11222, 16.5), ("1:4", 6634, 8300, 10.5), ("4:8", 11092, 11418, 18.5)],
 )
 def test_sparse_npus_are_estimated_and_said_to_be_outside_the_data(
     model: AreaModel, sparsity: str, luts: int, ffs: int, brams: float
@@ -75,7 +75,7 @@ def test_sparse_npus_are_estimated_and_said_to_be_outside_the_data(
     config = POINTS[f"4x4-{sparsity}"]
     found = estimate_one(config)
     assert found.luts[0] == pytest.approx(luts, rel=0.04)
-    assert found.ffs[0] == pytest.approx(ffs, rel=0.04)
+    assert found.ffs[0] == pytest.approx(ffs, rel=0.12)  # less well known: docs/cost_models.md
     assert found.brams[0] == brams
     assert f"no NPU of sparsity {sparsity}" in (model.outside(config) or "")
     assert model.outside(POINTS["4x4"]) is None
