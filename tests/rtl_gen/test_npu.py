@@ -160,7 +160,7 @@ def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:
     """Four images in one start: LOAD and EMIT go on beside the layers of another image."""
-    config = NpuConfig(**SMALL, **CONFIGS[number])
+    config = NpuConfig(**{**SMALL, **CONFIGS[number]})
     rng = random.Random(f"{number} {stall}")
     walk = dict(base=0, strip_words=24, last_strip=config.pixels - 1, last_words=24,
                 beats=config.activation_word_beats - 1)  # fmt: skip
