@@ -26,7 +26,7 @@ CONFIGS = [
     dict(pixels=2, lanes=8, columns=8, weight_digit_bits=2, activation_bits=5, sparsity="4:8",
          multiplier="dsp", weight_depth=128),
     dict(pixels=1, lanes=16, columns=16, weight_digit_bits=2, activation_bits=2, sparsity="4:8",
-         weight_depth=256),
+         post_units=4, weight_depth=256),
 ]  # fmt: skip
 SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_depth=8,
              program_depth=128, accumulator_bits=18)  # fmt: skip
