@@ -52,7 +52,7 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
     network, config = schedule.network, schedule.config
     steps = [_walk(schedule, Opcode.LOAD, network.input)]
     cut = schedule.parts
-    fetches = [_fetch(config, part) for part in cut if part.bursts]
+    fetches = [_fetch(schedule, part) for part in cut if part.bursts]
     if fetches:
         steps.append(fetches[0])
         fetches.append(make_step(config, "wait for weights", None, Opcode.FETCH, _WAIT))
@@ -70,13 +70,14 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
 _WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
 
 
-def _fetch(config: NpuConfig, part: Part) -> Step:
+def _fetch(schedule: Schedule, part: Part) -> Step:
     values = {
         "first": part.first_burst,
         "bursts": part.bursts,
         "weight_base": part.weight_base,
     }
-    return make_step(config, f"fetch {part.first_burst}", None, Opcode.FETCH, values)
+    name = f"fetch {schedule.shapes[part.layer].layer.name}"
+    return make_step(schedule.config, name, None, Opcode.FETCH, values)
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:

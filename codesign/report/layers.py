@@ -10,25 +10,31 @@ from rtl_gen.isa import Opcode
 
 
 def layer_rows(plan: Plan, simulated: Sequence[int] = ()) -> tuple[LayerRow, ...]:
-    """One row for each LOAD, LAYER and EMIT of ``plan``, in order.
+    """One row for each instruction of ``plan`` but END, in order; a part of a layer has its share
+    of the products.
 
     simulated: cycles of each instruction of the normal program as simulated, END included or not.
     """
-    network = plan.schedule.network
-    shapes = {shape.layer.output: shape for shape in plan.schedule.shapes}
-    layers = dict(zip(shapes, plan.layers, strict=True))
+    schedule = plan.schedule
+    network = schedule.network
+    parts = iter(schedule.parts)
     rows = []
     for index, step in enumerate(plan.steps):
-        if step.instruction.opcode is Opcode.END:
+        opcode = step.instruction.opcode
+        if opcode is Opcode.END:
             continue
         measured = simulated[index] if index < len(simulated) else None
-        assert step.tensor is not None
-        size = " × ".join(str(n) for n in network.tensors[step.tensor].shape)
-        if step.instruction.opcode is not Opcode.LAYER:
-            op = step.instruction.opcode.name.lower()
-            rows.append(LayerRow(step.name, op, size, step.cycles, measured))
+        size = ""
+        if step.tensor is not None:
+            size = " × ".join(str(n) for n in network.tensors[step.tensor].shape)
+        if opcode is not Opcode.LAYER:
+            rows.append(LayerRow(step.name, opcode.name.lower(), size, step.cycles, measured))
             continue
-        layer, shape = layers[step.tensor], shapes[step.tensor]
+        part = next(parts)
+        layer, shape = plan.layers[part.layer], schedule.shapes[part.layer]
+        channels = schedule.tiles[part.layer].channels
+        last = min((part.first + part.tiles) * channels, shape.out_shape[0])
+        macs = layer.macs * (last - part.first * channels) // shape.out_shape[0]
         taps = len(shape.layer.sources) * shape.in_shape[0] // shape.layer.groups
         rows.append(
             LayerRow(
@@ -37,8 +43,8 @@ def layer_rows(plan: Plan, simulated: Sequence[int] = ()) -> tuple[LayerRow, ...
                 output=size,
                 cycles=step.cycles,
                 simulated_cycles=measured,
-                macs=layer.macs,
-                accumulations=layer.macs // (taps * shape.kernel_taps),
+                macs=macs,
+                accumulations=macs // (taps * shape.kernel_taps),
                 weight_bits=shape.layer.weight_bits,
                 passes=layer.passes,
             )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from codesign.compiler import compile_network
 from codesign.compiler.memory import LATENCY_CYCLES, waits
+from codesign.report.layers import layer_rows
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from rtl_gen import timing
@@ -64,6 +65,14 @@ def test_each_part_is_fetched_while_the_one_before_runs() -> None:
     assert all(a != b for a, b in itertools.pairwise(halves))
     assert all(part.weight_words <= CONFIG.weight_depth // 2 for part in parts)
     check_against_reference(wide_network(), compiled, images=2)
+
+
+def test_a_report_shares_the_products_among_the_parts() -> None:
+    planned = compile_network(wide_network(), CONFIG).plan
+    rows = layer_rows(planned)
+    assert len(rows) == len(planned.steps) - 1
+    assert sum(row.macs or 0 for row in rows) == planned.macs
+    assert {row.op for row in rows} == {"load", "fetch", "conv2d", "linear", "emit"}
 
 
 def test_weights_that_fit_are_not_fetched() -> None:
