@@ -30,29 +30,34 @@ class Memory:
         self.data = np.asarray(words, "<u4").tobytes()
         self.beats: deque[tuple[int, int, bool]] = deque()
         """(cycle from which on it may go, byte address, last)"""
-        dut.m_axi_arready.value = 1
         dut.m_axi_rvalid.value = 0
+        self.be_ready()
 
     def start(self) -> None:
         cocotb.start_soon(self._run())
 
+    def be_ready(self) -> None:
+        """Take the next address at once, whatever the last pause left behind."""
+        self.ready = True
+        self.dut.m_axi_arready.value = 1
+
     async def _run(self) -> None:
         dut, edge, cycle = self.dut, RisingEdge(self.dut.aclk), 0
-        ready, valid = True, False
+        valid = False
         while True:
             if not (self.beats or valid or dut.m_axi_arvalid.value):
                 await RisingEdge(dut.m_axi_arvalid)
             await edge
             cycle += 1
-            if ready and dut.m_axi_arvalid.value and dut.aresetn.value:
+            if self.ready and dut.m_axi_arvalid.value and dut.aresetn.value:
                 self._take(cycle)
             if valid:
                 self.beats.popleft()
             if not dut.aresetn.value:
                 self.beats.clear()
-            ready = not next(self.pauses)
+            self.ready = not next(self.pauses)
             valid = bool(self.beats) and self.beats[0][0] <= cycle + 1 and not next(self.pauses)
-            dut.m_axi_arready.value = ready
+            dut.m_axi_arready.value = self.ready
             dut.m_axi_rvalid.value = valid
             if valid:
                 self._drive(*self.beats[0][1:])

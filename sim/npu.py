@@ -92,6 +92,8 @@ class Npu:
         self._stalling = stalling
         if not stalling:  # what the last stall left behind
             self.source.pause = self.sink.pause = False
+            if self.memory:
+                self.memory.be_ready()
 
     def _pauses(self) -> Iterator[bool]:
         if not self.stalls:

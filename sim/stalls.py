@@ -30,10 +30,10 @@ def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
 
     async def run() -> None:
         edge = RisingEdge(clock)
-        for pause in pauses:
+        while True:
             if source.idle():
                 await source.active_event.wait()
-            source.pause = pause
+            source.pause = next(pauses)
             await edge
 
     cocotb.start_soon(run())
@@ -45,10 +45,10 @@ def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> Non
 
     async def run() -> None:
         edge, begin = RisingEdge(clock), RisingEdge(valid)
-        for pause in pauses:
+        while True:
             if not valid.value:
                 await begin
-            sink.pause = pause
+            sink.pause = next(pauses)
             await edge
 
     cocotb.start_soon(run())
