@@ -17,9 +17,10 @@ from sim.npu import DISCARDING
 @bench_test
 async def illegal_opcode(bench: Bench) -> dict[str, Any]:
     """An unknown opcode as the first and as the second instruction."""
+    next_free = max(bench.folder.hardware["opcodes"].values()) + 1
     for entry in bench.program.instructions[:2]:
         words = list(bench.program.words)
-        words[entry["word"]] = bench.rng.choice([5, 0xFF, 0x100, 0x8000_0000])
+        words[entry["word"]] = bench.rng.choice([next_free, 0xFF, 0x100, 0x8000_0000])
         await bench.npu.load_program(words)
         await bench.npu.start()
         if entry["index"]:
