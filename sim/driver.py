@@ -23,6 +23,8 @@ from .layout import pack, unpack_logits
 
 START, SOFT_RESET = 1, 2
 PAGE_BYTES = 4096
+ADDRESSES = 1 << 32
+"""Byte addresses of the NPU's memory port."""
 MAX_IMAGES = 0xFFFF
 """Of one run: what the register IMAGES holds."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
@@ -100,6 +102,8 @@ class Npu:
         base = place(self.network.memory)
         if base % PAGE_BYTES:
             raise NpuError(f"weights must begin at a multiple of {PAGE_BYTES} bytes, not {base:#x}")
+        if base + self.network.memory.nbytes > ADDRESSES:
+            raise NpuError(f"weights must lie below {ADDRESSES:#x}, not at {base:#x}")
         return base
 
     def predict(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from codesign.compiler.tiles import TileMap
 from rtl_gen import isa
-from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,3 @@ def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
         return sum(part.weight_words for part in cut)
     beats = max(part.bursts for part in cut) * isa.BURST_BEATS
     return 2 * max(*(part.weight_words for part in cut), -(-beats // config.fetched_word_beats))
-
-
-def memory_words(config: NpuConfig, cut: Sequence[Part]) -> int:
-    """32-bit words that memory holds."""
-    bursts = sum(part.bursts for part in cut)
-    return bursts * isa.BURST_BEATS * config.memory_port_bits // STREAM_BITS if bursts else 0

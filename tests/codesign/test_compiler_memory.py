@@ -16,7 +16,7 @@ from codesign.compiler.memory import LATENCY_CYCLES, waits
 from codesign.report.layers import layer_rows
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
-from rtl_gen import timing
+from rtl_gen import isa, timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import Opcode
 from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
@@ -88,6 +88,12 @@ def test_a_tile_larger_than_half_of_weight_memory_is_refused() -> None:
     tiny = dataclasses.replace(CONFIG, weight_depth=16)
     with pytest.raises(InfeasibleError, match="words of weight_depth, has 16"):
         compile_network(wide_network(), tiny)
+
+
+def test_more_bursts_than_a_fetch_can_count_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isa, "SLOT_BITS", 3)  # stands for a network of eight megabytes
+    with pytest.raises(InfeasibleError, match=r"weights in memory: needs \d+ bursts .*has 7"):
+        compile_network(wide_network(), CONFIG)
 
 
 def test_waits_are_those_of_the_roofline() -> None:

@@ -144,6 +144,8 @@ def test_weights_that_stay_in_memory_are_placed_there(tmp_path):
         npu.load()
     with pytest.raises(driver.NpuError, match=r"must begin at a multiple of 4096 bytes, not 0x10"):
         npu.load(lambda words: 16)
+    with pytest.raises(driver.NpuError, match=r"must lie below 0x100000000, not at 0x100000000"):
+        npu.load(lambda words: 1 << 32)
 
     def place(words) -> int:
         board.twin.load_memory(words)
