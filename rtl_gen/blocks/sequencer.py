@@ -36,7 +36,7 @@ class Sequencer(Block):
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
-    FETCH: ``start_fetch`` when ``fetch_idle``.
+    FETCH, with a memory port: ``start_fetch`` when ``fetch_idle``.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
