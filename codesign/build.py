@@ -24,6 +24,7 @@ from codesign.results import UserError
 from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa import BUS_WORDS
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
@@ -161,7 +162,7 @@ def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[s
 
 
 def _program_hex(words: tuple[int, ...]) -> str:
-    return format_hex(np.array(words, np.uint32).reshape(-1, 1))
+    return format_hex(np.array(words, np.uint32).reshape(-1, BUS_WORDS))
 
 
 def _json(content: Any) -> str:

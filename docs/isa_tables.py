@@ -46,15 +46,48 @@ def width_text(field: Field) -> str:
 
 def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
     """Places are those of an NPU without the optional fields, which have none there."""
-    always = isa.fields(NpuConfig(), opcode)
-    rows = [("word", "bits", "field", "width", "meaning")]
+    always = isa.places(NpuConfig(), opcode)
+    rows = [("word", "bits from", "field", "width", "meaning")]
     for field in FIELDS[opcode]:
-        word, bits = "-", "-"
-        if field in always:
-            k = always.index(field)
-            word, bits = str(1 + k // 2), "31:16" if k % 2 else "15:0"
-        rows.append((word, bits, f"`{field.name}`", width_text(field), field.doc))
+        word, bit = "-", "-"
+        if field.name in always:
+            word, bit = map(str, divmod(isa.WORD_BITS + always[field.name].start, isa.WORD_BITS))
+        rows.append((word, bit, f"`{field.name}`", width_text(field), field.doc))
     return rows
+
+
+def record_rows() -> list[tuple[str, ...]]:
+    """A record's fields in its word."""
+    places = isa.places(NpuConfig(), Opcode.LAYER)
+    level = "out_cols"
+    rows = [("bits from", "field", "width", "meaning")]
+    for field in isa.MOVE:
+        bit = places[f"{level}_{field.name}"].start % isa.WORD_BITS
+        rows.append((str(bit), f"_{field.name}", width_text(field), field.doc))
+    count = places[level].start % isa.WORD_BITS
+    return [*rows, (str(count), "(the level)", "see below", "repetitions, minus 1")]
+
+
+LEVEL_DOCS = {
+    isa.START: "the first tap, from position 0; it has no repetitions",
+    "groups": "activation words per kernel position",
+    "kernel_cols": "kernel columns",
+    "kernel_rows": "kernel rows",
+    "passes": "weight digit passes, most significant digit first",
+    "pool_cols": "columns of the max-pooling window over convolution outputs",
+    "pool_rows": "its rows",
+    "out_cols": "output columns",
+    "out_rows": "output rows per strip",
+    "out_groups": "tiles of `columns` output channels",
+}
+
+
+def level_rows() -> list[tuple[str, ...]]:
+    first = 1 + isa.slot_words(NpuConfig(), Opcode.LAYER)
+    return [("word", "record", "width of the repetitions", "level")] + [
+        (str(word), f"`{level}`", str(isa.COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
+        for word, level in enumerate(isa.RECORDS, first)
+    ]
 
 
 def members(kind: type[enum.IntEnum]) -> dict[str, str]:
@@ -78,17 +111,18 @@ def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str
 
 
 def opcode_rows() -> list[tuple[str, ...]]:
-    return [("opcode", "name", "32-bit words with the opcode's")] + [
+    return [("opcode", "name", "words with the opcode's")] + [
         (str(int(opcode)), opcode.name, _words_text(opcode)) for opcode in Opcode
     ]
 
 
 def _words_text(opcode: Opcode) -> str:
     dense, sparse = (
-        str(1 + isa.field_words(NpuConfig(sparsity=sparsity), opcode))
+        str(isa.instruction_words(NpuConfig(sparsity=sparsity), opcode))
         for sparsity in ("dense", "2:4")
     )
-    return dense if dense == sparse else f"{dense}; {sparse} with `sparsity` N:M"
+    options = "`sparsity` N:M or `depthwise_taps` 3"
+    return dense if dense == sparse else f"{dense}; {sparse} with {options}"
 
 
 def window_rows() -> list[tuple[str, ...]]:
@@ -103,6 +137,8 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "repeat": lambda: field_rows(Opcode.REPEAT),
     "fetch": lambda: field_rows(Opcode.FETCH),
     "layer": lambda: field_rows(Opcode.LAYER),
+    "record": record_rows,
+    "levels": level_rows,
     "errors": lambda: enum_rows(isa.ErrorCode, "code", "{}"),
     "registers": lambda: enum_rows(isa.Register, "byte address", "0x{:02X}"),
     "windows": window_rows,

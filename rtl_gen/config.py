@@ -27,7 +27,7 @@ DEPTH_RANGES = {
     "weight_depth": (16, 65536),
     "channel_depth": (4, 16384),
     "result_depth": (2, 4096),
-    "program_depth": (64, 4096),
+    "program_depth": (32, 4096),
 }
 """Smallest and largest depth of each memory, in words; depths are powers of two."""
 SHIFT_BITS = 5
@@ -84,7 +84,7 @@ class NpuConfig:
     result_depth: int = 16
     """Words (``post_units`` accumulators each) of the result buffer; a power of two."""
     program_depth: int = 512
-    """32-bit words of program memory; a power of two, 64..4096."""
+    """64-bit words of program memory; a power of two, 32..4096."""
     multiplier: str = "lut"
     """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
     sparsity: str = "dense"

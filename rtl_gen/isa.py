@@ -1,24 +1,41 @@
 """Instruction set and register map: the one definition that RTL, compiler and driver share.
 
-An instruction is one opcode word followed by its fields, each in a 16-bit slot, two slots a
-32-bit word (low half first). A field narrower than its slot must have zero upper bits, else the
-NPU stops with ErrorCode.FIELD.
+An instruction is an opcode word of 64 bits and the words of its fields: four 16-bit slots a word,
+and in a LAYER a record a word for each level of its loop nest. Bits that no field uses must be
+zero, else the NPU stops with ErrorCode.FIELD.
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rtl_gen.config import STREAM_BITS, NpuConfig
 
 SLOT_BITS = 16
+WORD_BITS = 64
+"""Width of a program word."""
+BUS_WORDS = WORD_BITS // STREAM_BITS
+"""32-bit words of the bus that make a program word, low first."""
 COLUMN_BITS = 12
 """Signed width of image column positions and of rows within a strip."""
 STRIP_BITS = 6
 """Signed width of strip offsets."""
-COUNT_BITS = 8
+PHASES = "phases"
+"""The innermost level of NPUs with N:M sparsity: weight words that share a tap's activations."""
+COUNT_BITS = {
+    "groups": 8,
+    "kernel_cols": 8,
+    "kernel_rows": 8,
+    "passes": 3,
+    "pool_cols": 4,
+    "pool_rows": 4,
+    "out_cols": COLUMN_BITS,
+    "out_rows": COLUMN_BITS,
+    "out_groups": 8,
+}
+"""Levels of a LAYER's loop nest that every NPU has, innermost first; width of their repetitions."""
 REUSE_BITS = 2
 """Width of the LAYER field of NPUs with column reuse."""
 LOG_DEPTH = 64
@@ -133,57 +150,14 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("weight_base", _weight_address, "first weight word"),
     ),
     Opcode.LAYER: (
-        # Input window
-        Field(
-            "in_base",
-            _activation_pointer,
-            "address of row 0, column col_first, group 0 "
-            "(modulo 2 * depth: it may point before the buffer where padding is masked)",
-        ),
-        Field("col_first", _bits(COLUMN_BITS), "first input column, two's complement (-padding)"),
+        # Input tensor
         Field("col_limit", _bits(COLUMN_BITS), "input columns; others read as pad_code"),
-        Field("strip_first", _bits(STRIP_BITS), "strip offset of the first row, two's complement"),
-        Field("row_first", _bits(COLUMN_BITS), "first row within its strip"),
-        Field("row_first_words", _activation_pointer, "row_first * row_words"),
-        Field("strip_rows", _bits(COLUMN_BITS), "rows of a full input strip, >= 1"),
-        Field("strip_words", _activation_pointer, "strip_rows * row_words"),
+        Field("strip_words", _activation_pointer, "words of a full input strip (one bank)"),
         Field("last_strip", _bits(4), "index of the last input strip that holds rows"),
+        Field("strip_rows", _bits(COLUMN_BITS), "rows of a full input strip, >= 1"),
         Field("last_rows", _bits(COLUMN_BITS), "rows of that strip, 1..strip_rows"),
-        # Reduction taps, innermost first
-        Field("groups", _bits(COUNT_BITS), "activation words per kernel position, minus 1"),
-        Field("group_words", _activation_pointer, "address step between them"),
-        Field("kernel_cols", _bits(COUNT_BITS), "kernel columns, minus 1"),
-        Field("col_words", _activation_pointer, "address step of one input column"),
-        Field("kernel_rows", _bits(COUNT_BITS), "kernel rows, minus 1"),
-        Field("row_words", _activation_pointer, "address step of one input row"),
-        Field("passes", _bits(3), "weight digit passes, minus 1, most significant digit first"),
-        # Max-pooling window over convolution outputs
-        Field("pool_cols", _bits(COUNT_BITS), "pooling window columns, minus 1"),
-        Field("pool_col_step", _bits(COUNT_BITS), "input columns per window column"),
-        Field("pool_col_words", _activation_pointer, "address step of that"),
-        Field("pool_rows", _bits(COUNT_BITS), "pooling window rows, minus 1"),
-        Field("pool_row_step", _bits(COUNT_BITS), "input rows per window row, <= strip_rows"),
-        Field("pool_row_words", _activation_pointer, "address step of that"),
-        # Output positions
-        Field("out_cols", _bits(COLUMN_BITS), "output columns, minus 1"),
-        Field("out_col_step", _bits(COUNT_BITS), "input columns per output column"),
-        Field("out_col_words", _activation_pointer, "address step of that"),
-        Field("out_rows", _bits(COLUMN_BITS), "output rows per strip, minus 1"),
-        Field("out_row_step", _bits(COUNT_BITS), "input rows per output row, <= strip_rows"),
-        Field("out_row_words", _activation_pointer, "address step of that"),
-        Field("out_groups", _bits(COUNT_BITS), "tiles of ``columns`` output channels, minus 1"),
-        Field(
-            "in_group_step",
-            _activation_pointer,
-            "input address step per output tile (0: dense; depthwise layers move along)",
-        ),
-        Field(
-            "reuse",
-            lambda c: REUSE_BITS if c.reuses_columns else 0,
-            "column reuse (only with `depthwise_taps` 3). 0: none; else 1 + the positions, at most "
-            "out_cols, that only fill the history at the start of each row",
-        ),
-        # Results
+        Field("pad_code", _code, "activation code read outside the image"),
+        # Weights and results
         Field("weight_base", _weight_address, "first weight word"),
         Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
         Field("out_base", _activation_address, "first output word"),
@@ -200,18 +174,43 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             _bits(1),
             "1: biased accumulators go to the result buffer, not to activation memory",
         ),
-        Field("pad_code", _code, "activation code read outside the image"),
         Field("out_zero", _code, "zero point added to the rescaled value"),
         Field("out_max", _code, "largest output code, 2**bits - 1"),
-        # Weights of N:M groups
         Field(
-            "phases",
+            "reuse",
+            lambda c: REUSE_BITS if c.reuses_columns else 0,
+            "column reuse (only with `depthwise_taps` 3). 0: none; else 1 + the positions, at most "
+            "out_cols, that only fill the history at the start of each row",
+        ),
+        Field(
+            PHASES,
             lambda c: _log2(c.most_phases),
             "weight words per tap, minus 1 (only with `sparsity` N:M)",
         ),
     ),
 }
-"""Of every NPU. Those of one are ``fields(config, opcode)``."""
+"""Those in slots, of every NPU. All of one NPU's are ``fields(config, opcode)``."""
+
+START = "start"
+"""The record of a LAYER's first tap: the walk steps there from nothing."""
+MOVE = (
+    Field("pointer", _activation_pointer, "address step, modulo 2 * activation_depth"),
+    Field("columns", _bits(COLUMN_BITS), "column step, two's complement"),
+    Field("rows", _bits(COLUMN_BITS), "row step, 0..strip_rows - 1"),
+    Field("strips", _bits(STRIP_BITS), "strip step, two's complement"),
+)
+"""What a record says of the walk: the step from a level's last tap to the first one of its next
+repetition, the returns of the levels inside it included."""
+RECORDS = (START, *COUNT_BITS)
+"""Records of a LAYER, in their order."""
+
+
+def record_fields(level: str) -> tuple[Field, ...]:
+    """The fields of a record, one behind the other in its word; each pointer takes SLOT_BITS."""
+    move = tuple(Field(f"{level}_{field.name}", field.width, field.doc) for field in MOVE)
+    if level == START:
+        return move
+    return *move, Field(level, _bits(COUNT_BITS[level]), "repetitions, minus 1")
 
 
 def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
@@ -219,14 +218,47 @@ def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
     return tuple(code for code in Opcode if config.memory_port_bits or code != Opcode.FETCH)
 
 
-def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
-    """The opcode's fields in slot order."""
+def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """The opcode's fields in slots, in their order."""
     return tuple(field for field in FIELDS[opcode] if field.width(config))
 
 
+def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """All fields of the opcode."""
+    records = RECORDS if opcode is Opcode.LAYER else ()
+    return *slots(config, opcode), *(f for level in records for f in record_fields(level))
+
+
+def slot_words(config: NpuConfig, opcode: Opcode) -> int:
+    """Program words of the fields in slots."""
+    return -(-len(slots(config, opcode)) * SLOT_BITS // WORD_BITS)
+
+
 def field_words(config: NpuConfig, opcode: Opcode) -> int:
-    """32-bit words that follow the opcode word."""
-    return (len(fields(config, opcode)) + 1) // 2
+    """Program words that follow the opcode word."""
+    return slot_words(config, opcode) + (len(RECORDS) if opcode is Opcode.LAYER else 0)
+
+
+def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
+    """Program words of an instruction."""
+    return 1 + field_words(config, opcode)
+
+
+def places(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
+    """The bits of each field, counted from the first word behind the opcode's."""
+    found = {
+        field.name: range(SLOT_BITS * k, SLOT_BITS * k + field.width(config))
+        for k, field in enumerate(slots(config, opcode))
+    }
+    if opcode is not Opcode.LAYER:
+        return found
+    for word, level in enumerate(RECORDS, slot_words(config, opcode)):
+        low = WORD_BITS * word
+        for field in record_fields(level):
+            found[field.name] = range(low, low + field.width(config))
+            pointer = field.name.endswith("_pointer")
+            low += SLOT_BITS if pointer else field.width(config)
+    return found
 
 
 @dataclass(frozen=True)
@@ -236,49 +268,48 @@ class Instruction:
     opcode: Opcode
     fields: Mapping[str, int]
 
-    @property
-    def words(self) -> int:
-        """32-bit words, the opcode's included."""
-        return 1 + (len(self.fields) + 1) // 2
-
     def encode(self, config: NpuConfig) -> list[int]:
-        """The instruction's 32-bit words.
+        """The instruction's words as the bus takes them: 32 bits, low ones of a word first.
 
         Raises ValueError for a missing or unknown field or a value outside its width.
         """
-        known = fields(config, self.opcode)
-        names = {field.name for field in known}
-        if set(self.fields) != names:
-            wrong = sorted(set(self.fields) ^ names)
+        known = places(config, self.opcode)
+        if set(self.fields) != set(known):
+            wrong = sorted(set(self.fields) ^ set(known))
             raise ValueError(f"{self.opcode.name}: missing or unknown fields {', '.join(wrong)}")
-        slots = []
-        for field in known:
-            value, width = self.fields[field.name], field.width(config)
-            if not 0 <= value < 1 << width:
-                raise ValueError(
-                    f"{self.opcode.name}.{field.name} must be 0..{(1 << width) - 1}, not {value}"
-                )
-            slots.append(value)
-        if len(slots) % 2:
-            slots.append(0)
-        pairs = zip(slots[0::2], slots[1::2], strict=True)
-        return [int(self.opcode), *(low | high << SLOT_BITS for low, high in pairs)]
+        image = int(self.opcode)
+        for name, bits in known.items():
+            value = self.fields[name]
+            if not 0 <= value < 1 << len(bits):
+                most = (1 << len(bits)) - 1
+                raise ValueError(f"{self.opcode.name}.{name} must be 0..{most}, not {value}")
+            image |= value << WORD_BITS + bits.start
+        count = BUS_WORDS * (1 + field_words(config, self.opcode))
+        return [image >> STREAM_BITS * k & (1 << STREAM_BITS) - 1 for k in range(count)]
 
 
-def decode(config: NpuConfig, words: list[int], position: int) -> tuple[Instruction, int]:
-    """The instruction at ``words[position]`` and the position after it.
+def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Instruction, int]:
+    """The instruction at program word ``position`` of the bus words, and the position after it.
 
-    Raises ValueError for an unknown opcode or a truncated instruction.
+    Raises ValueError for an unknown opcode, a truncated instruction or bits that no field uses.
     """
-    opcode = Opcode(words[position])
+    image = 0
+    for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):
+        image |= word << STREAM_BITS * k
+    opcode = Opcode(image)
     end = position + 1 + field_words(config, opcode)
-    if end > len(words):
+    if BUS_WORDS * end > len(words):
         raise ValueError(f"{opcode.name} at word {position} is cut off")
-    slots = []
-    for word in words[position + 1 : end]:
-        slots += [word & 0xFFFF, word >> SLOT_BITS]
-    known = zip(fields(config, opcode), slots, strict=False)
-    return Instruction(opcode, {field.name: slot for field, slot in known}), end
+    image = 0
+    for k, word in enumerate(words[BUS_WORDS * (position + 1) : BUS_WORDS * end]):
+        image |= word << STREAM_BITS * k
+    values = {}
+    for name, bits in places(config, opcode).items():
+        values[name] = image >> bits.start & (1 << len(bits)) - 1
+        image ^= values[name] << bits.start
+    if image:
+        raise ValueError(f"{opcode.name} at word {position} has bits that no field uses")
+    return Instruction(opcode, values), end
 
 
 # AXI4-Lite address map, byte addresses ---------------------------------------------------------
@@ -326,7 +357,7 @@ NPU_ID = 0x43444E50
 """ASCII "CDNP"."""
 IMAGE_COUNT_BITS = 16
 """Width of IMAGES."""
-ISA_VERSION = 2
+ISA_VERSION = 3
 
 LOG_BASE = 0x0000_0400
 """Cycle log, read only: entry i holds CYCLES at the end of instruction i of the last run."""

@@ -163,7 +163,7 @@ class Npu(wiring.Component):
     def _connect_operands(self, m: Module) -> None:
         """Taps (or a STORE's reads) to the memories, operands to the array."""
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
-        layer, store = self.fields[Opcode.LAYER], self.fields[Opcode.STORE]
+        layer = self.fields[Opcode.LAYER]
         storing, posting = Signal(), Signal()
         m.d.comb += [
             storing.eq(transfer.read_valid),
@@ -171,15 +171,15 @@ class Npu(wiring.Component):
             transfer.blocked.eq(posting),
             memory.valid.eq(sequencer.tap_valid | storing),
             memory.direct.eq(storing),
-            memory.group_pointer.eq(
-                Mux(storing, transfer.read_pointer, sequencer.tap_group_pointer)
+            memory.pointer.eq(
+                Mux(
+                    delay(m, storing, 1, "storing"),
+                    delay(m, transfer.read_pointer, 1, "read_pointer"),
+                    sequencer.tap_pointer,
+                )
             ),
-            memory.column_pointer.eq(Mux(storing, 0, sequencer.tap_column_pointer)),
-            memory.row_pointer.eq(Mux(storing, 0, sequencer.tap_row_pointer)),
             memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
-            memory.last_strip.eq(
-                Mux(sequencer.layer_active, layer["last_strip"], store["last_strip"])
-            ),
+            memory.last_strip.eq(layer["last_strip"]),  # STORE's is at the same place
             memory.column.eq(sequencer.tap_column),
             memory.row.eq(sequencer.tap_row),
             memory.col_limit.eq(layer["col_limit"]),

@@ -59,7 +59,7 @@ class Twin:
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         c = config
-        self._program = [0] * c.program_depth
+        self._program = [0] * (isa.BUS_WORDS * c.program_depth)
         self._weights = np.zeros((c.weight_depth, c.weight_word_columns), np.uint32)
         self._channels = np.zeros((c.channel_depth, 2 * c.post_units), np.uint32)
         self._activations = np.zeros((c.pixels, c.activation_depth, c.lanes), np.uint8)
@@ -113,25 +113,24 @@ class Twin:
 
     def _fetch(self, position: int) -> tuple[Instruction, int]:
         """The instruction at ``position``, its fields checked, and the position after it."""
-        c = self.config
-        if position >= len(self._program):
+        c, first = self.config, isa.BUS_WORDS * position
+        if first >= len(self._program):
             raise TwinError(ErrorCode.PROGRAM)
         try:
-            opcode = Opcode(self._program[position])
+            opcode = Opcode(self._program[first])
         except ValueError:
             raise TwinError(ErrorCode.OPCODE) from None
-        if opcode not in isa.opcodes(c):
+        if opcode not in isa.opcodes(c) or any(self._program[first + 1 : first + isa.BUS_WORDS]):
             raise TwinError(ErrorCode.OPCODE)
-        count = isa.field_words(c, opcode)
-        words = self._program[position + 1 : position + 1 + count]
-        known = [field.width(c) for field in isa.fields(c, opcode)]
-        widths = known + [0] * (len(known) % 2)
-        slots = [half for word in words for half in (word & 0xFFFF, word >> isa.SLOT_BITS)]
-        if any(slot >> width for slot, width in zip(slots, widths, strict=False)):
-            raise TwinError(ErrorCode.FIELD)
-        if len(words) < count:
+        whole = isa.BUS_WORDS * isa.instruction_words(c, opcode)
+        words = self._program[first : first + whole]
+        try:  # what lies beyond the end reads as 0
+            instruction, _ = isa.decode(c, words + [0] * (whole - len(words)), 0)
+        except ValueError:
+            raise TwinError(ErrorCode.FIELD) from None
+        if len(words) < whole:
             raise TwinError(ErrorCode.PROGRAM)
-        return isa.decode(c, self._program, position)
+        return instruction, position + whole // isa.BUS_WORDS
 
     def _execute(self, instruction: Instruction, state: _Run, watched: bool) -> None:
         if instruction.opcode is Opcode.LOAD:
@@ -225,7 +224,6 @@ class Twin:
 
     def _layer(self, instruction: Instruction) -> None:
         c, f = self.config, instruction.fields
-        at = twin_layer.window(c, f)
         passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
         pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
         nothing_drains = f.get("reuse", 0) - 1 > f["out_cols"]
@@ -241,8 +239,7 @@ class Twin:
             if f.get("reuse"):
                 weights = twin_reuse.widened(c, weights, f)
             channels = twin_layer.tile_channels(c, table)
-            base = f["in_base"] + tile * f["in_group_step"]
-            acc = twin_layer.accumulate(c, self._activations, at, base, f["pad_code"], weights)
+            acc = twin_layer.accumulate(c, self._activations, f, tile, weights)
             biased = acc[:pixels, ..., :columns] + channels.bias
             if f["raw"]:
                 results = self._keep_raw(biased, results)

@@ -1,9 +1,8 @@
 """The LAYER instruction in numpy: address generation, array, post-processing.
 
-Same pointers as the hardware: one address for all banks, a strip offset per row, increments and
-single wraps instead of multiplications, everything modulo its width. Only the order of the
-additions differs: all positions at once, and the digit passes folded into whole weights, which is
-the same modulo 2**accumulator_bits.
+Same pointers as the hardware: one address for all banks, a strip offset per row, everything modulo
+its width. Only the order of the additions differs: all positions at once, and the digit passes
+folded into whole weights, which is the same modulo 2**accumulator_bits.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import isa, twin_reuse, weight_words
+from rtl_gen import isa, twin_reuse, walk, weight_words
 from rtl_gen.config import SHIFT_BITS, NpuConfig
 from rtl_gen.isa import ErrorCode
 
@@ -39,101 +38,80 @@ def signed(values: Ints, bits: int) -> Ints:
     return ((values + half) & ((1 << bits) - 1)) - half
 
 
+AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
+"""Levels of the nest as the axes of ``positions``."""
+
+
 @dataclass(frozen=True)
-class Rows:
-    """Row states, any shape: strip offset (signed), row within the strip, pointer in words."""
+class Positions:
+    """Where taps read: integers that broadcast to [rows, pool_rows, out_cols, pool_cols,
+    kernel_rows, kernel_cols, groups]."""
 
     strip: Ints
+    """Offset from the pixel's own bank, signed."""
     row: Ints
+    column: Ints
+    """Unsigned: one left of the image is a large number, and so beyond the limit."""
     words: Ints
-
-    def walk(self, count: int, step: int, step_words: int, f: Mapping[str, int]) -> Rows:
-        """A new last axis: ``count`` states, each one step (with at most one wrap) further."""
-        strip, row, words = self.strip, self.row, self.words
-        states = [(strip, row, words)]
-        for _ in range(count - 1):
-            row, words = row + step, words + step_words
-            wraps = row >= f["strip_rows"]
-            row = np.where(wraps, row - f["strip_rows"], row) & COLUMN_MASK
-            words = np.where(wraps, words - f["strip_words"], words)
-            strip = signed(strip + wraps, isa.STRIP_BITS)
-            states.append((strip, row, words))
-        stacked = [np.stack([state[i] for state in states], axis=-1) for i in range(3)]
-        return Rows(*stacked)
+    """Address, modulo 2 * activation_depth."""
+    walked: NDArray[np.bool_]
+    """Whether the hardware reads the tap at all; padding else."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """Where every tap of every output position reads, and which taps are outside the image."""
-
-    bank: Ints
-    """[pixels, out_rows, pool_rows, kernel_rows]; -1 outside."""
-    row_words: Ints
-    """[out_rows, pool_rows, kernel_rows]"""
-    column_inside: NDArray[np.bool_]
-    """[out_cols, pool_cols, kernel_cols]"""
-    column_words: Ints
-    """[out_cols, pool_cols, kernel_cols]"""
-    group_words: Ints
-    """[groups]"""
-
-
-def window(config: NpuConfig, f: Mapping[str, int]) -> Window:
-    """The input window of a LAYER with fields ``f``, for output tile 0."""
-    start = Rows(
-        signed(np.asarray(f["strip_first"], np.int64), isa.STRIP_BITS),
-        np.asarray(f["row_first"], np.int64),
-        np.asarray(f["row_first_words"], np.int64),
-    )
-    rows = start.walk(f["out_rows"] + 1, f["out_row_step"], f["out_row_words"], f)
-    rows = rows.walk(f["pool_rows"] + 1, f["pool_row_step"], f["pool_row_words"], f)
-    rows = rows.walk(f["kernel_rows"] + 1, 1, f["row_words"], f)
-    bank = np.arange(config.pixels)[:, None, None, None] + rows.strip
-    inside = (bank >= 0) & (bank <= f["last_strip"])
-    inside &= (bank < f["last_strip"]) | (rows.row < f["last_rows"])
-    columns, column_words = twin_reuse.columns(f) if f.get("reuse") else _columns(f)
-    return Window(
-        bank=np.where(inside, bank, -1),
-        row_words=rows.words,
-        column_inside=columns < f["col_limit"],
-        column_words=column_words,
-        group_words=np.arange(f["groups"] + 1) * f["group_words"],
+def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
+    """Taps of output rows ``rows`` of tile ``tile`` of a LAYER with fields ``f``."""
+    counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
+    counts["out_rows"] = np.arange(rows.start, rows.stop)
+    along = {level: _along(counts[level], axis) for axis, level in enumerate(AXES)}
+    walked = np.ones(1, bool)
+    if f.get("reuse"):
+        out, kernel, read = twin_reuse.columns(f)
+        cols, taps = AXES.index("out_cols"), AXES.index("kernel_cols")
+        shape = [out.shape[0] if k == cols else out.shape[1] if k == taps else 1 for k in range(7)]
+        along["out_cols"], along["kernel_cols"] = out.reshape(shape), kernel.reshape(shape)
+        walked = read.reshape(shape)
+    along["out_groups"] = np.full(1, tile)
+    steps = walk.totals(f)
+    sums = {
+        move.name: sum(
+            (count * steps[level][move.name] for level, count in along.items()),
+            start=np.full(1, f[f"{isa.START}_{move.name}"]),
+        )
+        for move in isa.MOVE
+    }
+    wraps, row = np.divmod(sums["rows"], f["strip_rows"])
+    return Positions(
+        strip=signed(sums["strips"] + wraps, isa.STRIP_BITS),
+        row=row,
+        column=sums["columns"] & COLUMN_MASK,
+        words=(sums["pointer"] - wraps * f["strip_words"]) % (2 * config.activation_depth),
+        walked=walked,
     )
 
 
-def _columns(f: Mapping[str, int]) -> tuple[Ints, Ints]:
-    """Column positions and their address offsets, [out_cols, pool_cols, kernel_cols].
-
-    Positions wrap: one left of the image is a large number, and so beyond the limit.
-    """
-    out = np.arange(f["out_cols"] + 1)[:, None, None]
-    pool = np.arange(f["pool_cols"] + 1)[:, None]
-    kernel = np.arange(f["kernel_cols"] + 1)
-    position = f["col_first"] + out * f["out_col_step"] + pool * f["pool_col_step"] + kernel
-    words = out * f["out_col_words"] + pool * f["pool_col_words"] + kernel * f["col_words"]
-    return position & COLUMN_MASK, words
+def _along(count: Ints, axis: int) -> Ints:
+    return count.reshape([-1 if k == axis else 1 for k in range(len(AXES))])
 
 
 def gather(
-    activations: NDArray[np.uint8], at: Window, rows: slice, base: int, pad_code: int
+    config: NpuConfig, activations: NDArray[np.uint8], f: Mapping[str, int], tile: int, rows: range
 ) -> NDArray[np.float64]:
     """Codes read for output rows ``rows`` of one tile.
 
-    activations: uint8 [pixels, depth, lanes]; base: in_base of the tile. Returns
+    activations: uint8 [pixels, depth, lanes]. Returns
     [pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes].
     Raises TwinError(ADDRESS) where an unmasked read leaves the buffer.
     """
     pixels, depth, lanes = activations.shape
-    bank = at.bank[:, rows, :, None, None, :, None, None]
-    row_words = at.row_words[None, rows, :, None, None, :, None, None]
-    column_words = at.column_words[None, None, None, :, :, None, :, None]
-    inside = (bank >= 0) & at.column_inside[None, None, None, :, :, None, :, None]
-    address = (base + row_words + column_words + at.group_words) % (2 * depth)
-    if np.any(inside & ((address >= depth) | (bank >= pixels))):
+    at = positions(config, f, tile, rows)
+    bank = _along(np.arange(pixels), 0)[..., None] + at.strip
+    inside = (bank >= 0) & (bank <= f["last_strip"]) & (at.column < f["col_limit"]) & at.walked
+    inside &= (bank < f["last_strip"]) | (at.row < f["last_rows"])
+    if np.any(inside & ((at.words >= depth) | (bank >= pixels))):
         raise TwinError(ErrorCode.ADDRESS)
     outside = pixels * depth
-    index = np.where(inside, bank * depth + address, outside)
-    pad = np.full((1, lanes), pad_code)
+    index = np.where(inside, bank * depth + at.words, outside)
+    pad = np.full((1, lanes), f["pad_code"])
     return np.concatenate([activations.reshape(outside, lanes), pad]).astype(np.float64)[index]
 
 
@@ -186,19 +164,20 @@ def tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> Channels:
 def accumulate(
     config: NpuConfig,
     activations: NDArray[np.uint8],
-    at: Window,
-    base: int,
-    pad_code: int,
+    f: Mapping[str, int],
+    tile: int,
     weights: Ints,
 ) -> Ints:
     """Accumulators of one tile: [pixels, out_rows, pool_rows, out_cols, pool_cols, columns]."""
-    pixels, out_rows, pool_rows, _ = at.bank.shape
-    matrix = weights.reshape(-1, config.columns).astype(np.float64)
-    per_row = pixels * pool_rows * at.column_words[..., 0].size * len(matrix)
+    rows, matrix = f["out_rows"] + 1, weights.reshape(-1, config.columns).astype(np.float64)
+    per_row = config.pixels * len(matrix)
+    for level in ("pool_rows", "out_cols", "pool_cols"):
+        per_row *= f[level] + 1
     step = max(1, GATHER_ELEMENTS // per_row)
     parts = []
-    for first in range(0, out_rows, step):
-        codes = gather(activations, at, slice(first, first + step), base, pad_code)
+    for first in range(0, rows, step):
+        part = range(first, min(first + step, rows))
+        codes = gather(config, activations, f, tile, part)
         products = codes.reshape(-1, len(matrix)) @ matrix
         parts.append(products.reshape(*codes.shape[:5], config.columns))
     return signed(np.concatenate(parts, axis=1).astype(np.int64), config.accumulator_bits)

@@ -11,15 +11,15 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen import isa
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
 from rtl_gen.config import NpuConfig
 
 Ints = NDArray[np.int64]
 
 
-def columns(f: Mapping[str, int]) -> tuple[Ints, Ints]:
-    """Column positions and their address offsets, [drained columns, 1, older and new columns].
+def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Position and kernel column of each tap, and whether there is one: all
+    [drained columns, older and new columns].
 
     A row's walk reads column after column; what lies before its first one reads as padding.
     """
@@ -27,10 +27,7 @@ def columns(f: Mapping[str, int]) -> tuple[Ints, Ints]:
     position = np.arange(f["reuse"] - 1, f["out_cols"] + 1)[:, None]
     walked = position * new + np.arange(-OLDER_COLUMNS, new)
     at, kernel = np.divmod(np.maximum(walked, 0), new)
-    column = f["col_first"] + at * f["out_col_step"] + kernel
-    words = at * f["out_col_words"] + kernel * f["col_words"]
-    mask = (1 << isa.COLUMN_BITS) - 1
-    return np.where(walked < 0, mask, column & mask)[:, None], words[:, None]
+    return at, kernel, walked >= 0
 
 
 def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-PROGRAM_FORMAT = 3
+PROGRAM_FORMAT = 4
 """``format`` of program.json that this bench understands."""
 PROGRAM_FILES = {
     "normal": "program.hex",
@@ -38,8 +38,9 @@ class Program:
 
     name: str
     words: tuple[int, ...]
+    """As the bus takes them: 32 bits, low ones of a program word first."""
     instructions: tuple[dict[str, Any], ...]
-    """In order; each with index, opcode, name, tensor, word (position in ``words``), cycles and
+    """In order; each with index, opcode, name, tensor, word (of program memory), cycles and
     log (expected CYCLES at its end)."""
     cycles: int
     """Expected CYCLES of a run of one image."""
@@ -126,7 +127,9 @@ def read_loadable(path: Path) -> Loadable:
         output=program["output"],
         tensors=program["tensors"],
         programs={
-            name: _program(name, program["programs"][name], path / file)
+            name: _program(
+                name, program["programs"][name], path / file, hardware["program"]["columns"]
+            )
             for name, file in PROGRAM_FILES.items()
             if name in program["programs"]
         },
@@ -138,13 +141,13 @@ def read_loadable(path: Path) -> Loadable:
     )
 
 
-def _program(name: str, body: dict[str, Any], file: Path) -> Program:
-    words = read_hex(file, 1)
+def _program(name: str, body: dict[str, Any], file: Path, columns: int) -> Program:
+    words = read_hex(file, columns)
     if len(words) != body["words"]:
         raise FolderError(f"{file} holds {len(words)} words, program.json says {body['words']}")
     return Program(
         name,
-        tuple(words[:, 0].tolist()),
+        tuple(words.reshape(-1).tolist()),
         tuple(body["instructions"]),
         int(body["cycles"]),
         body["interval_cycles"],

@@ -129,13 +129,16 @@ class Bench:
 
     def patched(self, opcode: str, field: str) -> list[int]:
         """The program with the bit just above ``field`` set in the first such instruction."""
-        fields: list[tuple[str, int]] = self.folder.hardware["fields"][opcode]
-        slot = [known for known, _ in fields].index(field)
+        first, width = self.folder.hardware["fields"][opcode][field]
+        word, bit = divmod(first + width, 32)
         words = list(self.program.words)
-        words[self.program.entry(opcode)["word"] + 1 + slot // 2] |= (
-            1 << fields[slot][1] << 16 * (slot % 2)
-        )
+        words[self.bus_word(self.program.entry(opcode)) + word] |= 1 << bit
         return words
+
+    def bus_word(self, entry: dict[str, Any]) -> int:
+        """Where an instruction begins in a program's ``words``."""
+        columns: int = self.folder.hardware["program"]["columns"]
+        return columns * int(entry["word"])
 
 
 def bench_test(test: Test) -> Any:

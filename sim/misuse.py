@@ -20,7 +20,7 @@ async def illegal_opcode(bench: Bench) -> dict[str, Any]:
     next_free = max(bench.folder.hardware["opcodes"].values()) + 1
     for entry in bench.program.instructions[:2]:
         words = list(bench.program.words)
-        words[entry["word"]] = bench.rng.choice([next_free, 0xFF, 0x100, 0x8000_0000])
+        words[bench.bus_word(entry)] = bench.rng.choice([next_free, 0xFF, 0x100, 0x8000_0000])
         await bench.npu.load_program(words)
         await bench.npu.start()
         if entry["index"]:
@@ -31,8 +31,8 @@ async def illegal_opcode(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def illegal_field(bench: Bench) -> dict[str, Any]:
-    """A field with a bit above its width, in a LOAD and in a LAYER."""
-    for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "in_base")):
+    """A field with a bit above its width, in a LOAD, in a LAYER's slots and in a record."""
+    for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "out_groups")):
         await bench.npu.load_program(bench.patched(opcode, field))
         await bench.npu.start()
         if opcode == "LAYER":
@@ -45,8 +45,8 @@ async def illegal_field(bench: Bench) -> dict[str, Any]:
 async def address_outside(bench: Bench) -> dict[str, Any]:
     """A LOAD that runs out of the activation memory."""
     words = list(bench.program.words)
-    width = dict(bench.folder.hardware["fields"]["LOAD"])["base"]
-    words[bench.program.entry("LOAD")["word"] + 1] |= (1 << width) - 1
+    first, width = bench.folder.hardware["fields"]["LOAD"]["base"]
+    words[bench.bus_word(bench.program.entry("LOAD")) + first // 32] |= (1 << width) - 1
     await bench.npu.load_program(words)
     await bench.npu.start()
     bench.npu.send(bench.image(0))
@@ -58,7 +58,7 @@ async def address_outside(bench: Bench) -> dict[str, Any]:
 async def program_without_end(bench: Bench) -> dict[str, Any]:
     """Program memory full of EMIT."""
     depth = bench.folder.hardware["program"]["words"]
-    emit = [bench.folder.hardware["opcodes"]["EMIT"], 0]
+    emit = [bench.folder.hardware["opcodes"]["EMIT"], 0, 0, 0]
     await bench.npu.load_program(emit * (depth // 2))
     await bench.npu.start()
     await bench.expect_error("PROGRAM", depth // 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codesign.compiler.instructions import POINTERS, TWOS_COMPLEMENT, Step, program_words
+from codesign.compiler.instructions import Step, program_words
 from codesign.compiler.schedule import Schedule
 from codesign.results import Infeasible
 from models.integer import IntegerNetwork
@@ -14,7 +14,10 @@ from rtl_gen.config import DEPTH_RANGES, NpuConfig
 from rtl_gen.isa import Opcode
 
 MAX_SOURCES = 2
-_ADDRESSES = POINTERS | {"out_base", "weight_base", "channel_base"}
+_ADDRESSES = {
+    *("strip_words", "out_base", "out_pixel_words", "out_group_words"),
+    *("weight_base", "channel_base", *(f"{level}_pointer" for level in isa.RECORDS)),
+}
 """LAYER fields that fit whenever the memories do."""
 _SMALLER_IMAGE = ("use a smaller input image", "pool earlier")
 _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
@@ -29,8 +32,8 @@ _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     "kernel_cols": ("use a smaller kernel", "pool before the layer"),
     "pool_rows": ("use a smaller pooling window", "pool in two steps"),
     "pool_cols": ("use a smaller pooling window", "pool in two steps"),
-    "out_row_step": ("use a smaller stride",),
-    "out_col_step": ("use a smaller stride",),
+    **{f"{level}_columns": _SMALLER_IMAGE for level in isa.RECORDS},
+    **{f"{level}_strips": ("lower npu.pixels", "use a smaller kernel") for level in isa.RECORDS},
 }
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
@@ -57,7 +60,7 @@ class BufferUse:
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
-        store = 1 + isa.field_words(schedule.config, Opcode.STORE)
+        store = isa.instruction_words(schedule.config, Opcode.STORE)
         # The first result word of a part stands in a field as wide as an activation address.
         results = [
             part.first * schedule.tiles[part.layer].chunks + 1
@@ -69,7 +72,7 @@ class BufferUse:
             weight_depth=schedule.weight_words,
             channel_depth=schedule.channel_words,
             result_depth=schedule.result_words,
-            program_depth=program_words(steps) + stores * store,
+            program_depth=program_words(schedule.config, steps) + stores * store,
         )
 
     def needs(self) -> dict[str, int]:
@@ -160,14 +163,8 @@ def _layer_field_reasons(step: Step, most: Mapping[str, int]) -> Iterator[Infeas
     values = step.values
     for name, largest in most.items():
         value = values[name]
-        if name in TWOS_COMPLEMENT:
+        if name.endswith(("_columns", "_strips")):  # two's complement
             value, largest = abs(value), largest // 2
         if value > largest:
             levers = _FIELD_LEVERS.get(name, ("use a smaller layer",))
             yield Infeasible(name, step.name, value, largest, "(instruction field)", levers)
-    rows = values["row_first"] + values["out_rows"] * values["out_row_step"]
-    rows += values["pool_rows"] * values["pool_row_step"] + values["kernel_rows"]
-    strips, most_strips = rows // values["strip_rows"], (1 << (isa.STRIP_BITS - 1)) - 1
-    if strips > most_strips:
-        levers = ("lower npu.pixels", "use a smaller kernel")
-        yield Infeasible("strip_offset", step.name, strips, most_strips, "strips", levers)

@@ -23,7 +23,7 @@ from codesign.compiler.stream import interval_cycles
 from codesign.compiler.weights import weight_image
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
-from rtl_gen import timing
+from rtl_gen import isa, timing
 from rtl_gen.config import NpuConfig
 
 
@@ -33,6 +33,9 @@ class Program:
 
     steps: tuple[Step, ...]
     words: tuple[int, ...]
+    """As the bus takes them: 32 bits, low ones of a program word first."""
+    starts: tuple[int, ...]
+    """Program word of each step's opcode."""
     waits: tuple[int, ...]
     """STALLS of each step of a run of one image, for weights from memory."""
     interval_cycles: int | None = None
@@ -53,14 +56,13 @@ class Program:
         """JSON form: {"words", "cycles", "interval_cycles", "instructions": [{"index", "opcode",
         "name", "tensor", "word" (address of the opcode), "cycles", "wait_cycles", "log",
         "fields"}]}."""
-        starts = [program_words(self.steps[:i]) for i in range(len(self.steps))]
         instructions = [
             {
                 "index": i,
                 "opcode": step.instruction.opcode.name,
                 "name": step.name,
                 "tensor": step.tensor,
-                "word": starts[i],
+                "word": self.starts[i],
                 "cycles": step.cycles,
                 "wait_cycles": self.waits[i],
                 "log": self.log[i],
@@ -69,7 +71,7 @@ class Program:
             for i, step in enumerate(self.steps)
         ]
         return {
-            "words": len(self.words),
+            "words": len(self.words) // isa.BUS_WORDS,
             "cycles": self.cycles,
             "interval_cycles": self.interval_cycles,
             "instructions": instructions,
@@ -152,7 +154,8 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
 
 def _program(steps: Sequence[Step], config: NpuConfig) -> Program:
     words = [word for step in steps for word in step.instruction.encode(config)]
-    return Program(tuple(steps), tuple(words), waits(config, steps))
+    starts = [program_words(config, steps[:i]) for i in range(len(steps))]
+    return Program(tuple(steps), tuple(words), tuple(starts), waits(config, steps))
 
 
 def _stream(planned: Plan) -> Program | None:

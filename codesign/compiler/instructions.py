@@ -9,28 +9,20 @@ from itertools import accumulate
 from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.shapes import LayerShape
-from codesign.compiler.strips import least_strip_rows
 from codesign.compiler.tiles import TileMap
 from rtl_gen import isa, timing
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.isa import Instruction, Opcode
-
-TWOS_COMPLEMENT = {"col_first": isa.COLUMN_BITS, "strip_first": isa.STRIP_BITS}
-"""Signed LAYER fields and their widths."""
-POINTERS = frozenset(
-    field.name
-    for field in isa.FIELDS[Opcode.LAYER]
-    if field.name.endswith("_words") or field.name in ("in_base", "in_group_step")
-)
-"""LAYER fields that are address steps, modulo 2 * activation_depth."""
+from rtl_gen.walk import Step as Move
+from rtl_gen.walk import record_values, reduced
 
 
 @dataclass(frozen=True)
 class Step:
     """One instruction of a program, with what it means to a reader.
 
-    ``values`` are its fields as plain integers: signed ones may be negative, addresses and steps
-    are not yet reduced modulo the memory. ``instruction`` holds the field's bits.
+    ``values`` are its fields as plain integers: steps of a LAYER's walk may be negative and are not
+    yet reduced modulo the memory. ``instruction`` holds the field's bits.
     """
 
     name: str
@@ -83,10 +75,8 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
     """A part is a layer of fewer tiles that begins further on."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
-    values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
-    values["in_base"] += part.first * values["in_group_step"]
+    values = _input_fields(schedule, shape, tile, part) | _output_fields(schedule, shape, tile)
     values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
-    values["out_groups"] = part.tiles - 1
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
     if schedule.config.most_phases > 1:
@@ -109,22 +99,16 @@ def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(traced)
 
 
-def program_words(steps: Sequence[Step]) -> int:
-    """32-bit words of program memory."""
-    return sum(step.instruction.words for step in steps)
+def program_words(config: NpuConfig, steps: Sequence[Step]) -> int:
+    """Words of program memory."""
+    return sum(isa.instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> Step:
     """The step of these plain ``values``. Raises ValueError for a missing or unknown field."""
-    fields = dict(values)
-    if opcode is Opcode.LAYER:
-        for field, value in values.items():
-            if field in TWOS_COMPLEMENT:
-                fields[field] = value % (1 << TWOS_COMPLEMENT[field])
-            elif field in POINTERS:
-                fields[field] = value % (2 * config.activation_depth)
+    fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
     return Step(name, tensor, values, instruction, cycles)
@@ -150,7 +134,9 @@ def word_beats(config: NpuConfig, used_lanes: int) -> int:
     return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
-def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
+def _input_fields(
+    schedule: Schedule, shape: LayerShape, tile: TileMap, part: Part
+) -> dict[str, int]:
     """Input window, reduction taps, pooling window and output positions.
 
     A single source takes ``groups`` for the words of a pixel. With two sources ``groups`` steps
@@ -171,55 +157,49 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
         groups, group_words = len(starts), starts[1] - starts[0]
     elif len(starts) > 1:
         kernel_cols, col_words = len(starts), starts[1] - starts[0]
-    strip_rows = place.strip_rows
-    if layer.name not in schedule.strips.split:
-        strip_rows = max(strip_rows, least_strip_rows(shape))
-    strip_first, row_first = divmod(-layer.padding[0], strip_rows)
-    rows, cols = schedule.strips.loop_rows(shape), shape.out_shape[2]
-    row_step = shape.step[0] if rows > 1 else 0
-    col_step = shape.step[1] if cols > 1 else 0
-    pool_row_step = layer.stride[0] if shape.pool[0] > 1 else 0
-    pool_col_step = layer.stride[1] if shape.pool[1] > 1 else 0
     col_first, col_limit = -layer.padding[1], shape.in_shape[2] + kernel_cols - shape.kernel[1]
     reuse = {}
     if schedule.config.reuses_columns:
         reuse["reuse"] = 1 + tile.fills if tile.walk else 0
     if tile.walk:
         kernel_cols, col_first, col_limit = tile.walk.new, tile.walk.first, shape.in_shape[2]
-    return reuse | {
-        "in_base": starts[0] + col_first * place.pixel_words,
-        "col_first": col_first,
-        "col_limit": col_limit,
-        "strip_first": strip_first,
-        "row_first": row_first,
-        "row_first_words": row_first * place.row_words,
-        "strip_rows": strip_rows,
-        "strip_words": strip_rows * place.row_words,
-        "last_strip": place.strips - 1,
-        "last_rows": place.last_rows,
+
+    def moved(rows: int, columns: int) -> Move:
+        return Move(rows * place.row_words + columns * place.pixel_words, columns, rows)
+
+    first = moved(-layer.padding[0], col_first)
+    steps = {
+        "groups": Move(group_words),
+        "kernel_cols": Move(col_words, 1),
+        "kernel_rows": moved(1, 0),
+        "pool_cols": moved(0, layer.stride[1]),
+        "pool_rows": moved(layer.stride[0], 0),
+        "out_cols": moved(0, shape.step[1]),
+        "out_rows": moved(shape.step[0], 0),
+        "out_groups": Move(tile.step_words),
+    }
+    counts = {
         "groups": groups - 1,
-        "group_words": group_words,
         "kernel_cols": kernel_cols - 1,
-        "col_words": col_words,
         "kernel_rows": shape.kernel[0] - 1,
-        "row_words": place.row_words,
         "passes": tile.passes - 1,
         "pool_cols": shape.pool[1] - 1,
-        "pool_col_step": pool_col_step,
-        "pool_col_words": pool_col_step * place.pixel_words,
         "pool_rows": shape.pool[0] - 1,
-        "pool_row_step": pool_row_step,
-        "pool_row_words": pool_row_step * place.row_words,
-        "out_cols": tile.fills + cols - 1,
-        "out_col_step": col_step,
-        "out_col_words": col_step * place.pixel_words,
-        "out_rows": rows - 1,
-        "out_row_step": row_step,
-        "out_row_words": row_step * place.row_words,
-        "out_groups": tile.tiles - 1,
-        "in_group_step": tile.step_words,
+        "out_cols": tile.fills + shape.out_shape[2] - 1,
+        "out_rows": schedule.strips.loop_rows(shape) - 1,
+        "out_groups": part.tiles - 1,
+    }
+    start = Move(starts[0] + part.first * tile.step_words) + first
+    place_fields = {
+        "col_limit": col_limit,
+        "strip_rows": place.strip_rows,
+        "strip_words": place.strip_words,
+        "last_strip": place.strips - 1,
+        "last_rows": place.last_rows,
         "pad_code": layer.pad_code,
     }
+    walk = record_values(start, steps, counts, place.strip_rows, place.strip_words)
+    return reuse | place_fields | walk
 
 
 def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from codesign.compiler.unfold import InputWindow
 
-LAYOUT_FORMAT = 3
+LAYOUT_FORMAT = 4
 
 
 @dataclass(frozen=True)

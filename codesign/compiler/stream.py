@@ -32,7 +32,7 @@ def stream_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...] 
         emit = _ahead(config, emit)
     names = [shape.layer.output for shape in schedule.shapes[:used_until]]
     reads = max(i for i, step in enumerate(body, start=1) if step.tensor in names)
-    target = {"target": program_words([load]), "index": 1}
+    target = {"target": program_words(config, [load]), "index": 1}
     again = make_step(config, "repeat", None, Opcode.REPEAT, target)
     return (load, *body[:reads], ahead, *body[reads:], emit, again, end)
 

@@ -17,8 +17,9 @@ from codesign.cost import memories
 from codesign.cost.memories import MemoryCount
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.dot_product import GROUP_PAIRS, STAGE_PAIRS
+from rtl_gen.blocks.loops import RECORD_BITS
 from rtl_gen.config import SHIFT_BITS
-from rtl_gen.isa import LOG_DEPTH
+from rtl_gen.isa import BUS_WORDS, COLUMN_BITS, LOG_DEPTH, STRIP_BITS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -119,10 +120,14 @@ def memory_counts(c: ConfigTable) -> MemoryCount:
         memories.automatic(np.maximum(word % 32, 1), c.weight_depth).times((word % 32 > 0) * 1),
         memories.automatic(c.accumulator_bits, c.channel_depth).times(units),
         memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(units),
-        memories.automatic(full, c.program_depth),
+        memories.automatic(full, c.program_depth).times(np.full_like(word, BUS_WORDS)),
         memories.distributed(units * c.accumulator_bits, c.result_depth),
         memories.distributed(code, indices),
         memories.distributed(full, np.full_like(word, LOG_DEPTH)),
+        memories.distributed(
+            _bits(c.activation_depth) + 1 + 2 * COLUMN_BITS + STRIP_BITS,
+            np.full_like(word, 1 << RECORD_BITS),
+        ),
     )
     return functools.reduce(MemoryCount.__add__, parts)
 
@@ -187,9 +192,9 @@ def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
         "post_code": c.post_units * (5.0 * c.activation_bits + 12),
         "memories": memory.lutrams + memory.luts,
         "transfer": 2.0 * c.activation_word_bits + c.post_units * c.accumulator_bits,
-        "addresses": 30.0 * addresses,
+        "addresses": 10.0 * addresses,
         "columns": -(-c.weight_word_bits // 32) * 1.0,
-        "control": np.full(len(c), 900.0),
+        "control": np.full(len(c), 830.0),
     }
     return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
 

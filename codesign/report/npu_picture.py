@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from codesign.report.svg import chart, element, text
 from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.isa import WORD_BITS
 
 WIDTH, HEIGHT = 768, 404
 
@@ -73,7 +74,13 @@ def draw(npu: NpuConfig) -> str:
     parts = [
         element("defs", tip),
         _box(
-            96, 16, 190, 64, "control", "Registers, sequencer", f"program {npu.program_depth} × 32"
+            96,
+            16,
+            190,
+            64,
+            "control",
+            "Registers, sequencer",
+            f"program {npu.program_depth} × {WORD_BITS}",
         ),
         _box(
             330,

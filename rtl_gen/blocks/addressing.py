@@ -16,13 +16,13 @@ from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
 class ActivationMemory(Block):
     """Function: reads one word per pixel for a tap, masked where the tap is outside the image.
 
-    Pixel p gets bank p + strip at group_pointer + column_pointer + row_pointer; it gets
-    ``pad_code`` in every lane when the column is outside 0..col_limit-1, the bank is outside
+    Pixel p gets bank p + strip at ``pointer``, which comes one cycle later; it gets ``pad_code`` in
+    every lane when the column is outside 0..col_limit-1, the bank is outside
     0..last_strip, or the row is beyond the last strip's last_rows. ``direct`` taps (STORE) skip
     the column and row tests.
 
-    Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): pointer sum, address and masks, memory, its
-    register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank
+    Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its register, rotator.
+    Throughput: one tap per cycle, and one word written per cycle to the bank
     that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
     pixel leaves the memory or names a bank that does not exist.
     """
@@ -35,9 +35,7 @@ class ActivationMemory(Block):
             {
                 "valid": In(1),
                 "direct": In(1),
-                "group_pointer": In(pointer),
-                "column_pointer": In(pointer),
-                "row_pointer": In(pointer),
+                "pointer": In(pointer),
                 "column": In(COLUMN_BITS),
                 "strip": In(STRIP_BITS),
                 "row": In(COLUMN_BITS),
@@ -82,17 +80,13 @@ class ActivationMemory(Block):
         """Stages 1 and 2: the common word address; per pixel, later with the data, its bank as a
         one-hot choice, the top bit outside the image (one LUT takes two banks and the pad)."""
         config = self.config
-        partial = Signal(len(self.group_pointer), reset_less=True)
-        rows = delay(m, self.row_pointer, 1, "row_pointer")
+        address = delay(m, self.pointer, 1, "address")
         column_inside, row_inside = Signal(reset_less=True), Signal(reset_less=True)
         m.d.sync += [
-            partial.eq(self.group_pointer + self.column_pointer),
             column_inside.eq(self.direct | (self.column < self.col_limit)),
             row_inside.eq(self.direct | (self.row < self.last_rows)),
         ]
         strip = delay(m, self.strip, 1, "strip").as_signed()
-        address = Signal(len(partial), reset_less=True)
-        m.d.sync += address.eq(partial + rows)
         inside, choices, absent = [], [], []
         for p in range(config.pixels):
             index = Signal(signed(STRIP_BITS + 1), name=f"index{p}")

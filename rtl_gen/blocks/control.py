@@ -10,6 +10,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
 from rtl_gen.isa import (
     ADDRESS_BITS,
+    BUS_WORDS,
     CHANNEL_BASE,
     IMAGE_COUNT_BITS,
     ISA_VERSION,
@@ -80,7 +81,7 @@ class Control(Block):
                 "log_address": Out(LOG_DEPTH.bit_length() - 1),
                 "log": In(32),
                 "data": Out(32),
-                "program_write": Out(1),
+                "program_write": Out(BUS_WORDS),
                 "program_address": Out(config.program_depth.bit_length() - 1),
                 "table_write": Out(2 * config.post_units),
                 "table_address": Out(channel),

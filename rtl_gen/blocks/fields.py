@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from amaranth import Signal, Value
 
+from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import SLOT_BITS, Opcode, field_words, fields, opcodes
+from rtl_gen.isa import WORD_BITS, Opcode, opcodes, slots
 
 
 def slot_widths(config: NpuConfig) -> list[int]:
     """Bits of each slot register: the widest field that any opcode keeps there."""
-    known = [fields(config, opcode) for opcode in opcodes(config)]
+    known = [slots(config, opcode) for opcode in opcodes(config)]
     widths = [0] * max(map(len, known))
     for held in known:
         for k, field in enumerate(held):
@@ -19,24 +20,31 @@ def slot_widths(config: NpuConfig) -> list[int]:
 
 
 def layer_layout(config: NpuConfig) -> dict[str, int]:
-    """Name and width of each LAYER field, in slot order."""
-    return {field.name: field.width(config) for field in fields(config, Opcode.LAYER)}
+    """Name and width of each LAYER field."""
+    return {field.name: field.width(config) for field in isa.fields(config, Opcode.LAYER)}
 
 
-def field_view(config: NpuConfig, opcode: Opcode, slots: list[Signal]) -> dict[str, Value]:
-    """The fields of ``opcode`` by name, as slices of the slot registers."""
-    known = fields(config, opcode)
-    return {field.name: slots[k][: field.width(config)] for k, field in enumerate(known)}
+def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> dict[str, Value]:
+    """The fields of ``opcode`` in slots by name, as slices of the slot registers."""
+    known = slots(config, opcode)
+    return {field.name: registers[k][: field.width(config)] for k, field in enumerate(known)}
+
+
+def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
+    """The fields of a level's record, without the level's name, as slices of its program word."""
+    places = isa.places(config, Opcode.LAYER)
+    first = WORD_BITS * (isa.slot_words(config, Opcode.LAYER) + isa.RECORDS.index(level))
+    view = {}
+    for field in isa.record_fields(level):
+        bits = places[field.name]
+        view[field.name.removeprefix(f"{level}_")] = word[bits.start - first : bits.stop - first]
+    return view
 
 
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:
     """For each field word of ``opcode``, the mask of bits that must be zero."""
-    masks, known = [], fields(config, opcode)
-    for word in range(field_words(config, opcode)):
-        used = 0
-        for half in range(2):
-            k = 2 * word + half
-            if k < len(known):
-                used |= (1 << known[k].width(config)) - 1 << (half * SLOT_BITS)
-        masks.append(0xFFFF_FFFF & ~used)
-    return masks
+    used = 0
+    for bits in isa.places(config, opcode).values():
+        used |= (1 << len(bits)) - 1 << bits.start
+    whole = (1 << WORD_BITS) - 1
+    return [~(used >> WORD_BITS * word) & whole for word in range(isa.field_words(config, opcode))]

@@ -11,21 +11,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
-
-PHASES = "phases"
-"""The innermost level of NPUs with N:M sparsity: weight words that share a tap's activations."""
-LEVELS = (
-    "groups",
-    "kernel_cols",
-    "kernel_rows",
-    "passes",
-    "pool_cols",
-    "pool_rows",
-    "out_cols",
-    "out_rows",
-    "out_groups",
-)
-"""Those of every NPU, innermost first."""
+from rtl_gen.isa import COUNT_BITS, PHASES
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
 """Where in the nest the next ``advance`` is."""
@@ -34,7 +20,7 @@ TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
 
 def levels(config: NpuConfig) -> tuple[str, ...]:
     """Innermost first."""
-    return LEVELS if config.most_phases == 1 else (PHASES, *LEVELS)
+    return tuple(COUNT_BITS) if config.most_phases == 1 else (PHASES, *COUNT_BITS)
 
 
 class LoopCounters(Block):

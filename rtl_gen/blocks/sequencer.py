@@ -9,7 +9,13 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
-from rtl_gen.blocks.fields import field_view, slot_widths, unused_bits
+from rtl_gen.blocks.fields import (
+    field_view,
+    layer_layout,
+    record_view,
+    slot_widths,
+    unused_bits,
+)
 from rtl_gen.blocks.halt import ERROR_BITS, Halt
 from rtl_gen.blocks.loop_counters import PLACE
 from rtl_gen.blocks.loops import LoopNest
@@ -17,14 +23,21 @@ from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import (
+    BUS_WORDS,
+    COUNT_BITS,
     IMAGE_COUNT_BITS,
     LOG_DEPTH,
+    MOVE,
+    RECORDS,
     SLOT_BITS,
+    START,
     STREAMED,
+    WORD_BITS,
     ErrorCode,
     Opcode,
     field_words,
     opcodes,
+    slot_words,
 )
 from rtl_gen.timing import flush_cycles
 
@@ -32,7 +45,8 @@ from rtl_gen.timing import flush_cycles
 class Sequencer(Block):
     """Function: runs the program from word 0 after ``start`` until END or an error.
 
-    Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them).
+    Every field of every opcode comes out as ``slot_<k>`` (rtl_gen.blocks.fields names them), but
+    for those of LAYER's records, which only the loop nest needs.
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
@@ -49,7 +63,7 @@ class Sequencer(Block):
         self.tap_names = [
             name
             for name in loops.signature.members
-            if name not in ("start", "advance", *PLACE) and not name.startswith("f_")
+            if name not in ("start", "advance", *PLACE) and not name.startswith(("f_", "record_"))
         ]
         self.step_names = ["valid", "pixel", "chunk", "chunk_last", "tile_last", *steps.FLAGS]
         program = config.program_depth.bit_length() - 1
@@ -59,7 +73,7 @@ class Sequencer(Block):
                 "stop": In(1),
                 "images": In(IMAGE_COUNT_BITS),
                 "watchdog": In(32),
-                "program_write": In(1),
+                "program_write": In(BUS_WORDS),
                 "program_address": In(program),
                 "program_data": In(32),
                 "log_address": In(LOG_DEPTH.bit_length() - 1),
@@ -71,7 +85,6 @@ class Sequencer(Block):
                 "cycles": Out(32),
                 "stalls": Out(32),
                 **{f"slot_{k}": Out(width) for k, width in enumerate(slot_widths(config))},
-                "layer_active": Out(1),
                 "layer_start": Out(1),
                 "tile": Out(1),
                 **{f"tap_{n}": Out(loops.signature.members[n].shape) for n in self.tap_names},
@@ -96,8 +109,14 @@ class Sequencer(Block):
             for code in (*STREAMED, *sorted(set(opcodes(config)) - {Opcode.END, *STREAMED}))
         }
         self.is_layer = self.kinds[Opcode.LAYER]
-        self.word = Signal(5, reset_less=True)
-        self.coming = Signal(5, reset_less=True)
+        layout = layer_layout(config)
+        self.counts: dict[str, Value] = {
+            level: Signal(layout[level], name=f"{level}_count", reset_less=True)
+            for level in COUNT_BITS
+        }
+        self.taking = Signal()
+        self.word = Signal(4, reset_less=True)
+        self.coming = Signal(4, reset_less=True)
         self.index = Signal(16, reset_less=True)
         self.fail = Signal(ERROR_BITS)
         self.active = Signal()
@@ -119,26 +138,30 @@ class Sequencer(Block):
         depth = self.config.program_depth
         self.pc = Signal(depth.bit_length(), reset_less=True)
         self.ahead = Signal(depth.bit_length() - 1, reset_less=True)
-        self.fetched = Signal(32, reset_less=True)
-        ram = Ram(32, depth)
-        place(m, platform, "program", ram)
-        m.d.comb += [
-            ram.write_enable.eq(self.program_write),
-            ram.write_address.eq(self.program_address),
-            ram.write_data.eq(self.program_data),
-            ram.read_address.eq(self.ahead),
-        ]
-        m.d.sync += self.fetched.eq(ram.read_data)
+        self.fetched = Signal(WORD_BITS, reset_less=True)
+        for half in range(BUS_WORDS):
+            ram = Ram(32, depth)
+            place(m, platform, f"program{half}", ram)
+            m.d.comb += [
+                ram.write_enable.eq(self.program_write[half]),
+                ram.write_address.eq(self.program_address),
+                ram.write_data.eq(self.program_data),
+                ram.read_address.eq(self.ahead),
+            ]
+            m.d.sync += self.fetched.word_select(half, 32).eq(ram.read_data)
 
     def _layer(self, m: Module, platform: object) -> None:
         loops, steps = LoopNest(self.config), DrainSteps(self.config)
         place(m, platform, "loops", loops)
         place(m, platform, "drain_steps", steps)
-        fields = field_view(self.config, Opcode.LAYER, self.slots)
+        fields = field_view(self.config, Opcode.LAYER, self.slots) | self.counts
         for block in (loops, steps):
             for name in block.signature.members:
                 if name.startswith("f_"):
                     m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
+        record = record_view(self.config, START, self.fetched)
+        m.d.comb += [getattr(loops, f"record_{f.name}").eq(record[f.name]) for f in MOVE]
+        m.d.comb += [loops.record_word.eq(self.word), loops.record_write.eq(self.taking)]
         self.running = Signal()
         self.too_many = Signal(reset_less=True)
         too_many = (fields["drain_pixels"] >= self.config.pixels) | (
@@ -184,7 +207,7 @@ class Sequencer(Block):
         """Whether the fetched field word has bits that its fields do not use; the mask of these
         bits is chosen one cycle before the word comes."""
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
-        mask = Signal(32, reset_less=True)
+        mask = Signal(WORD_BITS, reset_less=True)
         with m.Switch(Cat(self.coming, opcode)):
             for code in self.kinds:
                 for k, unused in enumerate(unused_bits(self.config, code)):
@@ -222,6 +245,7 @@ class Sequencer(Block):
         ).any()
         decoding = Signal()
         illegal = self._illegal_field(m, decoding)
+        self._latch(m)
         m.d.sync += self.ahead.eq(self.pc)
         run_ahead = [self.ahead.eq(self.ahead + 1), self.coming.eq(self.coming + 1)]
         m.d.sync += [self.word.eq(self.coming), self.layer_start.eq(0)]
@@ -261,7 +285,7 @@ class Sequencer(Block):
                 with m.If(opcode == Opcode.END):
                     m.next = "FINISH"
             with state("FIELDS"):
-                self._latch(m)
+                m.d.comb += self.taking.eq(1)
                 m.d.sync += run_ahead
                 with m.If(past_end):
                     m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
@@ -317,20 +341,24 @@ class Sequencer(Block):
                 m.d.sync += [self.ahead.eq(0), self.flush.eq(self.flush + 1)]
                 with m.If(self.flush == flush_cycles(self.config)):
                     m.next = "IDLE"
-            m.d.comb += [
-                self.busy.eq(~fsm.ongoing("IDLE")),
-                self.layer_active.eq(self.is_layer),
-            ]
+            m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
             if config.memory_port_bits:
                 fetches = fsm.ongoing("START") & self.kinds[Opcode.FETCH]
                 m.d.comb += self.start_fetch.eq(fetches & self.free & ~self.halt)
 
     def _latch(self, m: Module) -> None:
-        """The fetched field word into its two slots."""
-        for k, slot in enumerate(self.slots):
-            half = self.fetched[SLOT_BITS * (k % 2) : SLOT_BITS * (k % 2 + 1)]
-            with m.If(self.word == k // 2):
-                m.d.sync += slot.eq(half)
+        """What is ``taking`` of the fetched field word: its slots, or a record's repetitions."""
+        per_word = WORD_BITS // SLOT_BITS
+        first = slot_words(self.config, Opcode.LAYER)
+        with m.If(self.taking):
+            for word in range(first + len(RECORDS)):
+                with m.If(self.word == word):
+                    for k, slot in enumerate(self.slots[per_word * word : per_word * (word + 1)]):
+                        m.d.sync += slot.eq(self.fetched.word_select(k, SLOT_BITS))
+                    if word > first:
+                        level = RECORDS[word - first]
+                        count = record_view(self.config, level, self.fetched)[level]
+                        m.d.sync += self.counts[level].eq(count)
 
     def _counters(self, m: Module, platform: object) -> None:
         """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""

@@ -15,7 +15,8 @@ def describe(config: NpuConfig) -> dict[str, Any]:
     """JSON form of everything that software needs to know about this NPU.
 
     Addresses are in bytes; ``words`` counts memory words, ``columns`` the 32-bit bus words of
-    each, ``pitch`` the bus words from one memory word to the next.
+    each, ``pitch`` the bus words from one memory word to the next; fields have their first bit,
+    counted from the instruction's first one, and their width.
     """
     return {
         "id": isa.NPU_ID,
@@ -26,7 +27,12 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         "registers": {register.name: int(register) for register in isa.Register},
         "errors": {code.name: int(code) for code in isa.ErrorCode},
         "log": {"base": isa.LOG_BASE, "entries": isa.LOG_DEPTH},
-        "program": {"base": isa.PROGRAM_BASE, "words": config.program_depth},
+        "program": {
+            "base": isa.PROGRAM_BASE,
+            "words": config.program_depth,
+            "columns": isa.BUS_WORDS,
+            "pitch": isa.BUS_WORDS,
+        },
         "weights": {
             "base": isa.WEIGHT_BASE,
             "words": config.weight_depth,
@@ -42,7 +48,10 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         "memory": {"port_bits": config.memory_port_bits, "burst_beats": isa.BURST_BEATS},
         "opcodes": {opcode.name: int(opcode) for opcode in isa.opcodes(config)},
         "fields": {
-            opcode.name: [[field.name, field.width(config)] for field in isa.fields(config, opcode)]
+            opcode.name: {
+                name: [isa.WORD_BITS + bits.start, len(bits)]
+                for name, bits in isa.places(config, opcode).items()
+            }
             for opcode in isa.opcodes(config)
         },
     }

@@ -73,7 +73,7 @@ def test_reads_back_what_was_compiled(folder):
     assert np.array_equal(found.channels, compiled.channels)
     assert np.array_equal(found.inputs, vectors.inputs)
     assert found.expected.keys() == vectors.expected.keys()
-    assert read_hex(folder / "program.hex", 1)[:, 0].tolist() == list(compiled.program.words)
+    assert read_hex(folder / "program.hex", 2).ravel().tolist() == list(compiled.program.words)
 
 
 def test_same_input_same_bytes_and_own_folder_is_replaced(folder, tmp_path, monkeypatch):

@@ -27,7 +27,7 @@ def test_every_field_error_and_register_is_explained() -> None:
 def test_widths_are_formulas_where_they_depend_on_the_configuration() -> None:
     widths = {field.name: isa_tables.width_text(field) for field in isa.FIELDS[isa.Opcode.LAYER]}
     assert widths["pad_code"] == "activation_bits"
-    assert widths["in_base"] == "log2(activation_depth) + 1"
+    assert widths["strip_words"] == "log2(activation_depth) + 1"
     assert widths["weight_base"] == "log2(weight_depth)"
     assert widths["channel_base"] == "log2(channel_depth)"
-    assert widths["passes"] == "3"
+    assert widths["drain_chunks"] == "7"

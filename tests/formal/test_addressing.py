@@ -15,8 +15,8 @@ from tests.formal.prove import Disproof, prove, prove_bounded
 from tests.formal.wrapper import always, constant, given, implies, place, reached
 
 LIMITS = ("col_limit", "last_strip", "last_rows", "pad_code")
-TAP = ("valid", "direct", "group_pointer", "column_pointer", "row_pointer", "column", "strip",
-       "row")  # fmt: skip
+TAP = {"valid": 0, "direct": 0, "pointer": 1, "column": 0, "strip": 0, "row": 0}
+"""What makes a tap, and how many cycles later than the rest it comes."""
 
 
 def config(pixels: int) -> NpuConfig:
@@ -46,9 +46,9 @@ class Reads(Elaboratable):
     def tap(self, m: Module, cycles: int) -> dict[str, Value]:
         """The tap of so many cycles ago."""
         return {
-            name: delay(m, getattr(self.memory, name), cycles, f"{name}_{cycles}_ago",
+            name: delay(m, getattr(self.memory, name), cycles - late, f"{name}_{cycles}_ago",
                         resettable=True)
-            for name in TAP
+            for name, late in TAP.items()
         }  # fmt: skip
 
     def place_of(self, tap: dict[str, Value], pixel: int) -> tuple[Value, Value, Value]:
@@ -59,8 +59,7 @@ class Reads(Elaboratable):
         beside = ~tap["direct"] & ((column < 0) | (column >= dut.col_limit))
         below = ~tap["direct"] & (bank == dut.last_strip) & (tap["row"] >= dut.last_rows)
         inside = ~beside & ~below & (bank >= 0) & (bank <= dut.last_strip)
-        address = tap["group_pointer"] + tap["column_pointer"] + tap["row_pointer"]
-        return inside, bank, address[: len(dut.group_pointer)]
+        return inside, bank, tap["pointer"]
 
     def _outside(self, m: Module) -> None:
         dut = self.memory

@@ -77,7 +77,13 @@ class Windows(Elaboratable):
         address = past(m, c.awaddr & ~3, "address")
         whole = past(m, c.wstrb == 0b1111, "whole")
         targets = {
-            "program": (c.program_write, isa.PROGRAM_BASE + 4 * c.program_address),
+            **{
+                f"program {k}": (
+                    c.program_write[k],
+                    isa.PROGRAM_BASE + 4 * (isa.BUS_WORDS * c.program_address + k),
+                )
+                for k in range(isa.BUS_WORDS)
+            },
             **{
                 f"table {k}": (
                     c.table_write[k],

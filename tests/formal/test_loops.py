@@ -4,13 +4,18 @@ weight addresses cannot jump over the end of a strip or of the memory."""
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
-from amaranth import Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth import Array, Cat, Const, Elaboratable, Module, Mux, Signal, Value
+from amaranth.asserts import AnySeq
 
+from rtl_gen import isa
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.loops import TAP_CYCLES, LoopNest
+from rtl_gen.blocks.loops import RECORD_BITS, TAP_CYCLES, LoopNest
+from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
 
@@ -22,7 +27,8 @@ STRIPS = ((1, 1), (3, 5), (4, 2))
 """Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
 ROW_BITS = 10
 """Wide enough for the rows of 32 such strips and a step."""
-DEPTH = TAP_CYCLES + 2
+POINTER_CYCLES = TAP_CYCLES + 1
+DEPTH = POINTER_CYCLES + 1
 """Cycles in which a step passes the nest's stages."""
 
 
@@ -43,34 +49,91 @@ class Nest(Elaboratable):
         m = Module()
         dut = self.nest
         names = [name for name in dut.signature.members if name.startswith("f_")]
-        self.inner = place(m, dut, driven=names)
+        self.inner = place(m, dut, driven=names, stand_ins={"records": self._records})
         for name in names:
             signal = getattr(dut, name)
             m.d.comb += signal.eq(constant(m, len(signal), name))
         self.running = Signal()
         with m.If(dut.start):
             m.d.sync += self.running.eq(1)
-        with m.Elif(dut.advance & dut.layer_last):
+        with m.Elif((dut.advance & dut.layer_last) | AnySeq(1)):  # or an error
             m.d.sync += self.running.eq(0)
-        given(m, implies(dut.advance, self.running & ~dut.start))
+        given(m, implies(dut.advance, self.running))
+        # The sequencer lets the pipelines run empty before another layer.
+        before: list[Value] = [self.running | dut.start]
+        for _ in range(POINTER_CYCLES):
+            before.append(delay(m, before[-1], 1, "ran"))
+        given(m, implies(dut.start, ~Cat(self.running, before[1:]).any()))
         self._odometer(m)
+        self._stages(m, before)
         self._describe(m)
         return m
 
     def _describe(self, m: Module) -> None:
         raise NotImplementedError
 
+    def _records(self, ram: Block) -> Module:
+        """Any records: those of a layer do not change while it runs."""
+        assert isinstance(ram, Ram)
+        m = Module()
+        self.words = [constant(m, ram.width, f"record{k}") for k in range(1 << RECORD_BITS)]
+        m.d.comb += ram.read_data.eq(Array(self.words)[ram.read_address])
+        return m
+
+    def record(self, level: str) -> dict[str, Value]:
+        """What the record of ``level`` adds."""
+        first = isa.slot_words(self.nest.config, isa.Opcode.LAYER)
+        word, low, found = self.words[first + isa.RECORDS.index(level)], 0, {}
+        for move in isa.MOVE:
+            found[move.name] = word[low : low + move.width(self.nest.config)]
+            low += move.width(self.nest.config)
+        return found
+
+    def moving(self) -> dict[str, Value]:
+        """Whether the position takes the record of a level."""
+        return {
+            isa.START: self.nest.start,
+            **{level: self.moves[level] for level in isa.COUNT_BITS},
+        }
+
+    def total(
+        self, m: Module, name: str, bits: int, added: Callable[[str], Value], stage: int
+    ) -> Signal:
+        """The sum of what the records taken since the start add, so many cycles later."""
+        total = Signal(bits, name=f"{name}_total")
+        for level, moves in self.stages[stage].items():
+            with m.If(moves):
+                m.d.sync += total.eq((0 if level == isa.START else total) + added(level))
+        return total
+
+    def _stages(self, m: Module, ran: list[Value]) -> None:
+        """What is in the stages got there while the layer ran."""
+        self.stages = [self.moving()]
+        for stage in range(1, POINTER_CYCLES + 1):
+            late = {n: delay(m, v, 1, f"{n}_{stage}") for n, v in self.stages[-1].items()}
+            self.stages.append(late)
+            moves = Cat(late.values())
+            always(m, implies(moves.any(), ran[stage]), f"invariant: stage {stage} has run")
+            found = {
+                1: Cat(self.inner[f"chosen_{level}_1"] for level in late) == moves,
+                2: self.inner["moves_1"] == moves.any(),
+                3: self.inner["pointer_moves_1"] == moves.any(),
+            }[stage]
+            always(m, found, f"invariant: stage {stage}")
+
     def claim(self, m: Module, condition: Value, message: str) -> None:
         """Of the place in the nest."""
         always(m, implies(self.running, condition), message)
 
-    def claim_tap(self, m: Module, actual: Value, expected: Value, message: str) -> None:
+    def claim_tap(
+        self, m: Module, actual: Value, expected: Value, message: str, cycles: int = TAP_CYCLES
+    ) -> None:
         """``expected`` of the place is ``actual`` of the tap."""
-        late = self.late(m, Cat(self.running, expected))
+        late = self.late(m, Cat(self.running, expected), cycles)
         always(m, implies(late[0], actual == late[1:]), message)
 
-    def late(self, m: Module, value: Value) -> Value:
-        return delay(m, value, TAP_CYCLES, "late", resettable=True)
+    def late(self, m: Module, value: Value, cycles: int = TAP_CYCLES) -> Value:
+        return delay(m, value, cycles, "late", resettable=True)
 
     def _odometer(self, m: Module) -> None:
         self.count = {level: Signal(len(field(self.nest, level))) for level in self.nest.levels}
@@ -90,21 +153,11 @@ class Nest(Elaboratable):
             self.claim(m, left == field(self.nest, level) - count, f"invariant: {level} left")
             self.claim(m, last == full, f"invariant: last of {level}")
 
-    def sum_of(self, m: Module, level: str, step: Value, bits: int) -> Signal:
-        """count[level] * step, by repeated addition."""
-        total = Signal(bits, name=f"{level}_sum")
-        with m.If(self.nest.start | self.restarts[level]):
-            m.d.sync += total.eq(0)
-        with m.Elif(self.moves[level]):
-            m.d.sync += total.eq(total + step)
-        return total
-
 
 class Taps(Nest):
     def _describe(self, m: Module) -> None:
         self._place_in_nest(m)
-        self._columns(m)
-        self._memory(m)
+        self._weights(m)
 
     def _place_in_nest(self, m: Module) -> None:
         dut, count = self.nest, self.count
@@ -129,8 +182,8 @@ class Taps(Nest):
             "layer_last": self.at_end(*dut.levels),
         }.items():
             self.claim(m, getattr(dut, flag) == expected, flag)
-        moved_out = self.count["out_cols"] & self.count["pool_cols"] & self.count["kernel_cols"]
-        reached(m, self.running & moved_out.any(), "columns move on three levels")
+        moved = self.count["out_cols"] & self.count["pool_cols"] & self.count["kernel_cols"]
+        reached(m, self.running & moved.any(), "three levels move")
         reached(m, dut.advance & dut.layer_last & self.count["out_groups"].any(), "a layer ends")
 
     def at_end(self, *levels: str) -> Value:
@@ -140,33 +193,10 @@ class Taps(Nest):
         """Whether the position's result leaves the array."""
         return Const(1, 1)
 
-    def _columns(self, m: Module) -> None:
-        """Column and address step alike: out, window and kernel position add up."""
-        dut, inner = self.nest, self.inner
-        for name, port, first, steps in (
-            ("column", dut.column, dut.f_col_first, (dut.f_out_col_step, dut.f_pool_col_step, 1)),
-            ("column_words", dut.column_pointer, 0,
-             (dut.f_out_col_words, dut.f_pool_col_words, dut.f_col_words)),
-        ):  # fmt: skip
-            bits = len(port)
-            total: Value = Value.cast(first)
-            levels = ("out_cols", "pool_cols", "kernel_cols")
-            for level, state, step in zip(levels, ("out", "window", "kernel"), steps, strict=True):
-                total = (total + self.sum_of(m, level, Value.cast(step), bits))[:bits]
-                self.claim_tap(m, inner[f"{state}_{name}"], total, f"invariant: {state} {name}")
-            self.claim_tap(m, port, total, f"the tap's {name}")
-
-    def _memory(self, m: Module) -> None:
+    def _weights(self, m: Module) -> None:
         """Weight words in sequence, the tile's block again for every position: the pointer cannot
         step over the first address outside, which the weight memory reports."""
         dut = self.nest
-        bits = len(dut.group_pointer)
-        groups = self.sum_of(m, "groups", dut.f_group_words, bits)
-        tiles = self.sum_of(m, "out_groups", dut.f_in_group_step, bits)
-        expected = (dut.f_in_base + groups + tiles)[:bits]
-        self.claim_tap(m, dut.group_pointer, expected, "the tap's group address")
-        start = (dut.f_in_base + tiles)[:bits]
-        self.claim_tap(m, self.inner["base"], start, "invariant: first group of the tile")
         block, tap = Signal(len(dut.weight_pointer)), Signal(len(dut.weight_pointer))
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
@@ -174,7 +204,7 @@ class Taps(Nest):
             m.d.sync += tap.eq(Mux(self.at_end(*self.tap_levels), 0, tap + 1))
             with m.If(self.at_end(*self.tap_levels) & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
-        self.claim_tap(m, self.inner["base_2"], block, "invariant: the tile's block of weights")
+        self.claim_tap(m, self.inner["base"], block, "invariant: block of weights", POINTER_CYCLES)
         weight = (block + tap)[: len(block)]
         self.claim_tap(m, dut.weight_pointer, weight, "the tap's weight address")
 
@@ -213,74 +243,88 @@ class ReusedTaps(Taps):
         return self.count["out_cols"] + 1 >= self.nest.f_reuse
 
 
-class Rows(Nest):
-    """``strip * strip_rows + row`` counts the rows, and row stays inside its strip; so does
-    the address of the row, when the fields are consistent."""
+class Walk(Nest):
+    """The position is the sum of the records taken: columns as they are; strips and rows as rows of
+    the image, with the row inside its strip."""
 
     def __init__(self, nest: LoopNest, strip_rows: int, row_words: int) -> None:
         super().__init__(nest)
-        self.strip_rows, self.row_words = strip_rows, row_words
+        self.strip_rows, self.strip_words = strip_rows, strip_rows * row_words
 
     def _describe(self, m: Module) -> None:
-        dut, inner = self.nest, self.inner
-        height, bits = self.strip_rows, len(dut.row_pointer)
-        given(m, (dut.f_strip_rows == height) & (dut.f_row_words == self.row_words))
-        given(m, dut.f_row_first < height)
-        given(m, dut.f_out_row_step <= height)
-        given(m, dut.f_pool_row_step <= height)
-        for rows, words in (
-            (dut.f_row_first, dut.f_row_first_words),
-            (dut.f_strip_rows, dut.f_strip_words),
-            (dut.f_out_row_step, dut.f_out_row_words),
-            (dut.f_pool_row_step, dut.f_pool_row_words),
-        ):
-            given(m, words == (rows * self.row_words)[:bits])
-        total: Value = dut.f_row_first
-        for level, state, step in (
-            ("out_rows", "out", dut.f_out_row_step),
-            ("pool_rows", "window", dut.f_pool_row_step),
-            ("kernel_rows", "kernel", Value.cast(1)),
-        ):
-            total = (total + self.sum_of(m, level, step, ROW_BITS))[:ROW_BITS]
-            strip, row = inner[f"{state}_strip"], inner[f"{state}_row"]
-            offset = (strip - dut.f_strip_first)[: len(strip)]
-            running = self.late(m, self.running)
-            always(m, implies(running, row < height), f"{state}: the row is inside its strip")
-            rows = (offset * height + row)[:ROW_BITS]
-            self.claim_tap(m, rows, total, f"{state}: strip and row")
-            address = inner[f"{state}_row_words"] == (row * self.row_words)[:bits]
-            always(m, implies(running, address), f"{state}: address of the row")
+        dut, height = self.nest, self.strip_rows
+        given(m, dut.f_strip_rows == height)
+        for level in isa.RECORDS:
+            given(m, self.record(level)["rows"] < height)
+        columns = self.total(
+            m, "column", len(dut.column), lambda n: self.record(n)["columns"], TAP_CYCLES
+        )
+        running = self.late(m, self.running)
+        always(m, implies(running, dut.column == columns), "the tap's column")
+
+        def image_rows(level: str) -> Value:
+            record = self.record(level)
+            return record["strips"].as_signed() * height + record["rows"]
+
+        rows = self.total(m, "row", ROW_BITS, image_rows, TAP_CYCLES).as_signed()
         # The strip offset fits into STRIP_BITS; the compiler has at most 16 strips.
-        given(m, implies(self.running, total < height << (len(dut.strip) - 1)))
-        same = (dut.strip == inner["kernel_strip"]) & (dut.row == inner["kernel_row"])
-        always(m, same & (dut.row_pointer == inner["kernel_row_words"]), "the tap's row")
-        reached(m, self.running & (dut.strip == 1) & (dut.f_strip_first == 0), "a strip is left")
+        limit = height << (len(dut.strip) - 1)
+        given(m, implies(running, (rows < limit) & (rows >= -limit)))
+        found = dut.strip.as_signed() * height + dut.row
+        always(m, implies(running, found == rows), "the tap's row")
+        always(m, implies(running, dut.row < height), "the row is inside its strip")
+        reached(m, running & (dut.strip == 1) & (dut.column == 3), "a strip is left")
+
+
+class Addresses(Walk):
+    """The address is the sum of the records taken, less the words of the strips passed; whenever
+    rows wrap."""
+
+    def _describe(self, m: Module) -> None:
+        dut, words = self.nest, self.strip_words
+        given(m, dut.f_strip_words == words)
+        before = delay(m, dut.strip, 1, "strip_before")
+
+        def address(level: str) -> Value:
+            record = self.record(level)
+            return record["pointer"] + record["strips"].as_signed() * words
+
+        total = self.total(m, "address", len(dut.pointer), address, POINTER_CYCLES)
+        found = (dut.pointer + before * words)[: len(total)]
+        running = self.late(m, self.running, POINTER_CYCLES)
+        always(m, implies(running, found == total), "the tap's address")
+        reached(m, running & (before == 1) & (dut.pointer != 0), "an address beyond a strip")
 
 
 @pytest.mark.parametrize("config", [CONFIG, SPARSE], ids=["dense", "phases"])
 def test_every_tap_is_in_its_place(config: NpuConfig) -> None:
-    prove(Taps(LoopNest(config)), depth=DEPTH, reach=10 + TAP_CYCLES)
+    prove(Taps(LoopNest(config)), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
 
 def test_every_tap_of_a_layer_that_reuses_columns_is_in_its_place() -> None:
-    prove(ReusedTaps(LoopNest(REUSING)), depth=DEPTH, reach=10 + TAP_CYCLES)
+    prove(ReusedTaps(LoopNest(REUSING)), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
 
 @pytest.mark.parametrize("strip_rows, row_words", STRIPS)
-def test_rows_stay_in_their_strips(strip_rows: int, row_words: int) -> None:
+def test_the_position_adds_up(strip_rows: int, row_words: int) -> None:
+    config = SPARSE if strip_rows == 3 else CONFIG
+    prove(Walk(LoopNest(config), strip_rows, row_words), depth=DEPTH, reach=10 + POINTER_CYCLES)
+
+
+@pytest.mark.parametrize("strip_rows, row_words", STRIPS)
+def test_the_address_adds_up(strip_rows: int, row_words: int) -> None:
     nest = LoopNest(CONFIG)
-    prove(Rows(nest, strip_rows, row_words), depth=DEPTH, reach=10 + TAP_CYCLES)
+    prove(Addresses(nest, strip_rows, row_words), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
 
 class KeepsTheColumn(LoopNest):
-    """Does not move the kernel's column."""
+    """Does not move the column from one window position to the next."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
         signals = own_signals(m)
-        column = signals["kernel_column"]
-        with m.If(signals["column_moves_1"]):
-            m.d.sync += column.eq(column)
+        with m.If(delay(m, signals["chosen_pool_cols_1"], 1, "late")):
+            m.d.sync += signals["column"].eq(signals["column"])
         return m
 
 
@@ -290,7 +334,16 @@ class LeavesItsStrip(LoopNest):
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
         signals = own_signals(m)
-        m.d.comb += signals["wraps"].eq(signals["kernel_row"] == self.f_strip_rows)
+        m.d.sync += signals["rows_back_1"].eq(signals["rows_1"] - self.f_strip_rows - 1)
+        return m
+
+
+class StaysInTheStripsWords(LoopNest):
+    """Does not take the strip's words off when the row wraps."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        m.d.sync += own_signals(m)["wrapped"].eq(0)
         return m
 
 
@@ -313,27 +366,28 @@ class NeverFresh(LoopNest):
         return m
 
 
-class LeavesItsWord(LoopNest):
-    """Goes back to the first group in every phase."""
+class MovesInPhases(LoopNest):
+    """Takes a record for another phase of the same tap."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
         signals = own_signals(m)
-        with m.If(signals["step_phases_1"]):
-            m.d.sync += signals["pointer"].eq(signals["base"])
+        with m.If(delay(m, self.advance, 1, "advanced")):
+            m.d.sync += signals["moves_1"].eq(1)
         return m
 
 
 @pytest.mark.parametrize(
     "properties, why",
     [
-        (Taps(KeepsTheColumn(CONFIG)), "invariant: kernel column|the tap's column"),
+        (Walk(KeepsTheColumn(CONFIG), 3, 5), "the tap's column"),
         (Taps(SkipsAWeight(CONFIG)), "weight address"),
-        (Rows(LeavesItsStrip(CONFIG), 3, 5), "inside its strip"),
-        (Taps(LeavesItsWord(SPARSE)), "group address"),
+        (Walk(LeavesItsStrip(CONFIG), 3, 5), "inside its strip|the tap's row"),
+        (Addresses(StaysInTheStripsWords(CONFIG), 3, 5), "the tap's address"),
+        (Walk(MovesInPhases(SPARSE), 3, 5), "the tap's"),
         (ReusedTaps(NeverFresh(REUSING)), "the tap's fresh"),
     ],
-    ids=["column", "weight", "strip", "word", "history"],
+    ids=["column", "weight", "strip", "words", "phases", "history"],
 )
 def test_a_broken_nest_is_refuted(properties: Nest, why: str) -> None:
     with pytest.raises(Disproof, match=why):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 
 from amaranth import Module, Signal, Value
 from amaranth.asserts import AnyConst, AnySeq
@@ -14,17 +14,22 @@ from rtl_gen.hierarchy import Block
 
 
 def place(
-    m: Module, block: Block, driven: Collection[str] = (), name: str = "dut"
+    m: Module,
+    block: Block,
+    driven: Collection[str] = (),
+    name: str = "dut",
+    stand_ins: Mapping[str, Callable[[Block], Module]] | None = None,
 ) -> dict[str, Signal]:
     """Add ``block`` to ``m`` under that name, its inputs free in every cycle except those
     ``driven`` by the caller. Returns ``own_signals`` of the block, for invariants, and those of
-    the blocks in it as ``block.signal``."""
+    the blocks in it as ``block.signal``. ``stand_ins`` drive the outputs of these in their place.
+    """
     inner = block.elaborate(None)
     signals = own_signals(inner)
     parts = inner._named_submodules  # Amaranth has no public way to them
     for part, (held, where) in parts.items():
         if isinstance(held, Block):
-            module = held.elaborate(None)
+            module = (stand_ins or {}).get(part, lambda held: held.elaborate(None))(held)
             parts[part] = (module, where)
             signals |= {f"{part}.{own}": s for own, s in own_signals(module).items()}
     m.submodules[name] = inner

@@ -86,7 +86,7 @@ def test_npus_without_it_are_what_they_were() -> None:
     plain = NpuConfig()
     assert "depthwise_taps" not in plain.to_dict()
     assert "reuse" not in {field.name for field in isa.fields(plain, Opcode.LAYER)}
-    assert isa.field_words(plain, Opcode.LAYER) == 21
+    assert isa.field_words(plain, Opcode.LAYER) == 14
     assert plain.hash.startswith("e8c493ab")
     assert NpuConfig(depthwise_taps=3).hash != plain.hash
 

@@ -9,9 +9,10 @@ import pytest
 
 from rtl_gen import timing
 from rtl_gen.config import SHIFT_BITS, NpuConfig
-from rtl_gen.isa import ErrorCode, Instruction, Opcode
+from rtl_gen.isa import ErrorCode, Instruction, Opcode, instruction_words
 from rtl_gen.twin import Twin
 from tests.rtl_gen.device import Device
+from tests.rtl_gen.twin_programs import layer_fields
 
 CONFIGS = [
     dict(pixels=2, lanes=4, columns=8, weight_digit_bits=2, activation_bits=4, post_units=2),
@@ -32,8 +33,11 @@ SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_dept
              program_depth=128, accumulator_bits=18)  # fmt: skip
 
 
-def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instruction:
-    """A LAYER whose addresses stay inside: any window, strides, pooling, padding and wraps."""
+def random_layer(rng: random.Random, config: NpuConfig, raw: bool, at: int = 0) -> Instruction:
+    """A LAYER whose addresses stay inside: any window, strides, pooling, padding and wraps.
+
+    Its input begins at word ``at``.
+    """
     strips, strip_rows, cols, groups = (
         rng.randint(1, config.pixels),
         rng.randint(1, 3),
@@ -47,24 +51,22 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
     pad_x, out_cols, out_rows = rng.randint(0, 1), rng.randint(1, 3), rng.randint(1, 2)
     first_strip = rng.randint(-1, 0)
     row_first = rng.randint(0, strip_rows - 1)
-    depth = config.activation_depth
     chunks = config.chunks_per_word * rng.randint(1, config.words_per_tile)
     out_words = chunks // config.chunks_per_word
     out_groups = 1 if raw else rng.randint(1, 2)
     drain_pixels = 1 if raw else rng.randint(1, config.pixels)
     if raw:
         out_cols = out_rows = wx = wy = 1
-    step = lambda n: min(n, strip_rows)  # noqa: E731
     values = dict(
-        in_base=-pad_x * pixel % (2 * depth), col_first=-pad_x % 4096, col_limit=cols,
-        strip_first=first_strip % 64, row_first=row_first, row_first_words=row_first * row_words,
+        in_base=-pad_x * pixel + at, col_first=-pad_x, col_limit=cols,
+        strip_first=first_strip, row_first=row_first, row_first_words=row_first * row_words,
         strip_rows=strip_rows, strip_words=strip_rows * row_words, last_strip=strips - 1,
         last_rows=rng.randint(1, strip_rows), groups=groups - 1, group_words=1,
         kernel_cols=kx - 1, col_words=pixel, kernel_rows=ky - 1, row_words=row_words,
         passes=rng.randint(1, 2) - 1, pool_cols=wx - 1, pool_col_step=cs, pool_col_words=cs * pixel,
-        pool_rows=wy - 1, pool_row_step=step(cs), pool_row_words=step(cs) * row_words,
+        pool_rows=wy - 1, pool_row_step=cs, pool_row_words=cs * row_words,
         out_cols=out_cols - 1, out_col_step=ps * cs, out_col_words=ps * cs * pixel,
-        out_rows=out_rows - 1, out_row_step=step(ps * cs), out_row_words=step(ps * cs) * row_words,
+        out_rows=out_rows - 1, out_row_step=ps * cs, out_row_words=ps * cs * row_words,
         out_groups=out_groups - 1, in_group_step=0,
         weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
         out_base=32, out_pixel_words=out_groups * out_words, out_group_words=out_words,
@@ -77,7 +79,7 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
         words = groups * ky * kx * (values["passes"] + 1) * out_groups
         fit = (config.weight_depth - 3) // words
         values["phases"] = rng.randint(1, min(fit, config.most_phases)) - 1
-    return Instruction(Opcode.LAYER, values)
+    return Instruction(Opcode.LAYER, layer_fields(config, values))
 
 
 def random_images(rng: np.random.Generator, config: NpuConfig):
@@ -166,12 +168,8 @@ def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:
                 beats=config.activation_word_beats - 1)  # fmt: skip
     whole = Instruction(Opcode.LOAD, dict(walk, strip_words=64, last_words=64, ahead=0))
     first = random_layer(rng, config, raw=False)
-    middle, last = (random_layer(rng, config, raw) for raw in (False, True))
     # Both read what the first layer wrote: the next image arrives meanwhile.
-    middle, last = (
-        Instruction(Opcode.LAYER, dict(f, in_base=(f["in_base"] + 32) % 128))
-        for f in (middle.fields, last.fields)
-    )
+    middle, last = (random_layer(rng, config, raw, at=32) for raw in (False, True))
     body = [
         first,
         Instruction(Opcode.LOAD, dict(walk, ahead=1)),
@@ -179,7 +177,7 @@ def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:
         last,
         Instruction(Opcode.EMIT, dict(chunks=last.fields["drain_chunks"], ahead=1)),
     ]
-    target = len(whole.encode(config))
+    target = instruction_words(config, Opcode.LOAD)
     again = Instruction(Opcode.REPEAT, dict(target=target, index=1))
     instructions = [whole, *body, again, Instruction(Opcode.END, {})]
     program = [word for instruction in instructions for word in instruction.encode(config)]

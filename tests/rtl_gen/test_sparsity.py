@@ -29,7 +29,7 @@ def test_a_dense_npu_does_not_name_its_sparsity() -> None:
     assert NpuConfig(sparsity="2:4").to_dict()["sparsity"] == "2:4"
     assert NpuConfig(sparsity="2:4").hash != NpuConfig(sparsity="1:4").hash
     dense, sparse = (
-        [field.name for field in isa.fields(NpuConfig(sparsity=sparsity), Opcode.LAYER)]
+        [field.name for field in isa.slots(NpuConfig(sparsity=sparsity), Opcode.LAYER)]
         for sparsity in ("dense", "2:4")
     )
     assert sparse == [*dense, "phases"]
@@ -60,8 +60,9 @@ def test_phases_have_a_slot_of_their_own() -> None:
     config = NpuConfig(sparsity="1:4")
     one, most = copy_layer(config), copy_layer(config, phases=3)
     words = Instruction(Opcode.LAYER, most).encode(config)
-    assert len(words) == Instruction(Opcode.LAYER, most).words
-    assert isa.decode(config, words, 0) == (Instruction(Opcode.LAYER, most), len(words))
+    count = isa.instruction_words(config, Opcode.LAYER)
+    assert len(words) == isa.BUS_WORDS * count
+    assert isa.decode(config, words, 0) == (Instruction(Opcode.LAYER, most), count)
     with pytest.raises(ValueError, match=r"LAYER\.phases must be 0\.\.3, not 4"):
         Instruction(Opcode.LAYER, one | {"phases": 4}).encode(config)
     cycles = [timing.instruction_cycles(config, Instruction(Opcode.LAYER, f)) for f in (one, most)]

@@ -6,13 +6,13 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from rtl_gen import isa, timing
+from rtl_gen import timing
 from rtl_gen.config import DIGIT_BITS, SPARSITIES, NpuConfig
 from rtl_gen.isa import ErrorCode, Instruction, Opcode
 from rtl_gen.twin import Twin
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
 from tests.rtl_gen.twin_loop_nest import LoopNest, Memory, OutsideError
-from tests.rtl_gen.twin_programs import encode, whole_memory
+from tests.rtl_gen.twin_programs import encode, layer_fields, whole_memory
 
 DEPTH = 128
 
@@ -86,15 +86,13 @@ def test_layer_equals_the_loop_nest(seed: int) -> None:
         expected = ErrorCode.ADDRESS
     assume(not golden.read & golden.written)
 
-    fields["in_base"] %= 2 * DEPTH
-    fields["col_first"] %= 1 << isa.COLUMN_BITS
-    fields["strip_first"] %= 1 << isa.STRIP_BITS
+    layer = layer_fields(config, fields)
     twin = Twin(config)
     twin.load_weights(weights)
     twin.load_channels(channels)
     walk = whole_memory(config)
     emit = {"chunks": max(len(golden.results), 1) - 1, "ahead": 0}
-    program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.LAYER, fields), (Opcode.STORE, walk)]
+    program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.LAYER, layer), (Opcode.STORE, walk)]
     twin.load_program(encode(config, [*program, (Opcode.EMIT, emit), (Opcode.END, {})]))
     beats = pack_lanes(codes.reshape(-1, config.lanes), 3, 1).reshape(-1).tolist()
     result = twin.run([(beat, i == len(beats) - 1) for i, beat in enumerate(beats)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rtl_gen import isa
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import ErrorCode, Opcode
 from rtl_gen.twin import Beat, Twin, TwinInputError, TwinResult
@@ -106,33 +107,34 @@ def test_more_than_the_array_has(fields: dict[str, int]) -> None:
     assert run(COPY, layer(**fields), END).error is ErrorCode.FIELD
 
 
-def test_bits_outside_a_field() -> None:
-    words = encode(CONFIG, [COPY, END])
-    for bit in range(32):
+@pytest.mark.parametrize("step", [COPY, STORE, layer()], ids=["load", "store", "layer"])
+def test_bits_outside_a_field(step: ProgramStep) -> None:
+    """Of a LAYER, in words of slots and of records."""
+    program = [COPY, step, END]
+    words = encode(CONFIG, program)
+    first = len(encode(CONFIG, program[:1])) + isa.BUS_WORDS
+    used = {bit for place in isa.places(CONFIG, step[0]).values() for bit in place}
+    for bit in range(isa.WORD_BITS * isa.field_words(CONFIG, step[0])):
+        changed = list(words)
+        changed[first + bit // 32] ^= 1 << bit % 32
         twin = Twin(CONFIG)
-        twin.load_program([words[0], words[1] ^ 1 << bit, *words[2:]])
-        # base has 4 bits, strip_words 5; a changed legal bit only changes what is loaded.
-        error = twin.run(TWO_BEATS * 16).error
-        assert (error is ErrorCode.FIELD) == (bit % 16 >= (4 if bit < 16 else 5))
-
-
-def test_bits_in_the_unused_slot() -> None:
-    words = encode(CONFIG, [STORE, END])
-    twin = Twin(CONFIG)
-    twin.load_program([*words[:3], words[3] | 1 << 16, *words[4:]])
-    assert twin.run(TWO_BEATS).error is ErrorCode.FIELD
+        twin.load_program(changed)
+        if bit not in used:
+            assert twin.run(TWO_BEATS * 16).error is ErrorCode.FIELD, bit
 
 
 def test_running_off_the_program_memory() -> None:
-    load = encode(CONFIG, [(Opcode.STORE, WALK)])
+    store = encode(CONFIG, [(Opcode.STORE, WALK)])  # three words
+    memory = isa.BUS_WORDS * CONFIG.program_depth
     twin = Twin(CONFIG)
-    twin.load_program((load * 16)[:64])
+    twin.load_program((store * 22)[:memory])
     result = twin.run([])
     assert result.error is ErrorCode.PROGRAM
-    assert result.error_instruction == 16
-    twin.load_program(load * 15 + [0] * 3 + [int(Opcode.LAYER)])  # END in front of it
-    assert twin.run([]).error is ErrorCode.NONE
-    twin.load_program(load * 15 + [int(Opcode.EMIT), 0] + [int(Opcode.EMIT), 0])
+    assert result.error_instruction == 21
+    end, emit = [0, 0], [int(Opcode.EMIT), 0]
+    twin.load_program((store * 20 + end * 3 + [int(Opcode.LAYER), 0])[:memory])
+    assert twin.run([]).error is ErrorCode.NONE  # END in front of it
+    twin.load_program(store * 20 + [*emit, 0, 0] * 2)
     assert twin.run([]).error is ErrorCode.PROGRAM
 
 
@@ -148,8 +150,8 @@ def test_watchdog() -> None:
 
 def test_images_that_do_not_fit() -> None:
     twin = Twin(CONFIG)
-    with pytest.raises(TwinInputError, match="program of 65 words, at most 64"):
-        twin.load_program([0] * 65)
+    with pytest.raises(TwinInputError, match="program of 130 words, at most 128"):
+        twin.load_program([0] * 130)
     with pytest.raises(TwinInputError, match=r"weight image must be \[up to 16, 1\]"):
         twin.load_weights(np.zeros((17, 1), np.uint32))
     with pytest.raises(TwinInputError, match="channel image"):

@@ -64,7 +64,7 @@ class Board:
     def _load(self) -> None:
         """What was written over the bus, at the addresses of rtl_gen.isa."""
         c, get = self.config, lambda address: self.written.get(address, 0)
-        self.twin.load_program([get(isa.PROGRAM_BASE + 4 * i) for i in range(c.program_depth)])
+        self.twin.load_program([get(isa.PROGRAM_BASE + 4 * i) for i in range(2 * c.program_depth)])
         weights = [
             [get(isa.weight_address(c, word, column)) for column in range(c.weight_word_columns)]
             for word in range(c.weight_depth)
