@@ -190,15 +190,16 @@ def _input_fields(
         "out_groups": part.tiles - 1,
     }
     start = Move(starts[0] + part.first * tile.step_words) + first
+    strip_words = place.strip_rows * place.row_words
     place_fields = {
         "col_limit": col_limit,
         "strip_rows": place.strip_rows,
-        "strip_words": place.strip_words,
+        "strip_words": strip_words,
         "last_strip": place.strips - 1,
         "last_rows": place.last_rows,
         "pad_code": layer.pad_code,
     }
-    walk = record_values(start, steps, counts, place.strip_rows, place.strip_words)
+    walk = record_values(start, steps, counts, place.strip_rows, strip_words)
     return reuse | place_fields | walk
 
 
