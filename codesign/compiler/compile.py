@@ -20,6 +20,7 @@ from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.stream import interval_cycles
+from codesign.compiler.trim import trimmed
 from codesign.compiler.weights import weight_image
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
@@ -120,7 +121,8 @@ class CompiledNetwork:
 
 
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
-    """Everything to load into an NPU so that it computes ``network``.
+    """Everything to load into an NPU so that it computes ``network``; zeros that its weights have
+    in the right places are left out (trim.py).
 
     Raises InfeasibleError with every reason found, before any image is made.
     """
@@ -131,6 +133,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         raise InfeasibleError((*error.reasons, *unfit)) from None
     if unfit:
         raise InfeasibleError(unfit)
+    planned = trimmed(planned)
     schedule = planned.schedule
     weights = weight_image(schedule)
     memory = memory_image(config, schedule.parts, weights)

@@ -10,7 +10,7 @@ from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.strips import least_strip_rows
-from codesign.compiler.tiles import TileMap
+from codesign.compiler.tiles import Extent, TileMap
 from rtl_gen import isa, timing
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.isa import Instruction, Opcode
@@ -81,9 +81,10 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
-    """A part is a layer of fewer tiles that begins further on."""
+    """A part is a layer of fewer tiles that begins further on, and may walk fewer taps."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
-    values = _input_fields(schedule, shape, tile) | _output_fields(schedule, shape, tile)
+    values = _input_fields(schedule, shape, tile, part.extent)
+    values |= _output_fields(schedule, shape, tile)
     values["in_base"] += part.first * values["in_group_step"]
     values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
     values["out_groups"] = part.tiles - 1
@@ -150,7 +151,9 @@ def word_beats(config: NpuConfig, used_lanes: int) -> int:
     return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
-def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
+def _input_fields(
+    schedule: Schedule, shape: LayerShape, tile: TileMap, extent: Extent
+) -> dict[str, int]:
     """Input window, reduction taps, pooling window and output positions.
 
     A single source takes ``groups`` for the words of a pixel. With two sources ``groups`` steps
@@ -161,12 +164,12 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
     layer = shape.layer
     places = [schedule.place_of(source.tensor) for source in layer.sources]
     starts = [
-        place.base + place.view.offset + first
+        place.base + place.view.offset + first + extent.words.start
         for place, first in zip(places, tile.first_words, strict=True)
     ]
     place = places[0]
-    groups, group_words = tile.words, 1
-    kernel_cols, col_words = shape.kernel[1], place.pixel_words
+    groups, group_words = len(extent.words), extent.words.step
+    kernel_cols, col_words = len(extent.cols), place.pixel_words
     if len(starts) > 1 and tile.words == 1:
         groups, group_words = len(starts), starts[1] - starts[0]
     elif len(starts) > 1:
@@ -174,18 +177,20 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
     strip_rows = place.strip_rows
     if layer.name not in schedule.strips.split:
         strip_rows = max(strip_rows, least_strip_rows(shape))
-    strip_first, row_first = divmod(-layer.padding[0], strip_rows)
+    strip_first, row_first = divmod(extent.rows.start - layer.padding[0], strip_rows)
     rows, cols = schedule.strips.loop_rows(shape), shape.out_shape[2]
     row_step = shape.step[0] if rows > 1 else 0
     col_step = shape.step[1] if cols > 1 else 0
     pool_row_step = layer.stride[0] if shape.pool[0] > 1 else 0
     pool_col_step = layer.stride[1] if shape.pool[1] > 1 else 0
-    col_first, col_limit = -layer.padding[1], shape.in_shape[2] + kernel_cols - shape.kernel[1]
+    col_first, col_limit = extent.cols.start - layer.padding[1], shape.in_shape[2]
+    if len(starts) > 1:
+        col_limit += kernel_cols - 1
     reuse = {}
     if schedule.config.reuses_columns:
         reuse["reuse"] = 1 + tile.fills if tile.walk else 0
     if tile.walk:
-        kernel_cols, col_first, col_limit = tile.walk.new, tile.walk.first, shape.in_shape[2]
+        col_first = tile.walk.first
     return reuse | {
         "in_base": starts[0] + col_first * place.pixel_words,
         "col_first": col_first,
@@ -201,9 +206,9 @@ def _input_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[
         "group_words": group_words,
         "kernel_cols": kernel_cols - 1,
         "col_words": col_words,
-        "kernel_rows": shape.kernel[0] - 1,
+        "kernel_rows": len(extent.rows) - 1,
         "row_words": place.row_words,
-        "passes": tile.passes - 1,
+        "passes": extent.passes - 1,
         "pool_cols": shape.pool[1] - 1,
         "pool_col_step": pool_col_step,
         "pool_col_words": pool_col_step * place.pixel_words,

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
-from codesign.compiler.instructions import Step, program_steps
+from codesign.compiler.instructions import Step, program_steps, program_words
 from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule, schedule
 from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
@@ -33,14 +33,15 @@ class LayerPlan:
     passes: int
     """Digit passes of its weights."""
     utilisation: float
-    """macs * passes / (cycles * products per cycle of the array, NpuConfig.macs)."""
+    """macs * passes / (cycles * products per cycle of the array, NpuConfig.macs): above 1 where
+    the program leaves zeros out."""
     split: bool
     """Whether all pixel lanes compute results, or lane 0 alone."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A network on an NPU, before its weights are known."""
+    """A network on an NPU: from its shapes alone (``plan``), or for its weights (trim.trimmed)."""
 
     layers: tuple[LayerPlan, ...]
     cycles: int
@@ -66,6 +67,11 @@ class Plan:
         return stream_steps(self.schedule, self.steps)
 
     @property
+    def program_words(self) -> int:
+        """Words of program memory that the longest program takes."""
+        return max(self.use.program_depth, program_words(self.stream or ()))
+
+    @property
     def interval_cycles(self) -> int | None:
         """From image to image, back to back: exact where the LOAD takes no longer than the layers
         beside it, else an estimate (stream.wait_cycles)."""
@@ -81,7 +87,12 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     Raises InfeasibleError with every reason found.
     """
     depths = {name: getattr(config, name) for name in DEPTH_RANGES}
-    planned, steps, use = _schedule(network, config, config.activation_depth, depths)
+    return plan_of(*_schedule(network, config, config.activation_depth, depths))
+
+
+def plan_of(planned: Schedule, steps: tuple[Step, ...], use: BufferUse) -> Plan:
+    """The figures of a schedule with its program."""
+    config = planned.config
     cycles: Counter[str] = Counter()
     for step in steps:
         if step.instruction.opcode is Opcode.LAYER:
