@@ -58,14 +58,10 @@ class Program:
         instructions = [
             {
                 "index": i,
-                "opcode": step.instruction.opcode.name,
-                "name": step.name,
-                "tensor": step.tensor,
+                **step.to_dict(),
                 "word": starts[i],
-                "cycles": step.cycles,
                 "wait_cycles": self.waits[i],
                 "log": self.log[i],
-                "fields": dict(step.instruction.fields),
             }
             for i, step in enumerate(self.steps)
         ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule
@@ -41,6 +42,16 @@ class Step:
     cycles: int
     """Exact, from the instruction's fetch to the next one's, in a run of one image; stream stalls
     not counted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "opcode": self.instruction.opcode.name,
+            "name": self.name,
+            "tensor": self.tensor,
+            "cycles": self.cycles,
+            "fields": dict(self.instruction.fields),
+        }
 
 
 def program_steps(schedule: Schedule) -> tuple[Step, ...]:
