@@ -147,14 +147,17 @@ def settings_of(
     epochs: int | None = None,
     boo: float = 0.0,
     zero_blocks: float = 0.0,
+    skip_blocks: float = 0.0,
 ) -> TrainSettings:
     """How to train ``design``: by default until a fixed number of images was seen.
 
-    boo: TrainSettings.boo. zero_blocks: share of the weight blocks to prune, 0 for none.
+    boo: TrainSettings.boo. zero_blocks, skip_blocks: share of the weight blocks to prune, 0 for
+    none; anywhere, or such that the program leaves them out. At most one of them is not 0.
     """
     from models.schedule import TrainSettings  # torch takes seconds to import
 
-    blocks = tuple(weight_blocks(design).items()) if zero_blocks else ()
+    share = zero_blocks or skip_blocks
+    blocks = tuple(weight_blocks(design).items()) if share else ()
     low, high = _EPOCHS
     recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
@@ -165,7 +168,7 @@ def settings_of(
         label_smoothing=recipe.label_smoothing,
         scale_bits=design.npu.scale_bits,
         boo=boo,
-        pruning=Pruning(zero_blocks, blocks) if zero_blocks else None,
+        pruning=Pruning(share, blocks, boxed=skip_blocks > 0) if share else None,
         threads=recipe.threads,
         seed=design.seed,
     )
