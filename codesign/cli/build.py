@@ -47,7 +47,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    for name in ("epochs", "boo", "zero_blocks", "skip_blocks"):
+    for name in ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits"):
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is for training, which --weights replaces: give one of them")

@@ -92,6 +92,13 @@ def training(parser: argparse.ArgumentParser) -> None:
         metavar="SHARE",
         help="the same, of each tile of output channels, such that the NPU leaves them out",
     )
+    parser.add_argument(
+        "--skip-digits",
+        type=number(0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="share of each layer's tiles whose weights have a digit less (default: 0, none)",
+    )
 
 
 def load_build(folder: Path) -> Design:
