@@ -70,8 +70,9 @@ class DesignEstimate:
     """What a design is predicted to take and do, before anything is trained."""
 
     figures: Figures
-    """Resources by the area model; cycles_per_image exact, images_per_second at the clock;
-    interval_cycles as Plan has it."""
+    """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
+    else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
+    it."""
     intervals: Mapping[str, tuple[float, float]]
     """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
     plan: Plan
