@@ -33,8 +33,8 @@ class LayerPlan:
     passes: int
     """Digit passes of its weights."""
     utilisation: float
-    """macs * passes / (cycles * products per cycle of the array, NpuConfig.macs): above 1 where
-    the program leaves zeros out."""
+    """macs * passes, but for the share that the program leaves out, / (cycles * products per cycle
+    of the array, NpuConfig.macs)."""
     split: bool
     """Whether all pixel lanes compute results, or lane 0 alone."""
 
@@ -48,7 +48,7 @@ class Plan:
     """Of one image from start to END, stream stalls not counted."""
     macs: int
     utilisation: float
-    """Over the whole run, LOAD and EMIT included: sum(macs * passes) / (cycles * products)."""
+    """Over the whole run, LOAD and EMIT included."""
     use: BufferUse
     schedule: Schedule
     steps: tuple[Step, ...]
@@ -93,11 +93,17 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
 def plan_of(planned: Schedule, steps: tuple[Step, ...], use: BufferUse) -> Plan:
     """The figures of a schedule with its program."""
     config = planned.config
-    cycles: Counter[str] = Counter()
+    cycles, walked = Counter[str](), Counter[int]()
     for step in steps:
         if step.instruction.opcode is Opcode.LAYER:
             assert step.tensor is not None
             cycles[step.tensor] += step.cycles
+    for part in planned.parts:
+        walked[part.layer] += part.weight_words
+    products = [
+        shape.macs * tile.passes * walked[shape.index] / tile.weight_words
+        for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
+    ]
     layers = tuple(
         LayerPlan(
             name=shape.layer.name,
@@ -105,15 +111,14 @@ def plan_of(planned: Schedule, steps: tuple[Step, ...], use: BufferUse) -> Plan:
             cycles=cycles[shape.layer.output],
             macs=shape.macs,
             passes=tile.passes,
-            utilisation=shape.macs * tile.passes / (cycles[shape.layer.output] * config.macs),
+            utilisation=products[shape.index] / (cycles[shape.layer.output] * config.macs),
             split=shape.layer.name in planned.strips.split,
         )
         for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
     )
     total = timing.START_CYCLES + sum(step.cycles for step in steps)
-    products = sum(layer.macs * layer.passes for layer in layers)
     macs = sum(layer.macs for layer in layers)
-    return Plan(layers, total, macs, products / (total * config.macs), use, planned, steps)
+    return Plan(layers, total, macs, sum(products) / (total * config.macs), use, planned, steps)
 
 
 def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]:

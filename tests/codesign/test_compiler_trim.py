@@ -130,6 +130,7 @@ def check_trimmed(network: IntegerNetwork, config: NpuConfig, seed: int) -> None
     assert trimmed.cycles + trimmed.memory_wait_cycles <= most
     assert trimmed.use.weight_depth <= whole.use.weight_depth
     assert trimmed.program_words <= config.program_depth
+    assert all(0 < layer.utilisation <= 1 for layer in trimmed.layers)
     assert compiled.memory.size or len(compiled.weights) == trimmed.use.weight_depth
 
 
