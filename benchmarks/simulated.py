@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from codesign.design import DatasetSpec, Design
 from codesign.verify import Verification, verify
 from models.datasets import Split
 from models.graph import NetworkGraph
+from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.quantisation import Quantisation
 from rtl_gen.config import NpuConfig
@@ -25,14 +27,24 @@ IMAGES = 2
 SEED = 1
 
 
-def simulate(
-    name: str, graph: NetworkGraph, quantisation: Quantisation, npu: NpuConfig
-) -> Verification:
-    """Bit-exact and cycle-exact in Verilator, no stalls. Raises SimulationError, UserError."""
+def as_design(name: str, graph: NetworkGraph, quantisation: Quantisation, npu: NpuConfig) -> Design:
+    """A design that nobody trains."""
     dataset = DatasetSpec("random images")
-    design = Design(name, SEED, dataset, graph, quantisation, npu, CLOCK_MHZ)
+    return Design(name, SEED, dataset, graph, quantisation, npu, CLOCK_MHZ)
+
+
+def simulate(
+    name: str,
+    graph: NetworkGraph,
+    quantisation: Quantisation,
+    npu: NpuConfig,
+    change: Callable[[IntegerNetwork], IntegerNetwork] = lambda network: network,
+) -> Verification:
+    """Bit-exact and cycle-exact in Verilator, no stalls; ``change`` may put zeros among the random
+    weights. Raises SimulationError, UserError."""
+    design = as_design(name, graph, quantisation, npu)
     shapes = shape_only(graph, quantisation, npu.scale_bits)
-    network = random_weights(shapes, npu.scale_bits, SEED)
+    network = change(random_weights(shapes, npu.scale_bits, SEED))
     rng = np.random.default_rng(SEED)
     images = rng.integers(0, 256, (IMAGES, *graph.shapes[graph.input.name]), np.uint8)
     vectors = pipeline.vectors(network, Split(images, np.zeros(IMAGES, np.int64)), IMAGES)

@@ -23,7 +23,7 @@ from codesign.design import Design
 from models.bits import total
 from models.graph import NetworkGraph, sequential
 from models.layers import Conv2d, Linear, MaxPool
-from models.lower import lower, shape_only
+from models.lower import shape_only
 from models.sparsity import Sparsity
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits_tiny.yaml"
@@ -35,6 +35,8 @@ class Variant:
     sparsity: Sparsity | None = None
     boo: float = 0.0
     zero_blocks: float = 0.0
+    skip_blocks: float = 0.0
+    skip_digits: float = 0.0
 
 
 VARIANTS = (
@@ -49,6 +51,12 @@ VARIANTS = (
     Variant("25 % zero blocks", zero_blocks=0.25),
     Variant("50 % zero blocks", zero_blocks=0.5),
     Variant("75 % zero blocks", zero_blocks=0.75),
+    Variant("25 % skipped blocks", skip_blocks=0.25),
+    Variant("50 % skipped blocks", skip_blocks=0.5),
+    Variant("75 % skipped blocks", skip_blocks=0.75),
+    Variant("50 % skipped digits", skip_digits=0.5),
+    Variant("all skipped digits", skip_digits=1.0),
+    Variant("50 % blocks, 50 % digits", skip_blocks=0.5, skip_digits=0.5),
 )
 
 
@@ -61,12 +69,13 @@ def _network(name: str, *channels: int) -> NetworkGraph:
 
 
 def _design(name: str, *channels: int) -> Design:
-    """The example's bits and array for another network, with memories that hold it."""
+    """The example's bits and array for another network, with memories that hold it and all cuts
+    of its program."""
     example = designs.load(EXAMPLE)
     graph = _network(name, *channels)
     shapes = shape_only(graph, example.quantisation, example.npu.scale_bits)
     npu = dataclasses.replace(example.npu, accumulator_bits=24)
-    npu = dataclasses.replace(npu, **minimal_depths(shapes, npu))
+    npu = dataclasses.replace(npu, **{**minimal_depths(shapes, npu), "program_depth": 1024})
     return dataclasses.replace(example, name=name, network=graph, npu=npu)
 
 
@@ -77,17 +86,19 @@ NETWORKS: dict[str, Callable[[], Design]] = {
 
 
 def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> dict[str, float]:
-    """One training: accuracies, and what the weights hold."""
+    """One training: accuracies, cycles of the compiled program, and what the weights hold."""
     spec = dataclasses.replace(base.quantisation.default, sparsity=variant.sparsity)
     quantisation = dataclasses.replace(base.quantisation, default=spec)
     design = dataclasses.replace(base, seed=seed, quantisation=quantisation)
     dataset = pipeline.dataset_of(design, None)
-    settings = pipeline.settings_of(design, dataset, epochs, variant.boo, variant.zero_blocks)
+    pruned = (variant.zero_blocks, variant.skip_blocks, variant.skip_digits)
+    settings = pipeline.settings_of(design, dataset, epochs, variant.boo, *pruned)
     trained = pipeline.train_design(design, dataset, settings)
-    _, integer = lower(trained, design.npu.scale_bits)
+    lowered = pipeline.lower_design(design, trained)
     bits = total(pipeline.weight_bits(design, trained).values())
     return {
-        **pipeline.accuracy(integer, dataset),
+        **pipeline.accuracy(lowered.integer, dataset),
+        "cycles": lowered.compiled.plan.cycles,
         "weights": bits.weights,
         "zero_weights": bits.zero_weights / bits.weights,
         "ones": bits.ones,
@@ -121,9 +132,9 @@ def main() -> None:
                 print(json.dumps(row), flush=True)
                 continue
             print(
-                "{network:12} {variant:18} {validation:7.2%} {test:7.2%} {ones:7,.0f} one-bits "
+                "{network:12} {variant:24} {validation:7.2%} {test:7.2%} {ones:7,.0f} one-bits "
                 "{ones_per_weight:5.2f} a weight {zero_weights:6.1%} of weights and "
-                "{zero_words:6.1%} of words zero".format(**row),
+                "{zero_words:6.1%} of words zero {cycles:,.0f} cycles".format(**row),
                 flush=True,
             )
 

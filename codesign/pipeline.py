@@ -26,6 +26,7 @@ from models.integer import IntegerNetwork
 from models.lower import lower, shape_only
 
 if TYPE_CHECKING:
+    from models.narrowing import Narrow
     from models.schedule import TrainSettings
     from models.train import Progress, TrainedNetwork
 
@@ -69,8 +70,9 @@ class DesignEstimate:
     """What a design is predicted to take and do, before anything is trained."""
 
     figures: Figures
-    """Resources by the area model; cycles_per_image exact, images_per_second at the clock;
-    interval_cycles as Plan has it."""
+    """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
+    else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
+    it."""
     intervals: Mapping[str, tuple[float, float]]
     """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
     plan: Plan
@@ -128,6 +130,24 @@ def weight_blocks(design: Design) -> dict[str, Block]:
     }
 
 
+def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
+    """The last ``share`` of each layer's tiles of output channels with a digit less.
+
+    Not of the output layer, whose channels share a step, nor where no digit of two bits is left.
+    """
+    from models.narrowing import Narrow  # torch takes seconds to import
+
+    planned = plan_design(design).schedule
+    found = []
+    for shape, tile in zip(planned.shapes, planned.tiles, strict=True):
+        bits = design.npu.weight_digit_bits * (tile.passes - 1)
+        first = (tile.tiles - round(share * tile.tiles)) * tile.channels
+        usable = shape.layer.op in ("conv2d", "linear") and not shape.layer.raw and bits >= 2
+        if usable and first < shape.out_shape[0]:
+            found.append(Narrow(shape.layer.name, first, bits))
+    return tuple(found)
+
+
 def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
     """One-bits, zero digits and zero words of a trained design's weights, by layer."""
     _, integer = lower(trained, design.npu.scale_bits)
@@ -147,14 +167,19 @@ def settings_of(
     epochs: int | None = None,
     boo: float = 0.0,
     zero_blocks: float = 0.0,
+    skip_blocks: float = 0.0,
+    skip_digits: float = 0.0,
 ) -> TrainSettings:
     """How to train ``design``: by default until a fixed number of images was seen.
 
-    boo: TrainSettings.boo. zero_blocks: share of the weight blocks to prune, 0 for none.
+    boo: TrainSettings.boo. zero_blocks, skip_blocks: share of the weight blocks to prune, 0 for
+    none; anywhere, or such that the program leaves them out. At most one of them is not 0.
+    skip_digits: share of the tiles of output channels whose weights have a digit less.
     """
     from models.schedule import TrainSettings  # torch takes seconds to import
 
-    blocks = tuple(weight_blocks(design).items()) if zero_blocks else ()
+    share = zero_blocks or skip_blocks
+    blocks = tuple(weight_blocks(design).items()) if share else ()
     low, high = _EPOCHS
     recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
@@ -165,7 +190,8 @@ def settings_of(
         label_smoothing=recipe.label_smoothing,
         scale_bits=design.npu.scale_bits,
         boo=boo,
-        pruning=Pruning(zero_blocks, blocks) if zero_blocks else None,
+        pruning=Pruning(share, blocks, boxed=skip_blocks > 0) if share else None,
+        narrow=narrow_tiles(design, skip_digits) if skip_digits else (),
         threads=recipe.threads,
         seed=design.seed,
     )

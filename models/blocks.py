@@ -7,7 +7,9 @@ To prune, or not to prune, 2017, arXiv 1710.01878).
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -57,6 +59,8 @@ class Pruning:
     share: float
     blocks: tuple[tuple[str, Block], ...]
     """Layers without a block are not pruned."""
+    boxed: bool = False
+    """Whether the blocks that stay of each tile form a box (``kept_box``)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
@@ -68,6 +72,17 @@ class Pruning:
         progress: 0..1 of the epochs that prune; 1 from there on.
         """
         return float(self.share * (1 - (1 - min(progress, 1.0)) ** 3))
+
+    def kept(self, weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]:
+        """Where weights stay while ``share`` of the blocks are to be zero."""
+        return (kept_box if self.boxed else kept)(weights, block, share)
+
+    def least(self, tiles: int, blocks: int) -> int:
+        """Zero blocks of a layer in the end: ``tiles`` tiles of output channels, ``blocks`` in
+        all."""
+        if self.boxed:
+            return tiles * wanted(blocks // tiles, self.share)
+        return wanted(blocks, self.share)
 
 
 def wanted(blocks: int, share: float) -> int:
@@ -82,3 +97,38 @@ def kept(weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]
     stay = np.ones(sums.size, np.bool_)
     stay[order[: wanted(sums.size, share)]] = False
     return block.spread(stay.reshape(sums.shape), weights.shape)
+
+
+def kept_box(weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]:
+    """The same share in every tile (a block's output channels), such that a box of blocks stays:
+    input blocks, kernel rows and kernel columns without gaps, as one instruction walks them.
+
+    Of all boxes that are small enough, the one whose weights have the largest sum of squares.
+    """
+    energy = block.sums(weights.astype(np.float64) ** 2)
+    tiles, per_tile = len(energy), energy[0].size
+    boxes = _boxes(energy.shape[1:], per_tile - wanted(per_tile, share))
+    before = np.pad(energy, ((0, 0), (1, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2).cumsum(3)
+    sums = np.zeros((tiles, len(boxes)))
+    for corner in itertools.product((0, 1), repeat=3):  # inclusion and exclusion
+        word, row, col = (boxes[:, end, axis] for axis, end in enumerate(corner))
+        sums += (-1) ** (3 - sum(corner)) * before[:, word, row, col]
+    stay = np.zeros(energy.shape, np.bool_)
+    for tile, best in enumerate(sums.argmax(axis=1)):
+        words, rows, cols = (slice(*ends) for ends in boxes[best].T.tolist())
+        stay[tile, words, rows, cols] = True
+    return block.spread(stay, weights.shape)
+
+
+@lru_cache
+def _boxes(shape: tuple[int, int, int], most: int) -> NDArray[np.int64]:
+    """Boxes of at most ``most`` places, for every extent in rows and columns those of most input
+    blocks: [boxes, first and end, axes of ``shape`` (input blocks, rows, columns)]."""
+    inputs, rows, cols = shape
+    found = []
+    for top, bottom in itertools.combinations(range(rows + 1), 2):
+        for left, right in itertools.combinations(range(cols + 1), 2):
+            deep = min(inputs, most // ((bottom - top) * (right - left)))
+            firsts = range(inputs - deep + 1) if deep else ()
+            found += [((i, top, left), (i + deep, bottom, right)) for i in firsts]
+    return np.array(found)

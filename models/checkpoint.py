@@ -62,7 +62,7 @@ def identity(
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
-    for later in ("boo", "pruning"):  # runs without them are the same as before there were any
+    for later in ("boo", "pruning", "narrow"):  # runs without them are what they always were
         if not plain[later]:
             del plain[later]
     digest.update(repr(sorted(plain.items())).encode())

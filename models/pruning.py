@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from models.blocks import Block, Pruning, kept, wanted, zero_blocks
+from models.blocks import Block, Pruning, zero_blocks
 from models.errors import ModelError
 from models.network import QuantNetwork
 from models.weight_layer import WeightLayer
@@ -32,7 +32,8 @@ class Pruner:
     def apply(self, share: float) -> None:
         """Set that share of each layer's blocks to 0, those with the least magnitude."""
         for layer, block in self._layers.values():
-            stay = kept(layer.kept_weight().numpy(), block, share)
+            assert self.pruning is not None
+            stay = self.pruning.kept(layer.kept_weight().numpy(), block, share)
             layer.weight.mul_(torch.from_numpy(stay))
 
     @torch.no_grad()
@@ -41,7 +42,8 @@ class Pruner:
         for name, (layer, block) in self._layers.items():
             codes = layer.quantiser.codes(layer.kept_weight()).numpy()
             assert self.pruning is not None
-            least = wanted(block.sums(codes).size, self.pruning.share)
+            blocks = block.sums(codes)
+            least = self.pruning.least(len(blocks), blocks.size)
             found = zero_blocks(codes, block)
             if found < least:
                 raise ModelError(f"layer {name}: {found} blocks are zero, {least} were wanted")

@@ -7,6 +7,7 @@ the same ratio whatever their size. Formulas: docs/arithmetic.md.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -102,11 +103,18 @@ class WeightQuantiser(nn.Module):
         super().__init__()
         self.bits, self.sparse = bits, sparse
         self.low, self.high = weight_range(bits)
+        self.ends: tuple[Any, Any] = (self.low, self.high)
         self.log_step = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
+
+    def narrow(self, first: int, bits: int) -> None:
+        """Give the output channels from ``first`` on only ``bits`` bits, in training."""
+        top = torch.full_like(self.log_step.detach(), self.high)
+        top[first:] = weight_range(bits)[1]
+        self.ends = (-top, top)
 
     def forward(self, weights: Tensor) -> Tensor:
         step = _learned(self.log_step, weights.numel() // self.log_step.numel(), self.high)
-        scaled = torch.clamp(weights / step, self.low, self.high)
+        scaled = torch.clamp(weights / step, *self.ends)
         codes = scaled + (self._round(scaled) - scaled).detach()
         return codes * step
 
@@ -120,7 +128,7 @@ class WeightQuantiser(nn.Module):
     @torch.no_grad()
     def codes(self, weights: Tensor) -> Tensor:
         """The integers that ``forward`` multiplies with the step, as int64."""
-        scaled = torch.clamp(weights / self.step, self.low, self.high)
+        scaled = torch.clamp(weights / self.step, *self.ends)
         return self._round(scaled).to(torch.int64)
 
     @property
@@ -140,4 +148,6 @@ class WeightQuantiser(nn.Module):
         if self.log_step.numel() == 1:
             mean = mean.mean(dim=0, keepdim=True)
         start = mean if self.bits == 1 else 2 * mean / math.sqrt(self.high)
+        if isinstance(self.ends[1], Tensor):
+            start = start * torch.sqrt(self.high / self.ends[1])
         self.log_step.copy_(torch.log(start.clamp_min(SMALLEST_STEP)))

@@ -11,6 +11,7 @@ from torch import nn
 from models.augment import AUGMENTATIONS
 from models.blocks import Pruning
 from models.errors import ModelError
+from models.narrowing import Narrow
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
 SCHEDULES = ("cosine", "one_cycle")
@@ -46,6 +47,8 @@ class TrainSettings:
     """Added to the loss in the quantised phase: this times the one-bits per weight."""
     pruning: Pruning | None = None
     """Blocks to prune during the floating-point phase; the quantised one keeps them zero."""
+    narrow: tuple[Narrow, ...] = ()
+    """Output channels whose weights have fewer bits, throughout the quantised phase."""
     threads: int | None = None
     """Threads of torch; None leaves the process's setting."""
     seed: int = 0

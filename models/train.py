@@ -21,6 +21,7 @@ from models import augment, checkpoint, speed
 from models.datasets import Dataset, Split
 from models.errors import ModelError
 from models.graph import NetworkGraph
+from models.narrowing import narrow, settle
 from models.network import QuantNetwork
 from models.penalty import ones_per_weight
 from models.pruning import Pruner
@@ -154,6 +155,7 @@ class _Run:
         """Start afresh, or from the checkpoint."""
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
         if stored is not None:
@@ -183,6 +185,7 @@ class _Run:
 
     def result(self) -> TrainedNetwork:
         self.network.load_state_dict(self.best)
+        settle(self.network, self.settings.narrow)
         self.pruner.verify()
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 

@@ -152,7 +152,11 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
     Opcode.LAYER: (
         # Input tensor
         Field("col_limit", _bits(COLUMN_BITS), "input columns; others read as pad_code"),
-        Field("strip_words", _activation_pointer, "strip_rows * words of an input row"),
+        Field(
+            "strip_words",
+            _activation_pointer,
+            "strip_rows * words of an input row, modulo 2 * depth",
+        ),
         Field("last_strip", _bits(4), "index of the last input strip that holds rows"),
         Field("strip_rows", _bits(COLUMN_BITS), "rows of a full input strip, >= 1"),
         Field("last_rows", _bits(COLUMN_BITS), "rows of that strip, 1..strip_rows"),

@@ -64,9 +64,10 @@ def _record(level: str, step: Step, strip_rows: int, strip_words: int) -> dict[s
 
 
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
-    """``values`` of LAYER fields, the records' signed and modular ones as their bits."""
+    """``values`` of LAYER fields, signed and modular ones of the walk as their bits."""
     known = isa.places(config, isa.Opcode.LAYER)
     moves = {f"{level}_{move.name}" for level in isa.RECORDS for move in isa.MOVE}
+    moves.add("strip_words")
     return {
         name: value % (1 << len(known[name])) if name in moves else value
         for name, value in values.items()

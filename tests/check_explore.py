@@ -39,8 +39,8 @@ def checks(
     )
     yield "simulation bit-exact", simulated["bit_exact"] is True
     yield (
-        f"cycles {simulated['cycles_per_image']:,.0f} = estimate",
-        (simulated["cycles_per_image"] == estimate["cycles_per_image"]),
+        f"cycles {simulated['cycles_per_image']:,.0f} no more than estimated",
+        (simulated["cycles_per_image"] <= estimate["cycles_per_image"]),
     )
     yield (
         f"test accuracy {accuracy['test']:.4f} >= {args.accuracy}",

@@ -47,19 +47,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    for name in ("epochs", "boo", "zero_blocks"):
+    for name in ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits"):
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UserError(f"{option} is for training, which --weights replaces: give one of them")
     design = designs.load(args.design)
     builds.check_free(args.out)
     device = devices.get(args.device) if args.device else None
-    plan = pipeline.plan_design(design)  # refuses what could not run, before any work
+    pipeline.plan_design(design)  # refuses what could not run, before any work
     dataset = training.load_data(design, args.data_dir, console)
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
     training.checkpoint_of(args.out).unlink(missing_ok=True)
+    plan = lowered.compiled.plan
     console.say(
         f"{args.out}: {design.npu.macs} products/cycle, {plan.cycles:,} cycles an image, "
         f"{100 * plan.utilisation:.1f} % of the products useful"

@@ -77,12 +77,27 @@ def training(parser: argparse.ArgumentParser) -> None:
         metavar="WEIGHT",
         help="weight, in the loss, of the one-bits per weight (default: 0, none)",
     )
-    parser.add_argument(
+    pruned = parser.add_mutually_exclusive_group()
+    pruned.add_argument(
         "--zero-blocks",
         type=number(0, 0.99),
         default=0.0,
         metavar="SHARE",
-        help="share of each layer's weight words to prune (default: 0, none)",
+        help="share of each layer's weight words to prune, the lightest (default: 0, none)",
+    )
+    pruned.add_argument(
+        "--skip-blocks",
+        type=number(0, 0.99),
+        default=0.0,
+        metavar="SHARE",
+        help="the same, of each tile of output channels, such that the NPU leaves them out",
+    )
+    parser.add_argument(
+        "--skip-digits",
+        type=number(0, 1),
+        default=0.0,
+        metavar="SHARE",
+        help="share of each layer's tiles whose weights have a digit less (default: 0, none)",
     )
 
 

@@ -31,7 +31,8 @@ def run(
 
     Raises InfeasibleError before any training, ModelError.
     """
-    settings = pipeline.settings_of(design, dataset, args.epochs, args.boo, args.zero_blocks)
+    asked = (args.boo, args.zero_blocks, args.skip_blocks, args.skip_digits)
+    settings = pipeline.settings_of(design, dataset, args.epochs, *asked)
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         note = f"validation {100 * accuracy:.2f} %"

@@ -20,6 +20,7 @@ from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
 from codesign.compiler.stream import interval_cycles
+from codesign.compiler.trim import trimmed
 from codesign.compiler.weights import weight_image
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
@@ -59,14 +60,10 @@ class Program:
         instructions = [
             {
                 "index": i,
-                "opcode": step.instruction.opcode.name,
-                "name": step.name,
-                "tensor": step.tensor,
+                **step.to_dict(),
                 "word": self.starts[i],
-                "cycles": step.cycles,
                 "wait_cycles": self.waits[i],
                 "log": self.log[i],
-                "fields": dict(step.instruction.fields),
             }
             for i, step in enumerate(self.steps)
         ]
@@ -122,7 +119,8 @@ class CompiledNetwork:
 
 
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
-    """Everything to load into an NPU so that it computes ``network``.
+    """Everything to load into an NPU so that it computes ``network``; zeros that its weights have
+    in the right places are left out (trim.py).
 
     Raises InfeasibleError with every reason found, before any image is made.
     """
@@ -133,6 +131,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         raise InfeasibleError((*error.reasons, *unfit)) from None
     if unfit:
         raise InfeasibleError(unfit)
+    planned = trimmed(planned)
     schedule = planned.schedule
     weights = weight_image(schedule)
     memory = memory_image(config, schedule.parts, weights)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from typing import Any
 
 from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule
@@ -33,6 +34,16 @@ class Step:
     cycles: int
     """Exact, from the instruction's fetch to the next one's, in a run of one image; stream stalls
     not counted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "opcode": self.instruction.opcode.name,
+            "name": self.name,
+            "tensor": self.tensor,
+            "cycles": self.cycles,
+            "fields": dict(self.instruction.fields),
+        }
 
 
 def program_steps(schedule: Schedule) -> tuple[Step, ...]:
@@ -73,9 +84,10 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
-    """A part is a layer of fewer tiles that begins further on."""
+    """A part is a layer of fewer tiles that begins further on, and may walk fewer taps."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
-    values = _input_fields(schedule, shape, tile, part) | _output_fields(schedule, shape, tile)
+    values = _input_fields(schedule, shape, tile, part)
+    values |= _output_fields(schedule, shape, tile)
     values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
@@ -137,37 +149,33 @@ def word_beats(config: NpuConfig, used_lanes: int) -> int:
 def _input_fields(
     schedule: Schedule, shape: LayerShape, tile: TileMap, part: Part
 ) -> dict[str, int]:
-    """Input window, reduction taps, pooling window and output positions.
+    """The input tensor, and the walk over it: reduction taps, pooling window, output positions.
 
     A single source takes ``groups`` for the words of a pixel. With two sources ``groups`` steps
     from one to the other where each gives one word; else ``groups`` keeps to the words and the
     kernel columns, idle as the kernel is 1x1, step between the sources. They move the column
     position too, which only serves to find padding: there is none, so one more column is allowed.
     """
-    layer = shape.layer
+    layer, extent = shape.layer, part.extent
     places = [schedule.place_of(source.tensor) for source in layer.sources]
     starts = [
-        place.base + place.view.offset + first
+        place.base + place.view.offset + first + extent.words.start
         for place, first in zip(places, tile.first_words, strict=True)
     ]
     place = places[0]
-    groups, group_words = tile.words, 1
-    kernel_cols, col_words = shape.kernel[1], place.pixel_words
+    groups, group_words = len(extent.words), extent.words.step
+    kernel_cols, col_words = len(extent.cols), place.pixel_words
     if len(starts) > 1 and tile.words == 1:
         groups, group_words = len(starts), starts[1] - starts[0]
     elif len(starts) > 1:
         kernel_cols, col_words = len(starts), starts[1] - starts[0]
-    col_first, col_limit = -layer.padding[1], shape.in_shape[2] + kernel_cols - shape.kernel[1]
-    reuse = {}
-    if schedule.config.reuses_columns:
-        reuse["reuse"] = 1 + tile.fills if tile.walk else 0
-    if tile.walk:
-        kernel_cols, col_first, col_limit = tile.walk.new, tile.walk.first, shape.in_shape[2]
 
     def moved(rows: int, columns: int) -> Move:
         return Move(rows * place.row_words + columns * place.pixel_words, columns, rows)
 
-    first = moved(-layer.padding[0], col_first)
+    col_first = tile.walk.first if tile.walk else extent.cols.start - layer.padding[1]
+    start = Move(starts[0] + part.first * tile.step_words)
+    start += moved(extent.rows.start - layer.padding[0], col_first)
     steps = {
         "groups": Move(group_words),
         "kernel_cols": Move(col_words, 1),
@@ -181,26 +189,27 @@ def _input_fields(
     counts = {
         "groups": groups - 1,
         "kernel_cols": kernel_cols - 1,
-        "kernel_rows": shape.kernel[0] - 1,
-        "passes": tile.passes - 1,
+        "kernel_rows": len(extent.rows) - 1,
+        "passes": extent.passes - 1,
         "pool_cols": shape.pool[1] - 1,
         "pool_rows": shape.pool[0] - 1,
         "out_cols": tile.fills + shape.out_shape[2] - 1,
         "out_rows": schedule.strips.loop_rows(shape) - 1,
         "out_groups": part.tiles - 1,
     }
-    start = Move(starts[0] + part.first * tile.step_words) + first
     strip_words = place.strip_rows * place.row_words
-    place_fields = {
-        "col_limit": col_limit,
+    walk = record_values(start, steps, counts, place.strip_rows, strip_words)
+    reuse = {"reuse": 1 + tile.fills if tile.walk else 0} if schedule.config.reuses_columns else {}
+    return {
+        **walk,
+        **reuse,
+        "col_limit": shape.in_shape[2] + (kernel_cols - 1 if len(starts) > 1 else 0),
         "strip_rows": place.strip_rows,
         "strip_words": strip_words,
         "last_strip": place.strips - 1,
         "last_rows": place.last_rows,
         "pad_code": layer.pad_code,
     }
-    walk = record_values(start, steps, counts, place.strip_rows, strip_words)
-    return reuse | place_fields | walk
 
 
 def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
-from codesign.compiler.instructions import Step, program_steps
+from codesign.compiler.instructions import Step, program_steps, program_words
 from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule, schedule
 from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
@@ -33,21 +33,22 @@ class LayerPlan:
     passes: int
     """Digit passes of its weights."""
     utilisation: float
-    """macs * passes / (cycles * products per cycle of the array, NpuConfig.macs)."""
+    """macs * passes, but for the share that the program leaves out, / (cycles * products per cycle
+    of the array, NpuConfig.macs)."""
     split: bool
     """Whether all pixel lanes compute results, or lane 0 alone."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A network on an NPU, before its weights are known."""
+    """A network on an NPU: from its shapes alone (``plan``), or for its weights (trim.trimmed)."""
 
     layers: tuple[LayerPlan, ...]
     cycles: int
     """Of one image from start to END, stream stalls not counted."""
     macs: int
     utilisation: float
-    """Over the whole run, LOAD and EMIT included: sum(macs * passes) / (cycles * products)."""
+    """Over the whole run, LOAD and EMIT included."""
     use: BufferUse
     schedule: Schedule
     steps: tuple[Step, ...]
@@ -66,6 +67,11 @@ class Plan:
         return stream_steps(self.schedule, self.steps)
 
     @property
+    def program_words(self) -> int:
+        """Words of program memory that the longest program takes."""
+        return max(self.use.program_depth, program_words(self.schedule.config, self.stream or ()))
+
+    @property
     def interval_cycles(self) -> int | None:
         """From image to image, back to back: exact where the LOAD takes no longer than the layers
         beside it, else an estimate (stream.wait_cycles)."""
@@ -81,12 +87,23 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     Raises InfeasibleError with every reason found.
     """
     depths = {name: getattr(config, name) for name in DEPTH_RANGES}
-    planned, steps, use = _schedule(network, config, config.activation_depth, depths)
-    cycles: Counter[str] = Counter()
+    return plan_of(*_schedule(network, config, config.activation_depth, depths))
+
+
+def plan_of(planned: Schedule, steps: tuple[Step, ...], use: BufferUse) -> Plan:
+    """The figures of a schedule with its program."""
+    config = planned.config
+    cycles, walked = Counter[str](), Counter[int]()
     for step in steps:
         if step.instruction.opcode is Opcode.LAYER:
             assert step.tensor is not None
             cycles[step.tensor] += step.cycles
+    for part in planned.parts:
+        walked[part.layer] += part.weight_words
+    products = [
+        shape.macs * tile.passes * walked[shape.index] / tile.weight_words
+        for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
+    ]
     layers = tuple(
         LayerPlan(
             name=shape.layer.name,
@@ -94,15 +111,14 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
             cycles=cycles[shape.layer.output],
             macs=shape.macs,
             passes=tile.passes,
-            utilisation=shape.macs * tile.passes / (cycles[shape.layer.output] * config.macs),
+            utilisation=products[shape.index] / (cycles[shape.layer.output] * config.macs),
             split=shape.layer.name in planned.strips.split,
         )
         for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
     )
     total = timing.START_CYCLES + sum(step.cycles for step in steps)
-    products = sum(layer.macs * layer.passes for layer in layers)
     macs = sum(layer.macs for layer in layers)
-    return Plan(layers, total, macs, products / (total * config.macs), use, planned, steps)
+    return Plan(layers, total, macs, sum(products) / (total * config.macs), use, planned, steps)
 
 
 def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]:

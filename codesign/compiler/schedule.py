@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from codesign.compiler.parts import Part, parts, words_needed
+from codesign.compiler.parts import Part, parts, whole_layers, words_needed
 from codesign.compiler.placement import Block, Placement, place
 from codesign.compiler.shapes import LayerShape, layer_shapes
 from codesign.compiler.storage import StoragePlan, View, storage_plan
@@ -135,7 +135,7 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
         storage=storage,
         strips=plan,
         words=placement.words,
-        parts=parts(config, storage.tiles),
+        parts=parts(config, storage.tiles, whole_layers(storage.tiles)),
         placement=kept if keeps else placement,
         keeps_input=keeps,
     )
@@ -151,16 +151,30 @@ def _cycles(
 
     @cache
     def layer_cycles(index: int, rows: int, drain_pixels: int) -> int:
-        shape, tile = shapes[index], storage.tiles[index]
-        positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
-        drain, starts = drain_pixels * tile.chunks, tile.tiles * rows
-        return timing.layer_body_cycles(
-            config, tile.taps, tile.tiles * positions, drain, tile.fills, starts
-        )
+        tile = storage.tiles[index]
+        return walk_cycles(config, shapes[index], tile, rows, drain_pixels, tile.tiles, tile.taps)
 
     return lambda plan: sum(
         layer_cycles(shape.index, plan.loop_rows(shape), plan.drain_pixels(shape))
         for shape in shapes
+    )
+
+
+def walk_cycles(
+    config: NpuConfig,
+    shape: LayerShape,
+    tile: TileMap,
+    rows: int,
+    drain_pixels: int,
+    tiles: int,
+    taps: int,
+) -> int:
+    """Cycles of ``tiles`` tiles of a layer, each of ``taps`` a position; the instruction's issue
+    not counted. rows: output rows per lane; drain_pixels: lanes that hold results."""
+    positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
+    drain = drain_pixels * tile.chunks
+    return timing.layer_body_cycles(
+        config, taps, tiles * positions, drain, tile.fills, tiles * rows
     )
 
 

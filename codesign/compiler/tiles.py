@@ -12,6 +12,22 @@ from codesign.compiler.shapes import LayerShape
 from codesign.compiler.slots import SlotMap
 from rtl_gen.config import NpuConfig
 
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Extent:
+    """The weights of a tile that a LAYER walks. All of them, or what is left without zeros."""
+
+    rows: range
+    """Kernel rows."""
+    cols: range
+    """Kernel columns; with column reuse, of the new ones."""
+    words: range
+    """Input words of each source, counted from the tile's first one."""
+    passes: int
+    """Digits, from the lowest up."""
+
 
 @dataclass(frozen=True)
 class TileMap:
@@ -33,7 +49,8 @@ class TileMap:
     passes: int
     phases: int
     """Weight words per tap and pass."""
-    kernel_taps: int
+    kernel: Pair
+    """Rows and columns that are walked at each position."""
     walk: ColumnWalk | None = None
     """With column reuse: how rows are walked. Column m of the array then reads lane m."""
 
@@ -43,9 +60,19 @@ class TileMap:
         return self.walk.fills if self.walk else 0
 
     @property
+    def extent(self) -> Extent:
+        """Everything that a tile's weights may need, whatever they are."""
+        rows, cols = self.kernel
+        return Extent(range(rows), range(cols), range(self.words), self.passes)
+
+    @property
     def taps(self) -> int:
+        return self.taps_of(self.extent)
+
+    def taps_of(self, extent: Extent) -> int:
         """Cycles, and weight words, of one tile at one output position."""
-        return self.passes * self.phases * self.kernel_taps * len(self.first_words) * self.words
+        inputs = len(extent.rows) * len(extent.cols) * len(self.first_words) * len(extent.words)
+        return extent.passes * self.phases * inputs
 
     @property
     def weight_words(self) -> int:
@@ -100,7 +127,7 @@ def _reused(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) ->
         return None
     slots = sources[0]
     option = dataclasses.replace(
-        _tiled(config, shape, sources, 1), walk=walk, kernel_taps=shape.kernel[0] * walk.new
+        _tiled(config, shape, sources, 1), walk=walk, kernel=(shape.kernel[0], walk.new)
     )
     in_place = all(slots.lane(c) == c % config.lanes for c in range(slots.channels))
     return option if in_place and option.words == 1 else None
@@ -142,7 +169,7 @@ def _windowed(
         step_words=step_words,
         passes=config.passes(shape.layer.weight_bits),
         phases=phases(config, shape, sources),
-        kernel_taps=shape.kernel_taps,
+        kernel=shape.kernel,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.compiler.parts import Part
 from codesign.compiler.phases import slot_weights
 from codesign.compiler.reuse import ColumnWalk
 from codesign.compiler.schedule import Schedule
@@ -20,31 +22,48 @@ from rtl_gen.config import NpuConfig
 
 
 def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
-    """uint32 [weight_words, weight_word_columns] of the whole network, layer after layer."""
-    parts = [np.zeros((0, schedule.config.weight_word_columns), np.uint32)]
-    for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
-        names = [source.tensor for source in shape.layer.sources]
-        slots = [schedule.storage.views[name].slots for name in names]
-        taps = (
-            _reuse_taps(schedule.config, shape, tile, tile.walk)
-            if tile.walk
-            else _taps(schedule.config, shape, tile, slots)
-        )
-        weights, indices = slot_weights(schedule.config, taps, tile.phases)
-        parts.append(_words(schedule.config, weights, indices, tile.passes))
-    return np.concatenate(parts)
+    """uint32 [weight_words, weight_word_columns] of the whole network, part after part."""
+    config = schedule.config
+    images = [np.zeros((0, config.weight_word_columns), np.uint32)]
+    for index, of_layer in groupby(schedule.parts, key=lambda part: part.layer):
+        every, tile = layer_taps(schedule, index), schedule.tiles[index]
+        for part in of_layer:
+            taps = _walked(every, part)
+            weights, indices = slot_weights(config, taps, tile.phases)
+            images.append(_words(config, weights, indices, part.extent.passes))
+    return np.concatenate(images)
 
 
-def _taps(config: NpuConfig, shape: LayerShape, tile: TileMap, slots: Sequence[SlotMap]) -> Ints:
-    """Weights as the array meets them: int64 [tiles, taps of a pass, columns, lanes].
+def _walked(taps: Ints, part: Part) -> Ints:
+    """Of a layer's taps those of a part, in order: [tiles, taps, columns, lanes]."""
+    extent = part.extent
+    cut = (extent.rows, extent.cols, range(taps.shape[3]), extent.words)
+    tiles = taps[part.first : part.first + part.tiles]
+    chosen = tiles[:, *(slice(r.start, r.stop, r.step) for r in cut)]
+    return chosen.reshape(part.tiles, -1, *taps.shape[-2:])
 
-    Taps are ordered kernel row, kernel column, source, word; lanes without a channel and columns
-    without an output get 0. (Layers of two sources have 1x1 kernels.)
+
+def layer_taps(schedule: Schedule, index: int) -> Ints:
+    """Weights of MacLayer ``index`` as the array meets them: int64
+    [tiles, kernel rows, kernel columns, sources, words, columns, lanes].
+
+    Lanes without a channel and columns without an output get 0. (Layers of two sources have 1x1
+    kernels.)
     """
-    layer = shape.layer
+    config, shape, tile = schedule.config, schedule.shapes[index], schedule.tiles[index]
+    slots = [schedule.storage.views[source.tensor].slots for source in shape.layer.sources]
     full = np.zeros(
-        (tile.tiles, *shape.kernel, len(slots), tile.words, config.columns, config.lanes), np.int64
+        (tile.tiles, *tile.kernel, len(slots), tile.words, config.columns, config.lanes), np.int64
     )
+    if tile.walk:
+        _fill_reusing(full[:, :, :, 0, 0], shape, tile, tile.walk)
+    else:
+        _fill(full, shape, tile, slots)
+    return full
+
+
+def _fill(full: Ints, shape: LayerShape, tile: TileMap, slots: Sequence[SlotMap]) -> None:
+    layer = shape.layer
     out = np.arange(shape.out_shape[0])
     at_tile, column = out // tile.channels, out % tile.channels
     per_group = shape.in_shape[0] // layer.groups
@@ -56,28 +75,25 @@ def _taps(config: NpuConfig, shape: LayerShape, tile: TileMap, slots: Sequence[S
         words -= tile.first_words[i] + tile.step_words * at_tile[:, None]
         # Separated advanced indices put their axes first: [out, channel, kernel row, column].
         full[at_tile[:, None], :, :, i, words, column[:, None], lanes] = source.weights
-    return full.reshape(tile.tiles, -1, config.columns, config.lanes)
 
 
-def _reuse_taps(config: NpuConfig, shape: LayerShape, tile: TileMap, walk: ColumnWalk) -> Ints:
-    """The same with column reuse: taps are ordered kernel row, new column; the lanes of the first
-    one hold the weights of the older columns, too."""
+def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk) -> None:
+    """With column reuse: [tiles, kernel rows, new columns, columns, lanes]; the lanes of the first
+    new column hold the weights of the older ones, too."""
+    lanes = full.shape[-1]
     weights = shape.layer.sources[0].weights[:, 0].astype(np.int64)
-    kernel_rows = weights.shape[1]
-    full = np.zeros((tile.tiles, kernel_rows, walk.new, config.columns, config.lanes), np.int64)
     for out, kernel in enumerate(weights):
         at_tile, column = divmod(out, tile.channels)
         full[at_tile, :, :, column, column] = kernel[:, walk.older :]
         ages = range(1, walk.older + 1)
-        for age, lane in zip(ages, older_lanes(config.lanes, column), strict=False):
+        for age, lane in zip(ages, older_lanes(lanes, column), strict=False):
             full[at_tile, :, 0, column, lane] = kernel[:, walk.older - age]
-    return full.reshape(tile.tiles, -1, config.columns, config.lanes)
 
 
 def _words(
     config: NpuConfig, weights: Ints, indices: NDArray[np.uint8], passes: int
 ) -> NDArray[np.uint32]:
-    """Weight words of a layer: per tile all taps of the top digit, then of the next, ..."""
+    """Weight words of a part: per tile all taps of the top digit, then of the next, ..."""
     digit_bits = config.weight_digit_bits
     shifts = digit_bits * np.arange(passes - 1, -1, -1)
     digits = (weights[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)

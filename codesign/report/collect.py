@@ -41,11 +41,12 @@ def from_build(
     )
     part = devices.get(device or devices.DEFAULT)
     manifest = _json(folder / "manifest.json")
+    program = _json(folder / "program.json")["programs"]["normal"]
     return ReportData(
         name=design.name,
         npu=design.npu,
         clock_mhz=design.clock_mhz,
-        layers=layer_rows(plan, _simulated(ran)),
+        layers=layer_rows(plan, program["instructions"], _simulated(ran)),
         estimate=figures(predicted),
         simulated=figures(ran),
         synthesised=figures(mapped.get("figures", {})),

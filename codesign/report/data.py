@@ -36,7 +36,8 @@ class LayerRow:
     """The compiler's count."""
     simulated_cycles: int | None = None
     macs: int = 0
-    """Multiply-accumulates with full weights; 0 for streams."""
+    """Multiply-accumulates with full weights, those with zeros that the program leaves out not
+    counted; 0 for streams."""
     accumulations: int = 0
     """Accumulators drained through the post-process units (before pooling)."""
     weight_bits: int | None = None

@@ -2,51 +2,70 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from codesign.compiler import Plan
+from codesign.compiler.tiles import TileMap
 from codesign.report.data import LayerRow
 from rtl_gen.isa import Opcode
 
 
-def layer_rows(plan: Plan, simulated: Sequence[int] = ()) -> tuple[LayerRow, ...]:
-    """One row for each instruction of ``plan`` but END, in order; a part of a layer has its share
-    of the products.
+def layer_rows(
+    plan: Plan,
+    instructions: Sequence[Mapping[str, Any]] | None = None,
+    simulated: Sequence[int] = (),
+) -> tuple[LayerRow, ...]:
+    """One row for each instruction but END, in order; a LAYER has its share of the layer's
+    products, those that it leaves out not counted.
 
-    simulated: cycles of each instruction of the normal program as simulated, END included or not.
+    instructions: of the normal program for the trained weights (program.json); without it those of
+    ``plan``. simulated: cycles of each of them as simulated, END included or not.
     """
     schedule = plan.schedule
-    network = schedule.network
-    parts = iter(schedule.parts)
+    layers = {shape.layer.output: shape.index for shape in schedule.shapes}
+    tiles_before: Counter[int] = Counter()
     rows = []
-    for index, step in enumerate(plan.steps):
-        opcode = step.instruction.opcode
-        if opcode is Opcode.END:
+    for i, step in enumerate(instructions or [step.to_dict() for step in plan.steps]):
+        if step["opcode"] == Opcode.END.name:
             continue
-        measured = simulated[index] if index < len(simulated) else None
+        measured = simulated[i] if i < len(simulated) else None
         size = ""
-        if step.tensor is not None:
-            size = " × ".join(str(n) for n in network.tensors[step.tensor].shape)
-        if opcode is not Opcode.LAYER:
-            rows.append(LayerRow(step.name, opcode.name.lower(), size, step.cycles, measured))
+        if step["tensor"] is not None:
+            size = " × ".join(str(n) for n in schedule.network.tensors[step["tensor"]].shape)
+        if step["opcode"] != Opcode.LAYER.name:
+            op = step["opcode"].lower()
+            rows.append(LayerRow(step["name"], op, size, step["cycles"], measured))
             continue
-        part = next(parts)
-        layer, shape = plan.layers[part.layer], schedule.shapes[part.layer]
-        channels = schedule.tiles[part.layer].channels
-        last = min((part.first + part.tiles) * channels, shape.out_shape[0])
-        macs = layer.macs * (last - part.first * channels) // shape.out_shape[0]
-        taps = len(shape.layer.sources) * shape.in_shape[0] // shape.layer.groups
+        index, fields = layers[step["tensor"]], step["fields"]
+        layer, shape, tile = plan.layers[index], schedule.shapes[index], schedule.tiles[index]
+        first, some = tiles_before[index], fields["out_groups"] + 1
+        tiles_before[index] += some
+        last = min((first + some) * tile.channels, shape.out_shape[0])
+        macs = layer.macs * (last - first * tile.channels) // shape.out_shape[0]
+        per_output = len(shape.layer.sources) * shape.in_shape[0] // shape.layer.groups
         rows.append(
             LayerRow(
-                name=step.name,
+                name=step["name"],
                 op=layer.op,
                 output=size,
-                cycles=step.cycles,
+                cycles=step["cycles"],
                 simulated_cycles=measured,
-                macs=macs,
-                accumulations=macs // (taps * shape.kernel_taps),
+                macs=macs * _walked(fields) // _walks(tile),
+                accumulations=macs // (per_output * shape.kernel_taps),
                 weight_bits=shape.layer.weight_bits,
-                passes=layer.passes,
+                passes=fields["passes"] + 1,
             )
         )
     return tuple(rows)
+
+
+def _walked(fields: Mapping[str, int]) -> int:
+    """Input words per output that a LAYER multiplies, in a pass."""
+    return (fields["groups"] + 1) * (fields["kernel_cols"] + 1) * (fields["kernel_rows"] + 1)
+
+
+def _walks(tile: TileMap) -> int:
+    """The same of a LAYER that leaves none out."""
+    return tile.taps // (tile.passes * tile.phases)

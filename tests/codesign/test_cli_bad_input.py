@@ -160,6 +160,11 @@ def test_weights_that_are_none(refuse, tmp_path):
         (["build", "x", "--out", "y", "--weights", "z", "--epochs", "9"], "--weights replaces"),
         (["build", "x", "--out", "y", "--weights", "z", "--boo", "1"], "--boo is for training"),
         (["train", "x", "--zero-blocks", "1"], "must be a number in 0..0.99, not '1'"),
+        (
+            ["train", "x", "--zero-blocks", "0.5", "--skip-blocks", "0.5"],
+            "--skip-blocks: not allowed with argument --zero-blocks",
+        ),
+        (["train", "x", "--skip-digits", "1.1"], "must be a number in 0..1, not '1.1'"),
     ],
 )
 def test_options_that_make_no_sense(capsys, argv, words):

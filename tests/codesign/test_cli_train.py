@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,22 @@ def test_options_of_training_reach_the_weights(tmp_path, capsys):
         assert pruned[name]["blocks"] == blocks
         assert pruned[name]["zero_blocks"] >= blocks // 2 > plain[name]["zero_blocks"]
         assert pruned[name]["ones"] < plain[name]["ones"]
+
+
+def test_what_training_leaves_out_the_program_leaves_out(tmp_path):
+    """The second tile of conv2 has a digit less, both keep half of their nine blocks."""
+    example, out = design.load(EXAMPLE), tmp_path / "skipping.weights"
+    argv = ["train", str(EXAMPLE), "--epochs", "4", "--out", str(out)]
+    assert main([*argv, "--skip-blocks", "0.5", "--skip-digits", "0.5"]) == 0
+    compiled = pipeline.lower_design(example, TrainedNetwork.load(out)).compiled
+    steps = [step for step in compiled.program.steps if step.name.startswith("conv2")]
+    passes = [step.values["passes"] + 1 for step in steps]
+    assert passes == [2, 1]
+    walked = ("kernel_rows", "kernel_cols", "groups")
+    taps = [math.prod(step.values[name] + 1 for name in walked) for step in steps]
+    assert max(taps) <= 9  # of 18
+    planned = pipeline.plan_design(example)
+    assert compiled.plan.layers[1].cycles < 0.45 * planned.layers[1].cycles
 
 
 def test_blocks_are_the_weight_words_of_the_array():

@@ -182,13 +182,19 @@ def test_memories_beyond_any_npu() -> None:
 
 
 def test_the_plan_matches_the_compiled_network() -> None:
+    """Exactly, where random weights leave no zeros out; else it is the most that is taken."""
+    exact = 0
     for seed in range(30):
         pick = random.Random(seed)
         net = random_network(pick, 4)
         config = random_config(pick, net, 4)
-        planned, compiled = plan(net, config), compile_network(net, config)
+        before, compiled = plan(net, config), compile_network(net, config)
+        planned = compiled.plan
+        exact += planned.steps == before.steps
+        assert planned.cycles <= before.cycles
         assert planned.cycles == compiled.program.cycles == compiled.program.log[-1]
         assert len(compiled.weights) == planned.use.weight_depth
         assert len(compiled.channels) == planned.use.channel_depth
         assert len(compiled.traced.words) == isa.BUS_WORDS * planned.use.program_depth
         assert all(0 <= layer.utilisation <= 1 for layer in planned.layers)
+    assert exact >= 15

@@ -32,8 +32,9 @@ def test_parts_compute_what_whole_layers_do(seed: int, bits: int) -> None:
     if config is None:
         return
     compiled = compile_network(network, config)
-    assert compiled.memory.size > 0
-    assert compiled.weights.size == 0
+    fetched = any(part.bursts for part in compiled.plan.schedule.parts)
+    assert (compiled.memory.size > 0) == fetched  # without their zeros, weights may fit
+    assert (compiled.weights.size == 0) == fetched
     check_against_reference(network, compiled, images=2, seed=seed)
 
 

@@ -71,6 +71,27 @@ def test_the_lightest_blocks_go(weights, block, share):
     assert max(gone, default=0) <= min(left)
 
 
+def _boxes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    ends = (itertools.combinations(range(size + 1), 2) for size in shape)
+    return [tuple(slice(*pair) for pair in box) for box in itertools.product(*ends)]
+
+
+@RUNS
+@given(_weights(), sizes, st.floats(0.01, 0.99))
+def test_the_heaviest_box_of_each_tile_stays(weights, block, share):
+    """Against every box that there is."""
+    stay = blocks.kept_box(weights, block, share)
+    energy, left = block.sums(weights**2), block.sums(stay) > 0
+    assert np.array_equal(block.spread(left, weights.shape), stay)
+    boxes = _boxes(energy.shape[1:])
+    for tile, places in zip(energy, left, strict=True):
+        most = tile.size - blocks.wanted(tile.size, share)
+        fits = [box for box in boxes if tile[box].size <= most]
+        assert places.sum() <= most
+        assert any(places[box].all() and places[box].size == places.sum() for box in fits)
+        assert tile[places].sum() == max(tile[box].sum() for box in fits)
+
+
 def test_pruning_follows_the_cubic_schedule():
     plan = TrainSettings(epochs=10, float_share=0.4, pruning=Pruning(0.8, BLOCKS))
     shares = [pruned_share(plan, epoch) for epoch in (0, 1, 2, 3, 4, 7, 10)]
@@ -79,9 +100,11 @@ def test_pruning_follows_the_cubic_schedule():
     assert pruned_share(QUICK, 5) == 0
 
 
+@pytest.mark.parametrize("boxed", [False, True], ids=["anywhere", "boxes"])
 @pytest.mark.parametrize("sparsity", [None, Sparsity(2, 4)])
-def test_a_trained_network_has_the_blocks_that_were_asked_for(few, tmp_path, sparsity):
-    plan = dataclasses.replace(QUICK, epochs=4, pruning=Pruning(0.5, BLOCKS))
+def test_a_trained_network_has_the_blocks_that_were_asked_for(few, tmp_path, sparsity, boxed):
+    pruning = Pruning(0.5, BLOCKS, boxed)
+    plan = dataclasses.replace(QUICK, epochs=4, pruning=pruning)
     quantisation = Quantisation(4, QuantSpec(4, 4, sparsity))
     trained = train(CNN, quantisation, few, plan)
     trained.save(tmp_path / "net")
@@ -89,8 +112,12 @@ def test_a_trained_network_has_the_blocks_that_were_asked_for(few, tmp_path, spa
         _, integer = lower(network, 8)
         weights = {layer.name: layer.sources[0].weights for layer in integer.mac_layers}
         for name, block in BLOCKS:
-            all_blocks = block.sums(weights[name]).size
-            assert zero_blocks(weights[name], block) >= blocks.wanted(all_blocks, 0.5)
+            found = block.sums(weights[name])
+            least = pruning.least(len(found), found.size)
+            assert zero_blocks(weights[name], block) >= least >= found.size // 2 - len(found)
+            if boxed:
+                mask = blocks.kept_box(weights[name], block, 0.5)
+                np.testing.assert_array_equal(weights[name] * mask, weights[name])
         assert zero_blocks(weights["conv2d1"], Block(8, 1)) == 0
         for layer in integer.mac_layers:
             if layer.sparsity:
