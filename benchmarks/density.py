@@ -68,9 +68,7 @@ CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection")
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     """One row. Raises YosysError."""
     config = POINTS[name]
-    result = synth.synthesise(
-        emit.verilog(config), dsps=config.multiplier == "dsp", cache=not fresh
-    )
+    result = synth.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
     figures = result.figures
     assert figures.luts is not None
     array = sum(

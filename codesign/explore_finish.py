@@ -215,7 +215,7 @@ def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
 def _synthesise(design: Design, plan: Plan) -> Synthesis:
     return synth.synthesise(
         emit.verilog(design.npu),
-        dsps=design.npu.multiplier == "dsp",
+        dsps=design.npu.uses_dsps,
         family=plan.family,
     )
 

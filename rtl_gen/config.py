@@ -270,6 +270,11 @@ class NpuConfig:
         return self.columns // self.lanes
 
     @property
+    def uses_dsps(self) -> bool:
+        """Whether synthesis may take DSP slices."""
+        return self.multiplier != "lut"
+
+    @property
     def packing(self) -> Packing | None:
         """How products share a DSP slice; None where they do not."""
         pixels = PACKED_PIXELS.get(self.multiplier)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
+from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
@@ -32,26 +31,6 @@ def selection_spec(config: NpuConfig) -> SelectionSpec | None:
 def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
     """Of an array whose products share DSP slices."""
     return PackedDotSpec(config.lanes, config.packing) if config.packing else None
-
-
-def accumulate(
-    m: Module, config: NpuConfig, partials: Sequence[Value], enable: Value, clear: Value,
-    shift: Value,
-) -> list[Signal]:  # fmt: skip
-    """The accumulators of ``partials``; the control bits come a cycle before them (they are
-    registered here to keep their fan-out local)."""
-    now = [Signal(name=f"{name}_now") for name in ("enable", "clear", "shift")]
-    m.d.sync += [late.eq(value) for late, value in zip(now, (enable, clear, shift), strict=True)]
-    width, digit = config.accumulator_bits, config.weight_digit_bits
-    found = []
-    for k, partial in enumerate(partials):
-        name = "accumulator" if len(partials) == 1 else f"accumulator{k}"
-        accumulator = Signal(signed(width), name=name, reset_less=True)
-        kept = Mux(now[1], 0, Mux(now[2], accumulator << digit, accumulator))
-        with m.If(now[0]):
-            m.d.sync += accumulator.eq(partial + kept[:width].as_signed())
-        found.append(accumulator)
-    return found
 
 
 class MacCell(Block):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import register
-from rtl_gen.blocks.mac_array import MacArray, accumulate, packed_dot_spec
+from rtl_gen.blocks.mac_array import MacArray, packed_dot_spec
 from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
