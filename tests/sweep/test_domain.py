@@ -129,7 +129,7 @@ def test_a_draw_reaches_every_knob_of_the_npu() -> None:
         "activation_bits": set(range(1, 9)),
         "accumulator_bits": set(range(10, 33)),
         "scale_bits": set(range(4, 17)),
-        "multiplier": {"lut", "dsp"},
+        "multiplier": {"lut", "dsp", "dsp2", "dsp4"},
         "sparsity": {"dense", "1:4", "2:4", "4:8"},
     }.items():
         assert {getattr(config, name) for config in configs} == reached, name
