@@ -281,6 +281,11 @@ class NpuConfig:
         return packing(self.activation_bits, self.weight_digit_bits, pixels) if pixels else None
 
     @property
+    def activation_offset(self) -> int:
+        """What the array takes from each activation code; the compiler's biases make up for it."""
+        return self.packing.activation_offset if self.packing else 0
+
+    @property
     def reuses_columns(self) -> bool:
         """Whether depthwise layers can take earlier columns from a history."""
         return self.depthwise_taps > 1

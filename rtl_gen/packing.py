@@ -14,6 +14,7 @@ Xilinx Devices", WP521, four.)
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ class Packing:
     """Pixels whose activations stand in the narrow operand: 1 or 2."""
     group_lanes: int
     """Lanes whose products a field can add: STAGE_LANES or CHAIN_LANES."""
+    centred: bool = False
+    """Whether half their range is taken from the activations, which halves the sums. The digits are
+    whole weights then; that of -128, which no symmetric weight has, is left out."""
 
     @property
     def fields(self) -> int:
@@ -61,6 +65,11 @@ class Packing:
         return self.digit_bits + (0 if self.always_signed else 1)
 
     @property
+    def activation_offset(self) -> int:
+        """What the array takes from each activation code."""
+        return 1 << (self.activation_bits - 1) if self.centred else 0
+
+    @property
     def field_bits(self) -> int:
         return self.sum_bits(self.group_lanes)
 
@@ -71,14 +80,24 @@ class Packing:
 
     @property
     def narrow_bits(self) -> int:
-        """Of the operand with the activations; unsigned, so that a signed one has a bit more."""
+        """Of the operand with the activations; unsigned unless they are centred."""
         return (self.pixels - 1) * self.field_bits + self.activation_bits
+
+    @property
+    def largest(self) -> int:
+        """The largest product, its sign left out."""
+        half, codes = 1 << (self.digit_bits - 1), 1 << self.activation_bits
+        digit = half if self.always_signed else 2 * half - 1
+        return codes // 2 * (half - 1) if self.centred else (codes - 1) * digit
 
     def sum_bits(self, lanes: int) -> int:
         """Signed width that no sum of ``lanes`` products overflows."""
-        half = 1 << (self.digit_bits - 1)
-        digit = half if self.always_signed else 2 * half - 1
-        return (lanes * ((1 << self.activation_bits) - 1) * digit).bit_length() + 1
+        return (lanes * self.largest).bit_length() + 1
+
+    @property
+    def start_bits(self) -> int:
+        """Of ``start``: a centred group starts with what may exceed its field."""
+        return self.field_bits + self.centred
 
     # Golden model of the operands ------------------------------------------------------------
 
@@ -93,22 +112,32 @@ class Packing:
 
     def narrow(self, activations: Sequence[int]) -> int:
         """The operand of an activation of each pixel."""
-        return sum(a << (p * self.field_bits) for p, a in enumerate(activations))
+        moved = [a - self.activation_offset for a in activations]
+        return sum(a << (p * self.field_bits) for p, a in enumerate(moved))
 
-    def start(self, total: int, digit_signed: bool) -> int:
-        """Where a pixel's first field starts for a group whose activations sum to ``total``."""
-        added = total if digit_signed or self.always_signed else 0
-        return (1 << (self.field_bits - 1)) - (added << (self.digit_bits - 1))
+    def start(self, activations: Sequence[int], digit_signed: bool) -> int:
+        """Where a pixel's first field starts for a group with these codes."""
+        total = sum(activations) if digit_signed or self.always_signed else 0
+        return (self.start_units(len(activations)) - total) << (self.digit_bits - 1)
+
+    def start_units(self, lanes: int) -> int:
+        """``start`` of so many lanes of code 0, in halves of a digit's range."""
+        return (1 << (self.field_bits - self.digit_bits)) + lanes * self.activation_offset
 
 
 @functools.cache
 def packing(activation_bits: int, digit_bits: int, pixels: int) -> Packing | None:
-    """The packing with most lanes in a group: within an ECP5 multiplier if any is, else within a
-    DSP48E1; None where none is, or where the product is too narrow for one."""
-    for limit in (MULT18_BITS, WIDE_BITS):
-        for lanes in (CHAIN_LANES, STAGE_LANES):
-            found = Packing(activation_bits, digit_bits, pixels, lanes)
-            narrow_bits = found.narrow_bits + 1
+    """The packing within an ECP5 multiplier if any is, else within a DSP48E1, with most lanes in a
+    group; None where none is, or where the product is too narrow for one."""
+    plain = [
+        Packing(activation_bits, digit_bits, pixels, lanes) for lanes in (CHAIN_LANES, STAGE_LANES)
+    ]
+    wider = plain[:1]
+    if digit_bits == WHOLE_WEIGHT_BITS and pixels == 1:
+        wider.append(dataclasses.replace(plain[0], centred=True))
+    for limit, choices in ((MULT18_BITS, plain), (WIDE_BITS, [*wider, plain[1]])):
+        for found in choices:
+            narrow_bits = found.narrow_bits + (not found.centred)
             if found.wide_bits <= limit and narrow_bits <= NARROW_BITS:
                 return found if found.wide_bits + narrow_bits >= LEAST_PRODUCT_BITS else None
     return None

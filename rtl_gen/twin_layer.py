@@ -199,6 +199,7 @@ def accumulate(
     parts = []
     for first in range(0, out_rows, step):
         codes = gather(activations, at, slice(first, first + step), base, pad_code)
+        codes -= config.activation_offset
         products = codes.reshape(-1, len(matrix)) @ matrix
         parts.append(products.reshape(*codes.shape[:5], config.columns))
     return signed(np.concatenate(parts, axis=1).astype(np.int64), config.accumulator_bits)

@@ -6,6 +6,7 @@ from their structure, and tests hold the counts against NPUs synthesised with th
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -75,6 +76,7 @@ class Packed:
     group_lanes: Ints
     field_bits: Ints
     wide_bits: Ints
+    largest: Ints
 
     @classmethod
     def of(cls, c: ConfigTable) -> Packed:
@@ -88,14 +90,15 @@ class Packed:
 
 @functools.cache
 def _packings() -> Ints:
-    """[multipliers, activation_bits, digit_bits, 4]: pixels, lanes of a group, bits of a field and
-    of the wide operand; zeros where nothing is packed."""
-    table = np.zeros((len(MULTIPLIERS), MAX_BITS + 1, MAX_BITS + 1, 4), dtype=np.int64)
+    """[multipliers, activation_bits, digit_bits, fields of Packed]; zeros where none is packed."""
+    names = [field.name for field in dataclasses.fields(Packed)]
+    shape = (len(MULTIPLIERS), MAX_BITS + 1, MAX_BITS + 1, len(names))
+    table = np.zeros(shape, dtype=np.int64)
     for name, pixels in PACKED_PIXELS.items():
         for bits in range(1, MAX_BITS + 1):
             for digit in DIGIT_BITS:
                 if found := packing(bits, digit, pixels):
-                    sizes = (pixels, found.group_lanes, found.field_bits, found.wide_bits)
+                    sizes = [getattr(found, size) for size in names]
                     table[MULTIPLIERS.index(name), bits, digit] = sizes
     return table
 
@@ -104,10 +107,7 @@ def packed_blocks(c: ConfigTable) -> tuple[Mapping[str, Floats], Mapping[str, Fl
     """LUTs and FFs of packed arrays by block (rtl_gen.blocks.packed_dot, packed_array)."""
     found = Packed.of(c)
     fields, digit = found.fields, c.weight_digit_bits
-    whole = digit == WHOLE_WEIGHT_BITS
-    largest = np.where(whole, 1 << (digit - 1), (1 << digit) - 1)
-    most = c.lanes * ((1 << c.activation_bits) - 1) * largest
-    top_bits = np.floor(np.log2(most)).astype(np.int64) + 2
+    top_bits = np.floor(np.log2(np.maximum(c.lanes * found.largest, 1))).astype(np.int64) + 2
     chains = -(-c.lanes // CHAIN_LANES)
     groups = -(-c.lanes // np.maximum(found.group_lanes, 1))
     low, top = sum_tree(groups, found.field_bits), sum_tree(chains, top_bits)
@@ -119,7 +119,7 @@ def packed_blocks(c: ConfigTable) -> tuple[Mapping[str, Floats], Mapping[str, Fl
         found.field_bits - digit + 1
     )
     shared = (fields > 0) * c.pixels * starts
-    flips = np.where(whole, 0, c.lanes * c.columns) * (fields > 0)
+    flips = np.where(digit < WHOLE_WEIGHT_BITS, c.lanes * c.columns, 0) * (fields > 0)
     luts = {
         "packed_trees": dots * ((fields - 1) * (low - groups + 1) + top - chains + 1),
         "packed_operands": flips + shared,

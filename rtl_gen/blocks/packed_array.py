@@ -40,7 +40,7 @@ class PackedCell(Block):
             {
                 "wide": In(config.lanes * packing.wide_bits),
                 "narrow": In(config.lanes * packing.narrow_bits),
-                "starts": In(groups * packing.pixels * packing.field_bits),
+                "starts": In(groups * packing.pixels * packing.start_bits),
                 "enable": In(1),
                 "clear": In(1),
                 "shift": In(1),
@@ -123,7 +123,8 @@ class PackedArray(MacArray):
         for n in range(config.lanes):
             for k, (p, word) in enumerate(zip(pixels, words, strict=True)):
                 name = f"activation_p{p}_n{n}"
-                code = self._packed_lane(m, word.word_select(n, a), n, name)
+                code = word.word_select(n, a) ^ packing.activation_offset
+                code = self._packed_lane(m, code[:a], n, name)
                 last = k == len(words) - 1
                 narrow.append(Cat(code, Const(0, 0 if last else packing.field_bits - a)))
         negative = (
@@ -147,8 +148,8 @@ class PackedArray(MacArray):
             for k in range(0, len(lanes), STAGE_LANES)
         ]
         total = sum(sums[1:], sums[0])
-        units = packing.field_bits - d + 1  # of half a digit's range
-        start = Const(1 << (units - 1), units) - Mux(negative, total, 0)
+        units = packing.start_bits - d + 1
+        start = Const(packing.start_units(len(lanes)), units) - Mux(negative, total, 0)
         late = _spec(config).late(first)
         placed = delay(m, register(m, start[:units], f"start_{name}"), late, f"late_start_{name}")
         return Cat(Const(0, d - 1), placed)

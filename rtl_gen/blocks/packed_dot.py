@@ -16,7 +16,8 @@ from rtl_gen.packing import CHAIN_LANES, STAGE_LANES, Packing
 
 @dataclass(frozen=True)
 class PackedDotSpec:
-    """``sum(activation[n] * digit[n])`` over ``lanes`` for each pixel and column of ``packing``."""
+    """``sum((activation[n] - offset) * digit[n])`` over ``lanes`` for each pixel and column of
+    ``packing``, with its ``activation_offset``."""
 
     lanes: int
     packing: Packing
@@ -58,9 +59,10 @@ class PackedDotSpec:
         patterns; pixels of the first column first."""
         wrap = 1 << self.packing.digit_bits
         negative = digit_signed or self.packing.always_signed
+        offset = self.packing.activation_offset
         values = [[w - wrap if negative and 2 * w >= wrap else w for w in row] for row in digits]
         return [
-            sum(a * w for a, w in zip(pixel, column, strict=True))
+            sum((a - offset) * w for a, w in zip(pixel, column, strict=True))
             for column in values
             for pixel in activations
         ]
@@ -94,7 +96,7 @@ class PackedDot(Block):
             {
                 "wide": In(spec.lanes * packing.wide_bits),
                 "narrow": In(spec.lanes * packing.narrow_bits),
-                "starts": In(len(spec.groups) * packing.pixels * packing.field_bits),
+                "starts": In(len(spec.groups) * packing.pixels * packing.start_bits),
                 "results": Out(packing.fields * spec.result_bits),
             }
         )
@@ -117,17 +119,22 @@ class PackedDot(Block):
     def _product(self, m: Module, lane: int) -> Value:
         packing = self.spec.packing
         wide = self.wide.word_select(lane, packing.wide_bits).as_signed()
-        narrow = self.narrow.word_select(lane, packing.narrow_bits)
-        return register(m, wide * Cat(narrow, Const(0, 1)).as_signed(), f"product{lane}")
+        narrow = Cat(
+            self.narrow.word_select(lane, packing.narrow_bits),
+            Const(0, 0 if packing.centred else 1),
+        )
+        return register(m, wide * narrow.as_signed(), f"product{lane}")
 
     def _start(self, lane: int, top: Value) -> Value:
         """What the group at ``lane`` is added to: half a field in each lower field (less what the
         packing of the first column's digits adds), and the top field so far."""
         packing = self.spec.packing
-        starts = packing.pixels * packing.field_bits
+        starts = packing.pixels * packing.start_bits
         half = Const(1 << (packing.field_bits - 1), packing.field_bits)
         middle = [half] * (packing.fields - 1 - packing.pixels)
         first = self.starts.word_select(lane // packing.group_lanes, starts)
+        if packing.centred:  # one field below the top one, which is 0: a group is a chain
+            return Cat(first, Const(0, 1)).as_signed()
         return Cat(first, *middle, top).as_signed()
 
     def _chain(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from rtl_gen.blocks.mac_array import packed_dot_spec
@@ -34,8 +34,8 @@ def split_sums(
     """What the fields of a group's sum say: lanes of (activation per pixel, digit per column)."""
     half, word = 1 << (p.field_bits - 1), 0
     for pixel in range(p.pixels):
-        total = sum(activations[pixel] for activations, _ in lanes)
-        word += p.start(total, signed) << (pixel * p.field_bits)
+        codes = [activations[pixel] for activations, _ in lanes]
+        word += p.start(codes, signed) << (pixel * p.field_bits)
     for field in range(p.pixels, p.fields - 1):
         word += half << (field * p.field_bits)
     word += sum(p.narrow(activations) * p.wide(digits, signed) for activations, digits in lanes)
@@ -44,12 +44,20 @@ def split_sums(
     return [*fields, word >> (top * p.field_bits)]
 
 
+def least_digit(p: Packing) -> int:
+    """Pattern of the most negative digit; -128 is none where activations are centred."""
+    return (1 << (p.digit_bits - 1)) + p.centred
+
+
 def golden(
     p: Packing, lanes: Sequence[tuple[Sequence[int], Sequence[int]]], signed: bool
 ) -> list[int]:
     signed = signed or p.always_signed
     return [
-        sum(a[pixel] * value(w[column], p.digit_bits, signed) for a, w in lanes)
+        sum(
+            (a[pixel] - p.activation_offset) * value(w[column], p.digit_bits, signed)
+            for a, w in lanes
+        )
         for column in range(2)
         for pixel in range(p.pixels)
     ]
@@ -60,7 +68,8 @@ def test_operands_fit_their_ports_and_sums_their_fields(p: Packing) -> None:
     """All combinations of the extremes, the same in all lanes of a group."""
     assert p.wide_bits <= WIDE_BITS
     assert p.narrow_bits < NARROW_BITS
-    digits = {0, 1, (1 << p.digit_bits) - 1, 1 << (p.digit_bits - 1), (1 << (p.digit_bits - 1)) - 1}
+    half = 1 << (p.digit_bits - 1)
+    digits = {0, 1, 2 * half - 1, least_digit(p), half - 1}
     for signed in (False, True):
         for pair in itertools.product(sorted(digits), repeat=2):
             wide = p.wide(pair, signed)
@@ -68,7 +77,8 @@ def test_operands_fit_their_ports_and_sums_their_fields(p: Packing) -> None:
             for activations in itertools.product(
                 (0, (1 << p.activation_bits) - 1), repeat=p.pixels
             ):
-                assert p.narrow(activations) < 1 << p.narrow_bits
+                limit = 1 << (p.narrow_bits - p.centred)
+                assert -limit * p.centred <= p.narrow(activations) < limit
                 lanes = [(activations, pair)] * p.group_lanes
                 assert split_sums(p, lanes, signed) == golden(p, lanes, signed)
 
@@ -90,6 +100,8 @@ def test_any_group(data: st.DataObject) -> None:
     digit = st.integers(0, (1 << p.digit_bits) - 1)
     lane = st.tuples(st.tuples(*[code] * p.pixels), st.tuples(digit, digit))
     lanes = data.draw(st.lists(lane, min_size=1, max_size=p.group_lanes))
+    half = 1 << (p.digit_bits - 1)
+    assume(not p.centred or all(half not in digits for _, digits in lanes))
     signed = data.draw(st.booleans())
     assert split_sums(p, lanes, signed) == golden(p, lanes, signed)
 
@@ -100,7 +112,7 @@ def test_which_bits_fit() -> None:
     assert pairs == set(itertools.product(range(1, 9), (1, 2, 4, 8))) - {(1, 1)}
     assert {a for pixels, a, d in fit if (pixels, d) == (2, 4)} == {1, 2, 3, 4}
     assert not any(pixels == 2 and d == 8 for pixels, _, d in fit)
-    assert fit[1, 8, 8].group_lanes == 2
+    assert {key for key, p in fit.items() if p.centred} == {(1, 8, 8)}
     assert fit[1, 4, 4].wide_bits <= MULT18_BITS < fit[1, 8, 8].wide_bits
 
 
@@ -152,7 +164,7 @@ def test_the_array_sums_every_product(values: dict[str, Any]) -> None:
     for _ in range(60):
         ends = rng.random() < 0.3
         code = (lambda: (1 << a) - 1) if ends else (lambda: rng.randrange(1 << a))
-        digit = (lambda: 1 << (d - 1)) if ends else (lambda: rng.randrange(1 << d))
+        digit = (lambda: least_digit(spec.packing)) if ends else (lambda: rng.randrange(1 << d))
         steps.append((
             [[code() for _ in range(config.lanes)] for _ in range(config.pixels)],
             [[digit() for _ in range(config.lanes)] for _ in range(config.columns)],
@@ -163,7 +175,7 @@ def test_the_array_sums_every_product(values: dict[str, Any]) -> None:
     for codes, digits, valid, clear, shift, signed in steps:
         partials = [
             sum(
-                x * value(y, d, signed or spec.packing.always_signed)
+                (x - config.activation_offset) * value(y, d, signed or spec.packing.always_signed)
                 for x, y in zip(codes[p], digits[c], strict=True)
             )
             for p in range(config.pixels)
