@@ -262,11 +262,11 @@ def random_config(
         sparsity=sparsity,
         depthwise_taps=3 if reuses else 1,
     )
-    config = with_shared_dsps(random.Random(config.hash), config)
+    config = with_shared_dsps(random.Random(config.hash), network, config)
     return dataclasses.replace(config, **minimal_depths(network, config))
 
 
-def with_shared_dsps(pick: random.Random, config: NpuConfig) -> NpuConfig:
+def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig:
     """Mostly, where ``config`` has a DSP slice for each product and a form fits in which products
     share them: that form."""
     if config.multiplier != "dsp" or pick.random() > SHARED_DSP_SHARE:
@@ -275,7 +275,11 @@ def with_shared_dsps(pick: random.Random, config: NpuConfig) -> NpuConfig:
     for form in PACKED_PIXELS:
         with contextlib.suppress(ConfigError):
             found.append(dataclasses.replace(config, multiplier=form))
-    return pick.choice([*found, found[-1]]) if found else config
+    if not found:
+        return config
+    config = pick.choice([*found, found[-1]])
+    least = min(accumulator_bits(network, config.activation_offset), 32)
+    return dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))
 
 
 def with_memory_port(
