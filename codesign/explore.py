@@ -36,6 +36,7 @@ from codesign.yosys import YosysError
 from models import datasets
 from models.datasets import Dataset
 from models.files import atomic_file
+from rtl_gen.config import MULTIPLIERS
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
@@ -195,12 +196,15 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    if settings.space is None:
-        small = min(dataset.shape[1:]) < SMALL_IMAGE
-        return load_declaration("digits" if small else "images")
-    if settings.space.endswith((".yaml", ".yml")):
+    """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
+    if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
-    return load_declaration(settings.space)
+    small = min(dataset.shape[1:]) < SMALL_IMAGE
+    found = load_declaration(settings.space or ("digits" if small else "images"))
+    if settings.budget.dsps == 0:
+        return found
+    npu = dataclasses.replace(found.npu, multiplier=MULTIPLIERS)
+    return dataclasses.replace(found, npu=npu)
 
 
 def _open_folder(
