@@ -141,7 +141,8 @@ def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phas
     """Whole weights [taps, lanes, columns] of one tile's weight words
     uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
-    by_lane = _digits_by_lane(config, words, top=len(words) // passes)
+    whole = config.packing is not None and config.packing.always_signed
+    by_lane = _digits_by_lane(config, words, top=len(words) // (1 if whole else passes))
     by_pass = by_lane.reshape(passes, -1, phases, config.columns, config.lanes).sum(axis=2)
     weights = by_pass[0]
     for digit in by_pass[1:]:

@@ -31,7 +31,7 @@ from rtl_gen.isa import LOG_DEPTH
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-SHIFT_SHARE = 0.2
+SHIFT_SHARE = 0.3
 """Of what the data's post units give the shift, what it takes behind a multiplier in DSP slices:
 the fitted factor holds a part of their multiplication. Measured."""
 

@@ -57,7 +57,7 @@ def test_shared_slices_are_estimated_and_said_to_be_outside_the_data(
 ) -> None:
     """Measured (2026-11-24, pyosys 0.70): the points of benchmarks.density."""
     found = estimate_one(POINTS[point])
-    assert found.luts[0] == pytest.approx(luts, rel=0.05)
+    assert found.luts[0] == pytest.approx(luts, rel=0.06)
     assert found.ffs[0] == pytest.approx(ffs, rel=0.07)
     assert found.dsps[0] == dsps
     form = POINTS[point].multiplier

@@ -81,8 +81,6 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool) -> Instructio
         words = groups * ky * kx * (values["passes"] + 1) * out_groups
         fit = (config.weight_depth - 3) // words
         values["phases"] = rng.randint(1, min(fit, config.most_phases)) - 1
-    if config.packing and config.packing.always_signed:
-        values["passes"] = 0
     return Instruction(Opcode.LAYER, values)
 
 
