@@ -28,7 +28,12 @@ from codesign.report.data import Candidate
 from codesign.results import Budget, InfeasibleError, UserError
 from codesign.search.engine import Problem
 from codesign.search.short_training import ShortTraining
-from codesign.search.space import SearchSpace, SpaceDeclaration, load_declaration
+from codesign.search.space import (
+    SearchSpace,
+    SpaceDeclaration,
+    load_declaration,
+    with_every_multiplier,
+)
 from codesign.search.store import TrialStore
 from codesign.search.strategies import STRATEGIES
 from codesign.verify import SimulationError
@@ -36,7 +41,6 @@ from codesign.yosys import YosysError
 from models import datasets
 from models.datasets import Dataset
 from models.files import atomic_file
-from rtl_gen.config import MULTIPLIERS
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
@@ -201,10 +205,7 @@ def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaratio
         return load_declaration(Path(settings.space))
     small = min(dataset.shape[1:]) < SMALL_IMAGE
     found = load_declaration(settings.space or ("digits" if small else "images"))
-    if settings.budget.dsps == 0:
-        return found
-    npu = dataclasses.replace(found.npu, multiplier=MULTIPLIERS)
-    return dataclasses.replace(found, npu=npu)
+    return found if settings.budget.dsps == 0 else with_every_multiplier(found)
 
 
 def _open_folder(

@@ -251,6 +251,12 @@ class SearchSpace:
         return {parameter.name: parameter.choices for parameter in self.parameters}
 
 
+def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:
+    """The space with all forms of products, for budgets that have DSP slices."""
+    npu = dataclasses.replace(declaration.npu, multiplier=MULTIPLIERS)
+    return dataclasses.replace(declaration, npu=npu)
+
+
 def load_declaration(source: Path | str) -> SpaceDeclaration:
     """A space file by path, or a shipped one by name.
 
