@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.density [POINT ...] [--json] [--fresh]``
 
-Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP form) of the NPU between its
+Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP forms) of the NPU between its
 AXI ports, buffers in block RAM. ``luts_per_mac`` divides by products (activation x weight digit)
 per cycle; of points with N:M sparsity (``4x4-2:4``), by effective products, pixels x lanes x
 columns: those that a dense array would need for the same layer in the same time; ``multipliers``
@@ -49,6 +49,20 @@ POINTS = {
         pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
         accumulator_bits=26, post_units=2, multiplier="dsp", **_BUFFERS,
     ),
+    **{
+        f"8x8-dsp2{name}": NpuConfig(
+            pixels=1, lanes=8, columns=columns, activation_bits=8, weight_digit_bits=8,
+            accumulator_bits=26, post_units=2, multiplier="dsp2", **_BUFFERS,
+        )
+        for name, columns in (("", 16), ("-256", 32))
+    },
+    **{
+        f"4x4-{multiplier}": NpuConfig(
+            pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=4,
+            accumulator_bits=20, post_units=4, multiplier=multiplier, **_BUFFERS,
+        )
+        for multiplier in ("dsp2", "dsp4")
+    },
     "smallest": NpuConfig(
         pixels=1, lanes=4, columns=4, activation_bits=4, weight_digit_bits=4,
         accumulator_bits=16, post_units=1, channel_depth=32, **_BUFFERS,
@@ -61,16 +75,14 @@ for pixels, lanes in ((3, 4), (2, 8)):  # what column reuse costs
     )  # fmt: skip
     name = f"{pixels}x{lanes}x{lanes}"
     POINTS |= {name: plain, f"{name}-reuse": dataclasses.replace(plain, depthwise_taps=3)}
-CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection")
+CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection", "npu_packed_")
 """How the names of the modules begin of which the array's cells are made."""
 
 
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     """One row. Raises YosysError."""
     config = POINTS[name]
-    result = synth.synthesise(
-        emit.verilog(config), dsps=config.multiplier == "dsp", cache=not fresh
-    )
+    result = synth.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
     figures = result.figures
     assert figures.luts is not None
     array = sum(

@@ -30,6 +30,10 @@ CONFIGS = {
         pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, post_units=2,
         sparsity="2:4",
     ),
+    "paired": NpuConfig(
+        pixels=2, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, post_units=2,
+        multiplier="dsp2",
+    ),
     "eight": NpuConfig(
         pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8,
         accumulator_bits=24, post_units=2,
@@ -42,8 +46,14 @@ CONFIGS = {
 
 def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
     """Place and route one of CONFIGS. Raises ToolError or UserError, see codesign.place."""
-    verilog = emit.verilog(CONFIGS[name])
-    return place.place(verilog, devices.get(DEVICE), seed=seed, cache=not fresh)
+    config = CONFIGS[name]
+    return place.place(
+        emit.verilog(config),
+        devices.get(DEVICE),
+        dsps=config.uses_dsps,
+        seed=seed,
+        cache=not fresh,
+    )
 
 
 def row(name: str, placement: Placement) -> dict[str, Any]:

@@ -150,7 +150,7 @@ def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[s
     script = synth.script(
         tuple(f"rtl/{name}" for name in verilog),
         family=device.family,
-        dsps=design.npu.multiplier == "dsp",
+        dsps=design.npu.uses_dsps,
     )
     return {
         "constraints/npu.xdc": projects.xdc(target),

@@ -28,7 +28,12 @@ from codesign.report.data import Candidate
 from codesign.results import Budget, InfeasibleError, UserError
 from codesign.search.engine import Problem
 from codesign.search.short_training import ShortTraining
-from codesign.search.space import SearchSpace, SpaceDeclaration, load_declaration
+from codesign.search.space import (
+    SearchSpace,
+    SpaceDeclaration,
+    load_declaration,
+    with_every_multiplier,
+)
 from codesign.search.store import TrialStore
 from codesign.search.strategies import STRATEGIES
 from codesign.verify import SimulationError
@@ -195,12 +200,12 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    if settings.space is None:
-        small = min(dataset.shape[1:]) < SMALL_IMAGE
-        return load_declaration("digits" if small else "images")
-    if settings.space.endswith((".yaml", ".yml")):
+    """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
+    if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
-    return load_declaration(settings.space)
+    small = min(dataset.shape[1:]) < SMALL_IMAGE
+    found = load_declaration(settings.space or ("digits" if small else "images"))
+    return found if settings.budget.dsps == 0 else with_every_multiplier(found)
 
 
 def _open_folder(

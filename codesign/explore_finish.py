@@ -215,7 +215,7 @@ def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
 def _synthesise(design: Design, plan: Plan) -> Synthesis:
     return synth.synthesise(
         emit.verilog(design.npu),
-        dsps=design.npu.multiplier == "dsp",
+        dsps=design.npu.uses_dsps,
         family=plan.family,
     )
 
@@ -267,7 +267,7 @@ def _widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
     They are sized for any weights, so only a bias far beyond its layer's sums can ask for more.
     """
     _, integer = lower(weights, design.npu.scale_bits)
-    need = accumulator_bits(integer)
+    need = accumulator_bits(integer, design.npu.activation_offset)
     if need <= design.npu.accumulator_bits:
         return design, False
     npu = dataclasses.replace(design.npu, accumulator_bits=need)

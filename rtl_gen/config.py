@@ -8,10 +8,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from rtl_gen.packing import COLUMNS, Packing, packing
+
 STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
 
-MULTIPLIERS = ("lut", "dsp")
+MULTIPLIERS = ("lut", "dsp", "dsp2", "dsp4")
+PACKED_PIXELS = {"dsp2": 1, "dsp4": 2}
+"""Multipliers whose DSP slices make products of two columns each: of one pixel, or of two."""
 SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
 """Weights that the array takes per cycle and column: at most so many of so many lanes."""
 DIGIT_BITS = (1, 2, 4, 8)
@@ -86,7 +90,10 @@ class NpuConfig:
     program_depth: int = 512
     """64-bit words of program memory; a power of two, 32..4096."""
     multiplier: str = "lut"
-    """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product."""
+    """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product; ``dsp2``: one
+    per two products, those of two columns (``columns`` is even, ``sparsity`` dense,
+    ``depthwise_taps`` 1); ``dsp4``: one per four, of two columns and two pixels (``pixels`` is
+    even, too), where the bits are few enough (rtl_gen.packing)."""
     sparsity: str = "dense"
     """``dense``, or N:M: the array multiplies N of every M lanes, which its weight words choose
     per column (``1:4``, ``2:4``, ``4:8``). ``lanes`` is then a multiple of M. Layers with more
@@ -144,6 +151,35 @@ class NpuConfig:
             raise ConfigError(
                 f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
                 f"{self.depthwise_taps}, not {self.lanes}"
+            )
+        if self.multiplier in PACKED_PIXELS:
+            self._check_packing(PACKED_PIXELS[self.multiplier])
+
+    def _check_packing(self, pixels: int) -> None:
+        """What products that share DSP slices ask for."""
+        for name, allowed in (("sparsity", "dense"), ("depthwise_taps", 1)):
+            if getattr(self, name) != allowed:
+                raise ConfigError(
+                    f"npu.{name} must be {allowed} with npu.multiplier {self.multiplier}, "
+                    f"not {getattr(self, name)}"
+                )
+        for name, step in (("columns", COLUMNS), ("pixels", pixels)):
+            if getattr(self, name) % step:
+                raise ConfigError(
+                    f"npu.{name} must be a multiple of {step} with npu.multiplier "
+                    f"{self.multiplier}, not {getattr(self, name)}"
+                )
+        digit = self.weight_digit_bits
+        if not packing(self.activation_bits, digit, pixels):
+            fit = [bits for bits in range(1, 9) if packing(bits, digit, pixels)]
+            if not fit:
+                raise ConfigError(
+                    f"npu.weight_digit_bits must be less than {digit} with npu.multiplier "
+                    f"{self.multiplier}"
+                )
+            raise ConfigError(
+                f"npu.activation_bits must be {fit[0]}..{fit[-1]} with npu.multiplier "
+                f"{self.multiplier} and npu.weight_digit_bits {digit}, not {self.activation_bits}"
             )
 
     def _range(self, name: str, low: int, high: int) -> None:
@@ -232,6 +268,22 @@ class NpuConfig:
     def words_per_tile(self) -> int:
         """Activation words per pixel that one tile of ``columns`` channels fills."""
         return self.columns // self.lanes
+
+    @property
+    def uses_dsps(self) -> bool:
+        """Whether synthesis may take DSP slices."""
+        return self.multiplier != "lut"
+
+    @property
+    def packing(self) -> Packing | None:
+        """How products share a DSP slice; None where they do not."""
+        pixels = PACKED_PIXELS.get(self.multiplier)
+        return packing(self.activation_bits, self.weight_digit_bits, pixels) if pixels else None
+
+    @property
+    def activation_offset(self) -> int:
+        """What the array takes from each activation code; the compiler's biases make up for it."""
+        return self.packing.activation_offset if self.packing else 0
 
     @property
     def reuses_columns(self) -> bool:

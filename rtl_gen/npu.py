@@ -12,7 +12,7 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import Fetch, memory_ports
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
-from rtl_gen.blocks.mac_array import MacArray
+from rtl_gen.blocks.packed_array import array
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.transfer import Transfer
@@ -56,7 +56,7 @@ class Npu(wiring.Component):
             m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         config = self.config
         self.control, self.sequencer = Control(config), Sequencer(config)
-        self.transfer, self.array = Transfer(config), MacArray(config)
+        self.transfer, self.array = Transfer(config), array(config)
         self.activations, self.weights = ActivationMemory(config), WeightMemory(config)
         self.post = PostProcess(config)
         for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):

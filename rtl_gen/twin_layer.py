@@ -119,7 +119,8 @@ def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phas
     """Whole weights [taps, lanes, columns] of one tile's weight words
     uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
-    by_lane = _digits_by_lane(config, words, top=len(words) // passes)
+    whole = config.packing is not None and config.packing.always_signed
+    by_lane = _digits_by_lane(config, words, top=len(words) // (1 if whole else passes))
     by_pass = by_lane.reshape(passes, -1, phases, config.columns, config.lanes).sum(axis=2)
     weights = by_pass[0]
     for digit in by_pass[1:]:
@@ -178,6 +179,7 @@ def accumulate(
     for first in range(0, rows, step):
         part = range(first, min(first + step, rows))
         codes = gather(config, activations, f, tile, part)
+        codes -= config.activation_offset
         products = codes.reshape(-1, len(matrix)) @ matrix
         parts.append(products.reshape(*codes.shape[:5], config.columns))
     return signed(np.concatenate(parts, axis=1).astype(np.int64), config.accumulator_bits)

@@ -58,7 +58,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         result = synth.synthesise(
             verilog,
             TOP,
-            dsps=design.npu.multiplier == "dsp",
+            dsps=design.npu.uses_dsps,
             family=device.family,
             timeout_s=timeout_s,
         )
@@ -87,9 +87,7 @@ def _place(
 ) -> Placement:
     """Before synthesis, so that a missing nextpnr shows at once."""
     with console.stage("place and route", expected_s=60 + design.npu.macs):
-        return place.place(
-            verilog, device, TOP, dsps=design.npu.multiplier == "dsp", timeout_s=timeout_s
-        )
+        return place.place(verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s)
 
 
 def _path(placed: Placement) -> str:

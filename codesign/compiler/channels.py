@@ -14,16 +14,17 @@ SHIFT_POSITION = 16
 """Bit of the shift beside the multiplier in a table entry (rtl_gen.isa.CHANNEL_BASE)."""
 
 
-def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> Ints:
-    """Bias for an array that multiplies codes: int64 [out_channels].
+def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> Ints:
+    """Bias for an array that multiplies codes less ``offset`` (NpuConfig.activation_offset): int64
+    [out_channels].
 
-    ``sum w * (code - zero) = sum w * code - zero * sum w``; taps in the padding read pad_code in
-    both forms, so they count like all others.
+    ``sum w * (code - zero) = sum w * (code - offset) - (zero - offset) * sum w``; taps in the
+    padding read pad_code in both forms, so they count like all others.
     """
     bias = layer.bias.astype(np.int64)
     for source in layer.sources:
         zero_point = tensors[source.tensor].zero_point
-        bias = bias - zero_point * source.weights.sum(axis=(1, 2, 3))
+        bias = bias - (zero_point - offset) * source.weights.sum(axis=(1, 2, 3))
     return bias
 
 
@@ -38,7 +39,8 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
         layer, channels = shape.layer, shape.out_shape[0]
         entries = np.zeros((tile.tiles * tile.channels, 2), np.int64)
         entries[:, 1] = 1 << SHIFT_POSITION
-        entries[:channels, 0] = folded_bias(layer, schedule.network.tensors)
+        offset = schedule.config.activation_offset
+        entries[:channels, 0] = folded_bias(layer, schedule.network.tensors, offset)
         entries[:channels, 1] = layer.multiplier | layer.shift << SHIFT_POSITION
         mask = (1 << schedule.config.accumulator_bits) - 1
         entries[:, 0] &= mask

@@ -13,29 +13,35 @@ from models.integer import IntegerNetwork, MacLayer, TensorSpec
 from rtl_gen.config import NpuConfig
 
 
-def layer_accumulator_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
+def layer_accumulator_bits(
+    layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0
+) -> int:
     """Two's complement bits that hold every accumulator and folded bias, and a raw layer's sums.
 
-    The worst case over all inputs: codes are 0..2**bits - 1, so the largest sum takes every
-    positive weight at the largest code. Only the final sum needs to fit: the accumulator wraps,
-    and intermediate sums (of some taps, or of the upper digits) are right modulo its width.
+    offset: NpuConfig.activation_offset. The worst case over all inputs: codes are 0..2**bits - 1,
+    so the largest sum takes every positive weight at the largest code, every other at code 0. Only
+    the final sum needs to fit: the accumulator wraps, and intermediate sums (of some taps, or of
+    the upper digits) are right modulo its width.
     """
     channels = len(layer.bias)
     low, high = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
     for source in layer.sources:
         top = (1 << tensors[source.tensor].bits) - 1
         flat = source.weights.reshape(channels, -1)
-        high += top * np.maximum(flat, 0).sum(axis=1)
-        low += top * np.minimum(flat, 0).sum(axis=1)
-    bias = folded_bias(layer, tensors)
+        moved = offset * flat.sum(axis=1)
+        high += top * np.maximum(flat, 0).sum(axis=1) - moved
+        low += top * np.minimum(flat, 0).sum(axis=1) - moved
+    bias = folded_bias(layer, tensors, offset)
     if layer.raw:
         low, high = np.minimum(low, low + bias), np.maximum(high, high + bias)
     return _signed_bits(int(min(low.min(), bias.min())), int(max(high.max(), bias.max())))
 
 
-def accumulator_bits(network: IntegerNetwork) -> int:
-    """Bits that the trained network needs."""
-    return max(layer_accumulator_bits(layer, network.tensors) for layer in network.mac_layers)
+def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
+    """Bits that the trained network needs; offset: NpuConfig.activation_offset."""
+    return max(
+        layer_accumulator_bits(layer, network.tensors, offset) for layer in network.mac_layers
+    )
 
 
 def worst_accumulator_bits(network: IntegerNetwork) -> int:
@@ -46,7 +52,8 @@ def worst_accumulator_bits(network: IntegerNetwork) -> int:
 def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
     """Layers whose sums or biases do not fit the accumulators."""
     for layer in network.mac_layers:
-        need, have = layer_accumulator_bits(layer, network.tensors), config.accumulator_bits
+        need = layer_accumulator_bits(layer, network.tensors, config.activation_offset)
+        have = config.accumulator_bits
         if need > have:
             levers = ("raise npu.accumulator_bits", "use fewer weight or activation bits")
             yield Infeasible("accumulator_bits", layer.name, need, have, "bits", levers)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
 from codesign import families
-from codesign.cost import dataset, features, options
+from codesign.cost import dataset, dsps, features, options
 from codesign.cost.dataset import Row
 from codesign.cost.regressors import BlockRegressor
 from codesign.cost.table import ConfigTable
@@ -55,6 +55,8 @@ class AreaEstimate:
     ffs: Floats
     brams: Floats
     dsps: Floats
+    dsps_by_family: Mapping[str, Floats]
+    """``dsps`` is that of the reference family."""
     low: Mapping[str, Floats]
     high: Mapping[str, Floats]
 
@@ -66,6 +68,7 @@ class AreaEstimate:
         return dataclasses.replace(
             self,
             **{name: getattr(self, name) * middle for name, (_, middle, _) in ratios.items()},
+            dsps=self.dsps_by_family[family],
             low={name: self.low[name] * least for name, (least, _, _) in ratios.items()},
             high={name: self.high[name] * most for name, (_, _, most) in ratios.items()},
         )
@@ -108,7 +111,8 @@ class AreaModel:
         return AreaEstimate(
             **middle,
             brams=features.memory_counts(table).brams,
-            dsps=features.dsp_count(table),
+            dsps=dsps.dsp_count(table),
+            dsps_by_family={name: dsps.dsp_count(table, name) for name in FAMILY_RATIOS},
             low=low,
             high=high,
         )
@@ -117,7 +121,7 @@ class AreaModel:
         """Why the intervals say nothing about ``config``; None where they do."""
         unknown = [
             f"{name} {getattr(config, name)}"
-            for name in OPTIONS
+            for name in (*OPTIONS, "multiplier")
             if all(getattr(row.config, name) != getattr(config, name) for row in self.rows)
         ]
         if not unknown:
@@ -136,7 +140,7 @@ class AreaModel:
         table = ConfigTable.of([row.config for row in self.rows])
         found = {name: self._learned_errors(name, table) for name in LEARNED}
         counted = {
-            "brams": features.memory_counts(table).brams, "dsps": features.dsp_count(table)
+            "brams": features.memory_counts(table).brams, "dsps": dsps.dsp_count(table)
         }  # fmt: skip
         for name, estimate in counted.items():
             values = np.array([getattr(row, name) for row in self.rows])

@@ -50,7 +50,7 @@ def _current(row: Row) -> tuple[str, bool]:
 def measure(config: NpuConfig) -> Row:
     """Emit and synthesise one configuration. Raises YosysError."""
     verilog = emit.verilog(config)
-    result = synth.synthesise(verilog, dsps=config.multiplier == "dsp")
+    result = synth.synthesise(verilog, dsps=config.uses_dsps)
     found = result.figures.to_dict()
     return Row(
         config=config,

@@ -14,6 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost import memories
+from codesign.cost.dsps import (
+    MAX_BITS,
+    MAX_LANES,
+    Packed,
+    packed_blocks,
+    product_bits,
+    sum_tree,
+    wide,
+)
 from codesign.cost.memories import MemoryCount
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.dot_product import GROUP_PAIRS, STAGE_PAIRS
@@ -23,10 +32,9 @@ from rtl_gen.isa import BUS_WORDS, COLUMN_BITS, LOG_DEPTH, STRIP_BITS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-MAX_LANES = 64
-MAX_BITS = 8
-LEAST_DSP_BITS = 9
-"""Products of fewer bits stay in LUTs whatever is asked for (Yosys: DSP_Y_MINWIDTH)."""
+SHIFT_SHARE = 0.3
+"""Of what the data's post units give the shift, what it takes behind a multiplier in DSP slices:
+the fitted factor holds a part of their multiplication. Measured."""
 
 
 def _bits(values: Ints) -> Ints:
@@ -98,16 +106,6 @@ def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
     return luts, np.where(single, plane_bits, (digit - 1) * plane_bits) + more
 
 
-def _sum_tree(lanes: Ints, width: Ints) -> Floats:
-    """Adder bits of a binary tree over ``lanes`` terms of ``width`` bits."""
-    total = np.zeros(len(lanes))
-    terms, bits = lanes.copy(), width.copy()
-    for _ in range(MAX_LANES.bit_length() - 1):
-        total += (terms // 2) * (bits + 1)
-        terms, bits = -(-terms // 2), bits + 1
-    return total
-
-
 def memory_counts(c: ConfigTable) -> MemoryCount:
     """All memories of the NPU."""
     word = c.weight_word_bits
@@ -135,18 +133,18 @@ def memory_counts(c: ConfigTable) -> MemoryCount:
 def _array(c: ConfigTable) -> dict[str, Floats]:
     """LUTs and FFs of the cells, per kind of adder."""
     cells = c.pixels * c.columns
-    lut = cells * (1 - c.dsp) * c.weight_digit_bits
-    dsp, narrow = cells * c.dsp * _wide(c), cells * c.dsp * (1 - _wide(c))
+    lut = cells * c.lut * c.weight_digit_bits
+    dsp, narrow = cells * c.dsp * wide(c), cells * c.dsp * (1 - wide(c))
     plane = _plane_table()[c.slots, c.activation_bits]
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
-    product = _product_bits(c)
-    sums = _sum_tree(c.slots, product)
+    product = product_bits(c)
+    sums = sum_tree(c.slots, product)
     found = {
         "chains": lut * plane[:, 0],
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
-        "combine": cells * (1 - c.dsp) * combine,
-        "combine_registers": cells * (1 - c.dsp) * combine_registers,
+        "combine": cells * c.lut * combine,
+        "combine_registers": cells * c.lut * combine_registers,
         # A product that a DSP slice takes leaves its register and a part of the tree there, too.
         "dsp_trees": dsp * sums,
         "dsp_products": dsp * c.slots * product,
@@ -161,7 +159,7 @@ def _array(c: ConfigTable) -> dict[str, Floats]:
 def _selection(c: ConfigTable) -> tuple[Ints, Ints]:
     """Of all cells: bits of the selected activations, and pairs that are added (N:M only)."""
     cells = c.pixels * c.columns * (c.sparsity > 0)
-    return cells * c.slots * c.activation_bits, cells * (c.slots // 2) * (1 - c.dsp)
+    return cells * c.slots * c.activation_bits, cells * (c.slots // 2) * c.lut
 
 
 _LUT_KINDS = ("chains", "trees", "combine", "dsp_trees", "narrow_trees", "narrow_products")
@@ -180,21 +178,23 @@ def lut_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     addresses = _bits(c.activation_depth)
     dense, choices = c.sparsity == 0, c.group - c.kept + 1
     selected, pairs = _selection(c)
+    unpacked = Packed.of(c).fields == 0  # else DSP slices multiply there, too
     blocks = {name: array[name] for name in _LUT_KINDS} | {
         # The accumulator's adder, and its share of the multiplexer to the post units.
         "accumulators": 1.33 * array["accumulators"],
-        "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * (1 - c.dsp) * dense,
+        "pair_sums": c.pixels * (c.lanes / 2) * (c.activation_bits + 1) * c.lut * dense,
         # One LUT6 chooses one of four, a second one the fifth; then the cell's own pair sums.
         "selection": selected * np.where(choices > 4, 2, 1) + pairs * c.activation_bits,
         "rotator": operands * np.maximum(0.85 * c.pixels, 1.0),
-        "post_multiply": 1.4 * c.post_units * biased * c.scale_bits,
-        "post_shift": 4.0 * c.post_units * product,
+        "post_multiply": 1.4 * c.post_units * biased * c.scale_bits * unpacked,
+        "post_shift": 4.0 * c.post_units * product * np.where(unpacked, 1, SHIFT_SHARE),
         "post_code": c.post_units * (5.0 * c.activation_bits + 12),
         "memories": memory.lutrams + memory.luts,
         "transfer": 2.0 * c.activation_word_bits + c.post_units * c.accumulator_bits,
         "addresses": 10.0 * addresses,
         "columns": -(-c.weight_word_bits // 32) * 1.0,
         "control": np.full(len(c), 830.0),
+        **packed_blocks(c)[0],
     }
     return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
 
@@ -204,6 +204,7 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
     array = _array(c)
     biased, product = c.accumulator_bits + 1, c.accumulator_bits + 1 + c.scale_bits
     selected, pairs = _selection(c)
+    unpacked = Packed.of(c).fields == 0  # else DSP slices multiply there, too
     blocks = {name: array[name] for name in _FF_KINDS} | {
         "selection": selected + pairs * (c.activation_bits + 1),
         # Accumulator and snapshot.
@@ -211,12 +212,13 @@ def ff_blocks(c: ConfigTable) -> Mapping[str, Floats]:
         "cells": c.pixels * c.columns * 3.0,
         "operands": 2.0 * c.pixels * c.activation_word_bits,
         "digits": 1.5 * c.weight_word_bits,
-        "post_multiply": c.post_units * biased * c.scale_bits * 0.75,
-        "post_shift": 3.0 * c.post_units * product,
+        "post_multiply": c.post_units * biased * c.scale_bits * 0.75 * unpacked,
+        "post_shift": 3.0 * c.post_units * product * np.where(unpacked, 1, SHIFT_SHARE),
         "post_code": c.post_units * (3.0 * c.activation_bits + 2 * c.accumulator_bits + 13),
         "addresses": 20.0 * _bits(c.activation_depth),
         "transfer": 2.0 * c.activation_word_bits + c.post_units * c.accumulator_bits,
         "control": np.full(len(c), 800.0),
+        **packed_blocks(c)[1],
     }
     return {name: np.asarray(value, dtype=np.float64) for name, value in blocks.items()}
 
@@ -234,17 +236,3 @@ def delay_blocks(c: ConfigTable) -> Mapping[str, Floats]:
 def analytic_luts(c: ConfigTable) -> Floats:
     """The sum of the block counts: an estimate without data."""
     return np.sum(list(lut_blocks(c).values()), axis=0)
-
-
-def dsp_count(c: ConfigTable) -> Floats:
-    """One DSP slice a product in the DSP form, where the product is wide enough for one."""
-    return (c.dsp * c.pixels * c.slots * c.columns * _wide(c)).astype(np.float64)
-
-
-def _product_bits(c: ConfigTable) -> Ints:
-    """Width of a product in the DSP form (rtl_gen.blocks.dot_product)."""
-    return c.activation_bits + c.weight_digit_bits + 2
-
-
-def _wide(c: ConfigTable) -> Ints:
-    return (_product_bits(c) >= LEAST_DSP_BITS).astype(np.int64)

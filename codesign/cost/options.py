@@ -47,7 +47,7 @@ def _reuse(c: ConfigTable) -> Mapping[str, Floats]:
     lanes = c.lanes * (OLDER_COLUMNS * bits + np.where(paired, bits + 1, 0))
     luts = c.pixels * (rams + word + lanes) + CONTROL_LUTS
     # Half of the pairs of a long chain come a cycle late, by a register more.
-    late = np.where(c.lanes > 4, 0.5 * (1 - c.dsp), 0.0)
+    late = np.where(c.lanes > 4, 0.5 * c.lut, 0.0)
     ffs = c.pixels * ((1 + OLDER_COLUMNS) * word + (1 + late) * lanes) + CONTROL_FFS
     reused = (c.depthwise_taps > 1).astype(np.float64)
     lutrams = c.pixels * rams + CONTROL_LUTRAMS

@@ -20,13 +20,14 @@ from codesign.cost.strips import Work, fastest_strips
 from codesign.cost.table import ConfigTable
 from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
-from rtl_gen.config import DEPTH_RANGES, SPARSITIES, STREAM_BITS, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, MULTIPLIERS, SPARSITIES, STREAM_BITS, NpuConfig
 from rtl_gen.isa import Opcode, field_words
+from rtl_gen.packing import COLUMNS
 
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "pixels", "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "dsp", "depthwise_taps", "sparsity",
+    "multiplier", "depthwise_taps", "sparsity",
 )  # fmt: skip
 """Knobs that can change the number of pipeline stages, or the fields of an instruction."""
 _ANY = NpuConfig()
@@ -237,9 +238,9 @@ def _kinds(npu: ConfigTable) -> _Kinds:
 @functools.cache
 def _kind(*values: int) -> tuple[int, int]:
     knobs: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
-    knobs["multiplier"] = "dsp" if knobs.pop("dsp") else "lut"
+    knobs["multiplier"] = MULTIPLIERS[knobs["multiplier"]]
     knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
-    config = NpuConfig(columns=knobs["lanes"], post_units=1, **knobs)
+    config = NpuConfig(columns=COLUMNS * knobs["lanes"], post_units=1, **knobs)
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
     return cycles, 1 + field_words(config, Opcode.LAYER)
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.config import SPARSITIES, NpuConfig
+from rtl_gen.config import MULTIPLIERS, SPARSITIES, NpuConfig
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
 _PATTERNS = tuple(SPARSITIES)
-_WORDS = ("dsp", "sparsity")
+_WORDS = ("multiplier", "sparsity")
 """Columns for fields that are words."""
 
 
@@ -42,8 +42,8 @@ class ConfigTable:
     program_depth: Ints
     depthwise_taps: Ints
     memory_port_bits: Ints
-    dsp: Ints
-    """1 where ``multiplier`` is "dsp"."""
+    multiplier: Ints
+    """Position in rtl_gen.config.MULTIPLIERS."""
     sparsity: Ints
     """Position in rtl_gen.config.SPARSITIES; 0 is dense."""
 
@@ -54,9 +54,10 @@ class ConfigTable:
             name: np.array([getattr(config, name) for config in configs], dtype=np.int64)
             for name in numeric
         }
-        dsp = np.array([config.multiplier == "dsp" for config in configs], dtype=np.int64)
-        places = [_PATTERNS.index(config.sparsity) for config in configs]
-        return cls(**columns, dsp=dsp, sparsity=np.array(places, dtype=np.int64))
+        for name, words in (("multiplier", MULTIPLIERS), ("sparsity", _PATTERNS)):
+            places = [words.index(getattr(config, name)) for config in configs]
+            columns[name] = np.array(places, dtype=np.int64)
+        return cls(**columns)
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -76,7 +77,7 @@ class ConfigTable:
         }
         return NpuConfig(
             **values,
-            multiplier="dsp" if self.dsp[row] else "lut",
+            multiplier=MULTIPLIERS[self.multiplier[row]],
             sparsity=_PATTERNS[self.sparsity[row]],
         )
 
@@ -84,6 +85,16 @@ class ConfigTable:
     def macs(self) -> Ints:
         """NpuConfig.macs"""
         return self.pixels * self.lanes * self.columns
+
+    @property
+    def lut(self) -> Ints:
+        """1 where products are made in LUTs."""
+        return (self.multiplier == MULTIPLIERS.index("lut")).astype(np.int64)
+
+    @property
+    def dsp(self) -> Ints:
+        """1 where each product has a DSP slice of its own."""
+        return (self.multiplier == MULTIPLIERS.index("dsp")).astype(np.int64)
 
     @property
     def kept(self) -> Ints:

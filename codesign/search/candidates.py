@@ -15,7 +15,8 @@ from codesign.search.space import Ints, SearchSpace
 from codesign.search.topology import network
 from models import arithmetic
 from models.lower import shape_only
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.config import DEPTH_RANGES, MULTIPLIERS, PACKED_PIXELS, NpuConfig
+from rtl_gen.packing import COLUMNS, packing
 
 MAX_COLUMNS = 128
 LEAST_ACCUMULATOR_BITS = 12
@@ -43,11 +44,29 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         scale_bits=space.integers(candidates, "scale_bits"),
         depthwise_taps=np.ones(len(candidates), dtype=np.int64),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
-        dsp=(space.values(candidates, "multiplier") == "dsp").astype(np.int64),
+        multiplier=_multipliers(space, candidates, layers),
         sparsity=np.zeros(len(candidates), dtype=np.int64),
         memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
+
+
+def _multipliers(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Ints:
+    """[n] positions in MULTIPLIERS of the wished forms: where the array's shape or the bits do not
+    allow so many products a DSP slice, of the next one that they allow."""
+    wished = space.values(candidates, "multiplier")
+    form = np.array([MULTIPLIERS.index(str(word)) for word in wished], dtype=np.int64)
+    pixels, lanes = space.integers(candidates, "pixels"), space.integers(candidates, "lanes")
+    digits = space.integers(candidates, "weight_digit_bits")
+    for name, packed_pixels in reversed(PACKED_PIXELS.items()):
+        here = MULTIPLIERS.index(name)
+        fits = (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
+        fits &= [
+            packing(int(bits), int(digit), packed_pixels) is not None
+            for bits, digit in zip(layers.activation_bits, digits, strict=True)
+        ]
+        form = np.where((form == here) & ~fits, here - 1, form)
+    return form
 
 
 def accumulator_bits(layers: LayerTable) -> Ints:

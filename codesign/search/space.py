@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from codesign.results import UserError
 from models import yaml_io
+from rtl_gen.config import MULTIPLIERS
 
 Ints = NDArray[np.int64]
 Choice = bool | int | str
@@ -70,6 +71,8 @@ class NpuChoices:
     """Wished units; one that does not divide ``lanes`` becomes their greatest common divisor."""
     scale_bits: tuple[int, ...]
     multiplier: tuple[str, ...]
+    """Wished forms; where array or bits do not allow one (rtl_gen.packing), the next fewer products
+    a DSP slice."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class SpaceDeclaration:
             "scale_bits": (4, 16),
         }  # fmt: skip
         words: dict[str, tuple[Choice, ...]] = {
-            "pooling": POOLINGS, "head": HEADS, "multiplier": ("lut", "dsp"),
+            "pooling": POOLINGS, "head": HEADS, "multiplier": MULTIPLIERS,
             "weight_digit_bits": (1, 2, 4, 8), "residual": (False, True),
         }  # fmt: skip
         for part in (self.network, self.bits, self.npu):
@@ -246,6 +249,12 @@ class SearchSpace:
     @cached_property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
         return {parameter.name: parameter.choices for parameter in self.parameters}
+
+
+def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:
+    """The space with all forms of products, for budgets that have DSP slices."""
+    npu = dataclasses.replace(declaration.npu, multiplier=MULTIPLIERS)
+    return dataclasses.replace(declaration, npu=npu)
 
 
 def load_declaration(source: Path | str) -> SpaceDeclaration:

@@ -111,7 +111,7 @@ class DotProduct(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         if self.spec.multiplier == "dsp":
-            m.d.comb += self.result.eq(_tree(m, self._products(m), "sum"))
+            m.d.comb += self.result.eq(tree(m, self._products(m), "sum"))
         else:
             planes = [self._plane(m, j) for j in range(self.spec.digit_bits)]
             m.d.comb += self.result.eq(_combine(m, planes, self.digit_signed))
@@ -151,9 +151,9 @@ class DotProduct(Block):
                 largest = min(2 * GROUP_PAIRS, self.spec.lanes) * (
                     (1 << self.spec.activation_bits) - 1
                 )
-                total = _register(m, total[: largest.bit_length()], name)
+                total = register(m, total[: largest.bit_length()], name)
             sums.append(total)
-        return _tree(m, sums, f"plane{bit}")
+        return tree(m, sums, f"plane{bit}")
 
     def _products(self, m: Module) -> list[Value]:
         terms: list[Value] = []
@@ -167,22 +167,22 @@ class DotProduct(Block):
         return terms
 
 
-def _register(m: Module, value: Value, name: str) -> Signal:
+def register(m: Module, value: Value, name: str) -> Signal:
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register
 
 
-def _tree(m: Module, terms: list[Value], name: str) -> Value:
+def tree(m: Module, terms: list[Value], name: str) -> Value:
     """Sum by a binary tree with a register after every level: ceil(log2(terms)) cycles."""
     level = 0
     while len(terms) > 1:
         sums: list[Value] = [
-            _register(m, terms[k] + terms[k + 1], f"{name}_level{level}_{k // 2}")
+            register(m, terms[k] + terms[k + 1], f"{name}_level{level}_{k // 2}")
             for k in range(0, len(terms) - 1, 2)
         ]
         if len(terms) % 2:
-            sums.append(_register(m, terms[-1], f"{name}_level{level}_{len(sums)}"))
+            sums.append(register(m, terms[-1], f"{name}_level{level}_{len(sums)}"))
         terms, level = sums, level + 1
     return terms[0]
 
@@ -205,7 +205,7 @@ def _combine(m: Module, planes: list[Value], negate: Value) -> Value:
     Takes max(ceil(log2(planes)), 1) cycles.
     """
     if len(planes) == 1:
-        return _register(m, _add_or_subtract(Const(0, 1), planes[0], negate), "signed_plane")
+        return register(m, _add_or_subtract(Const(0, 1), planes[0], negate), "signed_plane")
     shift, level = 1, 0
     while len(planes) > 1:
         sums: list[Value] = []
@@ -218,6 +218,6 @@ def _combine(m: Module, planes: list[Value], negate: Value) -> Value:
             total = Cat(low[:shift], part)
             if part.shape().signed:
                 total = total.as_signed()
-            sums.append(_register(m, total, f"combine{level}_{k // 2}"))
+            sums.append(register(m, total, f"combine{level}_{k // 2}"))
         planes, shift, level = sums, shift * 2, level + 1
     return planes[0]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
+from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
+from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.blocks.selection import SelectionSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
@@ -24,6 +26,11 @@ def selection_spec(config: NpuConfig) -> SelectionSpec | None:
     if config.sparsity == "dense":
         return None
     return SelectionSpec(config.lanes, config.activation_bits, config.kept, config.group)
+
+
+def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
+    """Of an array whose products share DSP slices."""
+    return PackedDotSpec(config.lanes, config.packing) if config.packing else None
 
 
 class MacCell(Block):
@@ -57,14 +64,9 @@ class MacCell(Block):
         m = Module()
         dot = self.spec.create()
         place(m, platform, "dot", dot)
-        enable, clear, shift = (Signal(name=f"{n}_now") for n in ("enable", "clear", "shift"))
-        m.d.sync += [enable.eq(self.enable), clear.eq(self.clear), shift.eq(self.shift)]
-        width, digit = self.config.accumulator_bits, self.config.weight_digit_bits
-        kept = Mux(clear, 0, Mux(shift, self.accumulator << digit, self.accumulator))
-        total = dot.result + kept[:width].as_signed()
-        accumulator = Signal(signed(width), reset_less=True)
-        with m.If(enable):
-            m.d.sync += accumulator.eq(total)
+        (accumulator,) = accumulate(
+            m, self.config, [dot.result], self.enable, self.clear, self.shift
+        )
         activations, pair_sums = self._operands(m, platform)
         m.d.comb += [
             dot.activations.eq(activations),
@@ -129,15 +131,13 @@ class MacArray(Block):
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
         """One cycle for the pair sums, the dot product, the accumulator."""
-        return 1 + dot_product_spec(config).latency_cycles + 1
+        dot = packed_dot_spec(config) or dot_product_spec(config)
+        return 1 + dot.latency_cycles + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, spec = self.config, dot_product_spec(self.config)
-        early = spec.latency_cycles
-        enable = delay(m, self.valid, early, "valid", resettable=True)
-        clear = delay(m, self.clear, early, "clear")
-        shift = delay(m, self.shift, early, "shift")
+        enable, clear, shift = self._controls(m, spec.latency_cycles)
         digit_signed = delay(m, self.digit_signed, 1 + spec.sign_offset_cycles, "digit_signed")
         columns = [self._column(m, c) for c in range(config.columns)]
         for p in range(config.pixels):
@@ -158,6 +158,14 @@ class MacArray(Block):
                     ),
                 ]
         return m
+
+    def _controls(self, m: Module, cycles: int) -> tuple[Value, Value, Value]:
+        """valid, clear and shift as the cells want them, ``cycles`` later."""
+        return (
+            delay(m, self.valid, cycles, "valid", resettable=True),
+            delay(m, self.clear, cycles, "clear"),
+            delay(m, self.shift, cycles, "shift"),
+        )
 
     def _lane(self, m: Module, value: Value, slot: int, name: str, cycles: int = 1) -> Value:
         """Operands of one slot as the cells want them: registered, late ones once more."""

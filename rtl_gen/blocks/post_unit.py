@@ -9,8 +9,10 @@ from amaranth.lib.wiring import In, Out
 
 from models import arithmetic
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.dot_product import register
 from rtl_gen.config import SHIFT_BITS, NpuConfig
 from rtl_gen.hierarchy import Block
+from rtl_gen.packing import MULT18_BITS, WIDE_BITS
 
 FINE_SHIFTS = 8
 """The shift is done in two stages: by multiples of FINE_SHIFTS, then by less."""
@@ -23,10 +25,18 @@ class PostUnitSpec:
     accumulator_bits: int
     scale_bits: int
     activation_bits: int
+    in_dsps: bool = False
+    """Whether DSP slices multiply: where those of the array are few, the LUTs of a post unit are
+    many."""
 
     @staticmethod
     def of(config: NpuConfig) -> PostUnitSpec:
-        return PostUnitSpec(config.accumulator_bits, config.scale_bits, config.activation_bits)
+        return PostUnitSpec(
+            config.accumulator_bits,
+            config.scale_bits,
+            config.activation_bits,
+            in_dsps=config.packing is not None,
+        )
 
     @property
     def biased_bits(self) -> int:
@@ -43,8 +53,9 @@ class PostUnitSpec:
 
     @property
     def multiply_cycles(self) -> int:
-        """The triple, the first digit, one cycle for each further digit."""
-        return 1 + self.scale_digits
+        """In LUTs the triple, the first digit, one cycle for each further digit; in DSP slices the
+        product and its sum."""
+        return 2 if self.in_dsps else 1 + self.scale_digits
 
     @property
     def kept_bits(self) -> int:
@@ -100,7 +111,8 @@ class PostUnit(Block):
         m.d.sync += biased.eq(self.accumulator + self.bias)
         m.d.comb += self.biased.eq(biased)
         multiplier = delay(m, self.multiplier, 1, "multiplier")
-        product = self._multiply(m, biased, multiplier)
+        multiply = self._multiply_in_dsps if spec.in_dsps else self._multiply
+        product = multiply(m, biased, multiplier)
         amount = Signal(SHIFT_BITS)
         m.d.comb += amount.eq(self.shift - 1)
         amount = delay(m, amount, 1 + spec.multiply_cycles, "amount")
@@ -129,6 +141,20 @@ class PostUnit(Block):
                 triple = delay(m, triple, 1, f"triple{k}")
                 single = delay(m, single, 1, f"single{k}")
         return Cat(done, total)[: spec.product_bits].as_signed()
+
+    def _multiply_in_dsps(self, m: Module, biased: Value, multiplier: Value) -> Value:
+        """One multiplication, or two where the value is too wide for one: of its low bits, and of
+        the others, to which the first product's carry is added."""
+        scale = Cat(multiplier, Const(0, 1)).as_signed()
+        if self.spec.biased_bits <= WIDE_BITS:
+            product = register(m, biased * scale, "scaled")
+            return register(m, product[: self.spec.product_bits].as_signed(), "product")
+        split = MULT18_BITS - 1
+        low = register(m, Cat(biased[:split], Const(0, 1)).as_signed() * scale, "scaled_low")
+        high = register(m, biased[split:].as_signed() * scale, "scaled_high")
+        total = register(m, high + (low >> split), "product_high")
+        done = delay(m, low[:split], 1, "product_low")
+        return Cat(done, total)[: self.spec.product_bits].as_signed()
 
     def _shift(self, m: Module, product: Value, amount: Value) -> tuple[Value, Value, Value]:
         """``product >> amount`` in two registered stages: its low bits, whether higher ones

@@ -6,6 +6,7 @@ in tests/sweep/domain.py; 0 keeps networks and NPUs small.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 import random
@@ -19,13 +20,16 @@ from rtl_gen.config import (
     DIGIT_BITS,
     LEAST_REUSE_LANES,
     MEMORY_PORT_BITS,
+    PACKED_PIXELS,
     SPARSITIES,
+    ConfigError,
     NpuConfig,
 )
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
 from tests.sweep import domain
 
 DSP_SHARE = 0.2
+SHARED_DSP_SHARE = 0.7
 REUSE_SHARE = 0.7
 """Of the NPUs with lanes enough for column reuse."""
 
@@ -258,7 +262,24 @@ def random_config(
         sparsity=sparsity,
         depthwise_taps=3 if reuses else 1,
     )
+    config = with_shared_dsps(random.Random(config.hash), network, config)
     return dataclasses.replace(config, **minimal_depths(network, config))
+
+
+def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig:
+    """Mostly, where ``config`` has a DSP slice for each product and a form fits in which products
+    share them: that form."""
+    if config.multiplier != "dsp" or pick.random() > SHARED_DSP_SHARE:
+        return config
+    found: list[NpuConfig] = []
+    for form in PACKED_PIXELS:
+        with contextlib.suppress(ConfigError):
+            found.append(dataclasses.replace(config, multiplier=form))
+    if not found:
+        return config
+    config = pick.choice([*found, found[-1]])
+    least = min(accumulator_bits(network, config.activation_offset), 32)
+    return dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))
 
 
 def with_memory_port(

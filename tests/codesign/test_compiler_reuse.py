@@ -148,7 +148,9 @@ def test_random_networks_of_all_kinds(seed: int) -> None:
     config = random_config(pick, network, 4)
     if config.lanes < 4:
         return
-    config = sized(network, dataclasses.replace(config, sparsity="dense", depthwise_taps=3))
+    form = "dsp" if config.packing else config.multiplier
+    config = dataclasses.replace(config, sparsity="dense", depthwise_taps=3, multiplier=form)
+    config = sized(network, config)
     check_against_reference(network, compile_network(network, config))
 
 

@@ -80,7 +80,7 @@ def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> 
         ("2000", "many", r"csv:2: not a number: .*many"),
         ("2000", "nan", r"csv:2: counts must be finite"),
         ("2000", "-2000", r"csv:2: counts must be finite and >= 0"),
-        ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, not 'lit'"),
+        ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, dsp2, dsp4, not 'lit'"),
         ("fake 1,", "", r"csv:2: 22 cells, not 24"),
         ("512,lut", "256,lut", r"csv:2: config_hash is not that of the configuration"),
     ],

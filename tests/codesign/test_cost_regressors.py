@@ -10,7 +10,7 @@ import pytest
 from sklearn.dummy import DummyRegressor
 from sklearn.exceptions import NotFittedError
 
-from codesign.cost import features, sampling
+from codesign.cost import dsps, features, sampling
 from codesign.cost.area import FEWEST_ROWS, AreaModel
 from codesign.cost.dataset import Row
 from codesign.cost.regressors import BlockRegressor
@@ -94,7 +94,7 @@ def synthetic_rows(count: int) -> list[Row]:
     memory = features.memory_counts(table)
     return [
         Row(config, 1.1 * luts[i], memory.lutrams[i] + 40.0, 0.9 * ffs[i], memory.brams[i],
-            features.dsp_count(table)[i], "", "", "", 1.0)
+            dsps.dsp_count(table)[i], "", "", "", 1.0)
         for i, config in enumerate(configs)
     ]  # fmt: skip
 

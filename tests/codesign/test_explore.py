@@ -24,11 +24,14 @@ from codesign.explore import ExploreResult, ExploreSettings, explore
 from codesign.results import Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine, short_training
 from codesign.search.short_training import Outcome
+from codesign.search.space import load_declaration
 from codesign.search.store import TrialStore
 from codesign.synth import Synthesis
 from codesign.verify import Verification
 from codesign.yosys import YosysError
+from models import datasets
 from rtl_gen import emit
+from rtl_gen.config import MULTIPLIERS
 from sim import simulator
 from sim.simulator import ToolMissing
 
@@ -460,3 +463,13 @@ def test_bad_settings_are_named(
     with pytest.raises(UserError, match=message):
         run(settings(tmp_path / "out", **changes))
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dsps", "all_forms"), [(0, False), (100, True), (None, True)])
+def test_a_budget_of_dsps_adds_their_forms_to_a_shipped_space(
+    tmp_path: Path, dsps: float | None, all_forms: bool
+) -> None:
+    wanted = ExploreSettings(budget=Budget(luts=LUTS, dsps=dsps), out=tmp_path)
+    declaration = exploring._declaration(wanted, datasets.load("digits"))
+    assert (declaration.npu.multiplier == MULTIPLIERS) is all_forms
+    assert declaration.npu.lanes == load_declaration("digits").npu.lanes

@@ -20,7 +20,10 @@ from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, past, place, reached
 
-WIDTHS = (PostUnitSpec(4, 4, 1), PostUnitSpec(5, 4, 2), PostUnitSpec(6, 3, 3))
+WIDTHS = (
+    PostUnitSpec(4, 4, 1), PostUnitSpec(5, 4, 2), PostUnitSpec(6, 3, 3),
+    PostUnitSpec(5, 4, 2, in_dsps=True),
+)  # fmt: skip
 
 
 def formula(

@@ -97,6 +97,9 @@ def test_dot_product(spec: DotProductSpec) -> None:
         PostUnitSpec(32, 16, 8),
         PostUnitSpec(24, 7, 5),
         PostUnitSpec(10, 5, 3),
+        PostUnitSpec(24, 8, 8, in_dsps=True),
+        PostUnitSpec(25, 8, 4, in_dsps=True),
+        PostUnitSpec(32, 16, 5, in_dsps=True),
     ],
     ids=str,
 )

@@ -28,6 +28,10 @@ CONFIGS = [
          multiplier="dsp", weight_depth=128),
     dict(pixels=1, lanes=16, columns=16, weight_digit_bits=2, activation_bits=2, sparsity="4:8",
          post_units=4, weight_depth=256),
+    dict(pixels=2, lanes=4, columns=4, weight_digit_bits=8, activation_bits=8, multiplier="dsp2"),
+    dict(pixels=1, lanes=6, columns=6, weight_digit_bits=2, activation_bits=3, multiplier="dsp2"),
+    dict(pixels=4, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, multiplier="dsp4",
+         weight_depth=128),
 ]  # fmt: skip
 SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_depth=8,
              program_depth=128, accumulator_bits=18)  # fmt: skip

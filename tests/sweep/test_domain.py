@@ -13,7 +13,7 @@ import pytest
 from codesign.compiler import minimal_depths
 from codesign.results import InfeasibleError
 from codesign.search import candidates
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.space import SearchSpace, load_declaration, with_every_multiplier
 from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.integer import IntegerNetwork
@@ -65,7 +65,7 @@ def test_every_choice_of_a_shipped_space_is_in_the_domain(
     name: str, shape: tuple[int, int, int]
 ) -> None:
     """Each choice of each gene in a random candidate that some NPU can run."""
-    space = SearchSpace(load_declaration(name), shape, 10)
+    space = SearchSpace(with_every_multiplier(load_declaration(name)), shape, 10)
     pick = np.random.default_rng(11)
     for gene, parameter in enumerate(space.parameters):
         for choice in range(len(parameter.choices)):
@@ -129,7 +129,7 @@ def test_a_draw_reaches_every_knob_of_the_npu() -> None:
         "activation_bits": set(range(1, 9)),
         "accumulator_bits": set(range(10, 33)),
         "scale_bits": set(range(4, 17)),
-        "multiplier": {"lut", "dsp"},
+        "multiplier": {"lut", "dsp", "dsp2", "dsp4"},
         "sparsity": {"dense", "1:4", "2:4", "4:8"},
     }.items():
         assert {getattr(config, name) for config in configs} == reached, name
