@@ -60,7 +60,8 @@ def test_description_follows_the_address_map(lanes, columns, digit):
             assert place["base"] + 4 * place["pitch"] * word == address(config, word, 0)
         assert place["columns"] <= place["pitch"]
     fields = hardware.describe(config)["fields"]["LOAD"]
-    assert [name for name, _ in fields][:2] == ["base", "strip_words"]
+    assert fields["base"] == [64, 10]
+    assert fields["strip_words"] == [80, 11]
 
 
 TCL = """\
