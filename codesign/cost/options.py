@@ -16,7 +16,7 @@ from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 
 Floats = NDArray[np.float64]
-CONTROL_LUTS, CONTROL_LUTRAMS, CONTROL_FFS = 25, 7, 42
+CONTROL_LUTS, CONTROL_LUTRAMS, CONTROL_FFS = 12, 7, 37
 """Of column reuse: place in the row, flags beside the taps, one instruction field. Measured."""
 PORT_LUTS, PORT_FFS = 135, 100
 """Of a memory port: addresses, counters, MEMORY_BASE, one opcode. Measured."""
