@@ -288,7 +288,7 @@ class Instruction:
                 most = (1 << len(bits)) - 1
                 raise ValueError(f"{self.opcode.name}.{name} must be 0..{most}, not {value}")
             image |= value << WORD_BITS + bits.start
-        count = BUS_WORDS * (1 + field_words(config, self.opcode))
+        count = BUS_WORDS * instruction_words(config, self.opcode)
         return [image >> STREAM_BITS * k & (1 << STREAM_BITS) - 1 for k in range(count)]
 
 
@@ -301,7 +301,7 @@ def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Inst
     for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):
         image |= word << STREAM_BITS * k
     opcode = Opcode(image)
-    end = position + 1 + field_words(config, opcode)
+    end = position + instruction_words(config, opcode)
     if BUS_WORDS * end > len(words):
         raise ValueError(f"{opcode.name} at word {position} is cut off")
     image = 0

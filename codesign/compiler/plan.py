@@ -63,7 +63,7 @@ class Plan:
     def stream(self) -> tuple[Step, ...] | None:
         """The program for images back to back; None where activation memory lacks room for the
         next image. (Program memory never does: the traced program is longer from three layers
-        on, and with fewer both fit the smallest.)"""
+        on, and with fewer both fit the same power of two.)"""
         return stream_steps(self.schedule, self.steps)
 
     @property

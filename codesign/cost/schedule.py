@@ -21,7 +21,7 @@ from codesign.cost.table import ConfigTable
 from codesign.cost.unfold import unfolded, unfolds
 from rtl_gen import timing
 from rtl_gen.config import DEPTH_RANGES, MULTIPLIERS, SPARSITIES, STREAM_BITS, NpuConfig
-from rtl_gen.isa import Opcode, field_words
+from rtl_gen.isa import Opcode, instruction_words
 from rtl_gen.packing import COLUMNS
 
 Ints = NDArray[np.int64]
@@ -139,7 +139,7 @@ def _work(t: LayerTable, tiles: _Tiles) -> Work:
 
 def _program_words(layers: Ints, layer_words: Ints) -> Ints:
     """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
-    words = {opcode: 1 + field_words(_ANY, opcode) for opcode in Opcode}
+    words = {opcode: instruction_words(_ANY, opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
     return rest + layers * layer_words + (layers - 1) * words[Opcode.STORE]
 
@@ -242,7 +242,7 @@ def _kind(*values: int) -> tuple[int, int]:
     knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
     config = NpuConfig(columns=COLUMNS * knobs["lanes"], post_units=1, **knobs)
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
-    return cycles, 1 + field_words(config, Opcode.LAYER)
+    return cycles, instruction_words(config, Opcode.LAYER)
 
 
 def _stream_cycles(t: LayerTable, npu: ConfigTable, tiles: _Tiles, pixel_words: Ints) -> Ints:

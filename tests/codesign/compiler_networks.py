@@ -25,6 +25,7 @@ from models.sparsity import PATTERNS, Sparsity
 from rtl_gen.isa import ErrorCode, Opcode
 from rtl_gen.twin import Beat, Twin, TwinResult
 from sim import layout
+from tests.rtl_gen.device import Device
 
 Pair = tuple[int, int]
 SCALE_BITS = 8
@@ -224,3 +225,25 @@ def check_stream(
     for packet, logits in zip(np.split(data, len(codes)), expected, strict=True):
         found = layout.unpack_logits(compiled.logits.to_dict(), packet)
         np.testing.assert_array_equal(found, logits)
+
+
+def check_on_the_rtl(
+    network: IntegerNetwork, compiled: CompiledNetwork, seed: int, stall: float
+) -> None:
+    """A random image in Amaranth's simulator: every layer's output and instruction's cycles."""
+    spec = network.tensors[network.input]
+    codes = np.random.default_rng(seed).integers(0, 1 << spec.bits, (1, *spec.shape), np.uint8)
+    beats = input_beats(compiled, codes[0])
+    device = Device(compiled.config, stall=stall, seed=seed).run(
+        compiled.traced.words,
+        compiled.weights,
+        compiled.channels,
+        beats,
+        instructions=len(compiled.traced.steps),
+    )
+    assert tuple(device.cycle_log) == compiled.traced.log
+    twin = loaded_twin(compiled, traced=True).run(beats)
+    found = outputs(compiled, dataclasses.replace(twin, output_beats=device.output_beats))
+    expected = reference.run(network, codes)
+    for layer in network.mac_layers:
+        np.testing.assert_array_equal(found[layer.output], expected[layer.output][0])

@@ -14,7 +14,6 @@ from codesign.compiler import compile_network
 from codesign.compiler.needs import Need, layer_needs
 from codesign.compiler.plan import minimal_depths, plan
 from codesign.compiler.trim import run_cycles, trimmed_runs
-from models import reference
 from models.integer import IntegerNetwork, Ints
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import Opcode
@@ -22,13 +21,10 @@ from rtl_gen.walk import reduced, totals
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
-    input_beats,
-    loaded_twin,
-    outputs,
+    check_on_the_rtl,
 )
 from tests.codesign.random_networks import with_memory_port
 from tests.codesign.zero_networks import drawn, with_zeros
-from tests.rtl_gen.device import Device
 
 ROOM = 4096
 """Words of program memory: for every cut that gains."""
@@ -220,19 +216,4 @@ def test_rtl_equals_the_reference(seed: int) -> None:
     compiled = compile_network(network, config)
     assert compiled.plan.cycles < plan(network, config).cycles
     assert len(compiled.program.steps) > len(network.mac_layers) + 3
-    spec = network.tensors[network.input]
-    codes = np.random.default_rng(seed).integers(0, 1 << spec.bits, (1, *spec.shape), np.uint8)
-    beats = input_beats(compiled, codes[0])
-    device = Device(compiled.config, stall=0.2, seed=seed).run(
-        compiled.traced.words,
-        compiled.weights,
-        compiled.channels,
-        beats,
-        instructions=len(compiled.traced.steps),
-    )
-    assert tuple(device.cycle_log) == compiled.traced.log
-    twin = loaded_twin(compiled, traced=True).run(beats)
-    found = outputs(compiled, dataclasses.replace(twin, output_beats=device.output_beats))
-    expected = reference.run(network, codes)
-    for layer in network.mac_layers:
-        np.testing.assert_array_equal(found[layer.output], expected[layer.output][0])
+    check_on_the_rtl(network, compiled, seed, stall=0.2)
