@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 
 from codesign.cost import dsps, sampling
@@ -30,6 +32,14 @@ def rows(
             seconds=1.0)
         for i, config in enumerate(configs)
     ]  # fmt: skip
+
+
+def whole_rows(count: int) -> list[Row]:
+    """Rows with whole counts, as a file holds them."""
+    return [
+        dataclasses.replace(row, **{name: float(round(getattr(row, name))) for name in RESOURCES})
+        for row in rows(count)
+    ]
 
 
 def model(count: int = 50) -> AreaModel:
