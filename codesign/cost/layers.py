@@ -81,7 +81,7 @@ class LayerTable:
     def __len__(self) -> int:
         return len(self.active)
 
-    def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> LayerTable:
+    def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> LayerTable:
         """The chosen networks."""
         return LayerTable(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from codesign.compiler import minimal_depths
 from codesign.cost.layers import LayerTable
@@ -15,7 +17,8 @@ from codesign.search.space import Ints, SearchSpace
 from codesign.search.topology import network
 from models import arithmetic
 from models.lower import shape_only
-from rtl_gen.config import DEPTH_RANGES, MULTIPLIERS, PACKED_PIXELS, NpuConfig
+from models.quantisation import MAX_BITS
+from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, PACKED_PIXELS, NpuConfig
 from rtl_gen.packing import COLUMNS, packing
 
 MAX_COLUMNS = 128
@@ -54,30 +57,37 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
 def _multipliers(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Ints:
     """[n] positions in MULTIPLIERS of the wished forms: where the array's shape or the bits do not
     allow so many products a DSP slice, of the next one that they allow."""
-    wished = space.values(candidates, "multiplier")
-    form = np.array([MULTIPLIERS.index(str(word)) for word in wished], dtype=np.int64)
+    choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
+    form = np.array(choices)[candidates[:, space.index["multiplier"]]]
     pixels, lanes = space.integers(candidates, "pixels"), space.integers(candidates, "lanes")
     digits = space.integers(candidates, "weight_digit_bits")
     for name, packed_pixels in reversed(PACKED_PIXELS.items()):
         here = MULTIPLIERS.index(name)
         fits = (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
-        fits &= [
-            packing(int(bits), int(digit), packed_pixels) is not None
-            for bits, digit in zip(layers.activation_bits, digits, strict=True)
-        ]
+        fits &= _packs(packed_pixels)[layers.activation_bits, digits]
         form = np.where((form == here) & ~fits, here - 1, form)
     return form
+
+
+@functools.cache
+def _packs(pixels: int) -> NDArray[np.bool_]:
+    """[activation bits, digit bits] whether products of ``pixels`` pixels can share a slice."""
+    found = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.bool_)
+    for bits in range(1, MAX_BITS + 1):
+        for digit in DIGIT_BITS:
+            found[bits, digit] = packing(bits, digit, pixels) is not None
+    return found
 
 
 def accumulator_bits(layers: LayerTable) -> Ints:
     """[n] compiler.worst_accumulator_bits in columns: sums that no weights can overflow."""
     channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
     products = channels * layers.kernel_rows * layers.kernel_cols
-    largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, 9))])
+    largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, MAX_BITS + 1))])
     sums = products * largest[layers.weight_bits] * ((1 << layers.in_bits) - 1)
-    bits = np.ceil(np.log2(np.maximum(sums, 1) + 1)).astype(np.int64) + 1
-    worst: Ints = np.max(bits * layers.active, axis=1)
-    return worst
+    worst = np.maximum(sums.max(axis=1), 1)
+    bits: Ints = np.ceil(np.log2(worst + 1)).astype(np.int64) + 1
+    return bits
 
 
 def to_design(

@@ -16,6 +16,7 @@ from codesign.results import Budget
 from codesign.search import strategies
 from codesign.search.candidates import npu_table
 from codesign.search.pareto import Floats, Ints, pareto_mask
+from codesign.search.parts import in_parts
 from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 
@@ -55,12 +56,17 @@ class Problem:
     guard: float = GUARD
     """Share of NPUs whose area the budget test is not to underestimate."""
 
-    def evaluate(self, candidates: Ints) -> Evaluated:
-        """Estimates of candidates [n, genes] (canonical ones)."""
+    def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
+        """Estimates of candidates [n, genes] (canonical ones); threads: see ``in_parts``."""
         layers = layer_table(self.space, candidates)
-        npus = npu_table(self.space, candidates, layers)
-        found = estimate(self.model, layers, npus, self.budget.clock_mhz, self.family, self.guard)
-        return Evaluated(candidates, layers, found, violation(self.excess(layers, found)))
+
+        def part(rows: slice) -> tuple[Estimate, Floats]:
+            mine, budget = layers.take(rows), self.budget
+            npus = npu_table(self.space, candidates[rows], mine)
+            found = estimate(self.model, mine, npus, budget.clock_mhz, self.family, self.guard)
+            return found, violation(self.excess(mine, found))
+
+        return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
         """Constraint -> [n] share by which it is broken: the budget's, and the space's on work."""

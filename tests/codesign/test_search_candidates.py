@@ -16,7 +16,9 @@ from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.integer import IntegerNetwork
 from models.lower import shape_only
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen import timing
+from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError, NpuConfig
+from rtl_gen.isa import Opcode, instruction_words
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32))]
 COUNT = 25
@@ -95,3 +97,30 @@ def test_a_design_holds_what_its_network_needs() -> None:
             assert use.needs()[memory] <= depth
             assert depth == low or use.needs()[memory] > depth // 2
         assert (design.name, design.seed, design.clock_mhz) == ("found", 1, 50.0)
+
+
+def test_only_the_pipelines_knobs_change_what_a_layer_takes_on_any_plan() -> None:
+    """The closed form asks once for all pixels, columns and post units."""
+    random = np.random.default_rng(2)
+    seen: dict[tuple[object, ...], set[tuple[int, int]]] = {}
+    for _ in range(3000):
+        lanes = int(random.choice([4, 8, 16]))
+        knobs = dict(
+            lanes=lanes,
+            weight_digit_bits=int(random.choice(DIGIT_BITS)),
+            activation_bits=int(random.choice([2, 4, 8])),
+            accumulator_bits=int(random.choice([16, 32])),
+            multiplier=str(random.choice(MULTIPLIERS)),
+            sparsity=str(random.choice(list(SPARSITIES))),
+        )
+        size = lanes * int(random.integers(1, 4))
+        pixels, units = int(random.choice([1, 2, 4, 6])), int(random.choice([1, 2, 4]))
+        try:
+            config = NpuConfig(pixels=pixels, columns=size, post_units=units, **knobs)
+        except ConfigError:
+            continue
+        cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
+        figures = cycles, instruction_words(config, Opcode.LAYER)
+        seen.setdefault(tuple(knobs.values()), set()).add(figures)
+    assert len(seen) > 200
+    assert all(len(figures) == 1 for figures in seen.values())

@@ -1,0 +1,137 @@
+"""Designs that the search estimates a second: layers, cycles, area, accuracy, and all of it.
+
+``python -m benchmarks.throughput [--runs 9] [--designs 4096] [--json]``
+
+Random candidates of both shipped spaces, nothing trained or synthesised. Each row says the median
+of several runs twice: ``cpu_per_s``, designs a second of processor time of all threads together,
+which other jobs on the machine hardly change; and ``wall_per_s``, by the clock, which they do.
+The row of cycles also holds the closed form against ``codesign.compiler.plan``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+
+from codesign.compiler import minimal_depths, plan
+from codesign.cost.area import AreaModel
+from codesign.cost.schedule import schedule
+from codesign.results import Budget, InfeasibleError
+from codesign.search.engine import Evaluated, Problem
+from codesign.search.predictor import AccuracyPredictor, network_features
+from codesign.search.space import Ints, SearchSpace, load_declaration
+from codesign.search.tables import layer_table
+from codesign.search.topology import network
+from models.lower import shape_only
+
+SPACES = {"digits": (1, 8, 8), "images": (3, 32, 32)}
+CLASSES, SEED, TRAINED, IMAGES = 10, 1, 14, 1000
+"""Networks that the accuracy predictor was fitted on, and images of each: with random accuracies,
+as its speed does not depend on them."""
+CHECKED = 25
+"""Designs whose cycles are held against the compiler's."""
+
+
+def rows(designs: int, runs: int) -> Iterator[dict[str, Any]]:
+    """One a step and space."""
+    model = AreaModel.load()
+    for name, shape in SPACES.items():
+        space = SearchSpace(load_declaration(name), shape, CLASSES)
+        problem = Problem(space, model, Budget(luts=20_000))
+        random = np.random.default_rng(SEED)
+        genes = random.integers(0, space.sizes, (designs, len(space.sizes)), dtype=np.int64)
+        candidates = space.canonical(genes)
+        for step, threads, work in _steps(problem, candidates, random):
+            yield {"step": step, "space": name, "designs": designs, "threads": threads} | {
+                **rates(work, designs, runs),
+                **(cycle_errors(problem, candidates[:CHECKED]) if step == "cycles" else {}),
+            }
+
+
+def _steps(
+    problem: Problem, candidates: Ints, random: np.random.Generator
+) -> Iterator[tuple[str, int, Callable[[], object]]]:
+    found = problem.evaluate(candidates)
+    layers, npus = found.layers, found.estimate.npu
+    features = network_features(layers)[:TRAINED]
+    predictor = AccuracyPredictor(features, random.random(len(features)), IMAGES)
+
+    def accuracies(evaluated: Evaluated) -> object:
+        return predictor.predict(network_features(evaluated.layers))
+
+    yield "layers", 1, lambda: layer_table(problem.space, candidates)
+    yield "cycles", 1, lambda: schedule(layers, npus)
+    yield "area", 1, lambda: problem.model.estimate(npus)
+    yield "accuracy", 1, lambda: accuracies(found)
+    yield "all", 1, lambda: accuracies(problem.evaluate(candidates, 1))
+    yield "all", 2, lambda: accuracies(problem.evaluate(candidates, 2))
+
+
+def rates(work: Callable[[], object], designs: int, runs: int) -> dict[str, float]:
+    """Medians of ``runs`` runs; one before them compiles and fills what is kept."""
+    work()
+    cpu, wall = [], []
+    for _ in range(runs):
+        start = time.process_time(), time.perf_counter()
+        work()
+        cpu.append(time.process_time() - start[0])
+        wall.append(time.perf_counter() - start[1])
+    return {
+        "cpu_per_s": round(designs / statistics.median(cpu)),
+        "wall_per_s": round(designs / statistics.median(wall)),
+    }
+
+
+def cycle_errors(problem: Problem, candidates: Ints) -> dict[str, float]:
+    """Of the estimated cycles, against the compiler's plan of every design that has one."""
+    found = problem.evaluate(candidates).estimate
+    pairs = []
+    for row, candidate in enumerate(candidates):
+        config = found.npu.config(row)
+        shapes = shape_only(*network(problem.space, candidate), config.scale_bits)
+        try:
+            config = dataclasses.replace(config, **minimal_depths(shapes, config))
+        except InfeasibleError:
+            continue
+        pairs.append((found.cycles[row], plan(shapes, config).cycles))
+    estimated, exact = np.array(pairs, dtype=np.float64).T
+    return {
+        "checked": len(pairs),
+        "mape": float(np.mean(np.abs(estimated / exact - 1))),
+        "tau": float(kendalltau(estimated, exact).statistic),
+    }
+
+
+def text(row: dict[str, Any]) -> str:
+    """A line for people."""
+    line = (
+        f"{row['step']:<9} {row['space']:<7} {row['threads']:>7} {row['cpu_per_s']:>15,} "
+        f"{row['wall_per_s']:>15,}"
+    )
+    if "mape" in row:
+        line += f"  MAPE {100 * row['mape']:.2f} %, tau {row['tau']:.3f} ({row['checked']} plans)"
+    return line
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=int, default=9, help="runs of each step (default: 9)")
+    parser.add_argument("--designs", type=int, default=4096, help="of a batch (default: 4096)")
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    options = parser.parse_args(arguments)
+    if not options.json:
+        print("step      space   threads  designs/CPU s   designs/s by the clock")
+    for row in rows(options.designs, options.runs):
+        print(json.dumps(row) if options.json else text(row), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,119 @@
+"""The fastest plan of each design, compiled: loops over designs and the ways to send the image."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost.compiled import Records, Scratch, compiled, part
+from codesign.cost.strips import fastest_cycles, most_words
+from codesign.cost.tiles import ceil, tile
+
+Ints = NDArray[np.int64]
+
+
+class Plan(NamedTuple):
+    """What a way to send the image takes: cycles but for those of every way, words of memories."""
+
+    cycles: int
+    activation_depth: int
+    weight_depth: int
+    channel_depth: int
+    result_depth: int
+
+
+@part
+def _unfold(image: Records, rows: bool) -> None:
+    """The first layer's kernel columns become input channels; or its rows, when they have."""
+    if rows:
+        image.in_channels *= image.kernel_rows
+        image.in_rows, image.kernel_rows = image.conv_rows, 1
+        image.step //= image.stride
+        image.stride = 1
+    else:
+        image.in_channels *= image.kernel_cols
+        image.in_cols, image.kernel_cols = image.conv_cols, 1
+        image.kept = image.group = 0
+
+
+@part
+def _unfolds(chain: Records, count: int) -> bool:
+    """Whether a dense first layer alone reads the image."""
+    for slot in range(1, count):
+        if chain[slot].skip == slot:
+            return False
+    return chain[0].diagonal == 0 and chain[0].sources == 1
+
+
+@part
+def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> Plan:
+    """Of one way to send the image. The layers from ``tiled`` on are those of the way before."""
+    image = chain[0]
+    image.height, image.cols = image.in_rows, image.in_cols
+    image.pixel_words = ceil(image.in_channels, npu.lanes)
+    for slot in range(tiled):
+        layer, made = chain[slot], chain[slot + 1]
+        made.height, made.cols = layer.out_rows, layer.out_cols
+        made.pixel_words = tile(layer, npu)
+    cycles = fastest_cycles(chain, count, npu.pixels)
+    weights = channels = results = 0
+    for slot in range(count):
+        layer = chain[slot]
+        weights += layer.tiles * layer.taps
+        channels += layer.tiles * layer.chunks
+        results += layer.tiles * layer.chunks * layer.raw
+    bits = min(image.in_channels, npu.lanes) * npu.activation_bits
+    cycles += image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
+    cycles += results * (1 + npu.post_units)
+    return Plan(cycles, most_words(chain, count), weights, channels, results)
+
+
+@part
+def _fits(plan: Plan, most: Plan) -> bool:
+    return (
+        plan.activation_depth <= most.activation_depth
+        and plan.weight_depth <= most.weight_depth
+        and plan.channel_depth <= most.channel_depth
+        and plan.result_depth <= most.result_depth
+    )
+
+
+@part
+def _best(chain: Records, count: int, npu: Records, most: Plan, stream_bits: int) -> Plan:
+    """The fastest that fits of all ways to send the image; if none fits, the image as it is."""
+    image, unfolds = chain[0], _unfolds(chain, count)
+    best, tiled, possible = Plan(0, 0, 0, 0, 0), count, True
+    for way in range(3):  # the image, its columns unfolded, its rows and columns unfolded
+        if way > 0:
+            tiled = 1
+            possible = unfolds and (image.kernel_cols if way == 1 else image.kernel_rows) > 1
+            _unfold(image, rows=way == 2)
+        if possible:
+            plan = _plan(chain, count, npu, tiled, stream_bits)
+            faster = plan.cycles < best.cycles or not _fits(best, most)
+            if way == 0 or (faster and _fits(plan, most)):
+                best = plan
+    return best
+
+
+@compiled
+def plans(
+    layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: Plan, stream_bits: int
+) -> Ints:
+    """[5, n] the fields of each design's fastest Plan within ``most``.
+
+    layers: [COLUMNS, n, slots]; counts: [n] layers; npus: [n] NPU; chain: [slots + 1] LAYER and
+    its numbers [slots + 1, fields], to work on.
+    """
+    found = np.empty((5, len(counts)), np.int64)
+    records, numbers = chain
+    for i in range(len(counts)):
+        for slot in range(counts[i]):
+            for column in range(len(layers)):
+                numbers[slot, column] = layers[column, i, slot]
+        best = _best(records, counts[i], npus[i], most, stream_bits)
+        for field in range(len(found)):
+            found[field, i] = best[field]
+    return found

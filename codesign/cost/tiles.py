@@ -1,0 +1,102 @@
+"""Tiles and their cycles: codesign.compiler.tiles, phases and reuse on records.
+
+A chain is an array of LAYER records, one a layer and one more: record k also stands for tensor k,
+which is the image for 0, else what layer k - 1 makes.
+"""
+
+from __future__ import annotations
+
+from codesign.cost.compiled import Records, int64_fields, part
+
+COLUMNS = (
+    "in_channels", "in_rows", "in_cols", "out_channels", "kernel_rows", "kernel_cols",
+    "weight_bits", "kept", "group", "diagonal", "sources", "skip", "stride", "step", "conv_rows",
+    "conv_cols", "pool_area", "out_rows", "out_cols", "raw", "reuse_cols", "reuse_fills",
+)  # fmt: skip
+"""Of LayerTable: the first fields of a LAYER."""
+TILING = (
+    "tiles",
+    "chunks",  # cycles to drain one pixel lane of a tile
+    "taps",  # cycles of a tile on the array
+    "fills",  # cycles more of a tile that comes first in its row: its history fills
+    "alone_cycles",  # of this layer and all behind it, on one pixel lane
+)
+TENSOR = (
+    "pixel_words",
+    "cols",
+    "height",  # rows
+    "words",  # of one bank
+    "strip_rows",  # rows of one bank
+    "ratio",  # rows of the image per row
+    "least_rows",  # of the image, that a bank must have so that it and all before fit
+)
+LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
+NPU = int64_fields(
+    "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
+    "depthwise_taps", "kept", "group",
+)  # fmt: skip
+"""Fields of ConfigTable."""
+
+
+@part
+def ceil(a: int, b: int) -> int:
+    return (a + b - 1) // b
+
+
+@part
+def _phases(channels: int, layer: Records, npu: Records) -> int:
+    """Weight words per tap, where channels fill words one after another."""
+    width, kept, group = min(channels, npu.group), max(layer.kept, 1), max(layer.group, 1)
+    most = width // group * kept + min(width % group, kept)
+    return max(ceil(most, npu.kept), 1)
+
+
+@part
+def tile(layer: Records, npu: Records) -> int:
+    """Fills in the fastest tiles, as the compiler chooses them; words per pixel of the output."""
+    channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
+    size = npu.columns // npu.lanes
+    if layer.diagonal:
+        # A tile reads only its own channels: the largest without padding is the fastest.
+        size = min(size, out_words)
+        while out_words % size:
+            size -= 1
+        channels, in_words = 1, size
+    else:
+        size = ceil(out_words, ceil(out_words, size))
+        in_words = ceil(channels, npu.lanes)
+    passes = ceil(max(layer.weight_bits, 2), npu.weight_digit_bits)
+    inputs = layer.kernel_rows * layer.kernel_cols * layer.sources * in_words
+    layer.taps, layer.fills = passes * inputs * _phases(channels, layer, npu), 0
+    if layer.raw:
+        layer.tiles = max(ceil(layer.out_channels, npu.columns), 1)
+        layer.chunks = ceil(layer.out_channels, layer.tiles * npu.post_units)
+        return 0
+    per_word = npu.lanes // npu.post_units
+    layer.tiles, layer.chunks = ceil(layer.out_channels, size * npu.lanes), size * per_word
+    if npu.depthwise_taps > 1 and layer.reuse_cols > 0:
+        plain = _row_cycles(layer, npu, layer.tiles, layer.chunks, layer.taps, 0)
+        taps = passes * layer.kernel_rows * layer.reuse_cols
+        fills = taps * layer.reuse_fills
+        if _row_cycles(layer, npu, out_words, per_word, taps, fills) < plain:
+            layer.tiles, layer.chunks, layer.taps, layer.fills = out_words, per_word, taps, fills
+            return out_words
+    return layer.tiles * size
+
+
+@part
+def _row_cycles(
+    layer: Records, npu: Records, tiles: int, chunks: int, taps: int, fills: int
+) -> int:
+    """Of one row of outputs with all pixels in use, without pooling."""
+    drain = npu.pixels * chunks
+    return tiles * (max(taps + fills, drain) + (layer.out_cols - 1) * max(taps, drain))
+
+
+@part
+def layer_cycles(layer: Records, rows: int, lanes: int) -> int:
+    """When the lanes compute ``rows`` rows each and ``lanes`` lanes drain."""
+    drain, first = lanes * layer.chunks, layer.taps + layer.fills
+    starts = layer.tiles * rows
+    others = starts * (layer.out_cols * layer.pool_area - 1)
+    return first + (starts - 1) * max(first, drain) + others * max(layer.taps, drain) + drain

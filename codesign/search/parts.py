@@ -1,0 +1,50 @@
+"""Batches in parts of one size, beside each other where there are processors."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import numpy as np
+
+from codesign.cost.regressors import one_thread
+
+T = TypeVar("T")
+PART = 2048
+"""Rows of a part."""
+
+
+def in_parts(function: Callable[[slice], T], count: int, threads: int | None = None) -> T:
+    """``function`` of all rows of a batch: its result (a dataclass, mapping, tuple or array) with
+    every array in it [n, ...] as long as the batch.
+
+    threads: at most; default: one a processor. The parts, and so the result to the last bit, do not
+    depend on it.
+    """
+    parts = [slice(first, min(first + PART, count)) for first in range(0, max(count, 1), PART)]
+    threads = min(threads or len(os.sched_getaffinity(0)), len(parts))
+    if threads == 1:
+        return _joined([function(part) for part in parts])
+    # Around all threads: what one sets for the process, another would take for the user's wish.
+    with one_thread(), ThreadPoolExecutor(threads) as pool:
+        return _joined(list(pool.map(function, parts)))
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    if isinstance(first, np.ndarray):
+        return np.concatenate(parts)
+    if isinstance(first, tuple):
+        return tuple(map(_joined, zip(*parts, strict=True)))
+    if isinstance(first, Mapping):
+        return {key: _joined([part[key] for part in parts]) for key in first}
+    build: Callable[..., Any] = type(first)
+    if dataclasses.is_dataclass(first):
+        names = [field.name for field in dataclasses.fields(first)]
+        return build(**{name: _joined([getattr(part, name) for part in parts]) for name in names})
+    return first  # what all parts share
