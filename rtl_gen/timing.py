@@ -13,7 +13,7 @@ from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, STREAMED, Instruction, Opcode, field_words
+from rtl_gen.isa import BURST_BEATS, MOVES, STREAMED, Instruction, Opcode, field_words
 
 OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
@@ -65,7 +65,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
         return END_CYCLES
-    if opcode in (Opcode.REPEAT, Opcode.FETCH) or (
+    if opcode in (Opcode.REPEAT, *MOVES) or (
         f.get("ahead") and (opcode is Opcode.LOAD or not last)
     ):
         return issue_cycles(config, opcode)
