@@ -39,14 +39,16 @@ def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
 
 
 def memory_image(
-    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32]
+    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32], beats: int
 ) -> NDArray[np.uint32]:
-    """uint32 [words]: the parts' weights as FETCH reads them; none where all are on chip.
+    """uint32 [words]: the parts' weights as FETCH reads them, none where all are on chip; behind
+    them room for activations, up to ``beats`` of the port.
 
     weights: uint32 [all words of the network, weight_word_columns], layer after layer.
     """
+    room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)
     if not any(part.bursts for part in cut):
-        return np.zeros(0, np.uint32)
+        return room
     per_word = config.fetched_word_beats * config.memory_port_bits // STREAM_BITS
     images, position = [], 0
     for part in cut:
@@ -56,4 +58,5 @@ def memory_image(
         padded = np.pad(rows, ((0, 0), (0, per_word - rows.shape[1])))
         image[: padded.size] = padded.reshape(-1)
         images.append(image)
-    return np.concatenate(images)
+    image = np.concatenate(images)
+    return np.concatenate([image, room[image.size :]])
