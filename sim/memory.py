@@ -58,12 +58,15 @@ class Memory:
             cycle += 1
             if self.ready and dut.m_axi_arvalid.value and dut.aresetn.value:
                 self._take(cycle)
-            if valid:
+            waits = valid and not dut.m_axi_rready.value
+            if valid and not waits:
                 self.beats.popleft()
             if not dut.aresetn.value:
                 self.beats.clear()
+                waits = False
             self.ready = not next(self.pauses)
-            valid = bool(self.beats) and self.beats[0][0] <= cycle + 1 and not next(self.pauses)
+            due = bool(self.beats) and self.beats[0][0] <= cycle + 1
+            valid = waits or (due and not next(self.pauses))
             dut.m_axi_arready.value = self.ready
             dut.m_axi_rvalid.value = valid
             if valid:

@@ -1,4 +1,4 @@
-"""Waiting for memory: what a program's FETCHes cost, and the image of what they read."""
+"""Waiting for memory: what FETCH, FILL and SPILL cost, and the image of what they read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from codesign.compiler.instructions import Step
 from codesign.compiler.parts import Part
+from codesign.compiler.port import Port
 from rtl_gen import isa, timing
 from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa import MOVES, Opcode
 
 LATENCY_CYCLES = 40
 """From the cycle in which memory takes an address to the first beat of its burst; a beat in every
@@ -21,18 +22,23 @@ cycle from there on. For a DDR3 controller behind an interconnect, at 100 MHz.""
 def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
     """STALLS of each step, exactly, with a memory of LATENCY_CYCLES and hosts that are never late.
 
-    A FETCH waits for the one before it. One that is not over when the program ends is not waited
-    for.
+    A FETCH or FILL waits for the one before it, a SPILL for the SPILL before it. What is not over
+    when the program ends is not waited for.
     """
-    now, free = timing.START_CYCLES, 0
+    now, port = timing.START_CYCLES, Port(config, LATENCY_CYCLES)
     found = []
     for step in steps:
-        wait = 0
-        if step.instruction.opcode is Opcode.FETCH:
-            asks = now + timing.issue_cycles(config, Opcode.FETCH) - 2  # in START, FINISH follows
-            wait = max(0, free - asks)
+        instruction, wait = step.instruction, 0
+        opcode = instruction.opcode
+        start = now + timing.issue_cycles(config, opcode) - 2  # FINISH follows
+        if opcode in MOVES:
+            wait = max(0, port.free(opcode) - start)
             if step.values["bursts"]:
-                free = asks + wait + timing.fetch_cycles(step.values["bursts"], LATENCY_CYCLES)
+                port.move(instruction, start + wait)
+        elif opcode is Opcode.LAYER:
+            port.layer(instruction, now)
+        elif opcode is Opcode.LOAD:
+            port.load(instruction, start)
         now += step.cycles + wait
         found.append(wait)
     return tuple(found)
