@@ -154,6 +154,7 @@ class Npu(wiring.Component):
 
     def _connect_fetch(self, m: Module, platform: object) -> None:
         fetch, sequencer = self.fetch, self.sequencer
+        assert fetch is not None
         place(m, platform, "fetch", fetch)
         self._connect_memory(m, fetch)
         for name, value in self.fields[Opcode.FETCH].items():

@@ -111,7 +111,10 @@ def write_cycles(config: NpuConfig, instruction: Instruction) -> NDArray[np.int6
     if f["raw"]:
         return np.zeros(0, np.int64)
     taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
-    drain, window = _product(f, "drain_pixels", "drain_chunks"), _product(f, "pool_cols", "pool_rows")
+    drain, window = (
+        _product(f, "drain_pixels", "drain_chunks"),
+        _product(f, "pool_cols", "pool_rows"),
+    )
     fills = max(f.get("reuse", 0) - 1, 0)
     rows = _product(f, "out_rows", "out_groups")
     gaps = np.full((rows, (f["out_cols"] + 1 - fills) * window), max(taps, drain))

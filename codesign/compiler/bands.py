@@ -1,8 +1,8 @@
 """Bands: some layers of a network, computed for a few rows of their results at a time.
 
-A segment is a run of layers whose tensors, but for those that come in and go out, exist one band at
-a time. What comes in is on memory or comes from the host, what goes out goes to memory. Neighbouring
-bands need some rows of a tensor both (the halo of a kernel); both bring or compute them.
+A segment is a run of layers whose tensors, but for those that come in and go out, exist one band
+at a time. What comes in is in memory or comes from the host, what goes out goes to memory. Of some
+tensors neighbouring bands need the same rows (the halo of a kernel): each brings or computes them.
 """
 
 from __future__ import annotations
@@ -156,9 +156,7 @@ def own_name(tensor: str, piece: str) -> str:
 def pieces(flow: Flow, span: range, bands: int, segment: int) -> list[Piece]:
     """The bands of the segment of layers ``span``, ``segment`` its number."""
     rows = band_rows(flow, span, bands)
-    return [
-        _piece(flow, span, of_band, f"[{segment}.{band}]") for band, of_band in enumerate(rows)
-    ]
+    return [_piece(flow, span, of_band, f"[{segment}.{band}]") for band, of_band in enumerate(rows)]
 
 
 def _piece(flow: Flow, span: range, rows: Mapping[str, Rows], name: str) -> Piece:
@@ -171,7 +169,11 @@ def _piece(flow: Flow, span: range, rows: Mapping[str, Rows], name: str) -> Piec
         if tensor not in views:  # logits, which no band has a part of
             tensors[tensor] = network.tensors[tensor]
             return tensor
-        own, spec, own_rows = own_name(tensor, name), network.tensors[tensor], rows[flow.root(tensor)]
+        own, spec, own_rows = (
+            own_name(tensor, name),
+            network.tensors[tensor],
+            rows[flow.root(tensor)],
+        )
         shape = (spec.shape[0], len(own_rows), spec.shape[2])
         tensors[own] = dataclasses.replace(spec, name=own, shape=shape)
         places[own] = (tensor, own_rows)
@@ -185,7 +187,11 @@ def _piece(flow: Flow, span: range, rows: Mapping[str, Rows], name: str) -> Piec
         if isinstance(layer, ConcatLayer):
             layers.append(ConcatLayer(own, inputs, output))
             continue
-        above = layer.padding[0] if layer.raw else _rows_above(layer, places[output][1], places[inputs[0]][1])
+        above = (
+            layer.padding[0]
+            if layer.raw
+            else _rows_above(layer, places[output][1], places[inputs[0]][1])
+        )
         sources = tuple(
             dataclasses.replace(source, tensor=tensor)
             for source, tensor in zip(layer.sources, inputs, strict=True)
@@ -204,5 +210,3 @@ def _rows_above(layer: MacLayer, out: Rows, source: Rows) -> int:
     negative where the input band begins before that."""
     step = layer.pool.stride[0] if layer.pool else 1
     return source.start - (out.start * step * layer.stride[0] - layer.padding[0])
-
-

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.compiler.parts import Part
-from codesign.compiler.schedule import Move, Schedule
+from codesign.compiler.schedule import Schedule, TileMove
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.tiles import TileMap
 from rtl_gen import isa, timing
@@ -121,7 +121,7 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
     return make_step(schedule.config, name, None, Opcode.FETCH, values)
 
 
-def _move(schedule: Schedule, move: Move) -> Step:
+def _move(schedule: Schedule, move: TileMove) -> Step:
     """A FILL or SPILL."""
     place, config = schedule.place_of(move.tensor), schedule.config
     first, begins = divmod(move.first_beat, isa.BURST_BEATS)

@@ -71,7 +71,8 @@ def parts(
     half = config.weight_depth // 2
     firsts, burst, halves, now = dict[Run, int](), 0, list[Run | None]([None, None]), 1
     fetched = list[Part]()
-    for run in (piece for run in runs for piece in _cut(run, tiles[run.layer], half)):
+    cut = (piece for run in runs for piece in _cut(run, tiles[run.layer], half))
+    for run in cut:
         words = run.tiles * tiles[run.layer].taps_of(run.extent)
         bursts, weights = part_bursts(config, words), _weights(run, origins)
         if weights not in firsts:

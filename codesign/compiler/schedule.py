@@ -47,7 +47,7 @@ class TensorPlace:
 
 
 @dataclass(frozen=True)
-class Move:
+class TileMove:
     """LOAD, FILL or SPILL of some rows of a tensor, with all of its storage."""
 
     opcode: Opcode
@@ -60,12 +60,12 @@ class Move:
 
 
 @dataclass(frozen=True)
-class Moves:
+class TileMoves:
     """Of a tiled network: what comes and goes between its layers."""
 
-    before: Mapping[int, Sequence[Move]]
+    before: Mapping[int, Sequence[TileMove]]
     """MacLayer -> LOADs and FILLs that are issued before it."""
-    after: Mapping[int, Sequence[Move]]
+    after: Mapping[int, Sequence[TileMove]]
     """MacLayer -> SPILLs behind it."""
     barriers: frozenset[int]
     """MacLayers before which all SPILLs are over."""
@@ -96,7 +96,7 @@ class Schedule:
     origins: tuple[int, ...] | None = None
     """MacLayer -> the first one with the same weights and channel table, which are stored once;
     none: each itself."""
-    moves: Moves | None = None
+    moves: TileMoves | None = None
     """Where feature maps do not fit (tiled.py): layers are bands of rows, then."""
 
     @property

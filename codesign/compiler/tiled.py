@@ -17,7 +17,7 @@ from codesign.compiler.bands import Flow, Piece, own_name, pieces
 from codesign.compiler.memory import LATENCY_CYCLES
 from codesign.compiler.parts import parts, stored, whole_layers
 from codesign.compiler.placement import Block, Placement, place
-from codesign.compiler.schedule import Move, Moves, Schedule, walk_cycles
+from codesign.compiler.schedule import Schedule, TileMove, TileMoves, walk_cycles
 from codesign.compiler.shapes import layer_shapes
 from codesign.compiler.storage import Storage, StoragePlan, View, storage_plan
 from codesign.compiler.strips import StripPlan, strip_plans
@@ -147,9 +147,7 @@ class Tiler:
             tile = self.flow.storage.tiles[origin]
             rows, drained = plan.loop_rows(shape), plan.drain_pixels(shape)
             walk = (tile.tiles, tile.taps)
-            found.append(
-                issue + walk_cycles(self.config, shape, tile, rows, drained, *walk)
-            )
+            found.append(issue + walk_cycles(self.config, shape, tile, rows, drained, *walk))
         return tuple(found)
 
     def row_beats(self, root: str) -> int:
@@ -186,7 +184,9 @@ class Tiler:
 
     # Life times, by the number of the MacLayer over all pieces ----------------------------
 
-    def fill_steps(self, span: range, cut: Sequence[Piece], forms: Sequence[Form]) -> Iterator[tuple[Piece, str, int]]:
+    def fill_steps(
+        self, span: range, cut: Sequence[Piece], forms: Sequence[Form]
+    ) -> Iterator[tuple[Piece, str, int]]:
         """(piece, storage, layer before which its FILL is issued): while the longest layers of the
         piece before run, or right before its first layer in the first piece."""
         first = 0
@@ -211,10 +211,10 @@ class Tiler:
         names = [piece.rows[s.layer.output][0] if not s.layer.raw else None for s in piece.shapes]
         return max(i for i, name in enumerate(names) if name and self.flow.root(name) == root)
 
-    def blocks(
-        self, span: range, cut: Sequence[Piece], forms: Sequence[Form]
-    ) -> dict[str, Block]:
-        begins = {own_name(root, p.name): step for p, root, step in self.fill_steps(span, cut, forms)}
+    def blocks(self, span: range, cut: Sequence[Piece], forms: Sequence[Form]) -> dict[str, Block]:
+        begins = {
+            own_name(root, p.name): step for p, root, step in self.fill_steps(span, cut, forms)
+        }
         spills = self.spill_steps(span, cut)
         end = sum(len(piece.shapes) for piece in cut) - 1
         following = [step for _, _, step in spills[1:]] + [end]
@@ -321,7 +321,7 @@ def _storages(tiler: Tiler, segments: Sequence[Segment]) -> dict[str, Storage]:
 
 def _moves(
     tiler: Tiler, segments: Sequence[Segment], rows: Mapping[str, tuple[str, range]], bursts: int
-) -> Moves:
+) -> TileMoves:
     """What comes and goes between the layers. bursts: that the weights take in memory."""
     regions, beat = dict[str, int](), bursts * BURST_BEATS
     for segment in segments:
@@ -329,14 +329,14 @@ def _moves(
             regions[root] = beat
             height = tiler.flow.network.tensors[root].shape[1]
             beat += -(-height * tiler.row_beats(root) // BURST_BEATS) * BURST_BEATS
-    before, after = defaultdict[int, list[Move]](list), defaultdict[int, list[Move]](list)
+    before, after = defaultdict[int, list[TileMove]](list), defaultdict[int, list[TileMove]](list)
     barriers, first = list[int](), 0
 
-    def move(opcode: Opcode, piece: Piece, root: str, needed: int = 0) -> Move:
+    def move(opcode: Opcode, piece: Piece, root: str, needed: int = 0) -> TileMove:
         own, row_beats = own_name(root, piece.name), tiler.row_beats(root)
         own_rows = rows[own][1]
         start = regions.get(root, 0) + own_rows.start * row_beats
-        return Move(opcode, own, start, len(own_rows) * row_beats, needed)
+        return TileMove(opcode, own, start, len(own_rows) * row_beats, needed)
 
     for segment in segments:
         span, begins = segment.span, dict[str, int]()
@@ -352,4 +352,4 @@ def _moves(
         for piece, root, step in tiler.spill_steps(span, segment.pieces):
             after[first + step].append(move(Opcode.SPILL, piece, root))
         first += sum(len(piece.shapes) for piece in segment.pieces)
-    return Moves(before, after, frozenset(barriers[1:]), rows, beat)
+    return TileMoves(before, after, frozenset(barriers[1:]), rows, beat)

@@ -53,9 +53,7 @@ class Bursts(Block):
         wanted = Signal(SLOT_BITS)
         under_way = Signal(range(MOST_BURSTS + 1))
         m.d.comb += [
-            self.asks.eq(
-                wanted.any() & (under_way != MOST_BURSTS) & (~self.valid | self.ready)
-            ),
+            self.asks.eq(wanted.any() & (under_way != MOST_BURSTS) & (~self.valid | self.ready)),
             self.idle.eq(~wanted.any() & ~under_way.any()),
         ]
         m.d.sync += under_way.eq(under_way + self.asks - self.over)

@@ -15,8 +15,8 @@ from rtl_gen.isa import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
 class Fill(Block):
     """Function: with ``start`` does what Fetch does. With ``start_fill`` reads the bursts
     ``f_first``, ``f_bursts``, ``f_first_beat``, ``f_last_beat`` (see Bursts) and writes their beats
-    to activation words, each word in ``tile_word_beats`` beats, the low ones first: ``f_strip_words``
-    words from ``f_base`` on of bank 0, as many of bank 1, ...
+    to activation words, each word in ``tile_word_beats`` beats, the low ones first:
+    ``f_strip_words`` words from ``f_base`` on of bank 0, as many of bank 1, ...
 
     Either start comes in a cycle in which it is ``idle``. Latency: as Fetch. Throughput: a beat per
     cycle; but while a full word finds the memory's port taken (``blocked``), no beat is. Overflow:

@@ -98,7 +98,8 @@ class Spill(Block):
         pointer = Signal(len(self.read_address) + 1, reset_less=True)
         left = Signal(len(pointer), reset_less=True)
         bank = Signal(config.pixels + 1, reset_less=True)  # one-hot; the top bit is beyond the last
-        moves, held = Signal(), Signal(range(SPILL_WORDS + 1))
+        moves = Signal()
+        held = Signal(range(SPILL_WORDS + 1))
         m.d.comb += [
             self.reads.eq(self.active & (held != SPILL_WORDS)),
             moves.eq(self.reads & self.granted),
@@ -144,7 +145,9 @@ class Spill(Block):
         last_beat = Signal(BEAT_BITS, reset_less=True)
         left = Signal(SLOT_BITS, reset_less=True)
         asked = Signal(range(MOST_BURSTS + 1))  # and not sent
-        aborted, taken, ends = Signal(), Signal(), Signal()
+        aborted = Signal()
+        taken = Signal()
+        ends = Signal()
         word = Cat(self.word, Const(0, beats * port_bits - len(self.word)))
         m.d.comb += [
             self.wdata.eq(Array(word.word_select(k, port_bits) for k in range(beats))[part]),
