@@ -1,10 +1,12 @@
-"""A network whose weights do not fit on the chip: MobileNet-V1 of 4.2 million weights.
+"""A network that does not fit on the chip: MobileNet-V1 of 4.2 million weights.
 
-``python -m benchmarks.memory [--port-bits 32 64 128] [--simulate] [--json]``
+``python -m benchmarks.memory [--port-bits 32 64 128] [--tiles] [--simulate] [--json]``
 
-The exact cycles, what of them waits for memory (40 cycles latency, a beat per cycle), and
-what the array would take if it never waited. ``--simulate`` also builds the NPU with random weights
-and runs one image in Verilator, which takes some minutes and must give the same numbers.
+The exact cycles, what of them waits for memory (40 cycles latency, a beat per cycle), and what the
+array would take if it never waited. ``--tiles``: with 1.8 Mbit of activation memory, a quarter of
+what the feature maps take, so that these go to memory, too. ``--simulate`` also builds the NPU with
+random weights and runs one image in Verilator, which takes some minutes and must give the same
+numbers.
 """
 
 from __future__ import annotations
@@ -22,16 +24,20 @@ from benchmarks.untrained import random_weights
 from benchmarks.zoo import mobilenet_v1_large
 from codesign import build
 from codesign.compiler import Plan, compile_network, minimal_depths, plan
+from codesign.compiler.shapes import layer_shapes
 from models import reference
 from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa import Opcode
 from sim.run import Request, simulate
 
 CLOCK_MHZ = 100.0
 BITS = QuantSpec(weight_bits=4, activation_bits=4)
 WEIGHT_DEPTH = 1024
 """Words of weight memory: two halves of 512."""
+TILED_DEPTH = 8192
+"""Words of an activation bank with ``--tiles``: 1.8 Mbit in seven banks."""
 ARRAY = NpuConfig(
     pixels=7, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, accumulator_bits=24,
     post_units=8,
@@ -39,28 +45,45 @@ ARRAY = NpuConfig(
 """896 products a cycle; rows of 112, 56, 28, 14 and 7 make seven even strips."""
 
 
-def planned(port_bits: int) -> Plan:
-    """The network on the array, weights through a port of that width."""
+def planned(port_bits: int, tiles: bool) -> Plan:
+    """The network on the array, weights through a port of that width; feature maps, too, with
+    ``tiles``."""
     network = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), ARRAY.scale_bits)
     depths = minimal_depths(network, ARRAY) | {"weight_depth": WEIGHT_DEPTH}
     program = {"program_depth": 4096}  # the parts of the layers are more than the layers
-    config = dataclasses.replace(ARRAY, memory_port_bits=port_bits, **(depths | program))
+    if tiles:
+        depths |= {"activation_depth": TILED_DEPTH}
+    config = dataclasses.replace(
+        ARRAY, memory_port_bits=port_bits, memory_tiles=int(tiles), **(depths | program)
+    )
     return plan(network, config)
 
 
 def row(found: Plan) -> dict[str, Any]:
+    """Utilisation by the network's products: those that bands compute twice count once."""
     config, waits = found.schedule.config, found.memory_wait_cycles
+    whole = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), config.scale_bits)
+    macs, moves = sum(shape.macs for shape in layer_shapes(whole)), found.schedule.moves
+    moved = [step for step in found.steps if step.instruction.opcode in (Opcode.FILL, Opcode.SPILL)]
+    beats = sum(
+        move.beats
+        for of_layer in ((*moves.before.values(), *moves.after.values()) if moves else ())
+        for move in of_layer
+        if move.opcode in (Opcode.FILL, Opcode.SPILL)
+    )
     return {
         "network": found.schedule.network.name,
         "port_bits": config.memory_port_bits,
         "macs_per_cycle": config.macs,
-        "network_macs": found.macs,
+        "network_macs": macs,
         "cycles": found.cycles,
         "wait_cycles": waits,
         "images_per_second": round(CLOCK_MHZ * 1e6 / (found.cycles + waits), 1),
-        "utilisation": round(found.macs / (found.cycles + waits) / config.macs, 4),
+        "utilisation": round(macs / (found.cycles + waits) / config.macs, 4),
         "weight_depth": config.weight_depth,
         "activation_depth": config.activation_depth,
+        "moves": len(moved),
+        "moved_beats": beats,
     }
 
 
@@ -93,18 +116,20 @@ def simulated(found: Plan) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--port-bits", type=int, nargs="+", default=[32, 64, 128])
+    parser.add_argument("--tiles", action="store_true", help="feature maps do not fit either")
     parser.add_argument("--simulate", action="store_true", help="run one image in Verilator")
     parser.add_argument("--json", action="store_true", help="one object a row")
     options = parser.parse_args()
     for port_bits in options.port_bits:
-        found = planned(port_bits)
+        found = planned(port_bits, options.tiles)
         shown = row(found) | (simulated(found) if options.simulate else {})
         if options.json:
             print(json.dumps(shown), flush=True)
             continue
         print(
             "{port_bits:4}-bit port: {cycles:,} cycles and {wait_cycles:,} waiting, "
-            "{images_per_second} images/s, {utilisation:.1%} busy".format(**shown),
+            "{images_per_second} images/s, {utilisation:.1%} busy, {moved_beats:,} beats of "
+            "activations in {moves} moves".format(**shown),
             flush=True,
         )
         if options.simulate:

@@ -136,6 +136,7 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "emit": lambda: field_rows(Opcode.EMIT),
     "repeat": lambda: field_rows(Opcode.REPEAT),
     "fetch": lambda: field_rows(Opcode.FETCH),
+    "fill": lambda: field_rows(Opcode.FILL),
     "layer": lambda: field_rows(Opcode.LAYER),
     "record": record_rows,
     "levels": level_rows,

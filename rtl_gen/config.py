@@ -20,10 +20,11 @@ SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
 """Weights that the array takes per cycle and column: at most so many of so many lanes."""
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
+MEMORY_TILES = (0, 1)
 DEPTHWISE_TAPS = (1, 3)
 LEAST_REUSE_LANES = 4
 """A lane for each of three kernel columns, two of them outside the first one's pair."""
-OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits")
+OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles")
 """Parameters that hash and files of an NPU leave out at their default, as those from before had
 none."""
 DEPTH_RANGES = {
@@ -105,6 +106,9 @@ class NpuConfig:
     memory_port_bits: int = 0
     """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
     0: none, all weights are on chip."""
+    memory_tiles: int = 0
+    """1: feature maps go to memory and come back, in bands of rows, through that port (SPILL and
+    FILL), which then writes, too; 0: they stay on chip."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -122,6 +126,7 @@ class NpuConfig:
         self._choice("weight_digit_bits", DIGIT_BITS)
         self._choice("multiplier", MULTIPLIERS)
         self._choice("memory_port_bits", MEMORY_PORT_BITS)
+        self._choice("memory_tiles", MEMORY_TILES)
         self._choice("depthwise_taps", DEPTHWISE_TAPS)
         self._choice("sparsity", tuple(SPARSITIES))
         for name, (low, high) in DEPTH_RANGES.items():
@@ -152,6 +157,8 @@ class NpuConfig:
                 f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
                 f"{self.depthwise_taps}, not {self.lanes}"
             )
+        if self.memory_tiles and not self.memory_port_bits:
+            raise ConfigError("npu.memory_tiles must be 0 without npu.memory_port_bits, not 1")
         if self.multiplier in PACKED_PIXELS:
             self._check_packing(PACKED_PIXELS[self.multiplier])
 
@@ -253,6 +260,11 @@ class NpuConfig:
     def fetched_word_beats(self) -> int:
         """Beats of the memory port that one weight word takes."""
         return _ceil_div(self.weight_word_columns * STREAM_BITS, self.memory_port_bits)
+
+    @property
+    def tile_word_beats(self) -> int:
+        """Beats of the memory port that one activation word takes."""
+        return _ceil_div(self.activation_word_bits, self.memory_port_bits)
 
     @property
     def chunks_per_word(self) -> int:

@@ -38,6 +38,12 @@ COUNT_BITS = {
 """Levels of a LAYER's loop nest that every NPU has, innermost first; width of their repetitions."""
 REUSE_BITS = 2
 """Width of the LAYER field of NPUs with column reuse."""
+BURST_BEATS = 32
+"""Beats of a burst of the memory port, at most. Bursts lie within a block aligned to that size, at
+most 512 bytes, so none crosses a 4 KiB boundary."""
+BEAT_BITS = 5
+"""Width of a beat's place in its burst."""
+MEMORY_PAGE_BITS = 12
 LOG_DEPTH = 64
 """Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
 
@@ -54,10 +60,14 @@ class Opcode(enum.IntEnum):
     EMIT = 4
     REPEAT = 5
     FETCH = 6
+    FILL = 7
+    SPILL = 8
 
 
 STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
 """Instructions that move data on the AXI4-Streams."""
+MOVES = (Opcode.FETCH, Opcode.FILL, Opcode.SPILL)
+"""Instructions that move data over the memory port, beside those that follow."""
 
 
 class ErrorCode(enum.IntEnum):
@@ -67,7 +77,7 @@ class ErrorCode(enum.IntEnum):
     FIELD = 2
     """A field has bits outside its width."""
     ADDRESS = 3
-    """A read or write left a buffer, or the memory refused a FETCH."""
+    """A read or write left a buffer, or the memory refused a FETCH, FILL or SPILL."""
     STREAM_SHORT = 4
     """TLAST came before the end of the LOAD."""
     STREAM_LONG = 5
@@ -125,6 +135,15 @@ _WALK = (
     Field("beats", _bits(5), "stream beats per word, minus 1; lanes beyond them read as 0"),
 )
 
+_TILE = (
+    Field("first", _bits(SLOT_BITS), "burst of the first beat, counted from MEMORY_BASE"),
+    Field("bursts", _bits(SLOT_BITS), "bursts to move; 0: wait for those under way"),
+    Field("base", _activation_address, "first activation word, the same in every bank"),
+    Field("strip_words", _activation_pointer, "words of one bank before the next bank's"),
+    Field("first_beat", _bits(BEAT_BITS), "beat of the first burst that it begins with"),
+    Field("last_beat", _bits(BEAT_BITS), "beat of the last burst that it ends with"),
+)
+
 FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
     Opcode.END: (),
     Opcode.LOAD: (
@@ -149,6 +168,8 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         Field("bursts", _bits(SLOT_BITS), "bursts to fetch; 0: wait for those under way"),
         Field("weight_base", _weight_address, "first weight word"),
     ),
+    Opcode.FILL: _TILE,
+    Opcode.SPILL: _TILE,
     Opcode.LAYER: (
         # Input tensor
         Field("col_limit", _bits(COLUMN_BITS), "input columns; others read as pad_code"),
@@ -219,7 +240,12 @@ def record_fields(level: str) -> tuple[Field, ...]:
 
 def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
     """Those that the NPU knows."""
-    return tuple(code for code in Opcode if config.memory_port_bits or code != Opcode.FETCH)
+    known = set(Opcode)
+    if not config.memory_port_bits:
+        known.discard(Opcode.FETCH)
+    if not config.memory_tiles:
+        known -= {Opcode.FILL, Opcode.SPILL}
+    return tuple(sorted(known))
 
 
 def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
@@ -343,13 +369,8 @@ class Register(enum.IntEnum):
     """Read / write: bits 15:0, images of a run: times that a REPEAT's body runs. 1 after reset; 0
     is as 1."""
     MEMORY_BASE = 0x28
-    """Read / write: byte address of FETCH's burst 0, its low 12 bits 0. (With a memory port.)"""
-
-
-BURST_BEATS = 32
-"""Beats of every read of the memory port. Bursts are aligned to their size, at most 512 bytes, so
-none crosses a 4 KiB boundary."""
-MEMORY_PAGE_BITS = 12
+    """Read / write: byte address of burst 0 in memory, its low 12 bits 0. (With a memory
+    port.)"""
 
 
 def burst_words(config: NpuConfig) -> int:

@@ -11,10 +11,12 @@ from rtl_gen.blocks.control import CONTROL_PORTS, Control
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import Fetch, memory_ports
 from rtl_gen.blocks.fields import field_view
+from rtl_gen.blocks.fill import Fill
 from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
 from rtl_gen.blocks.packed_array import array
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
+from rtl_gen.blocks.spill import Spill
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import STREAM_BITS, NpuConfig
 from rtl_gen.hierarchy import Emission, place
@@ -59,6 +61,7 @@ class Npu(wiring.Component):
         self.transfer, self.array = Transfer(config), array(config)
         self.activations, self.weights = ActivationMemory(config), WeightMemory(config)
         self.post = PostProcess(config)
+        self.fetch: Fetch | Fill | None = None
         for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):
             place(m, platform, name, getattr(self, name))
         if config.reuses_columns:
@@ -77,6 +80,8 @@ class Npu(wiring.Component):
         self._connect_post(m)
         if config.memory_port_bits:
             self._connect_fetch(m, platform)
+        if config.memory_tiles:
+            self._connect_tiles(m, platform)
         return m
 
     def _connect_control(self, m: Module) -> None:
@@ -104,8 +109,13 @@ class Npu(wiring.Component):
                 Mux(self.transfer.long, ErrorCode.STREAM_LONG, 0)),
         )  # fmt: skip
         if self.config.memory_port_bits:
-            self.fetch = Fetch(self.config)
+            tiles = self.config.memory_tiles
+            self.fetch = Fill(self.config) if tiles else Fetch(self.config)
             fault = Mux(self.fetch.failed, ErrorCode.ADDRESS, fault)
+        if isinstance(self.fetch, Fill):
+            self.spill = Spill(self.config)
+            moved = self.fetch.outside | self.spill.outside | self.spill.failed
+            fault = Mux(moved, ErrorCode.ADDRESS, fault)
         m.d.comb += [
             self.irq.eq(control.irq),
             control.discarding.eq(self.transfer.discarding),
@@ -144,10 +154,9 @@ class Npu(wiring.Component):
 
     def _connect_fetch(self, m: Module, platform: object) -> None:
         fetch, sequencer = self.fetch, self.sequencer
+        assert fetch is not None
         place(m, platform, "fetch", fetch)
-        for name, port in memory_ports(self.config).items():
-            outside, inside = getattr(self, f"m_axi_{name}"), getattr(fetch, name)
-            m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
+        self._connect_memory(m, fetch)
         for name, value in self.fields[Opcode.FETCH].items():
             m.d.comb += getattr(fetch, f"f_{name}").eq(value)
         m.d.comb += [
@@ -160,15 +169,58 @@ class Npu(wiring.Component):
             self.weights.fetch_data.eq(fetch.write_data),
         ]
 
+    def _connect_memory(self, m: Module, block: Fetch | Fill | Spill) -> None:
+        """The channels of the memory port that ``block`` has."""
+        for name, port in memory_ports(self.config).items():
+            if name in block.signature.members:
+                outside, inside = getattr(self, f"m_axi_{name}"), getattr(block, name)
+                m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
+
+    def _connect_tiles(self, m: Module, platform: object) -> None:
+        fill, spill, sequencer, memory = self.fetch, self.spill, self.sequencer, self.activations
+        assert isinstance(fill, Fill)
+        place(m, platform, "spill", spill)
+        self._connect_memory(m, spill)
+        for name, value in self.fields[Opcode.SPILL].items():  # FILL's are at the same places
+            m.d.comb += getattr(spill, f"f_{name}").eq(value)
+            if name not in self.fields[Opcode.FETCH]:
+                m.d.comb += getattr(fill, f"f_{name}").eq(value)
+        m.d.comb += [
+            fill.start_fill.eq(sequencer.start_fill),
+            fill.blocked.eq(self.post.write_bank.any()),
+            spill.base.eq(self.control.memory_base),
+            spill.start.eq(sequencer.start_spill),
+            spill.abort.eq(sequencer.transfer_abort),
+            sequencer.spill_idle.eq(spill.idle),
+            memory.spill_bank.eq(spill.read_bank),
+            memory.spill_address.eq(spill.read_address),
+            spill.granted.eq(memory.free),
+            spill.read_word.eq(memory.spill_word),
+        ]
+
+    def _waiting_writes(self, m: Module, posting: Value) -> tuple[Value, dict[str, Value]]:
+        """When a LOAD must not write to activation memory, and the write port of what waits while
+        post-processing writes: a FILL first, then a LOAD."""
+        transfer, fill = self.transfer, self.fetch
+        ports = {n: getattr(transfer, n) for n in ("write_bank", "write_address", "write_word")}
+        if not isinstance(fill, Fill):
+            return posting, ports
+        filling = Signal()
+        m.d.comb += filling.eq(fill.write_bank.any())
+        filled = (fill.write_bank, fill.bank_address, fill.write_word)
+        pairs = zip(ports.items(), filled, strict=True)
+        return posting | filling, {name: Mux(filling, own, port) for (name, port), own in pairs}
+
     def _connect_operands(self, m: Module) -> None:
         """Taps (or a STORE's reads) to the memories, operands to the array."""
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer = self.fields[Opcode.LAYER]
         storing, posting = Signal(), Signal()
+        blocked, ports = self._waiting_writes(m, posting)
         m.d.comb += [
             storing.eq(transfer.read_valid),
             posting.eq(self.post.write_bank.any()),
-            transfer.blocked.eq(posting),
+            transfer.blocked.eq(blocked),
             memory.valid.eq(sequencer.tap_valid | storing),
             memory.direct.eq(storing),
             memory.pointer.eq(
@@ -186,10 +238,8 @@ class Npu(wiring.Component):
             memory.last_rows.eq(layer["last_rows"]),
             memory.pad_code.eq(layer["pad_code"]),
             *(
-                getattr(memory, name).eq(
-                    Mux(posting, getattr(self.post, name), getattr(transfer, name))
-                )
-                for name in ("write_bank", "write_address", "write_word")
+                getattr(memory, name).eq(Mux(posting, getattr(self.post, name), port))
+                for name, port in ports.items()
             ),
             transfer.read_word.eq(memory.activations),
             self.weights.valid.eq(sequencer.tap_valid),

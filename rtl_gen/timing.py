@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, STREAMED, Instruction, Opcode, field_words
+from rtl_gen.isa import BURST_BEATS, MOVES, STREAMED, Instruction, Opcode, field_words
 
 OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the
@@ -65,7 +68,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
         return END_CYCLES
-    if opcode in (Opcode.REPEAT, Opcode.FETCH) or (
+    if opcode in (Opcode.REPEAT, *MOVES) or (
         f.get("ahead") and (opcode is Opcode.LOAD or not last)
     ):
         return issue_cycles(config, opcode)
@@ -100,6 +103,28 @@ def layer_body_cycles(
     first = (1 + fills) * taps
     starts = first + (rows - 1) * max(first, drain)
     return starts + (tiles - rows) * max(taps, drain) + drain + flush_cycles(config)
+
+
+def write_cycles(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
+    """Cycles, counted from its fetch, in which a LAYER writes a word to activation memory."""
+    f = instruction.fields
+    if f["raw"]:
+        return np.zeros(0, np.int64)
+    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
+    drain, window = (
+        _product(f, "drain_pixels", "drain_chunks"),
+        _product(f, "pool_cols", "pool_rows"),
+    )
+    fills = max(f.get("reuse", 0) - 1, 0)
+    rows = _product(f, "out_rows", "out_groups")
+    gaps = np.full((rows, (f["out_cols"] + 1 - fills) * window), max(taps, drain))
+    gaps[:, 0] = max((1 + fills) * taps, drain)
+    tiles = gaps.cumsum()
+    ends = tiles - tiles[-1]  # of each tile's drain, relative to the last one's
+    words = np.arange(config.chunks_per_word - drain, 1, config.chunks_per_word)
+    last = instruction_cycles(config, instruction) - 2  # FINISH follows
+    written: NDArray[np.int64] = last + ends[window - 1 :: window, None] + words
+    return written.reshape(-1)
 
 
 def _product(fields: Mapping[str, int], *names: str) -> int:

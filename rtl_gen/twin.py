@@ -64,7 +64,8 @@ class Twin:
         self._channels = np.zeros((c.channel_depth, 2 * c.post_units), np.uint32)
         self._activations = np.zeros((c.pixels, c.activation_depth, c.lanes), np.uint8)
         self._results = np.zeros((c.result_depth, c.post_units), np.int64)
-        self._memory = np.zeros(0, np.uint32)
+        self.memory = np.zeros(0, np.uint32)
+        """Behind the memory port, as ``load_memory`` and SPILLs left it."""
 
     def load_program(self, words: Sequence[int]) -> None:
         """Raises TwinInputError when ``words`` exceed the program memory."""
@@ -81,8 +82,8 @@ class Twin:
         _load(self._channels, image, "channel image")
 
     def load_memory(self, words: NDArray[np.uint32]) -> None:
-        """What FETCH reads, from MEMORY_BASE on: uint32 [words], the low ones of a beat first."""
-        self._memory = words.reshape(-1)
+        """Memory from MEMORY_BASE on: uint32 [words], the low ones of a beat first."""
+        self.memory = words.reshape(-1).copy()
 
     def run(self, stream_beats: Sequence[Beat], watchdog: int = 0, images: int = 1) -> TwinResult:
         """One start. ``watchdog``: limit on cycles, 0 for none; ``images``: register IMAGES.
@@ -145,6 +146,9 @@ class Twin:
             self._emit(instruction, state)
         elif instruction.opcode is Opcode.FETCH:
             self._fetch_weights(instruction)
+        elif instruction.fields.get("bursts"):
+            move = self._fill if instruction.opcode is Opcode.FILL else self._spill
+            move(instruction)
 
     # Streams -------------------------------------------------------------------------------
 
@@ -212,13 +216,53 @@ class Twin:
         """Done at once here, as a LOAD ahead is."""
         f, c = instruction.fields, self.config
         first, end = (b * isa.burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
-        if end > len(self._memory):
+        if end > len(self.memory):
             raise TwinError(ErrorCode.ADDRESS)
         per_word = c.fetched_word_beats * c.memory_port_bits // STREAM_BITS
         place = np.arange(end - first)
         word, column = f["weight_base"] + place // per_word, place % per_word
         kept = column < c.weight_word_columns
-        self._weights[word[kept] % c.weight_depth, column[kept]] = self._memory[first:end][kept]
+        self._weights[word[kept] % c.weight_depth, column[kept]] = self.memory[first:end][kept]
+
+    def _tile(self, instruction: Instruction) -> tuple[slice, NDArray[np.int64], NDArray[np.int64]]:
+        """Words of memory that a FILL or SPILL moves; bank and address of each activation word."""
+        f, c = instruction.fields, self.config
+        end = f["last_beat"]
+        if f["bursts"] == 1 and end < f["first_beat"]:
+            end = isa.BURST_BEATS - 1
+        beats = range(f["first_beat"], (f["bursts"] - 1) * isa.BURST_BEATS + end + 1)
+        per_beat = c.memory_port_bits // STREAM_BITS
+        start = (f["first"] * isa.BURST_BEATS + beats.start) * per_beat
+        moved = slice(start, start + len(beats) * per_beat)
+        if moved.stop > len(self.memory):
+            raise TwinError(ErrorCode.ADDRESS)
+        index = np.arange(-(-len(beats) // c.tile_word_beats))
+        strip_words = f["strip_words"] or 2 * c.activation_depth  # a count of 0 wraps
+        return moved, index // strip_words, f["base"] + index % strip_words
+
+    def _fill(self, instruction: Instruction) -> None:
+        """Done at once here, as a FETCH is."""
+        c = self.config
+        moved, bank, address = self._tile(instruction)
+        data = self.memory[moved]
+        whole = len(data) * STREAM_BITS // (c.tile_word_beats * c.memory_port_bits)
+        data = data[: whole * c.tile_word_beats * c.memory_port_bits // STREAM_BITS]
+        bank, address = bank[:whole], address[:whole]
+        first_outside = self._outside(bank, address)
+        codes = unpack_lanes(data.reshape(whole, -1), c.lanes, c.activation_bits)
+        kept = slice(first_outside)
+        self._activations[bank[kept], address[kept]] = codes[kept]
+        if first_outside is not None:
+            raise TwinError(ErrorCode.ADDRESS)
+
+    def _spill(self, instruction: Instruction) -> None:
+        c = self.config
+        moved, bank, address = self._tile(instruction)
+        if self._outside(bank, address) is not None:
+            raise TwinError(ErrorCode.ADDRESS)
+        words = c.tile_word_beats * c.memory_port_bits // STREAM_BITS
+        data = pack_lanes(self._activations[bank, address], c.activation_bits, words).reshape(-1)
+        self.memory[moved] = data[: moved.stop - moved.start]
 
     # LAYER ---------------------------------------------------------------------------------
 

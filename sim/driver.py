@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folder import Loadable, Words, read_loadable
-from .layout import pack, unpack_logits
+from .layout import packets, unpack_logits
 
 START, SOFT_RESET = 1, 2
 PAGE_BYTES = 4096
@@ -138,7 +138,8 @@ class Npu:
         self._write("CONTROL", START)
         for index in range(len(images) + 1):
             if index < len(images):
-                self.stream.send(pack(self.network.input, images[index]))
+                for beats in packets(self.network.input, images[index]):
+                    self.stream.send(beats)
             if index == 0:
                 continue
             try:

@@ -17,7 +17,7 @@ from cocotb.simtime import get_sim_time
 from sim import options
 from sim.folder import BuildFolder, Program, Words, read
 from sim.judge import Judge
-from sim.layout import pack, unpack_logits
+from sim.layout import packets, unpack_logits
 from sim.npu import CLOCK_NS, Hang, Npu, RunResult
 
 SLACK_CYCLES = 20_000
@@ -42,9 +42,13 @@ class Bench:
         await self.npu.load_memories(self.folder.weights, self.folder.channels)
         await self.npu.load_program(self.program.words)
 
-    def image(self, index: int) -> Words:
-        """Beats of one image."""
-        return pack(self.folder.input, self.folder.inputs[index])
+    def packets(self, index: int) -> list[Words]:
+        """Beats of one image, packet by packet."""
+        return packets(self.folder.input, self.folder.inputs[index])
+
+    def send_image(self, index: int) -> None:
+        for beats in self.packets(index):
+            self.npu.send(beats)
 
     def error_name(self, code: int) -> str:
         names: dict[str, int] = self.folder.hardware["errors"]
@@ -59,7 +63,7 @@ class Bench:
 
     async def good_run(self, index: int = 0) -> None:
         """One inference that must be right in error code, logits and cycles."""
-        result = await self.npu.infer(self.image(index), self.patience(self.program))
+        result = await self.npu.infer(self.packets(index), self.patience(self.program))
         assert result.error == 0, f"error {self.error_name(result.error)} in a correct run"
         assert len(result.frames) == 1, f"{len(result.frames)} output packets instead of 1"
         logits = unpack_logits(self.folder.output, result.frames[0])
@@ -72,7 +76,7 @@ class Bench:
     async def judged_run(self, judge: Judge, index: int, program: Program) -> RunResult | None:
         """One run for the judge; None when it ended in an error or not at all."""
         try:
-            result = await self.npu.infer(self.image(index), self.patience(program))
+            result = await self.npu.infer(self.packets(index), self.patience(program))
         except Hang as hang:
             judge.failure = f"image {index}: hang, {hang}"
             return None
@@ -85,7 +89,7 @@ class Bench:
         """One run with streams that are never late: what STALLS counts then is memory's."""
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)
-        self.npu.send(self.image(index))
+        self.send_image(index)
         await self.npu.start()
         run = await self.npu.finish(self.patience(self.program))
         self.npu.hold_back(True)
@@ -101,7 +105,7 @@ class Bench:
         lengths = {}
         for stalling, count in ((True, images), (False, 1), (False, 2)):
             self.npu.hold_back(stalling)
-            codes = [self.image(first + i % images) for i in range(count)]
+            codes = [self.packets(first + i % images)[0] for i in range(count)]
             try:
                 run = await self.npu.stream(codes, count * self.patience(program))
             except Hang as hang:

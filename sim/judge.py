@@ -121,7 +121,9 @@ class Judge:
                 f"image {image}, {entry['name']}: {len(beats)} beats, {layout['beats']} expected"
             )
             return None
-        expected = self.folder.expected[tensor][image]
+        expected = self.folder.expected[layout.get("whole", tensor)][image]
+        if "rows" in layout:
+            expected = expected[:, slice(*layout["rows"])]
         got = unpack(layout, beats) if stored else unpack_logits(layout, beats)
         return first_mismatch(image, self._layer(entry), tensor, expected, got)
 

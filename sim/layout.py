@@ -46,6 +46,18 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     return np.packbits(words, bitorder="little").view("<u4").astype(np.uint32)
 
 
+def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]]:
+    """The image as the LOADs of a program take it, a packet each: whole, or in ``bands`` of rows.
+
+    Raises LayoutError as ``pack`` does.
+    """
+    beats = pack(layout, codes)
+    if not layout.get("bands"):
+        return [beats]
+    rows = beats.reshape(layout["shape"][1], -1)
+    return [rows[first:end].reshape(-1) for first, end in layout["bands"]]
+
+
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Codes [channels, rows, columns] with the positions of a kernel as channels (im2col).
 

@@ -15,19 +15,22 @@ from sim.folder import Words
 BASE = 0x1000_0000
 """Byte address at which the bench keeps the weights."""
 OKAY, DECERR = 0, 3
+PAGE_BYTES = 4096
 
 
 class Memory:
     """Answers reads in order: the first beat of a burst comes ``latency_cycles`` after the cycle in
-    which its address was taken, the others follow without a gap. ``pauses`` holds back addresses
-    and beats. Reads beyond ``words`` get DECERR."""
+    which its address was taken, the others follow without a gap. Writes take a beat a cycle; their
+    answer comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back addresses,
+    beats and answers. What is beyond ``words`` gets DECERR."""
 
     def __init__(
         self, dut: Any, words: Words, port_bits: int, latency_cycles: int, pauses: Iterator[bool]
     ) -> None:
         self.dut, self.latency_cycles, self.pauses = dut, latency_cycles, pauses
         self.beat_bytes = port_bits // 8
-        self.data = np.asarray(words, "<u4").tobytes()
+        self.data = bytearray(np.asarray(words, "<u4").tobytes())
+        self.writes = Writes(self) if hasattr(dut, "m_axi_awvalid") else None
         self.beats: deque[tuple[int, int, bool]] = deque()
         """(cycle from which on it may go, byte address, last)"""
         dut.m_axi_rvalid.value = 0
@@ -35,11 +38,15 @@ class Memory:
 
     def start(self) -> None:
         cocotb.start_soon(self._run())
+        if self.writes:
+            cocotb.start_soon(self.writes.run())
 
     def be_ready(self) -> None:
         """Take the next address at once, whatever the last pause left behind."""
         self.ready = True
         self.dut.m_axi_arready.value = 1
+        if self.writes:
+            self.writes.be_ready()
 
     async def _run(self) -> None:
         dut, edge, cycle = self.dut, RisingEdge(self.dut.aclk), 0
@@ -51,12 +58,15 @@ class Memory:
             cycle += 1
             if self.ready and dut.m_axi_arvalid.value and dut.aresetn.value:
                 self._take(cycle)
-            if valid:
+            waits = valid and not dut.m_axi_rready.value
+            if valid and not waits:
                 self.beats.popleft()
             if not dut.aresetn.value:
                 self.beats.clear()
+                waits = False
             self.ready = not next(self.pauses)
-            valid = bool(self.beats) and self.beats[0][0] <= cycle + 1 and not next(self.pauses)
+            due = bool(self.beats) and self.beats[0][0] <= cycle + 1
+            valid = waits or (due and not next(self.pauses))
             dut.m_axi_arready.value = self.ready
             dut.m_axi_rvalid.value = valid
             if valid:
@@ -64,15 +74,89 @@ class Memory:
 
     def _take(self, cycle: int) -> None:
         address, beats = int(self.dut.m_axi_araddr.value), int(self.dut.m_axi_arlen.value) + 1
-        assert address % (beats * self.beat_bytes) == 0, f"burst at {address:#x} not aligned"
+        self.check(address, beats)
         assert 1 << int(self.dut.m_axi_arsize.value) == self.beat_bytes
         for k in range(beats):
             due = cycle + self.latency_cycles if k == 0 else 0
             self.beats.append((due, address - BASE + k * self.beat_bytes, k == beats - 1))
 
+    def check(self, address: int, beats: int) -> None:
+        """A burst lies within a block of 4 KiB."""
+        assert address % self.beat_bytes == 0, f"burst at {address:#x} not aligned"
+        end = address + beats * self.beat_bytes - 1
+        assert address // PAGE_BYTES == end // PAGE_BYTES, f"burst at {address:#x} crosses 4 KiB"
+
+    def inside(self, offset: int) -> bool:
+        return 0 <= offset <= len(self.data) - self.beat_bytes
+
     def _drive(self, offset: int, last: bool) -> None:
-        inside = 0 <= offset <= len(self.data) - self.beat_bytes
+        inside = self.inside(offset)
         found = self.data[offset : offset + self.beat_bytes] if inside else b""
         self.dut.m_axi_rdata.value = int.from_bytes(found, "little")
         self.dut.m_axi_rresp.value = OKAY if inside else DECERR
         self.dut.m_axi_rlast.value = last
+
+
+class Writes:
+    """The write channels of a Memory."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory, self.dut = memory, memory.dut
+        self.beats: deque[tuple[int, bool]] = deque()
+        """Of bursts whose addresses were taken: byte address, last"""
+        self.data: deque[tuple[int, bool]] = deque()
+        """Beats that wait for their address: data, last"""
+        self.answers: deque[tuple[int, int]] = deque()
+        """(cycle from which on it may go, response)"""
+        self.dut.m_axi_bvalid.value = 0
+
+    def be_ready(self) -> None:
+        """As Memory.be_ready."""
+        self.address_ready = self.data_ready = True
+        self.dut.m_axi_awready.value = self.dut.m_axi_wready.value = 1
+
+    async def run(self) -> None:
+        dut, edge, cycle = self.dut, RisingEdge(self.dut.aclk), 0
+        valid, pauses = False, self.memory.pauses
+        while True:
+            idle = not (self.answers or self.beats or valid or dut.m_axi_awvalid.value)
+            if idle and not dut.m_axi_wvalid.value:
+                await RisingEdge(dut.m_axi_awvalid)
+            await edge
+            cycle += 1
+            if dut.aresetn.value:
+                self._take(cycle)
+            if valid:
+                self.answers.popleft()
+            if not dut.aresetn.value:
+                for waiting in (self.beats, self.data, self.answers):
+                    waiting.clear()
+            self.address_ready, self.data_ready = not next(pauses), not next(pauses)
+            due = bool(self.answers) and self.answers[0][0] <= cycle + 1
+            valid = due and not next(pauses)
+            dut.m_axi_awready.value = self.address_ready
+            dut.m_axi_wready.value = self.data_ready
+            dut.m_axi_bvalid.value = valid
+            if valid:
+                dut.m_axi_bresp.value = self.answers[0][1]
+
+    def _take(self, cycle: int) -> None:
+        dut, memory = self.dut, self.memory
+        if self.address_ready and dut.m_axi_awvalid.value:
+            address, beats = int(dut.m_axi_awaddr.value), int(dut.m_axi_awlen.value) + 1
+            memory.check(address, beats)
+            self.beats += [
+                (address - BASE + k * memory.beat_bytes, k == beats - 1) for k in range(beats)
+            ]
+        if self.data_ready and dut.m_axi_wvalid.value:
+            self.data.append((int(dut.m_axi_wdata.value), bool(dut.m_axi_wlast.value)))
+        while self.beats and self.data:
+            (offset, ends), (data, last) = self.beats.popleft(), self.data.popleft()
+            assert ends == last, f"WLAST of the beat at {offset:#x}"
+            inside = memory.inside(offset)
+            if inside:
+                beat = data.to_bytes(memory.beat_bytes, "little")
+                memory.data[offset : offset + memory.beat_bytes] = beat
+            if last:
+                response = OKAY if inside else DECERR
+                self.answers.append((cycle + memory.latency_cycles, response))

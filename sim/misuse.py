@@ -24,7 +24,7 @@ async def illegal_opcode(bench: Bench) -> dict[str, Any]:
         await bench.npu.load_program(words)
         await bench.npu.start()
         if entry["index"]:
-            bench.npu.send(bench.image(0))
+            bench.send_image(0)
         await bench.expect_error("OPCODE", entry["index"])
     return {}
 
@@ -36,7 +36,7 @@ async def illegal_field(bench: Bench) -> dict[str, Any]:
         await bench.npu.load_program(bench.patched(opcode, field))
         await bench.npu.start()
         if opcode == "LAYER":
-            bench.npu.send(bench.image(0))
+            bench.send_image(0)
         await bench.expect_error("FIELD", bench.program.entry(opcode)["index"])
     return {}
 
@@ -49,7 +49,7 @@ async def address_outside(bench: Bench) -> dict[str, Any]:
     words[bench.bus_word(bench.program.entry("LOAD")) + first // 32] |= (1 << width) - 1
     await bench.npu.load_program(words)
     await bench.npu.start()
-    bench.npu.send(bench.image(0))
+    bench.send_image(0)
     await bench.expect_error("ADDRESS", 0)
     return {}
 
@@ -68,7 +68,7 @@ async def program_without_end(bench: Bench) -> dict[str, Any]:
 @bench_test
 async def early_tlast(bench: Bench) -> dict[str, Any]:
     """An input packet that ends in the middle of the image, or just before its end."""
-    beats = bench.image(0)
+    beats = bench.packets(0)[0]
     for length in {1, len(beats) // 2, len(beats) - 1} - {0, len(beats)}:
         await bench.npu.start()
         bench.npu.send(beats[:length])
@@ -81,7 +81,7 @@ async def late_tlast(bench: Bench) -> dict[str, Any]:
     """An input packet that goes on after the image: the rest is discarded up to TLAST."""
     for extra in (1, 37):
         await bench.npu.start()
-        bench.npu.send(np.concatenate([bench.image(0), np.arange(extra, dtype=np.uint32)]))
+        bench.npu.send(np.concatenate([bench.packets(0)[0], np.arange(extra, dtype=np.uint32)]))
         for _ in range(100):
             await bench.npu.clocks(50)
             if bench.npu.source.idle():
@@ -99,7 +99,7 @@ async def soft_reset(bench: Bench) -> dict[str, Any]:
     for share in (0.0, bench.rng.random(), bench.rng.random()):
         await bench.npu.start()
         if share:
-            bench.npu.send(bench.image(0))
+            bench.send_image(0)
         await bench.npu.clocks(20 + int(share * bench.program.cycles))
         await bench.npu.recover()
         status = await bench.npu.read_register("STATUS")
@@ -113,7 +113,7 @@ async def hard_reset(bench: Bench) -> dict[str, Any]:
     """aresetn at random times within a run; the memories are loaded again, as after power-up."""
     for _ in range(3):
         await bench.npu.start()
-        bench.npu.send(bench.image(0))
+        bench.send_image(0)
         await bench.npu.clocks(20 + int(bench.rng.random() * bench.program.cycles))
         await bench.npu.reset()
         status = await bench.npu.read_register("STATUS")
@@ -129,7 +129,7 @@ async def start_while_busy(bench: Bench) -> dict[str, Any]:
     """Further starts within a run change nothing."""
     await bench.npu.start()
     await bench.npu.start()
-    bench.npu.send(bench.image(0))
+    bench.send_image(0)
     await bench.npu.clocks(bench.program.cycles // 3)
     await bench.npu.start()
     result = await bench.npu.finish(bench.patience(bench.program))
@@ -146,7 +146,7 @@ async def watchdog(bench: Bench) -> dict[str, Any]:
     """A run that takes too long, and one whose input never comes."""
     await bench.npu.write_register("WATCHDOG", bench.program.cycles - 1)
     await bench.npu.start()
-    bench.npu.send(bench.image(0))
+    bench.send_image(0)
     result = await bench.npu.finish(bench.patience(bench.program))
     assert bench.error_name(result.error) == "WATCHDOG", f"error {result.error}"
     await bench.npu.recover()

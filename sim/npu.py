@@ -177,14 +177,15 @@ class Npu:
             log=await self.read(place["base"], place["entries"]),
         )
 
-    async def infer(self, beats: Words, timeout_cycles: int) -> RunResult:
+    async def infer(self, packets: Sequence[Words], timeout_cycles: int) -> RunResult:
         """One run; the input comes before the start as often as after it. Raises Hang."""
         early = self.rng.random() < 0.5
-        if early:
-            self.send(beats)
-        await self.start()
         if not early:
+            await self.start()
+        for beats in packets:
             self.send(beats)
+        if early:
+            await self.start()
         return await self.finish(timeout_cycles)
 
     async def stream(self, images: Sequence[Words], timeout_cycles: int) -> RunResult:

@@ -35,7 +35,8 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
     """
     units = schedule.config.post_units
     parts = [np.zeros((0, 2 * units), np.uint32)]
-    for shape, tile in zip(schedule.shapes, schedule.tiles, strict=True):
+    for index in schedule.distinct:
+        shape, tile = schedule.shapes[index], schedule.tiles[index]
         layer, channels = shape.layer, shape.out_shape[0]
         entries = np.zeros((tile.tiles * tile.channels, 2), np.int64)
         entries[:, 1] = 1 << SHIFT_POSITION

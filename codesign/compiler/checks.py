@@ -152,8 +152,8 @@ def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasib
     for step in steps:
         if step.instruction.opcode is Opcode.LAYER:
             yield from _layer_field_reasons(step, most)
-    fetches = [s for s in steps if s.instruction.opcode is Opcode.FETCH]
-    last, largest = max((s.values["first"] for s in fetches), default=0), (1 << isa.SLOT_BITS) - 1
+    moves = [s for s in steps if s.instruction.opcode in isa.MOVES]
+    last, largest = max((s.values["first"] for s in moves), default=0), (1 << isa.SLOT_BITS) - 1
     if last > largest:
         levers = ("raise npu.memory_port_bits", "use fewer channels or weight bits")
         yield Infeasible("first", "weights in memory", last, largest, "bursts", levers)

@@ -16,6 +16,7 @@ from codesign.compiler.instructions import Step, program_words, traced_steps, wo
 from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.overflow import accumulator_reasons
+from codesign.compiler.parts import stored
 from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.schedule import Schedule
@@ -91,7 +92,7 @@ class CompiledNetwork:
     weights: NDArray[np.uint32]
     """[words, weight_word_columns]"""
     memory: NDArray[np.uint32]
-    """[words]: weights that are fetched as they are needed, all or none."""
+    """[words]: weights that are fetched as they are needed, all or none; room for activations."""
     channels: NDArray[np.uint32]
     """[words, 2 * post_units]"""
     input: str
@@ -134,7 +135,9 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
     planned = trimmed(planned)
     schedule = planned.schedule
     weights = weight_image(schedule)
-    memory = memory_image(config, schedule.parts, weights)
+    own_parts = stored(schedule.parts, schedule.origins)
+    beats = schedule.moves.beats if schedule.moves else 0
+    fetched = any(part.bursts for part in own_parts)
     return CompiledNetwork(
         name=network.name,
         config=config,
@@ -142,11 +145,11 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         program=_program(planned.steps, config),
         traced=_program(traced_steps(schedule, planned.steps), config),
         stream=_stream(planned),
-        weights=weights if not memory.size else weights[:0],
-        memory=memory,
+        weights=weights[:0] if fetched else weights,
+        memory=memory_image(config, own_parts, weights, beats),
         channels=channel_image(schedule),
         input=network.input,
-        layouts={name: _tensor_layout(schedule, name) for name in schedule.storage.views},
+        layouts=_layouts(schedule),
         logits=_logits_layout(schedule),
     )
 
@@ -163,6 +166,24 @@ def _stream(planned: Plan) -> Program | None:
     config = planned.schedule.config
     program = _program(planned.stream, config)
     return dataclasses.replace(program, interval_cycles=interval_cycles(config, planned.stream))
+
+
+def _layouts(schedule: Schedule) -> dict[str, TensorLayout]:
+    """Per stored tensor; of a tiled network each band's, and that of the image, which bands of
+    rows are loaded of."""
+    found = {name: _tensor_layout(schedule, name) for name in schedule.storage.views}
+    if not schedule.moves:
+        return found
+    image, bands = schedule.network.input, []
+    for own, (tensor, rows) in schedule.moves.rows.items():
+        found[own] = dataclasses.replace(found[own], whole=tensor, rows=(rows.start, rows.stop))
+        if tensor == image:
+            bands.append((rows.start, rows.stop))
+            shape = schedule.network.tensors[image].shape
+            found[image] = dataclasses.replace(
+                found[own], name=image, shape=shape, whole=None, rows=None, bands=tuple(bands)
+            )
+    return found
 
 
 def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
@@ -183,7 +204,7 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         last_rows=place.last_rows,
         channel_groups=tuple(place.view.offset + slots.word(c) for c in range(slots.channels)),
         channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
-        window=schedule.window if tensor == schedule.network.input else None,
+        window=schedule.window if schedule.is_image(tensor) else None,
     )
 
 

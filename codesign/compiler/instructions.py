@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from codesign.compiler.parts import Part
-from codesign.compiler.schedule import Schedule
+from codesign.compiler.schedule import Schedule, TileMove
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.tiles import TileMap
 from rtl_gen import isa, timing
@@ -50,19 +49,33 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
     """The network as instructions: LOAD, a LAYER for each part, EMIT, END.
 
     With weights from memory, a FETCH of the next part stands before each LAYER: it waits for the
-    one before it, whose weights that LAYER uses.
+    one before it, whose weights that LAYER uses. So do FILLs; where neither comes between, a FETCH
+    of nothing waits.
     """
     network, config = schedule.network, schedule.config
-    steps = [_walk(schedule, Opcode.LOAD, network.input)]
-    cut = schedule.parts
-    fetches = [_fetch(schedule, part) for part in cut if part.bursts]
-    if fetches:
-        steps.append(fetches[0])
-        fetches.append(make_step(config, "wait for weights", None, Opcode.FETCH, _WAIT))
-    channel_bases = [0, *accumulate(tile.channel_words for tile in schedule.tiles)]
+    cut, moves = schedule.parts, schedule.moves
+    steps = list[Step]() if moves else [_walk(schedule, Opcode.LOAD, network.input)]
+    wanted, channel_bases = _wanted(schedule), schedule.channel_bases
+    pending = -1
     for index, part in enumerate(cut):
-        steps += fetches[index + 1 : index + 2]
+        begins = index == 0 or cut[index - 1].layer != part.layer
+        if moves and begins:
+            if part.layer in moves.barriers:
+                steps.append(make_step(config, "wait for memory", None, Opcode.SPILL, _NO_TILE))
+            steps += [
+                _walk(schedule, Opcode.LOAD, move.tensor)
+                for move in moves.before.get(part.layer, ())
+                if move.opcode is Opcode.LOAD
+            ]
+        for step, needed in wanted[index]:
+            steps.append(step)
+            pending = needed
+        if 0 <= pending <= index:
+            steps.append(make_step(config, "wait for memory", None, Opcode.FETCH, _WAIT))
+            pending = -1
         steps.append(_layer(schedule, part, channel_bases[part.layer]))
+        if moves and (index + 1 == len(cut) or cut[index + 1].layer != part.layer):
+            steps += [_move(schedule, move) for move in moves.after.get(part.layer, ())]
     logits = network.layers[-1].output
     emit = {"chunks": schedule.result_words - 1, "ahead": 0}
     steps.append(make_step(config, f"emit {logits}", logits, Opcode.EMIT, emit))
@@ -71,6 +84,31 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
 
 
 _WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
+_NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat", "last_beat"), 0)
+
+
+def _wanted(schedule: Schedule) -> list[list[tuple[Step, int]]]:
+    """For each part, the FETCHes and FILLs that are issued before it, each with the part that needs
+    it; those that are needed at once come first."""
+    cut, moves = schedule.parts, schedule.moves
+    first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
+    wanted = list[list[tuple[Step, int]]]()
+    for index, part in enumerate(cut):
+        fills = list[tuple[Step, int]]()
+        if moves and first_part[part.layer] == index:
+            fills = [
+                (_move(schedule, move), first_part[move.needed])
+                for move in moves.before.get(part.layer, ())
+                if move.opcode is Opcode.FILL
+            ]
+        at_once = [(step, needed) for step, needed in fills if needed == index]
+        fetched = [
+            (_fetch(schedule, cut[k]), k)
+            for k in ((0, 1) if index == 0 else (index + 1,))
+            if k < len(cut) and cut[k].fetched
+        ]
+        wanted.append([*at_once, *fetched, *(f for f in fills if f not in at_once)])
+    return wanted
 
 
 def _fetch(schedule: Schedule, part: Part) -> Step:
@@ -81,6 +119,23 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
     }
     name = f"fetch {schedule.shapes[part.layer].layer.name}"
     return make_step(schedule.config, name, None, Opcode.FETCH, values)
+
+
+def _move(schedule: Schedule, move: TileMove) -> Step:
+    """A FILL or SPILL."""
+    place, config = schedule.place_of(move.tensor), schedule.config
+    first, begins = divmod(move.first_beat, isa.BURST_BEATS)
+    last, ends = divmod(move.first_beat + move.beats - 1, isa.BURST_BEATS)
+    values = {
+        "first": first,
+        "bursts": last - first + 1,
+        "base": place.base,
+        "strip_words": place.strip_words,
+        "first_beat": begins,
+        "last_beat": ends,
+    }
+    name = f"{move.opcode.name.lower()} {move.tensor}"
+    return make_step(config, name, move.tensor, move.opcode, values)
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:

@@ -13,6 +13,7 @@ from typing import Any
 from codesign.compiler.unfold import InputWindow
 
 LAYOUT_FORMAT = 4
+Pair = tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,12 @@ class TensorLayout:
     """Per channel: lane of that word."""
     window: InputWindow | None = None
     """The input only: the host unfolds the image by it first; ``shape`` is what that gives."""
+    bands: tuple[Pair, ...] | None = None
+    """The input of a tiled network only: rows (first, end) of each LOAD's packet, in order."""
+    whole: str | None = None
+    """The tensor of a tiled network that this is rows of, ..."""
+    rows: Pair | None = None
+    """... and which: first, end."""
 
     @property
     def words(self) -> int:
@@ -70,8 +77,13 @@ class TensorLayout:
         return self.words * self.beats_per_word
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: every field, plus ``words`` and ``beats``."""
-        return {**dataclasses.asdict(self), "words": self.words, "beats": self.beats}
+        """JSON form: every field, plus ``words`` and ``beats``; of a tiled network's fields those
+        that say something."""
+        fields = dataclasses.asdict(self)
+        for name in ("bands", "whole", "rows"):
+            if fields[name] is None:
+                del fields[name]
+        return {**fields, "words": self.words, "beats": self.beats}
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Waiting for memory: what a program's FETCHes cost, and the image of what they read."""
+"""Waiting for memory: what FETCH, FILL and SPILL cost, and the image of what they read."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from codesign.compiler.instructions import Step
 from codesign.compiler.parts import Part
+from codesign.compiler.port import Port
 from rtl_gen import isa, timing
 from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa import MOVES, Opcode
 
 LATENCY_CYCLES = 40
 """From the cycle in which memory takes an address to the first beat of its burst; a beat in every
@@ -21,32 +22,39 @@ cycle from there on. For a DDR3 controller behind an interconnect, at 100 MHz.""
 def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
     """STALLS of each step, exactly, with a memory of LATENCY_CYCLES and hosts that are never late.
 
-    A FETCH waits for the one before it. One that is not over when the program ends is not waited
-    for.
+    A FETCH or FILL waits for the one before it, a SPILL for the SPILL before it. What is not over
+    when the program ends is not waited for.
     """
-    now, free = timing.START_CYCLES, 0
+    now, port = timing.START_CYCLES, Port(config, LATENCY_CYCLES)
     found = []
     for step in steps:
-        wait = 0
-        if step.instruction.opcode is Opcode.FETCH:
-            asks = now + timing.issue_cycles(config, Opcode.FETCH) - 2  # in START, FINISH follows
-            wait = max(0, free - asks)
+        instruction, wait = step.instruction, 0
+        opcode = instruction.opcode
+        start = now + timing.issue_cycles(config, opcode) - 2  # FINISH follows
+        if opcode in MOVES:
+            wait = max(0, port.free(opcode) - start)
             if step.values["bursts"]:
-                free = asks + wait + timing.fetch_cycles(step.values["bursts"], LATENCY_CYCLES)
+                port.move(instruction, start + wait)
+        elif opcode is Opcode.LAYER:
+            port.layer(instruction, now)
+        elif opcode is Opcode.LOAD:
+            port.load(instruction, start)
         now += step.cycles + wait
         found.append(wait)
     return tuple(found)
 
 
 def memory_image(
-    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32]
+    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32], beats: int
 ) -> NDArray[np.uint32]:
-    """uint32 [words]: the parts' weights as FETCH reads them; none where all are on chip.
+    """uint32 [words]: the parts' weights as FETCH reads them, none where all are on chip; behind
+    them room for activations, up to ``beats`` of the port.
 
     weights: uint32 [all words of the network, weight_word_columns], layer after layer.
     """
+    room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)
     if not any(part.bursts for part in cut):
-        return np.zeros(0, np.uint32)
+        return room
     per_word = config.fetched_word_beats * config.memory_port_bits // STREAM_BITS
     images, position = [], 0
     for part in cut:
@@ -56,4 +64,5 @@ def memory_image(
         padded = np.pad(rows, ((0, 0), (0, per_word - rows.shape[1])))
         image[: padded.size] = padded.reshape(-1)
         images.append(image)
-    return np.concatenate(images)
+    image = np.concatenate(images)
+    return np.concatenate([image, room[image.size :]])

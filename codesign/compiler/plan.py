@@ -12,6 +12,7 @@ from codesign.compiler.instructions import Step, program_steps, program_words
 from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule, schedule
 from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
+from codesign.compiler.tiled import tiled
 from codesign.compiler.unfold import unfoldings
 from codesign.results import Infeasible, InfeasibleError
 from models.integer import IntegerNetwork
@@ -148,6 +149,8 @@ def _schedule(
     against: tuple[Infeasible, ...] = ()
     for unfolded in unfoldings(network):
         planned = schedule(unfolded, config, activation_depth)
+        if activation_depth and planned.words > activation_depth and config.memory_tiles:
+            planned = tiled(unfolded, config, activation_depth) or planned
         steps = program_steps(planned)
         use = BufferUse.of(planned, steps)
         found = (
@@ -160,4 +163,11 @@ def _schedule(
             against = found
     if reasons or not options:
         raise InfeasibleError((*reasons, *against))
-    return min(options, key=lambda option: sum(step.cycles for step in option[1]))
+    return min(options, key=_run_cycles)
+
+
+def _run_cycles(option: tuple[Schedule, tuple[Step, ...], BufferUse]) -> int:
+    """Of one image; waits included where the schedule has an influence on them."""
+    planned, steps, _ = option
+    waiting = sum(waits(planned.config, steps)) if planned.moves else 0
+    return waiting + sum(step.cycles for step in steps)

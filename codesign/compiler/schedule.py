@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 
 from codesign.compiler.parts import Part, parts, whole_layers, words_needed
 from codesign.compiler.placement import Block, Placement, place
@@ -16,6 +17,7 @@ from codesign.compiler.unfold import InputWindow, Unfolded
 from models.integer import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa import Opcode
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,35 @@ class TensorPlace:
 
 
 @dataclass(frozen=True)
+class TileMove:
+    """LOAD, FILL or SPILL of some rows of a tensor, with all of its storage."""
+
+    opcode: Opcode
+    tensor: str
+    first_beat: int
+    """Of FILL and SPILL: place in memory."""
+    beats: int
+    needed: int
+    """Of FILL: the MacLayer that reads it first."""
+
+
+@dataclass(frozen=True)
+class TileMoves:
+    """Of a tiled network: what comes and goes between its layers."""
+
+    before: Mapping[int, Sequence[TileMove]]
+    """MacLayer -> LOADs and FILLs that are issued before it."""
+    after: Mapping[int, Sequence[TileMove]]
+    """MacLayer -> SPILLs behind it."""
+    barriers: frozenset[int]
+    """MacLayers before which all SPILLs are over."""
+    rows: Mapping[str, tuple[str, range]]
+    """Tensor -> tensor of the whole network, and which of its rows."""
+    beats: int
+    """Of memory, weights included."""
+
+
+@dataclass(frozen=True)
 class Schedule:
     network: IntegerNetwork
     """As the NPU sees it: with ``window``, the input is the unfolded image."""
@@ -62,6 +93,11 @@ class Schedule:
     keeps_input: bool
     """Whether no tensor takes the input image's words after its last use, so that the next image
     can be loaded meanwhile."""
+    origins: tuple[int, ...] | None = None
+    """MacLayer -> the first one with the same weights and channel table, which are stored once;
+    none: each itself."""
+    moves: TileMoves | None = None
+    """Where feature maps do not fit (tiled.py): layers are bands of rows, then."""
 
     @property
     def tiles(self) -> tuple[TileMap, ...]:
@@ -74,13 +110,30 @@ class Schedule:
 
     @property
     def channel_words(self) -> int:
-        return sum(tile.channel_words for tile in self.tiles)
+        return sum(self.tiles[index].channel_words for index in self.distinct)
+
+    @property
+    def distinct(self) -> tuple[int, ...]:
+        """MacLayers with weights and a channel table of their own."""
+        return tuple(dict.fromkeys(self.origins or range(len(self.shapes))))
+
+    @property
+    def channel_bases(self) -> tuple[int, ...]:
+        """Per MacLayer, the first word of its channel table."""
+        words = [self.tiles[index].channel_words for index in self.distinct]
+        bases = dict(zip(self.distinct, accumulate(words, initial=0), strict=False))
+        return tuple(bases[index] for index in self.origins or range(len(self.shapes)))
 
     @property
     def result_words(self) -> int:
         """Words of the raw layers' results, in the result buffer."""
         pairs = zip(self.tiles, self.shapes, strict=True)
         return sum(tile.channel_words for tile, shape in pairs if shape.layer.raw)
+
+    def is_image(self, tensor: str) -> bool:
+        """Whether that is the network's input, or rows of it."""
+        name = self.moves.rows[tensor][0] if self.moves else tensor
+        return name == self.network.input
 
     def live_words(self, index: int) -> int:
         """Words per bank that are in use while MacLayer ``index`` runs."""

@@ -88,7 +88,9 @@ def _row_ratios(
     network: IntegerNetwork, shapes: Sequence[LayerShape], split_until: int
 ) -> dict[str, int]:
     """Input rows per row of each stored tensor; 0 for tensors that are in bank 0 alone."""
-    ratios = {network.input: 1 if split_until >= 0 else 0}
+    made = {layer.output for layer in network.layers}
+    inputs = (name for name in network.tensors if name not in made)
+    ratios = dict.fromkeys(inputs, 1 if split_until >= 0 else 0)
     remaining = iter(shapes)
     for layer in network.layers:
         if isinstance(layer, ConcatLayer):

@@ -26,8 +26,10 @@ from rtl_gen.isa import Opcode
 
 def trimmed(planned: Plan) -> Plan:
     """``planned`` for the weights of its network: in no more cycles, waits for memory included, by
-    a program that fits its memory."""
+    a program that fits its memory. Tiled networks stay as they are."""
     schedule = planned.schedule
+    if schedule.moves:
+        return planned
     config, layers = schedule.config, len(schedule.shapes)
     needs = [need for index in range(layers) for need in layer_needs(schedule, index)]
     each = [Opcode.LAYER, Opcode.FETCH] if config.memory_port_bits else [Opcode.LAYER]

@@ -8,7 +8,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.parts import Part
+from codesign.compiler.parts import Part, stored
 from codesign.compiler.phases import slot_weights
 from codesign.compiler.reuse import ColumnWalk
 from codesign.compiler.schedule import Schedule
@@ -22,10 +22,12 @@ from rtl_gen.config import NpuConfig
 
 
 def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
-    """uint32 [weight_words, weight_word_columns] of the whole network, part after part."""
+    """uint32 [weight_words, weight_word_columns] of the whole network, part after part; those of
+    the same weights once."""
     config = schedule.config
     images = [np.zeros((0, config.weight_word_columns), np.uint32)]
-    for index, of_layer in groupby(schedule.parts, key=lambda part: part.layer):
+    own = stored(schedule.parts, schedule.origins)
+    for index, of_layer in groupby(own, key=lambda part: part.layer):
         every, tile = layer_taps(schedule, index), schedule.tiles[index]
         for part in of_layer:
             taps = _walked(every, part)

@@ -43,6 +43,7 @@ class ConfigTable:
     program_depth: Ints
     depthwise_taps: Ints
     memory_port_bits: Ints
+    memory_tiles: Ints
     multiplier: Ints
     """Position in rtl_gen.config.MULTIPLIERS."""
     sparsity: Ints

@@ -50,6 +50,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         multiplier=_multipliers(space, candidates, layers),
         sparsity=np.zeros(len(candidates), dtype=np.int64),
         memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
+        memory_tiles=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.history import history_cycles
-from rtl_gen.blocks.memories import Ram
+from rtl_gen.blocks.memories import Ram, SharedRam
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
@@ -25,6 +25,10 @@ class ActivationMemory(Block):
     Throughput: one tap per cycle, and one word written per cycle to the bank
     that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
     pixel leaves the memory or names a bank that does not exist.
+
+    With ``memory_tiles``: in a cycle in which nothing is written (``free``), the word at
+    ``spill_address`` of bank ``spill_bank`` (one-hot) is read beside the taps; ``spill_word`` is it
+    2 cycles later.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -48,24 +52,55 @@ class ActivationMemory(Block):
                 "write_word": In(config.activation_word_bits),
                 "activations": Out(config.pixels * config.activation_word_bits),
                 "outside": Out(1),
+                **(self._spill_ports(pointer - 1) if config.memory_tiles else {}),
             }
         )
+
+    def _spill_ports(self, address_bits: int) -> dict[str, Member]:
+        return {
+            "free": Out(1),
+            "spill_bank": In(self.config.pixels),
+            "spill_address": In(address_bits),
+            "spill_word": Out(self.config.activation_word_bits),
+        }
+
+    def _write_address(self) -> Value:
+        """Of the banks' write ports, which read what is spilled while nothing is written."""
+        if not self.config.memory_tiles:
+            return self.write_address
+        return Mux(self.free, self.spill_address, self.write_address)
+
+    def _spill(self, m: Module, words: list[Value]) -> None:
+        """words: what each bank's write port read."""
+        chosen = delay(m, self.spill_bank, 1, "spilled_bank")
+        word: Value = Const(0, self.config.activation_word_bits)
+        for bank, read in zip(chosen, words, strict=True):
+            word = word | (read & bank.replicate(len(read)))
+        m.d.comb += [
+            self.free.eq(~self.write_bank.any()),
+            self.spill_word.eq(delay(m, word, 1, "spilled")),
+        ]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
         address, choices = self._address(m)
-        words = []
+        words, others = list[Value](), list[Value]()
+        size = (config.activation_word_bits, config.activation_depth)
         for p in range(config.pixels):
-            ram = Ram(config.activation_word_bits, config.activation_depth)
+            ram = SharedRam(*size) if config.memory_tiles else Ram(*size)
             place(m, platform, f"bank{p}", ram)
             m.d.comb += [
                 ram.write_enable.eq(self.write_bank[p]),
-                ram.write_address.eq(self.write_address),
+                ram.write_address.eq(self._write_address()),
                 ram.write_data.eq(self.write_word),
                 ram.read_address.eq(address),
             ]
             words.append(delay(m, ram.read_data, 1, f"word{p}"))
+            if isinstance(ram, SharedRam):
+                others.append(ram.other_data)
+        if config.memory_tiles:
+            self._spill(m, others)
         pad = self.pad_code.replicate(config.lanes)
         for p, choice in enumerate(choices):
             word = Signal(config.activation_word_bits, name=f"operand{p}", reset_less=True)

@@ -11,16 +11,34 @@ from rtl_gen.isa import BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
 
 MOST_BURSTS = 4
 """Reads under way: their beats hide a latency of some 90 cycles."""
-_INCREMENTING, _BUFFERABLE = 1, 0b0011
-"""ARBURST and ARCACHE."""
+INCREMENTING, BUFFERABLE = 1, 0b0011
+"""ARBURST and ARCACHE, AWBURST and AWCACHE."""
 
 
 def memory_ports(config: NpuConfig) -> dict[str, Member]:
-    """The read channels of the AXI4 port, names without prefix; empty without a port. One ID,
-    bursts of one length, data in order."""
+    """The channels of the AXI4 port, names without prefix: none without a port, those that write
+    only where activations go to memory. One ID, data in order."""
     if not config.memory_port_bits:
         return {}
-    return {
+    writes = {
+        "awaddr": Out(32),
+        "awlen": Out(8),
+        "awsize": Out(3),
+        "awburst": Out(2),
+        "awcache": Out(4),
+        "awprot": Out(3),
+        "awvalid": Out(1),
+        "awready": In(1),
+        "wdata": Out(config.memory_port_bits),
+        "wstrb": Out(config.memory_port_bits // 8),
+        "wlast": Out(1),
+        "wvalid": Out(1),
+        "wready": In(1),
+        "bresp": In(2),
+        "bvalid": In(1),
+        "bready": Out(1),
+    }
+    reads = {
         "araddr": Out(32),
         "arlen": Out(8),
         "arsize": Out(3),
@@ -35,6 +53,7 @@ def memory_ports(config: NpuConfig) -> dict[str, Member]:
         "rvalid": In(1),
         "rready": Out(1),
     }
+    return reads | (writes if config.memory_tiles else {})
 
 
 class Fetch(Block):
@@ -86,8 +105,8 @@ class Fetch(Block):
         m.d.comb += [
             self.arlen.eq(BURST_BEATS - 1),
             self.arsize.eq(beat_bytes.bit_length() - 1),
-            self.arburst.eq(_INCREMENTING),
-            self.arcache.eq(_BUFFERABLE),
+            self.arburst.eq(INCREMENTING),
+            self.arcache.eq(BUFFERABLE),
             self.rready.eq(1),
             asks.eq(wanted.any() & (under_way != MOST_BURSTS) & (~self.arvalid | self.arready)),
             ends.eq(self.rvalid & self.rlast),

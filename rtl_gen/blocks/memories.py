@@ -3,9 +3,11 @@ or distributed RAM; Amaranth's own memory stands in for them in the Amaranth sim
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from amaranth import ClockSignal, Instance, Module, Shape, unsigned
 from amaranth.lib import memory
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.hierarchy import Block, Emission
 
@@ -17,7 +19,14 @@ class Ram(Block):
     cycle in which it is written.
     """
 
-    def __init__(self, width: int, depth: int, *, distributed: bool = False) -> None:
+    def __init__(
+        self,
+        width: int,
+        depth: int,
+        *,
+        distributed: bool = False,
+        more: Mapping[str, Member] | None = None,
+    ) -> None:
         self.width, self.depth, self.distributed = width, depth, distributed
         self.module_name = "npu_lutram" if distributed else "npu_ram"
         address_bits = max((depth - 1).bit_length(), 1)
@@ -28,6 +37,7 @@ class Ram(Block):
                 "write_data": In(width),
                 "read_address": In(address_bits),
                 "read_data": Out(width),
+                **(more or {}),
             }
         )
 
@@ -44,6 +54,10 @@ class Ram(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        self._elaborated(m)
+        return m
+
+    def _elaborated(self, m: Module) -> memory.Memory:
         shape: Shape = unsigned(self.width)
         m.submodules.ram = ram = memory.Memory(shape=shape, depth=self.depth, init=[])
         write = ram.write_port()
@@ -55,4 +69,23 @@ class Ram(Block):
             read.addr.eq(self.read_address),
             self.read_data.eq(read.data),
         ]
-        return m
+        return ram
+
+
+class SharedRam(Ram):
+    """A Ram whose write port reads in cycles in which it does not write: ``other_data`` is the word
+    at ``write_address``, 1 cycle later. The two ports of a block RAM are no more."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__(width, depth, more={"other_data": Out(width)})
+        self.module_name = "npu_ram_shared"
+
+    def _elaborated(self, m: Module) -> memory.Memory:
+        ram = super()._elaborated(m)
+        other = ram.read_port()
+        m.d.comb += [
+            other.en.eq(~self.write_enable),
+            other.addr.eq(self.write_address),
+            self.other_data.eq(other.data),
+        ]
+        return ram

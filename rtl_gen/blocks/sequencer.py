@@ -28,6 +28,7 @@ from rtl_gen.isa import (
     IMAGE_COUNT_BITS,
     LOG_DEPTH,
     MOVE,
+    MOVES,
     RECORDS,
     SLOT_BITS,
     START,
@@ -50,7 +51,7 @@ class Sequencer(Block):
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
-    FETCH, with a memory port: ``start_fetch`` when ``fetch_idle``.
+    FETCH, with a memory port, and FILL and SPILL: ``start_*`` when what moves it is idle.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until the next start.
@@ -60,6 +61,7 @@ class Sequencer(Block):
         self.config = config
         self.module_name = "npu_sequencer"
         loops, steps = LoopNest(config), DrainSteps(config)
+        self.moves = tuple(opcode for opcode in MOVES if opcode in opcodes(config))
         self.tap_names = [
             name
             for name in loops.signature.members
@@ -95,7 +97,9 @@ class Sequencer(Block):
                 "transfer_stalled": In(1),
                 "transfer_abort": Out(1),
                 "fault": In(ERROR_BITS),
-                **({"start_fetch": Out(1), "fetch_idle": In(1)} if config.memory_port_bits else {}),
+                **{f"start_{opcode.name.lower()}": Out(1) for opcode in self.moves},
+                **({"fetch_idle": In(1)} if config.memory_port_bits else {}),
+                **({"spill_idle": In(1)} if config.memory_tiles else {}),
             }
         )
 
@@ -103,7 +107,7 @@ class Sequencer(Block):
         m = Module()
         config = self.config
         self.slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
-        self.opcode = Signal(3, reset_less=True)
+        self.opcode = Signal(range(max(opcodes(config)) + 1), reset_less=True)
         self.kinds: dict[Opcode, Signal] = {
             code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
             for code in (*STREAMED, *sorted(set(opcodes(config)) - {Opcode.END, *STREAMED}))
@@ -194,10 +198,11 @@ class Sequencer(Block):
         self.skipped, self.again = ahead(Opcode.LOAD) & last, self.kinds[Opcode.REPEAT] & ~last
         self.issued = self.kinds[Opcode.REPEAT] | ahead(Opcode.LOAD) | (ahead(Opcode.EMIT) & ~last)
         self.free: Value = self.transfer_idle
-        if self.config.memory_port_bits:
-            fetch = self.kinds[Opcode.FETCH]
-            self.issued |= fetch
-            self.free = Mux(fetch, self.fetch_idle, self.free)
+        for opcode in self.moves:
+            moves = self.kinds[opcode]
+            self.issued |= moves
+            idle = self.spill_idle if opcode is Opcode.SPILL else self.fetch_idle
+            self.free = Mux(moves, idle, self.free)
         with m.If(self.start & ~self.busy):
             m.d.sync += self.images_left.eq(self.images)
         with m.Elif(self.finishing & self.again):
@@ -342,9 +347,10 @@ class Sequencer(Block):
                 with m.If(self.flush == flush_cycles(self.config)):
                     m.next = "IDLE"
             m.d.comb += self.busy.eq(~fsm.ongoing("IDLE"))
-            if config.memory_port_bits:
-                fetches = fsm.ongoing("START") & self.kinds[Opcode.FETCH]
-                m.d.comb += self.start_fetch.eq(fetches & self.free & ~self.halt)
+            for opcode in self.moves:
+                starts = fsm.ongoing("START") & self.kinds[opcode]
+                pulse = getattr(self, f"start_{opcode.name.lower()}")
+                m.d.comb += pulse.eq(starts & self.free & ~self.halt)
 
     def _latch(self, m: Module) -> None:
         """What is ``taking`` of the fetched field word: its slots, or a record's repetitions."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -162,9 +162,13 @@ def loaded_twin(compiled: CompiledNetwork, *, traced: bool = False) -> Twin:
 
 
 def input_beats(compiled: CompiledNetwork, codes: NDArray[np.uint8]) -> list[Beat]:
-    """One image [C, H, W] as the beats of a LOAD."""
-    words = layout.pack(compiled.layouts[compiled.input].to_dict(), codes).tolist()
-    return [(word, i == len(words) - 1) for i, word in enumerate(words)]
+    """One image [C, H, W] as the beats of its LOADs."""
+    packets = layout.packets(compiled.layouts[compiled.input].to_dict(), codes)
+    return [
+        (word, i == len(words) - 1)
+        for words in (packet.tolist() for packet in packets)
+        for i, word in enumerate(words)
+    ]
 
 
 def outputs(compiled: CompiledNetwork, result: TwinResult) -> dict[str, NDArray[np.integer]]:
@@ -199,13 +203,32 @@ def check_against_reference(
         result = traced.run(input_beats(compiled, image))
         found = outputs(compiled, result)
         assert tuple(result.cycle_log) == compiled.traced.log
-        for layer in network.mac_layers:
-            np.testing.assert_array_equal(found[layer.output], expected[layer.output][i])
+        check_outputs(network, compiled, found, {name: e[i] for name, e in expected.items()})
         result = normal.run(input_beats(compiled, image))
         np.testing.assert_array_equal(outputs(compiled, result)[logits], expected[logits][i])
         assert tuple(result.cycle_log) == compiled.program.log
     if compiled.stream:
         check_stream(compiled, codes, expected[logits])
+
+
+def check_outputs(
+    network: IntegerNetwork,
+    compiled: CompiledNetwork,
+    found: Mapping[str, NDArray[np.integer]],
+    expected: Mapping[str, NDArray[np.integer]],
+) -> None:
+    """Every layer's output, or each of the bands that it comes in."""
+    checked = set()
+    for name, codes in found.items():
+        place = compiled.layouts.get(name)
+        whole = place.whole if place else None
+        if place and whole and place.rows:
+            wanted = expected[whole][:, slice(*place.rows)]
+        else:
+            whole, wanted = name, expected[name]
+        np.testing.assert_array_equal(codes, wanted, name)
+        checked.add(whole)
+    assert checked == {layer.output for layer in network.mac_layers}
 
 
 def check_stream(

@@ -300,3 +300,26 @@ def with_memory_port(
             continue
         return option
     return None
+
+
+def with_tiles(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig | None:
+    """``config`` with feature maps in memory and the smallest activation memory that bands of them
+    fit; None where that is no smaller than what all take. Its weights come through the port where
+    they did."""
+    port_bits = config.memory_port_bits or pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
+    depth = DEPTH_RANGES["activation_depth"][0]
+    while depth < config.activation_depth:
+        option = dataclasses.replace(
+            config,
+            memory_port_bits=port_bits,
+            memory_tiles=1,
+            activation_depth=depth,
+            program_depth=4096,
+        )
+        try:
+            plan(network, option)
+        except InfeasibleError:
+            depth *= 2
+            continue
+        return option
+    return None

@@ -51,14 +51,18 @@ npu:
 
 
 @functools.cache
-def parts(memory_port_bits: int = 0) -> tuple[Design, CompiledNetwork, Vectors]:
+def parts(
+    memory_port_bits: int = 0, memory_tiles: int = 0
+) -> tuple[Design, CompiledNetwork, Vectors]:
     """The design, its compiled network, and vectors. With a memory port, the weight memory is too
-    small for all weights."""
-    design = designs.loads(DESIGN)
+    small for all weights; with tiles, the activation memory for all feature maps."""
+    design = designs.loads(DESIGN.replace("[1, 6, 6]", "[1, 16, 16]") if memory_tiles else DESIGN)
     if memory_port_bits:
         npu = dataclasses.replace(
             design.npu, weight_depth=128, program_depth=512, memory_port_bits=memory_port_bits
         )
+        if memory_tiles:
+            npu = dataclasses.replace(npu, memory_tiles=1, activation_depth=128, weight_depth=1024)
         design = dataclasses.replace(design, npu=npu)
     shapes = shape_only(design.network, design.quantisation, design.npu.scale_bits)
     network = random_weights(shapes, design.npu.scale_bits, design.seed)
@@ -69,6 +73,6 @@ def parts(memory_port_bits: int = 0) -> tuple[Design, CompiledNetwork, Vectors]:
     return design, compile_network(network, design.npu), pipeline.vectors(network, split, IMAGES)
 
 
-def write(out: Path, memory_port_bits: int = 0) -> Path:
+def write(out: Path, memory_port_bits: int = 0, memory_tiles: int = 0) -> Path:
     """The build folder at ``out``."""
-    return build(*parts(memory_port_bits), out)
+    return build(*parts(memory_port_bits, memory_tiles), out)

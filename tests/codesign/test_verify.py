@@ -84,6 +84,25 @@ def test_memory_that_refuses_a_read_is_an_address_error(tmp_path):
     assert "error ADDRESS at instruction" in found.failure
 
 
+def test_bands_bit_and_cycle_exact_waits_included(tmp_path):
+    """Feature maps that go to memory and come back, under stalls of all channels."""
+    _, compiled, _ = small_build.parts(memory_port_bits=32, memory_tiles=1)
+    built = small_build.write(tmp_path / "tiled", memory_port_bits=32, memory_tiles=1)
+    assert {"FILL", "SPILL"} <= {step.instruction.opcode.name for step in compiled.program.steps}
+    found = verify.verify(built, images=2, stalls=0.4, seed=5)
+    assert found.failure is None
+    waits = compiled.plan.memory_wait_cycles
+    assert found.figures.cycles_per_image == compiled.program.cycles + waits
+
+    program = json.loads((built / "program.json").read_text())
+    program["memory"]["words"] -= 32
+    (built / "program.json").write_text(json.dumps(program))
+    path = built / "mem" / "memory.bin"
+    path.write_bytes(path.read_bytes()[: -32 * 4])
+    refused = verify.verify(built, images=1)
+    assert "error ADDRESS at instruction" in refused.failure
+
+
 def test_wrong_weights_are_found_in_their_layer(copy):
     path = copy / "mem" / "weights.hex"
     lines = path.read_text().splitlines()

@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa import ErrorCode, Register
 from rtl_gen.npu import Npu
 from rtl_gen.twin import Beat
+from tests.rtl_gen.port_memory import PortMemory
 
 TIMEOUT_CYCLES = 60_000
 
@@ -27,6 +29,7 @@ class DeviceResult:
     error_instruction: int = 0
     cycle_log: list[int] = field(default_factory=list)
     stalls: int = 0
+    memory: NDArray[np.uint32] | None = None
 
 
 class Device:
@@ -46,8 +49,10 @@ class Device:
         instructions: int,
         watchdog: int = 0,
         images: int = 1,
+        memory: NDArray[np.uint32] | None = None,
     ) -> DeviceResult:
-        """Simulate one run. ``instructions``: cycle log entries to read back."""
+        """Simulate one run. ``instructions``: cycle log entries to read back. ``memory``: behind
+        the memory port; ``DeviceResult.memory`` is what the run makes of it."""
         self.dut = dut = Npu(self.config)
         self.result = DeviceResult()
         self.finished = False
@@ -77,6 +82,10 @@ class Device:
         simulator.add_testbench(host)
         simulator.add_testbench(self._source(list(beats)), background=True)
         simulator.add_testbench(self._sink(), background=True)
+        if memory is not None:
+            port = PortMemory(self.config, memory, self.stall, self.random)
+            self.result.memory = port.words
+            simulator.add_testbench(port.process(dut), background=True)
         simulator.run()
         assert self.finished
         return self.result

@@ -15,7 +15,12 @@ from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import DEPTH_RANGES, NpuConfig
-from tests.codesign.random_networks import random_config, random_network, with_memory_port
+from tests.codesign.random_networks import (
+    random_config,
+    random_network,
+    with_memory_port,
+    with_tiles,
+)
 
 LARGE_SHARE = 0.4
 """Share of cases whose sizes may leave the usual range."""
@@ -28,6 +33,8 @@ SIZE_EXPONENT = -2 / 3
 three times ``least``: large cases come, seldom, and cost no more than the many small ones."""
 MEMORY_SHARE = 0.25
 """Share of cases whose weights come through a memory port, where they are enough for that."""
+TILES_SHARE = 0.15
+"""Share of cases whose feature maps go to memory, where they are large enough for that."""
 LEAST_MACS = 48
 """Limit on NpuConfig.macs, which sets what compiling the simulator takes."""
 LEAST_CLOCKS = 30_000
@@ -95,6 +102,8 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
     chance = random.Random(config.hash)
     if chance.random() < MEMORY_SHARE:
         config = with_memory_port(chance, network, config) or config
+    if chance.random() < TILES_SHARE:
+        config = with_tiles(chance, network, config) or config
     compiled = compile_network(network, config)
     numbers = np.random.default_rng(pick.getrandbits(32))
     shape = (pick.randint(2, 4), *network.tensors[network.input].shape)

@@ -16,6 +16,7 @@ from rtl_gen.config import (
     DEPTHWISE_TAPS,
     DIGIT_BITS,
     MEMORY_PORT_BITS,
+    MEMORY_TILES,
     MULTIPLIERS,
     SPARSITIES,
     NpuConfig,
@@ -56,11 +57,12 @@ NPU: Mapping[str, Container[object]] = {
     "post_units": LANES,
     "multiplier": MULTIPLIERS,
     "memory_port_bits": MEMORY_PORT_BITS,
+    "memory_tiles": MEMORY_TILES,
     "depthwise_taps": DEPTHWISE_TAPS,
     "sparsity": SPARSITIES,
 }
-"""Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight
-and program memory, that parts of it need."""
+"""Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight,
+activation and program memory, that parts of it need."""
 
 CHANNELS = Sizes(20, 256)
 MAP = Sizes(11, 64)
@@ -95,6 +97,8 @@ def _outside_npu(network: IntegerNetwork, config: NpuConfig) -> Iterator[str]:
     depths = minimal_depths(network, config)
     if config.memory_port_bits:
         depths |= {name: getattr(config, name) for name in ("weight_depth", "program_depth")}
+    if config.memory_tiles:
+        depths |= {"activation_depth": config.activation_depth}
     for name, value in config.to_dict().items():
         allowed = [depths[name]] if name in depths else NPU.get(name, ())
         if value not in allowed:
