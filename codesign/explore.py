@@ -10,6 +10,7 @@ summary.json. docs/search.md explains the steps and the rule of choice.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import resource
 import shutil
@@ -20,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from codesign import devices, explore_choice, explore_finish, verify, yosys
-from codesign.cost.area import AreaModel
+from codesign.cost import model_file
+from codesign.cost.area import GUARD, AreaModel
 from codesign.devices import Device
 from codesign.explore_finish import Finished
 from codesign.explore_search import Progress, Search
@@ -62,6 +64,10 @@ class ExploreSettings:
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: by the size of the images."""
     strategy: str = "evolution"
+    guard: float = GUARD
+    """Share of NPUs whose area the budget test is not to underestimate."""
+    area_model: Path | None = None
+    """A model file (codesign.cost.model_file); None: the shipped data's."""
     seed: int = 0
     networks: int = 14
     """Networks that are trained briefly and compared."""
@@ -88,11 +94,23 @@ class ExploreSettings:
     def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
         """What decides the result: a resumed search must agree in all of it."""
         plain = dataclasses.asdict(self)
-        for name in ("out", "data_dir", "jobs", "resume", "time_limit_s", "device", "space"):
+        for name in (
+            "out",
+            "data_dir",
+            "jobs",
+            "resume",
+            "time_limit_s",
+            "device",
+            "space",
+            "area_model",
+        ):
             del plain[name]
         space = dataclasses.asdict(declaration)
         plain["device"] = self.device.name if self.device else None
         plain["data_sha256"] = dataset.sha256
+        plain["area_model_sha256"] = (
+            hashlib.sha256(self.area_model.read_bytes()).hexdigest() if self.area_model else None
+        )
         content: dict[str, Any] = json.loads(
             json.dumps({"format": FORMAT, **plain, "space": space})
         )
@@ -158,7 +176,8 @@ def _search_and_finish(
     """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
     family = devices.family_of(settings.device)
-    problem = Problem(space, AreaModel.load(), settings.budget, family)
+    model = model_file.read(settings.area_model) if settings.area_model else AreaModel.load()
+    problem = Problem(space, model, settings.budget, family, guard=settings.guard)
     how = ShortTraining.of(dataset, settings.seed)
     store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))
     trained = Search(

@@ -59,6 +59,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     search.add_argument("--strategy", metavar="NAME", help="evolution (default) or random")
     search.add_argument(
+        "--guard",
+        type=options.number(0.5, 0.99),
+        metavar="SHARE",
+        help="of NPUs whose area the budget test is not to underestimate (default: 0.6)",
+    )
+    search.add_argument(
+        "--area-model", metavar="FILE", help="of calibrate (default: the shipped data's)"
+    )
+    search.add_argument(
         "--networks", type=options.integer(1), metavar="N", help="networks to train briefly"
     )
     search.add_argument(
@@ -106,6 +115,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
             space=wanted.space,
             strategy=wanted.strategy,
+            guard=wanted.guard,
+            area_model=Path(wanted.area_model) if wanted.area_model else None,
             seed=wanted.seed,
             networks=wanted.networks,
             epochs=wanted.epochs,

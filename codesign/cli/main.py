@@ -18,7 +18,18 @@ from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-from codesign.cli import build, doctor, estimate, explore, report, synth, train, verify
+from codesign.cli import (
+    build,
+    calibrate,
+    characterize,
+    doctor,
+    estimate,
+    explore,
+    report,
+    synth,
+    train,
+    verify,
+)
 from codesign.cli.console import Console
 from codesign.external import ToolError
 from codesign.results import InfeasibleError, UserError
@@ -26,7 +37,9 @@ from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.config import ConfigError
 from sim.simulator import SimulationError
 
-VERBS: tuple[ModuleType, ...] = (explore, build, verify, synth, estimate, train, report, doctor)
+VERBS: tuple[ModuleType, ...] = (
+    explore, build, verify, synth, estimate, train, report, characterize, calibrate, doctor,
+)  # fmt: skip
 """Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130

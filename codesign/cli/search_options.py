@@ -38,6 +38,10 @@ class SearchOptions:
     space: str | None = None
     """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
     strategy: str = "evolution"
+    guard: float = 0.6
+    """Share of NPUs whose LUTs and FFs the budget test is not to underestimate."""
+    area_model: str | None = None
+    """A model file of ``calibrate``; default: what the shipped data says."""
     networks: int = 14
     """Networks that are trained briefly and compared."""
     epochs: int | None = None
@@ -61,6 +65,7 @@ class SearchOptions:
             ("clock_mhz", 1, 1000),
             ("min_throughput", 0, math.inf),
             ("max_latency_us", 1e-3, math.inf),
+            ("guard", 0.5, 0.99),
             ("networks", 1, 10000),
             ("epochs", 2, 10000),
             ("seed", 0, 2**31 - 1),

@@ -1,7 +1,8 @@
 """AreaModel: LUT, LUTRAM, FF, BRAM and DSP of many NPUs at once, learned from synthesis.
 
-The model is refitted from the shipped data set when it is loaded (about a second): the data is
-the model file, and nothing that could run code is stored.
+Learned resources are composed of blocks (codesign.cost.composed); block RAMs and DSP slices are
+counted. Fitting takes some seconds, so the fitted model is kept per user as plain numbers
+(codesign.cost.model_file).
 """
 
 from __future__ import annotations
@@ -14,23 +15,26 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau
+from scipy import stats
 
 from codesign import families
-from codesign.cost import dataset, dsps, features, options
+from codesign.cost import dataset, dsps
+from codesign.cost.blocks import RESOURCES, memory_counts
+from codesign.cost.composed import ComposedModel, Features, Measured, by_block
 from codesign.cost.dataset import Row
-from codesign.cost.regressors import BlockRegressor
+from codesign.cost.domain import Domain
+from codesign.cost.module_data import ModuleRow
+from codesign.cost.regressors import conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
-from rtl_gen.config import OPTIONS, NpuConfig
+from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]
 FEWEST_ROWS = 20
-LEARNED = ("luts", "lutrams", "ffs")
-_SHAPE = (
-    "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",
-    "scale_bits", "post_units",
-)  # fmt: skip
+COVERAGE = 0.9
+"""Share of unseen configurations that an interval holds."""
+GUARD = 0.6
+"""Share of unseen configurations that the end an NPU's budget is tested with is not below."""
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -59,6 +63,8 @@ class AreaEstimate:
     """``dsps`` is that of the reference family."""
     low: Mapping[str, Floats]
     high: Mapping[str, Floats]
+    guarded: Mapping[str, Floats]
+    """Upper ends that the budget is tested with."""
 
     def on(self, family: str) -> AreaEstimate:
         """The same NPUs in another family, with wider intervals."""
@@ -71,124 +77,154 @@ class AreaEstimate:
             dsps=self.dsps_by_family[family],
             low={name: self.low[name] * least for name, (least, _, _) in ratios.items()},
             high={name: self.high[name] * most for name, (_, _, most) in ratios.items()},
+            guarded={name: self.guarded[name] * most for name, (_, _, most) in ratios.items()},
         )
 
 
-class AreaModel:
-    """Fitted on rows of the synthesis data set. Raises UserError for fewer than FEWEST_ROWS."""
+@dataclass(frozen=True, eq=False)
+class Learned:
+    """The model of one resource, and how far unseen configurations were from it."""
 
-    def __init__(self, rows: Sequence[Row]) -> None:
+    model: ComposedModel
+    errors: Floats
+    """[rows] log(measured / estimate) of each row by models that saw none of its family, in
+    deviations of the estimate; sorted."""
+
+    def factor(self, coverage: float) -> float:
+        """Half width of the interval of log y, in deviations."""
+        return conformal_quantile(np.abs(self.errors), coverage)
+
+    def guard(self, share: float) -> float:
+        """What ``share`` of unseen log ratios are not above, in deviations."""
+        return conformal_quantile(self.errors, share)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What another flow makes of a resource: ``factor`` times the reference's, more or less."""
+
+    factor: float
+    deviation: float
+    """Of the logarithm of that factor from design to design."""
+    points: int
+    """Designs that it was seen on; 0: it is not another flow."""
+
+    def half(self, coverage: float) -> float:
+        """Half width of the interval of one further design's log factor (Student's t)."""
+        if self.points < 2:
+            return 0.0
+        spread = self.deviation * (1 + 1 / self.points) ** 0.5
+        return float(stats.t.ppf(0.5 + coverage / 2, self.points - 1)) * spread
+
+
+AS_MEASURED = Calibration(1.0, 0.0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class AreaModel:
+    """See ``fit`` and ``load``."""
+
+    learned: Mapping[str, Learned]
+    domain: Domain
+    rows: int
+    """That it was fitted on."""
+    flow: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
+    """What the user's own flow makes of a resource (codesign.calibrate)."""
+
+    @classmethod
+    def fit(cls, rows: Sequence[Row], modules: Sequence[ModuleRow] = ()) -> AreaModel:
+        """modules: of all ``rows`` for factors block by block; else they come from the totals.
+
+        Of the rows of several versions of the tool those of one are taken (dataset.of_one_tool).
+
+        Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up.
+        """
+        rows = dataset.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
             raise UserError(
                 f"the synthesis data has {len(rows)} rows, the area model needs {FEWEST_ROWS}; "
-                "run python -m codesign.cost.characterize"
+                "run codesign characterize"
             )
-        self.rows = tuple(rows)
-        table = ConfigTable.of([row.config for row in rows])
-        groups = _groups(table)
-        self.regressors: dict[str, BlockRegressor] = {}
-        for name in LEARNED:
-            values = np.array([getattr(row, name) for row in rows])
-            matrix, blocks = _matrix(name, table)
-            self.regressors[name] = BlockRegressor(blocks).fit(matrix, values, groups)
+        configs = [row.config for row in rows]
+        table = ConfigTable.of(configs)
+        features, groups = Features.of(table), families_of(table)
+        learned = {}
+        for name in RESOURCES:
+            measured = measurements(rows, modules, name)
+            model = ComposedModel.fit(features, measured, name)
+            middle, deviation = model.cross_predict(features, measured, name, groups)
+            learned[name] = Learned(model, np.sort(np.log(measured.totals / middle) / deviation))
+        return cls(learned, Domain.of(configs), len(rows))
 
     @classmethod
     def load(cls, path: Path = dataset.SHIPPED) -> AreaModel:
-        """The model of a data set file; each file is fitted once a process. Raises UserError."""
+        """The model of a data set file, fitted once and then kept. Raises UserError."""
         return _load(path)
 
-    def estimate(self, table: ConfigTable) -> AreaEstimate:
-        """All resources of all configurations of ``table``."""
-        middle: dict[str, Floats] = {}
-        low: dict[str, Floats] = {}
-        high: dict[str, Floats] = {}
-        more = options.added(table)
-        for name, regressor in self.regressors.items():
-            matrix, _ = _matrix(name, table)
-            middle[name] = regressor.predict(matrix) + more[name]
-            factor = np.exp(regressor.margin_)
-            low[name], high[name] = middle[name] / factor, middle[name] * factor
+    def estimate(self, table: ConfigTable, guard: float = GUARD) -> AreaEstimate:
+        """All resources of all configurations of ``table``.
+
+        Intervals of configurations outside the domain are wider: see Domain.widening.
+        """
+        features, wider = Features.of(table), self.domain.widening(table)
+        middle, low, high, guarded = {}, {}, {}, {}
+        for name, learned in self.learned.items():
+            flow = self.flow.get(name, AS_MEASURED)
+            middle[name], deviation = learned.model.predict(features)
+            middle[name] = middle[name] * flow.factor
+            half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
+            low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
+            bound = learned.guard(guard) * deviation * wider
+            bound = np.copysign(np.hypot(bound, flow.half(2 * guard - 1)), bound)
+            guarded[name] = middle[name] * np.exp(bound)
         return AreaEstimate(
             **middle,
-            brams=features.memory_counts(table).brams,
+            brams=memory_counts(table).brams,
             dsps=dsps.dsp_count(table),
             dsps_by_family={name: dsps.dsp_count(table, name) for name in FAMILY_RATIOS},
             low=low,
             high=high,
+            guarded=guarded,
         )
 
     def outside(self, config: NpuConfig) -> str | None:
-        """Why the intervals say nothing about ``config``; None where they do."""
-        unknown = [
-            f"{name} {getattr(config, name)}"
-            for name in (*OPTIONS, "multiplier")
-            if all(getattr(row.config, name) != getattr(config, name) for row in self.rows)
-        ]
-        if not unknown:
+        """Which values of ``config`` the data does not reach; None where it does."""
+        beyond = self.domain.outside(config)
+        if not beyond:
             return None
-        return (
-            f"the synthesis data has no NPU of {' and '.join(unknown)}: area is counted from its "
-            "structure, intervals are those of NPUs without"
-        )
+        return f"the synthesis data has no NPU like this: {'; '.join(beyond)}; intervals are wider"
 
-    def report(self) -> dict[str, dict[str, float]]:
-        """Errors on configurations of unseen (lanes, bits, digit) families, by resource.
 
-        ``mape`` and ``p90`` are relative, ``tau`` is Kendall's rank correlation, ``margin`` the
-        half width of the 90 % interval, ``exact`` the share of rows that are right.
-        """
-        table = ConfigTable.of([row.config for row in self.rows])
-        found = {name: self._learned_errors(name, table) for name in LEARNED}
-        counted = {
-            "brams": features.memory_counts(table).brams, "dsps": dsps.dsp_count(table)
-        }  # fmt: skip
-        for name, estimate in counted.items():
-            values = np.array([getattr(row, name) for row in self.rows])
-            found[name] = {
-                "exact": float(np.mean(estimate == values)),
-                "mean_error": float(np.mean(np.abs(estimate - values))),
-            }
-        return found
-
-    def _learned_errors(self, name: str, table: ConfigTable) -> dict[str, float]:
-        values = np.array([getattr(row, name) for row in self.rows])
-        matrix, _ = _matrix(name, table)
-        regressor = self.regressors[name]
-        unseen = regressor.cross_predict(matrix, values, _groups(table))
-        error = np.abs(unseen / values - 1)
-        spread = np.sum((values - values.mean()) ** 2)
-        return {
-            "rows": float(len(values)),
-            "mape": float(error.mean()),
-            "p90": float(np.quantile(error, 0.9)),
-            "r2": float(1 - np.sum((unseen - values) ** 2) / spread),
-            "tau": float(kendalltau(unseen, values).statistic),
-            "margin": float(np.expm1(regressor.margin_)),
-        }
+def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str) -> Measured:
+    """One resource of the rows, by block where ``modules`` has all of them. Raises UserError where
+    they do not add up."""
+    totals = np.array([getattr(row, resource) for row in rows])
+    by_hash: dict[str, dict[str, float]] = {}
+    for module in modules:
+        by_hash.setdefault(module.config_hash, {})[module.module] = getattr(module, resource)
+    hashes = [row.config.hash[: dataset.HASH_DIGITS] for row in rows]
+    if not all(key in by_hash for key in hashes):
+        return Measured(totals, None)
+    for key, total in zip(hashes, totals, strict=True):
+        if abs(sum(by_hash[key].values()) - total) > 0.01:
+            raise UserError(
+                f"the modules of configuration {key} have {sum(by_hash[key].values()):g} "
+                f"{resource}, the NPU {total:g}: they are of different runs"
+            )
+    return Measured(totals, by_block([by_hash[key] for key in hashes]))
 
 
 @functools.lru_cache(maxsize=4)
 def _load(path: Path) -> AreaModel:
-    return AreaModel(dataset.read(path))
+    from codesign.cost import model_file
+
+    return model_file.of_data(path)
 
 
-def _groups(table: ConfigTable) -> NDArray[np.int64]:
+def families_of(table: ConfigTable) -> NDArray[np.int64]:
     """One label a family: the array's cells are the same hardware within it."""
-    digits = table.weight_digit_bits * 2 + table.dsp
-    return (table.lanes * 16 + table.activation_bits) * 32 + digits
-
-
-def _matrix(name: str, table: ConfigTable) -> tuple[Floats, int]:
-    """Block counts, then shape columns; and how many are block counts."""
-    if name == "lutrams":
-        blocks: Mapping[str, Floats] = {
-            "memories": features.memory_counts(table).lutrams,
-            **features.delay_blocks(table),
-        }
-    else:
-        blocks = features.lut_blocks(table) if name == "luts" else features.ff_blocks(table)
-    shape = [np.log(getattr(table, knob)) for knob in _SHAPE]
-    return np.column_stack([*blocks.values(), *shape, table.dsp]), len(blocks)
+    forms = table.multiplier * 8 + table.sparsity
+    return ((table.lanes * 16 + table.activation_bits) * 16 + table.weight_digit_bits) * 64 + forms
 
 
 def estimate_one(config: NpuConfig) -> AreaEstimate:

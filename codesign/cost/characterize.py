@@ -1,35 +1,42 @@
-"""Synthesise sampled configurations and append them to the data set.
+"""Synthesise configurations and append them to the data set: resumable, each one once.
 
-``python -m codesign.cost.characterize --count 160 --jobs 2 --max-luts 45000``
-
-Until the file holds ``--count`` configurations. Those that it holds already are not synthesised
-again, so a killed run goes on where it was. A synthesis that fails is reported and left out, the
-run goes on, and the exit status is 1. After a change of the generator ``--refresh`` measures the
-rows again whose Verilog is another one now.
+Three files side by side: the NPUs, their modules (codesign.cost.module_data), and what failed.
+Every result is written as it comes, files replaced whole, so a kill at any moment loses at most
+the syntheses in progress.
 """
 
 from __future__ import annotations
 
-import argparse
+import csv
 import datetime
 import functools
 import hashlib
-import logging
-import sys
+import io
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from codesign import synth
-from codesign.cost import dataset
+from codesign.cost import dataset, module_data
 from codesign.cost.dataset import Row
-from codesign.cost.sampling import sample
+from codesign.cost.module_data import ModuleRow
 from codesign.workers import spread
 from codesign.yosys import YosysError
+from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
 Progress = Callable[[str], None]
+TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One synthesised NPU."""
+
+    row: Row
+    modules: tuple[ModuleRow, ...]
 
 
 def rtl_hash(verilog: Mapping[str, str]) -> str:
@@ -39,7 +46,7 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
     for name, content in sorted(verilog.items()):
         lines = (line for line in content.splitlines() if not line.lstrip().startswith("//"))
         text += "\n".join((name, *sorted(lines), ""))
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    return hashlib.sha256(text.encode()).hexdigest()[: dataset.HASH_DIGITS]
 
 
 def _current(row: Row) -> tuple[str, bool]:
@@ -47,12 +54,12 @@ def _current(row: Row) -> tuple[str, bool]:
     return row.config.hash, rtl_hash(emit.verilog(row.config)) == row.rtl_hash
 
 
-def measure(config: NpuConfig) -> Row:
+def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
     """Emit and synthesise one configuration. Raises YosysError."""
     verilog = emit.verilog(config)
-    result = synth.synthesise(verilog, dsps=config.uses_dsps)
+    result = synth.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
     found = result.figures.to_dict()
-    return Row(
+    row = Row(
         config=config,
         **{name: found[name] for name in dataset.MEASURED},
         rtl_hash=rtl_hash(verilog),
@@ -60,6 +67,43 @@ def measure(config: NpuConfig) -> Row:
         date=datetime.date.today().isoformat(),
         seconds=result.seconds,
     )
+    return Measurement(row, tuple(module_data.of(config.hash, result.by_module)))
+
+
+class Store:
+    """The files of a data set, and what they hold. Raises UserError for bad ones."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.modules_path = path, module_data.beside(path)
+        self.failures_path = path.with_name(path.stem + "_failures" + path.suffix)
+        self.rows = {row.key: row for row in (dataset.read(path) if path.exists() else [])}
+        self.modules: dict[str, list[ModuleRow]] = {}
+        if self.modules_path.exists():
+            for module in module_data.read(self.modules_path):
+                self.modules.setdefault(module.config_hash, []).append(module)
+        self.failures: dict[str, str] = {}
+        if self.failures_path.exists():
+            with self.failures_path.open(newline="", encoding="utf-8") as file:
+                self.failures = dict(line[:2] for line in csv.reader(file))
+
+    def add(self, found: Measurement) -> None:
+        """Write it. The modules go first: those of no row are ignored. Raises OSError."""
+        self.rows[found.row.key] = found.row
+        self.modules[found.row.config.hash[: dataset.HASH_DIGITS]] = list(found.modules)
+        held = {known[: dataset.HASH_DIGITS] for known, _ in self.rows}
+        module_data.write(
+            self.modules_path,
+            [module for short, rows in self.modules.items() if short in held for module in rows],
+        )
+        dataset.write(self.path, self.rows.values())
+
+    def fail(self, config: NpuConfig, reason: str) -> None:
+        """Record it: configuration hash and reason. Raises OSError."""
+        self.failures[config.hash] = reason.splitlines()[0]
+        text = io.StringIO()
+        csv.writer(text, lineterminator="\n").writerows(sorted(self.failures.items()))
+        with atomic_file(self.failures_path) as file:
+            file.write(text.getvalue().encode())
 
 
 def characterize(
@@ -68,82 +112,58 @@ def characterize(
     count: int,
     jobs: int,
     progress: Progress,
-    measure_one: Callable[[NpuConfig], Row] = measure,
+    measure_one: Callable[[NpuConfig], Measurement] = measure,
     *,
     refresh: bool = False,
+    retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
     """Measure ``configs`` that ``path`` does not hold until it holds ``count`` rows.
 
     refresh: first measure again what is not current; an old row stays until its successor is
-    there. Every result is written as it comes.
+    there. retry: also those that failed before.
 
     Returns the configurations that failed, each with the reason. Raises UserError for a bad file,
     OSError when it cannot be written.
     """
-    rows = {row.config.hash: row for row in (dataset.read(path) if path.exists() else [])}
-    missing = [config for config in configs if config.hash not in rows]
-    missing = missing[: max(count - len(rows), 0)]
+    store = Store(path)
+    skipped = set() if retry else set(store.failures)
+    known = {key for key, _ in store.rows} | skipped
+    missing = [config for config in configs if config.hash not in known]
+    missing = missing[: max(count - len(store.rows), 0)]
     if refresh:
-        current = dict(spread(_current, list(rows.values()), jobs))
-        old = [row.config for row in rows.values() if not current[row.config.hash]]
-        progress(f"{len(old)} of {len(rows)} were measured with other Verilog than today's")
+        old = _outdated(store.rows.values(), jobs)
+        progress(f"{len(old)} of {len(store.rows)} were measured with other Verilog than today's")
         missing = [*old, *missing]
-    progress(f"{len(rows)} of {count} are known, {len(missing)} to do")
+    progress(f"{len(store.rows)} of {count} are known, {len(missing)} to do")
     failures: list[tuple[NpuConfig, str]] = []
     start = time.monotonic()
     outcomes = spread(functools.partial(_outcome, measure_one=measure_one), missing, jobs)
     for done, (config, found) in enumerate(outcomes, start=1):
         if isinstance(found, str):
             failures.append((config, found))
+            store.fail(config, found)
             progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {found}")
             continue
-        rows[config.hash] = found
-        dataset.write(path, rows.values())
+        store.add(found)
         left = (time.monotonic() - start) / done * (len(missing) - done)
         progress(
-            f"{done}/{len(missing)} {found.luts:g} LUTs in {found.seconds:.0f} s; "
+            f"{done}/{len(missing)} {found.row.luts:g} LUTs in {found.row.seconds:.0f} s; "
             f"{left / 60:.0f} min left"
         )
     return failures
 
 
+def _outdated(rows: Iterable[Row], jobs: int) -> list[NpuConfig]:
+    rows = list(rows)
+    current = dict(spread(_current, rows, jobs))
+    return [row.config for row in rows if not current[row.config.hash]]
+
+
 def _outcome(
-    config: NpuConfig, measure_one: Callable[[NpuConfig], Row]
-) -> tuple[NpuConfig, Row | str]:
+    config: NpuConfig, measure_one: Callable[[NpuConfig], Measurement]
+) -> tuple[NpuConfig, Measurement | str]:
     """The measurement, or why there is none."""
     try:
         return config, measure_one(config)
     except YosysError as error:
         return config, str(error)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="codesign.cost.characterize", description=__doc__)
-    parser.add_argument(
-        "--count", type=int, default=160, help="configurations that the file shall hold"
-    )
-    parser.add_argument("--jobs", type=int, default=2, help="syntheses side by side")
-    parser.add_argument("--max-luts", type=float, default=45000, help="analytic LUTs at most")
-    parser.add_argument("--seed", type=int, default=0, help="another seed, other configurations")
-    parser.add_argument(
-        "--refresh",
-        action="store_true",
-        help="measure again what the generator now writes differently",
-    )
-    parser.add_argument("--data", type=Path, default=dataset.SHIPPED, help="the CSV to extend")
-    options = parser.parse_args(arguments)
-    configs = sample(options.count, options.max_luts, options.seed)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    failures = characterize(
-        configs,
-        options.data,
-        options.count,
-        options.jobs,
-        logging.info,
-        refresh=options.refresh,
-    )
-    return 1 if failures else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,10 @@ MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
 CONFIG_FIELDS = tuple(NpuConfig().to_dict())
 COLUMNS = (*CONFIG_FIELDS, *MEASURED, "config_hash", "rtl_hash", "tool", "date", "seconds")
 """Followed by those of OPTIONS that an NPU of the file uses: without a column, none does."""
+STEPS = {"brams": 2}
+"""Of one: an 18 Kb block RAM is half a 36 Kb one."""
+HASH_DIGITS = 12
+"""Of the configuration's hash that the files hold."""
 _DEFAULT = NpuConfig()
 
 
@@ -41,6 +46,11 @@ class Row:
     seconds: float
     """That synthesis took."""
 
+    @property
+    def key(self) -> tuple[str, str]:
+        """A configuration is measured once by each version of the tool."""
+        return self.config.hash, self.tool
+
 
 def read(path: Path = SHIPPED) -> list[Row]:
     """All rows. Raises UserError naming file and line of what is wrong with it."""
@@ -54,13 +64,31 @@ def read(path: Path = SHIPPED) -> list[Row]:
     if columns != (*COLUMNS, *options):
         wrong = sorted(set(COLUMNS) ^ set(columns))
         raise UserError(f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}")
-    rows: dict[str, Row] = {}
+    rows: dict[tuple[str, str], Row] = {}
     for number, cells in enumerate(lines[1:], start=2):
         row = _row(f"{path}:{number}", columns, cells)
-        if row.config.hash in rows:
-            raise UserError(f"{path}:{number}: this configuration is in the file twice")
-        rows[row.config.hash] = row
+        if row.key in rows:
+            raise UserError(f"{path}:{number}: {_twice(rows[row.key], row)}")
+        rows[row.key] = row
     return list(rows.values())
+
+
+def _twice(first: Row, second: Row) -> str:
+    for name in MEASURED:
+        values = getattr(first, name), getattr(second, name)
+        if values[0] != values[1]:
+            return "this configuration is in the file twice, with {} {:g} and {:g}".format(
+                name, *values
+            )
+    return "this configuration is in the file twice"
+
+
+def of_one_tool(rows: Sequence[Row]) -> list[Row]:
+    """The rows of the tool version that most rows are of, the later one of two: versions map
+    differently, so their counts are not mixed."""
+    counts = Counter(row.tool for row in rows)
+    most = max(counts, key=lambda tool: (counts[tool], tool), default="")
+    return [row for row in rows if row.tool == most]
 
 
 def _row(where: str, columns: Sequence[str], cells: Sequence[str]) -> Row:
@@ -81,6 +109,12 @@ def _row(where: str, columns: Sequence[str], cells: Sequence[str]) -> Row:
         raise UserError(f"{where}: not a number: {error}") from None
     if not all(math.isfinite(value) and value >= 0 for value in numbers.values()):
         raise UserError(f"{where}: counts must be finite and >= 0")
+    for name in MEASURED:
+        if not (numbers[name] * STEPS.get(name, 1)).is_integer():
+            raise UserError(
+                f"{where}: {name} cannot be {numbers[name]:g}: counts are whole (block RAMs in "
+                "halves); is it in another unit?"
+            )
     if text["config_hash"] != _short(config):
         raise UserError(f"{where}: config_hash is not that of the configuration")
     return Row(
@@ -89,7 +123,7 @@ def _row(where: str, columns: Sequence[str], cells: Sequence[str]) -> Row:
 
 
 def _short(config: NpuConfig) -> str:
-    return config.hash[:12]
+    return config.hash[:HASH_DIGITS]
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:

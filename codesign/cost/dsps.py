@@ -1,14 +1,9 @@
-"""NPUs with DSP slices: how many they take, and what their arrays leave to LUTs and flip-flops.
-
-Of products that share slices (rtl_gen.packing) no row of the synthesis data knows: they are counted
-from their structure, and tests hold the counts against NPUs synthesised with them.
-"""
+"""NPUs with DSP slices: how many they take, and the trees that they leave to LUTs."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,12 +13,9 @@ from codesign.cost.table import ConfigTable
 from codesign.families import ECP5
 from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, PACKED_PIXELS
 from rtl_gen.packing import (
-    CHAIN_LANES,
     COLUMNS,
     LEAST_PRODUCT_BITS,
     MULT18_BITS,
-    STAGE_LANES,
-    WHOLE_WEIGHT_BITS,
     WIDE_BITS,
     packing,
 )
@@ -46,12 +38,22 @@ def wide(c: ConfigTable) -> Ints:
 
 def sum_tree(terms: Ints, width: Ints) -> Floats:
     """Adder bits of a binary tree over ``terms`` of ``width`` bits."""
-    total = np.zeros(len(terms))
+    return _tree(terms, width)[0]
+
+
+def tree_registers(terms: Ints, width: Ints) -> Floats:
+    """Register bits of such a tree with a register behind every level."""
+    return _tree(terms, width)[1]
+
+
+def _tree(terms: Ints, width: Ints) -> tuple[Floats, Floats]:
+    added, passed = np.zeros(len(terms)), np.zeros(len(terms))
     terms, bits = terms.copy(), width.copy()
     for _ in range(MAX_LANES.bit_length() - 1):
-        total += (terms // 2) * (bits + 1)
+        added += (terms // 2) * (bits + 1)
+        passed += np.where(terms > 1, (terms % 2) * bits, 0)
         terms, bits = -(-terms // 2), bits + 1
-    return total
+    return added, added + passed
 
 
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
@@ -79,6 +81,7 @@ class Packed:
     largest: Ints
 
     @classmethod
+    @functools.lru_cache(maxsize=2)
     def of(cls, c: ConfigTable) -> Packed:
         return cls(*_packings()[c.multiplier, c.activation_bits, c.weight_digit_bits].T)
 
@@ -101,31 +104,3 @@ def _packings() -> Ints:
                     sizes = [getattr(found, size) for size in names]
                     table[MULTIPLIERS.index(name), bits, digit] = sizes
     return table
-
-
-def packed_blocks(c: ConfigTable) -> tuple[Mapping[str, Floats], Mapping[str, Floats]]:
-    """LUTs and FFs of packed arrays by block (rtl_gen.blocks.packed_dot, packed_array)."""
-    found = Packed.of(c)
-    fields, digit = found.fields, c.weight_digit_bits
-    top_bits = np.floor(np.log2(np.maximum(c.lanes * found.largest, 1))).astype(np.int64) + 2
-    chains = -(-c.lanes // CHAIN_LANES)
-    groups = -(-c.lanes // np.maximum(found.group_lanes, 1))
-    low, top = sum_tree(groups, found.field_bits), sum_tree(chains, top_bits)
-    dots = np.where(fields > 0, c.pixels * c.columns // np.maximum(fields, 1), 0)
-    # Of two groups in a chain, the first one's fields wait for the second.
-    waiting = np.where(groups > chains, chains * found.field_bits, 0)
-    behind = np.where(groups > chains, top_bits, 0)
-    starts = c.lanes * (c.activation_bits + 1) / STAGE_LANES + groups * (
-        found.field_bits - digit + 1
-    )
-    shared = (fields > 0) * c.pixels * starts
-    flips = np.where(digit < WHOLE_WEIGHT_BITS, c.lanes * c.columns, 0) * (fields > 0)
-    luts = {
-        "packed_trees": dots * ((fields - 1) * (low - groups + 1) + top - chains + 1),
-        "packed_operands": flips + shared,
-    }
-    ffs = {
-        "packed_registers": dots * ((fields - 1) * (low + waiting) + top + behind),
-        "packed_operands": shared,
-    }
-    return luts, ffs

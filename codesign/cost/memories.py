@@ -6,6 +6,7 @@ the shipped data checks it on whole NPUs.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,6 +24,9 @@ BLOCK_MODES = (
 MAX_DISTRIBUTED = 44
 """(Bits + 1) x banks of 64 words, per half block RAM, up to which Yosys takes distributed RAM."""
 
+MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
+"""Of the memories that NpuConfig allows."""
+
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
@@ -32,14 +36,21 @@ class MemoryCount:
     luts: Floats
     """Read multiplexers and write decoders around distributed RAM, ``lutrams`` not included."""
     brams: Floats
+    ffs: Floats
+    """Of the read port, where it is not a block RAM's."""
 
     def __add__(self, other: MemoryCount) -> MemoryCount:
         return MemoryCount(
-            self.lutrams + other.lutrams, self.luts + other.luts, self.brams + other.brams
+            self.lutrams + other.lutrams,
+            self.luts + other.luts,
+            self.brams + other.brams,
+            self.ffs + other.ffs,
         )
 
     def times(self, copies: Ints) -> MemoryCount:
-        return MemoryCount(self.lutrams * copies, self.luts * copies, self.brams * copies)
+        return MemoryCount(
+            self.lutrams * copies, self.luts * copies, self.brams * copies, self.ffs * copies
+        )
 
 
 def distributed(width: Ints, depth: Ints) -> MemoryCount:
@@ -49,7 +60,7 @@ def distributed(width: Ints, depth: Ints) -> MemoryCount:
     # One 4:1 multiplexer LUT a bit and four banks, and a write enable a bank.
     luts = np.where(banks > 1, width * -(-(banks - 1) // 3) + 2 * (banks - 1), 0)
     zero = np.zeros(np.shape(primitives))
-    return MemoryCount(4.0 * primitives, luts.astype(np.float64), zero)
+    return MemoryCount(4.0 * primitives, luts.astype(np.float64), zero, zero)
 
 
 def block(width: Ints, depth: Ints) -> Floats:
@@ -59,12 +70,29 @@ def block(width: Ints, depth: Ints) -> Floats:
 
 
 def automatic(width: Ints, depth: Ints) -> MemoryCount:
-    """npu_ram: distributed while that takes few primitives for the block RAM it replaces."""
-    brams = block(width, depth)
-    small = distributed(width, depth)
+    """npu_ram: distributed while that takes few primitives for the block RAM it replaces.
+
+    width: up to MAX_WIDTH; depth: powers of two.
+    """
+    found = _automatic_table()[width, np.log2(depth).astype(np.int64)]
+    return MemoryCount(*found.T)
+
+
+@functools.cache
+def _automatic_table() -> Floats:
+    """[width, log2 depth, fields of MemoryCount]: batches look them up."""
+    width, log_depth = np.meshgrid(
+        np.arange(MAX_WIDTH + 1), np.arange(MAX_LOG_DEPTH + 1), indexing="ij"
+    )
+    depth = 1 << log_depth
+    brams, small = block(width, depth), distributed(width, depth)
     keep = (width + 1) * -(-depth // 64) <= MAX_DISTRIBUTED * 2 * brams
-    return MemoryCount(
-        np.where(keep, small.lutrams, 0.0),
-        np.where(keep, small.luts, 0.0),
-        np.where(keep, 0.0, brams),
+    return np.stack(
+        [
+            np.where(keep, small.lutrams, 0.0),
+            np.where(keep, small.luts, 0.0),
+            np.where(keep, 0.0, brams),
+            np.where(keep, width, 0.0),
+        ],
+        axis=-1,
     )

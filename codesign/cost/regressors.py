@@ -1,130 +1,174 @@
-"""Regressors on block counts: one factor a block, then a smooth correction of the log ratio.
+"""The two estimators that the area model is made of, and the intervals around them.
 
-A scikit-learn estimator: ``__init__`` only stores, fitted names end in ``_``. X holds the block
-counts first and the shape columns (logarithms of the knobs) after them.
+Both follow scikit-learn: ``__init__`` only stores, fitted names end in ``_``.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky
 from scipy.optimize import nnls
 from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import RBF, Kernel, WhiteKernel
-from sklearn.model_selection import GroupKFold
-from sklearn.utils.validation import check_is_fitted, validate_data
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 Floats = NDArray[np.float64]
 LENGTHS = (2.0, 3.5, 6.0, 10.0)
-"""Length scales tried for the correction, in standard deviations of the shape columns."""
-NOISES = (0.01, 0.1, 0.5)
-"""Shares of noise tried, in variances of the log ratio."""
+"""Length scales tried for the correction, in standard deviations of its columns."""
+NOISES = (0.03, 0.1, 0.3, 0.9)
+"""Shares of noise tried, in variances of y."""
+MOST_JUDGED = 300
+"""Rows on which likelihoods are compared: they take the cube of it in time."""
+JITTER = 1e-8
 
 
-class BlockRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """``y = (counts @ factors) * exp(correction(shape))``; y must be positive.
+@functools.cache
+def _threads() -> ThreadpoolController:
+    return ThreadpoolController()
 
-    The factors (>= 0, least relative squared error, drawn towards 1 by ``ridge``) keep the
-    estimate physical where no data is; the Gaussian process fades to no correction there.
-    Intervals are conformal: relative cross-validation residuals, so that ``coverage`` of unseen
-    configurations lie inside.
+
+def one_thread() -> AbstractContextManager[object]:
+    """Small matrices: more threads only get in each other's way."""
+    limit: AbstractContextManager[object] = _threads().limit(limits=1)
+    return limit
+
+
+class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """``y = X @ factors`` with factors >= 0: columns of X count hardware, y is what it took.
+
+    Weighted least squares, each factor drawn towards its prior with the strength of ``ridge`` times
+    the column's norm: columns that the data cannot tell apart keep their priors' proportion, and
+    columns that no row has keep the prior itself. As no factor is negative, y grows with each
+    column. ``priors``: [columns], 1 each by default.
+    """
+
+    def __init__(self, priors: Sequence[float] | None = None, ridge: float = 0.003) -> None:
+        self.priors = priors
+        self.ridge = ridge
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """sample_weight: [n] of the squared errors; 1 / y**2 makes them relative."""
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        root = np.sqrt(_check_sample_weight(sample_weight, X))
+        priors = np.ones(X.shape[1]) if self.priors is None else np.asarray(self.priors, float)
+        if priors.shape != (X.shape[1],):
+            raise ValueError(f"{len(priors)} priors for {X.shape[1]} features")
+        rows = X * root[:, None]
+        norms = np.linalg.norm(rows, axis=0)
+        norms = np.where(norms > 0, norms, 1.0)
+        # Columns of one length: counts of all magnitudes stand side by side.
+        scaled, _ = nnls(
+            np.vstack([rows / norms, self.ridge * np.eye(len(norms))]),
+            np.concatenate([y * root, self.ridge * norms * priors]),
+            maxiter=30 * len(norms),
+        )
+        self.factors_ = scaled / norms
+        return self
+
+    def predict(self, X: Any) -> Floats:
+        check_is_fitted(self)
+        found: Floats = validate_data(self, X, dtype=np.float64, reset=False) @ self.factors_
+        return found
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.regressor_tags.poor_score = True  # no intercept, no negative factor: not for any data
+        return tags
+
+
+class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """A Gaussian process on ``points`` inducing points: a smooth correction, cheap in batches.
+
+    An RBF kernel; ``length`` (in standard deviations of the columns) and ``noise`` (in variances of
+    y) are the most likely of LENGTHS and NOISES unless given. The
+    points are rows of X far from each other; the posterior is that of the deterministic training
+    conditional (Quinonero-Candela and Rasmussen, 2005), so that far from the data the mean
+    returns to that of y and the deviation to that of the prior.
     """
 
     def __init__(
-        self,
-        blocks: int = 1,
-        coverage: float = 0.9,
-        folds: int = 5,
-        ridge: float = 0.05,
-        correct: bool = True,
+        self, points: int = 40, length: float | None = None, noise: float | None = None
     ) -> None:
-        self.blocks = blocks
-        self.coverage = coverage
-        self.folds = folds
-        self.ridge = ridge
-        self.correct = correct
+        self.points = points
+        self.length = length
+        self.noise = noise
 
-    def fit(self, X: Any, y: Any, groups: Any = None) -> Self:
-        """groups: [n] labels; rows of one group are never on both sides of a split."""
-        X, y = validate_data(self, X, y, dtype=np.float64)
-        if np.any(y <= 0):
-            raise ValueError("y must be positive")
-        self._fit_core(X, y, _kernels())
-        folds = min(self.folds, len(y))
-        self.residuals_ = np.zeros(0)
-        if folds >= 2:
-            self.residuals_ = np.sort(np.abs(np.log(y / self.cross_predict(X, y, groups))))
+    def fit(self, X: Any, y: Any) -> Self:
+        X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
+        self.centre_, self.spread_ = X.mean(axis=0), np.maximum(X.std(axis=0), 1e-9)
+        self.level_, self.scale_ = float(y.mean()), float(max(y.std(), 1e-12))
+        place, target = (X - self.centre_) / self.spread_, (y - self.level_) / self.scale_
+        with one_thread():
+            self.length_, self.noise_ = self._lengths(place, target)
+            self.points_ = place[_far_apart(place, min(self.points, len(place)))]
+            among = self._kernel(self.points_) + JITTER * np.eye(len(self.points_))
+            across = self._kernel(place)
+            system = among + across.T @ across / self.noise_
+            weights = cho_solve((cholesky(system, lower=True), True), across.T @ target)
+            self.weights_ = weights / self.noise_
+            # What the variance loses by the points, and regains by the noise of the rows.
+            self.known_ = np.linalg.inv(among) - np.linalg.inv(system)
         return self
 
-    def _fit_core(self, X: Floats, y: Floats, kernels: Sequence[Kernel]) -> None:
-        """Factors, then the most likely of the kernels for what they leave."""
-        counts, shape = self._parts(X)
-        share = np.mean(counts / y[:, None], axis=0)
-        # A block that no row has keeps its factor of 1.
-        weight = self.ridge * np.sqrt(len(y)) * np.where(share > 0, share, 1.0)
-        rows = np.vstack([counts / y[:, None], np.diag(weight)])
-        self.factors_, _ = nnls(rows, np.concatenate([np.ones(len(y)), weight]))
-        self.process_ = None
-        self.centre_, self.spread_ = shape.mean(axis=0), np.maximum(shape.std(axis=0), 1e-9)
-        if self.correct and shape.shape[1] and len(y) > 10:
-            ratio = np.log(y / np.maximum(counts @ self.factors_, 1e-9))
-            place = (shape - self.centre_) / self.spread_
-            # Small matrices: more threads only get in each other's way.
-            with threadpool_limits(1):
-                fits = [
-                    GaussianProcessRegressor(kernel, optimizer=None, normalize_y=True).fit(
-                        place, ratio
-                    )
-                    for kernel in kernels
-                ]
-            self.process_ = max(fits, key=lambda fit: fit.log_marginal_likelihood_value_)
+    def _lengths(self, place: Floats, target: Floats) -> tuple[float, float]:
+        if self.length is not None and self.noise is not None:
+            return self.length, self.noise
+        step = -(-len(place) // MOST_JUDGED)
+        return _most_likely(place[::step], target[::step])
 
-    def _parts(self, X: Floats) -> tuple[Floats, Floats]:
-        return X[:, : self.blocks], X[:, self.blocks :]
-
-    def _core(self, X: Floats) -> Floats:
-        counts, shape = self._parts(X)
-        mean: Floats = np.maximum(counts @ self.factors_, 1e-9)
-        if self.process_ is not None:
-            with threadpool_limits(1):
-                ratio = self.process_.predict((shape - self.centre_) / self.spread_)
-            mean = mean * np.exp(ratio)
-        return mean
-
-    def predict(self, X: Any) -> Floats:
-        """[n] estimates."""
-        check_is_fitted(self)
-        return self._core(validate_data(self, X, dtype=np.float64, reset=False))
-
-    @property
-    def margin_(self) -> float:
-        """Half width of the interval of log y."""
-        count = len(self.residuals_)
-        rank = int(np.ceil(self.coverage * (count + 1)))
-        return float(self.residuals_[rank - 1]) if rank <= count else float("inf")
-
-    def interval(self, X: Any) -> tuple[Floats, Floats]:
-        """[n] lower and [n] upper ends that hold ``coverage`` of unseen configurations."""
-        middle, factor = self.predict(X), np.exp(self.margin_)
-        return middle / factor, middle * factor
-
-    def cross_predict(self, X: Floats, y: Floats, groups: Any = None) -> Floats:
-        """[n] estimates of each row by a model that saw none of its group."""
-        labels = np.arange(len(y)) if groups is None else np.asarray(groups)
-        folds = min(self.folds, len(np.unique(labels)))
-        found = np.zeros(len(y))
-        kernels = [self.process_.kernel_] if self.process_ is not None else _kernels()
-        for train, test in GroupKFold(folds).split(X, y, labels):
-            part = BlockRegressor(self.blocks, ridge=self.ridge, correct=self.correct)
-            part._fit_core(X[train], y[train], kernels)
-            found[test] = part._core(X[test])
+    def _kernel(self, place: Floats) -> Floats:
+        squares = np.sum(place**2, axis=1)[:, None] + np.sum(self.points_**2, axis=1)
+        squares -= 2 * place @ self.points_.T
+        found: Floats = np.exp(squares * (-0.5 / self.length_**2))
         return found
 
+    def predict(self, X: Any, return_std: bool = False) -> Any:
+        """[n] means; with ``return_std`` also [n] standard deviations of y, noise included."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=np.float64, reset=False)
+        with one_thread():
+            mean, deviation = self.moments(X)
+        return (mean, deviation) if return_std else mean
 
-def _kernels() -> list[Kernel]:
-    return [RBF(length) + WhiteKernel(noise) for length in LENGTHS for noise in NOISES]
+    def moments(self, X: Floats) -> tuple[Floats, Floats]:
+        """``predict`` with deviations, of an X that needs no checks."""
+        kernel = self._kernel((X - self.centre_) / self.spread_)
+        known = np.einsum("np,np->n", kernel @ self.known_, kernel)
+        deviation = self.scale_ * np.sqrt(np.maximum(1.0 - known, 0.0) + self.noise_)
+        return self.level_ + self.scale_ * (kernel @ self.weights_), deviation
+
+
+def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
+    """Length and noise of the exact process with the highest marginal likelihood."""
+    best = (-np.inf, LENGTHS[-1], NOISES[-1])
+    for length in LENGTHS:
+        for noise in NOISES:
+            kernel = RBF(length) + WhiteKernel(noise)
+            fit = GaussianProcessRegressor(kernel, optimizer=None).fit(place, target)
+            best = max(best, (fit.log_marginal_likelihood_value_, length, noise))
+    return best[1], best[2]
+
+
+def _far_apart(place: Floats, count: int) -> list[int]:
+    """Rows far from each other, from the one nearest to the middle on."""
+    chosen = [int(np.argmin(np.sum(place**2, axis=1)))]
+    distance = np.sum((place - place[chosen[0]]) ** 2, axis=1)
+    while len(chosen) < count:
+        chosen.append(int(np.argmax(distance)))
+        distance = np.minimum(distance, np.sum((place - place[chosen[-1]]) ** 2, axis=1))
+    return chosen
+
+
+def conformal_quantile(scores: Floats, coverage: float) -> float:
+    """What ``coverage`` of unseen scores stay below: the rank that split conformal prediction
+    takes (Papadopoulos et al., 2002); infinite for fewer scores than it needs."""
+    rank = int(np.ceil(coverage * (len(scores) + 1)))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")

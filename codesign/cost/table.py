@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -81,47 +82,47 @@ class ConfigTable:
             sparsity=_PATTERNS[self.sparsity[row]],
         )
 
-    @property
+    @functools.cached_property
     def macs(self) -> Ints:
         """NpuConfig.macs"""
         return self.pixels * self.lanes * self.columns
 
-    @property
+    @functools.cached_property
     def lut(self) -> Ints:
         """1 where products are made in LUTs."""
         return (self.multiplier == MULTIPLIERS.index("lut")).astype(np.int64)
 
-    @property
+    @functools.cached_property
     def dsp(self) -> Ints:
         """1 where each product has a DSP slice of its own."""
         return (self.multiplier == MULTIPLIERS.index("dsp")).astype(np.int64)
 
-    @property
+    @functools.cached_property
     def kept(self) -> Ints:
         """N of N:M"""
         kept: Ints = np.array([kept for kept, _ in SPARSITIES.values()])[self.sparsity]
         return kept
 
-    @property
+    @functools.cached_property
     def group(self) -> Ints:
         """M of N:M"""
         group: Ints = np.array([group for _, group in SPARSITIES.values()])[self.sparsity]
         return group
 
-    @property
+    @functools.cached_property
     def slots(self) -> Ints:
         """Products of a cell per cycle."""
         return self.lanes // self.group * self.kept
 
-    @property
+    @functools.cached_property
     def index_bits(self) -> Ints:
         """Bits beside each digit that choose its lane."""
         return np.ceil(np.log2(self.group - self.kept + 1)).astype(np.int64)
 
-    @property
+    @functools.cached_property
     def activation_word_bits(self) -> Ints:
         return self.lanes * self.activation_bits
 
-    @property
+    @functools.cached_property
     def weight_word_bits(self) -> Ints:
         return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)

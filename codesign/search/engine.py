@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.area import AreaModel
+from codesign.cost.area import GUARD, AreaModel
 from codesign.cost.estimate import Estimate, estimate, violation
 from codesign.cost.layers import LayerTable
 from codesign.results import Budget
@@ -52,12 +52,14 @@ class Problem:
     """FPGA family that the budget is of."""
     area_factor: float = 1.0
     """Measured over estimated area of a design of this search, once one was synthesised."""
+    guard: float = GUARD
+    """Share of NPUs whose area the budget test is not to underestimate."""
 
     def evaluate(self, candidates: Ints) -> Evaluated:
         """Estimates of candidates [n, genes] (canonical ones)."""
         layers = layer_table(self.space, candidates)
         npus = npu_table(self.space, candidates, layers)
-        found = estimate(self.model, layers, npus, self.budget.clock_mhz, self.family)
+        found = estimate(self.model, layers, npus, self.budget.clock_mhz, self.family, self.guard)
         return Evaluated(candidates, layers, found, violation(self.excess(layers, found)))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import errno
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
 
-from codesign.cost import characterize, dataset, sampling
+from codesign.cost import characterize, dataset, module_data, sampling
+from codesign.cost.characterize import Measurement
+from codesign.cost.composed import analytic
 from codesign.cost.dataset import Row
-from codesign.cost.features import analytic_luts
+from codesign.cost.module_data import ModuleRow
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
 from codesign.yosys import YosysError
+from models import files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -21,18 +28,32 @@ CONFIGS = [NpuConfig(), NpuConfig(pixels=1), NpuConfig(lanes=4, columns=4, multi
 
 
 def fake(config: NpuConfig) -> Row:
-    if config.pixels == 1:
-        raise YosysError("out of gates")
     return Row(config, 1000.0 * config.pixels, 20.0, 900.0, 1.5, 0.0, "0" * 12, "fake 1",
                "2026-01-01", 2.04)  # fmt: skip
 
 
-def good_only(config: NpuConfig) -> Row:
-    return dataclasses.replace(fake(NpuConfig()), config=config)
+def measurement(row: Row) -> Measurement:
+    modules = [
+        ModuleRow(
+            row.config.hash[: dataset.HASH_DIGITS], "npu", 1, row.luts - 10, 0.0, 5.0, 0.5, 0.0
+        ),
+        ModuleRow(row.config.hash[: dataset.HASH_DIGITS], "npu_ram", 3, 10.0, 0.0, 5.0, 0.5, 0.0),
+    ]
+    return Measurement(row, tuple(modules))
 
 
-def other(config: NpuConfig) -> Row:
-    return dataclasses.replace(good_only(config), luts=5.0)
+def good_only(config: NpuConfig) -> Measurement:
+    return measurement(fake(config))
+
+
+def mostly(config: NpuConfig) -> Measurement:
+    if config.pixels == 1:
+        raise YosysError("out of gates\nand more")
+    return good_only(config)
+
+
+def other(config: NpuConfig) -> Measurement:
+    return measurement(dataclasses.replace(fake(config), luts=5.0))
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -62,15 +83,87 @@ def test_sparsity_is_a_last_column_that_only_sparse_npus_bring(tmp_path: Path) -
 
 def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> None:
     path, said = tmp_path / "data.csv", []
-    failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, fake)
-    assert [(config, reason) for config, reason in failures] == [(CONFIGS[1], "out of gates")]
+    failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, mostly)
+    assert failures == [(CONFIGS[1], "out of gates\nand more")]
     assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
+    assert characterize.Store(path).failures == {CONFIGS[1].hash: "out of gates"}
     before = path.read_bytes()
-    characterize.characterize(CONFIGS, path, 3, 1, said.append, fake)
-    assert "2 of 3 are known, 1 to do" in said
-    assert path.read_bytes() == before
     characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only)
+    assert "2 of 3 are known, 0 to do" in said
+    assert path.read_bytes() == before
+    characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only, retry=True)
     assert len(dataset.read(path)) == 3
+    modules = module_data.read(module_data.beside(path))
+    assert len(modules) == 6
+    assert sum(module.luts for module in modules) == sum(row.luts for row in dataset.read(path))
+
+
+def test_a_full_disk_in_mid_append_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "data.csv"
+    characterize.characterize(CONFIGS[:1], path, 1, 1, lambda text: None, good_only)
+    before = path.read_bytes()
+    monkeypatch.setattr(dataset, "atomic_file", half_written)
+    with pytest.raises(OSError, match="No space left"):
+        characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, good_only)
+    monkeypatch.undo()
+    assert path.read_bytes() == before
+    # The modules of the row that was not written are there, and do no harm.
+    characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, good_only)
+    assert len(dataset.read(path)) == 3
+
+
+@contextlib.contextmanager
+def half_written(path: Path) -> Iterator[IO[bytes]]:
+    with files.atomic_file(path) as file:
+        file.write(b"pixels,")
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield file
+
+
+def test_results_of_one_configuration_that_differ_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    dataset.write(path, [fake(CONFIGS[0])])
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[1].replace("2000", "2001"), ""]))
+    with pytest.raises(UserError, match=r"csv:3: .* in the file twice, with luts 2000 and 2001"):
+        dataset.read(path)
+
+
+def test_tool_versions_are_kept_apart(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    rows = [
+        fake(CONFIGS[0]),
+        fake(CONFIGS[2]),
+        dataclasses.replace(fake(CONFIGS[0]), tool="fake 2", luts=3000.0),
+    ]
+    dataset.write(path, rows)
+    again = dataset.read(path)
+    assert len(again) == 3
+    assert {row.tool for row in dataset.of_one_tool(again)} == {"fake 1"}
+    assert len(dataset.of_one_tool(again)) == 2
+    assert dataset.of_one_tool([]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("config_hash,module\n", r"csv:1: the columns must be config_hash, module, instances"),
+        ("0\n", r"csv:2: 1 cells, not 8"),
+        ("a,npu,1,x,0,0,0,0\n", r"csv:2: not a number"),
+        ("a,npu,1,nan,0,0,0,0\n", r"csv:2: counts must be finite"),
+        ("a,npu,0,1,0,0,0,0\n", r"csv:2: .*instances >= 1"),
+    ],
+)
+def test_a_bad_module_file_is_refused_with_its_line(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    path = tmp_path / "modules.csv"
+    head = "" if text.startswith("config_hash") else ",".join(module_data.COLUMNS) + "\n"
+    path.write_text(head + text)
+    with pytest.raises(UserError, match=message):
+        module_data.read(path)
 
 
 @pytest.mark.parametrize(
@@ -79,6 +172,7 @@ def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> 
         ("pixels,", "pixel,", r"csv:1: wrong columns, missing or unknown: pixel, pixels"),
         ("2000", "many", r"csv:2: not a number: .*many"),
         ("2000", "nan", r"csv:2: counts must be finite"),
+        ("2000", "2.5", r"csv:2: luts cannot be 2.5: .* in another unit"),
         ("2000", "-2000", r"csv:2: counts must be finite and >= 0"),
         ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, dsp2, dsp4, not 'lit'"),
         ("fake 1,", "", r"csv:2: 22 cells, not 24"),
@@ -110,9 +204,9 @@ def test_samples_differ_repeat_and_spread_over_the_sizes() -> None:
     assert configs == sampling.sample(60, 30000.0, seed=1)
     assert configs != sampling.sample(60, 30000.0, seed=2)
     assert len({config.hash for config in configs}) == 60
-    luts = analytic_luts(ConfigTable.of(configs))
+    luts = analytic(ConfigTable.of(configs), "luts")
     assert luts.max() <= 30000
-    quarters = np.histogram(np.sqrt(luts), bins=4)[0]
+    quarters = np.histogram(np.log(luts), bins=4)[0]
     assert quarters.min() >= 9
     for knob in ("pixels", "lanes", "weight_digit_bits", "activation_bits", "multiplier"):
         assert len({getattr(config, knob) for config in configs}) > 1, knob

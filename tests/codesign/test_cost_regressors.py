@@ -1,139 +1,87 @@
-"""Regressors on data whose truth is known, and the promise of their intervals."""
+"""The estimators on data whose truth is known."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
+from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.dummy import DummyRegressor
-from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from codesign.cost import dsps, features, sampling
-from codesign.cost.area import FEWEST_ROWS, AreaModel
-from codesign.cost.dataset import Row
-from codesign.cost.regressors import BlockRegressor
-from codesign.cost.table import ConfigTable
-from codesign.results import UserError
-
-BLOCKS = 3
+from codesign.cost.regressors import FactorRegressor, ProcessRegressor, conformal_quantile
 
 
-def toy(count: int, seed: int, noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
-    """Counts with true factors 1.2, 0.8 and 0, times a smooth bend along the shape columns."""
+@parametrize_with_checks([FactorRegressor(), ProcessRegressor()])
+def test_they_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+def counts(rows: int, seed: int = 0) -> np.ndarray:
+    return np.exp(np.random.default_rng(seed).uniform(3, 6, (rows, 3)))
+
+
+def test_factors_are_found_and_never_negative() -> None:
+    X = counts(100)
+    y = X @ [1.2, 0.8, 0.0] - 0.1 * X[:, 2]
+    found = FactorRegressor().fit(X, y, sample_weight=y**-2.0).factors_
+    assert found[:2] == pytest.approx([1.2, 0.8], rel=0.1)
+    assert found[2] == 0
+
+
+def test_columns_that_no_row_has_keep_their_prior() -> None:
+    X = np.column_stack([counts(50)[:, :2], np.zeros(50)])
+    found = FactorRegressor(priors=[1.0, 1.0, 7.0]).fit(X, X @ [2.0, 3.0, 0.0]).factors_
+    assert found == pytest.approx([2.0, 3.0, 7.0], rel=1e-3)
+
+
+def test_columns_that_cannot_be_told_apart_keep_the_proportion_of_their_priors() -> None:
+    X = np.repeat(counts(50)[:, :1], 2, axis=1)
+    found = FactorRegressor(priors=[3.0, 1.0]).fit(X, 8 * X[:, 0]).factors_
+    assert found.sum() == pytest.approx(8.0, rel=1e-3)
+    assert found[0] - found[1] == pytest.approx(2.0, abs=0.1)
+
+
+def test_wrong_priors_are_refused() -> None:
+    with pytest.raises(ValueError, match="2 priors for 3 features"):
+        FactorRegressor(priors=[1.0, 1.0]).fit(counts(9), np.ones(9))
+
+
+def bent(rows: int, seed: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
     random = np.random.default_rng(seed)
-    shape = random.uniform(0, 4, (count, 2))
-    counts = np.exp(random.uniform(3, 6, (count, BLOCKS)))
-    bend = 0.1 * np.sin(shape[:, 0]) + random.normal(0, noise, count)
-    return np.column_stack([counts, shape]), (counts @ [1.2, 0.8, 0.0]) * np.exp(bend)
+    X = random.uniform(-2, 2, (rows, 2))
+    return X, 3 + np.sin(X[:, 0]) + random.normal(0, noise, rows)
 
 
-def test_it_learns_factors_and_bend() -> None:
-    train, test = toy(150, 1), toy(200, 2)
-    model = BlockRegressor(BLOCKS).fit(*train)
-    error = np.abs(model.predict(test[0]) / test[1] - 1)
-    assert error.mean() < 0.02
-    plain = BlockRegressor(BLOCKS, correct=False).fit(*train)
-    assert np.abs(plain.predict(test[0]) / test[1] - 1).mean() > 2 * error.mean()
-    dummy = DummyRegressor().fit(*train)
-    assert np.abs(dummy.predict(test[0]) / test[1] - 1).mean() > 10 * error.mean()
+def test_the_process_follows_a_bend_and_knows_its_noise() -> None:
+    X, y = bent(300, 1, 0.2)
+    process = ProcessRegressor().fit(X, y)
+    other, truth = bent(300, 2, 0.2)
+    mean, deviation = process.predict(other, return_std=True)
+    assert np.abs(mean - truth).mean() < 0.18
+    scores = (truth - mean) / deviation
+    assert 0.8 < scores.std() < 1.2
 
 
-def test_far_from_the_data_it_falls_back_to_the_counts() -> None:
-    X, y = toy(150, 1)
-    model = BlockRegressor(BLOCKS).fit(X, y)
-    far = X.copy()
-    far[:, :BLOCKS] *= 20
-    far[:, BLOCKS:] += 50
-    assert np.allclose(model.predict(far), far[:, :BLOCKS] @ model.factors_, rtol=0.15)
+def test_far_from_the_data_it_returns_to_the_mean_and_says_that_it_does_not_know() -> None:
+    X, y = bent(200, 1, 0.05)
+    process = ProcessRegressor().fit(X, y)
+    mean, deviation = process.predict(X + 100, return_std=True)
+    assert mean == pytest.approx(y.mean())
+    assert deviation.min() > 0.9 * y.std()
 
 
-@pytest.mark.parametrize("noise", [0.01, 0.1])
-def test_intervals_hold_what_they_promise(noise: float) -> None:
-    train, test = toy(200, 3, noise), toy(600, 4, noise)
-    low, high = BlockRegressor(BLOCKS).fit(*train).interval(test[0])
-    inside = np.mean((low <= test[1]) & (test[1] <= high))
-    assert 0.85 <= inside <= 0.96
+def test_a_given_kernel_is_taken() -> None:
+    X, y = bent(60, 1, 0.05)
+    process = ProcessRegressor(length=6.0, noise=0.3).fit(X, y)
+    assert (process.length_, process.noise_) == (6.0, 0.3)
 
 
-def test_cross_validation_keeps_groups_together() -> None:
+@pytest.mark.parametrize("coverage", [0.5, 0.9])
+def test_conformal_quantiles_hold_what_they_promise(coverage: float) -> None:
     random = np.random.default_rng(0)
-    kinds = np.repeat(np.arange(12), 8)
-    level = np.exp(random.normal(0, 0.5, 12))[kinds]
-    counts = np.exp(random.uniform(3, 5, (96, 1)))
-    X = np.column_stack([counts, kinds])
-    model = BlockRegressor(1).fit(X, counts[:, 0] * level)
-    y = counts[:, 0] * level
-    apart = np.abs(np.log(model.cross_predict(X, y, kinds) / y)).mean()
-    mixed = np.abs(np.log(model.cross_predict(X, y) / y)).mean()
-    assert apart > 1.15 * mixed
-
-
-def test_it_behaves_like_an_estimator() -> None:
-    X, y = toy(40, 1)
-    with pytest.raises(NotFittedError):
-        BlockRegressor(BLOCKS).predict(X)
-    with pytest.raises(ValueError, match="y must be positive"):
-        BlockRegressor(BLOCKS).fit(X, -y)
-    with pytest.raises(ValueError, match="NaN"):
-        BlockRegressor(BLOCKS).fit(np.where(X > 5, np.nan, X), y)
-    model = BlockRegressor(BLOCKS).fit(X, y)
-    with pytest.raises(ValueError, match="features"):
-        model.predict(X[:, :-1])
-    assert model.get_params()["blocks"] == BLOCKS
-    assert (model.predict(X) == BlockRegressor(BLOCKS).fit(X, y).predict(X)).all()
-
-
-def synthetic_rows(count: int) -> list[Row]:
-    """Rows as if synthesis found 1.1 times the analytic count."""
-    configs = sampling.sample(count, 20000.0, seed=3)
-    table = ConfigTable.of(configs)
-    luts = features.analytic_luts(table)
-    ffs = np.sum(list(features.ff_blocks(table).values()), axis=0)
-    memory = features.memory_counts(table)
-    return [
-        Row(config, 1.1 * luts[i], memory.lutrams[i] + 40.0, 0.9 * ffs[i], memory.brams[i],
-            dsps.dsp_count(table)[i], "", "", "", 1.0)
-        for i, config in enumerate(configs)
-    ]  # fmt: skip
-
-
-def test_area_model_reports_and_estimates_in_batches() -> None:
-    rows = synthetic_rows(60)
-    model = AreaModel(rows)
-    table = ConfigTable.of([row.config for row in rows])
-    found = model.estimate(table)
-    assert np.allclose(found.luts, [row.luts for row in rows], rtol=0.03)
-    assert (found.brams == [row.brams for row in rows]).all()
-    assert (found.low["luts"] <= found.luts).all()
-    assert (found.luts <= found.high["luts"]).all()
-    report = model.report()
-    assert report["luts"]["mape"] < 0.03
-    assert report["luts"]["tau"] > 0.97
-    assert report["brams"]["exact"] == 1.0
-    many = table.take(np.arange(6000) % len(table))
-    start = time.perf_counter()
-    model.estimate(many)
-    assert len(many) / (time.perf_counter() - start) > 1000
-
-
-def test_more_of_anything_never_costs_less() -> None:
-    model = AreaModel(synthetic_rows(80))
-    base = sampling.sample(12, 8000.0, seed=9)
-    for knob, limit in (("pixels", 16), ("columns", 128), ("activation_depth", 32768)):
-        larger = []
-        for config in base:
-            value = min(getattr(config, knob) * 2, limit)
-            larger.append(dataclasses.replace(config, **{knob: value}))
-        before = model.estimate(ConfigTable.of(base))
-        after = model.estimate(ConfigTable.of(larger))
-        # A deeper memory may leave LUT RAM for block RAM: only its block RAMs must not fall.
-        if knob != "activation_depth":
-            assert (after.luts >= before.luts).all(), knob
-        assert (after.brams >= before.brams).all(), knob
-
-
-def test_too_little_data_is_refused() -> None:
-    with pytest.raises(UserError, match=f"has 3 rows, the area model needs {FEWEST_ROWS}"):
-        AreaModel(synthetic_rows(60)[:3])
+    inside = []
+    for _ in range(300):
+        scores = np.abs(random.normal(size=60))
+        inside.append(np.abs(random.normal()) <= conformal_quantile(scores, coverage))
+    assert np.mean(inside) == pytest.approx(coverage, abs=0.07)
+    assert conformal_quantile(np.ones(4), 0.9) == np.inf

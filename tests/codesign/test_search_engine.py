@@ -9,32 +9,21 @@ import numpy as np
 import pytest
 
 from codesign import explore_choice
-from codesign.cost import features, sampling
 from codesign.cost.area import AreaModel
-from codesign.cost.dataset import Row
 from codesign.cost.layers import LayerTable
-from codesign.cost.table import ConfigTable
 from codesign.explore_choice import Trained
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import Problem
 from codesign.search.predictor import AccuracyPredictor, farthest, network_features
 from codesign.search.space import SearchSpace, load_declaration
+from tests.codesign import synthetic
 
 
 @cache
 def model() -> AreaModel:
     """Learned from the analytic counts: no synthesis needed, sizes as in life."""
-    configs = sampling.sample(50, 40000.0, seed=2)
-    table = ConfigTable.of(configs)
-    luts, memory = features.analytic_luts(table), features.memory_counts(table)
-    return AreaModel(
-        [
-            Row(config, luts[i], memory.lutrams[i] + 50.0, luts[i], memory.brams[i], 0.0, "", "",
-                "", 1.0)
-            for i, config in enumerate(configs)
-        ]
-    )  # fmt: skip
+    return synthetic.model()
 
 
 def problem(**limits: float) -> Problem:

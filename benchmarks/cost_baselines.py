@@ -1,0 +1,72 @@
+"""What the area model is set against: simple models on the same rows and the same splits.
+
+The ICCAD 2019 joint search (NAQS) has no data: it tabulates multipliers and adds up adders.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from sklearn.dummy import DummyRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor
+from sklearn.linear_model import LinearRegression
+
+from codesign.cost.composed import analytic
+from codesign.cost.dsps import sum_tree
+from codesign.cost.evaluation import Predictor, Trial
+from codesign.cost.table import ConfigTable
+
+Floats = NDArray[np.float64]
+_MULTIPLIERS = Path(__file__).parent / "data" / "iccad2019_multipliers.json"
+ARRAY_BLOCKS = ("dot_products", "cells", "selection", "shared_operands")
+"""Blocks of the NPU that the ICCAD model counts: multipliers, trees, accumulators."""
+
+
+def predictors(trial: Trial) -> Mapping[str, Predictor]:
+    """Name -> baseline on the rows of ``trial``."""
+    knobs = np.column_stack([np.exp(trial.features.shape[:, :-4]), trial.features.shape[:, -4:]])
+    counts, truth = analytic(trial.table, trial.resource), trial.measured.totals
+
+    def fitted(model: RegressorMixin, columns: Floats) -> Predictor:
+        return lambda train, test: model.fit(columns[train], truth[train]).predict(columns[test])
+
+    def boosted(train: NDArray[np.int64], test: NDArray[np.int64]) -> Floats:
+        model = HistGradientBoostingRegressor(max_iter=300, min_samples_leaf=5, random_state=0)
+        model.fit(knobs[train], np.log(truth[train]))
+        return np.asarray(np.exp(model.predict(knobs[test])))
+
+    return {
+        "mean": fitted(DummyRegressor(), knobs),
+        "linear": fitted(LinearRegression(), knobs),
+        "boosted trees, monolithic": boosted,
+        "analytic counts alone": lambda train, test: counts[test],
+        "composed": trial.composed,
+    }
+
+
+@functools.cache
+def multiplier_table() -> Floats:
+    """[bits, bits] LUTs of a multiplier."""
+    table = np.zeros((17, 17))
+    for name, luts in json.loads(_MULTIPLIERS.read_text())["luts"].items():
+        a, b = map(int, name.split("x"))
+        if max(a, b) < len(table):
+            table[a, b] = table[b, a] = luts
+    return table
+
+
+def iccad2019_luts(c: ConfigTable) -> Floats:
+    """The array by that model's formula: Tn x Tm multipliers of activation by weight digit, Tm
+    adder trees over Tn products (an n-bit adder takes n LUTs, widths grow a bit a level), Tm
+    accumulators; Tn is the lanes of a cell, Tm all cells. Registers and control are not counted.
+    """
+    cells = c.pixels * c.columns
+    products = multiplier_table()[c.activation_bits, c.weight_digit_bits]
+    trees = sum_tree(c.slots, c.activation_bits + c.weight_digit_bits)
+    return np.asarray(cells * (c.slots * products + trees + c.accumulator_bits), dtype=np.float64)

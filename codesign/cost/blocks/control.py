@@ -1,0 +1,128 @@
+"""Sizes of what runs the program: sequencer, loop nest, registers, streams, memory port, wiring."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codesign.cost.blocks.block import Block, Sizes, log_bits, ones
+from codesign.cost.table import ConfigTable
+
+
+def _sequencer(c: ConfigTable) -> Sizes:
+    return {
+        "addresses": log_bits(c.activation_depth),
+        "weights": log_bits(c.weight_depth),
+        "channels": log_bits(c.channel_depth),
+        "program": log_bits(c.program_depth),
+        "codes": c.activation_bits,
+        "banks": c.pixels,
+        "port": (c.memory_port_bits > 0).astype(np.int64),
+        "reuse": (c.depthwise_taps > 1).astype(np.int64),
+        "control": ones(c),
+    }
+
+
+SEQUENCER = Block(
+    "sequencer",
+    ("npu_sequencer", "npu_halt", "npu_loop_nest", "npu_loop_counters", "npu_drain_steps"),
+    _sequencer,
+    luts={"addresses": 2.0, "weights": 2.0, "program": 2.5, "reuse": 7.0, "control": 540.0},
+    ffs={
+        "addresses": 8.0, "weights": 3.0, "channels": 1.0, "program": 2.0, "codes": 3.0,
+        "port": 12.0, "reuse": 18.0, "control": 620.0,
+    },
+    lutrams={},
+)  # fmt: skip
+
+
+def _registers(c: ConfigTable) -> Sizes:
+    return {
+        "units": c.post_units,
+        "columns": -(-c.weight_word_bits // 32),
+        "port": (c.memory_port_bits > 0).astype(np.int64),
+        "control": ones(c),
+    }
+
+
+REGISTERS = Block(
+    "control_registers",
+    ("npu_control",),
+    _registers,
+    luts={"units": 1.0, "columns": 1.0, "port": 10.0, "control": 150.0},
+    ffs={"units": 1.0, "columns": 1.0, "port": 32.0, "control": 175.0},
+    lutrams={},
+)
+
+
+def _streams(c: ConfigTable) -> Sizes:
+    beats = -(-c.activation_word_bits // 32)
+    return {
+        "words": c.activation_word_bits,
+        "beats": beats,
+        "slots": np.maximum(beats, c.post_units),
+        "both_ways": np.minimum(c.activation_word_bits, 32 * c.post_units),
+        "results": c.post_units * c.accumulator_bits,
+        "units": c.post_units,
+        "addresses": log_bits(c.activation_depth),
+        "result_addresses": log_bits(c.result_depth),
+        "banks": c.pixels,
+        "control": ones(c),
+    }
+
+
+STREAMS = Block(
+    "streams",
+    ("npu_transfer",),
+    _streams,
+    luts={"beats": 14.0, "slots": 27.0, "both_ways": 0.5, "units": 6.0, "addresses": 5.0,
+          "control": 70.0},
+    ffs={"words": 1.0, "slots": 32.0, "addresses": 6.0, "result_addresses": 1.0, "banks": 1.0,
+         "control": 46.0},
+    lutrams={},
+)  # fmt: skip
+
+
+def _port(c: ConfigTable) -> Sizes:
+    """rtl_gen.blocks.fetch"""
+    has = (c.memory_port_bits > 0).astype(np.int64)
+    return {
+        "bits": c.memory_port_bits,
+        "columns": has * -(-c.weight_word_bits // 32),
+        "addresses": has * log_bits(c.weight_depth),
+        "port": has,
+    }
+
+
+PORT = Block(
+    "memory_port",
+    ("npu_fetch",),
+    _port,
+    luts={"port": 70.0, "bits": 0.1},
+    ffs={"port": 80.0, "bits": 1.0},
+    lutrams={},
+)
+
+
+def _wiring(c: ConfigTable) -> Sizes:
+    """What the blocks are joined by: delays of control bits, choices between readers."""
+    return {
+        "addresses": log_bits(c.activation_depth),
+        "codes": c.activation_bits,
+        "banks": c.pixels,
+        "units": c.post_units,
+        "words": c.activation_word_bits,
+        "columns": -(-c.weight_word_bits // 32),
+        "port": (c.memory_port_bits > 0).astype(np.int64),
+        "reuse": (c.depthwise_taps > 1).astype(np.int64),
+        "control": ones(c),
+    }
+
+
+WIRING = Block(
+    "wiring",
+    ("npu",),
+    _wiring,
+    luts={"addresses": 2.0, "banks": 2.0, "words": 1.0, "reuse": 8.0, "control": 20.0},
+    ffs={"addresses": 1.0, "reuse": 10.0, "control": 29.0},
+    lutrams={"banks": 0.3, "reuse": 6.0, "control": 10.0},
+)

@@ -1,0 +1,119 @@
+"""Sizes of the way from the accumulators back to memory: multiplexers, post units, words."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from codesign.cost import memories
+from codesign.cost.blocks.block import Block, Floats, Ints, Sizes, log_bits, ones
+from codesign.cost.dsps import Packed
+from codesign.cost.table import ConfigTable
+from rtl_gen.blocks.post_unit import FINE_SHIFTS
+from rtl_gen.config import SHIFT_BITS
+from rtl_gen.packing import WIDE_BITS
+
+MULTIPLEXER_INPUTS = (1, 2, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 24, 32, 48, 64, 80, 128)
+MULTIPLEXER_LUTS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 7.5, 7.5, 11.5, 14, 22, 32, 43, 64)
+"""LUTs a bit of a multiplexer of so many inputs, as Yosys maps it (with MUXF7 and MUXF8); between
+them by interpolation. Read off the shipped data."""
+
+
+def multiplexer(inputs: Ints) -> Floats:
+    """LUTs a bit."""
+    found: Floats = np.interp(inputs, MULTIPLEXER_INPUTS, MULTIPLEXER_LUTS)
+    return found
+
+
+def _units(c: ConfigTable) -> Sizes:
+    """rtl_gen.blocks.post_unit: radix-4 multiplication, or DSP slices; two shift stages."""
+    packed = Packed.of(c).fields > 0
+    lut, units = c.post_units * ~packed, c.post_units * packed
+    biased, digits = c.accumulator_bits + 1, c.scale_bits // 2
+    # Bits of the product above those that the fine shift keeps: they decide on saturation.
+    kept = c.activation_bits + 2 + FINE_SHIFTS
+    above = np.maximum(biased + c.scale_bits - kept, 0)
+    return {
+        "stages": lut * digits * (biased + 2),
+        "half_stages": lut * (c.scale_bits % 2) * (biased + 2),
+        "digits": lut * digits,
+        "half_digits": lut * (c.scale_bits % 2),
+        "biased": lut * biased,
+        "above": lut * above,
+        "codes": lut * c.activation_bits,
+        "units": lut,
+        "dsp_biased": units * biased,
+        "dsp_above": units * above,
+        "dsp_codes": units * c.activation_bits,
+        "dsp_wide": units * (biased > WIDE_BITS) * c.scale_bits,
+        "dsp_units": units,
+    }
+
+
+POST_UNITS = Block(
+    "post_units",
+    ("npu_post_unit",),
+    _units,
+    luts={
+        "stages": 1.0, "half_stages": 2.0, "digits": 5.5, "biased": 2.8, "codes": 6.0,
+        "units": 22.0, "dsp_above": 1.0, "dsp_codes": 6.5, "dsp_units": 35.0,
+    },
+    ffs={
+        "stages": 3.0, "half_stages": 2.0, "biased": 2.0, "codes": 4.0, "units": 18.0,
+        "dsp_codes": 4.0, "dsp_units": 27.0,
+    },
+    lutrams={"digits": 4.0, "half_digits": 3.0, "dsp_units": 6.0},
+)  # fmt: skip
+
+
+def _process(c: ConfigTable) -> Sizes:
+    """rtl_gen.blocks.post_process without its memories and units."""
+    drained = c.post_units * c.accumulator_bits
+    channel_word = c.accumulator_bits + c.scale_bits + SHIFT_BITS
+    index = log_bits(c.columns // c.post_units) + log_bits(c.pixels)
+    return {
+        "chunk_choice": c.pixels * drained * multiplexer(c.columns // c.post_units),
+        "pixel_choice": drained * multiplexer(c.pixels),
+        "snapshot": c.pixels * c.columns * c.accumulator_bits,
+        "chunks": c.pixels * drained,
+        "drained": drained,
+        "channel_words": c.post_units * channel_word,
+        "codes": c.post_units * c.activation_bits,
+        "words": c.activation_word_bits,
+        "addresses": log_bits(c.activation_depth),
+        "channels": log_bits(c.channel_depth),
+        "results": log_bits(c.result_depth),
+        "index": index,
+        "banks": c.pixels,
+        "fill": log_bits(c.lanes // c.post_units + 1),
+        "port": (c.memory_port_bits > 0).astype(np.int64),
+        "control": ones(c),
+    }
+
+
+POST_PROCESS = Block(
+    "post_process",
+    ("npu_post_process",),
+    _process,
+    luts={
+        "chunk_choice": 1.0, "pixel_choice": 1.0, "codes": 1.5, "addresses": 7.0, "channels": 2.0,
+        "banks": 1.0, "fill": 2.0, "control": 25.0,
+    },
+    ffs={
+        "snapshot": 1.0, "chunks": 1.0, "drained": 1.0, "channel_words": 1.0, "words": 1.0,
+        "addresses": 3.0, "channels": 2.0, "results": 1.0, "banks": 1.0, "fill": 1.0,
+        "control": 22.0,
+    },
+    lutrams={"index": 1.0, "addresses": 1.0, "control": 2.0},
+)  # fmt: skip
+
+
+def channel_memories(c: ConfigTable) -> memories.MemoryCount:
+    """Biases, scales and shifts; the result buffer; the maxima of pooling."""
+    units = c.post_units
+    indices = 1 << (log_bits(c.columns // units) + log_bits(c.pixels))
+    return (
+        memories.automatic(c.accumulator_bits, c.channel_depth).times(units)
+        + memories.automatic(c.scale_bits + SHIFT_BITS, c.channel_depth).times(units)
+        + memories.distributed(units * c.accumulator_bits, c.result_depth)
+        + memories.distributed(units * c.activation_bits, indices)
+    )

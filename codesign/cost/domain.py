@@ -1,0 +1,70 @@
+"""Where the data of a model is: ranges of numbers, and the options that it has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost.table import ConfigTable
+from rtl_gen.config import MULTIPLIERS, SPARSITIES, NpuConfig
+
+NUMBERS = (
+    "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",
+    "scale_bits", "post_units", "activation_depth", "weight_depth", "channel_depth",
+    "result_depth", "program_depth",
+)  # fmt: skip
+OPTIONS = {
+    "multiplier": MULTIPLIERS, "sparsity": tuple(SPARSITIES), "depthwise_taps": None,
+    "memory_port_bits": None,
+}  # fmt: skip
+"""Name -> the words behind the numbers of a ConfigTable's column."""
+OUTSIDE = 3.0
+"""Intervals are so many times wider per dimension (and per factor of two) outside the data.
+docs/cost_models.md has what was measured."""
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Smallest and largest value of each number; the values of each option."""
+
+    ranges: dict[str, tuple[int, int]]
+    options: dict[str, tuple[int | str, ...]]
+
+    @classmethod
+    def of(cls, configs: Sequence[NpuConfig]) -> Domain:
+        values = {n: [getattr(c, n) for c in configs] for n in (*NUMBERS, *OPTIONS)}
+        return cls(
+            {name: (min(values[name]), max(values[name])) for name in NUMBERS},
+            {name: tuple(sorted(set(values[name]))) for name in OPTIONS},
+        )
+
+    def outside(self, config: NpuConfig) -> list[str]:
+        """A line for each value that is not in the domain."""
+        found = []
+        for name, (low, high) in self.ranges.items():
+            value = getattr(config, name)
+            if not low <= value <= high:
+                found.append(f"{name} {value} (has {low}..{high})")
+        for name, known in self.options.items():
+            value = getattr(config, name)
+            if value not in known:
+                found.append(f"{name} {value} (has {', '.join(map(str, known))})")
+        return found
+
+    def widening(self, table: ConfigTable) -> NDArray[np.float64]:
+        """[n] factors >= 1 of the intervals' widths."""
+        found = np.ones(len(table))
+        for name, (low, high) in self.ranges.items():
+            value = getattr(table, name)
+            if value.min() >= low and value.max() <= high:
+                continue
+            beyond = np.maximum(np.log2(value / high), np.log2(low / value))
+            found *= OUTSIDE ** np.maximum(np.ceil(beyond), 0)
+        for name, known in self.options.items():
+            words = OPTIONS[name]
+            numbers = [words.index(str(value)) if words else value for value in known]
+            found *= np.where(np.isin(getattr(table, name), numbers), 1.0, OUTSIDE)
+        return found

@@ -1,0 +1,97 @@
+"""What each module of the synthesised NPUs takes: one CSV row a module and configuration.
+
+They come with the rows of the whole NPUs (codesign.cost.dataset) and add up to them exactly, as
+synthesis is hierarchical. Memories of one kind are one row, whatever their sizes.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesign.cost.dataset import HASH_DIGITS, MEASURED, SHIPPED
+from codesign.results import UserError
+from codesign.synth import ModuleUse
+from models.files import atomic_file
+
+COLUMNS = ("config_hash", "module", "instances", *MEASURED)
+
+
+@dataclass(frozen=True)
+class ModuleRow:
+    """All instances of a module in one NPU."""
+
+    config_hash: str
+    """The first digits, as in the data set."""
+    module: str
+    """Without what Yosys puts before the name of a parametrised one."""
+    instances: int
+    luts: float
+    lutrams: float
+    ffs: float
+    brams: float
+    dsps: float
+
+
+def beside(path: Path = SHIPPED) -> Path:
+    """The module file of a data set file."""
+    return path.with_name(path.stem + "_modules" + path.suffix)
+
+
+def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
+    """The rows of an NPU from ``Synthesis.by_module``."""
+    found: dict[str, ModuleRow] = {}
+    for module, use in modules.items():
+        name = module.rsplit("\\", 1)[-1]
+        each = use.each.to_dict()
+        known = found.get(name)
+        sums = {
+            m: use.instances * float(each[m] or 0) + (getattr(known, m) if known else 0.0)
+            for m in MEASURED
+        }
+        count = use.instances + (known.instances if known else 0)
+        found[name] = ModuleRow(config_hash[:HASH_DIGITS], name, count, **sums)
+    return list(found.values())
+
+
+def read(path: Path) -> list[ModuleRow]:
+    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    if not lines or tuple(lines[0]) != COLUMNS:
+        raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}")
+    return [_row(f"{path}:{number}", cells) for number, cells in enumerate(lines[1:], start=2)]
+
+
+def _row(where: str, cells: list[str]) -> ModuleRow:
+    if len(cells) != len(COLUMNS):
+        raise UserError(f"{where}: {len(cells)} cells, not {len(COLUMNS)}")
+    text = dict(zip(COLUMNS, cells, strict=True))
+    try:
+        numbers = {name: float(text[name]) for name in MEASURED}
+        instances = int(text["instances"])
+    except ValueError as error:
+        raise UserError(f"{where}: not a number: {error}") from None
+    if instances < 1 or not all(math.isfinite(n) and n >= 0 for n in numbers.values()):
+        raise UserError(f"{where}: counts must be finite and >= 0, instances >= 1")
+    return ModuleRow(text["config_hash"], text["module"], instances, **numbers)
+
+
+def write(path: Path, rows: Iterable[ModuleRow]) -> None:
+    """Replace ``path``: the old file or the new one, never half. Raises OSError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in sorted(rows, key=lambda row: (row.config_hash, row.module)):
+        cells = dataclasses.astuple(row)
+        writer.writerow([f"{cell:g}" if isinstance(cell, float) else cell for cell in cells])
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())

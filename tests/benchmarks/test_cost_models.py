@@ -1,0 +1,79 @@
+"""The figures of the cost models, as the shipped data has them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks import cost_models, cost_plots
+from benchmarks.cost_baselines import multiplier_table
+from codesign.cost.blocks import RESOURCES
+from codesign.cost.evaluation import Trial
+
+
+@pytest.fixture(scope="module")
+def trials() -> dict[str, Trial]:
+    data, modules = cost_models.load()
+    return {name: Trial(data, modules, name) for name in RESOURCES}
+
+
+@pytest.fixture(scope="module")
+def rows(trials: dict[str, Trial]) -> list[dict[str, Any]]:
+    return list(cost_models.rows(trials, cost_models.load()[0], seeds=2))
+
+
+def one(rows: list[dict[str, Any]], figure: str, model: str = "composed") -> dict[str, Any]:
+    (found,) = (row for row in rows if (row["figure"], row["model"]) == (figure, model))
+    return found
+
+
+def test_the_figures_that_are_promised_hold(rows: list[dict[str, Any]]) -> None:
+    luts = one(rows, "luts, unseen families")
+    assert luts["mape"] <= 0.03
+    assert luts["p90"] <= 0.07
+    assert luts["r2"] >= 0.995
+    assert luts["tau"] >= 0.97
+    for knob in cost_models.FAMILIES:
+        left_out = one(rows, f"luts, each {knob} left out")
+        assert left_out["mape"] <= 0.08
+        assert left_out["tau"] >= 0.93
+    assert one(rows, "luts, up to twice the largest")["mape"] <= 0.08
+    assert one(rows, "ffs, unseen families")["mape"] <= 0.03
+    assert one(rows, "brams", "counted")["exact"] >= 0.98
+    assert one(rows, "dsps", "counted")["exact"] == 1
+    interval = one(rows, "luts, 90 % interval")
+    assert 0.87 <= interval["coverage"] <= 0.93
+    assert interval["width"] <= 0.12
+
+
+def test_false_prunes_are_few_with_the_default_guard(rows: list[dict[str, Any]]) -> None:
+    tests = [r for r in rows if r["figure"] == "luts, budget test" and r["guard"] == 0.6]
+    assert [row["budget"] for row in tests] == list(cost_models.BUDGETS)
+    for row in tests:
+        assert row["decisions"] > 50
+        assert row["false_prune"] <= 0.05
+
+
+def test_the_baselines_are_worse(rows: list[dict[str, Any]]) -> None:
+    best = one(rows, "luts, unseen families")["mape"]
+    for name in ("mean", "linear", "boosted trees, monolithic", "analytic counts alone"):
+        assert one(rows, "luts, unseen families", name)["mape"] > best, name
+
+
+def test_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        assert row["figure"] in cost_models._show(row)
+
+
+def test_the_multiplier_table_is_the_published_one() -> None:
+    table = multiplier_table()
+    assert [table[n, n] for n in (1, 2, 4, 8)] == [1, 4, 29, 95]
+    assert table[4, 8] == table[8, 4] == 49
+    assert table[8, 13] == 140
+
+
+def test_the_plots_are_drawn(trials: dict[str, Trial]) -> None:
+    drawn = cost_plots.draw(trials["luts"])
+    assert drawn.startswith("<svg")
+    assert drawn.count("<circle") == 2 * len(trials["luts"].groups)

@@ -1,0 +1,46 @@
+"""A data set that needs no synthesis: rows as if it found what the structure says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from codesign.cost import dsps, sampling
+from codesign.cost.area import AreaModel
+from codesign.cost.blocks import RESOURCES, memory_counts
+from codesign.cost.composed import analytic
+from codesign.cost.dataset import Row
+from codesign.cost.table import ConfigTable
+
+
+def rows(
+    count: int, max_luts: float = 20000.0, seed: int = 3, factor: float = 1.1, noise: float = 0.0
+) -> list[Row]:
+    """``factor`` times the analytic counts, give or take ``noise`` of their logarithm."""
+    configs = sampling.sample(count, max_luts, seed)
+    table = ConfigTable.of(configs)
+    random = np.random.default_rng(seed)
+    found = {
+        name: analytic(table, name) * factor * np.exp(random.normal(0, noise, count))
+        for name in RESOURCES
+    }
+    brams, slices = memory_counts(table).brams, dsps.dsp_count(table)
+    return [
+        Row(config, **{name: float(found[name][i]) for name in RESOURCES},
+            brams=float(brams[i]), dsps=float(slices[i]), rtl_hash="", tool="", date="",
+            seconds=1.0)
+        for i, config in enumerate(configs)
+    ]  # fmt: skip
+
+
+def whole_rows(count: int) -> list[Row]:
+    """Rows with whole counts, as a file holds them."""
+    return [
+        dataclasses.replace(row, **{name: float(round(getattr(row, name))) for name in RESOURCES})
+        for row in rows(count)
+    ]
+
+
+def model(count: int = 50) -> AreaModel:
+    return AreaModel.fit(rows(count, 40000.0, seed=2, factor=1.0))

@@ -1,0 +1,37 @@
+"""The gate: a fixed set of NPUs, synthesised here and now, against what is estimated of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from codesign.cost import dataset
+from codesign.cost.area import AreaModel
+from codesign.cost.characterize import measure
+from codesign.cost.table import ConfigTable
+from rtl_gen.config import NpuConfig
+
+SET = {
+    "plain": NpuConfig(pixels=3, lanes=4, columns=12, weight_digit_bits=2, activation_bits=5),
+    "sparse, with a memory port": NpuConfig(
+        lanes=8, columns=8, weight_digit_bits=4, sparsity="2:4", memory_port_bits=64
+    ),
+    "shared slices": NpuConfig(lanes=4, columns=8, weight_digit_bits=4, multiplier="dsp2"),
+    "column reuse": NpuConfig(lanes=4, columns=4, activation_bits=8, depthwise_taps=3),
+}
+
+
+@pytest.mark.parametrize("name", SET)
+def test_synthesis_finds_what_was_estimated(name: str) -> None:
+    """Once more than the 90 % interval, so that four in a row fail by chance once in a hundred
+    years of daily runs; block RAMs and slices to the last one."""
+    config = SET[name]
+    assert config.hash not in {row.config.hash for row in dataset.read()}
+    found = AreaModel.load().estimate(ConfigTable.of([config]))
+    measured = measure(config).row
+    for resource in ("luts", "lutrams", "ffs"):
+        middle, high = getattr(found, resource)[0], found.high[resource][0]
+        assert getattr(measured, resource) == pytest.approx(middle, abs=2 * (high - middle)), (
+            resource
+        )
+    assert found.brams[0] == measured.brams
+    assert found.dsps[0] == measured.dsps
