@@ -41,7 +41,7 @@ check-explore:
 
 # Synthesises more sampled configurations into the area models' data; resumable, hours for many.
 characterize: setup
-	$(BIN)/python -m codesign.cost.characterize $(ARGS)
+	$(BIN)/codesign characterize $(ARGS)
 
 # Random networks on random NPUs, bit for bit and cycle for cycle (docs/sweep.md); resumable.
 sweep: setup
