@@ -98,7 +98,7 @@ def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
 def _narrow_table() -> Ints:
     """[activation_bits, digit_bits] LUTs of one product too narrow for a DSP slice, as mapped."""
     table = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.int64)
-    for digit, luts in {1: (1, 3, 4, 7, 9), 2: (2, 5, 6, 10), 4: (5, 8)}.items():
+    for digit, luts in {1: (1, 3, 4, 7, 9), 2: (2, 5, 6, 10), 4: (4, 8)}.items():
         table[1 : len(luts) + 1, digit] = luts
     return table
 

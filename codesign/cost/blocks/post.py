@@ -12,8 +12,12 @@ from rtl_gen.blocks.post_unit import FINE_SHIFTS
 from rtl_gen.config import SHIFT_BITS
 from rtl_gen.packing import WIDE_BITS
 
-MULTIPLEXER_INPUTS = (1, 2, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 20, 24, 32, 48, 64, 80, 128)
-MULTIPLEXER_LUTS = (0, 1, 1, 2, 2, 3, 3, 4, 4, 6, 6, 7.5, 7.5, 11.5, 14, 22, 32, 43, 64)
+MULTIPLEXER_INPUTS = (
+    1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 20, 24, 30, 40, 48, 64, 80, 128,
+)  # fmt: skip
+MULTIPLEXER_LUTS = (
+    0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 6, 6, 7.1, 7.2, 12, 16.4, 16.4, 25.5, 33.5, 43, 68,
+)  # fmt: skip
 """LUTs a bit of a multiplexer of so many inputs, as Yosys maps it (with MUXF7 and MUXF8); between
 them by interpolation. Read off the shipped data."""
 

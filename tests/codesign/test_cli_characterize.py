@@ -1,0 +1,79 @@
+"""``codesign characterize``: what it asks for, what it says, how it ends."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from codesign.cli import characterize as verb
+from codesign.cli.main import main
+from codesign.cost import dataset
+from codesign.cost.characterize import Measurement
+from codesign.cost.dataset import Row
+from codesign.yosys import YosysError
+from rtl_gen.config import NpuConfig
+
+
+def fake(config: NpuConfig, timeout_s: float) -> Measurement:
+    if config.pixels == 1:
+        raise YosysError(f"took longer than {timeout_s:g} s")
+    row = Row(config, 2000.0, 20.0, 900.0, 1.5, 0.0, "0" * 12, "fake 1", "2026-01-01", 2.0)
+    return Measurement(row, ())
+
+
+@pytest.fixture(autouse=True)
+def _no_synthesis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verb, "measure", fake)
+
+
+def run(*arguments: object) -> int:
+    return main(["characterize", *map(str, arguments), "--jobs", "1"])
+
+
+def test_failures_are_told_and_not_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.csv"
+    assert run("--count", 12, "--data", data, "--timeout", 7, "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert told["rows"] == len(dataset.read(data))
+    assert told["rows"] + len(told["failures"]) == 12
+    assert {failure["reason"] for failure in told["failures"]} == {"took longer than 7 s"}
+    assert run("--count", 12, "--data", data) == 0
+    assert "0 to do" in capsys.readouterr().out
+    assert run("--count", 12, "--data", data, "--retry") == 1
+
+
+def test_near_a_budget_only_designs_that_it_decides_are_taken(tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    rows = [dataclasses.replace(row, tool="fake 1") for row in dataset.read()]
+    dataset.write(data, rows)
+    assert run("--count", len(rows) + 4, "--near", 5000, "--data", data) in (0, 1)
+    new = {row.config.hash for row in dataset.read(data)} - {row.config.hash for row in rows}
+    assert 0 < len(new) <= 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--count", "0"], "must be an integer >= 1"),
+        (["--near", "10"], "must be a number >= 1000"),
+        (["--timeout", "soon"], "must be a number"),
+    ],
+)
+def test_bad_options_are_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(*arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_bad_data_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data.csv"
+    data.write_text("pixels\n1\n")
+    assert run("--data", data) == 2
+    assert "wrong columns" in capsys.readouterr().err
+    assert data.read_text() == "pixels\n1\n"
