@@ -34,6 +34,7 @@ from codesign.search.space import (
     SearchSpace,
     SpaceDeclaration,
     load_declaration,
+    shipped_name,
     with_every_multiplier,
 )
 from codesign.search.store import TrialStore
@@ -48,8 +49,6 @@ SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json
 BUILD, TRAINING = "build", "training"
 FORMAT = "codesign explore 1"
 """Stands in explore.json: a folder without it is none of ours and stays as it is."""
-SMALL_IMAGE = 16
-"""Images of fewer rows or columns than this are searched in the space "digits"."""
 
 
 @dataclass(frozen=True)
@@ -222,8 +221,7 @@ def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaratio
     """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
     if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
-    small = min(dataset.shape[1:]) < SMALL_IMAGE
-    found = load_declaration(settings.space or ("digits" if small else "images"))
+    found = load_declaration(settings.space or shipped_name(dataset.shape))
     return found if settings.budget.dsps == 0 else with_every_multiplier(found)
 
 

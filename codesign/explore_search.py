@@ -15,7 +15,7 @@ from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats
-from codesign.search.predictor import AccuracyPredictor, farthest, network_features
+from codesign.search.predictor import AccuracyPredictor, capacity, farthest, network_features
 from codesign.search.short_training import Outcome, ShortTraining, Task, train_all
 from codesign.search.store import TrialRecord, TrialStore
 from codesign.search.topology import network, network_key
@@ -153,10 +153,7 @@ class Search:
 
 
 def _capacity(layers: LayerTable) -> Floats:
-    """Before anything is trained: more weights, work and bits, with falling returns."""
-    features = network_features(layers)
-    capacity: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
-    return capacity
+    return capacity(network_features(layers))
 
 
 def _predicted(predictor: AccuracyPredictor) -> engine.Score:

@@ -85,7 +85,11 @@ class QuantNetwork(nn.Module):
 
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
         """Every layer's output in real values."""
-        values = {self.input_name: self.input(pixels)}
+        return self.tensors_from(self.input(pixels))
+
+    def tensors_from(self, image: Tensor) -> dict[str, Tensor]:
+        """``tensors`` of real values [n, C, H, W] that are not rounded to the input's codes."""
+        values = {self.input_name: image}
         for node in self.nodes:
             inputs = [values[name] for name in node.inputs]
             if not self.quantised:

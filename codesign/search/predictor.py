@@ -6,7 +6,11 @@ differ in their NPU alone share everything, similar ones inform each other.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from statistics import NormalDist
+
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
@@ -16,6 +20,21 @@ from codesign.search.pareto import Floats
 
 _NOISES = (0.02, 0.1, 0.3)
 _LENGTHS = (2.0, 4.0, 8.0)
+
+
+FEATURES = (
+    "log2_weights",
+    "log2_macs",
+    "layers",
+    "mean_weight_bits",
+    "least_weight_bits",
+    "mean_activation_bits",
+    "least_input_bits",
+    "log2_least_channels",
+    "sums",
+    "log2_classifier_inputs",
+)
+"""What ``network_features`` are, in order; ``sums`` are residual adds and the mean of the head."""
 
 
 def network_features(layers: LayerTable) -> Floats:
@@ -38,6 +57,13 @@ def network_features(layers: LayerTable) -> Floats:
         np.log2(np.max(layers.in_channels * layers.kernel_rows * layers.raw, axis=1)),
     ]
     return np.column_stack(columns).astype(np.float64)
+
+
+def capacity(features: Floats) -> Floats:
+    """[n] a score of ``network_features`` before anything is trained: more weights, work and bits,
+    with falling returns."""
+    score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
+    return score
 
 
 class AccuracyPredictor:
@@ -70,8 +96,66 @@ class AccuracyPredictor:
         """[n] accuracies, 0..1."""
         with threadpool_limits(1):
             odds = self._process.predict(self._place(features))
-        accuracy: Floats = 1 / (1 + np.exp(-odds))
-        return accuracy
+        return _share(odds)
+
+    def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
+        """[n] ends of the interval in which a training's accuracy lies with ``coverage``."""
+        odds, std = self.odds(features)
+        reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
+        return _share(odds - reach), _share(odds + reach)
+
+    def odds(self, features: Floats) -> tuple[Floats, Floats]:
+        """[n] logarithm of the odds of a right answer, and its standard deviation, in which the
+        noise of a training is included."""
+        with threadpool_limits(1):
+            odds, std = self._process.predict(self._place(features), return_std=True)
+        return odds, std
+
+    def table(self) -> PredictorTable:
+        """The same predictions for the inner loop."""
+        process = self._process
+        (rbf, linear), _ = (process.kernel_.k1.k1, process.kernel_.k1.k2), process.kernel_.k2
+        gain, sigma = linear.k1.constant_value, linear.k2.sigma_0
+        scale = float(process._y_train_std)
+        alpha = process.alpha_ * scale
+        offset = float(process._y_train_mean) + gain * sigma**2 * float(alpha.sum())
+        return PredictorTable(
+            centre=self._centre.astype(np.float32),
+            spread=self._spread.astype(np.float32),
+            places=process.X_train_.astype(np.float32),
+            alpha=alpha.astype(np.float32),
+            slope=(gain * process.X_train_.T @ alpha).astype(np.float32),
+            offset=offset,
+            length=float(rbf.length_scale),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PredictorTable:
+    """The mean of an AccuracyPredictor as arrays: one matrix product and one exponential a
+    trained network, in float32."""
+
+    centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    places: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    offset: float
+    length: float
+
+    def predict(self, features: Floats) -> Floats:
+        """[n] accuracies, 0..1: AccuracyPredictor.predict to about five digits."""
+        place = (features.astype(np.float32) - self.centre) / self.spread
+        near = place @ (self.places.T / self.length**2)
+        near -= (np.square(place).sum(axis=1) / (2 * self.length**2))[:, None]
+        near -= np.square(self.places).sum(axis=1) / (2 * self.length**2)
+        odds = np.exp(near, out=near) @ self.alpha + place @ self.slope + self.offset
+        return _share(odds)
+
+
+def _share(odds: Floats) -> Floats:
+    share: Floats = 1 / (1 + np.exp(-odds))
+    return share
 
 
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:

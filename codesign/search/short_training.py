@@ -6,6 +6,7 @@ import functools
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from codesign.workers import spread
 from models.datasets import Dataset, Split
 from models.graph import NetworkGraph
 from models.quantisation import Quantisation
+
+if TYPE_CHECKING:
+    from models.train import TrainedNetwork
 
 
 @dataclass(frozen=True)
@@ -69,16 +73,21 @@ class Outcome:
     seconds: float
 
 
-def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
+def trained_network(task: Task, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
     """``dataset`` is ``how.subset`` of the whole one."""
     from models.schedule import TrainSettings  # torch takes seconds to import
     from models.train import train
 
-    start = time.monotonic()
     settings = TrainSettings(
         epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed
     )
-    trained = train(task.graph, task.quantisation, dataset, settings)
+    return train(task.graph, task.quantisation, dataset, settings)
+
+
+def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
+    """``dataset`` is ``how.subset`` of the whole one."""
+    start = time.monotonic()
+    trained = trained_network(task, dataset, how)
     return Outcome(task.key, trained.validation_accuracy, time.monotonic() - start)
 
 

@@ -29,6 +29,9 @@ POOLINGS = ("max", "stride")
 HEADS = ("average", "flatten")
 """What the classifier sees: the mean of each channel, or every position."""
 
+SMALL_IMAGE = 16
+"""Images of fewer rows or columns than this are searched in the space "digits"."""
+
 
 @dataclass(frozen=True)
 class NetworkChoices:
@@ -249,6 +252,11 @@ class SearchSpace:
     @cached_property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
         return {parameter.name: parameter.choices for parameter in self.parameters}
+
+
+def shipped_name(shape: tuple[int, int, int]) -> str:
+    """The shipped space for images of that shape (channels, rows, columns)."""
+    return "digits" if min(shape[1:]) < SMALL_IMAGE else "images"
 
 
 def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:

@@ -1,0 +1,95 @@
+"""How well accuracy is predicted, from the shipped tables; nothing is trained.
+
+``python -m benchmarks.accuracy [--json] [--data FOLDER] [--plot FILE.svg]``
+
+One row a zero-cost proxy, a figure of the supernet, or a predictor: Kendall's tau against the test
+accuracy of networks trained from scratch. Predictors are cross-validated (codesign.search.accuracy
+says how); the last two rows are what noise leaves to reach.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from codesign.search import study_data
+from codesign.search.accuracy import DATASETS, Study, held_out, report
+from codesign.search.predictor import FEATURES
+from models.files import atomic_file
+
+BATCH = 4096
+
+
+def networks_per_second(study: Study) -> float:
+    """Closed-form features to accuracies by the table of the fitted process, a CPU second."""
+    table = study.predictor("closed-form").table()
+    features = np.resize(study.inputs(FEATURES), (BATCH, len(FEATURES)))
+    with threadpool_limits(1):
+        table.predict(features)
+        start = time.process_time()
+        for _ in range(20):
+            table.predict(features)
+    return 20 * BATCH / (time.process_time() - start)
+
+
+def plot(studies: list[Study], path: Path) -> None:
+    """Predicted (combined, one repetition) against measured test accuracy, as SVG."""
+    side, gap = 300, 60
+    width = len(studies) * (side + gap) + gap
+    parts = []
+    for index, study in enumerate(studies):
+        found = held_out(study, "combined", 0)
+        low = float(min(study.test.min(), found.accuracy.min()))
+        left = gap + index * (side + gap)
+
+        def place(value: float, low: float = low) -> float:
+            return side * (value - low) / (1 - low)
+
+        parts.append(f'<g transform="translate({left},30)">')
+        parts.append(f'<rect width="{side}" height="{side}" fill="none" stroke="#888"/>')
+        parts.append(f'<path d="M0 {side}L{side} 0" stroke="#bbb"/>')
+        for x, y, down, up in zip(study.test, found.accuracy, found.low, found.high, strict=True):
+            column, ends = place(x), [side - max(place(end), 0) for end in (down, up)]
+            parts.append(
+                f'<path d="M{column:.1f} {ends[0]:.1f}V{ends[1]:.1f}" stroke="#9bd"/>'
+                f'<circle cx="{column:.1f}" cy="{side - place(y):.1f}" r="3" fill="#136"/>'
+            )
+        parts.append(f'<text y="-10">{study.dataset}: predicted over test accuracy</text>')
+        parts.append(f'<text y="{side + 16}">{low:.0%}</text>')
+        parts.append(f'<text x="{side}" y="{side + 16}" text-anchor="end">100%</text></g>')
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {side + gap}" '
+    text = head + 'font-family="sans-serif" font-size="12">' + "\n".join(parts) + "</svg>\n"
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=study_data.SHIPPED, metavar="FOLDER")
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    parser.add_argument("--plot", type=Path, metavar="FILE.svg")
+    options = parser.parse_args()
+    studies = [Study.load(dataset, options.data) for dataset in DATASETS]
+    for study in studies:
+        speed = {
+            "dataset": study.dataset,
+            "source": "table",
+            "networks_per_second": networks_per_second(study),
+        }
+        for row in (*report(study), speed):
+            if options.json:
+                print(json.dumps(row), flush=True)
+                continue
+            figures = (f"{k} {v:,.3g}" for k, v in row.items() if isinstance(v, float | int))
+            print(f"{row['dataset']:14} {row['source']:26}", "  ".join(figures), flush=True)
+    if options.plot:
+        plot(studies, options.plot)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Networks trained for the accuracy predictor; see docs/cost_models.md."""
