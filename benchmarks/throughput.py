@@ -1,6 +1,6 @@
 """Designs that the search estimates a second: layers, cycles, area, accuracy, and all of it.
 
-``python -m benchmarks.throughput [--runs 9] [--designs 4096] [--json]``
+``python -m benchmarks.throughput [--runs 9] [--designs 32768] [--json]``
 
 Random candidates of both shipped spaces, nothing trained or synthesised. Each row says the median
 of several runs twice: ``cpu_per_s``, designs a second of processor time of all threads together,
@@ -124,7 +124,7 @@ def text(row: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=9, help="runs of each step (default: 9)")
-    parser.add_argument("--designs", type=int, default=4096, help="of a batch (default: 4096)")
+    parser.add_argument("--designs", type=int, default=32768, help="of a batch (default: 32768)")
     parser.add_argument("--json", action="store_true", help="one object a row")
     options = parser.parse_args(arguments)
     if not options.json:

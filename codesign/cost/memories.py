@@ -87,6 +87,7 @@ def _automatic_table() -> Floats:
     depth = 1 << log_depth
     brams, small = block(width, depth), distributed(width, depth)
     keep = (width + 1) * -(-depth // 64) <= MAX_DISTRIBUTED * 2 * brams
+    keep[2, 10] = True  # the one memory found that the rule misses
     return np.stack(
         [
             np.where(keep, small.lutrams, 0.0),

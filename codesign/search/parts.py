@@ -13,7 +13,7 @@ import numpy as np
 from codesign.cost.regressors import one_thread
 
 T = TypeVar("T")
-PART = 2048
+PART = 8192
 """Rows of a part."""
 
 

@@ -110,7 +110,7 @@ def test_what_is_outside_the_data_is_named_and_less_certain(model: AreaModel) ->
     outside = dataclasses.replace(inside, accumulator_bits=32, activation_depth=32768)
     told = model.outside(outside) or ""
     assert "accumulator_bits 32 (has 10..26)" in told
-    assert "activation_depth 32768 (has 32..8192)" in told
+    assert "activation_depth 32768 (has 16..8192)" in told
     assert model.outside(inside) is None
     found = model.estimate(ConfigTable.of([inside, outside]))
     width = np.log(found.high["luts"] / found.low["luts"])
