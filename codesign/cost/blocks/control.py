@@ -83,13 +83,15 @@ STREAMS = Block(
 
 
 def _port(c: ConfigTable) -> Sizes:
-    """rtl_gen.blocks.fetch"""
+    """rtl_gen.blocks.fetch; with memory_tiles its write channel, FILL and SPILL, too."""
     has = (c.memory_port_bits > 0).astype(np.int64)
     return {
         "bits": c.memory_port_bits,
         "columns": has * -(-c.weight_word_bits // 32),
         "addresses": has * log_bits(c.weight_depth),
         "port": has,
+        "tiles": c.memory_tiles,
+        "tile_bits": c.memory_tiles * c.memory_port_bits,
     }
 
 
@@ -97,8 +99,9 @@ PORT = Block(
     "memory_port",
     ("npu_fetch",),
     _port,
-    luts={"port": 70.0, "bits": 0.1},
-    ffs={"port": 80.0, "bits": 1.0},
+    # No NPU of the data has tiles: two measured with and without (docs/npu.md).
+    luts={"port": 70.0, "bits": 0.1, "tiles": 220.0, "tile_bits": 2.1},
+    ffs={"port": 80.0, "bits": 1.0, "tiles": 248.0, "tile_bits": 1.25},
     lutrams={},
 )
 
