@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from codesign.cost.layers import LayerTable
+from codesign.cost.regressors import one_thread
 from codesign.search.pareto import Floats
 
 _NOISES = (0.02, 0.1, 0.3)
@@ -76,7 +76,7 @@ class AccuracyPredictor:
         share = (accuracies * images + 0.5) / (images + 1)
         odds = np.log(share / (1 - share))
         place = self._place(features)
-        with threadpool_limits(1):
+        with one_thread():
             fits = [
                 GaussianProcessRegressor(
                     RBF(length) + 0.1 * DotProduct(0.1) + WhiteKernel(noise),
@@ -94,7 +94,7 @@ class AccuracyPredictor:
 
     def predict(self, features: Floats) -> Floats:
         """[n] accuracies, 0..1."""
-        with threadpool_limits(1):
+        with one_thread():
             odds = self._process.predict(self._place(features))
         return _share(odds)
 
@@ -107,7 +107,7 @@ class AccuracyPredictor:
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
         """[n] logarithm of the odds of a right answer, and its standard deviation, in which the
         noise of a training is included."""
-        with threadpool_limits(1):
+        with one_thread():
             odds, std = self._process.predict(self._place(features), return_std=True)
         return odds, std
 
