@@ -144,6 +144,7 @@ def explore(
     start = time.monotonic()
     yosys.find()
     verify.check_tools()
+    model = model_file.read(settings.area_model) if settings.area_model else AreaModel.load()
     dataset = datasets.load(
         settings.dataset,
         settings.data_dir,
@@ -153,7 +154,7 @@ def explore(
     declaration = _declaration(settings, dataset)
     _open_folder(settings, settings.identity(declaration, dataset), warn)
     try:
-        result = _search_and_finish(settings, dataset, declaration, progress, start)
+        result = _search_and_finish(settings, model, dataset, declaration, progress, start)
     except InfeasibleError as error:
         told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
         _write_json(settings.out / SUMMARY, {**_empty_summary(settings, start), **told})
@@ -168,6 +169,7 @@ def explore(
 
 def _search_and_finish(
     settings: ExploreSettings,
+    model: AreaModel,
     dataset: Dataset,
     declaration: SpaceDeclaration,
     progress: Progress,
@@ -176,7 +178,6 @@ def _search_and_finish(
     """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
     family = devices.family_of(settings.device)
-    model = model_file.read(settings.area_model) if settings.area_model else AreaModel.load()
     problem = Problem(space, model, settings.budget, family, guard=settings.guard)
     how = ShortTraining.of(dataset, settings.seed)
     store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))

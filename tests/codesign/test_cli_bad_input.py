@@ -258,3 +258,16 @@ def test_a_bug_of_ours_shows_whole(monkeypatch):
     monkeypatch.setattr(estimate_verb, "run", raising(ZeroDivisionError("ours")))
     with pytest.raises(ZeroDivisionError):
         main(["estimate", str(EXAMPLE)])
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, "model.json"), ("x", "not JSON")])
+def test_a_bad_area_model_is_refused_before_anything_is_written(
+    tmp_path: Path, content: str | None, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "model.json", tmp_path / "run"
+    if content is not None:
+        model.write_text(content)
+    arguments = ["--lut-budget", "30000", "--area-model", str(model), "--out", str(out)]
+    assert main(["explore", *arguments]) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
