@@ -20,12 +20,12 @@ import numpy as np
 from benchmarks import cost_plots
 from benchmarks.cost_baselines import ARRAY_BLOCKS, iccad2019_luts, predictors
 from codesign.cost import dataset, dsps, module_data
-from codesign.cost.area import GUARD
 from codesign.cost.blocks import RESOURCES, memory_counts
 from codesign.cost.dataset import Row
 from codesign.cost.evaluation import Trial, each_value, errors, grouped, predicted
 from codesign.cost.module_data import ModuleRow
 from codesign.cost.table import ConfigTable
+from codesign.results import GUARD
 
 SEEDS = 5
 BUDGETS = (10_000, 20_000, 30_000)

@@ -22,12 +22,12 @@ from typing import Any
 
 from codesign import devices, explore_choice, explore_finish, verify, yosys
 from codesign.cost import model_file
-from codesign.cost.area import GUARD, AreaModel
+from codesign.cost.area import AreaModel
 from codesign.devices import Device
 from codesign.explore_finish import Finished
 from codesign.explore_search import Progress, Search
 from codesign.report.data import Candidate
-from codesign.results import Budget, InfeasibleError, UserError
+from codesign.results import GUARD, Budget, InfeasibleError, UserError
 from codesign.search.engine import Problem
 from codesign.search.short_training import ShortTraining
 from codesign.search.space import (

@@ -33,6 +33,8 @@ class Figures:
 
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
+GUARD = 0.6
+"""Share of unseen NPUs whose area the end that a budget is tested with is not below."""
 
 
 @dataclass(frozen=True)

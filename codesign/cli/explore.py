@@ -11,6 +11,7 @@ from codesign import devices
 from codesign.cli import options, search_options
 from codesign.cli.console import Console, table
 from codesign.report import Candidate, comparison
+from codesign.results import GUARD
 
 if TYPE_CHECKING:
     from codesign.explore import ExploreResult
@@ -62,7 +63,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--guard",
         type=options.number(0.5, 0.99),
         metavar="SHARE",
-        help="of NPUs whose area the budget test is not to underestimate (default: 0.6)",
+        help=f"of NPUs whose area the budget test is not to underestimate (default: {GUARD})",
     )
     search.add_argument(
         "--area-model", metavar="FILE", help="of calibrate (default: the shipped data's)"

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign import devices
-from codesign.results import Budget, UserError
+from codesign.results import GUARD, Budget, UserError
 from models import yaml_io
 
 
@@ -38,7 +38,7 @@ class SearchOptions:
     space: str | None = None
     """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
     strategy: str = "evolution"
-    guard: float = 0.6
+    guard: float = GUARD
     """Share of NPUs whose LUTs and FFs the budget test is not to underestimate."""
     area_model: str | None = None
     """A model file of ``calibrate``; default: what the shipped data says."""

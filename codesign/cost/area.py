@@ -26,15 +26,13 @@ from codesign.cost.domain import Domain
 from codesign.cost.module_data import ModuleRow
 from codesign.cost.regressors import conformal_quantile
 from codesign.cost.table import ConfigTable
-from codesign.results import UserError
+from codesign.results import GUARD, UserError
 from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]
 FEWEST_ROWS = 20
 COVERAGE = 0.9
 """Share of unseen configurations that an interval holds."""
-GUARD = 0.6
-"""Share of unseen configurations that the end an NPU's budget is tested with is not below."""
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -175,7 +173,8 @@ class AreaModel:
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
             low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
             bound = learned.guard(guard) * deviation * wider
-            bound = np.copysign(np.hypot(bound, flow.half(2 * guard - 1)), bound)
+            # The flow's scatter never lowers it.
+            bound = np.hypot(np.maximum(bound, 0), flow.half(2 * guard - 1)) + np.minimum(bound, 0)
             guarded[name] = middle[name] * np.exp(bound)
         return AreaEstimate(
             **middle,

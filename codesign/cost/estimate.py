@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.area import GUARD, AreaEstimate, AreaModel
+from codesign.cost.area import AreaEstimate, AreaModel
 from codesign.cost.layers import LayerTable
 from codesign.cost.schedule import schedule
 from codesign.cost.table import ConfigTable
-from codesign.results import Budget, Figures
+from codesign.results import GUARD, Budget, Figures
 
 Floats = NDArray[np.float64]
 

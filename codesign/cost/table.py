@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.config import MULTIPLIERS, SPARSITIES, NpuConfig
+from rtl_gen.config import MULTIPLIERS, SPARSITIES, STREAM_BITS, NpuConfig
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -127,3 +127,8 @@ class ConfigTable:
     @functools.cached_property
     def weight_word_bits(self) -> Ints:
         return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)
+
+    @functools.cached_property
+    def weight_word_columns(self) -> Ints:
+        """NpuConfig.weight_word_columns"""
+        return -(-self.weight_word_bits // STREAM_BITS)

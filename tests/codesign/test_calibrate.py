@@ -67,6 +67,16 @@ def test_more_reports_make_the_interval_narrower() -> None:
     assert 5 <= calibrate.enough() <= 20
 
 
+def test_a_flow_that_scatters_never_lowers_what_a_budget_is_tested_with() -> None:
+    model = synthetic.model()
+    fitted, _ = calibrate.calibrate(model, reports(model, 1.0, 0.2, 4))
+    table = ConfigTable.of(npus(8))
+    for guard in (0.5, 0.6, 0.9):
+        plain, scattered = (one.estimate(table, guard) for one in (model, fitted))
+        ratio = scattered.guarded["luts"] / scattered.luts
+        assert (ratio >= plain.guarded["luts"] / plain.luts * (1 - 1e-12)).all(), guard
+
+
 def test_too_little_is_refused() -> None:
     model = synthetic.model()
     with pytest.raises(UserError, match="needs 2 reports of different designs at least, not 1"):

@@ -22,8 +22,7 @@ SET = {
 
 @pytest.mark.parametrize("name", SET)
 def test_synthesis_finds_what_was_estimated(name: str) -> None:
-    """Once more than the 90 % interval, so that four in a row fail by chance once in a hundred
-    years of daily runs; block RAMs and slices to the last one."""
+    """Within twice the half width of the 90 % interval; block RAMs and slices to the last one."""
     config = SET[name]
     assert config.hash not in {row.config.hash for row in dataset.read()}
     found = AreaModel.load().estimate(ConfigTable.of([config]))

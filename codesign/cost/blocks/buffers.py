@@ -83,7 +83,7 @@ ROTATOR = Block(
 
 def _weights(c: ConfigTable) -> Sizes:
     port: Ints = (c.memory_port_bits > 0).astype(np.int64)
-    columns = -(-c.weight_word_bits // BUS_BITS)
+    columns = c.weight_word_columns
     return {
         "pointer": log_bits(c.weight_depth),
         "words": c.weight_word_bits,

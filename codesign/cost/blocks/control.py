@@ -38,7 +38,7 @@ SEQUENCER = Block(
 def _registers(c: ConfigTable) -> Sizes:
     return {
         "units": c.post_units,
-        "columns": -(-c.weight_word_bits // 32),
+        "columns": c.weight_word_columns,
         "port": (c.memory_port_bits > 0).astype(np.int64),
         "control": ones(c),
     }
@@ -87,7 +87,7 @@ def _port(c: ConfigTable) -> Sizes:
     has = (c.memory_port_bits > 0).astype(np.int64)
     return {
         "bits": c.memory_port_bits,
-        "columns": has * -(-c.weight_word_bits // 32),
+        "columns": has * c.weight_word_columns,
         "addresses": has * log_bits(c.weight_depth),
         "port": has,
         "tiles": c.memory_tiles,
@@ -114,7 +114,7 @@ def _wiring(c: ConfigTable) -> Sizes:
         "banks": c.pixels,
         "units": c.post_units,
         "words": c.activation_word_bits,
-        "columns": -(-c.weight_word_bits // 32),
+        "columns": c.weight_word_columns,
         "port": (c.memory_port_bits > 0).astype(np.int64),
         "reuse": (c.depthwise_taps > 1).astype(np.int64),
         "control": ones(c),
