@@ -18,7 +18,14 @@ from codesign.search.topology import network
 from models import arithmetic
 from models.lower import shape_only
 from models.quantisation import MAX_BITS
-from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, PACKED_PIXELS, NpuConfig
+from rtl_gen.config import (
+    DEPTH_RANGES,
+    DIGIT_BITS,
+    MULTIPLIERS,
+    PACKED_PIXELS,
+    SPARSITIES,
+    NpuConfig,
+)
 from rtl_gen.packing import COLUMNS, packing
 
 MAX_COLUMNS = 128
@@ -30,6 +37,9 @@ MOST_ACCUMULATOR_BITS = 32
 def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
     """The candidates' NPUs, depths at their least (they follow from the schedule)."""
     lanes = space.integers(candidates, "lanes")
+    patterns = space.patterns(candidates)
+    groups = np.array([group for _, group in SPARSITIES.values()])[patterns]
+    sparsity = np.where(lanes % groups == 0, patterns, 0)
     words = np.minimum(space.integers(candidates, "column_words"), MAX_COLUMNS // lanes)
     depths = {
         name: np.full(len(candidates), low, dtype=np.int64)
@@ -47,15 +57,17 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         scale_bits=space.integers(candidates, "scale_bits"),
         depthwise_taps=np.ones(len(candidates), dtype=np.int64),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
-        multiplier=_multipliers(space, candidates, layers),
-        sparsity=np.zeros(len(candidates), dtype=np.int64),
+        multiplier=_multipliers(space, candidates, layers, sparsity == 0),
+        sparsity=sparsity,
         memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
         memory_tiles=np.zeros(len(candidates), dtype=np.int64),
         **depths,
     )
 
 
-def _multipliers(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Ints:
+def _multipliers(
+    space: SearchSpace, candidates: Ints, layers: LayerTable, dense: NDArray[np.bool_]
+) -> Ints:
     """[n] positions in MULTIPLIERS of the wished forms: where the array's shape or the bits do not
     allow so many products a DSP slice, of the next one that they allow."""
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
@@ -64,7 +76,7 @@ def _multipliers(space: SearchSpace, candidates: Ints, layers: LayerTable) -> In
     digits = space.integers(candidates, "weight_digit_bits")
     for name, packed_pixels in reversed(PACKED_PIXELS.items()):
         here = MULTIPLIERS.index(name)
-        fits = (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
+        fits = dense & (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
         fits &= _packs(packed_pixels)[layers.activation_bits, digits]
         form = np.where((form == here) & ~fits, here - 1, form)
     return form

@@ -16,7 +16,7 @@ from codesign.cost.compiled import Records, Scratch, compiled, int64_fields, par
 Ints = NDArray[np.int64]
 NETWORK = int64_fields(
     "stages", "strided", "average", "hidden", "input_bits", "hidden_weight_bits",
-    "hidden_activation_bits", "classifier_weight_bits",
+    "hidden_activation_bits", "classifier_weight_bits", "kept", "group",
 )  # fmt: skip
 STAGE = int64_fields("convs", "channels", "kernel", "residual")
 CONV = int64_fields("weight_bits", "activation_bits")
@@ -65,8 +65,10 @@ def _network(
         slot = _append(layer, numbers, table, slot)
     if net.hidden > 0:
         _whole(layer, net.hidden, net.hidden_weight_bits, net.hidden_activation_bits)
+        layer.kept, layer.group = net.kept, net.group
         slot = _append(layer, numbers, table, slot)
     _whole(layer, task.classes, net.classifier_weight_bits, task.logit_bits)
+    layer.kept, layer.group = net.kept, net.group
     layer.raw = 1
     _append(layer, numbers, table, slot)
 
@@ -83,6 +85,8 @@ def _stage(
         pooled = not net.strided and conv == stage.convs - 1 and not residual
         bits = convs[conv]
         _dense(layer, stage.channels, stage.kernel, stage.kernel, bits.weight_bits)
+        if slot > 0:  # the first one sees the image
+            layer.kept, layer.group = net.kept, net.group
         # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
         _sizes(
             layer, (layer.in_rows + stride - 1) // stride, (layer.in_cols + stride - 1) // stride
@@ -108,7 +112,7 @@ def _stage(
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
     """A layer of stride 1 with a kernel of ``rows`` x ``cols``; its sizes and bits are not set."""
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
-    layer.diagonal, layer.skip, layer.raw = 0, 0, 0
+    layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
     layer.out_channels, layer.kernel_rows, layer.kernel_cols = channels, rows, cols
     layer.weight_bits = weight_bits
 

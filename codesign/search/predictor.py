@@ -38,15 +38,17 @@ FEATURES = (
 
 
 def network_features(layers: LayerTable) -> Floats:
-    """[n, features] of the networks, all roughly of one magnitude."""
+    """[n, features] of the networks, all roughly of one magnitude; of N:M weights those count that
+    there are."""
     dense = (layers.active == 1) & (layers.diagonal == 0)
     inner = (layers.active == 1) & (layers.raw == 0)
-    weights, count = layers.weights * dense, dense.sum(axis=1)
+    share = np.where(layers.group > 1, layers.kept / np.maximum(layers.group, 1), 1.0)
+    weights, count = layers.weights * dense * share, dense.sum(axis=1)
     total = np.maximum(weights.sum(axis=1), 1)
     most = 8
     columns = [
         np.log2(total),
-        np.log2(np.maximum(layers.macs.sum(axis=1), 1)),
+        np.log2(np.maximum((layers.macs * share).sum(axis=1), 1)),
         count,
         (layers.weight_bits * weights).sum(axis=1) / total,
         np.where(dense, layers.weight_bits, most).min(axis=1),

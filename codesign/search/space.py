@@ -19,13 +19,14 @@ from numpy.typing import NDArray
 
 from codesign.results import UserError
 from models import yaml_io
-from rtl_gen.config import MULTIPLIERS
+from rtl_gen.config import MULTIPLIERS, SPARSITIES
 
 Ints = NDArray[np.int64]
 Choice = bool | int | str
 
 POOLINGS = ("max", "stride")
 """How a stage halves its map: 2x2 max pooling after it, or stride 2 in its first convolution."""
+DENSE = next(iter(SPARSITIES))
 HEADS = ("average", "flatten")
 """What the classifier sees: the mean of each channel, or every position."""
 
@@ -59,11 +60,15 @@ class BitChoices:
     input: tuple[int, ...]
     weights: tuple[int, ...]
     activations: tuple[int, ...]
+    sparsity: tuple[str, ...] = (DENSE,)
+    """Patterns of the weights of all layers but the first convolution; without a second choice it
+    is no gene."""
 
 
 @dataclass(frozen=True)
 class NpuChoices:
-    """NPU knobs. Buffer depths, activation and accumulator bits follow from the network."""
+    """NPU knobs. Buffer depths, activation and accumulator bits, and the sparsity of the array
+    follow from the network."""
 
     pixels: tuple[int, ...]
     lanes: tuple[int, ...]
@@ -99,6 +104,7 @@ class SpaceDeclaration:
         }  # fmt: skip
         words: dict[str, tuple[Choice, ...]] = {
             "pooling": POOLINGS, "head": HEADS, "multiplier": MULTIPLIERS,
+            "sparsity": tuple(SPARSITIES),
             "weight_digit_bits": (1, 2, 4, 8), "residual": (False, True),
         }  # fmt: skip
         for part in (self.network, self.bits, self.npu):
@@ -196,6 +202,8 @@ class SearchSpace:
             Parameter("activation_bits.hidden", bits.activations, (("hidden", 1),)),
             Parameter("weight_bits.classifier", bits.weights),
         ]
+        if len(bits.sparsity) > 1:
+            found.append(Parameter("sparsity", bits.sparsity))
         found += [
             Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
         ]
@@ -225,6 +233,15 @@ class SearchSpace:
     def integers(self, candidates: Ints, name: str) -> Ints:
         """``values`` of a numeric parameter as int64."""
         return self.values(candidates, name).astype(np.int64)
+
+    def patterns(self, candidates: Ints) -> Ints:
+        """[n] positions in rtl_gen.config.SPARSITIES of the networks' weights."""
+        choices = self.declaration.bits.sparsity
+        if len(choices) == 1:
+            return np.full(len(candidates), tuple(SPARSITIES).index(choices[0]))
+        numbers = np.array([tuple(SPARSITIES).index(word) for word in choices])
+        found: Ints = numbers[candidates[:, self.index["sparsity"]]]
+        return found
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
         """[n, genes] which genes have an effect."""
@@ -263,6 +280,12 @@ def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:
     """The space with all forms of products, for budgets that have DSP slices."""
     npu = dataclasses.replace(declaration.npu, multiplier=MULTIPLIERS)
     return dataclasses.replace(declaration, npu=npu)
+
+
+def dense_only(declaration: SpaceDeclaration) -> SpaceDeclaration:
+    """The space without sparse weights."""
+    bits = dataclasses.replace(declaration.bits, sparsity=(DENSE,))
+    return dataclasses.replace(declaration, bits=bits)
 
 
 def load_declaration(source: Path | str) -> SpaceDeclaration:

@@ -26,7 +26,7 @@ from codesign.results import UserError
 from codesign.search import study_data, supernet
 from codesign.search.predictor import FEATURES, farthest, network_features
 from codesign.search.short_training import ShortTraining, Task, trained_network
-from codesign.search.space import Ints, SearchSpace, load_declaration, shipped_name
+from codesign.search.space import Ints, SearchSpace, dense_only, load_declaration, shipped_name
 from codesign.search.study_data import Description, Training
 from codesign.search.tables import layer_table
 from codesign.search.topology import network, network_key
@@ -47,10 +47,9 @@ SUPERNET_STEPS = 2000
 Progress = Callable[[str], None]
 
 
-def space_of(dataset: Dataset) -> SearchSpace:
-    """The shipped space that a search on ``dataset`` would use."""
-    declaration = load_declaration(shipped_name(dataset.shape))
-    return SearchSpace(declaration, dataset.shape, dataset.classes)
+def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
+    """The shipped space that a search on such images would use, of dense weights alone."""
+    return SearchSpace(dense_only(load_declaration(shipped_name(shape))), shape, classes)
 
 
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:
@@ -182,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     torch.set_num_threads(1)
     try:
         dataset = datasets.load(options.dataset, options.data_dir)
-        space = space_of(dataset)
+        space = space_of(dataset.shape, dataset.classes)
         chosen = sample(space, options.networks, options.seed)
         again = np.linspace(0, len(chosen) - 1, options.repeats).round().astype(np.int64)
         common = (dataset, options.out)

@@ -15,6 +15,7 @@ from codesign.search.chains import CONV, NETWORK, STAGE, Task, write
 from codesign.search.space import Ints, SearchSpace
 from models.assemble import LOGIT_BITS
 from models.quantisation import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
+from rtl_gen.config import SPARSITIES
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(LayerTable))
 
@@ -37,6 +38,8 @@ def layer_table(space: SearchSpace, candidates: Ints) -> LayerTable:
         networks[name] = space.integers(candidates, gene)
     networks["strided"] = space.values(candidates, "pooling") == "stride"
     networks["average"] = space.values(candidates, "head") == "average"
+    kept, group = np.array(list(SPARSITIES.values()))[space.patterns(candidates)].T
+    networks["kept"], networks["group"] = np.where(group > 1, [kept, group], 0)
     stages = np.empty((len(candidates), space.max_stages), STAGE)
     convs = np.empty((*stages.shape, space.max_convs), CONV)
     for stage in range(space.max_stages):

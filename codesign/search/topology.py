@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 
-from codesign.search.space import Choice, Ints, SearchSpace
+from codesign.search.space import DENSE, Choice, Ints, SearchSpace
 from models.graph import Layer, NetworkGraph
 from models.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.quantisation import Quantisation, QuantSpec
+from models.sparsity import Sparsity
+from rtl_gen.config import SPARSITIES
 
 
 def network_key(space: SearchSpace, candidate: Ints) -> str:
@@ -41,6 +43,8 @@ class _Builder:
         self.params = space.params(candidate)
         self.layers = [Layer("input", Input(space.shape))]
         self.bits: dict[str, QuantSpec] = {}
+        pattern = tuple(SPARSITIES)[int(space.patterns(candidate[None])[0])]
+        self.sparsity = None if pattern == DENSE else Sparsity.parse(pattern)
 
     def integer(self, name: str) -> int:
         return int(self.params[name])
@@ -72,6 +76,8 @@ class _Builder:
             self.bits[outputs[-1]] = QuantSpec(
                 self.integer(f"weight_bits{stage}.{conv}"),
                 self.integer(f"activation_bits{stage}.{conv}"),
+                # The image has few channels, and what the first layer does not see is lost.
+                sparsity=self.sparsity if outputs[1:] or stage > 1 else None,
             )
         if residual:
             total = self._add(f"add{stage}", Add(relu=True), outputs[0], outputs[-1])
@@ -89,7 +95,10 @@ class _Builder:
         if hidden := self.integer("hidden"):
             self._add("hidden", Linear(hidden, batch_norm=True, relu=True))
             self.bits["hidden"] = QuantSpec(
-                self.integer("weight_bits.hidden"), self.integer("activation_bits.hidden")
+                self.integer("weight_bits.hidden"),
+                self.integer("activation_bits.hidden"),
+                self.sparsity,
             )
         self._add("classifier", Linear(self.classes))
-        self.bits["classifier"] = QuantSpec(self.integer("weight_bits.classifier"))
+        bits = self.integer("weight_bits.classifier")
+        self.bits["classifier"] = QuantSpec(bits, sparsity=self.sparsity)

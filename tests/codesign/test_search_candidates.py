@@ -81,6 +81,30 @@ def test_every_point_builds_a_valid_npu(name: str, shape: tuple[int, int, int]) 
         assert config.lanes % config.post_units == 0
 
 
+def test_the_array_is_as_sparse_as_the_weights_where_lanes_and_products_allow() -> None:
+    found = load_declaration("digits")
+    bits = dataclasses.replace(found.bits, sparsity=("dense", "2:4", "4:8"))
+    npu = dataclasses.replace(found.npu, lanes=(4, 12, 16), multiplier=("lut", "dsp", "dsp2"))
+    space = SearchSpace(dataclasses.replace(found, bits=bits, npu=npu), (1, 8, 8), 10)
+    chosen = random_candidates(space, 300)
+    npus = candidates_of.npu_table(space, chosen, layer_table(space, chosen))
+    seen = set()
+    for row, candidate in enumerate(chosen):
+        wished, config = space.params(candidate), npus.config(row)
+        divides = config.lanes % SPARSITIES[str(wished["sparsity"])][1] == 0
+        assert config.sparsity == (wished["sparsity"] if divides else "dense")
+        if config.sparsity != "dense" and wished["multiplier"] == "dsp2":
+            assert config.multiplier == "dsp"
+        _, quantisation = network(space, candidate)
+        patterns = {
+            name: str(spec.sparsity or "dense") for name, spec in quantisation.layers.items()
+        }
+        assert patterns["conv1_1"] == "dense"
+        assert patterns["classifier"] == wished["sparsity"]
+        seen.add((wished["sparsity"], config.sparsity))
+    assert len(seen) == 4  # 12 lanes hold no groups of 8
+
+
 def test_a_design_holds_what_its_network_needs() -> None:
     space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
     chosen = random_candidates(space, 5)

@@ -11,7 +11,7 @@ import pytest
 from codesign.results import UserError
 from codesign.search import study, study_data
 from codesign.search.predictor import FEATURES, network_features
-from codesign.search.space import Ints, SearchSpace, load_declaration
+from codesign.search.space import Ints, SearchSpace
 from codesign.search.study_data import Description, Training
 from codesign.search.tables import layer_table
 from codesign.search.topology import network_key
@@ -19,8 +19,8 @@ from models import datasets
 from models.datasets import Dataset
 
 SPACES = {
-    "digits": SearchSpace(load_declaration("digits"), (1, 8, 8), 10),
-    "fashion-mnist": SearchSpace(load_declaration("images"), (1, 28, 28), 10),
+    "digits": study.space_of((1, 8, 8), 10),
+    "fashion-mnist": study.space_of((1, 28, 28), 10),
 }
 LINE = Training("a1", 0, 5, 3000, 0.8, 0.79, 4.2, "torch 2", "2026-11-24", "0 1 2")
 
