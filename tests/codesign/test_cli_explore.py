@@ -11,7 +11,7 @@ import pytest
 from codesign import explore
 from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
-from codesign.explore_finish import Finished
+from codesign.explore.finish import Finished
 from codesign.pipeline import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError

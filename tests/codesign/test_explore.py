@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 
 from codesign import design as designs
-from codesign import devices, explore_finish, explore_search, verify
-from codesign import explore as exploring
+from codesign import devices, verify
 from codesign.cli import main
 from codesign.cost.area import FAMILY_RATIOS, AreaModel
 from codesign.cost.table import ConfigTable
-from codesign.explore import ExploreResult, ExploreSettings, explore
+from codesign.explore import ExploreResult, ExploreSettings, explore, training
+from codesign.explore import finish as finishing
+from codesign.explore import run as exploring
+from codesign.explore import search as searching
 from codesign.results import Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine, short_training
 from codesign.search.short_training import Outcome
@@ -90,10 +92,10 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fake = Fakes()
     monkeypatch.setattr(exploring.AreaModel, "load", classmethod(lambda cls: model()))
     monkeypatch.setattr(short_training, "train_one", fake.train_one)
-    monkeypatch.setattr(explore_finish, "_synthesise", fake.synthesise)
+    monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
     monkeypatch.setattr(verify, "verify", fake.verify)
     monkeypatch.setattr(emit, "verilog", lambda config: {"npu.v": "module npu; endmodule\n"})
-    monkeypatch.setattr(explore_search, "ROUNDS", (4, 2))
+    monkeypatch.setattr(searching, "ROUNDS", (4, 2))
     monkeypatch.setattr(engine, "SHRINK_SAMPLES", 400)
     return fake
 
@@ -187,7 +189,7 @@ def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path
     assert result.problem is not None
     assert "missed after synthesis" in result.problem
     assert result.summary["build"] is None
-    assert len(result.summary["attempts"]) == explore_finish.MAX_ATTEMPTS
+    assert len(result.summary["attempts"]) == finishing.MAX_ATTEMPTS
 
 
 def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
@@ -197,7 +199,7 @@ def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
     result, said = run(wanted)
     assert result.summary["networks_trained"] == 1
     epochs = {total for stage, _, total, _ in said if stage == "training"}
-    assert epochs == {explore_finish.LEAST_EPOCHS}
+    assert epochs == {training.LEAST_EPOCHS}
     again, _ = run(dataclasses.replace(wanted, resume=True))
     assert without_times(again.summary) == without_times(result.summary)
 
@@ -205,7 +207,7 @@ def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
 def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
     _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=1e-9))
     epochs = {total for stage, _, total, _ in said if stage == "training"}
-    assert epochs == {explore_finish.LEAST_EPOCHS}
+    assert epochs == {training.LEAST_EPOCHS}
 
 
 def test_another_family_is_searched_in_its_own_luts(fakes: Fakes, tmp_path: Path) -> None:
@@ -232,7 +234,7 @@ def test_one_job_trains_and_synthesises_one_after_the_other(
         trained_before.append(any(plan.training.glob("*.weights")))
         return fakes.synthesise(design, plan)
 
-    monkeypatch.setattr(explore_finish, "_synthesise", synthesise)
+    monkeypatch.setattr(finishing, "_synthesise", synthesise)
     run(settings(tmp_path / "out", jobs=1))
     assert trained_before == [True]
     run(settings(tmp_path / "out", jobs=2, networks=1))
@@ -266,7 +268,7 @@ def test_a_tool_that_fails_is_in_the_summary(
     def fail(design, plan) -> Synthesis:
         raise YosysError("yosys ended with status 1")
 
-    monkeypatch.setattr(explore_finish, "_synthesise", fail)
+    monkeypatch.setattr(finishing, "_synthesise", fail)
     with pytest.raises(YosysError):
         run(settings(tmp_path / "out"))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())

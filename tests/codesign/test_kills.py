@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign import explore_finish
 from codesign.cli import main
+from codesign.explore import finish as finishing
 from tests.processes import ROOT, all_gone, children, wait_for
 
 SPACE = """\
@@ -71,7 +71,7 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
         assert said == f"codesign: interrupted; resume with: {resume}\n"
     before = trials(out)
     assert 2 <= len(before) < NETWORKS
-    monkeypatch.setattr(explore_finish, "finish", _stop)
+    monkeypatch.setattr(finishing, "finish", _stop)
     with pytest.raises(SearchDoneError):
         main([*command, "--resume"])
     after = trials(out)

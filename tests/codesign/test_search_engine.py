@@ -8,10 +8,10 @@ from functools import cache
 import numpy as np
 import pytest
 
-from codesign import explore_choice
 from codesign.cost.area import AreaModel
 from codesign.cost.layers import LayerTable
-from codesign.explore_choice import Trained
+from codesign.explore import choice
+from codesign.explore.choice import Trained
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import Problem
@@ -93,7 +93,7 @@ def test_the_rule_takes_accuracy_first_then_throughput() -> None:
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
     chosen = pool.candidates[[0, len(pool.candidates) // 2, -1]]
     trained = [Trained(chosen[k], accuracy, 1.0) for k, accuracy in enumerate((0.9, 0.95, 0.95))]
-    best = explore_choice.best_option(one, trained)
+    best = choice.best_option(one, trained)
     assert best is not None
     assert best.trained.accuracy == 0.95
     rates = []
@@ -102,18 +102,18 @@ def test_the_rule_takes_accuracy_first_then_throughput() -> None:
         rates.append(every.estimate.images_per_second[every.feasible].max())
     assert best.figures.images_per_second == max(rates)
     refused = frozenset({best.candidate.tobytes()})
-    second = explore_choice.best_option(one, trained, refused)
+    second = choice.best_option(one, trained, refused)
     assert second is not None
     assert second.candidate.tobytes() != best.candidate.tobytes()
-    assert explore_choice.best_option(dataclasses.replace(one, area_factor=50.0), trained) is None
+    assert choice.best_option(dataclasses.replace(one, area_factor=50.0), trained) is None
 
 
 def test_the_front_marks_the_chosen_design() -> None:
     one = problem(luts=15000)
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=4)
     trained = [Trained(pool.candidates[0], 0.9, 1.0), Trained(pool.candidates[-1], 0.8, 1.0)]
-    best = explore_choice.best_option(one, trained)
-    shown = explore_choice.shown_candidates(one, trained, best)
+    best = choice.best_option(one, trained)
+    shown = choice.shown_candidates(one, trained, best)
     assert [c.chosen for c in shown].count(True) == 1
     assert next(c for c in shown if c.chosen).on_front
     for candidate in shown:
@@ -140,7 +140,7 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
     one = problem(**limits)
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=0, rounds=4)
     assert not pool.feasible.any()
-    reason = next(r for r in explore_choice.reasons(one, pool) if r.resource == resource)
+    reason = next(r for r in choice.reasons(one, pool) if r.resource == resource)
     assert lever in reason.levers
     wanted = next(iter({k: v for k, v in limits.items() if k != "luts"}.values()), 500)
     if resource == "throughput":

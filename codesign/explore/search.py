@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from codesign.cost.layers import LayerTable
-from codesign.explore_choice import Trained, reasons
+from codesign.explore.choice import Trained, reasons
 from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem

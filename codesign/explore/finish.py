@@ -18,57 +18,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign import build, devices, pipeline, report, synth, verify
-from codesign.compiler import accumulator_bits
+from codesign import build, pipeline, report, synth, verify
 from codesign.design import Design
-from codesign.devices import Device
-from codesign.explore_choice import Option, Trained, best_option
-from codesign.explore_search import Progress
+from codesign.explore.choice import Option, Trained, best_option
+from codesign.explore.plan import Plan
+from codesign.explore.search import Progress
+from codesign.explore.training import train, widened
 from codesign.pipeline import DesignEstimate, Lowered
 from codesign.report import Candidate, collect
 from codesign.results import Budget, Infeasible, InfeasibleError
 from codesign.search.candidates import to_design
 from codesign.search.engine import Problem
-from codesign.search.short_training import ShortTraining
 from codesign.search.topology import network_key
 from codesign.synth import Synthesis
 from codesign.verify import Verification
-from models.datasets import Dataset
-from models.files import atomic_file
-from models.lower import lower
 from rtl_gen import emit
 from sim.process import kill_all
 
 if TYPE_CHECKING:
-    from models.train import TrainedNetwork
+    pass
 
 MAX_ATTEMPTS = 4
 """Designs that are synthesised before the search gives up on the budget."""
-LEAST_EPOCHS = 4
-TRAINING_SHARE = 0.7
-"""Of the time left that the full training may plan for."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What the finishing part is to do."""
-
-    name: str
-    budget: Budget
-    device: Device | None
-    dataset: Dataset
-    short: ShortTraining
-    seed: int
-    epochs: int | None
-    time_left_s: float | None
-    images: int
-    jobs: int
-    training: Path
-    builds: Path
-
-    @property
-    def family(self) -> str:
-        return devices.family_of(self.device)
 
 
 @dataclass
@@ -158,8 +129,8 @@ def _attempt(
         future = pool.submit(_synthesise, design, plan) if plan.jobs > 1 else None
         try:
             with done.timed("training"):
-                weights = _train(design, option.trained, plan, progress)
-                design, integer_bits = _widened(design, weights)
+                weights = train(design, option.trained, plan, progress)
+                design, integer_bits = widened(design, weights)
             progress("synthesis", 0, 1, f"{design.npu.macs} products")
             with done.timed("synthesis"):
                 if future:
@@ -218,60 +189,6 @@ def _synthesise(design: Design, plan: Plan) -> Synthesis:
         dsps=design.npu.uses_dsps,
         family=plan.family,
     )
-
-
-def _train(design: Design, short: Trained, plan: Plan, progress: Progress) -> TrainedNetwork:
-    """The full training of the design's network, or its weights if they are on disk."""
-    from models.train import TrainedNetwork  # torch takes seconds to import
-
-    weights = plan.training / f"{design.name}.weights"
-    if weights.exists():
-        return TrainedNetwork.load(weights)
-    settings = pipeline.settings_of(design, plan.dataset, _epochs(design, short, plan))
-
-    def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
-        progress("training", done, total, f"validation {100 * accuracy:.2f} %")
-
-    progress("training", 0, settings.epochs, "")
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    trained = pipeline.train_design(
-        design,
-        plan.dataset,
-        settings,
-        checkpoint=plan.training / f"{design.name}.checkpoint",
-        progress=epoch,
-    )
-    trained.save(weights)
-    return trained
-
-
-def _epochs(design: Design, short: Trained, plan: Plan) -> int | None:
-    """Epochs of the full training; decided once for a network, so that a resumed run agrees."""
-    if plan.time_left_s is None:
-        return plan.epochs
-    path = plan.training / f"{design.name}.json"
-    if path.exists():
-        return int(json.loads(path.read_text())["epochs"])
-    per_image = short.seconds / (plan.short.epochs * plan.short.train_images)
-    affordable = TRAINING_SHARE * plan.time_left_s / (per_image * len(plan.dataset.train))
-    wanted = pipeline.settings_of(design, plan.dataset, plan.epochs).epochs
-    epochs = min(wanted, max(int(affordable), LEAST_EPOCHS))
-    with atomic_file(path) as file:
-        file.write(json.dumps({"epochs": epochs}).encode())
-    return epochs
-
-
-def _widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
-    """The design with accumulators that hold the trained network; and whether that changed it.
-
-    They are sized for any weights, so only a bias far beyond its layer's sums can ask for more.
-    """
-    _, integer = lower(weights, design.npu.scale_bits)
-    need = accumulator_bits(integer, design.npu.activation_offset)
-    if need <= design.npu.accumulator_bits:
-        return design, False
-    npu = dataclasses.replace(design.npu, accumulator_bits=need)
-    return dataclasses.replace(design, npu=npu), True
 
 
 def _build(design: Design, lowered: Lowered, measured: Synthesis, plan: Plan) -> Path:

@@ -1,0 +1,72 @@
+"""The folder of a search: made, gone on with, or started afresh; never another's."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from codesign.explore.settings import FORMAT, ExploreSettings
+from codesign.results import UserError
+from models.files import atomic_file
+
+SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
+BUILD, TRAINING = "build", "training"
+
+
+def open_folder(
+    settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
+) -> None:
+    """Make the folder, go on in it, or start it afresh.
+
+    Raises UserError when it holds something else, or a search with other settings to resume.
+    """
+    out, marker = settings.out, settings.out / SETTINGS
+    stored = _stored_settings(out)
+    if settings.resume and stored is not None:
+        if stored != wanted:
+            changed = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
+            raise UserError(
+                f"{out} holds a search with other {', '.join(changed)}; "
+                "start without --resume, or with another --out"
+            )
+        return
+    if settings.resume:
+        warn(f"{out} holds no search to resume: this one starts from the beginning")
+    if stored is not None:
+        warn(f"{out} held a search, which this one replaces; --resume would have gone on with it")
+        for name in (SUMMARY, FRONT, TRIALS):
+            (out / name).unlink(missing_ok=True)
+        for name in (TRAINING, BUILD):
+            shutil.rmtree(out / name, ignore_errors=True)
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(marker, wanted)
+
+
+def _stored_settings(out: Path) -> dict[str, Any] | None:
+    """The settings of the search in ``out``, None where there is nothing.
+
+    Raises UserError when there is something else.
+    """
+    foreign = UserError(f"{out} holds something else than a search; choose another --out")
+    if not out.exists():
+        return None
+    if not out.is_dir():
+        raise foreign
+    # A kill in the first moment leaves only the beginnings of the marker.
+    if all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
+        return None
+    try:
+        stored = json.loads((out / SETTINGS).read_text())
+    except (OSError, ValueError):
+        raise foreign from None
+    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+        raise foreign
+    return stored
+
+
+def write_json(path: Path, content: Any) -> None:
+    with atomic_file(path) as file:
+        file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -1,0 +1,34 @@
+"""What the finishing of a search is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesign import devices
+from codesign.devices import Device
+from codesign.results import Budget
+from codesign.search.short_training import ShortTraining
+from models.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the finishing part is to do."""
+
+    name: str
+    budget: Budget
+    device: Device | None
+    dataset: Dataset
+    short: ShortTraining
+    seed: int
+    epochs: int | None
+    time_left_s: float | None
+    images: int
+    jobs: int
+    training: Path
+    builds: Path
+
+    @property
+    def family(self) -> str:
+        return devices.family_of(self.device)

@@ -1,0 +1,154 @@
+"""From settings to a result: search, finish, summary."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign import devices, verify, yosys
+from codesign.cost import model_file
+from codesign.cost.area import AreaModel
+from codesign.explore import choice
+from codesign.explore import finish as finishing
+from codesign.explore.finish import Finished
+from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, open_folder, write_json
+from codesign.explore.plan import Plan
+from codesign.explore.search import Progress, Search
+from codesign.explore.settings import ExploreSettings
+from codesign.explore.summary import empty_summary, full_summary
+from codesign.report.data import Candidate
+from codesign.results import InfeasibleError
+from codesign.search.engine import Problem
+from codesign.search.short_training import ShortTraining
+from codesign.search.space import (
+    SearchSpace,
+    SpaceDeclaration,
+    load_declaration,
+    shipped_name,
+    with_every_multiplier,
+)
+from codesign.search.store import TrialStore
+from codesign.verify import SimulationError
+from codesign.yosys import YosysError
+from models import datasets
+from models.datasets import Dataset
+
+
+@dataclass(frozen=True)
+class ExploreResult:
+    """What came out; ``status`` is the exit status: 0 all good, 1 mismatch or budget missed."""
+
+    status: int
+    problem: str | None
+    """One sentence when status is 1."""
+    candidates: tuple[Candidate, ...]
+    """The trained networks on NPUs within the budget; ``on_front`` and ``chosen`` marked."""
+    finished: Finished
+    summary: dict[str, Any]
+    """The content of summary.json."""
+
+
+def explore(
+    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
+) -> ExploreResult:
+    """Search, train, build, synthesise, verify; write summary.json and the report.
+
+    warn is told in one sentence what the user may not have meant, such as a search that is
+    replaced. Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and
+    SimulationError (a tool failed): these are in summary.json, too. Raises UserError, YamlError,
+    DatasetError (bad input, a missing tool), which leave the folder as it was.
+    """
+    start = time.monotonic()
+    yosys.find()
+    verify.check_tools()
+    model = model_file.read(settings.area_model) if settings.area_model else AreaModel.load()
+    dataset = datasets.load(
+        settings.dataset,
+        settings.data_dir,
+        settings.seed,
+        lambda done, total: progress("reading images", done, total, ""),
+    )
+    declaration = _declaration(settings, dataset)
+    open_folder(settings, settings.identity(declaration, dataset), warn)
+    try:
+        result = _search_and_finish(settings, model, dataset, declaration, progress, start)
+    except InfeasibleError as error:
+        told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
+        write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+        raise
+    except (YosysError, SimulationError) as error:
+        told = {"status": 1, "problem": str(error)}
+        write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+        raise
+    write_json(settings.out / SUMMARY, result.summary)
+    return result
+
+
+def _search_and_finish(
+    settings: ExploreSettings,
+    model: AreaModel,
+    dataset: Dataset,
+    declaration: SpaceDeclaration,
+    progress: Progress,
+    start: float,
+) -> ExploreResult:
+    """``start``: of the whole run, by time.monotonic()."""
+    space = SearchSpace(declaration, dataset.shape, dataset.classes)
+    family = devices.family_of(settings.device)
+    problem = Problem(space, model, settings.budget, family, guard=settings.guard)
+    how = ShortTraining.of(dataset, settings.seed)
+    store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))
+    trained = Search(
+        problem,
+        dataset,
+        store,
+        how,
+        networks=settings.networks,
+        strategy=settings.strategy,
+        seed=settings.seed,
+        jobs=settings.jobs,
+        time_limit_s=settings.time_limit_s,
+        progress=progress,
+    ).run()
+    left_s = None
+    if settings.time_limit_s is not None:
+        left_s = settings.time_limit_s - (time.monotonic() - start)
+    plan = Plan(
+        name=_name(settings.dataset),
+        budget=settings.budget,
+        device=settings.device,
+        dataset=dataset,
+        short=how,
+        seed=settings.seed,
+        epochs=settings.epochs,
+        time_left_s=left_s,
+        images=settings.images,
+        jobs=settings.jobs,
+        training=settings.out / TRAINING,
+        builds=settings.out / BUILD,
+    )
+    finished = finishing.finish(problem, trained, plan, progress)
+    candidates = choice.shown_candidates(finished.problem, trained, finished.option)
+    write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
+    page = finishing.write_report(finished, plan, candidates)
+    summary = full_summary(settings, finished, len(trained), page, start)
+    return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
+
+
+def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
+    """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
+    if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
+        return load_declaration(Path(settings.space))
+    found = load_declaration(settings.space or shipped_name(dataset.shape))
+    return found if settings.budget.dsps == 0 else with_every_multiplier(found)
+
+
+def _name(dataset: str) -> str:
+    """A design name from a data set's: its stem, letters, digits and dashes only."""
+    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem)
+    stem = stem.strip("-")[:40]
+    return stem if stem[:1].isalpha() else f"net-{stem}"

@@ -1,0 +1,71 @@
+"""The content of summary.json."""
+
+from __future__ import annotations
+
+import dataclasses
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+from codesign.explore.finish import Finished
+from codesign.explore.settings import ExploreSettings
+
+
+def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
+    """The stable content of summary.json of a run that found nothing."""
+    return {
+        "status": 0,
+        "problem": None,
+        "design": None,
+        "build": None,
+        "report": None,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "accuracy": {},
+        "estimate": {},
+        "simulated": {},
+        "synthesised": {},
+        "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
+        "wall_seconds": round(time.monotonic() - start, 1),
+        "peak_memory_bytes": _peak_memory_bytes(),
+    }
+
+
+def full_summary(
+    settings: ExploreSettings, finished: Finished, trained: int, page: Path | None, start: float
+) -> dict[str, Any]:
+    """The content of summary.json; paths are relative to its folder."""
+    out = settings.out
+
+    def relative(path: Path | None) -> str | None:
+        return None if path is None else str(path.relative_to(out))
+
+    simulated = finished.verification
+    return {
+        **empty_summary(settings, start),
+        "status": finished.status,
+        "problem": finished.failure,
+        "design": relative(finished.build and finished.build / "design.yaml"),
+        "build": relative(finished.build),
+        "report": relative(page),
+        "accuracy": finished.accuracy,
+        "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
+        "simulated": {
+            **simulated.figures.to_dict(),
+            "images": simulated.images,
+            "bit_exact": simulated.bit_exact,
+        }
+        if simulated
+        else {},
+        "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
+        "networks_trained": trained,
+        "attempts": finished.attempts,
+        "stage_seconds": finished.stage_seconds,
+    }
+
+
+def _peak_memory_bytes() -> int:
+    """The most that this process held, and beside it the largest of those that it started."""
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return 1024 * sum(resource.getrusage(one).ru_maxrss for one in who)

@@ -1,0 +1,77 @@
+"""The full training of the chosen network: once, as long as the time allows."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING
+
+from codesign import pipeline
+from codesign.compiler import accumulator_bits
+from codesign.design import Design
+from codesign.explore.choice import Trained
+from codesign.explore.plan import Plan
+from codesign.explore.search import Progress
+from models.files import atomic_file
+from models.lower import lower
+
+if TYPE_CHECKING:
+    from models.train import TrainedNetwork
+
+LEAST_EPOCHS = 4
+TRAINING_SHARE = 0.7
+"""Of the time left that the full training may plan for."""
+
+
+def train(design: Design, short: Trained, plan: Plan, progress: Progress) -> TrainedNetwork:
+    """The full training of the design's network, or its weights if they are on disk."""
+    from models.train import TrainedNetwork  # torch takes seconds to import
+
+    weights = plan.training / f"{design.name}.weights"
+    if weights.exists():
+        return TrainedNetwork.load(weights)
+    settings = pipeline.settings_of(design, plan.dataset, _epochs(design, short, plan))
+
+    def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
+        progress("training", done, total, f"validation {100 * accuracy:.2f} %")
+
+    progress("training", 0, settings.epochs, "")
+    weights.parent.mkdir(parents=True, exist_ok=True)
+    trained = pipeline.train_design(
+        design,
+        plan.dataset,
+        settings,
+        checkpoint=plan.training / f"{design.name}.checkpoint",
+        progress=epoch,
+    )
+    trained.save(weights)
+    return trained
+
+
+def _epochs(design: Design, short: Trained, plan: Plan) -> int | None:
+    """Epochs of the full training; decided once for a network, so that a resumed run agrees."""
+    if plan.time_left_s is None:
+        return plan.epochs
+    path = plan.training / f"{design.name}.json"
+    if path.exists():
+        return int(json.loads(path.read_text())["epochs"])
+    per_image = short.seconds / (plan.short.epochs * plan.short.train_images)
+    affordable = TRAINING_SHARE * plan.time_left_s / (per_image * len(plan.dataset.train))
+    wanted = pipeline.settings_of(design, plan.dataset, plan.epochs).epochs
+    epochs = min(wanted, max(int(affordable), LEAST_EPOCHS))
+    with atomic_file(path) as file:
+        file.write(json.dumps({"epochs": epochs}).encode())
+    return epochs
+
+
+def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
+    """The design with accumulators that hold the trained network; and whether that changed it.
+
+    They are sized for any weights, so only a bias far beyond its layer's sums can ask for more.
+    """
+    _, integer = lower(weights, design.npu.scale_bits)
+    need = accumulator_bits(integer, design.npu.activation_offset)
+    if need <= design.npu.accumulator_bits:
+        return design, False
+    npu = dataclasses.replace(design.npu, accumulator_bits=need)
+    return dataclasses.replace(design, npu=npu), True
