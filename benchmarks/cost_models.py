@@ -17,14 +17,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import cost_plots
+from benchmarks import cost_plots, cost_timing
 from benchmarks.cost_baselines import ARRAY_BLOCKS, iccad2019_luts, predictors
-from codesign.cost import dataset, dsps, module_data
+from codesign.cost import config_csv, dataset, dsps, module_data, timing_data
 from codesign.cost.blocks import RESOURCES, memory_counts
 from codesign.cost.dataset import Row
 from codesign.cost.evaluation import Trial, each_value, errors, grouped, predicted
 from codesign.cost.module_data import ModuleRow
 from codesign.cost.table import ConfigTable
+from codesign.cost.timing_data import TimingRow
 from codesign.results import GUARD
 
 SEEDS = 5
@@ -60,6 +61,7 @@ def rows(trials: Mapping[str, Trial], data: Sequence[Row], seeds: int) -> Iterat
     decisions = [list(luts.decisions(seed, BUDGETS, GUARDS)) for seed in range(seeds)]
     for same in zip(*decisions, strict=True):
         yield {"figure": "luts, budget test", "model": "composed", **_median(same)}
+    yield from cost_timing.rows(load_timing(), seeds, _median)
     seconds = [row.seconds for row in data]
     yield {
         "figure": "synthesis", "model": "yosys", "rows": len(data),
@@ -116,7 +118,12 @@ def _show(row: Mapping[str, Any]) -> str:
 
 def load() -> tuple[list[Row], list[ModuleRow]]:
     """The shipped data."""
-    return dataset.of_one_tool(dataset.read()), module_data.read(module_data.beside())
+    return config_csv.of_one_tool(dataset.read()), module_data.read(module_data.beside())
+
+
+def load_timing() -> list[TimingRow]:
+    """The shipped clocks."""
+    return config_csv.of_one_tool(timing_data.read(timing_data.beside()))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -12,18 +12,17 @@ import numpy as np
 
 from codesign import build, devices
 from codesign.build import Vectors
-from codesign.compiler import CompiledNetwork, Plan, compile_network, plan
-from codesign.cost.area import AreaModel, estimate_one
+from codesign.compiler import CompiledNetwork, compile_network
 from codesign.design import Design
 from codesign.devices import Device
-from codesign.results import Figures
+from codesign.prediction import estimate_design, plan_design
 from models import datasets, reference
 from models.bits import LayerBits, network_bits
 from models.blocks import Block, Pruning
 from models.datasets import Dataset, Split
 from models.errors import ModelError
 from models.integer import IntegerNetwork
-from models.lower import lower, shape_only
+from models.lower import lower
 
 if TYPE_CHECKING:
     from models.narrowing import Narrow
@@ -63,56 +62,6 @@ class Lowered:
 
     integer: IntegerNetwork
     compiled: CompiledNetwork
-
-
-@dataclass(frozen=True)
-class DesignEstimate:
-    """What a design is predicted to take and do, before anything is trained."""
-
-    figures: Figures
-    """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
-    else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
-    it."""
-    intervals: Mapping[str, tuple[float, float]]
-    """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
-    plan: Plan
-    outside: str | None = None
-    """Why the NPU is none that the area model was trained for."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON form, for reports/estimate.json."""
-        intervals = {name: list(ends) for name, ends in self.intervals.items()}
-        found = {**self.figures.to_dict(), "intervals": intervals}
-        return {**found, "outside": self.outside} if self.outside else found
-
-
-def estimate_design(design: Design, family: str = "xc7") -> DesignEstimate:
-    """Resources and cycles of a design. Raises InfeasibleError when it cannot run."""
-    planned = plan_design(design)
-    area = estimate_one(design.npu).on(family)
-    return DesignEstimate(
-        figures=Figures(
-            luts=float(area.luts[0]),
-            lutrams=float(area.lutrams[0]),
-            ffs=float(area.ffs[0]),
-            brams=float(area.brams[0]),
-            dsps=float(area.dsps[0]),
-            cycles_per_image=planned.cycles + planned.memory_wait_cycles,
-            interval_cycles=planned.interval_cycles,
-            images_per_second=design.clock_mhz
-            * 1e6
-            / (planned.cycles + planned.memory_wait_cycles),
-        ),
-        intervals={n: (float(area.low[n][0]), float(area.high[n][0])) for n in area.low},
-        plan=planned,
-        outside=AreaModel.load().outside(design.npu),
-    )
-
-
-def plan_design(design: Design) -> Plan:
-    """Schedule, exact cycles and memory use before training. Raises InfeasibleError."""
-    network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
-    return plan(network, design.npu)
 
 
 def weight_blocks(design: Design) -> dict[str, Block]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from codesign import build as builds
 from codesign import design as designs
-from codesign import devices, pipeline
+from codesign import devices, pipeline, prediction
 from codesign.cli import options, training
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     builds.check_free(args.out)
     device = devices.get(args.device) if args.device else None
-    pipeline.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # refuses what could not run, before any work
     dataset = training.load_data(design, args.data_dir, console)
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):

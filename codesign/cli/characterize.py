@@ -1,4 +1,4 @@
-"""``codesign characterize``: more synthesised NPUs for the area model."""
+"""``codesign characterize``: more synthesised and placed NPUs for the cost models."""
 
 from __future__ import annotations
 
@@ -8,27 +8,39 @@ from pathlib import Path
 
 from codesign.cli import options
 from codesign.cli.console import Console
-from codesign.cost import dataset, sampling
-from codesign.cost.characterize import TIMEOUT_S, characterize, measure
+from codesign.cost import dataset, placements, sampling, timing_data
+from codesign.cost.characterize import characterize, measure
+from codesign.cost.measuring import TIMEOUT_S
+from codesign.results import UserError
+from rtl_gen.config import NpuConfig
 
 NAME = "characterize"
-HELP = "synthesise sampled NPUs and append them to the data that the area model learns from"
+HELP = "synthesise (or place) sampled NPUs and append them to the data that estimates learn from"
 EXAMPLES = """\
   codesign characterize --count 640 --max-luts 60000
   codesign characterize --count 700 --near 30000     # where intervals are widest near a budget
   codesign characterize --refresh                    # after a change of the generator
-Goes on after a kill; no configuration is synthesised twice. Exit status 1 when a synthesis failed:
+  codesign characterize --place 60 --max-luts 5000   # clocks: place and route on an ECP5
+Goes on after a kill; no configuration is measured twice. Exit status 1 when a tool failed on one:
 it is recorded beside the data, and not tried again without --retry."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--count", type=options.integer(1), default=160, metavar="N",
         help="configurations that the data shall hold (default: 160)",
     )  # fmt: skip
+    what.add_argument(
+        "--place",
+        type=options.integer(1),
+        metavar="N",
+        help="place and route configurations of the data, until the clocks of N are known; "
+        f"{timing_data.DEVICE}, minutes each",
+    )
     parser.add_argument(
         "--max-luts", type=options.number(1000), default=60000.0, metavar="N",
-        help="largest NPU, by its analytic count (default: 60000)",
+        help="largest NPU (by its analytic count where it is not yet synthesised; default: 60000)",
     )  # fmt: skip
     parser.add_argument(
         "--near", type=options.number(1000), metavar="LUTS",
@@ -39,14 +51,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=options.integer(1, 256),
         default=2,
         metavar="N",
-        help="syntheses side by side",
+        help="side by side (default: 2)",
     )
     parser.add_argument(
         "--seed", type=options.integer(0), default=0, metavar="N", help="default: 0"
     )
     parser.add_argument(
         "--timeout", type=options.number(1), default=TIMEOUT_S, metavar="S",
-        help=f"seconds that a synthesis may take (default: {TIMEOUT_S:g})",
+        help=f"seconds that each tool may take on one (default: {TIMEOUT_S:g})",
     )  # fmt: skip
     parser.add_argument("--refresh", action="store_true", help="measure outdated rows again")
     parser.add_argument("--retry", action="store_true", help="also what failed before")
@@ -57,13 +69,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    path = timing_data.beside(args.data) if args.place else args.data
+    layout = timing_data.LAYOUT if args.place else dataset.LAYOUT
+    failures = _place(args, console) if args.place else _synthesise(args, console)
+    console.result(
+        {
+            "data": str(path),
+            "rows": len(layout.read(path)) if path.exists() else 0,
+            "failures": [{"config": config.to_dict(), "reason": why} for config, why in failures],
+        }
+    )
+    return 1 if failures else 0
+
+
+def _synthesise(args: argparse.Namespace, console: Console) -> list[tuple[NpuConfig, str]]:
     if args.near:
         from codesign.cost.area import AreaModel
 
         configs = sampling.near(AreaModel.load(args.data), args.near, args.count, args.seed)
     else:
         configs = sampling.sample(args.count, args.max_luts, args.seed)
-    failures = characterize(
+    return characterize(
         configs,
         args.data,
         args.count,
@@ -73,11 +99,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
         refresh=args.refresh,
         retry=args.retry,
     )
-    console.result(
-        {
-            "data": str(args.data),
-            "rows": len(dataset.read(args.data)) if args.data.exists() else 0,
-            "failures": [{"config": config.to_dict(), "reason": why} for config, why in failures],
-        }
+
+
+def _place(args: argparse.Namespace, console: Console) -> list[tuple[NpuConfig, str]]:
+    if args.near:
+        raise UserError("--place takes configurations that are synthesised, --near others")
+    return placements.characterize(
+        dataset.read(args.data),
+        timing_data.beside(args.data),
+        args.place,
+        args.max_luts,
+        args.jobs,
+        console.say,
+        functools.partial(placements.measure, timeout_s=args.timeout),
+        refresh=args.refresh,
+        retry=args.retry,
     )
-    return 1 if failures else 0

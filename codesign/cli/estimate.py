@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from codesign import design as designs
-from codesign import devices, pipeline
+from codesign import devices, prediction
 from codesign.cli import options
 from codesign.cli.console import Console, table
 from codesign.report import comparison
@@ -13,7 +13,7 @@ from codesign.report.data import LayerRow
 from codesign.report.layers import layer_rows
 
 NAME = "estimate"
-HELP = "predict a design's LUTs, flip-flops, block RAMs and DSPs, and count its cycles exactly"
+HELP = "predict a design's LUTs, flip-flops, block RAMs, DSPs and clock; count its cycles exactly"
 EXAMPLES = """\
   codesign estimate examples/digits_tiny.yaml
   codesign estimate design.yaml --device lfe5u-85f --json
@@ -28,11 +28,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     device = devices.get(args.device or devices.DEFAULT)
-    estimate = pipeline.estimate_design(design, device.family)
+    estimate = prediction.estimate_design(design, device.family)
     rows = comparison.rows(estimate.figures, None, None, estimate.intervals)
     console.say(table(("", "estimate"), [row[:2] for row in rows]))
-    if estimate.outside:
-        console.say(f"note: {estimate.outside}")
+    for note in estimate.notes:
+        console.say(f"note: {note}")
     console.say()
     layers = layer_rows(estimate.plan)
     head = ("layer", "op", "output", "MACs", "passes", "cycles", "use")

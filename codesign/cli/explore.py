@@ -165,6 +165,8 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
         estimate.intervals if estimate else {},
     )
     console.say(table(comparison.HEAD, rows))
+    for note in estimate.notes if estimate else ():
+        console.say(f"note: {note}")
     console.say()
     page = result.summary["report"]
     report = f", report: {out / page}" if page else ""

@@ -7,7 +7,7 @@ import dataclasses
 from pathlib import Path
 
 from codesign import design as designs
-from codesign import pipeline
+from codesign import pipeline, prediction
 from codesign.cli import options, training
 from codesign.cli.console import Console
 from models.bits import total as all_bits
@@ -32,7 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     out: Path = args.out or args.design.with_suffix(".weights")
-    pipeline.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # refuses what could not run, before any work
     dataset = training.load_data(design, args.data_dir, console)
     checkpoint = training.checkpoint_of(out)
     trained = training.run(design, dataset, args, checkpoint, console)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from codesign import families
-from codesign.cost import dataset, dsps
+from codesign.cost import config_csv, dataset, dsps
 from codesign.cost.blocks import RESOURCES, memory_counts
 from codesign.cost.composed import ComposedModel, Features, Measured, by_block
 from codesign.cost.dataset import Row
@@ -133,11 +133,11 @@ class AreaModel:
     def fit(cls, rows: Sequence[Row], modules: Sequence[ModuleRow] = ()) -> AreaModel:
         """modules: of all ``rows`` for factors block by block; else they come from the totals.
 
-        Of the rows of several versions of the tool those of one are taken (dataset.of_one_tool).
+        Of the rows of several versions of the tool those of one are taken (config_csv.of_one_tool).
 
         Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up.
         """
-        rows = dataset.of_one_tool(rows)
+        rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
             raise UserError(
                 f"the synthesis data has {len(rows)} rows, the area model needs {FEWEST_ROWS}; "
@@ -201,7 +201,7 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
     by_hash: dict[str, dict[str, float]] = {}
     for module in modules:
         by_hash.setdefault(module.config_hash, {})[module.module] = getattr(module, resource)
-    hashes = [row.config.hash[: dataset.HASH_DIGITS] for row in rows]
+    hashes = [config_csv.short_hash(row.config) for row in rows]
     if not all(key in by_hash for key in hashes):
         return Measured(totals, None)
     for key, total in zip(hashes, totals, strict=True):

@@ -14,7 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.cost.dataset import HASH_DIGITS, MEASURED, SHIPPED
+from codesign.cost.config_csv import HASH_DIGITS
+from codesign.cost.dataset import MEASURED, SHIPPED
 from codesign.results import UserError
 from codesign.synth import ModuleUse
 from models.files import atomic_file

@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign import build, pipeline, report, synth, verify
+from codesign import build, pipeline, prediction, report, synth, verify
 from codesign.design import Design
 from codesign.explore.choice import Option, Trained, best_option
 from codesign.explore.plan import Plan
 from codesign.explore.search import Progress
 from codesign.explore.training import train, widened
-from codesign.pipeline import DesignEstimate, Lowered
+from codesign.pipeline import Lowered
+from codesign.prediction import DesignEstimate
 from codesign.report import Candidate, collect
 from codesign.results import Budget, Infeasible, InfeasibleError
 from codesign.search.candidates import to_design
@@ -110,7 +111,7 @@ def _design(problem: Problem, option: Option, plan: Plan) -> Design:
         dataset=plan.dataset.name,
         clock_mhz=plan.budget.clock_mhz,
     )
-    exact = pipeline.estimate_design(design, plan.family).figures
+    exact = prediction.estimate_design(design, plan.family).figures
     have, need = plan.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
@@ -142,7 +143,7 @@ def _attempt(
             raise
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    done.estimate = pipeline.estimate_design(design, plan.family)
+    done.estimate = prediction.estimate_design(design, plan.family)
     over = _over(measured, plan.budget)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from codesign import build, devices, pipeline
+from codesign import build, devices, prediction
 from codesign import design as designs
 from codesign.place import CriticalPath, Hop
 from codesign.report.data import Candidate, ReportData
@@ -35,7 +35,7 @@ def from_build(
     Raises UserError for a report that is not JSON, YamlError for a broken design file.
     """
     design = designs.load(folder / "design.yaml")
-    plan = pipeline.plan_design(design)
+    plan = prediction.plan_design(design)
     scores, predicted, mapped, placed, ran = (
         _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, VERIFICATION)
     )
@@ -53,6 +53,7 @@ def from_build(
         intervals={
             name: (ends[0], ends[1]) for name, ends in predicted.get("intervals", {}).items()
         },
+        notes=tuple(predicted.get("notes", ())),
         budget=budget,
         device=part.part,
         capacity={name: getattr(part, name) for name in RESOURCES},

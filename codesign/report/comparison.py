@@ -18,7 +18,7 @@ _LABELS = {
     "cycles_per_image": "cycles per image",
     "images_per_second": "images per second",
     "interval_cycles": "cycles an image, back to back",
-    "fmax_mhz": "Fmax, MHz",
+    "fmax_mhz": "Fmax on an ECP5-6, MHz",
 }
 
 

@@ -62,6 +62,8 @@ class ReportData:
     synthesised: Figures | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """Field of ``Figures`` -> ends of the estimate's prediction interval."""
+    notes: tuple[str, ...] = ()
+    """What speaks against believing the estimate, or against the clock."""
     budget: Budget | None = None
     device: str | None = None
     capacity: Mapping[str, float] = field(default_factory=dict)

@@ -132,7 +132,8 @@ def _layout(cards: Sequence[_Card]) -> str:
 def _cards(data: ReportData) -> Iterable[_Card]:
     """The page's sections in reading order; a section without data is left out."""
     if any((data.estimate, data.simulated, data.synthesised)):
-        yield _Card("Estimate against measurement", "", _figures_table(data), wide=True)
+        notes = html.escape(" ".join(f"{note[:1].upper()}{note[1:]}." for note in data.notes))
+        yield _Card("Estimate against measurement", notes, _figures_table(data), wide=True)
     if data.candidates:
         yield _Card(
             "Pareto front",

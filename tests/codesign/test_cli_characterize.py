@@ -10,9 +10,12 @@ import pytest
 
 from codesign.cli import characterize as verb
 from codesign.cli.main import main
-from codesign.cost import dataset
+from codesign.cost import dataset, placements, timing_data
 from codesign.cost.characterize import Measurement
 from codesign.cost.dataset import Row
+from codesign.cost.placements import Placed
+from codesign.cost.timing_data import TimingRow
+from codesign.nextpnr import NextpnrError
 from codesign.yosys import YosysError
 from rtl_gen.config import NpuConfig
 
@@ -24,9 +27,16 @@ def fake(config: NpuConfig, timeout_s: float) -> Measurement:
     return Measurement(row, ())
 
 
+def fake_placed(config: NpuConfig, timeout_s: float) -> Placed:
+    if config.lanes == 2:
+        raise NextpnrError("ran out of sites")
+    return Placed(TimingRow(config, 4000.0, 111.5, "0" * 12, "fake 1", "2026-01-01", timeout_s))
+
+
 @pytest.fixture(autouse=True)
-def _no_synthesis(monkeypatch: pytest.MonkeyPatch) -> None:
+def _no_tools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verb, "measure", fake)
+    monkeypatch.setattr(placements, "measure", fake_placed)
 
 
 def run(*arguments: object) -> int:
@@ -56,12 +66,33 @@ def test_near_a_budget_only_designs_that_it_decides_are_taken(tmp_path: Path) ->
     assert 0 < len(new) <= 4
 
 
+def test_placing_goes_through_the_smaller_npus_of_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = tmp_path / "data.csv"
+    rows = [row for row in dataset.read() if row.luts < 2500]
+    dataset.write(data, rows)
+    small = {row.config.hash for row in rows if row.luts <= 2000}
+    refused = {row.config.hash for row in rows if row.luts <= 2000 and row.config.lanes == 2}
+    assert run("--place", len(small), "--max-luts", 2000, "--timeout", 9, "--data", data) == 1
+    assert "ran out of sites" in capsys.readouterr().out
+    path = timing_data.beside(data)
+    found = timing_data.read(path)
+    assert {row.config.hash for row in found} == small - refused
+    assert {row.seconds for row in found} == {9.0}
+    assert run("--place", len(small), "--max-luts", 2000, "--data", data, "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["data"], told["rows"]) == (str(path), len(found))
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--count", "0"], "must be an integer >= 1"),
         (["--near", "10"], "must be a number >= 1000"),
         (["--timeout", "soon"], "must be a number"),
+        (["--place", "3", "--count", "3"], "not allowed with"),
+        (["--place", "3", "--near", "5000"], "--near others"),
     ],
 )
 def test_bad_options_are_refused(

@@ -107,5 +107,5 @@ def test_comparison_puts_the_error_against_synthesis_first():
     assert rows == [
         ["LUTs", "110 (90–130)", "—", "100", "+10.0 %"],
         ["cycles per image", "50", "50", "—", "exact"],
-        ["Fmax, MHz", "—", "—", "140.5", "—"],
+        ["Fmax on an ECP5-6, MHz", "—", "—", "140.5", "—"],
     ]

@@ -12,7 +12,7 @@ from codesign import explore
 from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
 from codesign.explore.finish import Finished
-from codesign.pipeline import DesignEstimate
+from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
 from rtl_gen.config import NpuConfig

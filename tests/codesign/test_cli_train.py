@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign import design, pipeline
+from codesign import design, pipeline, prediction
 from codesign.cli import main
 from models.bits import network_bits, total
 from models.blocks import Block
@@ -71,7 +71,7 @@ def test_what_training_leaves_out_the_program_leaves_out(tmp_path):
     walked = ("kernel_rows", "kernel_cols", "groups")
     taps = [math.prod(step.values[name] + 1 for name in walked) for step in steps]
     assert max(taps) <= 9  # of 18
-    planned = pipeline.plan_design(example)
+    planned = prediction.plan_design(example)
     assert compiled.plan.layers[1].cycles < 0.45 * planned.layers[1].cycles
 
 
@@ -96,7 +96,7 @@ def test_the_bits_of_another_network_are_refused(sparse, tmp_path, capsys):
 def test_shapes_know_the_pattern():
     example = design.load(EXAMPLE)
     quantisation = Quantisation(4, QuantSpec(4, 4, Sparsity(1, 4)))
-    planned = pipeline.plan_design(dataclasses.replace(example, quantisation=quantisation))
+    planned = prediction.plan_design(dataclasses.replace(example, quantisation=quantisation))
     assert all(
         shape.layer.sparsity == Sparsity(1, 4)
         for shape in planned.schedule.shapes[1:]

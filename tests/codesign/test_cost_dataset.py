@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 import pytest
 
-from codesign.cost import characterize, dataset, module_data, sampling
+from codesign.cost import characterize, config_csv, dataset, measuring, module_data, sampling
 from codesign.cost.characterize import Measurement
 from codesign.cost.composed import analytic
 from codesign.cost.dataset import Row
@@ -34,10 +34,8 @@ def fake(config: NpuConfig) -> Row:
 
 def measurement(row: Row) -> Measurement:
     modules = [
-        ModuleRow(
-            row.config.hash[: dataset.HASH_DIGITS], "npu", 1, row.luts - 10, 0.0, 5.0, 0.5, 0.0
-        ),
-        ModuleRow(row.config.hash[: dataset.HASH_DIGITS], "npu_ram", 3, 10.0, 0.0, 5.0, 0.5, 0.0),
+        ModuleRow(config_csv.short_hash(row.config), "npu", 1, row.luts - 10, 0.0, 5.0, 0.5, 0.0),
+        ModuleRow(config_csv.short_hash(row.config), "npu_ram", 3, 10.0, 0.0, 5.0, 0.5, 0.0),
     ]
     return Measurement(row, tuple(modules))
 
@@ -104,7 +102,7 @@ def test_a_full_disk_in_mid_append_loses_nothing(
     path = tmp_path / "data.csv"
     characterize.characterize(CONFIGS[:1], path, 1, 1, lambda text: None, good_only)
     before = path.read_bytes()
-    monkeypatch.setattr(dataset, "atomic_file", half_written)
+    monkeypatch.setattr(config_csv, "atomic_file", half_written)
     with pytest.raises(OSError, match="No space left"):
         characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, good_only)
     monkeypatch.undo()
@@ -141,9 +139,9 @@ def test_tool_versions_are_kept_apart(tmp_path: Path) -> None:
     dataset.write(path, rows)
     again = dataset.read(path)
     assert len(again) == 3
-    assert {row.tool for row in dataset.of_one_tool(again)} == {"fake 1"}
-    assert len(dataset.of_one_tool(again)) == 2
-    assert dataset.of_one_tool([]) == []
+    assert {row.tool for row in config_csv.of_one_tool(again)} == {"fake 1"}
+    assert len(config_csv.of_one_tool(again)) == 2
+    assert config_csv.of_one_tool([]) == []
 
 
 @pytest.mark.parametrize(
@@ -171,9 +169,9 @@ def test_a_bad_module_file_is_refused_with_its_line(
     [
         ("pixels,", "pixel,", r"csv:1: wrong columns, missing or unknown: pixel, pixels"),
         ("2000", "many", r"csv:2: not a number: .*many"),
-        ("2000", "nan", r"csv:2: counts must be finite"),
+        ("2000", "nan", r"csv:2: numbers must be finite"),
         ("2000", "2.5", r"csv:2: luts cannot be 2.5: .* in another unit"),
-        ("2000", "-2000", r"csv:2: counts must be finite and >= 0"),
+        ("2000", "-2000", r"csv:2: numbers must be finite and >= 0"),
         ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, dsp2, dsp4, not 'lit'"),
         ("fake 1,", "", r"csv:2: 22 cells, not 24"),
         ("512,lut", "256,lut", r"csv:2: config_hash is not that of the configuration"),
@@ -214,7 +212,7 @@ def test_samples_differ_repeat_and_spread_over_the_sizes() -> None:
 
 def test_refresh_measures_again_what_the_generator_writes_differently(tmp_path: Path) -> None:
     path, said = tmp_path / "data.csv", []
-    current = characterize.rtl_hash(emit.verilog(CONFIGS[2]))
+    current = measuring.rtl_hash(emit.verilog(CONFIGS[2]))
     same = dataclasses.replace(fake(CONFIGS[2]), rtl_hash=current, luts=7.0)
     dataset.write(path, [fake(CONFIGS[0]), same])
     assert characterize.characterize(CONFIGS, path, 2, 1, said.append, good_only) == []

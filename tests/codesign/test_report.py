@@ -34,6 +34,7 @@ FULL = ReportData(
     simulated=Figures(cycles_per_image=4320, images_per_second=23148),
     synthesised=Figures(luts=25000, lutrams=96, ffs=11800, brams=6, dsps=0),
     intervals={"luts": (23000.0, 26000.0)},
+    notes=("150 MHz will hardly hold <here>",),
     budget=Budget(luts=30000),
     device="xc7a50t",
     capacity={"luts": 32600, "ffs": 65200, "brams": 75, "dsps": 120},
@@ -64,6 +65,7 @@ def test_every_part_is_on_the_page():
         "Network",
     ):
         assert f"<h2>{part}" in page
+    assert '<p class="note">150 MHz will hardly hold &lt;here&gt;.</p>' in page
     assert "bit-exact on 64 images" in page
     assert "within 30,000 LUTs" in page
     assert "-3.6 %" in page  # the estimate's error: 24100 / 25000 - 1

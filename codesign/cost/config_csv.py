@@ -1,0 +1,166 @@
+"""CSV files of measured NPUs: one row a configuration, read strictly, replaced atomically."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from codesign.results import UserError
+from models.files import atomic_file
+from rtl_gen.config import OPTIONS, ConfigError, NpuConfig
+
+CONFIG_FIELDS = tuple(NpuConfig().to_dict())
+HASH_DIGITS = 12
+"""Of the configuration's hash that the files hold."""
+_DEFAULT = NpuConfig()
+
+
+class ConfigRow(Protocol):
+    """What rows of all files have beside the figures that were measured."""
+
+    @property
+    def config(self) -> NpuConfig: ...
+    @property
+    def rtl_hash(self) -> str: ...
+    @property
+    def tool(self) -> str: ...
+    @property
+    def date(self) -> str: ...
+    @property
+    def seconds(self) -> float: ...
+
+
+R = TypeVar("R", bound=ConfigRow)
+
+
+def key(row: ConfigRow) -> tuple[str, str]:
+    """A configuration is measured once by each version of the tool."""
+    return row.config.hash, row.tool
+
+
+def short_hash(config: NpuConfig) -> str:
+    return config.hash[:HASH_DIGITS]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What the numbers of a measured column can be."""
+
+    step: float | None = 1.0
+    """All are multiples of it; None: any number."""
+    low: float = 0.0
+    high: float = math.inf
+    what: str = "counts are whole (block RAMs in halves)"
+
+    def refusal(self, value: float) -> str | None:
+        """Why ``value`` is none of it."""
+        good = self.low <= value <= self.high
+        if good and (self.step is None or (value / self.step).is_integer()):
+            return None
+        return f"cannot be {value:g}: {self.what}; is it in another unit?"
+
+
+@dataclass(frozen=True)
+class Layout(Generic[R]):
+    """The columns of one kind of file: the configuration, ``figures``, and where they come from.
+
+    After them those of OPTIONS that an NPU of the file uses: without a column, none does.
+    """
+
+    row: Callable[..., R]
+    figures: Mapping[str, Figure]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (
+            *CONFIG_FIELDS, *self.figures, "config_hash", "rtl_hash", "tool", "date", "seconds",
+        )  # fmt: skip
+
+    def read(self, path: Path) -> list[R]:
+        """All rows. Raises UserError naming file and line of what is wrong with it."""
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                lines = list(csv.reader(file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from None
+        columns = tuple(lines[0]) if lines else ()
+        options = tuple(name for name in OPTIONS if name in columns)
+        if columns != (*self.columns, *options):
+            wrong = sorted(set(self.columns) ^ set(columns))
+            raise UserError(f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}")
+        rows: dict[tuple[str, str], R] = {}
+        for number, cells in enumerate(lines[1:], start=2):
+            row = self._row(f"{path}:{number}", columns, cells)
+            if key(row) in rows:
+                raise UserError(f"{path}:{number}: {self._twice(rows[key(row)], row)}")
+            rows[key(row)] = row
+        return list(rows.values())
+
+    def _twice(self, first: R, second: R) -> str:
+        told = "this configuration is in the file twice"
+        for name in self.figures:
+            values = getattr(first, name), getattr(second, name)
+            if values[0] != values[1]:
+                return f"{told}, with {name} {values[0]:g} and {values[1]:g}"
+        return told
+
+    def _row(self, where: str, columns: Sequence[str], cells: Sequence[str]) -> R:
+        if len(cells) != len(columns):
+            raise UserError(f"{where}: {len(cells)} cells, not {len(columns)}")
+        text = dict(zip(columns, cells, strict=True))
+        try:
+            numbers = {name: float(text[name]) for name in (*self.figures, "seconds")}
+            knobs = {
+                name: type(getattr(_DEFAULT, name))(text[name])
+                for name in (*CONFIG_FIELDS, *OPTIONS)
+                if name in text
+            }
+            config = NpuConfig(**knobs)
+        except ConfigError as error:
+            raise UserError(f"{where}: {error}") from None
+        except ValueError as error:
+            raise UserError(f"{where}: not a number: {error}") from None
+        if not all(math.isfinite(value) and value >= 0 for value in numbers.values()):
+            raise UserError(f"{where}: numbers must be finite and >= 0")
+        for name, figure in self.figures.items():
+            if refusal := figure.refusal(numbers[name]):
+                raise UserError(f"{where}: {name} {refusal}")
+        if text["config_hash"] != short_hash(config):
+            raise UserError(f"{where}: config_hash is not that of the configuration")
+        source: dict[str, Any] = {name: text[name] for name in ("rtl_hash", "tool", "date")}
+        return self.row(config=config, **source, **numbers)
+
+    def write(self, path: Path, rows: Iterable[R]) -> None:
+        """Replace ``path`` by ``rows``, those with the smallest first figure first: the old file or
+        the new one, never half. Raises OSError."""
+        text, rows = io.StringIO(), list(rows)
+        used = set[str]().union(*(row.config.to_dict() for row in rows))
+        columns = (*self.columns, *(name for name in OPTIONS if name in used))
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        first = next(iter(self.figures))
+        for row in sorted(rows, key=lambda row: (getattr(row, first), row.config.hash)):
+            cells = {**vars(row.config), **vars(row)}
+            cells |= {"config_hash": short_hash(row.config), "seconds": round(row.seconds, 1)}
+            writer.writerow([_number(cells[name]) for name in columns])
+        with atomic_file(path) as file:
+            file.write(text.getvalue().encode())
+
+
+def _number(value: object) -> object:
+    """Whole floats without a decimal point, so that counts read as counts."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def of_one_tool(rows: Sequence[R]) -> list[R]:
+    """The rows of the tool version that most rows are of, the later one of two: versions map
+    differently, so their counts are not mixed."""
+    counts = Counter(row.tool for row in rows)
+    most = max(counts, key=lambda tool: (counts[tool], tool), default="")
+    return [row for row in rows if row.tool == most]

@@ -1,0 +1,81 @@
+"""Place and route configurations of the synthesis data and append them to the timing data."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from codesign import devices, nextpnr, place
+from codesign.cost import dsps, measuring, timing_data
+from codesign.cost.dataset import Row
+from codesign.cost.measuring import TIMEOUT_S, Progress, Store
+from codesign.cost.table import ConfigTable
+from codesign.cost.timing_data import DEVICE, TimingRow
+from rtl_gen import emit
+from rtl_gen.config import NpuConfig
+
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Placed:
+    """One placed NPU."""
+
+    row: TimingRow
+
+
+def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
+    """Emit, synthesise, place and route one configuration. Raises ToolError."""
+    verilog = emit.verilog(config)
+    device = devices.get(DEVICE)
+    found = place.place(
+        verilog, device, dsps=config.uses_dsps, seed=SEED, timeout_s=timeout_s
+    )  # fmt: skip
+    return Placed(
+        TimingRow(
+            config=config,
+            sites=found.used["TRELLIS_COMB"],
+            fmax_mhz=round(found.fmax_mhz, 2),
+            rtl_hash=measuring.rtl_hash(verilog),
+            tool=f"{found.tool_version}; {found.device}-{found.speed_grade}; "
+            f"{found.target_mhz:g} MHz; seed {found.seed}; {found.synthesis_version}",
+            date=datetime.date.today().isoformat(),
+            seconds=found.seconds,
+        )
+    )
+
+
+def chosen(rows: Sequence[Row], most_luts: float) -> list[NpuConfig]:
+    """Configurations of the synthesis data of up to ``most_luts`` whose memories and multipliers
+    the device has, in an order that has nothing to do with them: that of their hashes."""
+    device = devices.get(DEVICE)
+    small = [row for row in rows if row.luts <= most_luts and row.brams <= device.brams]
+    slices = dsps.dsp_count(ConfigTable.of([row.config for row in small]), device.family)
+    found = {row.config for row, n in zip(small, slices, strict=True) if n <= device.dsps}
+    return sorted(found, key=lambda config: config.hash)
+
+
+def characterize(
+    rows: Sequence[Row],
+    path: Path,
+    count: int,
+    most_luts: float,
+    jobs: int,
+    progress: Progress,
+    measure_one: Callable[[NpuConfig], Placed] = measure,
+    *,
+    refresh: bool = False,
+    retry: bool = False,
+) -> list[tuple[NpuConfig, str]]:
+    """As measuring.measure_all, by place and route of ``chosen`` into the file ``path``.
+
+    Raises UserError for a bad file or without nextpnr, OSError when it cannot be written.
+    """
+    nextpnr.find()
+    store = Store(path, timing_data.LAYOUT)
+    return measuring.measure_all(
+        chosen(rows, most_luts), store, count, jobs, progress, measure_one,
+        lambda found: store.add(found.row), refresh=refresh, retry=retry,
+    )  # fmt: skip

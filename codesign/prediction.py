@@ -1,0 +1,84 @@
+"""What a design will take and do, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codesign import families
+from codesign.compiler import Plan, plan
+from codesign.cost.area import AreaModel, estimate_one
+from codesign.cost.table import ConfigTable
+from codesign.cost.timing import TimingModel
+from codesign.design import Design
+from codesign.results import Figures
+from models.lower import shape_only
+
+
+@dataclass(frozen=True)
+class DesignEstimate:
+    """What a design is predicted to take and do."""
+
+    figures: Figures
+    """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
+    else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
+    it; fmax_mhz by the timing model, of an ECP5 whatever the family."""
+    intervals: Mapping[str, tuple[float, float]]
+    """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
+    plan: Plan
+    notes: tuple[str, ...] = ()
+    """What speaks against believing it, or against the clock."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form, for reports/estimate.json."""
+        intervals = {name: list(ends) for name, ends in self.intervals.items()}
+        found = {**self.figures.to_dict(), "intervals": intervals}
+        return {**found, "notes": list(self.notes)} if self.notes else found
+
+
+def plan_design(design: Design) -> Plan:
+    """Schedule, exact cycles and memory use before training. Raises InfeasibleError."""
+    network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    return plan(network, design.npu)
+
+
+def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
+    """Resources, cycles and clock of a design. Raises InfeasibleError when it cannot run."""
+    planned = plan_design(design)
+    area, timing = estimate_one(design.npu).on(family), TimingModel.load()
+    clock = timing.estimate(ConfigTable.of([design.npu]))
+    cycles = planned.cycles + planned.memory_wait_cycles
+    figures = Figures(
+        luts=float(area.luts[0]),
+        lutrams=float(area.lutrams[0]),
+        ffs=float(area.ffs[0]),
+        brams=float(area.brams[0]),
+        dsps=float(area.dsps[0]),
+        cycles_per_image=cycles,
+        interval_cycles=planned.interval_cycles,
+        images_per_second=design.clock_mhz * 1e6 / cycles,
+        fmax_mhz=float(clock.fmax_mhz[0]),
+    )
+    intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
+    reach = float(clock.low[0]), float(clock.high[0])
+    notes = [AreaModel.load().outside(design.npu)]
+    if family == families.ECP5.name:
+        notes += [timing.outside(design.npu), _beyond(design.clock_mhz, *reach)]
+    return DesignEstimate(
+        figures=figures,
+        intervals={**intervals, "fmax_mhz": reach},
+        plan=planned,
+        notes=tuple(note for note in notes if note),
+    )
+
+
+def _beyond(clock_mhz: float, low: float, high: float) -> str | None:
+    """What there is to say of a clock that an ECP5 may not reach."""
+    if clock_mhz <= low:
+        return None
+    chance = "will hardly hold" if clock_mhz > high else "may not hold"
+    return (
+        f"{clock_mhz:g} MHz {chance} on the slowest ECP5, whose clock is estimated at {low:.0f} to "
+        f"{high:.0f} MHz; codesign synth --place measures it"
+    )

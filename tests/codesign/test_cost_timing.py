@@ -1,0 +1,114 @@
+"""The clock: strict data, a model that finds what is in it, and intervals that hold."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cost import sampling, timing_data
+from codesign.cost.composed import analytic
+from codesign.cost.table import ConfigTable
+from codesign.cost.timing import TimingModel
+from codesign.cost.timing_data import TimingRow
+from codesign.results import UserError
+
+NOISE = 0.03
+
+
+def rows(count: int, seed: int = 1, noise: float = NOISE) -> list[TimingRow]:
+    """As if wires grew with the side of the area, DSP slices were slow, and placing were luck."""
+    configs = sampling.sample(count, 9000.0, seed)
+    table = ConfigTable.of(configs)
+    period = 6 + 1.2 * np.sqrt(analytic(table, "luts") / 1000) + 1.5 * (table.multiplier > 1)
+    period *= np.exp(np.random.default_rng(seed).normal(0, noise, count))
+    return [
+        TimingRow(config, 4000.0, round(1000 / ns, 2), "0" * 12, "fake 1", "2026-01-01", 60.0)
+        for config, ns in zip(configs, period, strict=True)
+    ]
+
+
+@pytest.fixture(scope="module")
+def model() -> TimingModel:
+    return TimingModel.fit(rows(60))
+
+
+def test_it_finds_what_is_in_the_data(model: TimingModel) -> None:
+    fresh = rows(200, seed=2)
+    found = model.estimate(ConfigTable.of([row.config for row in fresh]))
+    truth = np.array([row.fmax_mhz for row in fresh])
+    assert np.mean(np.abs(found.fmax_mhz / truth - 1)) < 1.5 * NOISE
+    inside = (found.low <= truth) & (truth <= found.high)
+    assert 0.8 <= inside.mean() <= 0.99
+    assert np.mean((found.high - found.low) / truth) < 8 * NOISE
+
+
+def test_larger_is_not_faster_but_for_what_is_learned_of_the_shape(model: TimingModel) -> None:
+    assert (model.model.factors >= 0).all()
+    assert model.model.factors[1] > 0
+
+
+def test_outside_the_data_intervals_are_wider_and_the_dimension_is_named(
+    model: TimingModel,
+) -> None:
+    inside = rows(60)[7].config
+    outside = dataclasses.replace(inside, memory_port_bits=64, memory_tiles=1)
+    widths = []
+    for config in (inside, outside):
+        found = model.estimate(ConfigTable.of([config]))
+        widths.append(float(np.log(found.high / found.low)[0]))
+    assert widths[1] > 2 * widths[0]
+    assert model.outside(inside) is None
+    assert "memory_tiles 1 (has 0)" in (model.outside(outside) or "")
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    path = timing_data.beside(tmp_path / "data.csv")
+    written = rows(30)
+    timing_data.write(path, written)
+    assert sorted(timing_data.read(path), key=lambda row: row.config.hash) == sorted(
+        written, key=lambda row: row.config.hash
+    )
+    assert TimingModel.load(path).estimate(ConfigTable.of([written[0].config])).fmax_mhz[0] > 50
+
+
+def test_flows_are_kept_apart() -> None:
+    others = [dataclasses.replace(row, tool="fake 2", fmax_mhz=900.0) for row in rows(25)]
+    mixed = TimingModel.fit([*rows(60), *others])
+    assert mixed.errors.tolist() == TimingModel.fit(rows(60)).errors.tolist()
+    with pytest.raises(UserError, match=r"has 10 rows, the model needs 20; run codesign char"):
+        TimingModel.fit(rows(10))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("fmax_mhz", "fmax", r"csv:1: wrong columns, missing or unknown: fmax, fmax_mhz"),
+        (",111.25,", ",111250000,", r"csv:2: fmax_mhz cannot be 1.1125e\+08: .* in another unit"),
+        (",111.25,", ",nan,", r"csv:2: numbers must be finite"),
+        (",111.25,", ",0,", r"csv:2: fmax_mhz cannot be 0"),
+        (",4000,", ",4000.5,", r"csv:2: sites cannot be 4000.5: counts are whole"),
+        (",111.25,", ",fast,", r"csv:2: not a number: .*fast"),
+    ],
+)
+def test_a_bad_file_is_refused_with_its_line(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    path = tmp_path / "data.csv"
+    timing_data.write(path, [dataclasses.replace(rows(1)[0], fmax_mhz=111.25)])
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(UserError, match=message):
+        timing_data.read(path)
+
+
+def test_results_of_one_configuration_that_differ_are_reported(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    timing_data.write(path, [dataclasses.replace(rows(1)[0], fmax_mhz=111.25)])
+    head, line = path.read_text().splitlines()
+    path.write_text("\n".join([head, line, line.replace("111.25", "112.5"), ""]))
+    with pytest.raises(UserError, match=r"csv:3: .* twice, with fmax_mhz 111.25 and 112.5"):
+        timing_data.read(path)
