@@ -24,6 +24,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "seed": settings.seed,
         "accuracy": {},
         "estimate": {},
+        "notes": [],
         "simulated": {},
         "synthesised": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
@@ -51,6 +52,7 @@ def full_summary(
         "report": relative(page),
         "accuracy": finished.accuracy,
         "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
+        "notes": list(finished.estimate.notes) if finished.estimate else [],
         "simulated": {
             **simulated.figures.to_dict(),
             "images": simulated.images,

@@ -62,10 +62,10 @@ def test_small_images_get_fewer_stages() -> None:
         ("  hidden: [0, 32, 64]\n", "", r"mine\.yaml:\d+: network: missing key hidden"),
         ("[4, 8, 12, 16, 24, 32]", "[4, 65]", r"mine\.yaml:\d+: lanes must be 2\.\.64, not 65"),
         ("kernels: [3, 5]", "kernels: [3, 4]", r"kernels must be odd, not 4"),
-        ('[dense, "2:4"]', "[dense, 2:4]", r"sparsity\[1\]: must be text, not 124"),
+        ("\nnpu:", "\n  sparsity: [dense, 2:4]\nnpu:", r"sparsity\[1\]: must be text, not 124"),
         (
-            '[dense, "2:4"]',
-            '[dense, "3:4"]',
+            "\nnpu:",
+            '\n  sparsity: [dense, "3:4"]\nnpu:',
             r"sparsity must be of dense, 1:4, 2:4, 4:8, not '3:4'",
         ),
         ("max_macs: 3000000", "max_macs: 0", r"mine\.yaml:\d+: max_macs must be >= 1, not 0"),
