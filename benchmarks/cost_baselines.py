@@ -17,9 +17,9 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
-from codesign.cost.composed import analytic
-from codesign.cost.dsps import sum_tree
-from codesign.cost.evaluation import Predictor, Trial
+from codesign.cost.area.composed import analytic
+from codesign.cost.area.dsps import sum_tree
+from codesign.cost.area.evaluation import Predictor, Trial
 from codesign.cost.table import ConfigTable
 
 Floats = NDArray[np.float64]

@@ -19,13 +19,14 @@ import numpy as np
 
 from benchmarks import cost_plots, cost_timing
 from benchmarks.cost_baselines import ARRAY_BLOCKS, iccad2019_luts, predictors
-from codesign.cost import config_csv, dataset, dsps, module_data, timing_data
-from codesign.cost.blocks import RESOURCES, memory_counts
-from codesign.cost.dataset import Row
-from codesign.cost.evaluation import Trial, each_value, errors, grouped, predicted
-from codesign.cost.module_data import ModuleRow
+from codesign.cost.area import dsps
+from codesign.cost.area.blocks import RESOURCES, memory_counts
+from codesign.cost.area.evaluation import Trial, each_value, errors, grouped, predicted
+from codesign.cost.data import config_csv, dataset, module_data, timing_data
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.module_data import ModuleRow
+from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.table import ConfigTable
-from codesign.cost.timing_data import TimingRow
 from codesign.results import GUARD
 
 SEEDS = 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.evaluation import Trial
+from codesign.cost.area.evaluation import Trial
 from codesign.report.svg import Axis, element, grid, text
 
 WIDTH, HEIGHT, MARGIN = 430, 330, 70

@@ -12,12 +12,12 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
-from codesign.cost.area import COVERAGE, families_of
-from codesign.cost.evaluation import Predictor, errors, grouped, predicted
+from codesign.cost.area.evaluation import Predictor, errors, grouped, predicted
+from codesign.cost.area.model import COVERAGE, families_of
+from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.regressors import conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import PeriodModel, TimingFeatures, periods_ns
-from codesign.cost.timing_data import TimingRow
 
 Floats = NDArray[np.float64]
 Median = Callable[[Sequence[Mapping[str, float]]], dict[str, float]]

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.area import AreaModel
+from codesign.cost.area import model_file
 from codesign.results import Budget
 from codesign.search.engine import Problem, with_all_npus
 from codesign.search.space import SearchSpace, load_declaration
@@ -34,7 +34,7 @@ def rows(networks: int, budgets: Sequence[int] = BUDGETS) -> Iterator[dict[str, 
         bits = dataclasses.replace(found.bits, sparsity=("dense", PATTERN))
         space = SearchSpace(dataclasses.replace(found, bits=bits), shape, 10)
         for budget in budgets:
-            ratios = _ratios(Problem(space, AreaModel.load(), Budget(luts=budget)), networks)
+            ratios = _ratios(Problem(space, model_file.load(), Budget(luts=budget)), networks)
             low, middle, high = np.quantile(ratios, [0.1, 0.5, 0.9])
             yield {
                 "space": name, "pattern": PATTERN, "lut_budget": budget, "networks": len(ratios),

@@ -22,8 +22,8 @@ import numpy as np
 from scipy.stats import kendalltau
 
 from codesign.compiler import minimal_depths, plan
-from codesign.cost.area import AreaModel
-from codesign.cost.schedule import schedule
+from codesign.cost.area import model_file
+from codesign.cost.cycles.schedule import schedule
 from codesign.results import Budget, InfeasibleError
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.predictor import AccuracyPredictor, network_features
@@ -42,7 +42,7 @@ CHECKED = 25
 
 def rows(designs: int, runs: int) -> Iterator[dict[str, Any]]:
     """One a step and space."""
-    model = AreaModel.load()
+    model = model_file.load()
     for name, shape in SPACES.items():
         space = SearchSpace(load_declaration(name), shape, CLASSES)
         problem = Problem(space, model, Budget(luts=20_000))

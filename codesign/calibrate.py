@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from codesign.cost.area import COVERAGE, AreaModel, Calibration
-from codesign.cost.blocks import RESOURCES
+from codesign.cost.area.blocks import RESOURCES
+from codesign.cost.area.model import COVERAGE, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig

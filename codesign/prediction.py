@@ -8,7 +8,7 @@ from typing import Any
 
 from codesign import families
 from codesign.compiler import Plan, plan
-from codesign.cost.area import AreaModel, estimate_one
+from codesign.cost.area import model_file
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
 from codesign.design import Design
@@ -46,8 +46,9 @@ def plan_design(design: Design) -> Plan:
 def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
     """Resources, cycles and clock of a design. Raises InfeasibleError when it cannot run."""
     planned = plan_design(design)
-    area, timing = estimate_one(design.npu).on(family), TimingModel.load()
-    clock = timing.estimate(ConfigTable.of([design.npu]))
+    npu = ConfigTable.of([design.npu])
+    areas, timing = model_file.load(), TimingModel.load()
+    area, clock = areas.estimate(npu).on(family), timing.estimate(npu)
     cycles = planned.cycles + planned.memory_wait_cycles
     figures = Figures(
         luts=float(area.luts[0]),
@@ -62,7 +63,7 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
     )
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
     reach = float(clock.low[0]), float(clock.high[0])
-    notes = [AreaModel.load().outside(design.npu)]
+    notes = [areas.outside(design.npu)]
     if family == families.ECP5.name:
         notes += [timing.outside(design.npu), _beyond(design.clock_mhz, *reach)]
     return DesignEstimate(

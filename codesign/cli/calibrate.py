@@ -7,8 +7,7 @@ from pathlib import Path
 
 from codesign import calibrate, design, utilisation
 from codesign.cli.console import Console, table
-from codesign.cost import model_file
-from codesign.cost.area import AreaModel
+from codesign.cost.area import model_file
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 
@@ -30,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     reports = [_report(text) for text in args.reports]
-    model, fitted = calibrate.calibrate(AreaModel.load(), reports)
+    model, fitted = calibrate.calibrate(model_file.load(), reports)
     model_file.write(args.out, model)
     rows = [
         (

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from codesign.cli import options
 from codesign.cli.console import Console
-from codesign.cost import dataset, placements, sampling, timing_data
-from codesign.cost.characterize import characterize, measure
-from codesign.cost.measuring import TIMEOUT_S
+from codesign.cost.data import dataset, placements, sampling, timing_data
+from codesign.cost.data.characterize import characterize, measure
+from codesign.cost.data.measuring import TIMEOUT_S
 from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 
@@ -84,9 +84,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _synthesise(args: argparse.Namespace, console: Console) -> list[tuple[NpuConfig, str]]:
     if args.near:
-        from codesign.cost.area import AreaModel
+        from codesign.cost.area import model_file
 
-        configs = sampling.near(AreaModel.load(args.data), args.near, args.count, args.seed)
+        configs = sampling.near(model_file.load(args.data), args.near, args.count, args.seed)
     else:
         configs = sampling.sample(args.count, args.max_luts, args.seed)
     return characterize(

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.area import AreaEstimate, AreaModel
-from codesign.cost.layers import LayerTable
-from codesign.cost.schedule import schedule
+from codesign.cost.area.model import AreaEstimate, AreaModel
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.cycles.schedule import schedule
 from codesign.cost.table import ConfigTable
 from codesign.results import GUARD, Budget, Figures
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from codesign.cost import config_csv, dataset, timing_data
-from codesign.cost.area import COVERAGE, families_of
-from codesign.cost.composed import FOLDS, Features, analytic
+from codesign.cost.area.composed import FOLDS, Features, analytic
+from codesign.cost.area.dsps import Packed
+from codesign.cost.area.model import COVERAGE, families_of
+from codesign.cost.data import config_csv, dataset, timing_data
+from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.domain import Domain
-from codesign.cost.dsps import Packed
 from codesign.cost.regressors import FactorRegressor, Floats, ProcessRegressor, conformal_quantile
 from codesign.cost.table import ConfigTable
-from codesign.cost.timing_data import TimingRow
 from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 from rtl_gen.packing import MULT18_BITS

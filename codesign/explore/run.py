@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from codesign import devices, verify, yosys
-from codesign.cost import model_file
-from codesign.cost.area import AreaModel
+from codesign.cost.area import model_file
+from codesign.cost.area.model import AreaModel
 from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import Finished
@@ -65,7 +65,7 @@ def explore(
     start = time.monotonic()
     yosys.find()
     verify.check_tools()
-    model = model_file.read(settings.area_model) if settings.area_model else AreaModel.load()
+    model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
     dataset = datasets.load(
         settings.dataset,
         settings.data_dir,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from codesign.cost.layers import LayerTable
+from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained, reasons
 from codesign.results import InfeasibleError
 from codesign.search import engine

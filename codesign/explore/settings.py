@@ -35,7 +35,7 @@ class ExploreSettings:
     guard: float = GUARD
     """Share of NPUs whose area the budget test is not to underestimate."""
     area_model: Path | None = None
-    """A model file (codesign.cost.model_file); None: the shipped data's."""
+    """A model file (codesign.cost.area.model_file); None: the shipped data's."""
     seed: int = 0
     networks: int = 14
     """Networks that are trained briefly and compared."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler import minimal_depths
-from codesign.cost.layers import LayerTable
+from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
 from codesign.search.space import Ints, SearchSpace

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.compiled import Records, Scratch, compiled, int64_fields, part
+from codesign.cost.cycles.compiled import Records, Scratch, compiled, int64_fields, part
 
 Ints = NDArray[np.int64]
 NETWORK = int64_fields(

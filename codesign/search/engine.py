@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.area import AreaModel
+from codesign.cost.area.model import AreaModel
+from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
-from codesign.cost.layers import LayerTable
 from codesign.results import GUARD, Budget
 from codesign.search import strategies
 from codesign.search.candidates import npu_table

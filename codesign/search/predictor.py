@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
 
-from codesign.cost.layers import LayerTable
+from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.regressors import one_thread
 from codesign.search.pareto import Floats
 

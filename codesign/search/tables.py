@@ -9,8 +9,8 @@ import dataclasses
 
 import numpy as np
 
-from codesign.cost.compiled import int64_fields, scratch
-from codesign.cost.layers import LayerTable
+from codesign.cost.cycles.compiled import int64_fields, scratch
+from codesign.cost.cycles.layers import LayerTable
 from codesign.search.chains import CONV, NETWORK, STAGE, Task, write
 from codesign.search.space import Ints, SearchSpace
 from models.assemble import LOGIT_BITS

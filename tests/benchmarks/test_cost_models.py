@@ -8,8 +8,8 @@ import pytest
 
 from benchmarks import cost_models, cost_plots
 from benchmarks.cost_baselines import multiplier_table
-from codesign.cost.blocks import RESOURCES
-from codesign.cost.evaluation import Trial
+from codesign.cost.area.blocks import RESOURCES
+from codesign.cost.area.evaluation import Trial
 
 
 @pytest.fixture(scope="module")

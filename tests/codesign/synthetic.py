@@ -6,12 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from codesign.cost import dsps, sampling
-from codesign.cost.area import AreaModel
-from codesign.cost.blocks import RESOURCES, memory_counts
-from codesign.cost.composed import analytic
-from codesign.cost.dataset import Row
+from codesign.cost.area import dsps, model_file
+from codesign.cost.area.blocks import RESOURCES, memory_counts
+from codesign.cost.area.composed import analytic
+from codesign.cost.area.model import AreaEstimate, AreaModel
+from codesign.cost.data import sampling
+from codesign.cost.data.dataset import Row
 from codesign.cost.table import ConfigTable
+from rtl_gen.config import NpuConfig
 
 
 def rows(
@@ -44,3 +46,8 @@ def whole_rows(count: int) -> list[Row]:
 
 def model(count: int = 50) -> AreaModel:
     return AreaModel.fit(rows(count, 40000.0, seed=2, factor=1.0))
+
+
+def estimate_one(config: NpuConfig) -> AreaEstimate:
+    """The shipped model on one configuration: arrays of length 1."""
+    return model_file.load().estimate(ConfigTable.of([config]))

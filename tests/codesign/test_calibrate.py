@@ -11,7 +11,7 @@ import pytest
 
 from codesign import calibrate, utilisation
 from codesign.cli.main import main
-from codesign.cost.area import AreaModel, Learned
+from codesign.cost.area.model import AreaModel, Learned
 from codesign.cost.table import ConfigTable
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig

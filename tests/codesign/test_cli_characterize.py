@@ -10,11 +10,11 @@ import pytest
 
 from codesign.cli import characterize as verb
 from codesign.cli.main import main
-from codesign.cost import dataset, placements, timing_data
-from codesign.cost.characterize import Measurement
-from codesign.cost.dataset import Row
-from codesign.cost.placements import Placed
-from codesign.cost.timing_data import TimingRow
+from codesign.cost.data import dataset, placements, timing_data
+from codesign.cost.data.characterize import Measurement
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.placements import Placed
+from codesign.cost.data.timing_data import TimingRow
 from codesign.nextpnr import NextpnrError
 from codesign.yosys import YosysError
 from rtl_gen.config import NpuConfig

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.compiler import CompiledNetwork, compile_network, minimal_depths, plan
-from codesign.cost.layers import LayerTable
-from codesign.cost.schedule import schedule
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.cycles.schedule import schedule
 from codesign.cost.table import ConfigTable
 from models import reference
 from models.integer import IntegerNetwork, PoolWindow

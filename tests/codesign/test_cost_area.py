@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from benchmarks.density import POINTS
-from codesign.cost import dataset, dsps, evaluation, module_data
-from codesign.cost.area import FAMILY_RATIOS, AreaModel, estimate_one
-from codesign.cost.blocks import memory_counts
-from codesign.cost.composed import analytic
+from codesign.cost.area import dsps, evaluation, model_file
+from codesign.cost.area.blocks import memory_counts
+from codesign.cost.area.composed import analytic
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
+from codesign.cost.data import dataset, module_data
 from codesign.cost.table import ConfigTable
 from codesign.families import FAMILIES
 from rtl_gen.config import NpuConfig
+from tests.codesign.synthetic import estimate_one
 
 ROWS = dataset.read()
 TABLE = ConfigTable.of([row.config for row in ROWS])
@@ -22,7 +24,7 @@ TABLE = ConfigTable.of([row.config for row in ROWS])
 
 @pytest.fixture(scope="module")
 def model() -> AreaModel:
-    return AreaModel.load()
+    return model_file.load()
 
 
 def measured(resource: str) -> np.ndarray:

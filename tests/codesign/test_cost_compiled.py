@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.cost.compiled import compiled, int64_fields, part, scratch
+from codesign.cost.cycles.compiled import compiled, int64_fields, part, scratch
 
 
 @part

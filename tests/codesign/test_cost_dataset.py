@@ -12,11 +12,11 @@ from typing import IO
 import numpy as np
 import pytest
 
-from codesign.cost import characterize, config_csv, dataset, measuring, module_data, sampling
-from codesign.cost.characterize import Measurement
-from codesign.cost.composed import analytic
-from codesign.cost.dataset import Row
-from codesign.cost.module_data import ModuleRow
+from codesign.cost.area.composed import analytic
+from codesign.cost.data import characterize, config_csv, dataset, measuring, module_data, sampling
+from codesign.cost.data.characterize import Measurement
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
 from codesign.yosys import YosysError

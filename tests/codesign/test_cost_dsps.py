@@ -10,13 +10,13 @@ import pytest
 
 from benchmarks.density import POINTS
 from codesign import synth
-from codesign.cost.area import estimate_one
 from codesign.families import FAMILIES
 from codesign.search.candidates import npu_table
 from codesign.search.space import SearchSpace, load_declaration
 from codesign.search.tables import layer_table
 from rtl_gen import emit
 from rtl_gen.config import MULTIPLIERS, NpuConfig
+from tests.codesign.synthetic import estimate_one
 
 
 @pytest.mark.parametrize("family", FAMILIES)

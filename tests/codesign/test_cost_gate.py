@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from codesign.cost import dataset
-from codesign.cost.area import AreaModel
-from codesign.cost.characterize import measure
+from codesign.cost.area import model_file
+from codesign.cost.data import dataset
+from codesign.cost.data.characterize import measure
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig
 
@@ -25,7 +25,7 @@ def test_synthesis_finds_what_was_estimated(name: str) -> None:
     """Within twice the half width of the 90 % interval; block RAMs and slices to the last one."""
     config = SET[name]
     assert config.hash not in {row.config.hash for row in dataset.read()}
-    found = AreaModel.load().estimate(ConfigTable.of([config]))
+    found = model_file.load().estimate(ConfigTable.of([config]))
     measured = measure(config).row
     for resource in ("luts", "lutrams", "ffs"):
         middle, high = getattr(found, resource)[0], found.high[resource][0]

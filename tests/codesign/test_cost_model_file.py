@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.cost import dataset, model_file, module_data
-from codesign.cost.area import AreaModel, Calibration
+from codesign.cost.area import model_file
+from codesign.cost.area.model import AreaModel, Calibration
+from codesign.cost.data import dataset, module_data
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
 from tests.codesign import synthetic

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.cost import sampling, timing_data
-from codesign.cost.composed import analytic
+from codesign.cost.area.composed import analytic
+from codesign.cost.data import sampling, timing_data
+from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
-from codesign.cost.timing_data import TimingRow
 from codesign.results import UserError
 
 NOISE = 0.03

@@ -15,7 +15,7 @@ import pytest
 from codesign import design as designs
 from codesign import devices, verify
 from codesign.cli import main
-from codesign.cost.area import FAMILY_RATIOS, AreaModel
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
 from codesign.cost.table import ConfigTable
 from codesign.explore import ExploreResult, ExploreSettings, explore, training
 from codesign.explore import finish as finishing
@@ -90,7 +90,7 @@ class Fakes:
 @pytest.fixture
 def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fake = Fakes()
-    monkeypatch.setattr(exploring.AreaModel, "load", classmethod(lambda cls: model()))
+    monkeypatch.setattr(exploring.model_file, "load", model)
     monkeypatch.setattr(short_training, "train_one", fake.train_one)
     monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
     monkeypatch.setattr(verify, "verify", fake.verify)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
-from codesign.cost.schedule import ScheduleTable, schedule
+from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.results import InfeasibleError
 from codesign.search import candidates as candidates_of
 from codesign.search.space import SearchSpace, load_declaration

@@ -8,8 +8,8 @@ from functools import cache
 import numpy as np
 import pytest
 
-from codesign.cost.area import AreaModel
-from codesign.cost.layers import LayerTable
+from codesign.cost.area.model import AreaModel
+from codesign.cost.cycles.layers import LayerTable
 from codesign.explore import choice
 from codesign.explore.choice import Trained
 from codesign.results import Budget

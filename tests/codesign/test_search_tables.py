@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from codesign.cost.layers import LayerTable
+from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import SearchSpace, load_declaration
 from codesign.search.tables import layer_table
 from codesign.search.topology import network

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from codesign.compiler import accumulator_bits, compile_network, minimal_depths, plan
 from codesign.compiler.phases import slot_weights
-from codesign.cost.layers import LayerTable
-from codesign.cost.schedule import schedule
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.cycles.schedule import schedule
 from codesign.cost.table import ConfigTable
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork

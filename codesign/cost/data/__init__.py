@@ -1,1 +1,1 @@
-"""Measured data that the cost models are learned from."""
+"""Measured NPUs that the cost models are learned from: the files, and what measures them."""

@@ -6,10 +6,10 @@ import functools
 
 import numpy as np
 
-from codesign.cost import memories
-from codesign.cost.blocks.block import Block, Ints, Sizes, log_bits, ones
-from codesign.cost.blocks.post import channel_memories
-from codesign.cost.memories import MemoryCount
+from codesign.cost.area import memories
+from codesign.cost.area.blocks.block import Block, Ints, Sizes, log_bits, ones
+from codesign.cost.area.blocks.post import channel_memories
+from codesign.cost.area.memories import MemoryCount
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 from rtl_gen.blocks.loops import RECORD_BITS

@@ -1,6 +1,6 @@
 """Synthesise configurations and append them to the synthesis data.
 
-Three files side by side: the NPUs, their modules (codesign.cost.module_data), and what failed.
+Three files side by side: the NPUs, their modules (codesign.cost.data.module_data), and what failed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign import synth
-from codesign.cost import config_csv, dataset, measuring, module_data
-from codesign.cost.dataset import Row
-from codesign.cost.measuring import TIMEOUT_S, Progress
-from codesign.cost.module_data import ModuleRow
+from codesign.cost.data import config_csv, dataset, measuring, module_data
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.measuring import TIMEOUT_S, Progress
+from codesign.cost.data.module_data import ModuleRow
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 

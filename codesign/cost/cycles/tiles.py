@@ -6,7 +6,7 @@ which is the image for 0, else what layer k - 1 makes.
 
 from __future__ import annotations
 
-from codesign.cost.compiled import Records, int64_fields, part
+from codesign.cost.cycles.compiled import Records, int64_fields, part
 
 COLUMNS = (
     "in_channels", "in_rows", "in_cols", "out_channels", "kernel_rows", "kernel_cols",

@@ -6,9 +6,9 @@ import functools
 
 import numpy as np
 
-from codesign.cost.blocks.block import Block, Floats, Ints, Sizes, ones
-from codesign.cost.blocks.packed import shared_sizes
-from codesign.cost.dsps import (
+from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes, ones
+from codesign.cost.area.blocks.packed import shared_sizes
+from codesign.cost.area.dsps import (
     MAX_BITS,
     MAX_LANES,
     Packed,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.cost.blocks.block import Block, Ints, Sizes
-from codesign.cost.dsps import Packed, sum_tree, tree_registers
+from codesign.cost.area.blocks.block import Block, Ints, Sizes
+from codesign.cost.area.dsps import Packed, sum_tree, tree_registers
 from codesign.cost.table import ConfigTable
 from rtl_gen.packing import CHAIN_LANES, COLUMNS, STAGE_LANES, WHOLE_WEIGHT_BITS
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 import numpy as np
 from scipy.stats import qmc
 
-from codesign.cost.area import AreaModel
-from codesign.cost.composed import analytic
+from codesign.cost.area.composed import analytic
+from codesign.cost.area.model import AreaModel
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import (
     DEPTHWISE_TAPS,

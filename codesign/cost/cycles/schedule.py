@@ -2,7 +2,8 @@
 
 Exact in cycles for chains with residual adds, which is what the shipped search spaces hold; concats
 are seen as what their parts are. ``codesign.compiler.plan`` has the last word on every design that
-is kept. Here is what every plan has; the loops over plans are compiled (codesign.cost.plans).
+is kept. Here is what every plan has; the loops over plans, in codesign.cost.cycles.plans, are
+compiled.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.compiled import scratch
-from codesign.cost.layers import LayerTable
-from codesign.cost.plans import Plan, plans
+from codesign.cost.cycles.compiled import scratch
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.cycles.plans import Plan, plans
+from codesign.cost.cycles.tiles import COLUMNS, LAYER, NPU
 from codesign.cost.table import ConfigTable
-from codesign.cost.tiles import COLUMNS, LAYER, NPU
 from rtl_gen import packing, timing
 from rtl_gen.config import (
     DEPTH_RANGES,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.cost import memories
-from codesign.cost.blocks.block import Block, Floats, Ints, Sizes, log_bits, ones
-from codesign.cost.dsps import Packed
+from codesign.cost.area import memories
+from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes, log_bits, ones
+from codesign.cost.area.dsps import Packed
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.post_unit import FINE_SHIFTS
 from rtl_gen.config import SHIFT_BITS

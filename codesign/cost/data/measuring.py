@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-from codesign.cost import config_csv
-from codesign.cost.config_csv import ConfigRow, Layout
+from codesign.cost.data import config_csv
+from codesign.cost.data.config_csv import ConfigRow, Layout
 from codesign.external import ToolError
 from codesign.workers import spread
 from models.files import atomic_file

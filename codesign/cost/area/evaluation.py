@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau
 from sklearn.model_selection import GroupKFold
 
-from codesign.cost.area import COVERAGE, Learned, families_of, measurements
-from codesign.cost.composed import ComposedModel, Features, Measured
-from codesign.cost.dataset import Row
-from codesign.cost.module_data import ModuleRow
+from codesign.cost.area.composed import ComposedModel, Features, Measured
+from codesign.cost.area.model import COVERAGE, Learned, families_of, measurements
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.regressors import Floats
 from codesign.cost.table import ConfigTable
 

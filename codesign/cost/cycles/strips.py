@@ -6,8 +6,8 @@ tried.
 
 from __future__ import annotations
 
-from codesign.cost.compiled import Records, part
-from codesign.cost.tiles import ceil, layer_cycles
+from codesign.cost.cycles.compiled import Records, part
+from codesign.cost.cycles.tiles import ceil, layer_cycles
 
 
 @part

@@ -7,9 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.cost.compiled import Records, Scratch, compiled, part
-from codesign.cost.strips import fastest_cycles, most_words
-from codesign.cost.tiles import ceil, tile
+from codesign.cost.cycles.compiled import Records, Scratch, compiled, part
+from codesign.cost.cycles.strips import fastest_cycles, most_words
+from codesign.cost.cycles.tiles import ceil, tile
 
 Ints = NDArray[np.int64]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
-from codesign.cost.blocks import BLOCKS
+from codesign.cost.area.blocks import BLOCKS
 from codesign.cost.regressors import FactorRegressor, Floats, ProcessRegressor, one_thread
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig

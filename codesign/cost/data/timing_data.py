@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.cost.config_csv import Figure, Layout
-from codesign.cost.dataset import SHIPPED as SYNTHESIS
+from codesign.cost.data.config_csv import Figure, Layout
+from codesign.cost.data.dataset import SHIPPED as SYNTHESIS
 from rtl_gen.config import NpuConfig
 
 _NAME = "placement_ecp5.csv"

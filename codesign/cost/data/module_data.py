@@ -1,7 +1,7 @@
 """What each module of the synthesised NPUs takes: one CSV row a module and configuration.
 
-They come with the rows of the whole NPUs (codesign.cost.dataset) and add up to them exactly, as
-synthesis is hierarchical. Memories of one kind are one row, whatever their sizes.
+They come with the rows of the whole NPUs (codesign.cost.data.dataset) and add up to them exactly,
+as synthesis is hierarchical. Memories of one kind are one row, whatever their sizes.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.cost.config_csv import HASH_DIGITS
-from codesign.cost.dataset import MEASURED, SHIPPED
+from codesign.cost.data.config_csv import HASH_DIGITS
+from codesign.cost.data.dataset import MEASURED, SHIPPED
 from codesign.results import UserError
 from codesign.synth import ModuleUse
 from models.files import atomic_file

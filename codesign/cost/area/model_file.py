@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from codesign import external
-from codesign.cost import dataset, module_data
-from codesign.cost.area import AreaModel, Calibration, Learned
-from codesign.cost.blocks import RESOURCES
-from codesign.cost.composed import SIZE_NAMES, ComposedModel
+from codesign.cost.area.blocks import RESOURCES
+from codesign.cost.area.composed import SIZE_NAMES, ComposedModel
+from codesign.cost.area.model import AreaModel, Calibration, Learned
+from codesign.cost.data import dataset, module_data
 from codesign.cost.domain import Domain
 from codesign.cost.regressors import ProcessRegressor
 from codesign.results import UserError
@@ -25,6 +26,12 @@ FORMAT = "codesign area model 1"
 _CACHE = "area-model"
 _ARRAYS = ("centre_", "spread_", "points_", "weights_", "known_")
 _NUMBERS = ("level_", "scale_", "length_", "noise_")
+
+
+@functools.lru_cache(maxsize=4)
+def load(path: Path = dataset.SHIPPED) -> AreaModel:
+    """``of_data``, once a process."""
+    return of_data(path)
 
 
 def of_data(path: Path) -> AreaModel:
@@ -37,7 +44,7 @@ def of_data(path: Path) -> AreaModel:
         text = path.read_bytes() + (modules.read_bytes() if modules.exists() else b"")
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
-    code = "".join(file.read_text() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    code = "".join(file.read_text() for file in sorted(Path(__file__).parents[1].rglob("*.py")))
     key = external.content_hash([hashlib.sha256(text).hexdigest(), code])
     kept = external.cached(_CACHE, key)
     if kept is not None:

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign import devices, nextpnr, place
-from codesign.cost import dsps, measuring, timing_data
-from codesign.cost.dataset import Row
-from codesign.cost.measuring import TIMEOUT_S, Progress, Store
+from codesign.cost.area import dsps
+from codesign.cost.data import measuring, timing_data
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.measuring import TIMEOUT_S, Progress, Store
+from codesign.cost.data.timing_data import DEVICE, TimingRow
 from codesign.cost.table import ConfigTable
-from codesign.cost.timing_data import DEVICE, TimingRow
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 

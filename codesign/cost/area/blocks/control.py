@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.cost.blocks.block import Block, Sizes, log_bits, ones
+from codesign.cost.area.blocks.block import Block, Sizes, log_bits, ones
 from codesign.cost.table import ConfigTable
 
 

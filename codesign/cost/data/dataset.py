@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.cost.config_csv import Figure, Layout
+from codesign.cost.data.config_csv import Figure, Layout
 from rtl_gen.config import NpuConfig
 
-SHIPPED = Path(__file__).parent / "data" / "synthesis_xc7.csv"
-"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.characterize."""
+SHIPPED = Path(__file__).parent / "synthesis_xc7.csv"
+"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.data.characterize."""
 
 
 @dataclass(frozen=True)

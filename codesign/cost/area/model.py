@@ -1,29 +1,27 @@
 """AreaModel: LUT, LUTRAM, FF, BRAM and DSP of many NPUs at once, learned from synthesis.
 
-Learned resources are composed of blocks (codesign.cost.composed); block RAMs and DSP slices are
-counted. Fitting takes some seconds, so the fitted model is kept per user as plain numbers
-(codesign.cost.model_file).
+Learned resources are composed of blocks (codesign.cost.area.composed); block RAMs and DSP slices
+are counted. Fitting takes some seconds, so codesign.cost.area.model_file keeps the fitted model.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from codesign import families
-from codesign.cost import config_csv, dataset, dsps
-from codesign.cost.blocks import RESOURCES, memory_counts
-from codesign.cost.composed import ComposedModel, Features, Measured, by_block
-from codesign.cost.dataset import Row
+from codesign.cost.area import dsps
+from codesign.cost.area.blocks import RESOURCES, memory_counts
+from codesign.cost.area.composed import ComposedModel, Features, Measured, by_block
+from codesign.cost.data import config_csv
+from codesign.cost.data.dataset import Row
+from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.domain import Domain
-from codesign.cost.module_data import ModuleRow
 from codesign.cost.regressors import conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.results import GUARD, UserError
@@ -120,7 +118,7 @@ AS_MEASURED = Calibration(1.0, 0.0, 0)
 
 @dataclass(frozen=True, eq=False)
 class AreaModel:
-    """See ``fit`` and ``load``."""
+    """See ``fit``, and codesign.cost.area.model_file.load for that of a data set."""
 
     learned: Mapping[str, Learned]
     domain: Domain
@@ -153,11 +151,6 @@ class AreaModel:
             middle, deviation = model.cross_predict(features, measured, name, groups)
             learned[name] = Learned(model, np.sort(np.log(measured.totals / middle) / deviation))
         return cls(learned, Domain.of(configs), len(rows))
-
-    @classmethod
-    def load(cls, path: Path = dataset.SHIPPED) -> AreaModel:
-        """The model of a data set file, fitted once and then kept. Raises UserError."""
-        return _load(path)
 
     def estimate(self, table: ConfigTable, guard: float = GUARD) -> AreaEstimate:
         """All resources of all configurations of ``table``.
@@ -213,19 +206,7 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
     return Measured(totals, by_block([by_hash[key] for key in hashes]))
 
 
-@functools.lru_cache(maxsize=4)
-def _load(path: Path) -> AreaModel:
-    from codesign.cost import model_file
-
-    return model_file.of_data(path)
-
-
 def families_of(table: ConfigTable) -> NDArray[np.int64]:
     """One label a family: the array's cells are the same hardware within it."""
     forms = table.multiplier * 8 + table.sparsity
     return ((table.lanes * 16 + table.activation_bits) * 16 + table.weight_digit_bits) * 64 + forms
-
-
-def estimate_one(config: NpuConfig) -> AreaEstimate:
-    """The shipped model on one configuration: arrays of length 1."""
-    return AreaModel.load().estimate(ConfigTable.of([config]))

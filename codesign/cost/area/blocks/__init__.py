@@ -1,0 +1,17 @@
+"""The blocks of the NPU that the area model adds up, in the order of the data's way."""
+
+from __future__ import annotations
+
+from codesign.cost.area.blocks.array import CELLS, DOTS, SELECTION, SHARED
+from codesign.cost.area.blocks.block import RESOURCES, Block
+from codesign.cost.area.blocks.buffers import HISTORY, MEMORIES, ROTATOR, WEIGHTS, memory_counts
+from codesign.cost.area.blocks.control import PORT, REGISTERS, SEQUENCER, STREAMS, WIRING
+from codesign.cost.area.blocks.packed import PACKED_DOTS
+from codesign.cost.area.blocks.post import POST_PROCESS, POST_UNITS
+
+BLOCKS: tuple[Block, ...] = (
+    STREAMS, ROTATOR, HISTORY, WEIGHTS, MEMORIES, SHARED, SELECTION, DOTS,
+    PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, SEQUENCER, REGISTERS, PORT, WIRING,
+)  # fmt: skip
+
+__all__ = ["BLOCKS", "RESOURCES", "Block", "memory_counts"]
