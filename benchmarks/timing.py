@@ -14,6 +14,8 @@ import json
 from typing import Any
 
 from codesign import devices, place
+from codesign.cost.table import ConfigTable
+from codesign.cost.timing import TimingModel
 from codesign.place import Placement
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -59,12 +61,14 @@ def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
 def row(name: str, placement: Placement) -> dict[str, Any]:
     """One JSON object: the configuration's name and parameters, and what was found."""
     npu = CONFIGS[name]
+    estimate = TimingModel.load().estimate(ConfigTable.of([npu]))
     return {
         "name": name,
         "npu": npu.to_dict(),
         "macs": npu.macs,
         "luts": placement.used["TRELLIS_COMB"],
         "ffs": placement.used["TRELLIS_FF"],
+        "estimate_mhz": float(estimate.fmax_mhz[0]),
         **place.to_dict(placement),
     }
 
@@ -74,7 +78,8 @@ def text(found: dict[str, Any]) -> str:
     path = found["critical_path"]
     return (
         f"{found['name']:<6} {found['macs']:>5} {found['luts']:>7,} {found['ffs']:>7,} "
-        f"{found['fmax_mhz']:>7.1f}  {path['start']} -> {path['end']} "
+        f"{found['estimate_mhz']:>8.1f} {found['fmax_mhz']:>9.1f}  "
+        f"{path['start']} -> {path['end']} "
         f"({path['logic_ns']:.1f} + {path['routing_ns']:.1f} ns), {found['seconds']:.0f} s"
     )
 
@@ -87,7 +92,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     args = parser.parse_args()
     if not args.json:
-        print("name    MACs    LUTs     FFs  Fmax/MHz  critical path (logic + routing), time")
+        print(
+            "name    MACs    LUTs     FFs estimate  Fmax/MHz  critical path (logic + routing), time"
+        )
     for name in args.only:
         found = row(name, measure(name, args.seed, fresh=args.fresh))
         print(json.dumps(found) if args.json else text(found), flush=True)
