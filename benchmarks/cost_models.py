@@ -21,11 +21,12 @@ from benchmarks import cost_plots, cost_timing
 from benchmarks.cost_baselines import ARRAY_BLOCKS, iccad2019_luts, predictors
 from codesign.cost.area import dsps
 from codesign.cost.area.blocks import RESOURCES, memory_counts
-from codesign.cost.area.evaluation import Trial, each_value, errors, grouped, predicted
+from codesign.cost.area.evaluation import Trial, each_value, errors, predicted
 from codesign.cost.data import config_csv, dataset, module_data, timing_data
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.data.timing_data import TimingRow
+from codesign.cost.regressors import grouped
 from codesign.cost.table import ConfigTable
 from codesign.results import GUARD
 

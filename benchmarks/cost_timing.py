@@ -12,10 +12,10 @@ from sklearn.dummy import DummyRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
-from codesign.cost.area.evaluation import Predictor, errors, grouped, predicted
+from codesign.cost.area.evaluation import Predictor, errors, predicted
 from codesign.cost.area.model import COVERAGE, families_of
 from codesign.cost.data.timing_data import TimingRow
-from codesign.cost.regressors import conformal_quantile
+from codesign.cost.regressors import conformal_quantile, grouped
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import PeriodModel, TimingFeatures, periods_ns
 
@@ -61,8 +61,9 @@ class TimingTrial:
         for train, test in grouped(self.groups, seed):
             part, period = self.features.take(train), self.period[train]
             model = PeriodModel.fit(part, period)
-            middle, deviation = model.cross_predict(part, period, self.groups[train], seed)
-            factor = conformal_quantile(np.abs(np.log(period / middle)) / deviation, COVERAGE)
+            factor = conformal_quantile(
+                model.scores(part, period, self.groups[train], seed), COVERAGE
+            )
             found, spread = model.predict(self.features.take(test))
             half = factor * spread
             inside.append(np.abs(np.log(self.period[test] / found)) <= half)

@@ -20,7 +20,6 @@ from codesign.place import Placement
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
-DEVICE = "lfe5u-85f"
 CONFIGS = {
     "tiny": NpuConfig(
         pixels=1, lanes=4, columns=4, weight_digit_bits=2, activation_bits=4, post_units=1
@@ -51,7 +50,7 @@ def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
     config = CONFIGS[name]
     return place.place(
         emit.verilog(config),
-        devices.get(DEVICE),
+        devices.get(place.DEVICE),
         dsps=config.uses_dsps,
         seed=seed,
         cache=not fresh,

@@ -19,6 +19,8 @@ from codesign import external, families, nextpnr, yosys
 from codesign.devices import Device
 from codesign.results import UserError
 
+DEVICE = "lfe5u-85f"
+"""The part where nobody names one."""
 TARGET_MHZ = 150.0
 """What placer and router strive for where nobody says otherwise; they stop where they reach it."""
 SPEED_GRADE = 6

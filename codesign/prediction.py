@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class DesignEstimate:
     figures: Figures
     """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
     else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
-    it; fmax_mhz by the timing model, of an ECP5 whatever the family."""
+    it; fmax_mhz of an ECP5 alone, by the timing model."""
     intervals: Mapping[str, tuple[float, float]]
     """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
     plan: Plan
@@ -33,8 +34,7 @@ class DesignEstimate:
     def to_dict(self) -> dict[str, Any]:
         """JSON form, for reports/estimate.json."""
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
-        found = {**self.figures.to_dict(), "intervals": intervals}
-        return {**found, "notes": list(self.notes)} if self.notes else found
+        return {**self.figures.to_dict(), "intervals": intervals, "notes": list(self.notes)}
 
 
 def plan_design(design: Design) -> Plan:
@@ -46,10 +46,8 @@ def plan_design(design: Design) -> Plan:
 def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
     """Resources, cycles and clock of a design. Raises InfeasibleError when it cannot run."""
     planned = plan_design(design)
-    npu = ConfigTable.of([design.npu])
-    areas, timing = model_file.load(), TimingModel.load()
-    area, clock = areas.estimate(npu).on(family), timing.estimate(npu)
-    cycles = planned.cycles + planned.memory_wait_cycles
+    areas, npu = model_file.load(), ConfigTable.of([design.npu])
+    area, cycles = areas.estimate(npu).on(family), planned.cycles + planned.memory_wait_cycles
     figures = Figures(
         luts=float(area.luts[0]),
         lutrams=float(area.lutrams[0]),
@@ -59,19 +57,16 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
         cycles_per_image=cycles,
         interval_cycles=planned.interval_cycles,
         images_per_second=design.clock_mhz * 1e6 / cycles,
-        fmax_mhz=float(clock.fmax_mhz[0]),
     )
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
-    reach = float(clock.low[0]), float(clock.high[0])
     notes = [areas.outside(design.npu)]
     if family == families.ECP5.name:
+        timing = TimingModel.load()
+        clock = timing.estimate(npu)
+        figures = dataclasses.replace(figures, fmax_mhz=float(clock.fmax_mhz[0]))
+        intervals["fmax_mhz"] = reach = float(clock.low[0]), float(clock.high[0])
         notes += [timing.outside(design.npu), _beyond(design.clock_mhz, *reach)]
-    return DesignEstimate(
-        figures=figures,
-        intervals={**intervals, "fmax_mhz": reach},
-        plan=planned,
-        notes=tuple(note for note in notes if note),
-    )
+    return DesignEstimate(figures, intervals, planned, tuple(note for note in notes if note))
 
 
 def _beyond(clock_mhz: float, low: float, high: float) -> str | None:

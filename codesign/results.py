@@ -25,7 +25,7 @@ class Figures:
     """From image to image in a run of many, back to back."""
     images_per_second: float | None = None
     fmax_mhz: float | None = None
-    """Highest clock on an ECP5 of the slowest speed grade, whatever the design's device is."""
+    """Highest clock on an ECP5 of the slowest speed grade."""
 
     def to_dict(self) -> dict[str, float]:
         """The fields that are known."""

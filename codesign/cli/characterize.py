@@ -15,6 +15,7 @@ from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 
 NAME = "characterize"
+COUNT = 160
 HELP = "synthesise (or place) sampled NPUs and append them to the data that estimates learn from"
 EXAMPLES = """\
   codesign characterize --count 640 --max-luts 60000
@@ -28,8 +29,8 @@ it is recorded beside the data, and not tried again without --retry."""
 def arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--count", type=options.integer(1), default=160, metavar="N",
-        help="configurations that the data shall hold (default: 160)",
+        "--count", type=options.integer(1), metavar="N",
+        help=f"configurations that the data shall hold (default: {COUNT})",
     )  # fmt: skip
     what.add_argument(
         "--place",
@@ -40,7 +41,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max-luts", type=options.number(1000), default=60000.0, metavar="N",
-        help="largest NPU (by its analytic count where it is not yet synthesised; default: 60000)",
+        help="largest NPU, of a 7-series part; by its analytic count while it is not synthesised "
+        "(default: 60000)",
     )  # fmt: skip
     parser.add_argument(
         "--near", type=options.number(1000), metavar="LUTS",
@@ -54,7 +56,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="side by side (default: 2)",
     )
     parser.add_argument(
-        "--seed", type=options.integer(0), default=0, metavar="N", help="default: 0"
+        "--seed", type=options.integer(0), metavar="N", help="of the sample (default: 0)"
     )
     parser.add_argument(
         "--timeout", type=options.number(1), default=TIMEOUT_S, metavar="S",
@@ -64,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--retry", action="store_true", help="also what failed before")
     parser.add_argument(
         "--data", type=Path, default=dataset.SHIPPED, metavar="FILE",
-        help="the CSV to extend (default: the shipped one)",
+        help="the synthesis data to extend, clocks in the file beside it (default: the shipped)",
     )  # fmt: skip
 
 
@@ -83,16 +85,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _synthesise(args: argparse.Namespace, console: Console) -> list[tuple[NpuConfig, str]]:
+    count, seed = args.count or COUNT, args.seed or 0
     if args.near:
         from codesign.cost.area import model_file
 
-        configs = sampling.near(model_file.load(args.data), args.near, args.count, args.seed)
+        configs = sampling.near(model_file.load(args.data), args.near, count, seed)
     else:
-        configs = sampling.sample(args.count, args.max_luts, args.seed)
+        configs = sampling.sample(count, args.max_luts, seed)
     return characterize(
         configs,
         args.data,
-        args.count,
+        count,
         args.jobs,
         console.say,
         functools.partial(measure, timeout_s=args.timeout),
@@ -102,8 +105,9 @@ def _synthesise(args: argparse.Namespace, console: Console) -> list[tuple[NpuCon
 
 
 def _place(args: argparse.Namespace, console: Console) -> list[tuple[NpuConfig, str]]:
-    if args.near:
-        raise UserError("--place takes configurations that are synthesised, --near others")
+    for name in ("near", "seed"):
+        if getattr(args, name) is not None:
+            raise UserError(f"--{name} samples what --place does not: it takes what is synthesised")
     return placements.characterize(
         dataset.read(args.data),
         timing_data.beside(args.data),

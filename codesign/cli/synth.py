@@ -23,8 +23,6 @@ EXAMPLES = """\
   codesign synth build/digits_tiny --device lfe5u-85f --json
   codesign synth build/digits_tiny --place             # and its highest clock on an ECP5-85k
   codesign synth build/digits_tiny --lut-budget 2000   # exit status 1 when it takes more"""
-PLACED_DEVICE = "lfe5u-85f"
-"""The part of --place where --device names none."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--place",
         action="store_true",
-        help=f"place and route with nextpnr on an ECP5 (default device: {PLACED_DEVICE}): adds "
+        help=f"place and route with nextpnr on an ECP5 (default device: {place.DEVICE}): adds "
         "fmax_mhz and the critical path; minutes for 10,000 LUTs",
     )
     parser.add_argument(
@@ -50,7 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
-    device = devices.get(args.device or (PLACED_DEVICE if args.place else devices.DEFAULT))
+    device = devices.get(args.device or (place.DEVICE if args.place else devices.DEFAULT))
     verilog = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None

@@ -12,36 +12,35 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
-from codesign.cost.area.composed import FOLDS, Features, analytic
-from codesign.cost.area.dsps import Packed
+from codesign import families
+from codesign.cost.area import dsps
+from codesign.cost.area.composed import Features, priors
 from codesign.cost.area.model import COVERAGE, families_of
-from codesign.cost.data import config_csv, dataset, timing_data
+from codesign.cost.data import config_csv, timing_data
 from codesign.cost.data.timing_data import TimingRow
-from codesign.cost.domain import Domain
-from codesign.cost.regressors import FactorRegressor, Floats, ProcessRegressor, conformal_quantile
+from codesign.cost.domain import OUTSIDE, Domain
+from codesign.cost.regressors import (
+    FEWEST_ROWS,
+    FactorRegressor,
+    Floats,
+    Ints,
+    ProcessRegressor,
+    conformal_quantile,
+    cross_predict,
+)
 from codesign.cost.table import ConfigTable
 from codesign.results import UserError
 from rtl_gen.config import NpuConfig
-from rtl_gen.packing import MULT18_BITS
 
-Ints = NDArray[np.int64]
-FEWEST_ROWS = 20
-
-
-PRIORS = {
-    "control": 7.0,
-    "wires": 0.5,
-    "banks": 0.2,
-    "shared_products": 0.5,
-    "wide_operands": 1.0,
-}
+PRIORS = {"control": 7.0, "wires": 0.5, "multipliers": 0.5, "banks": 0.2}
 """What a period is made of, and ns of one of each before anything is measured: the sequencer's
-paths; the side of the occupied area, in thousand LUTs ** 0.5; levels that select among the banks of
-activation memory, log2(pixels); a product that a post unit or the array makes in one cycle; and one
-of two 18-bit multipliers and their sum."""
+paths; the side of the area that the LUTs occupy, in thousands ** 0.5; that of the multipliers,
+which make a product in one cycle and stand in rows across the die, in their number ** 0.5; and
+levels that select among the banks of activation memory, log2(pixels)."""
+MOST = float(np.log(2))
+"""Half width of the widest interval, of the logarithm: no NPU that was placed is as far from the
+others."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,21 +51,24 @@ class TimingFeatures:
     """[n, PRIORS]"""
     shape: Floats
     """[n, knobs], as the area model's correction."""
+    luts: Floats
+    """[n] analytic ones."""
 
     @classmethod
     def of(cls, table: ConfigTable) -> TimingFeatures:
-        packed = Packed.of(table)
-        columns = [
-            np.ones(len(table)),
-            np.sqrt(analytic(table, "luts") / 1000),
-            np.log2(table.pixels),
-            packed.fields > 0,
-            packed.wide_bits > MULT18_BITS,
-        ]
-        return cls(np.column_stack(columns).astype(np.float64), Features.of(table).shape)
+        area = Features.of(table)
+        luts = area.sizes @ priors("luts")
+        columns = {
+            "control": np.ones(len(table)),
+            "wires": np.sqrt(luts / 1000),
+            "multipliers": np.sqrt(dsps.dsp_count(table, families.ECP5.name)),
+            "banks": np.log2(table.pixels),
+        }
+        sizes = np.column_stack([columns[name] for name in PRIORS])
+        return cls(sizes, area.shape, luts)
 
     def take(self, rows: Ints) -> TimingFeatures:
-        return TimingFeatures(self.sizes[rows], self.shape[rows])
+        return TimingFeatures(self.sizes[rows], self.shape[rows], self.luts[rows])
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,17 +98,18 @@ class PeriodModel:
         ratio, deviation = self.correction.predict(features.shape, return_std=True)
         return features.sizes @ self.factors * np.exp(ratio), deviation
 
-    def cross_predict(
+    def scores(
         self, features: TimingFeatures, period_ns: Floats, groups: Ints, seed: int = 0
-    ) -> tuple[Floats, Floats]:
-        """As ``predict``, each row by a model that saw none of its group; seed: of the folds."""
-        middle, deviation = np.zeros(len(groups)), np.zeros(len(groups))
-        folds = min(FOLDS, len(np.unique(groups)))
-        split = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
-        for train, test in split:
+    ) -> Floats:
+        """[n] |log(measured / estimate)| in deviations, each row by a model that saw none of its
+        group; sorted. seed: of the folds."""
+
+        def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
             part = self.fit(features.take(train), period_ns[train], like=self)
-            middle[test], deviation[test] = part.predict(features.take(test))
-        return middle, deviation
+            return part.predict(features.take(test))
+
+        middle, deviation = cross_predict(fit_and_predict, groups, seed)
+        return np.sort(np.abs(np.log(period_ns / middle)) / deviation)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,49 +123,57 @@ class TimingEstimate:
 
 @dataclass(frozen=True, eq=False)
 class TimingModel:
-    """See ``fit`` and ``load``: of an ECP5 of the slowest speed grade (timing_data.DEVICE)."""
+    """Of an ECP5 of the slowest speed grade (timing_data.DEVICE); see ``fit`` and ``load``."""
 
     model: PeriodModel
     errors: Floats
-    """[rows] |log(measured / estimate)| of unseen families, in deviations of the estimate."""
+    """[rows] PeriodModel.scores of the rows."""
     domain: Domain
+    largest: float
+    """LUTs of the largest NPU that was placed, by its analytic count."""
 
     @classmethod
     def fit(cls, rows: Sequence[TimingRow]) -> TimingModel:
         """Of the rows of several flows those of one are taken. Raises UserError for too few."""
         rows = config_csv.of_one_tool(rows)
-        if len(rows) < FEWEST_ROWS:
-            raise UserError(
-                f"the timing data has {len(rows)} rows, the model needs {FEWEST_ROWS}; "
-                "run codesign characterize --place"
-            )
         configs = [row.config for row in rows]
-        table, period = ConfigTable.of(configs), periods_ns(rows)
-        features = TimingFeatures.of(table)
+        table = ConfigTable.of(configs)
+        groups = families_of(table)
+        if len(rows) < FEWEST_ROWS or len(np.unique(groups)) < 2:
+            raise UserError(
+                f"the timing data has {len(rows)} rows, the model needs {FEWEST_ROWS} of several "
+                f"families; run codesign characterize --place {FEWEST_ROWS}"
+            )
+        features, period = TimingFeatures.of(table), periods_ns(rows)
         model = PeriodModel.fit(features, period)
-        middle, deviation = model.cross_predict(features, period, families_of(table))
-        errors = np.abs(np.log(period / middle)) / deviation
-        return cls(model, np.sort(errors), Domain.of(configs))
+        errors = model.scores(features, period, groups)
+        return cls(model, errors, Domain.of(configs), float(features.luts.max()))
 
     @classmethod
     def load(cls, path: Path | None = None) -> TimingModel:
         """The model of a timing data file (default: the shipped one). Raises UserError."""
-        return _load(path or timing_data.beside(dataset.SHIPPED))
+        return _load(path or timing_data.beside())
 
     def estimate(self, table: ConfigTable) -> TimingEstimate:
-        """Intervals of configurations outside the domain are wider: see Domain.widening."""
-        period, deviation = self.model.predict(TimingFeatures.of(table))
-        half = conformal_quantile(self.errors, COVERAGE) * deviation
-        half = half * self.domain.widening(table)
+        """Intervals of configurations outside the domain are wider, as Domain.widening has it, and
+        those of larger NPUs than were placed, per factor of two; up to MOST."""
+        features = TimingFeatures.of(table)
+        period, deviation = self.model.predict(features)
+        beyond = np.maximum(np.ceil(np.log2(features.luts / self.largest)), 0)
+        wider = self.domain.widening(table) * OUTSIDE**beyond
+        half = np.minimum(conformal_quantile(self.errors, COVERAGE) * deviation * wider, MOST)
         mhz = 1000 / period
         return TimingEstimate(mhz, mhz * np.exp(-half), mhz * np.exp(half))
 
     def outside(self, config: NpuConfig) -> str | None:
         """Which values of ``config`` the data does not reach; None where it does."""
         beyond = self.domain.outside(config)
+        luts = float(TimingFeatures.of(ConfigTable.of([config])).luts[0])
+        if luts > self.largest:
+            beyond = [*beyond, f"about {luts:,.0f} LUTs (has up to {self.largest:,.0f})"]
         if not beyond:
             return None
-        return f"the timing data has no NPU like this: {'; '.join(beyond)}; intervals are wider"
+        return f"no NPU like this was placed: {'; '.join(beyond)}; the interval is wider"
 
 
 def periods_ns(rows: Sequence[TimingRow]) -> Floats:

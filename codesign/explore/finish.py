@@ -16,18 +16,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from codesign import build, pipeline, prediction, report, synth, verify
+from codesign.cost.area.model import AreaModel
 from codesign.design import Design
 from codesign.explore.choice import Option, Trained, best_option
-from codesign.explore.plan import Plan
+from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from codesign.explore.training import train, widened
 from codesign.pipeline import Lowered
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate, collect
-from codesign.results import Budget, Infeasible, InfeasibleError
+from codesign.results import RESOURCES, Budget, Infeasible, InfeasibleError
 from codesign.search.candidates import to_design
 from codesign.search.engine import Problem
 from codesign.search.topology import network_key
@@ -35,9 +35,6 @@ from codesign.synth import Synthesis
 from codesign.verify import Verification
 from rtl_gen import emit
 from sim.process import kill_all
-
-if TYPE_CHECKING:
-    pass
 
 MAX_ATTEMPTS = 4
 """Designs that are synthesised before the search gives up on the budget."""
@@ -72,7 +69,7 @@ class Finished:
 
 
 def finish(
-    problem: Problem, trained: Sequence[Trained], plan: Plan, progress: Progress
+    problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
 ) -> Finished:
     """Work down the ranking until a design meets the budget after synthesis, then verify it.
 
@@ -87,11 +84,11 @@ def finish(
             break
         refused.add(option.candidate.tobytes())
         try:
-            design = _design(done.problem, option, plan)
+            design = _design(done.problem, option, wanted)
         except InfeasibleError as error:
             reasons = error.reasons
             continue
-        if _attempt(done, option, design, plan, progress):
+        if _attempt(done, option, design, wanted, progress):
             return done
     if not done.attempts:
         raise InfeasibleError(reasons)
@@ -100,19 +97,19 @@ def finish(
     return done
 
 
-def _design(problem: Problem, option: Option, plan: Plan) -> Design:
+def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
     """The option as a design. Raises InfeasibleError when exact numbers break the budget."""
     design = to_design(
         problem.space,
         option.candidate,
         option.evaluated.estimate.npu.config(option.row),
-        name=f"{plan.name}-{network_key(problem.space, option.candidate)}",
-        seed=plan.seed,
-        dataset=plan.dataset.name,
-        clock_mhz=plan.budget.clock_mhz,
+        name=f"{wanted.name}-{network_key(problem.space, option.candidate)}",
+        seed=wanted.seed,
+        dataset=wanted.dataset.name,
+        clock_mhz=wanted.budget.clock_mhz,
     )
-    exact = prediction.estimate_design(design, plan.family).figures
-    have, need = plan.budget.brams, exact.brams
+    exact = prediction.estimate_design(design, wanted.family).figures
+    have, need = wanted.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
         raise InfeasibleError((Infeasible("brams", design.name, need, have, "block RAMs", levers),))
@@ -120,31 +117,32 @@ def _design(problem: Problem, option: Option, plan: Plan) -> Design:
 
 
 def _attempt(
-    done: Finished, option: Option, design: Design, plan: Plan, progress: Progress
+    done: Finished, option: Option, design: Design, wanted: FinishSettings, progress: Progress
 ) -> bool:
     """Train and synthesise, side by side where two processes may run; build and verify what fits.
 
     False: over the budget.
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_synthesise, design, plan) if plan.jobs > 1 else None
+        future = pool.submit(_synthesise, design, wanted) if wanted.jobs > 1 else None
         try:
             with done.timed("training"):
-                weights = train(design, option.trained, plan, progress)
+                weights = train(design, option.trained, wanted, progress)
                 design, integer_bits = widened(design, weights)
             progress("synthesis", 0, 1, f"{design.npu.macs} products")
             with done.timed("synthesis"):
                 if future:
                     measured = future.result()
                 if not future or integer_bits:
-                    measured = _synthesise(design, plan)
+                    measured = _synthesise(design, wanted)
         except BaseException:
             kill_all()  # else the pool waits for Yosys before the interrupt is heard
             raise
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    done.estimate = prediction.estimate_design(design, plan.family)
-    over = _over(measured, plan.budget)
+    # By the shipped model, whatever the search went by: it stands beside Yosys' counts.
+    done.estimate = prediction.estimate_design(design, wanted.family)
+    over = _over(measured, wanted.budget, done.problem.model)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
     )
@@ -155,23 +153,25 @@ def _attempt(
         return False
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
-        done.build = _build(design, lowered, measured, plan)
+        done.build = _build(design, lowered, measured, wanted)
         done.accuracy = _scores(done.build)
     with done.timed("verification"):
-        progress("verification", 0, 1, f"{plan.images} images")
-        done.verification = _verify(done.build, design, plan)
+        progress("verification", 0, 1, f"{wanted.images} images")
+        done.verification = _verify(done.build, design, wanted)
         progress("verification", 1, 1, "")
     if not done.verification.passed:
         done.failure = done.verification.failure or "verification failed"
     return True
 
 
-def _over(measured: Synthesis, budget: Budget) -> list[str]:
-    """Names of the resources of which synthesis found too many."""
+def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
+    """Names of the resources of which there are too many: of what Yosys counted, what the flow that
+    the area model is calibrated to makes of it."""
     return [
         name
-        for name in ("luts", "ffs", "brams", "dsps")
-        if (limit := getattr(budget, name)) is not None and getattr(measured.figures, name) > limit
+        for name in RESOURCES
+        if (limit := getattr(budget, name)) is not None
+        and getattr(measured.figures, name) * areas.flow_factor(name) > limit
     ]
 
 
@@ -184,21 +184,21 @@ def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
     return max(found / guessed for found, guessed in pairs if guessed)
 
 
-def _synthesise(design: Design, plan: Plan) -> Synthesis:
+def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
     return synth.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.uses_dsps,
-        family=plan.family,
+        family=wanted.family,
     )
 
 
-def _build(design: Design, lowered: Lowered, measured: Synthesis, plan: Plan) -> Path:
+def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
     """The build folder, with synthesis in its reports."""
-    out = plan.builds / design.name
+    out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synth.to_dict(measured)}
     return pipeline.write_build(
-        design, lowered, plan.dataset, out, device=plan.device, reports=reports,
-        images=min(plan.images, len(plan.dataset.test)),
+        design, lowered, wanted.dataset, out, device=wanted.device, reports=reports,
+        images=min(wanted.images, len(wanted.dataset.test)),
     )  # fmt: skip
 
 
@@ -207,26 +207,28 @@ def _scores(folder: Path) -> dict[str, float]:
     return {name: float(scores[name]) for name in ("validation", "test")}
 
 
-def _verify(folder: Path, design: Design, plan: Plan) -> Verification:
+def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
     found = verify.verify(
         folder,
-        images=min(plan.images, len(plan.dataset.test)),
-        seed=plan.seed,
-        jobs=plan.jobs,
+        images=min(wanted.images, len(wanted.dataset.test)),
+        seed=wanted.seed,
+        jobs=wanted.jobs,
         clock_mhz=design.clock_mhz,
     )
     build.add_report(folder, collect.VERIFICATION, found.to_dict())
     return found
 
 
-def write_report(finished: Finished, plan: Plan, candidates: Sequence[Candidate]) -> Path | None:
+def write_report(
+    finished: Finished, wanted: FinishSettings, candidates: Sequence[Candidate]
+) -> Path | None:
     """report.html in the build folder; None when nothing was built."""
     if finished.build is None:
         return None
     data = collect.from_build(
         finished.build,
-        budget=plan.budget,
-        device=plan.device.name if plan.device else None,
+        budget=wanted.budget,
+        device=wanted.device.name if wanted.device else None,
         candidates=candidates,
     )
     page = finished.build / "report.html"

@@ -15,8 +15,8 @@ from codesign.cost.area.model import AreaModel
 from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import Finished
+from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, open_folder, write_json
-from codesign.explore.plan import Plan
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
@@ -117,7 +117,7 @@ def _search_and_finish(
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    plan = Plan(
+    wanted = FinishSettings(
         name=_name(settings.dataset),
         budget=settings.budget,
         device=settings.device,
@@ -131,10 +131,10 @@ def _search_and_finish(
         training=settings.out / TRAINING,
         builds=settings.out / BUILD,
     )
-    finished = finishing.finish(problem, trained, plan, progress)
+    finished = finishing.finish(problem, trained, wanted, progress)
     candidates = choice.shown_candidates(finished.problem, trained, finished.option)
     write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
-    page = finishing.write_report(finished, plan, candidates)
+    page = finishing.write_report(finished, wanted, candidates)
     summary = full_summary(settings, finished, len(trained), page, start)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 

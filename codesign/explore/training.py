@@ -10,7 +10,7 @@ from codesign import pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
-from codesign.explore.plan import Plan
+from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from models.files import atomic_file
 from models.lower import lower
@@ -23,14 +23,16 @@ TRAINING_SHARE = 0.7
 """Of the time left that the full training may plan for."""
 
 
-def train(design: Design, short: Trained, plan: Plan, progress: Progress) -> TrainedNetwork:
+def train(
+    design: Design, short: Trained, wanted: FinishSettings, progress: Progress
+) -> TrainedNetwork:
     """The full training of the design's network, or its weights if they are on disk."""
     from models.train import TrainedNetwork  # torch takes seconds to import
 
-    weights = plan.training / f"{design.name}.weights"
+    weights = wanted.training / f"{design.name}.weights"
     if weights.exists():
         return TrainedNetwork.load(weights)
-    settings = pipeline.settings_of(design, plan.dataset, _epochs(design, short, plan))
+    settings = pipeline.settings_of(design, wanted.dataset, _epochs(design, short, wanted))
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         progress("training", done, total, f"validation {100 * accuracy:.2f} %")
@@ -39,26 +41,26 @@ def train(design: Design, short: Trained, plan: Plan, progress: Progress) -> Tra
     weights.parent.mkdir(parents=True, exist_ok=True)
     trained = pipeline.train_design(
         design,
-        plan.dataset,
+        wanted.dataset,
         settings,
-        checkpoint=plan.training / f"{design.name}.checkpoint",
+        checkpoint=wanted.training / f"{design.name}.checkpoint",
         progress=epoch,
     )
     trained.save(weights)
     return trained
 
 
-def _epochs(design: Design, short: Trained, plan: Plan) -> int | None:
+def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
     """Epochs of the full training; decided once for a network, so that a resumed run agrees."""
-    if plan.time_left_s is None:
-        return plan.epochs
-    path = plan.training / f"{design.name}.json"
+    if wanted.time_left_s is None:
+        return wanted.epochs
+    path = wanted.training / f"{design.name}.json"
     if path.exists():
         return int(json.loads(path.read_text())["epochs"])
-    per_image = short.seconds / (plan.short.epochs * plan.short.train_images)
-    affordable = TRAINING_SHARE * plan.time_left_s / (per_image * len(plan.dataset.train))
-    wanted = pipeline.settings_of(design, plan.dataset, plan.epochs).epochs
-    epochs = min(wanted, max(int(affordable), LEAST_EPOCHS))
+    per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
+    affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))
+    full = pipeline.settings_of(design, wanted.dataset, wanted.epochs).epochs
+    epochs = min(full, max(int(affordable), LEAST_EPOCHS))
     with atomic_file(path) as file:
         file.write(json.dumps({"epochs": epochs}).encode())
     return epochs

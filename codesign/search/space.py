@@ -61,8 +61,8 @@ class BitChoices:
     weights: tuple[int, ...]
     activations: tuple[int, ...]
     sparsity: tuple[str, ...] = (DENSE,)
-    """Patterns of the weights of all layers but the first convolution; without a second choice it
-    is no gene."""
+    """Patterns of the weights of all layers but the first convolution; ``dense`` alone is no
+    gene."""
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class SearchSpace:
             Parameter("activation_bits.hidden", bits.activations, (("hidden", 1),)),
             Parameter("weight_bits.classifier", bits.weights),
         ]
-        if len(bits.sparsity) > 1:
+        if bits.sparsity != (DENSE,):
             found.append(Parameter("sparsity", bits.sparsity))
         found += [
             Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
@@ -237,8 +237,8 @@ class SearchSpace:
     def patterns(self, candidates: Ints) -> Ints:
         """[n] positions in rtl_gen.config.SPARSITIES of the networks' weights."""
         choices = self.declaration.bits.sparsity
-        if len(choices) == 1:
-            return np.full(len(candidates), tuple(SPARSITIES).index(choices[0]))
+        if choices == (DENSE,):
+            return np.zeros(len(candidates), dtype=np.int64)
         numbers = np.array([tuple(SPARSITIES).index(word) for word in choices])
         found: Ints = numbers[candidates[:, self.index["sparsity"]]]
         return found

@@ -10,6 +10,7 @@ from benchmarks import cost_models, cost_plots
 from benchmarks.cost_baselines import multiplier_table
 from codesign.cost.area.blocks import RESOURCES
 from codesign.cost.area.evaluation import Trial
+from codesign.cost.data import timing_data
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +46,17 @@ def test_the_figures_that_are_promised_hold(rows: list[dict[str, Any]]) -> None:
     interval = one(rows, "luts, 90 % interval")
     assert 0.87 <= interval["coverage"] <= 0.93
     assert interval["width"] <= 0.12
+
+
+def test_the_clock_holds_what_is_promised_and_is_worth_a_model(rows: list[dict[str, Any]]) -> None:
+    found = one(rows, "fmax, unseen families")
+    assert found["mape"] <= 0.08
+    for name in ("mean", "boosted trees"):
+        assert one(rows, "fmax, unseen families", name)["mape"] > found["mape"], name
+    interval = one(rows, "fmax, 90 % interval")
+    assert 0.8 <= interval["coverage"] <= 1
+    assert interval["width"] <= 0.35
+    assert len({row.tool for row in timing_data.read(timing_data.beside())}) == 1
 
 
 def test_false_prunes_are_few_with_the_default_guard(rows: list[dict[str, Any]]) -> None:

@@ -29,7 +29,7 @@ def fake(config: NpuConfig, timeout_s: float) -> Measurement:
 
 def fake_placed(config: NpuConfig, timeout_s: float) -> Placed:
     if config.lanes == 2:
-        raise NextpnrError("ran out of sites")
+        raise NextpnrError("fake 1 ended with status 1; its log ends:\nERROR: out of sites")
     return Placed(TimingRow(config, 4000.0, 111.5, "0" * 12, "fake 1", "2026-01-01", timeout_s))
 
 
@@ -75,8 +75,10 @@ def test_placing_goes_through_the_smaller_npus_of_the_data(
     small = {row.config.hash for row in rows if row.luts <= 2000}
     refused = {row.config.hash for row in rows if row.luts <= 2000 and row.config.lanes == 2}
     assert run("--place", len(small), "--max-luts", 2000, "--timeout", 9, "--data", data) == 1
-    assert "ran out of sites" in capsys.readouterr().out
+    assert "out of sites" in capsys.readouterr().out
     path = timing_data.beside(data)
+    failed = path.with_name(f"{path.stem}_failures.csv")
+    assert failed.read_text().count("its log ends: | ERROR: out of sites") == len(refused)
     found = timing_data.read(path)
     assert {row.config.hash for row in found} == small - refused
     assert {row.seconds for row in found} == {9.0}
@@ -91,8 +93,9 @@ def test_placing_goes_through_the_smaller_npus_of_the_data(
         (["--count", "0"], "must be an integer >= 1"),
         (["--near", "10"], "must be a number >= 1000"),
         (["--timeout", "soon"], "must be a number"),
-        (["--place", "3", "--count", "3"], "not allowed with"),
-        (["--place", "3", "--near", "5000"], "--near others"),
+        (["--place", "3", "--count", "160"], "not allowed with"),
+        (["--place", "3", "--near", "5000"], "--near samples what --place does not"),
+        (["--place", "3", "--seed", "0"], "--seed samples what --place does not"),
     ],
 )
 def test_bad_options_are_refused(

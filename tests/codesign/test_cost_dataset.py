@@ -84,13 +84,14 @@ def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> 
     failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, mostly)
     assert failures == [(CONFIGS[1], "out of gates\nand more")]
     assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
-    assert characterize.Store(path).failures == {CONFIGS[1].hash: "out of gates"}
+    assert characterize.Store(path).failures == {CONFIGS[1].hash: "out of gates | and more"}
     before = path.read_bytes()
     characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only)
     assert "2 of 3 are known, 0 to do" in said
     assert path.read_bytes() == before
     characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only, retry=True)
     assert len(dataset.read(path)) == 3
+    assert characterize.Store(path).failures == {}
     modules = module_data.read(module_data.beside(path))
     assert len(modules) == 6
     assert sum(module.luts for module in modules) == sum(row.luts for row in dataset.read(path))
@@ -144,6 +145,30 @@ def test_tool_versions_are_kept_apart(tmp_path: Path) -> None:
     assert config_csv.of_one_tool([]) == []
 
 
+def test_refreshing_with_rows_of_two_tools_measures_each_configuration_once(
+    tmp_path: Path,
+) -> None:
+    path, said = tmp_path / "data.csv", []
+    today = measuring.rtl_hash(emit.verilog(CONFIGS[0]))
+    old = dataclasses.replace(fake(CONFIGS[0]), tool="fake 0")
+    dataset.write(path, [old, fake(CONFIGS[0])])
+    characterize.characterize([], path, 2, 1, said.append, good_only, refresh=True)
+    assert "1 of 2 were measured with other Verilog than today's" in said
+    current = dataclasses.replace(fake(CONFIGS[0]), rtl_hash=today, luts=7.0)
+    dataset.write(path, [dataclasses.replace(old, rtl_hash=today), current])
+    characterize.characterize([], path, 2, 1, said.append, good_only, refresh=True)
+    assert "0 of 2 were measured with other Verilog than today's" in said
+    assert len(dataset.read(path)) == 2
+
+
+def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "data.csv"
+    store = characterize.Store(path)
+    store.failures_path.write_text("abc,why\nabc\n")
+    with pytest.raises(UserError, match=r"failures\.csv:2: must be a configuration's hash"):
+        characterize.Store(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -168,6 +193,7 @@ def test_a_bad_module_file_is_refused_with_its_line(
     ("old", "new", "message"),
     [
         ("pixels,", "pixel,", r"csv:1: wrong columns, missing or unknown: pixel, pixels"),
+        ("pixels,lanes", "lanes,pixels", r"csv:1: the columns must be pixels, .* in this order"),
         ("2000", "many", r"csv:2: not a number: .*many"),
         ("2000", "nan", r"csv:2: numbers must be finite"),
         ("2000", "2.5", r"csv:2: luts cannot be 2.5: .* in another unit"),

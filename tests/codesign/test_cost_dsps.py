@@ -29,6 +29,7 @@ from tests.codesign.synthetic import estimate_one
              accumulator_bits=17, multiplier="dsp2"),
         dict(pixels=4, lanes=4, columns=4, activation_bits=4, weight_digit_bits=4,
              accumulator_bits=24, multiplier="dsp4"),
+        dict(lanes=2, columns=4, activation_bits=2, weight_digit_bits=2, multiplier="dsp"),
         dict(lanes=2, columns=2, activation_bits=2, weight_digit_bits=1, multiplier="dsp2",
              accumulator_bits=32, scale_bits=16),
     ],

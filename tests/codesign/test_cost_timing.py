@@ -8,21 +8,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.cost.area import dsps
 from codesign.cost.area.composed import analytic
 from codesign.cost.data import sampling, timing_data
 from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.table import ConfigTable
-from codesign.cost.timing import TimingModel
+from codesign.cost.timing import MOST, TimingModel
 from codesign.results import UserError
+from rtl_gen.config import NpuConfig
 
 NOISE = 0.03
 
 
 def rows(count: int, seed: int = 1, noise: float = NOISE) -> list[TimingRow]:
-    """As if wires grew with the side of the area, DSP slices were slow, and placing were luck."""
+    """As if wires grew with the side of the area and of the multipliers, and placing were luck."""
     configs = sampling.sample(count, 9000.0, seed)
     table = ConfigTable.of(configs)
-    period = 6 + 1.2 * np.sqrt(analytic(table, "luts") / 1000) + 1.5 * (table.multiplier > 1)
+    period = 6 + 1.2 * np.sqrt(analytic(table, "luts") / 1000)
+    period += 0.4 * np.sqrt(dsps.dsp_count(table, "ecp5"))
     period *= np.exp(np.random.default_rng(seed).normal(0, noise, count))
     return [
         TimingRow(config, 4000.0, round(1000 / ns, 2), "0" * 12, "fake 1", "2026-01-01", 60.0)
@@ -64,6 +67,24 @@ def test_outside_the_data_intervals_are_wider_and_the_dimension_is_named(
     assert "memory_tiles 1 (has 0)" in (model.outside(outside) or "")
 
 
+def test_larger_than_what_was_placed_is_outside_though_every_knob_is_inside(
+    model: TimingModel,
+) -> None:
+    most = NpuConfig(**{knob: high for knob, (_, high) in model.domain.ranges.items()})
+    assert "LUTs (has up to" in (model.outside(most) or "")
+    assert "lanes" not in (model.outside(most) or "")
+    found = model.estimate(ConfigTable.of([most]))
+    assert found.high[0] / found.low[0] == pytest.approx(np.exp(2 * MOST))
+
+
+def test_intervals_end_at_a_factor_of_two_however_far_outside(model: TimingModel) -> None:
+    far = NpuConfig(pixels=16, lanes=64, columns=128, sparsity="4:8", memory_port_bits=64,
+                    memory_tiles=1, weight_digit_bits=8, activation_bits=8)  # fmt: skip
+    found = model.estimate(ConfigTable.of([far]))
+    assert found.high[0] / found.fmax_mhz[0] == pytest.approx(2)
+    assert found.fmax_mhz[0] / found.low[0] == pytest.approx(2)
+
+
 def test_round_trip(tmp_path: Path) -> None:
     path = timing_data.beside(tmp_path / "data.csv")
     written = rows(30)
@@ -78,7 +99,7 @@ def test_flows_are_kept_apart() -> None:
     others = [dataclasses.replace(row, tool="fake 2", fmax_mhz=900.0) for row in rows(25)]
     mixed = TimingModel.fit([*rows(60), *others])
     assert mixed.errors.tolist() == TimingModel.fit(rows(60)).errors.tolist()
-    with pytest.raises(UserError, match=r"has 10 rows, the model needs 20; run codesign char"):
+    with pytest.raises(UserError, match=r"has 10 rows, the model needs 20 of several families"):
         TimingModel.fit(rows(10))
 
 

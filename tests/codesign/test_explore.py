@@ -15,7 +15,7 @@ import pytest
 from codesign import design as designs
 from codesign import devices, verify
 from codesign.cli import main
-from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
 from codesign.explore import ExploreResult, ExploreSettings, explore, training
 from codesign.explore import finish as finishing
@@ -466,3 +466,12 @@ def test_a_budget_of_dsps_adds_their_forms_to_a_shipped_space(
     declaration = exploring._declaration(wanted, datasets.load("digits"))
     assert (declaration.npu.multiplier == MULTIPLIERS) is all_forms
     assert declaration.npu.lanes == load_declaration("digits").npu.lanes
+
+
+def test_after_synthesis_the_budget_is_of_the_users_flow() -> None:
+    found = Synthesis(Figures(luts=30000, ffs=100, brams=1, dsps=0), {}, {}, "xc7", "", 1.0, "", ())
+    budget = Budget(luts=20000, ffs=100)
+    for factor, over in ((1.0, ["luts"]), (0.6, []), (0.7, ["luts"])):
+        flow = {"luts": Calibration(factor, 0.05, 4)}
+        areas = dataclasses.replace(model(), flow=flow)
+        assert finishing._over(found, budget, areas) == over

@@ -13,7 +13,7 @@ from codesign.results import InfeasibleError
 from codesign.search import candidates as candidates_of
 from codesign.search.space import SearchSpace, load_declaration
 from codesign.search.tables import layer_table
-from codesign.search.topology import network
+from codesign.search.topology import network, network_key
 from models.integer import IntegerNetwork
 from models.lower import shape_only
 from rtl_gen import timing
@@ -103,6 +103,19 @@ def test_the_array_is_as_sparse_as_the_weights_where_lanes_and_products_allow() 
         assert patterns["classifier"] == wished["sparsity"]
         seen.add((wished["sparsity"], config.sparsity))
     assert len(seen) == 4  # 12 lanes hold no groups of 8
+
+
+def test_networks_of_a_space_with_one_pattern_are_not_the_dense_ones() -> None:
+    found = load_declaration("digits")
+    keys = []
+    for words in (("dense",), ("2:4",)):
+        bits = dataclasses.replace(found.bits, sparsity=words)
+        space = SearchSpace(dataclasses.replace(found, bits=bits), (1, 8, 8), 10)
+        first = np.zeros(len(space.sizes), dtype=np.int64)
+        keys.append(network_key(space, first))
+        _, quantisation = network(space, first)
+        assert str(quantisation.layers["classifier"].sparsity or "dense") == words[0]
+    assert keys[0] != keys[1]
 
 
 def test_a_design_holds_what_its_network_needs() -> None:

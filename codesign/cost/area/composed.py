@@ -6,16 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
-from sklearn.model_selection import GroupKFold
 
 from codesign.cost.area.blocks import BLOCKS
-from codesign.cost.regressors import FactorRegressor, Floats, ProcessRegressor, one_thread
+from codesign.cost.regressors import (
+    FactorRegressor,
+    Floats,
+    Ints,
+    ProcessRegressor,
+    cross_predict,
+    one_thread,
+)
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig
 
-Ints = NDArray[np.int64]
-FOLDS = 5
 _LOGARITHMIC = (
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",
     "scale_bits", "post_units",
@@ -129,13 +132,12 @@ class ComposedModel:
         seed: int = 0,
     ) -> tuple[Floats, Floats]:
         """As ``predict``, each row by a model that saw none of its group; seed: of the folds."""
-        middle, deviation = np.zeros(len(groups)), np.zeros(len(groups))
-        folds = min(FOLDS, len(np.unique(groups)))
-        split = GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
-        for train, test in split:
+
+        def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
             part = self.fit(features.take(train), measured.take(train), resource, like=self)
-            middle[test], deviation[test] = part.predict(features.take(test))
-        return middle, deviation
+            return part.predict(features.take(test))
+
+        return cross_predict(fit_and_predict, groups, seed)
 
 
 def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:

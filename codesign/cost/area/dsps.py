@@ -58,16 +58,18 @@ def _tree(terms: Ints, width: Ints) -> tuple[Floats, Floats]:
 
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
     """One slice a product, or a packed one for several; with these, the post units' (of theirs
-    a wide one takes two slices). An ECP5 multiplier takes 18 bits, a DSP48E1 25."""
+    a wide one takes two slices). An ECP5 multiplier takes 18 bits, a DSP48E1 25 (and Yosys makes
+    narrow products in LUTs beside that one alone)."""
     found = Packed.of(c)
     cells = c.pixels * c.slots * c.columns
     units = c.post_units * np.where(c.accumulator_bits + 1 > WIDE_BITS, 2, 1)
-    halves = np.ones(len(c), dtype=np.int64)
+    halves, single = np.ones(len(c), dtype=np.int64), wide(c)
     if family == ECP5.name:
         units = c.post_units * np.where(c.accumulator_bits + 1 > MULT18_BITS, 2, 1)
         halves += found.wide_bits > MULT18_BITS
+        single = np.ones_like(single)
     shared = cells // np.maximum(found.fields, 1) * halves + units
-    return np.where(found.fields > 0, shared, c.dsp * cells * wide(c)).astype(np.float64)
+    return np.where(found.fields > 0, shared, c.dsp * cells * single).astype(np.float64)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import kendalltau
-from sklearn.model_selection import GroupKFold
 
 from codesign.cost.area.composed import ComposedModel, Features, Measured
 from codesign.cost.area.model import COVERAGE, Learned, families_of, measurements
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
-from codesign.cost.regressors import Floats
+from codesign.cost.regressors import Floats, Ints, grouped
 from codesign.cost.table import ConfigTable
 
-Ints = NDArray[np.int64]
 Splits = Iterator[tuple[Ints, Ints]]
 Predictor = Callable[[Ints, Ints], Floats]
 """Estimates of the second rows by what it learns from the first ones."""
-FOLDS = 5
 
 
 def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
@@ -34,11 +30,6 @@ def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
         "r2": float(1 - np.sum((estimates - truth) ** 2) / spread) if spread else 0.0,
         "tau": float(kendalltau(estimates, truth).statistic),
     }
-
-
-def grouped(groups: Ints, seed: int, folds: int = FOLDS) -> Splits:
-    """Splits that have no group on both sides."""
-    yield from GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
 
 
 def each_value(values: Ints) -> Splits:

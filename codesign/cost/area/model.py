@@ -22,13 +22,12 @@ from codesign.cost.data import config_csv
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.domain import Domain
-from codesign.cost.regressors import conformal_quantile
+from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.results import GUARD, UserError
 from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]
-FEWEST_ROWS = 20
 COVERAGE = 0.9
 """Share of unseen configurations that an interval holds."""
 
@@ -178,6 +177,10 @@ class AreaModel:
             high=high,
             guarded=guarded,
         )
+
+    def flow_factor(self, resource: str) -> float:
+        """What the user's flow makes of one that Yosys counts."""
+        return self.flow.get(resource, AS_MEASURED).factor
 
     def outside(self, config: NpuConfig) -> str | None:
         """Which values of ``config`` the data does not reach; None where it does."""

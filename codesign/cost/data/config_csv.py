@@ -91,9 +91,14 @@ class Layout(Generic[R]):
             raise UserError(f"{path}: cannot be read: {error}") from None
         columns = tuple(lines[0]) if lines else ()
         options = tuple(name for name in OPTIONS if name in columns)
-        if columns != (*self.columns, *options):
-            wrong = sorted(set(self.columns) ^ set(columns))
-            raise UserError(f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}")
+        expected = (*self.columns, *options)
+        if columns != expected:
+            wrong = sorted(set(expected) ^ set(columns))
+            raise UserError(
+                f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}"
+                if wrong
+                else f"{path}:1: the columns must be {', '.join(expected)}, in this order"
+            )
         rows: dict[tuple[str, str], R] = {}
         for number, cells in enumerate(lines[1:], start=2):
             row = self._row(f"{path}:{number}", columns, cells)

@@ -18,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 from codesign.cost.data import config_csv
 from codesign.cost.data.config_csv import ConfigRow, Layout
 from codesign.external import ToolError
+from codesign.results import UserError
 from codesign.workers import spread
 from models.files import atomic_file
 from rtl_gen import emit
@@ -25,6 +26,8 @@ from rtl_gen.config import NpuConfig
 
 Progress = Callable[[str], None]
 TIMEOUT_S = 1800.0
+REASON_CHARACTERS = 300
+"""Of a failure that are kept, the last ones."""
 
 
 class Found(Protocol):
@@ -49,30 +52,54 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
 
 
 class Store(Generic[R]):
-    """The rows of a file, and beside it what failed. Raises UserError for a bad file."""
+    """The rows of a file, and beside it what failed: configuration hash and reason.
+
+    Raises UserError for a bad file.
+    """
 
     def __init__(self, path: Path, layout: Layout[R]) -> None:
         self.path, self.layout = path, layout
         self.failures_path = path.with_name(path.stem + "_failures" + path.suffix)
         rows = layout.read(path) if path.exists() else []
         self.rows = {config_csv.key(row): row for row in rows}
-        self.failures: dict[str, str] = {}
-        if self.failures_path.exists():
-            with self.failures_path.open(newline="", encoding="utf-8") as file:
-                self.failures = dict(line[:2] for line in csv.reader(file))
+        self.failures = _failures(self.failures_path) if self.failures_path.exists() else {}
 
     def add(self, row: R) -> None:
-        """Write it. Raises OSError."""
+        """Write it, in the place of rows that were measured with other Verilog of the same
+        configuration. Raises OSError."""
+        self.rows = {
+            key: one
+            for key, one in self.rows.items()
+            if one.config != row.config or one.rtl_hash == row.rtl_hash
+        }
         self.rows[config_csv.key(row)] = row
         self.layout.write(self.path, self.rows.values())
+        if self.failures.pop(row.config.hash, None) is not None:
+            self._write_failures()
 
     def fail(self, config: NpuConfig, reason: str) -> None:
-        """Record it: configuration hash and reason. Raises OSError."""
-        self.failures[config.hash] = reason.splitlines()[0]
+        """Record it. Raises OSError."""
+        # What a tool's log ends with is the reason; what stands before it is which tool it was.
+        self.failures[config.hash] = " | ".join(reason.splitlines())[-REASON_CHARACTERS:]
+        self._write_failures()
+
+    def _write_failures(self) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(sorted(self.failures.items()))
         with atomic_file(self.failures_path) as file:
             file.write(text.getvalue().encode())
+
+
+def _failures(path: Path) -> dict[str, str]:
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    for number, line in enumerate(lines, start=1):
+        if len(line) != 2:
+            raise UserError(f"{path}:{number}: must be a configuration's hash and a reason")
+    return dict(lines)
 
 
 def measure_all(
@@ -89,8 +116,9 @@ def measure_all(
 ) -> list[tuple[NpuConfig, str]]:
     """Measure ``configs`` that ``store`` does not hold until it holds ``count`` rows.
 
-    add: puts what was found into the store. refresh: first measure again what is not current; an
-    old row stays until its successor is there. retry: also those that failed before.
+    add: puts what was found into the store. refresh: first measure again what is not current, also
+    what failed at that before; an old row stays until its successor is there. retry: also those
+    that failed before. Rows of all versions of the tools count.
 
     Returns the configurations that failed, each with the reason. Raises OSError when the store
     cannot be written.
@@ -128,15 +156,18 @@ def _told(store: Store[R], found: Found) -> str:
     return ", ".join(f"{name} {getattr(found.row, name):g}" for name in names)
 
 
-def _current(row: ConfigRow) -> tuple[str, bool]:
-    """Hash of the configuration; whether today's generator writes the Verilog that was measured."""
-    return row.config.hash, rtl_hash(emit.verilog(row.config)) == row.rtl_hash
+def _hashed(config: NpuConfig) -> tuple[NpuConfig, str]:
+    """With the hash of the Verilog that today's generator writes."""
+    return config, rtl_hash(emit.verilog(config))
 
 
 def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
-    rows = list(rows)
-    current = dict(spread(_current, rows, jobs))
-    return [row.config for row in rows if not current[row.config.hash]]
+    """Configurations of which no row was measured with today's Verilog."""
+    measured: dict[NpuConfig, set[str]] = {}
+    for row in rows:
+        measured.setdefault(row.config, set()).add(row.rtl_hash)
+    today = dict(spread(_hashed, list(measured), jobs))
+    return [config for config, hashes in measured.items() if today[config] not in hashes]
 
 
 def _outcome(config: NpuConfig, measure_one: Callable[[NpuConfig], F]) -> tuple[NpuConfig, F | str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from codesign import devices, nextpnr, place
 from codesign.cost.area import dsps
+from codesign.cost.area.model import FAMILY_RATIOS
 from codesign.cost.data import measuring, timing_data
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.measuring import TIMEOUT_S, Progress, Store
@@ -18,6 +19,7 @@ from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
 SEED = 1
+"""Of the placer, for all rows: its luck is part of what the model cannot know."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,11 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
 
 
 def chosen(rows: Sequence[Row], most_luts: float) -> list[NpuConfig]:
-    """Configurations of the synthesis data of up to ``most_luts`` whose memories and multipliers
-    the device has, in an order that has nothing to do with them: that of their hashes."""
+    """Configurations of the synthesis data of up to ``most_luts`` (of that family) that the device
+    has room for, in an order that has nothing to do with them: that of their hashes."""
     device = devices.get(DEVICE)
+    _, _, most_sites = FAMILY_RATIOS[device.family]["luts"]
+    most_luts = min(most_luts, device.luts / most_sites)
     small = [row for row in rows if row.luts <= most_luts and row.brams <= device.brams]
     slices = dsps.dsp_count(ConfigTable.of([row.config for row in small]), device.family)
     found = {row.config for row, n in zip(small, slices, strict=True) if n <= device.dsps}

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from codesign.cost.data.config_csv import Figure, Layout
 from codesign.cost.data.dataset import SHIPPED as SYNTHESIS
+from codesign.place import DEVICE as PLACED_DEVICE
 from rtl_gen.config import NpuConfig
 
-_NAME = "placement_ecp5.csv"
-DEVICE = "lfe5u-85f"
+DEVICE = PLACED_DEVICE
 """That the rows were placed on; its fabric is that of the smaller parts."""
 
 
@@ -43,7 +43,7 @@ LAYOUT = Layout(
 
 def beside(path: Path = SYNTHESIS) -> Path:
     """The timing file of a synthesis data set."""
-    return path.with_name(_NAME)
+    return path.with_name(f"{path.stem}_ecp5{path.suffix}")
 
 
 def read(path: Path) -> list[TimingRow]:

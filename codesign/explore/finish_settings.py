@@ -13,7 +13,7 @@ from models.datasets import Dataset
 
 
 @dataclass(frozen=True)
-class Plan:
+class FinishSettings:
     """What the finishing part is to do."""
 
     name: str
