@@ -25,9 +25,10 @@ from codesign.compiler import minimal_depths, plan
 from codesign.cost.area import model_file
 from codesign.cost.cycles.schedule import schedule
 from codesign.results import Budget, InfeasibleError
+from codesign.search.declaration import load_declaration
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.predictor import AccuracyPredictor, network_features
-from codesign.search.space import Ints, SearchSpace, load_declaration
+from codesign.search.space import Ints, SearchSpace
 from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.lower import shape_only

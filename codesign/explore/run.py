@@ -22,15 +22,15 @@ from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
-from codesign.search.engine import Problem
-from codesign.search.short_training import ShortTraining
-from codesign.search.space import (
-    SearchSpace,
+from codesign.search.declaration import (
     SpaceDeclaration,
     load_declaration,
     shipped_name,
     with_every_multiplier,
 )
+from codesign.search.engine import Problem
+from codesign.search.short_training import ShortTraining
+from codesign.search.space import SearchSpace
 from codesign.search.store import TrialStore
 from codesign.verify import SimulationError
 from codesign.yosys import YosysError

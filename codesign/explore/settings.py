@@ -11,7 +11,7 @@ from typing import Any
 
 from codesign.devices import Device
 from codesign.results import GUARD, Budget, UserError
-from codesign.search.space import SpaceDeclaration
+from codesign.search.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
 from models.datasets import Dataset
 

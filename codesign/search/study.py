@@ -24,9 +24,10 @@ import torch
 
 from codesign.results import UserError
 from codesign.search import study_data, supernet
+from codesign.search.declaration import dense_only, load_declaration, shipped_name
 from codesign.search.predictor import FEATURES, farthest, network_features
 from codesign.search.short_training import ShortTraining, Task, trained_network
-from codesign.search.space import Ints, SearchSpace, dense_only, load_declaration, shipped_name
+from codesign.search.space import Ints, SearchSpace
 from codesign.search.study_data import Description, Training
 from codesign.search.tables import layer_table
 from codesign.search.topology import network, network_key

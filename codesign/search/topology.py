@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 
-from codesign.search.space import DENSE, Choice, Ints, SearchSpace
+from codesign.search.declaration import DENSE, Choice
+from codesign.search.space import Ints, SearchSpace
 from models.graph import Layer, NetworkGraph
 from models.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.quantisation import Quantisation, QuantSpec

@@ -12,7 +12,8 @@ from benchmarks.density import POINTS
 from codesign import synth
 from codesign.families import FAMILIES
 from codesign.search.candidates import npu_table
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.declaration import load_declaration
+from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 from rtl_gen import emit
 from rtl_gen.config import MULTIPLIERS, NpuConfig

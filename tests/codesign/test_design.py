@@ -11,7 +11,8 @@ import pytest
 from codesign import design
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.declaration import load_declaration
+from codesign.search.space import SearchSpace
 from codesign.search.topology import network
 from models.errors import YamlError
 from models.graph import sequential

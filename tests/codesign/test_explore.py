@@ -23,8 +23,8 @@ from codesign.explore import run as exploring
 from codesign.explore import search as searching
 from codesign.results import Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine, short_training
+from codesign.search.declaration import load_declaration
 from codesign.search.short_training import Outcome
-from codesign.search.space import load_declaration
 from codesign.search.store import TrialStore
 from codesign.synth import Synthesis
 from codesign.verify import Verification

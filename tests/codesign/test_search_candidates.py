@@ -11,7 +11,8 @@ from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.results import InfeasibleError
 from codesign.search import candidates as candidates_of
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.declaration import load_declaration
+from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 from codesign.search.topology import network, network_key
 from models.integer import IntegerNetwork

@@ -14,9 +14,10 @@ from codesign.explore import choice
 from codesign.explore.choice import Trained
 from codesign.results import Budget
 from codesign.search import engine
+from codesign.search.declaration import load_declaration
 from codesign.search.engine import Problem
 from codesign.search.predictor import AccuracyPredictor, farthest, network_features
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.space import SearchSpace
 from tests.codesign import synthetic
 
 

@@ -9,9 +9,10 @@ import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from codesign.results import Budget
+from codesign.search.declaration import load_declaration
 from codesign.search.engine import Problem
 from codesign.search.parts import PART, in_parts
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.space import SearchSpace
 from tests.codesign import synthetic
 
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.results import UserError
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.declaration import load_declaration
+from codesign.search.space import SearchSpace
 from codesign.search.topology import network, network_key
 from models.errors import YamlError
 from models.verify import verify

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.search.space import SearchSpace, load_declaration
+from codesign.search.declaration import load_declaration
+from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.lower import shape_only

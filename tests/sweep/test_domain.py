@@ -13,7 +13,8 @@ import pytest
 from codesign.compiler import minimal_depths
 from codesign.results import InfeasibleError
 from codesign.search import candidates
-from codesign.search.space import SearchSpace, load_declaration, with_every_multiplier
+from codesign.search.declaration import load_declaration, with_every_multiplier
+from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.integer import IntegerNetwork
