@@ -1,7 +1,8 @@
-"""How far the cost models can be trusted, from the shipped data: no synthesis, a minute.
+"""How far the cost models can be trusted, from the shipped data: no synthesis, two minutes.
 
 ``python -m benchmarks.cost_models [--json] [--seeds N] [--plot FILE.svg]``
 
+Area and clock first; then what benchmarks.accuracy and benchmarks.throughput say of the others.
 Errors are of configurations that were not fitted on. Splits keep families together (lanes, bits,
 digit, multiplier, sparsity: the same array hardware); figures are medians over the seeds of the
 splits.
@@ -10,6 +11,7 @@ splits.
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import cost_plots, cost_timing
+from benchmarks import cost_plots, cost_timing, throughput
 from benchmarks.cost_baselines import ARRAY_BLOCKS, iccad2019_luts, predictors
 from codesign.cost.area import dsps
 from codesign.cost.area.blocks import RESOURCES, memory_counts
@@ -29,6 +31,8 @@ from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.regressors import grouped
 from codesign.cost.table import ConfigTable
 from codesign.results import GUARD
+from codesign.search import study_data
+from codesign.search.accuracy import DATASETS, Study, report
 
 SEEDS = 5
 BUDGETS = (10_000, 20_000, 30_000)
@@ -106,6 +110,18 @@ def _counted(data: Sequence[Row]) -> Iterator[dict[str, Any]]:
         yield {"figure": name, "model": "counted", "rows": len(data), "exact": exact}
 
 
+def others() -> Iterator[dict[str, Any]]:
+    """Accuracy from the shipped tables; cycles against the compiler's; designs a second, here and
+    now."""
+    for dataset_name in DATASETS:
+        for row in report(Study.load(dataset_name, study_data.SHIPPED)):
+            source = row.pop("source")
+            yield {"figure": f"accuracy, {row.pop('dataset')}", "model": source, **row}
+    for row in throughput.rows(throughput.DESIGNS, runs=3):
+        step, space = row.pop("step"), row.pop("space")
+        yield {"figure": f"speed of {step}, {space}", "model": "batches", **row}
+
+
 def _show(row: Mapping[str, Any]) -> str:
     shares = {"mape", "p90", "exact", "coverage", "width", "false_prune", "false_keep"}
     parts = [
@@ -136,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     data, modules = load()
     trials = {name: Trial(data, modules, name) for name in RESOURCES}
-    for row in rows(trials, data, options.seeds):
+    for row in itertools.chain(rows(trials, data, options.seeds), others()):
         print(json.dumps(row) if options.json else _show(row), flush=True)
     if options.plot:
         options.plot.write_text(cost_plots.draw(trials["luts"]))

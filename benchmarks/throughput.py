@@ -37,6 +37,8 @@ SPACES = {"digits": (1, 8, 8), "images": (3, 32, 32)}
 CLASSES, SEED, TRAINED, IMAGES = 10, 1, 14, 1000
 """Networks that the accuracy predictor was fitted on, and images of each: with random accuracies,
 as its speed does not depend on them."""
+DESIGNS = 32768
+"""Of a batch."""
 CHECKED = 25
 """Designs whose cycles are held against the compiler's."""
 
@@ -125,7 +127,9 @@ def text(row: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=9, help="runs of each step (default: 9)")
-    parser.add_argument("--designs", type=int, default=32768, help="of a batch (default: 32768)")
+    parser.add_argument(
+        "--designs", type=int, default=DESIGNS, help=f"of a batch (default: {DESIGNS})"
+    )
     parser.add_argument("--json", action="store_true", help="one object a row")
     options = parser.parse_args(arguments)
     if not options.json:

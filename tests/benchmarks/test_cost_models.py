@@ -78,6 +78,17 @@ def test_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
         assert row["figure"] in cost_models._show(row)
 
 
+def test_the_figures_of_the_other_models_stand_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cost_models.throughput, "DESIGNS", 256)
+    found = list(cost_models.others())
+    assert one(found, "accuracy, fashion-mnist", "combined")["tau"] >= 0.75
+    for space in ("digits", "images"):
+        cycles = one(found, f"speed of cycles, {space}", "batches")
+        assert (cycles["mape"], cycles["tau"]) == (0, 1)
+    for row in found:
+        assert row["figure"] in cost_models._show(row)
+
+
 def test_the_multiplier_table_is_the_published_one() -> None:
     table = multiplier_table()
     assert [table[n, n] for n in (1, 2, 4, 8)] == [1, 4, 29, 95]
