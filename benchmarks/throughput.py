@@ -26,7 +26,7 @@ from codesign.cost.area import model_file
 from codesign.cost.cycles.schedule import schedule
 from codesign.results import Budget, InfeasibleError
 from codesign.search.declaration import load_declaration
-from codesign.search.engine import Evaluated, Problem
+from codesign.search.engine import Problem
 from codesign.search.predictor import AccuracyPredictor, network_features
 from codesign.search.space import Ints, SearchSpace
 from codesign.search.tables import layer_table
@@ -67,15 +67,16 @@ def _steps(
     features = network_features(layers)[:TRAINED]
     predictor = AccuracyPredictor(features, random.random(len(features)), IMAGES)
 
-    def accuracies(evaluated: Evaluated) -> object:
-        return predictor.predict(network_features(evaluated.layers))
+    def whole(threads: int) -> object:
+        found = problem.evaluate(candidates, threads)
+        return predictor.predict_networks(found.layers, threads)
 
     yield "layers", 1, lambda: layer_table(problem.space, candidates)
     yield "cycles", 1, lambda: schedule(layers, npus)
     yield "area", 1, lambda: problem.model.estimate(npus)
-    yield "accuracy", 1, lambda: accuracies(found)
-    yield "all", 1, lambda: accuracies(problem.evaluate(candidates, 1))
-    yield "all", 2, lambda: accuracies(problem.evaluate(candidates, 2))
+    yield "accuracy", 1, lambda: predictor.predict_networks(layers, 1)
+    yield "all", 1, lambda: whole(1)
+    yield "all", 2, lambda: whole(2)
 
 
 def rates(work: Callable[[], object], designs: int, runs: int) -> dict[str, float]:

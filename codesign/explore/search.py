@@ -157,4 +157,4 @@ def _capacity(layers: LayerTable) -> Floats:
 
 
 def _predicted(predictor: AccuracyPredictor) -> engine.Score:
-    return lambda layers: predictor.predict(network_features(layers))
+    return predictor.predict_networks

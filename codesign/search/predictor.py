@@ -17,6 +17,7 @@ from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.regressors import one_thread
 from codesign.search.pareto import Floats
+from codesign.search.parts import in_parts
 
 _NOISES = (0.02, 0.1, 0.3)
 _LENGTHS = (2.0, 4.0, 8.0)
@@ -99,6 +100,12 @@ class AccuracyPredictor:
         with one_thread():
             odds = self._process.predict(self._place(features))
         return _share(odds)
+
+    def predict_networks(self, layers: LayerTable, threads: int | None = None) -> Floats:
+        """``predict`` of the networks' features; threads: see ``in_parts``."""
+        return in_parts(
+            lambda rows: self.predict(network_features(layers.take(rows))), len(layers), threads
+        )
 
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
         """[n] ends of the interval in which a training's accuracy lies with ``coverage``."""
