@@ -1,4 +1,4 @@
-"""How far the cost models can be trusted, from the shipped data: no synthesis, two minutes.
+"""How far the cost models can be trusted, from the shipped data: no synthesis, some minutes.
 
 ``python -m benchmarks.cost_models [--json] [--seeds N] [--plot FILE.svg]``
 
