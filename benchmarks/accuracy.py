@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from codesign.search import study_data
 from codesign.search.accuracy import DATASETS, Study, held_out, report
-from codesign.search.predictor import FEATURES
+from codesign.search.features import FEATURES
 from models.files import atomic_file
 
 BATCH = 4096

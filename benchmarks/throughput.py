@@ -27,7 +27,8 @@ from codesign.cost.cycles.schedule import schedule
 from codesign.results import Budget, InfeasibleError
 from codesign.search.declaration import load_declaration
 from codesign.search.engine import Problem
-from codesign.search.predictor import AccuracyPredictor, network_features
+from codesign.search.features import network_features
+from codesign.search.predictor import AccuracyPredictor
 from codesign.search.space import Ints, SearchSpace
 from codesign.search.tables import layer_table
 from codesign.search.topology import network
@@ -71,7 +72,7 @@ def _steps(
         found = problem.evaluate(candidates, threads)
         return predictor.predict_networks(found.layers, threads)
 
-    yield "layers", 1, lambda: layer_table(problem.space, candidates)
+    yield "layers", 1, lambda: layer_table(problem.space, candidates, 1)
     yield "cycles", 1, lambda: schedule(layers, npus)
     yield "area", 1, lambda: problem.model.estimate(npus)
     yield "accuracy", 1, lambda: predictor.predict_networks(layers, 1)

@@ -130,9 +130,12 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return _most_likely(place[::step], target[::step])
 
     def _kernel(self, place: Floats) -> Floats:
-        squares = np.sum(place**2, axis=1)[:, None] + np.sum(self.points_**2, axis=1)
-        squares -= 2 * place @ self.points_.T
-        found: Floats = np.exp(squares * (-0.5 / self.length_**2))
+        # Minus half the squared distances in one product: batches spend their time here.
+        near = self.points_ / self.length_**2
+        exponents = place @ near.T
+        exponents -= (np.square(place).sum(axis=1) * (0.5 / self.length_**2))[:, None]
+        exponents -= 0.5 * (near * self.points_).sum(axis=1)
+        found: Floats = np.exp(exponents, out=exponents)
         return found
 
     def predict(self, X: Any, return_std: bool = False) -> Any:

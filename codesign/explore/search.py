@@ -14,8 +14,9 @@ from codesign.explore.choice import Trained, reasons
 from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
+from codesign.search.features import capacity, network_features
 from codesign.search.pareto import Floats
-from codesign.search.predictor import AccuracyPredictor, capacity, farthest, network_features
+from codesign.search.predictor import AccuracyPredictor, farthest
 from codesign.search.short_training import Outcome, ShortTraining, Task, train_all
 from codesign.search.store import TrialRecord, TrialStore
 from codesign.search.topology import network, network_key

@@ -17,8 +17,9 @@ from sklearn.model_selection import KFold
 
 from codesign.results import UserError
 from codesign.search import study_data
+from codesign.search.features import FEATURES, capacity
 from codesign.search.pareto import Floats
-from codesign.search.predictor import FEATURES, AccuracyPredictor, capacity
+from codesign.search.predictor import AccuracyPredictor
 from codesign.search.study_data import Description, Training
 
 PROXIES = ("grad_norm", "snip", "synflow", "fisher", "naswot", "zen")

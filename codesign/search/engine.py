@@ -58,7 +58,7 @@ class Problem:
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
         """Estimates of candidates [n, genes] (canonical ones); threads: see ``in_parts``."""
-        layers = layer_table(self.space, candidates)
+        layers = layer_table(self.space, candidates, threads)
 
         def part(rows: slice) -> tuple[Estimate, Floats]:
             mine, budget = layers.take(rows), self.budget

@@ -16,57 +16,12 @@ from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.regressors import one_thread
+from codesign.search.features import network_features
 from codesign.search.pareto import Floats
 from codesign.search.parts import in_parts
 
 _NOISES = (0.02, 0.1, 0.3)
 _LENGTHS = (2.0, 4.0, 8.0)
-
-
-FEATURES = (
-    "log2_weights",
-    "log2_macs",
-    "layers",
-    "mean_weight_bits",
-    "least_weight_bits",
-    "mean_activation_bits",
-    "least_input_bits",
-    "log2_least_channels",
-    "sums",
-    "log2_classifier_inputs",
-)
-"""What ``network_features`` are, in order; ``sums`` are residual adds and the mean of the head."""
-
-
-def network_features(layers: LayerTable) -> Floats:
-    """[n, features] of the networks, all roughly of one magnitude; of N:M weights those count that
-    there are."""
-    dense = (layers.active == 1) & (layers.diagonal == 0)
-    inner = (layers.active == 1) & (layers.raw == 0)
-    share = np.where(layers.group > 1, layers.kept / np.maximum(layers.group, 1), 1.0)
-    weights, count = layers.weights * dense * share, dense.sum(axis=1)
-    total = np.maximum(weights.sum(axis=1), 1)
-    most = 8
-    columns = [
-        np.log2(total),
-        np.log2(np.maximum((layers.macs * share).sum(axis=1), 1)),
-        count,
-        (layers.weight_bits * weights).sum(axis=1) / total,
-        np.where(dense, layers.weight_bits, most).min(axis=1),
-        np.where(inner, layers.out_bits, 0).sum(axis=1) / np.maximum(inner.sum(axis=1), 1),
-        np.where(layers.active == 1, layers.in_bits, most).min(axis=1),
-        np.log2(np.where(inner, np.maximum(layers.out_channels, 1), 4096).min(axis=1)),
-        (layers.active * layers.diagonal).sum(axis=1),
-        np.log2(np.max(layers.in_channels * layers.kernel_rows * layers.raw, axis=1)),
-    ]
-    return np.column_stack(columns).astype(np.float64)
-
-
-def capacity(features: Floats) -> Floats:
-    """[n] a score of ``network_features`` before anything is trained: more weights, work and bits,
-    with falling returns."""
-    score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
-    return score
 
 
 class AccuracyPredictor:

@@ -25,7 +25,8 @@ import torch
 from codesign.results import UserError
 from codesign.search import study_data, supernet
 from codesign.search.declaration import dense_only, load_declaration, shipped_name
-from codesign.search.predictor import FEATURES, farthest, network_features
+from codesign.search.features import FEATURES, network_features
+from codesign.search.predictor import farthest
 from codesign.search.short_training import ShortTraining, Task, trained_network
 from codesign.search.space import Ints, SearchSpace
 from codesign.search.study_data import Description, Training

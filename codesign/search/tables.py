@@ -12,6 +12,7 @@ import numpy as np
 from codesign.cost.cycles.compiled import int64_fields, scratch
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.chains import CONV, NETWORK, STAGE, Task, write
+from codesign.search.parts import in_parts
 from codesign.search.space import Ints, SearchSpace
 from models.assemble import LOGIT_BITS
 from models.quantisation import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
@@ -28,11 +29,21 @@ _GENES = {
 """Of the fields of NETWORK that hold a number as it was chosen."""
 
 
-def layer_table(space: SearchSpace, candidates: Ints) -> LayerTable:
-    """The MAC layers of candidates [n, genes]."""
-    task = Task(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
+def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
+    """The MAC layers of candidates [n, genes]; threads: see ``in_parts``."""
     slots = space.max_stages * (space.max_convs + 1) + 3
     table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)
+
+    def part(rows: slice) -> None:
+        _fill(space, candidates[rows], table[:, rows])
+
+    in_parts(part, len(candidates), threads)
+    return LayerTable(*table)
+
+
+def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
+    """Writes candidates [n, genes] to ``table`` [columns, n, slots], all 0."""
+    task = Task(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
     networks = np.empty(len(candidates), NETWORK)
     for name, gene in _GENES.items():
         networks[name] = space.integers(candidates, gene)
@@ -50,4 +61,3 @@ def layer_table(space: SearchSpace, candidates: Ints) -> LayerTable:
                 gene = f"{name}{stage + 1}.{conv + 1}"
                 convs[name][:, stage, conv] = space.integers(candidates, gene)
     write(networks, stages, convs, task, scratch(int64_fields(*_COLUMNS), 1), table)
-    return LayerTable(*table)

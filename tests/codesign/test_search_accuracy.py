@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from codesign.results import UserError
 from codesign.search import accuracy, study_data
 from codesign.search.accuracy import DATASETS, PREDICTORS, Study, held_out, tau
-from codesign.search.predictor import FEATURES
+from codesign.search.features import FEATURES
 
 
 @pytest.fixture(scope="module")

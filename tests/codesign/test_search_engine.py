@@ -16,7 +16,8 @@ from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.declaration import load_declaration
 from codesign.search.engine import Problem
-from codesign.search.predictor import AccuracyPredictor, farthest, network_features
+from codesign.search.features import network_features
+from codesign.search.predictor import AccuracyPredictor, farthest
 from codesign.search.space import SearchSpace
 from tests.codesign import synthetic
 

@@ -10,7 +10,7 @@ import pytest
 
 from codesign.results import UserError
 from codesign.search import study, study_data
-from codesign.search.predictor import FEATURES, network_features
+from codesign.search.features import FEATURES, network_features
 from codesign.search.space import Ints, SearchSpace
 from codesign.search.study_data import Description, Training
 from codesign.search.tables import layer_table

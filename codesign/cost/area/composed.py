@@ -39,7 +39,7 @@ class Features:
     @classmethod
     def of(cls, table: ConfigTable) -> Features:
         columns = [column for block in BLOCKS for column in block.sizes(table).values()]
-        sizes = np.empty((len(table), len(columns)))
+        sizes = np.empty((len(table), len(columns)), order="F")  # written column by column
         for index, column in enumerate(columns):
             sizes[:, index] = column
         logs = np.log([getattr(table, knob) for knob in _LOGARITHMIC])

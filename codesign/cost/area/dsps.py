@@ -37,23 +37,29 @@ def wide(c: ConfigTable) -> Ints:
 
 
 def sum_tree(terms: Ints, width: Ints) -> Floats:
-    """Adder bits of a binary tree over ``terms`` of ``width`` bits."""
-    return _tree(terms, width)[0]
+    """Adder bits of a binary tree over up to MAX_LANES ``terms`` of ``width`` bits."""
+    adders, grown, _, _ = _trees()[:, terms]
+    return adders * width + grown
 
 
 def tree_registers(terms: Ints, width: Ints) -> Floats:
     """Register bits of such a tree with a register behind every level."""
-    return _tree(terms, width)[1]
+    adders, grown, waiting, waiting_grown = _trees()[:, terms]
+    return (adders + waiting) * width + (grown + waiting_grown)
 
 
-def _tree(terms: Ints, width: Ints) -> tuple[Floats, Floats]:
-    added, passed = np.zeros(len(terms)), np.zeros(len(terms))
-    terms, bits = terms.copy(), width.copy()
-    for _ in range(MAX_LANES.bit_length() - 1):
-        added += (terms // 2) * (bits + 1)
-        passed += np.where(terms > 1, (terms % 2) * bits, 0)
-        terms, bits = -(-terms // 2), bits + 1
-    return added, added + passed
+@functools.cache
+def _trees() -> Floats:
+    """[4, terms] of the trees over ``terms`` values: adders, and the bits by which all of them are
+    wider than a term; values that wait for the next level, and the bits by which they are wider."""
+    table = np.zeros((4, MAX_LANES + 1))
+    for count in range(MAX_LANES + 1):
+        terms, level = count, 0
+        while terms > 1:
+            adders, waiting = divmod(terms, 2)
+            table[:, count] += adders, adders * (level + 1), waiting, waiting * level
+            terms, level = adders + waiting, level + 1
+    return table
 
 
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:

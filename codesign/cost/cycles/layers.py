@@ -8,6 +8,7 @@ building any graph (a test holds the two against each other).
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,25 +88,23 @@ class LayerTable:
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
 
-    @property
+    @functools.cached_property
     def activation_bits(self) -> Ints:
         """[networks] widest tensor: what the array must multiply."""
         widest = np.maximum(self.in_bits, np.where(self.raw == 1, 0, self.out_bits))
         bits: Ints = widest.max(axis=1)
         return bits
 
-    @property
-    def macs(self) -> Ints:
-        """[networks, slots] multiply-accumulates of one image."""
-        channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
-        positions = self.out_rows * self.out_cols * self.pool_area
-        return self.out_channels * channels * self.kernel_rows * self.kernel_cols * positions
-
-    @property
+    @functools.cached_property
     def weights(self) -> Ints:
         """[networks, slots] weights of dense and diagonal layers (diagonals: one a channel)."""
         channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
         return self.out_channels * channels * self.kernel_rows * self.kernel_cols
+
+    @functools.cached_property
+    def macs(self) -> Ints:
+        """[networks, slots] multiply-accumulates of one image."""
+        return self.weights * (self.out_rows * self.out_cols * self.pool_area)
 
 
 def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:

@@ -1,0 +1,104 @@
+"""What the accuracy predictor sees of networks: sums over their layers, compiled."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from codesign.cost.cycles.compiled import compiled
+from codesign.cost.cycles.layers import Ints, LayerTable
+from codesign.search.pareto import Floats
+
+FEATURES = (
+    "log2_weights",
+    "log2_macs",
+    "layers",
+    "mean_weight_bits",
+    "least_weight_bits",
+    "mean_activation_bits",
+    "least_input_bits",
+    "log2_least_channels",
+    "sums",
+    "log2_classifier_inputs",
+)
+"""What ``network_features`` are, in order; ``sums`` are residual adds and the mean of the head,
+which count as neither layers nor weights."""
+
+
+class _Columns(NamedTuple):
+    """Of LayerTable: [n, slots]."""
+
+    active: Ints
+    raw: Ints
+    diagonal: Ints
+    kept: Ints
+    group: Ints
+    in_channels: Ints
+    out_channels: Ints
+    kernel_rows: Ints
+    kernel_cols: Ints
+    weight_bits: Ints
+    in_bits: Ints
+    out_bits: Ints
+    macs: Ints
+    weights: Ints
+
+
+def network_features(layers: LayerTable) -> Floats:
+    """[n, features] of the networks, all roughly of one magnitude; of N:M weights those count that
+    there are."""
+    found = np.empty((len(FEATURES), len(layers)))
+    _write(_Columns(*(getattr(layers, name) for name in _Columns._fields)), found)
+    for name in ("log2_weights", "log2_macs", "log2_least_channels", "log2_classifier_inputs"):
+        row = found[FEATURES.index(name)]
+        np.log2(row, out=row)
+    return found.T
+
+
+@compiled
+def _write(layers: _Columns, found: Floats) -> None:
+    """Fills ``found`` [features, n]; numbers, where a feature is a logarithm."""
+    networks, slots = layers.active.shape
+    for i in range(networks):
+        weights = macs = weight_bits = 0.0
+        count = inner = activation_bits = sums = classifier_inputs = 0
+        least_weight_bits = least_input_bits = 8
+        least_channels = 4096
+        for slot in range(slots):
+            if layers.active[i, slot] == 0:
+                break
+            share = layers.kept[i, slot] / layers.group[i, slot] if layers.group[i, slot] else 1.0
+            macs += layers.macs[i, slot] * share
+            least_input_bits = min(least_input_bits, layers.in_bits[i, slot])
+            if layers.diagonal[i, slot]:
+                sums += 1
+            else:
+                count += 1
+                weights += layers.weights[i, slot] * share
+                weight_bits += layers.weight_bits[i, slot] * layers.weights[i, slot] * share
+                least_weight_bits = min(least_weight_bits, layers.weight_bits[i, slot])
+            if layers.raw[i, slot]:
+                inputs = layers.in_channels[i, slot] * layers.kernel_rows[i, slot]
+                classifier_inputs = max(classifier_inputs, inputs)
+            else:
+                inner += 1
+                activation_bits += layers.out_bits[i, slot]
+                least_channels = min(least_channels, layers.out_channels[i, slot])
+        found[0, i] = max(weights, 1.0)
+        found[1, i] = max(macs, 1.0)
+        found[2, i] = count
+        found[3, i] = weight_bits / max(weights, 1.0)
+        found[4, i] = least_weight_bits
+        found[5, i] = activation_bits / max(inner, 1)
+        found[6, i] = least_input_bits
+        found[7, i] = least_channels
+        found[8, i] = sums
+        found[9, i] = classifier_inputs
+
+
+def capacity(features: Floats) -> Floats:
+    """[n] a score of ``network_features`` before anything is trained: more weights, work and bits,
+    with falling returns."""
+    score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
+    return score

@@ -1,0 +1,56 @@
+"""The compiled features of networks say what their lowered layers say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.search.declaration import load_declaration
+from codesign.search.features import FEATURES, network_features
+from codesign.search.space import SearchSpace
+from codesign.search.tables import layer_table
+from codesign.search.topology import network
+from models.integer import IntegerNetwork, MacLayer
+from models.lower import shape_only
+
+
+def expected(net: IntegerNetwork) -> dict[str, float]:
+    layers, channels = net.mac_layers, [t.shape[0] for t in net.tensors.values()]
+    layers = net.mac_layers
+    dense = [layer for layer in layers if layer.groups == 1]
+    inner = [layer for layer in layers if not layer.raw]
+    weights = np.array([kept_weights(layer) for layer in dense])
+    bits = np.array([layer.weight_bits for layer in dense])
+    outputs = [net.tensors[layer.output] for layer in inner]
+    return {
+        "log2_weights": np.log2(weights.sum()),
+        "layers": len(dense),
+        "mean_weight_bits": (bits * weights).sum() / weights.sum(),
+        "least_weight_bits": bits.min(),
+        "mean_activation_bits": np.mean([tensor.bits for tensor in outputs]),
+        "least_input_bits": min(
+            net.tensors[source.tensor].bits for layer in layers for source in layer.sources
+        ),
+        "log2_least_channels": np.log2(min(tensor.shape[0] for tensor in outputs)),
+        "sums": len(layers) - len(dense),
+    }
+
+
+def kept_weights(layer: MacLayer) -> float:
+    share = layer.sparsity.kept / layer.sparsity.group if layer.sparsity else 1.0
+    return share * sum(source.weights.size for source in layer.sources)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("digits", (1, 8, 8)), ("images", (3, 32, 32))])
+def test_features_of_the_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
+    space = SearchSpace(load_declaration(name), shape, 10)
+    random = np.random.default_rng(3)
+    candidates = space.canonical(random.integers(0, space.sizes, (40, len(space.sizes))))
+    found = network_features(layer_table(space, candidates))
+    for row, candidate in enumerate(candidates):
+        net = shape_only(*network(space, candidate), 8)
+        for feature, value in expected(net).items():
+            assert found[row, FEATURES.index(feature)] == pytest.approx(value), feature
+        macs = LayerTable.of([net]).macs.sum()
+        assert found[row, FEATURES.index("log2_macs")] <= np.log2(macs) + 1e-9
