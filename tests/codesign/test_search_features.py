@@ -16,7 +16,6 @@ from models.lower import shape_only
 
 
 def expected(net: IntegerNetwork) -> dict[str, float]:
-    layers, channels = net.mac_layers, [t.shape[0] for t in net.tensors.values()]
     layers = net.mac_layers
     dense = [layer for layer in layers if layer.groups == 1]
     inner = [layer for layer in layers if not layer.raw]
