@@ -22,6 +22,7 @@ EXAMPLES = """\
   codesign explore --lut-budget 30000
   codesign explore --lut-budget 8000 --device xc7s25 --min-throughput 2000 --out runs/small
   codesign explore --lut-budget 30000 --dataset fashion-mnist --data-dir ~/data --time-limit 60
+  codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # few ones in the weights, too
   codesign explore --config search.yaml --resume
 A config file holds the same options, with underscores; the command line wins over it.
 Interrupted or killed, the same command with --resume goes on."""
@@ -74,6 +75,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--epochs", type=options.integer(2), metavar="N", help="epochs of the full training"
     )
+    options.boo(search)
+    search.add_argument(
+        "--boo-within",
+        type=options.number(0, 100),
+        metavar="POINTS",
+        help="makes few one-bits of the weights an objective: of the designs within so many points "
+        "of the best validation accuracy, the one with the fewest",
+    )
     search.add_argument("--seed", type=options.integer(0), metavar="N", help="default: 0")
     search.add_argument(
         "--time-limit",
@@ -121,6 +130,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             seed=wanted.seed,
             networks=wanted.networks,
             epochs=wanted.epochs,
+            boo=wanted.boo,
+            boo_within=None if wanted.boo_within is None else wanted.boo_within / 100,
             images=wanted.images,
             time_limit_s=60 * wanted.time_limit if wanted.time_limit else None,
             jobs=wanted.jobs,
@@ -145,6 +156,12 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
         console.say(
             f"accuracy:      {100 * accuracy['validation']:.2f} % validation, "
             f"{100 * accuracy['test']:.2f} % test"
+        )
+    weights = result.finished.weights
+    if weights:
+        console.say(
+            f"weights:       {weights.weights:,} with {weights.ones:,} one-bits "
+            f"({weights.ones_per_weight:.2f} each)"
         )
     simulated, mapped = result.finished.verification, result.finished.synthesised
     if simulated:
@@ -186,9 +203,11 @@ def _front(candidates: Sequence[Candidate]) -> str:
             f"{100 * one.accuracy:.2f} %",
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
+            *((f"{one.one_bits:,}",) if one.one_bits is not None else ()),
             "<- chosen" if one.chosen else "",
         )
         for one in front
     ]
-    head = ("Pareto front (estimates)", "validation", "images/s", "LUTs", "")
-    return table(head, rows)
+    priced = any(one.one_bits is not None for one in front)
+    head = ("Pareto front (estimates)", "validation", "images/s", "LUTs")
+    return table((*head, *(("one-bits",) if priced else ()), ""), rows)

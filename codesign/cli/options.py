@@ -70,13 +70,7 @@ def training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--epochs", type=integer(2, 10000), metavar="N", help="training epochs (default: by size)"
     )
-    parser.add_argument(
-        "--boo",
-        type=number(0, 1000),
-        default=0.0,
-        metavar="WEIGHT",
-        help="weight, in the loss, of the one-bits per weight (default: 0, none)",
-    )
+    boo(parser, default=0.0)
     pruned = parser.add_mutually_exclusive_group()
     pruned.add_argument(
         "--zero-blocks",
@@ -98,6 +92,17 @@ def training(parser: argparse.ArgumentParser) -> None:
         default=0.0,
         metavar="SHARE",
         help="share of each layer's tiles whose weights have a digit less (default: 0, none)",
+    )
+
+
+def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
+    """The price of one-bits in a training. default: what stands for none."""
+    parser.add_argument(
+        "--boo",
+        type=number(0, 1000),
+        default=default,
+        metavar="WEIGHT",
+        help="weight, in the loss, of the one-bits per weight (default: 0, none)",
     )
 
 

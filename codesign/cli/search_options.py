@@ -46,6 +46,10 @@ class SearchOptions:
     """Networks that are trained briefly and compared."""
     epochs: int | None = None
     """Of the chosen network's training; default: by the size of the data set."""
+    boo: float = 0.0
+    """Weight, in the loss of all trainings, of the one-bits per weight."""
+    boo_within: float | None = None
+    """Makes few one-bits an objective: points of validation accuracy that may be given for them."""
     seed: int = 0
     out: str = "runs/explore"
     time_limit: float | None = None
@@ -68,6 +72,8 @@ class SearchOptions:
             ("guard", 0.5, 0.99),
             ("networks", 1, 10000),
             ("epochs", 2, 10000),
+            ("boo", 0, 1000),
+            ("boo_within", 0, 100),
             ("seed", 0, 2**31 - 1),
             ("time_limit", 0.1, math.inf),
             ("jobs", 1, 256),

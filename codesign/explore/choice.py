@@ -26,6 +26,8 @@ class Trained:
     candidate: Ints
     accuracy: float
     seconds: float
+    one_bits: int
+    """Of the magnitudes of its weights (models.bits)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,35 +44,57 @@ class Option:
         return candidate
 
     @property
+    def rank(self) -> tuple[float, float]:
+        """Images per second, LUTs saved: of NPUs for one network the largest is the best."""
+        estimate = self.evaluated.estimate
+        return float(estimate.images_per_second[self.row]), -float(estimate.area.luts[self.row])
+
+    @property
     def figures(self) -> Figures:
         return self.evaluated.estimate.figures(self.row)
 
 
 def best_option(
-    problem: Problem, trained: Sequence[Trained], refused: frozenset[bytes] = frozenset()
+    problem: Problem,
+    trained: Sequence[Trained],
+    refused: frozenset[bytes] = frozenset(),
+    boo_within: float | None = None,
 ) -> Option | None:
     """The rule: best validation accuracy within the budget, ties by throughput, then by LUTs.
 
-    refused: candidates (as bytes) that the compiler or synthesis has turned down.
+    refused: candidates (as bytes) that the compiler or synthesis has turned down. boo_within: of
+    the networks whose accuracy is so near (0..1) to the best, the one with the fewest one-bits.
     """
-    best: Option | None = None
-    rank: tuple[float, float, float] | None = None
-    for one in sorted(trained, key=lambda one: -one.accuracy):
-        if rank is not None and one.accuracy < rank[0]:
-            break
-        found = engine.with_all_npus(problem, one.candidate)
-        rate, luts = found.estimate.images_per_second, found.estimate.area.luts
-        for row in np.flatnonzero(found.feasible):
-            place = (one.accuracy, float(rate[row]), -float(luts[row]))
-            if (rank is None or place > rank) and found.candidates[row].tobytes() not in refused:
-                best, rank = Option(found, int(row), one), place
-    return best
+    every = (_best_npu(problem, one, refused) for one in trained)
+    found = [option for option in every if option is not None]
+    if not found:
+        return None
+    best = max(option.trained.accuracy for option in found)
+    if boo_within is not None:
+        near = [option for option in found if option.trained.accuracy >= best - boo_within]
+        fewest = min(option.trained.one_bits for option in near)
+        found = [option for option in near if option.trained.one_bits == fewest]
+    return max(found, key=lambda option: (option.trained.accuracy, *option.rank))
+
+
+def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
+    """The network on the fastest NPU within the budget, of equally fast ones the smallest."""
+    found = engine.with_all_npus(problem, one.candidate)
+    rate, luts = found.estimate.images_per_second, found.estimate.area.luts
+    rows = np.flatnonzero(found.feasible)
+    for row in rows[np.lexsort((luts[rows], -rate[rows]))]:
+        if found.candidates[row].tobytes() not in refused:
+            return Option(found, int(row), one)
+    return None
 
 
 def shown_candidates(
-    problem: Problem, trained: Sequence[Trained], chosen: Option | None
+    problem: Problem, trained: Sequence[Trained], chosen: Option | None, *, one_bits: bool = False
 ) -> list[Candidate]:
-    """What the report's front is drawn from: each network on NPUs from small to fast."""
+    """What the report's front is drawn from: each network on NPUs from small to fast.
+
+    one_bits: whether they are an objective.
+    """
     found: list[Candidate] = []
     for one in trained:
         options = engine.with_all_npus(problem, one.candidate)
@@ -84,7 +108,13 @@ def shown_candidates(
             npu = options.estimate.npu.config(int(row))
             shape = f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"
             found.append(
-                Candidate(f"{key} on {shape}", one.accuracy, float(rate[row]), float(luts[row]))
+                Candidate(
+                    f"{key} on {shape}",
+                    one.accuracy,
+                    float(rate[row]),
+                    float(luts[row]),
+                    one_bits=one.one_bits if one_bits else None,
+                )
             )
     if chosen is not None:
         figures = chosen.figures
@@ -99,11 +129,13 @@ def shown_candidates(
                 chosen.trained.accuracy,
                 figures.images_per_second,
                 figures.luts,
+                one_bits=chosen.trained.one_bits if one_bits else None,
                 chosen=True,
             )
         )
-    columns = np.array([(c.accuracy, c.images_per_second, c.luts) for c in found]).reshape(-1, 3)
-    shown = engine.front(*columns.T)
+    goals = np.array([(c.accuracy, -(c.one_bits or 0)) for c in found]).reshape(-1, 2)
+    rate, luts = (np.array([getattr(c, n) for c in found]) for n in ("images_per_second", "luts"))
+    shown = engine.front(goals, rate, luts)
     return [dataclasses.replace(c, on_front=bool(s)) for c, s in zip(found, shown, strict=True)]
 
 

@@ -33,6 +33,8 @@ from codesign.search.engine import Problem
 from codesign.search.topology import network_key
 from codesign.synth import Synthesis
 from codesign.verify import Verification
+from models import bits
+from models.bits import LayerBits
 from rtl_gen import emit
 from sim.process import kill_all
 
@@ -50,6 +52,8 @@ class Finished:
     estimate: DesignEstimate | None = None
     build: Path | None = None
     accuracy: dict[str, float] = field(default_factory=dict)
+    weights: LayerBits | None = None
+    """Counts of all weights of the full training."""
     synthesised: Synthesis | None = None
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
@@ -79,7 +83,7 @@ def finish(
     refused: set[bytes] = set()
     reasons: tuple[Infeasible, ...] = ()
     while len(done.attempts) < MAX_ATTEMPTS:
-        option = best_option(done.problem, trained, frozenset(refused))
+        option = best_option(done.problem, trained, frozenset(refused), wanted.boo_within)
         if option is None:
             break
         refused.add(option.candidate.tobytes())
@@ -155,6 +159,7 @@ def _attempt(
         lowered = pipeline.lower_design(design, weights)
         done.build = _build(design, lowered, measured, wanted)
         done.accuracy = _scores(done.build)
+        done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
         progress("verification", 0, 1, f"{wanted.images} images")
         done.verification = _verify(done.build, design, wanted)

@@ -23,6 +23,8 @@ class FinishSettings:
     short: ShortTraining
     seed: int
     epochs: int | None
+    boo: float
+    boo_within: float | None
     time_left_s: float | None
     images: int
     jobs: int

@@ -31,7 +31,7 @@ from codesign.search.declaration import (
 from codesign.search.engine import Problem
 from codesign.search.short_training import ShortTraining
 from codesign.search.space import SearchSpace
-from codesign.search.store import TrialStore
+from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from codesign.verify import SimulationError
 from codesign.yosys import YosysError
 from models import datasets
@@ -100,8 +100,13 @@ def _search_and_finish(
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
     family = devices.family_of(settings.device)
     problem = Problem(space, model, settings.budget, family, guard=settings.guard)
-    how = ShortTraining.of(dataset, settings.seed)
-    store = TrialStore(settings.out / TRIALS, settings.identity(declaration, dataset))
+    how = ShortTraining.of(dataset, settings.seed, settings.boo)
+    one_bits = settings.boo_within is not None
+    store = TrialStore(
+        settings.out / TRIALS,
+        settings.identity(declaration, dataset),
+        {**OBJECTIVES, **(ONE_BITS if one_bits else {})},
+    )
     trained = Search(
         problem,
         dataset,
@@ -113,6 +118,7 @@ def _search_and_finish(
         jobs=settings.jobs,
         time_limit_s=settings.time_limit_s,
         progress=progress,
+        one_bits=one_bits,
     ).run()
     left_s = None
     if settings.time_limit_s is not None:
@@ -125,6 +131,8 @@ def _search_and_finish(
         short=how,
         seed=settings.seed,
         epochs=settings.epochs,
+        boo=settings.boo,
+        boo_within=settings.boo_within,
         time_left_s=left_s,
         images=settings.images,
         jobs=settings.jobs,
@@ -132,7 +140,9 @@ def _search_and_finish(
         builds=settings.out / BUILD,
     )
     finished = finishing.finish(problem, trained, wanted, progress)
-    candidates = choice.shown_candidates(finished.problem, trained, finished.option)
+    candidates = choice.shown_candidates(
+        finished.problem, trained, finished.option, one_bits=one_bits
+    )
     write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = finishing.write_report(finished, wanted, candidates)
     summary = full_summary(settings, finished, len(trained), page, start)

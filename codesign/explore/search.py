@@ -15,10 +15,12 @@ from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.features import capacity, network_features
+from codesign.search.one_bits import OneBitsPredictor
 from codesign.search.pareto import Floats
 from codesign.search.predictor import AccuracyPredictor, farthest
 from codesign.search.short_training import Outcome, ShortTraining, Task, train_all
 from codesign.search.store import TrialRecord, TrialStore
+from codesign.search.tables import layer_table
 from codesign.search.topology import network, network_key
 from models.datasets import Dataset
 
@@ -39,11 +41,12 @@ class Search:
     def __init__(
         self, problem: Problem, dataset: Dataset, store: TrialStore, how: ShortTraining, *,
         networks: int, strategy: str, seed: int, jobs: int, time_limit_s: float | None,
-        progress: Progress,
+        progress: Progress, one_bits: bool = False,
     ) -> None:  # fmt: skip
+        """one_bits: whether few of them are an objective, too."""
         self.problem, self.dataset, self.store, self.how = problem, dataset, store, how
         self.networks, self.strategy, self.seed, self.jobs = networks, strategy, seed, jobs
-        self.progress = progress
+        self.progress, self.one_bits = progress, one_bits
         self.deadline = (
             None if time_limit_s is None else time.monotonic() + TIME_SHARE * time_limit_s
         )
@@ -56,7 +59,7 @@ class Search:
         """
         self.progress("search", 0, self.networks + 1, "sampling the space")
         shrunk = engine.shrink(self.problem, self.seed)
-        score: engine.Score = _capacity
+        score = self._goals(_capacity)
         rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
         while len(self.trained) < self.networks and not (self.trained and self._late()):
             round_seed = self.seed * 1000 + len(self.trained)
@@ -68,7 +71,7 @@ class Search:
                 break
             self._train(pool, picks)
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
-            score = _predicted(predictor)
+            score = self._goals(predictor.predict_networks)
             rounds, wanted = ROUNDS[1], min(3, self.networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
@@ -79,8 +82,9 @@ class Search:
 
     def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
         """Rows of ``pool`` worth training: of the front, each network once, none trained yet."""
-        accuracy = score(pool.layers)
-        shown = engine.front(accuracy, pool.estimate.images_per_second, pool.estimate.area.luts)
+        goals = score(pool.layers).reshape(len(pool.candidates), -1)
+        shown = engine.front(goals, pool.estimate.images_per_second, pool.estimate.area.luts)
+        accuracy = goals[:, 0]
         rows: dict[str, int] = {}
         for row in sorted(np.flatnonzero(shown), key=lambda row: -accuracy[row]):
             rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
@@ -97,11 +101,25 @@ class Search:
         rest = farthest(features[1:], np.vstack([known, features[:1]]), count - 1)
         return [promising[0], *(promising[1 + k] for k in rest)]
 
+    def _goals(self, accuracy: engine.Score) -> engine.Score:
+        """The expected accuracy, with few one-bits beside it where they are an objective."""
+        if not self.one_bits:
+            return accuracy
+        bits = OneBitsPredictor()
+        if self.trained:
+            ones = [float(one.one_bits) for one in self.trained.values()]
+            bits.fit(self._trained_layers(), np.array(ones))
+        return lambda layers: np.column_stack([accuracy(layers), -np.log(bits.predict(layers))])
+
+    def _trained_layers(self) -> LayerTable:
+        """Of all trained networks, in the order they were proposed."""
+        candidates = np.stack([one.candidate for one in self.trained.values()])
+        return layer_table(self.problem.space, candidates)
+
     def _evidence(self) -> tuple[Floats, Floats]:
         """Features and accuracies of all trained networks, in the order they were proposed."""
-        chosen = list(self.trained.values())
-        layers = self.problem.evaluate(np.stack([one.candidate for one in chosen])).layers
-        return network_features(layers), np.array([one.accuracy for one in chosen])
+        accuracies = np.array([one.accuracy for one in self.trained.values()])
+        return network_features(self._trained_layers()), accuracies
 
     def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
         """Train the networks that the store does not know, until the time is up; keep the order
@@ -125,7 +143,10 @@ class Search:
             record = self.store.find(key)
             if record is not None:
                 self.trained[key] = Trained(
-                    pool.candidates[row], record.values[0], float(record.attributes["seconds"])
+                    pool.candidates[row],
+                    record.values[0],
+                    float(record.attributes["seconds"]),
+                    int(record.attributes["one_bits"]),
                 )
         self._report()
 
@@ -141,11 +162,17 @@ class Search:
         return TrialRecord(
             key=outcome.key,
             params=self.problem.space.params(pool.candidates[row]),
-            values=(outcome.accuracy, figures.images_per_second, figures.luts),
+            values=(
+                outcome.accuracy,
+                figures.images_per_second,
+                figures.luts,
+                *((outcome.one_bits,) if self.one_bits else ()),
+            ),
             constraints={name: float(values[row]) for name, values in excess.items()},
             attributes={
                 "candidate": pool.candidates[row].tolist(),
                 "seconds": round(outcome.seconds, 2),
+                "one_bits": outcome.one_bits,
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),
@@ -155,7 +182,3 @@ class Search:
 
 def _capacity(layers: LayerTable) -> Floats:
     return capacity(network_features(layers))
-
-
-def _predicted(predictor: AccuracyPredictor) -> engine.Score:
-    return predictor.predict_networks

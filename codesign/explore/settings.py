@@ -41,6 +41,10 @@ class ExploreSettings:
     """Networks that are trained briefly and compared."""
     epochs: int | None = None
     """Of the full training; None: by the size of the data set."""
+    boo: float = 0.0
+    """Weight, in the loss of all trainings, of the one-bits per weight (TrainSettings.boo)."""
+    boo_within: float | None = None
+    """Makes few one-bits an objective: accuracy (0..1) that may be given for them."""
     images: int = 64
     """Test images to verify in simulation."""
     time_limit_s: float | None = None

@@ -23,6 +23,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "dataset": settings.dataset,
         "seed": settings.seed,
         "accuracy": {},
+        "one_bits": {},
         "estimate": {},
         "notes": [],
         "simulated": {},
@@ -51,6 +52,12 @@ def full_summary(
         "build": relative(finished.build),
         "report": relative(page),
         "accuracy": finished.accuracy,
+        "one_bits": {
+            "total": finished.weights.ones,
+            "per_weight": round(finished.weights.ones_per_weight, 3),
+        }
+        if finished.weights
+        else {},
         "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
         "notes": list(finished.estimate.notes) if finished.estimate else [],
         "simulated": {

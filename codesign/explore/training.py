@@ -32,7 +32,9 @@ def train(
     weights = wanted.training / f"{design.name}.weights"
     if weights.exists():
         return TrainedNetwork.load(weights)
-    settings = pipeline.settings_of(design, wanted.dataset, _epochs(design, short, wanted))
+    settings = pipeline.settings_of(
+        design, wanted.dataset, _epochs(design, short, wanted), wanted.boo
+    )
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         progress("training", done, total, f"validation {100 * accuracy:.2f} %")

@@ -34,7 +34,7 @@ def front(candidates: tuple[Candidate, ...]) -> str:
         tip = (
             f"{c.label}: {100 * c.accuracy:.2f} %, {c.images_per_second:,.0f} images/s, "
             f"{c.luts:,.0f} LUTs"
-        )
+        ) + (f", {c.one_bits:,} one-bits" if c.one_bits is not None else "")
         cx, cy = x(c.images_per_second), y(c.accuracy)
         kind = "chosen" if c.chosen else "front" if c.on_front else "other"
         ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""

@@ -19,6 +19,8 @@ class Candidate:
     """Share of validation images classified correctly, 0..1, as the search estimated it."""
     images_per_second: float
     luts: float
+    one_bits: int | None = None
+    """Of the weights of the short training, where they are an objective of the search."""
     on_front: bool = False
     chosen: bool = False
 

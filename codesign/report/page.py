@@ -129,6 +129,13 @@ def _layout(cards: Sequence[_Card]) -> str:
     return "".join(card.markup(alone=card is odd) for card in cards)
 
 
+def _objectives(data: ReportData) -> str:
+    """Of the search, in words."""
+    if any(one.one_bits is not None for one in data.candidates):
+        return "accuracy, throughput, LUTs and one-bits"
+    return "accuracy, throughput and LUTs"
+
+
 def _cards(data: ReportData) -> Iterable[_Card]:
     """The page's sections in reading order; a section without data is left out."""
     if any((data.estimate, data.simulated, data.synthesised)):
@@ -138,7 +145,7 @@ def _cards(data: ReportData) -> Iterable[_Card]:
         yield _Card(
             "Pareto front",
             "Trained networks on NPUs within the budget. Area shows LUTs; none beats a blue one in "
-            "accuracy, throughput and LUTs at once. Line: accuracy against throughput alone.",
+            f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
             charts.front(data.candidates),
         )
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):

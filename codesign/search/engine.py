@@ -25,7 +25,8 @@ LEAST_EVIDENCE = 24
 """Samples of a choice without a single feasible one before it leaves the space."""
 BATCH = 256
 Score = Callable[[LayerTable], Floats]
-"""Layers of n networks -> [n] what accuracy to expect; larger is better."""
+"""Layers of n networks -> [n] what accuracy to expect, or [n, goals] that and more; larger is
+better."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,6 +154,7 @@ def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
     return problem.evaluate(candidates)
 
 
-def front(accuracies: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
-    """[n] true for designs that no other beats in accuracy, throughput and LUTs together."""
-    return pareto_mask(np.column_stack([-accuracies, -throughputs, luts]))
+def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
+    """[n] true for designs that no other beats in all goals of a Score, throughput and LUTs
+    together."""
+    return pareto_mask(np.column_stack([-goals, -throughputs, luts]))

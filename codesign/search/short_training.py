@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from codesign.workers import spread
+from models.bits import network_bits, total
 from models.datasets import Dataset, Split
 from models.graph import NetworkGraph
 from models.quantisation import Quantisation
@@ -28,9 +29,11 @@ class ShortTraining:
     """Images of the training split, chosen by seed."""
     validation_images: int
     seed: int
+    boo: float = 0.0
+    """TrainSettings.boo"""
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int) -> ShortTraining:
+    def of(cls, dataset: Dataset, seed: int, boo: float = 0.0) -> ShortTraining:
         """About 16,000 images seen by each network."""
         images = min(len(dataset.train), 5000)
         return cls(
@@ -38,6 +41,7 @@ class ShortTraining:
             train_images=images,
             validation_images=min(len(dataset.validation), 2000),
             seed=seed,
+            boo=boo,
         )
 
     def subset(self, dataset: Dataset) -> Dataset:
@@ -71,6 +75,8 @@ class Outcome:
     accuracy: float
     """On the validation images, 0..1."""
     seconds: float
+    one_bits: int
+    """Of the magnitudes of all weights (models.bits)."""
 
 
 def trained_network(task: Task, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
@@ -79,16 +85,22 @@ def trained_network(task: Task, dataset: Dataset, how: ShortTraining) -> Trained
     from models.train import train
 
     settings = TrainSettings(
-        epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed
-    )
+        epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed,
+        boo=how.boo,
+    )  # fmt: skip
     return train(task.graph, task.quantisation, dataset, settings)
 
 
 def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
     """``dataset`` is ``how.subset`` of the whole one."""
+    from models.lower import lower
+
     start = time.monotonic()
     trained = trained_network(task, dataset, how)
-    return Outcome(task.key, trained.validation_accuracy, time.monotonic() - start)
+    seconds = time.monotonic() - start
+    _, integer = lower(trained, task.scale_bits)
+    bits = network_bits(integer, {}, 1)
+    return Outcome(task.key, trained.validation_accuracy, seconds, total(bits.values()).ones)
 
 
 def train_all(

@@ -21,11 +21,14 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from codesign.results import UserError
 
 STUDY_NAME = "explore"
-OBJECTIVES: Mapping[str, Literal["minimize", "maximize"]] = {
+Objectives = Mapping[str, Literal["minimize", "maximize"]]
+OBJECTIVES: Objectives = {
     "validation_accuracy": "maximize",
     "images_per_second": "maximize",
     "luts": "minimize",
 }
+ONE_BITS: Objectives = {"one_bits": "minimize"}
+"""Behind OBJECTIVES, where they are one."""
 LOCK_SECONDS = 5
 """A journal lock this old was left by a killed process (an append takes milliseconds)."""
 KEY = "key"
@@ -41,8 +44,8 @@ class TrialRecord:
     key: str
     params: Mapping[str, Choice]
     """Active parameters of the search space only."""
-    values: tuple[float, float, float]
-    """Validation accuracy (0..1), images per second, LUTs: the order of OBJECTIVES."""
+    values: tuple[float, ...]
+    """Validation accuracy (0..1), images per second, LUTs: the store's objectives in order."""
     constraints: Mapping[str, float]
     """Each <= 0 when met."""
     attributes: Mapping[str, Any]
@@ -55,7 +58,9 @@ class TrialStore:
     Raises UserError when the file belongs to another search or is not a journal.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], objectives: Objectives = OBJECTIVES
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         _drop_torn_line(path)
         try:
@@ -64,7 +69,7 @@ class TrialStore:
             self._study = optuna.create_study(
                 study_name=STUDY_NAME,
                 storage=storage,
-                directions=list(OBJECTIVES.values()),
+                directions=list(objectives.values()),
                 load_if_exists=True,
             )
         except (ValueError, KeyError, TypeError) as error:
@@ -73,7 +78,7 @@ class TrialStore:
         if stored is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._study.set_metric_names(list(OBJECTIVES))
+                self._study.set_metric_names(list(objectives))
             self._study.set_user_attr(SETTINGS, dict(settings))
         elif stored != dict(settings):
             changed = sorted(k for k in {*stored, *settings} if stored.get(k) != settings.get(k))
@@ -111,11 +116,10 @@ class TrialStore:
 
 def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
     attributes = dict(trial.user_attrs)
-    accuracy, throughput, luts = trial.values
     return TrialRecord(
         key=attributes.pop(KEY),
         params=trial.params,
-        values=(accuracy, throughput, luts),
+        values=tuple(trial.values),
         constraints=trial.constraints,
         attributes=attributes,
     )

@@ -164,6 +164,8 @@ def test_weights_that_are_none(refuse, tmp_path):
             ["train", "x", "--zero-blocks", "0.5", "--skip-blocks", "0.5"],
             "--skip-blocks: not allowed with argument --zero-blocks",
         ),
+        (["explore", "--boo-within", "-1"], "must be a number in 0..100, not '-1'"),
+        (["explore", "--boo", "many"], "must be a number in 0..1000, not 'many'"),
         (["train", "x", "--skip-digits", "1.1"], "must be a number in 0..1, not '1.1'"),
     ],
 )

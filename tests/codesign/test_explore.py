@@ -25,7 +25,7 @@ from codesign.results import Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine, short_training
 from codesign.search.declaration import load_declaration
 from codesign.search.short_training import Outcome
-from codesign.search.store import TrialStore
+from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from codesign.synth import Synthesis
 from codesign.verify import Verification
 from codesign.yosys import YosysError
@@ -65,7 +65,8 @@ class Fakes:
         assert len(dataset.test) == 0
         self.trained.append(task.key)
         weights = sum(len(layer.name) for layer in task.graph.layers)
-        return Outcome(task.key, 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights, 0.5)
+        accuracy = 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights
+        return Outcome(task.key, accuracy, 0.5, one_bits=100 + int(task.key, 16) % 97)
 
     def synthesise(self, design, plan) -> Synthesis:
         ratio = self.luts_ratio[min(self.synthesised, len(self.luts_ratio) - 1)]
@@ -153,6 +154,23 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     best = max(record.values[0] for record in records)
     chosen = next(c for c in front if c["chosen"])
     assert chosen["accuracy"] == best
+
+
+def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result, _ = run(settings(out, networks=8, boo=3.0, boo_within=1.0))
+    told = json.loads((out / "explore.json").read_text())
+    records = TrialStore(out / "trials.journal", told, {**OBJECTIVES, **ONE_BITS}).records()
+    fewest = min(record.values[3] for record in records)
+    assert all(record.attributes["training"]["boo"] == 3.0 for record in records)
+    chosen = next(c for c in result.candidates if c.chosen)
+    assert chosen.one_bits == fewest
+    assert chosen.accuracy < max(record.values[0] for record in records)
+    weights = result.summary["one_bits"]
+    assert weights["total"] > 0
+    assert 0 < weights["per_weight"] < 3
+    with pytest.raises(UserError, match="other boo_within"):
+        run(settings(out, networks=8, boo=3.0, boo_within=0.5, resume=True))
 
 
 def test_the_same_seed_gives_the_same_design_and_another_another_search(

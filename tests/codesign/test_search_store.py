@@ -14,7 +14,7 @@ import optuna
 import pytest
 
 from codesign.results import UserError
-from codesign.search.store import STUDY_NAME, TrialRecord, TrialStore
+from codesign.search.store import OBJECTIVES, ONE_BITS, STUDY_NAME, TrialRecord, TrialStore
 
 CHOICES = {"stages": (1, 2, 3), "residual": (False, True)}
 
@@ -51,6 +51,24 @@ def test_optuna_reads_the_study_with_its_constraints(tmp_path: Path) -> None:
     )
     assert [t.params["stages"] for t in study.trials] == [2, 2]
     assert [t.number for t in study.best_trials] == [0]
+
+
+def test_one_bits_are_a_fourth_objective_where_asked_for(tmp_path: Path) -> None:
+    path, objectives = tmp_path / "trials.journal", {**OBJECTIVES, **ONE_BITS}
+    priced = [
+        dataclasses.replace(record(k), values=(0.9, 10.0, 2e4, ones), constraints={"luts": -1.0})
+        for k, ones in enumerate((700.0, 300.0))
+    ]
+    store = TrialStore(path, {}, objectives)
+    for one in priced:
+        store.add(one, CHOICES)
+    assert TrialStore(path, {}, objectives).records() == priced
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.load_study(
+        study_name=STUDY_NAME, storage=optuna.storages.JournalStorage(backend)
+    )
+    assert study.metric_names == [*OBJECTIVES, "one_bits"]
+    assert [t.number for t in study.best_trials] == [1]
 
 
 def test_torn_last_line_is_dropped_and_writing_goes_on(tmp_path: Path) -> None:
