@@ -6,7 +6,8 @@ Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP forms) of 
 AXI ports, buffers in block RAM. ``luts_per_mac`` divides by products (activation x weight digit)
 per cycle; of points with N:M sparsity (``4x4-2:4``), by effective products, pixels x lanes x
 columns: those that a dense array would need for the same layer in the same time; ``multipliers``
-are those that there are. ``overhead_luts`` is everything but the MAC cells. Results are cached by
+are those that there are. ``1x1-binary`` takes weights of +1 and -1 in one pass, ``1x1`` in two.
+``overhead_luts`` is everything but the MAC cells. Results are cached by
 content; ``--fresh`` synthesises again. Half a minute to four minutes a point on one core.
 """
 
@@ -37,10 +38,13 @@ POINTS = {
         pixels=2, lanes=16, columns=16, activation_bits=4, weight_digit_bits=2,
         accumulator_bits=18, post_units=4, **_BUFFERS,
     ),
-    "1x1": NpuConfig(
-        pixels=2, lanes=32, columns=64, activation_bits=1, weight_digit_bits=1,
-        accumulator_bits=14, post_units=4, **_BUFFERS,
-    ),
+    **{
+        f"1x1{name}": NpuConfig(
+            pixels=2, lanes=32, columns=64, activation_bits=1, weight_digit_bits=1,
+            accumulator_bits=14, post_units=4, binary_weights=binary, **_BUFFERS,
+        )
+        for name, binary in (("", 0), ("-binary", 1))
+    },
     "8x8": NpuConfig(
         pixels=1, lanes=8, columns=16, activation_bits=8, weight_digit_bits=8,
         accumulator_bits=26, post_units=2, **_BUFFERS,

@@ -40,7 +40,7 @@ def shapes(
     macs: int, weight_bits: int, activation_bits: int, depthwise_taps: int = 1
 ) -> Iterator[NpuConfig]:
     """Every array of about ``macs`` products a cycle that takes a weight in one pass."""
-    digit = min(bits for bits in DIGIT_BITS if bits >= max(weight_bits, 2))
+    digit = min(bits for bits in DIGIT_BITS if bits >= weight_bits)
     for pixels, lanes, words, units in itertools.product(PIXELS, LANES, COLUMN_WORDS, POST_UNITS):
         products = pixels * lanes * lanes * words
         if lanes * words > 128 or lanes % units or abs(products / macs - 1) > TOLERANCE:
@@ -56,6 +56,7 @@ def shapes(
             accumulator_bits=32,
             post_units=units,
             depthwise_taps=depthwise_taps,
+            binary_weights=int(weight_bits == 1),
         )
 
 

@@ -18,7 +18,7 @@ PAGE = Path(__file__).parent / "isa.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-OPTIONAL = NpuConfig(depthwise_taps=3)
+OPTIONAL = NpuConfig(depthwise_taps=3, weight_digit_bits=1, binary_weights=1)
 """An NPU with every field but those of N:M sparsity."""
 
 

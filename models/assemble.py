@@ -166,10 +166,14 @@ def _mac_layer(
     )
 
 
-def zero_numbers(graph: NetworkGraph, layer: Layer) -> Numbers:
-    """Numbers of the right shapes for estimates before training: all 0 (shift 1)."""
+def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation) -> Numbers:
+    """Numbers of the right shapes for estimates before training: all 0 (shift 1), but for 1-bit
+    weights, which are never 0 where no pattern asks for it."""
     shapes = weight_shapes(graph, layer)
     channels = shapes[0][0]
     zeros = np.zeros(channels, np.int64)
-    weights = tuple(np.zeros(shape, np.int64) for shape in shapes)
+    of_one_bit = isinstance(layer.spec, Conv2d | Linear) and (
+        quantisation.spec(layer.name).weight_bits == 1 and quantisation.sparsity(layer) is None
+    )
+    weights = tuple(np.full(shape, int(of_one_bit), np.int64) for shape in shapes)
     return Numbers(weights, zeros, zeros, np.ones(channels, np.int64))

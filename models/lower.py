@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from models.assemble import assemble, zero_numbers
+from models.assemble import assemble, blank_numbers
 from models.graph import NetworkGraph
 from models.integer import IntegerNetwork
 from models.passes import legalise
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int) -> IntegerNetwork:
-    """The integer network with zero weights and unit step sizes, for estimates before training.
+    """The integer network with blank weights and unit step sizes, for estimates before training.
 
     Raises ModelError when the graph is not sound or ``quantisation`` names an unknown layer.
     """
@@ -28,7 +28,7 @@ def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int)
         legal,
         quantisation,
         scale_bits,
-        lambda layer: zero_numbers(legal, layer),
+        lambda layer: blank_numbers(legal, layer, quantisation),
         defaultdict(lambda: 1.0),
     )
 

@@ -21,12 +21,15 @@ SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
 MEMORY_TILES = (0, 1)
+BINARY_WEIGHTS = (0, 1)
 DEPTHWISE_TAPS = (1, 3)
 LEAST_REUSE_LANES = 4
 """A lane for each of three kernel columns, two of them outside the first one's pair."""
-OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles")
+OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights")
 """Parameters that hash and files of an NPU leave out at their default, as those from before had
 none."""
+BINARY_NEEDS = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
+"""What ``binary_weights`` goes together with."""
 DEPTH_RANGES = {
     "activation_depth": (16, 32768),
     "weight_depth": (16, 65536),
@@ -69,7 +72,8 @@ class NpuConfig:
     columns: int = 8
     """M: output channels computed side by side; a multiple of ``lanes``, up to 128."""
     weight_digit_bits: int = 2
-    """d: weight bits consumed per pass; a w-bit weight takes ceil(max(w, 2) / d) passes."""
+    """d: weight bits consumed per pass; a w-bit weight takes ceil(max(w, 2) / d) passes, but see
+    ``binary_weights``."""
     activation_bits: int = 4
     """A: stored activation width, 1..8; a layer may use fewer."""
     accumulator_bits: int = 20
@@ -109,6 +113,10 @@ class NpuConfig:
     memory_tiles: int = 0
     """1: feature maps go to memory and come back, in bands of rows, through that port (SPILL and
     FILL), which then writes, too; 0: they stay on chip."""
+    binary_weights: int = 0
+    """1: layers of 1-bit weights (+1, -1) take one pass of 1-bit digits instead of two. A column
+    more sums the activations themselves, of which the others' sums are then taken twice over
+    (docs/npu.md). With ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -127,6 +135,7 @@ class NpuConfig:
         self._choice("multiplier", MULTIPLIERS)
         self._choice("memory_port_bits", MEMORY_PORT_BITS)
         self._choice("memory_tiles", MEMORY_TILES)
+        self._choice("binary_weights", BINARY_WEIGHTS)
         self._choice("depthwise_taps", DEPTHWISE_TAPS)
         self._choice("sparsity", tuple(SPARSITIES))
         for name, (low, high) in DEPTH_RANGES.items():
@@ -142,6 +151,10 @@ class NpuConfig:
             raise ConfigError(
                 f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
             )
+        self._check_options()
+
+    def _check_options(self) -> None:
+        """What options ask of the other parameters."""
         if self.lanes % self.group:
             raise ConfigError(
                 f"npu.lanes must be a multiple of {self.group} with npu.sparsity {self.sparsity}, "
@@ -159,6 +172,13 @@ class NpuConfig:
             )
         if self.memory_tiles and not self.memory_port_bits:
             raise ConfigError("npu.memory_tiles must be 0 without npu.memory_port_bits, not 1")
+        if self.binary_weights:
+            for name, needed in BINARY_NEEDS.items():
+                if getattr(self, name) != needed:
+                    raise ConfigError(
+                        f"npu.{name} must be {needed} with npu.binary_weights, "
+                        f"not {getattr(self, name)}"
+                    )
         if self.multiplier in PACKED_PIXELS:
             self._check_packing(PACKED_PIXELS[self.multiplier])
 
@@ -248,8 +268,13 @@ class NpuConfig:
         return _ceil_div(self.activation_word_bits, STREAM_BITS)
 
     @property
+    def weight_columns(self) -> int:
+        """Columns of the array: ``columns``, and the one that ``binary_weights`` adds."""
+        return self.columns + self.binary_weights
+
+    @property
     def weight_word_bits(self) -> int:
-        return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)
+        return self.slots * self.weight_columns * (self.weight_digit_bits + self.index_bits)
 
     @property
     def weight_word_columns(self) -> int:
@@ -303,7 +328,8 @@ class NpuConfig:
         return self.depthwise_taps > 1
 
     def passes(self, weight_bits: int) -> int:
-        """Digit passes of a ``weight_bits``-bit weight (1-bit weights, +1 / -1, need two bits)."""
+        """Digit passes of a ``weight_bits``-bit weight; 1-bit weights, +1 and -1, need two bits
+        where they are not taken as binary ones."""
         return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
 
     # Identity ------------------------------------------------------------------------------

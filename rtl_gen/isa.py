@@ -208,6 +208,12 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
             "out_cols, that only fill the history at the start of each row",
         ),
         Field(
+            "binary",
+            lambda c: c.binary_weights,
+            "1: weights of +1 and -1 (only with `binary_weights`): a result is twice its column's "
+            "sum, less that of the column behind the others",
+        ),
+        Field(
             PHASES,
             lambda c: _log2(c.most_phases),
             "weight words per tap, minus 1 (only with `sparsity` N:M)",

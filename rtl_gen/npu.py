@@ -285,6 +285,11 @@ class Npu(wiring.Component):
         cycles = step_delay_cycles(self.config)
         m.d.comb += [
             post.accumulators.eq(self.array.accumulators),
+            *(
+                [post.activation_sums.eq(self.array.activation_sums)]
+                if self.config.binary_weights
+                else []
+            ),
             post.snapshot.eq(delay(m, sequencer.tile, cycles, "snapshot", resettable=True)),
             post.start.eq(sequencer.layer_start),
         ]

@@ -116,12 +116,13 @@ def gather(
 
 
 def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
-    """Whole weights [taps, lanes, columns] of one tile's weight words
+    """Whole weights [taps, lanes, weight_columns] of one tile's weight words
     uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
     whole = config.packing is not None and config.packing.always_signed
     by_lane = _digits_by_lane(config, words, top=len(words) // (1 if whole else passes))
-    by_pass = by_lane.reshape(passes, -1, phases, config.columns, config.lanes).sum(axis=2)
+    shape = (passes, -1, phases, config.weight_columns, config.lanes)
+    by_pass = by_lane.reshape(shape).sum(axis=2)
     weights = by_pass[0]
     for digit in by_pass[1:]:
         weights = (weights << digit_bits) + digit
@@ -129,14 +130,15 @@ def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phas
 
 
 def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> Ints:
-    """What each lane is multiplied by: [words, columns, lanes]; signed in the first ``top`` words.
+    """What each lane is multiplied by: [words, weight_columns, lanes]; signed in the first ``top``
+    words.
 
     Slot k of a group takes lane k + index, at most the last one that it may take.
     """
     digits, indices = weight_words.unpack(config, words)
     values = digits.astype(np.int64)
     values[:top] = signed(values[:top], config.weight_digit_bits)
-    shape = (len(words), config.columns, -1, config.kept, 1)
+    shape = (len(words), config.weight_columns, -1, config.kept, 1)
     index = np.minimum(indices.reshape(shape), config.group - config.kept)
     takes = index + np.arange(config.kept)[:, None] == np.arange(config.group)
     by_lane: Ints = (takes * values.reshape(shape)).sum(axis=3)
@@ -169,8 +171,10 @@ def accumulate(
     tile: int,
     weights: Ints,
 ) -> Ints:
-    """Accumulators of one tile: [pixels, out_rows, pool_rows, out_cols, pool_cols, columns]."""
-    rows, matrix = f["out_rows"] + 1, weights.reshape(-1, config.columns).astype(np.float64)
+    """Accumulators of one tile as they are drained: [pixels, out_rows, pool_rows, out_cols,
+    pool_cols, columns]."""
+    columns = config.weight_columns
+    rows, matrix = f["out_rows"] + 1, weights.reshape(-1, columns).astype(np.float64)
     per_row = config.pixels * len(matrix)
     for level in ("pool_rows", "out_cols", "pool_cols"):
         per_row *= f[level] + 1
@@ -181,8 +185,12 @@ def accumulate(
         codes = gather(config, activations, f, tile, part)
         codes -= config.activation_offset
         products = codes.reshape(-1, len(matrix)) @ matrix
-        parts.append(products.reshape(*codes.shape[:5], config.columns))
-    return signed(np.concatenate(parts, axis=1).astype(np.int64), config.accumulator_bits)
+        parts.append(products.reshape(*codes.shape[:5], columns))
+    sums = np.concatenate(parts, axis=1).astype(np.int64)
+    found = sums[..., : config.columns]
+    if f.get("binary"):
+        found = 2 * found - sums[..., config.columns :]
+    return signed(found, config.accumulator_bits)
 
 
 def activate(config: NpuConfig, biased: Ints, channels: Channels, f: Mapping[str, int]) -> Ints:

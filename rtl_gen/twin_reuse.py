@@ -31,9 +31,9 @@ def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
 
 
 def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:
-    """Weights [taps, lanes, columns] of a tile for the columns of ``columns``."""
+    """Weights [taps, lanes, weight_columns] of a tile for the columns of ``columns``."""
     new = f["kernel_cols"] + 1
-    narrow = weights.reshape(-1, new, config.lanes, config.columns)
+    narrow = weights.reshape(-1, new, config.lanes, config.weight_columns)
     wide = np.zeros((len(narrow), OLDER_COLUMNS + new, *narrow.shape[2:]), np.int64)
     wide[:, OLDER_COLUMNS:] = narrow
     for column in range(config.columns):
@@ -41,4 +41,4 @@ def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:
             moved = narrow[:, 0, lane, column]
             wide[:, OLDER_COLUMNS - age, column % config.lanes, column] = moved
             wide[:, OLDER_COLUMNS, lane, column] = 0
-    return wide.reshape(-1, config.lanes, config.columns)
+    return wide.reshape(-1, config.lanes, config.weight_columns)

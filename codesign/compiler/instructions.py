@@ -148,6 +148,8 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
     values["channel_base"] = channel_base + part.first * tile.chunks
     if schedule.config.most_phases > 1:
         values["phases"] = tile.phases - 1
+    if schedule.config.binary_weights:
+        values["binary"] = int(tile.binary)
     layer = shape.layer
     whole = part.tiles == tile.tiles
     name = layer.name if whole else f"{layer.name} from channel {part.first * tile.channels}"

@@ -81,7 +81,8 @@ def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
     if tile.walk or len(tile.first_words) > 1:
         there[:] = True
     masks = (_masks(there.any(axis=axes)) for axes in ((2, 3, 4), (1, 3, 4), (1, 2, 3)))
-    passes = _passes(taps, schedule.config.weight_digit_bits)
+    digit_bits = schedule.config.weight_digit_bits
+    passes = [1] * tile.tiles if tile.binary else _passes(taps, digit_bits)
     needs, first = list[Need](), 0
     for need, some in groupby(zip(*masks, passes, strict=True)):
         tiles = len(list(some))

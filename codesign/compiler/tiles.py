@@ -51,6 +51,8 @@ class TileMap:
     """Weight words per tap and pass."""
     kernel: Pair
     """Rows and columns that are walked at each position."""
+    binary: bool = False
+    """Whether all weights are +1 or -1, on an NPU that takes them in one pass (isa: ``binary``)."""
     walk: ColumnWalk | None = None
     """With column reuse: how rows are walked. Column m of the array then reads lane m."""
 
@@ -159,6 +161,7 @@ def _windowed(
     channels = chunks * config.post_units
     needs = [_needs(shape, slots, tiles, channels) for slots in sources]
     words, step_words, first_words = _linear_window(needs)
+    binary = _binary(config, shape)
     return TileMap(
         tiles=tiles,
         channels=channels,
@@ -167,10 +170,19 @@ def _windowed(
         words=words,
         first_words=first_words,
         step_words=step_words,
-        passes=config.passes(shape.layer.weight_bits),
+        passes=1 if binary else config.passes(shape.layer.weight_bits),
         phases=phases(config, shape, sources),
         kernel=shape.kernel,
+        binary=binary,
     )
+
+
+def _binary(config: NpuConfig, shape: LayerShape) -> bool:
+    """Output channels of one tile must share their inputs, and no weight may be 0."""
+    layer = shape.layer
+    dense = layer.groups == 1 and len(layer.sources) == 1 and layer.sparsity is None
+    one_bit = bool(config.binary_weights) and layer.weight_bits == 1
+    return one_bit and dense and bool(layer.sources[0].weights.all())
 
 
 def _needs(shape: LayerShape, slots: SlotMap, tiles: int, channels: int) -> list[tuple[int, int]]:

@@ -31,6 +31,8 @@ def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
         every, tile = layer_taps(schedule, index), schedule.tiles[index]
         for part in of_layer:
             taps = _walked(every, part)
+            if config.binary_weights:
+                taps = _with_sum(taps, tile.binary)
             weights, indices = slot_weights(config, taps, tile.phases)
             images.append(_words(config, weights, indices, part.extent.passes))
     return np.concatenate(images)
@@ -92,6 +94,15 @@ def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk
             full[at_tile, :, 0, column, lane] = kernel[:, walk.older - age]
 
 
+def _with_sum(taps: Ints, binary: bool) -> Ints:
+    """[tiles, taps, columns + 1, lanes] for ``binary_weights``: of binary layers -1 where the
+    weight is -1, and in the last column wherever there is one; others as they are, and there 0."""
+    if not binary:
+        return np.concatenate([taps, np.zeros_like(taps[:, :, :1])], axis=2)
+    there = (taps != 0).any(axis=2, keepdims=True)
+    return np.concatenate([np.minimum(taps, 0), -there.astype(np.int64)], axis=2)
+
+
 def _words(
     config: NpuConfig, weights: Ints, indices: NDArray[np.uint8], passes: int
 ) -> NDArray[np.uint32]:
@@ -99,6 +110,6 @@ def _words(
     digit_bits = config.weight_digit_bits
     shifts = digit_bits * np.arange(passes - 1, -1, -1)
     digits = (weights[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)
-    shape = (-1, config.columns, config.slots)
+    shape = (-1, config.weight_columns, config.slots)
     every = np.broadcast_to(indices[:, None], digits.shape)
     return weight_words.pack(config, digits.reshape(shape).astype(np.uint8), every.reshape(shape))

@@ -18,7 +18,7 @@ NUMBERS = (
 )  # fmt: skip
 OPTIONS = {
     "multiplier": MULTIPLIERS, "sparsity": tuple(SPARSITIES), "depthwise_taps": None,
-    "memory_port_bits": None, "memory_tiles": None,
+    "memory_port_bits": None, "memory_tiles": None, "binary_weights": None,
 }  # fmt: skip
 """Name -> the words behind the numbers of a ConfigTable's column."""
 OUTSIDE = 3.0

@@ -44,6 +44,7 @@ class ConfigTable:
     depthwise_taps: Ints
     memory_port_bits: Ints
     memory_tiles: Ints
+    binary_weights: Ints
     multiplier: Ints
     """Position in rtl_gen.config.MULTIPLIERS."""
     sparsity: Ints
@@ -125,8 +126,13 @@ class ConfigTable:
         return self.lanes * self.activation_bits
 
     @functools.cached_property
+    def weight_columns(self) -> Ints:
+        """NpuConfig.weight_columns"""
+        return self.columns + self.binary_weights
+
+    @functools.cached_property
     def weight_word_bits(self) -> Ints:
-        return self.slots * self.columns * (self.weight_digit_bits + self.index_bits)
+        return self.slots * self.weight_columns * (self.weight_digit_bits + self.index_bits)
 
     @functools.cached_property
     def weight_word_columns(self) -> Ints:

@@ -19,6 +19,7 @@ from models import arithmetic
 from models.lower import shape_only
 from models.quantisation import MAX_BITS
 from rtl_gen.config import (
+    BINARY_NEEDS,
     DEPTH_RANGES,
     DIGIT_BITS,
     MULTIPLIERS,
@@ -45,6 +46,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         name: np.full(len(candidates), low, dtype=np.int64)
         for name, (low, _) in DEPTH_RANGES.items()
     }
+    multiplier = _multipliers(space, candidates, layers, sparsity == 0)
     return ConfigTable(
         pixels=space.integers(candidates, "pixels"),
         lanes=lanes,
@@ -57,12 +59,24 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         scale_bits=space.integers(candidates, "scale_bits"),
         depthwise_taps=np.ones(len(candidates), dtype=np.int64),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
-        multiplier=_multipliers(space, candidates, layers, sparsity == 0),
+        multiplier=multiplier,
         sparsity=sparsity,
         memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
         memory_tiles=np.zeros(len(candidates), dtype=np.int64),
+        binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
         **depths,
     )
+
+
+def _binary(
+    space: SearchSpace, candidates: Ints, layers: LayerTable, multiplier: Ints, sparsity: Ints
+) -> Ints:
+    """[n] 1 where the array takes 1-bit weights in one pass: the network has some, and the array's
+    digits are of one bit."""
+    ones = (layers.weight_bits == 1) & (layers.diagonal == 0) & (layers.group == 0)
+    able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
+    able &= multiplier == MULTIPLIERS.index(str(BINARY_NEEDS["multiplier"]))
+    return (able & (sparsity == 0) & ones.any(axis=1)).astype(np.int64)
 
 
 def _multipliers(

@@ -96,8 +96,9 @@ class MacArray(Block):
     """Function: MacCell for every (pixel p, column c): activation word p, digit word c.
 
     ``valid``, ``clear``, ``shift`` and ``digit_signed`` come with the operands. ``accumulators``
-    packs cell (p, c) at index p * columns + c. Latency: ``latency_cycles``, from operands to
-    accumulators. Throughput: one step per cycle. Overflow: as MacCell.
+    packs cell (p, c) at index p * columns + c; ``activation_sums``, with ``binary_weights``, those
+    of the column behind them. Latency: ``latency_cycles``, from operands to accumulators.
+    Throughput: one step per cycle. Overflow: as MacCell.
 
     What the cells share is made here once: the sums of lane pairs (per pixel, for all columns)
     and the registers of late lanes.
@@ -115,6 +116,11 @@ class MacArray(Block):
                 "shift": In(1),
                 "digit_signed": In(1),
                 "accumulators": Out(config.pixels * config.columns * config.accumulator_bits),
+                **(
+                    {"activation_sums": Out(config.pixels * config.accumulator_bits)}
+                    if config.binary_weights
+                    else {}
+                ),
                 **self._reuse_ports(),
             }
         )
@@ -139,25 +145,30 @@ class MacArray(Block):
         config, spec = self.config, dot_product_spec(self.config)
         enable, clear, shift = self._controls(m, spec.latency_cycles)
         digit_signed = delay(m, self.digit_signed, 1 + spec.sign_offset_cycles, "digit_signed")
-        columns = [self._column(m, c) for c in range(config.columns)]
+        columns = [self._column(m, c) for c in range(config.weight_columns)]
         for p in range(config.pixels):
             operands = self._pixel(m, p)
             for c, column in enumerate(columns):
                 pixel = operands[c % len(operands)]
                 cell = MacCell(config)
                 place(m, platform, f"cell_p{p}_c{c}", cell)
-                index = p * config.columns + c
                 m.d.comb += [getattr(cell, n).eq(v) for n, v in (pixel | column).items()]
                 m.d.comb += [
                     cell.digit_signed.eq(digit_signed),
                     cell.enable.eq(enable),
                     cell.clear.eq(clear),
                     cell.shift.eq(shift),
-                    self.accumulators.word_select(index, config.accumulator_bits).eq(
-                        cell.accumulator
-                    ),
+                    self._result(p, c).eq(cell.accumulator),
                 ]
         return m
+
+    def _result(self, pixel: int, column: int) -> Value:
+        """Where the accumulator of a cell goes."""
+        config = self.config
+        if column == config.columns:
+            return self.activation_sums.word_select(pixel, config.accumulator_bits)
+        index = pixel * config.columns + column
+        return self.accumulators.word_select(index, config.accumulator_bits)
 
     def _controls(self, m: Module, cycles: int) -> tuple[Value, Value, Value]:
         """valid, clear and shift as the cells want them, ``cycles`` later."""
@@ -183,7 +194,7 @@ class MacArray(Block):
             )
         }
         if i:
-            indices = self.digits[config.slots * (config.columns * d + column * i) :]
+            indices = self.digits[config.slots * (config.weight_columns * d + column * i) :]
             found["indices"] = Cat(
                 self._lane(m, indices.word_select(n, i), n, f"index_c{column}_n{n}", cycles=0)
                 for n in slots

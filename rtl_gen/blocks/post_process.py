@@ -20,9 +20,14 @@ def chunk_bits(config: NpuConfig) -> int:
     return max((config.chunks - 1).bit_length(), 1)
 
 
-OPERAND_CYCLES = 2
-"""From a step to its accumulators and channel words at the post units: multiplexers of chunks and
-of pixels; block RAM and a register."""
+SELECT_CYCLES = 2
+"""From a step to its accumulators and channel words: multiplexers of chunks and of pixels; block
+RAM and a register."""
+
+
+def operand_cycles(config: NpuConfig) -> int:
+    """From a step to its operands at the post units; binary weights are made up for on the way."""
+    return SELECT_CYCLES + config.binary_weights
 
 
 class PostProcess(Block):
@@ -32,7 +37,8 @@ class PostProcess(Block):
     the maximum since the step with ``window_first``, and on ``window_last`` shifts it into the
     output word; a full word goes to bank ``pixel``. ``chunk_last`` / ``tile_last`` mark the last
     step of a pixel / of the tile; ``group_end`` the last tile of an output group. ``raw`` steps put
-    accumulator + bias into the result buffer instead.
+    accumulator + bias into the result buffer instead. In a layer of binary weights (``f_binary``)
+    a result is twice its accumulator, less the pixel's sum of activations.
 
     Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
     cycle. Overflow: codes saturate; ``outside`` rises when a write or a channel word would leave
@@ -48,6 +54,14 @@ class PostProcess(Block):
         super().__init__(
             {
                 "accumulators": In(config.pixels * config.columns * config.accumulator_bits),
+                **(
+                    {
+                        "activation_sums": In(config.pixels * config.accumulator_bits),
+                        "f_binary": In(1),
+                    }
+                    if config.binary_weights
+                    else {}
+                ),
                 "snapshot": In(1),
                 "start": In(1),
                 "f_channel_base": In(channel),
@@ -80,7 +94,7 @@ class PostProcess(Block):
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
         """The operands, the post unit, the write port."""
-        return OPERAND_CYCLES + PostUnitSpec.of(config).latency_cycles + 1
+        return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -115,8 +129,28 @@ class PostProcess(Block):
             for p in range(config.pixels)
         ]
         selected = Signal(chunk_width, reset_less=True)
-        m.d.sync += selected.eq(Array(per_pixel)[delay(m, self.pixel, 1, "pixel")])
-        return [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
+        pixel = delay(m, self.pixel, 1, "pixel")
+        m.d.sync += selected.eq(Array(per_pixel)[pixel])
+        found = [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
+        return self._binary(m, found, pixel) if config.binary_weights else found
+
+    def _binary(self, m: Module, sums: list[Value], pixel: Value) -> list[Value]:
+        """The accumulators ``sums`` of digits -1 and 0 as those of weights -1 and +1: one cycle."""
+        bits = self.config.accumulator_bits
+        snapshot = Signal(len(self.activation_sums), reset_less=True, name="activation_snapshot")
+        taken = Signal(bits, reset_less=True)
+        with m.If(self.snapshot):
+            m.d.sync += snapshot.eq(self.activation_sums)
+        every = Array(snapshot.word_select(p, bits) for p in range(self.config.pixels))
+        m.d.sync += taken.eq(every[pixel])
+        found = []
+        for u, total in enumerate(sums):
+            result = Signal(bits, reset_less=True, name=f"binary{u}")
+            m.d.sync += result.eq(
+                Mux(self.f_binary, total << 1, total) - Mux(self.f_binary, taken, 0)
+            )
+            found.append(result)
+        return found
 
     def _table(self, m: Module, platform: object) -> list[Value]:
         """Bias / scale / shift words: channel pointer of the step, RAM columns per unit."""
@@ -134,6 +168,8 @@ class PostProcess(Block):
             with m.Else():
                 m.d.sync += pointer.eq(base)
         self.errors.append(self.step_valid & pointer[-1])
+        late = operand_cycles(config) - SELECT_CYCLES
+        read_address = delay(m, pointer[:-1], late, "table_address")
         words = []
         for column in range(2 * config.post_units):
             width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
@@ -148,7 +184,7 @@ class PostProcess(Block):
                 ram.write_enable.eq(self.table_write[column]),
                 ram.write_address.eq(self.table_address),
                 ram.write_data.eq(data),
-                ram.read_address.eq(pointer[:-1]),
+                ram.read_address.eq(read_address),
             ]
             words.append(delay(m, ram.read_data, 1, f"table_word{column}"))
         return words
@@ -181,8 +217,9 @@ class PostProcess(Block):
         # Only layers whose weights are fetched come in parts.
         first = self.f_out_base[: len(pointer)] if config.memory_port_bits else 0
         write = delay(
-            m, self.step_valid & self.f_raw, OPERAND_CYCLES + 1, "raw_valid", resettable=True
-        )
+            m, self.step_valid & self.f_raw, operand_cycles(config) + 1, "raw_valid",
+            resettable=True,
+        )  # fmt: skip
         with m.If(self.start):
             m.d.sync += pointer.eq(first)
         with m.Elif(write):
@@ -200,7 +237,7 @@ class PostProcess(Block):
     def _assemble(self, m: Module, platform: object, codes: Value) -> None:
         """Running maximum per (pixel, chunk), then words of ``lanes`` codes."""
         config = self.config
-        cycles = OPERAND_CYCLES + PostUnitSpec.of(config).latency_cycles
+        cycles = operand_cycles(config) + PostUnitSpec.of(config).latency_cycles
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
         index = delay(m, Cat(self.chunk, self.pixel), cycles, "code_index")
         first = delay(m, self.window_first, cycles, "code_first")

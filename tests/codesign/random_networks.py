@@ -30,6 +30,7 @@ from tests.sweep import domain
 
 DSP_SHARE = 0.2
 SHARED_DSP_SHARE = 0.7
+BINARY_SHARE = 0.7
 REUSE_SHARE = 0.7
 """Of the NPUs with lanes enough for column reuse."""
 
@@ -262,7 +263,8 @@ def random_config(
         sparsity=sparsity,
         depthwise_taps=3 if reuses else 1,
     )
-    config = with_shared_dsps(random.Random(config.hash), network, config)
+    pick = random.Random(config.hash)  # options behind the others change nothing before them
+    config = with_binary_weights(pick, network, with_shared_dsps(pick, network, config))
     return dataclasses.replace(config, **minimal_depths(network, config))
 
 
@@ -280,6 +282,18 @@ def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuCo
     config = pick.choice([*found, found[-1]])
     least = min(accumulator_bits(network, config.activation_offset), 32)
     return dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))
+
+
+def with_binary_weights(
+    pick: random.Random, network: IntegerNetwork, config: NpuConfig
+) -> NpuConfig:
+    """Mostly, where the network has 1-bit weights and the array may be one for them: that."""
+    ones = any(layer.weight_bits == 1 for layer in network.mac_layers)
+    if not ones or pick.random() > BINARY_SHARE:
+        return config
+    with contextlib.suppress(ConfigError):
+        return dataclasses.replace(config, weight_digit_bits=1, binary_weights=1)
+    return config
 
 
 def with_memory_port(

@@ -135,6 +135,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": ["yes" if spec.signed else "no" for spec in specs],
         "column reuse": ["yes" if tile.walk else "no" for tile in schedule.tiles],
+        "binary layers": ["yes" if tile.binary else "no" for tile in schedule.tiles],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
     }
     return {kind: sorted(set(values)) for kind, values in found.items()}

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import (
+    BINARY_WEIGHTS,
     DEPTHWISE_TAPS,
     DIGIT_BITS,
     MEMORY_PORT_BITS,
@@ -58,6 +59,7 @@ NPU: Mapping[str, Container[object]] = {
     "multiplier": MULTIPLIERS,
     "memory_port_bits": MEMORY_PORT_BITS,
     "memory_tiles": MEMORY_TILES,
+    "binary_weights": BINARY_WEIGHTS,
     "depthwise_taps": DEPTHWISE_TAPS,
     "sparsity": SPARSITIES,
 }

@@ -15,7 +15,7 @@ from tests.sweep.__main__ import main
 from tests.sweep.cases import Case, draw, knobs
 from tests.sweep.simulate import run_seed
 
-SEEDS = (198, 196, 137, 35, 150, 182, 108, 229, 629, 954, 31)
+SEEDS = (198, 196, 137, 35, 150, 182, 108, 229, 629, 954, 31, 112)
 """Chosen to cover, between them, what ``test_the_seeds_cover`` asks for, at little cost."""
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
@@ -33,6 +33,8 @@ REQUIRED = {
     "pixel lanes": {"all", "one"},
     "depthwise_taps": {"1", "3"},
     "column reuse": {"yes", "no"},
+    "binary_weights": {"0", "1"},
+    "binary layers": {"yes", "no"},
 }  # fmt: skip
 cached_draw: Callable[[int], Case] = functools.cache(draw)
 

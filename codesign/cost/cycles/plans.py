@@ -35,6 +35,8 @@ def _unfold(image: Records, rows: bool) -> None:
     else:
         image.in_channels *= image.kernel_cols
         image.in_cols, image.kernel_cols = image.conv_cols, 1
+        if image.group > 0:
+            image.weight_bits = max(image.weight_bits, 2)  # the pattern's zeros stay
         image.kept = image.group = 0
 
 

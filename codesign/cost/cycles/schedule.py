@@ -35,7 +35,7 @@ from rtl_gen.isa import Opcode, instruction_words
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "multiplier", "depthwise_taps", "sparsity",
+    "multiplier", "depthwise_taps", "sparsity", "binary_weights",
 )  # fmt: skip
 """Knobs that can change the number of pipeline stages, or the fields of an instruction."""
 _ANY = NpuConfig()

@@ -33,7 +33,7 @@ TENSOR = (
 LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
 NPU = int64_fields(
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
-    "depthwise_taps", "kept", "group",
+    "depthwise_taps", "kept", "group", "binary_weights",
 )  # fmt: skip
 """Fields of ConfigTable."""
 
@@ -65,7 +65,10 @@ def tile(layer: Records, npu: Records) -> int:
     else:
         size = ceil(out_words, ceil(out_words, size))
         in_words = ceil(channels, npu.lanes)
+    binary = npu.binary_weights and layer.weight_bits == 1 and not layer.diagonal
     passes = ceil(max(layer.weight_bits, 2), npu.weight_digit_bits)
+    if binary and layer.group == 0:
+        passes = 1
     inputs = layer.kernel_rows * layer.kernel_cols * layer.sources * in_words
     layer.taps, layer.fills = passes * inputs * _phases(channels, layer, npu), 0
     if layer.raw:

@@ -8,6 +8,7 @@ spans all sizes.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -18,6 +19,8 @@ from codesign.cost.area.composed import analytic
 from codesign.cost.area.model import AreaModel
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import (
+    BINARY_NEEDS,
+    BINARY_WEIGHTS,
     DEPTHWISE_TAPS,
     LEAST_REUSE_LANES,
     MEMORY_PORT_BITS,
@@ -32,12 +35,12 @@ COLUMN_WORDS = (1, 1, 2, 2, 3, 4, 5, 6, 8)
 WEIGHT_DIGIT_BITS = (1, 2, 2, 4, 4, 8)
 ACTIVATION_BITS = (1, 2, 3, 4, 4, 5, 6, 7, 8)
 MULTIPLIER_SHARES = {"lut": 0.7, "dsp": 0.1, "dsp2": 0.1, "dsp4": 0.1}
-SPARSE_SHARE, TAPS_SHARE, PORT_SHARE = 0.4, 0.25, 0.25
-"""Shares of samples with N:M sparsity, column reuse and a memory port; fewer where one option rules
-out another."""
+SPARSE_SHARE, TAPS_SHARE, PORT_SHARE, BINARY_SHARE = 0.4, 0.25, 0.25, 0.6
+"""Shares of samples with N:M sparsity, column reuse, a memory port, and of those that may with
+binary weights; fewer where one option rules out another."""
 NEAR = 0.1
 """Of a budget: how far from it designs are decided by it."""
-KNOBS = 17
+KNOBS = 18
 POOL = 16384
 """Sobol points drawn; a power of two keeps the sequence balanced."""
 SMALLEST_LUTS = 1000.0
@@ -116,7 +119,7 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
         return None
     word, weight_word = lanes * activation, lanes * columns * digit
     try:
-        return NpuConfig(
+        config = NpuConfig(
             pixels=pixels,
             lanes=lanes,
             columns=columns,
@@ -135,6 +138,10 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
             memory_port_bits=option(PORT_SHARE, MEMORY_PORT_BITS),
             depthwise_taps=option(TAPS_SHARE, DEPTHWISE_TAPS) if lanes >= LEAST_REUSE_LANES else 1,
         )
+        if all(getattr(config, name) == needed for name, needed in BINARY_NEEDS.items()):
+            binary = option(BINARY_SHARE, BINARY_WEIGHTS)
+            config = dataclasses.replace(config, binary_weights=binary)
+        return config
     except ConfigError:
         return None
 

@@ -107,7 +107,7 @@ _NARROW = _narrow_table()
 
 
 def _dots(c: ConfigTable) -> Sizes:
-    cells = c.pixels * c.columns
+    cells = c.pixels * c.weight_columns
     lut = cells * c.lut * c.weight_digit_bits
     dsp, narrow = cells * c.dsp * wide(c), cells * c.dsp * (1 - wide(c))
     plane = _planes(c)
@@ -158,7 +158,7 @@ def result_bits(c: ConfigTable) -> Ints:
 
 
 def _cells(c: ConfigTable) -> Sizes:
-    cells = c.pixels * c.columns
+    cells = c.pixels * c.weight_columns
     accumulators = cells * c.accumulator_bits
     packed = np.maximum(Packed.of(c).fields, 1)
     return {
@@ -228,7 +228,7 @@ def _shared(c: ConfigTable) -> Sizes:
         "pair_registers": pairs * (c.activation_bits + 1),
         "late_pairs": c.pixels * (late // 2) * ~sparse * (c.activation_bits + 1),
         "operands": c.pixels * c.activation_bits * (c.lanes * ~sparse * plain + late_lanes),
-        "digits": c.columns * c.weight_digit_bits * (c.slots + late) * plain,
+        "digits": c.weight_columns * c.weight_digit_bits * (c.slots + late) * plain,
         "late_indices": c.columns * c.index_bits * late,
         "reused": c.pixels * lanes * reused,
         "late_reused": c.pixels * lanes * reused * (late > 0),

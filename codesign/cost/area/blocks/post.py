@@ -91,6 +91,10 @@ def _process(c: ConfigTable) -> Sizes:
         "fill": log_bits(c.lanes // c.post_units + 1),
         "port": (c.memory_port_bits > 0).astype(np.int64),
         "control": ones(c),
+        "binary_results": c.binary_weights * drained,
+        "activation_sums": c.binary_weights * c.pixels * c.accumulator_bits,
+        "sum_choice": c.binary_weights * c.accumulator_bits * multiplexer(c.pixels),
+        "chosen_sum": c.binary_weights * c.accumulator_bits,
     }
 
 
@@ -100,12 +104,12 @@ POST_PROCESS = Block(
     _process,
     luts={
         "chunk_choice": 1.0, "pixel_choice": 1.0, "codes": 1.5, "addresses": 7.0, "channels": 2.0,
-        "banks": 1.0, "fill": 2.0, "control": 25.0,
+        "banks": 1.0, "fill": 2.0, "control": 25.0, "binary_results": 1.0, "sum_choice": 1.0,
     },
     ffs={
         "snapshot": 1.0, "chunks": 1.0, "drained": 1.0, "channel_words": 1.0, "words": 1.0,
         "addresses": 3.0, "channels": 2.0, "results": 1.0, "banks": 1.0, "fill": 1.0,
-        "control": 22.0,
+        "control": 22.0, "binary_results": 1.0, "activation_sums": 1.0, "chosen_sum": 1.0,
     },
     lutrams={"index": 1.0, "addresses": 1.0, "control": 2.0},
 )  # fmt: skip
