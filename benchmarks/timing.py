@@ -39,6 +39,10 @@ CONFIGS = {
         pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8,
         accumulator_bits=24, post_units=2,
     ),
+    "binary": NpuConfig(
+        pixels=2, lanes=16, columns=32, weight_digit_bits=1, activation_bits=1,
+        accumulator_bits=14, post_units=4, binary_weights=1,
+    ),
     "large": NpuConfig(
         pixels=3, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, post_units=4
     ),

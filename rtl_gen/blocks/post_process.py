@@ -129,20 +129,19 @@ class PostProcess(Block):
             for p in range(config.pixels)
         ]
         selected = Signal(chunk_width, reset_less=True)
-        pixel = delay(m, self.pixel, 1, "pixel")
-        m.d.sync += selected.eq(Array(per_pixel)[pixel])
+        m.d.sync += selected.eq(Array(per_pixel)[delay(m, self.pixel, 1, "pixel")])
         found = [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
-        return self._binary(m, found, pixel) if config.binary_weights else found
+        return self._binary(m, found) if config.binary_weights else found
 
-    def _binary(self, m: Module, sums: list[Value], pixel: Value) -> list[Value]:
+    def _binary(self, m: Module, sums: list[Value]) -> list[Value]:
         """The accumulators ``sums`` of digits -1 and 0 as those of weights -1 and +1: one cycle."""
         bits = self.config.accumulator_bits
         snapshot = Signal(len(self.activation_sums), reset_less=True, name="activation_snapshot")
-        taken = Signal(bits, reset_less=True)
         with m.If(self.snapshot):
             m.d.sync += snapshot.eq(self.activation_sums)
+        # Read at the step, as the accumulators are: the next snapshot may follow at once.
         every = Array(snapshot.word_select(p, bits) for p in range(self.config.pixels))
-        m.d.sync += taken.eq(every[pixel])
+        taken = delay(m, every[self.pixel], SELECT_CYCLES, "activation_sum")
         found = []
         for u, total in enumerate(sums):
             result = Signal(bits, reset_less=True, name=f"binary{u}")

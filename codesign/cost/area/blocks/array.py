@@ -112,9 +112,13 @@ def _dots(c: ConfigTable) -> Sizes:
     dsp, narrow = cells * c.dsp * wide(c), cells * c.dsp * (1 - wide(c))
     plane = _planes(c)
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
-    # One lane of one bit: the planes are the digit itself, which waits in shift registers.
-    added = c.lut * ~((c.slots == 1) & (c.activation_bits == 1))
-    waits = np.array([0, 0, 0, 0, 1, 0, 0, 0, 3])[c.weight_digit_bits]
+    # One lane of one bit: the planes are the digit itself, which waits in registers; the longest
+    # digit in shift registers.
+    alone = c.lut * ((c.slots == 1) & (c.activation_bits == 1))
+    added = c.lut - alone
+    waits = added * np.array([0, 0, 0, 0, 1, 0, 0, 0, 3])[c.weight_digit_bits]
+    waits += alone * np.array([0, 0, 0, 0, 0, 0, 0, 0, 10])[c.weight_digit_bits]
+    waiting = alone * np.array([0, 3, 4, 0, 12, 0, 0, 0, 0])[c.weight_digit_bits]
     product = product_bits(c)
     # DSP slices add their products by pairs, too.
     left, sums = -(-c.slots // 2), product + 1
@@ -122,10 +126,10 @@ def _dots(c: ConfigTable) -> Sizes:
         "chains": lut * plane[:, 0],
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
-        "combine": cells * added * combine,
-        "combine_registers": cells * added * combine_registers,
+        "combine": cells * (added * combine + alone),
+        "combine_registers": cells * (added * combine_registers + waiting),
         # The digit's sign waits for the planes' sums in shift registers, where that is longer.
-        "sign_delays": cells * np.where(added, waits, c.lut * (c.weight_digit_bits + 2)),
+        "sign_delays": cells * waits,
         "dsp_trees": dsp * sum_tree(left, sums),
         "dsp_registers": dsp * tree_registers(left, sums),
         "dsp_signs": dsp * (c.slots // 2 + 1),

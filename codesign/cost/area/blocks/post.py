@@ -109,7 +109,7 @@ POST_PROCESS = Block(
     ffs={
         "snapshot": 1.0, "chunks": 1.0, "drained": 1.0, "channel_words": 1.0, "words": 1.0,
         "addresses": 3.0, "channels": 2.0, "results": 1.0, "banks": 1.0, "fill": 1.0,
-        "control": 22.0, "binary_results": 1.0, "activation_sums": 1.0, "chosen_sum": 1.0,
+        "control": 22.0, "binary_results": 1.0, "activation_sums": 1.0, "chosen_sum": 2.0,
     },
     lutrams={"index": 1.0, "addresses": 1.0, "control": 2.0},
 )  # fmt: skip
