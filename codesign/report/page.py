@@ -52,6 +52,8 @@ def _lead(data: ReportData) -> str:
     parts = [shape, f"{npu.weight_digit_bits}-bit weight digits"]
     if npu.sparsity != "dense":
         parts.append(f"{npu.sparsity} sparse")
+    if npu.binary_weights:
+        parts.append("weights of +1 and -1 in one pass")
     parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
     if data.device:
         parts.append(data.device)

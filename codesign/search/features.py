@@ -32,8 +32,7 @@ class _Columns(NamedTuple):
     active: Ints
     raw: Ints
     diagonal: Ints
-    kept: Ints
-    group: Ints
+    kept_share: Floats
     in_channels: Ints
     out_channels: Ints
     kernel_rows: Ints
@@ -68,7 +67,7 @@ def _write(layers: _Columns, found: Floats) -> None:
         for slot in range(slots):
             if layers.active[i, slot] == 0:
                 break
-            share = layers.kept[i, slot] / layers.group[i, slot] if layers.group[i, slot] else 1.0
+            share = layers.kept_share[i, slot]
             macs += layers.macs[i, slot] * share
             least_input_bits = min(least_input_bits, layers.in_bits[i, slot])
             if layers.diagonal[i, slot]:

@@ -22,8 +22,7 @@ _BITS = range(1, MAX_BITS + 1)
 def weights_by_bits(layers: LayerTable) -> Floats:
     """[n, MAX_BITS] weights of convolutions and linear layers by their width; of N:M weights those
     that there are."""
-    share = np.where(layers.group > 1, layers.kept / np.maximum(layers.group, 1), 1.0)
-    weights = layers.weights * share * (layers.diagonal == 0)
+    weights = layers.weights * layers.kept_share * (layers.diagonal == 0)
     return np.stack(
         [np.where(layers.weight_bits == bits, weights, 0.0).sum(axis=1) for bits in _BITS], axis=1
     )

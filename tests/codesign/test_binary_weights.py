@@ -9,9 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.compiler import accumulator_bits, compile_network, minimal_depths, plan
-from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import schedule
-from codesign.cost.table import ConfigTable
 from codesign.search.candidates import npu_table
 from codesign.search.declaration import load_declaration
 from codesign.search.space import SearchSpace
@@ -21,6 +19,7 @@ from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.sparsity import Sparsity
 from rtl_gen.config import BINARY_NEEDS, ConfigError, NpuConfig
+from tests.codesign.closed_form import check_closed_form
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
@@ -145,14 +144,7 @@ def test_the_fast_schedule_equals_the_compiler(seed: int) -> None:
         for k in (0, 1)
         for taps in (1, 3)
     ]
-    table = ConfigTable.of(configs)
-    assert [table.config(row) for row in range(len(configs))] == configs
-    found = schedule(LayerTable.of([network] * len(configs)), table)
-    for row, config in enumerate(configs):
-        planned = plan(network, config)
-        assert found.cycles[row] == planned.cycles
-        assert found.weight_depth[row] == planned.use.weight_depth
-        assert found.program_depth[row] == planned.use.program_depth
+    found = check_closed_form(network, configs)
     assert found.cycles[2] < 0.85 * found.cycles[0]
 
 

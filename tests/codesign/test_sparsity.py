@@ -13,13 +13,11 @@ from hypothesis import strategies as st
 
 from codesign.compiler import accumulator_bits, compile_network, minimal_depths, plan
 from codesign.compiler.phases import slot_weights
-from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.cycles.schedule import schedule
-from codesign.cost.table import ConfigTable
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from models.sparsity import PATTERNS, Sparsity
 from rtl_gen.config import SPARSITIES, NpuConfig
+from tests.codesign.closed_form import check_closed_form
 from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
 
 TWO_OF_FOUR = Sparsity(2, 4)
@@ -158,11 +156,4 @@ def test_the_fast_schedule_equals_the_compiler(seed: int) -> None:
     network = chain(seed)
     shapes = {"pixels": 1 + seed % 3, "lanes": 8, "columns": 16, "weight_digit_bits": 2}
     configs = [sized(network, sparsity=npu, **shapes) for npu in SPARSITIES]
-    table = ConfigTable.of(configs)
-    assert [table.config(row) for row in range(len(configs))] == configs
-    found = schedule(LayerTable.of([network] * len(configs)), table)
-    for row, config in enumerate(configs):
-        planned = plan(network, config)
-        assert found.cycles[row] == planned.cycles
-        assert found.weight_depth[row] == planned.use.weight_depth
-        assert found.program_depth[row] == planned.use.program_depth
+    check_closed_form(network, configs)

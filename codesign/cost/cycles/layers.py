@@ -96,6 +96,12 @@ class LayerTable:
         return bits
 
     @functools.cached_property
+    def kept_share(self) -> NDArray[np.float64]:
+        """[networks, slots] share of the weights that their pattern keeps."""
+        share: NDArray[np.float64] = self.kept / np.maximum(self.group, 1)
+        return np.where(self.group > 0, share, 1.0)
+
+    @functools.cached_property
     def weights(self) -> Ints:
         """[networks, slots] weights of dense and diagonal layers (diagonals: one a channel)."""
         channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
