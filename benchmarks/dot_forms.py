@@ -5,7 +5,8 @@
 Each form sums ``lanes`` unsigned activations times digits in two's complement, registered after
 each level, and is synthesised by itself (``synth_xilinx -family xc7 -nodsp``); LUTs and flip-flops
 are per lane. What the cells of a row or column share is an input: sums of lane pairs, recoded
-digits. ``chained`` is what rtl_gen.blocks.dot_product makes. Some seconds a point.
+digits. ``chained`` is what rtl_gen.blocks.dot_product makes (of activations of one bit, too, which
+it counts). The sign of 1-bit digits is taken elsewhere, but for ``products``. Some seconds a point.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from codesign import synth
-from rtl_gen.blocks.dot_product import DotProductSpec, _combine, register, tree
+from rtl_gen.blocks.dot_product import DotProductSpec, combine, register, tree
 
 BITS = ((8, 8), (4, 4), (4, 2), (2, 2), (4, 1), (2, 1), (1, 1))
 LANES = (8, 16, 32)
@@ -113,7 +114,7 @@ class Planes(wiring.Component):
             {
                 "activations": In(spec.lanes * spec.activation_bits),
                 "digits": In(spec.lanes * spec.digit_bits),
-                "digit_signed": In(1),
+                **({} if spec.unsigned else {"digit_signed": In(1)}),
                 "result": Out(signed(spec.result_bits)),
             }
         )
@@ -127,7 +128,8 @@ class Planes(wiring.Component):
             self.plane(m, activations, [digit[j] for digit in digits], f"plane{j}")
             for j in range(spec.digit_bits)
         ]
-        m.d.comb += self.result.eq(_combine(m, sums, self.digit_signed))
+        sign = None if spec.unsigned else self.digit_signed
+        m.d.comb += self.result.eq(combine(m, sums, sign))
         return m
 
 

@@ -332,6 +332,12 @@ class NpuConfig:
         where they are not taken as binary ones."""
         return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
 
+    @property
+    def least_passes(self) -> int:
+        """Digit passes of weights that are not binary: the sign of a 1-bit digit of products in
+        LUTs is taken where the next pass starts."""
+        return 2 if self.multiplier == "lut" and self.weight_digit_bits == 1 else 1
+
     # Identity ------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, int | str]:

@@ -120,7 +120,9 @@ def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phas
     uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
     whole = config.packing is not None and config.packing.always_signed
-    by_lane = _digits_by_lane(config, words, top=len(words) // (1 if whole else passes))
+    top = len(words) // (1 if whole else passes)
+    # The sign of a 1-bit digit is taken where the next pass starts.
+    by_lane = _digits_by_lane(config, words, top if passes >= config.least_passes else 0)
     shape = (passes, -1, phases, config.weight_columns, config.lanes)
     by_pass = by_lane.reshape(shape).sum(axis=2)
     weights = by_pass[0]

@@ -21,6 +21,7 @@ from codesign.compiler.schedule import Schedule
 from codesign.compiler.tiles import Extent
 from codesign.compiler.weights import layer_taps
 from models.integer import Ints
+from rtl_gen.config import NpuConfig
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
     if tile.walk or len(tile.first_words) > 1:
         there[:] = True
     masks = (_masks(there.any(axis=axes)) for axes in ((2, 3, 4), (1, 3, 4), (1, 2, 3)))
-    digit_bits = schedule.config.weight_digit_bits
-    passes = [1] * tile.tiles if tile.binary else _passes(taps, digit_bits)
+    passes = [1] * tile.tiles if tile.binary else _passes(taps, schedule.config)
     needs, first = list[Need](), 0
     for need, some in groupby(zip(*masks, passes, strict=True)):
         tiles = len(list(some))
@@ -97,7 +97,8 @@ def _masks(there: NDArray[np.bool_]) -> list[int]:
     return [sum(1 << i for i in np.flatnonzero(row).tolist()) for row in there]
 
 
-def _passes(taps: Ints, digit_bits: int) -> list[int]:
+def _passes(taps: Ints, config: NpuConfig) -> list[int]:
     """Digits whose two's complement holds every weight of a tile."""
     largest = np.maximum(taps, ~taps).max(axis=tuple(range(1, taps.ndim)))
-    return [-(-(1 + size.bit_length()) // digit_bits) for size in largest.tolist()]
+    passes = (-(-(1 + size.bit_length()) // config.weight_digit_bits) for size in largest.tolist())
+    return [max(one, config.least_passes) for one in passes]

@@ -95,12 +95,12 @@ def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk
 
 
 def _with_sum(taps: Ints, binary: bool) -> Ints:
-    """[tiles, taps, columns + 1, lanes] for ``binary_weights``: of binary layers -1 where the
-    weight is -1, and in the last column wherever there is one; others as they are, and there 0."""
+    """[tiles, taps, columns + 1, lanes] for ``binary_weights``: of binary layers 1 where the
+    weight is +1, and in the last column wherever there is one; others as they are, and there 0."""
     if not binary:
         return np.concatenate([taps, np.zeros_like(taps[:, :, :1])], axis=2)
     there = (taps != 0).any(axis=2, keepdims=True)
-    return np.concatenate([np.minimum(taps, 0), -there.astype(np.int64)], axis=2)
+    return np.concatenate([np.maximum(taps, 0), there.astype(np.int64)], axis=2)
 
 
 def _words(

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
+from amaranth import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.hierarchy import Block
 
 STAGE_PAIRS = 2
-"""Lane pairs that one register stage of a chain adds."""
-GROUP_PAIRS = 2 * STAGE_PAIRS
-"""Lane pairs of one chain: those of its second stage come one cycle late."""
+"""Lane pairs that a register stage of a chain adds. A chain has two stages; the lanes of the second
+come one cycle late."""
+COUNTED_LANES = 3
+"""Activations of one bit that the first stage of a chain counts, in two LUTs."""
+
+
+def pair_bits(activation_bits: int) -> int:
+    """Width of the sum of a lane pair, unsigned; 0 where activations of one bit need none."""
+    return activation_bits + 1 if activation_bits > 1 else 0
 
 
 @dataclass(frozen=True)
@@ -24,6 +30,12 @@ class DotProductSpec:
     activation_bits: int
     digit_bits: int
     multiplier: str = "lut"
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether digits have no sign here: that of 1-bit digits would take an adder, and takes
+        nothing in the accumulator (rtl_gen.blocks.accumulators)."""
+        return self.multiplier == "lut" and self.digit_bits == 1
 
     @property
     def result_bits(self) -> int:
@@ -37,23 +49,37 @@ class DotProductSpec:
 
     @property
     def pair_bits(self) -> int:
-        """Width of the sum of a lane pair, unsigned."""
-        return self.activation_bits + 1
+        return pair_bits(self.activation_bits)
+
+    @property
+    def stage_lanes(self) -> int:
+        """Lanes of the first register stage of a chain."""
+        return COUNTED_LANES if self.activation_bits == 1 else 2 * STAGE_PAIRS
+
+    @property
+    def chains(self) -> list[range]:
+        """Lanes of each chain of a bit plane."""
+        size = self.stage_lanes + 2 * STAGE_PAIRS
+        return [range(first, min(first + size, self.lanes)) for first in range(0, self.lanes, size)]
+
+    @property
+    def stages(self) -> int:
+        """Register stages of each chain."""
+        return 2 if self.lanes > self.stage_lanes else 1
 
     @property
     def sum_cycles(self) -> int:
         """From operands to the sums over the lanes."""
         if self.multiplier == "dsp":
             return 1 + (self.lanes - 1).bit_length()
-        groups = -(-self.pairs // GROUP_PAIRS)
-        return (2 if self.pairs > STAGE_PAIRS else 1) + (groups - 1).bit_length()
+        return self.stages + (len(self.chains) - 1).bit_length()
 
     @property
     def latency_cycles(self) -> int:
         """``sum_cycles``, and in the LUT form the combination of the digit's bit planes."""
         if self.multiplier == "dsp":
             return self.sum_cycles
-        return self.sum_cycles + max((self.digit_bits - 1).bit_length(), 1)
+        return self.sum_cycles + (self.digit_bits - 1).bit_length()
 
     @property
     def sign_offset_cycles(self) -> int:
@@ -62,12 +88,14 @@ class DotProductSpec:
 
     def late(self, lane: int) -> bool:
         """Whether the lane's operands come one cycle later than the others."""
-        return self.multiplier == "lut" and lane // 2 % GROUP_PAIRS >= STAGE_PAIRS
+        size = self.stage_lanes + 2 * STAGE_PAIRS
+        return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
         """The golden result; digits are raw ``digit_bits``-bit patterns."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
+        digit_signed = digit_signed and not self.unsigned
         return sum(
             a * (w - wrap if digit_signed and w >= half else w)
             for a, w in zip(activations, digits, strict=True)
@@ -89,7 +117,8 @@ class DotProduct(Block):
     LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
     result bit, so chains of pairs cost one LUT per bit and pair; the chains are summed by a tree,
-    the planes combined, the top one subtracted when the digit is signed.
+    the planes combined, the top one subtracted when the digit is signed. Activations of one bit
+    are counted, three in two LUTs, and chains of pairs go on from there.
     DSP form: one registered product per lane, then one tree.
     """
 
@@ -101,9 +130,9 @@ class DotProduct(Block):
         super().__init__(
             {
                 "activations": In(spec.lanes * spec.activation_bits),
-                "pair_sums": In(spec.pairs * spec.pair_bits),
+                **({"pair_sums": In(spec.pairs * spec.pair_bits)} if spec.pair_bits else {}),
                 "digits": In(spec.lanes * spec.digit_bits),
-                "digit_signed": In(1),
+                **({} if spec.unsigned else {"digit_signed": In(1)}),
                 "result": Out(signed(spec.result_bits)),
             }
         )
@@ -114,7 +143,8 @@ class DotProduct(Block):
             m.d.comb += self.result.eq(tree(m, self._products(m), "sum"))
         else:
             planes = [self._plane(m, j) for j in range(self.spec.digit_bits)]
-            m.d.comb += self.result.eq(_combine(m, planes, self.digit_signed))
+            sign = None if self.spec.unsigned else self.digit_signed
+            m.d.comb += self.result.eq(combine(m, planes, sign))
         return m
 
     def _activation(self, n: int) -> Value:
@@ -123,37 +153,75 @@ class DotProduct(Block):
     def _digit(self, n: int) -> Value:
         return self.digits.word_select(n, self.spec.digit_bits)
 
-    def _choice(self, pair: int, bit: int) -> Value:
-        """What lane pair ``pair`` adds to bit plane ``bit``."""
-        low, high = 2 * pair, 2 * pair + 1
-        take_low = self._digit(low)[bit]
-        if high == self.spec.lanes:
-            return Mux(take_low, self._activation(low), 0)
-        take_high = self._digit(high)[bit]
-        both = self.pair_sums.word_select(pair, self.spec.pair_bits)
-        return Mux(
-            take_high,
-            Mux(take_low, both, self._activation(high)),
-            Mux(take_low, self._activation(low), 0),
-        )
-
     def _plane(self, m: Module, bit: int) -> Value:
         """Registered sum of the activations whose digit has ``bit`` set: ``sum_cycles``."""
-        sums: list[Value] = []
-        for first in range(0, self.spec.pairs, GROUP_PAIRS):
-            total: Value = Const(0, 1)
-            group = range(first, min(first + GROUP_PAIRS, self.spec.pairs))
-            for stage in range(1 + (self.spec.pairs > STAGE_PAIRS)):
-                name = f"plane{bit}_group{first // GROUP_PAIRS}_stage{stage}"
-                for pair in group[stage * STAGE_PAIRS : (stage + 1) * STAGE_PAIRS]:
-                    choice = self._choice(pair, bit)
-                    total = choice if pair == first else total + choice
-                largest = min(2 * GROUP_PAIRS, self.spec.lanes) * (
-                    (1 << self.spec.activation_bits) - 1
-                )
-                total = register(m, total[: largest.bit_length()], name)
-            sums.append(total)
+        sums: list[Value] = [
+            self._chain(m, lanes, bit, f"plane{bit}_group{k}")
+            for k, lanes in enumerate(self.spec.chains)
+        ]
         return tree(m, sums, f"plane{bit}")
+
+    def _chain(self, m: Module, lanes: range, bit: int, name: str) -> Value:
+        """Sum of what ``lanes`` add to plane ``bit``.
+
+        Yosys orders the operands of an addition: narrower ones first, then those that stand first
+        in the file, where nets stand by name. The first operand is the one that goes past the LUT
+        to the carry chain; it must be the sum, as a choice would take LUTs of its own for that. So
+        choices are made as wide as the sums, by ones, which is taken back where the chain starts,
+        and their names come behind the sums'. Names are kept in synthesis, as Yosys would make one
+        carry-save adder of several additions, which takes more LUTs. Of three lanes the last one
+        comes first, as its gates are the fewer LUTs.
+        """
+        spec, here = self.spec, self.spec.stage_lanes
+        most = (1 << spec.activation_bits) - 1
+        bits, size = (len(lanes) * most).bit_length(), (2 * most).bit_length()
+        if spec.activation_bits == 1:
+            head, links = self._count(lanes[:here], bit), [range(0), lanes[here::2]]
+        else:
+            head = self._choice(m, lanes[:2], bit, f"{name}_chosen{lanes[0]}")
+            links = [lanes[2:here:2], lanes[here::2]]
+        label = "alone" if spec.activation_bits > 1 and len(lanes) == 3 else "chosen"
+        start = sum(map(len, links)) << size
+        total: Value = Cat(head, Const(start >> len(head), bits))[:bits]
+        for stage in range(spec.stages):
+            for low in links[stage]:
+                pair = range(low, min(low + 2, lanes.stop))
+                choice = self._choice(m, pair, bit, f"{name}_{label}{low}")
+                added = Signal(bits, name=f"{name}_added{low}", attrs={"keep": 1})
+                m.d.comb += added.eq(total + Cat(choice, Const(-1, bits))[:bits])
+                total = added
+            total = register(m, total, f"{name}_after{stage}")
+        return total
+
+    def _count(self, lanes: range, bit: int) -> Value:
+        """How many of at most COUNTED_LANES activations of one bit are taken."""
+        taken = [self._activation(n)[0] & self._digit(n)[bit] for n in lanes]
+        a, b, c = (*taken, Const(0), Const(0))[:COUNTED_LANES]
+        return Cat(a ^ b ^ c, a & b | a & c | b & c)
+
+    def _choice(self, m: Module, lanes: range, bit: int, name: str) -> Value:
+        """What a pair of lanes, or the last one alone, adds to bit plane ``bit``."""
+        low, high = lanes[0], lanes[-1]
+        size = self.spec.activation_bits + 1
+        choice = Signal(size, name=name)
+        with m.Switch(Cat(self._digit(n)[bit] for n in lanes)):
+            with m.Case(0):
+                m.d.comb += choice.eq(0)
+            with m.Case(1):
+                m.d.comb += choice.eq(self._activation(low))
+            if high > low:
+                with m.Case(2):
+                    m.d.comb += choice.eq(self._activation(high))
+                with m.Default():
+                    m.d.comb += choice.eq(self._both(low, high))
+        return choice
+
+    def _both(self, low: int, high: int) -> Value:
+        """The sum of a lane pair."""
+        if self.spec.pair_bits:
+            return self.pair_sums.word_select(low // 2, self.spec.pair_bits)
+        a, b = self._activation(low), self._activation(high)
+        return Cat(a ^ b, a & b)
 
     def _products(self, m: Module) -> list[Value]:
         terms: list[Value] = []
@@ -199,19 +267,15 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
     return total[1 : width + 1].as_signed()
 
 
-def _combine(m: Module, planes: list[Value], negate: Value) -> Value:
-    """``sum(plane[j] << j)``, the top plane subtracted when ``negate``.
-
-    Takes max(ceil(log2(planes)), 1) cycles.
-    """
-    if len(planes) == 1:
-        return register(m, _add_or_subtract(Const(0, 1), planes[0], negate), "signed_plane")
+def combine(m: Module, planes: list[Value], negate: Value | None = None) -> Value:
+    """``sum(plane[j] << j)``, the top one of several planes subtracted when ``negate``:
+    ceil(log2(planes)) cycles."""
     shift, level = 1, 0
     while len(planes) > 1:
         sums: list[Value] = []
         for k in range(0, len(planes), 2):
             low, high = planes[k], planes[k + 1]
-            if level == 0 and k + 2 == len(planes):
+            if negate is not None and level == 0 and k + 2 == len(planes):
                 part = _add_or_subtract(low[shift:], high, negate)
             else:
                 part = high + low[shift:]

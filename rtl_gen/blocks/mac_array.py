@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth import Cat, Const, Module, Mux, Value, signed
+from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.accumulators import accumulate
@@ -33,13 +33,20 @@ def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
     return PackedDotSpec(config.lanes, config.packing) if config.packing else None
 
 
+def _groups_late(config: NpuConfig) -> bool:
+    """Whether all slots of an N:M group come late, or none does: so that the group's lanes may be
+    delayed before the selection, for all columns. Chains of 1-bit lanes cut groups."""
+    return config.activation_bits > 1
+
+
 class MacCell(Block):
     """Function: ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
 
-    ``partial`` is the dot product of the operands. Latency: ``spec.latency_cycles`` + 1.
+    ``partial`` is the dot product of the operands. Where its digits are unsigned, ``negate`` beside
+    ``shift`` changes the sign of what is shifted. Latency: ``spec.latency_cycles`` + 1.
     Throughput: one step per cycle; without ``enable`` the accumulator holds. Overflow: wraps (the
-    compiler proves that it cannot happen). enable, clear and shift come ``spec.latency_cycles`` - 1
-    after the operands (they are registered here to keep their fan-out local).
+    compiler proves that it cannot happen). The control bits come ``spec.latency_cycles`` - 1 after
+    the operands (they are registered here to keep their fan-out local).
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -50,9 +57,10 @@ class MacCell(Block):
         super().__init__(
             {
                 "activations": In(config.activation_word_bits),
-                **({"indices": In(indices)} if indices else {"pair_sums": In(pairs)}),
+                **({"indices": In(indices)} if indices else {}),
+                **({"pair_sums": In(pairs)} if pairs and not indices else {}),
                 "digits": In(config.slots * config.weight_digit_bits),
-                "digit_signed": In(1),
+                **({"negate": In(1)} if self.spec.unsigned else {"digit_signed": In(1)}),
                 "enable": In(1),
                 "clear": In(1),
                 "shift": In(1),
@@ -64,32 +72,36 @@ class MacCell(Block):
         m = Module()
         dot = self.spec.create()
         place(m, platform, "dot", dot)
+        negate = self.negate if self.spec.unsigned else None
         (accumulator,) = accumulate(
-            m, self.config, [dot.result], self.enable, self.clear, self.shift
+            m, self.config, [dot.result], self.enable, self.clear, self.shift, negate
         )
-        activations, pair_sums = self._operands(m, platform)
-        m.d.comb += [
-            dot.activations.eq(activations),
-            dot.pair_sums.eq(pair_sums),
-            dot.digits.eq(self.digits),
-            dot.digit_signed.eq(self.digit_signed),
-            self.accumulator.eq(accumulator),
-        ]
+        operands = {**self._operands(m, platform), "digits": self.digits}
+        if negate is None:
+            operands["digit_signed"] = self.digit_signed
+        m.d.comb += [getattr(dot, name).eq(value) for name, value in operands.items()]
+        m.d.comb += self.accumulator.eq(accumulator)
         return m
 
-    def _operands(self, m: Module, platform: object) -> tuple[Value, Value]:
+    def _operands(self, m: Module, platform: object) -> dict[str, Value]:
         """Activations and pair sums of the dot product. With N:M sparsity each cell has its own:
         selected, added and registered here, in the cycle in which the array adds shared ones."""
         selects = selection_spec(self.config)
         if selects is None:
-            return self.activations, self.pair_sums
+            shared = {"activations": self.activations}
+            return shared | ({"pair_sums": self.pair_sums} if self.spec.pair_bits else {})
         selection = selects.create()
         place(m, platform, "selection", selection)
         m.d.comb += [
             selection.activations.eq(self.activations),
             selection.indices.eq(self.indices),
         ]
-        return selection.selected, selection.pair_sums
+        bits = self.config.activation_bits
+        slots = [selection.selected.word_select(n, bits) for n in range(self.config.slots)]
+        if not _groups_late(self.config):
+            slots = [delay(m, a, self.spec.late(n), f"slot{n}") for n, a in enumerate(slots)]
+        own = {"activations": Cat(slots)}
+        return own | ({"pair_sums": selection.pair_sums} if self.spec.pair_bits else {})
 
 
 class MacArray(Block):
@@ -143,8 +155,12 @@ class MacArray(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config, spec = self.config, dot_product_spec(self.config)
-        enable, clear, shift = self._controls(m, spec.latency_cycles)
-        digit_signed = delay(m, self.digit_signed, 1 + spec.sign_offset_cycles, "digit_signed")
+        controls = self._controls(m, spec.latency_cycles)
+        if spec.unsigned:
+            sign = {"negate": delay(m, self._negate(m), spec.latency_cycles, "negate")}
+        else:
+            cycles = 1 + spec.sign_offset_cycles
+            sign = {"digit_signed": delay(m, self.digit_signed, cycles, "digit_signed")}
         columns = [self._column(m, c) for c in range(config.weight_columns)]
         for p in range(config.pixels):
             operands = self._pixel(m, p)
@@ -152,14 +168,9 @@ class MacArray(Block):
                 pixel = operands[c % len(operands)]
                 cell = MacCell(config)
                 place(m, platform, f"cell_p{p}_c{c}", cell)
-                m.d.comb += [getattr(cell, n).eq(v) for n, v in (pixel | column).items()]
-                m.d.comb += [
-                    cell.digit_signed.eq(digit_signed),
-                    cell.enable.eq(enable),
-                    cell.clear.eq(clear),
-                    cell.shift.eq(shift),
-                    self._result(p, c).eq(cell.accumulator),
-                ]
+                inputs = pixel | column | sign | controls
+                m.d.comb += [getattr(cell, name).eq(value) for name, value in inputs.items()]
+                m.d.comb += self._result(p, c).eq(cell.accumulator)
         return m
 
     def _result(self, pixel: int, column: int) -> Value:
@@ -170,17 +181,30 @@ class MacArray(Block):
         index = pixel * config.columns + column
         return self.accumulators.word_select(index, config.accumulator_bits)
 
-    def _controls(self, m: Module, cycles: int) -> tuple[Value, Value, Value]:
+    def _controls(self, m: Module, cycles: int) -> dict[str, Value]:
         """valid, clear and shift as the cells want them, ``cycles`` later."""
-        return (
-            delay(m, self.valid, cycles, "valid", resettable=True),
-            delay(m, self.clear, cycles, "clear"),
-            delay(m, self.shift, cycles, "shift"),
-        )
+        return {
+            "enable": delay(m, self.valid, cycles, "valid", resettable=True),
+            "clear": delay(m, self.clear, cycles, "clear"),
+            "shift": delay(m, self.shift, cycles, "shift"),
+        }
 
-    def _lane(self, m: Module, value: Value, slot: int, name: str, cycles: int = 1) -> Value:
-        """Operands of one slot as the cells want them: registered, late ones once more."""
-        return delay(m, value, cycles + dot_product_spec(self.config).late(slot), name)
+    def _negate(self, m: Module) -> Value:
+        """Whether the pass that ends here was one of signed 1-bit digits, each of which counted as
+        +1: its sum changes its sign where the next pass starts."""
+        counted = Signal(reset_less=True, name="signed_before")
+        with m.If(self.valid):
+            m.d.sync += counted.eq(self.digit_signed)
+        return self.shift & ~self.clear & counted
+
+    def _lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
+        """Operands of one slot as the dot products want them: registered, late ones once more."""
+        return delay(m, value, 1 + dot_product_spec(self.config).late(slot), name)
+
+    def _selected_lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
+        """What the selection takes for one slot: late ones registered."""
+        late = _groups_late(self.config) and dot_product_spec(self.config).late(slot)
+        return delay(m, value, int(late), name)
 
     def _column(self, m: Module, column: int) -> dict[str, Value]:
         """What the weight word holds for the cells of one column, by port: digits, and above the
@@ -196,7 +220,7 @@ class MacArray(Block):
         if i:
             indices = self.digits[config.slots * (config.weight_columns * d + column * i) :]
             found["indices"] = Cat(
-                self._lane(m, indices.word_select(n, i), n, f"index_c{column}_n{n}", cycles=0)
+                self._selected_lane(m, indices.word_select(n, i), n, f"index_c{column}_n{n}")
                 for n in slots
             )
         return found
@@ -210,13 +234,14 @@ class MacArray(Block):
         if config.index_bits:
             slots = [n // config.group * config.kept for n in range(config.lanes)]
             late = [
-                self._lane(m, a, slots[n], f"activation_p{pixel}_n{n}", cycles=0)
+                self._selected_lane(m, a, slots[n], f"activation_p{pixel}_n{n}")
                 for n, a in enumerate(lanes)
             ]
             return [{"activations": Cat(late)}]
         sums = [
             self._lane(m, sum(lanes[k + 1 : k + 2], lanes[k]), k, f"sum_p{pixel}_n{k}")
             for k in range(0, config.lanes, 2)
+            if spec.pair_bits
         ]
         activations = [
             self._lane(m, a, n, f"activation_p{pixel}_n{n}") for n, a in enumerate(lanes)
@@ -225,7 +250,7 @@ class MacArray(Block):
         if config.reuses_columns:
             channels = range(config.lanes)
             return [self._reused(m, pixel, c, activations, padded, lanes) for c in channels]
-        return [{"activations": Cat(activations), "pair_sums": Cat(padded)}]
+        return [_operands(activations, padded)]
 
     def _reused(
         self,
@@ -248,8 +273,16 @@ class MacArray(Block):
             name = f"reused_p{pixel}_c{channel}_n{lane}"
             activations[lane] = self._lane(m, chosen[lane], lane, name)
         first = min(chosen)
-        if first + 1 in chosen:  # one pair of lanes, whose sum is not that of the shared lanes
+        if (
+            pair_sums and first + 1 in chosen
+        ):  # one pair of lanes, whose sum is not that of the shared lanes
             name = f"reused_sum_p{pixel}_c{channel}"
             total = chosen[first] + chosen[first + 1]
             pair_sums[first // 2] = self._lane(m, total, first, name)
-        return {"activations": Cat(activations), "pair_sums": Cat(pair_sums)}
+        return _operands(activations, pair_sums)
+
+
+def _operands(activations: list[Value], pair_sums: list[Value]) -> dict[str, Value]:
+    """By port; activations of one bit have no sums of pairs."""
+    sums: dict[str, Value] = {"pair_sums": Cat(pair_sums)} if pair_sums else {}
+    return {"activations": Cat(activations), **sums}

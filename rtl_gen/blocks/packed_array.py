@@ -74,8 +74,7 @@ class PackedArray(MacArray):
         m = Module()
         config, spec = self.config, _spec(self.config)
         pixels, width = spec.packing.pixels, config.accumulator_bits
-        enable, clear, shift = self._controls(m, spec.latency_cycles)
-        controls = {"enable": enable, "clear": clear, "shift": shift}
+        controls = self._controls(m, spec.latency_cycles)
         wide = [self._wide(m, c) for c in range(0, config.columns, COLUMNS)]
         for p in range(0, config.pixels, pixels):
             operands = self._narrow(m, range(p, p + pixels))

@@ -134,7 +134,7 @@ class PostProcess(Block):
         return self._binary(m, found) if config.binary_weights else found
 
     def _binary(self, m: Module, sums: list[Value]) -> list[Value]:
-        """The accumulators ``sums`` of digits -1 and 0 as those of weights -1 and +1: one cycle."""
+        """The accumulators ``sums`` of digits 0 and 1 as those of weights -1 and +1: one cycle."""
         bits = self.config.accumulator_bits
         snapshot = Signal(len(self.activation_sums), reset_less=True, name="activation_snapshot")
         with m.If(self.snapshot):

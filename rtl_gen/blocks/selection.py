@@ -9,6 +9,7 @@ from amaranth import Cat, Const, Module, Mux, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.dot_product import pair_bits
 from rtl_gen.hierarchy import Block
 
 
@@ -40,7 +41,7 @@ class SelectionSpec:
 
     @property
     def pair_bits(self) -> int:
-        return self.activation_bits + 1
+        return pair_bits(self.activation_bits)
 
     def choices(self, slot: int) -> range:
         """Lanes that ``slot`` may take, by index; larger indices take the last one."""
@@ -60,7 +61,8 @@ class SelectionSpec:
 
 
 class Selection(Block):
-    """Function: SelectionSpec.compute of each cycle's inputs, and the sums of neighbouring slots.
+    """Function: SelectionSpec.compute of each cycle's inputs, and the sums of neighbouring slots
+    where dot products take them.
 
     Latency: 1 cycle. Throughput: one word per cycle, no stall. Overflow: none.
 
@@ -76,7 +78,7 @@ class Selection(Block):
                 "activations": In(spec.lanes * spec.activation_bits),
                 "indices": In(spec.slots * spec.index_bits),
                 "selected": Out(spec.slots * spec.activation_bits),
-                "pair_sums": Out(spec.pairs * spec.pair_bits),
+                **({"pair_sums": Out(spec.pairs * spec.pair_bits)} if spec.pair_bits else {}),
             }
         )
 
@@ -84,14 +86,13 @@ class Selection(Block):
         m = Module()
         spec = self.spec
         chosen = [self._slot(slot) for slot in range(spec.slots)]
-        sums = []
-        for k in range(0, spec.slots, 2):
-            total = sum(chosen[k + 1 : k + 2], chosen[k])
-            sums.append(Cat(total, Const(0, spec.pair_bits - len(total))))
-        m.d.comb += [
-            self.selected.eq(delay(m, Cat(chosen), 1, "chosen")),
-            self.pair_sums.eq(delay(m, Cat(sums), 1, "sums")),
-        ]
+        m.d.comb += self.selected.eq(delay(m, Cat(chosen), 1, "chosen"))
+        if spec.pair_bits:
+            sums = []
+            for k in range(0, spec.slots, 2):
+                total = sum(chosen[k + 1 : k + 2], chosen[k])
+                sums.append(Cat(total, Const(0, spec.pair_bits - len(total))))
+            m.d.comb += self.pair_sums.eq(delay(m, Cat(sums), 1, "sums"))
         return m
 
     def _slot(self, slot: int) -> Value:

@@ -41,6 +41,9 @@ def pack(values: Sequence[int], bits: int) -> int:
     "spec",
     [
         DotProductSpec(2, 1, 1),
+        DotProductSpec(17, 1, 1),
+        DotProductSpec(12, 1, 4),
+        DotProductSpec(1, 5, 2),
         DotProductSpec(3, 4, 2),
         DotProductSpec(8, 3, 1),
         DotProductSpec(16, 4, 4),
@@ -76,10 +79,12 @@ def test_dot_product(spec: DotProductSpec) -> None:
         activations = [lane(0, n, cycle) for n in range(spec.lanes)]
         sums = [sum(activations[k : k + 2]) for k in range(0, spec.lanes, 2)]
         ctx.set(dut.activations, pack(activations, spec.activation_bits))
-        ctx.set(dut.pair_sums, pack(sums, spec.pair_bits))
+        if spec.pair_bits:
+            ctx.set(dut.pair_sums, pack(sums, spec.pair_bits))
         ctx.set(dut.digits, pack([lane(1, n, cycle) for n in range(spec.lanes)], spec.digit_bits))
-        k = cycle - spec.sign_offset_cycles
-        ctx.set(dut.digit_signed, cases[k][2] if 0 <= k < len(cases) else 0)
+        if not spec.unsigned:
+            k = cycle - spec.sign_offset_cycles
+            ctx.set(dut.digit_signed, cases[k][2] if 0 <= k < len(cases) else 0)
 
     def check(ctx: Any, cycle: int) -> None:
         k = cycle - spec.latency_cycles + 1
