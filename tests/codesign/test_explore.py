@@ -158,7 +158,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
 
 def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    result, _ = run(settings(out, networks=8, boo=3.0, boo_within=1.0))
+    result, _ = run(settings(out, networks=12, boo=3.0, boo_within=1.0))
     told = json.loads((out / "explore.json").read_text())
     records = TrialStore(out / "trials.journal", told, {**OBJECTIVES, **ONE_BITS}).records()
     fewest = min(record.values[3] for record in records)
@@ -170,7 +170,7 @@ def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
     assert weights["total"] > 0
     assert 0 < weights["per_weight"] < 3
     with pytest.raises(UserError, match="other boo_within"):
-        run(settings(out, networks=8, boo=3.0, boo_within=0.5, resume=True))
+        run(settings(out, networks=12, boo=3.0, boo_within=0.5, resume=True))
 
 
 def test_the_same_seed_gives_the_same_design_and_another_another_search(

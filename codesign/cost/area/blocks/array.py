@@ -18,8 +18,26 @@ from codesign.cost.area.dsps import (
     wide,
 )
 from codesign.cost.table import ConfigTable
-from rtl_gen.blocks.dot_product import GROUP_PAIRS, STAGE_PAIRS, DotProductSpec
-from rtl_gen.blocks.history import OLDER_COLUMNS
+from rtl_gen.blocks.dot_product import DotProductSpec
+from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
+from rtl_gen.config import LEAST_REUSE_LANES
+
+COUNTED_LANES = (
+    *range(1, 33), 36, 40, 44, 48, 52, 56, 60, 64,
+)  # fmt: skip
+COUNTED_LUTS = (
+    1, 2, 2, 4, 5, 6, 7, 9, 11, 12, 14, 15, 16, 17, 19, 21, 22, 24, 25, 26, 27, 30, 32, 33, 35, 36,
+    37, 38, 40, 42, 43, 45, 51, 57, 64, 69, 76, 81, 88, 94,
+)  # fmt: skip
+COUNTED_REGISTERS = (
+    1, 2, 2, 6, 6, 5, 5, 11, 13, 13, 15, 15, 14, 14, 19, 19, 19, 28, 28, 27, 27, 30, 32, 32, 34, 34,
+    33, 33, 39, 39, 39, 51, 54, 58, 58, 66, 71, 72, 85, 86,
+)  # fmt: skip
+COUNTED_SHIFTS = (
+    *(0,) * 14, 1, 2, 2, *(0,) * 11, 1, 2, 2, 0, 0, 0, 2, 0, 0, 0, 3, 4,
+)  # fmt: skip
+"""LUTs, FFs and shift registers of a plane of so many activations of one bit, as Yosys maps it;
+between them by interpolation. Synthesised one by one."""
 
 
 @functools.cache
@@ -27,27 +45,29 @@ def _plane_table() -> Floats:
     """[lanes, activation_bits, 4]: one bit plane of a dot product.
 
     LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
-    rtl_gen.blocks.dot_product: a chain adds the choices of up to GROUP_PAIRS lane pairs. Equal to
-    what Yosys maps for every dot product in the shipped data.
+    rtl_gen.blocks.dot_product: a chain adds the choices of lane pairs. Its LUTs are what Yosys maps
+    for every dot product in the shipped data.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
     for lanes in range(1, MAX_LANES + 1):
         for bits in range(1, MAX_BITS + 1):
-            table[lanes, bits] = _plane(lanes, bits)
+            table[lanes, bits] = _plane(DotProductSpec(lanes, bits, 1))
     return table
 
 
-def _plane(lanes: int, bits: int) -> tuple[int, int, int, int]:
-    pairs = (lanes + 1) // 2
+def _plane(spec: DotProductSpec) -> tuple[float, float, float, int]:
+    if spec.activation_bits == 1:
+        luts, registers = (
+            float(np.interp(spec.lanes, COUNTED_LANES, found))
+            for found in (COUNTED_LUTS, COUNTED_REGISTERS)
+        )
+        return luts, 0.0, registers, spec.lanes.bit_length()
     chain = tree = registers = 0
     widths = []
-    for first in range(0, pairs, GROUP_PAIRS):
-        held = min(2 * GROUP_PAIRS, lanes - 2 * first)
-        chain += _chain(held, bits)
-        widths.append(_sum_bits(held, bits))
-        registers += widths[-1]
-        if pairs > STAGE_PAIRS:
-            registers += _sum_bits(min(held, 2 * STAGE_PAIRS), bits)
+    for lanes in spec.chains:
+        chain += _chain(spec, len(lanes))
+        widths.append((len(lanes) * ((1 << spec.activation_bits) - 1)).bit_length())
+        registers += spec.stages * widths[-1] - (len(lanes) == 2 * spec.stage_lanes)
     while len(widths) > 1:
         paired = len(widths) // 2 * 2
         sums = [max(widths[k : k + 2]) + 1 for k in range(0, paired, 2)]
@@ -59,25 +79,13 @@ def _plane(lanes: int, bits: int) -> tuple[int, int, int, int]:
     return chain, tree, registers, widths[0]
 
 
-def _sum_bits(lanes: int, bits: int) -> int:
-    """Width of the sum of ``lanes`` activations."""
-    return (lanes * ((1 << bits) - 1)).bit_length()
+def _chain(spec: DotProductSpec, lanes: int) -> int:
+    """LUTs that choose and add the lanes of one chain: one a bit and pair.
 
-
-def _chain(lanes: int, bits: int) -> int:
-    """LUTs that choose and add the pairs of one chain.
-
-    One LUT a bit and pair; from the third pair on a choice does not fit into the adder's LUTs. A
-    single lane needs none: its register is reset where the weight bit is 0.
+    A single lane needs none: its register is reset where the weight bit is 0.
     """
-    if lanes == 1:
-        return 0
-    pairs = (lanes + 1) // 2
-    luts = sum(_sum_bits(2 * k, bits) for k in range(1, pairs + 1))
-    luts += max(pairs - 2, 0) * (bits - 1) - (pairs > 1)
-    if bits == 1:
-        return luts + (pairs > 2)
-    return luts - lanes % 2
+    bits = spec.activation_bits
+    return lanes // 2 * (bits + 1) + lanes % 2 * bits * (lanes > 1)
 
 
 def _planes(c: ConfigTable) -> Floats:
@@ -85,14 +93,26 @@ def _planes(c: ConfigTable) -> Floats:
     return found
 
 
+def _single_chain(c: ConfigTable) -> Ints:
+    """Where a plane is one chain, but for those as short as a sum of two or three bits."""
+    counted = c.activation_bits == 1
+    chain = c.slots <= np.where(counted, 7, 8)
+    short = np.where(counted, c.slots <= 3, c.slots == 2)
+    found: Ints = (chain & ~short).astype(np.int64)
+    return found
+
+
 def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
     """LUTs and FFs of the adders that combine a digit's planes, per cell."""
     digit = c.weight_digit_bits
     levels = np.log2(digit).astype(np.int64)
-    single = digit == 1
-    luts = np.where(single, plane_bits, (digit - 1) * plane_bits - levels + 1)
-    more = np.array([0, 2, 3, 0, 7, 0, 0, 0, 18])[digit]
-    return luts, np.where(single, plane_bits, (digit - 1) * plane_bits) + more
+    several = digit > 1
+    luts = several * ((digit - 1) * plane_bits - levels + 1)
+    more = np.array([0, 0, 3, 0, 7, 0, 0, 0, 18])[digit]
+    # A single chain leaves more low bits to wait for the sums above them in registers.
+    more += _single_chain(c) * np.array([0, 0, 0, 0, 3, 0, 0, 0, 4])[digit]
+    more += (c.slots >= 8) * (c.activation_bits > 1)
+    return luts, several * (digit - 1) * plane_bits + more
 
 
 def _narrow_table() -> Ints:
@@ -117,16 +137,21 @@ def _dots(c: ConfigTable) -> Sizes:
     alone = c.lut * ((c.slots == 1) & (c.activation_bits == 1))
     added = c.lut - alone
     waits = added * np.array([0, 0, 0, 0, 1, 0, 0, 0, 3])[c.weight_digit_bits]
+    waits -= added * _single_chain(c) * (c.weight_digit_bits > 2)
     waits += alone * np.array([0, 0, 0, 0, 0, 0, 0, 0, 10])[c.weight_digit_bits]
+    counted = np.interp(c.slots, COUNTED_LANES, COUNTED_SHIFTS) * (c.activation_bits == 1)
+    waits = waits + c.lut * c.weight_digit_bits * counted
     waiting = alone * np.array([0, 3, 4, 0, 12, 0, 0, 0, 0])[c.weight_digit_bits]
+    beside = (c.activation_bits == 1) & (c.slots == 3) & (c.weight_digit_bits > 1)
     product = product_bits(c)
     # DSP slices add their products by pairs, too.
     left, sums = -(-c.slots // 2), product + 1
     return {
-        "chains": lut * plane[:, 0],
+        # Three lanes of one bit take a LUT more where a digit has several planes.
+        "chains": lut * (plane[:, 0] + beside),
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
-        "combine": cells * (added * combine + alone),
+        "combine": cells * added * combine,
         "combine_registers": cells * (added * combine_registers + waiting),
         # The digit's sign waits for the planes' sums in shift registers, where that is longer.
         "sign_delays": cells * waits,
@@ -155,6 +180,36 @@ DOTS = Block(
 )  # fmt: skip
 
 
+@functools.cache
+def _late_table() -> Ints:
+    """[slots, activations of one bit or of more] lanes whose operands a LUT dot product wants a
+    cycle later than the others'."""
+    table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
+    for lanes in range(MAX_LANES + 1):
+        for more in range(2):
+            spec = DotProductSpec(lanes, 1 + more, 1)
+            table[lanes, more] = sum(map(spec.late, range(lanes)))
+    return table
+
+
+@functools.cache
+def _late_older_table() -> Ints:
+    """[lanes, activations of one bit or of more] lanes of all channels that take older columns and
+    come late."""
+    table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
+    for lanes in range(LEAST_REUSE_LANES, MAX_LANES + 1):
+        for more in range(2):
+            late = DotProductSpec(lanes, 1 + more, 1).late
+            older = [n for channel in range(lanes) for n in older_lanes(lanes, channel)]
+            table[lanes, more] = sum(map(late, older))
+    return table
+
+
+def _late_lanes(c: ConfigTable) -> Ints:
+    found: Ints = _late_table()[c.slots, (c.activation_bits > 1).astype(np.int64)] * c.lut
+    return found
+
+
 def result_bits(c: ConfigTable) -> Ints:
     """Bits of a dot product, its sign included."""
     lanes = np.ceil(np.log2(c.slots)).astype(np.int64)
@@ -170,6 +225,8 @@ def _cells(c: ConfigTable) -> Sizes:
         # An addend as wide as its accumulator leaves no room for the choice in the adder's LUTs.
         "full": accumulators * (result_bits(c) >= c.accumulator_bits),
         "controls": cells // packed,
+        "negations": cells * c.lut * (c.weight_digit_bits == 1),
+        "late_slots": cells * _late_lanes(c) * (c.sparsity > 0) * (c.activation_bits == 1),
     }
 
 
@@ -178,7 +235,7 @@ CELLS = Block(
     ("npu_mac_cell", "npu_packed_cell"),
     _cells,
     luts={"accumulators": 1.0, "full": 1.0},
-    ffs={"accumulators": 1.0, "controls": 3.0},
+    ffs={"accumulators": 1.0, "controls": 3.0, "negations": 1.0, "late_slots": 1.0},
     lutrams={},
 )
 
@@ -192,8 +249,8 @@ def _selection(c: ConfigTable) -> Sizes:
     return {
         "choices": selected * np.where(c.group - c.kept + 1 > 4, 2, 1),
         "selected": selected,
-        "pair_bits": pairs * c.activation_bits,
-        "pairs": pairs,
+        "pair_bits": pairs * c.activation_bits * (c.activation_bits > 1),
+        "pairs": pairs * (c.activation_bits > 1),
     }
 
 
@@ -207,35 +264,30 @@ SELECTION = Block(
 )
 
 
-@functools.cache
-def _late_lanes() -> Ints:
-    """[slots] lanes whose operands a LUT dot product wants a cycle later than the others'."""
-    spec = [DotProductSpec(n, 1, 1, "lut") for n in range(MAX_LANES + 1)]
-    return np.array([sum(map(spec[n].late, range(n))) for n in range(MAX_LANES + 1)])
-
-
 def _shared(c: ConfigTable) -> Sizes:
     sparse = c.sparsity > 0
     plain = (Packed.of(c).fields == 0).astype(np.int64)
-    late = _late_lanes()[c.slots] * c.lut
-    pairs = c.pixels * (c.lanes // 2) * ~sparse * plain
-    # A single bit and its carry are two LUTs, further bits one each.
-    sums = np.where(c.activation_bits > 1, c.activation_bits, 2)
-    late_lanes = np.where(sparse, late // c.kept * c.group, late)
+    several = c.activation_bits > 1
+    late = _late_lanes(c)
+    # Lanes of one bit need no sums of pairs, and come late behind the selection.
+    pairs = c.pixels * (c.lanes // 2) * ~sparse * plain * several
+    groups_late = late * several
+    late_lanes = np.where(sparse, groups_late // c.kept * c.group, late)
     reused = (c.depthwise_taps > 1).astype(np.int64)
     paired = c.lanes == 4
+    late_older = _late_older_table()[c.lanes, several.astype(np.int64)]
     lanes = c.lanes * (
-        OLDER_COLUMNS * c.activation_bits + np.where(paired, c.activation_bits + 1, 0)
+        OLDER_COLUMNS * c.activation_bits + np.where(paired & several, c.activation_bits + 1, 0)
     )
     return {
-        "pair_sums": pairs * sums,
+        "pair_sums": pairs * c.activation_bits,
         "pair_registers": pairs * (c.activation_bits + 1),
-        "late_pairs": c.pixels * (late // 2) * ~sparse * (c.activation_bits + 1),
+        "late_pairs": c.pixels * (late // 2) * ~sparse * several * (c.activation_bits + 1),
         "operands": c.pixels * c.activation_bits * (c.lanes * ~sparse * plain + late_lanes),
         "digits": c.weight_columns * c.weight_digit_bits * (c.slots + late) * plain,
-        "late_indices": c.columns * c.index_bits * late,
+        "late_indices": c.columns * c.index_bits * groups_late,
         "reused": c.pixels * lanes * reused,
-        "late_reused": c.pixels * lanes * reused * (late > 0),
+        "late_reused": c.pixels * c.activation_bits * late_older * reused * c.lut,
         "control": ones(c),
         **shared_sizes(c),
     }
@@ -251,7 +303,7 @@ SHARED = Block(
     },
     ffs={
         "pair_registers": 1.0, "late_pairs": 1.0, "operands": 1.0, "digits": 1.0,
-        "late_indices": 1.0, "reused": 1.0, "late_reused": 0.5, "control": 10.0,
+        "late_indices": 1.0, "reused": 1.0, "late_reused": 1.0, "control": 10.0,
         "packed_sums": 1.0, "packed_starts": 1.0, "late_starts": 1.0, "packed_operands": 1.0,
         "packed_digits": 1.0, "packed_top_signs": 1.0,
     },
