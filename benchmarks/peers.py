@@ -41,11 +41,11 @@ class Ours:
     npu: NpuConfig
 
 
-# Of about 1,000 shapes each up to 33,000 LUTs (estimated), those of the most images per second and
-# LUT; accumulators that no weights overflow, memories as deep as the network needs.
+# Of about 1,000 shapes each up to 33,000 LUTs (estimated), and some around the best, those of the
+# most images per second and LUT; accumulators that no weights overflow, memories as deep as needed.
 POINTS = {
     "cnn_a-int8": Ours("cnn_a", 8, NpuConfig(
-        pixels=1, lanes=4, columns=16, weight_digit_bits=8, activation_bits=8, accumulator_bits=26,
+        pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8, accumulator_bits=26,
         post_units=2, activation_depth=2048, weight_depth=1024, channel_depth=64, result_depth=8,
         program_depth=128,
     )),
@@ -55,8 +55,8 @@ POINTS = {
         program_depth=128,
     )),
     "cnn_b-int8": Ours("cnn_b", 8, NpuConfig(
-        pixels=2, lanes=4, columns=32, weight_digit_bits=8, activation_bits=8, accumulator_bits=28,
-        post_units=4, activation_depth=8192, weight_depth=2048, channel_depth=64, result_depth=4,
+        pixels=2, lanes=8, columns=32, weight_digit_bits=8, activation_bits=8, accumulator_bits=28,
+        post_units=8, activation_depth=8192, weight_depth=2048, channel_depth=64, result_depth=4,
         program_depth=256,
     )),
     "cnn_b-4x4": Ours("cnn_b", 4, NpuConfig(
