@@ -6,15 +6,20 @@ import dataclasses
 
 import numpy as np
 import pytest
+from amaranth.back import verilog
 
 from benchmarks.density import POINTS
+from codesign import synth
 from codesign.cost.area import dsps, evaluation, model_file
 from codesign.cost.area.blocks import memory_counts
+from codesign.cost.area.blocks.array import DOTS
 from codesign.cost.area.composed import analytic
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
 from codesign.cost.data import dataset, module_data
+from codesign.cost.data.config_csv import short_hash
 from codesign.cost.table import ConfigTable
 from codesign.families import FAMILIES
+from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.config import NpuConfig
 from tests.codesign.synthetic import estimate_one
 
@@ -89,6 +94,30 @@ def test_the_shared_hardware_of_two_sizes_is_estimated_apart() -> None:
     luts = [float(estimate_one(config).luts[0]) for config in (small, large)]
     # Four times the cells, the same control.
     assert 2.0 < luts[1] / luts[0] < 4.0
+
+
+def test_dot_products_take_the_luts_of_their_structure() -> None:
+    """What Yosys maps, LUT by LUT: another order of operands would double the links of a chain."""
+    rows = [row.config for row in ROWS if row.config.multiplier == "lut"]
+    modules = module_data.read(module_data.beside())
+    found = {m.config_hash: m.luts for m in modules if m.module.startswith("npu_dot")}
+    sizes = DOTS.sizes(ConfigTable.of(rows))
+    counted = sum(sizes[name] for name in ("chains", "trees", "combine", "sign_delays"))
+    for config, luts in zip(rows, counted, strict=True):
+        if config.slots > 1 or config.activation_bits > 1:
+            assert luts == found[short_hash(config)], config
+
+
+@pytest.mark.parametrize(
+    ("lanes", "activation_bits", "digit_bits", "luts"),
+    [(16, 4, 4, 212), (8, 4, 1, 20), (3, 4, 1, 9), (7, 1, 1, 7)],
+)
+def test_a_dot_product_of_today_is_mapped_so(
+    lanes: int, activation_bits: int, digit_bits: int, luts: int
+) -> None:
+    block = DotProductSpec(lanes, activation_bits, digit_bits).create()
+    text = verilog.convert(block, name="npu", emit_src=False)
+    assert synth.synthesise({"npu.v": text}).figures.luts == luts
 
 
 @pytest.mark.parametrize(

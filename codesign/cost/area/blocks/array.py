@@ -46,7 +46,7 @@ def _plane_table() -> Floats:
 
     LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
     rtl_gen.blocks.dot_product: a chain adds the choices of lane pairs. Its LUTs are what Yosys maps
-    for every dot product in the shipped data.
+    for every dot product in the shipped data but one of a single lane of one bit.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
     for lanes in range(1, MAX_LANES + 1):
