@@ -77,6 +77,7 @@ class LoopNest:
         f, config = self.f, self.config
         acc = [[0] * config.columns for _ in range(config.pixels)]
         word = f["weight_base"] + tile * block
+        signs = f["passes"] + 1 >= config.least_passes
         levels = ("passes", "kernel_rows", "kernel_cols", "groups", "phases")
         for passed, ky, kx, group, phase in _count(f, *levels):
             if (ky, kx, group, phase) == (0, 0, 0, 0) and passed:
@@ -93,7 +94,7 @@ class LoopNest:
                 codes = self._codes(pixel + strip, at, x, address)
                 for m in range(config.columns):
                     for slot in range(config.slots):
-                        digit = self._digit(word, m, slot, top=not passed)
+                        digit = self._digit(word, m, slot, signs=signs and not passed)
                         acc[pixel][m] += codes[self._lane(word, m, slot)] * digit
             word += 1
         return [[_signed(value, config.accumulator_bits) for value in pixel] for pixel in acc]
@@ -108,10 +109,10 @@ class LoopNest:
         self.read.add((bank, address))
         return self.memory[bank, address]
 
-    def _digit(self, word: int, m: int, slot: int, *, top: bool) -> int:
+    def _digit(self, word: int, m: int, slot: int, *, signs: bool) -> int:
         bits = self.config.weight_digit_bits
         digit = self._bits(word, (m * self.config.slots + slot) * bits, bits)
-        return _signed(digit, bits) if top else digit
+        return _signed(digit, bits) if signs else digit
 
     def _lane(self, word: int, m: int, slot: int) -> int:
         """The lane that a slot of a group multiplies."""
