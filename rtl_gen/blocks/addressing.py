@@ -180,18 +180,17 @@ class WeightMemory(Block):
             "fetch_data": In(self.config.memory_port_bits),
         }
 
-    def _write(self, column: int) -> tuple[Value, Value, Value]:
-        """Write enable, address and data of a column."""
-        bus = self.write_columns[column], self.write_address, self.write_data
-        if not self.config.memory_port_bits:
-            return bus
-        fetching = self.fetch_columns.any()
-        part = column % (self.config.memory_port_bits // 32)
-        return (
-            bus[0] | self.fetch_columns[column],
-            Mux(fetching, self.fetch_address, bus[1]),
-            Mux(fetching, self.fetch_data.word_select(part, 32), bus[2]),
-        )
+    def _write(self, column: int, width: int) -> dict[str, Value]:
+        """What the write port of a column's RAM takes."""
+        enable, address = self.write_columns[column], self.write_address
+        data = self.write_data
+        if self.config.memory_port_bits:
+            fetching = self.fetch_columns.any()
+            part = column % (self.config.memory_port_bits // 32)
+            enable |= self.fetch_columns[column]
+            address = Mux(fetching, self.fetch_address, address)
+            data = Mux(fetching, self.fetch_data.word_select(part, 32), data)
+        return {"write_enable": enable, "write_address": address, "write_data": data[:width]}
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -207,14 +206,8 @@ class WeightMemory(Block):
         for column in range(config.weight_word_columns):
             width = min(32, config.weight_word_bits - 32 * column)
             ram = Ram(width, config.weight_depth)
-            place(m, platform, f"column{column}", ram)
-            enable, address, data = self._write(column)
-            m.d.comb += [
-                ram.write_enable.eq(enable),
-                ram.write_address.eq(address),
-                ram.write_data.eq(data[:width]),
-                ram.read_address.eq(pointer[:-1]),
-            ]
+            write = self._write(column, width)
+            place(m, platform, f"column{column}", ram, read_address=pointer[:-1], **write)
             words.append(ram.read_data)
         m.d.sync += digits.eq(Cat(words))
         m.d.comb += self.digits.eq(digits)

@@ -167,9 +167,8 @@ class MacArray(Block):
             for c, column in enumerate(columns):
                 pixel = operands[c % len(operands)]
                 cell = MacCell(config)
-                place(m, platform, f"cell_p{p}_c{c}", cell)
                 inputs = pixel | column | sign | controls
-                m.d.comb += [getattr(cell, name).eq(value) for name, value in inputs.items()]
+                place(m, platform, f"cell_p{p}_c{c}", cell, **inputs)
                 m.d.comb += self._result(p, c).eq(cell.accumulator)
         return m
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from amaranth import ClockSignal, Instance, Module, Shape, unsigned
+from amaranth import ClockSignal, Instance, Module, Shape, Value, unsigned
 from amaranth.lib import memory
 from amaranth.lib.wiring import In, Member, Out
 
@@ -41,7 +41,7 @@ class Ram(Block):
             }
         )
 
-    def instance(self, emission: Emission) -> Instance:
+    def instance(self, emission: Emission, inputs: Mapping[str, Value]) -> Instance:
         emission.static.add(self.module_name)
         return Instance(
             self.module_name,
@@ -49,7 +49,7 @@ class Ram(Block):
             ("p", "DEPTH", self.depth),
             ("p", "ADDRESS_BITS", len(self.write_address)),
             ("i", "clk", ClockSignal()),
-            *self.ports(),
+            *self.ports(inputs),
         )
 
     def elaborate(self, platform: object) -> Module:

@@ -80,9 +80,8 @@ class PackedArray(MacArray):
             operands = self._narrow(m, range(p, p + pixels))
             for pair, digits in enumerate(wide):
                 cell = PackedCell(config)
-                place(m, platform, f"cell_p{p}_c{COLUMNS * pair}", cell)
                 inputs = {"wide": digits, **operands, **controls}
-                m.d.comb += [getattr(cell, name).eq(value) for name, value in inputs.items()]
+                place(m, platform, f"cell_p{p}_c{COLUMNS * pair}", cell, **inputs)
                 for f in range(spec.packing.fields):
                     column, pixel = divmod(f, pixels)
                     index = (p + pixel) * config.columns + COLUMNS * pair + column

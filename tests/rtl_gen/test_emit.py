@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 
+import pytest
+from amaranth import Module, Signal
+
 from codesign import yosys
 from rtl_gen import emit
+from rtl_gen.blocks.mac_array import MacCell
 from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Emission, place
 
 CONFIG = NpuConfig(pixels=2, lanes=4, columns=8)
 
@@ -34,3 +39,24 @@ def test_yosys_reads_it_without_a_warning() -> None:
     run = yosys.find().run(script, files, "out.json", 300.0)
     assert "Warning" not in run.log
     assert not run.warnings
+
+
+@pytest.mark.parametrize(
+    ("bits", "shape"), [(4, (4, 16, 16)), (2, (2, 16, 32)), (8, (1, 32, 32)), (8, (8, 8, 16))]
+)
+def test_1024_products_stay_readable(bits: int, shape: tuple[int, int, int]) -> None:
+    """Wide weight words are the longest: a RAM for every 32 bits."""
+    pixels, lanes, columns = shape
+    config = NpuConfig(
+        pixels=pixels, lanes=lanes, columns=columns, activation_bits=max(bits, 4),
+        weight_digit_bits=bits, accumulator_bits=26, post_units=4,
+    )  # fmt: skip
+    assert config.macs == 1024
+    assert sum(text.count("\n") for text in emit.verilog(config).values()) <= 20_000
+
+
+def test_a_value_of_another_width_is_not_connected() -> None:
+    m, block = Module(), MacCell(CONFIG)
+    m._MustUse__silence = True
+    with pytest.raises(ValueError, match="3 bits for port digits of npu_mac_cell"):
+        place(m, Emission(), "cell", block, digits=Signal(3))
