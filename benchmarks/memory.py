@@ -29,7 +29,7 @@ from models import reference
 from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 from sim.run import Request, simulate
 
 CLOCK_MHZ = 100.0

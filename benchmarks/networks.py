@@ -25,7 +25,8 @@ from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
-from rtl_gen.config import DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES
 
 CLOCK_MHZ = 100.0
 PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)

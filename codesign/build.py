@@ -24,7 +24,7 @@ from codesign.results import UserError
 from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BUS_WORDS
+from rtl_gen.isa.encoding import BUS_WORDS
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 

@@ -1,4 +1,4 @@
-"""Writes the tables of docs/isa.md from rtl_gen/isa.py: ``python docs/isa_tables.py``."""
+"""Writes the tables of docs/isa.md from rtl_gen/isa/: ``python docs/isa_tables.py``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import FIELDS, Field, Opcode
+from rtl_gen.isa import registers
+from rtl_gen.isa.encoding import WORD_BITS, instruction_words, places, slot_words
+from rtl_gen.isa.fields import COUNT_BITS, FIELDS, MOVE, RECORDS, START, Field
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
 
 PAGE = Path(__file__).parent / "isa.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -46,30 +48,30 @@ def width_text(field: Field) -> str:
 
 def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
     """Places are those of an NPU without the optional fields, which have none there."""
-    always = isa.places(NpuConfig(), opcode)
+    always = places(NpuConfig(), opcode)
     rows = [("word", "bits from", "field", "width", "meaning")]
     for field in FIELDS[opcode]:
         word, bit = "-", "-"
         if field.name in always:
-            word, bit = map(str, divmod(isa.WORD_BITS + always[field.name].start, isa.WORD_BITS))
+            word, bit = map(str, divmod(WORD_BITS + always[field.name].start, WORD_BITS))
         rows.append((word, bit, f"`{field.name}`", width_text(field), field.doc))
     return rows
 
 
 def record_rows() -> list[tuple[str, ...]]:
     """A record's fields in its word."""
-    places = isa.places(NpuConfig(), Opcode.LAYER)
+    bits = places(NpuConfig(), Opcode.LAYER)
     level = "out_cols"
     rows = [("bits from", "field", "width", "meaning")]
-    for field in isa.MOVE:
-        bit = places[f"{level}_{field.name}"].start % isa.WORD_BITS
+    for field in MOVE:
+        bit = bits[f"{level}_{field.name}"].start % WORD_BITS
         rows.append((str(bit), f"_{field.name}", width_text(field), field.doc))
-    count = places[level].start % isa.WORD_BITS
+    count = bits[level].start % WORD_BITS
     return [*rows, (str(count), "(the level)", "see below", "repetitions, minus 1")]
 
 
 LEVEL_DOCS = {
-    isa.START: "the first tap, from position 0; it has no repetitions",
+    START: "the first tap, from position 0; it has no repetitions",
     "groups": "activation words per kernel position",
     "kernel_cols": "kernel columns",
     "kernel_rows": "kernel rows",
@@ -83,10 +85,10 @@ LEVEL_DOCS = {
 
 
 def level_rows() -> list[tuple[str, ...]]:
-    first = 1 + isa.slot_words(NpuConfig(), Opcode.LAYER)
+    first = 1 + slot_words(NpuConfig(), Opcode.LAYER)
     return [("word", "record", "width of the repetitions", "level")] + [
-        (str(word), f"`{level}`", str(isa.COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
-        for word, level in enumerate(isa.RECORDS, first)
+        (str(word), f"`{level}`", str(COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
+        for word, level in enumerate(RECORDS, first)
     ]
 
 
@@ -118,7 +120,7 @@ def opcode_rows() -> list[tuple[str, ...]]:
 
 def _words_text(opcode: Opcode) -> str:
     dense, sparse = (
-        str(isa.instruction_words(NpuConfig(sparsity=sparsity), opcode))
+        str(instruction_words(NpuConfig(sparsity=sparsity), opcode))
         for sparsity in ("dense", "2:4")
     )
     options = "`sparsity` N:M or `depthwise_taps` 3"
@@ -127,7 +129,7 @@ def _words_text(opcode: Opcode) -> str:
 
 def window_rows() -> list[tuple[str, ...]]:
     names = ("LOG_BASE", "PROGRAM_BASE", "CHANNEL_BASE", "WEIGHT_BASE")
-    return [("byte address", "window")] + [(f"0x{getattr(isa, n):07X}", n) for n in names]
+    return [("byte address", "window")] + [(f"0x{getattr(registers, n):07X}", n) for n in names]
 
 
 TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
@@ -140,8 +142,8 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "layer": lambda: field_rows(Opcode.LAYER),
     "record": record_rows,
     "levels": level_rows,
-    "errors": lambda: enum_rows(isa.ErrorCode, "code", "{}"),
-    "registers": lambda: enum_rows(isa.Register, "byte address", "0x{:02X}"),
+    "errors": lambda: enum_rows(ErrorCode, "code", "{}"),
+    "registers": lambda: enum_rows(registers.Register, "byte address", "0x{:02X}"),
     "windows": window_rows,
 }
 

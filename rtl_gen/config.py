@@ -1,4 +1,5 @@
-"""NpuConfig: every parameter of the generated accelerator, checked where it is made."""
+"""NpuConfig: every parameter of the generated accelerator, checked where it is made, and the sizes
+that follow from them."""
 
 from __future__ import annotations
 
@@ -6,44 +7,9 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Any
 
-from rtl_gen.packing import COLUMNS, Packing, packing
-
-STREAM_BITS = 32
-"""Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
-
-MULTIPLIERS = ("lut", "dsp", "dsp2", "dsp4")
-PACKED_PIXELS = {"dsp2": 1, "dsp4": 2}
-"""Multipliers whose DSP slices make products of two columns each: of one pixel, or of two."""
-SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
-"""Weights that the array takes per cycle and column: at most so many of so many lanes."""
-DIGIT_BITS = (1, 2, 4, 8)
-MEMORY_PORT_BITS = (0, 32, 64, 128)
-MEMORY_TILES = (0, 1)
-BINARY_WEIGHTS = (0, 1)
-DEPTHWISE_TAPS = (1, 3)
-LEAST_REUSE_LANES = 4
-"""A lane for each of three kernel columns, two of them outside the first one's pair."""
-OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights")
-"""Parameters that hash and files of an NPU leave out at their default, as those from before had
-none."""
-BINARY_NEEDS = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
-"""What ``binary_weights`` goes together with."""
-DEPTH_RANGES = {
-    "activation_depth": (16, 32768),
-    "weight_depth": (16, 65536),
-    "channel_depth": (4, 16384),
-    "result_depth": (2, 4096),
-    "program_depth": (32, 4096),
-}
-"""Smallest and largest depth of each memory, in words; depths are powers of two."""
-SHIFT_BITS = 5
-"""Width of the requantisation shift field, in bits: shifts of 1..31."""
-
-
-class ConfigError(ValueError):
-    """A parameter outside its range; the message says what, the value and what is allowed."""
+from rtl_gen.packing import Packing, packing
+from rtl_gen.parameters import OPTIONS, PACKED_PIXELS, SPARSITIES, STREAM_BITS, check
 
 
 def _ceil_div(a: int, b: int) -> int:
@@ -119,106 +85,7 @@ class NpuConfig:
     (docs/npu.md). With ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            kind = type(field.default)
-            value = getattr(self, field.name)
-            if type(value) is not kind:
-                raise ConfigError(f"npu.{field.name} must be {kind.__name__}, not {value!r}")
-        self._range("pixels", 1, 16)
-        self._range("lanes", 2, 64)
-        self._range("columns", 2, 128)
-        self._range("activation_bits", 1, 8)
-        self._range("accumulator_bits", 10, 32)
-        self._range("scale_bits", 4, 16)
-        self._range("post_units", 1, 64)
-        self._choice("weight_digit_bits", DIGIT_BITS)
-        self._choice("multiplier", MULTIPLIERS)
-        self._choice("memory_port_bits", MEMORY_PORT_BITS)
-        self._choice("memory_tiles", MEMORY_TILES)
-        self._choice("binary_weights", BINARY_WEIGHTS)
-        self._choice("depthwise_taps", DEPTHWISE_TAPS)
-        self._choice("sparsity", tuple(SPARSITIES))
-        for name, (low, high) in DEPTH_RANGES.items():
-            self._range(name, low, high)
-            value = getattr(self, name)
-            if value & (value - 1):
-                raise ConfigError(f"npu.{name} must be a power of two, not {value}")
-        if self.columns % self.lanes:
-            raise ConfigError(
-                f"npu.columns must be a multiple of npu.lanes ({self.lanes}), not {self.columns}"
-            )
-        if self.lanes % self.post_units:
-            raise ConfigError(
-                f"npu.post_units must divide npu.lanes ({self.lanes}), not {self.post_units}"
-            )
-        self._check_options()
-
-    def _check_options(self) -> None:
-        """What options ask of the other parameters."""
-        if self.lanes % self.group:
-            raise ConfigError(
-                f"npu.lanes must be a multiple of {self.group} with npu.sparsity {self.sparsity}, "
-                f"not {self.lanes}"
-            )
-        if self.reuses_columns and self.group > 1:
-            raise ConfigError(
-                f"npu.sparsity must be dense with npu.depthwise_taps {self.depthwise_taps}, "
-                f"not {self.sparsity}"
-            )
-        if self.reuses_columns and self.lanes < LEAST_REUSE_LANES:
-            raise ConfigError(
-                f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
-                f"{self.depthwise_taps}, not {self.lanes}"
-            )
-        if self.memory_tiles and not self.memory_port_bits:
-            raise ConfigError("npu.memory_tiles must be 0 without npu.memory_port_bits, not 1")
-        if self.binary_weights:
-            for name, needed in BINARY_NEEDS.items():
-                if getattr(self, name) != needed:
-                    raise ConfigError(
-                        f"npu.{name} must be {needed} with npu.binary_weights, "
-                        f"not {getattr(self, name)}"
-                    )
-        if self.multiplier in PACKED_PIXELS:
-            self._check_packing(PACKED_PIXELS[self.multiplier])
-
-    def _check_packing(self, pixels: int) -> None:
-        """What products that share DSP slices ask for."""
-        for name, allowed in (("sparsity", "dense"), ("depthwise_taps", 1)):
-            if getattr(self, name) != allowed:
-                raise ConfigError(
-                    f"npu.{name} must be {allowed} with npu.multiplier {self.multiplier}, "
-                    f"not {getattr(self, name)}"
-                )
-        for name, step in (("columns", COLUMNS), ("pixels", pixels)):
-            if getattr(self, name) % step:
-                raise ConfigError(
-                    f"npu.{name} must be a multiple of {step} with npu.multiplier "
-                    f"{self.multiplier}, not {getattr(self, name)}"
-                )
-        digit = self.weight_digit_bits
-        if not packing(self.activation_bits, digit, pixels):
-            fit = [bits for bits in range(1, 9) if packing(bits, digit, pixels)]
-            if not fit:
-                raise ConfigError(
-                    f"npu.weight_digit_bits must be less than {digit} with npu.multiplier "
-                    f"{self.multiplier}"
-                )
-            raise ConfigError(
-                f"npu.activation_bits must be {fit[0]}..{fit[-1]} with npu.multiplier "
-                f"{self.multiplier} and npu.weight_digit_bits {digit}, not {self.activation_bits}"
-            )
-
-    def _range(self, name: str, low: int, high: int) -> None:
-        value = getattr(self, name)
-        if not low <= value <= high:
-            raise ConfigError(f"npu.{name} must be {low}..{high}, not {value}")
-
-    def _choice(self, name: str, allowed: tuple[Any, ...]) -> None:
-        value = getattr(self, name)
-        if value not in allowed:
-            choices = ", ".join(str(choice) for choice in allowed)
-            raise ConfigError(f"npu.{name} must be one of {choices}, not {value!r}")
+        check(self)
 
     # Derived sizes -------------------------------------------------------------------------
 

@@ -18,9 +18,10 @@ from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.spill import Spill
 from rtl_gen.blocks.transfer import Transfer
-from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Emission, place
-from rtl_gen.isa import STREAMED, ErrorCode, Opcode, opcodes
+from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
+from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
 

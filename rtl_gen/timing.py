@@ -16,7 +16,9 @@ from rtl_gen.blocks.loops import TAP_CYCLES
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, MOVES, STREAMED, Instruction, Opcode, field_words
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.encoding import Instruction, field_words
+from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
 
 OPERAND_DELAY_CYCLES = 5
 """From a tap's addresses to the operands at the array: two address stages, the

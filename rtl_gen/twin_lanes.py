@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.config import STREAM_BITS
+from rtl_gen.parameters import STREAM_BITS
 
 
 def unpack_lanes(

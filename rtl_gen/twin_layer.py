@@ -1,8 +1,7 @@
-"""The LAYER instruction in numpy: address generation, array, post-processing.
+"""The LAYER instruction in numpy: array, post-processing, results.
 
-Same pointers as the hardware: one address for all banks, a strip offset per row, everything modulo
-its width. Only the order of the additions differs: all positions at once, and the digit passes
-folded into whole weights, which is the same modulo 2**accumulator_bits.
+Only the order of the additions differs from the hardware's: all positions at once, and the digit
+passes folded into whole weights, which is the same modulo 2**accumulator_bits.
 """
 
 from __future__ import annotations
@@ -14,108 +13,79 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import isa, twin_reuse, walk, weight_words
-from rtl_gen.config import SHIFT_BITS, NpuConfig
-from rtl_gen.isa import ErrorCode
+from rtl_gen import twin_reuse, weight_words
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.parameters import SHIFT_BITS
+from rtl_gen.twin_memories import Memories, TwinError, window
+from rtl_gen.twin_taps import Ints, gather, signed
 
-Ints = NDArray[np.int64]
-COLUMN_MASK = (1 << isa.COLUMN_BITS) - 1
 GATHER_ELEMENTS = 1 << 21
 """Activations gathered at a time: bounds the memory that a layer takes."""
 
 
-class TwinError(Exception):
-    """The instruction stops the run with ``code``."""
-
-    def __init__(self, code: ErrorCode) -> None:
-        super().__init__(code.name)
-        self.code = code
-
-
-def signed(values: Ints, bits: int) -> Ints:
-    """The low ``bits`` bits as two's complement."""
-    half = 1 << (bits - 1)
-    return ((values + half) & ((1 << bits) - 1)) - half
-
-
-AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Levels of the nest as the axes of ``positions``."""
-
-
 @dataclass(frozen=True)
-class Positions:
-    """Where taps read: integers that broadcast to [rows, pool_rows, out_cols, pool_cols,
-    kernel_rows, kernel_cols, groups]."""
+class _Channels:
+    """Post-processing parameters of the drained columns of one tile, each int64 [columns]."""
 
-    strip: Ints
-    """Offset from the pixel's own bank, signed."""
-    row: Ints
-    column: Ints
-    """Unsigned: one left of the image is a large number, and so beyond the limit."""
-    words: Ints
-    """Address, modulo 2 * activation_depth."""
-    walked: NDArray[np.bool_]
-    """Whether the hardware reads the tap at all; padding else."""
+    bias: Ints
+    multiplier: Ints
+    shift: Ints
 
 
-def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
-    """Taps of output rows ``rows`` of tile ``tile`` of a LAYER with fields ``f``."""
-    counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
-    counts["out_rows"] = np.arange(rows.start, rows.stop)
-    along = {level: _along(counts[level], axis) for axis, level in enumerate(AXES)}
-    walked = np.ones(1, bool)
-    if f.get("reuse"):
-        out, kernel, read = twin_reuse.columns(f)
-        cols, taps = AXES.index("out_cols"), AXES.index("kernel_cols")
-        shape = [out.shape[0] if k == cols else out.shape[1] if k == taps else 1 for k in range(7)]
-        along["out_cols"], along["kernel_cols"] = out.reshape(shape), kernel.reshape(shape)
-        walked = read.reshape(shape)
-    along["out_groups"] = np.full(1, tile)
-    steps = walk.totals(f)
-    sums = {
-        move.name: sum(
-            (count * steps[level][move.name] for level, count in along.items()),
-            start=np.full(1, f[f"{isa.START}_{move.name}"]),
-        )
-        for move in isa.MOVE
-    }
-    wraps, row = np.divmod(sums["rows"], f["strip_rows"])
-    return Positions(
-        strip=signed(sums["strips"] + wraps, isa.STRIP_BITS),
-        row=row,
-        column=sums["columns"] & COLUMN_MASK,
-        words=(sums["pointer"] - wraps * f["strip_words"]) % (2 * config.activation_depth),
-        walked=walked,
-    )
+def run(memories: Memories, f: Mapping[str, int]) -> None:
+    """A LAYER with fields ``f``. Raises TwinError for what a field or an address cannot be."""
+    c = memories.config
+    passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
+    pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
+    nothing_drains = f.get("reuse", 0) - 1 > f["out_cols"]
+    if pixels > c.pixels or chunks > c.chunks or nothing_drains:
+        raise TwinError(ErrorCode.FIELD)
+    block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
+    block *= phases
+    results = f["out_base"] if c.memory_port_bits else 0  # a part of a layer goes on
+    for tile in range(f["out_groups"] + 1):
+        words = window(memories.weights, f["weight_base"] + tile * block, block)
+        table = window(memories.channels, f["channel_base"] + tile * chunks, chunks)
+        weights = _tile_weights(c, words, passes, phases)
+        if f.get("reuse"):
+            weights = twin_reuse.widened(c, weights, f)
+        channels = _tile_channels(c, table)
+        acc = _accumulate(c, memories.activations, f, tile, weights)
+        biased = acc[:pixels, ..., :columns] + channels.bias
+        if f["raw"]:
+            results = _keep_raw(memories, biased, results)
+        else:
+            _write(memories, _activate(c, biased, channels, f), tile, f)
 
 
-def _along(count: Ints, axis: int) -> Ints:
-    return count.reshape([-1 if k == axis else 1 for k in range(len(AXES))])
-
-
-def gather(
-    config: NpuConfig, activations: NDArray[np.uint8], f: Mapping[str, int], tile: int, rows: range
-) -> NDArray[np.float64]:
-    """Codes read for output rows ``rows`` of one tile.
-
-    activations: uint8 [pixels, depth, lanes]. Returns
-    [pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes].
-    Raises TwinError(ADDRESS) where an unmasked read leaves the buffer.
-    """
-    pixels, depth, lanes = activations.shape
-    at = positions(config, f, tile, rows)
-    bank = _along(np.arange(pixels), 0)[..., None] + at.strip
-    inside = (bank >= 0) & (bank <= f["last_strip"]) & (at.column < f["col_limit"]) & at.walked
-    inside &= (bank < f["last_strip"]) | (at.row < f["last_rows"])
-    if np.any(inside & ((at.words >= depth) | (bank >= pixels))):
+def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
+    """Biased accumulators in drain order to result words ``first``...; the next free word."""
+    c = memories.config
+    wrapped = signed(biased, c.accumulator_bits)
+    words = wrapped.transpose(1, 3, 2, 4, 0, 5).reshape(-1, c.post_units)
+    end = first + len(words)
+    if end > c.result_depth:
         raise TwinError(ErrorCode.ADDRESS)
-    outside = pixels * depth
-    index = np.where(inside, bank * depth + at.words, outside)
-    pad = np.full((1, lanes), f["pad_code"])
-    return np.concatenate([activations.reshape(outside, lanes), pad]).astype(np.float64)[index]
+    memories.results[first:end] = words
+    return end
 
 
-def tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
+def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> None:
+    """codes: [drained pixels, out_rows, out_cols, columns] of output tile ``tile``."""
+    c = memories.config
+    pixels, rows, cols, columns = codes.shape
+    words = columns // c.lanes
+    position = np.arange(rows * cols) * f["out_pixel_words"]
+    address = f["out_base"] + tile * f["out_group_words"] + position[:, None] + np.arange(words)
+    address %= 2 * c.activation_depth
+    if np.any(address >= c.activation_depth):
+        raise TwinError(ErrorCode.ADDRESS)
+    grid = codes[..., : words * c.lanes].reshape(pixels, rows * cols, words, c.lanes)
+    memories.activations[np.arange(pixels)[:, None, None], address] = grid
+
+
+def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
     """Whole weights [taps, lanes, weight_columns] of one tile's weight words
     uint32 [passes * taps * phases, :]."""
     digit_bits = config.weight_digit_bits
@@ -147,26 +117,17 @@ def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> I
     return by_lane
 
 
-@dataclass(frozen=True)
-class Channels:
-    """Post-processing parameters of the drained columns of one tile, each int64 [columns]."""
-
-    bias: Ints
-    multiplier: Ints
-    shift: Ints
-
-
-def tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> Channels:
+def _tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> _Channels:
     """table: uint32 [chunks, 2 * post_units], (bias, multiplier | shift << 16) per unit."""
     pairs = table.reshape(-1, 2).astype(np.int64)
-    return Channels(
+    return _Channels(
         signed(pairs[:, 0], config.accumulator_bits),
         pairs[:, 1] & ((1 << config.scale_bits) - 1),
         (pairs[:, 1] >> 16) & ((1 << SHIFT_BITS) - 1),
     )
 
 
-def accumulate(
+def _accumulate(
     config: NpuConfig,
     activations: NDArray[np.uint8],
     f: Mapping[str, int],
@@ -195,7 +156,7 @@ def accumulate(
     return signed(found, config.accumulator_bits)
 
 
-def activate(config: NpuConfig, biased: Ints, channels: Channels, f: Mapping[str, int]) -> Ints:
+def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
     """Codes [pixels, out_rows, out_cols, columns] after requantisation and window maximum."""
     codes = arithmetic.requantise(
         biased, channels.multiplier, channels.shift, f["out_zero"], config.activation_bits

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import places
+from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
+from rtl_gen.isa.opcodes import Opcode
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,9 @@ def record_values(
     each repetition of a level adds; counts: repetitions of the levels, minus 1. A strip of
     ``strip_rows`` rows has ``strip_words`` words of its own bank, from the same address on.
     """
-    values = _record(isa.START, start, strip_rows, strip_words)
+    values = _record(START, start, strip_rows, strip_words)
     back = Step()
-    for level in isa.COUNT_BITS:
+    for level in COUNT_BITS:
         step = steps.get(level, Step())
         values |= _record(level, step + back, strip_rows, strip_words)
         values[level] = counts[level]
@@ -65,8 +67,8 @@ def _record(level: str, step: Step, strip_rows: int, strip_words: int) -> dict[s
 
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
     """``values`` of LAYER fields, signed and modular ones of the walk as their bits."""
-    known = isa.places(config, isa.Opcode.LAYER)
-    moves = {f"{level}_{move.name}" for level in isa.RECORDS for move in isa.MOVE}
+    known = places(config, Opcode.LAYER)
+    moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}
     moves.add("strip_words")
     return {
         name: value % (1 << len(known[name])) if name in moves else value
@@ -77,8 +79,8 @@ def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
 def totals(fields: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """What each repetition of a level adds to the sums of pointers, columns, rows and strips as
     the records give them, before rows wrap: ``record_values`` backwards, modulo the widths."""
-    found, returns = {}, dict.fromkeys((move.name for move in isa.MOVE), 0)
-    for level in isa.COUNT_BITS:
+    found, returns = {}, dict.fromkeys((move.name for move in MOVE), 0)
+    for level in COUNT_BITS:
         step = {name: fields[f"{level}_{name}"] + back for name, back in returns.items()}
         found[level] = step
         returns = {name: back + fields[level] * step[name] for name, back in returns.items()}

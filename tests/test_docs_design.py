@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 
 from models.layers import OPS
-from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES
 
 PAGE = (Path(__file__).parent.parent / "docs" / "design.md").read_text()
 

@@ -34,7 +34,7 @@ from codesign.cli.console import Console
 from codesign.external import ToolError
 from codesign.results import InfeasibleError, UserError
 from models.errors import DatasetError, ModelError, YamlError
-from rtl_gen.config import ConfigError
+from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (

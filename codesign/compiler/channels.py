@@ -11,7 +11,7 @@ from codesign.compiler.schedule import Schedule
 from models.integer import Ints, MacLayer, TensorSpec
 
 SHIFT_POSITION = 16
-"""Bit of the shift beside the multiplier in a table entry (rtl_gen.isa.CHANNEL_BASE)."""
+"""Bit of the shift beside the multiplier in a table entry (rtl_gen.isa.registers.CHANNEL_BASE)."""
 
 
 def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> Ints:

@@ -9,14 +9,16 @@ from codesign.compiler.instructions import Step, program_words
 from codesign.compiler.schedule import Schedule
 from codesign.results import Infeasible
 from models.integer import IntegerNetwork
-from rtl_gen import isa
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import instruction_words
+from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
+from rtl_gen.isa.opcodes import MOVES, Opcode
+from rtl_gen.parameters import DEPTH_RANGES
 
 MAX_SOURCES = 2
 _ADDRESSES = {
     *("strip_words", "out_base", "out_pixel_words", "out_group_words"),
-    *("weight_base", "channel_base", *(f"{level}_pointer" for level in isa.RECORDS)),
+    *("weight_base", "channel_base", *(f"{level}_pointer" for level in RECORDS)),
 }
 """LAYER fields that fit whenever the memories do."""
 _SMALLER_IMAGE = ("use a smaller input image", "pool earlier")
@@ -32,8 +34,8 @@ _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     "kernel_cols": ("use a smaller kernel", "pool before the layer"),
     "pool_rows": ("use a smaller pooling window", "pool in two steps"),
     "pool_cols": ("use a smaller pooling window", "pool in two steps"),
-    **{f"{level}_columns": _SMALLER_IMAGE for level in isa.RECORDS},
-    **{f"{level}_strips": ("lower npu.pixels", "use a smaller kernel") for level in isa.RECORDS},
+    **{f"{level}_columns": _SMALLER_IMAGE for level in RECORDS},
+    **{f"{level}_strips": ("lower npu.pixels", "use a smaller kernel") for level in RECORDS},
 }
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
@@ -60,7 +62,7 @@ class BufferUse:
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
-        store = isa.instruction_words(schedule.config, Opcode.STORE)
+        store = instruction_words(schedule.config, Opcode.STORE)
         # The first result word of a part stands in a field as wide as an activation address.
         results = [
             part.first * schedule.tiles[part.layer].chunks + 1
@@ -143,17 +145,17 @@ def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasib
     """Sizes beyond what the instruction set can say."""
     widths = {
         field.name: field.width(config)
-        for field in isa.fields(config, Opcode.LAYER)
+        for field in fields(config, Opcode.LAYER)
         if field.name not in _ADDRESSES
     }
     most = {name: (1 << width) - 1 for name, width in widths.items()}
     # Positions are compared as two's complement numbers of the column width.
-    most |= dict.fromkeys(("col_limit", "strip_rows"), (1 << (isa.COLUMN_BITS - 1)) - 1)
+    most |= dict.fromkeys(("col_limit", "strip_rows"), (1 << (COLUMN_BITS - 1)) - 1)
     for step in steps:
         if step.instruction.opcode is Opcode.LAYER:
             yield from _layer_field_reasons(step, most)
-    moves = [s for s in steps if s.instruction.opcode in isa.MOVES]
-    last, largest = max((s.values["first"] for s in moves), default=0), (1 << isa.SLOT_BITS) - 1
+    moves = [s for s in steps if s.instruction.opcode in MOVES]
+    last, largest = max((s.values["first"] for s in moves), default=0), (1 << SLOT_BITS) - 1
     if last > largest:
         levers = ("raise npu.memory_port_bits", "use fewer channels or weight bits")
         yield Infeasible("first", "weights in memory", last, largest, "bursts", levers)

@@ -25,8 +25,9 @@ from codesign.compiler.trim import trimmed
 from codesign.compiler.weights import weight_image
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
-from rtl_gen import isa, timing
+from rtl_gen import timing
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Program:
             for i, step in enumerate(self.steps)
         ]
         return {
-            "words": len(self.words) // isa.BUS_WORDS,
+            "words": len(self.words) // BUS_WORDS,
             "cycles": self.cycles,
             "interval_cycles": self.interval_cycles,
             "instructions": instructions,

@@ -10,9 +10,12 @@ from codesign.compiler.parts import Part
 from codesign.compiler.schedule import Schedule, TileMove
 from codesign.compiler.shapes import LayerShape
 from codesign.compiler.tiles import TileMap
-from rtl_gen import isa, timing
-from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.isa import Instruction, Opcode
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.encoding import Instruction, instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.walk import Step as Move
 from rtl_gen.walk import record_values, reduced
 
@@ -124,8 +127,8 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
 def _move(schedule: Schedule, move: TileMove) -> Step:
     """A FILL or SPILL."""
     place, config = schedule.place_of(move.tensor), schedule.config
-    first, begins = divmod(move.first_beat, isa.BURST_BEATS)
-    last, ends = divmod(move.first_beat + move.beats - 1, isa.BURST_BEATS)
+    first, begins = divmod(move.first_beat, BURST_BEATS)
+    last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
     values = {
         "first": first,
         "bursts": last - first + 1,
@@ -170,7 +173,7 @@ def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
 
 def program_words(config: NpuConfig, steps: Sequence[Step]) -> int:
     """Words of program memory."""
-    return sum(isa.instruction_words(config, step.instruction.opcode) for step in steps)
+    return sum(instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(

@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from codesign.compiler.instructions import Step
 from codesign.compiler.parts import Part
 from codesign.compiler.port import Port
-from rtl_gen import isa, timing
-from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.isa import MOVES, Opcode
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import burst_words
+from rtl_gen.isa.opcodes import MOVES, Opcode
+from rtl_gen.parameters import STREAM_BITS
 
 LATENCY_CYCLES = 40
 """From the cycle in which memory takes an address to the first beat of its burst; a beat in every
@@ -60,7 +62,7 @@ def memory_image(
     for part in cut:
         rows = weights[position : position + part.weight_words]
         position += part.weight_words
-        image = np.zeros(part.bursts * isa.burst_words(config), np.uint32)
+        image = np.zeros(part.bursts * burst_words(config), np.uint32)
         padded = np.pad(rows, ((0, 0), (0, per_word - rows.shape[1])))
         image[: padded.size] = padded.reshape(-1)
         images.append(image)

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler.tiles import Extent, TileMap
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
 
 
 @dataclass(frozen=True)
@@ -111,12 +111,12 @@ def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ..
 
 def part_bursts(config: NpuConfig, weight_words: int) -> int:
     """Bursts of so many weight words; each part begins with one of its own."""
-    return -(-weight_words * config.fetched_word_beats // isa.BURST_BEATS)
+    return -(-weight_words * config.fetched_word_beats // BURST_BEATS)
 
 
 def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
     """Words of weight memory: all weights, or twice the largest part with what fills its bursts."""
     if not any(part.bursts for part in cut):
         return sum(part.weight_words for part in cut if not part.held)
-    beats = max(part.bursts for part in cut) * isa.BURST_BEATS
+    beats = max(part.bursts for part in cut) * BURST_BEATS
     return 2 * max(*(part.weight_words for part in cut), -(-beats // config.fetched_word_beats))

@@ -17,8 +17,9 @@ from codesign.compiler.unfold import unfoldings
 from codesign.results import Infeasible, InfeasibleError
 from models.integer import IntegerNetwork
 from rtl_gen import timing
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import DEPTH_RANGES
 
 
 @dataclass(frozen=True)

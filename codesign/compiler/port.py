@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from rtl_gen import timing
 from rtl_gen.blocks.spill import READ_CYCLES, SPILL_WORDS
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, Instruction, Opcode
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.encoding import Instruction
+from rtl_gen.isa.opcodes import Opcode
 
 WORD_CYCLES = READ_CYCLES + 1
 """From a word's read to its first beat on the bus."""

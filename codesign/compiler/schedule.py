@@ -17,7 +17,7 @@ from codesign.compiler.unfold import InputWindow, Unfolded
 from models.integer import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 
 
 @dataclass(frozen=True)

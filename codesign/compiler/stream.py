@@ -10,7 +10,7 @@ from codesign.compiler.memory import waits
 from codesign.compiler.schedule import Schedule
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 
 
 def stream_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...] | None:

@@ -25,7 +25,8 @@ from codesign.compiler.unfold import Unfolded
 from models.integer import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, Opcode
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.opcodes import Opcode
 
 MOST_FUSED = 8
 """Layers of a segment of several bands: with more, halos grow."""

@@ -19,9 +19,10 @@ from codesign.compiler.needs import Need, layer_needs
 from codesign.compiler.parts import Run, parts
 from codesign.compiler.plan import Plan, plan_of
 from codesign.compiler.schedule import Schedule, walk_cycles
-from rtl_gen import isa, timing
-from rtl_gen.config import DEPTH_RANGES
-from rtl_gen.isa import Opcode
+from rtl_gen import timing
+from rtl_gen.isa.encoding import instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import DEPTH_RANGES
 
 
 def trimmed(planned: Plan) -> Plan:
@@ -33,7 +34,7 @@ def trimmed(planned: Plan) -> Plan:
     config, layers = schedule.config, len(schedule.shapes)
     needs = [need for index in range(layers) for need in layer_needs(schedule, index)]
     each = [Opcode.LAYER, Opcode.FETCH] if config.memory_port_bits else [Opcode.LAYER]
-    run_words = sum(isa.instruction_words(config, opcode) for opcode in each)
+    run_words = sum(instruction_words(config, opcode) for opcode in each)
     more = (config.program_depth - planned.program_words) // run_words
     options = [planned, *(_option(schedule, needs, most) for most in (layers, layers + more))]
     return min(

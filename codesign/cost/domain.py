@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.table import ConfigTable
-from rtl_gen.config import MULTIPLIERS, SPARSITIES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import MULTIPLIERS, SPARSITIES
 
 NUMBERS = (
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen.config import MULTIPLIERS, SPARSITIES, STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import MULTIPLIERS, SPARSITIES, STREAM_BITS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -46,9 +47,9 @@ class ConfigTable:
     memory_tiles: Ints
     binary_weights: Ints
     multiplier: Ints
-    """Position in rtl_gen.config.MULTIPLIERS."""
+    """Position in rtl_gen.parameters.MULTIPLIERS."""
     sparsity: Ints
-    """Position in rtl_gen.config.SPARSITIES; 0 is dense."""
+    """Position in rtl_gen.parameters.SPARSITIES; 0 is dense."""
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> ConfigTable:

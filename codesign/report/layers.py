@@ -9,7 +9,7 @@ from typing import Any
 from codesign.compiler import Plan
 from codesign.compiler.tiles import TileMap
 from codesign.report.data import LayerRow
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 
 
 def layer_rows(

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from codesign.report.svg import chart, element, text
-from rtl_gen.config import STREAM_BITS, NpuConfig
-from rtl_gen.isa import WORD_BITS
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import WORD_BITS
+from rtl_gen.parameters import STREAM_BITS
 
 WIDTH, HEIGHT = 768, 404
 

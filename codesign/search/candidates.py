@@ -18,16 +18,16 @@ from codesign.search.topology import network
 from models import arithmetic
 from models.lower import shape_only
 from models.quantisation import MAX_BITS
-from rtl_gen.config import (
+from rtl_gen.config import NpuConfig
+from rtl_gen.packing import COLUMNS, packing
+from rtl_gen.parameters import (
     BINARY_NEEDS,
     DEPTH_RANGES,
     DIGIT_BITS,
     MULTIPLIERS,
     PACKED_PIXELS,
     SPARSITIES,
-    NpuConfig,
 )
-from rtl_gen.packing import COLUMNS, packing
 
 MAX_COLUMNS = 128
 LEAST_ACCUMULATOR_BITS = 12

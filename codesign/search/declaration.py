@@ -10,7 +10,7 @@ from pathlib import Path
 
 from codesign.results import UserError
 from models import yaml_io
-from rtl_gen.config import MULTIPLIERS, SPARSITIES
+from rtl_gen.parameters import MULTIPLIERS, SPARSITIES
 
 Choice = bool | int | str
 

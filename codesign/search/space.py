@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from codesign.results import UserError
 from codesign.search.declaration import DENSE, Choice, SpaceDeclaration
-from rtl_gen.config import SPARSITIES
+from rtl_gen.parameters import SPARSITIES
 
 Ints = NDArray[np.int64]
 
@@ -123,7 +123,7 @@ class SearchSpace:
         return self.values(candidates, name).astype(np.int64)
 
     def patterns(self, candidates: Ints) -> Ints:
-        """[n] positions in rtl_gen.config.SPARSITIES of the networks' weights."""
+        """[n] positions in rtl_gen.parameters.SPARSITIES of the networks' weights."""
         choices = self.declaration.bits.sparsity
         if choices == (DENSE,):
             return np.zeros(len(candidates), dtype=np.int64)

@@ -16,7 +16,7 @@ from codesign.search.parts import in_parts
 from codesign.search.space import Ints, SearchSpace
 from models.assemble import LOGIT_BITS
 from models.quantisation import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
-from rtl_gen.config import SPARSITIES
+from rtl_gen.parameters import SPARSITIES
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(LayerTable))
 

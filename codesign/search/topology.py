@@ -15,7 +15,7 @@ from models.graph import Layer, NetworkGraph
 from models.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.quantisation import Quantisation, QuantSpec
 from models.sparsity import Sparsity
-from rtl_gen.config import SPARSITIES
+from rtl_gen.parameters import SPARSITIES
 
 
 def network_key(space: SearchSpace, candidate: Ints) -> str:

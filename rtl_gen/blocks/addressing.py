@@ -10,7 +10,7 @@ from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.memories import Ram, SharedRam
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import COLUMN_BITS, STRIP_BITS
+from rtl_gen.isa.fields import COLUMN_BITS, STRIP_BITS
 
 
 class ActivationMemory(Block):

@@ -8,15 +8,15 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.delay import delay
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
-from rtl_gen.isa import (
+from rtl_gen.isa.bursts import MEMORY_PAGE_BITS
+from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.isa.registers import (
     ADDRESS_BITS,
-    BUS_WORDS,
     CHANNEL_BASE,
     IMAGE_COUNT_BITS,
     ISA_VERSION,
     LOG_BASE,
     LOG_DEPTH,
-    MEMORY_PAGE_BITS,
     NPU_ID,
     PROGRAM_BASE,
     WEIGHT_BASE,

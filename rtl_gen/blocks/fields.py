@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from amaranth import Signal, Value
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import WORD_BITS, Opcode, opcodes, slots
+from rtl_gen.isa.encoding import WORD_BITS, field_words, places, slot_words
+from rtl_gen.isa.fields import RECORDS, fields, record_fields, slots
+from rtl_gen.isa.opcodes import Opcode, opcodes
 
 
 def slot_widths(config: NpuConfig) -> list[int]:
@@ -21,7 +22,7 @@ def slot_widths(config: NpuConfig) -> list[int]:
 
 def layer_layout(config: NpuConfig) -> dict[str, int]:
     """Name and width of each LAYER field."""
-    return {field.name: field.width(config) for field in isa.fields(config, Opcode.LAYER)}
+    return {field.name: field.width(config) for field in fields(config, Opcode.LAYER)}
 
 
 def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> dict[str, Value]:
@@ -32,11 +33,11 @@ def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> di
 
 def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
     """The fields of a level's record, without the level's name, as slices of its program word."""
-    places = isa.places(config, Opcode.LAYER)
-    first = WORD_BITS * (isa.slot_words(config, Opcode.LAYER) + isa.RECORDS.index(level))
+    found = places(config, Opcode.LAYER)
+    first = WORD_BITS * (slot_words(config, Opcode.LAYER) + RECORDS.index(level))
     view = {}
-    for field in isa.record_fields(level):
-        bits = places[field.name]
+    for field in record_fields(level):
+        bits = found[field.name]
         view[field.name.removeprefix(f"{level}_")] = word[bits.start - first : bits.stop - first]
     return view
 
@@ -44,7 +45,7 @@ def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:
     """For each field word of ``opcode``, the mask of bits that must be zero."""
     used = 0
-    for bits in isa.places(config, opcode).values():
+    for bits in places(config, opcode).values():
         used |= (1 << len(bits)) - 1 << bits.start
     whole = (1 << WORD_BITS) - 1
-    return [~(used >> WORD_BITS * word) & whole for word in range(isa.field_words(config, opcode))]
+    return [~(used >> WORD_BITS * word) & whole for word in range(field_words(config, opcode))]

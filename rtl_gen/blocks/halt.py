@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.hierarchy import Block
-from rtl_gen.isa import ErrorCode
+from rtl_gen.isa.opcodes import ErrorCode
 
 ERROR_BITS = max(ErrorCode).bit_length()
 

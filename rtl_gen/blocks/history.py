@@ -16,7 +16,7 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import REUSE_BITS
+from rtl_gen.isa.fields import REUSE_BITS
 
 OLDER_COLUMNS = 2
 """Columns that the history holds of every kernel row."""

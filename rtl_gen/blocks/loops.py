@@ -5,7 +5,6 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen import isa
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
@@ -14,7 +13,9 @@ from rtl_gen.blocks.loop_counters import PLACE, TAP_FLAGS, LoopCounters, levels
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import COLUMN_BITS, MOVE, PHASES, RECORDS, START, STRIP_BITS, Opcode
+from rtl_gen.isa.encoding import slot_words
+from rtl_gen.isa.fields import COLUMN_BITS, MOVE, PHASES, RECORDS, START, STRIP_BITS
+from rtl_gen.isa.opcodes import Opcode
 
 TAP_CYCLES = 2
 """From the place in the nest to the tap's position; its address follows one cycle later."""
@@ -130,7 +131,7 @@ class LoopNest(Block):
         ports = [getattr(self, f"record_{name}") for name in names]
         ram = Ram(sum(map(len, ports)), 1 << RECORD_BITS, distributed=True)
         place(m, platform, "records", ram)
-        first = isa.slot_words(self.config, Opcode.LAYER)
+        first = slot_words(self.config, Opcode.LAYER)
         words = {first + RECORDS.index(level): flag for level, flag in chosen.items()}
         word = Cat(
             Cat(flag for number, flag in words.items() if number >> k & 1).any()

@@ -8,8 +8,9 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
-from rtl_gen.config import SHIFT_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
+from rtl_gen.parameters import SHIFT_BITS
 
 
 def pixel_bits(config: NpuConfig) -> int:

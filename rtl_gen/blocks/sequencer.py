@@ -22,24 +22,10 @@ from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import (
-    BUS_WORDS,
-    COUNT_BITS,
-    IMAGE_COUNT_BITS,
-    LOG_DEPTH,
-    MOVE,
-    MOVES,
-    RECORDS,
-    SLOT_BITS,
-    START,
-    STREAMED,
-    WORD_BITS,
-    ErrorCode,
-    Opcode,
-    field_words,
-    opcodes,
-    slot_words,
-)
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, slot_words
+from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, SLOT_BITS, START
+from rtl_gen.isa.opcodes import MOVES, STREAMED, ErrorCode, Opcode, opcodes
+from rtl_gen.isa.registers import IMAGE_COUNT_BITS, LOG_DEPTH
 from rtl_gen.timing import flush_cycles
 
 

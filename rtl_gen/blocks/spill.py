@@ -12,7 +12,8 @@ from rtl_gen.blocks.fill import next_strip
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.isa import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
+from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
+from rtl_gen.isa.fields import SLOT_BITS
 
 READ_CYCLES = 2
 """From a granted read to the word: block RAM, the choice of the bank."""

@@ -6,8 +6,9 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.post_process import pixel_bits
-from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
+from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import READ_CYCLES
 
 

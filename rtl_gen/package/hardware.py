@@ -7,8 +7,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from rtl_gen import isa
-from rtl_gen.config import STREAM_BITS, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, places
+from rtl_gen.isa.opcodes import ErrorCode, opcodes
+from rtl_gen.isa.registers import (
+    ADDRESS_BITS,
+    CHANNEL_BASE,
+    ISA_VERSION,
+    LOG_BASE,
+    LOG_DEPTH,
+    NPU_ID,
+    PROGRAM_BASE,
+    WEIGHT_BASE,
+    Register,
+    channel_address,
+    weight_address,
+)
+from rtl_gen.parameters import STREAM_BITS
 
 
 def describe(config: NpuConfig) -> dict[str, Any]:
@@ -19,39 +35,39 @@ def describe(config: NpuConfig) -> dict[str, Any]:
     counted from the instruction's first one, and their width.
     """
     return {
-        "id": isa.NPU_ID,
-        "isa_version": isa.ISA_VERSION,
+        "id": NPU_ID,
+        "isa_version": ISA_VERSION,
         "config_hash": int(config.hash[:8], 16),
-        "address_bits": isa.ADDRESS_BITS,
+        "address_bits": ADDRESS_BITS,
         "stream_bits": STREAM_BITS,
-        "registers": {register.name: int(register) for register in isa.Register},
-        "errors": {code.name: int(code) for code in isa.ErrorCode},
-        "log": {"base": isa.LOG_BASE, "entries": isa.LOG_DEPTH},
+        "registers": {register.name: int(register) for register in Register},
+        "errors": {code.name: int(code) for code in ErrorCode},
+        "log": {"base": LOG_BASE, "entries": LOG_DEPTH},
         "program": {
-            "base": isa.PROGRAM_BASE,
+            "base": PROGRAM_BASE,
             "words": config.program_depth,
-            "columns": isa.BUS_WORDS,
-            "pitch": isa.BUS_WORDS,
+            "columns": BUS_WORDS,
+            "pitch": BUS_WORDS,
         },
         "weights": {
-            "base": isa.WEIGHT_BASE,
+            "base": WEIGHT_BASE,
             "words": config.weight_depth,
             "columns": config.weight_word_columns,
-            "pitch": (isa.weight_address(config, 1, 0) - isa.WEIGHT_BASE) // 4,
+            "pitch": (weight_address(config, 1, 0) - WEIGHT_BASE) // 4,
         },
         "channels": {
-            "base": isa.CHANNEL_BASE,
+            "base": CHANNEL_BASE,
             "words": config.channel_depth,
             "columns": 2 * config.post_units,
-            "pitch": (isa.channel_address(config, 1, 0) - isa.CHANNEL_BASE) // 4,
+            "pitch": (channel_address(config, 1, 0) - CHANNEL_BASE) // 4,
         },
-        "memory": {"port_bits": config.memory_port_bits, "burst_beats": isa.BURST_BEATS},
-        "opcodes": {opcode.name: int(opcode) for opcode in isa.opcodes(config)},
+        "memory": {"port_bits": config.memory_port_bits, "burst_beats": BURST_BEATS},
+        "opcodes": {opcode.name: int(opcode) for opcode in opcodes(config)},
         "fields": {
             opcode.name: {
-                name: [isa.WORD_BITS + bits.start, len(bits)]
-                for name, bits in isa.places(config, opcode).items()
+                name: [WORD_BITS + bits.start, len(bits)]
+                for name, bits in places(config, opcode).items()
             }
-            for opcode in isa.opcodes(config)
+            for opcode in opcodes(config)
         },
     }

@@ -22,8 +22,9 @@ from models.integer import (
     TensorSpec,
 )
 from models.sparsity import PATTERNS, Sparsity
-from rtl_gen.isa import ErrorCode, Opcode
-from rtl_gen.twin import Beat, Twin, TwinResult
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.twin import Twin, TwinResult
+from rtl_gen.twin_transfers import Beat
 from sim import layout
 from tests.rtl_gen.device import Device
 

@@ -15,7 +15,8 @@ from codesign.compiler import accumulator_bits, minimal_depths, plan
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork, PoolWindow
 from models.quantisation import ONES_WEIGHT_BITS
-from rtl_gen.config import (
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import (
     DEPTH_RANGES,
     DIGIT_BITS,
     LEAST_REUSE_LANES,
@@ -23,7 +24,6 @@ from rtl_gen.config import (
     PACKED_PIXELS,
     SPARSITIES,
     ConfigError,
-    NpuConfig,
 )
 from tests.codesign.compiler_networks import ONE, NetworkBuilder, Pair
 from tests.sweep import domain

@@ -18,7 +18,8 @@ from codesign.search.topology import network as candidate_network
 from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.sparsity import Sparsity
-from rtl_gen.config import BINARY_NEEDS, ConfigError, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import BINARY_NEEDS, ConfigError
 from tests.codesign.closed_form import check_closed_form
 from tests.codesign.compiler_networks import (
     NetworkBuilder,

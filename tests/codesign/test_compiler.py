@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from codesign.compiler import accumulator_bits, compile_network, minimal_depths
 from models.integer import IntegerNetwork, PoolWindow
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
@@ -178,4 +178,4 @@ def test_no_stream_without_room_for_the_next_image() -> None:
     roomy = compile_network(network, dataclasses.replace(config, activation_depth=256))
     assert roomy.stream
     assert roomy.plan.cycles == least.plan.cycles
-    assert len(roomy.stream.words) <= isa.BUS_WORDS * config.program_depth
+    assert len(roomy.stream.words) <= BUS_WORDS * config.program_depth

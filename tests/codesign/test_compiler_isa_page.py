@@ -1,11 +1,13 @@
-"""docs/isa.md says what rtl_gen/isa.py defines."""
+"""docs/isa.md says what rtl_gen/isa/ defines."""
 
 from __future__ import annotations
 
 import re
 
 from docs import isa_tables
-from rtl_gen import isa
+from rtl_gen.isa.fields import FIELDS
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.isa.registers import Register
 
 
 def test_tables_are_up_to_date() -> None:
@@ -15,17 +17,17 @@ def test_tables_are_up_to_date() -> None:
 
 
 def test_every_field_error_and_register_is_explained() -> None:
-    for kind in (isa.ErrorCode, isa.Register):
+    for kind in (ErrorCode, Register):
         missing = {member.name for member in kind} - set(isa_tables.members(kind))
         assert missing <= {"NONE"}
     page = isa_tables.PAGE.read_text()
-    for fields in isa.FIELDS.values():
+    for fields in FIELDS.values():
         for field in fields:
             assert page.count(f"`{field.name}`") + page.count(field.name) > 2, field.name
 
 
 def test_widths_are_formulas_where_they_depend_on_the_configuration() -> None:
-    widths = {field.name: isa_tables.width_text(field) for field in isa.FIELDS[isa.Opcode.LAYER]}
+    widths = {field.name: isa_tables.width_text(field) for field in FIELDS[Opcode.LAYER]}
     assert widths["pad_code"] == "activation_bits"
     assert widths["strip_words"] == "log2(activation_depth) + 1"
     assert widths["weight_base"] == "log2(weight_depth)"

@@ -17,8 +17,9 @@ from codesign.compiler import (
 )
 from codesign.results import Infeasible, InfeasibleError
 from models.integer import IntegerNetwork, PoolWindow
-from rtl_gen import isa
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.compiler_networks import (
     NetworkBuilder,
     check_against_reference,
@@ -195,6 +196,6 @@ def test_the_plan_matches_the_compiled_network() -> None:
         assert planned.cycles == compiled.program.cycles == compiled.program.log[-1]
         assert len(compiled.weights) == planned.use.weight_depth
         assert len(compiled.channels) == planned.use.channel_depth
-        assert len(compiled.traced.words) == isa.BUS_WORDS * planned.use.program_depth
+        assert len(compiled.traced.words) == BUS_WORDS * planned.use.program_depth
         assert all(0 <= layer.utilisation <= 1 for layer in planned.layers)
     assert exact >= 15

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.compiler import compile_network
+from codesign.compiler import checks, compile_network
 from codesign.compiler.memory import LATENCY_CYCLES, waits
 from codesign.report.layers import layer_rows
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
-from rtl_gen import isa, timing
+from rtl_gen import timing
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
 from tests.codesign.random_networks import random_config, random_network, with_memory_port
 
@@ -92,7 +92,7 @@ def test_a_tile_larger_than_half_of_weight_memory_is_refused() -> None:
 
 
 def test_more_bursts_than_a_fetch_can_count_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isa, "SLOT_BITS", 3)  # stands for a network of eight megabytes
+    monkeypatch.setattr(checks, "SLOT_BITS", 3)  # stands for a network of eight megabytes
     with pytest.raises(InfeasibleError, match=r"weights in memory: needs \d+ bursts .*has 7"):
         compile_network(wide_network(), CONFIG)
 

@@ -15,7 +15,7 @@ from models import reference
 from models.integer import IntegerNetwork, PoolWindow
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 from tests.codesign.closed_form import check_closed_form
 from tests.codesign.compiler_networks import (
     NetworkBuilder,

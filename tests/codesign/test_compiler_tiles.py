@@ -20,7 +20,8 @@ from codesign.report.layers import layer_rows
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, Opcode
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.opcodes import Opcode
 from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
 from tests.codesign.random_networks import random_config, random_network, with_tiles
 

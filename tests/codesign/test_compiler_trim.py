@@ -16,7 +16,7 @@ from codesign.compiler.plan import minimal_depths, plan
 from codesign.compiler.trim import run_cycles, trimmed_runs
 from models.integer import IntegerNetwork, Ints
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.walk import reduced, totals
 from tests.codesign.compiler_networks import (
     NetworkBuilder,

@@ -16,7 +16,8 @@ from codesign.search.declaration import load_declaration
 from codesign.search.space import SearchSpace
 from codesign.search.tables import layer_table
 from rtl_gen import emit
-from rtl_gen.config import MULTIPLIERS, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import MULTIPLIERS
 from tests.codesign.synthetic import estimate_one
 
 

@@ -31,7 +31,7 @@ from codesign.verify import Verification
 from codesign.yosys import YosysError
 from models import datasets
 from rtl_gen import emit
-from rtl_gen.config import MULTIPLIERS
+from rtl_gen.parameters import MULTIPLIERS
 from sim import simulator
 from sim.simulator import ToolMissing
 from tests.codesign import synthetic

@@ -18,8 +18,10 @@ from codesign.search.topology import network, network_key
 from models.integer import IntegerNetwork
 from models.lower import shape_only
 from rtl_gen import timing
-from rtl_gen.config import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError, NpuConfig
-from rtl_gen.isa import Opcode, instruction_words
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32))]
 COUNT = 25

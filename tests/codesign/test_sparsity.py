@@ -16,7 +16,8 @@ from codesign.compiler.phases import slot_weights
 from codesign.results import InfeasibleError
 from models.integer import IntegerNetwork
 from models.sparsity import PATTERNS, Sparsity
-from rtl_gen.config import SPARSITIES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import SPARSITIES
 from tests.codesign.closed_form import check_closed_form
 from tests.codesign.compiler_networks import NetworkBuilder, check_against_reference
 

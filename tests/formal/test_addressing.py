@@ -9,7 +9,7 @@ from amaranth import Cat, Elaboratable, Module, Signal, Value
 from rtl_gen.blocks.addressing import ActivationMemory, WeightMemory
 from rtl_gen.blocks.delay import delay
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import COLUMN_BITS
+from rtl_gen.isa.fields import COLUMN_BITS
 from rtl_gen.timing import OPERAND_DELAY_CYCLES
 from tests.formal.prove import Disproof, prove, prove_bounded
 from tests.formal.wrapper import always, constant, given, implies, place, reached

@@ -9,7 +9,8 @@ from amaranth import Elaboratable, Module, Mux, Signal
 from rtl_gen.blocks.bursts import Bursts
 from rtl_gen.blocks.fetch import MOST_BURSTS
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
+from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
+from rtl_gen.isa.fields import SLOT_BITS
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, past, place, reached
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
-from rtl_gen import isa
 from rtl_gen.blocks.control import SLVERR, Control
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.isa.registers import PROGRAM_BASE, Register, channel_address, weight_address
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, implies, past, place, reached
 
@@ -80,21 +81,21 @@ class Windows(Elaboratable):
             **{
                 f"program {k}": (
                     c.program_write[k],
-                    isa.PROGRAM_BASE + 4 * (isa.BUS_WORDS * c.program_address + k),
+                    PROGRAM_BASE + 4 * (BUS_WORDS * c.program_address + k),
                 )
-                for k in range(isa.BUS_WORDS)
+                for k in range(BUS_WORDS)
             },
             **{
                 f"table {k}": (
                     c.table_write[k],
-                    isa.channel_address(config, c.table_address, k // 2) + 4 * (k % 2),
+                    channel_address(config, c.table_address, k // 2) + 4 * (k % 2),
                 )
                 for k in range(len(c.table_write))
             },
             **{
                 f"weight {k}": (
                     c.weight_columns[k],
-                    isa.weight_address(config, c.weight_address, k),
+                    weight_address(config, c.weight_address, k),
                 )
                 for k in range(len(c.weight_columns))
             },
@@ -114,7 +115,7 @@ class Windows(Elaboratable):
         data = past(m, past(m, c.wdata, "wdata"), "wdata_2")
         always(m, implies(wrote, c.data == data), "the data comes along")
         always(m, implies(wrote, c.bvalid & (c.bresp == 0)), "a write that lands is answered OKAY")
-        writable = (isa.Register.CONTROL, isa.Register.WATCHDOG, isa.Register.IMAGES)
+        writable = (Register.CONTROL, Register.WATCHDOG, Register.IMAGES)
         register = Cat(address == one for one in writable).any()
         lost = past(m, taken & ~landed & ~register, "lost")
         always(m, implies(lost, c.bvalid & (c.bresp == SLVERR)), "a lost write is answered SLVERR")

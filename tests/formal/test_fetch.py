@@ -7,7 +7,8 @@ from amaranth import Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.fetch import MOST_BURSTS, Fetch
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, MEMORY_PAGE_BITS, SLOT_BITS
+from rtl_gen.isa.bursts import BURST_BEATS, MEMORY_PAGE_BITS
+from rtl_gen.isa.fields import SLOT_BITS
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, past, place, reached
 

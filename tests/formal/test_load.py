@@ -6,7 +6,7 @@ import pytest
 from amaranth import Elaboratable, Module, Mux, Signal
 
 from rtl_gen.blocks.transfer import Transfer
-from rtl_gen.config import STREAM_BITS
+from rtl_gen.parameters import STREAM_BITS
 from tests.formal.prove import Disproof, prove
 from tests.formal.transfers import CONFIG, Surroundings, Walk
 from tests.formal.wrapper import always, constant, given, implies, past, reached

@@ -10,12 +10,14 @@ import pytest
 from amaranth import Array, Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.asserts import AnySeq
 
-from rtl_gen import isa
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.loops import RECORD_BITS, TAP_CYCLES, LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
+from rtl_gen.isa.encoding import slot_words
+from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
+from rtl_gen.isa.opcodes import Opcode
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
 
@@ -82,9 +84,9 @@ class Nest(Elaboratable):
 
     def record(self, level: str) -> dict[str, Value]:
         """What the record of ``level`` adds."""
-        first = isa.slot_words(self.nest.config, isa.Opcode.LAYER)
-        word, low, found = self.words[first + isa.RECORDS.index(level)], 0, {}
-        for move in isa.MOVE:
+        first = slot_words(self.nest.config, Opcode.LAYER)
+        word, low, found = self.words[first + RECORDS.index(level)], 0, {}
+        for move in MOVE:
             found[move.name] = word[low : low + move.width(self.nest.config)]
             low += move.width(self.nest.config)
         return found
@@ -92,8 +94,8 @@ class Nest(Elaboratable):
     def moving(self) -> dict[str, Value]:
         """Whether the position takes the record of a level."""
         return {
-            isa.START: self.nest.start,
-            **{level: self.moves[level] for level in isa.COUNT_BITS},
+            START: self.nest.start,
+            **{level: self.moves[level] for level in COUNT_BITS},
         }
 
     def total(
@@ -103,7 +105,7 @@ class Nest(Elaboratable):
         total = Signal(bits, name=f"{name}_total")
         for level, moves in self.stages[stage].items():
             with m.If(moves):
-                m.d.sync += total.eq((0 if level == isa.START else total) + added(level))
+                m.d.sync += total.eq((0 if level == START else total) + added(level))
         return total
 
     def _stages(self, m: Module, ran: list[Value]) -> None:
@@ -254,7 +256,7 @@ class Walk(Nest):
     def _describe(self, m: Module) -> None:
         dut, height = self.nest, self.strip_rows
         given(m, dut.f_strip_rows == height)
-        for level in isa.RECORDS:
+        for level in RECORDS:
             given(m, self.record(level)["rows"] < height)
         columns = self.total(
             m, "column", len(dut.column), lambda n: self.record(n)["columns"], TAP_CYCLES

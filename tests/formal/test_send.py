@@ -8,7 +8,7 @@ import pytest
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.transfer import Transfer
-from rtl_gen.config import STREAM_BITS
+from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import READ_CYCLES
 from tests.formal.prove import Disproof, prove
 from tests.formal.transfers import CONFIG, Surroundings, Walk

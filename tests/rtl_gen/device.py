@@ -10,11 +10,11 @@ import numpy as np
 from amaranth.sim import Simulator
 from numpy.typing import NDArray
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import ErrorCode, Register
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.isa.registers import LOG_BASE, PROGRAM_BASE, Register, channel_address, weight_address
 from rtl_gen.npu import Npu
-from rtl_gen.twin import Beat
+from rtl_gen.twin_transfers import Beat
 from tests.rtl_gen.port_memory import PortMemory
 
 TIMEOUT_CYCLES = 60_000
@@ -76,7 +76,7 @@ class Device:
             self.result.error_instruction = error >> 16
             self.result.stalls = await self._read(ctx, Register.STALLS)
             for k in range(instructions):
-                self.result.cycle_log.append(await self._read(ctx, isa.LOG_BASE + 4 * k))
+                self.result.cycle_log.append(await self._read(ctx, LOG_BASE + 4 * k))
             self.finished = True
 
         simulator.add_testbench(host)
@@ -124,13 +124,13 @@ class Device:
 
     async def _fill(self, ctx, program, weights, channels) -> None:
         for k, word in enumerate(program):
-            await self._write(ctx, isa.PROGRAM_BASE + 4 * k, int(word))
+            await self._write(ctx, PROGRAM_BASE + 4 * k, int(word))
         for k, row in enumerate(weights):
             for column, word in enumerate(row):
-                await self._write(ctx, isa.weight_address(self.config, k, column), int(word))
+                await self._write(ctx, weight_address(self.config, k, column), int(word))
         for k, row in enumerate(channels):
             for column, word in enumerate(row):
-                address = isa.channel_address(self.config, k, column // 2) + 4 * (column % 2)
+                address = channel_address(self.config, k, column // 2) + 4 * (column % 2)
                 await self._write(ctx, address, int(word))
 
     def _source(self, beats: list[Beat]):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import BURST_BEATS, MEMORY_PAGE_BITS
+from rtl_gen.isa.bursts import BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.npu import Npu
 
 OKAY, SLVERR = 0, 2

@@ -11,7 +11,7 @@ from amaranth.sim import Simulator
 
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.blocks.post_unit import PostUnitSpec
-from rtl_gen.config import SHIFT_BITS
+from rtl_gen.parameters import SHIFT_BITS
 
 CASES = 150
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
-from rtl_gen import isa
 from rtl_gen.blocks.history import OLDER_COLUMNS, TapHistory, older_lanes
-from rtl_gen.config import ConfigError, NpuConfig
-from rtl_gen.isa import ErrorCode, Instruction, Opcode
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import Instruction, field_words
+from rtl_gen.isa.fields import fields
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.parameters import ConfigError
 from rtl_gen.twin import Twin
 from tests.rtl_gen.device import Device
 from tests.rtl_gen.test_blocks import simulate
@@ -85,8 +87,8 @@ def test_too_few_lanes_and_unknown_numbers_of_taps_are_refused() -> None:
 def test_npus_without_it_are_what_they_were() -> None:
     plain = NpuConfig()
     assert "depthwise_taps" not in plain.to_dict()
-    assert "reuse" not in {field.name for field in isa.fields(plain, Opcode.LAYER)}
-    assert isa.field_words(plain, Opcode.LAYER) == 14
+    assert "reuse" not in {field.name for field in fields(plain, Opcode.LAYER)}
+    assert field_words(plain, Opcode.LAYER) == 14
     assert plain.hash.startswith("e8c493ab")
     assert NpuConfig(depthwise_taps=3).hash != plain.hash
 

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from rtl_gen import timing
-from rtl_gen.config import SHIFT_BITS, NpuConfig
-from rtl_gen.isa import ErrorCode, Instruction, Opcode, instruction_words
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import Instruction, instruction_words
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin import Twin
 from tests.rtl_gen.device import Device
 from tests.rtl_gen.twin_programs import layer_fields

@@ -8,8 +8,9 @@ import subprocess
 import pytest
 import yaml
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.isa.registers import NPU_ID, Register, channel_address, weight_address
 from rtl_gen.package import hardware, projects
 from rtl_gen.package.c_header import c_header
 
@@ -41,12 +42,12 @@ def test_c_header_compiles_and_agrees_with_the_isa(tmp_path):
     shown = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
     first, second = (list(map(int, line.split())) for line in shown.splitlines())
     assert first == [
-        isa.NPU_ID,
+        NPU_ID,
         int(CONFIG.hash[:8], 16),
-        isa.Register.WATCHDOG,
-        isa.weight_address(CONFIG, 3, 1),
-        isa.channel_address(CONFIG, 2, 0) + 4,
-        isa.ErrorCode.WATCHDOG,
+        Register.WATCHDOG,
+        weight_address(CONFIG, 3, 1),
+        channel_address(CONFIG, 2, 0) + 4,
+        ErrorCode.WATCHDOG,
     ]
     assert second == [1 | 8, 3, 5]
 
@@ -54,7 +55,7 @@ def test_c_header_compiles_and_agrees_with_the_isa(tmp_path):
 @pytest.mark.parametrize("lanes, columns, digit", [(4, 8, 1), (8, 16, 4), (6, 12, 2), (2, 2, 8)])
 def test_description_follows_the_address_map(lanes, columns, digit):
     config = NpuConfig(lanes=lanes, columns=columns, weight_digit_bits=digit, post_units=2)
-    for name, address in (("weights", isa.weight_address), ("channels", isa.channel_address)):
+    for name, address in (("weights", weight_address), ("channels", channel_address)):
         place = hardware.describe(config)[name]
         for word in (0, 1, 5):
             assert place["base"] + 4 * place["pitch"] * word == address(config, word, 0)

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from rtl_gen.blocks.mac_array import packed_dot_spec
 from rtl_gen.blocks.packed_array import array
-from rtl_gen.config import ConfigError, NpuConfig
+from rtl_gen.config import NpuConfig
 from rtl_gen.packing import MULT18_BITS, NARROW_BITS, WIDE_BITS, Packing, packing
+from rtl_gen.parameters import ConfigError
 from tests.rtl_gen.test_blocks import pack, simulate
 
 PACKINGS = [

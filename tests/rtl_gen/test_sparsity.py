@@ -12,11 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rtl_gen import emit, isa, timing, weight_words
+from rtl_gen import emit, timing, weight_words
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.selection import SelectionSpec
-from rtl_gen.config import SPARSITIES, ConfigError, NpuConfig
-from rtl_gen.isa import Instruction, Opcode
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS, Instruction, decode, instruction_words
+from rtl_gen.isa.fields import slots
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import SPARSITIES, ConfigError
 from tests.rtl_gen.test_blocks import pack, simulate
 from tests.rtl_gen.twin_programs import copy_layer
 
@@ -29,7 +32,7 @@ def test_a_dense_npu_does_not_name_its_sparsity() -> None:
     assert NpuConfig(sparsity="2:4").to_dict()["sparsity"] == "2:4"
     assert NpuConfig(sparsity="2:4").hash != NpuConfig(sparsity="1:4").hash
     dense, sparse = (
-        [field.name for field in isa.slots(NpuConfig(sparsity=sparsity), Opcode.LAYER)]
+        [field.name for field in slots(NpuConfig(sparsity=sparsity), Opcode.LAYER)]
         for sparsity in ("dense", "2:4")
     )
     assert sparse == [*dense, "phases"]
@@ -60,9 +63,9 @@ def test_phases_have_a_slot_of_their_own() -> None:
     config = NpuConfig(sparsity="1:4")
     one, most = copy_layer(config), copy_layer(config, phases=3)
     words = Instruction(Opcode.LAYER, most).encode(config)
-    count = isa.instruction_words(config, Opcode.LAYER)
-    assert len(words) == isa.BUS_WORDS * count
-    assert isa.decode(config, words, 0) == (Instruction(Opcode.LAYER, most), count)
+    count = instruction_words(config, Opcode.LAYER)
+    assert len(words) == BUS_WORDS * count
+    assert decode(config, words, 0) == (Instruction(Opcode.LAYER, most), count)
     with pytest.raises(ValueError, match=r"LAYER\.phases must be 0\.\.3, not 4"):
         Instruction(Opcode.LAYER, one | {"phases": 4}).encode(config)
     cycles = [timing.instruction_cycles(config, Instruction(Opcode.LAYER, f)) for f in (one, most)]

@@ -7,8 +7,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rtl_gen import timing
-from rtl_gen.config import DIGIT_BITS, SPARSITIES, NpuConfig
-from rtl_gen.isa import ErrorCode, Instruction, Opcode
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import Instruction
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.parameters import DIGIT_BITS, SPARSITIES
 from rtl_gen.twin import Twin
 from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
 from tests.rtl_gen.twin_loop_nest import LoopNest, Memory, OutsideError

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rtl_gen import isa
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import ErrorCode, Opcode
-from rtl_gen.twin import Beat, Twin, TwinInputError, TwinResult
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, places
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.twin import Twin, TwinResult
+from rtl_gen.twin_memories import TwinInputError
+from rtl_gen.twin_transfers import Beat
 from tests.rtl_gen.twin_programs import ProgramStep, copy_layer, encode
 
 CONFIG = NpuConfig(
@@ -112,9 +114,9 @@ def test_bits_outside_a_field(step: ProgramStep) -> None:
     """Of a LAYER, in words of slots and of records."""
     program = [COPY, step, END]
     words = encode(CONFIG, program)
-    first = len(encode(CONFIG, program[:1])) + isa.BUS_WORDS
-    used = {bit for place in isa.places(CONFIG, step[0]).values() for bit in place}
-    for bit in range(isa.WORD_BITS * isa.field_words(CONFIG, step[0])):
+    first = len(encode(CONFIG, program[:1])) + BUS_WORDS
+    used = {bit for place in places(CONFIG, step[0]).values() for bit in place}
+    for bit in range(WORD_BITS * field_words(CONFIG, step[0])):
         changed = list(words)
         changed[first + bit // 32] ^= 1 << bit % 32
         twin = Twin(CONFIG)
@@ -125,7 +127,7 @@ def test_bits_outside_a_field(step: ProgramStep) -> None:
 
 def test_running_off_the_program_memory() -> None:
     store = encode(CONFIG, [(Opcode.STORE, WALK)])  # three words
-    memory = isa.BUS_WORDS * CONFIG.program_depth
+    memory = BUS_WORDS * CONFIG.program_depth
     twin = Twin(CONFIG)
     twin.load_program((store * 22)[:memory])
     result = twin.run([])

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa import COUNT_BITS, Instruction, Opcode, fields, slots
+from rtl_gen.isa.encoding import Instruction
+from rtl_gen.isa.fields import COUNT_BITS, fields, slots
+from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.walk import Step, record_values, reduced
 
 ProgramStep = tuple[Opcode, dict[str, int]]

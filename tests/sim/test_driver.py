@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rtl_gen import isa
-from rtl_gen.isa import ErrorCode, Register
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.isa.registers import (
+    ISA_VERSION,
+    NPU_ID,
+    PROGRAM_BASE,
+    Register,
+    channel_address,
+    weight_address,
+)
 from rtl_gen.twin import Twin
 from sim import driver
 from tests.codesign import small_build
@@ -22,8 +29,8 @@ class Board:
     def __init__(self, config) -> None:
         self.config, self.twin = config, Twin(config)
         self.values = {
-            Register.ID: isa.NPU_ID,
-            Register.VERSION: isa.ISA_VERSION,
+            Register.ID: NPU_ID,
+            Register.VERSION: ISA_VERSION,
             Register.CONFIG_HASH: int(config.hash[:8], 16),
         }
         self.written: dict[int, int] = {}
@@ -64,14 +71,14 @@ class Board:
     def _load(self) -> None:
         """What was written over the bus, at the addresses of rtl_gen.isa."""
         c, get = self.config, lambda address: self.written.get(address, 0)
-        self.twin.load_program([get(isa.PROGRAM_BASE + 4 * i) for i in range(2 * c.program_depth)])
+        self.twin.load_program([get(PROGRAM_BASE + 4 * i) for i in range(2 * c.program_depth)])
         weights = [
-            [get(isa.weight_address(c, word, column)) for column in range(c.weight_word_columns)]
+            [get(weight_address(c, word, column)) for column in range(c.weight_word_columns)]
             for word in range(c.weight_depth)
         ]
         channels = [
             [
-                get(isa.channel_address(c, word, unit) + 4 * part)
+                get(channel_address(c, word, unit) + 4 * part)
                 for unit in range(c.post_units)
                 for part in range(2)
             ]
@@ -131,7 +138,7 @@ def test_an_error_of_the_hardware_is_named(folder, board):
     _, _, vectors = small_build.parts()
     npu = driver.Npu(folder, board, board)
     npu.load()
-    board.written[isa.PROGRAM_BASE] = 0x77
+    board.written[PROGRAM_BASE] = 0x77
     with pytest.raises(driver.NpuError, match=r"stopped with error OPCODE at instruction 0"):
         npu.predict(vectors.inputs[:1])
 

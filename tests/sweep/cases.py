@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.random_networks import (
     random_config,
     random_network,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
 from models.integer import ConcatLayer, IntegerNetwork, MacLayer
-from rtl_gen.config import (
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import (
     BINARY_WEIGHTS,
     DEPTHWISE_TAPS,
     DIGIT_BITS,
@@ -20,7 +21,6 @@ from rtl_gen.config import (
     MEMORY_TILES,
     MULTIPLIERS,
     SPARSITIES,
-    NpuConfig,
 )
 
 
@@ -72,7 +72,7 @@ MAP = Sizes(11, 64)
 KERNEL = Sizes(5, 11)
 STRIDE = Sizes(3, 8)
 LAYERS = Sizes(6, 30)
-"""With more, the cycle log (isa.LOG_DEPTH) could not hold a traced program's every instruction."""
+"""With more, the cycle log (LOG_DEPTH) could not hold a traced program's every instruction."""
 BRANCH = range(1, 4)
 """Convolutions between the two tensors of an addition."""
 PARTS = range(2, 4)

@@ -19,7 +19,8 @@ from codesign.search.tables import layer_table
 from codesign.search.topology import network
 from models.integer import IntegerNetwork
 from models.lower import shape_only
-from rtl_gen.config import DEPTH_RANGES, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.compiler_networks import NetworkBuilder
 from tests.codesign.random_networks import random_config
 from tests.sweep import domain

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from rtl_gen import timing
-from rtl_gen.isa import Opcode
+from rtl_gen.isa.opcodes import Opcode
 from tests.sweep import simulate
 from tests.sweep.__main__ import main
 from tests.sweep.cases import Case, draw, knobs

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from codesign.cost.table import ConfigTable
 from codesign.families import ECP5
-from rtl_gen.config import DIGIT_BITS, MULTIPLIERS, PACKED_PIXELS
 from rtl_gen.packing import (
     COLUMNS,
     LEAST_PRODUCT_BITS,
@@ -19,6 +18,7 @@ from rtl_gen.packing import (
     WIDE_BITS,
     packing,
 )
+from rtl_gen.parameters import DIGIT_BITS, MULTIPLIERS, PACKED_PIXELS
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

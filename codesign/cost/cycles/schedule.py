@@ -22,15 +22,10 @@ from codesign.cost.cycles.plans import Plan, plans
 from codesign.cost.cycles.tiles import COLUMNS, LAYER, NPU
 from codesign.cost.table import ConfigTable
 from rtl_gen import packing, timing
-from rtl_gen.config import (
-    DEPTH_RANGES,
-    MULTIPLIERS,
-    PACKED_PIXELS,
-    SPARSITIES,
-    STREAM_BITS,
-    NpuConfig,
-)
-from rtl_gen.isa import Opcode, instruction_words
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import DEPTH_RANGES, MULTIPLIERS, PACKED_PIXELS, SPARSITIES, STREAM_BITS
 
 Ints = NDArray[np.int64]
 _PIPELINE = (

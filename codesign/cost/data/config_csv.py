@@ -13,7 +13,8 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from codesign.results import UserError
 from models.files import atomic_file
-from rtl_gen.config import OPTIONS, ConfigError, NpuConfig
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import OPTIONS, ConfigError
 
 CONFIG_FIELDS = tuple(NpuConfig().to_dict())
 HASH_DIGITS = 12

@@ -18,7 +18,8 @@ from scipy.stats import qmc
 from codesign.cost.area.composed import analytic
 from codesign.cost.area.model import AreaModel
 from codesign.cost.table import ConfigTable
-from rtl_gen.config import (
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import (
     BINARY_NEEDS,
     BINARY_WEIGHTS,
     DEPTHWISE_TAPS,
@@ -26,7 +27,6 @@ from rtl_gen.config import (
     MEMORY_PORT_BITS,
     SPARSITIES,
     ConfigError,
-    NpuConfig,
 )
 
 LANES = (2, 3, 4, 6, 8, 8, 12, 16, 16, 24, 32)

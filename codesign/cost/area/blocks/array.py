@@ -20,7 +20,7 @@ from codesign.cost.area.dsps import (
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
-from rtl_gen.config import LEAST_REUSE_LANES
+from rtl_gen.parameters import LEAST_REUSE_LANES
 
 COUNTED_LANES = (
     *range(1, 33), 36, 40, 44, 48, 52, 56, 60, 64,

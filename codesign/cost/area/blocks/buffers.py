@@ -13,7 +13,9 @@ from codesign.cost.area.memories import MemoryCount
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 from rtl_gen.blocks.loops import RECORD_BITS
-from rtl_gen.isa import BUS_WORDS, COLUMN_BITS, LOG_DEPTH, STRIP_BITS
+from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.isa.fields import COLUMN_BITS, STRIP_BITS
+from rtl_gen.isa.registers import LOG_DEPTH
 
 BUS_BITS = 32
 

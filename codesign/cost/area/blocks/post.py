@@ -9,8 +9,8 @@ from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes, log_bits
 from codesign.cost.area.dsps import Packed
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.post_unit import FINE_SHIFTS
-from rtl_gen.config import SHIFT_BITS
 from rtl_gen.packing import WIDE_BITS
+from rtl_gen.parameters import SHIFT_BITS
 
 MULTIPLEXER_INPUTS = (
     1, 2, 4, 5, 6, 7, 8, 9, 10, 12, 13, 16, 17, 20, 24, 30, 40, 48, 64, 80, 128,

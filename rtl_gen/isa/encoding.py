@@ -1,0 +1,104 @@
+"""Instructions as words of program memory, and back.
+
+An instruction is an opcode word of 64 bits and the words of its fields: four 16-bit slots a word,
+and in a LAYER a record a word for each level of its loop nest. Bits that no field uses must be
+zero, else the NPU stops with ErrorCode.FIELD.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.fields import RECORDS, SLOT_BITS, record_fields, slots
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import STREAM_BITS
+
+WORD_BITS = 64
+"""Width of a program word."""
+BUS_WORDS = WORD_BITS // STREAM_BITS
+"""32-bit words of the bus that make a program word, low first."""
+
+
+def slot_words(config: NpuConfig, opcode: Opcode) -> int:
+    """Program words of the fields in slots."""
+    return -(-len(slots(config, opcode)) * SLOT_BITS // WORD_BITS)
+
+
+def field_words(config: NpuConfig, opcode: Opcode) -> int:
+    """Program words that follow the opcode word."""
+    return slot_words(config, opcode) + (len(RECORDS) if opcode is Opcode.LAYER else 0)
+
+
+def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
+    """Program words of an instruction."""
+    return 1 + field_words(config, opcode)
+
+
+def places(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
+    """The bits of each field, counted from the first word behind the opcode's."""
+    found = {
+        field.name: range(SLOT_BITS * k, SLOT_BITS * k + field.width(config))
+        for k, field in enumerate(slots(config, opcode))
+    }
+    if opcode is not Opcode.LAYER:
+        return found
+    for word, level in enumerate(RECORDS, slot_words(config, opcode)):
+        low = WORD_BITS * word
+        for field in record_fields(level):
+            found[field.name] = range(low, low + field.width(config))
+            pointer = field.name.endswith("_pointer")
+            low += SLOT_BITS if pointer else field.width(config)
+    return found
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction; ``fields`` holds every field that its NPU has."""
+
+    opcode: Opcode
+    fields: Mapping[str, int]
+
+    def encode(self, config: NpuConfig) -> list[int]:
+        """The instruction's words as the bus takes them: 32 bits, low ones of a word first.
+
+        Raises ValueError for a missing or unknown field or a value outside its width.
+        """
+        known = places(config, self.opcode)
+        if set(self.fields) != set(known):
+            wrong = sorted(set(self.fields) ^ set(known))
+            raise ValueError(f"{self.opcode.name}: missing or unknown fields {', '.join(wrong)}")
+        image = int(self.opcode)
+        for name, bits in known.items():
+            value = self.fields[name]
+            if not 0 <= value < 1 << len(bits):
+                most = (1 << len(bits)) - 1
+                raise ValueError(f"{self.opcode.name}.{name} must be 0..{most}, not {value}")
+            image |= value << WORD_BITS + bits.start
+        count = BUS_WORDS * instruction_words(config, self.opcode)
+        return [image >> STREAM_BITS * k & (1 << STREAM_BITS) - 1 for k in range(count)]
+
+
+def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Instruction, int]:
+    """The instruction at program word ``position`` of the bus words, and the position after it.
+
+    Raises ValueError for an unknown opcode, a truncated instruction or bits that no field uses.
+    """
+    image = 0
+    for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):
+        image |= word << STREAM_BITS * k
+    opcode = Opcode(image)
+    end = position + instruction_words(config, opcode)
+    if BUS_WORDS * end > len(words):
+        raise ValueError(f"{opcode.name} at word {position} is cut off")
+    image = 0
+    for k, word in enumerate(words[BUS_WORDS * (position + 1) : BUS_WORDS * end]):
+        image |= word << STREAM_BITS * k
+    values = {}
+    for name, bits in places(config, opcode).items():
+        values[name] = image >> bits.start & (1 << len(bits)) - 1
+        image ^= values[name] << bits.start
+    if image:
+        raise ValueError(f"{opcode.name} at word {position} has bits that no field uses")
+    return Instruction(opcode, values), end

@@ -1,0 +1,206 @@
+"""The fields of each instruction: what they mean and how wide they are.
+
+Most stand in slots; a LAYER also has a record for each level of its loop nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BEAT_BITS
+from rtl_gen.isa.opcodes import Opcode
+
+SLOT_BITS = 16
+COLUMN_BITS = 12
+"""Signed width of image column positions and of rows within a strip."""
+STRIP_BITS = 6
+"""Signed width of strip offsets."""
+PHASES = "phases"
+"""The innermost level of NPUs with N:M sparsity: weight words that share a tap's activations."""
+COUNT_BITS = {
+    "groups": 8,
+    "kernel_cols": 8,
+    "kernel_rows": 8,
+    "passes": 3,
+    "pool_cols": 4,
+    "pool_rows": 4,
+    "out_cols": COLUMN_BITS,
+    "out_rows": COLUMN_BITS,
+    "out_groups": 8,
+}
+"""Levels of a LAYER's loop nest that every NPU has, innermost first; width of their repetitions."""
+REUSE_BITS = 2
+"""Width of the LAYER field of NPUs with column reuse."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One instruction field. ``width(config)`` is its width in bits in that NPU; without any, the
+    NPU's instructions have no slot for it."""
+
+    name: str
+    width: Callable[[NpuConfig], int]
+    doc: str
+
+
+def _log2(n: int) -> int:
+    return n.bit_length() - 1
+
+
+def _bits(count: int) -> Callable[[NpuConfig], int]:
+    return lambda config: count
+
+
+def _activation_address(config: NpuConfig) -> int:
+    return _log2(config.activation_depth)
+
+
+def _activation_pointer(config: NpuConfig) -> int:
+    """One bit more than an address: pointers wrap modulo 2 * depth, the top bit is 'outside'."""
+    return _log2(config.activation_depth) + 1
+
+
+def _weight_address(config: NpuConfig) -> int:
+    return _log2(config.weight_depth)
+
+
+def _channel_address(config: NpuConfig) -> int:
+    return _log2(config.channel_depth)
+
+
+def _program_address(config: NpuConfig) -> int:
+    return _log2(config.program_depth)
+
+
+def _code(config: NpuConfig) -> int:
+    return config.activation_bits
+
+
+_WALK = (
+    Field("base", _activation_address, "first word address, the same in every bank"),
+    Field("strip_words", _activation_pointer, "words of a full strip (one bank)"),
+    Field("last_strip", _bits(4), "index of the last strip that holds data"),
+    Field("last_words", _activation_pointer, "words of the last strip, 1..strip_words"),
+    Field("beats", _bits(5), "stream beats per word, minus 1; lanes beyond them read as 0"),
+)
+
+_TILE = (
+    Field("first", _bits(SLOT_BITS), "burst of the first beat, counted from MEMORY_BASE"),
+    Field("bursts", _bits(SLOT_BITS), "bursts to move; 0: wait for those under way"),
+    Field("base", _activation_address, "first activation word, the same in every bank"),
+    Field("strip_words", _activation_pointer, "words of one bank before the next bank's"),
+    Field("first_beat", _bits(BEAT_BITS), "beat of the first burst that it begins with"),
+    Field("last_beat", _bits(BEAT_BITS), "beat of the last burst that it ends with"),
+)
+
+FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
+    Opcode.END: (),
+    Opcode.LOAD: (
+        *_WALK,
+        Field(
+            "ahead",
+            _bits(1),
+            "1: of the run's next image, beside what follows; nothing in the last image",
+        ),
+    ),
+    Opcode.STORE: _WALK,
+    Opcode.EMIT: (
+        Field("chunks", lambda c: _log2(c.result_depth), "result words to stream, minus 1"),
+        Field("ahead", _bits(1), "1: beside what follows, but in the run's last image"),
+    ),
+    Opcode.REPEAT: (
+        Field("target", _program_address, "word of the opcode to go on at"),
+        Field("index", _bits(SLOT_BITS), "index of that instruction"),
+    ),
+    Opcode.FETCH: (
+        Field("first", _bits(SLOT_BITS), "first burst, counted from MEMORY_BASE"),
+        Field("bursts", _bits(SLOT_BITS), "bursts to fetch; 0: wait for those under way"),
+        Field("weight_base", _weight_address, "first weight word"),
+    ),
+    Opcode.FILL: _TILE,
+    Opcode.SPILL: _TILE,
+    Opcode.LAYER: (
+        # Input tensor
+        Field("col_limit", _bits(COLUMN_BITS), "input columns; others read as pad_code"),
+        Field(
+            "strip_words",
+            _activation_pointer,
+            "strip_rows * words of an input row, modulo 2 * depth",
+        ),
+        Field("last_strip", _bits(4), "index of the last input strip that holds rows"),
+        Field("strip_rows", _bits(COLUMN_BITS), "rows of a full input strip, >= 1"),
+        Field("last_rows", _bits(COLUMN_BITS), "rows of that strip, 1..strip_rows"),
+        Field("pad_code", _code, "activation code read outside the image"),
+        # Weights and results
+        Field("weight_base", _weight_address, "first weight word"),
+        Field("channel_base", _channel_address, "first word of the bias / scale / shift table"),
+        Field("out_base", _activation_address, "first output word"),
+        Field("out_pixel_words", _activation_pointer, "address step per output position"),
+        Field("out_group_words", _activation_pointer, "address step per output tile"),
+        Field("drain_pixels", _bits(4), "pixels (strips) that hold results, minus 1"),
+        Field(
+            "drain_chunks",
+            _bits(7),
+            "post-process steps per pixel, minus 1; a multiple of chunks_per_word unless raw",
+        ),
+        Field(
+            "raw",
+            _bits(1),
+            "1: biased accumulators go to the result buffer, not to activation memory",
+        ),
+        Field("out_zero", _code, "zero point added to the rescaled value"),
+        Field("out_max", _code, "largest output code, 2**bits - 1"),
+        Field(
+            "reuse",
+            lambda c: REUSE_BITS if c.reuses_columns else 0,
+            "column reuse (only with `depthwise_taps` 3). 0: none; else 1 + the positions, at most "
+            "out_cols, that only fill the history at the start of each row",
+        ),
+        Field(
+            "binary",
+            lambda c: c.binary_weights,
+            "1: weights of +1 and -1 (only with `binary_weights`): a result is twice its column's "
+            "sum, less that of the column behind the others",
+        ),
+        Field(
+            PHASES,
+            lambda c: _log2(c.most_phases),
+            "weight words per tap, minus 1 (only with `sparsity` N:M)",
+        ),
+    ),
+}
+"""Those in slots, of every NPU. All of one NPU's are ``fields(config, opcode)``."""
+
+START = "start"
+"""The record of a LAYER's first tap: the walk steps there from nothing."""
+MOVE = (
+    Field("pointer", _activation_pointer, "address step, modulo 2 * activation_depth"),
+    Field("columns", _bits(COLUMN_BITS), "column step, two's complement"),
+    Field("rows", _bits(COLUMN_BITS), "row step, 0..strip_rows - 1"),
+    Field("strips", _bits(STRIP_BITS), "strip step, two's complement"),
+)
+"""What a record says of the walk: the step from a level's last tap to the first one of its next
+repetition, the returns of the levels inside it included."""
+RECORDS = (START, *COUNT_BITS)
+"""Records of a LAYER, in their order."""
+
+
+def record_fields(level: str) -> tuple[Field, ...]:
+    """The fields of a record, one behind the other in its word; each pointer takes SLOT_BITS."""
+    move = tuple(Field(f"{level}_{field.name}", field.width, field.doc) for field in MOVE)
+    if level == START:
+        return move
+    return *move, Field(level, _bits(COUNT_BITS[level]), "repetitions, minus 1")
+
+
+def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """The opcode's fields in slots, in their order."""
+    return tuple(field for field in FIELDS[opcode] if field.width(config))
+
+
+def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
+    """All fields of the opcode."""
+    records = RECORDS if opcode is Opcode.LAYER else ()
+    return *slots(config, opcode), *(f for level in records for f in record_fields(level))

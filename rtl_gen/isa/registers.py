@@ -1,0 +1,68 @@
+"""The AXI4-Lite address map: registers, and the windows of the memories; byte addresses."""
+
+from __future__ import annotations
+
+import enum
+
+from rtl_gen.config import NpuConfig
+
+NPU_ID = 0x43444E50
+"""ASCII "CDNP"."""
+ISA_VERSION = 3
+IMAGE_COUNT_BITS = 16
+"""Width of IMAGES."""
+
+
+class Register(enum.IntEnum):
+    ID = 0x00
+    """Read: NPU_ID."""
+    VERSION = 0x04
+    """Read: ISA_VERSION."""
+    CONFIG_HASH = 0x08
+    """Read: first 32 bits of NpuConfig.hash."""
+    CONTROL = 0x0C
+    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done), bit 2 irq enable (kept).
+    After a soft reset the pipelines run empty: start again when STATUS is no longer busy."""
+    STATUS = 0x10
+    """Read: bit 0 busy, bit 1 done, bit 2 error, bit 3 discarding a stream that ran on."""
+    ERROR = 0x14
+    """Read: bits 7:0 ErrorCode, bits 31:16 index of the instruction (LOAD, LAYER, ...) it hit."""
+    CYCLES = 0x18
+    """Read: cycles of the last (or current) run, stream stalls not counted."""
+    STALLS = 0x1C
+    """Read: cycles in which the run waited for s_axis TVALID, m_axis TREADY or memory."""
+    WATCHDOG = 0x20
+    """Read / write: limit on CYCLES + STALLS; 0 (reset value) is no limit."""
+    IMAGES = 0x24
+    """Read / write: bits 15:0, images of a run: times that a REPEAT's body runs. 1 after reset; 0
+    is as 1."""
+    MEMORY_BASE = 0x28
+    """Read / write: byte address of burst 0 in memory, its low 12 bits 0. (With a memory
+    port.)"""
+
+
+LOG_BASE = 0x0000_0400
+"""Cycle log, read only: entry i holds CYCLES at the end of instruction i of the last run."""
+LOG_DEPTH = 64
+"""Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
+PROGRAM_BASE = 0x0010_0000
+"""Program memory, write only."""
+CHANNEL_BASE = 0x0020_0000
+"""Bias / scale / shift table, write only: unit c of word k at
+8 * (k * 2**ceil(log2(post_units)) + c): bias (accumulator_bits, two's complement), then
+multiplier | shift << 16."""
+WEIGHT_BASE = 0x0100_0000
+"""Weight memory, write only: 32-bit column j of word k at 4 * (k * 2**ceil(log2(columns)) + j)."""
+ADDRESS_BITS = 25
+
+
+def weight_address(config: NpuConfig, word: int, column: int) -> int:
+    """Byte address of 32-bit column ``column`` of weight word ``word``."""
+    pitch = 1 << (config.weight_word_columns - 1).bit_length()
+    return WEIGHT_BASE + 4 * (word * pitch + column)
+
+
+def channel_address(config: NpuConfig, word: int, unit: int) -> int:
+    """Byte address of the bias of post unit ``unit`` in table word ``word``; scale is 4 above."""
+    pitch = 1 << (config.post_units - 1).bit_length()
+    return CHANNEL_BASE + 8 * (word * pitch + unit)

@@ -1,0 +1,105 @@
+"""The walk of a LAYER in numpy: where its taps read, and what they find there.
+
+Same pointers as the hardware: one address for all banks, a strip offset per row, everything modulo
+its width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl_gen import twin_reuse, walk
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.fields import COLUMN_BITS, MOVE, START, STRIP_BITS
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.twin_memories import TwinError
+
+Ints = NDArray[np.int64]
+COLUMN_MASK = (1 << COLUMN_BITS) - 1
+
+
+def signed(values: Ints, bits: int) -> Ints:
+    """The low ``bits`` bits as two's complement."""
+    half = 1 << (bits - 1)
+    return ((values + half) & ((1 << bits) - 1)) - half
+
+
+AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
+"""Levels of the nest as the axes of ``positions``."""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """Where taps read: integers that broadcast to [rows, pool_rows, out_cols, pool_cols,
+    kernel_rows, kernel_cols, groups]."""
+
+    strip: Ints
+    """Offset from the pixel's own bank, signed."""
+    row: Ints
+    column: Ints
+    """Unsigned: one left of the image is a large number, and so beyond the limit."""
+    words: Ints
+    """Address, modulo 2 * activation_depth."""
+    walked: NDArray[np.bool_]
+    """Whether the hardware reads the tap at all; padding else."""
+
+
+def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
+    """Taps of output rows ``rows`` of tile ``tile`` of a LAYER with fields ``f``."""
+    counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
+    counts["out_rows"] = np.arange(rows.start, rows.stop)
+    along = {level: _along(counts[level], axis) for axis, level in enumerate(AXES)}
+    walked = np.ones(1, bool)
+    if f.get("reuse"):
+        out, kernel, read = twin_reuse.columns(f)
+        cols, taps = AXES.index("out_cols"), AXES.index("kernel_cols")
+        shape = [out.shape[0] if k == cols else out.shape[1] if k == taps else 1 for k in range(7)]
+        along["out_cols"], along["kernel_cols"] = out.reshape(shape), kernel.reshape(shape)
+        walked = read.reshape(shape)
+    along["out_groups"] = np.full(1, tile)
+    steps = walk.totals(f)
+    sums = {
+        move.name: sum(
+            (count * steps[level][move.name] for level, count in along.items()),
+            start=np.full(1, f[f"{START}_{move.name}"]),
+        )
+        for move in MOVE
+    }
+    wraps, row = np.divmod(sums["rows"], f["strip_rows"])
+    return Positions(
+        strip=signed(sums["strips"] + wraps, STRIP_BITS),
+        row=row,
+        column=sums["columns"] & COLUMN_MASK,
+        words=(sums["pointer"] - wraps * f["strip_words"]) % (2 * config.activation_depth),
+        walked=walked,
+    )
+
+
+def _along(count: Ints, axis: int) -> Ints:
+    return count.reshape([-1 if k == axis else 1 for k in range(len(AXES))])
+
+
+def gather(
+    config: NpuConfig, activations: NDArray[np.uint8], f: Mapping[str, int], tile: int, rows: range
+) -> NDArray[np.float64]:
+    """Codes read for output rows ``rows`` of one tile.
+
+    activations: uint8 [pixels, depth, lanes]. Returns
+    [pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes].
+    Raises TwinError(ADDRESS) where an unmasked read leaves the buffer.
+    """
+    pixels, depth, lanes = activations.shape
+    at = positions(config, f, tile, rows)
+    bank = _along(np.arange(pixels), 0)[..., None] + at.strip
+    inside = (bank >= 0) & (bank <= f["last_strip"]) & (at.column < f["col_limit"]) & at.walked
+    inside &= (bank < f["last_strip"]) | (at.row < f["last_rows"])
+    if np.any(inside & ((at.words >= depth) | (bank >= pixels))):
+        raise TwinError(ErrorCode.ADDRESS)
+    outside = pixels * depth
+    index = np.where(inside, bank * depth + at.words, outside)
+    pad = np.full((1, lanes), f["pad_code"])
+    return np.concatenate([activations.reshape(outside, lanes), pad]).astype(np.float64)[index]

@@ -1,0 +1,147 @@
+"""The twin's instructions that move data: on the streams, and over the memory port."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl_gen.isa.bursts import BURST_BEATS, burst_words
+from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.parameters import STREAM_BITS
+from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
+from rtl_gen.twin_memories import Memories, TwinError, TwinInputError
+
+Beat = tuple[int, bool]
+"""(TDATA, TLAST)"""
+
+
+@dataclass
+class Streams:
+    """Both streams of one run."""
+
+    beats: Sequence[Beat]
+    used: int = 0
+    """Input beats taken."""
+    output: list[Beat] = field(default_factory=list)
+
+    def discard(self) -> None:
+        """Drop beats up to the next TLAST."""
+        while self.used < len(self.beats):
+            self.used += 1
+            if self.beats[self.used - 1][1]:
+                return
+
+
+def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched: bool) -> None:
+    """watched: a watchdog ends the wait for beats that never come."""
+    c, beats = memories.config, f["beats"] + 1
+    bank, address = _walk(memories, f)
+    first_outside = memories.first_outside(bank, address)
+    total = len(bank) * beats if first_outside is None else (first_outside + 1) * beats
+    taken = streams.beats[streams.used : streams.used + total]
+    lasts = [i for i, (_, last) in enumerate(taken) if last]
+    streams.used += lasts[0] + 1 if lasts else len(taken)
+    final = len(bank) * beats - 1
+    if lasts and lasts[0] < final and lasts[0] < total - 1:
+        raise TwinError(ErrorCode.STREAM_SHORT)
+    if len(taken) < total:
+        if watched:
+            raise TwinError(ErrorCode.WATCHDOG)
+        raise TwinInputError(f"LOAD waits for {total} beats, the stream has {len(taken)}")
+    if first_outside is not None:
+        raise TwinError(ErrorCode.ADDRESS)
+    data = np.array([value for value, _ in taken], np.uint32).reshape(len(bank), beats)
+    memories.activations[bank, address] = unpack_lanes(data, c.lanes, c.activation_bits)
+    if not lasts:
+        streams.discard()
+        raise TwinError(ErrorCode.STREAM_LONG)
+
+
+def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
+    bank, address = _walk(memories, f)
+    first_outside = memories.first_outside(bank, address)
+    codes = memories.activations[bank[:first_outside], address[:first_outside]]
+    data = pack_lanes(codes, memories.config.activation_bits, f["beats"] + 1).reshape(-1)
+    streams.output += [(int(value), False) for value in data]
+    if first_outside is not None:
+        raise TwinError(ErrorCode.ADDRESS)
+    streams.output[-1] = (streams.output[-1][0], True)
+
+
+def emit(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
+    values = memories.results[: f["chunks"] + 1].reshape(-1)
+    words = (values & 0xFFFFFFFF).tolist()
+    streams.output += [(value, i == len(words) - 1) for i, value in enumerate(words)]
+
+
+def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Banks and addresses of a LOAD or STORE, word by word."""
+    endless = 2 * memories.config.activation_depth  # a count of 0 wraps, and leaves the memory
+    sizes = [f["strip_words"] or endless] * f["last_strip"] + [f["last_words"] or endless]
+    bank = np.repeat(np.arange(len(sizes)), sizes)
+    address = np.concatenate([f["base"] + np.arange(size) for size in sizes])
+    return bank, address
+
+
+# Memory port -------------------------------------------------------------------------------------
+
+
+def fetch(memories: Memories, f: Mapping[str, int]) -> None:
+    """Done at once here, as a LOAD ahead is."""
+    c = memories.config
+    first, end = (b * burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
+    if end > len(memories.memory):
+        raise TwinError(ErrorCode.ADDRESS)
+    per_word = c.fetched_word_beats * c.memory_port_bits // STREAM_BITS
+    place = np.arange(end - first)
+    word, column = f["weight_base"] + place // per_word, place % per_word
+    kept = column < c.weight_word_columns
+    fetched = memories.memory[first:end][kept]
+    memories.weights[word[kept] % c.weight_depth, column[kept]] = fetched
+
+
+def fill(memories: Memories, f: Mapping[str, int]) -> None:
+    """Done at once here, as a FETCH is."""
+    c = memories.config
+    moved, bank, address = _tile(memories, f)
+    data = memories.memory[moved]
+    whole = len(data) * STREAM_BITS // (c.tile_word_beats * c.memory_port_bits)
+    data = data[: whole * c.tile_word_beats * c.memory_port_bits // STREAM_BITS]
+    bank, address = bank[:whole], address[:whole]
+    first_outside = memories.first_outside(bank, address)
+    codes = unpack_lanes(data.reshape(whole, -1), c.lanes, c.activation_bits)
+    kept = slice(first_outside)
+    memories.activations[bank[kept], address[kept]] = codes[kept]
+    if first_outside is not None:
+        raise TwinError(ErrorCode.ADDRESS)
+
+
+def spill(memories: Memories, f: Mapping[str, int]) -> None:
+    c = memories.config
+    moved, bank, address = _tile(memories, f)
+    if memories.first_outside(bank, address) is not None:
+        raise TwinError(ErrorCode.ADDRESS)
+    words = c.tile_word_beats * c.memory_port_bits // STREAM_BITS
+    data = pack_lanes(memories.activations[bank, address], c.activation_bits, words).reshape(-1)
+    memories.memory[moved] = data[: moved.stop - moved.start]
+
+
+def _tile(
+    memories: Memories, f: Mapping[str, int]
+) -> tuple[slice, NDArray[np.int64], NDArray[np.int64]]:
+    """Words of memory that a FILL or SPILL moves; bank and address of each activation word."""
+    c, end = memories.config, f["last_beat"]
+    if f["bursts"] == 1 and end < f["first_beat"]:
+        end = BURST_BEATS - 1
+    beats = range(f["first_beat"], (f["bursts"] - 1) * BURST_BEATS + end + 1)
+    per_beat = c.memory_port_bits // STREAM_BITS
+    start = (f["first"] * BURST_BEATS + beats.start) * per_beat
+    moved = slice(start, start + len(beats) * per_beat)
+    if moved.stop > len(memories.memory):
+        raise TwinError(ErrorCode.ADDRESS)
+    index = np.arange(-(-len(beats) // c.tile_word_beats))
+    strip_words = f["strip_words"] or 2 * c.activation_depth  # a count of 0 wraps
+    return moved, index // strip_words, f["base"] + index % strip_words
