@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
+from rtl_gen.lanes import pack_lanes, unpack_lanes
 
 
 def pack(

@@ -23,8 +23,8 @@ from models.integer import (
 )
 from models.sparsity import PATTERNS, Sparsity
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
-from rtl_gen.twin import Twin, TwinResult
-from rtl_gen.twin_transfers import Beat
+from rtl_gen.twin.model import Twin, TwinResult
+from rtl_gen.twin.transfers import Beat
 from sim import layout
 from tests.rtl_gen.device import Device
 

@@ -14,7 +14,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.isa.registers import LOG_BASE, PROGRAM_BASE, Register, channel_address, weight_address
 from rtl_gen.npu import Npu
-from rtl_gen.twin_transfers import Beat
+from rtl_gen.twin.transfers import Beat
 from tests.rtl_gen.port_memory import PortMemory
 
 TIMEOUT_CYCLES = 60_000

@@ -13,7 +13,7 @@ from rtl_gen.isa.encoding import Instruction, field_words
 from rtl_gen.isa.fields import fields
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.parameters import ConfigError
-from rtl_gen.twin import Twin
+from rtl_gen.twin.model import Twin
 from tests.rtl_gen.device import Device
 from tests.rtl_gen.test_blocks import simulate
 from tests.rtl_gen.twin_programs import copy_layer, encode

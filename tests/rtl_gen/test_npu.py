@@ -12,7 +12,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import Instruction, instruction_words
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.parameters import SHIFT_BITS
-from rtl_gen.twin import Twin
+from rtl_gen.twin.model import Twin
 from tests.rtl_gen.device import Device
 from tests.rtl_gen.twin_programs import layer_fields
 

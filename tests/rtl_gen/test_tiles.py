@@ -12,8 +12,8 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.parameters import ConfigError
-from rtl_gen.twin import Twin
-from rtl_gen.twin_transfers import Beat
+from rtl_gen.twin.model import Twin
+from rtl_gen.twin.transfers import Beat
 from tests.rtl_gen.device import Device
 from tests.rtl_gen.twin_programs import ProgramStep, copy_layer, encode, whole_memory
 

@@ -10,9 +10,9 @@ from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import Instruction
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.lanes import pack_lanes, unpack_lanes
 from rtl_gen.parameters import DIGIT_BITS, SPARSITIES
-from rtl_gen.twin import Twin
-from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
+from rtl_gen.twin.model import Twin
 from tests.rtl_gen.twin_loop_nest import LoopNest, Memory, OutsideError
 from tests.rtl_gen.twin_programs import encode, layer_fields, whole_memory
 

@@ -8,9 +8,9 @@ import pytest
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, places
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
-from rtl_gen.twin import Twin, TwinResult
-from rtl_gen.twin_memories import TwinInputError
-from rtl_gen.twin_transfers import Beat
+from rtl_gen.twin.memories import TwinInputError
+from rtl_gen.twin.model import Twin, TwinResult
+from rtl_gen.twin.transfers import Beat
 from tests.rtl_gen.twin_programs import ProgramStep, copy_layer, encode
 
 CONFIG = NpuConfig(

@@ -18,7 +18,7 @@ from rtl_gen.isa.registers import (
     channel_address,
     weight_address,
 )
-from rtl_gen.twin import Twin
+from rtl_gen.twin.model import Twin
 from sim import driver
 from tests.codesign import small_build
 

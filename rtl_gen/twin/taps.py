@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen import twin_reuse, walk
+from rtl_gen import walk
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import COLUMN_BITS, MOVE, START, STRIP_BITS
 from rtl_gen.isa.opcodes import ErrorCode
-from rtl_gen.twin_memories import TwinError
+from rtl_gen.twin import reuse
+from rtl_gen.twin.memories import TwinError
 
 Ints = NDArray[np.int64]
 COLUMN_MASK = (1 << COLUMN_BITS) - 1
@@ -55,7 +56,7 @@ def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -
     along = {level: _along(counts[level], axis) for axis, level in enumerate(AXES)}
     walked = np.ones(1, bool)
     if f.get("reuse"):
-        out, kernel, read = twin_reuse.columns(f)
+        out, kernel, read = reuse.columns(f)
         cols, taps = AXES.index("out_cols"), AXES.index("kernel_cols")
         shape = [out.shape[0] if k == cols else out.shape[1] if k == taps else 1 for k in range(7)]
         along["out_cols"], along["kernel_cols"] = out.reshape(shape), kernel.reshape(shape)

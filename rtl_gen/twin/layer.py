@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import twin_reuse, weight_words
+from rtl_gen import weight_words
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.parameters import SHIFT_BITS
-from rtl_gen.twin_memories import Memories, TwinError, window
-from rtl_gen.twin_taps import Ints, gather, signed
+from rtl_gen.twin import reuse
+from rtl_gen.twin.memories import Memories, TwinError, window
+from rtl_gen.twin.taps import Ints, gather, signed
 
 GATHER_ELEMENTS = 1 << 21
 """Activations gathered at a time: bounds the memory that a layer takes."""
@@ -49,7 +50,7 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
         table = window(memories.channels, f["channel_base"] + tile * chunks, chunks)
         weights = _tile_weights(c, words, passes, phases)
         if f.get("reuse"):
-            weights = twin_reuse.widened(c, weights, f)
+            weights = reuse.widened(c, weights, f)
         channels = _tile_channels(c, table)
         acc = _accumulate(c, memories.activations, f, tile, weights)
         biased = acc[:pixels, ..., :columns] + channels.bias

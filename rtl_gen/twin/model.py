@@ -11,11 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rtl_gen import timing, twin_layer, twin_transfers
+from rtl_gen import timing
 from rtl_gen.isa.encoding import BUS_WORDS, Instruction, decode, instruction_words
 from rtl_gen.isa.opcodes import ErrorCode, Opcode, opcodes
-from rtl_gen.twin_memories import Memories, TwinError
-from rtl_gen.twin_transfers import Beat, Streams
+from rtl_gen.twin import layer, transfers
+from rtl_gen.twin.memories import Memories, TwinError
+from rtl_gen.twin.transfers import Beat, Streams
 
 
 @dataclass(frozen=True)
@@ -89,15 +90,15 @@ class Twin(Memories):
         opcode, f = instruction.opcode, instruction.fields
         if opcode is Opcode.LOAD:
             if not (f["ahead"] and last):
-                twin_transfers.load(self, f, streams, watched=watched)
+                transfers.load(self, f, streams, watched=watched)
         elif opcode is Opcode.LAYER:
-            twin_layer.run(self, f)
+            layer.run(self, f)
         elif opcode is Opcode.STORE:
-            twin_transfers.store(self, f, streams)
+            transfers.store(self, f, streams)
         elif opcode is Opcode.EMIT:
-            twin_transfers.emit(self, f, streams)
+            transfers.emit(self, f, streams)
         elif opcode is Opcode.FETCH:
-            twin_transfers.fetch(self, f)
+            transfers.fetch(self, f)
         elif f.get("bursts"):
-            move = twin_transfers.fill if opcode is Opcode.FILL else twin_transfers.spill
+            move = transfers.fill if opcode is Opcode.FILL else transfers.spill
             move(self, f)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from rtl_gen.isa.bursts import BURST_BEATS, burst_words
 from rtl_gen.isa.opcodes import ErrorCode
+from rtl_gen.lanes import pack_lanes, unpack_lanes
 from rtl_gen.parameters import STREAM_BITS
-from rtl_gen.twin_lanes import pack_lanes, unpack_lanes
-from rtl_gen.twin_memories import Memories, TwinError, TwinInputError
+from rtl_gen.twin.memories import Memories, TwinError, TwinInputError
 
 Beat = tuple[int, bool]
 """(TDATA, TLAST)"""
