@@ -50,6 +50,20 @@ def test_rows_are_the_best_of_all_shapes() -> None:
     )
 
 
+def test_images_back_to_back_hide_the_load() -> None:
+    command = [sys.executable, "-m", "benchmarks.networks", "cnn_a", "--macs", "16", "--json"]
+    alone, stream = (
+        json.loads(subprocess.run(one, capture_output=True, text=True, check=True).stdout)
+        for one in (command, [*command, "--stream"])
+    )
+    assert stream["cycles_between_images"] < stream["cycles_per_image"]
+    assert stream["utilisation"] > alone["utilisation"]
+    assert stream["utilisation"] == pytest.approx(
+        stream["network_macs"] / stream["cycles_between_images"] / stream["macs_per_cycle"],
+        abs=1e-4,
+    )
+
+
 def test_unknown_networks_are_refused() -> None:
     command = [sys.executable, "-m", "benchmarks.networks", "alexnet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
