@@ -9,18 +9,18 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.addressing import ActivationMemory, WeightMemory
 from rtl_gen.blocks.control import CONTROL_PORTS, Control
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.fetch import Fetch, memory_ports
+from rtl_gen.blocks.fetch import memory_ports
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.fill import Fill
 from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
 from rtl_gen.blocks.packed_array import array
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
-from rtl_gen.blocks.spill import Spill
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Emission, place
 from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
+from rtl_gen.memory_port import MemoryPort
 from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
@@ -62,7 +62,7 @@ class Npu(wiring.Component):
         self.transfer, self.array = Transfer(config), array(config)
         self.activations, self.weights = ActivationMemory(config), WeightMemory(config)
         self.post = PostProcess(config)
-        self.fetch: Fetch | Fill | None = None
+        self.memory = MemoryPort(config) if config.memory_port_bits else None
         for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):
             place(m, platform, name, getattr(self, name))
         if config.reuses_columns:
@@ -79,10 +79,8 @@ class Npu(wiring.Component):
         self._connect_transfer(m)
         self._connect_operands(m)
         self._connect_post(m)
-        if config.memory_port_bits:
-            self._connect_fetch(m, platform)
-        if config.memory_tiles:
-            self._connect_tiles(m, platform)
+        if self.memory:
+            self.memory.connect(m, platform, self)
         return m
 
     def _connect_control(self, m: Module) -> None:
@@ -109,14 +107,8 @@ class Npu(wiring.Component):
             Mux(self.transfer.short, ErrorCode.STREAM_SHORT,
                 Mux(self.transfer.long, ErrorCode.STREAM_LONG, 0)),
         )  # fmt: skip
-        if self.config.memory_port_bits:
-            tiles = self.config.memory_tiles
-            self.fetch = Fill(self.config) if tiles else Fetch(self.config)
-            fault = Mux(self.fetch.failed, ErrorCode.ADDRESS, fault)
-        if isinstance(self.fetch, Fill):
-            self.spill = Spill(self.config)
-            moved = self.fetch.outside | self.spill.outside | self.spill.failed
-            fault = Mux(moved, ErrorCode.ADDRESS, fault)
+        if self.memory:
+            fault = self.memory.fault(fault)
         m.d.comb += [
             self.irq.eq(control.irq),
             control.discarding.eq(self.transfer.discarding),
@@ -153,56 +145,10 @@ class Npu(wiring.Component):
             self.post.result_address.eq(transfer.result_address),
         ]
 
-    def _connect_fetch(self, m: Module, platform: object) -> None:
-        fetch, sequencer = self.fetch, self.sequencer
-        assert fetch is not None
-        place(m, platform, "fetch", fetch)
-        self._connect_memory(m, fetch)
-        for name, value in self.fields[Opcode.FETCH].items():
-            m.d.comb += getattr(fetch, f"f_{name}").eq(value)
-        m.d.comb += [
-            fetch.base.eq(self.control.memory_base),
-            fetch.start.eq(sequencer.start_fetch),
-            fetch.abort.eq(sequencer.transfer_abort),
-            sequencer.fetch_idle.eq(fetch.idle),
-            self.weights.fetch_columns.eq(fetch.write_columns),
-            self.weights.fetch_address.eq(fetch.write_address),
-            self.weights.fetch_data.eq(fetch.write_data),
-        ]
-
-    def _connect_memory(self, m: Module, block: Fetch | Fill | Spill) -> None:
-        """The channels of the memory port that ``block`` has."""
-        for name, port in memory_ports(self.config).items():
-            if name in block.signature.members:
-                outside, inside = getattr(self, f"m_axi_{name}"), getattr(block, name)
-                m.d.comb += inside.eq(outside) if port.flow is In else outside.eq(inside)
-
-    def _connect_tiles(self, m: Module, platform: object) -> None:
-        fill, spill, sequencer, memory = self.fetch, self.spill, self.sequencer, self.activations
-        assert isinstance(fill, Fill)
-        place(m, platform, "spill", spill)
-        self._connect_memory(m, spill)
-        for name, value in self.fields[Opcode.SPILL].items():  # FILL's are at the same places
-            m.d.comb += getattr(spill, f"f_{name}").eq(value)
-            if name not in self.fields[Opcode.FETCH]:
-                m.d.comb += getattr(fill, f"f_{name}").eq(value)
-        m.d.comb += [
-            fill.start_fill.eq(sequencer.start_fill),
-            fill.blocked.eq(self.post.write_bank.any()),
-            spill.base.eq(self.control.memory_base),
-            spill.start.eq(sequencer.start_spill),
-            spill.abort.eq(sequencer.transfer_abort),
-            sequencer.spill_idle.eq(spill.idle),
-            memory.spill_bank.eq(spill.read_bank),
-            memory.spill_address.eq(spill.read_address),
-            spill.granted.eq(memory.free),
-            spill.read_word.eq(memory.spill_word),
-        ]
-
     def _waiting_writes(self, m: Module, posting: Value) -> tuple[Value, dict[str, Value]]:
         """When a LOAD must not write to activation memory, and the write port of what waits while
         post-processing writes: a FILL first, then a LOAD."""
-        transfer, fill = self.transfer, self.fetch
+        transfer, fill = self.transfer, self.memory.fetch if self.memory else None
         ports = {n: getattr(transfer, n) for n in ("write_bank", "write_address", "write_word")}
         if not isinstance(fill, Fill):
             return posting, ports

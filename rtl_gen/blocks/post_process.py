@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from amaranth import Array, Cat, Module, Mux, Signal, Value
+from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.memories import Ram
+from rtl_gen.blocks.post_operands import accumulators, channel_words, operand_cycles
 from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block, place
-from rtl_gen.parameters import SHIFT_BITS
 
 
 def pixel_bits(config: NpuConfig) -> int:
@@ -19,16 +19,6 @@ def pixel_bits(config: NpuConfig) -> int:
 
 def chunk_bits(config: NpuConfig) -> int:
     return max((config.chunks - 1).bit_length(), 1)
-
-
-SELECT_CYCLES = 2
-"""From a step to its accumulators and channel words: multiplexers of chunks and of pixels; block
-RAM and a register."""
-
-
-def operand_cycles(config: NpuConfig) -> int:
-    """From a step to its operands at the post units; binary weights are made up for on the way."""
-    return SELECT_CYCLES + config.binary_weights
 
 
 class PostProcess(Block):
@@ -99,9 +89,9 @@ class PostProcess(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self.errors: list[Value] = []
-        selected = self._select(m)
-        table = self._table(m, platform)
+        selected = accumulators(m, self.config, self)
+        table, beyond_table = channel_words(m, platform, self.config, self)
+        self.errors: list[Value] = [beyond_table]
         units = self._units(m, platform, selected, table)
         self._results(m, platform, units)
         self._assemble(m, platform, Cat(unit.code for unit in units))
@@ -109,85 +99,6 @@ class PostProcess(Block):
         m.d.sync += outside.eq(Cat(self.errors).any())
         m.d.comb += self.outside.eq(outside)
         return m
-
-    def _select(self, m: Module) -> list[Value]:
-        """Snapshot register and the multiplexers to the post units."""
-        config = self.config
-        snapshot = Signal(len(self.accumulators), reset_less=True)
-        with m.If(self.snapshot):
-            m.d.sync += snapshot.eq(self.accumulators)
-        chunk_width = config.post_units * config.accumulator_bits
-        per_pixel = [
-            delay(
-                m,
-                Array(
-                    snapshot.word_select(p * config.chunks + k, chunk_width)
-                    for k in range(config.chunks)
-                )[self.chunk],
-                1,
-                f"chunk_p{p}",
-            )
-            for p in range(config.pixels)
-        ]
-        selected = Signal(chunk_width, reset_less=True)
-        m.d.sync += selected.eq(Array(per_pixel)[delay(m, self.pixel, 1, "pixel")])
-        found = [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
-        return self._binary(m, found) if config.binary_weights else found
-
-    def _binary(self, m: Module, sums: list[Value]) -> list[Value]:
-        """The accumulators ``sums`` of digits 0 and 1 as those of weights -1 and +1: one cycle."""
-        bits = self.config.accumulator_bits
-        snapshot = Signal(len(self.activation_sums), reset_less=True, name="activation_snapshot")
-        with m.If(self.snapshot):
-            m.d.sync += snapshot.eq(self.activation_sums)
-        # Read at the step, as the accumulators are: the next snapshot may follow at once.
-        every = Array(snapshot.word_select(p, bits) for p in range(self.config.pixels))
-        taken = delay(m, every[self.pixel], SELECT_CYCLES, "activation_sum")
-        found = []
-        for u, total in enumerate(sums):
-            result = Signal(bits, reset_less=True, name=f"binary{u}")
-            m.d.sync += result.eq(
-                Mux(self.f_binary, total << 1, total) - Mux(self.f_binary, taken, 0)
-            )
-            found.append(result)
-        return found
-
-    def _table(self, m: Module, platform: object) -> list[Value]:
-        """Bias / scale / shift words: channel pointer of the step, RAM columns per unit."""
-        config = self.config
-        pointer = Signal(len(self.table_address) + 1, reset_less=True)
-        base = Signal(len(pointer), reset_less=True)
-        following = pointer + 1
-        with m.If(self.start):
-            m.d.sync += [pointer.eq(self.f_channel_base), base.eq(self.f_channel_base)]
-        with m.Elif(self.step_valid):
-            with m.If(~self.chunk_last):
-                m.d.sync += pointer.eq(following)
-            with m.Elif(self.tile_last & self.group_end):
-                m.d.sync += [pointer.eq(following), base.eq(following)]
-            with m.Else():
-                m.d.sync += pointer.eq(base)
-        self.errors.append(self.step_valid & pointer[-1])
-        late = operand_cycles(config) - SELECT_CYCLES
-        read_address = delay(m, pointer[:-1], late, "table_address")
-        words = []
-        for column in range(2 * config.post_units):
-            width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
-            ram = Ram(width, config.channel_depth)
-            place(m, platform, f"table{column}", ram)
-            data = self.table_data[:width]
-            if column % 2:
-                data = Cat(
-                    self.table_data[: config.scale_bits], self.table_data[16 : 16 + SHIFT_BITS]
-                )
-            m.d.comb += [
-                ram.write_enable.eq(self.table_write[column]),
-                ram.write_address.eq(self.table_address),
-                ram.write_data.eq(data),
-                ram.read_address.eq(read_address),
-            ]
-            words.append(delay(m, ram.read_data, 1, f"table_word{column}"))
-        return words
 
     def _units(
         self, m: Module, platform: object, selected: list[Value], table: list[Value]

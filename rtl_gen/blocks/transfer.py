@@ -6,6 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.post_process import pixel_bits
+from rtl_gen.blocks.word_walk import WordWalk
 from rtl_gen.config import NpuConfig
 from rtl_gen.hierarchy import Block
 from rtl_gen.parameters import STREAM_BITS
@@ -75,72 +76,16 @@ class Transfer(Block):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        self._hold_fields(m)
-        self._walk_registers(m)
+        self.walk = WordWalk(m, self)
         accept = self._load(m)
         sent = self._send(m)
         self._control(m, accept, sent)
         return m
 
-    def _hold_fields(self, m: Module) -> None:
-        """The fields as they stood at the start, from the cycle before it on."""
-        self.resting = Signal()
-
-        def held(value: Value, name: str) -> Signal:
-            register = Signal(value.shape(), name=name, reset_less=True)
-            with m.If(self.resting):
-                m.d.sync += register.eq(value)
-            return register
-
-        self.base = held(self.f_base, "base")
-        self.strip_words = held(self.f_strip_words, "strip_words")
-        self.last_strip_index = held(self.f_last_strip, "last_strip_index")
-        self.last_words = held(self.f_last_words, "last_words")
-        self.beats = held(self.f_beats, "beats")
-        self.chunks = held(self.f_chunks, "chunks")
-        self.single_full = held(self.f_strip_words == 1, "single_full")
-        self.single_last = held(self.f_last_words == 1, "single_last")
-
-    # The walk over words: strip by strip, address by address ------------------------------
-
-    def _walk_registers(self, m: Module) -> None:
-        self.strip = Signal(4, reset_less=True)
-        # EMIT counts results with it, which may be more than a bank has words.
-        pointer_bits = max(len(self.read_pointer), len(self.result_address))
-        self.pointer = Signal(pointer_bits, reset_less=True)
-        self.words_left = Signal(len(self.read_pointer), reset_less=True)
-        self.beat = Signal(5, reset_less=True)
-        # Of what comes next, compared when the counters move: whether it is the last.
-        self.last_beat = Signal(reset_less=True)
-        self.last_strip = Signal(reset_less=True)
-        self.last_in_strip = Signal(reset_less=True)
-        self.last_word = Signal()
-        m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
-
-    def _enter_strip(self, m: Module, strip: Value) -> None:
-        full = self.last_strip_index != strip
-        m.d.sync += [
-            self.strip.eq(strip),
-            self.pointer.eq(self.base),
-            self.words_left.eq(Mux(full, self.strip_words, self.last_words)),
-            self.last_strip.eq(~full),
-            self.last_in_strip.eq(Mux(full, self.single_full, self.single_last)),
-        ]
-
-    def _next_word(self, m: Module) -> None:
-        with m.If(self.last_in_strip):
-            self._enter_strip(m, (self.strip + 1)[:4])
-        with m.Else():
-            m.d.sync += [
-                self.pointer.eq(self.pointer + 1),
-                self.words_left.eq(self.words_left - 1),
-                self.last_in_strip.eq(self.words_left == 2),
-            ]
-
     # Stream in ----------------------------------------------------------------------------
 
     def _load(self, m: Module) -> Value:
-        config = self.config
+        config, walk = self.config, self.walk
         self.loading = Signal()
         discarding = Signal()
         accept = Signal()
@@ -149,16 +94,16 @@ class Transfer(Block):
         beyond = Signal()
         bank = Signal(config.pixels)
         waits = Signal()
-        above = self.pointer[len(self.write_address) :]
+        above = walk.pointer[len(self.write_address) :]
         m.d.comb += [
             waits.eq(self.blocked & bank.any()),
             self.s_axis_tready.eq((self.loading & ~waits) | discarding),
             accept.eq(self.loading & ~waits & ~discarding & self.s_axis_tvalid),
-            completes.eq(accept & self.last_beat),
-            beyond.eq((above if len(above) == 1 else above.any()) | (self.strip >= config.pixels)),
+            completes.eq(accept & walk.last_beat),
+            beyond.eq((above if len(above) == 1 else above.any()) | (walk.strip >= config.pixels)),
             self.outside.eq((completes | self.read_valid) & beyond),
-            self.short.eq(accept & self.s_axis_tlast & ~(completes & self.last_word)),
-            self.long.eq(completes & self.last_word & ~self.s_axis_tlast),
+            self.short.eq(accept & self.s_axis_tlast & ~(completes & walk.last_word)),
+            self.long.eq(completes & walk.last_word & ~self.s_axis_tlast),
             self.discarding.eq(discarding),
             self.write_bank.eq(bank),
             self.write_word.eq(word),
@@ -167,16 +112,16 @@ class Transfer(Block):
         m.d.comb += self.write_address.eq(address)
         with m.If(~waits):
             m.d.sync += [
-                bank.eq(Mux(completes & ~beyond, 1 << self.strip[: pixel_bits(config)], 0)),
-                address.eq(self.pointer),
+                bank.eq(Mux(completes & ~beyond, 1 << walk.strip[: pixel_bits(config)], 0)),
+                address.eq(walk.pointer),
             ]
         with m.If(accept):
             for k in range(config.activation_word_beats):
                 part = word[k * STREAM_BITS : (k + 1) * STREAM_BITS]
-                with m.If(self.beat == k):
+                with m.If(walk.beat == k):
                     m.d.sync += part.eq(self.s_axis_tdata)
                 if k:
-                    with m.Elif(self.beat == 0):
+                    with m.Elif(walk.beat == 0):
                         m.d.sync += part.eq(0)
         with m.If(self.flush):
             m.d.sync += discarding.eq(0)
@@ -190,7 +135,7 @@ class Transfer(Block):
     # Stream out ---------------------------------------------------------------------------
 
     def _send(self, m: Module) -> Value:
-        config = self.config
+        config, walk = self.config, self.walk
         slots = max(config.activation_word_beats, config.post_units)
         self.word = Signal(slots * STREAM_BITS, reset_less=True)
         self.sending = Signal()
@@ -202,9 +147,9 @@ class Transfer(Block):
             self.m_axis_tvalid.eq(self.sending),
             self.m_axis_tlast.eq(self.final_word & (self.beats_left == 0)),
             taken.eq(self.sending & self.m_axis_tready),
-            self.read_pointer.eq(self.pointer),
-            self.read_strip.eq(self.strip),
-            self.result_address.eq(self.pointer),
+            self.read_pointer.eq(walk.pointer),
+            self.read_strip.eq(walk.strip),
+            self.result_address.eq(walk.pointer),
         ]
         with m.If(taken):
             m.d.sync += [
@@ -224,86 +169,98 @@ class Transfer(Block):
     # Control ------------------------------------------------------------------------------
 
     def _control(self, m: Module, completes: Value, sent: Value) -> None:
-        one_beat = ~self.beats.any()
-        rested = Signal()
-        next_beat = self.beat + 1
-        wait = Signal(range(READ_CYCLES + 1), reset_less=True)
-        emitting = Signal(reset_less=True)
-        dropped = Signal()
-        m.d.sync += [self.done.eq(0), self.read_valid.eq(0), rested.eq(0)]
+        walk = self.walk
+        self.rested = Signal()
+        self.wait = Signal(range(READ_CYCLES + 1), reset_less=True)
+        self.emitting = Signal(reset_less=True)
+        self.dropped = Signal()
+        m.d.sync += [self.done.eq(0), self.read_valid.eq(0), self.rested.eq(0)]
         with m.FSM(name="transfer") as fsm:
-            with m.State("IDLE"):
-                m.d.sync += [
-                    self.beat.eq(0),
-                    self.last_beat.eq(~self.f_beats.any()),
-                    rested.eq(1),
-                    wait.eq(0),
-                    dropped.eq(0),
-                    emitting.eq(self.start_emit),
-                ]
-                self._enter_strip(m, Value.cast(0)[:1])
-                with m.If(self.start_load & rested):
-                    m.next = "LOAD"
-                with m.If(self.start_store & rested):
-                    m.next = "FETCH"
-                with m.If(self.start_emit & rested):
-                    m.d.sync += self.pointer.eq(0)
-                    m.next = "FETCH_RESULT"
-            with m.State("LOAD"):
-                m.d.comb += self.loading.eq(1)
-                with m.If(self.accept):
-                    m.d.sync += [
-                        self.beat.eq(Mux(completes, 0, next_beat)),
-                        self.last_beat.eq(Mux(completes, one_beat, next_beat == self.beats)),
-                    ]
-                with m.If(completes):
-                    self._next_word(m)
-                with m.If(self.short | self.outside | (completes & self.last_word)):
-                    m.d.sync += self.done.eq(1)
-                    m.next = "IDLE"
-                with m.If(self.abort):
-                    m.next = "IDLE"
-            with m.State("FETCH"):
-                m.d.sync += self.read_valid.eq(wait == 0)
-                m.d.sync += [wait.eq(wait + 1), self.beats_left.eq(self.beats)]
-                with m.If(wait == READ_CYCLES):
-                    m.d.sync += [
-                        wait.eq(0),
-                        self.word.eq(self.read_word),
-                        self.final_word.eq(self.last_word),
-                    ]
-                    self._next_word(m)
-                    m.next = "SEND"
-                with m.If(self.abort | self.outside):
-                    m.next = "IDLE"
-            with m.State("FETCH_RESULT"):
-                m.d.sync += [
-                    self.word.eq(self._results()),
-                    self.final_word.eq(self.pointer == self.chunks),
-                    self.beats_left.eq(self.config.post_units - 1),
-                    self.pointer.eq(self.pointer + 1),
-                ]
-                m.next = "SEND"
-                with m.If(self.abort):
-                    m.next = "IDLE"
-            with m.State("SEND"):
-                m.d.comb += self.sending.eq(1)
-                m.d.sync += dropped.eq(dropped | self.abort)
-                with m.If(self.m_axis_tready & (self.abort | dropped)):
-                    m.next = "IDLE"
-                with m.Elif(sent):
-                    m.d.sync += self.done.eq(self.final_word)
-                    with m.If(self.final_word):
-                        m.next = "IDLE"
-                    with m.Elif(emitting):
-                        m.next = "FETCH_RESULT"
-                    with m.Else():
-                        m.next = "FETCH"
+            self._rest(m)
+            self._loading(m, completes)
+            self._sending(m, sent)
             m.d.comb += [
-                self.resting.eq(fsm.ongoing("IDLE")),
-                self.idle.eq(self.resting & rested),
+                walk.resting.eq(fsm.ongoing("IDLE")),
+                self.idle.eq(walk.resting & self.rested),
                 self.stalled.eq(
                     (fsm.ongoing("LOAD") & ~self.accept)
                     | (fsm.ongoing("SEND") & ~self.m_axis_tready)
                 ),
             ]
+
+    def _rest(self, m: Module) -> None:
+        with m.State("IDLE"):
+            m.d.sync += [
+                self.walk.beat.eq(0),
+                self.walk.last_beat.eq(~self.f_beats.any()),
+                self.rested.eq(1),
+                self.wait.eq(0),
+                self.dropped.eq(0),
+                self.emitting.eq(self.start_emit),
+            ]
+            self.walk.enter_strip(m, Value.cast(0)[:1])
+            with m.If(self.start_load & self.rested):
+                m.next = "LOAD"
+            with m.If(self.start_store & self.rested):
+                m.next = "FETCH"
+            with m.If(self.start_emit & self.rested):
+                m.d.sync += self.walk.pointer.eq(0)
+                m.next = "FETCH_RESULT"
+
+    def _loading(self, m: Module, completes: Value) -> None:
+        walk = self.walk
+        one_beat, next_beat = ~walk.beats.any(), walk.beat + 1
+        with m.State("LOAD"):
+            m.d.comb += self.loading.eq(1)
+            with m.If(self.accept):
+                m.d.sync += [
+                    walk.beat.eq(Mux(completes, 0, next_beat)),
+                    walk.last_beat.eq(Mux(completes, one_beat, next_beat == walk.beats)),
+                ]
+            with m.If(completes):
+                walk.next_word(m)
+            with m.If(self.short | self.outside | (completes & walk.last_word)):
+                m.d.sync += self.done.eq(1)
+                m.next = "IDLE"
+            with m.If(self.abort):
+                m.next = "IDLE"
+
+    def _sending(self, m: Module, sent: Value) -> None:
+        """A word is fetched, its beats are sent, and so on."""
+        walk = self.walk
+        with m.State("FETCH"):
+            m.d.sync += self.read_valid.eq(self.wait == 0)
+            m.d.sync += [self.wait.eq(self.wait + 1), self.beats_left.eq(walk.beats)]
+            with m.If(self.wait == READ_CYCLES):
+                m.d.sync += [
+                    self.wait.eq(0),
+                    self.word.eq(self.read_word),
+                    self.final_word.eq(walk.last_word),
+                ]
+                walk.next_word(m)
+                m.next = "SEND"
+            with m.If(self.abort | self.outside):
+                m.next = "IDLE"
+        with m.State("FETCH_RESULT"):
+            m.d.sync += [
+                self.word.eq(self._results()),
+                self.final_word.eq(walk.pointer == walk.chunks),
+                self.beats_left.eq(self.config.post_units - 1),
+                walk.pointer.eq(walk.pointer + 1),
+            ]
+            m.next = "SEND"
+            with m.If(self.abort):
+                m.next = "IDLE"
+        with m.State("SEND"):
+            m.d.comb += self.sending.eq(1)
+            m.d.sync += self.dropped.eq(self.dropped | self.abort)
+            with m.If(self.m_axis_tready & (self.abort | self.dropped)):
+                m.next = "IDLE"
+            with m.Elif(sent):
+                m.d.sync += self.done.eq(self.final_word)
+                with m.If(self.final_word):
+                    m.next = "IDLE"
+                with m.Elif(self.emitting):
+                    m.next = "FETCH_RESULT"
+                with m.Else():
+                    m.next = "FETCH"

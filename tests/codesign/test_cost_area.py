@@ -12,7 +12,7 @@ from benchmarks.density import POINTS
 from codesign import synth
 from codesign.cost.area import dsps, evaluation, model_file
 from codesign.cost.area.blocks import memory_counts
-from codesign.cost.area.blocks.array import DOTS
+from codesign.cost.area.blocks.dot_products import DOTS
 from codesign.cost.area.composed import analytic
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
 from codesign.cost.data import dataset, module_data

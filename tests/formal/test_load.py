@@ -6,9 +6,10 @@ import pytest
 from amaranth import Elaboratable, Module, Mux, Signal
 
 from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.blocks.word_walk import WordWalk
 from rtl_gen.parameters import STREAM_BITS
 from tests.formal.prove import Disproof, prove
-from tests.formal.transfers import CONFIG, Surroundings, Walk
+from tests.formal.transfers import CONFIG, Astray, Surroundings, Walk
 from tests.formal.wrapper import always, constant, given, implies, past, reached
 
 DEPTH = 3
@@ -142,7 +143,7 @@ class SkipsAStrip(Transfer):
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
-        with m.If(self.strip == 1):
+        with m.If(self.walk.strip == 1):
             m.d.comb += self.write_bank.eq(1)
         return m
 
@@ -157,14 +158,20 @@ class LosesABeat(Transfer):
         return m
 
 
-class Endless(Transfer):
+class NeverLeaves(WordWalk):
+    """Walks over the same strip again."""
+
+    def next_word(self, m: Module) -> None:
+        with m.If(self.last_in_strip):
+            self.enter_strip(m, self.strip)
+        with m.Else():
+            super().next_word(m)
+
+
+class Endless(Astray):
     """Waits for one word too many."""
 
-    def _next_word(self, m: Module) -> None:
-        with m.If(self.last_in_strip):
-            self._enter_strip(m, self.strip)
-        with m.Else():
-            super()._next_word(m)
+    broken = NeverLeaves
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ import pytest
 from amaranth import Elaboratable, Module, Mux, Signal
 
 from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.blocks.word_walk import WordWalk
 from rtl_gen.timing import READ_CYCLES
 from tests.formal.prove import Disproof, prove_bounded
-from tests.formal.transfers import CONFIG, STARTS, Surroundings
+from tests.formal.transfers import CONFIG, STARTS, Astray, Surroundings
 from tests.formal.wrapper import always, given, implies, past, reached
 
 WORDS, BEATS, PATIENCE_CYCLES = 2, 2, 2
@@ -58,13 +59,17 @@ def test_a_transfer_is_over_within_a_bound(start: str) -> None:
     prove_bounded(Progress(Transfer(CONFIG), start), cycles=bound_cycles(start) + 4)
 
 
-class NeverCounts(Transfer):
+class NeverCounts(WordWalk):
     """Goes from word to word, but does not count them down."""
 
-    def _next_word(self, m: Module) -> None:
+    def next_word(self, m: Module) -> None:
         m.d.sync += self.pointer.eq(self.pointer + 1)
+
+
+class Endless(Astray):
+    broken = NeverCounts
 
 
 def test_an_endless_transfer_is_refuted() -> None:
     with pytest.raises(Disproof, match="over within the bound"):
-        prove_bounded(Progress(NeverCounts(CONFIG), "start_load"), cycles=16)
+        prove_bounded(Progress(Endless(CONFIG), "start_load"), cycles=16)

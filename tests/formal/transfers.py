@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from unittest.mock import patch
 
 from amaranth import Module, Mux, Signal, Value
 from amaranth.asserts import AnySeq
 
 from rtl_gen.blocks.transfer import Transfer
+from rtl_gen.blocks.word_walk import WordWalk
 from rtl_gen.config import NpuConfig
 from tests.formal.wrapper import always, constant, given, implies, place
 
@@ -20,6 +22,16 @@ FIELDS = ("f_base", "f_strip_words", "f_last_strip", "f_last_words", "f_beats", 
 HELD = {"f_last_strip": "last_strip_index"}
 """Registers whose names are not their fields'."""
 STARTS = ("start_load", "start_store", "start_emit")
+
+
+class Astray(Transfer):
+    """Walks over the words as ``broken`` does."""
+
+    broken: type[WordWalk]
+
+    def elaborate(self, platform: object) -> Module:
+        with patch("rtl_gen.blocks.transfer.WordWalk", self.broken):
+            return super().elaborate(platform)
 
 
 class Surroundings:

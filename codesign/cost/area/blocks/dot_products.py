@@ -1,0 +1,176 @@
+"""Sizes of the dot products: planes of LUTs as Yosys maps them, trees over DSP slices."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes
+from codesign.cost.area.dsps import (
+    MAX_BITS,
+    MAX_LANES,
+    product_bits,
+    sum_tree,
+    tree_registers,
+    wide,
+)
+from codesign.cost.table import ConfigTable
+from rtl_gen.blocks.dot_product import DotProductSpec
+
+COUNTED_LANES = (
+    *range(1, 33), 36, 40, 44, 48, 52, 56, 60, 64,
+)  # fmt: skip
+COUNTED_LUTS = (
+    1, 2, 2, 4, 5, 6, 7, 9, 11, 12, 14, 15, 16, 17, 19, 21, 22, 24, 25, 26, 27, 30, 32, 33, 35, 36,
+    37, 38, 40, 42, 43, 45, 51, 57, 64, 69, 76, 81, 88, 94,
+)  # fmt: skip
+COUNTED_REGISTERS = (
+    1, 2, 2, 6, 6, 5, 5, 11, 13, 13, 15, 15, 14, 14, 19, 19, 19, 28, 28, 27, 27, 30, 32, 32, 34, 34,
+    33, 33, 39, 39, 39, 51, 54, 58, 58, 66, 71, 72, 85, 86,
+)  # fmt: skip
+COUNTED_SHIFTS = (
+    *(0,) * 14, 1, 2, 2, *(0,) * 11, 1, 2, 2, 0, 0, 0, 2, 0, 0, 0, 3, 4,
+)  # fmt: skip
+"""LUTs, FFs and shift registers of a plane of so many activations of one bit, as Yosys maps it;
+between them by interpolation. Synthesised one by one."""
+
+
+@functools.cache
+def _plane_table() -> Floats:
+    """[lanes, activation_bits, 4]: one bit plane of a dot product.
+
+    LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
+    rtl_gen.blocks.dot_product: a chain adds the choices of lane pairs. Its LUTs are what Yosys maps
+    for every dot product in the shipped data but one of a single lane of one bit.
+    """
+    table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
+    for lanes in range(1, MAX_LANES + 1):
+        for bits in range(1, MAX_BITS + 1):
+            table[lanes, bits] = _plane(DotProductSpec(lanes, bits, 1))
+    return table
+
+
+def _plane(spec: DotProductSpec) -> tuple[float, float, float, int]:
+    if spec.activation_bits == 1:
+        luts, registers = (
+            float(np.interp(spec.lanes, COUNTED_LANES, found))
+            for found in (COUNTED_LUTS, COUNTED_REGISTERS)
+        )
+        return luts, 0.0, registers, spec.lanes.bit_length()
+    chain = tree = registers = 0
+    widths = []
+    for lanes in spec.chains:
+        chain += _chain(spec, len(lanes))
+        widths.append((len(lanes) * ((1 << spec.activation_bits) - 1)).bit_length())
+        registers += spec.stages * widths[-1] - (len(lanes) == 2 * spec.stage_lanes)
+    while len(widths) > 1:
+        paired = len(widths) // 2 * 2
+        sums = [max(widths[k : k + 2]) + 1 for k in range(0, paired, 2)]
+        # The top bit of the wider one of two is the carry's alone.
+        tree += sum(total - 1 for total in sums)
+        tree -= sum(widths[k] != widths[k + 1] for k in range(0, paired, 2))
+        widths = sums + widths[paired:]
+        registers += sum(widths)
+    return chain, tree, registers, widths[0]
+
+
+def _chain(spec: DotProductSpec, lanes: int) -> int:
+    """LUTs that choose and add the lanes of one chain: one a bit and pair.
+
+    A single lane needs none: its register is reset where the weight bit is 0.
+    """
+    bits = spec.activation_bits
+    return lanes // 2 * (bits + 1) + lanes % 2 * bits * (lanes > 1)
+
+
+def _planes(c: ConfigTable) -> Floats:
+    found: Floats = _plane_table()[c.slots, c.activation_bits]
+    return found
+
+
+def _single_chain(c: ConfigTable) -> Ints:
+    """Where a plane is one chain, but for those as short as a sum of two or three bits."""
+    counted = c.activation_bits == 1
+    chain = c.slots <= np.where(counted, 7, 8)
+    short = np.where(counted, c.slots <= 3, c.slots == 2)
+    found: Ints = (chain & ~short).astype(np.int64)
+    return found
+
+
+def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
+    """LUTs and FFs of the adders that combine a digit's planes, per cell."""
+    digit = c.weight_digit_bits
+    levels = np.log2(digit).astype(np.int64)
+    several = digit > 1
+    luts = several * ((digit - 1) * plane_bits - levels + 1)
+    more = np.array([0, 0, 3, 0, 7, 0, 0, 0, 18])[digit]
+    # A single chain leaves more low bits to wait for the sums above them in registers.
+    more += _single_chain(c) * np.array([0, 0, 0, 0, 3, 0, 0, 0, 4])[digit]
+    more += (c.slots >= 8) * (c.activation_bits > 1)
+    return luts, several * (digit - 1) * plane_bits + more
+
+
+def _narrow_table() -> Ints:
+    """[activation_bits, digit_bits] LUTs of one product too narrow for a DSP slice, as mapped."""
+    table = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.int64)
+    for digit, luts in {1: (1, 3, 4, 7, 9), 2: (2, 5, 6, 10), 4: (4, 8)}.items():
+        table[1 : len(luts) + 1, digit] = luts
+    return table
+
+
+_NARROW = _narrow_table()
+
+
+def _dots(c: ConfigTable) -> Sizes:
+    cells = c.pixels * c.weight_columns
+    lut = cells * c.lut * c.weight_digit_bits
+    dsp, narrow = cells * c.dsp * wide(c), cells * c.dsp * (1 - wide(c))
+    plane = _planes(c)
+    combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
+    # One lane of one bit: the planes are the digit itself, which waits in registers; the longest
+    # digit in shift registers.
+    alone = c.lut * ((c.slots == 1) & (c.activation_bits == 1))
+    added = c.lut - alone
+    waits = added * np.array([0, 0, 0, 0, 1, 0, 0, 0, 3])[c.weight_digit_bits]
+    waits -= added * _single_chain(c) * (c.weight_digit_bits > 2)
+    waits += alone * np.array([0, 0, 0, 0, 0, 0, 0, 0, 10])[c.weight_digit_bits]
+    counted = np.interp(c.slots, COUNTED_LANES, COUNTED_SHIFTS) * (c.activation_bits == 1)
+    waits = waits + c.lut * c.weight_digit_bits * counted
+    waiting = alone * np.array([0, 3, 4, 0, 12, 0, 0, 0, 0])[c.weight_digit_bits]
+    beside = (c.activation_bits == 1) & (c.slots == 3) & (c.weight_digit_bits > 1)
+    product = product_bits(c)
+    # DSP slices add their products by pairs, too.
+    left, sums = -(-c.slots // 2), product + 1
+    return {
+        # Three lanes of one bit take a LUT more where a digit has several planes.
+        "chains": lut * (plane[:, 0] + beside),
+        "trees": lut * plane[:, 1],
+        "plane_registers": lut * plane[:, 2],
+        "combine": cells * added * combine,
+        "combine_registers": cells * (added * combine_registers + waiting),
+        # The digit's sign waits for the planes' sums in shift registers, where that is longer.
+        "sign_delays": cells * waits,
+        "dsp_trees": dsp * sum_tree(left, sums),
+        "dsp_registers": dsp * tree_registers(left, sums),
+        "dsp_signs": dsp * (c.slots // 2 + 1),
+        "narrow_trees": narrow * (sum_tree(c.slots, product) + 1),
+        "narrow_products": narrow * c.slots * _NARROW[c.activation_bits, c.weight_digit_bits],
+        "narrow_registers": narrow * (tree_registers(c.slots, product) + c.slots * product - 1),
+    }
+
+
+DOTS = Block(
+    "dot_products",
+    ("npu_dot",),
+    _dots,
+    luts={
+        "chains": 1.0, "trees": 1.0, "combine": 1.0, "sign_delays": 1.0, "dsp_trees": 1.0,
+        "dsp_signs": 1.0, "narrow_trees": 1.0, "narrow_products": 1.0,
+    },
+    ffs={
+        "plane_registers": 1.0, "combine_registers": 1.0, "dsp_registers": 1.0,
+        "narrow_registers": 1.0,
+    },
+    lutrams={"sign_delays": 1.0},
+)  # fmt: skip

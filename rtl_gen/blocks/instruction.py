@@ -1,0 +1,95 @@
+"""The instruction that the sequencer runs: program memory, and the registers of what it read."""
+
+from __future__ import annotations
+
+from amaranth import Cat, Module, Mux, Signal, Value
+
+from rtl_gen.blocks.fields import field_view, layer_layout, record_view, unused_bits
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import place
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, slot_words
+from rtl_gen.isa.fields import COUNT_BITS, RECORDS, SLOT_BITS
+from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes
+
+
+class Instruction:
+    """Of the sequencer, which moves ``pc`` and ``ahead`` and says when it is ``taking`` a field
+    word: number ``word`` of the instruction, with ``coming`` the one after it.
+
+    ``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so that
+    the read pointer ``ahead`` runs two words ahead.
+    """
+
+    def __init__(self, config: NpuConfig, slots: list[Signal]) -> None:
+        self.config = config
+        self.slots = slots
+        self.opcode = Signal(range(max(opcodes(config)) + 1), reset_less=True)
+        self.kinds: dict[Opcode, Signal] = {
+            code: Signal(name=f"is_{code.name.lower()}", reset_less=True)
+            for code in (*STREAMED, *sorted(set(opcodes(config)) - {Opcode.END, *STREAMED}))
+        }
+        layout = layer_layout(config)
+        self.counts: dict[str, Value] = {
+            level: Signal(layout[level], name=f"{level}_count", reset_less=True)
+            for level in COUNT_BITS
+        }
+        self.taking = Signal()
+        self.word = Signal(4, reset_less=True)
+        self.coming = Signal(4, reset_less=True)
+        self.pc = Signal(config.program_depth.bit_length(), reset_less=True)
+        self.ahead = Signal(config.program_depth.bit_length() - 1, reset_less=True)
+        self.fetched = Signal(WORD_BITS, reset_less=True)
+
+    def fields(self, opcode: Opcode) -> dict[str, Value]:
+        """Those in slots, of an instruction of that opcode."""
+        return field_view(self.config, opcode, self.slots)
+
+    def read(
+        self, m: Module, platform: object, *, write: Value, address: Value, data: Value
+    ) -> None:
+        """Program memory, written in halves of a word."""
+        for half in range(BUS_WORDS):
+            ram = Ram(32, self.config.program_depth)
+            place(m, platform, f"program{half}", ram)
+            m.d.comb += [
+                ram.write_enable.eq(write[half]),
+                ram.write_address.eq(address),
+                ram.write_data.eq(data),
+                ram.read_address.eq(self.ahead),
+            ]
+            m.d.sync += self.fetched.word_select(half, 32).eq(ram.read_data)
+
+    def last_word(self) -> Value:
+        return Cat(
+            (self.opcode == opcode) & (self.word == field_words(self.config, opcode) - 1)
+            for opcode in self.kinds
+        ).any()
+
+    def illegal_field(self, m: Module, decoding: Value) -> Value:
+        """Whether the fetched field word has bits that its fields do not use; the mask of these
+        bits is chosen one cycle before the word comes."""
+        opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
+        mask = Signal(WORD_BITS, reset_less=True)
+        with m.Switch(Cat(self.coming, opcode)):
+            for code in self.kinds:
+                for k, unused in enumerate(unused_bits(self.config, code)):
+                    with m.Case(code << len(self.coming) | k):
+                        m.d.sync += mask.eq(unused)
+            with m.Default():
+                m.d.sync += mask.eq(0)
+        return (self.fetched & mask).any()
+
+    def latch(self, m: Module) -> None:
+        """What is ``taking`` of the fetched field word: its slots, or a record's repetitions."""
+        per_word = WORD_BITS // SLOT_BITS
+        first = slot_words(self.config, Opcode.LAYER)
+        with m.If(self.taking):
+            for word in range(first + len(RECORDS)):
+                with m.If(self.word == word):
+                    for k, slot in enumerate(self.slots[per_word * word : per_word * (word + 1)]):
+                        m.d.sync += slot.eq(self.fetched.word_select(k, SLOT_BITS))
+                    if word > first:
+                        level = RECORDS[word - first]
+                        count = record_view(self.config, level, self.fetched)[level]
+                        m.d.sync += self.counts[level].eq(count)

@@ -1,0 +1,81 @@
+"""A LAYER in the sequencer: the loop nest issues its taps, behind each tile come drain steps."""
+
+from __future__ import annotations
+
+from amaranth import Module, Signal, Value
+from amaranth.lib.wiring import Member, Out
+
+from rtl_gen.blocks.drain_steps import DrainSteps
+from rtl_gen.blocks.fields import record_view
+from rtl_gen.blocks.instruction import Instruction
+from rtl_gen.blocks.loop_counters import PLACE
+from rtl_gen.blocks.loops import LoopNest
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import place
+from rtl_gen.isa.fields import MOVE, START
+from rtl_gen.isa.opcodes import Opcode
+
+
+class LayerIssue:
+    """Of the sequencer: taps are issued while it is ``running``, until ``issued``; the steps of the
+    last tile have gone by when ``drained``. ``too_many``: no LAYER may have such fields.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        self.loops, self.steps = LoopNest(config), DrainSteps(config)
+        self.tap_names = [
+            name
+            for name in self.loops.signature.members
+            if name not in ("start", "advance", *PLACE) and not name.startswith(("f_", "record_"))
+        ]
+        self.step_names = [
+            "valid", "pixel", "chunk", "chunk_last", "tile_last", *self.steps.FLAGS,
+        ]  # fmt: skip
+        self.running = Signal()
+        self.too_many = Signal(reset_less=True)
+        self.issued: Value = self.loops.advance & self.loops.layer_last
+        self.drained: Value = self.steps.valid & self.steps.tile_last
+
+    def ports(self) -> dict[str, Member]:
+        """Of the sequencer: the taps and the steps."""
+        loops, steps = self.loops.signature.members, self.steps.signature.members
+        return {
+            **{f"tap_{n}": Out(loops[n].shape) for n in self.tap_names},
+            **{f"step_{n}": Out(steps[n].shape) for n in self.step_names},
+        }
+
+    def place(
+        self, m: Module, platform: object, instruction: Instruction, *, start: Value, tile: Value
+    ) -> None:
+        """The two blocks, with the fields of ``instruction``. tile: set by the last tap of one."""
+        config, loops, steps = self.config, self.loops, self.steps
+        place(m, platform, "loops", loops)
+        place(m, platform, "drain_steps", steps)
+        fields = instruction.fields(Opcode.LAYER) | instruction.counts
+        for block in (loops, steps):
+            for name in block.signature.members:
+                if name.startswith("f_"):
+                    m.d.comb += getattr(block, name).eq(fields[name.removeprefix("f_")])
+        record = record_view(config, START, instruction.fetched)
+        m.d.comb += [getattr(loops, f"record_{f.name}").eq(record[f.name]) for f in MOVE]
+        m.d.comb += [
+            loops.record_word.eq(instruction.word),
+            loops.record_write.eq(instruction.taking),
+        ]
+        m.d.sync += self.too_many.eq(self._beyond(fields))
+        m.d.comb += [
+            loops.start.eq(start),
+            loops.advance.eq(self.running & ~(loops.tile_last & steps.blocking)),
+            steps.tile.eq(loops.advance & loops.tile_last),
+            tile.eq(steps.tile),
+        ]
+        m.d.comb += [getattr(steps, f"tile_{f}").eq(getattr(loops, f)) for f in steps.FLAGS]
+
+    def _beyond(self, fields: dict[str, Value]) -> Value:
+        found = (fields["drain_pixels"] >= self.config.pixels) | (
+            fields["drain_chunks"] >= self.config.chunks
+        )
+        if self.config.reuses_columns:  # no position would be left to drain: the layer never ends
+            found |= fields["reuse"] > fields["out_cols"] + 1
+        return found

@@ -1,0 +1,102 @@
+"""What the post units work on: accumulators of a snapshot and words of the channel table.
+
+``post`` is the post-processing, whose ports say which.
+"""
+
+from __future__ import annotations
+
+from amaranth import Array, Cat, Module, Mux, Signal, Value
+
+from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.memories import Ram
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block, place
+from rtl_gen.parameters import SHIFT_BITS
+
+SELECT_CYCLES = 2
+"""From a step to its accumulators and channel words: multiplexers of chunks and of pixels; block
+RAM and a register."""
+
+
+def operand_cycles(config: NpuConfig) -> int:
+    """From a step to its operands at the post units; binary weights are made up for on the way."""
+    return SELECT_CYCLES + config.binary_weights
+
+
+def accumulators(m: Module, config: NpuConfig, post: Block) -> list[Value]:
+    """Snapshot register and the multiplexers to the post units."""
+    snapshot = Signal(len(post.accumulators), reset_less=True)
+    with m.If(post.snapshot):
+        m.d.sync += snapshot.eq(post.accumulators)
+    chunk_width = config.post_units * config.accumulator_bits
+    per_pixel = [
+        delay(
+            m,
+            Array(
+                snapshot.word_select(p * config.chunks + k, chunk_width)
+                for k in range(config.chunks)
+            )[post.chunk],
+            1,
+            f"chunk_p{p}",
+        )
+        for p in range(config.pixels)
+    ]
+    selected = Signal(chunk_width, reset_less=True)
+    m.d.sync += selected.eq(Array(per_pixel)[delay(m, post.pixel, 1, "pixel")])
+    found = [selected.word_select(u, config.accumulator_bits) for u in range(config.post_units)]
+    return _binary(m, config, post, found) if config.binary_weights else found
+
+
+def _binary(m: Module, config: NpuConfig, post: Block, sums: list[Value]) -> list[Value]:
+    """The accumulators ``sums`` of digits 0 and 1 as those of weights -1 and +1: one cycle."""
+    bits = config.accumulator_bits
+    snapshot = Signal(len(post.activation_sums), reset_less=True, name="activation_snapshot")
+    with m.If(post.snapshot):
+        m.d.sync += snapshot.eq(post.activation_sums)
+    # Read at the step, as the accumulators are: the next snapshot may follow at once.
+    every = Array(snapshot.word_select(p, bits) for p in range(config.pixels))
+    taken = delay(m, every[post.pixel], SELECT_CYCLES, "activation_sum")
+    found = []
+    for u, total in enumerate(sums):
+        result = Signal(bits, reset_less=True, name=f"binary{u}")
+        m.d.sync += result.eq(Mux(post.f_binary, total << 1, total) - Mux(post.f_binary, taken, 0))
+        found.append(result)
+    return found
+
+
+def channel_words(
+    m: Module, platform: object, config: NpuConfig, post: Block
+) -> tuple[list[Value], Value]:
+    """Bias / scale / shift words: channel pointer of the step, RAM columns per unit. And whether
+    the step's would leave the table."""
+    pointer = Signal(len(post.table_address) + 1, reset_less=True)
+    base = Signal(len(pointer), reset_less=True)
+    following = pointer + 1
+    with m.If(post.start):
+        m.d.sync += [pointer.eq(post.f_channel_base), base.eq(post.f_channel_base)]
+    with m.Elif(post.step_valid):
+        with m.If(~post.chunk_last):
+            m.d.sync += pointer.eq(following)
+        with m.Elif(post.tile_last & post.group_end):
+            m.d.sync += [pointer.eq(following), base.eq(following)]
+        with m.Else():
+            m.d.sync += pointer.eq(base)
+    outside = post.step_valid & pointer[-1]
+    late = operand_cycles(config) - SELECT_CYCLES
+    read_address = delay(m, pointer[:-1], late, "table_address")
+    words = []
+    for column in range(2 * config.post_units):
+        width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
+        ram = Ram(width, config.channel_depth)
+        place(m, platform, f"table{column}", ram)
+        data = post.table_data[:width]
+        if column % 2:
+            data = Cat(post.table_data[: config.scale_bits], post.table_data[16 : 16 + SHIFT_BITS])
+        m.d.comb += [
+            ram.write_enable.eq(post.table_write[column]),
+            ram.write_address.eq(post.table_address),
+            ram.write_data.eq(data),
+            ram.read_address.eq(read_address),
+        ]
+        words.append(delay(m, ram.read_data, 1, f"table_word{column}"))
+    return words, outside

@@ -1,0 +1,174 @@
+"""The sequencer's states, from the fetch of an instruction to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from amaranth import Module, Mux, Signal, Value
+
+from rtl_gen.blocks.halt import ERROR_BITS
+from rtl_gen.blocks.instruction import Instruction
+from rtl_gen.blocks.layer_issue import LayerIssue
+from rtl_gen.config import NpuConfig
+from rtl_gen.hierarchy import Block
+from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
+from rtl_gen.timing import flush_cycles
+
+
+@dataclass(frozen=True)
+class Course:
+    """What becomes of the instruction in START."""
+
+    skipped: Value
+    """A LOAD for which there is no image."""
+    again: Value
+    """A REPEAT that goes back."""
+    issued: Value
+    """Its end is not awaited."""
+    free: Value
+    """What carries it out can take it."""
+
+
+class States:
+    """Of the sequencer, whose ports they read and drive. ``index`` of the instruction; ``active``
+    in a run, ``finishing`` an instruction, ``waiting`` for what carries it out or ``stalled`` by
+    the streams; ``fail``: what is wrong with it.
+    """
+
+    def __init__(
+        self, config: NpuConfig, ports: Block, instruction: Instruction, layer: LayerIssue
+    ) -> None:
+        self.config = config
+        self.ports = ports
+        self.instruction, self.layer = instruction, layer
+        self.is_layer = instruction.kinds[Opcode.LAYER]
+        self.index = Signal(16, reset_less=True)
+        self.fail = Signal(ERROR_BITS)
+        self.active = Signal()
+        self.finishing = Signal()
+        self.waiting = Signal()
+        self.stalled = Signal()
+        self.flush = Signal(range(flush_cycles(config) + 1), reset_less=True)
+        self.decoding = Signal()
+
+    def machine(self, m: Module, course: Course, halt: Value) -> None:
+        """halt: a run ends at once."""
+        at = self.instruction
+        self.halt = halt
+        illegal = at.illegal_field(m, self.decoding)
+        at.latch(m)
+        m.d.sync += at.ahead.eq(at.pc)
+        self.run_ahead = [at.ahead.eq(at.ahead + 1), at.coming.eq(at.coming + 1)]
+        m.d.sync += [at.word.eq(at.coming), self.ports.layer_start.eq(0)]
+        with m.FSM(name="sequencer") as fsm:
+            with m.State("IDLE"):
+                m.d.sync += [at.pc.eq(0), self.index.eq(0), at.ahead.eq(0)]
+                with m.If(self.ports.start):
+                    m.d.sync += at.ahead.eq(1)
+                    m.next = "FETCH"
+            self._reading(m, illegal)
+            self._running(m, course)
+            self._ending(m, course)
+            m.d.comb += self.ports.busy.eq(~fsm.ongoing("IDLE"))
+            for opcode in self.ports.moves:
+                starts = fsm.ongoing("START") & at.kinds[opcode]
+                pulse = getattr(self.ports, f"start_{opcode.name.lower()}")
+                m.d.comb += pulse.eq(starts & course.free & ~self.halt)
+
+    @contextmanager
+    def _state(self, m: Module, name: str) -> Iterator[None]:
+        """Of a run: it ends on ``halt``."""
+        with m.State(name):
+            m.d.comb += self.active.eq(1)
+            yield
+            with m.If(self.halt):
+                m.next = "ABORT"
+
+    def _reading(self, m: Module, illegal: Value) -> None:
+        """The states that bring the instruction."""
+        at = self.instruction
+        past_end, last_word = at.pc[-1] & at.pc[:-1].any(), at.last_word()
+        with self._state(m, "FETCH"):
+            m.d.sync += [*self.run_ahead, at.pc.eq(at.pc + 1), at.coming.eq(0), self.flush.eq(0)]
+            with m.If(at.pc[-1]):
+                m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
+            m.next = "DECODE"
+        with self._state(m, "DECODE"):
+            m.d.comb += self.decoding.eq(1)
+            opcode, rest = at.fetched[: len(at.opcode)], at.fetched[len(at.opcode) :]
+            m.d.sync += [*self.run_ahead, at.opcode.eq(opcode), at.pc.eq(at.pc + 1)]
+            m.d.sync += [kind.eq(opcode == code) for code, kind in at.kinds.items()]
+            with m.If(rest.any() | (opcode > max(opcodes(self.config)))):
+                m.d.comb += self.fail.eq(ErrorCode.OPCODE)
+            m.next = "FIELDS"
+            with m.If(opcode == Opcode.END):
+                m.next = "FINISH"
+        with self._state(m, "FIELDS"):
+            m.d.comb += at.taking.eq(1)
+            m.d.sync += self.run_ahead
+            with m.If(past_end):
+                m.d.comb += self.fail.eq(ErrorCode.PROGRAM)
+            with m.Elif(illegal | (last_word & self.is_layer & self.layer.too_many)):
+                m.d.comb += self.fail.eq(ErrorCode.FIELD)
+            with m.If(last_word):
+                m.d.sync += self.ports.layer_start.eq(self.is_layer)
+                m.next = "START"
+            with m.Else():
+                m.d.sync += at.pc.eq(at.pc + 1)
+
+    def _running(self, m: Module, course: Course) -> None:
+        """The states in which it does what it does."""
+        at, layer = self.instruction, self.layer
+        awaits = ~(self.is_layer | at.kinds[Opcode.REPEAT])
+        with self._state(m, "START"):
+            for opcode in STREAMED:  # the transfer takes no start before it is idle
+                pulse = getattr(self.ports, f"start_{opcode.name.lower()}")
+                m.d.comb += pulse.eq(at.kinds[opcode] & ~course.skipped & ~self.halt)
+            m.d.comb += self.waiting.eq(awaits & ~course.free)
+            with m.If(~self.waiting & ~self.halt):
+                m.next = "TRANSFER"
+                with m.If(course.issued):
+                    m.next = "FINISH"
+                with m.If(self.is_layer):
+                    m.d.sync += layer.running.eq(1)
+                    m.next = "TAPS"
+            with m.If(course.again):
+                target = at.fields(Opcode.REPEAT)["target"]
+                m.d.sync += [at.pc.eq(target), at.ahead.eq(target)]
+        with self._state(m, "TAPS"):
+            with m.If(layer.issued):
+                m.d.sync += layer.running.eq(0)
+                m.next = "DRAIN"
+            with m.If(self.halt):
+                m.d.sync += layer.running.eq(0)
+        with self._state(m, "DRAIN"):
+            with m.If(layer.drained):
+                m.next = "FLUSH"
+        with self._state(m, "FLUSH"):
+            m.d.sync += self.flush.eq(self.flush + 1)
+            with m.If(self.flush == flush_cycles(self.config) - 1):
+                m.next = "FINISH"
+        with self._state(m, "TRANSFER"):
+            m.d.comb += self.stalled.eq(self.ports.transfer_stalled)
+            with m.If(self.ports.transfer_done):
+                m.next = "FINISH"
+
+    def _ending(self, m: Module, course: Course) -> None:
+        """The states after it: of the instruction, and of a run that was halted."""
+        at = self.instruction
+        with self._state(m, "FINISH"):
+            repeated = at.fields(Opcode.REPEAT)["index"]
+            following = Mux(course.again, repeated, self.index + 1)
+            m.d.sync += [*self.run_ahead, self.index.eq(following)]
+            m.d.comb += self.finishing.eq(~self.halt)
+            m.next = "FETCH"
+            with m.If(at.opcode == Opcode.END):
+                with m.If(~self.halt):
+                    m.d.sync += self.ports.done.eq(1)
+                m.next = "IDLE"
+        with m.State("ABORT"):  # until the pipelines have run empty
+            m.d.sync += [at.ahead.eq(0), self.flush.eq(self.flush + 1)]
+            with m.If(self.flush == flush_cycles(self.config)):
+                m.next = "IDLE"

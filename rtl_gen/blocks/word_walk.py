@@ -1,0 +1,66 @@
+"""A transfer's walk over the words of activation memory: strip by strip, address by address."""
+
+from __future__ import annotations
+
+from amaranth import Module, Mux, Signal, Value
+
+from rtl_gen.hierarchy import Block
+
+
+class WordWalk:
+    """Of a transfer: strip and address of its word, and of its beat whether that is the last.
+
+    ``ports``: the transfer, whose fields are held as they stood at the start, from the cycle before
+    it on (``resting``).
+    """
+
+    def __init__(self, m: Module, ports: Block) -> None:
+        self.resting = Signal()
+
+        def held(value: Value, name: str) -> Signal:
+            register = Signal(value.shape(), name=name, reset_less=True)
+            with m.If(self.resting):
+                m.d.sync += register.eq(value)
+            return register
+
+        self.base = held(ports.f_base, "base")
+        self.strip_words = held(ports.f_strip_words, "strip_words")
+        self.last_strip_index = held(ports.f_last_strip, "last_strip_index")
+        self.last_words = held(ports.f_last_words, "last_words")
+        self.beats = held(ports.f_beats, "beats")
+        self.chunks = held(ports.f_chunks, "chunks")
+        self.single_full = held(ports.f_strip_words == 1, "single_full")
+        self.single_last = held(ports.f_last_words == 1, "single_last")
+
+        self.strip = Signal(4, reset_less=True)
+        # EMIT counts results with it, which may be more than a bank has words.
+        pointer_bits = max(len(ports.read_pointer), len(ports.result_address))
+        self.pointer = Signal(pointer_bits, reset_less=True)
+        self.words_left = Signal(len(ports.read_pointer), reset_less=True)
+        self.beat = Signal(5, reset_less=True)
+        # Of what comes next, compared when the counters move: whether it is the last.
+        self.last_beat = Signal(reset_less=True)
+        self.last_strip = Signal(reset_less=True)
+        self.last_in_strip = Signal(reset_less=True)
+        self.last_word = Signal()
+        m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
+
+    def enter_strip(self, m: Module, strip: Value) -> None:
+        full = self.last_strip_index != strip
+        m.d.sync += [
+            self.strip.eq(strip),
+            self.pointer.eq(self.base),
+            self.words_left.eq(Mux(full, self.strip_words, self.last_words)),
+            self.last_strip.eq(~full),
+            self.last_in_strip.eq(Mux(full, self.single_full, self.single_last)),
+        ]
+
+    def next_word(self, m: Module) -> None:
+        with m.If(self.last_in_strip):
+            self.enter_strip(m, (self.strip + 1)[:4])
+        with m.Else():
+            m.d.sync += [
+                self.pointer.eq(self.pointer + 1),
+                self.words_left.eq(self.words_left - 1),
+                self.last_in_strip.eq(self.words_left == 2),
+            ]
