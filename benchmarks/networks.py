@@ -27,13 +27,14 @@ from models.integer import IntegerNetwork
 from models.lower import shape_only
 from models.quantisation import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES, ConfigError
+from rtl_gen.parameters import DEPTH_RANGES, DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES
 
 CLOCK_MHZ = 100.0
 PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
 LANES = (2, 4, 8, 16, 32)
 COLUMN_WORDS = (1, 2, 4)
 POST_UNITS = (1, 2, 4, 8, 16)
+MOST_DEPTH = DEPTH_RANGES["activation_depth"][1]
 TOLERANCE = 0.3
 """Shapes whose products a cycle differ by more than this share from what was asked are left out."""
 
@@ -63,14 +64,15 @@ def shapes(
 
 
 def cycles(found: Plan, stream: bool) -> int:
-    """Of one image by itself, or from image to image of many."""
+    """Of one image by itself, or from image to image of many; without room for the next image in
+    activation memory, it comes when the one before has gone."""
     between = found.interval_cycles if stream else None
     return found.cycles if between is None else between
 
 
 def utilisation(found: Plan, stream: bool) -> float:
     """Useful share of the products that the array could make in these cycles."""
-    return found.macs / cycles(found, stream) / found.schedule.config.macs
+    return found.utilisation * found.cycles / cycles(found, stream)
 
 
 def best_plan(
@@ -82,10 +84,10 @@ def best_plan(
         try:
             sized = dataclasses.replace(config, **minimal_depths(network, config))
             plans.append(plan(network, sized))
-            if stream and plans[-1].interval_cycles is None:  # no room for the next image
-                depth = 2 * sized.activation_depth
+            depth = 2 * sized.activation_depth  # makes room for the next image
+            if stream and plans[-1].interval_cycles is None and depth <= MOST_DEPTH:
                 plans.append(plan(network, dataclasses.replace(sized, activation_depth=depth)))
-        except (ConfigError, InfeasibleError):
+        except InfeasibleError:
             continue
     return max(plans, key=lambda found: utilisation(found, stream), default=None)
 
