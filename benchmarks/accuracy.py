@@ -3,8 +3,8 @@
 ``python -m benchmarks.accuracy [--json] [--data FOLDER] [--plot FILE.svg]``
 
 One row a zero-cost proxy, a figure of the supernet, or a predictor: Kendall's tau against the test
-accuracy of networks trained from scratch. Predictors are cross-validated (codesign.search.accuracy
-says how); the last two rows are what noise leaves to reach.
+accuracy of networks trained from scratch. Predictors are cross-validated
+(codesign.search.accuracy.evaluation says how); the last two rows are what noise leaves to reach.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from codesign.search import study_data
-from codesign.search.accuracy import DATASETS, Study, held_out, report
-from codesign.search.features import FEATURES
+from codesign.search.accuracy import study_data
+from codesign.search.accuracy.evaluation import DATASETS, Study, held_out, report
+from codesign.search.accuracy.features import FEATURES
 from models.files import atomic_file
 
 BATCH = 4096

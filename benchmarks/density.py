@@ -17,7 +17,7 @@ import argparse
 import dataclasses
 import json
 
-from codesign import synth
+from codesign.fpga import synthesis
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -86,7 +86,7 @@ CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection", "npu_packed_")
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     """One row. Raises YosysError."""
     config = POINTS[name]
-    result = synth.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
+    result = synthesis.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
     figures = result.figures
     assert figures.luts is not None
     array = sum(

@@ -21,7 +21,7 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from codesign import synth
+from codesign.fpga import synthesis
 from rtl_gen.blocks.dot_product import DotProductSpec, combine, register, tree
 
 BITS = ((8, 8), (4, 4), (4, 2), (2, 2), (4, 1), (2, 1), (1, 1))
@@ -189,7 +189,7 @@ def measure(name: str, spec: DotProductSpec) -> dict[str, Any] | None:
     if block is None:
         return None
     text = verilog.convert(block, name="npu", emit_src=False)
-    found = synth.synthesise({"npu.v": text})
+    found = synthesis.synthesise({"npu.v": text})
     luts, ffs = found.figures.luts or 0.0, found.figures.ffs or 0.0
     return {
         "form": name,

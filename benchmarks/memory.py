@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.networks.zoo import mobilenet_v1_large
 from benchmarks.untrained import random_weights
-from benchmarks.zoo import mobilenet_v1_large
-from codesign import build
+from codesign.build import build_folder
 from codesign.compiler import Plan, compile_network, minimal_depths, plan
-from codesign.compiler.shapes import layer_shapes
-from models import reference
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
+from codesign.compiler.mapping.shapes import layer_shapes
+from models.integer import reference
+from models.integer.lower import shape_only
+from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
 from sim.run import Request, simulate
@@ -96,9 +96,9 @@ def simulated(found: Plan) -> dict[str, Any]:
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 1 << spec.bits, (1, *spec.shape), dtype=np.uint8)
     compiled = compile_network(network, config)
-    vectors = build.Vectors(codes, reference.run(network, codes))
+    vectors = build_folder.Vectors(codes, reference.run(network, codes))
     with tempfile.TemporaryDirectory(prefix="codesign-memory-") as name:
-        for path, content in build.simulated_files(config, compiled, vectors).items():
+        for path, content in build_folder.simulated_files(config, compiled, vectors).items():
             file = Path(name) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)

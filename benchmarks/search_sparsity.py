@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from codesign.cost.area import model_file
 from codesign.results import Budget
-from codesign.search.declaration import load_declaration
 from codesign.search.engine import Problem, with_all_npus
-from codesign.search.space import SearchSpace
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
 
 SPACES = {"digits": (1, 8, 8), "images": (1, 28, 28)}
 BUDGETS = (5_000, 15_000, 30_000)

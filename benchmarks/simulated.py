@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.untrained import random_weights
-from codesign import build, pipeline
+from codesign.build import build_folder, pipeline
+from codesign.build.verification import Verification, verify
 from codesign.compiler import compile_network
 from codesign.design import DatasetSpec, Design
-from codesign.verify import Verification, verify
-from models.datasets import Split
-from models.graph import NetworkGraph
-from models.integer import IntegerNetwork
-from models.lower import shape_only
-from models.quantisation import Quantisation
+from models.data.datasets import Split
+from models.graph.network import NetworkGraph
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork
+from models.quantisation.plan import Quantisation
 from rtl_gen.config import NpuConfig
 from sim.simulator import SimulationError
 
@@ -49,7 +49,8 @@ def simulate(
     images = rng.integers(0, 256, (IMAGES, *graph.shapes[graph.input.name]), np.uint8)
     vectors = pipeline.vectors(network, Split(images, np.zeros(IMAGES, np.int64)), IMAGES)
     with tempfile.TemporaryDirectory(prefix="codesign-benchmark-") as folder:
-        out = build.build(design, compile_network(network, npu), vectors, Path(folder) / "build")
+        compiled = compile_network(network, npu)
+        out = build_folder.build(design, compiled, vectors, Path(folder) / "build")
         result = verify(out, images=IMAGES, stalls=0.0, clock_mhz=CLOCK_MHZ)
     if not result.passed or result.figures.cycles_per_image is None:
         raise SimulationError(f"{name}: {result.failure}")

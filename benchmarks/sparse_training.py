@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from codesign import design as designs
-from codesign import pipeline
+from codesign.build import pipeline
 from codesign.compiler import minimal_depths
 from codesign.design import Design
-from models.bits import total
-from models.graph import NetworkGraph, sequential
-from models.layers import Conv2d, Linear, MaxPool
-from models.lower import shape_only
-from models.sparsity import Sparsity
+from models.graph.layers import Conv2d, Linear, MaxPool
+from models.graph.network import NetworkGraph, sequential
+from models.integer.bits import total
+from models.integer.lower import shape_only
+from models.quantisation.sparsity import Sparsity
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "digits_tiny.yaml"
 

@@ -17,12 +17,12 @@ import sys
 from typing import Any
 
 from benchmarks.density import POINTS
+from benchmarks.networks.zoo import cnn_b
 from benchmarks.simulated import simulate
-from benchmarks.zoo import cnn_b
 from codesign.compiler import minimal_depths
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
-from models.sparsity import Sparsity
+from models.integer.lower import shape_only
+from models.quantisation.plan import Quantisation, QuantSpec
+from models.quantisation.sparsity import Sparsity
 from sim.simulator import SimulationError
 
 BITS = 4

@@ -25,14 +25,14 @@ from codesign.compiler import minimal_depths, plan
 from codesign.cost.area import model_file
 from codesign.cost.cycles.schedule import schedule
 from codesign.results import Budget, InfeasibleError
-from codesign.search.declaration import load_declaration
+from codesign.search.accuracy.features import network_features
+from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.engine import Problem
-from codesign.search.features import network_features
-from codesign.search.predictor import AccuracyPredictor
-from codesign.search.space import Ints, SearchSpace
-from codesign.search.tables import layer_table
-from codesign.search.topology import network
-from models.lower import shape_only
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network
+from models.integer.lower import shape_only
 
 SPACES = {"digits": (1, 8, 8), "images": (3, 32, 32)}
 CLASSES, SEED, TRAINED, IMAGES = 10, 1, 14, 1000

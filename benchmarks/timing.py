@@ -3,8 +3,8 @@
 ``python -m benchmarks.timing [--only NAME ...] [--seed 1] [--json]``
 
 Each configuration is synthesised, placed and routed on an ECP5-85k of the slowest speed grade
-(codesign.place; docs/timing.md says how). Results are cached by content; ``--fresh`` runs the tools
-again. The largest takes a quarter of an hour of processor time.
+(codesign.fpga.placement; docs/timing.md says how). Results are cached by content; ``--fresh``
+runs the tools again. The largest takes a quarter of an hour of processor time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import argparse
 import json
 from typing import Any
 
-from codesign import devices, place
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
-from codesign.place import Placement
+from codesign.fpga import devices, placement
+from codesign.fpga.placement import Placement
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -50,18 +50,18 @@ CONFIGS = {
 
 
 def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
-    """Place and route one of CONFIGS. Raises ToolError or UserError, see codesign.place."""
+    """Place and route one of CONFIGS. Raises ToolError or UserError (codesign.fpga.placement)."""
     config = CONFIGS[name]
-    return place.place(
+    return placement.place(
         emit.verilog(config),
-        devices.get(place.DEVICE),
+        devices.get(placement.DEVICE),
         dsps=config.uses_dsps,
         seed=seed,
         cache=not fresh,
     )
 
 
-def row(name: str, placement: Placement) -> dict[str, Any]:
+def row(name: str, found: Placement) -> dict[str, Any]:
     """One JSON object: the configuration's name and parameters, and what was found."""
     npu = CONFIGS[name]
     estimate = TimingModel.load().estimate(ConfigTable.of([npu]))
@@ -69,10 +69,10 @@ def row(name: str, placement: Placement) -> dict[str, Any]:
         "name": name,
         "npu": npu.to_dict(),
         "macs": npu.macs,
-        "luts": placement.used["TRELLIS_COMB"],
-        "ffs": placement.used["TRELLIS_FF"],
+        "luts": found.used["TRELLIS_COMB"],
+        "ffs": found.used["TRELLIS_FF"],
         "estimate_mhz": float(estimate.fmax_mhz[0]),
-        **place.to_dict(placement),
+        **placement.to_dict(found),
     }
 
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from models.integer import IntegerNetwork
-from models.sparsity import Sparsity
+from models.integer.network import IntegerNetwork
+from models.quantisation.sparsity import Sparsity
 
 
 def random_mask(

@@ -3,10 +3,10 @@
 ``python -m benchmarks.zero_skipping [VARIANT ...] [--json]``
 
 The NPU is the point 4x2 of benchmarks.density: 4-bit weights take two digits of 2 bits. Weights are
-random; a variant takes some away as training would (models.blocks.kept_box; the upper digit of a
-share of the tiles), in all layers but the first, whose image is sent unfolded. Each is simulated in
-Verilator, bit-exact and cycle-exact, or the benchmark fails with exit status 1. About a minute a
-variant.
+random; a variant takes some away as training would (models.quantisation.blocks.kept_box; the upper
+digit of a share of the tiles), in all layers but the first, whose image is sent unfolded. Each is
+simulated in Verilator, bit-exact and cycle-exact, or the benchmark fails with exit status 1. About
+a minute a variant.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.density import POINTS
+from benchmarks.networks.zoo import cnn_b
 from benchmarks.simulated import as_design, simulate
-from benchmarks.zoo import cnn_b
-from codesign import pipeline
+from codesign.build import pipeline
 from codesign.compiler import minimal_depths
-from models.blocks import Block, kept_box
-from models.integer import IntegerNetwork, Ints, MacLayer
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork, Ints, MacLayer
+from models.quantisation.blocks import Block, kept_box
+from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 from sim.simulator import SimulationError
 

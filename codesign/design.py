@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from codesign.results import UserError
-from models import quantisation as bits
 from models import yaml_io
 from models.files import atomic_file
-from models.graph import NetworkGraph
-from models.graph_yaml import graph_items, quantisation_items, read_graph, read_quantisation
-from models.quantisation import Quantisation
-from models.verify import verify
+from models.graph.network import NetworkGraph
+from models.graph.verifier import verify
+from models.graph.yaml import graph_items, read_graph
+from models.quantisation import plan as bits
+from models.quantisation.plan import Quantisation
+from models.quantisation.yaml import quantisation_items, read_quantisation
 from rtl_gen.config import NpuConfig
 
 MAX_CLOCK_MHZ = 1000.0

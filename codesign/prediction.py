@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codesign import families
 from codesign.compiler import Plan, plan
 from codesign.cost.area import model_file
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
 from codesign.design import Design
+from codesign.fpga import families
 from codesign.results import Figures
-from models.lower import shape_only
+from models.integer.lower import shape_only
 
 
 @dataclass(frozen=True)

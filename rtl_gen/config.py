@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rtl_gen.packing import Packing, packing
 from rtl_gen.parameters import OPTIONS, PACKED_PIXELS, SPARSITIES, STREAM_BITS, check
+from rtl_gen.sizes import DerivedSizes
 
 
 def _ceil_div(a: int, b: int) -> int:
@@ -21,7 +22,7 @@ def _log2_ceil(n: int) -> int:
 
 
 @dataclass(frozen=True)
-class NpuConfig:
+class NpuConfig(DerivedSizes[int]):
     """Parameters of one NPU.
 
     The array computes ``pixels x lanes x columns`` products of an unsigned
@@ -85,15 +86,9 @@ class NpuConfig:
     (docs/npu.md). With ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
-        check(self)
+        check(vars(self))
 
     # Derived sizes -------------------------------------------------------------------------
-
-    @property
-    def macs(self) -> int:
-        """Products per clock cycle (activation x weight digit); with N:M weights, those of a dense
-        layer of the same size."""
-        return self.pixels * self.lanes * self.columns
 
     @property
     def kept(self) -> int:
@@ -104,11 +99,6 @@ class NpuConfig:
     def group(self) -> int:
         """M of N:M: lanes that share ``kept`` products; 1 when dense."""
         return SPARSITIES[self.sparsity][1]
-
-    @property
-    def slots(self) -> int:
-        """Products per cell and cycle: ``kept`` for each group of lanes."""
-        return self.lanes // self.group * self.kept
 
     @property
     def multipliers(self) -> int:
@@ -126,27 +116,9 @@ class NpuConfig:
         return self.group // self.kept
 
     @property
-    def activation_word_bits(self) -> int:
-        return self.lanes * self.activation_bits
-
-    @property
     def activation_word_beats(self) -> int:
         """Stream beats of one full activation word."""
         return _ceil_div(self.activation_word_bits, STREAM_BITS)
-
-    @property
-    def weight_columns(self) -> int:
-        """Columns of the array: ``columns``, and the one that ``binary_weights`` adds."""
-        return self.columns + self.binary_weights
-
-    @property
-    def weight_word_bits(self) -> int:
-        return self.slots * self.weight_columns * (self.weight_digit_bits + self.index_bits)
-
-    @property
-    def weight_word_columns(self) -> int:
-        """32-bit bus words of one weight word."""
-        return _ceil_div(self.weight_word_bits, STREAM_BITS)
 
     @property
     def fetched_word_beats(self) -> int:

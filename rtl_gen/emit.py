@@ -8,8 +8,8 @@ from pathlib import Path
 from amaranth._toolchain.yosys import find_yosys
 from amaranth.back import rtlil
 
+from rtl_gen.blocks.hierarchy import Block, Emission
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, Emission
 from rtl_gen.npu import Npu
 
 TOP = "npu"

@@ -12,15 +12,15 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import memory_ports
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.fill import Fill
+from rtl_gen.blocks.hierarchy import Emission, place
 from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
+from rtl_gen.blocks.memory_port import MemoryPort
 from rtl_gen.blocks.packed_array import array
 from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.blocks.sequencer import Sequencer
 from rtl_gen.blocks.transfer import Transfer
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Emission, place
 from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
-from rtl_gen.memory_port import MemoryPort
 from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 

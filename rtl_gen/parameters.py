@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from rtl_gen.packing import COLUMNS, packing
 
-if TYPE_CHECKING:  # which checks itself with ``check``
-    from rtl_gen.config import NpuConfig
+Values = Mapping[str, int | str]
+"""The value of every parameter, by its name in NpuConfig."""
 
 STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
@@ -40,8 +39,10 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
 OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights")
 """Parameters that hash and files of an NPU leave out at their default, as those from before had
 none."""
-BINARY_NEEDS = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
+BINARY_NEEDS: Values = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
 """What ``binary_weights`` goes together with."""
+PACKING_NEEDS: Values = {"sparsity": "dense", "depthwise_taps": 1}
+"""What products that share DSP slices go together with."""
 RANGES = {
     "pixels": (1, 16),
     "lanes": (2, 64),
@@ -66,94 +67,88 @@ class ConfigError(ValueError):
     """A parameter outside its range; the message says what, the value and what is allowed."""
 
 
-def check(config: NpuConfig) -> None:
+def check(values: Values) -> None:
     """Raises ConfigError when a parameter is out of range, or does not go with the others."""
-    for field in dataclasses.fields(config):
-        kind, value = type(field.default), getattr(config, field.name)
+    for name, value in values.items():
+        kind = type(CHOICES[name][0]) if name in CHOICES else int
         if type(value) is not kind:
-            raise ConfigError(f"npu.{field.name} must be {kind.__name__}, not {value!r}")
+            raise ConfigError(f"npu.{name} must be {kind.__name__}, not {value!r}")
     for name, (low, high) in RANGES.items():
-        _check_range(config, name, low, high)
+        _check_range(values, name, low, high)
     for name, allowed in CHOICES.items():
-        value = getattr(config, name)
-        if value not in allowed:
+        if values[name] not in allowed:
             choices = ", ".join(str(choice) for choice in allowed)
-            raise ConfigError(f"npu.{name} must be one of {choices}, not {value!r}")
+            raise ConfigError(f"npu.{name} must be one of {choices}, not {values[name]!r}")
     for name, (low, high) in DEPTH_RANGES.items():
-        _check_range(config, name, low, high)
-        value = getattr(config, name)
-        if value & (value - 1):
-            raise ConfigError(f"npu.{name} must be a power of two, not {value}")
-    if config.columns % config.lanes:
-        raise ConfigError(
-            f"npu.columns must be a multiple of npu.lanes ({config.lanes}), not {config.columns}"
-        )
-    if config.lanes % config.post_units:
-        raise ConfigError(
-            f"npu.post_units must divide npu.lanes ({config.lanes}), not {config.post_units}"
-        )
-    _check_options(config)
-    if config.multiplier in PACKED_PIXELS:
-        _check_packing(config, PACKED_PIXELS[config.multiplier])
+        _check_range(values, name, low, high)
+        depth = _number(values, name)
+        if depth & (depth - 1):
+            raise ConfigError(f"npu.{name} must be a power of two, not {depth}")
+    lanes, columns, post_units = (_number(values, n) for n in ("lanes", "columns", "post_units"))
+    if columns % lanes:
+        raise ConfigError(f"npu.columns must be a multiple of npu.lanes ({lanes}), not {columns}")
+    if lanes % post_units:
+        raise ConfigError(f"npu.post_units must divide npu.lanes ({lanes}), not {post_units}")
+    _check_options(values)
+    if values["multiplier"] in PACKED_PIXELS:
+        _check_packing(values)
 
 
-def _check_range(config: NpuConfig, name: str, low: int, high: int) -> None:
-    value = getattr(config, name)
-    if not low <= value <= high:
-        raise ConfigError(f"npu.{name} must be {low}..{high}, not {value}")
+def _number(values: Values, name: str) -> int:
+    return int(values[name])
 
 
-def _check_options(config: NpuConfig) -> None:
-    """What options ask of the other parameters."""
-    if config.lanes % config.group:
+def _check_range(values: Values, name: str, low: int, high: int) -> None:
+    if not low <= _number(values, name) <= high:
+        raise ConfigError(f"npu.{name} must be {low}..{high}, not {values[name]}")
+
+
+def _check_options(values: Values) -> None:
+    """Raises ConfigError when an option asks something else of the other parameters."""
+    lanes, taps = _number(values, "lanes"), _number(values, "depthwise_taps")
+    _, group = SPARSITIES[str(values["sparsity"])]
+    if lanes % group:
         raise ConfigError(
-            f"npu.lanes must be a multiple of {config.group} with npu.sparsity {config.sparsity}, "
-            f"not {config.lanes}"
+            f"npu.lanes must be a multiple of {group} with npu.sparsity {values['sparsity']}, "
+            f"not {lanes}"
         )
-    if config.reuses_columns and config.group > 1:
-        raise ConfigError(
-            f"npu.sparsity must be dense with npu.depthwise_taps {config.depthwise_taps}, "
-            f"not {config.sparsity}"
-        )
-    if config.reuses_columns and config.lanes < LEAST_REUSE_LANES:
-        raise ConfigError(
-            f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps "
-            f"{config.depthwise_taps}, not {config.lanes}"
-        )
-    if config.memory_tiles and not config.memory_port_bits:
+    if taps > 1:
+        _check_needs(values, {"sparsity": "dense"}, f"npu.depthwise_taps {taps}")
+        if lanes < LEAST_REUSE_LANES:
+            raise ConfigError(
+                f"npu.lanes must be at least {LEAST_REUSE_LANES} with npu.depthwise_taps {taps}, "
+                f"not {lanes}"
+            )
+    if values["memory_tiles"] and not values["memory_port_bits"]:
         raise ConfigError("npu.memory_tiles must be 0 without npu.memory_port_bits, not 1")
-    if config.binary_weights:
-        for name, needed in BINARY_NEEDS.items():
-            if getattr(config, name) != needed:
-                raise ConfigError(
-                    f"npu.{name} must be {needed} with npu.binary_weights, "
-                    f"not {getattr(config, name)}"
-                )
+    if values["binary_weights"]:
+        _check_needs(values, BINARY_NEEDS, "npu.binary_weights")
 
 
-def _check_packing(config: NpuConfig, pixels: int) -> None:
-    """What products that share DSP slices ask for."""
-    for name, allowed in (("sparsity", "dense"), ("depthwise_taps", 1)):
-        if getattr(config, name) != allowed:
-            raise ConfigError(
-                f"npu.{name} must be {allowed} with npu.multiplier {config.multiplier}, "
-                f"not {getattr(config, name)}"
-            )
+def _check_needs(values: Values, needs: Values, option: str) -> None:
+    """Raises ConfigError when a parameter has another value than an option needs."""
+    for name, needed in needs.items():
+        if values[name] != needed:
+            raise ConfigError(f"npu.{name} must be {needed} with {option}, not {values[name]}")
+
+
+def _check_packing(values: Values) -> None:
+    """Raises ConfigError when products cannot share DSP slices as ``multiplier`` asks."""
+    option = f"npu.multiplier {values['multiplier']}"
+    pixels = PACKED_PIXELS[str(values["multiplier"])]
+    _check_needs(values, PACKING_NEEDS, option)
     for name, step in (("columns", COLUMNS), ("pixels", pixels)):
-        if getattr(config, name) % step:
+        if _number(values, name) % step:
             raise ConfigError(
-                f"npu.{name} must be a multiple of {step} with npu.multiplier "
-                f"{config.multiplier}, not {getattr(config, name)}"
+                f"npu.{name} must be a multiple of {step} with {option}, not {values[name]}"
             )
-    digit = config.weight_digit_bits
-    if not packing(config.activation_bits, digit, pixels):
-        fit = [bits for bits in range(1, 9) if packing(bits, digit, pixels)]
+    digit = _number(values, "weight_digit_bits")
+    if not packing(_number(values, "activation_bits"), digit, pixels):
+        low, high = RANGES["activation_bits"]
+        fit = [bits for bits in range(low, high + 1) if packing(bits, digit, pixels)]
         if not fit:
-            raise ConfigError(
-                f"npu.weight_digit_bits must be less than {digit} with npu.multiplier "
-                f"{config.multiplier}"
-            )
+            raise ConfigError(f"npu.weight_digit_bits must be less than {digit} with {option}")
         raise ConfigError(
-            f"npu.activation_bits must be {fit[0]}..{fit[-1]} with npu.multiplier "
-            f"{config.multiplier} and npu.weight_digit_bits {digit}, not {config.activation_bits}"
+            f"npu.activation_bits must be {fit[0]}..{fit[-1]} with {option} and "
+            f"npu.weight_digit_bits {digit}, not {values['activation_bits']}"
         )

@@ -1,4 +1,4 @@
-"""Fingerprints of everything that the generator and the compiler emit, to hold two checkouts together.
+"""Fingerprints of what generator and compiler emit, to hold two checkouts to each other.
 
     python -m tests.fingerprint > before.txt    # in one checkout
     python -m tests.fingerprint > after.txt     # in the other; equal files: nothing emitted differs
@@ -43,9 +43,10 @@ def network_line(seed: int) -> str:
     compiled = draw(seed).compiled
     images = (compiled.weights, compiled.memory, compiled.channels)
     text = json.dumps(compiled.to_dict(), sort_keys=True)
+    hash16 = compiled.config.hash[:16]
     words = [str(program.words) for program in compiled.programs.values()]
     content = digest([text, *words, *(image.tobytes() for image in images)])
-    return f"network {seed} cycles {compiled.program.cycles} npu {compiled.config.hash[:16]} {content}"
+    return f"network {seed} cycles {compiled.program.cycles} npu {hash16} {content}"
 
 
 def lines() -> Iterator[str]:

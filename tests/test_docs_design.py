@@ -6,7 +6,7 @@ import dataclasses
 import re
 from pathlib import Path
 
-from models.layers import OPS
+from models.graph.layers import OPS
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES
 

@@ -18,7 +18,8 @@ from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
 
-from codesign.cli import (
+from codesign.cli.console import Console
+from codesign.cli.verbs import (
     build,
     calibrate,
     characterize,
@@ -30,9 +31,8 @@ from codesign.cli import (
     train,
     verify,
 )
-from codesign.cli.console import Console
-from codesign.external import ToolError
 from codesign.results import InfeasibleError, UserError
+from codesign.tools.processes import ToolError
 from models.errors import DatasetError, ModelError, YamlError
 from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError

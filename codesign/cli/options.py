@@ -7,7 +7,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from codesign import build, design
+from codesign import design
+from codesign.build import build_folder
 from codesign.design import Design
 from codesign.results import UserError
 
@@ -52,7 +53,7 @@ def design_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("design", type=Path, metavar="DESIGN.yaml", help="the design file")
 
 
-def build_folder(parser: argparse.ArgumentParser) -> None:
+def build_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("build", type=Path, metavar="BUILD_DIR", help="a folder of codesign build")
 
 
@@ -108,6 +109,6 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
 
 def load_build(folder: Path) -> Design:
     """The design of a build folder. Raises UserError when it is none."""
-    if not build.is_build(folder):
+    if not build_folder.is_build(folder):
         raise UserError(f"{folder} is not a build folder: codesign build makes one")
     return design.load(folder / "design.yaml")

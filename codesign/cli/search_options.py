@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign import devices
+from codesign.fpga import devices
 from codesign.results import GUARD, Budget, UserError
 from models import yaml_io
 

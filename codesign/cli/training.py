@@ -6,13 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign import pipeline
+from codesign.build import pipeline
 from codesign.cli.console import Console
 from codesign.design import Design
-from models.datasets import Dataset
+from models.data.datasets import Dataset
 
 if TYPE_CHECKING:
-    from models.train import TrainedNetwork
+    from models.training.trained import TrainedNetwork
 
 
 def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:

@@ -1,9 +1,9 @@
 """The compiler: an integer network and an NpuConfig in, program and memory images out."""
 
 from codesign.compiler.compile import CompiledNetwork, Program, compile_network
-from codesign.compiler.layout import LogitsLayout, TensorLayout
 from codesign.compiler.overflow import accumulator_bits, worst_accumulator_bits
 from codesign.compiler.plan import LayerPlan, Plan, minimal_depths, plan
+from codesign.compiler.program.layout import LogitsLayout, TensorLayout
 
 __all__ = [
     "CompiledNetwork",

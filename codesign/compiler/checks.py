@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from codesign.compiler.instructions import Step, program_words
-from codesign.compiler.schedule import Schedule
+from codesign.compiler.mapping.schedule import Schedule
+from codesign.compiler.program.instructions import Step, program_words
 from codesign.results import Infeasible
-from models.integer import IntegerNetwork
+from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields

@@ -11,20 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.channels import channel_image
-from codesign.compiler.instructions import Step, program_words, traced_steps, word_beats
-from codesign.compiler.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
-from codesign.compiler.memory import LATENCY_CYCLES, memory_image, waits
+from codesign.compiler.mapping.parts import stored
+from codesign.compiler.mapping.phases import sparsity_reasons
+from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.overflow import accumulator_reasons
-from codesign.compiler.parts import stored
-from codesign.compiler.phases import sparsity_reasons
 from codesign.compiler.plan import Plan, plan
-from codesign.compiler.schedule import Schedule
-from codesign.compiler.stream import interval_cycles
-from codesign.compiler.trim import trimmed
-from codesign.compiler.weights import weight_image
+from codesign.compiler.program.channels import channel_image
+from codesign.compiler.program.instructions import Step, program_words, traced_steps, word_beats
+from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
+from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
+from codesign.compiler.program.stream import interval_cycles
+from codesign.compiler.program.weights import weight_image
+from codesign.compiler.zeros.trim import trimmed
 from codesign.results import InfeasibleError
-from models.integer import IntegerNetwork
+from models.integer.network import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS

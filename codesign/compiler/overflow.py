@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from codesign.compiler.channels import folded_bias
+from codesign.compiler.program.channels import folded_bias
 from codesign.results import Infeasible
 from models import arithmetic
-from models.integer import IntegerNetwork, MacLayer, TensorSpec
+from models.integer.network import IntegerNetwork, MacLayer, TensorSpec
 from rtl_gen.config import NpuConfig
 
 

@@ -8,14 +8,14 @@ from functools import cached_property
 
 from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
-from codesign.compiler.instructions import Step, program_steps, program_words
-from codesign.compiler.memory import waits
-from codesign.compiler.schedule import Schedule, schedule
-from codesign.compiler.stream import interval_cycles, stream_steps, wait_cycles
-from codesign.compiler.tiled import tiled
-from codesign.compiler.unfold import unfoldings
+from codesign.compiler.mapping.schedule import Schedule, schedule
+from codesign.compiler.mapping.unfolding import unfoldings
+from codesign.compiler.program.instructions import Step, program_steps, program_words
+from codesign.compiler.program.memory import waits
+from codesign.compiler.program.stream import interval_cycles, stream_steps, wait_cycles
+from codesign.compiler.tiling.tiled import tiled
 from codesign.results import Infeasible, InfeasibleError
-from models.integer import IntegerNetwork
+from models.integer.network import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode

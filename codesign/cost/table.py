@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import MULTIPLIERS, SPARSITIES, STREAM_BITS
+from rtl_gen.parameters import MULTIPLIERS, SPARSITIES
+from rtl_gen.sizes import DerivedSizes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -23,7 +24,7 @@ _WORDS = ("multiplier", "sparsity")
 
 
 @dataclass(frozen=True, eq=False)
-class ConfigTable:
+class ConfigTable(DerivedSizes[Ints]):
     """One int64 array [n] per NpuConfig field; words as numbers.
 
     The values are not checked: ``config(i)`` does that by building the NpuConfig.
@@ -86,11 +87,6 @@ class ConfigTable:
         )
 
     @functools.cached_property
-    def macs(self) -> Ints:
-        """NpuConfig.macs"""
-        return self.pixels * self.lanes * self.columns
-
-    @functools.cached_property
     def lut(self) -> Ints:
         """1 where products are made in LUTs."""
         return (self.multiplier == MULTIPLIERS.index("lut")).astype(np.int64)
@@ -113,29 +109,6 @@ class ConfigTable:
         return group
 
     @functools.cached_property
-    def slots(self) -> Ints:
-        """Products of a cell per cycle."""
-        return self.lanes // self.group * self.kept
-
-    @functools.cached_property
     def index_bits(self) -> Ints:
         """Bits beside each digit that choose its lane."""
         return np.ceil(np.log2(self.group - self.kept + 1)).astype(np.int64)
-
-    @functools.cached_property
-    def activation_word_bits(self) -> Ints:
-        return self.lanes * self.activation_bits
-
-    @functools.cached_property
-    def weight_columns(self) -> Ints:
-        """NpuConfig.weight_columns"""
-        return self.columns + self.binary_weights
-
-    @functools.cached_property
-    def weight_word_bits(self) -> Ints:
-        return self.slots * self.weight_columns * (self.weight_digit_bits + self.index_bits)
-
-    @functools.cached_property
-    def weight_word_columns(self) -> Ints:
-        """NpuConfig.weight_word_columns"""
-        return -(-self.weight_word_bits // STREAM_BITS)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from codesign import families
 from codesign.cost.area import dsps
 from codesign.cost.area.composed import Features, priors
 from codesign.cost.area.model import COVERAGE, families_of
@@ -30,6 +29,7 @@ from codesign.cost.regressors import (
     cross_predict,
 )
 from codesign.cost.table import ConfigTable
+from codesign.fpga import families
 from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 

@@ -13,7 +13,7 @@ from codesign.results import Figures, Infeasible
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Ints, pareto_mask
-from codesign.search.topology import network_key
+from codesign.search.space.topology import network_key
 
 SHOWN_NPUS = 6
 """Designs per network that the front's candidates are taken from."""
@@ -27,7 +27,7 @@ class Trained:
     accuracy: float
     seconds: float
     one_bits: int
-    """Of the magnitudes of its weights (models.bits)."""
+    """Of the magnitudes of its weights (models.integer.bits)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,24 +17,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from codesign import build, pipeline, prediction, report, synth, verify
+from codesign import prediction, report
+from codesign.build import build_folder, pipeline, verification
+from codesign.build.pipeline import Lowered
+from codesign.build.verification import Verification
 from codesign.cost.area.model import AreaModel
 from codesign.design import Design
 from codesign.explore.choice import Option, Trained, best_option
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from codesign.explore.training import train, widened
-from codesign.pipeline import Lowered
+from codesign.fpga import synthesis
+from codesign.fpga.synthesis import Synthesis
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate, collect
 from codesign.results import RESOURCES, Budget, Infeasible, InfeasibleError
-from codesign.search.candidates import to_design
 from codesign.search.engine import Problem
-from codesign.search.topology import network_key
-from codesign.synth import Synthesis
-from codesign.verify import Verification
-from models import bits
-from models.bits import LayerBits
+from codesign.search.space.candidates import to_design
+from codesign.search.space.topology import network_key
+from models.integer import bits
+from models.integer.bits import LayerBits
 from rtl_gen import emit
 from sim.process import kill_all
 
@@ -190,7 +192,7 @@ def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
 
 
 def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
-    return synth.synthesise(
+    return synthesis.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.uses_dsps,
         family=wanted.family,
@@ -200,7 +202,7 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
 def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
     """The build folder, with synthesis in its reports."""
     out = wanted.builds / design.name
-    reports = {collect.SYNTHESIS: synth.to_dict(measured)}
+    reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
     return pipeline.write_build(
         design, lowered, wanted.dataset, out, device=wanted.device, reports=reports,
         images=min(wanted.images, len(wanted.dataset.test)),
@@ -213,14 +215,14 @@ def _scores(folder: Path) -> dict[str, float]:
 
 
 def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
-    found = verify.verify(
+    found = verification.verify(
         folder,
         images=min(wanted.images, len(wanted.dataset.test)),
         seed=wanted.seed,
         jobs=wanted.jobs,
         clock_mhz=design.clock_mhz,
     )
-    build.add_report(folder, collect.VERIFICATION, found.to_dict())
+    build_folder.add_report(folder, collect.VERIFICATION, found.to_dict())
     return found
 
 

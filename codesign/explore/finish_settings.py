@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign import devices
-from codesign.devices import Device
+from codesign.fpga import devices
+from codesign.fpga.devices import Device
 from codesign.results import Budget
-from codesign.search.short_training import ShortTraining
-from models.datasets import Dataset
+from codesign.search.accuracy.short_training import ShortTraining
+from models.data.datasets import Dataset
 
 
 @dataclass(frozen=True)

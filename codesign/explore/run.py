@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign import devices, verify, yosys
+from codesign.build import verification
+from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
 from codesign.explore import choice
@@ -20,22 +21,22 @@ from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, ope
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
+from codesign.fpga import devices, yosys
+from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
-from codesign.search.declaration import (
+from codesign.search.accuracy.short_training import ShortTraining
+from codesign.search.engine import Problem
+from codesign.search.space.declaration import (
     SpaceDeclaration,
     load_declaration,
     shipped_name,
     with_every_multiplier,
 )
-from codesign.search.engine import Problem
-from codesign.search.short_training import ShortTraining
-from codesign.search.space import SearchSpace
+from codesign.search.space.encoding import SearchSpace
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
-from codesign.verify import SimulationError
-from codesign.yosys import YosysError
-from models import datasets
-from models.datasets import Dataset
+from models.data import datasets
+from models.data.datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def explore(
     """
     start = time.monotonic()
     yosys.find()
-    verify.check_tools()
+    verification.check_tools()
     model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
     dataset = datasets.load(
         settings.dataset,

@@ -13,16 +13,16 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained, reasons
 from codesign.results import InfeasibleError
 from codesign.search import engine
+from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.accuracy.one_bits import OneBitsPredictor
+from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
+from codesign.search.accuracy.short_training import Outcome, ShortTraining, Task, train_all
 from codesign.search.engine import Evaluated, Problem
-from codesign.search.features import capacity, network_features
-from codesign.search.one_bits import OneBitsPredictor
 from codesign.search.pareto import Floats
-from codesign.search.predictor import AccuracyPredictor, farthest
-from codesign.search.short_training import Outcome, ShortTraining, Task, train_all
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network, network_key
 from codesign.search.store import TrialRecord, TrialStore
-from codesign.search.tables import layer_table
-from codesign.search.topology import network, network_key
-from models.datasets import Dataset
+from models.data.datasets import Dataset
 
 Progress = Callable[[str, float, float, str], None]
 """Called with (stage, steps done, steps in all, note)."""

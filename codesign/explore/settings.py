@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.devices import Device
+from codesign.fpga.devices import Device
 from codesign.results import GUARD, Budget, UserError
-from codesign.search.declaration import SpaceDeclaration
+from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
-from models.datasets import Dataset
+from models.data.datasets import Dataset
 
 FORMAT = "codesign explore 1"
 """Stands in explore.json: a folder without it is none of ours and stays as it is."""

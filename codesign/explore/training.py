@@ -6,17 +6,17 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING
 
-from codesign import pipeline
+from codesign.build import pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from models.files import atomic_file
-from models.lower import lower
+from models.integer.lower import lower
 
 if TYPE_CHECKING:
-    from models.train import TrainedNetwork
+    from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
 TRAINING_SHARE = 0.7
@@ -27,7 +27,7 @@ def train(
     design: Design, short: Trained, wanted: FinishSettings, progress: Progress
 ) -> TrainedNetwork:
     """The full training of the design's network, or its weights if they are on disk."""
-    from models.train import TrainedNetwork  # torch takes seconds to import
+    from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     weights = wanted.training / f"{design.name}.weights"
     if weights.exists():

@@ -7,13 +7,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from codesign import build, devices, prediction
 from codesign import design as designs
-from codesign.place import CriticalPath, Hop
+from codesign import prediction
+from codesign.build import build_folder
+from codesign.fpga import devices
+from codesign.fpga.placement import CriticalPath, Hop
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
-from models.draw import draw
+from models.graph.drawing import draw
+from models.quantisation.plan import bit_notes
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 TIMING = "timing"
@@ -64,7 +67,7 @@ def from_build(
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
         critical_path=_critical_path(placed),
-        network_svg=draw(design.network, design.quantisation),
+        network_svg=draw(design.network, bit_notes(design.network, design.quantisation)),
         facts=(*_facts(design, manifest, mapped, placed, ran), *facts),
     )
 
@@ -130,7 +133,7 @@ def _facts(
 
 def from_folder(folder: Path, device: str | None = None) -> ReportData:
     """A build folder's or a search's report. Raises UserError when ``folder`` is neither."""
-    if build.is_build(folder):
+    if build_folder.is_build(folder):
         return from_build(folder, device=device)
     summary = folder / "summary.json"
     if not summary.exists():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from codesign.place import CriticalPath
+from codesign.fpga.placement import CriticalPath
 from codesign.results import Budget, Figures
 from rtl_gen.config import NpuConfig
 

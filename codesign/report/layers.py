@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from codesign.compiler import Plan
-from codesign.compiler.tiles import TileMap
+from codesign.compiler.mapping.tiles import TileMap
 from codesign.report.data import LayerRow
 from rtl_gen.isa.opcodes import Opcode
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources as package_files
 from pathlib import Path
 
-from codesign.place import CriticalPath
+from codesign.fpga.placement import CriticalPath
 from codesign.report import charts, comparison, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact

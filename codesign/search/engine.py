@@ -14,11 +14,11 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
 from codesign.results import GUARD, Budget
 from codesign.search import strategies
-from codesign.search.candidates import npu_table
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.parts import in_parts
-from codesign.search.space import SearchSpace
-from codesign.search.tables import layer_table
+from codesign.search.space.candidates import npu_table
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.tables import layer_table
 
 SHRINK_SAMPLES = 2048
 LEAST_EVIDENCE = 24

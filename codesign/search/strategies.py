@@ -18,7 +18,7 @@ from codesign.search.pareto import Floats, Ints, crowding_distance, nondominated
 
 
 class Strategy(Protocol):
-    """What the search loop needs; tests/codesign/test_search_strategies.py holds the contract."""
+    """What the search loop needs; tests/codesign/search/test_strategies.py holds the contract."""
 
     def ask(self, count: int) -> Ints:
         """[count, genes] int64 candidates within the sizes."""

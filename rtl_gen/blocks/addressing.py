@@ -6,10 +6,10 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.memories import Ram, SharedRam
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.fields import COLUMN_BITS, STRIP_BITS
 
 

@@ -6,8 +6,8 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.bursts import MEMORY_PAGE_BITS
 from rtl_gen.isa.encoding import BUS_WORDS
 from rtl_gen.isa.registers import (

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from amaranth import Cat, Const, Module, Signal, Value, signed
 from amaranth.lib.wiring import In, Out
 
-from rtl_gen.hierarchy import Block
+from rtl_gen.blocks.hierarchy import Block
 
 STAGE_PAIRS = 2
 """Lane pairs that a register stage of a chain adds. A chain has two stages; the lanes of the second

@@ -6,9 +6,9 @@ from amaranth import Module, Signal
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.blocks.post_process import chunk_bits, pixel_bits
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 
 
 class DrainSteps(Block):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from amaranth import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Member, Out
 
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.bursts import BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
 from rtl_gen.parameters import STREAM_BITS

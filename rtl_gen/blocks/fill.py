@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.bursts import Bursts
 from rtl_gen.blocks.fetch import BUFFERABLE, INCREMENTING, memory_ports
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
 from rtl_gen.parameters import STREAM_BITS

@@ -6,7 +6,7 @@ from amaranth import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.hierarchy import Block
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.isa.opcodes import ErrorCode
 
 ERROR_BITS = max(ErrorCode).bit_length()

@@ -13,9 +13,9 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.fields import REUSE_BITS
 
 OLDER_COLUMNS = 2

@@ -5,9 +5,9 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.fields import field_view, layer_layout, record_view, unused_bits
+from rtl_gen.blocks.hierarchy import place
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import place
 from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, slot_words
 from rtl_gen.isa.fields import COUNT_BITS, RECORDS, SLOT_BITS
 from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes

@@ -7,11 +7,11 @@ from amaranth.lib.wiring import Member, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import record_view
+from rtl_gen.blocks.hierarchy import place
 from rtl_gen.blocks.instruction import Instruction
 from rtl_gen.blocks.loop_counters import PLACE
 from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import place
 from rtl_gen.isa.fields import MOVE, START
 from rtl_gen.isa.opcodes import Opcode
 

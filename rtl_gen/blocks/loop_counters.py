@@ -9,8 +9,8 @@ from amaranth import Module, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.fields import COUNT_BITS, PHASES
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")

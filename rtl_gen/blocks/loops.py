@@ -7,12 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
 from rtl_gen.blocks.history import ReusePlace
 from rtl_gen.blocks.loop_counters import PLACE, TAP_FLAGS, LoopCounters, levels
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.encoding import slot_words
 from rtl_gen.isa.fields import COLUMN_BITS, MOVE, PHASES, RECORDS, START, STRIP_BITS
 from rtl_gen.isa.opcodes import Opcode

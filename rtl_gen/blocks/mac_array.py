@@ -8,11 +8,11 @@ from amaranth.lib.wiring import In, Member, Out
 from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
 from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.blocks.selection import SelectionSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 
 
 def dot_product_spec(config: NpuConfig) -> DotProductSpec:

@@ -9,7 +9,7 @@ from amaranth import ClockSignal, Instance, Module, Shape, Value, unsigned
 from amaranth.lib import memory
 from amaranth.lib.wiring import In, Member, Out
 
-from rtl_gen.hierarchy import Block, Emission
+from rtl_gen.blocks.hierarchy import Block, Emission
 
 
 class Ram(Block):

@@ -8,10 +8,10 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import register
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.mac_array import MacArray, packed_dot_spec
 from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.packing import COLUMNS, STAGE_LANES
 
 

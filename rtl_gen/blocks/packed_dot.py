@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import register, tree
-from rtl_gen.hierarchy import Block
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.packing import CHAIN_LANES, STAGE_LANES, Packing
 
 

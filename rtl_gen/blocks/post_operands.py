@@ -8,9 +8,9 @@ from __future__ import annotations
 from amaranth import Array, Cat, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.parameters import SHIFT_BITS
 
 SELECT_CYCLES = 2

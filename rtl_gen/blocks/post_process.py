@@ -6,11 +6,11 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.blocks.post_operands import accumulators, channel_words, operand_cycles
 from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 
 
 def pixel_bits(config: NpuConfig) -> int:

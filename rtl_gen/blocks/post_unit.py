@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from models import arithmetic
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import register
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.packing import MULT18_BITS, WIDE_BITS
 from rtl_gen.parameters import SHIFT_BITS
 

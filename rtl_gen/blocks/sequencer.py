@@ -7,12 +7,12 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.fields import slot_widths
 from rtl_gen.blocks.halt import ERROR_BITS, Halt
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.instruction import Instruction
 from rtl_gen.blocks.layer_issue import LayerIssue
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.blocks.sequencer_states import Course, States
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.encoding import BUS_WORDS
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode, opcodes
 from rtl_gen.isa.registers import IMAGE_COUNT_BITS, LOG_DEPTH

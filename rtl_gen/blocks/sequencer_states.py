@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from amaranth import Module, Mux, Signal, Value
 
 from rtl_gen.blocks.halt import ERROR_BITS
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.blocks.instruction import Instruction
 from rtl_gen.blocks.layer_issue import LayerIssue
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
 from rtl_gen.timing import flush_cycles
 

@@ -9,9 +9,9 @@ from rtl_gen.blocks.bursts import Bursts
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import BUFFERABLE, INCREMENTING, MOST_BURSTS, memory_ports
 from rtl_gen.blocks.fill import next_strip
+from rtl_gen.blocks.hierarchy import Block, place
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block, place
 from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
 

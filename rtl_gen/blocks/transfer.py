@@ -5,10 +5,10 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.blocks.post_process import pixel_bits
 from rtl_gen.blocks.word_walk import WordWalk
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import READ_CYCLES
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from amaranth import Module, Mux, Signal, Value
 
-from rtl_gen.hierarchy import Block
+from rtl_gen.blocks.hierarchy import Block
 
 
 class WordWalk:

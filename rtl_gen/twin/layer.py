@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models import arithmetic
-from rtl_gen import weight_words
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa import weight_words
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin import reuse

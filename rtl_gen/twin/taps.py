@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl_gen import walk
 from rtl_gen.config import NpuConfig
+from rtl_gen.isa import walk
 from rtl_gen.isa.fields import COLUMN_BITS, MOVE, START, STRIP_BITS
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.twin import reuse

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl_gen.isa.bursts import BURST_BEATS, burst_words
+from rtl_gen.isa.lanes import pack_lanes, unpack_lanes
 from rtl_gen.isa.opcodes import ErrorCode
-from rtl_gen.lanes import pack_lanes, unpack_lanes
 from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.twin.memories import Memories, TwinError, TwinInputError
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks.accuracy import plot
-from codesign.search.accuracy import DATASETS, PREDICTORS, PROXIES, SUPERNET, Study
+from codesign.search.accuracy.evaluation import DATASETS, PREDICTORS, PROXIES, SUPERNET, Study
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks import cost_models, cost_plots
-from benchmarks.cost_baselines import multiplier_table
+from benchmarks.cost_models import __main__ as cost_models
+from benchmarks.cost_models import plots
+from benchmarks.cost_models.baselines import multiplier_table
 from codesign.cost.area.blocks import RESOURCES
 from codesign.cost.area.evaluation import Trial
 from codesign.cost.data import timing_data
@@ -98,6 +99,6 @@ def test_the_multiplier_table_is_the_published_one() -> None:
 
 
 def test_the_plots_are_drawn(trials: dict[str, Trial]) -> None:
-    drawn = cost_plots.draw(trials["luts"])
+    drawn = plots.draw(trials["luts"])
     assert drawn.startswith("<svg")
     assert drawn.count("<circle") == 2 * len(trials["luts"].groups)

@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from benchmarks import zoo
-from benchmarks.networks import shapes
+from benchmarks.networks import zoo
+from benchmarks.networks.__main__ import shapes
 from codesign.compiler import minimal_depths, plan
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
-from models.speed import macs
+from models.integer.lower import shape_only
+from models.quantisation.plan import Quantisation, QuantSpec
+from models.training.speed import macs
 from rtl_gen.config import NpuConfig
 
 

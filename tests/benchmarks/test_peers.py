@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import nngen_figures, peers
-from benchmarks.zoo import NETWORKS
+from benchmarks.networks.zoo import NETWORKS
+from benchmarks.peers import __main__ as peers
+from benchmarks.peers import nngen_figures
 from codesign.compiler import plan, worst_accumulator_bits
 from codesign.results import UserError
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
+from models.integer.lower import shape_only
+from models.quantisation.plan import Quantisation, QuantSpec
 from sim.simulator import SimulationError
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks import sparse_training
 from benchmarks.sparse_training import EXAMPLE, VARIANTS, Variant, measure, rows
 from codesign import design
-from models.sparsity import Sparsity
+from models.quantisation.sparsity import Sparsity
 
 
 def test_a_variant_is_trained_as_it_says() -> None:

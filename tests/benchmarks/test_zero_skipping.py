@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 
+from benchmarks.networks.zoo import cnn_b
 from benchmarks.untrained import random_weights
 from benchmarks.zero_skipping import VARIANTS, thinned
-from benchmarks.zoo import cnn_b
-from models.blocks import Block, zero_blocks
-from models.lower import shape_only
-from models.quantisation import Quantisation, QuantSpec
+from models.integer.lower import shape_only
+from models.quantisation.blocks import Block, zero_blocks
+from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 
 NPU = NpuConfig(lanes=16, columns=16, weight_digit_bits=2)

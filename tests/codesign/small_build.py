@@ -10,12 +10,12 @@ import numpy as np
 
 from benchmarks.untrained import random_weights
 from codesign import design as designs
-from codesign import pipeline
-from codesign.build import Vectors, build
+from codesign.build import pipeline
+from codesign.build.build_folder import Vectors, build
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.design import Design
-from models.datasets import Split
-from models.lower import shape_only
+from models.data.datasets import Split
+from models.integer.lower import shape_only
 
 IMAGES = 4
 DESIGN = """\

@@ -11,14 +11,14 @@ import pytest
 from codesign import design
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
-from codesign.search.declaration import load_declaration
-from codesign.search.space import SearchSpace
-from codesign.search.topology import network
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.topology import network
 from models.errors import YamlError
-from models.graph import sequential
-from models.layers import Conv2d, Linear
-from models.quantisation import Quantisation, QuantSpec
-from models.sparsity import Sparsity
+from models.graph.layers import Conv2d, Linear
+from models.graph.network import sequential
+from models.quantisation.plan import Quantisation, QuantSpec
+from models.quantisation.sparsity import Sparsity
 from rtl_gen.config import NpuConfig
 
 SMALL = Design(

@@ -18,7 +18,7 @@ from pathlib import Path
 from amaranth.back import rtlil
 from amaranth.hdl import Elaboratable
 
-from codesign import yosys
+from codesign.fpga import yosys
 from sim.process import execute
 
 TIMEOUT_S = 1800

@@ -11,10 +11,10 @@ from amaranth import Array, Cat, Const, Elaboratable, Module, Mux, Signal, Value
 from amaranth.asserts import AnySeq
 
 from rtl_gen.blocks.delay import delay
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.blocks.loops import RECORD_BITS, TAP_CYCLES, LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.encoding import slot_words
 from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
 from rtl_gen.isa.opcodes import Opcode

@@ -11,9 +11,9 @@ from amaranth.asserts import AnySeq
 
 from rtl_gen.blocks.fetch import MOST_BURSTS
 from rtl_gen.blocks.fill import Fill
+from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.blocks.spill import READ_CYCLES, SPILL_WORDS, Spill
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Block
 from rtl_gen.isa.bursts import BURST_BEATS
 from tests.formal.prove import Disproof, prove, prove_bounded
 from tests.formal.wrapper import always, constant, given, implies, past, place, reached

@@ -10,7 +10,7 @@ from amaranth.asserts import AnyConst, AnySeq
 from amaranth.hdl import Assert, Assume, Cover
 from amaranth.lib.wiring import In
 
-from rtl_gen.hierarchy import Block
+from rtl_gen.blocks.hierarchy import Block
 
 
 def place(

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from models.graph import Layer, NetworkGraph
-from models.layers import (
+from models.graph.layers import (
     Add,
     AvgPool,
     Concat,
@@ -21,11 +20,12 @@ from models.layers import (
     MaxPool,
     Relu,
 )
-from models.network import QuantNetwork
-from models.quantisation import SPARSITY, Quantisation, QuantSpec, knobs
-from models.sparsity import PATTERNS, Sparsity
-from models.train import Epoch, TrainedNetwork
-from models.verify import verify
+from models.graph.network import Layer, NetworkGraph
+from models.graph.verifier import verify
+from models.quantisation.plan import SPARSITY, Quantisation, QuantSpec, knobs
+from models.quantisation.sparsity import PATTERNS, Sparsity
+from models.training.network import QuantNetwork
+from models.training.trained import Epoch, TrainedNetwork
 
 CLASSES = 5
 SPARSITIES = st.sampled_from([None, *(Sparsity(*pattern) for pattern in PATTERNS)])

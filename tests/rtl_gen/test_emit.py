@@ -7,11 +7,11 @@ import re
 import pytest
 from amaranth import Module, Signal
 
-from codesign import yosys
+from codesign.fpga import yosys
 from rtl_gen import emit
+from rtl_gen.blocks.hierarchy import Emission, place
 from rtl_gen.blocks.mac_array import MacCell
 from rtl_gen.config import NpuConfig
-from rtl_gen.hierarchy import Emission, place
 
 CONFIG = NpuConfig(pixels=2, lanes=4, columns=8)
 

@@ -14,7 +14,7 @@ from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin.model import Twin
 from tests.rtl_gen.device import Device
-from tests.rtl_gen.twin_programs import layer_fields
+from tests.rtl_gen.twin.programs import layer_fields
 
 CONFIGS = [
     dict(pixels=2, lanes=4, columns=8, weight_digit_bits=2, activation_bits=4, post_units=2),

@@ -16,7 +16,7 @@ from rtl_gen.blocks.packed_array import array
 from rtl_gen.config import NpuConfig
 from rtl_gen.packing import MULT18_BITS, NARROW_BITS, WIDE_BITS, Packing, packing
 from rtl_gen.parameters import ConfigError
-from tests.rtl_gen.test_blocks import pack, simulate
+from tests.rtl_gen.blocks.test_blocks import pack, simulate
 
 PACKINGS = [
     found

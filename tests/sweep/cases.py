@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
-from models.integer import ConcatLayer, IntegerNetwork, MacLayer
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES
-from tests.codesign.random_networks import (
+from tests.codesign.compiler.random_networks import (
     random_config,
     random_network,
     with_memory_port,

@@ -11,17 +11,9 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
-from models.integer import ConcatLayer, IntegerNetwork, MacLayer
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import (
-    BINARY_WEIGHTS,
-    DEPTHWISE_TAPS,
-    DIGIT_BITS,
-    MEMORY_PORT_BITS,
-    MEMORY_TILES,
-    MULTIPLIERS,
-    SPARSITIES,
-)
+from rtl_gen.parameters import CHOICES, RANGES
 
 
 @dataclass(frozen=True)
@@ -41,27 +33,24 @@ class Sizes:
         return isinstance(value, int) and 1 <= value <= self.most
 
 
-BITS = range(1, 9)
-ACCUMULATOR_BITS = range(10, 33)
-SCALE_BITS = range(4, 17)
-LANES = Sizes(8, 64)
-COLUMNS = Sizes(24, 128)
-PIXELS = Sizes(5, 16)
+def whole(name: str) -> range:
+    """The whole range of a numeric NPU parameter."""
+    low, high = RANGES[name]
+    return range(low, high + 1)
+
+
+BITS = whole("activation_bits")
+SCALE_BITS = whole("scale_bits")
+LANES = Sizes(8, max(whole("lanes")))
+COLUMNS = Sizes(24, max(whole("columns")))
+PIXELS = Sizes(5, max(whole("pixels")))
 NPU: Mapping[str, Container[object]] = {
+    **{name: whole(name) for name in RANGES},
+    **CHOICES,
     "pixels": PIXELS,
     "lanes": LANES,
     "columns": COLUMNS,
-    "weight_digit_bits": DIGIT_BITS,
-    "activation_bits": BITS,
-    "accumulator_bits": ACCUMULATOR_BITS,
-    "scale_bits": SCALE_BITS,
     "post_units": LANES,
-    "multiplier": MULTIPLIERS,
-    "memory_port_bits": MEMORY_PORT_BITS,
-    "memory_tiles": MEMORY_TILES,
-    "binary_weights": BINARY_WEIGHTS,
-    "depthwise_taps": DEPTHWISE_TAPS,
-    "sparsity": SPARSITIES,
 }
 """Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight,
 activation and program memory, that parts of it need."""

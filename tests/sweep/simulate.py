@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from codesign import folders, pipeline
-from codesign.build import simulated_files
+from codesign.build import pipeline
+from codesign.build.build_folder import simulated_files
 from codesign.compiler import compile_network
 from codesign.results import InfeasibleError
-from models import reference
-from models.datasets import Split
-from models.integer import ConcatLayer, IntegerNetwork, MacLayer, Source, TensorSpec
+from codesign.tools import folders
+from models.data.datasets import Split
+from models.integer import reference
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, Source, TensorSpec
 from sim.run import Request
 from sim.run import simulate as run_bench
 from sim.simulator import SimulationError

@@ -12,17 +12,17 @@ import pytest
 
 from codesign.compiler import minimal_depths
 from codesign.results import InfeasibleError
-from codesign.search import candidates
-from codesign.search.declaration import load_declaration, with_every_multiplier
-from codesign.search.space import SearchSpace
-from codesign.search.tables import layer_table
-from codesign.search.topology import network
-from models.integer import IntegerNetwork
-from models.lower import shape_only
+from codesign.search.space import candidates
+from codesign.search.space.declaration import load_declaration, with_every_multiplier
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES
-from tests.codesign.compiler_networks import NetworkBuilder
-from tests.codesign.random_networks import random_config
+from tests.codesign.compiler.compiler_networks import NetworkBuilder
+from tests.codesign.compiler.random_networks import random_config
 from tests.sweep import domain
 from tests.sweep.cases import draw
 from tests.sweep.domain import Sizes, outside
@@ -56,7 +56,7 @@ def with_choice(
 
 
 def test_the_shipped_spaces_are_all_here() -> None:
-    folder = importlib.resources.files("codesign.search.spaces")
+    folder = importlib.resources.files("codesign.search.space.presets")
     assert {entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml")} == {
         f"{name}.yaml" for name in SHAPES
     }

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.table import ConfigTable
-from codesign.families import ECP5
+from codesign.fpga.families import ECP5
 from rtl_gen.packing import (
     COLUMNS,
     LEAST_PRODUCT_BITS,

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from codesign import families
 from codesign.cost.area import dsps
 from codesign.cost.area.blocks import RESOURCES, memory_counts
 from codesign.cost.area.composed import ComposedModel, Features, Measured, by_block
@@ -24,6 +23,7 @@ from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.domain import Domain
 from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile
 from codesign.cost.table import ConfigTable
+from codesign.fpga import families
 from codesign.results import GUARD, UserError
 from rtl_gen.config import NpuConfig
 
@@ -124,7 +124,7 @@ class AreaModel:
     rows: int
     """That it was fitted on."""
     flow: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
-    """What the user's own flow makes of a resource (codesign.calibrate)."""
+    """What the user's own flow makes of a resource (codesign.cost.calibration)."""
 
     @classmethod
     def fit(cls, rows: Sequence[Row], modules: Sequence[ModuleRow] = ()) -> AreaModel:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from codesign import external
 from codesign.cost.area.blocks import RESOURCES
 from codesign.cost.area.composed import SIZE_NAMES, ComposedModel
 from codesign.cost.area.model import AreaModel, Calibration, Learned
@@ -20,6 +19,7 @@ from codesign.cost.data import dataset, module_data
 from codesign.cost.domain import Domain
 from codesign.cost.regressors import ProcessRegressor
 from codesign.results import UserError
+from codesign.tools import processes
 from models.files import atomic_file
 
 FORMAT = "codesign area model 1"
@@ -45,13 +45,13 @@ def of_data(path: Path) -> AreaModel:
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     code = "".join(file.read_text() for file in sorted(Path(__file__).parents[1].rglob("*.py")))
-    key = external.content_hash([hashlib.sha256(text).hexdigest(), code])
-    kept = external.cached(_CACHE, key)
+    key = processes.content_hash([hashlib.sha256(text).hexdigest(), code])
+    kept = processes.cached(_CACHE, key)
     if kept is not None:
         return from_dict(kept, "the kept area model")
     rows = module_data.read(modules) if modules.exists() else []
     model = AreaModel.fit(dataset.read(path), rows)
-    external.keep(_CACHE, key, to_dict(model))
+    processes.keep(_CACHE, key, to_dict(model))
     return model
 
 

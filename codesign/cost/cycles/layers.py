@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.reuse import column_walk
-from models.integer import IntegerNetwork, MacLayer
+from codesign.compiler.mapping.reuse import column_walk
+from models.integer.network import IntegerNetwork, MacLayer
 
 Ints = NDArray[np.int64]
 
@@ -58,7 +58,7 @@ class LayerTable:
     out_bits: Ints
     raw: Ints
     reuse_cols: Ints
-    """Columns that a position reads with column reuse (codesign.compiler.reuse); 0: has none."""
+    """Columns that a position reads with column reuse (compiler.mapping.reuse); 0: has none."""
     reuse_fills: Ints
     """Positions per row that only fill the history then."""
 

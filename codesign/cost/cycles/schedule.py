@@ -74,7 +74,7 @@ def _power_of_two(words: Ints) -> Ints:
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
     """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at.
 
-    Of the ways to send the image (codesign.compiler.unfold) the fastest that fits.
+    Of the ways to send the image (codesign.compiler.mapping.unfolding) the fastest that fits.
     """
     count, kinds = layers.active.sum(axis=1), _kinds(npu)
     npus = np.empty(len(npu), NPU)

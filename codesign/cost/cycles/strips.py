@@ -1,4 +1,4 @@
-"""Strip plans: codesign.compiler.strips on records.
+"""Strip plans: codesign.compiler.mapping.strips on records.
 
 Which tensors are spread over the banks is a prefix of the chain: all up to a break. Every break is
 tried.

@@ -1,4 +1,4 @@
-"""Tiles and their cycles: codesign.compiler.tiles, phases and reuse on records.
+"""Tiles and their cycles: codesign.compiler.mapping.tiles, phases and reuse on records.
 
 A chain is an array of LAYER records, one a layer and one more: record k also stands for tensor k,
 which is the image for 0, else what layer k - 1 makes.

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign import synth
 from codesign.cost.data import config_csv, dataset, measuring, module_data
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.measuring import TIMEOUT_S, Progress
 from codesign.cost.data.module_data import ModuleRow
+from codesign.fpga import synthesis
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -30,7 +30,7 @@ class Measurement:
 def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
     """Emit and synthesise one configuration. Raises YosysError."""
     verilog = emit.verilog(config)
-    result = synth.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
+    result = synthesis.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
     found = result.figures.to_dict()
     row = Row(
         config=config,

@@ -17,9 +17,9 @@ from typing import Generic, Protocol, TypeVar
 
 from codesign.cost.data import config_csv
 from codesign.cost.data.config_csv import ConfigRow, Layout
-from codesign.external import ToolError
 from codesign.results import UserError
-from codesign.workers import spread
+from codesign.tools.processes import ToolError
+from codesign.tools.workers import spread
 from models.files import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig

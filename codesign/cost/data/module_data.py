@@ -16,8 +16,8 @@ from pathlib import Path
 
 from codesign.cost.data.config_csv import HASH_DIGITS
 from codesign.cost.data.dataset import MEASURED, SHIPPED
+from codesign.fpga.synthesis import ModuleUse
 from codesign.results import UserError
-from codesign.synth import ModuleUse
 from models.files import atomic_file
 
 COLUMNS = ("config_hash", "module", "instances", *MEASURED)

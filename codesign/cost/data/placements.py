@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign import devices, nextpnr, place
 from codesign.cost.area import dsps
 from codesign.cost.area.model import FAMILY_RATIOS
 from codesign.cost.data import measuring, timing_data
@@ -15,6 +14,7 @@ from codesign.cost.data.dataset import Row
 from codesign.cost.data.measuring import TIMEOUT_S, Progress, Store
 from codesign.cost.data.timing_data import DEVICE, TimingRow
 from codesign.cost.table import ConfigTable
+from codesign.fpga import devices, nextpnr, placement
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -33,7 +33,7 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
     """Emit, synthesise, place and route one configuration. Raises ToolError."""
     verilog = emit.verilog(config)
     device = devices.get(DEVICE)
-    found = place.place(
+    found = placement.place(
         verilog, device, dsps=config.uses_dsps, seed=SEED, timeout_s=timeout_s
     )  # fmt: skip
     return Placed(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from codesign.cost.data.config_csv import Figure, Layout
 from codesign.cost.data.dataset import SHIPPED as SYNTHESIS
-from codesign.place import DEVICE as PLACED_DEVICE
+from codesign.fpga.placement import DEVICE as PLACED_DEVICE
 from rtl_gen.config import NpuConfig
 
 DEVICE = PLACED_DEVICE

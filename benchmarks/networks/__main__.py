@@ -1,0 +1,154 @@
+"""How busy known networks keep the array: MAC utilisation and images per second at 100 MHz.
+
+``python -m benchmarks.networks [--macs 512] [--weight-bits 4] [--activation-bits 4]
+[--depthwise-taps 3] [--stream] [--json]``
+
+Each network is compiled for every array shape of about ``--macs`` products a cycle (digits as wide
+as the weights, one pass) and the best one is printed. Cycles are the compiler's, which simulation
+proves exact in every build; utilisation is useful products / (cycles * products per cycle) over a
+whole image, LOAD and EMIT included; ``--stream`` counts from image to image of many, back to back,
+where the next LOAD hides behind the layers. Nothing is trained or simulated; memories are as deep
+as needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+from collections.abc import Iterator, Sequence
+
+from benchmarks.networks.zoo import NETWORKS
+from codesign.compiler import Plan, minimal_depths, plan
+from codesign.report.layers import layer_rows
+from codesign.results import InfeasibleError
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork
+from models.quantisation.plan import Quantisation, QuantSpec
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES, DEPTHWISE_TAPS, DIGIT_BITS, LEAST_REUSE_LANES
+
+CLOCK_MHZ = 100.0
+PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16)
+LANES = (2, 4, 8, 16, 32)
+COLUMN_WORDS = (1, 2, 4)
+POST_UNITS = (1, 2, 4, 8, 16)
+MOST_DEPTH = DEPTH_RANGES["activation_depth"][1]
+TOLERANCE = 0.3
+"""Shapes whose products a cycle differ by more than this share from what was asked are left out."""
+
+
+def shapes(
+    macs: int, weight_bits: int, activation_bits: int, depthwise_taps: int = 1
+) -> Iterator[NpuConfig]:
+    """Every array of about ``macs`` products a cycle that takes a weight in one pass."""
+    digit = min(bits for bits in DIGIT_BITS if bits >= weight_bits)
+    for pixels, lanes, words, units in itertools.product(PIXELS, LANES, COLUMN_WORDS, POST_UNITS):
+        products = pixels * lanes * lanes * words
+        if lanes * words > 128 or lanes % units or abs(products / macs - 1) > TOLERANCE:
+            continue
+        if depthwise_taps > 1 and lanes < LEAST_REUSE_LANES:
+            continue
+        yield NpuConfig(
+            pixels=pixels,
+            lanes=lanes,
+            columns=lanes * words,
+            weight_digit_bits=digit,
+            activation_bits=activation_bits,
+            accumulator_bits=32,
+            post_units=units,
+            depthwise_taps=depthwise_taps,
+            binary_weights=int(weight_bits == 1),
+        )
+
+
+def cycles(found: Plan, stream: bool) -> int:
+    """Of one image by itself, or from image to image of many; without room for the next image in
+    activation memory, it comes when the one before has gone."""
+    between = found.interval_cycles if stream else None
+    return found.cycles if between is None else between
+
+
+def utilisation(found: Plan, stream: bool) -> float:
+    """Useful share of the products that the array could make in these cycles."""
+    return found.utilisation * found.cycles / cycles(found, stream)
+
+
+def best_plan(
+    network: IntegerNetwork, configs: Sequence[NpuConfig], stream: bool = False
+) -> Plan | None:
+    """The plan of the highest utilisation; None when the network fits no configuration."""
+    plans = []
+    for config in configs:
+        try:
+            sized = dataclasses.replace(config, **minimal_depths(network, config))
+            plans.append(plan(network, sized))
+            depth = 2 * sized.activation_depth  # makes room for the next image
+            if stream and plans[-1].interval_cycles is None and depth <= MOST_DEPTH:
+                plans.append(plan(network, dataclasses.replace(sized, activation_depth=depth)))
+        except InfeasibleError:
+            continue
+    return max(plans, key=lambda found: utilisation(found, stream), default=None)
+
+
+def row(name: str, found: Plan, stream: bool) -> dict[str, object]:
+    config = found.schedule.config
+    return {
+        "network": name,
+        "pixels": config.pixels,
+        "lanes": config.lanes,
+        "columns": config.columns,
+        "post_units": config.post_units,
+        "macs_per_cycle": config.macs,
+        "network_macs": found.macs,
+        "cycles_per_image": found.cycles,
+        "cycles_between_images": cycles(found, stream=True),
+        "images_per_second": round(CLOCK_MHZ * 1e6 / cycles(found, stream), 1),
+        "utilisation": round(utilisation(found, stream), 4),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=", ".join(NETWORKS))
+    parser.add_argument("--macs", type=int, default=512, help="products per cycle, about")
+    parser.add_argument("--weight-bits", type=int, default=4)
+    parser.add_argument("--activation-bits", type=int, default=4)
+    parser.add_argument("--depthwise-taps", type=int, default=1, choices=DEPTHWISE_TAPS)
+    parser.add_argument("--stream", action="store_true", help="images back to back")
+    parser.add_argument("--layers", action="store_true", help="cycles of each instruction, too")
+    parser.add_argument("--json", action="store_true", help="one object a row")
+    options = parser.parse_args()
+    unknown = sorted(set(options.networks) - set(NETWORKS))
+    if unknown:
+        parser.error(f"NETWORK must be one of {', '.join(NETWORKS)}, not {', '.join(unknown)}")
+    configs = list(
+        shapes(options.macs, options.weight_bits, options.activation_bits, options.depthwise_taps)
+    )
+    bits = QuantSpec(options.weight_bits, options.activation_bits)
+    for name in options.networks or NETWORKS:
+        quantisation = Quantisation(options.activation_bits, bits)
+        network = shape_only(NETWORKS[name](), quantisation, NpuConfig.scale_bits)
+        found = best_plan(network, configs, options.stream)
+        if found is None:
+            print(json.dumps({"network": name}) if options.json else f"{name}: fits no array")
+            continue
+        shown = row(name, found, options.stream)
+        if options.json:
+            print(json.dumps(shown))
+            continue
+        print(
+            "{network:18} {pixels:2} x {lanes:2} x {columns:3} U{post_units:<2} "
+            "{cycles_per_image:10,} cycles {cycles_between_images:10,} between images "
+            "{images_per_second:10,} images/s "
+            "{utilisation:7.1%} busy".format(**shown)
+        )
+        if options.layers:
+            for layer in layer_rows(found):
+                share = layer.macs * layer.passes / layer.cycles / found.schedule.config.macs
+                print(f"    {layer.name:24} {layer.op:12} {layer.cycles:9,} {share:7.1%}")
+
+
+if __name__ == "__main__":
+    main()

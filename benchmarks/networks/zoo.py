@@ -1,0 +1,107 @@
+"""The networks that accelerators are usually compared on, as graphs of this project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
+from models.graph.network import Layer, NetworkGraph, sequential
+
+
+def conv(channels: int, kernel: int = 3, stride: int = 1, *, relu: bool = True) -> Conv2d:
+    """A convolution with 'same' padding."""
+    pad = (kernel - 1) // 2
+    return Conv2d(channels, (kernel, kernel), (stride, stride), (pad, pad), relu=relu)
+
+
+def depthwise(channels: int, stride: int = 1) -> Conv2d:
+    return Conv2d(channels, (3, 3), (stride, stride), (1, 1), groups=channels, relu=True)
+
+
+def pool(size: int = 2) -> MaxPool:
+    return MaxPool((size, size), (size, size))
+
+
+def cnn_a() -> NetworkGraph:
+    """CNN A of the peer comparison: 28 x 28 x 1, 0.33 MMAC."""
+    return sequential(
+        "cnn_a", (1, 28, 28), conv(8), pool(), conv(16), pool(), Linear(64, relu=True), Linear(10)
+    )
+
+
+def cnn_b() -> NetworkGraph:
+    """CNN B of the peer comparison: 32 x 32 x 3, 24.5 MMAC."""
+    return sequential(
+        "cnn_b", (3, 32, 32), conv(32), conv(32), pool(), conv(64), conv(64), pool(), Linear(10)
+    )
+
+
+def vgg_like() -> NetworkGraph:
+    """The VGG-like CIFAR-10 network of BinaryNet (Courbariaux et al., arXiv 1602.02830) with half
+    the channels: six convolutions and three fully connected layers."""
+    specs: list[LayerSpec] = []
+    for channels in (64, 128, 256):
+        specs += [conv(channels), conv(channels), pool()]
+    return sequential(
+        "vgg_like", (3, 32, 32), *specs, Linear(512, relu=True), Linear(512, relu=True), Linear(10)
+    )
+
+
+def resnet8() -> NetworkGraph:
+    """ResNet-8 of MLPerf Tiny (Banbury et al., arXiv 2106.07597): 12.5 MMAC."""
+    layers = [Layer("input", Input((3, 32, 32))), Layer("stem", conv(16), ("input",))]
+    for stage, (channels, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1):
+        source = layers[-1].name
+        layers += [
+            Layer(f"conv{stage}a", conv(channels, stride=stride), (source,)),
+            Layer(f"conv{stage}b", conv(channels, relu=False), (f"conv{stage}a",)),
+        ]
+        if stride > 1:
+            shortcut = conv(channels, 1, stride, relu=False)
+            layers.append(Layer(f"shortcut{stage}", shortcut, (source,)))
+            source = f"shortcut{stage}"
+        layers.append(Layer(f"add{stage}", Add(relu=True), (f"conv{stage}b", source)))
+    layers += [
+        Layer("pool", GlobalPool(), (layers[-1].name,)),
+        Layer("logits", Linear(10), ("pool",)),
+    ]
+    return NetworkGraph("resnet8", layers)
+
+
+def ds_cnn() -> NetworkGraph:
+    """DS-CNN of MLPerf Tiny keyword spotting: 49 x 10 MFCCs, 2.7 MMAC."""
+    specs: list[LayerSpec] = [Conv2d(64, (10, 4), (2, 2), (5, 1), relu=True)]
+    for _ in range(4):
+        specs += [depthwise(64), conv(64, 1)]
+    return sequential("ds_cnn", (1, 49, 10), *specs, GlobalPool(), Linear(12))
+
+
+def mobilenet_v1(
+    name: str = "mobilenet_v1_025", first: int = 8, size: int = 96, classes: int = 2
+) -> NetworkGraph:
+    """MobileNet-V1 0.25 on 96 x 96 (MLPerf Tiny visual wake words, two classes): 7.5 MMAC.
+
+    first: channels of the first layer; size: rows and columns of the image.
+    """
+    specs: list[LayerSpec] = [conv(first, stride=2)]
+    channels = first
+    steps = ((2, 1), (4, 2), (4, 1), (8, 2), (8, 1), (16, 2), *5 * [(16, 1)], (32, 2), (32, 1))
+    for times, stride in steps:
+        specs += [depthwise(channels, stride), conv(first * times, 1)]
+        channels = first * times
+    return sequential(name, (3, size, size), *specs, GlobalPool(), Linear(classes))
+
+
+def mobilenet_v1_large() -> NetworkGraph:
+    """MobileNet-V1 1.0 on 224 x 224, 1,000 classes: 4.2 million weights, 569 MMAC."""
+    return mobilenet_v1("mobilenet_v1", first=32, size=224, classes=1000)
+
+
+NETWORKS: Mapping[str, Callable[[], NetworkGraph]] = {
+    "cnn_a": cnn_a,
+    "cnn_b": cnn_b,
+    "vgg_like": vgg_like,
+    "resnet8": resnet8,
+    "ds_cnn": ds_cnn,
+    "mobilenet_v1_025": mobilenet_v1,
+}

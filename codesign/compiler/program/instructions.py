@@ -1,0 +1,296 @@
+"""Instructions: a schedule as LOAD, LAYER, STORE, EMIT and END (stream.py adds REPEAT)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.compiler.mapping.parts import Part
+from codesign.compiler.mapping.schedule import Schedule, TileMove
+from codesign.compiler.mapping.shapes import LayerShape
+from codesign.compiler.mapping.tiles import TileMap
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.encoding import Instruction, instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.isa.walk import Step as Move
+from rtl_gen.isa.walk import record_values, reduced
+from rtl_gen.parameters import STREAM_BITS
+
+
+@dataclass(frozen=True)
+class Step:
+    """One instruction of a program, with what it means to a reader.
+
+    ``values`` are its fields as plain integers: steps of a LAYER's walk may be negative and are not
+    yet reduced modulo the memory. ``instruction`` holds the field's bits.
+    """
+
+    name: str
+    tensor: str | None
+    """What LOAD, LAYER, STORE or EMIT is about."""
+    values: Mapping[str, int]
+    instruction: Instruction
+    cycles: int
+    """Exact, from the instruction's fetch to the next one's, in a run of one image; stream stalls
+    not counted."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON form."""
+        return {
+            "opcode": self.instruction.opcode.name,
+            "name": self.name,
+            "tensor": self.tensor,
+            "cycles": self.cycles,
+            "fields": dict(self.instruction.fields),
+        }
+
+
+def program_steps(schedule: Schedule) -> tuple[Step, ...]:
+    """The network as instructions: LOAD, a LAYER for each part, EMIT, END.
+
+    With weights from memory, a FETCH of the next part stands before each LAYER: it waits for the
+    one before it, whose weights that LAYER uses. So do FILLs; where neither comes between, a FETCH
+    of nothing waits.
+    """
+    network, config = schedule.network, schedule.config
+    cut, moves = schedule.parts, schedule.moves
+    steps = list[Step]() if moves else [_walk(schedule, Opcode.LOAD, network.input)]
+    wanted, channel_bases = _wanted(schedule), schedule.channel_bases
+    pending = -1
+    for index, part in enumerate(cut):
+        begins = index == 0 or cut[index - 1].layer != part.layer
+        if moves and begins:
+            if part.layer in moves.barriers:
+                steps.append(make_step(config, "wait for memory", None, Opcode.SPILL, _NO_TILE))
+            steps += [
+                _walk(schedule, Opcode.LOAD, move.tensor)
+                for move in moves.before.get(part.layer, ())
+                if move.opcode is Opcode.LOAD
+            ]
+        for step, needed in wanted[index]:
+            steps.append(step)
+            pending = needed
+        if 0 <= pending <= index:
+            steps.append(make_step(config, "wait for memory", None, Opcode.FETCH, _WAIT))
+            pending = -1
+        steps.append(_layer(schedule, part, channel_bases[part.layer]))
+        if moves and (index + 1 == len(cut) or cut[index + 1].layer != part.layer):
+            steps += [_move(schedule, move) for move in moves.after.get(part.layer, ())]
+    logits = network.layers[-1].output
+    emit = {"chunks": schedule.result_words - 1, "ahead": 0}
+    steps.append(make_step(config, f"emit {logits}", logits, Opcode.EMIT, emit))
+    steps.append(make_step(config, "end", None, Opcode.END, {}))
+    return tuple(steps)
+
+
+_WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
+_NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat", "last_beat"), 0)
+
+
+def _wanted(schedule: Schedule) -> list[list[tuple[Step, int]]]:
+    """For each part, the FETCHes and FILLs that are issued before it, each with the part that needs
+    it; those that are needed at once come first."""
+    cut, moves = schedule.parts, schedule.moves
+    first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
+    wanted = list[list[tuple[Step, int]]]()
+    for index, part in enumerate(cut):
+        fills = list[tuple[Step, int]]()
+        if moves and first_part[part.layer] == index:
+            fills = [
+                (_move(schedule, move), first_part[move.needed])
+                for move in moves.before.get(part.layer, ())
+                if move.opcode is Opcode.FILL
+            ]
+        at_once = [(step, needed) for step, needed in fills if needed == index]
+        fetched = [
+            (_fetch(schedule, cut[k]), k)
+            for k in ((0, 1) if index == 0 else (index + 1,))
+            if k < len(cut) and cut[k].fetched
+        ]
+        wanted.append([*at_once, *fetched, *(f for f in fills if f not in at_once)])
+    return wanted
+
+
+def _fetch(schedule: Schedule, part: Part) -> Step:
+    values = {
+        "first": part.first_burst,
+        "bursts": part.bursts,
+        "weight_base": part.weight_base,
+    }
+    name = f"fetch {schedule.shapes[part.layer].layer.name}"
+    return make_step(schedule.config, name, None, Opcode.FETCH, values)
+
+
+def _move(schedule: Schedule, move: TileMove) -> Step:
+    """A FILL or SPILL."""
+    place, config = schedule.place_of(move.tensor), schedule.config
+    first, begins = divmod(move.first_beat, BURST_BEATS)
+    last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
+    values = {
+        "first": first,
+        "bursts": last - first + 1,
+        "base": place.base,
+        "strip_words": place.strip_words,
+        "first_beat": begins,
+        "last_beat": ends,
+    }
+    name = f"{move.opcode.name.lower()} {move.tensor}"
+    return make_step(config, name, move.tensor, move.opcode, values)
+
+
+def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
+    """A part is a layer of fewer tiles that begins further on, and may walk fewer taps."""
+    shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
+    values = _input_fields(schedule, shape, tile, part)
+    values |= _output_fields(schedule, shape, tile)
+    values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
+    values["weight_base"] = part.weight_base
+    values["channel_base"] = channel_base + part.first * tile.chunks
+    if schedule.config.most_phases > 1:
+        values["phases"] = tile.phases - 1
+    if schedule.config.binary_weights:
+        values["binary"] = int(tile.binary)
+    layer = shape.layer
+    whole = part.tiles == tile.tiles
+    name = layer.name if whole else f"{layer.name} from channel {part.first * tile.channels}"
+    return make_step(schedule.config, name, layer.output, Opcode.LAYER, values)
+
+
+def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
+    """``steps`` with a STORE of its output after each layer that writes one."""
+    traced = []
+    ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
+    for step in steps:
+        traced.append(step)
+        if ends.get(step.tensor) is step and not step.values["raw"]:
+            assert step.tensor is not None
+            traced.append(_walk(schedule, Opcode.STORE, step.tensor))
+    return tuple(traced)
+
+
+def program_words(config: NpuConfig, steps: Sequence[Step]) -> int:
+    """Words of program memory."""
+    return sum(instruction_words(config, step.instruction.opcode) for step in steps)
+
+
+def make_step(
+    config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
+) -> Step:
+    """The step of these plain ``values``. Raises ValueError for a missing or unknown field."""
+    fields = reduced(config, values) if opcode is Opcode.LAYER else values
+    instruction = Instruction(opcode, fields)
+    cycles = timing.instruction_cycles(config, instruction)
+    return Step(name, tensor, values, instruction, cycles)
+
+
+def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> Step:
+    """LOAD or STORE of a tensor's whole storage."""
+    place, config = schedule.place_of(tensor), schedule.config
+    values = {
+        "base": place.base,
+        "strip_words": place.strip_words,
+        "last_strip": place.strips - 1,
+        "last_words": place.last_rows * place.row_words,
+        "beats": word_beats(config, place.view.slots.used_lanes) - 1,
+    }
+    if opcode is Opcode.LOAD:
+        values["ahead"] = 0
+    return make_step(config, f"{opcode.name.lower()} {tensor}", tensor, opcode, values)
+
+
+def word_beats(config: NpuConfig, used_lanes: int) -> int:
+    """Stream beats of an activation word whose first ``used_lanes`` lanes matter."""
+    return -(-used_lanes * config.activation_bits // STREAM_BITS)
+
+
+def _input_fields(
+    schedule: Schedule, shape: LayerShape, tile: TileMap, part: Part
+) -> dict[str, int]:
+    """The input tensor, and the walk over it: reduction taps, pooling window, output positions.
+
+    A single source takes ``groups`` for the words of a pixel. With two sources ``groups`` steps
+    from one to the other where each gives one word; else ``groups`` keeps to the words and the
+    kernel columns, idle as the kernel is 1x1, step between the sources. They move the column
+    position too, which only serves to find padding: there is none, so one more column is allowed.
+    """
+    layer, extent = shape.layer, part.extent
+    places = [schedule.place_of(source.tensor) for source in layer.sources]
+    starts = [
+        place.base + place.view.offset + first + extent.words.start
+        for place, first in zip(places, tile.first_words, strict=True)
+    ]
+    place = places[0]
+    groups, group_words = len(extent.words), extent.words.step
+    kernel_cols, col_words = len(extent.cols), place.pixel_words
+    if len(starts) > 1 and tile.words == 1:
+        groups, group_words = len(starts), starts[1] - starts[0]
+    elif len(starts) > 1:
+        kernel_cols, col_words = len(starts), starts[1] - starts[0]
+
+    def moved(rows: int, columns: int) -> Move:
+        return Move(rows * place.row_words + columns * place.pixel_words, columns, rows)
+
+    col_first = tile.walk.first if tile.walk else extent.cols.start - layer.padding[1]
+    start = Move(starts[0] + part.first * tile.step_words)
+    start += moved(extent.rows.start - layer.padding[0], col_first)
+    steps = {
+        "groups": Move(group_words),
+        "kernel_cols": Move(col_words, 1),
+        "kernel_rows": moved(1, 0),
+        "pool_cols": moved(0, layer.stride[1]),
+        "pool_rows": moved(layer.stride[0], 0),
+        "out_cols": moved(0, shape.step[1]),
+        "out_rows": moved(shape.step[0], 0),
+        "out_groups": Move(tile.step_words),
+    }
+    counts = {
+        "groups": groups - 1,
+        "kernel_cols": kernel_cols - 1,
+        "kernel_rows": len(extent.rows) - 1,
+        "passes": extent.passes - 1,
+        "pool_cols": shape.pool[1] - 1,
+        "pool_rows": shape.pool[0] - 1,
+        "out_cols": tile.fills + shape.out_shape[2] - 1,
+        "out_rows": schedule.strips.loop_rows(shape) - 1,
+        "out_groups": part.tiles - 1,
+    }
+    strip_words = place.strip_rows * place.row_words
+    walk = record_values(start, steps, counts, place.strip_rows, strip_words)
+    reuse = {"reuse": 1 + tile.fills if tile.walk else 0} if schedule.config.reuses_columns else {}
+    return {
+        **walk,
+        **reuse,
+        "col_limit": shape.in_shape[2] + (kernel_cols - 1 if len(starts) > 1 else 0),
+        "strip_rows": place.strip_rows,
+        "strip_words": strip_words,
+        "last_strip": place.strips - 1,
+        "last_rows": place.last_rows,
+        "pad_code": layer.pad_code,
+    }
+
+
+def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
+    """Where results go and how they are drained."""
+    layer = shape.layer
+    drain = {
+        "drain_pixels": schedule.strips.drain_pixels(shape) - 1,
+        "drain_chunks": tile.chunks - 1,
+        "raw": int(layer.raw),
+    }
+    if layer.raw:
+        unused = dict.fromkeys(
+            ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max"), 0
+        )
+        return drain | unused
+    place = schedule.place_of(layer.output)
+    spec = schedule.network.tensors[layer.output]
+    return drain | {
+        "out_base": place.base + place.view.offset,
+        "out_pixel_words": place.pixel_words,
+        "out_group_words": tile.out_words,
+        "out_zero": spec.zero_point,
+        "out_max": (1 << spec.bits) - 1,
+    }

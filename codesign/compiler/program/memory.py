@@ -1,0 +1,70 @@
+"""Waiting for memory: what FETCH, FILL and SPILL cost, and the image of what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler.mapping.parts import Part
+from codesign.compiler.program.instructions import Step
+from codesign.compiler.program.port import Port
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import burst_words
+from rtl_gen.isa.opcodes import MOVES, Opcode
+from rtl_gen.parameters import STREAM_BITS
+
+LATENCY_CYCLES = 40
+"""From the cycle in which memory takes an address to the first beat of its burst; a beat in every
+cycle from there on. For a DDR3 controller behind an interconnect, at 100 MHz."""
+
+
+def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
+    """STALLS of each step, exactly, with a memory of LATENCY_CYCLES and hosts that are never late.
+
+    A FETCH or FILL waits for the one before it, a SPILL for the SPILL before it. What is not over
+    when the program ends is not waited for.
+    """
+    now, port = timing.START_CYCLES, Port(config, LATENCY_CYCLES)
+    found = []
+    for step in steps:
+        instruction, wait = step.instruction, 0
+        opcode = instruction.opcode
+        start = now + timing.issue_cycles(config, opcode) - 2  # FINISH follows
+        if opcode in MOVES:
+            wait = max(0, port.free(opcode) - start)
+            if step.values["bursts"]:
+                port.move(instruction, start + wait)
+        elif opcode is Opcode.LAYER:
+            port.layer(instruction, now)
+        elif opcode is Opcode.LOAD:
+            port.load(instruction, start)
+        now += step.cycles + wait
+        found.append(wait)
+    return tuple(found)
+
+
+def memory_image(
+    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32], beats: int
+) -> NDArray[np.uint32]:
+    """uint32 [words]: the parts' weights as FETCH reads them, none where all are on chip; behind
+    them room for activations, up to ``beats`` of the port.
+
+    weights: uint32 [all words of the network, weight_word_columns], layer after layer.
+    """
+    room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)
+    if not any(part.bursts for part in cut):
+        return room
+    per_word = config.fetched_word_beats * config.memory_port_bits // STREAM_BITS
+    images, position = [], 0
+    for part in cut:
+        rows = weights[position : position + part.weight_words]
+        position += part.weight_words
+        image = np.zeros(part.bursts * burst_words(config), np.uint32)
+        padded = np.pad(rows, ((0, 0), (0, per_word - rows.shape[1])))
+        image[: padded.size] = padded.reshape(-1)
+        images.append(image)
+    image = np.concatenate(images)
+    return np.concatenate([image, room[image.size :]])

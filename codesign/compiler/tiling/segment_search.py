@@ -1,0 +1,107 @@
+"""The search for segments: where the network is cut, into how many bands, each cut into strips."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from codesign.compiler.mapping.schedule import walk_cycles
+from codesign.compiler.mapping.strips import StripPlan, strip_plans
+from codesign.compiler.tiling.bands import Flow, Piece, pieces
+from codesign.compiler.tiling.segments import Form, Segment
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.opcodes import Opcode
+
+MOST_FUSED = 8
+"""Layers of a segment of several bands: with more, halos grow."""
+MORE_BANDS = 2
+"""Numbers of bands that are tried beyond the least that fits: strips may suit them better."""
+
+
+@dataclass
+class SegmentSearch:
+    """Of one network on one NPU, with activation memory of ``depth`` words."""
+
+    flow: Flow
+    config: NpuConfig
+    depth: int
+    _forms: dict[tuple[object, ...], tuple[Form, ...]] = field(default_factory=dict)
+
+    def best(self) -> list[Segment] | None:
+        """The segments that take fewest cycles; None where one is too large whatever the bands.
+        Dynamic programming over the positions where segments begin."""
+        cuts = self.flow.cuts()
+        found: dict[int, tuple[int, list[Segment]]] = {cuts[0]: (0, [])}
+        for low, high in itertools.combinations(cuts, 2):
+            if low not in found:
+                continue
+            cycles, before = found[low]
+            segment = self._segment(range(low, high), len(before))
+            if segment is None:
+                continue
+            total = cycles + segment.cycles
+            if high not in found or total < found[high][0]:
+                found[high] = (total, [*before, segment])
+        last = found.get(cuts[-1])
+        return self._renumbered(last[1]) if last else None
+
+    def _renumbered(self, segments: Sequence[Segment]) -> list[Segment]:
+        """Each under its own number: the search knows of another one."""
+        return [
+            self._option(segment.span, len(segment.pieces), number) or segment
+            for number, segment in enumerate(segments)
+        ]
+
+    def _segment(self, span: range, number: int) -> Segment | None:
+        whole = self._option(span, 1, number)
+        leaving = self.flow.leaving(span)
+        if whole or not leaving or len(span) > MOST_FUSED:
+            return whole
+        most = max(self.flow.network.tensors[root].shape[1] for root in leaving)
+        options, bands = list[Segment](), 2
+        while bands <= most and len(options) <= MORE_BANDS:
+            option = self._option(span, bands, number)
+            if option:
+                options.append(option)
+            bands += 1 if option or bands < 8 else bands // 4
+        return min(options, key=lambda option: option.cycles, default=None)
+
+    def _option(self, span: range, bands: int, number: int) -> Segment | None:
+        cut = tuple(pieces(self.flow, span, bands, number))
+        every = [self._ways(span, piece) for piece in cut]
+        if not all(every):
+            return None
+        for way in range(max(map(len, every)) if bands == 1 else 1):
+            forms = tuple(ways[min(way, len(ways) - 1)] for ways in every)
+            segment = Segment(self.flow, self.config, span, cut, forms)
+            if segment.placement.words <= self.depth:
+                return segment
+        return None
+
+    def _ways(self, span: range, piece: Piece) -> tuple[Form, ...]:
+        """Fastest first; worked out once for pieces of the same heights."""
+        heights = tuple(len(rows) for _, rows in piece.rows.values())
+        key = (span, heights)
+        if key not in self._forms:
+            plans = strip_plans(piece.network, piece.shapes, self.config.pixels)
+            forms = [self._form(piece, plan) for plan in plans]
+            self._forms[key] = tuple(sorted(forms, key=lambda form: sum(form.cycles)))
+        return self._forms[key]
+
+    def _form(self, piece: Piece, plan: StripPlan) -> Form:
+        rows = {tensor: plan.rows[own] for own, (tensor, _) in piece.rows.items()}
+        names = zip(piece.shapes, piece.origins, strict=True)
+        split = frozenset(origin for shape, origin in names if shape.layer.name in plan.split)
+        return Form(rows, split, self._layer_cycles(piece, plan))
+
+    def _layer_cycles(self, piece: Piece, plan: StripPlan) -> tuple[int, ...]:
+        issue = timing.issue_cycles(self.config, Opcode.LAYER)
+        found = []
+        for shape, origin in zip(piece.shapes, piece.origins, strict=True):
+            tile = self.flow.storage.tiles[origin]
+            rows, drained = plan.loop_rows(shape), plan.drain_pixels(shape)
+            walk = (tile.tiles, tile.taps)
+            found.append(issue + walk_cycles(self.config, shape, tile, rows, drained, *walk))
+        return tuple(found)

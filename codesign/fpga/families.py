@@ -1,0 +1,86 @@
+"""FPGA families: how Yosys maps onto them, and what each of their primitives occupies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from codesign.fpga.yosys import YosysError
+from codesign.results import Figures, UserError
+
+
+@dataclass(frozen=True)
+class Family:
+    """How one FPGA family is synthesised, and what each primitive occupies."""
+
+    name: str
+    command: str
+    """Yosys command, without -top and -nodsp."""
+    luts: Mapping[str, int]
+    lutrams: Mapping[str, int]
+    """LUTs behind distributed RAM and shift registers."""
+    ffs: frozenset[str]
+    brams: Mapping[str, float]
+    """In units of 36 Kb."""
+    dsps: frozenset[str]
+    free: frozenset[str]
+    """Primitives that take none of the above."""
+
+    def figures(self, cells: Mapping[str, int]) -> Figures:
+        """Cell counts as resources.
+
+        Raises YosysError for a primitive not listed here: what is not known cannot be counted.
+        """
+        known = {
+            *self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free,
+        }  # fmt: skip
+        unknown = sorted(set(cells) - known)
+        if unknown:
+            raise YosysError(f"{self.name} netlist holds unknown cells: {', '.join(unknown)}")
+        lutrams = sum(self.lutrams.get(cell, 0) * n for cell, n in cells.items())
+        return Figures(
+            luts=lutrams + sum(self.luts.get(cell, 0) * n for cell, n in cells.items()),
+            lutrams=lutrams,
+            ffs=sum(n for cell, n in cells.items() if cell in self.ffs),
+            brams=sum(self.brams.get(cell, 0.0) * n for cell, n in cells.items()),
+            dsps=sum(n for cell, n in cells.items() if cell in self.dsps),
+        )
+
+
+XC7 = Family(
+    name="xc7",
+    command="synth_xilinx -family xc7 -noiopad -noclkbuf",
+    luts={f"LUT{inputs}": 1 for inputs in range(1, 7)},
+    lutrams={
+        "RAM16X1D": 2, "RAM32X1S": 1, "RAM32X1D": 2, "RAM64X1S": 1, "RAM64X1D": 2,
+        "RAM128X1S": 2, "RAM128X1D": 4, "RAM256X1S": 4, "RAM32M": 4, "RAM64M": 4,
+        "SRL16": 1, "SRL16E": 1, "SRLC16": 1, "SRLC16E": 1, "SRLC32E": 1,
+    },
+    ffs=frozenset({"FDRE", "FDSE", "FDCE", "FDPE", "FDRE_1", "FDSE_1", "FDCE_1", "FDPE_1",
+                   "LDCE", "LDPE"}),
+    brams={"RAMB36E1": 1.0, "RAMB18E1": 0.5},
+    dsps=frozenset({"DSP48E1"}),
+    free=frozenset({"CARRY4", "MUXF7", "MUXF8", "INV", "GND", "VCC", "$scopeinfo"}),
+)  # fmt: skip
+
+ECP5 = Family(
+    name="ecp5",
+    command="synth_ecp5 -noflatten",
+    # In TRELLIS_COMB sites, as nextpnr-ecp5 counts them.
+    luts={"LUT4": 1, "CCU2C": 2},
+    # Four data LUTs and the two whose place the write port takes (FPGA-TN-02204, "PFU RAM").
+    lutrams={"TRELLIS_DPR16X4": 6},
+    ffs=frozenset({"TRELLIS_FF"}),
+    brams={"DP16KD": 0.5, "PDPW16KD": 0.5},
+    dsps=frozenset({"MULT18X18D", "MULT9X9D"}),
+    free=frozenset({"PFUMX", "L6MUX21", "GND", "VCC", "VHI", "VLO", "$scopeinfo"}),
+)
+
+FAMILIES: Mapping[str, Family] = {family.name: family for family in (XC7, ECP5)}
+
+
+def get(name: str) -> Family:
+    """The family of that name. Raises UserError with the known ones."""
+    if name not in FAMILIES:
+        raise UserError(f"family must be one of {', '.join(FAMILIES)}, not {name!r}")
+    return FAMILIES[name]

@@ -1,0 +1,194 @@
+"""Place and route by nextpnr-ecp5: the highest clock of a design, and the path that limits it.
+
+The netlist is synthesised hierarchically as for counting (codesign.fpga.synthesis) and flattened
+after mapping, which costs seconds and keeps the blocks' names in those of cells and nets.
+docs/timing.md says what is measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.fpga import families, nextpnr, yosys
+from codesign.fpga.devices import Device
+from codesign.results import UserError
+from codesign.tools import processes
+
+DEVICE = "lfe5u-85f"
+"""The part where nobody names one."""
+TARGET_MHZ = 150.0
+"""What placer and router strive for where nobody says otherwise; they stop where they reach it."""
+SPEED_GRADE = 6
+"""The slowest one."""
+TIMEOUT_S = 7200.0
+_NETLIST, _REPORT, _CACHE = "npu.json", "report.json", "place"
+_MAPPED = re.compile(
+    r"(_(LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_FF|TRELLIS_DPR16X4|DP16KD|MULT18X18D)(_|$).*)"
+    r"|\$(CCU2|nextpnr).*|(\.memory\.\d+\.\d+.*)"
+)
+"""What mapping appends to the name that a net has in the Verilog."""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A signal on the critical path."""
+
+    name: str
+    """Of the cell that drives it, as in the Verilog: ``block.block.net``."""
+    logic_ns: float
+    """From this signal's cell's inputs (or clock) to its output."""
+    routing_ns: float
+    """From there to the next hop."""
+
+
+@dataclass(frozen=True)
+class CriticalPath:
+    """The register-to-register path that limits the clock."""
+
+    start: str
+    end: str
+    logic_ns: float
+    """Clock to output, cells and set-up."""
+    routing_ns: float
+    hops: tuple[Hop, ...]
+    """From the first register on; neighbours of one name are one hop."""
+
+
+@dataclass(frozen=True)
+class Placement:
+    """What place and route found."""
+
+    fmax_mhz: float
+    target_mhz: float
+    critical_path: CriticalPath
+    used: Mapping[str, int]
+    """nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...) -> how many are used."""
+    device: str
+    speed_grade: int
+    seed: int
+    seconds: float
+    """Wall time of synthesis, place and route (when they ran: a cached result keeps it)."""
+    tool_version: str
+    synthesis_version: str
+
+
+def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = False) -> str:
+    """The Yosys script that leaves the mapped and flattened netlist in npu.json."""
+    command = families.ECP5.command + ("" if dsps else " -nodsp")
+    return (
+        f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
+        f"flatten\nopt_clean\nwrite_json {_NETLIST}\n"
+    )
+
+
+def place(
+    verilog: Mapping[str, str],
+    device: Device,
+    top: str = "npu",
+    *,
+    dsps: bool = False,
+    target_mhz: float = TARGET_MHZ,
+    seed: int = 1,
+    timeout_s: float = TIMEOUT_S,
+    cache: bool = True,
+) -> Placement:
+    """Synthesise, place and route ``verilog`` (file name -> text) on an ECP5 ``device``.
+
+    Out of context: no pins, so the figure is of register-to-register paths alone. The same files,
+    options and tools give the same result; ``cache`` keeps it per user.
+
+    Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, takes more than
+    ``timeout_s`` seconds or the design does not fit; UserError for another device or a missing
+    tool.
+    """
+    mapper, placer = yosys.find(), nextpnr.find()
+    script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
+    options = _options(device, target_mhz, seed)
+    versions = [mapper.version, placer.version]
+    key = processes.content_hash([versions, script, options, dict(verilog)])
+    report = processes.cached(_CACHE, key) if cache else None
+    if report is None:
+        start = time.monotonic()
+        netlist = mapper.run(script, verilog, _NETLIST, timeout_s).result
+        run = placer.run(options, {_NETLIST: netlist}, _REPORT, timeout_s)
+        report = {**json.loads(run.result), "seconds": time.monotonic() - start}
+        if cache:
+            processes.keep(_CACHE, key, report)
+    return Placement(
+        fmax_mhz=fmax_mhz(report),
+        target_mhz=target_mhz,
+        critical_path=critical_path(report),
+        used={cell: n["used"] for cell, n in report["utilization"].items() if n["used"]},
+        device=device.name,
+        speed_grade=SPEED_GRADE,
+        seed=seed,
+        seconds=report["seconds"],
+        tool_version=placer.version,
+        synthesis_version=mapper.version,
+    )
+
+
+def _options(device: Device, target_mhz: float, seed: int) -> tuple[str, ...]:
+    match = re.fullmatch(r"lfe5u-(\d\d)f", device.name)
+    if match is None:
+        raise UserError(
+            f"place and route knows Lattice ECP5 only (lfe5u-25f, -45f, -85f), not {device.name}"
+        )
+    return (
+        *("--json", _NETLIST, "--report", _REPORT, "--timing-allow-fail", "--out-of-context"),
+        *(f"--{match[1]}k", "--speed", str(SPEED_GRADE)),
+        *("--freq", f"{target_mhz:g}", "--seed", str(seed)),
+    )
+
+
+def fmax_mhz(report: Mapping[str, Any]) -> float:
+    """The clock of nextpnr's JSON report. Raises NextpnrError when it has not exactly one."""
+    clocks = report["fmax"]
+    if len(clocks) != 1:
+        raise nextpnr.NextpnrError(f"one clock expected, nextpnr reports {sorted(clocks)}")
+    (clock,) = clocks.values()
+    return float(clock["achieved"])
+
+
+def critical_path(report: Mapping[str, Any]) -> CriticalPath:
+    """The path within the clock domain, of nextpnr's JSON report."""
+    (path,) = (
+        path["path"]
+        for path in report["critical_paths"]
+        if path["from"] == path["to"] and path["from"].startswith("posedge")
+    )
+    hops: list[Hop] = []
+    for step in path[:-1]:  # the last one is the set-up time
+        name, delay = readable(step["from"]["cell"]), step["delay"]
+        wire = step["type"] == "routing"
+        if not wire and not (hops and hops[-1].name == name):
+            hops.append(Hop(name, 0.0, 0.0))
+        last = hops[-1]
+        hops[-1] = Hop(
+            last.name,
+            last.logic_ns + (0.0 if wire else delay),
+            last.routing_ns + (delay if wire else 0.0),
+        )
+    return CriticalPath(
+        start=readable(path[0]["from"]["cell"]),
+        end=readable(path[-1]["to"]["cell"]),
+        logic_ns=sum(step["delay"] for step in path if step["type"] != "routing"),
+        routing_ns=sum(step["delay"] for step in path if step["type"] == "routing"),
+        hops=tuple(hops),
+    )
+
+
+def readable(cell: str) -> str:
+    """A mapped cell's name without what mapping appended: the net of the Verilog it came from."""
+    return _MAPPED.sub("", cell) or cell
+
+
+def to_dict(placement: Placement) -> dict[str, Any]:
+    """JSON form, for reports/timing.json."""
+    return dataclasses.asdict(placement)

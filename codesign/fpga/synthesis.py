@@ -1,0 +1,176 @@
+"""Synthesis by Yosys: what a Verilog design costs on Xilinx 7-series or Lattice ECP5.
+
+The reference flow is ``synth_xilinx -family xc7`` (hierarchical: every module is mapped once and
+counted as often as it is instantiated; no IO pads, no clock buffers). docs/synthesis.md says what
+counts as a LUT and how the flow was chosen.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.fpga import families, yosys
+from codesign.fpga.families import Family
+from codesign.fpga.module_areas import Hierarchy, Modules, Plan
+from codesign.results import Figures
+from codesign.tools import processes
+
+_RESULT = "stat.json"
+_CACHE = "synth"
+_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class ModuleUse:
+    """One module of the design: how often it stands in it, and the cells of one copy."""
+
+    instances: int
+    each: Figures
+    """Of one instance, the modules inside it not counted."""
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """What synthesis measured."""
+
+    figures: Figures
+    """luts, lutrams, ffs, brams and dsps of the whole design."""
+    cells: Mapping[str, int]
+    """Primitive -> count over the whole design."""
+    by_module: Mapping[str, ModuleUse]
+    family: str
+    flow: str
+    """The Yosys command; hierarchical unless it says -flatten."""
+    seconds: float
+    """Time that the Yosys run took (when it ran: a cached result keeps it)."""
+    tool_version: str
+    warnings: tuple[str, ...]
+
+
+def script(
+    files: tuple[str, ...],
+    *,
+    top: str = "npu",
+    family: str = "xc7",
+    dsps: bool = False,
+    boxes: tuple[str, ...] = (),
+) -> str:
+    """The Yosys script that reads ``files`` and leaves the statistics in stat.json.
+
+    boxes: modules that are not to be synthesised, their cells being known.
+    """
+    command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
+    leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
+    return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
+
+
+def synthesise(
+    verilog: Mapping[str, str],
+    top: str = "npu",
+    *,
+    dsps: bool = False,
+    family: str = "xc7",
+    timeout_s: float = _TIMEOUT_S,
+    cache: bool = True,
+) -> Synthesis:
+    """Synthesise ``verilog`` (file name -> text) and count what it takes.
+
+    dsps: let Yosys use DSP slices. cache: results are kept per user, of whole designs and of
+    their modules, by content, flow and version of Yosys; False synthesises all from scratch.
+
+    Raises yosys.YosysError when Yosys fails, runs out of time or leaves cells that the family does
+    not list; UserError without a Yosys or for an unknown family.
+    """
+    tool = yosys.find()
+    files = tuple(sorted(verilog))
+    plain = script(files, top=top, family=family, dsps=dsps)
+    key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
+    report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None
+    if report is None:
+        context = f"{tool.version} {families.get(family).command} {dsps}"
+        hierarchy = Hierarchy.of(verilog, context) if cache else None
+        plan = Plan.of(hierarchy, top) if hierarchy else None
+        boxes = plan.boxes if plan else ()
+        start = time.monotonic()
+        text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)
+        run = tool.run(text, verilog, _RESULT, timeout_s)
+        modules = _modules(json.loads(run.result))
+        if plan:
+            plan.keep(modules)
+            modules = {**plan.known, **modules}
+        report = {
+            "modules": modules,
+            "seconds": time.monotonic() - start,
+            "warnings": run.warnings,
+        }
+        if cache:
+            processes.keep(_CACHE, key, report)
+    return _count(report, top, families.get(family), tool.version)
+
+
+def _modules(stat: dict[str, Any]) -> Modules:
+    """Module -> cell type -> count, from ``stat -json`` (names there start with a backslash)."""
+    return {
+        _plain(module): {
+            _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
+        }
+        for module, body in stat["modules"].items()
+    }
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("\\")
+
+
+def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
+    modules: Modules = report["modules"]
+    instances = _instances(modules, top)
+    own = {
+        name: Counter({cell: n for cell, n in modules[name].items() if cell not in modules})
+        for name in instances
+    }
+    total: Counter[str] = Counter()
+    for name, copies in instances.items():
+        for cell, count in own[name].items():
+            total[cell] += copies * count
+    return Synthesis(
+        figures=family.figures(total),
+        cells=dict(sorted(total.items())),
+        by_module={
+            name: ModuleUse(copies, family.figures(own[name])) for name, copies in instances.items()
+        },
+        family=family.name,
+        flow=family.command,
+        seconds=report["seconds"],
+        tool_version=version,
+        warnings=tuple(report["warnings"]),
+    )
+
+
+def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
+    """Module -> how often it stands in the design below and including ``top``."""
+    found: Counter[str] = Counter()
+
+    def visit(name: str, copies: int) -> None:
+        found[name] += copies
+        for cell, count in modules[name].items():
+            if cell in modules:
+                visit(cell, copies * count)
+
+    visit(top, 1)
+    return dict(found)
+
+
+def to_dict(synthesis: Synthesis) -> dict[str, Any]:
+    """JSON form, for reports/synthesis.json."""
+    result = dataclasses.asdict(synthesis)
+    result["figures"] = synthesis.figures.to_dict()
+    for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):
+        plain["each"] = use.each.to_dict()
+    return result

@@ -1,0 +1,165 @@
+"""How well accuracy is predicted: each source alone, and all of them in one predictor.
+
+Read from the shipped tables of codesign.search.accuracy.study, nothing is trained. Predictors are
+fitted on *validation* accuracies of networks in other folds and compared with the *test*
+accuracies of the networks left out, so that neither a network nor a test image is ever on both
+sides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+from sklearn.model_selection import KFold
+
+from codesign.results import UserError
+from codesign.search.accuracy import study_data
+from codesign.search.accuracy.features import FEATURES, capacity
+from codesign.search.accuracy.predictor import AccuracyPredictor
+from codesign.search.accuracy.study_data import Description, Training
+from codesign.search.pareto import Floats
+
+PROXIES = ("grad_norm", "snip", "synflow", "fisher", "naswot", "zen")
+SUPERNET = ("supernet_accuracy", "supernet_loss", "supernet_refit")
+PREDICTORS = {
+    "closed-form": FEATURES,
+    "closed-form and proxies": (*FEATURES, *PROXIES),
+    "closed-form and supernet": (*FEATURES, *SUPERNET),
+    "combined": (*FEATURES, *PROXIES, *SUPERNET),
+}
+"""Columns that each predictor reads."""
+DATASETS = ("fashion-mnist", "digits")
+VALIDATION_IMAGES = {"fashion-mnist": 6000, "digits": 216}
+"""In the validation split that the trainings were evaluated on."""
+FOLDS = 8
+REPETITIONS = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """The networks of one data set: ``columns`` name -> [n]; accuracies [n], 0..1."""
+
+    dataset: str
+    columns: dict[str, Floats]
+    validation: Floats
+    test: Floats
+    again: Floats
+    """Test accuracy of a second training with another seed; NaN where there is none."""
+
+    @classmethod
+    def load(cls, dataset: str, folder: Path = study_data.SHIPPED) -> Study:
+        """Raises UserError for a bad file, or one that lacks a network of the other."""
+        networks = study_data.read(folder / f"networks_{dataset}.csv", Description)
+        path = folder / f"trainings_{dataset}.csv"
+        trainings = {row.identity: row for row in study_data.read(path, Training)}
+        seed = min((row.seed for row in trainings.values()), default=0)
+        rows = []
+        for network in networks:
+            if (network.key, seed) not in trainings:
+                raise UserError(f"{path}: network {network.key} is not in it")
+            rows.append(trainings[network.key, seed])
+        again = [trainings.get((row.key, seed + 1)) for row in networks]
+        names = (*FEATURES, *PROXIES, *SUPERNET)
+        return cls(
+            dataset,
+            {name: np.array([getattr(row, name) for row in networks]) for name in names},
+            np.array([row.validation for row in rows]),
+            np.array([row.test for row in rows]),
+            np.array([np.nan if row is None else row.test for row in again]),
+        )
+
+    def __len__(self) -> int:
+        return len(self.test)
+
+    def inputs(self, names: tuple[str, ...]) -> Floats:
+        return np.column_stack([_even(name, self.columns[name]) for name in names])
+
+    def predictor(self, name: str) -> AccuracyPredictor:
+        """One of PREDICTORS, fitted on all networks."""
+        return AccuracyPredictor(
+            self.inputs(PREDICTORS[name]), self.validation, VALIDATION_IMAGES[self.dataset]
+        )
+
+
+def _even(name: str, values: Floats) -> Floats:
+    """A column on a scale on which equal steps mean about the same."""
+    if name in ("supernet_accuracy", "supernet_refit"):
+        share = np.clip(values, 0.01, 0.99)
+        even: Floats = np.log(share / (1 - share))
+        return even
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Of networks that the predictor was not fitted on: accuracies [n], 0..1, and the ends of
+    their 90 % intervals."""
+
+    accuracy: Floats
+    low: Floats
+    high: Floats
+
+
+def held_out(study: Study, name: str, seed: int) -> Prediction:
+    """Every network predicted by a predictor that was fitted on the other folds."""
+    inputs, images = study.inputs(PREDICTORS[name]), VALIDATION_IMAGES[study.dataset]
+    found = np.zeros((3, len(study)))
+    for fit, rest in KFold(FOLDS, shuffle=True, random_state=seed).split(inputs):
+        predictor = AccuracyPredictor(inputs[fit], study.validation[fit], images)
+        found[0, rest] = predictor.predict(inputs[rest])
+        found[1:, rest] = predictor.interval(inputs[rest])
+    return Prediction(*found)
+
+
+def tau(first: Floats, second: Floats) -> float:
+    """Kendall's tau-b."""
+    return float(kendalltau(first, second).statistic)
+
+
+def report(study: Study) -> list[dict[str, Any]]:
+    """One row a source or predictor; taus against the test accuracies of the first trainings.
+
+    capacity: what a search orders networks by before it has trained any. validation accuracy:
+    of the same training. second training: its test accuracy, of the networks trained twice.
+    """
+    rows: list[dict[str, Any]] = []
+    for name in (*PROXIES, *SUPERNET):
+        sign = -1 if name == "supernet_loss" else 1
+        rows.append(_row(study, name, _taus(study, sign * study.columns[name])))
+    rows.append(_row(study, "capacity", _taus(study, capacity(study.inputs(FEATURES)))))
+    for name in PREDICTORS:
+        found = [held_out(study, name, seed) for seed in range(REPETITIONS)]
+        taus = [_taus(study, one.accuracy) for one in found]
+        error = [float(np.abs(one.accuracy - study.test).mean()) for one in found]
+        inside = [np.mean((one.low <= study.test) & (study.test <= one.high)) for one in found]
+        figures = {key: float(np.mean([each[key] for each in taus])) for key in taus[0]}
+        figures["tau_least"] = min(each["tau"] for each in taus)
+        figures |= {
+            "mean_absolute_error": float(np.mean(error)),
+            "coverage": float(np.mean(inside)),
+        }
+        rows.append(_row(study, name, figures))
+    rows.append(_row(study, "validation accuracy", _taus(study, study.validation)))
+    twice = ~np.isnan(study.again)
+    if twice.any():
+        again = {"networks": int(twice.sum()), "tau": tau(study.again[twice], study.test[twice])}
+        rows.append(_row(study, "second training", again))
+    return rows
+
+
+def _taus(study: Study, score: Floats) -> dict[str, float]:
+    """Over all networks, and over the half that is better in the test."""
+    upper = study.test >= np.median(study.test)
+    return {
+        "tau": tau(score, study.test),
+        "tau_upper_half": tau(score[upper], study.test[upper]),
+    }
+
+
+def _row(study: Study, name: str, figures: dict[str, Any]) -> dict[str, Any]:
+    rounded = {k: round(v, 4) if isinstance(v, float) else v for k, v in figures.items()}
+    return {"dataset": study.dataset, "source": name, "networks": len(study), **rounded}

@@ -1,0 +1,142 @@
+"""Accuracy of networks that were not trained, from a few that were.
+
+A Gaussian process over what a network is made of (weights, work, depth, bits): networks that
+differ in their NPU alone share everything, similar ones inform each other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, DotProduct, WhiteKernel
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.regressors import one_thread
+from codesign.search.accuracy.features import network_features
+from codesign.search.pareto import Floats
+from codesign.search.parts import in_parts
+
+_NOISES = (0.02, 0.1, 0.3)
+_LENGTHS = (2.0, 4.0, 8.0)
+
+
+class AccuracyPredictor:
+    """Fitted on trained networks: ``features`` [n, f], ``accuracies`` [n] on ``images`` images."""
+
+    def __init__(self, features: Floats, accuracies: Floats, images: int) -> None:
+        self._centre = features.mean(axis=0)
+        self._spread = np.maximum(features.std(axis=0), 0.5)
+        # Odds instead of shares: the step from 97 to 98 % is as hard as that from 90 to 93 %.
+        share = (accuracies * images + 0.5) / (images + 1)
+        odds = np.log(share / (1 - share))
+        place = self._place(features)
+        with one_thread():
+            fits = [
+                GaussianProcessRegressor(
+                    RBF(length) + 0.1 * DotProduct(0.1) + WhiteKernel(noise),
+                    optimizer=None,
+                    normalize_y=True,
+                ).fit(place, odds)
+                for length in _LENGTHS
+                for noise in _NOISES
+            ]
+        self._process = max(fits, key=lambda fit: fit.log_marginal_likelihood_value_)
+
+    def _place(self, features: Floats) -> Floats:
+        place: Floats = (features - self._centre) / self._spread
+        return place
+
+    def predict(self, features: Floats) -> Floats:
+        """[n] accuracies, 0..1."""
+        with one_thread():
+            odds = self._process.predict(self._place(features))
+        return _share(odds)
+
+    def predict_networks(self, layers: LayerTable, threads: int | None = None) -> Floats:
+        """``predict`` of the networks' features; threads: see ``in_parts``."""
+        return in_parts(
+            lambda rows: self.predict(network_features(layers.take(rows))), len(layers), threads
+        )
+
+    def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
+        """[n] ends of the interval in which a training's accuracy lies with ``coverage``."""
+        odds, std = self.odds(features)
+        reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
+        return _share(odds - reach), _share(odds + reach)
+
+    def odds(self, features: Floats) -> tuple[Floats, Floats]:
+        """[n] logarithm of the odds of a right answer, and its standard deviation, in which the
+        noise of a training is included."""
+        with one_thread():
+            odds, std = self._process.predict(self._place(features), return_std=True)
+        return odds, std
+
+    def table(self) -> PredictorTable:
+        """The same predictions for the inner loop."""
+        process = self._process
+        (rbf, linear), _ = (process.kernel_.k1.k1, process.kernel_.k1.k2), process.kernel_.k2
+        gain, sigma = linear.k1.constant_value, linear.k2.sigma_0
+        scale = float(process._y_train_std)
+        alpha = process.alpha_ * scale
+        offset = float(process._y_train_mean) + gain * sigma**2 * float(alpha.sum())
+        return PredictorTable(
+            centre=self._centre.astype(np.float32),
+            spread=self._spread.astype(np.float32),
+            places=process.X_train_.astype(np.float32),
+            alpha=alpha.astype(np.float32),
+            slope=(gain * process.X_train_.T @ alpha).astype(np.float32),
+            offset=offset,
+            length=float(rbf.length_scale),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class PredictorTable:
+    """The mean of an AccuracyPredictor as arrays: one matrix product and one exponential a
+    trained network, in float32."""
+
+    centre: NDArray[np.float32]
+    spread: NDArray[np.float32]
+    places: NDArray[np.float32]
+    alpha: NDArray[np.float32]
+    slope: NDArray[np.float32]
+    offset: float
+    length: float
+
+    def predict(self, features: Floats) -> Floats:
+        """[n] accuracies, 0..1: AccuracyPredictor.predict to about five digits."""
+        place = (features.astype(np.float32) - self.centre) / self.spread
+        near = place @ (self.places.T / self.length**2)
+        near -= (np.square(place).sum(axis=1) / (2 * self.length**2))[:, None]
+        near -= np.square(self.places).sum(axis=1) / (2 * self.length**2)
+        odds = np.exp(near, out=near) @ self.alpha + place @ self.slope + self.offset
+        return _share(odds)
+
+
+def _share(odds: Floats) -> Floats:
+    share: Floats = 1 / (1 + np.exp(-odds))
+    return share
+
+
+def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
+    """``count`` rows that are far from each other and from ``taken`` [m, features].
+
+    The first of all is row 0 when nothing is taken: callers put their favourite there.
+    """
+    spread = np.maximum(features.std(axis=0), 1e-9)
+    place = features / spread
+    chosen: list[int] = []
+    distance = np.full(len(features), np.inf)
+    for row in taken / spread:
+        distance = np.minimum(distance, np.sum((place - row) ** 2, axis=1))
+    while len(chosen) < min(count, len(features)):
+        index = int(np.argmax(distance))
+        if distance[index] == 0:
+            break
+        chosen.append(index)
+        distance = np.minimum(distance, np.sum((place - place[index]) ** 2, axis=1))
+    return chosen

@@ -1,0 +1,200 @@
+"""Train sampled networks of a shipped space from scratch, for the accuracy predictor.
+
+``python -m codesign.search.accuracy.study --dataset fashion-mnist --data-dir D --networks 64
+--repeats 16``
+
+Two tables for a data set in ``--out``: ``networks_*.csv`` (what is known of each network without
+training it: proxies and the supernet's word, which is trained first) and ``trainings_*.csv``.
+Rows are written as they come and never made twice, so a killed run goes on where it was. The same
+seed samples the same networks. One thread.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import logging
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from codesign.results import UserError
+from codesign.search.accuracy import study_data, supernet
+from codesign.search.accuracy.features import FEATURES, network_features
+from codesign.search.accuracy.predictor import farthest
+from codesign.search.accuracy.short_training import ShortTraining, Task, trained_network
+from codesign.search.accuracy.study_data import Description, Training
+from codesign.search.space.declaration import dense_only, load_declaration, shipped_name
+from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network, network_key
+from models.data import datasets
+from models.data.datasets import Dataset
+from models.errors import DatasetError
+from models.supernet.network import Supernet
+from models.supernet.proxies import proxies
+from models.supernet.training import SupernetSettings
+
+POOL = 4096
+"""Random candidates that the sample is taken from."""
+MAX_MACS = 1_500_000
+"""Work of a sampled network at most: what training 64 of them can afford."""
+SCALE_BITS = 8
+PROXY_IMAGES = 64
+SUPERNET_STEPS = 2000
+Progress = Callable[[str], None]
+
+
+def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
+    """The shipped space that a search on such images would use, of dense weights alone."""
+    return SearchSpace(dense_only(load_declaration(shipped_name(shape))), shape, classes)
+
+
+def sample(space: SearchSpace, count: int, seed: int) -> Ints:
+    """[count, genes] networks (all on the first NPU) far from each other in what they are made of.
+
+    Of random candidates within MAX_MACS. A larger count begins with the same ones.
+    """
+    random = np.random.default_rng([seed, 3])
+    pool = supernet.affordable(space, supernet.random_networks(space, POOL, random), MAX_MACS)
+    features = network_features(layer_table(space, pool))
+    chosen: Ints = pool[farthest(features, features[:0], count)]
+    return chosen
+
+
+def recipe(dataset: Dataset, seed: int) -> ShortTraining:
+    """About 15,000 images seen by each network: a little less than in a search."""
+    images = min(len(dataset.train), 3000)
+    return ShortTraining(
+        epochs=min(max(15_000 // images, 5), 14),
+        train_images=images,
+        validation_images=min(len(dataset.validation), 1000),
+        seed=seed,
+    )
+
+
+def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> Training:
+    """One training by ``recipe``, evaluated on the whole validation and test splits."""
+    how = recipe(dataset, seed)
+    key = network_key(space, candidate)
+    task = Task(key, *network(space, candidate), SCALE_BITS)
+    start = time.process_time()
+    trained = trained_network(task, how.subset(dataset), how)
+    return Training(
+        key=key,
+        seed=seed,
+        epochs=how.epochs,
+        train_images=how.train_images,
+        seconds=round(time.process_time() - start, 1),
+        validation=round(trained.evaluate(dataset.validation), 5),
+        test=round(trained.evaluate(dataset.test), 5),
+        genes=" ".join(map(str, candidate)),
+        **_versions(),
+    )
+
+
+def describe(
+    space: SearchSpace, candidate: Ints, dataset: Dataset, shared: Supernet, seed: int
+) -> Description:
+    """Features, proxies (on one mini-batch of training images) and the supernet's word."""
+    start = time.process_time()
+    random = np.random.default_rng([seed, 6])
+    batch = dataset.train.take(random.permutation(len(dataset.train))[:PROXY_IMAGES])
+    graph, quantisation = network(space, candidate)
+    word = supernet.judged(shared, supernet.subnet(space, candidate), dataset, seed)
+    features = network_features(layer_table(space, candidate[None]))[0]
+    numbers: dict[str, Any] = {
+        **dict(zip(FEATURES, map(float, features), strict=True)),
+        **proxies(graph, quantisation, batch, seed),
+        "supernet_accuracy": word.accuracy,
+        "supernet_loss": word.loss,
+        "supernet_refit": word.refit_accuracy,
+    }
+    return Description(
+        key=network_key(space, candidate),
+        seconds=round(time.process_time() - start, 1),
+        **{name: round(value, 5) for name, value in numbers.items()},
+        **_versions(),
+    )
+
+
+def _versions() -> dict[str, Any]:
+    tool = f"torch {torch.__version__.partition('+')[0]}"
+    return {"tool": tool, "date": datetime.date.today().isoformat()}
+
+
+def describe_all(
+    space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
+) -> None:
+    """Describe what the table does not hold. Raises UserError for a bad file, OSError.
+
+    The supernet lies beside the table until all are described.
+    """
+    path = out / f"networks_{dataset.name}.csv"
+    rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}
+    missing = [one for one in candidates if network_key(space, one) not in rows]
+    if not missing:
+        return
+    weights = out / f"supernet_{dataset.name}.pt"
+    settings = SupernetSettings(SUPERNET_STEPS, seed=seed)
+    shared = supernet.trained(space, dataset, settings, MAX_MACS, weights, progress)
+    for done, candidate in enumerate(missing, start=1):
+        row = describe(space, candidate, dataset, shared, seed)
+        rows[row.key] = row
+        study_data.write(path, Description, rows.values())
+        progress(f"described {done}/{len(missing)}: {row.key} in {row.seconds:.1f} s")
+    weights.unlink()
+
+
+def train_all(
+    space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
+) -> None:
+    """Train what the table does not hold. Raises UserError for a bad file, OSError."""
+    path = out / f"trainings_{dataset.name}.csv"
+    found = study_data.read(path, Training) if path.exists() else []
+    rows = {row.identity: row for row in found}
+    missing = [one for one in candidates if (network_key(space, one), seed) not in rows]
+    for done, candidate in enumerate(missing, start=1):
+        row = train(space, candidate, dataset, seed)
+        rows[row.identity] = row
+        study_data.write(path, Training, rows.values())
+        progress(
+            f"trained {done}/{len(missing)}: {row.key} with seed {seed} in {row.seconds:.0f} s, "
+            f"{row.validation:.2%} validation accuracy"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="codesign.search.accuracy.study", description=__doc__)
+    parser.add_argument("--dataset", choices=("digits", "fashion-mnist"), default="digits")
+    parser.add_argument("--data-dir", type=Path, help="where the files of fashion-mnist are")
+    parser.add_argument("--networks", type=int, default=64)
+    parser.add_argument("--repeats", type=int, default=16, help="networks trained a second time")
+    parser.add_argument("--seed", type=int, default=0, help="another seed, other networks")
+    parser.add_argument("--out", type=Path, default=study_data.SHIPPED, help="folder of the tables")
+    options = parser.parse_args(arguments)
+    if not 0 <= options.repeats <= options.networks:
+        parser.error(f"--repeats must be 0..{options.networks}, not {options.repeats}")
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    torch.set_num_threads(1)
+    try:
+        dataset = datasets.load(options.dataset, options.data_dir)
+        space = space_of(dataset.shape, dataset.classes)
+        chosen = sample(space, options.networks, options.seed)
+        again = np.linspace(0, len(chosen) - 1, options.repeats).round().astype(np.int64)
+        common = (dataset, options.out)
+        describe_all(space, chosen, *common, options.seed, logging.info)
+        train_all(space, chosen, *common, options.seed, logging.info)
+        train_all(space, chosen[again], *common, options.seed + 1, logging.info)
+    except (UserError, DatasetError, OSError) as error:
+        parser.error(str(error))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

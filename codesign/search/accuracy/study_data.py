@@ -1,0 +1,144 @@
+"""The accuracy study's data: CSV tables, read strictly, replaced atomically."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import math
+import typing
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from codesign.results import UserError
+from models.files import atomic_file
+
+SHIPPED = Path(__file__).parent / "data"
+"""Made by ``python -m codesign.search.accuracy.study``."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network, trained once. Accuracies are of the fake-quantised network, 0..1."""
+
+    key: str
+    """Of the network (codesign.search.space.topology.network_key)."""
+    seed: int
+    """Of initialisation, order and choice of the training images."""
+    epochs: int
+    train_images: int
+    validation: float
+    """On the whole validation split."""
+    test: float
+    """On the test split; nothing is chosen by it."""
+    seconds: float
+    """CPU seconds that training took, on one thread."""
+    tool: str
+    date: str
+    """ISO date of the run."""
+    genes: str
+    """The candidate: indices of the space's choices, separated by spaces."""
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.validation <= 1 and 0 <= self.test <= 1):
+            raise ValueError("accuracies must be 0..1")
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return self.key, self.seed
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is known of a network before it is trained; numbers without a unit are logarithms or
+    counts as their makers say: accuracy.predictor, models.supernet.proxies and .network."""
+
+    key: str
+    log2_weights: float
+    log2_macs: float
+    layers: float
+    mean_weight_bits: float
+    least_weight_bits: float
+    mean_activation_bits: float
+    least_input_bits: float
+    log2_least_channels: float
+    sums: float
+    log2_classifier_inputs: float
+    grad_norm: float
+    snip: float
+    synflow: float
+    fisher: float
+    naswot: float
+    zen: float
+    supernet_accuracy: float
+    """With shared weights alone, on validation images, 0..1."""
+    supernet_loss: float
+    """Its mean cross-entropy, nats."""
+    supernet_refit: float
+    """With shared weights and a classifier of its own, on validation images, 0..1."""
+    seconds: float
+    """CPU seconds that proxies and supernet took, without its training."""
+    tool: str
+    date: str
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        return (self.key,)
+
+
+Row = TypeVar("Row", Training, Description)
+
+
+def columns(kind: type[Row]) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(kind))
+
+
+def read(path: Path, kind: type[Row]) -> list[Row]:
+    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.reader(file))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from None
+    found, wanted = tuple(lines[0]) if lines else (), columns(kind)
+    if found != wanted:
+        wrong = ", ".join(sorted(set(wanted) ^ set(found))) or "other order"
+        raise UserError(f"{path}:1: wrong columns, missing or unknown: {wrong}")
+    rows: dict[tuple[object, ...], Row] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        row = _row(f"{path}:{number}", kind, cells)
+        if row.identity in rows:
+            raise UserError(f"{path}:{number}: the row of {row.identity} is in the file twice")
+        rows[row.identity] = row
+    return list(rows.values())
+
+
+def _row(where: str, kind: type[Row], cells: Sequence[str]) -> Row:
+    types = typing.get_type_hints(kind)
+    names = columns(kind)
+    if len(cells) != len(names):
+        raise UserError(f"{where}: {len(cells)} cells, not {len(names)}")
+    values: dict[str, Any] = {}
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            values[name] = types[name](cell)
+        except ValueError:
+            raise UserError(f"{where}: {name}: not a number: {cell!r}") from None
+        if types[name] is float and not math.isfinite(values[name]):
+            raise UserError(f"{where}: {name} must be finite, not {cell}")
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+
+
+def write(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
+    """Replace ``path`` by ``rows``: the old file or the new one, never half. Raises OSError."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns(kind))
+    writer.writerows(dataclasses.astuple(row) for row in rows)
+    with atomic_file(path) as file:
+        file.write(text.getvalue().encode())

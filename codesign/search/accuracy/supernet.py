@@ -1,0 +1,103 @@
+"""The supernet of a search space: one set of weights for every network that it can pick."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from codesign.results import UserError
+from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network
+from models.data.datasets import Dataset
+from models.files import atomic_file
+from models.supernet.network import Subnet, Supernet
+from models.supernet.training import CALIBRATION_IMAGES, Judgement, SupernetSettings, judge, train
+
+JUDGED_IMAGES = 2000
+"""Validation images that a network with shared weights is evaluated on, at most."""
+_SHAPES = ("stages", "pooling", "head", "hidden")
+"""Genes that decide which layers share weights; of the others the last choice is the largest."""
+
+
+def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
+    """Those of ``candidates`` (canonical) whose networks take ``max_macs`` an image at most."""
+    chosen: Ints = candidates[layer_table(space, candidates).macs.sum(axis=1) <= max_macs]
+    return chosen
+
+
+def random_networks(space: SearchSpace, count: int, random: np.random.Generator) -> Ints:
+    """[count, genes] canonical candidates, uniform in every gene, all on the first NPU."""
+    found = random.integers(0, space.sizes, (count, len(space.sizes)), dtype=np.int64)
+    found[:, space.npu_genes] = 0
+    return space.canonical(found)
+
+
+def untrained(space: SearchSpace, seed: int) -> Supernet:
+    """Shared weights that hold every network of the space."""
+    genes = [space.index[name] for name in _SHAPES]
+    largest = np.array([_largest(space, gene) for gene in range(len(space.sizes))])
+    rows = []
+    for choices in itertools.product(*(range(space.sizes[gene]) for gene in genes)):
+        row = largest.copy()
+        row[genes] = choices
+        rows.append(row)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Supernet(network(space, row)[0] for row in space.canonical(np.stack(rows)))
+
+
+def _largest(space: SearchSpace, gene: int) -> int:
+    choices = space.parameters[gene].choices
+    return max(range(len(choices)), key=lambda index: choices[index])
+
+
+def subnet(space: SearchSpace, candidate: Ints) -> Subnet:
+    return Subnet(*network(space, candidate))
+
+
+def trained(
+    space: SearchSpace, dataset: Dataset, settings: SupernetSettings, max_macs: int, path: Path,
+    progress: Callable[[str], None],
+) -> Supernet:  # fmt: skip
+    """The supernet in ``path``, or a new one that is written there.
+
+    Raises UserError when the file is not one of this space, OSError.
+    """
+    supernet = untrained(space, settings.seed)
+    if path.exists():
+        try:
+            supernet.load_state_dict(torch.load(path, weights_only=True))
+        except Exception as error:  # noqa: BLE001 - torch raises what it likes
+            raise UserError(f"{path} is not a supernet of this space: {error}") from None
+        return supernet
+    random = np.random.default_rng([settings.seed, 4])
+
+    def draw(step: int) -> Subnet:
+        while True:
+            chosen = affordable(space, random_networks(space, 16, random), max_macs)
+            if len(chosen):
+                return subnet(space, chosen[0])
+
+    def report(done: int, loss: float) -> None:
+        progress(f"supernet: step {done} of {settings.steps}, loss {loss:.2f}")
+
+    train(supernet, draw, dataset, settings, report)
+    content = io.BytesIO()
+    torch.save(supernet.state_dict(), content)
+    with atomic_file(path) as file:
+        file.write(content.getvalue())
+    return supernet
+
+
+def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
+    """A network with shared weights on (a part of) the validation split."""
+    random = np.random.default_rng([seed, 5])
+    chosen = random.permutation(len(dataset.train))[:CALIBRATION_IMAGES]
+    validation = dataset.validation.take(np.arange(min(len(dataset.validation), JUDGED_IMAGES)))
+    return judge(supernet, subnet, dataset.train.take(chosen), validation)

@@ -1,0 +1,131 @@
+"""From candidates to NPUs, in columns for estimates and one by one as designs."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.compiler import minimal_depths
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.table import ConfigTable
+from codesign.design import DatasetSpec, Design
+from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.topology import network
+from models import arithmetic
+from models.integer.lower import shape_only
+from models.quantisation.plan import MAX_BITS
+from rtl_gen.config import NpuConfig
+from rtl_gen.packing import COLUMNS, packing
+from rtl_gen.parameters import (
+    BINARY_NEEDS,
+    DEPTH_RANGES,
+    DIGIT_BITS,
+    MULTIPLIERS,
+    PACKED_PIXELS,
+    RANGES,
+    SPARSITIES,
+)
+
+LEAST_ACCUMULATOR_BITS = 12
+"""Below this a bias of a narrow network may not fit, whatever its sums are."""
+
+
+def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
+    """The candidates' NPUs, depths at their least (they follow from the schedule)."""
+    lanes = space.integers(candidates, "lanes")
+    patterns = space.patterns(candidates)
+    groups = np.array([group for _, group in SPARSITIES.values()])[patterns]
+    sparsity = np.where(lanes % groups == 0, patterns, 0)
+    words = np.minimum(space.integers(candidates, "column_words"), RANGES["columns"][1] // lanes)
+    depths = {
+        name: np.full(len(candidates), low, dtype=np.int64)
+        for name, (low, _) in DEPTH_RANGES.items()
+    }
+    multiplier = _multipliers(space, candidates, layers, sparsity == 0)
+    return ConfigTable(
+        pixels=space.integers(candidates, "pixels"),
+        lanes=lanes,
+        columns=lanes * words,
+        weight_digit_bits=space.integers(candidates, "weight_digit_bits"),
+        activation_bits=layers.activation_bits,
+        accumulator_bits=np.clip(
+            accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, RANGES["accumulator_bits"][1]
+        ),
+        scale_bits=space.integers(candidates, "scale_bits"),
+        depthwise_taps=np.ones(len(candidates), dtype=np.int64),
+        post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
+        multiplier=multiplier,
+        sparsity=sparsity,
+        memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
+        memory_tiles=np.zeros(len(candidates), dtype=np.int64),
+        binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
+        **depths,
+    )
+
+
+def _binary(
+    space: SearchSpace, candidates: Ints, layers: LayerTable, multiplier: Ints, sparsity: Ints
+) -> Ints:
+    """[n] 1 where the array takes 1-bit weights in one pass: the network has some, and the array's
+    digits are of one bit."""
+    ones = (layers.weight_bits == 1) & (layers.diagonal == 0) & (layers.group == 0)
+    able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
+    able &= multiplier == MULTIPLIERS.index(str(BINARY_NEEDS["multiplier"]))
+    return (able & (sparsity == 0) & ones.any(axis=1)).astype(np.int64)
+
+
+def _multipliers(
+    space: SearchSpace, candidates: Ints, layers: LayerTable, dense: NDArray[np.bool_]
+) -> Ints:
+    """[n] positions in MULTIPLIERS of the wished forms: where the array's shape or the bits do not
+    allow so many products a DSP slice, of the next one that they allow."""
+    choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
+    form = np.array(choices)[candidates[:, space.index["multiplier"]]]
+    pixels, lanes = space.integers(candidates, "pixels"), space.integers(candidates, "lanes")
+    digits = space.integers(candidates, "weight_digit_bits")
+    for name, packed_pixels in reversed(PACKED_PIXELS.items()):
+        here = MULTIPLIERS.index(name)
+        fits = dense & (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
+        fits &= _packs(packed_pixels)[layers.activation_bits, digits]
+        form = np.where((form == here) & ~fits, here - 1, form)
+    return form
+
+
+@functools.cache
+def _packs(pixels: int) -> NDArray[np.bool_]:
+    """[activation bits, digit bits] whether products of ``pixels`` pixels can share a slice."""
+    found = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.bool_)
+    for bits in range(1, MAX_BITS + 1):
+        for digit in DIGIT_BITS:
+            found[bits, digit] = packing(bits, digit, pixels) is not None
+    return found
+
+
+def accumulator_bits(layers: LayerTable) -> Ints:
+    """[n] compiler.worst_accumulator_bits in columns: sums that no weights can overflow."""
+    channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
+    products = channels * layers.kernel_rows * layers.kernel_cols
+    largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, MAX_BITS + 1))])
+    sums = products * largest[layers.weight_bits] * ((1 << layers.in_bits) - 1)
+    worst = np.maximum(sums.max(axis=1), 1)
+    bits: Ints = np.ceil(np.log2(worst + 1)).astype(np.int64) + 1
+    return bits
+
+
+def to_design(
+    space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int, dataset: str,
+    clock_mhz: float,
+) -> Design:  # fmt: skip
+    """One candidate [genes] as a design; ``npu`` gives all but the depths.
+
+    Raises InfeasibleError when no depth is enough.
+    """
+    graph, quantisation = network(space, candidate)
+    integer = shape_only(graph, quantisation, npu.scale_bits)
+    depths: dict[str, Any] = dict(minimal_depths(integer, npu))
+    sized = dataclasses.replace(npu, **depths)
+    return Design(name, seed, DatasetSpec(dataset), graph, quantisation, sized, clock_mhz)

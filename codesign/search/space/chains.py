@@ -1,0 +1,148 @@
+"""The layers of candidates, compiled: loops over candidates, stages and convolutions.
+
+As codesign.search.space.topology builds the graph. The layer in hand is a record of
+LayerTable's columns in which the layer before has already written what it reads.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.cost.cycles.compiled import Records, Scratch, compiled, int64_fields, part
+
+Ints = NDArray[np.int64]
+NETWORK = int64_fields(
+    "stages", "strided", "average", "hidden", "input_bits", "hidden_weight_bits",
+    "hidden_activation_bits", "classifier_weight_bits", "kept", "group",
+)  # fmt: skip
+STAGE = int64_fields("convs", "channels", "kernel", "residual")
+CONV = int64_fields("weight_bits", "activation_bits")
+
+
+class Task(NamedTuple):
+    """What all candidates share: the image, the classes, and bits that are not chosen."""
+
+    channels: int
+    rows: int
+    cols: int
+    classes: int
+    add_weight_bits: int
+    ones_weight_bits: int
+    logit_bits: int
+
+
+@compiled
+def write(
+    networks: Records, stages: Records, convs: Records, task: Task, layer: Scratch, table: Ints
+) -> None:
+    """Fills ``table`` [columns, n, slots], all 0, from the genes of n candidates.
+
+    networks: [n] NETWORK; stages: [n, stages] STAGE; convs: [n, stages, convs] CONV; layer: a
+    record of the columns, to work on.
+    """
+    records, numbers = layer
+    for i in range(len(networks)):
+        _network(networks[i], stages[i], convs[i], task, records[0], numbers[0], table[:, i])
+
+
+@part
+def _network(
+    net: Records, stages: Records, convs: Records, task: Task, layer: Records, numbers: Ints,
+    table: Ints,
+) -> None:  # fmt: skip
+    layer.in_channels, layer.in_rows, layer.in_cols = task.channels, task.rows, task.cols
+    layer.in_bits = net.input_bits
+    slot = last_bits = 0
+    for stage in range(net.stages):
+        last_bits = convs[stage, stages[stage].convs - 1].activation_bits
+        slot = _stage(net, stages[stage], convs[stage], task, layer, numbers, table, slot)
+    if net.average:  # the mean of a 1 x 1 map is lowered like any other
+        _whole(layer, layer.in_channels, task.ones_weight_bits, last_bits)
+        layer.diagonal = 1
+        slot = _append(layer, numbers, table, slot)
+    if net.hidden > 0:
+        _whole(layer, net.hidden, net.hidden_weight_bits, net.hidden_activation_bits)
+        layer.kept, layer.group = net.kept, net.group
+        slot = _append(layer, numbers, table, slot)
+    _whole(layer, task.classes, net.classifier_weight_bits, task.logit_bits)
+    layer.kept, layer.group = net.kept, net.group
+    layer.raw = 1
+    _append(layer, numbers, table, slot)
+
+
+@part
+def _stage(
+    net: Records, stage: Records, convs: Records, task: Task, layer: Records, numbers: Ints,
+    table: Ints, slot: int,
+) -> int:  # fmt: skip
+    """The slot behind its layers. Max pooling is part of the last convolution or of the add."""
+    residual = stage.convs >= 2 and stage.residual
+    for conv in range(stage.convs):
+        stride = 2 if net.strided and conv == 0 else 1
+        pooled = not net.strided and conv == stage.convs - 1 and not residual
+        bits = convs[conv]
+        _dense(layer, stage.channels, stage.kernel, stage.kernel, bits.weight_bits)
+        if slot > 0:  # the first one sees the image
+            layer.kept, layer.group = net.kept, net.group
+        # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
+        _sizes(
+            layer, (layer.in_rows + stride - 1) // stride, (layer.in_cols + stride - 1) // stride
+        )
+        layer.stride = layer.step = stride
+        layer.out_bits = bits.activation_bits
+        if pooled:
+            _pool(layer)
+        slot = _append(layer, numbers, table, slot)
+    if residual:
+        _dense(layer, stage.channels, 1, 1, task.add_weight_bits)
+        _sizes(layer, layer.in_rows, layer.in_cols)
+        layer.out_bits = layer.in_bits
+        layer.in_bits = max(layer.in_bits, convs[0].activation_bits)
+        layer.diagonal, layer.sources, layer.skip = 1, 2, stage.convs - 1
+        if not net.strided:
+            _pool(layer)
+        slot = _append(layer, numbers, table, slot)
+    return slot
+
+
+@part
+def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
+    """A layer of stride 1 with a kernel of ``rows`` x ``cols``; its sizes and bits are not set."""
+    layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
+    layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
+    layer.out_channels, layer.kernel_rows, layer.kernel_cols = channels, rows, cols
+    layer.weight_bits = weight_bits
+
+
+@part
+def _whole(layer: Records, channels: int, weight_bits: int, bits: int) -> None:
+    """A layer that sees the whole map at its one position."""
+    _dense(layer, channels, layer.in_rows, layer.in_cols, weight_bits)
+    _sizes(layer, 1, 1)
+    layer.out_bits = bits
+
+
+@part
+def _sizes(layer: Records, rows: int, cols: int) -> None:
+    layer.conv_rows, layer.conv_cols = rows, cols
+    layer.out_rows, layer.out_cols = rows, cols
+
+
+@part
+def _pool(layer: Records) -> None:
+    """2 x 2 max pooling behind the layer."""
+    layer.step, layer.pool_area = 2, 4
+    layer.out_rows, layer.out_cols = layer.conv_rows // 2, layer.conv_cols // 2
+
+
+@part
+def _append(layer: Records, numbers: Ints, table: Ints, slot: int) -> int:
+    """Writes the layer to its slot; the next one reads its output."""
+    for column in range(len(numbers)):
+        table[column, slot] = numbers[column]
+    layer.in_channels, layer.in_bits = layer.out_channels, layer.out_bits
+    layer.in_rows, layer.in_cols = layer.out_rows, layer.out_cols
+    return slot + 1

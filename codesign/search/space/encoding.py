@@ -1,0 +1,159 @@
+"""SearchSpace: a declaration as genes, for images of one shape.
+
+A candidate is an int64 vector with one gene a parameter; gene g holds an index into its choices.
+Genes of parts that a candidate does not have (the bits of a layer in a stage that is not there)
+are switched off and held at 0, so equal designs are equal vectors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.results import UserError
+from codesign.search.space.declaration import DENSE, Choice, SpaceDeclaration
+from rtl_gen.parameters import SPARSITIES
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One gene: its choices, and when it has an effect."""
+
+    name: str
+    choices: tuple[Choice, ...]
+    requires: tuple[tuple[str, int], ...] = ()
+    """(parameter, least value): all must hold, else the gene is switched off."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The parameters of a declaration for images of ``shape`` in ``classes`` classes.
+
+    Raises UserError for images that not even one stage can halve.
+    """
+
+    declaration: SpaceDeclaration
+    shape: tuple[int, int, int]
+    """Channels, rows, columns of the images."""
+    classes: int
+
+    def __post_init__(self) -> None:
+        if min(self.shape[1:]) < 2:
+            rows, cols = self.shape[1:]
+            raise UserError(f"images must have 2 or more rows and columns, not {rows}x{cols}")
+
+    @cached_property
+    def max_stages(self) -> int:
+        """Stages that the images allow: each halves a map of at least two rows and columns."""
+        allowed = min(self.shape[1:]).bit_length() - 1
+        return min(max(self.declaration.network.stages), allowed)
+
+    @cached_property
+    def max_convs(self) -> int:
+        return max(self.declaration.network.convs)
+
+    @cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        net, bits, npu = self.declaration.network, self.declaration.bits, self.declaration.npu
+        stages = tuple(s for s in net.stages if s <= self.max_stages) or (self.max_stages,)
+        found = [
+            Parameter("stages", stages),
+            Parameter("pooling", net.pooling),
+            Parameter("head", net.head),
+            Parameter("hidden", net.hidden),
+            Parameter("input_bits", bits.input),
+        ]
+        for stage in range(1, self.max_stages + 1):
+            here = (("stages", stage),)
+            convs = f"convs{stage}"
+            found += [
+                Parameter(convs, net.convs, here),
+                Parameter(f"channels{stage}", net.channels, here),
+                Parameter(f"kernel{stage}", net.kernels, here),
+                Parameter(f"residual{stage}", net.residual, (*here, (convs, 2))),
+            ]
+            for conv in range(1, self.max_convs + 1):
+                there = (*here, (convs, conv))
+                found += [
+                    Parameter(f"weight_bits{stage}.{conv}", bits.weights, there),
+                    Parameter(f"activation_bits{stage}.{conv}", bits.activations, there),
+                ]
+        found += [
+            Parameter("weight_bits.hidden", bits.weights, (("hidden", 1),)),
+            Parameter("activation_bits.hidden", bits.activations, (("hidden", 1),)),
+            Parameter("weight_bits.classifier", bits.weights),
+        ]
+        if bits.sparsity != (DENSE,):
+            found.append(Parameter("sparsity", bits.sparsity))
+        found += [
+            Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
+        ]
+        return tuple(found)
+
+    @cached_property
+    def index(self) -> Mapping[str, int]:
+        """Parameter name -> gene."""
+        return {parameter.name: gene for gene, parameter in enumerate(self.parameters)}
+
+    @cached_property
+    def sizes(self) -> Ints:
+        """[genes] number of choices of each."""
+        return np.array([len(parameter.choices) for parameter in self.parameters], dtype=np.int64)
+
+    @cached_property
+    def npu_genes(self) -> Ints:
+        """Genes that change the NPU alone: networks differ in the others."""
+        names = [field.name for field in dataclasses.fields(self.declaration.npu)]
+        return np.array([self.index[name] for name in names], dtype=np.int64)
+
+    def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
+        """[n] the chosen values of one parameter (of switched-off genes: the first choice)."""
+        gene = self.index[name]
+        return np.array(self.parameters[gene].choices)[candidates[:, gene]]
+
+    def integers(self, candidates: Ints, name: str) -> Ints:
+        """``values`` of a numeric parameter as int64."""
+        return self.values(candidates, name).astype(np.int64)
+
+    def patterns(self, candidates: Ints) -> Ints:
+        """[n] positions in rtl_gen.parameters.SPARSITIES of the networks' weights."""
+        choices = self.declaration.bits.sparsity
+        if choices == (DENSE,):
+            return np.zeros(len(candidates), dtype=np.int64)
+        numbers = np.array([tuple(SPARSITIES).index(word) for word in choices])
+        found: Ints = numbers[candidates[:, self.index["sparsity"]]]
+        return found
+
+    def active(self, candidates: Ints) -> NDArray[np.bool_]:
+        """[n, genes] which genes have an effect."""
+        mask = np.ones(candidates.shape, dtype=np.bool_)
+        for gene, parameter in enumerate(self.parameters):
+            for name, least in parameter.requires:
+                mask[:, gene] &= self.integers(candidates, name) >= least
+        return mask
+
+    def canonical(self, candidates: Ints) -> Ints:
+        """The candidates with switched-off genes at 0."""
+        # Parents come before their dependants, but a parent that is itself switched off also has
+        # the grandparent's condition in the dependant's list: one round is enough.
+        return np.where(self.active(candidates), candidates, 0)
+
+    def params(self, candidate: Ints) -> dict[str, Choice]:
+        """Names and values of the active genes of one candidate [genes]."""
+        active = self.active(candidate[None])[0]
+        return {
+            parameter.name: parameter.choices[candidate[gene]]
+            for gene, parameter in enumerate(self.parameters)
+            if active[gene]
+        }
+
+    @cached_property
+    def choices(self) -> dict[str, tuple[Choice, ...]]:
+        return {parameter.name: parameter.choices for parameter in self.parameters}

@@ -1,0 +1,63 @@
+"""From candidates to the columns that cost models read, without building graphs.
+
+``layer_table`` says what ``models.integer.lower.shape_only(topology.network(...))`` lowers to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from codesign.cost.cycles.compiled import int64_fields, scratch
+from codesign.cost.cycles.layers import LayerTable
+from codesign.search.parts import in_parts
+from codesign.search.space.chains import CONV, NETWORK, STAGE, Task, write
+from codesign.search.space.encoding import Ints, SearchSpace
+from models.integer.assemble import LOGIT_BITS
+from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
+from rtl_gen.parameters import SPARSITIES
+
+_COLUMNS = tuple(field.name for field in dataclasses.fields(LayerTable))
+
+_GENES = {
+    "stages": "stages", "hidden": "hidden", "input_bits": "input_bits",
+    "hidden_weight_bits": "weight_bits.hidden",
+    "hidden_activation_bits": "activation_bits.hidden",
+    "classifier_weight_bits": "weight_bits.classifier",
+}  # fmt: skip
+"""Of the fields of NETWORK that hold a number as it was chosen."""
+
+
+def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
+    """The MAC layers of candidates [n, genes]; threads: see ``in_parts``."""
+    slots = space.max_stages * (space.max_convs + 1) + 3
+    table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)
+
+    def part(rows: slice) -> None:
+        _fill(space, candidates[rows], table[:, rows])
+
+    in_parts(part, len(candidates), threads)
+    return LayerTable(*table)
+
+
+def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
+    """Writes candidates [n, genes] to ``table`` [columns, n, slots], all 0."""
+    task = Task(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
+    networks = np.empty(len(candidates), NETWORK)
+    for name, gene in _GENES.items():
+        networks[name] = space.integers(candidates, gene)
+    networks["strided"] = space.values(candidates, "pooling") == "stride"
+    networks["average"] = space.values(candidates, "head") == "average"
+    kept, group = np.array(list(SPARSITIES.values()))[space.patterns(candidates)].T
+    networks["kept"], networks["group"] = np.where(group > 1, [kept, group], 0)
+    stages = np.empty((len(candidates), space.max_stages), STAGE)
+    convs = np.empty((*stages.shape, space.max_convs), CONV)
+    for stage in range(space.max_stages):
+        for name in STAGE.names or ():
+            stages[name][:, stage] = space.integers(candidates, f"{name}{stage + 1}")
+        for conv in range(space.max_convs):
+            for name in CONV.names or ():
+                gene = f"{name}{stage + 1}.{conv + 1}"
+                convs[name][:, stage, conv] = space.integers(candidates, gene)
+    write(networks, stages, convs, task, scratch(int64_fields(*_COLUMNS), 1), table)

@@ -1,0 +1,155 @@
+"""NetworkGraph: the network as an immutable networkx DiGraph of layer specs.
+
+Methods that change something return a new graph. The constructor checks names and edges;
+``models.graph.verifier.verify`` checks everything else and runs after every pass.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import networkx as nx
+
+from models.errors import ModelError
+from models.graph.layers import Input, LayerSpec, Shape
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One node: its spec and the names of the layers it reads, in order."""
+
+    name: str
+    spec: LayerSpec
+    inputs: tuple[str, ...] = ()
+
+
+class NetworkGraph:
+    """Layers and edges. Two graphs are equal when their names and layers are."""
+
+    def __init__(self, name: str, layers: Iterable[Layer]) -> None:
+        """Raises ModelError for a bad or double name, an unknown input or a cycle."""
+        self.name = name
+        graph = nx.DiGraph()
+        given = list(layers)
+        for layer in given:
+            if not _NAME.fullmatch(layer.name):
+                raise ModelError(
+                    f"layer name {layer.name!r} must be a letter followed by letters, digits, "
+                    "'_', '.' or '-'"
+                )
+            if layer.name in graph:
+                raise ModelError(f"two layers are named {layer.name!r}; names must differ")
+            graph.add_node(layer.name, layer=layer)
+        for layer in given:
+            for source in layer.inputs:
+                if source not in graph:
+                    known = ", ".join(graph)
+                    raise ModelError(f"layer {layer.name} reads {source!r}; known: {known}")
+                graph.add_edge(source, layer.name)
+        if not nx.is_directed_acyclic_graph(graph):
+            cycle = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
+            raise ModelError(f"the layers {cycle} form a cycle")
+        self.nx = nx.freeze(graph)
+        """Nodes are layer names (attribute ``layer``: Layer); edges follow the data."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, NetworkGraph):
+            return NotImplemented
+        return self.name == other.name and set(self.layers) == set(other.layers)
+
+    def __hash__(self) -> int:
+        return hash((self.name, frozenset(self.layers)))
+
+    def __repr__(self) -> str:
+        return f"NetworkGraph({self.name!r}, {list(self.layers)!r})"
+
+    # Reading ---------------------------------------------------------------------------------
+
+    @cached_property
+    def layers(self) -> tuple[Layer, ...]:
+        """All layers, producers before consumers; ties in the order they were given."""
+        position = {name: index for index, name in enumerate(self.nx)}
+        order = nx.lexicographical_topological_sort(self.nx, key=position.__getitem__)
+        return tuple(self.nx.nodes[name]["layer"] for name in order)
+
+    def __getitem__(self, name: str) -> Layer:
+        layer: Layer = self.nx.nodes[name]["layer"]
+        return layer
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.nx
+
+    def consumers(self, name: str) -> tuple[str, ...]:
+        """Names of the layers that read ``name``; each once."""
+        return tuple(self.nx.successors(name))
+
+    @property
+    def input(self) -> Layer:
+        """The only Input layer of a verified graph."""
+        return next(layer for layer in self.layers if isinstance(layer.spec, Input))
+
+    @property
+    def output(self) -> Layer:
+        """The only layer of a verified graph that nothing reads: it puts out the logits."""
+        return next(layer for layer in self.layers if not self.nx.out_degree(layer.name))
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Output shape of every layer. Raises ModelError naming the layer that does not fit."""
+        shapes: dict[str, Shape] = {}
+        for layer in self.layers:
+            low, high = layer.spec.least_inputs, layer.spec.most_inputs
+            count = len(layer.inputs)
+            if count < low or (high is not None and count > high):
+                wanted = f"{low}" if low == high else f"at least {low}"
+                raise ModelError(
+                    f"layer {layer.name}: {layer.spec.op} takes {wanted} inputs, not {count}"
+                )
+            try:
+                shapes[layer.name] = layer.spec.output_shape(
+                    [shapes[source] for source in layer.inputs]
+                )
+            except ModelError as error:
+                raise ModelError(f"layer {layer.name} ({layer.spec.op}): {error}") from None
+        return shapes
+
+    # Changing --------------------------------------------------------------------------------
+
+    def edited(
+        self,
+        replace: Sequence[Layer] = (),
+        insert: Sequence[Layer] = (),
+        remove: Iterable[str] = (),
+    ) -> NetworkGraph:
+        """A graph with layers of the same names replaced, others inserted and some removed."""
+        new = {layer.name: layer for layer in replace}
+        gone = set(remove)
+        kept = [new.get(layer.name, layer) for layer in self.layers if layer.name not in gone]
+        return NetworkGraph(self.name, [*kept, *insert])
+
+    def rewired(self, rename: Callable[[str], str]) -> list[Layer]:
+        """The layers with every input name passed through ``rename``."""
+        return [
+            Layer(layer.name, layer.spec, tuple(rename(source) for source in layer.inputs))
+            for layer in self.layers
+        ]
+
+    def fresh_name(self, wish: str) -> str:
+        """``wish``, with a number appended when it is taken."""
+        name, number = wish, 2
+        while name in self:
+            name, number = f"{wish}_{number}", number + 1
+        return name
+
+
+def sequential(name: str, shape: Shape, *specs: LayerSpec) -> NetworkGraph:
+    """A chain: ``input`` followed by the specs, named op plus running number."""
+    layers = [Layer("input", Input(shape))]
+    for index, spec in enumerate(specs, start=1):
+        layers.append(Layer(f"{spec.op}{index}", spec, (layers[-1].name,)))
+    return NetworkGraph(name, layers)

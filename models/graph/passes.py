@@ -1,0 +1,132 @@
+"""Graph passes: each takes a verified graph and returns a new one that means the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+
+from models.graph.layers import (
+    Add,
+    Concat,
+    Conv2d,
+    GlobalPool,
+    Input,
+    LayerSpec,
+    Linear,
+    MaxPool,
+    Relu,
+    Requantise,
+)
+from models.graph.network import Layer, NetworkGraph
+from models.graph.verifier import verify
+
+Pass = Callable[[NetworkGraph], NetworkGraph]
+
+
+def run_passes(graph: NetworkGraph, passes: Iterable[Pass]) -> NetworkGraph:
+    """``graph`` after all passes, verified before the first and after each. Raises ModelError."""
+    verify(graph)
+    for one in passes:
+        graph = verify(one(graph))
+    return graph
+
+
+def legalise(graph: NetworkGraph) -> NetworkGraph:
+    """The form that is trained and lowered: ReLUs fused, concats flat and with legal inputs."""
+    return run_passes(graph, (fuse_relu, flatten_concats, copy_concat_inputs))
+
+
+def is_signed(graph: NetworkGraph, name: str) -> bool:
+    """Whether values of that layer can be negative."""
+    layer = graph[name]
+    match layer.spec:
+        case Input() | Relu():
+            return False
+        case Conv2d(relu=relu) | Linear(relu=relu) | Add(relu=relu):
+            return not relu
+    return any(is_signed(graph, source) for source in layer.inputs)
+
+
+def fuse_relu(graph: NetworkGraph) -> NetworkGraph:
+    """A standalone ReLU becomes its producer's when nothing else reads the producer.
+
+    One over values that are never negative vanishes; any other stays a layer of its own.
+    """
+    for layer in graph.layers:
+        if not isinstance(layer.spec, Relu):
+            continue
+        (source,) = layer.inputs
+        producer = graph[source]
+        if not is_signed(graph, source):
+            return fuse_relu(_bypass(graph, layer.name, source))
+        fusable = isinstance(producer.spec, Conv2d | Linear | Add)
+        if fusable and graph.consumers(source) == (layer.name,):
+            spec = dataclasses.replace(producer.spec, relu=True)  # type: ignore[call-arg]
+            fused = graph.edited(replace=[Layer(source, spec, producer.inputs)])
+            return fuse_relu(_bypass(fused, layer.name, source))
+    return graph
+
+
+def _bypass(graph: NetworkGraph, name: str, source: str) -> NetworkGraph:
+    """``graph`` without layer ``name``, whose readers read ``source`` instead."""
+    layers = graph.rewired(lambda wanted: source if wanted == name else wanted)
+    return NetworkGraph(graph.name, [layer for layer in layers if layer.name != name])
+
+
+def flatten_concats(graph: NetworkGraph) -> NetworkGraph:
+    """A concat that reads a concat reads the inner one's inputs; an unread inner one goes."""
+    replaced = []
+    for layer in graph.layers:
+        if isinstance(layer.spec, Concat):
+            inputs = tuple(leaf for source in layer.inputs for leaf in _leaves(graph, source))
+            replaced.append(Layer(layer.name, layer.spec, inputs))
+    flat = graph.edited(replace=replaced)
+    unread = [
+        layer.name
+        for layer in flat.layers
+        if isinstance(layer.spec, Concat) and not flat.consumers(layer.name)
+    ]
+    return flat.edited(remove=unread)
+
+
+def _leaves(graph: NetworkGraph, name: str) -> list[str]:
+    layer = graph[name]
+    if not isinstance(layer.spec, Concat):
+        return [name]
+    return [leaf for source in layer.inputs for leaf in _leaves(graph, source)]
+
+
+def step_source(graph: NetworkGraph, name: str) -> str:
+    """The layer whose step size ``name`` inherits: max pooling passes codes on unchanged."""
+    layer = graph[name]
+    pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")
+    return step_source(graph, layer.inputs[0]) if pools else name
+
+
+def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
+    """Insert Requantise layers so that all inputs of a concat can share one step and sign.
+
+    A copy is needed for the network's input (its step is fixed), for a step that belongs to a
+    concat already (a tensor has one place in memory), and for the result of a ReLU among signed
+    tensors (ReLU clamps at code 0, which only an unsigned tensor has as its zero).
+    """
+    taken: set[str] = set()
+    for concat in graph.layers:
+        if not isinstance(concat.spec, Concat):
+            continue
+        signed = is_signed(graph, concat.name)
+        inputs = list(concat.inputs)
+        for index, source in enumerate(inputs):
+            root = step_source(graph, source)
+            spec = graph[root].spec
+            if root in taken or isinstance(spec, Input | Concat) or (signed and _clamps(spec)):
+                copy = Layer(graph.fresh_name(f"{source}_copy"), Requantise(), (source,))
+                graph = graph.edited(insert=[copy])
+                inputs[index] = root = copy.name
+            taken.add(root)
+        graph = graph.edited(replace=[Layer(concat.name, concat.spec, tuple(inputs))])
+    return graph
+
+
+def _clamps(spec: LayerSpec) -> bool:
+    return isinstance(spec, Relu) or (isinstance(spec, Conv2d | Linear | Add) and spec.relu)

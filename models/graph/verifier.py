@@ -1,0 +1,93 @@
+"""The verifier: what every network must satisfy, before and after every pass."""
+
+from __future__ import annotations
+
+import difflib
+
+import networkx as nx
+
+from models.errors import ModelError
+from models.graph.layers import OPS, Conv2d, Input, Linear
+from models.graph.network import NetworkGraph
+
+ALTERNATIVES = {
+    "softmax": "leave it out: the largest logit is the prediction",
+    "log_softmax": "leave it out: the largest logit is the prediction",
+    "sigmoid": "use relu, or leave it out after the last layer",
+    "tanh": "use relu",
+    "gelu": "use relu",
+    "silu": "use relu",
+    "swish": "use relu",
+    "hardswish": "use relu",
+    "leaky_relu": "use relu",
+    "prelu": "use relu",
+    "relu6": "use relu: the learned step size clips",
+    "batch_norm": "set batch_norm: true on the conv2d or linear before it",
+    "batchnorm2d": "set batch_norm: true on the conv2d or linear before it",
+    "layer_norm": "set batch_norm: true on the conv2d or linear before it",
+    "dropout": "leave it out: it does nothing at inference",
+    "flatten": "leave it out: linear flattens by itself",
+    "reshape": "leave it out: linear flattens by itself",
+    "conv1d": "use conv2d with kernel [1, k]",
+    "depthwise_conv2d": "use conv2d with groups equal to its input channels",
+    "conv_transpose2d": "use conv2d",
+    "upsample": "keep the resolution with stride 1",
+    "adaptive_avg_pool": "use global_pool with kind: avg",
+    "mul": "use add or concat",
+    "dense": "use linear",
+    "fc": "use linear",
+    "conv": "use conv2d",
+}
+
+
+def unsupported(op: str) -> str:
+    """The sentence that refuses ``op``: what to use instead, and what there is."""
+    hint = ALTERNATIVES.get(op.lower())
+    if hint is None:
+        near = difflib.get_close_matches(op.lower(), OPS, n=1)
+        hint = f"did you mean {near[0]}?" if near else "use the layers below"
+    return f"op {op!r} is not supported: {hint} (supported: {', '.join(OPS)})"
+
+
+def verify(graph: NetworkGraph) -> NetworkGraph:
+    """Check ``graph`` and return it, so that calls chain. Raises ModelError."""
+    for layer in graph.layers:
+        if OPS.get(layer.spec.op) is not type(layer.spec):
+            raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op)}")
+    shapes = graph.shapes
+    _check_ends(graph)
+    reached = {graph.input.name, *nx.descendants(graph.nx, graph.input.name)}
+    loose = [name for name in shapes if name not in reached]
+    if loose:
+        raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
+    _check_output(graph)
+    return graph
+
+
+def _check_ends(graph: NetworkGraph) -> None:
+    inputs = [layer.name for layer in graph.layers if isinstance(layer.spec, Input)]
+    if len(inputs) != 1:
+        raise ModelError(f"a network has exactly one input layer, not {len(inputs)} {inputs}")
+    outputs = [layer.name for layer in graph.layers if not graph.consumers(layer.name)]
+    if len(outputs) != 1:
+        raise ModelError(
+            f"exactly one layer may be read by nobody (the output), not {', '.join(outputs)}; "
+            "remove the dangling layers or connect them"
+        )
+
+
+def _check_output(graph: NetworkGraph) -> None:
+    last = graph.output
+    shape = graph.shapes[last.name]
+    if not isinstance(last.spec, Linear | Conv2d):
+        raise ModelError(
+            f"layer {last.name}: the output must be a linear layer or a conv2d with a 1x1 map "
+            f"(its accumulators are the logits), not {last.spec.op}"
+        )
+    if last.spec.relu:
+        raise ModelError(f"layer {last.name}: the output layer puts out logits; set relu: false")
+    if shape[1:] != (1, 1):
+        raise ModelError(
+            f"layer {last.name}: the output map must be 1x1, not {shape[1]}x{shape[2]}; "
+            "add a global_pool and a linear layer"
+        )

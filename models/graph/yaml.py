@@ -1,0 +1,103 @@
+"""Networks as YAML a person can read, and back.
+
+A network is a list of layers; a layer reads the one above it unless ``inputs`` says otherwise::
+
+    - {name: image, op: input, shape: [1, 8, 8]}
+    - {name: c1, op: conv2d, out_channels: 16, kernel: 3, padding: 1, batch_norm: true, relu: true}
+    - {name: sum, op: add, inputs: [c1, image]}
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_type_hints
+
+from models import yaml_io
+from models.errors import ModelError
+from models.graph.layers import OPS, LayerSpec, Pair
+from models.graph.network import Layer, NetworkGraph
+from models.graph.passes import legalise
+from models.graph.verifier import unsupported, verify
+from models.yaml_io import FlowDict, Node
+
+_FOLLOWS = {"stride": "kernel"}
+"""A pooling layer's stride, where it has no default, is its kernel unless it is given."""
+
+
+def read_graph(node: Node, name: str) -> NetworkGraph:
+    """The network of a list of layers. Raises YamlError with file and line."""
+    layers: list[Layer] = []
+    lines: dict[str, Node] = {}
+    for item in node.items():
+        above = layers[-1].name if layers else None
+        layer = _read_layer(item, above)
+        if layer.name in lines:
+            first = lines[layer.name].line
+            raise item.error(f"layer name {layer.name!r} is given twice (first: line {first})")
+        lines[layer.name] = item
+        layers.append(layer)
+    try:
+        graph = verify(NetworkGraph(name, layers))
+        legalise(graph)
+    except ModelError as error:
+        words = str(error).replace(":", " ").replace(",", " ").split()
+        guilty = next((lines[word] for word in words if word in lines), node)
+        raise guilty.error(str(error)) from None
+    return graph
+
+
+def _read_layer(node: Node, above: str | None) -> Layer:
+    given = node.mapping()
+    for key in ("name", "op"):
+        if key not in given:
+            raise node.error(f"missing key {key}")
+    op = given["op"].string()
+    if op not in OPS:
+        raise given["op"].error(unsupported(op))
+    spec_type = OPS[op]
+    fields = {field.name: field for field in dataclasses.fields(spec_type)}
+    required = [f for f in _without_default(spec_type) if _FOLLOWS.get(f) not in fields]
+    nodes = node.fields(["name", "op", "inputs", *fields], ["name", "op", *required])
+    default_inputs = (above,) if spec_type.most_inputs != 0 and above is not None else ()
+    inputs = tuple(item.string() for item in nodes["inputs"].items()) if "inputs" in nodes else None
+    hints = get_type_hints(spec_type)
+    values = {key: _value(nodes[key], hints[key]) for key in fields if key in nodes}
+    for key in _without_default(spec_type):
+        values.setdefault(key, values.get(_FOLLOWS.get(key, key)))
+    spec = yaml_io.construct(node, nodes, lambda: spec_type(**values))
+    return Layer(nodes["name"].string(), spec, default_inputs if inputs is None else inputs)
+
+
+def _without_default(spec_type: type[LayerSpec]) -> list[str]:
+    return [f.name for f in dataclasses.fields(spec_type) if f.default is dataclasses.MISSING]
+
+
+def _value(node: Node, hint: Any) -> Any:
+    """As yaml_io.convert, but one integer stands for a pair of equal ones."""
+    if hint == Pair and not isinstance(node.value, tuple):
+        size = node.integer()
+        return size, size
+    return yaml_io.convert(node, hint)
+
+
+def graph_items(graph: NetworkGraph) -> list[FlowDict]:
+    """The layers as plain data for yaml_io.dump; read_graph gives back an equal graph."""
+    items: list[FlowDict] = []
+    above: str | None = None
+    for layer in graph.layers:
+        item = FlowDict(name=layer.name, op=layer.spec.op)
+        if layer.inputs and layer.inputs != (above,):
+            item["inputs"] = list(layer.inputs)
+        for field in dataclasses.fields(layer.spec):
+            value = getattr(layer.spec, field.name)
+            if value != field.default:
+                item[field.name] = _plain(value)
+        items.append(item)
+        above = layer.name
+    return items
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return value[0] if len(value) == 2 and value[0] == value[1] else list(value)
+    return value

@@ -1,0 +1,184 @@
+"""The integer network's structure: every layer as a MacLayer, numbers put in by the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.graph.layers import (
+    Add,
+    AvgPool,
+    Concat,
+    Conv2d,
+    GlobalPool,
+    Input,
+    Linear,
+    MaxPool,
+    Pair,
+)
+from models.graph.network import Layer, NetworkGraph
+from models.integer.network import (
+    ConcatLayer,
+    IntegerNetwork,
+    Ints,
+    MacLayer,
+    PoolWindow,
+    Source,
+    TensorSpec,
+)
+from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, Quantisation, plan_tensors
+
+LOGIT_BITS = 32
+"""Stated width of the logits' TensorSpec; they are accumulators."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """The trained part of a MacLayer; see MacLayer and Source for shapes."""
+
+    weights: tuple[Ints, ...]
+    bias: Ints
+    multiplier: Ints
+    shift: Ints
+
+
+def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
+    """Integer weight shapes [out, in / groups, rows, cols], one per source, of any MacLayer."""
+    channels, rows, cols = graph.shapes[layer.inputs[0]]
+    out = graph.shapes[layer.name][0]
+    match layer.spec:
+        case Conv2d(kernel=kernel, groups=groups):
+            return ((out, channels // groups, *kernel),)
+        case Linear():
+            return ((out, channels, rows, cols),)
+        case AvgPool(kernel=kernel):
+            return ((out, 1, *kernel),)
+        case GlobalPool(kind="avg"):
+            return ((out, 1, rows, cols),)
+    return ((out, 1, 1, 1),) * len(layer.inputs)
+
+
+def fused_pools(graph: NetworkGraph) -> dict[str, str]:
+    """Layer -> the max pooling that its MacLayer does as well.
+
+    Fused are pools without padding over a layer that nothing else reads, when windows do not
+    overlap: the accelerator would compute shared positions once per window.
+    """
+    fused: dict[str, str] = {}
+    for layer in graph.layers:
+        window = _max_window(graph, layer)
+        if window is None or _padding(layer) != (0, 0):
+            continue
+        (source,) = layer.inputs
+        producer = graph[source]
+        places = graph.shapes[layer.name][1:]
+        overlaps = any(
+            count > 1 and stride < size
+            for count, stride, size in zip(places, window.stride, window.kernel, strict=True)
+        )
+        alone = graph.consumers(source) == (layer.name,)
+        computes = not isinstance(producer.spec, Input | Concat)
+        if alone and computes and not overlaps and _max_window(graph, producer) is None:
+            fused[source] = layer.name
+    return fused
+
+
+def _max_window(graph: NetworkGraph, layer: Layer) -> PoolWindow | None:
+    match layer.spec:
+        case MaxPool(kernel=kernel, stride=stride):
+            return PoolWindow(kernel, stride)
+        case GlobalPool(kind="max"):
+            _, rows, cols = graph.shapes[layer.inputs[0]]
+            return PoolWindow((rows, cols), (1, 1))
+    return None
+
+
+def _padding(layer: Layer) -> Pair:
+    spec = layer.spec
+    return spec.padding if isinstance(spec, Conv2d | AvgPool | MaxPool) else (0, 0)
+
+
+def assemble(
+    graph: NetworkGraph,
+    quantisation: Quantisation,
+    scale_bits: int,
+    numbers: Callable[[Layer], Numbers],
+    scales: Mapping[str, float],
+) -> IntegerNetwork:
+    """The integer network of a graph in legal form.
+
+    numbers: called for every layer that becomes a MacLayer. scales: step size by the name of its
+    owner (TensorPlan.step), and the logits' by the output layer's name.
+    """
+    plans = plan_tensors(graph, quantisation)
+    fused = fused_pools(graph)
+    output = graph.output.name
+    tensors: dict[str, TensorSpec] = {}
+    layers: list[MacLayer | ConcatLayer] = []
+    for layer in graph.layers:
+        name, shape = layer.name, graph.shapes[layer.name]
+        if name not in fused and name != output:
+            plan = plans[name]
+            scale = scales[plan.step]
+            tensors[name] = TensorSpec(name, shape, plan.bits, plan.signed, scale)
+        if isinstance(layer.spec, Concat):
+            layers.append(ConcatLayer(name, layer.inputs, name))
+        elif not isinstance(layer.spec, Input) and name not in fused.values():
+            layers.append(
+                _mac_layer(graph, layer, fused.get(name), tensors, quantisation, numbers(layer))
+            )
+    tensors[output] = TensorSpec(output, graph.shapes[output], LOGIT_BITS, True, scales[output])
+    return IntegerNetwork(graph.name, graph.input.name, tuple(layers), tensors, scale_bits)
+
+
+def _mac_layer(
+    graph: NetworkGraph,
+    layer: Layer,
+    fused_pool: str | None,
+    tensors: Mapping[str, TensorSpec],
+    quantisation: Quantisation,
+    numbers: Numbers,
+) -> MacLayer:
+    spec = layer.spec
+    own_pool = _max_window(graph, layer)
+    groups = graph.shapes[layer.name][0]
+    weight_bits = ADD_WEIGHT_BITS if isinstance(spec, Add) else ONES_WEIGHT_BITS
+    if isinstance(spec, Conv2d | Linear):
+        groups = spec.groups if isinstance(spec, Conv2d) else 1
+        weight_bits = quantisation.spec(layer.name).weight_bits
+    return MacLayer(
+        name=layer.name,
+        op=spec.op,
+        sources=tuple(
+            Source(tensor, weights)
+            for tensor, weights in zip(layer.inputs, numbers.weights, strict=True)
+        ),
+        output=fused_pool or layer.name,
+        groups=groups,
+        stride=spec.stride if isinstance(spec, Conv2d | AvgPool) else (1, 1),
+        padding=_padding(layer),
+        # Padding of a max pooling must lose against every value; elsewhere it is the value 0.
+        pad_code=0 if own_pool else tensors[layer.inputs[0]].zero_point,
+        weight_bits=weight_bits,
+        bias=numbers.bias,
+        multiplier=numbers.multiplier,
+        shift=numbers.shift,
+        pool=_max_window(graph, graph[fused_pool]) if fused_pool else own_pool,
+        raw=layer.name == graph.output.name,
+        sparsity=quantisation.sparsity(layer),
+    )
+
+
+def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation) -> Numbers:
+    """Numbers of the right shapes for estimates before training: all 0 (shift 1), but for 1-bit
+    weights, which are never 0 where no pattern asks for it."""
+    shapes = weight_shapes(graph, layer)
+    channels = shapes[0][0]
+    zeros = np.zeros(channels, np.int64)
+    of_one_bit = isinstance(layer.spec, Conv2d | Linear) and (
+        quantisation.spec(layer.name).weight_bits == 1 and quantisation.sparsity(layer) is None
+    )
+    weights = tuple(np.full(shape, int(of_one_bit), np.int64) for shape in shapes)
+    return Numbers(weights, zeros, zeros, np.ones(channels, np.int64))

@@ -1,0 +1,163 @@
+"""From learned steps to integers: snapped scales, weights, biases. Derived in docs/arithmetic.md.
+
+``gain`` is the real value of one accumulator unit. A channel's wish for it, input step times
+weight step, is moved to the nearest ``multiplier / 2**shift`` times the output step, so that the
+frozen network computes with exactly the scale that hardware has.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from models import arithmetic
+from models.graph.layers import Concat, Conv2d, Input, Linear
+from models.graph.network import Layer
+from models.integer.assemble import Numbers, weight_shapes
+from models.integer.network import Ints
+from models.training.network import QuantNetwork
+from models.training.weight_layer import WeightLayer
+
+Reals = NDArray[np.float64]
+
+_DEAD_STEPS = 1 / 64
+"""A channel whose weighted sum moves its output by less than this many steps has no weights."""
+
+_LEAST_SPAN = 1 / 4
+
+
+@dataclass(frozen=True, eq=False)
+class Frozen:
+    """One MacLayer's integers; gain [out_channels]: real value of one accumulator unit."""
+
+    numbers: Numbers
+    gain: Reals
+
+
+def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], dict[str, float]]:
+    """Integers of every layer that has arithmetic, and the step size of every step owner.
+
+    The logits' step stands under the output layer's name.
+    """
+    scales = {
+        plan.step: float(network.quantiser(name).step) for name, plan in network.plans.items()
+    }
+    frozen: dict[str, Frozen] = {}
+    for layer in network.graph.layers:
+        if not isinstance(layer.spec, Input | Concat):
+            frozen[layer.name] = _freeze_layer(network, layer, scales, scale_bits)
+    output = network.graph.output.name
+    scales[output] = float(frozen[output].gain[0])
+    return frozen, scales
+
+
+def _freeze_layer(
+    network: QuantNetwork, layer: Layer, scales: dict[str, float], scale_bits: int
+) -> Frozen:
+    inputs = [scales[network.plans[name].step] for name in layer.inputs]
+    plan = network.plans.get(layer.name)
+    if isinstance(layer.spec, Conv2d | Linear):
+        module = network.weight_layer(layer.name)
+        source = network.plans[layer.inputs[0]]
+        largest_input = 1 << (source.bits - source.signed)
+        if plan is None:
+            return _output_layer(module, inputs[0], largest_input)
+        out_scale = scales[plan.step]
+        return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
+    assert plan is not None  # the output layer has weights
+    steps = [torch.tensor(step, dtype=torch.float64) for step in inputs]
+    weights, unit = network.weightless(layer.name).fixed_weights(steps)
+    shapes = weight_shapes(network.graph, layer)
+    multiplier, shift = snap(float(unit) / scales[plan.step], scale_bits)
+    channels = shapes[0][0]
+    numbers = Numbers(
+        tuple(np.full(shape, int(w), np.int64) for shape, w in zip(shapes, weights, strict=True)),
+        np.zeros(channels, np.int64),
+        np.full(channels, multiplier, np.int64),
+        np.full(channels, shift, np.int64),
+    )
+    gain = math.ldexp(multiplier, -shift) * scales[plan.step]
+    return Frozen(numbers, np.full(channels, gain))
+
+
+def snap(value: float, scale_bits: int) -> tuple[int, int]:
+    """arithmetic.nearest_scale, with the largest scale for any value beyond it."""
+    largest = (1 << scale_bits) - 1
+    if value >= largest / 2:
+        return largest, 1
+    return arithmetic.nearest_scale(value, scale_bits)
+
+
+def _codes(module: WeightLayer, step: Reals) -> Ints:
+    """Integer weights; channels whose step in ``step`` is not the learned one are rounded anew."""
+    kept = module.kept_weight().detach()
+    codes: Ints = module.quantiser.codes(kept).numpy()
+    wider = step != _steps(module)
+    if module.quantiser.bits > 1 and wider.any():
+        weights = kept.double().numpy()[wider]
+        codes[wider] = np.floor(weights / step[wider, None, None, None] + 0.5).astype(np.int64)
+    return codes
+
+
+def _steps(module: WeightLayer) -> Reals:
+    """Learned weight steps, [out_channels]."""
+    step = module.quantiser.step.double().flatten()
+    return step.expand(len(module.weight)).numpy().copy()
+
+
+def _largest_sum(module: WeightLayer, largest_input: int) -> int:
+    """Largest weighted sum that these bits and this many weights allow."""
+    channels, *kernel = module.weight.shape[1:]
+    kept = module.sparsity.kept_of(channels) if module.sparsity else channels
+    return module.quantiser.high * kept * math.prod(kernel) * largest_input
+
+
+def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
+    """Weights and biases of the logits. A step too small for its bias is widened."""
+    bias = module.bias.detach().double().numpy()
+    least = float(np.abs(bias).max()) / (in_scale * _largest_sum(module, largest_input))
+    step = np.maximum(_steps(module), least)
+    gain = in_scale * step
+    channels = len(bias)
+    ones = np.ones(channels, np.int64)
+    rounded = np.rint(bias / gain).astype(np.int64)
+    return Frozen(Numbers((_codes(module, step),), rounded, ones, ones), gain)
+
+
+def _weight_layer(
+    module: WeightLayer,
+    in_scale: float,
+    largest_input: int,
+    out_scale: float,
+    out_bits: int,
+    scale_bits: int,
+) -> Frozen:
+    """Every channel's snapped scale, weights and bias.
+
+    A channel whose largest sum spans less than a quarter of the output's range gets a wider
+    weight step: else its bias, in accumulator units, would set the accumulator's width.
+    """
+    span = 1 << out_bits
+    step = _steps(module)
+    if module.quantiser.bits > 1:
+        least = span * _LEAST_SPAN / _largest_sum(module, largest_input)
+        step = np.maximum(step, least * out_scale / in_scale)
+    weights = _codes(module, step)
+    sums = np.abs(weights).sum(axis=(1, 2, 3)) * largest_input
+    ratio = in_scale * step / out_scale
+    dead = sums * ratio < _DEAD_STEPS
+    weights[dead] = 0
+    ratio[dead] = _DEAD_STEPS
+    pairs = [snap(float(value), scale_bits) for value in ratio]
+    multiplier = np.array([pair[0] for pair in pairs], np.int64)
+    shift = np.array([pair[1] for pair in pairs], np.int64)
+    snapped = np.ldexp(multiplier.astype(np.float64), -shift)
+    bias = module.bias.detach().double().numpy() / (out_scale * snapped)
+    # Beyond this the output is saturated whatever the sum is.
+    limit = np.ceil(span / snapped) + sums
+    rounded = np.rint(np.clip(bias, -limit, limit)).astype(np.int64)
+    return Frozen(Numbers((weights,), rounded, multiplier, shift), snapped * out_scale)

@@ -1,0 +1,99 @@
+"""FrozenNetwork: the fake-quantised network with hardware's exact scales, in real values.
+
+It computes in float64 with the graph's own operations; the integer reference must agree with it
+code for code (docs/arithmetic.md has the bound).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models import arithmetic
+from models.graph.layers import Conv2d, Linear
+from models.graph.network import Layer, NetworkGraph
+from models.graph.passes import step_source
+from models.integer.freeze import Frozen
+from models.quantisation.fake_quantisers import code_range
+from models.quantisation.plan import TensorPlan
+from models.training.weightless import Weightless, operation
+
+TIE = 2.0**-32
+"""Added before rounding: a sum exactly half way must round up in spite of float64's own error.
+Exact sums are multiples of 2**-31 steps at least, so nothing else is moved."""
+
+
+class FrozenNetwork(nn.Module):
+    """``graph`` in legal form; ``frozen`` and ``scales`` as ``freeze.freeze`` makes them."""
+
+    def __init__(
+        self,
+        graph: NetworkGraph,
+        plans: Mapping[str, TensorPlan],
+        frozen: Mapping[str, Frozen],
+        scales: Mapping[str, float],
+    ) -> None:
+        super().__init__()
+        self.graph, self.plans, self.frozen, self.scales = graph, plans, frozen, scales
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels uint8 [n, C, H, W]. Returns logits float64 [n, classes]."""
+        name = self.graph.output.name
+        logits, scale = self.tensors(pixels)[name].flatten(1), self.scales[name]
+        # Equal accumulators must be equal logits: float64's error would order them.
+        return torch.round(logits / scale) * scale
+
+    @torch.no_grad()
+    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Every layer's output in real values, float64."""
+        values: dict[str, Tensor] = {}
+        for layer in self.graph.layers:
+            inputs = [values[name] for name in layer.inputs]
+            out = self._compute(layer, inputs) if inputs else self._input(pixels)
+            if layer.name in self.frozen and layer.name in self.plans:
+                out = self._quantise(layer.name, out)
+            values[layer.name] = out
+        return values
+
+    def codes(self, name: str, values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
+        """A tensor of ``tensors`` as the integers of the reference, int64."""
+        scale = self.scales[self.plans[name].step if name in self.plans else name]
+        plan = self.plans.get(name)
+        zero = arithmetic.zero_point(plan.bits, plan.signed) if plan else 0
+        return np.rint(values.numpy() / scale).astype(np.int64) + zero
+
+    def _input(self, pixels: Tensor) -> Tensor:
+        name = self.graph.input.name
+        top = (1 << self.plans[name].bits) - 1
+        return torch.floor(pixels.double() * top / 255 + 0.5) * self.scales[name]
+
+    def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
+        passes_on = step_source(self.graph, layer.name) != layer.name
+        if passes_on or layer.name not in self.frozen:
+            return operation(layer)(inputs)
+        spec, frozen = layer.spec, self.frozen[layer.name]
+        gains = [
+            torch.from_numpy(frozen.gain / self.scales[self.plans[name].step])
+            for name in layer.inputs
+        ]
+        if isinstance(spec, Conv2d | Linear):
+            weight = torch.from_numpy(frozen.numbers.weights[0]) * gains[0][:, None, None, None]
+            bias = torch.from_numpy(frozen.numbers.bias * frozen.gain)
+            if isinstance(spec, Linear):
+                return F.conv2d(inputs[0], weight, bias)
+            return F.conv2d(inputs[0], weight, bias, spec.stride, spec.padding, 1, spec.groups)
+        factors = [
+            (gain * int(weights.flat[0]))[:, None, None]
+            for gain, weights in zip(gains, frozen.numbers.weights, strict=True)
+        ]
+        module = Weightless(layer, inputs[0].shape[2:], passes_on, scale_bits=0)
+        return module.scaled(inputs, factors)
+
+    def _quantise(self, name: str, values: Tensor) -> Tensor:
+        plan = self.plans[name]
+        scale, (low, high) = self.scales[plan.step], code_range(plan.bits, plan.signed)
+        return torch.clamp(torch.floor(values / scale + 0.5 + TIE), low, high) * scale

@@ -1,0 +1,57 @@
+"""Lowering: a graph, or a trained network, to the integer network that hardware computes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from models.graph.network import NetworkGraph
+from models.graph.passes import legalise
+from models.integer.assemble import assemble, blank_numbers
+from models.integer.network import IntegerNetwork
+from models.quantisation.plan import Quantisation, check
+from models.quantisation.sparsity import check as check_sparsity
+
+if TYPE_CHECKING:
+    from models.integer.frozen import FrozenNetwork
+    from models.training.trained import TrainedNetwork
+
+
+def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int) -> IntegerNetwork:
+    """The integer network with blank weights and unit step sizes, for estimates before training.
+
+    Raises ModelError when the graph is not sound or ``quantisation`` names an unknown layer.
+    """
+    check(quantisation, graph)
+    legal = legalise(graph)
+    return assemble(
+        legal,
+        quantisation,
+        scale_bits,
+        lambda layer: blank_numbers(legal, layer, quantisation),
+        defaultdict(lambda: 1.0),
+    )
+
+
+def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, IntegerNetwork]:
+    """The trained network with scales of ``scale_bits``-bit multipliers, twice.
+
+    First in real values (torch, float64), then in integers; they agree code for code.
+    """
+    # torch takes seconds to import; estimates need shapes only.
+    from models.integer.freeze import freeze
+    from models.integer.frozen import FrozenNetwork
+
+    network = trained.network
+    frozen, scales = freeze(network, scale_bits)
+    integer = assemble(
+        network.graph,
+        trained.quantisation,
+        scale_bits,
+        lambda layer: frozen[layer.name].numbers,
+        scales,
+    )
+    for layer in integer.mac_layers:
+        if layer.sparsity:
+            check_sparsity(layer.name, layer.sources[0].weights, layer.sparsity)
+    return FrozenNetwork(network.graph, network.plans, frozen, scales), integer

@@ -1,0 +1,161 @@
+"""The integer reference: exactly what hardware computes, in numpy.
+
+Products are summed by BLAS in floating point where the sums are provably exact there (below
+2**24 in float32, 2**53 in float64), else in int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models import arithmetic
+from models.integer.network import (
+    ConcatLayer,
+    IntegerNetwork,
+    Ints,
+    MacLayer,
+    PoolWindow,
+    TensorSpec,
+)
+
+_COLUMN_ELEMENTS = 1 << 23
+"""Largest im2col matrix, in elements; more images are worked through in turns."""
+
+
+def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, halves up."""
+    top = (1 << network.tensors[network.input].bits) - 1
+    codes = (images.astype(np.int64) * (2 * top) + 255) // 510
+    return codes.astype(np.uint8)
+
+
+def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
+    """Every tensor of the network for input codes [n, C, H, W].
+
+    Returns int64 arrays by tensor name: codes [n, C, H, W], and for the output tensor the logits
+    [n, classes]. Raises ValueError for codes of another shape or beyond the input's bits.
+    """
+    spec = network.tensors[network.input]
+    if codes.ndim != 4 or codes.shape[1:] != spec.shape:
+        raise ValueError(f"input codes must be [n, {spec.shape}], not {codes.shape}")
+    if codes.size and codes.max() >= 1 << spec.bits:
+        raise ValueError(f"input codes must be below {1 << spec.bits}, not {codes.max()}")
+    values: dict[str, Ints] = {network.input: codes.astype(np.int64)}
+    for layer in network.layers:
+        if isinstance(layer, ConcatLayer):
+            values[layer.output] = np.concatenate([values[name] for name in layer.inputs], axis=1)
+        else:
+            values[layer.output] = _mac_layer(layer, network.tensors, values)
+    output = network.layers[-1].output
+    values[output] = values[output][:, :, 0, 0]
+    return values
+
+
+def predict(
+    network: IntegerNetwork, images: NDArray[np.uint8], batch: int = 256
+) -> NDArray[np.int64]:
+    """Logits [n, classes] of images uint8 [n, C, H, W], a batch at a time."""
+    output = network.layers[-1].output
+    parts = [
+        run(network, quantise_input(network, images[start : start + batch]))[output]
+        for start in range(0, len(images), batch)
+    ]
+    return np.concatenate(parts) if parts else np.zeros((0, network.classes), np.int64)
+
+
+def accuracy(
+    network: IntegerNetwork, images: NDArray[np.uint8], labels: NDArray[np.int64]
+) -> float:
+    """Share of images whose largest logit (the first of equals) is the label's."""
+    return float((predict(network, images).argmax(axis=1) == labels).mean())
+
+
+def _mac_layer(
+    layer: MacLayer, tensors: Mapping[str, TensorSpec], values: Mapping[str, Ints]
+) -> Ints:
+    acc = layer.bias[:, None, None]
+    for source in layer.sources:
+        tensor = tensors[source.tensor]
+        codes = _pad(values[source.tensor], layer.padding, layer.pad_code) - tensor.zero_point
+        acc = acc + convolve(codes, source.weights, layer.stride, layer.groups, 1 << tensor.bits)
+    if layer.raw:
+        return acc
+    out = tensors[layer.output]
+    multiplier, shift = layer.multiplier[:, None, None], layer.shift[:, None, None]
+    codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
+    return _max_pool(codes, layer.pool) if layer.pool else codes
+
+
+def _pad(codes: Ints, padding: tuple[int, int], code: int) -> Ints:
+    rows, cols = padding
+    if not rows and not cols:
+        return codes
+    return np.pad(codes, ((0, 0), (0, 0), (rows, rows), (cols, cols)), constant_values=code)
+
+
+def convolve(
+    values: Ints, weights: Ints, stride: tuple[int, int], groups: int, magnitude: int
+) -> Ints:
+    """Exact grouped convolution of padded integers.
+
+    values: [n, C, H, W], none larger than ``magnitude`` in absolute value; weights: [out,
+    C / groups, rows, cols]. Returns int64 [n, out, Ho, Wo].
+    """
+    bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
+    kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
+    x, w = values.astype(kind), weights.astype(kind)
+    if weights.shape[1] == 1 and groups > 1:
+        return _depthwise(x, w, stride).astype(np.int64)
+    n = len(x)
+    out, taps = len(w), w[0].size
+    rows, cols = _output_map(x, w, stride)
+    result = np.empty((n, out, rows, cols), np.int64)
+    matrices = w.reshape(groups, out // groups, taps)
+    step = max(1, _COLUMN_ELEMENTS // (groups * taps * rows * cols))
+    for part in range(0, n, step):
+        windows = np.lib.stride_tricks.sliding_window_view(
+            x[part : part + step], w.shape[2:], axis=(2, 3)
+        )[:, :, :: stride[0], :: stride[1]]
+        columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(-1, groups, taps, rows * cols)
+        result[part : part + step] = (matrices @ columns).reshape(-1, out, rows, cols)
+    return result
+
+
+def _output_map(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> tuple[int, int]:
+    rows, cols = ((x.shape[2 + i] - w.shape[2 + i]) // stride[i] + 1 for i in (0, 1))
+    return rows, cols
+
+
+def _depthwise(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> NDArray[Any]:
+    """One input channel per output channel: a matrix product would be all overhead."""
+    rows, cols = _output_map(x, w, stride)
+    spread = np.repeat(x, len(w) // x.shape[1], axis=1)
+    total = np.zeros((len(x), len(w), rows, cols), x.dtype)
+    for ky, kx, view in _taps(spread, w.shape[2:], stride, rows, cols):
+        total += view * w[:, 0, ky, kx, None, None]
+    return total
+
+
+def _taps(
+    x: NDArray[Any],
+    kernel: tuple[int, ...],
+    stride: tuple[int, int],
+    rows: int,
+    cols: int,
+) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """(kernel row, kernel column, the values that meet it at every output position)."""
+    for ky in range(kernel[0]):
+        for kx in range(kernel[1]):
+            last_row, last_col = ky + (rows - 1) * stride[0], kx + (cols - 1) * stride[1]
+            yield ky, kx, x[:, :, ky : last_row + 1 : stride[0], kx : last_col + 1 : stride[1]]
+
+
+def _max_pool(codes: Ints, pool: PoolWindow) -> Ints:
+    rows = (codes.shape[2] - pool.kernel[0]) // pool.stride[0] + 1
+    cols = (codes.shape[3] - pool.kernel[1]) // pool.stride[1] + 1
+    views = [view for _, _, view in _taps(codes, pool.kernel, pool.stride, rows, cols)]
+    return np.maximum.reduce(views)

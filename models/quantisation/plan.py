@@ -1,0 +1,159 @@
+"""Quantisation: bits per layer, and the plan of every tensor's bits, sign and step size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from models.errors import ModelError
+from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
+from models.graph.network import Layer, NetworkGraph
+from models.graph.passes import is_signed, legalise, step_source
+from models.quantisation.sparsity import Sparsity
+from models.yaml_io import nearest
+
+MAX_BITS = 8
+ADD_WEIGHT_BITS = 8
+"""Weights of a residual add: the ratio of its inputs' step sizes to 1/254."""
+ONES_WEIGHT_BITS = 2
+"""Weights of pooling and copies: all 1."""
+NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
+
+
+def _bits(what: str, value: object) -> None:
+    if type(value) is not int or not 1 <= value <= MAX_BITS:
+        raise ModelError(f"{what} must be 1..{MAX_BITS}, not {value!r}")
+
+
+@dataclass(frozen=True)
+class QuantSpec:
+    """Bits of one layer: of its weights and of the activations that it puts out."""
+
+    weight_bits: int = 4
+    activation_bits: int = 4
+    sparsity: Sparsity | None = None
+    """Pattern of the weights; None: any weight may differ from 0."""
+
+    def __post_init__(self) -> None:
+        _bits("weight_bits", self.weight_bits)
+        _bits("activation_bits", self.activation_bits)
+
+
+@dataclass(frozen=True)
+class Quantisation:
+    """Bits of a whole network. Layers not named in ``layers`` have the default's."""
+
+    input_bits: int = 8
+    default: QuantSpec = QuantSpec()
+    layers: Mapping[str, QuantSpec] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _bits("input_bits", self.input_bits)
+        object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
+
+    def __hash__(self) -> int:
+        return hash((self.input_bits, self.default, frozenset(self.layers.items())))
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A read-only mapping does not pickle; worker processes need it to."""
+        return Quantisation, (self.input_bits, self.default, dict(self.layers))
+
+    def spec(self, name: str) -> QuantSpec:
+        return self.layers.get(name, self.default)
+
+    def sparsity(self, layer: Layer) -> Sparsity | None:
+        """The pattern of that layer's weights; the default's does not hold where none can be."""
+        return self.spec(layer.name).sparsity if can_be_sparse(layer.spec) else None
+
+
+WEIGHT_BITS, ACTIVATION_BITS, SPARSITY = "weight_bits", "activation_bits", "sparsity"
+
+
+def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
+    """Which QuantSpec fields have an effect, for every layer that has any, in layer order.
+
+    Layers without weights have no weight_bits; the output layer and those that only pass codes
+    on (max pooling, a ReLU that is fused) no activation_bits. A concat's activation_bits rule
+    all its inputs'. Grouped layers have no sparsity. Raises ModelError when the graph is not sound.
+    """
+    legal = legalise(graph)
+    concat_of = _concat_members(legal)
+    found: dict[str, tuple[str, ...]] = {}
+    for layer in legal.layers:
+        fields = []
+        if isinstance(layer.spec, Conv2d | Linear):
+            fields.append(WEIGHT_BITS)
+        own_step = step_source(legal, layer.name) == layer.name and layer.name not in concat_of
+        if own_step and not isinstance(layer.spec, Input) and layer.name != legal.output.name:
+            fields.append(ACTIVATION_BITS)
+        if can_be_sparse(layer.spec):
+            fields.append(SPARSITY)
+        if fields:
+            found[layer.name] = tuple(fields)
+    return found
+
+
+def bit_notes(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]:
+    """``w4 a4 2:4`` for each layer that has bits of its own: weights, activations, sparsity."""
+    texts = {graph.input.name: f"a{quantisation.input_bits}"}
+    for name, fields in knobs(graph).items():
+        spec = quantisation.spec(name)
+        words = {
+            WEIGHT_BITS: f"w{spec.weight_bits}",
+            ACTIVATION_BITS: f"a{spec.activation_bits}",
+            SPARSITY: str(spec.sparsity or ""),
+        }
+        texts[name] = " ".join(words[field] for field in fields).rstrip()
+    return texts
+
+
+def can_be_sparse(spec: LayerSpec) -> bool:
+    """Whether each output of the layer reads all input channels: not grouped, not depthwise."""
+    return isinstance(spec, Linear) or (isinstance(spec, Conv2d) and spec.groups == 1)
+
+
+def _concat_members(graph: NetworkGraph) -> dict[str, str]:
+    """Layer whose step size a concat rules -> name of that concat; ``graph`` is in legal form."""
+    members: dict[str, str] = {}
+    for layer in graph.layers:
+        if isinstance(layer.spec, Concat):
+            for source in layer.inputs:
+                members[step_source(graph, source)] = layer.name
+    return members
+
+
+def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
+    """Raises ModelError for the name of a layer that there is not, or a sparsity it cannot have."""
+    known = [layer.name for layer in graph.layers]
+    for name, spec in quantisation.layers.items():
+        if name not in known:
+            raise ModelError(f"quantisation: no layer is named {name!r}; {nearest(name, known)}")
+        if spec.sparsity and not can_be_sparse(graph[name].spec):
+            raise ModelError(f"layer {name}: {NO_SPARSITY}")
+
+
+@dataclass(frozen=True)
+class TensorPlan:
+    """What is known of a layer's output before training."""
+
+    step: str
+    """Name of the layer that owns the step size; equal names share one."""
+    bits: int
+    signed: bool
+
+
+def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, TensorPlan]:
+    """The plan of every layer's output but the last's; ``graph`` is in legal form."""
+    concat_of = _concat_members(graph)
+    plans: dict[str, TensorPlan] = {}
+    for layer in graph.layers:
+        root = step_source(graph, layer.name)
+        owner = concat_of.get(root, root)
+        spec = graph[owner].spec
+        if isinstance(spec, Input):
+            plans[layer.name] = TensorPlan(owner, quantisation.input_bits, False)
+        elif layer.name != graph.output.name:
+            bits = quantisation.spec(owner).activation_bits
+            plans[layer.name] = TensorPlan(owner, bits, is_signed(graph, owner))
+    return plans

@@ -1,0 +1,76 @@
+"""Quantisations as YAML a person can read, and back.
+
+A quantisation is ``{input_bits, default: {weight_bits, activation_bits, sparsity}, layers: {c1:
+{...}}}``; everything may be left out. Sparsity is ``"2:4"``, in quotes, or null for none.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from typing import Any, get_type_hints
+
+from models import yaml_io
+from models.graph.network import NetworkGraph
+from models.quantisation.plan import (
+    ACTIVATION_BITS,
+    NO_SPARSITY,
+    SPARSITY,
+    WEIGHT_BITS,
+    Quantisation,
+    QuantSpec,
+    knobs,
+)
+from models.quantisation.sparsity import Sparsity
+from models.yaml_io import FlowDict, Node
+
+
+def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
+    """Raises YamlError with file and line; also for bits that would have no effect."""
+    nodes = node.fields(["input_bits", "default", "layers"])
+    bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
+    default = Quantisation.default
+    if "default" in nodes:
+        default = yaml_io.build(nodes["default"], QuantSpec)
+    layers: dict[str, QuantSpec] = {}
+    usable = knobs(graph)
+    for name, item in nodes["layers"].mapping().items() if "layers" in nodes else ():
+        if name not in graph:
+            known = [layer.name for layer in graph.layers]
+            raise item.error(f"no layer is named {name!r}; {yaml_io.nearest(name, known)}")
+        if name not in usable:
+            raise item.error(f"layer {name} ({graph[name].spec.op}) has no bits of its own")
+        if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
+            raise item.mapping()[SPARSITY].error(NO_SPARSITY)
+        layers[name] = _layer_spec(item, default, usable[name])
+    return Quantisation(bits, default, layers)
+
+
+def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:
+    given, hints = node.fields(usable), get_type_hints(QuantSpec)
+    values = {key: yaml_io.convert(child, hints[key]) for key, child in given.items()}
+    if SPARSITY not in usable:
+        values[SPARSITY] = None
+    return yaml_io.construct(node, given, lambda: dataclasses.replace(default, **values))
+
+
+def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:
+    """Plain data for yaml_io.dump; values that have no effect are left out."""
+    layers: dict[str, FlowDict] = {}
+    for name, fields in knobs(graph).items():
+        if name in quantisation.layers:
+            inherited = quantisation.default.sparsity
+            layers[name] = _spec_item(quantisation.layers[name], fields, inherited)
+    items: dict[str, Any] = {
+        "input_bits": quantisation.input_bits,
+        "default": _spec_item(quantisation.default, (WEIGHT_BITS, ACTIVATION_BITS, SPARSITY), None),
+    }
+    return {**items, "layers": layers} if layers else items
+
+
+def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
+    """Sparsity is written where it differs from the ``inherited``: dense designs do not name it."""
+    item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
+    if SPARSITY in fields and spec.sparsity != inherited:
+        item[SPARSITY] = str(spec.sparsity) if spec.sparsity else None
+    return item

@@ -1,0 +1,132 @@
+"""Checkpoints: unfinished training runs on disk, as tensors and plain values without code.
+
+torch.save's container is read with ``weights_only=True``, which builds nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from models import yaml_io
+from models.data.datasets import Dataset
+from models.errors import ModelError
+from models.files import atomic_file
+from models.graph.network import NetworkGraph
+from models.graph.yaml import graph_items
+from models.quantisation.plan import Quantisation
+from models.quantisation.yaml import quantisation_items
+from models.training.schedule import TrainSettings
+
+FORMAT = 1
+State = dict[str, Tensor]
+History = list[tuple[float, float, bool]]
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """An unfinished run: what the next epoch starts from."""
+
+    network: State
+    optimizer: dict[str, Any]
+    best: State
+    history: History
+
+
+def identity(
+    graph: NetworkGraph, quantisation: Quantisation, dataset: Dataset, settings: TrainSettings
+) -> str:
+    """A hash of everything that determines a run, but for the speed settings."""
+    digest = hashlib.sha256(network_text(graph, quantisation).encode())
+    for split in (dataset.train, dataset.validation):
+        digest.update(split.images.tobytes())
+        digest.update(split.labels.tobytes())
+    plain = dataclasses.asdict(settings)
+    for later in ("boo", "pruning", "narrow"):  # runs without them are what they always were
+        if not plain[later]:
+            del plain[later]
+    digest.update(repr(sorted(plain.items())).encode())
+    return digest.hexdigest()
+
+
+def network_text(graph: NetworkGraph, quantisation: Quantisation) -> str:
+    """Graph and quantisation as one YAML text."""
+    return yaml_io.dump(
+        {
+            "name": graph.name,
+            "network": graph_items(graph),
+            "quantisation": quantisation_items(quantisation, graph),
+        }
+    )
+
+
+def save_run(
+    path: Path, run: str, network: State, optimizer: dict[str, Any], best: State, history: History
+) -> None:
+    """Raises OSError; the last whole checkpoint stays then."""
+    content = {
+        "run": run,
+        "network": network,
+        "optimizer": optimizer,
+        "best": best,
+        "history": history,
+    }
+    save(content, path)
+
+
+def load_run(path: Path, run: str) -> StoredRun | None:
+    """The stored state of this very run, or None where there is no file.
+
+    Raises ModelError when the file is another run's or no checkpoint.
+    """
+    if not path.exists():
+        return None
+    content = load(path, {"run", "network", "optimizer", "best", "history"})
+    if content["run"] != run:
+        raise ModelError(
+            f"{path}: is the checkpoint of another run (network, bits, data or settings differ); "
+            "remove it or name another file"
+        )
+    return StoredRun(content["network"], content["optimizer"], content["best"], content["history"])
+
+
+def load_state(network: nn.Module, state: State, path: Path | None) -> None:
+    """Put ``state`` into ``network``. Raises ModelError when names or shapes differ."""
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise ModelError(f"{path}: does not fit its network ({error})") from None
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write plain values and tensors, with the format's number. Raises OSError."""
+    content = {"format": FORMAT, **content}
+    stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
+    torch.save(content, stream)
+    with atomic_file(path) as file:
+        file.write(stream.getbuffer())
+
+
+def load(path: Path, keys: set[str]) -> dict[str, Any]:
+    """What ``save`` wrote, with at least these ``keys``. Raises ModelError naming the file."""
+    broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
+    try:
+        content = torch.load(path, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        raise ModelError(f"{path}: no such file") from None
+    except (OSError, pickle.UnpicklingError, zipfile.BadZipFile, *broken) as error:
+        raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
+    if not isinstance(content, dict) or not keys <= set(content):
+        raise ModelError(f"{path}: holds something other than was expected")
+    if content.get("format") != FORMAT:
+        raise ModelError(f"{path}: format {content.get('format')}, this version reads {FORMAT}")
+    return content

@@ -1,0 +1,180 @@
+"""Quantisation-aware training: floating point first, then folded and fake-quantised.
+
+The best epoch is chosen on the validation split; the test split is never looked at here. A run
+is determined by graph, quantisation, data set and settings, and resumes from its checkpoint
+after each epoch with the same result as without the break (on the same number of threads).
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.data import augmentation
+from models.data.datasets import Dataset
+from models.errors import ModelError
+from models.graph.network import NetworkGraph
+from models.quantisation.plan import Quantisation
+from models.training import checkpoint, speed
+from models.training.narrowing import narrow, settle
+from models.training.network import QuantNetwork
+from models.training.penalty import ones_per_weight
+from models.training.pruning import Pruner
+from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
+from models.training.trained import Epoch, TrainedNetwork, evaluate
+
+Progress = Callable[[int, int, float, float, float], None]
+"""Called after each epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
+
+_CALIBRATION_IMAGES = 256
+
+
+def train(
+    graph: NetworkGraph,
+    quantisation: Quantisation,
+    dataset: Dataset,
+    settings: TrainSettings,
+    *,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> TrainedNetwork:
+    """Train ``graph`` on ``dataset.train``; keep the best fake-quantised epoch on validation.
+
+    checkpoint: written after each epoch; an existing one of the same run is continued.
+    Raises ModelError: graph and data set do not match, or the checkpoint is another run's.
+    """
+    _check_match(graph, dataset)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint)
+    with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
+        run.prepare()
+        run.work(progress)
+    return run.result()
+
+
+def _check_match(graph: NetworkGraph, dataset: Dataset) -> None:
+    shape, classes = graph.shapes[graph.input.name], graph.shapes[graph.output.name][0]
+    if shape != dataset.shape:
+        raise ModelError(
+            f"layer {graph.input.name}: shape {shape} does not match the images of "
+            f"{dataset.name}, {dataset.shape}"
+        )
+    if classes != dataset.classes:
+        raise ModelError(
+            f"layer {graph.output.name}: has {classes} outputs, {dataset.name} has "
+            f"{dataset.classes} classes"
+        )
+
+
+class _Run:
+    """The state of one training run between epochs."""
+
+    def __init__(
+        self,
+        graph: NetworkGraph,
+        quantisation: Quantisation,
+        dataset: Dataset,
+        settings: TrainSettings,
+        path: Path | None,
+    ) -> None:
+        self.graph, self.quantisation = graph, quantisation
+        self.dataset, self.settings, self.path = dataset, settings, path
+        self.identity = checkpoint.identity(graph, quantisation, dataset, settings)
+        self.images = torch.from_numpy(dataset.train.images)
+        self.labels = torch.from_numpy(dataset.train.labels)
+        self.augmentation = augmentation.resolve(settings.augment, dataset)
+        self.history: list[Epoch] = []
+        self.best: dict[str, Tensor] = {}
+
+    def prepare(self) -> None:
+        """Start afresh, or from the checkpoint."""
+        torch.manual_seed(self.settings.seed)
+        self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        narrow(self.network, self.settings.narrow)
+        self.pruner = Pruner(self.network, self.settings.pruning)
+        stored = checkpoint.load_run(self.path, self.identity) if self.path else None
+        if stored is not None:
+            self.history = [Epoch(*epoch) for epoch in stored.history]
+            self.best = stored.best
+            if self.history[-1].quantised:
+                self.network.quantise()
+            checkpoint.load_state(self.network, stored.network, self.path)
+        self._start_phase()
+        if stored is not None:
+            self.optimizer.load_state_dict(stored.optimizer)
+
+    def work(self, progress: Progress | None) -> None:
+        settings, start, first = self.settings, time.monotonic(), len(self.history)
+        for epoch in range(first, settings.epochs):
+            if epoch == settings.float_epochs and not self.network.quantised:
+                self.network.eval()
+                self.network.quantise(self.images[:_CALIBRATION_IMAGES])
+                self._start_phase()
+            loss = self._train_epoch(epoch)
+            accuracy = evaluate(self.network, self.dataset.validation)
+            self._keep(Epoch(loss, accuracy, self.network.quantised))
+            if progress:
+                spent = time.monotonic() - start
+                left = spent / (epoch + 1 - first) * (settings.epochs - epoch - 1)
+                progress(epoch + 1, settings.epochs, loss, accuracy, left)
+
+    def result(self) -> TrainedNetwork:
+        self.network.load_state_dict(self.best)
+        settle(self.network, self.settings.narrow)
+        self.pruner.verify()
+        return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
+
+    def _start_phase(self) -> None:
+        """An optimiser for the present parameters; folding has removed some."""
+        self.optimizer = make_optimizer(self.network, self.settings)
+        self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
+
+    def _keep(self, epoch: Epoch) -> None:
+        # Of equals the later: small validation splits saturate while training still gains.
+        ahead = all(epoch.accuracy >= past.accuracy for past in self.history if past.quantised)
+        if epoch.quantised and ahead:
+            self.best = copy.deepcopy(self.network.state_dict())
+        self.history.append(epoch)
+        if self.path:
+            checkpoint.save_run(
+                self.path,
+                self.identity,
+                self.network.state_dict(),
+                self.optimizer.state_dict(),
+                self.best,
+                [(past.loss, past.accuracy, past.quantised) for past in self.history],
+            )
+
+    def _train_epoch(self, epoch: int) -> float:
+        """Mean loss, price of one-bits included. Seed and epoch alone set the order of images."""
+        settings = self.settings
+        generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
+        order = torch.randperm(len(self.images), generator=generator)
+        size = min(settings.batch_size, len(order))
+        steps = len(order) // size  # the rest would be a batch of another shape
+        self.network.train()
+        priced = settings.boo > 0 and self.network.quantised
+        total = 0.0
+        for step in range(steps):
+            rate = learning_rate(settings, epoch + step / steps)
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+            chosen = order[step * size : (step + 1) * size]
+            images = augmentation.augment(self.images[chosen], self.augmentation, generator)
+            logits = self.forward(images)
+            loss = F.cross_entropy(
+                logits, self.labels[chosen], label_smoothing=settings.label_smoothing
+            )
+            if priced:
+                loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
+            total += float(loss.detach())
+        return total / steps

@@ -1,0 +1,171 @@
+"""The trainable network: floating point with batch norm first, folded and fake-quantised then."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from models.graph.layers import Concat, Conv2d, Input, Linear
+from models.graph.network import Layer, NetworkGraph
+from models.graph.passes import legalise, step_source
+from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
+from models.quantisation.plan import Quantisation, check, plan_tensors
+from models.training.weight_layer import WeightLayer
+from models.training.weightless import Weightless
+
+Quantiser = ActivationQuantiser | InputQuantiser
+
+
+@dataclass(frozen=True, eq=False)
+class _Node:
+    """One layer, ready to run; plain attributes only, so that torch.compile can follow."""
+
+    name: str
+    inputs: tuple[str, ...]
+    module: WeightLayer | Weightless
+    in_steps: tuple[Quantiser, ...]
+    quantiser: ActivationQuantiser | None
+    """None where codes are passed on or, at the output, accumulators are the result."""
+
+
+class QuantNetwork(nn.Module):
+    """Pixels to logits; starts in floating point, ``quantise`` turns it for good.
+
+    Raises ModelError when the graph is not sound or the quantisation names an unknown layer.
+    """
+
+    def __init__(
+        self, graph: NetworkGraph, quantisation: Quantisation, scale_bits: int = 8
+    ) -> None:
+        """scale_bits: width of the requantisation multipliers that scales are snapped to."""
+        super().__init__()
+        check(quantisation, graph)
+        self.graph = legalise(graph)
+        self.scale_bits = scale_bits
+        self.quantised = False
+        self.plans = plan_tensors(self.graph, quantisation)
+        self.input = InputQuantiser(quantisation.input_bits)
+        self.modules_by_layer = nn.ModuleDict()
+        self.quantisers = nn.ModuleDict()
+        self.input_name, self.output_name = self.graph.input.name, self.graph.output.name
+        self.nodes = [
+            self._node(layer, quantisation)
+            for layer in self.graph.layers
+            if not isinstance(layer.spec, Input)
+        ]
+
+    def _node(self, layer: Layer, quantisation: Quantisation) -> _Node:
+        module: WeightLayer | Weightless
+        passes_on = step_source(self.graph, layer.name) != layer.name
+        if isinstance(layer.spec, Conv2d | Linear):
+            bits = quantisation.spec(layer.name).weight_bits
+            sparsity = quantisation.sparsity(layer)
+            module = WeightLayer(self.graph, layer, bits, self.scale_bits, sparsity)
+        else:
+            rows_cols = self.graph.shapes[layer.inputs[0]][1:]
+            module = Weightless(layer, rows_cols, passes_on, self.scale_bits)
+        self.modules_by_layer[_key(layer.name)] = module
+        quantiser: Quantiser | None = None
+        if layer.name in self.plans and not passes_on and not isinstance(layer.spec, Concat):
+            plan = self.plans[layer.name]
+            if _key(plan.step) not in self.quantisers:
+                self.quantisers[_key(plan.step)] = ActivationQuantiser(plan.bits, plan.signed)
+            quantiser = self.quantiser(layer.name)
+        assert not isinstance(quantiser, InputQuantiser)
+        in_steps = tuple(self.quantiser(name) for name in layer.inputs)
+        return _Node(layer.name, layer.inputs, module, in_steps, quantiser)
+
+    # Running ---------------------------------------------------------------------------------
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """pixels: uint8 or float 0..255, [n, C, H, W]. Returns logits [n, classes]."""
+        return self.tensors(pixels)[self.output_name].flatten(1)
+
+    def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
+        """Every layer's output in real values."""
+        return self.tensors_from(self.input(pixels))
+
+    def tensors_from(self, image: Tensor) -> dict[str, Tensor]:
+        """``tensors`` of real values [n, C, H, W] that are not rounded to the input's codes."""
+        values = {self.input_name: image}
+        for node in self.nodes:
+            inputs = [values[name] for name in node.inputs]
+            if not self.quantised:
+                values[node.name] = node.module(inputs)
+                continue
+            steps = [quantiser.step for quantiser in node.in_steps]
+            if node.quantiser is None:
+                values[node.name] = node.module.quantised(inputs, steps, None)
+            else:
+                out = node.module.quantised(inputs, steps, node.quantiser.step)
+                values[node.name] = node.quantiser(out)
+        return values
+
+    # Folding and quantising ------------------------------------------------------------------
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Fold every batch norm; what the network computes in eval mode stays the same."""
+        for layer in self.weight_layers:
+            layer.fold()
+
+    @torch.no_grad()
+    def quantise(self, pixels: Tensor | None = None) -> None:
+        """Fold, switch the quantisers on and set their steps from a batch of ``pixels``.
+
+        Without pixels the steps stay as they are: the state is about to be loaded.
+        """
+        self.fold()
+        self.quantised = True
+        if pixels is not None:
+            self._calibrate(pixels)
+
+    def _calibrate(self, pixels: Tensor) -> None:
+        """Layer by layer: each quantiser sees what the quantised layers before it put out.
+
+        The inputs of a concat share a quantiser; each sets it from all that came so far.
+        """
+        values = {self.input_name: self.input(pixels)}
+        seen: dict[ActivationQuantiser, list[Tensor]] = {}
+        for node in self.nodes:
+            if isinstance(node.module, WeightLayer):
+                node.module.quantiser.calibrate(node.module.kept_weight())
+            steps = [quantiser.step for quantiser in node.in_steps]
+            inputs = [values[name] for name in node.inputs]
+            out = node.module.quantised(inputs, steps, None)
+            if node.quantiser is not None:
+                seen.setdefault(node.quantiser, []).append(out.flatten())
+                node.quantiser.calibrate(torch.cat(seen[node.quantiser]))
+                out = node.quantiser(out)
+            values[node.name] = out
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def quantiser(self, name: str) -> Quantiser:
+        """The quantiser whose codes that layer puts out."""
+        if self.plans[name].step == self.input_name:
+            return self.input
+        quantiser = self.quantisers[_key(self.plans[name].step)]
+        assert isinstance(quantiser, ActivationQuantiser)
+        return quantiser
+
+    def weight_layer(self, name: str) -> WeightLayer:
+        module = self.modules_by_layer[_key(name)]
+        assert isinstance(module, WeightLayer)
+        return module
+
+    @property
+    def weight_layers(self) -> list[WeightLayer]:
+        return [node.module for node in self.nodes if isinstance(node.module, WeightLayer)]
+
+    def weightless(self, name: str) -> Weightless:
+        module = self.modules_by_layer[_key(name)]
+        assert isinstance(module, Weightless)
+        return module
+
+
+def _key(name: str) -> str:
+    """ModuleDict keys hold no dots and no names of its own methods; layer names may."""
+    return "/" + name.replace(".", "/")

@@ -1,0 +1,56 @@
+"""Block pruning of a network in training: the weights of pruned blocks are set to 0 in place."""
+
+from __future__ import annotations
+
+import torch
+
+from models.errors import ModelError
+from models.quantisation.blocks import Block, Pruning, zero_blocks
+from models.training.network import QuantNetwork
+from models.training.weight_layer import WeightLayer
+
+
+class Pruner:
+    """Prunes the layers that ``pruning`` names; without one, nothing.
+
+    Blocks are chosen anew each time: one comes back when its gradient outgrew another's weights.
+    Raises ModelError for a layer that there is not, that is grouped, or whose weights have no 0.
+    """
+
+    def __init__(self, network: QuantNetwork, pruning: Pruning | None) -> None:
+        self.pruning = pruning
+        layers = {n.name: n.module for n in network.nodes if isinstance(n.module, WeightLayer)}
+        self._layers: dict[str, tuple[WeightLayer, Block]] = {}
+        for name, block in pruning.blocks if pruning else ():
+            if name not in layers:
+                known = ", ".join(layers)
+                raise ModelError(f"zero blocks: no layer {name!r} has weights (known: {known})")
+            _check(name, layers[name])
+            self._layers[name] = layers[name], block
+
+    @torch.no_grad()
+    def apply(self, share: float) -> None:
+        """Set that share of each layer's blocks to 0, those with the least magnitude."""
+        for layer, block in self._layers.values():
+            assert self.pruning is not None
+            stay = self.pruning.kept(layer.kept_weight().numpy(), block, share)
+            layer.weight.mul_(torch.from_numpy(stay))
+
+    @torch.no_grad()
+    def verify(self) -> None:
+        """Raises ModelError when a layer's integers have fewer zero blocks than were wanted."""
+        for name, (layer, block) in self._layers.items():
+            codes = layer.quantiser.codes(layer.kept_weight()).numpy()
+            assert self.pruning is not None
+            blocks = block.sums(codes)
+            least = self.pruning.least(len(blocks), blocks.size)
+            found = zero_blocks(codes, block)
+            if found < least:
+                raise ModelError(f"layer {name}: {found} blocks are zero, {least} were wanted")
+
+
+def _check(name: str, layer: WeightLayer) -> None:
+    if layer.groups > 1:
+        raise ModelError(f"layer {name}: zero blocks are for layers of groups: 1")
+    if layer.quantiser.bits == 1 and layer.sparsity is None:
+        raise ModelError(f"layer {name}: zero blocks need a 0, which 1-bit weights do not have")

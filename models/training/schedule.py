@@ -1,0 +1,124 @@
+"""Training settings, learning rates and optimisers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from models.data.augmentation import AUGMENTATIONS
+from models.errors import ModelError
+from models.quantisation.blocks import Pruning
+from models.training.narrowing import Narrow
+
+OPTIMIZERS = ("adamw", "adam", "sgd")
+SCHEDULES = ("cosine", "one_cycle")
+COMPILE = ("auto", "always", "never")
+_WARM_UP = {"cosine": 0.05, "one_cycle": 0.3}
+"""Share of a phase in which the rate rises."""
+_FLOOR = 0.01
+"""Rate at both ends of a phase, as a share of its peak."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How to train. The rate runs through its schedule once in floating point, once quantised."""
+
+    epochs: int = 30
+    batch_size: int = 64
+    learning_rate: float = 4e-3
+    """Peak rate of the floating-point phase."""
+    float_share: float = 0.4
+    """Share of the epochs in floating point; the rest are fake-quantised (at least one)."""
+    quantised_rate_share: float = 0.5
+    """Peak rate of the quantised phase, as a share of learning_rate."""
+    optimizer: str = "adamw"
+    schedule: str = "cosine"
+    weight_decay: float = 1e-4
+    label_smoothing: float = 0.0
+    augment: str = "auto"
+    compile: str = "auto"
+    """torch.compile: when it saves time by a rough estimate, always, or never."""
+    scale_bits: int = 8
+    """Width of the requantisation multipliers that training rounds scales to."""
+    boo: float = 0.0
+    """Added to the loss in the quantised phase: this times the one-bits per weight."""
+    pruning: Pruning | None = None
+    """Blocks to prune during the floating-point phase; the quantised one keeps them zero."""
+    narrow: tuple[Narrow, ...] = ()
+    """Output channels whose weights have fewer bits, throughout the quantised phase."""
+    threads: int | None = None
+    """Threads of torch; None leaves the process's setting."""
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, low, high in (
+            ("epochs", 1, 10000),
+            ("batch_size", 2, 65536),
+            ("learning_rate", 1e-8, 10.0),
+            ("float_share", 0.0, 1.0),
+            ("quantised_rate_share", 1e-4, 10.0),
+            ("weight_decay", 0.0, 1.0),
+            ("label_smoothing", 0.0, 0.5),
+            ("scale_bits", 2, 16),
+            ("boo", 0.0, 1000.0),
+            ("seed", 0, 2**31 - 1),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ModelError(f"train.{name} must be {low}..{high}, not {value!r}")
+        for name, options in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("augment", AUGMENTATIONS),
+            ("compile", COMPILE),
+        ):
+            value = getattr(self, name)
+            if value not in options:
+                raise ModelError(f"train.{name} must be one of {', '.join(options)}, not {value!r}")
+        if self.threads is not None and not 1 <= self.threads <= 256:
+            raise ModelError(f"train.threads must be 1..256 or null, not {self.threads!r}")
+
+    @property
+    def float_epochs(self) -> int:
+        return min(round(self.epochs * self.float_share), self.epochs - 1)
+
+
+def pruned_share(settings: TrainSettings, epoch: float) -> float:
+    """Share of zero blocks at a point of the run; the whole of it from the quantised phase on."""
+    if settings.pruning is None:
+        return 0.0
+    floats = settings.float_epochs
+    return settings.pruning.share_at(epoch / floats if floats else 1.0)
+
+
+def learning_rate(settings: TrainSettings, epoch: float) -> float:
+    """The rate at a point of the run: linear rise, then half a cosine, in each phase."""
+    start, end, peak = 0, settings.float_epochs, settings.learning_rate
+    if epoch >= end:
+        start, end = end, settings.epochs
+        peak *= settings.quantised_rate_share
+    progress = (epoch - start) / (end - start)
+    rise = _WARM_UP[settings.schedule]
+    if progress < rise:
+        return peak * (_FLOOR + (1 - _FLOOR) * progress / rise)
+    fall = (progress - rise) / (1 - rise)
+    return peak * (_FLOOR + (1 - _FLOOR) * (1 + math.cos(math.pi * fall)) / 2)
+
+
+def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
+    """Decay works on kernels only: not on biases, norms and step sizes."""
+    named = list(network.named_parameters())
+    decayed = [p for name, p in named if name.endswith(".weight") and p.dim() == 4]
+    others = [p for name, p in named if not (name.endswith(".weight") and p.dim() == 4)]
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    rate = settings.learning_rate
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True)
+    kinds = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}
+    return kinds[settings.optimizer](groups, lr=rate)

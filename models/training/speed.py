@@ -1,0 +1,80 @@
+"""When and how training is compiled, and on how many threads it runs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sysconfig
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from models.graph.layers import Conv2d, Linear
+from models.graph.network import NetworkGraph
+from models.training.network import QuantNetwork
+from models.training.schedule import TrainSettings
+
+EAGER_MACS_PER_SECOND = 4e9
+"""Rough forward MACs per second of training without compilation, on one core, 3 to 6 MMAC
+networks: 1.1e10 was measured on two idle cores, 4e9 on one busy one."""
+COMPILE_SECONDS = 70.0
+"""Rough cost of compiling both phases (measured: 65 to 75 s on one busy core)."""
+_PAYS = 2.0
+"""Compiled training is about 2.5 times as fast: this many times its cost is the break-even."""
+
+
+def macs(graph: NetworkGraph) -> int:
+    """Multiplications of one image in conv2d and linear layers."""
+    total = 0
+    for layer in graph.layers:
+        if isinstance(layer.spec, Conv2d | Linear):
+            channels, rows, cols = graph.shapes[layer.inputs[0]]
+            out, out_rows, out_cols = graph.shapes[layer.name]
+            taps = channels * rows * cols
+            if isinstance(layer.spec, Conv2d):
+                kernel = layer.spec.kernel
+                taps = channels // layer.spec.groups * kernel[0] * kernel[1]
+            total += out * out_rows * out_cols * taps
+    return total
+
+
+def can_compile() -> bool:
+    """torch.compile writes C++ that includes Python.h (Debian: g++ and python3-dev)."""
+    header = Path(sysconfig.get_path("include")) / "Python.h"
+    return shutil.which(os.environ.get("CXX", "g++")) is not None and header.is_file()
+
+
+def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
+    """Whether torch.compile saves time, where it can run."""
+    if settings.compile != "auto":
+        return settings.compile == "always"
+    if not can_compile():
+        return False
+    seconds = settings.epochs * images * macs(graph) / EAGER_MACS_PER_SECOND
+    return seconds > _PAYS * COMPILE_SECONDS
+
+
+def prepare(
+    network: QuantNetwork, graph: NetworkGraph, settings: TrainSettings, images: int
+) -> Callable[[Tensor], Tensor]:
+    """The forward function to train with; the parameters stay the network's own."""
+    # Measured: 1.4 times as fast in floating point, 1.05 times quantised, without compilation too.
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if not pays(graph, settings, images):
+        return network
+    compiled: Callable[[Tensor], Tensor] = torch.compile(network, dynamic=False)
+    return compiled
+
+
+@contextlib.contextmanager
+def threads(count: int | None) -> Iterator[None]:
+    """Run a block on ``count`` threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

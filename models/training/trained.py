@@ -1,0 +1,90 @@
+"""A trained network: its weights, what each epoch came to, and its file."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from models import yaml_io
+from models.data.datasets import Split
+from models.graph.network import NetworkGraph
+from models.graph.yaml import read_graph
+from models.quantisation.plan import Quantisation
+from models.quantisation.yaml import read_quantisation
+from models.training import checkpoint
+from models.training.network import QuantNetwork
+
+EVALUATION_BATCH = 512
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to. ``accuracy`` is the validation accuracy, 0..1."""
+
+    loss: float
+    accuracy: float
+    quantised: bool
+
+
+class TrainedNetwork:
+    """A folded, fake-quantised network in eval mode, with where it came from."""
+
+    def __init__(
+        self,
+        graph: NetworkGraph,
+        quantisation: Quantisation,
+        network: QuantNetwork,
+        history: tuple[Epoch, ...],
+    ) -> None:
+        self.graph = graph
+        self.quantisation = quantisation
+        self.network = network.eval()
+        self.history = history
+
+    @property
+    def validation_accuracy(self) -> float:
+        """Validation accuracy, 0..1, of the epoch whose weights were kept."""
+        return max(epoch.accuracy for epoch in self.history if epoch.quantised)
+
+    def evaluate(self, split: Split) -> float:
+        """Accuracy on ``split``, 0..1."""
+        return evaluate(self.network, split)
+
+    def save(self, path: Path) -> None:
+        """Write a file without code in it; whole or not at all. Raises OSError."""
+        content = {
+            "network": checkpoint.network_text(self.graph, self.quantisation),
+            "scale_bits": self.network.scale_bits,
+            "state": self.network.state_dict(),
+            "history": [dataclasses.astuple(epoch) for epoch in self.history],
+        }
+        checkpoint.save(content, path)
+
+    @staticmethod
+    def load(path: Path) -> TrainedNetwork:
+        """Read what ``save`` wrote. Raises ModelError naming the file."""
+        content = checkpoint.load(path, {"network", "scale_bits", "state", "history"})
+        document = yaml_io.load(content["network"], str(path))
+        nodes = document.fields(["name", "network", "quantisation"])
+        graph = read_graph(nodes["network"], nodes["name"].string())
+        quantisation = read_quantisation(nodes["quantisation"], graph)
+        network = QuantNetwork(graph, quantisation, content["scale_bits"])
+        network.quantise()
+        checkpoint.load_state(network, content["state"], path)
+        history = tuple(Epoch(*epoch) for epoch in content["history"])
+        return TrainedNetwork(graph, quantisation, network, history)
+
+
+@torch.no_grad()
+def evaluate(network: QuantNetwork, split: Split) -> float:
+    """Accuracy, 0..1: the share of images whose largest logit is the label's."""
+    network.eval()
+    right = 0
+    for start in range(0, len(split), EVALUATION_BATCH):
+        images = torch.from_numpy(split.images[start : start + EVALUATION_BATCH])
+        labels = torch.from_numpy(split.labels[start : start + EVALUATION_BATCH])
+        right += int((network(images).argmax(dim=1) == labels).sum())
+    return right / max(len(split), 1)

@@ -1,0 +1,95 @@
+"""A trainable conv2d or linear layer, in floating point and as hardware has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.graph.layers import Conv2d, Linear
+from models.graph.network import Layer, NetworkGraph
+from models.quantisation.fake_quantisers import WeightQuantiser, round_half_up, snapping
+from models.quantisation.masks import masked
+from models.quantisation.sparsity import Sparsity
+
+
+class WeightLayer(nn.Module):
+    """A conv2d or linear layer; a linear one is a convolution as large as its input."""
+
+    def __init__(
+        self,
+        graph: NetworkGraph,
+        layer: Layer,
+        bits: int,
+        scale_bits: int,
+        sparsity: Sparsity | None,
+    ) -> None:
+        super().__init__()
+        self.scale_bits, self.sparsity = scale_bits, sparsity
+        spec = layer.spec
+        channels, rows, cols = graph.shapes[layer.inputs[0]]
+        out = graph.shapes[layer.name][0]
+        if isinstance(spec, Conv2d):
+            self.stride, self.padding, self.groups = spec.stride, spec.padding, spec.groups
+            kernel = spec.kernel
+        else:
+            self.stride, self.padding, self.groups = (1, 1), (0, 0), 1
+            kernel = (rows, cols)
+        assert isinstance(spec, Conv2d | Linear)
+        self.relu = spec.relu
+        self.weight = nn.Parameter(torch.empty(out, channels // self.groups, *kernel))
+        nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if spec.relu else "linear")
+        self.bias = nn.Parameter(torch.zeros(out))
+        self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
+        # One step for the whole output layer, so that its accumulators compare as logits.
+        self.last = layer.name == graph.output.name
+        self.quantiser = WeightQuantiser(bits, out, not self.last, sparse=sparsity is not None)
+
+    def kept_weight(self) -> Tensor:
+        """The weights that take part: those that the sparsity, where there is one, leaves."""
+        return self.weight if self.sparsity is None else masked(self.weight, self.sparsity)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """In floating point."""
+        bias = None if self.batch_norm else self.bias
+        out = self._convolve(inputs[0], self.kept_weight(), bias)
+        if self.batch_norm is not None:
+            out = self.batch_norm(out)
+        return F.relu(out) if self.relu else out
+
+    def quantised(
+        self, inputs: Sequence[Tensor], steps: Sequence[Tensor], out_step: Tensor | None
+    ) -> Tensor:
+        """With weights and bias as hardware has them: on the grid of snapped scales.
+
+        out_step: None where the result is not requantised (yet): scales stay as learned then.
+        """
+        step = self.quantiser.step
+        weight = self.quantiser(self.kept_weight())
+        if out_step is not None:
+            factor = snapping(steps[0] * step / out_step, self.scale_bits)
+            step, weight = step * factor, weight * factor
+        gain = (steps[0] * step).flatten()
+        out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
+        if self.last:
+            # Equal accumulators must be equal logits: float32's error would order them.
+            return round_half_up(out / gain[0]) * gain[0]
+        return F.relu(out) if self.relu else out
+
+    def _convolve(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return F.conv2d(values, weight, bias, self.stride, self.padding, 1, self.groups)
+
+    @torch.no_grad()
+    def fold(self) -> None:
+        """Put the batch norm's running statistics into weight and bias."""
+        norm = self.batch_norm
+        if norm is None:
+            return
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        factor = norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        self.weight.mul_(factor[:, None, None, None])
+        self.bias.copy_(norm.bias - norm.running_mean * factor)
+        self.batch_norm = None

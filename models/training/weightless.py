@@ -1,0 +1,92 @@
+"""Layers without trained weights in torch: in floating point, and scaled as hardware does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.arithmetic import weight_range
+from models.graph.layers import Add, AvgPool, Concat, GlobalPool, MaxPool, Relu
+from models.graph.network import Layer
+from models.quantisation.fake_quantisers import snapping
+from models.quantisation.plan import ADD_WEIGHT_BITS
+
+
+def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
+    """What the layer computes from its inputs, in real values."""
+    match layer.spec:
+        case MaxPool(kernel=kernel, stride=stride, padding=padding):
+            return lambda inputs: F.max_pool2d(inputs[0], kernel, stride, padding)
+        case AvgPool(kernel=kernel, stride=stride, padding=padding):
+            return lambda inputs: F.avg_pool2d(inputs[0], kernel, stride, padding)
+        case GlobalPool(kind="max"):
+            return lambda inputs: inputs[0].amax(dim=(2, 3), keepdim=True)
+        case GlobalPool():
+            return lambda inputs: inputs[0].mean(dim=(2, 3), keepdim=True)
+        case Add(relu=True):
+            return lambda inputs: F.relu(inputs[0] + inputs[1])
+        case Add():
+            return lambda inputs: inputs[0] + inputs[1]
+        case Concat():
+            return partial(torch.cat, dim=1)  # type: ignore[call-overload]
+        case Relu():
+            return lambda inputs: F.relu(inputs[0])
+    return lambda inputs: inputs[0]  # Requantise
+
+
+class Weightless(nn.Module):
+    """A pooling, add, concat, ReLU or copy layer.
+
+    rows_cols: of its input map. passes_on: its codes are its inputs' codes, no scale is applied.
+    """
+
+    def __init__(
+        self, layer: Layer, rows_cols: Sequence[int], passes_on: bool, scale_bits: int
+    ) -> None:
+        super().__init__()
+        self.operation = operation(layer)
+        self.adds = isinstance(layer.spec, Add)
+        self.passes_on = passes_on
+        self.scale_bits = scale_bits
+        self.window = 1
+        """How many values an average is over."""
+        if isinstance(layer.spec, AvgPool):
+            self.window = math.prod(layer.spec.kernel)
+        elif layer.spec == GlobalPool("avg"):
+            self.window = math.prod(rows_cols)
+
+    def forward(self, inputs: Sequence[Tensor]) -> Tensor:
+        """In floating point."""
+        return self.operation(inputs)
+
+    def quantised(
+        self, inputs: Sequence[Tensor], steps: Sequence[Tensor], out_step: Tensor | None
+    ) -> Tensor:
+        """With hardware's scale; ``out_step`` None leaves it as learned."""
+        if out_step is None or self.passes_on:
+            return self.operation(inputs)
+        weights, unit = self.fixed_weights(steps)
+        gain = unit * snapping(unit / out_step, self.scale_bits)
+        return self.scaled(inputs, [w * gain / step for w, step in zip(weights, steps)])  # noqa: B905
+
+    def fixed_weights(self, steps: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+        """The integer weight of each source, and the real value of one accumulator unit.
+
+        steps: step sizes of the inputs, scalars. A sum weighs its inputs by their steps' ratio.
+        """
+        if self.adds:
+            unit = torch.maximum(steps[0], steps[1]) / weight_range(ADD_WEIGHT_BITS)[1]
+            return [torch.round(step / unit) for step in steps], unit
+        return [torch.ones_like(steps[0])], steps[0] / self.window
+
+    def scaled(self, inputs: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
+        """The sum over the window with input i multiplied by factors[i].
+
+        ``operation`` computes means: the division is part of the factor and is taken back.
+        """
+        return self.operation([x * (f * self.window) for x, f in zip(inputs, factors)])  # noqa: B905

@@ -1,0 +1,341 @@
+"""Random integer networks and NPU configurations: what the sweep and the compiler's tests draw.
+
+``tail``: share of the draws of a size that may go beyond the usual ones, up to the end of the range
+in tests/sweep/domain.py; 0 keeps networks and NPUs small.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import random
+
+from codesign.compiler import accumulator_bits, minimal_depths, plan
+from codesign.results import InfeasibleError
+from models.integer.network import IntegerNetwork, PoolWindow
+from models.quantisation.plan import ONES_WEIGHT_BITS
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import (
+    DEPTH_RANGES,
+    DIGIT_BITS,
+    LEAST_REUSE_LANES,
+    MEMORY_PORT_BITS,
+    PACKED_PIXELS,
+    RANGES,
+    SPARSITIES,
+    ConfigError,
+)
+from tests.codesign.compiler.compiler_networks import ONE, NetworkBuilder, Pair
+from tests.sweep import domain
+
+DSP_SHARE = 0.2
+SHARED_DSP_SHARE = 0.7
+BINARY_SHARE = 0.7
+REUSE_SHARE = 0.7
+"""Of the NPUs with lanes enough for column reuse."""
+
+
+def random_network(
+    pick: random.Random, bits: int, tail: float = 0.0, scale_bits: int = 8
+) -> IntegerNetwork:
+    """A network of a few steps; codes of at most ``bits`` bits."""
+    return _Draw(pick, bits, tail, scale_bits).network()
+
+
+class _Draw:
+    """Layers that are drawn one by one, each from the output of the one before."""
+
+    def __init__(self, pick: random.Random, bits: int, tail: float, scale_bits: int) -> None:
+        self.pick, self.bits, self.tail = pick, bits, tail
+        shape = (pick.randint(1, 5), self.size(domain.MAP), self.size(domain.MAP))
+        if pick.random() < tail:
+            shape = (self.size(domain.CHANNELS), *shape[1:])
+        signed = pick.random() < 0.2
+        self.net = NetworkBuilder(pick, shape, pick.randint(1, bits), signed, scale_bits)
+
+    def network(self) -> IntegerNetwork:
+        last = "image"
+        steps = (self._conv, self._conv, self._depthwise, self._shared_columns, self._max_pool,
+                 self._average, self._residual, self._branches, self._copy)  # fmt: skip
+        wanted = min(self.size(domain.LAYERS), domain.LAYERS.most - domain.REACH - 2)
+        while len(self.net.tensors) < wanted:
+            last = self.pick.choice(steps)(last)
+        if self.pick.random() < 0.2:
+            last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
+        self.net.linear(
+            last,
+            self.size(domain.CHANNELS),
+            weight_bits=self.pick.randint(1, 8),
+            sparsity=self.net.any_sparsity(),
+        )
+        return self.net.build()
+
+    def size(self, sizes: domain.Sizes) -> int:
+        return sizes.draw(self.pick, self.tail)
+
+    def _numbers(self) -> dict[str, int]:
+        return {"bits": self.pick.randint(1, self.bits), "weight_bits": self.pick.randint(1, 8)}
+
+    def _window(self, shape: tuple[int, int, int]) -> tuple[Pair, Pair, Pair]:
+        """Kernel, stride and padding that fit the map."""
+        rows, cols = (self._side(size) for size in shape[1:])
+        return (rows[0], cols[0]), (rows[1], cols[1]), (rows[2], cols[2])
+
+    def _side(self, size: int) -> tuple[int, int, int]:
+        kernel = self.size(domain.KERNEL)
+        padding = self.pick.randint(0, kernel - 1)
+        kernel = min(kernel, size + 2 * padding)
+        return kernel, self.size(domain.STRIDE), min(padding, kernel - 1)
+
+    def _pool(self, rows: int, cols: int) -> PoolWindow | None:
+        """A max pooling that a layer does as well, now and then."""
+        if self.pick.random() >= 0.4:
+            return None
+        most = 3 if self.pick.random() >= self.tail else domain.KERNEL.most
+        window = (self.pick.randint(1, min(most, rows)), self.pick.randint(1, min(most, cols)))
+        return PoolWindow(window, (self.size(domain.STRIDE), self.size(domain.STRIDE)))
+
+    def _conv(self, source: str) -> str:
+        channels = self.net.tensors[source].shape[0]
+        groups = self.pick.choice([g for g in range(1, channels + 1) if channels % g == 0])
+        wanted = self.size(domain.CHANNELS)
+        return self._convolution(source, groups, max(1, wanted // groups) * groups)
+
+    def _depthwise(self, source: str) -> str:
+        channels = self.net.tensors[source].shape[0]
+        return self._convolution(source, channels, channels * self.pick.randint(1, 2))
+
+    def _shared_columns(self, source: str) -> str:
+        """A depthwise layer as networks have them: most of a position's columns are those of the
+        position before, and the map stays as large as the stride lets it."""
+        channels, rows, _ = self.net.tensors[source].shape
+        kernel = (self.pick.randint(1, min(3, rows)), self.pick.randint(2, 4))
+        return self.net.mac(
+            [source],
+            channels,
+            kernel,
+            stride=(self.pick.randint(1, 2), self.pick.randint(1, kernel[1] - 1)),
+            padding=(kernel[0] // 2, kernel[1] // 2),
+            groups=channels,
+            signed=self.pick.random() < 0.4,
+            **self._numbers(),
+        )
+
+    def _convolution(self, source: str, groups: int, channels: int) -> str:
+        shape = self.net.tensors[source].shape
+        kernel, stride, padding = self._window(shape)
+        rows, cols = (
+            (size + 2 * pad - side) // step + 1
+            for size, pad, side, step in zip(shape[1:], padding, kernel, stride, strict=True)
+        )
+        return self.net.mac(
+            [source],
+            min(channels, domain.CHANNELS.most // groups * groups),
+            kernel,
+            stride=stride,
+            padding=padding,
+            groups=groups,
+            signed=self.pick.random() < 0.4,
+            pool=self._pool(rows, cols),
+            sparsity=self.net.any_sparsity() if groups == 1 else None,
+            **self._numbers(),
+        )
+
+    def _max_pool(self, source: str) -> str:
+        """One that is a layer of its own: a diagonal 1x1 layer with a window."""
+        spec = self.net.tensors[source]
+        _, rows, cols = spec.shape
+        kernel, stride, padding = self._window(spec.shape)
+        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+        kernel = (min(kernel[0], rows + 2 * padding[0]), min(kernel[1], cols + 2 * padding[1]))
+        if whole := self.pick.random() < 0.1:
+            kernel, stride, padding = (rows, cols), ONE, (0, 0)
+        return self._diagonal(
+            source,
+            op="global_pool" if whole else "max_pool",
+            padding=padding,
+            signed=spec.signed,
+            pool=PoolWindow(kernel, stride),
+        )
+
+    def _average(self, source: str) -> str:
+        shape = self.net.tensors[source].shape
+        kernel, stride, padding = self._window(shape)
+        kernel = (min(kernel[0], shape[1]), min(kernel[1], shape[2]))
+        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+        if whole := self.pick.random() < 0.3:
+            kernel, stride, padding = (shape[1], shape[2]), ONE, (0, 0)
+        op = "global_pool" if whole else "avg_pool"
+        return self._diagonal(source, kernel, op=op, stride=stride, padding=padding)
+
+    def _copy(self, source: str) -> str:
+        """The same values in other codes."""
+        signed = self.pick.random() < 0.5
+        return self._diagonal(source, op="requantise" if signed else "relu", signed=signed)
+
+    def _diagonal(self, source: str, kernel: Pair = ONE, **fields: object) -> str:
+        channels = self.net.tensors[source].shape[0]
+        return self.net.mac(
+            [source],
+            channels,
+            kernel,
+            groups=channels,
+            weight_bits=ONES_WEIGHT_BITS,
+            diagonal=True,
+            bits=self.pick.randint(1, self.bits),
+            **fields,
+        )
+
+    def _residual(self, source: str) -> str:
+        channels, rows, cols = self.net.tensors[source].shape
+        other = source
+        if self.pick.random() < 0.8:
+            inner = self.size(domain.CHANNELS)
+            widths = [inner] * (self.pick.choice(domain.BRANCH) - 1) + [channels]
+            side = 2 * self.pick.randint(0, 2) + 1
+            for width in widths:
+                other = self._same_map(other, width, side)
+        pair = [source, other]
+        self.pick.shuffle(pair)
+        return self.net.mac(
+            pair,
+            channels,
+            op="add",
+            groups=channels,
+            signed=self.pick.random() < 0.2,
+            pool=self._pool(rows, cols),
+            **self._numbers(),
+        )
+
+    def _same_map(self, source: str, channels: int, side: int) -> str:
+        return self.net.mac(
+            [source],
+            channels,
+            (side, side),
+            padding=(side // 2, side // 2),
+            signed=self.pick.random() < 0.5,
+            sparsity=self.net.any_sparsity(),
+            **self._numbers(),
+        )
+
+    def _branches(self, source: str) -> str:
+        """Convolutions side by side, stacked along channels: a concat shares bits and sign."""
+        numbers = self._numbers()
+        parts = [
+            self.net.mac([source], self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
+                         sparsity=self.net.any_sparsity(), **numbers)
+            for k in (1, 3, 5)[: self.pick.choice(domain.PARTS)]
+        ]  # fmt: skip
+        return self.net.concat(parts)
+
+
+def random_config(
+    pick: random.Random,
+    network: IntegerNetwork,
+    bits: int,
+    tail: float = 0.0,
+    most_macs: float = math.inf,
+) -> NpuConfig:
+    """An NPU whose memories are as small as the network allows, its accumulators often.
+
+    bits: the widest codes of the network. most_macs: limit on ``NpuConfig.macs``. Raises
+    InfeasibleError.
+    """
+    while True:
+        lanes = max(2, domain.LANES.draw(pick, tail))
+        columns = lanes * max(1, domain.COLUMNS.draw(pick, tail) // lanes)
+        pixels = domain.PIXELS.draw(pick, tail)
+        if pixels * lanes * columns <= most_macs:
+            break
+    sparsity = pick.choice([s for s, (_, group) in SPARSITIES.items() if lanes % group == 0])
+    reuses = sparsity == "dense" and lanes >= LEAST_REUSE_LANES and pick.random() < REUSE_SHARE
+    fewest, most = RANGES["accumulator_bits"]
+    least = min(max(fewest, accumulator_bits(network)), most)
+    config = NpuConfig(
+        pixels=pixels,
+        lanes=lanes,
+        columns=columns,
+        weight_digit_bits=pick.choice(DIGIT_BITS),
+        activation_bits=pick.randint(bits, domain.BITS[-1]),
+        accumulator_bits=least if pick.random() < 0.6 else pick.randint(least, most),
+        scale_bits=pick.choice([b for b in domain.SCALE_BITS if b >= network.scale_bits]),
+        post_units=pick.choice([u for u in range(1, lanes + 1) if lanes % u == 0]),
+        multiplier="dsp" if pick.random() < DSP_SHARE else "lut",
+        sparsity=sparsity,
+        depthwise_taps=3 if reuses else 1,
+    )
+    pick = random.Random(config.hash)  # options behind the others change nothing before them
+    config = with_binary_weights(pick, network, with_shared_dsps(pick, network, config))
+    return dataclasses.replace(config, **minimal_depths(network, config))
+
+
+def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig:
+    """Mostly, where ``config`` has a DSP slice for each product and a form fits in which products
+    share them: that form."""
+    if config.multiplier != "dsp" or pick.random() > SHARED_DSP_SHARE:
+        return config
+    found: list[NpuConfig] = []
+    for form in PACKED_PIXELS:
+        with contextlib.suppress(ConfigError):
+            found.append(dataclasses.replace(config, multiplier=form))
+    if not found:
+        return config
+    config = pick.choice([*found, found[-1]])
+    least = min(accumulator_bits(network, config.activation_offset), 32)
+    return dataclasses.replace(config, accumulator_bits=max(least, config.accumulator_bits))
+
+
+def with_binary_weights(
+    pick: random.Random, network: IntegerNetwork, config: NpuConfig
+) -> NpuConfig:
+    """Mostly, where the network has 1-bit weights and the array may be one for them: that."""
+    ones = any(layer.weight_bits == 1 for layer in network.mac_layers)
+    if not ones or pick.random() > BINARY_SHARE:
+        return config
+    with contextlib.suppress(ConfigError):
+        return dataclasses.replace(config, weight_digit_bits=1, binary_weights=1)
+    return config
+
+
+def with_memory_port(
+    pick: random.Random, network: IntegerNetwork, config: NpuConfig
+) -> NpuConfig | None:
+    """``config`` with a memory port and the smallest weight memory that parts of the network fit;
+    None where that is no smaller than all weights are."""
+    port_bits = pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
+    depth = DEPTH_RANGES["weight_depth"][0]
+    while depth < config.weight_depth:
+        option = dataclasses.replace(
+            config, memory_port_bits=port_bits, weight_depth=depth, program_depth=4096
+        )
+        try:
+            plan(network, option)
+        except InfeasibleError:
+            depth *= 2
+            continue
+        return option
+    return None
+
+
+def with_tiles(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig | None:
+    """``config`` with feature maps in memory and the smallest activation memory that bands of them
+    fit; None where that is no smaller than what all take. Its weights come through the port where
+    they did."""
+    port_bits = config.memory_port_bits or pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
+    depth = DEPTH_RANGES["activation_depth"][0]
+    while depth < config.activation_depth:
+        option = dataclasses.replace(
+            config,
+            memory_port_bits=port_bits,
+            memory_tiles=1,
+            activation_depth=depth,
+            program_depth=4096,
+        )
+        try:
+            plan(network, option)
+        except InfeasibleError:
+            depth *= 2
+            continue
+        return option
+    return None

@@ -1,0 +1,20 @@
+"""Whole random networks on the RTL, in Amaranth's simulator, with random stream stalls."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from codesign.compiler import compile_network
+from tests.codesign.compiler.compiler_networks import check_on_the_rtl
+from tests.codesign.compiler.random_networks import random_config, random_network
+
+
+@pytest.mark.parametrize("seed", [1, 20, 31])
+def test_rtl_equals_the_reference_for_every_tensor(seed: int) -> None:
+    pick = random.Random(seed)
+    bits = pick.randint(1, 8)
+    network = random_network(pick, bits)
+    compiled = compile_network(network, random_config(pick, network, bits))
+    check_on_the_rtl(network, compiled, seed, stall=0.3)

@@ -1,0 +1,147 @@
+"""Calibration to another flow: reports that are read, factors that are found, bad input."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cli.main import main
+from codesign.cost import calibration
+from codesign.cost.area.model import AreaModel, Learned
+from codesign.cost.table import ConfigTable
+from codesign.fpga import flow_reports
+from codesign.results import Figures, UserError
+from rtl_gen.config import NpuConfig
+from tests.codesign.cost import synthetic
+
+VIVADO = """
+| Site Type                  | Used | Fixed | Prohibited | Available | Util% |
+| Slice LUTs*                | {luts} |     0 |          0 |     63400 |  2.51 |
+|   LUT as Logic             | 1,430 |     0 |          0 |     63400 |  2.26 |
+|   LUT as Memory            |  161 |     0 |          0 |     19000 |  0.85 |
+| Slice Registers            | 1720 |     0 |          0 |    126800 |  1.36 |
+| Block RAM Tile             |  3.5 |     0 |          0 |       135 |  2.59 |
+| DSPs                       |    2 |     0 |          0 |       240 |  0.83 |
+"""
+
+
+def npus(count: int) -> list[NpuConfig]:
+    return [NpuConfig(pixels=1 + k, lanes=4, columns=8) for k in range(count)]
+
+
+def reports(model: AreaModel, factor: float, noise: float, count: int) -> list:
+    found = model.estimate(ConfigTable.of(npus(count)))
+    scatter = np.exp(np.random.default_rng(1).normal(0, noise, count))
+    return [
+        (config, Figures(luts=float(found.luts[k] * factor * scatter[k]), ffs=1000.0))
+        for k, config in enumerate(npus(count))
+    ]
+
+
+def test_the_factor_is_found_and_the_interval_holds_the_flow() -> None:
+    model = synthetic.model()
+    fitted, found = calibration.calibrate(model, reports(model, 2.2, 0.05, 8))
+    luts = found["luts"]
+    assert luts.calibration.factor == pytest.approx(2.2, rel=0.05)
+    assert luts.calibration.points == 8
+    assert luts.after[1] - luts.after[0] > luts.before[1] - luts.before[0]
+    table = ConfigTable.of(npus(8))
+    assert fitted.estimate(table).luts == pytest.approx(
+        model.estimate(table).luts * luts.calibration.factor
+    )
+    assert "lutrams" not in found  # the reports do not say
+
+
+def test_more_reports_make_the_interval_narrower() -> None:
+    widths = []
+    for count in (2, 4, 12):
+        _, found = calibration.calibrate(
+            synthetic.model(), reports(synthetic.model(), 1.3, 0.05, count)
+        )
+        spread = dataclasses.replace(found["luts"].calibration, deviation=0.05)
+        widths.append(spread.half(0.9))
+    assert widths[0] > widths[1] > widths[2]
+    assert 5 <= calibration.enough() <= 20
+
+
+def test_a_flow_that_scatters_never_lowers_what_a_budget_is_tested_with() -> None:
+    """Nor where most designs were smaller than estimated, and the end is below the estimate."""
+    model = synthetic.model()
+    lower = {name: Learned(one.model, one.errors - 3) for name, one in model.learned.items()}
+    model = dataclasses.replace(model, learned=lower)
+    fitted, _ = calibration.calibrate(model, reports(model, 1.0, 0.2, 4))
+    table = ConfigTable.of(npus(8))
+    for guard in (0.5, 0.6, 0.9):
+        plain, scattered = (one.estimate(table, guard) for one in (model, fitted))
+        ratio = scattered.guarded["luts"] / scattered.luts
+        assert (ratio >= plain.guarded["luts"] / plain.luts * (1 - 1e-12)).all(), guard
+
+
+def test_too_little_is_refused() -> None:
+    model = synthetic.model()
+    with pytest.raises(UserError, match="needs 2 reports of different designs at least, not 1"):
+        calibration.calibrate(model, reports(model, 1.0, 0.0, 1))
+    with pytest.raises(UserError, match="two reports are of the same NPU"):
+        calibration.calibrate(model, reports(model, 1.0, 0.0, 1) * 2)
+    nothing = [(config, Figures(ffs=5.0)) for config in npus(2)]
+    with pytest.raises(UserError, match="does not say how many LUTs"):
+        calibration.calibrate(model, nothing)
+
+
+def test_vivado_reports_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "util.rpt"
+    path.write_text(VIVADO.format(luts="1,591"))
+    assert flow_reports.read(path) == Figures(luts=1591, lutrams=161, ffs=1720, brams=3.5, dsps=2)
+
+
+def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "stat.json"
+    cells = {"LUT6": 10, "RAM64M": 2, "FDRE": 7, "RAMB18E1": 3, "CARRY4": 4}
+    path.write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+    assert flow_reports.read(path) == Figures(luts=18, lutrams=8, ffs=7, brams=1.5, dsps=0)
+    path.write_text(json.dumps({"modules": {"\\\\npu": {"num_cells_by_type": cells}}}))
+    assert flow_reports.read(path).luts == 18
+    used = {"TRELLIS_COMB": {"used": 900, "available": 1}, "TRELLIS_FF": {"used": 5},
+            "DP16KD": {"used": 3}, "MULT18X18D": {"used": 1}}  # fmt: skip
+    path.write_text(json.dumps({"utilization": used, "fmax": {}}))
+    assert flow_reports.read(path) == Figures(luts=900, ffs=5, brams=1.5, dsps=1)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("nothing of the kind", "not a report that is known"),
+        ("{", "not JSON"),
+        ('{"modules": {}}', "neither Yosys's stat -json nor nextpnr's"),
+        ('{"design": {"num_cells_by_type": {"AND2": 3}}}', "no cells of a known family"),
+        ('{"design": {"num_cells_by_type": {"LUT6": 3, "X": 1}}}', "unknown cells: X"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "report"
+    path.write_text(text)
+    with pytest.raises(UserError, match=message) as caught:
+        flow_reports.read(path)
+    assert str(path) in str(caught.value)
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    example = Path("examples/digits_tiny.yaml")
+    other = tmp_path / "other.yaml"
+    other.write_text(example.read_text().replace("pixels: 1", "pixels: 2"))
+    texts = []
+    for k, design in enumerate((example, other)):
+        report = tmp_path / f"{k}.rpt"
+        report.write_text(VIVADO.format(luts=2500 + 500 * k))
+        texts.append(f"{design}={report}")
+    out = tmp_path / "flow.json"
+    assert main(["calibrate", *texts, "--out", str(out)]) == 0
+    assert "2 reports; from about" in capsys.readouterr().out
+    assert out.exists()
+    assert main(["calibrate", texts[0], "--out", str(out)]) == 2
+    assert main(["calibrate", "x.yaml", "--out", str(out)]) == 2
+    assert "must be DESIGN=REPORT, not 'x.yaml'" in capsys.readouterr().err

@@ -1,0 +1,497 @@
+"""explore from end to end on digits, with synthesis and simulation faked: stages, choice, resume,
+budgets missed, folders in the way. The real ones run in `make explore` (CI)."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign import design as designs
+from codesign.build import verification
+from codesign.build.verification import Verification
+from codesign.cli import main
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
+from codesign.cost.table import ConfigTable
+from codesign.explore import ExploreResult, ExploreSettings, explore, training
+from codesign.explore import finish as finishing
+from codesign.explore import run as exploring
+from codesign.explore import search as searching
+from codesign.fpga import devices
+from codesign.fpga.synthesis import Synthesis
+from codesign.fpga.yosys import YosysError
+from codesign.results import Budget, Figures, InfeasibleError, UserError
+from codesign.search import engine
+from codesign.search.accuracy import short_training
+from codesign.search.accuracy.short_training import Outcome
+from codesign.search.space.declaration import load_declaration
+from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from models.data import datasets
+from rtl_gen import emit
+from rtl_gen.parameters import MULTIPLIERS
+from sim import simulator
+from sim.simulator import ToolMissing
+from tests.codesign.cost import synthetic
+
+LUTS = 4000.0
+SPACE = """\
+network: {stages: [1, 2], convs: [1], channels: [4, 8], kernels: [3], pooling: [max, stride],
+          residual: [false], head: [flatten], hidden: [0, 16]}
+bits: {input: [4], weights: [2, 4], activations: [2, 4]}
+npu: {pixels: [1, 2, 4], lanes: [4, 8, 16], column_words: [1, 2], weight_digit_bits: [1, 2, 4],
+      post_units: [1, 4], scale_bits: [8], multiplier: [lut]}
+"""
+
+
+@cache
+def model() -> AreaModel:
+    """Learned from the analytic counts: no synthesis needed, sizes as in life."""
+    return synthetic.model()
+
+
+class Fakes:
+    """Counts what was asked for; ``luts_ratio`` is what synthesis finds over the estimate."""
+
+    def __init__(self) -> None:
+        self.luts_ratio = [1.0]
+        self.trained: list[str] = []
+        self.synthesised = 0
+        self.passes = True
+
+    def train_one(self, task, dataset, how) -> Outcome:
+        assert len(dataset.test) == 0
+        self.trained.append(task.key)
+        weights = sum(len(layer.name) for layer in task.graph.layers)
+        accuracy = 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights
+        return Outcome(task.key, accuracy, 0.5, one_bits=100 + int(task.key, 16) % 97)
+
+    def synthesise(self, design, plan) -> Synthesis:
+        ratio = self.luts_ratio[min(self.synthesised, len(self.luts_ratio) - 1)]
+        self.synthesised += 1
+        area = model().estimate(ConfigTable.of([design.npu]))
+        found = Figures(luts=round(float(area.luts[0]) * ratio), lutrams=10,
+                        ffs=float(area.ffs[0]), brams=float(area.brams[0]), dsps=0)  # fmt: skip
+        return Synthesis(found, {}, {}, "xc7", "fake", 1.0, "fake 1", ())
+
+    def verify(self, folder: Path, **options) -> Verification:
+        program = json.loads((folder / "program.json").read_text())
+        cycles = program["program"]["cycles"] if "program" in program else 1
+        failure = None if self.passes else "conv1_1, channel 0, row 0, column 0: 3, not 4"
+        return Verification(
+            figures=Figures(cycles_per_image=cycles, images_per_second=1e8 / cycles),
+            passed=self.passes, bit_exact=self.passes, images=options["images"], failure=failure,
+            mismatch=None, cycles_expected=cycles, cycles_simulated=cycles, layers=(),
+            hardware={}, changed_files=(), simulator={"name": "fake"},
+        )  # fmt: skip
+
+
+@pytest.fixture
+def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
+    fake = Fakes()
+    monkeypatch.setattr(exploring.model_file, "load", model)
+    monkeypatch.setattr(short_training, "train_one", fake.train_one)
+    monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
+    monkeypatch.setattr(verification, "verify", fake.verify)
+    monkeypatch.setattr(emit, "verilog", lambda config: {"npu.v": "module npu; endmodule\n"})
+    monkeypatch.setattr(searching, "ROUNDS", (4, 2))
+    monkeypatch.setattr(engine, "SHRINK_SAMPLES", 400)
+    return fake
+
+
+def settings(out: Path, **changes: object) -> ExploreSettings:
+    space = out.with_name("space.yaml")
+    base = ExploreSettings(
+        budget=Budget(luts=LUTS), out=out, networks=4, epochs=2, images=3, jobs=1, space=str(space)
+    )
+    if not out.is_dir():
+        space.write_text(SPACE)
+    return dataclasses.replace(base, **changes)
+
+
+def run(
+    wanted: ExploreSettings, warned: list[str] | None = None
+) -> tuple[ExploreResult, list[tuple[str, float, float, str]]]:
+    said: list[tuple[str, float, float, str]] = []
+    warnings = [] if warned is None else warned
+    result = explore(wanted, lambda *step: said.append(step), warnings.append)
+    for stage, done, total, _ in said:
+        assert 0 <= done <= total, stage
+    return result, said
+
+
+def without_times(summary: Mapping[str, object]) -> dict[str, object]:
+    varying = ("_seconds", "peak_memory_bytes")
+    return {k: v for k, v in summary.items() if not k.endswith(varying)}
+
+
+def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result, said = run(settings(out))
+    assert result.status == 0
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary == result.summary
+    assert {"validation", "test"} == set(summary["accuracy"])
+    assert summary["simulated"]["bit_exact"] is True
+    assert summary["simulated"]["images"] == 3
+    assert summary["synthesised"]["luts"] <= LUTS
+    assert summary["estimate"]["luts"] == pytest.approx(summary["synthesised"]["luts"], rel=0.01)
+    assert summary["seed"] == 0
+    assert 50e6 < summary["peak_memory_bytes"] < 50e9
+    assert (out / summary["design"]).is_file()
+    assert (out / summary["report"]).is_file()
+    stages = list(dict.fromkeys(stage for stage, *_ in said))
+    assert stages == ["search", "training", "synthesis", "verification"]
+    front = json.loads((out / "front.json").read_text())["candidates"]
+    assert [c["chosen"] for c in front].count(True) == 1
+    records = TrialStore(
+        out / "trials.journal", json.loads((out / "explore.json").read_text())
+    ).records()
+    assert [record.key for record in records] == fakes.trained
+    assert all(max(record.constraints.values()) <= 0 for record in records)
+    best = max(record.values[0] for record in records)
+    chosen = next(c for c in front if c["chosen"])
+    assert chosen["accuracy"] == best
+
+
+def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    result, _ = run(settings(out, networks=12, boo=3.0, boo_within=1.0))
+    told = json.loads((out / "explore.json").read_text())
+    records = TrialStore(out / "trials.journal", told, {**OBJECTIVES, **ONE_BITS}).records()
+    fewest = min(record.values[3] for record in records)
+    assert all(record.attributes["training"]["boo"] == 3.0 for record in records)
+    chosen = next(c for c in result.candidates if c.chosen)
+    assert chosen.one_bits == fewest
+    assert chosen.accuracy < max(record.values[0] for record in records)
+    weights = result.summary["one_bits"]
+    assert weights["total"] > 0
+    assert 0 < weights["per_weight"] < 3
+    with pytest.raises(UserError, match="other boo_within"):
+        run(settings(out, networks=12, boo=3.0, boo_within=0.5, resume=True))
+
+
+def test_the_same_seed_gives_the_same_design_and_another_another_search(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    first, _ = run(settings(tmp_path / "a"))
+    again, _ = run(settings(tmp_path / "b"))
+    run(settings(tmp_path / "c", seed=5))
+    assert without_times(first.summary) == without_times(again.summary)
+    design = Path(first.summary["design"])
+    assert (tmp_path / "a" / design).read_bytes() == (tmp_path / "b" / design).read_bytes()
+    fronts = [(tmp_path / name / "front.json").read_bytes() for name in "abc"]
+    assert fronts[0] == fronts[1] != fronts[2]
+
+
+def test_a_design_over_the_budget_is_replaced_by_a_smaller_one(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    fakes.luts_ratio = [1.25]
+    result, _ = run(settings(tmp_path / "out"))
+    assert result.status == 0
+    over, fits = result.summary["attempts"]
+    assert over["luts"] > LUTS >= fits["luts"]
+    assert result.finished.problem.area_factor == pytest.approx(1.25, rel=0.01)
+    # The network, and so its training, stays.
+    assert over["design"] == fits["design"]
+    assert len(list((tmp_path / "out" / "training").glob("*.weights"))) == 1
+
+
+def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.luts_ratio = [1.3, 1.7, 2.2, 3.0]
+    result, _ = run(settings(tmp_path / "out"))
+    assert result.status == 1
+    assert result.problem is not None
+    assert "missed after synthesis" in result.problem
+    assert result.summary["build"] is None
+    assert len(result.summary["attempts"]) == finishing.MAX_ATTEMPTS
+
+
+def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    wanted = settings(tmp_path / "out", networks=12, epochs=None, time_limit_s=1e-9)
+    result, said = run(wanted)
+    assert result.summary["networks_trained"] == 1
+    epochs = {total for stage, _, total, _ in said if stage == "training"}
+    assert epochs == {training.LEAST_EPOCHS}
+    again, _ = run(dataclasses.replace(wanted, resume=True))
+    assert without_times(again.summary) == without_times(result.summary)
+
+
+def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
+    _, said = run(settings(tmp_path / "out", epochs=50, time_limit_s=1e-9))
+    epochs = {total for stage, _, total, _ in said if stage == "training"}
+    assert epochs == {training.LEAST_EPOCHS}
+
+
+def test_another_family_is_searched_in_its_own_luts(fakes: Fakes, tmp_path: Path) -> None:
+    """2.22 LUT sites of an ECP5 a LUT: what fits 4,000 of them is smaller."""
+    found = {}
+    for name in ("xc7s50", "lfe5u-85f"):
+        wanted = settings(tmp_path / name, device=devices.get(name))
+        result, _ = run(wanted)
+        design = designs.load(tmp_path / name / result.summary["design"])
+        luts = float(model().estimate(ConfigTable.of([design.npu])).luts[0])
+        found[name] = result.summary["estimate"]["luts"], luts
+    assert found["xc7s50"][0] == pytest.approx(found["xc7s50"][1], rel=0.01)
+    estimated, reference = found["lfe5u-85f"]
+    assert estimated == pytest.approx(FAMILY_RATIOS["ecp5"]["luts"][1] * reference, rel=0.01)
+    assert reference * FAMILY_RATIOS["ecp5"]["luts"][2] <= LUTS
+
+
+def test_one_job_trains_and_synthesises_one_after_the_other(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_before: list[bool] = []
+
+    def synthesise(design, plan) -> Synthesis:
+        trained_before.append(any(plan.training.glob("*.weights")))
+        return fakes.synthesise(design, plan)
+
+    monkeypatch.setattr(finishing, "_synthesise", synthesise)
+    run(settings(tmp_path / "out", jobs=1))
+    assert trained_before == [True]
+    run(settings(tmp_path / "out", jobs=2, networks=1))
+    assert trained_before == [True, False]
+
+
+def test_a_mismatch_is_status_1_and_names_the_place(fakes: Fakes, tmp_path: Path) -> None:
+    fakes.passes = False
+    result, _ = run(settings(tmp_path / "out"))
+    assert result.status == 1
+    assert "conv1_1, channel 0" in str(result.problem)
+    assert result.summary["simulated"]["bit_exact"] is False
+
+
+def test_nothing_feasible_has_reasons(fakes: Fakes, tmp_path: Path) -> None:
+    with pytest.raises(InfeasibleError) as caught:
+        explore(settings(tmp_path / "out", budget=Budget(luts=200)), lambda *step: None)
+    assert any(reason.resource == "luts" for reason in caught.value.reasons)
+    assert fakes.trained == []
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["design"], summary["synthesised"]) == (3, None, {})
+    assert "luts" in {reason["resource"] for reason in summary["reasons"]}
+    assert summary["reasons"][0]["levers"] == list(caught.value.reasons[0].levers)
+
+
+def test_a_tool_that_fails_is_in_the_summary(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, _ = run(settings(tmp_path / "good"))
+
+    def fail(design, plan) -> Synthesis:
+        raise YosysError("yosys ended with status 1")
+
+    monkeypatch.setattr(finishing, "_synthesise", fail)
+    with pytest.raises(YosysError):
+        run(settings(tmp_path / "out"))
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert (summary["status"], summary["problem"]) == (1, "yosys ended with status 1")
+    assert set(summary) >= set(good.summary) - {"networks_trained", "attempts", "stage_seconds"}
+
+
+def test_missing_tools_are_told_before_any_work(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_verilator() -> None:
+        raise ToolMissing("simulation needs verilator")
+
+    def no_yosys() -> None:
+        raise UserError("no Yosys found")
+
+    monkeypatch.setattr(exploring.datasets, "load", None)
+    with monkeypatch.context() as patch:
+        patch.setattr(simulator, "find", no_verilator)
+        with pytest.raises(UserError, match="simulation needs verilator"):
+            run(settings(tmp_path / "out"))
+    monkeypatch.setattr(exploring.yosys, "find", no_yosys)
+    with pytest.raises(UserError, match="no Yosys found"):
+        run(settings(tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_reading_images_is_shown(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = exploring.datasets.load
+
+    def slow(name, data_dir, seed, progress):
+        progress(500, 1000)
+        return load(name, data_dir, seed)
+
+    monkeypatch.setattr(exploring.datasets, "load", slow)
+    _, said = run(settings(tmp_path / "out"))
+    assert said[0] == ("reading images", 500, 1000, "")
+
+
+def test_resume_trains_nothing_twice(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, _ = run(settings(tmp_path / "whole"))
+    every = list(fakes.trained)
+    train_one = fakes.train_one
+    fakes.trained.clear()
+
+    def killed(task, dataset, how) -> Outcome:
+        if len(fakes.trained) == 2:
+            raise KeyboardInterrupt
+        return train_one(task, dataset, how)
+
+    out = tmp_path / "broken"
+    monkeypatch.setattr(short_training, "train_one", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings(out))
+    monkeypatch.setattr(short_training, "train_one", train_one)
+    result, _ = run(settings(out, resume=True))
+    assert fakes.trained == every
+    assert without_times(result.summary) == without_times(whole.summary)
+    weights = next((out / "training").glob("*.weights")).stat().st_mtime_ns
+    run(settings(out, resume=True))
+    assert fakes.trained == every
+    assert next((out / "training").glob("*.weights")).stat().st_mtime_ns == weights
+
+
+def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
+    fakes: Fakes, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run(settings(out))
+    with pytest.raises(UserError, match="a search with other seed"):
+        run(settings(out, seed=1, resume=True))
+    result, _ = run(settings(out, seed=1))
+    assert result.summary["seed"] == 1
+
+
+def npz(path: Path, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    np.savez(path, x=random.integers(0, 256, (90, 8, 8), dtype=np.uint8), y=np.arange(90) % 3)
+
+
+def test_a_design_found_on_own_data_can_be_built_again(fakes: Fakes, tmp_path: Path) -> None:
+    data = tmp_path / "toy.npz"
+    npz(data, 0)
+    out = tmp_path / "out"
+    result, _ = run(settings(out, dataset=str(data)))
+    weights = next((out / "training").glob("*.weights"))
+    command = ["build", str(out / result.summary["design"]), "--weights", str(weights)]
+    assert main([*command, "--out", str(tmp_path / "again")]) == 0
+
+
+def test_resume_refuses_other_data(fakes: Fakes, tmp_path: Path) -> None:
+    data = tmp_path / "toy.npz"
+    npz(data, 0)
+    wanted = settings(tmp_path / "out", dataset=str(data))
+    run(wanted)
+    npz(data, 1)
+    with pytest.raises(UserError, match="a search with other data_sha256"):
+        run(dataclasses.replace(wanted, resume=True))
+
+
+def test_what_may_not_be_meant_is_told(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    warned: list[str] = []
+    run(settings(out, resume=True), warned)
+    assert warned == [f"{out} holds no search to resume: this one starts from the beginning"]
+    run(settings(out, resume=True), warned)
+    assert len(warned) == 1
+    run(settings(out), warned)
+    assert f"{out} held a search, which this one replaces" in warned[1]
+
+
+def test_a_marker_of_another_tool_is_none(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wanted = settings(out)
+    (out / "build").mkdir(parents=True)
+    (out / "build" / "thesis.txt").write_text("years of work")
+    for content in ("{}", "[]", '{"format": 1}', "{half"):
+        (out / "explore.json").write_text(content)
+        for resume in (False, True):
+            with pytest.raises(UserError, match="holds something else"):
+                run(dataclasses.replace(wanted, resume=resume))
+    assert (out / "build" / "thesis.txt").is_file()
+
+
+def test_a_kill_while_the_marker_is_written_locks_nothing(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wanted = settings(out)
+    out.mkdir()
+    (out / ".explore.json.4194999-0a1b2c3d.tmp").write_text("{half")
+    result, _ = run(wanted)
+    assert result.status == 0
+    assert list(out.glob(".*")) == []
+
+
+def test_a_folder_with_something_else_is_left_alone(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    wanted = settings(out)
+    out.mkdir()
+    (out / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="holds something else"):
+        run(wanted)
+    assert [path.name for path in out.iterdir()] == ["thesis.txt"]
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="holds something else"):
+        run(settings(tmp_path / "file"))
+
+
+def test_the_test_split_decides_nothing(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = exploring.datasets.load
+
+    def other_test(*arguments):
+        dataset = load(*arguments)
+        test = dataset.test
+        random = np.random.default_rng(0)
+        images = random.integers(0, 255, test.images.shape, dtype=np.uint8)
+        return dataclasses.replace(dataset, test=type(test)(images, test.labels[::-1].copy()))
+
+    first, _ = run(settings(tmp_path / "a"))
+    monkeypatch.setattr(exploring.datasets, "load", other_test)
+    second, _ = run(settings(tmp_path / "b"))
+    assert first.summary["accuracy"]["test"] != second.summary["accuracy"]["test"]
+    for name in ("design", "estimate", "synthesised", "attempts"):
+        assert first.summary[name] == second.summary[name], name
+    validation = "validation"
+    assert first.summary["accuracy"][validation] == second.summary["accuracy"][validation]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "annealing"}, "strategy must be one of random, evolution"),
+        ({"networks": 0}, "networks must be >= 1, not 0"),
+        ({"space": "galaxies"}, "one of digits, images, not 'galaxies'"),
+    ],
+)
+def test_bad_settings_are_named(
+    fakes: Fakes, tmp_path: Path, changes: dict[str, object], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        run(settings(tmp_path / "out", **changes))
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("dsps", "all_forms"), [(0, False), (100, True), (None, True)])
+def test_a_budget_of_dsps_adds_their_forms_to_a_shipped_space(
+    tmp_path: Path, dsps: float | None, all_forms: bool
+) -> None:
+    wanted = ExploreSettings(budget=Budget(luts=LUTS, dsps=dsps), out=tmp_path)
+    declaration = exploring._declaration(wanted, datasets.load("digits"))
+    assert (declaration.npu.multiplier == MULTIPLIERS) is all_forms
+    assert declaration.npu.lanes == load_declaration("digits").npu.lanes
+
+
+def test_after_synthesis_the_budget_is_of_the_users_flow() -> None:
+    found = Synthesis(Figures(luts=30000, ffs=100, brams=1, dsps=0), {}, {}, "xc7", "", 1.0, "", ())
+    budget = Budget(luts=20000, ffs=100)
+    for factor, over in ((1.0, ["luts"]), (0.6, []), (0.7, ["luts"])):
+        flow = {"luts": Calibration(factor, 0.05, 4)}
+        areas = dataclasses.replace(model(), flow=flow)
+        assert finishing._over(found, budget, areas) == over

@@ -1,0 +1,166 @@
+"""Every point of a space is a valid NPU; the columns say what the compiler says."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
+from codesign.cost.cycles.schedule import ScheduleTable, schedule
+from codesign.results import InfeasibleError
+from codesign.search.space import candidates as candidates_of
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network, network_key
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork
+from rtl_gen import timing
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.encoding import instruction_words
+from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError
+
+SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32))]
+COUNT = 25
+
+
+def random_candidates(space: SearchSpace, count: int, seed: int = 5) -> np.ndarray:
+    random = np.random.default_rng(seed)
+    return space.canonical(random.integers(0, space.sizes, (count, len(space.sizes))))
+
+
+@pytest.mark.parametrize(("name", "shape"), SPACES)
+def test_schedule_equals_the_compilers_plan(name: str, shape: tuple[int, int, int]) -> None:
+    space = SearchSpace(load_declaration(name), shape, 10)
+    chosen = random_candidates(space, COUNT)
+    layers = layer_table(space, chosen)
+    npus = candidates_of.npu_table(space, chosen, layers)
+    planned = schedule(layers, npus)
+    right_depths = 0
+    for row, candidate in enumerate(chosen):
+        integer = shape_only(*network(space, candidate), 8)
+        config = npus.config(row)
+        assert config.accumulator_bits == max(
+            worst_accumulator_bits(integer), candidates_of.LEAST_ACCUMULATOR_BITS
+        )
+        right_depths += _equals_plan(integer, config, planned, row)
+    # Placement may find gaps that the bound on activation memory does not see.
+    assert right_depths >= 0.9 * COUNT
+
+
+def _equals_plan(
+    integer: IntegerNetwork, config: NpuConfig, planned: ScheduleTable, row: int
+) -> bool:
+    try:
+        depths = minimal_depths(integer, config)
+    except InfeasibleError:
+        assert not planned.fits()[row]
+        return True
+    exact = plan(integer, dataclasses.replace(config, **depths))
+    assert planned.cycles[row] == exact.cycles
+    found = {name: int(values[row]) for name, values in planned.depths().items()}
+    activation = "activation_depth"
+    assert {**found, activation: 0} == {**depths, activation: 0}
+    return found[activation] == depths[activation]
+
+
+@pytest.mark.parametrize(("name", "shape"), SPACES)
+def test_every_point_builds_a_valid_npu(name: str, shape: tuple[int, int, int]) -> None:
+    space = SearchSpace(load_declaration(name), shape, 10)
+    # Corners of every gene, beside random points.
+    corners = np.stack([np.zeros_like(space.sizes), space.sizes - 1])
+    single = np.tile(corners[1] // 2, (int(space.sizes.max()), 1))
+    values = np.minimum(np.arange(len(single))[:, None], space.sizes - 1)
+    genes = np.arange(len(space.sizes))
+    sweep = [np.where(genes == gene, values, single) for gene in space.npu_genes]
+    chosen = space.canonical(np.vstack([corners, *sweep, random_candidates(space, 300)]))
+    npus = candidates_of.npu_table(space, chosen, layer_table(space, chosen))
+    for row in range(len(chosen)):
+        config = npus.config(row)
+        assert config.columns % config.lanes == 0
+        assert config.lanes % config.post_units == 0
+
+
+def test_the_array_is_as_sparse_as_the_weights_where_lanes_and_products_allow() -> None:
+    found = load_declaration("digits")
+    bits = dataclasses.replace(found.bits, sparsity=("dense", "2:4", "4:8"))
+    npu = dataclasses.replace(found.npu, lanes=(4, 12, 16), multiplier=("lut", "dsp", "dsp2"))
+    space = SearchSpace(dataclasses.replace(found, bits=bits, npu=npu), (1, 8, 8), 10)
+    chosen = random_candidates(space, 300)
+    npus = candidates_of.npu_table(space, chosen, layer_table(space, chosen))
+    seen = set()
+    for row, candidate in enumerate(chosen):
+        wished, config = space.params(candidate), npus.config(row)
+        divides = config.lanes % SPARSITIES[str(wished["sparsity"])][1] == 0
+        assert config.sparsity == (wished["sparsity"] if divides else "dense")
+        if config.sparsity != "dense" and wished["multiplier"] == "dsp2":
+            assert config.multiplier == "dsp"
+        _, quantisation = network(space, candidate)
+        patterns = {
+            name: str(spec.sparsity or "dense") for name, spec in quantisation.layers.items()
+        }
+        assert patterns["conv1_1"] == "dense"
+        assert patterns["classifier"] == wished["sparsity"]
+        seen.add((wished["sparsity"], config.sparsity))
+    assert len(seen) == 4  # 12 lanes hold no groups of 8
+
+
+def test_networks_of_a_space_with_one_pattern_are_not_the_dense_ones() -> None:
+    found = load_declaration("digits")
+    keys = []
+    for words in (("dense",), ("2:4",)):
+        bits = dataclasses.replace(found.bits, sparsity=words)
+        space = SearchSpace(dataclasses.replace(found, bits=bits), (1, 8, 8), 10)
+        first = np.zeros(len(space.sizes), dtype=np.int64)
+        keys.append(network_key(space, first))
+        _, quantisation = network(space, first)
+        assert str(quantisation.layers["classifier"].sparsity or "dense") == words[0]
+    assert keys[0] != keys[1]
+
+
+def test_a_design_holds_what_its_network_needs() -> None:
+    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+    chosen = random_candidates(space, 5)
+    npus = candidates_of.npu_table(space, chosen, layer_table(space, chosen))
+    for row, candidate in enumerate(chosen):
+        design = candidates_of.to_design(
+            space, candidate, npus.config(row), name="found", seed=1, dataset="digits",
+            clock_mhz=50.0,
+        )  # fmt: skip
+        integer = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+        use = plan(integer, design.npu).use
+        for memory, (low, _) in DEPTH_RANGES.items():
+            depth = getattr(design.npu, memory)
+            assert use.needs()[memory] <= depth
+            assert depth == low or use.needs()[memory] > depth // 2
+        assert (design.name, design.seed, design.clock_mhz) == ("found", 1, 50.0)
+
+
+def test_only_the_pipelines_knobs_change_what_a_layer_takes_on_any_plan() -> None:
+    """The closed form asks once for all pixels, columns and post units."""
+    random = np.random.default_rng(2)
+    seen: dict[tuple[object, ...], set[tuple[int, int]]] = {}
+    for _ in range(3000):
+        lanes = int(random.choice([4, 8, 16]))
+        knobs = dict(
+            lanes=lanes,
+            weight_digit_bits=int(random.choice(DIGIT_BITS)),
+            activation_bits=int(random.choice([2, 4, 8])),
+            accumulator_bits=int(random.choice([16, 32])),
+            multiplier=str(random.choice(MULTIPLIERS)),
+            sparsity=str(random.choice(list(SPARSITIES))),
+        )
+        size = lanes * int(random.integers(1, 4))
+        pixels, units = int(random.choice([1, 2, 4, 6])), int(random.choice([1, 2, 4]))
+        try:
+            config = NpuConfig(pixels=pixels, columns=size, post_units=units, **knobs)
+        except ConfigError:
+            continue
+        cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
+        figures = cycles, instruction_words(config, Opcode.LAYER)
+        seen.setdefault(tuple(knobs.values()), set()).add(figures)
+    assert len(seen) > 200
+    assert all(len(figures) == 1 for figures in seen.values())

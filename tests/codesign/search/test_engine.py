@@ -1,0 +1,189 @@
+"""The inner loop on a fast cost model: pruning, shrinking, choosing, and why nothing fits."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import cache
+
+import numpy as np
+import pytest
+
+from codesign.cost.area.model import AreaModel
+from codesign.cost.cycles.layers import LayerTable
+from codesign.explore import choice
+from codesign.explore.choice import Trained
+from codesign.results import Budget
+from codesign.search import engine
+from codesign.search.accuracy.features import network_features
+from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
+from codesign.search.engine import Problem
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from tests.codesign.cost import synthetic
+
+
+@cache
+def model() -> AreaModel:
+    """Learned from the analytic counts: no synthesis needed, sizes as in life."""
+    return synthetic.model()
+
+
+def problem(**limits: float) -> Problem:
+    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+    return Problem(space, model(), Budget(**limits))
+
+
+def capacity(layers: LayerTable) -> np.ndarray:
+    return network_features(layers)[:, 0]
+
+
+def samples(one: Problem, count: int, seed: int = 0) -> engine.Evaluated:
+    random = np.random.default_rng(seed)
+    sizes = one.space.sizes
+    return one.evaluate(one.space.canonical(random.integers(0, sizes, (count, len(sizes)))))
+
+
+def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> None:
+    one = problem(luts=9000, brams=20, min_throughput=5000, max_latency_us=150)
+    found = samples(one, 400)
+    area = found.estimate.area
+    expected = (
+        (area.high["luts"] <= 9000)
+        & (area.brams <= 20)
+        & (found.estimate.images_per_second >= 5000)
+        & (found.estimate.cycles / 100 <= 150)
+        & (area.dsps <= 0)
+        & (found.layers.macs.sum(axis=1) <= one.space.declaration.max_macs)
+        & found.estimate.fits
+    )
+    assert (found.feasible == expected).all()
+    assert 0 < expected.sum() < 400
+    tighter = dataclasses.replace(one, area_factor=1.3).evaluate(found.candidates)
+    assert (tighter.feasible <= found.feasible).all()
+    assert tighter.feasible.sum() < found.feasible.sum()
+
+
+def test_shrinking_drops_only_choices_without_a_feasible_design() -> None:
+    one = problem(luts=2500)
+    shrunk = engine.shrink(one, seed=0)
+    assert (shrunk.sizes <= one.space.sizes).all()
+    assert shrunk.sizes.sum() < one.space.sizes.sum()
+    lanes = one.space.index["lanes"]
+    kept = {one.space.parameters[lanes].choices[k] for k in shrunk.kept[lanes]}
+    assert kept < {4, 8, 12, 16, 24, 32}
+    assert 4 in kept
+    widened = shrunk.widen(np.stack([np.zeros_like(shrunk.sizes), shrunk.sizes - 1]))
+    assert (widened == one.space.canonical(widened)).all()
+    generous = engine.shrink(problem(luts=1e6), seed=0)
+    assert (generous.sizes == one.space.sizes).all()
+
+
+def test_search_returns_feasible_candidates_that_beat_random_ones() -> None:
+    one = problem(luts=12000, brams=30)
+    shrunk = engine.shrink(one, seed=0)
+    found = engine.search(one, shrunk, capacity, "evolution", seed=0, rounds=12)
+    assert found.feasible.all()
+    random = samples(one, 12 * engine.BATCH)
+    rate = random.estimate.images_per_second[random.feasible]
+    assert found.estimate.images_per_second.max() > rate.max()
+    again = engine.search(one, shrunk, capacity, "evolution", seed=0, rounds=12)
+    assert (again.candidates == found.candidates).all()
+
+
+def test_the_rule_takes_accuracy_first_then_throughput() -> None:
+    one = problem(luts=15000, brams=60)
+    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
+    chosen = pool.candidates[[0, len(pool.candidates) // 2, -1]]
+    trained = [Trained(chosen[k], accuracy, 1.0, 9) for k, accuracy in enumerate((0.9, 0.95, 0.95))]
+    best = choice.best_option(one, trained)
+    assert best is not None
+    assert best.trained.accuracy == 0.95
+    rates = []
+    for candidate in chosen[1:]:
+        every = engine.with_all_npus(one, candidate)
+        rates.append(every.estimate.images_per_second[every.feasible].max())
+    assert best.figures.images_per_second == max(rates)
+    refused = frozenset({best.candidate.tobytes()})
+    second = choice.best_option(one, trained, refused)
+    assert second is not None
+    assert second.candidate.tobytes() != best.candidate.tobytes()
+    assert choice.best_option(dataclasses.replace(one, area_factor=50.0), trained) is None
+
+
+def test_few_one_bits_are_worth_the_accuracy_that_was_said() -> None:
+    one = problem(luts=15000, brams=60)
+    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
+    chosen = pool.candidates[[0, len(pool.candidates) // 3, len(pool.candidates) // 2, -1]]
+    results = ((0.95, 900), (0.94, 500), (0.935, 500), (0.9, 100))
+    trained = [Trained(c, a, 1.0, ones) for c, (a, ones) in zip(chosen, results, strict=True)]
+    for within, expected in ((None, 0.95), (0.0, 0.95), (0.02, 0.94), (0.05 + 1e-9, 0.9)):
+        best = choice.best_option(one, trained, boo_within=within)
+        assert best is not None
+        assert best.trained.accuracy == expected, within
+    shown = choice.shown_candidates(one, trained, best, one_bits=True)
+    assert {c.one_bits for c in shown} == {900, 500, 100}
+    assert next(c for c in shown if c.chosen).one_bits == 100
+    # Nothing beats the fewest one-bits, however inaccurate.
+    assert any(c.on_front for c in shown if c.one_bits == 100)
+    plain = choice.shown_candidates(one, trained, best)
+    assert {c.one_bits for c in plain} == {None}
+
+
+def test_the_front_marks_the_chosen_design() -> None:
+    one = problem(luts=15000)
+    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=4)
+    trained = [Trained(pool.candidates[0], 0.9, 1.0, 9), Trained(pool.candidates[-1], 0.8, 1.0, 9)]
+    best = choice.best_option(one, trained)
+    shown = choice.shown_candidates(one, trained, best)
+    assert [c.chosen for c in shown].count(True) == 1
+    assert next(c for c in shown if c.chosen).on_front
+    for candidate in shown:
+        beaten = [
+            c for c in shown
+            if c.accuracy >= candidate.accuracy and c.luts <= candidate.luts
+            and c.images_per_second >= candidate.images_per_second
+            and (c.accuracy, c.images_per_second, c.luts)
+            != (candidate.accuracy, candidate.images_per_second, candidate.luts)
+        ]  # fmt: skip
+        assert candidate.on_front == (not beaten)
+
+
+@pytest.mark.parametrize(
+    ("limits", "resource", "lever"),
+    [
+        ({"luts": 500}, "luts", "raise --lut-budget"),
+        ({"luts": 30000, "min_throughput": 1e8}, "throughput", "lower --min-throughput"),
+        ({"luts": 30000, "max_latency_us": 0.01}, "latency_us", "raise --max-latency-us"),
+        ({"luts": 30000, "ffs": 300}, "ffs", "raise --ff-budget"),
+    ],
+)
+def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lever: str) -> None:
+    one = problem(**limits)
+    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=0, rounds=4)
+    assert not pool.feasible.any()
+    reason = next(r for r in choice.reasons(one, pool) if r.resource == resource)
+    assert lever in reason.levers
+    wanted = next(iter({k: v for k, v in limits.items() if k != "luts"}.values()), 500)
+    if resource == "throughput":
+        assert reason.have < reason.need == wanted
+    else:
+        assert reason.need > reason.have == wanted
+
+
+def test_predictor_ranks_networks_it_did_not_see() -> None:
+    found = samples(problem(luts=1e6), 60)
+    described = network_features(found.layers)
+    assert np.isfinite(described).all()
+    truth = 0.6 + 0.38 / (1 + np.exp(-(described[:, 0] - 10) - 0.5 * (described[:, 3] - 3)))
+    predictor = AccuracyPredictor(described[:20], truth[:20], images=200)
+    predicted = predictor.predict(described[20:])
+    assert ((predicted > 0) & (predicted < 1)).all()
+    order, wanted = predicted.argsort().argsort(), truth[20:].argsort().argsort()
+    assert np.corrcoef(order, wanted)[0, 1] > 0.85
+
+
+def test_farthest_starts_with_the_favourite_and_avoids_what_is_taken() -> None:
+    points = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
+    assert farthest(points, points[:0], 3) == [0, 2, 3]
+    assert farthest(points, points[2:3], 2) == [0, 3]
+    assert farthest(points, points, 3) == []

@@ -1,0 +1,99 @@
+"""Space files: the shipped ones, strict reading, canonical candidates."""
+
+from __future__ import annotations
+
+import importlib.resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from codesign.results import UserError
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.topology import network, network_key
+from models.errors import YamlError
+from models.graph.verifier import verify
+
+DIGITS = (importlib.resources.files("codesign.search.space.presets") / "digits.yaml").read_text()
+SPACE = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+vectors = st.tuples(*(st.integers(0, int(size) - 1) for size in SPACE.sizes)).map(
+    lambda genes: np.array([genes], dtype=np.int64)
+)
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(vector=vectors)
+def test_canonical_vectors_are_fixed_points_and_mean_the_same(vector: np.ndarray) -> None:
+    canonical = SPACE.canonical(vector)
+    assert (SPACE.canonical(canonical) == canonical).all()
+    assert SPACE.params(canonical[0]) == SPACE.params(vector[0])
+    assert network(SPACE, canonical[0]) == network(SPACE, vector[0])
+    verify(network(SPACE, canonical[0])[0])
+
+
+@settings(max_examples=60, derandomize=True, deadline=None)
+@given(vector=vectors, gene=st.integers(0, len(SPACE.sizes) - 1), data=st.data())
+def test_a_gene_matters_exactly_when_it_is_active(
+    vector: np.ndarray, gene: int, data: st.DataObject
+) -> None:
+    changed = vector.copy()
+    changed[0, gene] = data.draw(st.integers(0, int(SPACE.sizes[gene]) - 1))
+    same_vector = bool((SPACE.canonical(changed) == SPACE.canonical(vector)).all())
+    moved = changed[0, gene] != vector[0, gene]
+    assert same_vector == (not moved or not SPACE.active(vector)[0, gene])
+    if gene in SPACE.npu_genes:
+        assert network_key(SPACE, changed[0]) == network_key(SPACE, vector[0])
+
+
+def test_small_images_get_fewer_stages() -> None:
+    declaration = load_declaration("images")
+    assert SearchSpace(declaration, (3, 32, 32), 10).max_stages == 4
+    assert SearchSpace(declaration, (1, 4, 9), 10).max_stages == 2
+    with pytest.raises(UserError, match="2 or more rows and columns, not 1x9"):
+        SearchSpace(declaration, (1, 1, 9), 10)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("lanes:", "lane:", r"mine\.yaml:\d+: npu.lane: unknown key 'lane'; did you mean 'lanes'"),
+        ("  hidden: [0, 32, 64]\n", "", r"mine\.yaml:\d+: network: missing key hidden"),
+        ("[4, 8, 12, 16, 24, 32]", "[4, 65]", r"mine\.yaml:\d+: lanes must be 2\.\.64, not 65"),
+        ("kernels: [3, 5]", "kernels: [3, 4]", r"kernels must be odd, not 4"),
+        ("\nnpu:", "\n  sparsity: [dense, 2:4]\nnpu:", r"sparsity\[1\]: must be text, not 124"),
+        (
+            "\nnpu:",
+            '\n  sparsity: [dense, "3:4"]\nnpu:',
+            r"sparsity must be of dense, 1:4, 2:4, 4:8, not '3:4'",
+        ),
+        ("max_macs: 3000000", "max_macs: 0", r"mine\.yaml:\d+: max_macs must be >= 1, not 0"),
+        ("stages: [1, 2, 3]", "stages: []", r"stages must list one or more different choices"),
+        ("stages: [1, 2, 3]", "stages: [1, 1]", r"stages must list one or more different choices"),
+        (
+            "pooling: [max, stride]",
+            "pooling: [mean]",
+            r"pooling must be of max, stride, not 'mean'",
+        ),
+        (
+            "multiplier: [lut, dsp]",
+            "multiplier: lut",
+            r"mine\.yaml:\d+: npu.multiplier: must be a list",
+        ),
+    ],
+)
+def test_mistakes_in_a_space_file_are_named(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
+    assert old in DIGITS
+    path = tmp_path / "mine.yaml"
+    path.write_text(DIGITS.replace(old, new, 1))
+    with pytest.raises(YamlError, match=message):
+        load_declaration(path)
+
+
+def test_an_unknown_name_lists_the_shipped_spaces() -> None:
+    with pytest.raises(UserError, match="one of digits, images, not 'galaxies'"):
+        load_declaration("galaxies")

@@ -1,0 +1,34 @@
+"""The vectorised layer table says what lowering the candidate's graph gives."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.search.space.declaration import load_declaration
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network
+from models.integer.lower import shape_only
+
+SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
+          ("images", (3, 9, 13))]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "shape"), SPACES)
+def test_table_equals_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
+    space = SearchSpace(load_declaration(name), shape, 10)
+    random = np.random.default_rng(1)
+    candidates = space.canonical(random.integers(0, space.sizes, (60, len(space.sizes))))
+    table = layer_table(space, candidates)
+    lowered = LayerTable.of([shape_only(*network(space, c), 8) for c in candidates])
+    slots = lowered.active.shape[1]
+    for field in dataclasses.fields(LayerTable):
+        written = getattr(table, field.name)
+        assert not written[:, slots:].any(), field.name
+        np.testing.assert_array_equal(
+            written[:, :slots], getattr(lowered, field.name), err_msg=field.name
+        )

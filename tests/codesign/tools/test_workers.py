@@ -1,0 +1,88 @@
+"""Work spread over processes: results, errors, and that no worker outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import BrokenExecutor
+
+import pytest
+
+from codesign.tools.workers import spread
+from tests.processes import ROOT, all_gone, wait_for
+
+
+def work(task: int) -> int:
+    if task == 13:
+        raise ValueError("thirteen")
+    if task == 99:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return task * task
+
+
+def test_every_task_is_done_once():
+    assert sorted(spread(work, range(7), 2)) == [0, 1, 4, 9, 16, 25, 36]
+    assert list(spread(work, [], 2)) == []
+
+
+def test_an_error_of_the_function_is_raised_here_and_says_where():
+    with pytest.raises(ValueError, match="thirteen") as caught:
+        list(spread(work, [13], 2))
+    assert "in work" in caught.value.__notes__[0]
+
+
+def test_a_worker_that_dies_is_told():
+    with pytest.raises(BrokenExecutor):
+        list(spread(work, [1, 99, 2], 2))
+
+
+HANGS = """\
+import os, sys, time
+from pathlib import Path
+from codesign.workers import spread
+def hang(task):
+    Path(sys.argv[1], str(os.getpid())).touch()
+    time.sleep(600)
+if __name__ == "__main__":
+    list(spread(hang, [1, 2, 3], 2))
+"""
+
+
+@pytest.fixture
+def hanging(tmp_path):
+    """A process whose two workers hang, in a process group of its own; and their ids."""
+    script = tmp_path / "hangs.py"
+    script.write_text(HANGS)
+    pids = tmp_path / "pids"
+    pids.mkdir()
+    parent = subprocess.Popen(
+        [sys.executable, script, pids],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    wait_for(lambda: len(list(pids.iterdir())) == 2)
+    yield parent, [int(path.name) for path in pids.iterdir()]
+    parent.kill()
+
+
+def test_workers_end_with_a_killed_parent(hanging):
+    parent, workers = hanging
+    parent.kill()
+    assert all_gone(workers)
+
+
+def test_ctrl_c_on_a_terminal_is_heard_by_the_parent_alone(hanging):
+    """It goes to the whole process group: whatever the workers said would stand on the terminal."""
+    parent, workers = hanging
+    start = time.monotonic()
+    os.killpg(parent.pid, signal.SIGINT)
+    _, said = parent.communicate(timeout=60)
+    assert said.count("Traceback") == 1
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert all_gone(workers)
+    assert time.monotonic() - start < 30

@@ -1,0 +1,143 @@
+"""FILL and SPILL: RTL against twin, under waits of memory and beside a LAYER; and their errors."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+
+import numpy as np
+import pytest
+
+from rtl_gen.config import NpuConfig
+from rtl_gen.isa.bursts import BURST_BEATS
+from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.parameters import ConfigError
+from rtl_gen.twin.model import Twin
+from rtl_gen.twin.transfers import Beat
+from tests.rtl_gen.device import Device
+from tests.rtl_gen.twin.programs import ProgramStep, copy_layer, encode, whole_memory
+
+NARROW = NpuConfig(
+    pixels=3, lanes=4, columns=4, post_units=2, activation_depth=32, weight_depth=16,
+    channel_depth=8, result_depth=2, program_depth=64, memory_port_bits=32, memory_tiles=1,
+)  # fmt: skip
+"""An activation word fills half a beat."""
+WIDE = dataclasses.replace(NARROW, pixels=2, lanes=8, columns=8, activation_bits=7)
+"""A word takes two beats."""
+LONG = dataclasses.replace(NARROW, memory_port_bits=128, pixels=1)
+MEMORY_WORDS = 4 * BURST_BEATS * 16
+END: ProgramStep = (Opcode.END, {})
+WAIT = {"first": 0, "bursts": 0, "base": 0, "strip_words": 0, "first_beat": 0, "last_beat": 0}
+
+
+def tile(config: NpuConfig, first_beat: int, words: int, base: int, strip_words: int) -> dict:
+    """Fields that move so many activation words to or from memory's beat ``first_beat``."""
+    first, begins = divmod(first_beat, BURST_BEATS)
+    last, ends = divmod(first_beat + words * config.tile_word_beats - 1, BURST_BEATS)
+    return {
+        "first": first,
+        "bursts": last - first + 1,
+        "base": base,
+        "strip_words": strip_words,
+        "first_beat": begins,
+        "last_beat": ends,
+    }
+
+
+def any_tile(pick: random.Random, config: NpuConfig, base: int) -> dict:
+    """Of words from ``base`` on, at most 8 a bank."""
+    strip_words = pick.randint(1, 8)
+    words = pick.randint(1, config.pixels * strip_words)
+    return tile(config, pick.randrange(100), words, base, strip_words)
+
+
+def program(pick: random.Random, config: NpuConfig) -> list[ProgramStep]:
+    """The second quarter of each bank goes to memory while a LAYER copies the first one's words to
+    the last quarter; meanwhile the third one is filled; then it goes to memory, too."""
+    load = whole_memory(config) | {"beats": config.activation_word_beats - 1}
+    layer = copy_layer(
+        config, out_base=24, out_cols=pick.randrange(8), col_limit=8, out_col_words=1,
+        out_pixel_words=1, out_rows=0, drain_pixels=config.pixels - 1,
+    )  # fmt: skip
+    back = (Opcode.SPILL, any_tile(pick, config, 16))
+    return [
+        (Opcode.LOAD, load | {"ahead": 0}),
+        (Opcode.SPILL, any_tile(pick, config, 8)),
+        (Opcode.FILL, any_tile(pick, config, 16) | {"first": 8}),
+        (Opcode.LAYER, layer),
+        (Opcode.FILL, WAIT),
+        (Opcode.SPILL, WAIT),
+        back,
+        (Opcode.SPILL, WAIT),
+        (Opcode.STORE, load),
+        END,
+    ]
+
+
+@pytest.mark.parametrize("config", [NARROW, WIDE, LONG])
+@pytest.mark.parametrize("seed", range(2))
+def test_rtl_moves_what_the_twin_moves(config: NpuConfig, seed: int) -> None:
+    pick, numbers = random.Random(seed), np.random.default_rng(seed)
+    steps = program(pick, config)
+    words = encode(config, steps)
+    count = config.pixels * config.activation_depth * config.activation_word_beats
+    mask = (1 << min(config.activation_word_bits, 32)) - 1
+    beats: list[Beat] = [
+        (int(value) & mask, i == count - 1)
+        for i, value in enumerate(numbers.integers(0, 1 << 32, count))
+    ]
+    memory = numbers.integers(0, 1 << 32, MEMORY_WORDS, np.uint32)
+    weights = numbers.integers(0, 1 << 32, (4, config.weight_word_columns), np.uint32)
+    channels = np.ones((8, 2 * config.post_units), np.uint32) << 16
+    twin = Twin(config)
+    twin.load_program(words)
+    twin.load_weights(weights)
+    twin.load_channels(channels)
+    twin.load_memory(memory)
+    expected = twin.run(beats)
+    assert expected.error is ErrorCode.NONE
+    device = Device(config, stall=pick.choice([0.0, 0.3, 0.7]), seed=seed)
+    found = device.run(words, weights, channels, beats, instructions=len(steps), memory=memory)
+    assert found.error is ErrorCode.NONE
+    assert found.output_beats == expected.output_beats
+    assert found.cycle_log == expected.cycle_log
+    np.testing.assert_array_equal(found.memory, twin.memory)
+
+
+@pytest.mark.parametrize("opcode", [Opcode.FILL, Opcode.SPILL])
+@pytest.mark.parametrize(
+    "change, stopped",
+    [
+        ({"base": 31}, True),  # the second word of a bank
+        ({"strip_words": 1}, True),  # the fourth bank of three
+        ({"first": 60_000}, True),  # memory ends before
+        ({"first_beat": 31, "last_beat": 3, "bursts": 1}, False),  # ends with its block
+    ],
+)
+def test_what_leaves_a_memory_is_an_error(opcode: Opcode, change: dict, stopped: bool) -> None:
+    fields = tile(NARROW, 0, 4, 8, 2) | change
+    steps: list[ProgramStep] = [(opcode, fields), (opcode, WAIT), END]
+    memory = np.zeros(MEMORY_WORDS, np.uint32)
+    twin = Twin(NARROW)
+    twin.load_program(encode(NARROW, steps))
+    twin.load_memory(memory)
+    expected = twin.run([]).error
+    assert expected is (ErrorCode.ADDRESS if stopped else ErrorCode.NONE)
+    found = Device(NARROW, stall=0.3).run(
+        encode(NARROW, steps), [], [], [], instructions=1, memory=memory
+    )
+    assert found.error is expected
+
+
+def test_tiles_need_a_port() -> None:
+    with pytest.raises(ConfigError, match="memory_tiles must be 0 without npu"):
+        NpuConfig(memory_tiles=1)
+    with pytest.raises(ConfigError, match="memory_tiles must be one of 0, 1"):
+        NpuConfig(memory_port_bits=32, memory_tiles=2)
+
+
+def test_without_tiles_their_opcodes_are_unknown() -> None:
+    config = dataclasses.replace(NARROW, memory_tiles=0)
+    twin = Twin(config)
+    twin.load_program([int(Opcode.FILL), 0])
+    assert twin.run([]).error is ErrorCode.OPCODE
