@@ -97,7 +97,7 @@ def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     return {
         "point": name,
         "macs": config.macs,
-        "multipliers": config.multipliers,
+        "multipliers": config.hardware_products,
         "luts": figures.luts,
         "ffs": figures.ffs,
         "brams": figures.brams,

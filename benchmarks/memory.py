@@ -54,7 +54,7 @@ def planned(port_bits: int, tiles: bool) -> Plan:
     if tiles:
         depths |= {"activation_depth": TILED_DEPTH}
     config = dataclasses.replace(
-        ARRAY, memory_port_bits=port_bits, memory_tiles=int(tiles), **(depths | program)
+        ARRAY, memory_port_bits=port_bits, memory_tiles=tiles, **(depths | program)
     )
     return plan(network, config)
 

@@ -41,7 +41,7 @@ CONFIGS = {
     ),
     "binary": NpuConfig(
         pixels=2, lanes=16, columns=32, weight_digit_bits=1, activation_bits=1,
-        accumulator_bits=14, post_units=4, binary_weights=1,
+        accumulator_bits=14, post_units=4, binary_weights=True,
     ),
     "large": NpuConfig(
         pixels=3, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, post_units=4
@@ -52,7 +52,7 @@ CONFIGS = {
 def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
     """Place and route one of CONFIGS. Raises ToolError or UserError (codesign.fpga.placement)."""
     config = CONFIGS[name]
-    return placement.place(
+    return placement.place_and_route(
         emit.verilog(config),
         devices.get(placement.DEVICE),
         dsps=config.uses_dsps,

@@ -53,8 +53,8 @@ def random_weights(network: IntegerNetwork, scale_bits: int, seed: int) -> Integ
                 layer,
                 sources=sources,
                 bias=rng.integers(-20, 21, layer.bias.shape),
-                multiplier=np.array([multiplier for multiplier, _ in scales]),
-                shift=np.array([shift for _, shift in scales]),
+                requant_multiplier=np.array([multiplier for multiplier, _ in scales]),
+                requant_shift=np.array([shift for _, shift in scales]),
             )
         layers.append(layer)
     return dataclasses.replace(network, layers=tuple(layers))

@@ -26,7 +26,7 @@ from codesign.build import pipeline
 from codesign.compiler import minimal_depths
 from models.integer.lower import shape_only
 from models.integer.network import IntegerNetwork, Ints, MacLayer
-from models.quantisation.blocks import Block, kept_box
+from models.quantisation.blocks import BlockShape, kept_box
 from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 from sim.simulator import SimulationError
@@ -54,13 +54,13 @@ VARIANTS = {
 
 
 def thinned(
-    network: IntegerNetwork, variant: Variant, blocks: Mapping[str, Block], npu: NpuConfig
+    network: IntegerNetwork, variant: Variant, blocks: Mapping[str, BlockShape], npu: NpuConfig
 ) -> IntegerNetwork:
     """``network`` with the zeros of ``variant`` in the layers that have ``blocks``."""
     digit_bits = npu.weight_digit_bits
     largest = (1 << digit_bits * (npu.passes(BITS) - 1) - 1) - 1
 
-    def weights_of(layer: MacLayer, block: Block) -> Ints:
+    def weights_of(layer: MacLayer, block: BlockShape) -> Ints:
         weights = layer.sources[0].weights.copy()
         if variant.blocks:
             weights *= kept_box(weights, block, variant.blocks)

@@ -34,8 +34,12 @@ class Figures:
 
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
-GUARD = 0.6
-"""Share of unseen NPUs whose area the end that a budget is tested with is not below."""
+AREA_CONFIDENCE = 0.6
+"""One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
+configurations whose synthesised area is at or below it. Higher rejects more designs that would
+have fitted."""
+OLD_OPTIONS = {"strategy": "optimiser", "guard": "area_confidence"}
+"""Options of a search in 0.1 -> what they are called now; old files and command lines are read."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import registers
-from rtl_gen.isa.encoding import WORD_BITS, instruction_words, places, slot_words
+from rtl_gen.isa.encoding import WORD_BITS, bit_ranges, instruction_words, slot_words
 from rtl_gen.isa.fields import COUNT_BITS, FIELDS, MOVE, RECORDS, START, Field
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 
@@ -20,7 +20,7 @@ PAGE = Path(__file__).parent / "isa.md"
 BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
-OPTIONAL = NpuConfig(depthwise_taps=3, weight_digit_bits=1, binary_weights=1)
+OPTIONAL = NpuConfig(depthwise_taps=3, weight_digit_bits=1, binary_weights=True)
 """An NPU with every field but those of N:M sparsity."""
 
 
@@ -48,7 +48,7 @@ def width_text(field: Field) -> str:
 
 def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
     """Places are those of an NPU without the optional fields, which have none there."""
-    always = places(NpuConfig(), opcode)
+    always = bit_ranges(NpuConfig(), opcode)
     rows = [("word", "bits from", "field", "width", "meaning")]
     for field in FIELDS[opcode]:
         word, bit = "-", "-"
@@ -60,7 +60,7 @@ def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
 
 def record_rows() -> list[tuple[str, ...]]:
     """A record's fields in its word."""
-    bits = places(NpuConfig(), Opcode.LAYER)
+    bits = bit_ranges(NpuConfig(), Opcode.LAYER)
     level = "out_cols"
     rows = [("bits from", "field", "width", "meaning")]
     for field in MOVE:

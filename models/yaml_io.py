@@ -80,9 +80,10 @@ class Node:
         return self.value
 
     def boolean(self) -> bool:
-        if not isinstance(self.value, bool):
+        """true or false, or 1 or 0 as older files have it."""
+        if not isinstance(self.value, int) or self.value not in (0, 1):
             raise self._wanted("true or false")
-        return self.value
+        return bool(self.value)
 
     def integer(self, low: int | None = None, high: int | None = None) -> int:
         if not isinstance(self.value, int) or isinstance(self.value, bool):

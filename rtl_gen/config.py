@@ -6,10 +6,12 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rtl_gen.packing import Packing, packing
-from rtl_gen.parameters import OPTIONS, PACKED_PIXELS, SPARSITIES, STREAM_BITS, check
+from rtl_gen.parameters import FLAGS, OPTIONS, PACKED_PIXELS, SPARSITIES, STREAM_BITS, check
 from rtl_gen.sizes import DerivedSizes
 
 
@@ -77,15 +79,18 @@ class NpuConfig(DerivedSizes[int]):
     memory_port_bits: int = 0
     """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
     0: none, all weights are on chip."""
-    memory_tiles: int = 0
-    """1: feature maps go to memory and come back, in bands of rows, through that port (SPILL and
-    FILL), which then writes, too; 0: they stay on chip."""
-    binary_weights: int = 0
-    """1: layers of 1-bit weights (+1, -1) take one pass of 1-bit digits instead of two. A column
+    memory_tiles: bool = False
+    """True: feature maps go to memory and come back, in bands of rows, through that port (SPILL and
+    FILL), which then writes, too; False: they stay on chip."""
+    binary_weights: bool = False
+    """True: layers of 1-bit weights (+1, -1) take one pass of 1-bit digits instead of two. A column
     more sums the activations themselves, of which the others' sums are then taken twice over
     (docs/npu.md). With ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
+        for name in FLAGS:
+            if getattr(self, name) in (0, 1):  # as files have them
+                object.__setattr__(self, name, bool(getattr(self, name)))
         check(vars(self))
 
     # Derived sizes -------------------------------------------------------------------------
@@ -101,7 +106,7 @@ class NpuConfig(DerivedSizes[int]):
         return SPARSITIES[self.sparsity][1]
 
     @property
-    def multipliers(self) -> int:
+    def hardware_products(self) -> int:
         """Products that the array has hardware for: ``macs`` when dense."""
         return self.pixels * self.slots * self.columns
 
@@ -177,13 +182,20 @@ class NpuConfig(DerivedSizes[int]):
         LUTs is taken where the next pass starts."""
         return 2 if self.multiplier == "lut" and self.weight_digit_bits == 1 else 1
 
-    # Identity ------------------------------------------------------------------------------
+    # Plain values, identity ----------------------------------------------------------------
+
+    @staticmethod
+    def from_dict(values: Mapping[str, int | str]) -> NpuConfig:
+        """The configuration of plain values by parameter name, as ``to_dict`` gives them."""
+        plain: dict[str, Any] = dict(values)
+        return NpuConfig(**plain)
 
     def to_dict(self) -> dict[str, int | str]:
-        """All parameters, but for OPTIONS that are not used."""
+        """All parameters but OPTIONS that are not used; flags as 0 and 1, for hash and files."""
         unused = {f.name for f in dataclasses.fields(self) if getattr(self, f.name) == f.default}
         unused &= set(OPTIONS)
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in unused}
+        values = dataclasses.asdict(self).items()
+        return {k: int(v) if k in FLAGS else v for k, v in values if k not in unused}
 
     @property
     def hash(self) -> str:

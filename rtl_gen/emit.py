@@ -10,7 +10,7 @@ from amaranth.back import rtlil
 
 from rtl_gen.blocks.hierarchy import Block, Emission
 from rtl_gen.config import NpuConfig
-from rtl_gen.npu import Npu
+from rtl_gen.npu import NpuTop
 
 TOP = "npu"
 _STATIC = Path(__file__).parent / "verilog"
@@ -27,7 +27,7 @@ def verilog(config: NpuConfig) -> dict[str, str]:
     The same configuration gives the same bytes.
     """
     emission = Emission()
-    blocks: dict[str, Block | Npu] = {TOP: Npu(config)}
+    blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}
     texts = {TOP: rtlil.convert(blocks[TOP], name=TOP, platform=emission, emit_src=False)}
     while missing := sorted(emission.blocks.keys() - texts.keys()):
         for name in missing:

@@ -12,7 +12,7 @@ from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import memory_ports
 from rtl_gen.blocks.fields import field_view
 from rtl_gen.blocks.fill import Fill
-from rtl_gen.blocks.hierarchy import Emission, place
+from rtl_gen.blocks.hierarchy import Emission, instantiate
 from rtl_gen.blocks.history import HISTORY_FLAGS, TapHistory, history_cycles
 from rtl_gen.blocks.memory_port import MemoryPort
 from rtl_gen.blocks.packed_array import array
@@ -25,7 +25,7 @@ from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 
 
-class Npu(wiring.Component):
+class NpuTop(wiring.Component):
     """Function: runs layer programs (rtl_gen.isa) on images that come and go by AXI4-Stream.
 
     Clock ``aclk``, synchronous active-low reset ``aresetn``. Latency and throughput:
@@ -64,10 +64,10 @@ class Npu(wiring.Component):
         self.post = PostProcess(config)
         self.memory = MemoryPort(config) if config.memory_port_bits else None
         for name in ("control", "sequencer", "transfer", "activations", "weights", "array", "post"):
-            place(m, platform, name, getattr(self, name))
+            instantiate(m, platform, name, getattr(self, name))
         if config.reuses_columns:
             self.history = TapHistory(config)
-            place(m, platform, "history", self.history)
+            instantiate(m, platform, "history", self.history)
         slots = [
             getattr(self.sequencer, f"slot_{k}")
             for k in range(

@@ -21,8 +21,8 @@ SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
 """Weights that the array takes per cycle and column: at most so many of so many lanes."""
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
-MEMORY_TILES = (0, 1)
-BINARY_WEIGHTS = (0, 1)
+FLAGS = ("memory_tiles", "binary_weights")
+"""Parameters that are true or false; 0 and 1 in files."""
 DEPTHWISE_TAPS = (1, 3)
 LEAST_REUSE_LANES = 4
 """A lane for each of three kernel columns, two of them outside the first one's pair."""
@@ -30,8 +30,7 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
     "weight_digit_bits": DIGIT_BITS,
     "multiplier": MULTIPLIERS,
     "memory_port_bits": MEMORY_PORT_BITS,
-    "memory_tiles": MEMORY_TILES,
-    "binary_weights": BINARY_WEIGHTS,
+    **dict.fromkeys(FLAGS, (False, True)),
     "depthwise_taps": DEPTHWISE_TAPS,
     "sparsity": tuple(SPARSITIES),
 }
@@ -120,7 +119,7 @@ def _check_options(values: Values) -> None:
                 f"not {lanes}"
             )
     if values["memory_tiles"] and not values["memory_port_bits"]:
-        raise ConfigError("npu.memory_tiles must be 0 without npu.memory_port_bits, not 1")
+        raise ConfigError("npu.memory_tiles must be false without npu.memory_port_bits, not true")
     if values["binary_weights"]:
         _check_needs(values, BINARY_NEEDS, "npu.binary_weights")
 

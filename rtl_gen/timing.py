@@ -107,7 +107,7 @@ def layer_body_cycles(
     return starts + (tiles - rows) * max(taps, drain) + drain + flush_cycles(config)
 
 
-def write_cycles(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
+def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
     """Cycles, counted from its fetch, in which a LAYER writes a word to activation memory."""
     f = instruction.fields
     if f["raw"]:

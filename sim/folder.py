@@ -32,7 +32,7 @@ class FolderError(ValueError):
 
 
 @dataclass(frozen=True)
-class Program:
+class StoredProgram:
     """One program of the build folder: ``normal``, ``traced`` with a STORE per layer, or ``stream``
     for images back to back."""
 
@@ -73,7 +73,7 @@ class Loadable:
     """Layout of the logits."""
     tensors: dict[str, dict[str, Any]]
     """Tensor name -> layout."""
-    programs: dict[str, Program]
+    programs: dict[str, StoredProgram]
     hardware: dict[str, Any]
     """Register map, memories and instruction fields of this NPU."""
     weights: Words
@@ -141,11 +141,11 @@ def read_loadable(path: Path) -> Loadable:
     )
 
 
-def _program(name: str, body: dict[str, Any], file: Path, columns: int) -> Program:
+def _program(name: str, body: dict[str, Any], file: Path, columns: int) -> StoredProgram:
     words = read_hex(file, columns)
     if len(words) != body["words"]:
         raise FolderError(f"{file} holds {len(words)} words, program.json says {body['words']}")
-    return Program(
+    return StoredProgram(
         name,
         tuple(words.reshape(-1).tolist()),
         tuple(body["instructions"]),

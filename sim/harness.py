@@ -15,10 +15,10 @@ import numpy as np
 from cocotb.simtime import get_sim_time
 
 from sim import options
-from sim.folder import BuildFolder, Program, Words, read
+from sim.folder import BuildFolder, StoredProgram, Words, read
 from sim.judge import Judge
 from sim.layout import packets, unpack_logits
-from sim.npu import CLOCK_NS, Hang, Npu, RunResult
+from sim.npu import CLOCK_NS, Hang, RunResult, SimulatedNpu
 
 SLACK_CYCLES = 20_000
 TEST_TIMEOUT_S = 5
@@ -34,8 +34,8 @@ class Bench:
         self.options = options.load(Path(os.environ[options.VARIABLE]))
         self.folder: BuildFolder = read(Path(self.options.build))
         self.rng = random.Random(f"{self.options.seed} {self.options.first}")
-        self.npu = Npu(dut, self.folder, self.rng, self.options.stalls)
-        self.program: Program = self.folder.programs["normal"]
+        self.npu = SimulatedNpu(dut, self.folder, self.rng, self.options.stalls)
+        self.program: StoredProgram = self.folder.programs["normal"]
 
     async def start_up(self) -> None:
         await self.npu.start_up()
@@ -54,7 +54,7 @@ class Bench:
         names: dict[str, int] = self.folder.hardware["errors"]
         return next((name for name, value in names.items() if value == code), str(code))
 
-    def patience(self, program: Program) -> int:
+    def patience(self, program: StoredProgram) -> int:
         """Cycles after which a run counts as hung, stalls included."""
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
@@ -73,7 +73,9 @@ class Bench:
             f"{result.cycles} cycles instead of {self.program.cycles}"
         )
 
-    async def judged_run(self, judge: Judge, index: int, program: Program) -> RunResult | None:
+    async def judged_run(
+        self, judge: Judge, index: int, program: StoredProgram
+    ) -> RunResult | None:
         """One run for the judge; None when it ended in an error or not at all."""
         try:
             result = await self.npu.infer(self.packets(index), self.patience(program))

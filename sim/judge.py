@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from sim.compare import Mismatch, cycle_log, first_mismatch
-from sim.folder import BuildFolder, Program, Words
+from sim.folder import BuildFolder, StoredProgram, Words
 from sim.layout import unpack, unpack_logits
 
 
 class Judge:
     """Collects the verdict over the images of one simulation."""
 
-    def __init__(self, folder: BuildFolder, program: Program) -> None:
+    def __init__(self, folder: BuildFolder, program: StoredProgram) -> None:
         self.folder = folder
         self.program = program
         self.images = 0

@@ -13,10 +13,8 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, RisingEdge, SimTimeoutError, with_timeout
 from cocotbext.axi import AxiLiteBus, AxiLiteMaster, AxiStreamBus, AxiStreamSink, AxiStreamSource
 
-from sim import memory
+from sim.bus_models import BASE, Memory, pauses, stall_sink, stall_source
 from sim.folder import BuildFolder, Words
-from sim.memory import Memory
-from sim.stalls import pauses, stall_sink, stall_source
 
 CLOCK_NS = 10
 BUS_TIMEOUT_CYCLES = 2000
@@ -46,7 +44,7 @@ class RunResult:
     log: list[int]
 
 
-class Npu:
+class SimulatedNpu:
     """One NPU under test. ``start_up`` comes first."""
 
     def __init__(self, dut: Any, folder: BuildFolder, rng: random.Random, stalls: float) -> None:
@@ -147,7 +145,7 @@ class Npu:
             for index, row in enumerate(image.tolist()):
                 await self.write(place["base"] + 4 * place["pitch"] * index, row)
         if self.memory:
-            await self.write_register("MEMORY_BASE", memory.BASE)
+            await self.write_register("MEMORY_BASE", BASE)
 
     # Runs ------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ _running: set[subprocess.Popen[bytes]] = set()
 
 
 @dataclass(frozen=True)
-class Finished:
+class ProcessResult:
     """How a process ended."""
 
     log: str
@@ -45,7 +45,7 @@ class Finished:
 
 def execute(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
-) -> Finished:
+) -> ProcessResult:
     """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have gone.
 
     Its whole process group is killed when the time is up, or this process is interrupted or killed.
@@ -73,7 +73,7 @@ def execute(
             process.communicate()  # closes the pipe
             _running.discard(process)
         output.seek(0)
-        done = Finished(output.read().decode(errors="replace"), failure)
+        done = ProcessResult(output.read().decode(errors="replace"), failure)
         if failure and (_NO_SPACE in done.log or not shutil.disk_usage(folder).free):
             raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
         return done

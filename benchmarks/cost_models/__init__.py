@@ -1,0 +1,1 @@
+"""``python -m benchmarks.cost_models``: errors of the area, clock, accuracy and cycle models."""

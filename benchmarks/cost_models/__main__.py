@@ -31,13 +31,13 @@ from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.regressors import grouped
 from codesign.cost.table import ConfigTable
-from codesign.results import GUARD
+from codesign.results import AREA_CONFIDENCE
 from codesign.search.accuracy import study_data
 from codesign.search.accuracy.evaluation import DATASETS, Study, report
 
 SEEDS = 5
 BUDGETS = (10_000, 20_000, 30_000)
-GUARDS = (0.5, GUARD, 0.9, 0.95)
+CONFIDENCES = (0.5, AREA_CONFIDENCE, 0.9, 0.95)
 FAMILIES = ("lanes", "weight_digit_bits", "sparsity", "multiplier")
 
 
@@ -65,7 +65,7 @@ def rows(trials: Mapping[str, Trial], data: Sequence[Row], seeds: int) -> Iterat
     for resource, trial in trials.items():
         intervals = [trial.coverage(seed) for seed in range(seeds)]
         yield {"figure": f"{resource}, 90 % interval", "model": "composed", **_median(intervals)}
-    decisions = [list(luts.decisions(seed, BUDGETS, GUARDS)) for seed in range(seeds)]
+    decisions = [list(luts.decisions(seed, BUDGETS, CONFIDENCES)) for seed in range(seeds)]
     for same in zip(*decisions, strict=True):
         yield {"figure": "luts, budget test", "model": "composed", **_median(same)}
     yield from timing.rows(load_timing(), seeds, _median)

@@ -9,7 +9,7 @@ from codesign.cost.area.evaluation import Trial
 from codesign.report.svg import Axis, element, grid, text
 
 WIDTH, HEIGHT, MARGIN = 430, 330, 70
-GUARDS = np.linspace(0.5, 0.98, 17)
+CONFIDENCES = np.linspace(0.5, 0.98, 17)
 BUDGETS = (10_000, 20_000, 30_000)
 COLOURS = ("#1f6feb", "#bf5700", "#1a7f37")
 STYLE = (
@@ -79,30 +79,31 @@ def _errors(truth: NDArray[np.float64], error: NDArray[np.float64]) -> str:
 
 
 def _calibration(trial: Trial) -> str:
-    """Share of unseen designs below the guarded end, against the share that was asked for."""
-    asked, held = [float(guard) for guard in GUARDS], []
+    """Share of unseen designs below the bound, against the share that was asked for."""
+    asked, held = [float(confidence) for confidence in CONFIDENCES], []
     found = list(trial.intervals(seed=0))
-    for guard in asked:
+    for confidence in asked:
         below = [
-            trial.measured.totals[test] <= middle * np.exp(learned.guard(guard) * deviation)
+            trial.measured.totals[test]
+            <= middle * np.exp(learned.upper_quantile(confidence) * deviation)
             for test, middle, deviation, learned in found
         ]
         held.append(float(np.concatenate(below).mean()))
     x, y = _frame((0.5, 1.0), (0.5, 1.0))
     diagonal = _line(x, y, [0.5, 1.0], [0.5, 1.0], "#999")
     return (
-        grid(x, y, "guard asked for", "share of designs below", percent=True)
+        grid(x, y, "confidence asked for", "share of designs below", percent=True)
         + diagonal
         + _line(x, y, asked, held, COLOURS[0])
     )
 
 
 def _budgets(trial: Trial) -> str:
-    """False prunes (solid) of designs within 10 % of three budgets, over the guard."""
-    asked = [float(guard) for guard in GUARDS]
+    """False prunes (solid) of designs within 10 % of three budgets, over the confidence."""
+    asked = [float(confidence) for confidence in CONFIDENCES]
     rates = list(trial.decisions(0, BUDGETS, asked))
     x, y = _frame((0.5, 1.0), (0.0, 0.25))
-    parts = [grid(x, y, "guard", "falsely pruned", percent=True)]
+    parts = [grid(x, y, "confidence", "falsely pruned", percent=True)]
     for k, (budget, colour) in enumerate(zip(BUDGETS, COLOURS, strict=True)):
         ys = [min(rate["false_prune"], 0.25) for rate in rates if rate["budget"] == budget]
         parts.append(_line(x, y, asked, ys, colour))

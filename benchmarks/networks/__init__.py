@@ -1,0 +1,1 @@
+"""``python -m benchmarks.networks``: how busy known networks keep the array."""

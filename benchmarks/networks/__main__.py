@@ -59,7 +59,7 @@ def shapes(
             accumulator_bits=32,
             post_units=units,
             depthwise_taps=depthwise_taps,
-            binary_weights=int(weight_bits == 1),
+            binary_weights=weight_bits == 1,
         )
 
 

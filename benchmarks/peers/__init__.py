@@ -1,0 +1,1 @@
+"""``python -m benchmarks.peers``: images per second and LUT beside NNgen, from the same tools."""

@@ -24,7 +24,7 @@ from models.integer import reference
 from models.integer.bits import LayerBits, network_bits
 from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
-from models.quantisation.blocks import Block, Pruning
+from models.quantisation.blocks import BlockShape, Pruning
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -67,14 +67,14 @@ class Lowered:
     compiled: CompiledNetwork
 
 
-def weight_blocks(design: Design) -> dict[str, Block]:
+def weight_blocks(design: Design) -> dict[str, BlockShape]:
     """What a weight word of the design's NPU holds of each layer, where channels stay channels.
 
     Not of grouped layers, nor of a first layer whose image is sent unfolded. InfeasibleError.
     """
     planned = plan_design(design).schedule
     return {
-        shape.layer.name: Block(tile.channels, design.npu.lanes)
+        shape.layer.name: BlockShape(tile.channels, design.npu.lanes)
         for shape, tile in zip(planned.shapes, planned.tiles, strict=True)
         if shape.layer.op in ("conv2d", "linear")
         and shape.layer.groups == 1

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.fpga import devices
-from codesign.results import GUARD, Budget, UserError
+from codesign.results import AREA_CONFIDENCE, OLD_OPTIONS, Budget, UserError
 from models import yaml_io
 
 
@@ -37,9 +37,9 @@ class SearchOptions:
     data_dir: str | None = None
     space: str | None = None
     """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
-    strategy: str = "evolution"
-    guard: float = GUARD
-    """Share of NPUs whose LUTs and FFs the budget test is not to underestimate."""
+    optimiser: str = "evolution"
+    area_confidence: float = AREA_CONFIDENCE
+    """One-sided confidence level of the bounds of LUTs and FFs that the budget is tested with."""
     area_model: str | None = None
     """A model file of ``calibrate``; default: what the shipped data says."""
     networks: int = 14
@@ -69,7 +69,7 @@ class SearchOptions:
             ("clock_mhz", 1, 1000),
             ("min_throughput", 0, math.inf),
             ("max_latency_us", 1e-3, math.inf),
-            ("guard", 0.5, 0.99),
+            ("area_confidence", 0.5, 0.99),
             ("networks", 1, 10000),
             ("epochs", 2, 10000),
             ("boo", 0, 1000),
@@ -111,7 +111,7 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
 
     Raises YamlError with file and line, UserError for a value of the command line.
     """
-    base = yaml_io.build(yaml_io.load(config), SearchOptions) if config else SearchOptions()
+    base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}
     try:
         return dataclasses.replace(
@@ -120,3 +120,14 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise UserError(f"--{name.replace('_', '-')} {rest}") from None
+
+
+def _load(config: Path) -> SearchOptions:
+    """The options of a YAML file. Raises YamlError with file and line."""
+    node = yaml_io.load(config)
+    given = node.mapping()
+    for old, new in OLD_OPTIONS.items():
+        if old in given and new in given:
+            raise given[old].error(f"is the old name of {new}, which is given, too")
+    named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
+    return yaml_io.build(dataclasses.replace(node, value=named), SearchOptions)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
-from codesign.compiler.program.instructions import Step, program_words
+from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.results import Infeasible
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
@@ -60,7 +60,7 @@ class BufferUse:
     """The traced program, which is the longest."""
 
     @staticmethod
-    def of(schedule: Schedule, steps: Sequence[Step]) -> BufferUse:
+    def of(schedule: Schedule, steps: Sequence[ProgramStep]) -> BufferUse:
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         store = instruction_words(schedule.config, Opcode.STORE)
         # The first result word of a part stands in a field as wide as an activation address.
@@ -141,7 +141,7 @@ def _largest_user(planned: Schedule, depth: str) -> str:
     return planned.shapes[max(range(len(planned.shapes)), key=words)].layer.name
 
 
-def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasible]:
+def field_reasons(config: NpuConfig, steps: Sequence[ProgramStep]) -> Iterator[Infeasible]:
     """Sizes beyond what the instruction set can say."""
     widths = {
         field.name: field.width(config)
@@ -161,7 +161,7 @@ def field_reasons(config: NpuConfig, steps: Sequence[Step]) -> Iterator[Infeasib
         yield Infeasible("first", "weights in memory", last, largest, "bursts", levers)
 
 
-def _layer_field_reasons(step: Step, most: Mapping[str, int]) -> Iterator[Infeasible]:
+def _layer_field_reasons(step: ProgramStep, most: Mapping[str, int]) -> Iterator[Infeasible]:
     values = step.values
     for name, largest in most.items():
         value = values[name]

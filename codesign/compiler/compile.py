@@ -17,7 +17,12 @@ from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.overflow import accumulator_reasons
 from codesign.compiler.plan import Plan, plan
 from codesign.compiler.program.channels import channel_image
-from codesign.compiler.program.instructions import Step, program_words, traced_steps, word_beats
+from codesign.compiler.program.instructions import (
+    ProgramStep,
+    program_words,
+    traced_steps,
+    word_beats,
+)
 from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.program.stream import interval_cycles
@@ -34,7 +39,7 @@ from rtl_gen.isa.encoding import BUS_WORDS
 class Program:
     """Instructions with their words in program memory."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[ProgramStep, ...]
     words: tuple[int, ...]
     """As the bus takes them: 32 bits, low ones of a program word first."""
     starts: tuple[int, ...]
@@ -155,7 +160,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
     )
 
 
-def _program(steps: Sequence[Step], config: NpuConfig) -> Program:
+def _program(steps: Sequence[ProgramStep], config: NpuConfig) -> Program:
     words = [word for step in steps for word in step.instruction.encode(config)]
     starts = [program_words(config, steps[:i]) for i in range(len(steps))]
     return Program(tuple(steps), tuple(words), tuple(starts), waits(config, steps))
@@ -188,8 +193,8 @@ def _layouts(schedule: Schedule) -> dict[str, TensorLayout]:
 
 
 def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
-    spec, place = schedule.network.tensors[tensor], schedule.place_of(tensor)
-    slots, config = place.view.slots, schedule.config
+    spec, location = schedule.network.tensors[tensor], schedule.location_of(tensor)
+    slots, config = location.view.slots, schedule.config
     return TensorLayout(
         name=tensor,
         shape=spec.shape,
@@ -197,13 +202,13 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         zero_point=spec.zero_point,
         scale=spec.scale,
         activation_bits=config.activation_bits,
-        pixel_words=place.pixel_words,
+        pixel_words=location.pixel_words,
         beats_per_word=word_beats(config, slots.used_lanes),
-        base=place.base,
-        strip_rows=place.strip_rows,
-        strips=place.strips,
-        last_rows=place.last_rows,
-        channel_groups=tuple(place.view.offset + slots.word(c) for c in range(slots.channels)),
+        base=location.base,
+        strip_rows=location.strip_rows,
+        strips=location.strips,
+        last_rows=location.last_rows,
+        channel_groups=tuple(location.view.offset + slots.word(c) for c in range(slots.channels)),
         channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
         window=schedule.window if schedule.is_image(tensor) else None,
     )

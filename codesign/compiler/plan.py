@@ -10,7 +10,7 @@ from codesign.compiler import checks
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.mapping.schedule import Schedule, schedule
 from codesign.compiler.mapping.unfolding import unfoldings
-from codesign.compiler.program.instructions import Step, program_steps, program_words
+from codesign.compiler.program.instructions import ProgramStep, program_steps, program_words
 from codesign.compiler.program.memory import waits
 from codesign.compiler.program.stream import interval_cycles, stream_steps, wait_cycles
 from codesign.compiler.tiling.tiled import tiled
@@ -53,7 +53,7 @@ class Plan:
     """Over the whole run, LOAD and EMIT included."""
     use: BufferUse
     schedule: Schedule
-    steps: tuple[Step, ...]
+    steps: tuple[ProgramStep, ...]
     """The program, one step per instruction."""
 
     @property
@@ -62,7 +62,7 @@ class Plan:
         return sum(waits(self.schedule.config, self.steps))
 
     @cached_property
-    def stream(self) -> tuple[Step, ...] | None:
+    def stream(self) -> tuple[ProgramStep, ...] | None:
         """The program for images back to back; None where activation memory lacks room for the
         next image. (Program memory never does: the traced program is longer from three layers
         on, and with fewer both fit the same power of two.)"""
@@ -92,7 +92,7 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     return plan_of(*_schedule(network, config, config.activation_depth, depths))
 
 
-def plan_of(planned: Schedule, steps: tuple[Step, ...], use: BufferUse) -> Plan:
+def plan_of(planned: Schedule, steps: tuple[ProgramStep, ...], use: BufferUse) -> Plan:
     """The figures of a schedule with its program."""
     config = planned.config
     cycles, walked = Counter[str](), Counter[int]()
@@ -140,7 +140,7 @@ def _schedule(
     config: NpuConfig,
     activation_depth: int | None,
     depths: dict[str, int],
-) -> tuple[Schedule, tuple[Step, ...], BufferUse]:
+) -> tuple[Schedule, tuple[ProgramStep, ...], BufferUse]:
     """The fastest schedule that nothing stands against, over all ways to send the image."""
     reasons = tuple(checks.source_reasons(network))
     if reasons:
@@ -167,7 +167,7 @@ def _schedule(
     return min(options, key=_run_cycles)
 
 
-def _run_cycles(option: tuple[Schedule, tuple[Step, ...], BufferUse]) -> int:
+def _run_cycles(option: tuple[Schedule, tuple[ProgramStep, ...], BufferUse]) -> int:
     """Of one image; waits included where the schedule has an influence on them."""
     planned, steps, _ = option
     waiting = sum(waits(planned.config, steps)) if planned.moves else 0

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import MULTIPLIERS, SPARSITIES
+from rtl_gen.parameters import FLAGS, MULTIPLIERS, SPARSITIES
 
 NUMBERS = (
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",
@@ -36,7 +37,7 @@ class Domain:
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> Domain:
-        values = {n: [getattr(c, n) for c in configs] for n in (*NUMBERS, *OPTIONS)}
+        values = {n: [_plain(c, n) for c in configs] for n in (*NUMBERS, *OPTIONS)}
         return cls(
             {name: (min(values[name]), max(values[name])) for name in NUMBERS},
             {name: tuple(sorted(set(values[name]))) for name in OPTIONS},
@@ -46,11 +47,11 @@ class Domain:
         """A line for each value that is not in the domain."""
         found = []
         for name, (low, high) in self.ranges.items():
-            value = getattr(config, name)
+            value = _plain(config, name)
             if not low <= value <= high:
                 found.append(f"{name} {value} (has {low}..{high})")
         for name, known in self.options.items():
-            value = getattr(config, name)
+            value = _plain(config, name)
             if value not in known:
                 found.append(f"{name} {value} (has {', '.join(map(str, known))})")
         return found
@@ -69,3 +70,9 @@ class Domain:
             numbers = [words.index(str(value)) if words else value for value in known]
             found *= np.where(np.isin(getattr(table, name), numbers), 1.0, OUTSIDE)
         return found
+
+
+def _plain(config: NpuConfig, name: str) -> Any:
+    """The value of a parameter; flags as 0 and 1, as the data has them."""
+    value = getattr(config, name)
+    return int(value) if name in FLAGS else value

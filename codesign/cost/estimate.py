@@ -13,7 +13,7 @@ from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import schedule
 from codesign.cost.table import ConfigTable
-from codesign.results import GUARD, Budget, Figures
+from codesign.results import AREA_CONFIDENCE, Budget, Figures
 
 Floats = NDArray[np.float64]
 
@@ -57,13 +57,13 @@ class Estimate:
     def excess(self, budget: Budget, area_factor: float = 1.0) -> Mapping[str, Floats]:
         """Constraint -> [n] share by which it is broken; <= 0 is met. Only what is limited.
 
-        Learned resources count with their guarded ends (AreaModel.estimate). area_factor corrects
+        Learned resources count with their upper bounds (AreaModel.estimate). area_factor corrects
         LUTs and FFs by what synthesis of a design of this search came to.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
-            "luts": (area.guarded["luts"] * area_factor, budget.luts),
-            "ffs": (area.guarded["ffs"] * area_factor, budget.ffs),
+            "luts": (area.bound["luts"] * area_factor, budget.luts),
+            "ffs": (area.bound["ffs"] * area_factor, budget.ffs),
             "brams": (area.brams, budget.brams),
             "dsps": (area.dsps, budget.dsps),
             "latency_us": (self.cycles / self.clock_mhz, budget.max_latency_us),
@@ -92,17 +92,17 @@ def estimate(
     npu: ConfigTable,
     clock_mhz: float,
     family: str = "xc7",
-    guard: float = GUARD,
+    confidence: float = AREA_CONFIDENCE,
 ) -> Estimate:
     """Network i on NPU i; the depths of ``npu`` are replaced by what the networks need.
 
-    guard: share of configurations whose area the budget test is not to underestimate.
+    confidence: one-sided confidence level of the area bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
     return Estimate(
         npu=sized,
-        area=model.estimate(sized, guard).on(family),
+        area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
         fits=planned.fits(),
         clock_mhz=clock_mhz,

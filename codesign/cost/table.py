@@ -80,11 +80,11 @@ class ConfigTable(DerivedSizes[Ints]):
             for f in dataclasses.fields(self)
             if f.name not in _WORDS
         }
-        return NpuConfig(
-            **values,
-            multiplier=MULTIPLIERS[self.multiplier[row]],
-            sparsity=_PATTERNS[self.sparsity[row]],
-        )
+        words = {
+            "multiplier": MULTIPLIERS[self.multiplier[row]],
+            "sparsity": _PATTERNS[self.sparsity[row]],
+        }
+        return NpuConfig.from_dict({**values, **words})
 
     @functools.cached_property
     def lut(self) -> Ints:

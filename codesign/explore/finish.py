@@ -45,7 +45,7 @@ MAX_ATTEMPTS = 4
 
 
 @dataclass
-class Finished:
+class FinishedDesign:
     """How far it came. Without a design that fits after synthesis, ``build`` is None."""
 
     problem: Problem
@@ -76,12 +76,12 @@ class Finished:
 
 def finish(
     problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
-) -> Finished:
+) -> FinishedDesign:
     """Work down the ranking until a design meets the budget after synthesis, then verify it.
 
     Raises InfeasibleError when the compiler refuses every design.
     """
-    done = Finished(problem)
+    done = FinishedDesign(problem)
     refused: set[bytes] = set()
     reasons: tuple[Infeasible, ...] = ()
     while len(done.attempts) < MAX_ATTEMPTS:
@@ -123,7 +123,7 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
 
 
 def _attempt(
-    done: Finished, option: Option, design: Design, wanted: FinishSettings, progress: Progress
+    done: FinishedDesign, option: Option, design: Design, wanted: FinishSettings, progress: Progress
 ) -> bool:
     """Train and synthesise, side by side where two processes may run; build and verify what fits.
 
@@ -227,7 +227,7 @@ def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verificatio
 
 
 def write_report(
-    finished: Finished, wanted: FinishSettings, candidates: Sequence[Candidate]
+    finished: FinishedDesign, wanted: FinishSettings, candidates: Sequence[Candidate]
 ) -> Path | None:
     """report.html in the build folder; None when nothing was built."""
     if finished.build is None:

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.settings import FORMAT, ExploreSettings
-from codesign.results import UserError
+from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
+from codesign.results import OLD_OPTIONS, UserError
 from models.files import atomic_file
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
@@ -62,6 +62,9 @@ def _stored_settings(out: Path) -> dict[str, Any] | None:
         stored = json.loads((out / SETTINGS).read_text())
     except (OSError, ValueError):
         raise foreign from None
+    if isinstance(stored, dict) and stored.get("format") == OLD_FORMAT:
+        named = {OLD_OPTIONS.get(str(name), str(name)): value for name, value in stored.items()}
+        return {**named, "format": FORMAT}
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise foreign
     return stored

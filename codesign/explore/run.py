@@ -15,7 +15,7 @@ from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
 from codesign.explore import choice
 from codesign.explore import finish as finishing
-from codesign.explore.finish import Finished
+from codesign.explore.finish import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, open_folder, write_json
 from codesign.explore.search import Progress, Search
@@ -48,7 +48,7 @@ class ExploreResult:
     """One sentence when status is 1."""
     candidates: tuple[Candidate, ...]
     """The trained networks on NPUs within the budget; ``on_front`` and ``chosen`` marked."""
-    finished: Finished
+    finished: FinishedDesign
     summary: dict[str, Any]
     """The content of summary.json."""
 
@@ -100,7 +100,9 @@ def _search_and_finish(
     """``start``: of the whole run, by time.monotonic()."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
     family = devices.family_of(settings.device)
-    problem = Problem(space, model, settings.budget, family, guard=settings.guard)
+    problem = Problem(
+        space, model, settings.budget, family, area_confidence=settings.area_confidence
+    )
     how = ShortTraining.of(dataset, settings.seed, settings.boo)
     one_bits = settings.boo_within is not None
     store = TrialStore(
@@ -114,7 +116,7 @@ def _search_and_finish(
         store,
         how,
         networks=settings.networks,
-        strategy=settings.strategy,
+        optimiser=settings.optimiser,
         seed=settings.seed,
         jobs=settings.jobs,
         time_limit_s=settings.time_limit_s,

@@ -16,7 +16,7 @@ from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
-from codesign.search.accuracy.short_training import Outcome, ShortTraining, Task, train_all
+from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats
 from codesign.search.space.tables import layer_table
@@ -30,7 +30,7 @@ Progress = Callable[[str, float, float, str], None]
 FIRST_NETWORKS = 8
 """Trained before anything is predicted: far from each other."""
 ROUNDS = (16, 32)
-"""Batches of the strategy before the first trainings, and before each later round."""
+"""Batches of the optimiser before the first trainings, and before each later round."""
 TIME_SHARE = 0.35
 """Share of the time limit after which no further network is trained for comparison."""
 
@@ -40,12 +40,12 @@ class Search:
 
     def __init__(
         self, problem: Problem, dataset: Dataset, store: TrialStore, how: ShortTraining, *,
-        networks: int, strategy: str, seed: int, jobs: int, time_limit_s: float | None,
+        networks: int, optimiser: str, seed: int, jobs: int, time_limit_s: float | None,
         progress: Progress, one_bits: bool = False,
     ) -> None:  # fmt: skip
         """one_bits: whether few of them are an objective, too."""
         self.problem, self.dataset, self.store, self.how = problem, dataset, store, how
-        self.networks, self.strategy, self.seed, self.jobs = networks, strategy, seed, jobs
+        self.networks, self.optimiser, self.seed, self.jobs = networks, optimiser, seed, jobs
         self.progress, self.one_bits = progress, one_bits
         self.deadline = (
             None if time_limit_s is None else time.monotonic() + TIME_SHARE * time_limit_s
@@ -63,7 +63,7 @@ class Search:
         rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
         while len(self.trained) < self.networks and not (self.trained and self._late()):
             round_seed = self.seed * 1000 + len(self.trained)
-            pool = engine.search(self.problem, shrunk, score, self.strategy, round_seed, rounds)
+            pool = engine.search(self.problem, shrunk, score, self.optimiser, round_seed, rounds)
             if not pool.feasible.any():
                 raise InfeasibleError(reasons(self.problem, pool))
             picks = self._pick(pool, score, wanted)
@@ -131,7 +131,7 @@ class Search:
             if self.store.find(key) is None and not self._late():
                 graph, quantisation = network(space, pool.candidates[row])
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
-                tasks.append(Task(key, graph, quantisation, scale_bits))
+                tasks.append(TrainingTask(key, graph, quantisation, scale_bits))
         self._report()
         with contextlib.closing(train_all(tasks, self.dataset, self.how, self.jobs)) as outcomes:
             for outcome in outcomes:

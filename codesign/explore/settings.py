@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from codesign.fpga.devices import Device
-from codesign.results import GUARD, Budget, UserError
+from codesign.results import AREA_CONFIDENCE, Budget, UserError
+from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
-from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 
-FORMAT = "codesign explore 1"
+FORMAT = "codesign explore 2"
 """Stands in explore.json: a folder without it is none of ours and stays as it is."""
+OLD_FORMAT = "codesign explore 1"
+"""With names that OLD_OPTIONS translates."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,9 @@ class ExploreSettings:
     data_dir: Path | None = None
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: by the size of the images."""
-    strategy: str = "evolution"
-    guard: float = GUARD
-    """Share of NPUs whose area the budget test is not to underestimate."""
+    optimiser: str = "evolution"
+    area_confidence: float = AREA_CONFIDENCE
+    """One-sided confidence level of the area bound that the budget is tested with."""
     area_model: Path | None = None
     """A model file (codesign.cost.area.model_file); None: the shipped data's."""
     seed: int = 0
@@ -53,9 +55,9 @@ class ExploreSettings:
     resume: bool = False
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
+        if self.optimiser not in OPTIMISERS:
             raise UserError(
-                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
+                f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}"
             )
         for name in ("networks", "images", "jobs"):
             if getattr(self, name) < 1:

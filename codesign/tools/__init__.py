@@ -1,0 +1,7 @@
+"""Helpers around the operating system: external processes, worker processes, folders."""
+
+__all__ = [
+    "folders",
+    "processes",
+    "workers",
+]

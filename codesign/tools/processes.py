@@ -22,7 +22,7 @@ class ToolError(Exception):
 
 
 @dataclass(frozen=True)
-class Run:
+class ToolRun:
     """What one run left behind."""
 
     log: str
@@ -42,7 +42,7 @@ def run(
     result: str,
     timeout_s: float,
     error: type[ToolError] = ToolError,
-) -> Run:
+) -> ToolRun:
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
     Returns the log and the file ``result`` that it wrote. Raises ``error``, which names
@@ -60,7 +60,7 @@ def run(
             failure = f"wrote no {result}"
         if failure is not None:
             raise error(f"{version} {failure}; its log ends:\n{done.tail()}")
-        return Run(done.log, output.read_text())
+        return ToolRun(done.log, output.read_text())
 
 
 def content_hash(content: object) -> str:

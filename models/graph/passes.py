@@ -96,11 +96,11 @@ def _leaves(graph: NetworkGraph, name: str) -> list[str]:
     return [leaf for source in layer.inputs for leaf in _leaves(graph, source)]
 
 
-def step_source(graph: NetworkGraph, name: str) -> str:
+def scale_source(graph: NetworkGraph, name: str) -> str:
     """The layer whose step size ``name`` inherits: max pooling passes codes on unchanged."""
     layer = graph[name]
     pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")
-    return step_source(graph, layer.inputs[0]) if pools else name
+    return scale_source(graph, layer.inputs[0]) if pools else name
 
 
 def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
@@ -117,7 +117,7 @@ def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
         signed = is_signed(graph, concat.name)
         inputs = list(concat.inputs)
         for index, source in enumerate(inputs):
-            root = step_source(graph, source)
+            root = scale_source(graph, source)
             spec = graph[root].spec
             if root in taken or isinstance(spec, Input | Concat) or (signed and _clamps(spec)):
                 copy = Layer(graph.fresh_name(f"{source}_copy"), Requantise(), (source,))

@@ -40,8 +40,8 @@ class Numbers:
 
     weights: tuple[Ints, ...]
     bias: Ints
-    multiplier: Ints
-    shift: Ints
+    requant_multiplier: Ints
+    requant_shift: Ints
 
 
 def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
@@ -110,7 +110,7 @@ def assemble(
     """The integer network of a graph in legal form.
 
     numbers: called for every layer that becomes a MacLayer. scales: step size by the name of its
-    owner (TensorPlan.step), and the logits' by the output layer's name.
+    owner (TensorPlan.scale_owner), and the logits' by the output layer's name.
     """
     plans = plan_tensors(graph, quantisation)
     fused = fused_pools(graph)
@@ -121,7 +121,7 @@ def assemble(
         name, shape = layer.name, graph.shapes[layer.name]
         if name not in fused and name != output:
             plan = plans[name]
-            scale = scales[plan.step]
+            scale = scales[plan.scale_owner]
             tensors[name] = TensorSpec(name, shape, plan.bits, plan.signed, scale)
         if isinstance(layer.spec, Concat):
             layers.append(ConcatLayer(name, layer.inputs, name))
@@ -163,8 +163,8 @@ def _mac_layer(
         pad_code=0 if own_pool else tensors[layer.inputs[0]].zero_point,
         weight_bits=weight_bits,
         bias=numbers.bias,
-        multiplier=numbers.multiplier,
-        shift=numbers.shift,
+        requant_multiplier=numbers.requant_multiplier,
+        requant_shift=numbers.requant_shift,
         pool=_max_window(graph, graph[fused_pool]) if fused_pool else own_pool,
         raw=layer.name == graph.output.name,
         sparsity=quantisation.sparsity(layer),

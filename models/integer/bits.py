@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.integer.network import IntegerNetwork, Ints, MacLayer
-from models.quantisation.blocks import Block, zero_blocks
+from models.quantisation.blocks import BlockShape, zero_blocks
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64
     return (weights >> shifts) & ((1 << digit_bits) - 1)
 
 
-def layer_bits(layer: MacLayer, block: Block | None, digit_bits: int) -> LayerBits:
+def layer_bits(layer: MacLayer, block: BlockShape | None, digit_bits: int) -> LayerBits:
     """Counts of a layer with one source; without a block (a grouped layer), of blocks none."""
     (source,) = layer.sources
     weights = source.weights
@@ -86,7 +86,7 @@ def layer_bits(layer: MacLayer, block: Block | None, digit_bits: int) -> LayerBi
 
 
 def network_bits(
-    network: IntegerNetwork, blocks: Mapping[str, Block], digit_bits: int
+    network: IntegerNetwork, blocks: Mapping[str, BlockShape], digit_bits: int
 ) -> dict[str, LayerBits]:
     """Counts of every conv2d and linear layer, by name; ``blocks`` by name too."""
     return {

@@ -23,7 +23,8 @@ from models.integer.network import (
 from models.quantisation.sparsity import Sparsity
 
 FORMAT = 1
-_ARRAYS = ("bias", "multiplier", "shift")
+_ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
+"""Field of MacLayer -> its name in the file."""
 
 
 def save(network: IntegerNetwork, path: Path) -> None:
@@ -33,8 +34,8 @@ def save(network: IntegerNetwork, path: Path) -> None:
     for index, layer in enumerate(network.layers):
         header = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
         if isinstance(layer, MacLayer):
-            for name in _ARRAYS:
-                arrays[f"{index}.{name}"] = header.pop(name)
+            for field, name in _ARRAYS.items():
+                arrays[f"{index}.{name}"] = header.pop(field)
             for position, source in enumerate(layer.sources):
                 arrays[f"{index}.weights{position}"] = source.weights
             header["sources"] = [source.tensor for source in layer.sources]
@@ -97,6 +98,6 @@ def _layer(index: int, item: dict[str, Any], arrays: dict[str, Any]) -> MacLayer
         "padding": tuple(item["padding"]),
         "pool": pool,
         "sparsity": Sparsity.parse(item["sparsity"]) if "sparsity" in item else None,
-        **{name: arrays[f"{index}.{name}"] for name in _ARRAYS},
+        **{field: arrays[f"{index}.{name}"] for field, name in _ARRAYS.items()},
     }
     return MacLayer(**{**item, **changed})

@@ -1,7 +1,7 @@
-"""From learned steps to integers: snapped scales, weights, biases. Derived in docs/arithmetic.md.
+"""From learned scales to integers: snapped scales, weights, biases. Derived in docs/arithmetic.md.
 
-``gain`` is the real value of one accumulator unit. A channel's wish for it, input step times
-weight step, is moved to the nearest ``multiplier / 2**shift`` times the output step, so that the
+``gain`` is the real value of one accumulator unit. A channel's wish for it, input scale times
+weight scale, is moved to the nearest ``multiplier / 2**shift`` times the output scale, so that the
 frozen network computes with exactly the scale that hardware has.
 """
 
@@ -25,7 +25,7 @@ from models.training.weight_layer import WeightLayer
 Reals = NDArray[np.float64]
 
 _DEAD_STEPS = 1 / 64
-"""A channel whose weighted sum moves its output by less than this many steps has no weights."""
+"""A channel whose weighted sum moves its output by less than this many codes has no weights."""
 
 _LEAST_SPAN = 1 / 4
 
@@ -39,12 +39,13 @@ class Frozen:
 
 
 def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], dict[str, float]]:
-    """Integers of every layer that has arithmetic, and the step size of every step owner.
+    """Integers of every layer that has arithmetic, and the scale of every owner of one.
 
-    The logits' step stands under the output layer's name.
+    The logits' scale stands under the output layer's name.
     """
     scales = {
-        plan.step: float(network.quantiser(name).step) for name, plan in network.plans.items()
+        plan.scale_owner: float(network.quantiser(name).scale)
+        for name, plan in network.plans.items()
     }
     frozen: dict[str, Frozen] = {}
     for layer in network.graph.layers:
@@ -58,7 +59,7 @@ def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], d
 def _freeze_layer(
     network: QuantNetwork, layer: Layer, scales: dict[str, float], scale_bits: int
 ) -> Frozen:
-    inputs = [scales[network.plans[name].step] for name in layer.inputs]
+    inputs = [scales[network.plans[name].scale_owner] for name in layer.inputs]
     plan = network.plans.get(layer.name)
     if isinstance(layer.spec, Conv2d | Linear):
         module = network.weight_layer(layer.name)
@@ -66,13 +67,13 @@ def _freeze_layer(
         largest_input = 1 << (source.bits - source.signed)
         if plan is None:
             return _output_layer(module, inputs[0], largest_input)
-        out_scale = scales[plan.step]
+        out_scale = scales[plan.scale_owner]
         return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
     assert plan is not None  # the output layer has weights
-    steps = [torch.tensor(step, dtype=torch.float64) for step in inputs]
-    weights, unit = network.weightless(layer.name).fixed_weights(steps)
+    input_scales = [torch.tensor(scale, dtype=torch.float64) for scale in inputs]
+    weights, unit = network.weightless(layer.name).fixed_weights(input_scales)
     shapes = weight_shapes(network.graph, layer)
-    multiplier, shift = snap(float(unit) / scales[plan.step], scale_bits)
+    multiplier, shift = snap(float(unit) / scales[plan.scale_owner], scale_bits)
     channels = shapes[0][0]
     numbers = Numbers(
         tuple(np.full(shape, int(w), np.int64) for shape, w in zip(shapes, weights, strict=True)),
@@ -80,7 +81,7 @@ def _freeze_layer(
         np.full(channels, multiplier, np.int64),
         np.full(channels, shift, np.int64),
     )
-    gain = math.ldexp(multiplier, -shift) * scales[plan.step]
+    gain = math.ldexp(multiplier, -shift) * scales[plan.scale_owner]
     return Frozen(numbers, np.full(channels, gain))
 
 
@@ -92,21 +93,21 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
     return arithmetic.nearest_scale(value, scale_bits)
 
 
-def _codes(module: WeightLayer, step: Reals) -> Ints:
-    """Integer weights; channels whose step in ``step`` is not the learned one are rounded anew."""
+def _codes(module: WeightLayer, scale: Reals) -> Ints:
+    """Integer weights; channels whose ``scale`` is not the learned one are rounded anew."""
     kept = module.kept_weight().detach()
     codes: Ints = module.quantiser.codes(kept).numpy()
-    wider = step != _steps(module)
+    wider = scale != _weight_scales(module)
     if module.quantiser.bits > 1 and wider.any():
         weights = kept.double().numpy()[wider]
-        codes[wider] = np.floor(weights / step[wider, None, None, None] + 0.5).astype(np.int64)
+        codes[wider] = np.floor(weights / scale[wider, None, None, None] + 0.5).astype(np.int64)
     return codes
 
 
-def _steps(module: WeightLayer) -> Reals:
-    """Learned weight steps, [out_channels]."""
-    step = module.quantiser.step.double().flatten()
-    return step.expand(len(module.weight)).numpy().copy()
+def _weight_scales(module: WeightLayer) -> Reals:
+    """Learned weight scales, [out_channels]."""
+    scale = module.quantiser.scale.double().flatten()
+    return scale.expand(len(module.weight)).numpy().copy()
 
 
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
@@ -117,15 +118,15 @@ def _largest_sum(module: WeightLayer, largest_input: int) -> int:
 
 
 def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
-    """Weights and biases of the logits. A step too small for its bias is widened."""
+    """Weights and biases of the logits. A scale too small for its bias is widened."""
     bias = module.bias.detach().double().numpy()
     least = float(np.abs(bias).max()) / (in_scale * _largest_sum(module, largest_input))
-    step = np.maximum(_steps(module), least)
-    gain = in_scale * step
+    scale = np.maximum(_weight_scales(module), least)
+    gain = in_scale * scale
     channels = len(bias)
     ones = np.ones(channels, np.int64)
     rounded = np.rint(bias / gain).astype(np.int64)
-    return Frozen(Numbers((_codes(module, step),), rounded, ones, ones), gain)
+    return Frozen(Numbers((_codes(module, scale),), rounded, ones, ones), gain)
 
 
 def _weight_layer(
@@ -139,16 +140,16 @@ def _weight_layer(
     """Every channel's snapped scale, weights and bias.
 
     A channel whose largest sum spans less than a quarter of the output's range gets a wider
-    weight step: else its bias, in accumulator units, would set the accumulator's width.
+    weight scale: else its bias, in accumulator units, would set the accumulator's width.
     """
     span = 1 << out_bits
-    step = _steps(module)
+    scale = _weight_scales(module)
     if module.quantiser.bits > 1:
         least = span * _LEAST_SPAN / _largest_sum(module, largest_input)
-        step = np.maximum(step, least * out_scale / in_scale)
-    weights = _codes(module, step)
+        scale = np.maximum(scale, least * out_scale / in_scale)
+    weights = _codes(module, scale)
     sums = np.abs(weights).sum(axis=(1, 2, 3)) * largest_input
-    ratio = in_scale * step / out_scale
+    ratio = in_scale * scale / out_scale
     dead = sums * ratio < _DEAD_STEPS
     weights[dead] = 0
     ratio[dead] = _DEAD_STEPS

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models import arithmetic
 from models.graph.layers import Conv2d, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.graph.passes import step_source
+from models.graph.passes import scale_source
 from models.integer.freeze import Frozen
 from models.quantisation.fake_quantisers import code_range
 from models.quantisation.plan import TensorPlan
@@ -61,7 +61,7 @@ class FrozenNetwork(nn.Module):
 
     def codes(self, name: str, values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
         """A tensor of ``tensors`` as the integers of the reference, int64."""
-        scale = self.scales[self.plans[name].step if name in self.plans else name]
+        scale = self.scales[self.plans[name].scale_owner if name in self.plans else name]
         plan = self.plans.get(name)
         zero = arithmetic.zero_point(plan.bits, plan.signed) if plan else 0
         return np.rint(values.numpy() / scale).astype(np.int64) + zero
@@ -72,12 +72,12 @@ class FrozenNetwork(nn.Module):
         return torch.floor(pixels.double() * top / 255 + 0.5) * self.scales[name]
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
-        passes_on = step_source(self.graph, layer.name) != layer.name
+        passes_on = scale_source(self.graph, layer.name) != layer.name
         if passes_on or layer.name not in self.frozen:
             return operation(layer)(inputs)
         spec, frozen = layer.spec, self.frozen[layer.name]
         gains = [
-            torch.from_numpy(frozen.gain / self.scales[self.plans[name].step])
+            torch.from_numpy(frozen.gain / self.scales[self.plans[name].scale_owner])
             for name in layer.inputs
         ]
         if isinstance(spec, Conv2d | Linear):
@@ -95,5 +95,5 @@ class FrozenNetwork(nn.Module):
 
     def _quantise(self, name: str, values: Tensor) -> Tensor:
         plan = self.plans[name]
-        scale, (low, high) = self.scales[plan.step], code_range(plan.bits, plan.signed)
+        scale, (low, high) = self.scales[plan.scale_owner], code_range(plan.bits, plan.signed)
         return torch.clamp(torch.floor(values / scale + 0.5 + TIE), low, high) * scale

@@ -75,9 +75,9 @@ class MacLayer:
     weight_bits: int
     bias: Ints
     """[out_channels]"""
-    multiplier: Ints
+    requant_multiplier: Ints
     """[out_channels], unsigned."""
-    shift: Ints
+    requant_shift: Ints
     """[out_channels], 1..31."""
     pool: PoolWindow | None = None
     raw: bool = False

@@ -85,7 +85,7 @@ def _mac_layer(
     if layer.raw:
         return acc
     out = tensors[layer.output]
-    multiplier, shift = layer.multiplier[:, None, None], layer.shift[:, None, None]
+    multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
     codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
     return _max_pool(codes, layer.pool) if layer.pool else codes
 

@@ -19,7 +19,7 @@ from models.errors import ModelError
 
 
 @dataclass(frozen=True)
-class Block:
+class BlockShape:
     """Consecutive channels of one block; those at a layer's end may be fewer."""
 
     out_channels: int
@@ -47,7 +47,7 @@ class Block:
         return np.repeat(over_out, self.in_channels, axis=1)[:, : shape[1]]
 
 
-def zero_blocks(weights: NDArray[Any], block: Block) -> int:
+def zero_blocks(weights: NDArray[Any], block: BlockShape) -> int:
     """How many blocks have no weight but 0."""
     return int(np.count_nonzero(block.sums(weights) == 0))
 
@@ -57,7 +57,7 @@ class Pruning:
     """Which share of the blocks of each named layer is to be zero at the end of training."""
 
     share: float
-    blocks: tuple[tuple[str, Block], ...]
+    blocks: tuple[tuple[str, BlockShape], ...]
     """Layers without a block are not pruned."""
     boxed: bool = False
     """Whether the blocks that stay of each tile form a box (``kept_box``)."""
@@ -73,7 +73,7 @@ class Pruning:
         """
         return float(self.share * (1 - (1 - min(progress, 1.0)) ** 3))
 
-    def kept(self, weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]:
+    def kept(self, weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
         """Where weights stay while ``share`` of the blocks are to be zero."""
         return (kept_box if self.boxed else kept)(weights, block, share)
 
@@ -90,7 +90,7 @@ def wanted(blocks: int, share: float) -> int:
     return min(round(blocks * share), blocks - 1)
 
 
-def kept(weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]:
+def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
     """False at the weights of the blocks whose magnitudes sum to least, True elsewhere."""
     sums = block.sums(weights)
     order = np.argsort(sums, axis=None, kind="stable")
@@ -99,7 +99,7 @@ def kept(weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]
     return block.spread(stay.reshape(sums.shape), weights.shape)
 
 
-def kept_box(weights: NDArray[Any], block: Block, share: float) -> NDArray[np.bool_]:
+def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
     """The same share in every tile (a block's output channels), such that a box of blocks stays:
     input blocks, kernel rows and kernel columns without gaps, as one instruction walks them.
 

@@ -1,6 +1,6 @@
-"""Fake quantisation with learned step sizes (LSQ, arXiv 1902.08153), straight-through.
+"""Fake quantisation with learned scales (step sizes of LSQ, arXiv 1902.08153), straight-through.
 
-Step sizes are learned as logarithms: they stay positive, and an optimiser's step changes them by
+Scales are learned as logarithms: they stay positive, and an optimiser's step changes them by
 the same ratio whatever their size. Formulas: docs/arithmetic.md.
 """
 
@@ -14,17 +14,17 @@ from torch import Tensor, nn
 
 from models.arithmetic import MAX_SHIFT, weight_range
 
-SMALLEST_STEP = 1e-8
-"""Step of a tensor that is all zero."""
+SMALLEST_SCALE = 1e-8
+"""Scale of a tensor that is all zero."""
 TIE = 2.0**-13
-"""Steps added before rounding, so that a sum exactly half way rounds up in spite of float32's
-error (at most 2**-14 steps for 8-bit tensors). Averages and 1-bit weights meet many."""
+"""Codes added before rounding, so that a sum exactly half way rounds up in spite of float32's
+error (at most 2**-14 codes for 8-bit tensors). Averages and 1-bit weights meet many."""
 _CALIBRATION_POINTS = 40
 _CALIBRATION_VALUES = 65536
 
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
-    """Smallest and largest ``value / step`` of an activation tensor."""
+    """Smallest and largest code (``value / scale``) of an activation tensor."""
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
@@ -41,11 +41,11 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
     return torch.clamp(torch.round(ratio / unit) * unit, max=largest) / ratio
 
 
-def _learned(log_step: Tensor, values: int, top: int) -> Tensor:
-    """The step, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
-    step = torch.exp(log_step)
+def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
+    """The scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
+    scale = torch.exp(log_scale)
     share = 1 / math.sqrt(values * top)
-    return step * share + (step * (1 - share)).detach()
+    return scale * share + (scale * (1 - share)).detach()
 
 
 class InputQuantiser(nn.Module):
@@ -54,49 +54,49 @@ class InputQuantiser(nn.Module):
     def __init__(self, bits: int) -> None:
         super().__init__()
         self.top = (1 << bits) - 1
-        self.register_buffer("step", torch.tensor(1 / self.top), persistent=False)
-        self.step: Tensor
+        self.register_buffer("scale", torch.tensor(1 / self.top), persistent=False)
+        self.scale: Tensor
 
     def forward(self, pixels: Tensor) -> Tensor:
         return torch.floor(pixels.float() * (self.top / 255) + 0.5) / self.top
 
 
 class ActivationQuantiser(nn.Module):
-    """One step for a whole tensor (or for all inputs of a concat)."""
+    """One scale for a whole tensor (or for all inputs of a concat)."""
 
     def __init__(self, bits: int, signed: bool) -> None:
         super().__init__()
         self.low, self.high = code_range(bits, signed)
-        self.log_step = nn.Parameter(torch.zeros(()))
+        self.log_scale = nn.Parameter(torch.zeros(()))
 
     def forward(self, values: Tensor) -> Tensor:
-        step = _learned(self.log_step, values[0].numel(), max(self.high, 1))
-        codes = round_half_up(torch.clamp(values / step + TIE, self.low, self.high))
-        return codes * step
+        scale = _learned(self.log_scale, values[0].numel(), max(self.high, 1))
+        codes = round_half_up(torch.clamp(values / scale + TIE, self.low, self.high))
+        return codes * scale
 
     @property
-    def step(self) -> Tensor:
+    def scale(self) -> Tensor:
         """Without gradient."""
-        return torch.exp(self.log_step.detach())
+        return torch.exp(self.log_scale.detach())
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Set the step that loses least (mean square) on ``values``."""
+        """Set the scale that loses least (mean square) on ``values``."""
         flat = values.flatten()
         flat = flat[:: max(1, len(flat) // _CALIBRATION_VALUES)]
-        widest = max(float(flat.abs().max()) / max(self.high, -self.low), SMALLEST_STEP)
+        widest = max(float(flat.abs().max()) / max(self.high, -self.low), SMALLEST_SCALE)
         best = (math.inf, widest)
         for point in range(1, _CALIBRATION_POINTS + 1):
-            step = widest * point / _CALIBRATION_POINTS
-            codes = torch.clamp(torch.floor(flat / step + 0.5), self.low, self.high)
-            best = min(best, (float(((codes * step - flat) ** 2).mean()), step))
-        self.log_step.fill_(math.log(best[1]))
+            scale = widest * point / _CALIBRATION_POINTS
+            codes = torch.clamp(torch.floor(flat / scale + 0.5), self.low, self.high)
+            best = min(best, (float(((codes * scale - flat) ** 2).mean()), scale))
+        self.log_scale.fill_(math.log(best[1]))
 
 
 class WeightQuantiser(nn.Module):
-    """Signed symmetric weights; one step per output channel, or one for the tensor.
+    """Signed symmetric weights; one scale per output channel, or one for the tensor.
 
-    1 bit is {-1, +1} * step; where ``sparse`` masks weights, zeros stay 0.
+    1 bit is {-1, +1} * scale; where ``sparse`` masks weights, zeros stay 0.
     """
 
     def __init__(self, bits: int, channels: int, per_channel: bool, sparse: bool = False) -> None:
@@ -104,19 +104,19 @@ class WeightQuantiser(nn.Module):
         self.bits, self.sparse = bits, sparse
         self.low, self.high = weight_range(bits)
         self.ends: tuple[Any, Any] = (self.low, self.high)
-        self.log_step = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
+        self.log_scale = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
 
     def narrow(self, first: int, bits: int) -> None:
         """Give the output channels from ``first`` on only ``bits`` bits, in training."""
-        top = torch.full_like(self.log_step.detach(), self.high)
+        top = torch.full_like(self.log_scale.detach(), self.high)
         top[first:] = weight_range(bits)[1]
         self.ends = (-top, top)
 
     def forward(self, weights: Tensor) -> Tensor:
-        step = _learned(self.log_step, weights.numel() // self.log_step.numel(), self.high)
-        scaled = torch.clamp(weights / step, *self.ends)
+        scale = _learned(self.log_scale, weights.numel() // self.log_scale.numel(), self.high)
+        scaled = torch.clamp(weights / scale, *self.ends)
         codes = scaled + (self._round(scaled) - scaled).detach()
-        return codes * step
+        return codes * scale
 
     def _round(self, scaled: Tensor) -> Tensor:
         if self.bits == 1 and self.sparse:
@@ -127,14 +127,14 @@ class WeightQuantiser(nn.Module):
 
     @torch.no_grad()
     def codes(self, weights: Tensor) -> Tensor:
-        """The integers that ``forward`` multiplies with the step, as int64."""
-        scaled = torch.clamp(weights / self.step, *self.ends)
+        """The integers that ``forward`` multiplies with the scale, as int64."""
+        scaled = torch.clamp(weights / self.scale, *self.ends)
         return self._round(scaled).to(torch.int64)
 
     @property
-    def step(self) -> Tensor:
+    def scale(self) -> Tensor:
         """[channels or 1, 1, 1, 1]"""
-        return torch.exp(self.log_step.detach())
+        return torch.exp(self.log_scale.detach())
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor) -> None:
@@ -145,9 +145,9 @@ class WeightQuantiser(nn.Module):
         mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
         present = (weights != 0).sum(dim=(1, 2, 3), keepdim=True)
         mean *= weights[0].numel() / present.clamp_min(1)
-        if self.log_step.numel() == 1:
+        if self.log_scale.numel() == 1:
             mean = mean.mean(dim=0, keepdim=True)
         start = mean if self.bits == 1 else 2 * mean / math.sqrt(self.high)
         if isinstance(self.ends[1], Tensor):
             start = start * torch.sqrt(self.high / self.ends[1])
-        self.log_step.copy_(torch.log(start.clamp_min(SMALLEST_STEP)))
+        self.log_scale.copy_(torch.log(start.clamp_min(SMALLEST_SCALE)))

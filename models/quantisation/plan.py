@@ -1,4 +1,4 @@
-"""Quantisation: bits per layer, and the plan of every tensor's bits, sign and step size."""
+"""Quantisation: bits per layer, and the plan of every tensor's bits, sign and scale."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from types import MappingProxyType
 from models.errors import ModelError
 from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.graph.passes import is_signed, legalise, step_source
+from models.graph.passes import is_signed, legalise, scale_source
 from models.quantisation.sparsity import Sparsity
 from models.yaml_io import nearest
 
 MAX_BITS = 8
 ADD_WEIGHT_BITS = 8
-"""Weights of a residual add: the ratio of its inputs' step sizes to 1/254."""
+"""Weights of a residual add: the ratio of its inputs' scales to 1/254."""
 ONES_WEIGHT_BITS = 2
 """Weights of pooling and copies: all 1."""
 NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
@@ -84,8 +84,8 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
         fields = []
         if isinstance(layer.spec, Conv2d | Linear):
             fields.append(WEIGHT_BITS)
-        own_step = step_source(legal, layer.name) == layer.name and layer.name not in concat_of
-        if own_step and not isinstance(layer.spec, Input) and layer.name != legal.output.name:
+        own_scale = scale_source(legal, layer.name) == layer.name and layer.name not in concat_of
+        if own_scale and not isinstance(layer.spec, Input) and layer.name != legal.output.name:
             fields.append(ACTIVATION_BITS)
         if can_be_sparse(layer.spec):
             fields.append(SPARSITY)
@@ -114,12 +114,12 @@ def can_be_sparse(spec: LayerSpec) -> bool:
 
 
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
-    """Layer whose step size a concat rules -> name of that concat; ``graph`` is in legal form."""
+    """Layer whose scale a concat rules -> name of that concat; ``graph`` is in legal form."""
     members: dict[str, str] = {}
     for layer in graph.layers:
         if isinstance(layer.spec, Concat):
             for source in layer.inputs:
-                members[step_source(graph, source)] = layer.name
+                members[scale_source(graph, source)] = layer.name
     return members
 
 
@@ -137,8 +137,8 @@ def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
 class TensorPlan:
     """What is known of a layer's output before training."""
 
-    step: str
-    """Name of the layer that owns the step size; equal names share one."""
+    scale_owner: str
+    """Name of the layer that owns the scale; equal names share one."""
     bits: int
     signed: bool
 
@@ -148,7 +148,7 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
     concat_of = _concat_members(graph)
     plans: dict[str, TensorPlan] = {}
     for layer in graph.layers:
-        root = step_source(graph, layer.name)
+        root = scale_source(graph, layer.name)
         owner = concat_of.get(root, root)
         spec = graph[owner].spec
         if isinstance(spec, Input):

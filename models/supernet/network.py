@@ -21,7 +21,7 @@ from models.arithmetic import weight_range
 from models.errors import ModelError
 from models.graph.layers import Conv2d, GlobalPool, Input, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.graph.passes import is_signed, step_source
+from models.graph.passes import is_signed, scale_source
 from models.quantisation.fake_quantisers import InputQuantiser, code_range, round_half_up
 from models.quantisation.plan import Quantisation
 from models.training.weightless import operation
@@ -88,7 +88,7 @@ class Supernet(nn.Module):
                 out = self._weighted(graph, layer, bits, inputs[0], known, seen)
             else:
                 out = operation(layer)(inputs)
-            rounds = layer is not graph.output and step_source(graph, layer.name) == layer.name
+            rounds = layer is not graph.output and scale_source(graph, layer.name) == layer.name
             if bits is not None and rounds:
                 width, signed = bits.spec(layer.name).activation_bits, is_signed(graph, layer.name)
                 out = _rounded(out, layer.name, code_range(width, signed), known, seen)

@@ -1,0 +1,16 @@
+"""Quantisation-aware training of one network in torch.
+
+loop (train), schedule (settings, learning rates), trained (the result and its file), checkpoint
+(unfinished runs on disk), network with weight_layer and weightless (the trainable modules), pruning,
+penalty and narrowing (zeros that hardware leaves out), speed (compilation and threads).
+"""
+
+__all__ = [
+    "loop",
+    "narrowing",
+    "network",
+    "schedule",
+    "trained",
+    "weight_layer",
+    "weightless",
+]

@@ -9,6 +9,7 @@ import dataclasses
 import hashlib
 import io
 import pickle
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,8 @@ from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import quantisation_items
 from models.training.schedule import TrainSettings
 
-FORMAT = 1
+FORMAT = 2
+"""2: learned scales are called ``log_scale`` in state dictionaries; in 1, ``log_step``."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
 
@@ -127,6 +129,16 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
         raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
     if not isinstance(content, dict) or not keys <= set(content):
         raise ModelError(f"{path}: holds something other than was expected")
+    if content.get("format") == 1:
+        states = ("network", "best", "state")
+        return {**content, **{key: _renamed(content[key]) for key in states if key in content}}
     if content.get("format") != FORMAT:
-        raise ModelError(f"{path}: format {content.get('format')}, this version reads {FORMAT}")
+        raise ModelError(f"{path}: format {content.get('format')}, this version reads 1, {FORMAT}")
     return content
+
+
+def _renamed(value: Any) -> Any:
+    """A state dictionary of format 1 with the names of format 2; anything else as it is."""
+    if not isinstance(value, dict):
+        return value
+    return {re.sub(r"\blog_step$", "log_scale", name): tensor for name, tensor in value.items()}

@@ -31,7 +31,7 @@ def narrow(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
             most = layer.quantiser.bits - 1
             raise ModelError(f"layer {spec.layer}: fewer bits are 2..{most}, not {spec.bits}")
         if layer.last:
-            raise ModelError(f"layer {spec.layer}: the output layer has one step for all channels")
+            raise ModelError(f"layer {spec.layer}: the output layer has one scale for all channels")
         layer.quantiser.narrow(spec.first, spec.bits)
 
 
@@ -41,8 +41,8 @@ def settle(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
     loads them knows of none."""
     for _, layer in _layers(network, layers):
         low, high = layer.quantiser.ends
-        step = layer.quantiser.step
-        layer.weight.copy_(torch.clamp(layer.kept_weight(), low * step, high * step))
+        scale = layer.quantiser.scale
+        layer.weight.copy_(torch.clamp(layer.kept_weight(), low * scale, high * scale))
 
 
 def _layers(network: QuantNetwork, layers: tuple[Narrow, ...]) -> list[tuple[Narrow, WeightLayer]]:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from models.graph.layers import Concat, Conv2d, Input, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.graph.passes import legalise, step_source
+from models.graph.passes import legalise, scale_source
 from models.quantisation.fake_quantisers import ActivationQuantiser, InputQuantiser
 from models.quantisation.plan import Quantisation, check, plan_tensors
 from models.training.weight_layer import WeightLayer
@@ -25,7 +25,7 @@ class _Node:
     name: str
     inputs: tuple[str, ...]
     module: WeightLayer | Weightless
-    in_steps: tuple[Quantiser, ...]
+    in_quantisers: tuple[Quantiser, ...]
     quantiser: ActivationQuantiser | None
     """None where codes are passed on or, at the output, accumulators are the result."""
 
@@ -58,7 +58,7 @@ class QuantNetwork(nn.Module):
 
     def _node(self, layer: Layer, quantisation: Quantisation) -> _Node:
         module: WeightLayer | Weightless
-        passes_on = step_source(self.graph, layer.name) != layer.name
+        passes_on = scale_source(self.graph, layer.name) != layer.name
         if isinstance(layer.spec, Conv2d | Linear):
             bits = quantisation.spec(layer.name).weight_bits
             sparsity = quantisation.sparsity(layer)
@@ -70,12 +70,14 @@ class QuantNetwork(nn.Module):
         quantiser: Quantiser | None = None
         if layer.name in self.plans and not passes_on and not isinstance(layer.spec, Concat):
             plan = self.plans[layer.name]
-            if _key(plan.step) not in self.quantisers:
-                self.quantisers[_key(plan.step)] = ActivationQuantiser(plan.bits, plan.signed)
+            if _key(plan.scale_owner) not in self.quantisers:
+                self.quantisers[_key(plan.scale_owner)] = ActivationQuantiser(
+                    plan.bits, plan.signed
+                )
             quantiser = self.quantiser(layer.name)
         assert not isinstance(quantiser, InputQuantiser)
-        in_steps = tuple(self.quantiser(name) for name in layer.inputs)
-        return _Node(layer.name, layer.inputs, module, in_steps, quantiser)
+        in_quantisers = tuple(self.quantiser(name) for name in layer.inputs)
+        return _Node(layer.name, layer.inputs, module, in_quantisers, quantiser)
 
     # Running ---------------------------------------------------------------------------------
 
@@ -95,11 +97,11 @@ class QuantNetwork(nn.Module):
             if not self.quantised:
                 values[node.name] = node.module(inputs)
                 continue
-            steps = [quantiser.step for quantiser in node.in_steps]
+            scales = [quantiser.scale for quantiser in node.in_quantisers]
             if node.quantiser is None:
-                values[node.name] = node.module.quantised(inputs, steps, None)
+                values[node.name] = node.module.quantised(inputs, scales, None)
             else:
-                out = node.module.quantised(inputs, steps, node.quantiser.step)
+                out = node.module.quantised(inputs, scales, node.quantiser.scale)
                 values[node.name] = node.quantiser(out)
         return values
 
@@ -113,9 +115,9 @@ class QuantNetwork(nn.Module):
 
     @torch.no_grad()
     def quantise(self, pixels: Tensor | None = None) -> None:
-        """Fold, switch the quantisers on and set their steps from a batch of ``pixels``.
+        """Fold, switch the quantisers on and set their scales from a batch of ``pixels``.
 
-        Without pixels the steps stay as they are: the state is about to be loaded.
+        Without pixels the scales stay as they are: the state is about to be loaded.
         """
         self.fold()
         self.quantised = True
@@ -132,9 +134,9 @@ class QuantNetwork(nn.Module):
         for node in self.nodes:
             if isinstance(node.module, WeightLayer):
                 node.module.quantiser.calibrate(node.module.kept_weight())
-            steps = [quantiser.step for quantiser in node.in_steps]
+            scales = [quantiser.scale for quantiser in node.in_quantisers]
             inputs = [values[name] for name in node.inputs]
-            out = node.module.quantised(inputs, steps, None)
+            out = node.module.quantised(inputs, scales, None)
             if node.quantiser is not None:
                 seen.setdefault(node.quantiser, []).append(out.flatten())
                 node.quantiser.calibrate(torch.cat(seen[node.quantiser]))
@@ -145,9 +147,9 @@ class QuantNetwork(nn.Module):
 
     def quantiser(self, name: str) -> Quantiser:
         """The quantiser whose codes that layer puts out."""
-        if self.plans[name].step == self.input_name:
+        if self.plans[name].scale_owner == self.input_name:
             return self.input
-        quantiser = self.quantisers[_key(self.plans[name].step)]
+        quantiser = self.quantisers[_key(self.plans[name].scale_owner)]
         assert isinstance(quantiser, ActivationQuantiser)
         return quantiser
 

@@ -22,9 +22,9 @@ def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
 
 
 def _ones(quantiser: WeightQuantiser, weights: Tensor) -> Tensor:
-    """Step sizes get no gradient: a wider step would be the cheapest way to fewer ones."""
+    """Scales get no gradient: a larger scale would be the cheapest way to fewer ones."""
     counts = torch.tensor([n.bit_count() for n in range(quantiser.high + 1)], dtype=weights.dtype)
-    sizes = (weights.abs() / quantiser.step).clamp(max=quantiser.high)
+    sizes = (weights.abs() / quantiser.scale).clamp(max=quantiser.high)
     below = sizes.detach().floor().clamp(max=quantiser.high - 1).long()
     slope = counts[below + 1] - counts[below]
     return (counts[below] + slope * (sizes - below)).sum()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from models.errors import ModelError
-from models.quantisation.blocks import Block, Pruning, zero_blocks
+from models.quantisation.blocks import BlockShape, Pruning, zero_blocks
 from models.training.network import QuantNetwork
 from models.training.weight_layer import WeightLayer
 
@@ -20,7 +20,7 @@ class Pruner:
     def __init__(self, network: QuantNetwork, pruning: Pruning | None) -> None:
         self.pruning = pruning
         layers = {n.name: n.module for n in network.nodes if isinstance(n.module, WeightLayer)}
-        self._layers: dict[str, tuple[WeightLayer, Block]] = {}
+        self._layers: dict[str, tuple[WeightLayer, BlockShape]] = {}
         for name, block in pruning.blocks if pruning else ():
             if name not in layers:
                 known = ", ".join(layers)

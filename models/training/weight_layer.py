@@ -43,7 +43,7 @@ class WeightLayer(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if spec.relu else "linear")
         self.bias = nn.Parameter(torch.zeros(out))
         self.batch_norm = nn.BatchNorm2d(out) if spec.batch_norm else None
-        # One step for the whole output layer, so that its accumulators compare as logits.
+        # One scale for the whole output layer, so that its accumulators compare as logits.
         self.last = layer.name == graph.output.name
         self.quantiser = WeightQuantiser(bits, out, not self.last, sparse=sparsity is not None)
 
@@ -60,18 +60,18 @@ class WeightLayer(nn.Module):
         return F.relu(out) if self.relu else out
 
     def quantised(
-        self, inputs: Sequence[Tensor], steps: Sequence[Tensor], out_step: Tensor | None
+        self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
         """With weights and bias as hardware has them: on the grid of snapped scales.
 
-        out_step: None where the result is not requantised (yet): scales stay as learned then.
+        out_scale: None where the result is not requantised (yet): scales stay as learned then.
         """
-        step = self.quantiser.step
+        scale = self.quantiser.scale
         weight = self.quantiser(self.kept_weight())
-        if out_step is not None:
-            factor = snapping(steps[0] * step / out_step, self.scale_bits)
-            step, weight = step * factor, weight * factor
-        gain = (steps[0] * step).flatten()
+        if out_scale is not None:
+            factor = snapping(scales[0] * scale / out_scale, self.scale_bits)
+            scale, weight = scale * factor, weight * factor
+        gain = (scales[0] * scale).flatten()
         out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
         if self.last:
             # Equal accumulators must be equal logits: float32's error would order them.

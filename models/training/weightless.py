@@ -65,24 +65,24 @@ class Weightless(nn.Module):
         return self.operation(inputs)
 
     def quantised(
-        self, inputs: Sequence[Tensor], steps: Sequence[Tensor], out_step: Tensor | None
+        self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """With hardware's scale; ``out_step`` None leaves it as learned."""
-        if out_step is None or self.passes_on:
+        """With hardware's scale; ``out_scale`` None leaves it as learned."""
+        if out_scale is None or self.passes_on:
             return self.operation(inputs)
-        weights, unit = self.fixed_weights(steps)
-        gain = unit * snapping(unit / out_step, self.scale_bits)
-        return self.scaled(inputs, [w * gain / step for w, step in zip(weights, steps)])  # noqa: B905
+        weights, unit = self.fixed_weights(scales)
+        gain = unit * snapping(unit / out_scale, self.scale_bits)
+        return self.scaled(inputs, [w * gain / scale for w, scale in zip(weights, scales)])  # noqa: B905
 
-    def fixed_weights(self, steps: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
+    def fixed_weights(self, scales: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """The integer weight of each source, and the real value of one accumulator unit.
 
-        steps: step sizes of the inputs, scalars. A sum weighs its inputs by their steps' ratio.
+        scales: of the inputs, scalar tensors. A sum weighs its inputs by the ratio of their scales.
         """
         if self.adds:
-            unit = torch.maximum(steps[0], steps[1]) / weight_range(ADD_WEIGHT_BITS)[1]
-            return [torch.round(step / unit) for step in steps], unit
-        return [torch.ones_like(steps[0])], steps[0] / self.window
+            unit = torch.maximum(scales[0], scales[1]) / weight_range(ADD_WEIGHT_BITS)[1]
+            return [torch.round(scale / unit) for scale in scales], unit
+        return [torch.ones_like(scales[0])], scales[0] / self.window
 
     def scaled(self, inputs: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
         """The sum over the window with input i multiplied by factors[i].

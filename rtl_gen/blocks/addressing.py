@@ -6,7 +6,7 @@ from amaranth import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib.wiring import In, Member, Out
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.history import history_cycles
 from rtl_gen.blocks.memories import Ram, SharedRam
 from rtl_gen.config import NpuConfig
@@ -89,7 +89,7 @@ class ActivationMemory(Block):
         size = (config.activation_word_bits, config.activation_depth)
         for p in range(config.pixels):
             ram = SharedRam(*size) if config.memory_tiles else Ram(*size)
-            place(m, platform, f"bank{p}", ram)
+            instantiate(m, platform, f"bank{p}", ram)
             m.d.comb += [
                 ram.write_enable.eq(self.write_bank[p]),
                 ram.write_address.eq(self._write_address()),
@@ -207,7 +207,7 @@ class WeightMemory(Block):
             width = min(32, config.weight_word_bits - 32 * column)
             ram = Ram(width, config.weight_depth)
             write = self._write(column, width)
-            place(m, platform, f"column{column}", ram, read_address=pointer[:-1], **write)
+            instantiate(m, platform, f"column{column}", ram, read_address=pointer[:-1], **write)
             words.append(ram.read_data)
         m.d.sync += digits.eq(Cat(words))
         m.d.comb += self.digits.eq(digits)

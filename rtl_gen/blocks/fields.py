@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Signal, Value
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa.encoding import WORD_BITS, field_words, places, slot_words
+from rtl_gen.isa.encoding import WORD_BITS, bit_ranges, field_words, slot_words
 from rtl_gen.isa.fields import RECORDS, fields, record_fields, slots
 from rtl_gen.isa.opcodes import Opcode, opcodes
 
@@ -33,7 +33,7 @@ def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> di
 
 def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
     """The fields of a level's record, without the level's name, as slices of its program word."""
-    found = places(config, Opcode.LAYER)
+    found = bit_ranges(config, Opcode.LAYER)
     first = WORD_BITS * (slot_words(config, Opcode.LAYER) + RECORDS.index(level))
     view = {}
     for field in record_fields(level):
@@ -45,7 +45,7 @@ def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:
     """For each field word of ``opcode``, the mask of bits that must be zero."""
     used = 0
-    for bits in places(config, opcode).values():
+    for bits in bit_ranges(config, opcode).values():
         used |= (1 << len(bits)) - 1 << bits.start
     whole = (1 << WORD_BITS) - 1
     return [~(used >> WORD_BITS * word) & whole for word in range(field_words(config, opcode))]

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.bursts import Bursts
 from rtl_gen.blocks.fetch import BUFFERABLE, INCREMENTING, memory_ports
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
@@ -77,7 +77,7 @@ class Fill(Block):
 
     def _ask(self, m: Module, platform: object) -> None:
         bursts = Bursts(self.config)
-        place(m, platform, "bursts", bursts)
+        instantiate(m, platform, "bursts", bursts)
         for name in ("base", "f_first", "f_bursts", "abort"):
             m.d.comb += getattr(bursts, name).eq(getattr(self, name))
         m.d.comb += [

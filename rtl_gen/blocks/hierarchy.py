@@ -53,7 +53,7 @@ class Block(wiring.Component):
         )
 
 
-def place(m: Module, platform: object, name: str, block: Block, **inputs: Value) -> None:
+def instantiate(m: Module, platform: object, name: str, block: Block, **inputs: Value) -> None:
     """Add ``block`` to ``m`` as instance ``name``.
 
     ``inputs`` are connected here, which keeps the Verilog of many instances short; connect to the

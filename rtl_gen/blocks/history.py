@@ -13,7 +13,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import REUSE_BITS
@@ -131,7 +131,7 @@ class TapHistory(Block):
         for p in range(self.config.pixels):
             word = self.activations.word_select(p, word_bits)
             ram = Ram(OLDER_COLUMNS * word_bits, MOST_ROWS, distributed=True)
-            place(m, platform, f"pixel{p}", ram)
+            instantiate(m, platform, f"pixel{p}", ram)
             last, before = ram.read_data[:word_bits], ram.read_data[word_bits:]
             last = Mux(self.fresh, pad, last)
             m.d.comb += [

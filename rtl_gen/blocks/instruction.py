@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.fields import field_view, layer_layout, record_view, unused_bits
-from rtl_gen.blocks.hierarchy import place
+from rtl_gen.blocks.hierarchy import instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, slot_words
@@ -13,7 +13,7 @@ from rtl_gen.isa.fields import COUNT_BITS, RECORDS, SLOT_BITS
 from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes
 
 
-class Instruction:
+class InstructionRegister:
     """Of the sequencer, which moves ``pc`` and ``ahead`` and says when it is ``taking`` a field
     word: number ``word`` of the instruction, with ``coming`` the one after it.
 
@@ -51,7 +51,7 @@ class Instruction:
         """Program memory, written in halves of a word."""
         for half in range(BUS_WORDS):
             ram = Ram(32, self.config.program_depth)
-            place(m, platform, f"program{half}", ram)
+            instantiate(m, platform, f"program{half}", ram)
             m.d.comb += [
                 ram.write_enable.eq(write[half]),
                 ram.write_address.eq(address),

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import Member, Out
 
 from rtl_gen.blocks.drain_steps import DrainSteps
 from rtl_gen.blocks.fields import record_view
-from rtl_gen.blocks.hierarchy import place
-from rtl_gen.blocks.instruction import Instruction
+from rtl_gen.blocks.hierarchy import instantiate
+from rtl_gen.blocks.instruction import InstructionRegister
 from rtl_gen.blocks.loop_counters import PLACE
 from rtl_gen.blocks.loops import LoopNest
 from rtl_gen.config import NpuConfig
@@ -45,13 +45,19 @@ class LayerIssue:
             **{f"step_{n}": Out(steps[n].shape) for n in self.step_names},
         }
 
-    def place(
-        self, m: Module, platform: object, instruction: Instruction, *, start: Value, tile: Value
+    def instantiate(
+        self,
+        m: Module,
+        platform: object,
+        instruction: InstructionRegister,
+        *,
+        start: Value,
+        tile: Value,
     ) -> None:
         """The two blocks, with the fields of ``instruction``. tile: set by the last tap of one."""
         config, loops, steps = self.config, self.loops, self.steps
-        place(m, platform, "loops", loops)
-        place(m, platform, "drain_steps", steps)
+        instantiate(m, platform, "loops", loops)
+        instantiate(m, platform, "drain_steps", steps)
         fields = instruction.fields(Opcode.LAYER) | instruction.counts
         for block in (loops, steps):
             for name in block.signature.members:

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fields import layer_layout
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
 from rtl_gen.blocks.history import ReusePlace
 from rtl_gen.blocks.loop_counters import PLACE, TAP_FLAGS, LoopCounters, levels
@@ -96,7 +96,7 @@ class LoopNest(Block):
     def _counters(self, m: Module, platform: object) -> dict[str, Value]:
         """Which record this cycle's ``start`` or ``advance`` takes."""
         counters = LoopCounters(self.config)
-        place(m, platform, "counters", counters)
+        instantiate(m, platform, "counters", counters)
         m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
         for level in self.levels:
             m.d.comb += getattr(counters, f"f_{level}").eq(getattr(self, f"f_{level}"))
@@ -114,7 +114,7 @@ class LoopNest(Block):
     def _reuse(self, m: Module, platform: object, counters: LoopCounters) -> Value:
         """Whether the position only fills the history; its flags and the others go to the tap."""
         reuse = ReusePlace()
-        place(m, platform, "reuse_place", reuse)
+        instantiate(m, platform, "reuse_place", reuse)
         names = [n for n in reuse.signature.members if n.startswith("step_")]
         m.d.comb += [getattr(reuse, n).eq(getattr(counters, n)) for n in (*names, "last_pass")]
         m.d.comb += [
@@ -130,7 +130,7 @@ class LoopNest(Block):
         names = [field.name for field in MOVE]
         ports = [getattr(self, f"record_{name}") for name in names]
         ram = Ram(sum(map(len, ports)), 1 << RECORD_BITS, distributed=True)
-        place(m, platform, "records", ram)
+        instantiate(m, platform, "records", ram)
         first = slot_words(self.config, Opcode.LAYER)
         words = {first + RECORDS.index(level): flag for level, flag in chosen.items()}
         word = Cat(

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Member, Out
 from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import DotProductSpec
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.history import OLDER_COLUMNS, older_lanes
 from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.blocks.selection import SelectionSpec
@@ -71,7 +71,7 @@ class MacCell(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         dot = self.spec.create()
-        place(m, platform, "dot", dot)
+        instantiate(m, platform, "dot", dot)
         negate = self.negate if self.spec.unsigned else None
         (accumulator,) = accumulate(
             m, self.config, [dot.result], self.enable, self.clear, self.shift, negate
@@ -91,7 +91,7 @@ class MacCell(Block):
             shared = {"activations": self.activations}
             return shared | ({"pair_sums": self.pair_sums} if self.spec.pair_bits else {})
         selection = selects.create()
-        place(m, platform, "selection", selection)
+        instantiate(m, platform, "selection", selection)
         m.d.comb += [
             selection.activations.eq(self.activations),
             selection.indices.eq(self.indices),
@@ -168,7 +168,7 @@ class MacArray(Block):
                 pixel = operands[c % len(operands)]
                 cell = MacCell(config)
                 inputs = pixel | column | sign | controls
-                place(m, platform, f"cell_p{p}_c{c}", cell, **inputs)
+                instantiate(m, platform, f"cell_p{p}_c{c}", cell, **inputs)
                 m.d.comb += self._result(p, c).eq(cell.accumulator)
         return m
 

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import Component, In
 
 from rtl_gen.blocks.fetch import Fetch, memory_ports
 from rtl_gen.blocks.fill import Fill
-from rtl_gen.blocks.hierarchy import place
+from rtl_gen.blocks.hierarchy import instantiate
 from rtl_gen.blocks.spill import Spill
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
@@ -39,7 +39,7 @@ class MemoryPort:
 
     def _connect_fetch(self, m: Module, platform: object, npu: Component) -> None:
         fetch, sequencer = self.fetch, npu.sequencer
-        place(m, platform, "fetch", fetch)
+        instantiate(m, platform, "fetch", fetch)
         self._connect_channels(m, npu, fetch)
         for name, value in npu.fields[Opcode.FETCH].items():
             m.d.comb += getattr(fetch, f"f_{name}").eq(value)
@@ -62,7 +62,7 @@ class MemoryPort:
 
     def _connect_tiles(self, m: Module, platform: object, npu: Component, spill: Spill) -> None:
         fill, sequencer, memory = self.fetch, npu.sequencer, npu.activations
-        place(m, platform, "spill", spill)
+        instantiate(m, platform, "spill", spill)
         self._connect_channels(m, npu, spill)
         for name, value in npu.fields[Opcode.SPILL].items():  # FILL's are at the same places
             m.d.comb += getattr(spill, f"f_{name}").eq(value)

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.accumulators import accumulate
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.dot_product import register
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.mac_array import MacArray, packed_dot_spec
 from rtl_gen.blocks.packed_dot import PackedDotSpec
 from rtl_gen.config import NpuConfig
@@ -51,7 +51,7 @@ class PackedCell(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         dot = self.spec.create()
-        place(m, platform, "dot", dot)
+        instantiate(m, platform, "dot", dot)
         m.d.comb += [getattr(dot, n).eq(getattr(self, n)) for n in ("wide", "narrow", "starts")]
         partials = [
             dot.results.word_select(f, self.spec.result_bits).as_signed()
@@ -81,7 +81,7 @@ class PackedArray(MacArray):
             for pair, digits in enumerate(wide):
                 cell = PackedCell(config)
                 inputs = {"wide": digits, **operands, **controls}
-                place(m, platform, f"cell_p{p}_c{COLUMNS * pair}", cell, **inputs)
+                instantiate(m, platform, f"cell_p{p}_c{COLUMNS * pair}", cell, **inputs)
                 for f in range(spec.packing.fields):
                     column, pixel = divmod(f, pixels)
                     index = (p + pixel) * config.columns + COLUMNS * pair + column

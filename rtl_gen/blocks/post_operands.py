@@ -8,7 +8,7 @@ from __future__ import annotations
 from amaranth import Array, Cat, Module, Mux, Signal, Value
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import SHIFT_BITS
@@ -88,7 +88,7 @@ def channel_words(
     for column in range(2 * config.post_units):
         width = config.accumulator_bits if column % 2 == 0 else config.scale_bits + SHIFT_BITS
         ram = Ram(width, config.channel_depth)
-        place(m, platform, f"table{column}", ram)
+        instantiate(m, platform, f"table{column}", ram)
         data = post.table_data[:width]
         if column % 2:
             data = Cat(post.table_data[: config.scale_bits], post.table_data[16 : 16 + SHIFT_BITS])

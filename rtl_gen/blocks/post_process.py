@@ -6,7 +6,7 @@ from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.delay import delay
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.blocks.post_operands import accumulators, channel_words, operand_cycles
 from rtl_gen.blocks.post_unit import PostUnit, PostUnitSpec
@@ -106,7 +106,7 @@ class PostProcess(Block):
         units = []
         for u, accumulator in enumerate(selected):
             unit = PostUnitSpec.of(self.config).create()
-            place(m, platform, f"unit{u}", unit)
+            instantiate(m, platform, f"unit{u}", unit)
             scale = table[2 * u + 1]
             m.d.comb += [
                 unit.accumulator.eq(accumulator),
@@ -123,7 +123,7 @@ class PostProcess(Block):
         """Raw steps: biased accumulators into the result buffer, in step order."""
         config = self.config
         ram = Ram(len(self.result), config.result_depth, distributed=True)
-        place(m, platform, "results", ram)
+        instantiate(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
         # Only layers whose weights are fetched come in parts.
         first = self.f_out_base[: len(pointer)] if config.memory_port_bits else 0
@@ -157,7 +157,7 @@ class PostProcess(Block):
         address = delay(m, address, cycles, "word_address")
 
         maxima = Ram(len(codes), 1 << len(index), distributed=True)
-        place(m, platform, "maxima", maxima)
+        instantiate(m, platform, "maxima", maxima)
         best = []
         for u in range(config.post_units):
             code = codes.word_select(u, config.activation_bits)

@@ -7,8 +7,8 @@ from amaranth.lib.wiring import In, Out
 
 from rtl_gen.blocks.fields import slot_widths
 from rtl_gen.blocks.halt import ERROR_BITS, Halt
-from rtl_gen.blocks.hierarchy import Block, place
-from rtl_gen.blocks.instruction import Instruction
+from rtl_gen.blocks.hierarchy import Block, instantiate
+from rtl_gen.blocks.instruction import InstructionRegister
 from rtl_gen.blocks.layer_issue import LayerIssue
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.blocks.sequencer_states import Course, States
@@ -76,7 +76,7 @@ class Sequencer(Block):
         m = Module()
         config = self.config
         slots = [getattr(self, f"slot_{k}") for k in range(len(slot_widths(config)))]
-        self.instruction, self.layer = Instruction(config, slots), LayerIssue(config)
+        self.instruction, self.layer = InstructionRegister(config, slots), LayerIssue(config)
         self.states = States(config, self, self.instruction, self.layer)
         self.instruction.read(
             m,
@@ -94,7 +94,7 @@ class Sequencer(Block):
 
     def _layer(self, m: Module, platform: object) -> None:
         layer = self.layer
-        layer.place(m, platform, self.instruction, start=self.layer_start, tile=self.tile)
+        layer.instantiate(m, platform, self.instruction, start=self.layer_start, tile=self.tile)
         m.d.comb += [getattr(self, f"tap_{n}").eq(getattr(layer.loops, n)) for n in self.tap_names]
         m.d.comb += [
             getattr(self, f"step_{n}").eq(getattr(layer.steps, n)) for n in self.step_names
@@ -126,7 +126,7 @@ class Sequencer(Block):
     def _halt(self, m: Module, platform: object) -> Value:
         """Whether the run ends at once."""
         halt, states = Halt(), self.states
-        place(m, platform, "halting", halt)
+        instantiate(m, platform, "halting", halt)
         begin = self.start & ~self.busy
         m.d.comb += [
             halt.begin.eq(begin),
@@ -144,7 +144,7 @@ class Sequencer(Block):
     def _counters(self, m: Module, platform: object) -> None:
         """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
         log = Ram(32, LOG_DEPTH, distributed=True)
-        place(m, platform, "log", log)
+        instantiate(m, platform, "log", log)
         states = self.states
         stalled = states.stalled | states.waiting
         m.d.comb += [

@@ -10,7 +10,7 @@ from amaranth import Module, Mux, Signal, Value
 
 from rtl_gen.blocks.halt import ERROR_BITS
 from rtl_gen.blocks.hierarchy import Block
-from rtl_gen.blocks.instruction import Instruction
+from rtl_gen.blocks.instruction import InstructionRegister
 from rtl_gen.blocks.layer_issue import LayerIssue
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import STREAMED, ErrorCode, Opcode, opcodes
@@ -38,7 +38,7 @@ class States:
     """
 
     def __init__(
-        self, config: NpuConfig, ports: Block, instruction: Instruction, layer: LayerIssue
+        self, config: NpuConfig, ports: Block, instruction: InstructionRegister, layer: LayerIssue
     ) -> None:
         self.config = config
         self.ports = ports

@@ -9,7 +9,7 @@ from rtl_gen.blocks.bursts import Bursts
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.fetch import BUFFERABLE, INCREMENTING, MOST_BURSTS, memory_ports
 from rtl_gen.blocks.fill import next_strip
-from rtl_gen.blocks.hierarchy import Block, place
+from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
@@ -75,7 +75,7 @@ class Spill(Block):
 
     def _ask(self, m: Module, platform: object) -> Bursts:
         bursts = Bursts(self.config)
-        place(m, platform, "bursts", bursts)
+        instantiate(m, platform, "bursts", bursts)
         fields = ("f_first", "f_bursts", "f_first_beat", "f_last_beat")
         for name in ("base", "start", "abort", *fields):
             m.d.comb += getattr(bursts, name).eq(getattr(self, name))
@@ -115,7 +115,7 @@ class Spill(Block):
             stages.append(delay(m, coming, 1, f"coming{cycle}", resettable=True))
             coming, beyond = stages[-1], delay(m, beyond, 1, f"beyond{cycle}")
         fifo = Ram(config.activation_word_bits + 1, SPILL_WORDS, distributed=True)
-        place(m, platform, "words_ahead", fifo)
+        instantiate(m, platform, "words_ahead", fifo)
         first, end = (Signal(len(fifo.write_address), name=n) for n in ("first", "end"))
         filled = Signal(range(SPILL_WORDS + 1))
         m.d.comb += [

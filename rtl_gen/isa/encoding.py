@@ -36,7 +36,7 @@ def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
     return 1 + field_words(config, opcode)
 
 
-def places(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
+def bit_ranges(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
     """The bits of each field, counted from the first word behind the opcode's."""
     found = {
         field.name: range(SLOT_BITS * k, SLOT_BITS * k + field.width(config))
@@ -65,7 +65,7 @@ class Instruction:
 
         Raises ValueError for a missing or unknown field or a value outside its width.
         """
-        known = places(config, self.opcode)
+        known = bit_ranges(config, self.opcode)
         if set(self.fields) != set(known):
             wrong = sorted(set(self.fields) ^ set(known))
             raise ValueError(f"{self.opcode.name}: missing or unknown fields {', '.join(wrong)}")
@@ -96,7 +96,7 @@ def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Inst
     for k, word in enumerate(words[BUS_WORDS * (position + 1) : BUS_WORDS * end]):
         image |= word << STREAM_BITS * k
     values = {}
-    for name, bits in places(config, opcode).items():
+    for name, bits in bit_ranges(config, opcode).items():
         values[name] = image >> bits.start & (1 << len(bits)) - 1
         image ^= values[name] << bits.start
     if image:

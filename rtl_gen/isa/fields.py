@@ -160,7 +160,7 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         ),
         Field(
             "binary",
-            lambda c: c.binary_weights,
+            lambda c: int(c.binary_weights),
             "1: weights of +1 and -1 (only with `binary_weights`): a result is twice its column's "
             "sum, less that of the column behind the others",
         ),

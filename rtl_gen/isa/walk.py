@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa.encoding import places
+from rtl_gen.isa.encoding import bit_ranges
 from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
 from rtl_gen.isa.opcodes import Opcode
 
 
 @dataclass(frozen=True)
-class Step:
+class AddressStep:
     """What a tap's position differs by: words of address and columns, rows of the image."""
 
     words: int = 0
@@ -25,16 +25,18 @@ class Step:
     columns: int = 0
     rows: int = 0
 
-    def __add__(self, other: Step) -> Step:
-        return Step(self.words + other.words, self.columns + other.columns, self.rows + other.rows)
+    def __add__(self, other: AddressStep) -> AddressStep:
+        return AddressStep(
+            self.words + other.words, self.columns + other.columns, self.rows + other.rows
+        )
 
-    def times(self, count: int) -> Step:
-        return Step(self.words * count, self.columns * count, self.rows * count)
+    def times(self, count: int) -> AddressStep:
+        return AddressStep(self.words * count, self.columns * count, self.rows * count)
 
 
 def record_values(
-    start: Step,
-    steps: Mapping[str, Step],
+    start: AddressStep,
+    steps: Mapping[str, AddressStep],
     counts: Mapping[str, int],
     strip_rows: int,
     strip_words: int,
@@ -46,16 +48,16 @@ def record_values(
     ``strip_rows`` rows has ``strip_words`` words of its own bank, from the same address on.
     """
     values = _record(START, start, strip_rows, strip_words)
-    back = Step()
+    back = AddressStep()
     for level in COUNT_BITS:
-        step = steps.get(level, Step())
+        step = steps.get(level, AddressStep())
         values |= _record(level, step + back, strip_rows, strip_words)
         values[level] = counts[level]
         back += step.times(-counts[level])
     return values
 
 
-def _record(level: str, step: Step, strip_rows: int, strip_words: int) -> dict[str, int]:
+def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) -> dict[str, int]:
     strips, rows = divmod(step.rows, strip_rows)
     return {
         f"{level}_pointer": step.words - strips * strip_words,
@@ -67,7 +69,7 @@ def _record(level: str, step: Step, strip_rows: int, strip_words: int) -> dict[s
 
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
     """``values`` of LAYER fields, signed and modular ones of the walk as their bits."""
-    known = places(config, Opcode.LAYER)
+    known = bit_ranges(config, Opcode.LAYER)
     moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}
     moves.add("strip_words")
     return {

@@ -9,7 +9,7 @@ from typing import Any
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
-from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, places
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, bit_ranges
 from rtl_gen.isa.opcodes import ErrorCode, opcodes
 from rtl_gen.isa.registers import (
     ADDRESS_BITS,
@@ -66,7 +66,7 @@ def describe(config: NpuConfig) -> dict[str, Any]:
         "fields": {
             opcode.name: {
                 name: [WORD_BITS + bits.start, len(bits)]
-                for name, bits in places(config, opcode).items()
+                for name, bits in bit_ranges(config, opcode).items()
             }
             for opcode in opcodes(config)
         },

@@ -1,1 +1,13 @@
-"""The NPU's behaviour at instruction level in numpy: what the RTL is compared with."""
+"""The behavioural twin: the NPU at instruction level in numpy, which the RTL is compared with.
+
+model runs a program; memories, transfers, layer, taps and reuse are its parts.
+"""
+
+__all__ = [
+    "layer",
+    "memories",
+    "model",
+    "reuse",
+    "taps",
+    "transfers",
+]

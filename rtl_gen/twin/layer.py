@@ -30,8 +30,8 @@ class _Channels:
     """Post-processing parameters of the drained columns of one tile, each int64 [columns]."""
 
     bias: Ints
-    multiplier: Ints
-    shift: Ints
+    requant_multiplier: Ints
+    requant_shift: Ints
 
 
 def run(memories: Memories, f: Mapping[str, int]) -> None:
@@ -160,6 +160,10 @@ def _accumulate(
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
     """Codes [pixels, out_rows, out_cols, columns] after requantisation and window maximum."""
     codes = arithmetic.requantise(
-        biased, channels.multiplier, channels.shift, f["out_zero"], config.activation_bits
+        biased,
+        channels.requant_multiplier,
+        channels.requant_shift,
+        f["out_zero"],
+        config.activation_bits,
     )
     return np.minimum(codes, f["out_max"]).max(axis=(2, 4))

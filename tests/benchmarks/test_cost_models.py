@@ -61,7 +61,7 @@ def test_the_clock_holds_what_is_promised_and_is_worth_a_model(rows: list[dict[s
 
 
 def test_false_prunes_are_few_with_the_default_guard(rows: list[dict[str, Any]]) -> None:
-    tests = [r for r in rows if r["figure"] == "luts, budget test" and r["guard"] == 0.6]
+    tests = [r for r in rows if r["figure"] == "luts, budget test" and r["confidence"] == 0.6]
     assert [row["budget"] for row in tests] == list(cost_models.BUDGETS)
     for row in tests:
         assert row["decisions"] > 50

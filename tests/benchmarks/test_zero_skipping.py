@@ -11,12 +11,12 @@ from benchmarks.networks.zoo import cnn_b
 from benchmarks.untrained import random_weights
 from benchmarks.zero_skipping import VARIANTS, thinned
 from models.integer.lower import shape_only
-from models.quantisation.blocks import Block, zero_blocks
+from models.quantisation.blocks import BlockShape, zero_blocks
 from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 
 NPU = NpuConfig(lanes=16, columns=16, weight_digit_bits=2)
-BLOCK = Block(16, 16)
+BLOCK = BlockShape(16, 16)
 
 
 def test_blocks_and_digits_are_gone_where_they_were_asked_for() -> None:

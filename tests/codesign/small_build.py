@@ -62,7 +62,9 @@ def parts(
             design.npu, weight_depth=128, program_depth=512, memory_port_bits=memory_port_bits
         )
         if memory_tiles:
-            npu = dataclasses.replace(npu, memory_tiles=1, activation_depth=128, weight_depth=1024)
+            npu = dataclasses.replace(
+                npu, memory_tiles=True, activation_depth=128, weight_depth=1024
+            )
         design = dataclasses.replace(design, npu=npu)
     shapes = shape_only(design.network, design.quantisation, design.npu.scale_bits)
     network = random_weights(shapes, design.npu.scale_bits, design.seed)

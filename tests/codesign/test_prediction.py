@@ -30,7 +30,7 @@ def test_the_clock_of_an_ecp5_is_estimated_and_held_against_the_wish() -> None:
 
 
 def test_what_the_data_does_not_reach_is_told() -> None:
-    tiles = dataclasses.replace(EXAMPLE.npu, memory_port_bits=64, memory_tiles=1)
+    tiles = dataclasses.replace(EXAMPLE.npu, memory_port_bits=64, memory_tiles=True)
     found = estimate_design(dataclasses.replace(EXAMPLE, npu=tiles, clock_mhz=20.0), "ecp5")
     area, timing = found.notes
     assert area.startswith("the synthesis data has no NPU like this: memory_tiles 1 (has 0)")

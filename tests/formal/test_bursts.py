@@ -83,7 +83,7 @@ class BurstsProof(Elaboratable):
 
 @pytest.mark.parametrize("port_bits", [32, 128])
 def test_every_burst_is_asked_for_once(port_bits: int) -> None:
-    prove(BurstsProof(Bursts(NpuConfig(memory_port_bits=port_bits, memory_tiles=1))),
+    prove(BurstsProof(Bursts(NpuConfig(memory_port_bits=port_bits, memory_tiles=True))),
           depth=3, reach=10)  # fmt: skip
 
 
@@ -99,4 +99,4 @@ class TooLong(Bursts):
 
 def test_a_burst_that_is_too_long_is_refuted() -> None:
     with pytest.raises(Disproof, match="the burst's length"):
-        prove(BurstsProof(TooLong(NpuConfig(memory_port_bits=32, memory_tiles=1))), depth=4)
+        prove(BurstsProof(TooLong(NpuConfig(memory_port_bits=32, memory_tiles=True))), depth=4)

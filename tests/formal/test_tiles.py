@@ -20,7 +20,7 @@ from tests.formal.wrapper import always, constant, given, implies, past, place, 
 
 CONFIG = NpuConfig(
     pixels=2, lanes=6, columns=12, weight_digit_bits=1, activation_bits=8, post_units=6,
-    activation_depth=16, weight_depth=16, memory_port_bits=32, memory_tiles=1,
+    activation_depth=16, weight_depth=16, memory_port_bits=32, memory_tiles=True,
 )  # fmt: skip
 """Activation words of two beats (the second half filled), weight words of three."""
 SMALL = dataclasses.replace(CONFIG, lanes=2, columns=2, post_units=2, activation_bits=1)

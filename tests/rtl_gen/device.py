@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.isa.registers import LOG_BASE, PROGRAM_BASE, Register, channel_address, weight_address
-from rtl_gen.npu import Npu
+from rtl_gen.npu import NpuTop
 from rtl_gen.twin.transfers import Beat
 from tests.rtl_gen.port_memory import PortMemory
 
@@ -53,7 +53,7 @@ class Device:
     ) -> DeviceResult:
         """Simulate one run. ``instructions``: cycle log entries to read back. ``memory``: behind
         the memory port; ``DeviceResult.memory`` is what the run makes of it."""
-        self.dut = dut = Npu(self.config)
+        self.dut = dut = NpuTop(self.config)
         self.result = DeviceResult()
         self.finished = False
         simulator = Simulator(dut)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS, MEMORY_PAGE_BITS
-from rtl_gen.npu import Npu
+from rtl_gen.npu import NpuTop
 
 OKAY, SLVERR = 0, 2
 OUTPUTS = (
@@ -41,7 +41,7 @@ class PortMemory:
         self.offered: set[str] = set()
         """VALIDs that stay."""
 
-    def process(self, dut: Npu):
+    def process(self, dut: NpuTop):
         def port(name):
             return getattr(dut, f"m_axi_{name}")
 

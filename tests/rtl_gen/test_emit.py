@@ -9,7 +9,7 @@ from amaranth import Module, Signal
 
 from codesign.fpga import yosys
 from rtl_gen import emit
-from rtl_gen.blocks.hierarchy import Emission, place
+from rtl_gen.blocks.hierarchy import Emission, instantiate
 from rtl_gen.blocks.mac_array import MacCell
 from rtl_gen.config import NpuConfig
 
@@ -59,4 +59,4 @@ def test_a_value_of_another_width_is_not_connected() -> None:
     m, block = Module(), MacCell(CONFIG)
     m._MustUse__silence = True
     with pytest.raises(ValueError, match="3 bits for port digits of npu_mac_cell"):
-        place(m, Emission(), "cell", block, digits=Signal(3))
+        instantiate(m, Emission(), "cell", block, digits=Signal(3))

@@ -165,7 +165,7 @@ def _with_classifier(
         head = MacLayer(
             name="sum", op="linear", sources=(Source(last.name, np.ones((1, *last.shape), int)),),
             output="sum", groups=1, stride=(1, 1), padding=(0, 0), pad_code=0, weight_bits=1,
-            bias=0 * one, multiplier=one, shift=one, raw=True,
+            bias=0 * one, requant_multiplier=one, requant_shift=one, raw=True,
         )  # fmt: skip
         layers += (head,)
         tensors["sum"] = TensorSpec("sum", (1, 1, 1), 32, True, 1.0)

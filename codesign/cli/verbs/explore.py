@@ -11,7 +11,7 @@ from codesign.cli import options, search_options
 from codesign.cli.console import Console, table
 from codesign.fpga import devices
 from codesign.report import Candidate, comparison
-from codesign.results import GUARD
+from codesign.results import AREA_CONFIDENCE, OLD_OPTIONS
 
 if TYPE_CHECKING:
     from codesign.explore import ExploreResult
@@ -59,13 +59,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     search.add_argument(
         "--space", metavar="FILE", help="search space (YAML), or the name of a shipped one"
     )
-    search.add_argument("--strategy", metavar="NAME", help="evolution (default) or random")
+    search.add_argument("--optimiser", metavar="NAME", help="evolution (default) or random")
     search.add_argument(
-        "--guard",
+        "--area-confidence",
         type=options.number(0.5, 0.99),
         metavar="SHARE",
-        help=f"of NPUs whose area the budget test is not to underestimate (default: {GUARD})",
+        help="one-sided confidence level of the area bound that the budget is tested with: "
+        f"higher rejects more designs that would have fitted (default: {AREA_CONFIDENCE})",
     )
+    for old, new in OLD_OPTIONS.items():
+        kind = type(getattr(search_options.SearchOptions, new))
+        search.add_argument(f"--{old}", dest=new, type=kind, help=argparse.SUPPRESS)
     search.add_argument(
         "--area-model", metavar="FILE", help="of calibrate (default: the shipped data's)"
     )
@@ -124,8 +128,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             dataset=wanted.dataset,
             data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
             space=wanted.space,
-            strategy=wanted.strategy,
-            guard=wanted.guard,
+            optimiser=wanted.optimiser,
+            area_confidence=wanted.area_confidence,
             area_model=Path(wanted.area_model) if wanted.area_model else None,
             seed=wanted.seed,
             networks=wanted.networks,

@@ -85,7 +85,9 @@ def _place(
 ) -> Placement:
     """Before synthesis, so that a missing nextpnr shows at once."""
     with console.stage("place and route", expected_s=60 + design.npu.macs):
-        return placement.place(verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s)
+        return placement.place_and_route(
+            verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
+        )
 
 
 def _path(placed: Placement) -> str:

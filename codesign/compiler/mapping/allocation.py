@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Block:
+class LiveBuffer:
     """``words`` words in use from step ``first`` to step ``last``, both included."""
 
     words: int
@@ -16,13 +16,13 @@ class Block:
 
 
 @dataclass(frozen=True)
-class Placement:
+class Allocation:
     bases: Mapping[str, int]
     words: int
     """Words used: the highest address of all blocks, plus 1."""
 
 
-def place(blocks: Mapping[str, Block]) -> Placement:
+def allocate(blocks: Mapping[str, LiveBuffer]) -> Allocation:
     """Addresses such that blocks alive at the same time never overlap.
 
     Best fit (the smallest gap that holds the block, then the lowest address) in two orders,
@@ -34,7 +34,7 @@ def place(blocks: Mapping[str, Block]) -> Placement:
     return min(options, key=lambda option: option.words)
 
 
-def _place(blocks: Mapping[str, Block], order: list[str]) -> Placement:
+def _place(blocks: Mapping[str, LiveBuffer], order: list[str]) -> Allocation:
     bases: dict[str, int] = {}
     for name in order:
         block = blocks[name]
@@ -45,7 +45,7 @@ def _place(blocks: Mapping[str, Block], order: list[str]) -> Placement:
         )
         bases[name] = _best_gap(taken, block.words)
     words = max((bases[name] + blocks[name].words for name in bases), default=0)
-    return Placement(bases, words)
+    return Allocation(bases, words)
 
 
 def _best_gap(taken: list[tuple[int, int]], words: int) -> int:

@@ -12,7 +12,7 @@ from rtl_gen.isa.bursts import BURST_BEATS
 
 
 @dataclass(frozen=True)
-class Run:
+class TileRun:
     """Tiles ``first`` ... + ``tiles`` - 1 of MacLayer ``layer``, all walked alike."""
 
     layer: int
@@ -22,7 +22,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Part(Run):
+class Part(TileRun):
     """One LAYER instruction: a run whose weights are on chip together."""
 
     weight_base: int
@@ -39,14 +39,14 @@ class Part(Run):
         return self.bursts > 0 and not self.held
 
 
-def whole_layers(tiles: Sequence[TileMap]) -> tuple[Run, ...]:
-    return tuple(Run(layer, 0, tile.tiles, tile.extent) for layer, tile in enumerate(tiles))
+def whole_layers(tiles: Sequence[TileMap]) -> tuple[TileRun, ...]:
+    return tuple(TileRun(layer, 0, tile.tiles, tile.extent) for layer, tile in enumerate(tiles))
 
 
 def parts(
     config: NpuConfig,
     tiles: Sequence[TileMap],
-    runs: Sequence[Run],
+    runs: Sequence[TileRun],
     origins: Sequence[int] | None = None,
 ) -> tuple[Part, ...]:
     """Runs whole, one after another in weight memory, where they fit or where there is no memory
@@ -56,7 +56,7 @@ def parts(
     origins: per layer the first one with the same weights, which are stored once; none: itself.
     A tile that is larger than the half stays one part: the caller compares ``words_needed``.
     """
-    whole, bases, base = list[Part](), dict[Run, int](), 0
+    whole, bases, base = list[Part](), dict[TileRun, int](), 0
     for run in runs:
         words = run.tiles * tiles[run.layer].taps_of(run.extent)
         weights = _weights(run, origins)
@@ -69,7 +69,7 @@ def parts(
     if not config.memory_port_bits or base <= config.weight_depth:
         return tuple(whole)
     half = config.weight_depth // 2
-    firsts, burst, halves, now = dict[Run, int](), 0, list[Run | None]([None, None]), 1
+    firsts, burst, halves, now = dict[TileRun, int](), 0, list[TileRun | None]([None, None]), 1
     fetched = list[Part]()
     cut = (piece for run in runs for piece in _cut(run, tiles[run.layer], half))
     for run in cut:
@@ -86,25 +86,25 @@ def parts(
     return tuple(fetched)
 
 
-def _weights(run: Run, origins: Sequence[int] | None) -> Run:
+def _weights(run: TileRun, origins: Sequence[int] | None) -> TileRun:
     """The run by the weights that it takes."""
     return dataclasses.replace(run, layer=origins[run.layer]) if origins else run
 
 
-def _cut(run: Run, tile: TileMap, half: int) -> Iterator[Run]:
+def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
     """Runs of as few parts as fit ``half`` words, evenly cut."""
     count = -(-run.tiles // max(half // tile.taps_of(run.extent), 1))
     size = -(-run.tiles // count)
     for skipped in range(0, run.tiles, size):
         some = min(size, run.tiles - skipped)
-        yield Run(run.layer, run.first + skipped, some, run.extent)
+        yield TileRun(run.layer, run.first + skipped, some, run.extent)
 
 
 def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ...]:
     """Of parts with the same weights the first, in order."""
-    found = dict[Run, Part]()
+    found = dict[TileRun, Part]()
     for part in cut:
-        run = Run(part.layer, part.first, part.tiles, part.extent)
+        run = TileRun(part.layer, part.first, part.tiles, part.extent)
         found.setdefault(_weights(run, origins), part)
     return tuple(found.values())
 

@@ -31,7 +31,7 @@ def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk 
     kernel_rows, kernel_cols = layer.sources[0].weights.shape[2:]
     stride, padding = layer.stride[1], layer.padding[1]
     older = kernel_cols - stride
-    depthwise = len(layer.multiplier) == in_channels == layer.groups > 1
+    depthwise = len(layer.requant_multiplier) == in_channels == layer.groups > 1
     if not depthwise or layer.raw or layer.pool or len(layer.sources) > 1 or out_cols == 1:
         return None
     if not 1 <= older <= OLDER_COLUMNS or kernel_rows > MOST_ROWS:

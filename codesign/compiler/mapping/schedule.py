@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 
-from codesign.compiler.mapping.allocation import Block, Placement, place
+from codesign.compiler.mapping.allocation import Allocation, LiveBuffer, allocate
 from codesign.compiler.mapping.parts import Part, parts, whole_layers, words_needed
 from codesign.compiler.mapping.shapes import LayerShape, layer_shapes
 from codesign.compiler.mapping.storage import StoragePlan, View, storage_plan
@@ -21,7 +21,7 @@ from rtl_gen.isa.opcodes import Opcode
 
 
 @dataclass(frozen=True)
-class TensorPlace:
+class TensorLocation:
     """Where a stored tensor lies; all sizes in words of one bank, rows or words per pixel."""
 
     view: View
@@ -88,7 +88,7 @@ class Schedule:
     """Words of a bank that the network needs."""
     parts: tuple[Part, ...]
     """The layers as LAYER instructions, in order."""
-    placement: Placement
+    allocation: Allocation
     """Takes more than ``words`` with ``keeps_input``."""
     keeps_input: bool
     """Whether no tensor takes the input image's words after its last use, so that the next image
@@ -139,16 +139,16 @@ class Schedule:
         """Words per bank that are in use while MacLayer ``index`` runs."""
         step = index + 1
         return sum(
-            self.place_of(name).strip_words
+            self.location_of(name).strip_words
             for name, held in self.storage.storages.items()
             if held.first <= step <= held.last
         )
 
-    def place_of(self, tensor: str) -> TensorPlace:
+    def location_of(self, tensor: str) -> TensorLocation:
         view, shape = self.storage.views[tensor], self.network.tensors[tensor].shape
-        return TensorPlace(
+        return TensorLocation(
             view=view,
-            base=self.placement.bases[view.storage],
+            base=self.allocation.bases[view.storage],
             pixel_words=self.storage.storages[view.storage].pixel_words,
             shape=shape,
             strip_rows=self.strips.rows[tensor],
@@ -177,7 +177,7 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
             break
     else:
         options.sort(key=lambda pair: pair[0].words, reverse=True)
-    placement, plan = options[-1]
+    allocation, plan = options[-1]
     kept = _place(network, shapes, storage, plan, keep_input=True)
     keeps = activation_depth is not None and kept.words <= activation_depth
     return Schedule(
@@ -187,9 +187,9 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
         shapes=shapes,
         storage=storage,
         strips=plan,
-        words=placement.words,
+        words=allocation.words,
         parts=parts(config, storage.tiles, whole_layers(storage.tiles)),
-        placement=kept if keeps else placement,
+        allocation=kept if keeps else allocation,
         keeps_input=keeps,
     )
 
@@ -238,12 +238,12 @@ def _place(
     plan: StripPlan,
     *,
     keep_input: bool = False,
-) -> Placement:
+) -> Allocation:
     blocks = {}
     kept = storage.views[network.input].storage if keep_input else None
     for name, held in storage.storages.items():
         _, height, width = network.tensors[name].shape
         rows = min(plan.rows[name], height)
         last = len(shapes) if name == kept else held.last
-        blocks[name] = Block(rows * width * held.pixel_words, held.first, last)
-    return place(blocks)
+        blocks[name] = LiveBuffer(rows * width * held.pixel_words, held.first, last)
+    return allocate(blocks)

@@ -42,7 +42,7 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
         entries[:, 1] = 1 << SHIFT_POSITION
         offset = schedule.config.activation_offset
         entries[:channels, 0] = folded_bias(layer, schedule.network.tensors, offset)
-        entries[:channels, 1] = layer.multiplier | layer.shift << SHIFT_POSITION
+        entries[:channels, 1] = layer.requant_multiplier | layer.requant_shift << SHIFT_POSITION
         mask = (1 << schedule.config.accumulator_bits) - 1
         entries[:, 0] &= mask
         parts.append(entries.reshape(-1, 2 * units).astype(np.uint32))

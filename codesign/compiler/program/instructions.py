@@ -15,13 +15,12 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.encoding import Instruction, instruction_words
 from rtl_gen.isa.opcodes import Opcode
-from rtl_gen.isa.walk import Step as Move
-from rtl_gen.isa.walk import record_values, reduced
+from rtl_gen.isa.walk import AddressStep, record_values, reduced
 from rtl_gen.parameters import STREAM_BITS
 
 
 @dataclass(frozen=True)
-class Step:
+class ProgramStep:
     """One instruction of a program, with what it means to a reader.
 
     ``values`` are its fields as plain integers: steps of a LAYER's walk may be negative and are not
@@ -48,7 +47,7 @@ class Step:
         }
 
 
-def program_steps(schedule: Schedule) -> tuple[Step, ...]:
+def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
     """The network as instructions: LOAD, a LAYER for each part, EMIT, END.
 
     With weights from memory, a FETCH of the next part stands before each LAYER: it waits for the
@@ -57,7 +56,7 @@ def program_steps(schedule: Schedule) -> tuple[Step, ...]:
     """
     network, config = schedule.network, schedule.config
     cut, moves = schedule.parts, schedule.moves
-    steps = list[Step]() if moves else [_walk(schedule, Opcode.LOAD, network.input)]
+    steps = list[ProgramStep]() if moves else [_walk(schedule, Opcode.LOAD, network.input)]
     wanted, channel_bases = _wanted(schedule), schedule.channel_bases
     pending = -1
     for index, part in enumerate(cut):
@@ -90,14 +89,14 @@ _WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
 _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat", "last_beat"), 0)
 
 
-def _wanted(schedule: Schedule) -> list[list[tuple[Step, int]]]:
+def _wanted(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
     """For each part, the FETCHes and FILLs that are issued before it, each with the part that needs
     it; those that are needed at once come first."""
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
-    wanted = list[list[tuple[Step, int]]]()
+    wanted = list[list[tuple[ProgramStep, int]]]()
     for index, part in enumerate(cut):
-        fills = list[tuple[Step, int]]()
+        fills = list[tuple[ProgramStep, int]]()
         if moves and first_part[part.layer] == index:
             fills = [
                 (_move(schedule, move), first_part[move.needed])
@@ -114,7 +113,7 @@ def _wanted(schedule: Schedule) -> list[list[tuple[Step, int]]]:
     return wanted
 
 
-def _fetch(schedule: Schedule, part: Part) -> Step:
+def _fetch(schedule: Schedule, part: Part) -> ProgramStep:
     values = {
         "first": part.first_burst,
         "bursts": part.bursts,
@@ -124,16 +123,16 @@ def _fetch(schedule: Schedule, part: Part) -> Step:
     return make_step(schedule.config, name, None, Opcode.FETCH, values)
 
 
-def _move(schedule: Schedule, move: TileMove) -> Step:
+def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
     """A FILL or SPILL."""
-    place, config = schedule.place_of(move.tensor), schedule.config
+    location, config = schedule.location_of(move.tensor), schedule.config
     first, begins = divmod(move.first_beat, BURST_BEATS)
     last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
     values = {
         "first": first,
         "bursts": last - first + 1,
-        "base": place.base,
-        "strip_words": place.strip_words,
+        "base": location.base,
+        "strip_words": location.strip_words,
         "first_beat": begins,
         "last_beat": ends,
     }
@@ -141,7 +140,7 @@ def _move(schedule: Schedule, move: TileMove) -> Step:
     return make_step(config, name, move.tensor, move.opcode, values)
 
 
-def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
+def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
     """A part is a layer of fewer tiles that begins further on, and may walk fewer taps."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
@@ -159,7 +158,7 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> Step:
     return make_step(schedule.config, name, layer.output, Opcode.LAYER, values)
 
 
-def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
+def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
     """``steps`` with a STORE of its output after each layer that writes one."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
@@ -171,30 +170,30 @@ def traced_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(traced)
 
 
-def program_words(config: NpuConfig, steps: Sequence[Step]) -> int:
+def program_words(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """Words of program memory."""
     return sum(instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
-) -> Step:
+) -> ProgramStep:
     """The step of these plain ``values``. Raises ValueError for a missing or unknown field."""
     fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
-    return Step(name, tensor, values, instruction, cycles)
+    return ProgramStep(name, tensor, values, instruction, cycles)
 
 
-def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> Step:
+def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
     """LOAD or STORE of a tensor's whole storage."""
-    place, config = schedule.place_of(tensor), schedule.config
+    location, config = schedule.location_of(tensor), schedule.config
     values = {
-        "base": place.base,
-        "strip_words": place.strip_words,
-        "last_strip": place.strips - 1,
-        "last_words": place.last_rows * place.row_words,
-        "beats": word_beats(config, place.view.slots.used_lanes) - 1,
+        "base": location.base,
+        "strip_words": location.strip_words,
+        "last_strip": location.strips - 1,
+        "last_words": location.last_rows * location.row_words,
+        "beats": word_beats(config, location.view.slots.used_lanes) - 1,
     }
     if opcode is Opcode.LOAD:
         values["ahead"] = 0
@@ -217,34 +216,36 @@ def _input_fields(
     position too, which only serves to find padding: there is none, so one more column is allowed.
     """
     layer, extent = shape.layer, part.extent
-    places = [schedule.place_of(source.tensor) for source in layer.sources]
+    places = [schedule.location_of(source.tensor) for source in layer.sources]
     starts = [
-        place.base + place.view.offset + first + extent.words.start
-        for place, first in zip(places, tile.first_words, strict=True)
+        location.base + location.view.offset + first + extent.words.start
+        for location, first in zip(places, tile.first_words, strict=True)
     ]
-    place = places[0]
+    location = places[0]
     groups, group_words = len(extent.words), extent.words.step
-    kernel_cols, col_words = len(extent.cols), place.pixel_words
+    kernel_cols, col_words = len(extent.cols), location.pixel_words
     if len(starts) > 1 and tile.words == 1:
         groups, group_words = len(starts), starts[1] - starts[0]
     elif len(starts) > 1:
         kernel_cols, col_words = len(starts), starts[1] - starts[0]
 
-    def moved(rows: int, columns: int) -> Move:
-        return Move(rows * place.row_words + columns * place.pixel_words, columns, rows)
+    def moved(rows: int, columns: int) -> AddressStep:
+        return AddressStep(
+            rows * location.row_words + columns * location.pixel_words, columns, rows
+        )
 
     col_first = tile.walk.first if tile.walk else extent.cols.start - layer.padding[1]
-    start = Move(starts[0] + part.first * tile.step_words)
+    start = AddressStep(starts[0] + part.first * tile.step_words)
     start += moved(extent.rows.start - layer.padding[0], col_first)
     steps = {
-        "groups": Move(group_words),
-        "kernel_cols": Move(col_words, 1),
+        "groups": AddressStep(group_words),
+        "kernel_cols": AddressStep(col_words, 1),
         "kernel_rows": moved(1, 0),
         "pool_cols": moved(0, layer.stride[1]),
         "pool_rows": moved(layer.stride[0], 0),
         "out_cols": moved(0, shape.step[1]),
         "out_rows": moved(shape.step[0], 0),
-        "out_groups": Move(tile.step_words),
+        "out_groups": AddressStep(tile.step_words),
     }
     counts = {
         "groups": groups - 1,
@@ -257,17 +258,17 @@ def _input_fields(
         "out_rows": schedule.strips.loop_rows(shape) - 1,
         "out_groups": part.tiles - 1,
     }
-    strip_words = place.strip_rows * place.row_words
-    walk = record_values(start, steps, counts, place.strip_rows, strip_words)
+    strip_words = location.strip_rows * location.row_words
+    walk = record_values(start, steps, counts, location.strip_rows, strip_words)
     reuse = {"reuse": 1 + tile.fills if tile.walk else 0} if schedule.config.reuses_columns else {}
     return {
         **walk,
         **reuse,
         "col_limit": shape.in_shape[2] + (kernel_cols - 1 if len(starts) > 1 else 0),
-        "strip_rows": place.strip_rows,
+        "strip_rows": location.strip_rows,
         "strip_words": strip_words,
-        "last_strip": place.strips - 1,
-        "last_rows": place.last_rows,
+        "last_strip": location.strips - 1,
+        "last_rows": location.last_rows,
         "pad_code": layer.pad_code,
     }
 
@@ -285,11 +286,11 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
             ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max"), 0
         )
         return drain | unused
-    place = schedule.place_of(layer.output)
+    location = schedule.location_of(layer.output)
     spec = schedule.network.tensors[layer.output]
     return drain | {
-        "out_base": place.base + place.view.offset,
-        "out_pixel_words": place.pixel_words,
+        "out_base": location.base + location.view.offset,
+        "out_pixel_words": location.pixel_words,
         "out_group_words": tile.out_words,
         "out_zero": spec.zero_point,
         "out_max": (1 << spec.bits) - 1,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.parts import Part
-from codesign.compiler.program.instructions import Step
+from codesign.compiler.program.instructions import ProgramStep
 from codesign.compiler.program.port import Port
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
@@ -21,7 +21,7 @@ LATENCY_CYCLES = 40
 cycle from there on. For a DDR3 controller behind an interconnect, at 100 MHz."""
 
 
-def waits(config: NpuConfig, steps: Sequence[Step]) -> tuple[int, ...]:
+def waits(config: NpuConfig, steps: Sequence[ProgramStep]) -> tuple[int, ...]:
     """STALLS of each step, exactly, with a memory of LATENCY_CYCLES and hosts that are never late.
 
     A FETCH or FILL waits for the one before it, a SPILL for the SPILL before it. What is not over

@@ -48,7 +48,7 @@ class Port:
     def layer(self, instruction: Instruction, now: int) -> None:
         """A LAYER whose fetch is in cycle ``now``."""
         if self.config.memory_tiles:
-            self.posts.update((now + timing.write_cycles(self.config, instruction)).tolist())
+            self.posts.update((now + timing.write_times(self.config, instruction)).tolist())
 
     def load(self, instruction: Instruction, start: int) -> None:
         if self.config.memory_tiles:

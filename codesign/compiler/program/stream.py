@@ -6,14 +6,16 @@ import dataclasses
 from collections.abc import Sequence
 
 from codesign.compiler.mapping.schedule import Schedule
-from codesign.compiler.program.instructions import Step, make_step, program_words
+from codesign.compiler.program.instructions import ProgramStep, make_step, program_words
 from codesign.compiler.program.memory import waits
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
 
 
-def stream_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...] | None:
+def stream_steps(
+    schedule: Schedule, steps: Sequence[ProgramStep]
+) -> tuple[ProgramStep, ...] | None:
     """``steps`` as a loop over the images of a run; None where the image's words are needed for
     other tensors (``schedule.keeps_input``).
 
@@ -37,12 +39,12 @@ def stream_steps(schedule: Schedule, steps: Sequence[Step]) -> tuple[Step, ...] 
     return (load, *body[:reads], ahead, *body[reads:], emit, again, end)
 
 
-def interval_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
+def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """CYCLES from one image to the next: exact, what a run of n images adds n - 1 times."""
     return sum(timing.instruction_cycles(config, s.instruction, last=False) for s in _body(steps))
 
 
-def wait_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
+def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """STALLS an image when the host is never late: exactly those for weights from memory, and an
     estimate of the cycles that a LOAD takes longer than the layers beside it. (A word that meets a
     layer's write waits a cycle.)"""
@@ -61,11 +63,11 @@ def wait_cycles(config: NpuConfig, steps: Sequence[Step]) -> int:
     return fetching + max(0, beats - beside - to_start)
 
 
-def _body(steps: Sequence[Step]) -> Sequence[Step]:
+def _body(steps: Sequence[ProgramStep]) -> Sequence[ProgramStep]:
     repeat = next(s for s in steps if s.instruction.opcode is Opcode.REPEAT)
     return steps[repeat.values["index"] : steps.index(repeat) + 1]
 
 
-def _ahead(config: NpuConfig, step: Step) -> Step:
+def _ahead(config: NpuConfig, step: ProgramStep) -> ProgramStep:
     values = {**step.values, "ahead": 1}
     return make_step(config, step.name, step.tensor, step.instruction.opcode, values)

@@ -76,7 +76,7 @@ class SegmentSearch:
         for way in range(max(map(len, every)) if bands == 1 else 1):
             forms = tuple(ways[min(way, len(ways) - 1)] for ways in every)
             segment = Segment(self.flow, self.config, span, cut, forms)
-            if segment.placement.words <= self.depth:
+            if segment.allocation.words <= self.depth:
                 return segment
         return None
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from codesign.compiler.mapping.allocation import Block, Placement, place
+from codesign.compiler.mapping.allocation import Allocation, LiveBuffer, allocate
 from codesign.compiler.mapping.strips import StripPlan
 from codesign.compiler.program.memory import LATENCY_CYCLES
 from codesign.compiler.tiling.bands import Flow, Piece
@@ -109,11 +109,11 @@ class Segment:
         return max(i for i, name in enumerate(names) if name and self.flow.root(name) == root)
 
     @cached_property
-    def placement(self) -> Placement:
-        return place(self.blocks)
+    def allocation(self) -> Allocation:
+        return allocate(self.blocks)
 
     @cached_property
-    def blocks(self) -> dict[str, Block]:
+    def blocks(self) -> dict[str, LiveBuffer]:
         """By the pieces' own names of storages."""
         begins = {piece.own(root): step for piece, root, step in self.fill_steps()}
         spills = self.spill_steps()
@@ -122,7 +122,7 @@ class Segment:
             piece.own(root): until
             for (piece, root, _), until in zip(spills, following, strict=False)
         }
-        blocks, first = dict[str, Block](), 0
+        blocks, first = dict[str, LiveBuffer](), 0
         for piece, form in zip(self.pieces, self.forms, strict=True):
             for root, (low, high) in self._uses(piece).items():
                 own = piece.own(root)
@@ -130,7 +130,7 @@ class Segment:
                 words = min(form.rows[root], height) * width
                 words *= self.flow.storage.storages[root].pixel_words
                 low, high = begins.get(own, first + low), max(first + high, ends.get(own, 0))
-                blocks[own] = Block(words, low, high)
+                blocks[own] = LiveBuffer(words, low, high)
             first += len(piece.shapes)
         return blocks
 

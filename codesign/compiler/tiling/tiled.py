@@ -9,7 +9,7 @@ import dataclasses
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from codesign.compiler.mapping.allocation import Placement
+from codesign.compiler.mapping.allocation import Allocation
 from codesign.compiler.mapping.parts import parts, stored, whole_layers
 from codesign.compiler.mapping.schedule import Schedule, TileMove, TileMoves
 from codesign.compiler.mapping.shapes import layer_shapes
@@ -48,7 +48,7 @@ def _assembled(
     pieces_parts = parts(config, tiles, whole_layers(tiles), firsts)
     bases: dict[str, int] = {}
     for segment in segments:
-        bases |= segment.placement.bases
+        bases |= segment.allocation.bases
     rows = {own: place for piece in cut for own, place in piece.rows.items()}
     views = {
         own: _own_view(whole.storage.views[tensor], own.removeprefix(tensor))
@@ -58,7 +58,7 @@ def _assembled(
         {name: count for each in plans for name, count in each.rows.items()},
         frozenset().union(*(each.split for each in plans)),
     )
-    words = max(segment.placement.words for segment in segments)
+    words = max(segment.allocation.words for segment in segments)
     weight_bursts = sum(part.bursts for part in stored(pieces_parts, firsts))
     return Schedule(
         network=network,
@@ -69,7 +69,7 @@ def _assembled(
         strips=plan,
         words=words,
         parts=pieces_parts,
-        placement=Placement(bases, words),
+        allocation=Allocation(bases, words),
         keeps_input=False,
         origins=firsts,
         moves=_moves(segments, rows, weight_bursts),

@@ -16,7 +16,7 @@ from operator import add
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.mapping.parts import Run
+from codesign.compiler.mapping.parts import TileRun
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.mapping.tiles import Extent
 from codesign.compiler.program.weights import layer_taps
@@ -52,7 +52,7 @@ class Need:
         )
 
     @property
-    def run(self) -> Run:
+    def run(self) -> TileRun:
         """Steps are even in words alone: rows and columns are walked one by one."""
         rows, cols, words = (_places(mask) for mask in (self.rows, self.cols, self.words))
         step = math.gcd(*(place - words[0] for place in words)) or 1
@@ -62,7 +62,7 @@ class Need:
             words=range(words[0], words[-1] + 1, step),
             passes=self.passes,
         )
-        return Run(self.layer, self.first, self.tiles, extent)
+        return TileRun(self.layer, self.first, self.tiles, extent)
 
 
 def _places(mask: int) -> list[int]:

@@ -14,7 +14,7 @@ from operator import add
 import numpy as np
 
 from codesign.compiler.checks import BufferUse
-from codesign.compiler.mapping.parts import Run, parts
+from codesign.compiler.mapping.parts import TileRun, parts
 from codesign.compiler.mapping.schedule import Schedule, walk_cycles
 from codesign.compiler.plan import Plan, plan_of
 from codesign.compiler.program.instructions import program_steps
@@ -59,7 +59,7 @@ def _option(schedule: Schedule, needs: Sequence[Need], most: int) -> Plan:
     return plan_of(option, steps, BufferUse.of(option, steps))
 
 
-def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[Run, ...]:
+def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[TileRun, ...]:
     """At most ``most`` runs, enough for one a layer, that take fewest cycles; of equals, fewest.
 
     needs: of all layers, in order. Dynamic programming over where the last run ends and how many
@@ -78,7 +78,7 @@ def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[
             option = cycles[begin, :-1] + run_cycles(schedule, joined.run)
             better = option < found
             found[better], begins[end, 1:][better] = option[better], begin
-    runs, end = list[Run](), len(needs)
+    runs, end = list[TileRun](), len(needs)
     for count in range(int(cycles[-1].argmin()), 0, -1):
         begin = int(begins[end, count])
         runs.append(reduce(add, needs[begin:end]).run)
@@ -86,7 +86,7 @@ def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[
     return tuple(reversed(runs))
 
 
-def run_cycles(schedule: Schedule, run: Run) -> int:
+def run_cycles(schedule: Schedule, run: TileRun) -> int:
     """Of the run as one LAYER."""
     shape, tile = schedule.shapes[run.layer], schedule.tiles[run.layer]
     rows, drained = schedule.strips.loop_rows(shape), schedule.strips.drain_pixels(shape)

@@ -100,7 +100,7 @@ class Trial:
         }
 
     def decisions(
-        self, seed: int, budgets: Sequence[float], guards: Sequence[float], near: float = 0.1
+        self, seed: int, budgets: Sequence[float], confidences: Sequence[float], near: float = 0.1
     ) -> Iterator[dict[str, float]]:
         """How a budget test goes wrong on unseen rows within ``near`` of it.
 
@@ -109,16 +109,19 @@ class Trial:
         """
         found = list(self.intervals(seed))
         truth = np.concatenate([self.measured.totals[test] for test, *_ in found])
-        for guard in guards:
+        for confidence in confidences:
             upper = np.concatenate(
-                [middle * np.exp(one.guard(guard) * spread) for _, middle, spread, one in found]
+                [
+                    middle * np.exp(one.upper_quantile(confidence) * spread)
+                    for _, middle, spread, one in found
+                ]
             )
             for budget in budgets:
                 limits = budget * np.geomspace(1 / 1.2, 1.2, 21)[:, None]
                 close = np.abs(truth / limits - 1) <= near
                 feasible, kept = close & (truth <= limits), upper <= limits
                 yield {
-                    "guard": guard,
+                    "confidence": confidence,
                     "budget": budget,
                     "decisions": float(close.sum()),
                     "false_prune": float((feasible & ~kept).sum() / max(feasible.sum(), 1)),

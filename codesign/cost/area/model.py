@@ -24,7 +24,7 @@ from codesign.cost.domain import Domain
 from codesign.cost.regressors import FEWEST_ROWS, conformal_quantile
 from codesign.cost.table import ConfigTable
 from codesign.fpga import families
-from codesign.results import GUARD, UserError
+from codesign.results import AREA_CONFIDENCE, UserError
 from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]
@@ -58,8 +58,8 @@ class AreaEstimate:
     """``dsps`` is that of the reference family."""
     low: Mapping[str, Floats]
     high: Mapping[str, Floats]
-    guarded: Mapping[str, Floats]
-    """Upper ends that the budget is tested with."""
+    bound: Mapping[str, Floats]
+    """One-sided upper bounds, at the confidence asked for: what the budget is tested with."""
 
     def on(self, family: str) -> AreaEstimate:
         """The same NPUs in another family, with wider intervals."""
@@ -72,7 +72,7 @@ class AreaEstimate:
             dsps=self.dsps_by_family[family],
             low={name: self.low[name] * least for name, (least, _, _) in ratios.items()},
             high={name: self.high[name] * most for name, (_, _, most) in ratios.items()},
-            guarded={name: self.guarded[name] * most for name, (_, _, most) in ratios.items()},
+            bound={name: self.bound[name] * most for name, (_, _, most) in ratios.items()},
         )
 
 
@@ -89,8 +89,8 @@ class Learned:
         """Half width of the interval of log y, in deviations."""
         return conformal_quantile(np.abs(self.errors), coverage)
 
-    def guard(self, share: float) -> float:
-        """What ``share`` of unseen log ratios are not above, in deviations."""
+    def upper_quantile(self, share: float) -> float:
+        """One-sided bound that ``share`` of unseen log ratios do not exceed, in deviations."""
         return conformal_quantile(self.errors, share)
 
 
@@ -151,23 +151,23 @@ class AreaModel:
             learned[name] = Learned(model, np.sort(np.log(measured.totals / middle) / deviation))
         return cls(learned, Domain.of(configs), len(rows))
 
-    def estimate(self, table: ConfigTable, guard: float = GUARD) -> AreaEstimate:
+    def estimate(self, table: ConfigTable, confidence: float = AREA_CONFIDENCE) -> AreaEstimate:
         """All resources of all configurations of ``table``.
 
         Intervals of configurations outside the domain are wider: see Domain.widening.
         """
         features, wider = Features.of(table), self.domain.widening(table)
-        middle, low, high, guarded = {}, {}, {}, {}
+        middle, low, high, bounds = {}, {}, {}, {}
         for name, learned in self.learned.items():
             flow = self.flow.get(name, AS_MEASURED)
             middle[name], deviation = learned.model.predict(features)
             middle[name] = middle[name] * flow.factor
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
             low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
-            bound = learned.guard(guard) * deviation * wider
-            # The flow's scatter never lowers it.
-            bound = np.hypot(np.maximum(bound, 0), flow.half(2 * guard - 1)) + np.minimum(bound, 0)
-            guarded[name] = middle[name] * np.exp(bound)
+            bound = learned.upper_quantile(confidence) * deviation * wider
+            scatter = flow.half(2 * confidence - 1)  # which never lowers the bound
+            bound = np.hypot(np.maximum(bound, 0), scatter) + np.minimum(bound, 0)
+            bounds[name] = middle[name] * np.exp(bound)
         return AreaEstimate(
             **middle,
             brams=memory_counts(table).brams,
@@ -175,7 +175,7 @@ class AreaModel:
             dsps_by_family={name: dsps.dsp_count(table, name) for name in FAMILY_RATIOS},
             low=low,
             high=high,
-            guarded=guarded,
+            bound=bounds,
         )
 
     def flow_factor(self, resource: str) -> float:

@@ -14,7 +14,7 @@ from codesign.cost.cycles.tiles import ceil, tile
 Ints = NDArray[np.int64]
 
 
-class Plan(NamedTuple):
+class InputPlan(NamedTuple):
     """What a way to send the image takes: cycles but for those of every way, words of memories."""
 
     cycles: int
@@ -50,7 +50,7 @@ def _unfolds(chain: Records, count: int) -> bool:
 
 
 @part
-def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> Plan:
+def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> InputPlan:
     """Of one way to send the image. The layers from ``tiled`` on are those of the way before."""
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
@@ -69,11 +69,11 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     bits = min(image.in_channels, npu.lanes) * npu.activation_bits
     cycles += image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
     cycles += results * (1 + npu.post_units)
-    return Plan(cycles, most_words(chain, count), weights, channels, results)
+    return InputPlan(cycles, most_words(chain, count), weights, channels, results)
 
 
 @part
-def _fits(plan: Plan, most: Plan) -> bool:
+def _fits(plan: InputPlan, most: InputPlan) -> bool:
     return (
         plan.activation_depth <= most.activation_depth
         and plan.weight_depth <= most.weight_depth
@@ -83,10 +83,10 @@ def _fits(plan: Plan, most: Plan) -> bool:
 
 
 @part
-def _best(chain: Records, count: int, npu: Records, most: Plan, stream_bits: int) -> Plan:
+def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
     """The fastest that fits of all ways to send the image; if none fits, the image as it is."""
     image, unfolds = chain[0], _unfolds(chain, count)
-    best, tiled, possible = Plan(0, 0, 0, 0, 0), count, True
+    best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image, its columns unfolded, its rows and columns unfolded
         if way > 0:
             tiled = 1
@@ -102,7 +102,7 @@ def _best(chain: Records, count: int, npu: Records, most: Plan, stream_bits: int
 
 @compiled
 def plans(
-    layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: Plan, stream_bits: int
+    layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: InputPlan, stream_bits: int
 ) -> Ints:
     """[5, n] the fields of each design's fastest Plan within ``most``.
 

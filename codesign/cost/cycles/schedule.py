@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import scratch
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.cycles.plans import Plan, plans
+from codesign.cost.cycles.plans import InputPlan, plans
 from codesign.cost.cycles.tiles import COLUMNS, LAYER, NPU
 from codesign.cost.table import ConfigTable
 from rtl_gen import packing, timing
@@ -80,11 +80,11 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
     npus = np.empty(len(npu), NPU)
     for name in NPU.names or ():
         npus[name] = getattr(npu, name)
-    most = Plan(sys.maxsize, *(DEPTH_RANGES[name][1] for name in Plan._fields[1:]))
+    most = InputPlan(sys.maxsize, *(DEPTH_RANGES[name][1] for name in InputPlan._fields[1:]))
     columns = np.stack([getattr(layers, name) for name in COLUMNS])
     chain = scratch(LAYER, layers.active.shape[1] + 1)
     found = plans(columns, count, npus, chain, most, STREAM_BITS)
-    fastest = dict(zip(Plan._fields, found, strict=True))
+    fastest = dict(zip(InputPlan._fields, found, strict=True))
     fastest["cycles"] += count * kinds.layer_cycles + _rest_cycles()
     return ScheduleTable(**fastest, program_depth=_program_words(count, kinds.layer_words))
 

@@ -43,7 +43,7 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
     return Measurement(row, tuple(module_data.of(config.hash, result.by_module)))
 
 
-class Store(measuring.Store[Row]):
+class SynthesisStore(measuring.RowStore[Row]):
     """The files of a data set, and what they hold. Raises UserError for bad ones."""
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +80,7 @@ def characterize(
 
     Raises UserError for a bad file, OSError when it cannot be written.
     """
-    store = Store(path)
+    store = SynthesisStore(path)
     return measuring.measure_all(
         configs, store, count, jobs, progress, measure_one, store.add_measurement,
         refresh=refresh, retry=retry,

@@ -123,11 +123,11 @@ class Layout(Generic[R]):
         try:
             numbers = {name: float(text[name]) for name in (*self.figures, "seconds")}
             knobs = {
-                name: type(getattr(_DEFAULT, name))(text[name])
+                name: (str if isinstance(getattr(_DEFAULT, name), str) else int)(text[name])
                 for name in (*CONFIG_FIELDS, *OPTIONS)
                 if name in text
             }
-            config = NpuConfig(**knobs)
+            config = NpuConfig.from_dict(knobs)
         except ConfigError as error:
             raise UserError(f"{where}: {error}") from None
         except ValueError as error:

@@ -51,7 +51,7 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[: config_csv.HASH_DIGITS]
 
 
-class Store(Generic[R]):
+class RowStore(Generic[R]):
     """The rows of a file, and beside it what failed: configuration hash and reason.
 
     Raises UserError for a bad file.
@@ -104,7 +104,7 @@ def _failures(path: Path) -> dict[str, str]:
 
 def measure_all(
     configs: Sequence[NpuConfig],
-    store: Store[R],
+    store: RowStore[R],
     count: int,
     jobs: int,
     progress: Progress,
@@ -150,7 +150,7 @@ def measure_all(
     return failures
 
 
-def _told(store: Store[R], found: Found) -> str:
+def _told(store: RowStore[R], found: Found) -> str:
     """The first two figures of a row."""
     names = list(store.layout.figures)[:2]
     return ", ".join(f"{name} {getattr(found.row, name):g}" for name in names)

@@ -11,7 +11,7 @@ from codesign.cost.area import dsps
 from codesign.cost.area.model import FAMILY_RATIOS
 from codesign.cost.data import measuring, timing_data
 from codesign.cost.data.dataset import Row
-from codesign.cost.data.measuring import TIMEOUT_S, Progress, Store
+from codesign.cost.data.measuring import TIMEOUT_S, Progress, RowStore
 from codesign.cost.data.timing_data import DEVICE, TimingRow
 from codesign.cost.table import ConfigTable
 from codesign.fpga import devices, nextpnr, placement
@@ -33,7 +33,7 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
     """Emit, synthesise, place and route one configuration. Raises ToolError."""
     verilog = emit.verilog(config)
     device = devices.get(DEVICE)
-    found = placement.place(
+    found = placement.place_and_route(
         verilog, device, dsps=config.uses_dsps, seed=SEED, timeout_s=timeout_s
     )  # fmt: skip
     return Placed(
@@ -79,7 +79,7 @@ def characterize(
     Raises UserError for a bad file or without nextpnr, OSError when it cannot be written.
     """
     nextpnr.find()
-    store = Store(path, timing_data.LAYOUT)
+    store = RowStore(path, timing_data.LAYOUT)
     return measuring.measure_all(
         chosen(rows, most_luts), store, count, jobs, progress, measure_one,
         lambda found: store.add(found.row), refresh=refresh, retry=retry,

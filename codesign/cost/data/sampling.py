@@ -21,7 +21,7 @@ from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import (
     BINARY_NEEDS,
-    BINARY_WEIGHTS,
+    CHOICES,
     DEPTHWISE_TAPS,
     LEAST_REUSE_LANES,
     MEMORY_PORT_BITS,
@@ -139,7 +139,7 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
             depthwise_taps=option(TAPS_SHARE, DEPTHWISE_TAPS) if lanes >= LEAST_REUSE_LANES else 1,
         )
         if all(getattr(config, name) == needed for name, needed in BINARY_NEEDS.items()):
-            binary = option(BINARY_SHARE, BINARY_WEIGHTS)
+            binary = bool(option(BINARY_SHARE, CHOICES["binary_weights"]))
             config = dataclasses.replace(config, binary_weights=binary)
         return config
     except ConfigError:

@@ -60,7 +60,7 @@ class ShortTraining:
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """One network to train; ``key`` names it in the results."""
 
     key: str
@@ -79,7 +79,7 @@ class Outcome:
     """Of the magnitudes of all weights (models.integer.bits)."""
 
 
-def trained_network(task: Task, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
+def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
     """``dataset`` is ``how.subset`` of the whole one."""
     from models.training.loop import train
     from models.training.schedule import TrainSettings  # torch takes seconds to import
@@ -91,7 +91,7 @@ def trained_network(task: Task, dataset: Dataset, how: ShortTraining) -> Trained
     return train(task.graph, task.quantisation, dataset, settings)
 
 
-def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
+def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outcome:
     """``dataset`` is ``how.subset`` of the whole one."""
     from models.integer.lower import lower
 
@@ -104,7 +104,7 @@ def train_one(task: Task, dataset: Dataset, how: ShortTraining) -> Outcome:
 
 
 def train_all(
-    tasks: Sequence[Task], dataset: Dataset, how: ShortTraining, jobs: int
+    tasks: Sequence[TrainingTask], dataset: Dataset, how: ShortTraining, jobs: int
 ) -> Generator[Outcome]:
     """Outcomes as they come, in any order. Closing the iterator drops what has not ended."""
     small = how.subset(dataset)

@@ -27,7 +27,7 @@ from codesign.results import UserError
 from codesign.search.accuracy import study_data, supernet
 from codesign.search.accuracy.features import FEATURES, network_features
 from codesign.search.accuracy.predictor import farthest
-from codesign.search.accuracy.short_training import ShortTraining, Task, trained_network
+from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.search.accuracy.study_data import Description, Training
 from codesign.search.space.declaration import dense_only, load_declaration, shipped_name
 from codesign.search.space.encoding import Ints, SearchSpace
@@ -82,7 +82,7 @@ def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> T
     """One training by ``recipe``, evaluated on the whole validation and test splits."""
     how = recipe(dataset, seed)
     key = network_key(space, candidate)
-    task = Task(key, *network(space, candidate), SCALE_BITS)
+    task = TrainingTask(key, *network(space, candidate), SCALE_BITS)
     start = time.process_time()
     trained = trained_network(task, how.subset(dataset), how)
     return Training(

@@ -22,7 +22,7 @@ STAGE = int64_fields("convs", "channels", "kernel", "residual")
 CONV = int64_fields("weight_bits", "activation_bits")
 
 
-class Task(NamedTuple):
+class ChainTask(NamedTuple):
     """What all candidates share: the image, the classes, and bits that are not chosen."""
 
     channels: int
@@ -36,7 +36,7 @@ class Task(NamedTuple):
 
 @compiled
 def write(
-    networks: Records, stages: Records, convs: Records, task: Task, layer: Scratch, table: Ints
+    networks: Records, stages: Records, convs: Records, task: ChainTask, layer: Scratch, table: Ints
 ) -> None:
     """Fills ``table`` [columns, n, slots], all 0, from the genes of n candidates.
 
@@ -50,7 +50,7 @@ def write(
 
 @part
 def _network(
-    net: Records, stages: Records, convs: Records, task: Task, layer: Records, numbers: Ints,
+    net: Records, stages: Records, convs: Records, task: ChainTask, layer: Records, numbers: Ints,
     table: Ints,
 ) -> None:  # fmt: skip
     layer.in_channels, layer.in_rows, layer.in_cols = task.channels, task.rows, task.cols
@@ -75,7 +75,7 @@ def _network(
 
 @part
 def _stage(
-    net: Records, stage: Records, convs: Records, task: Task, layer: Records, numbers: Ints,
+    net: Records, stage: Records, convs: Records, task: ChainTask, layer: Records, numbers: Ints,
     table: Ints, slot: int,
 ) -> int:  # fmt: skip
     """The slot behind its layers. Max pooling is part of the last convolution or of the add."""

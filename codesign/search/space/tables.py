@@ -12,7 +12,7 @@ import numpy as np
 from codesign.cost.cycles.compiled import int64_fields, scratch
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
-from codesign.search.space.chains import CONV, NETWORK, STAGE, Task, write
+from codesign.search.space.chains import CONV, NETWORK, STAGE, ChainTask, write
 from codesign.search.space.encoding import Ints, SearchSpace
 from models.integer.assemble import LOGIT_BITS
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
@@ -43,7 +43,7 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
 
 def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
     """Writes candidates [n, genes] to ``table`` [columns, n, slots], all 0."""
-    task = Task(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
+    task = ChainTask(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
     networks = np.empty(len(candidates), NETWORK)
     for name, gene in _GENES.items():
         networks[name] = space.integers(candidates, gene)

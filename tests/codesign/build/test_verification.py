@@ -86,8 +86,8 @@ def test_memory_that_refuses_a_read_is_an_address_error(tmp_path):
 
 def test_bands_bit_and_cycle_exact_waits_included(tmp_path):
     """Feature maps that go to memory and come back, under stalls of all channels."""
-    _, compiled, _ = small_build.parts(memory_port_bits=32, memory_tiles=1)
-    built = small_build.write(tmp_path / "tiled", memory_port_bits=32, memory_tiles=1)
+    _, compiled, _ = small_build.parts(memory_port_bits=32, memory_tiles=True)
+    built = small_build.write(tmp_path / "tiled", memory_port_bits=32, memory_tiles=True)
     assert {"FILL", "SPILL"} <= {step.instruction.opcode.name for step in compiled.program.steps}
     found = verification.verify(built, images=2, stalls=0.4, seed=5)
     assert found.failure is None

@@ -218,7 +218,7 @@ def test_the_command_line_wins_over_the_search_file(tmp_path):
     [
         ([], "--lut-budget N or --device NAME"),
         (["--lut-budget", "9000", "--device", "xc7a35tt"], "did you mean"),
-        (["--lut-budget", "9000", "--strategy", "luck"], "strategy must be one of"),
+        (["--lut-budget", "9000", "--optimiser", "luck"], "optimiser must be one of"),
         (["--lut-budget", "9000", "--space", "no.yaml"], "no.yaml"),
         (["--lut-budget", "9000", "--dataset", "mnist", "--data-dir", "/nowhere"], "/nowhere"),
         (["--lut-budget", "0"], "--lut-budget must be >= 1, not 0"),

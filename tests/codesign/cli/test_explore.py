@@ -11,7 +11,7 @@ import pytest
 from codesign import explore
 from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
-from codesign.explore.finish import Finished
+from codesign.explore.finish import FinishedDesign
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
@@ -29,7 +29,7 @@ PLAN = SimpleNamespace(
 
 def result(tmp_path, problem: str | None = None) -> ExploreResult:
     """A finished search without the hours."""
-    finished = Finished(
+    finished = FinishedDesign(
         problem=None,
         build=tmp_path / "build" / "net-b",
         estimate=DesignEstimate(
@@ -63,7 +63,7 @@ def asked(monkeypatch, tmp_path):
 def test_options_reach_the_search(asked, tmp_path):
     argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
     argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
-    argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --strategy random --resume"
+    argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --optimiser random --resume"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
     budget = settings.budget
@@ -72,7 +72,7 @@ def test_options_reach_the_search(asked, tmp_path):
     assert settings.device.name == "xc7a35t"
     assert (settings.dataset, str(settings.data_dir)) == ("mnist", "d")
     assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
-    assert (settings.images, settings.strategy, settings.resume) == (16, "random", True)
+    assert (settings.images, settings.optimiser, settings.resume) == (16, "random", True)
     assert settings.time_limit_s == 120
     assert settings.out == tmp_path / "out"
 

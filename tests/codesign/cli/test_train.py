@@ -13,7 +13,7 @@ from codesign import design, prediction
 from codesign.build import pipeline
 from codesign.cli import main
 from models.integer.bits import network_bits, total
-from models.quantisation.blocks import Block
+from models.quantisation.blocks import BlockShape
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity, violation
 from models.training.trained import TrainedNetwork
@@ -79,10 +79,13 @@ def test_what_training_leaves_out_the_program_leaves_out(tmp_path):
 def test_blocks_are_the_weight_words_of_the_array():
     """The last layer's ten outputs are two tiles of five; the image is sent unfolded."""
     example = design.load(EXAMPLE)
-    assert pipeline.weight_blocks(example) == {"conv2": Block(8, 4), "logits": Block(5, 4)}
+    assert pipeline.weight_blocks(example) == {
+        "conv2": BlockShape(8, 4),
+        "logits": BlockShape(5, 4),
+    }
     wide = dataclasses.replace(example.npu, lanes=2, columns=4, weight_depth=1024)
     found = pipeline.weight_blocks(dataclasses.replace(example, npu=wide))
-    assert found["conv2"] == Block(4, 2)
+    assert found["conv2"] == BlockShape(4, 2)
 
 
 def test_the_bits_of_another_network_are_refused(sparse, tmp_path, capsys):

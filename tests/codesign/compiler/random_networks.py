@@ -294,7 +294,7 @@ def with_binary_weights(
     if not ones or pick.random() > BINARY_SHARE:
         return config
     with contextlib.suppress(ConfigError):
-        return dataclasses.replace(config, weight_digit_bits=1, binary_weights=1)
+        return dataclasses.replace(config, weight_digit_bits=1, binary_weights=True)
     return config
 
 
@@ -328,7 +328,7 @@ def with_tiles(pick: random.Random, network: IntegerNetwork, config: NpuConfig) 
         option = dataclasses.replace(
             config,
             memory_port_bits=port_bits,
-            memory_tiles=1,
+            memory_tiles=True,
             activation_depth=depth,
             program_depth=4096,
         )

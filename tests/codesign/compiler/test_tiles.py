@@ -51,14 +51,14 @@ def tall_network() -> IntegerNetwork:
 
 CONFIG = NpuConfig(
     pixels=2, lanes=4, columns=4, weight_digit_bits=4, accumulator_bits=24, activation_bits=4,
-    post_units=2, weight_depth=512, program_depth=2048, memory_port_bits=32, memory_tiles=1,
+    post_units=2, weight_depth=512, program_depth=2048, memory_port_bits=32, memory_tiles=True,
     activation_depth=128,
 )  # fmt: skip
 
 
 def touched(compiled: CompiledNetwork, tensor: str) -> set[int]:
     """Words of a bank that a tensor's storage takes."""
-    place = compiled.plan.schedule.place_of(tensor)
+    place = compiled.plan.schedule.location_of(tensor)
     return set(range(place.base, place.base + place.strip_words))
 
 
@@ -129,7 +129,7 @@ def test_weights_of_bands_are_stored_once() -> None:
 
 def test_maps_that_fit_stay_on_chip() -> None:
     roomy = dataclasses.replace(CONFIG, activation_depth=2048)
-    plain = dataclasses.replace(roomy, memory_tiles=0)
+    plain = dataclasses.replace(roomy, memory_tiles=False)
     found, expected = (compile_network(tall_network(), c) for c in (roomy, plain))
     assert found.program.words == expected.program.words
     assert found.memory.size == 0

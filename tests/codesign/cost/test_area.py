@@ -72,7 +72,7 @@ def test_intervals_hold_what_was_measured(model: AreaModel) -> None:
 
 
 def test_more_guard_is_a_higher_bound(model: AreaModel) -> None:
-    loose, tight = (model.estimate(TABLE, guard).guarded["luts"] for guard in (0.5, 0.95))
+    loose, tight = (model.estimate(TABLE, confidence).bound["luts"] for confidence in (0.5, 0.95))
     assert (tight > loose).all()
     share = np.mean(measured("luts") <= tight)
     assert share >= 0.93
@@ -150,7 +150,7 @@ def test_what_is_outside_the_data_is_named_and_less_certain(model: AreaModel) ->
 
 def test_sparse_dsps_are_those_of_the_slots() -> None:
     config = NpuConfig(activation_bits=8, weight_digit_bits=8, multiplier="dsp", sparsity="1:4")
-    assert estimate_one(config).dsps[0] == config.multipliers == config.macs // 4
+    assert estimate_one(config).dsps[0] == config.hardware_products == config.macs // 4
 
 
 def test_column_reuse_is_counted(model: AreaModel) -> None:
@@ -183,7 +183,7 @@ def test_tiles_are_counted_and_said_to_be_outside_the_data(model: AreaModel) -> 
     """Measured with and without: +285 LUTs, +288 FFs; +353, +328 (2026-11-24, pyosys 0.70)."""
     for point, bits, luts, ffs in (("smallest", 32, 285, 288), ("4x4", 64, 353, 328)):
         port = dataclasses.replace(POINTS[point], memory_port_bits=bits)
-        tiled = dataclasses.replace(port, memory_tiles=1)
+        tiled = dataclasses.replace(port, memory_tiles=True)
         with_it, without = (model.estimate(ConfigTable.of([c])) for c in (tiled, port))
         assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, abs=15)
         assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, abs=15)

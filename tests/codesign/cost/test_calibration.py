@@ -75,10 +75,10 @@ def test_a_flow_that_scatters_never_lowers_what_a_budget_is_tested_with() -> Non
     model = dataclasses.replace(model, learned=lower)
     fitted, _ = calibration.calibrate(model, reports(model, 1.0, 0.2, 4))
     table = ConfigTable.of(npus(8))
-    for guard in (0.5, 0.6, 0.9):
-        plain, scattered = (one.estimate(table, guard) for one in (model, fitted))
-        ratio = scattered.guarded["luts"] / scattered.luts
-        assert (ratio >= plain.guarded["luts"] / plain.luts * (1 - 1e-12)).all(), guard
+    for confidence in (0.5, 0.6, 0.9):
+        plain, scattered = (one.estimate(table, confidence) for one in (model, fitted))
+        ratio = scattered.bound["luts"] / scattered.luts
+        assert (ratio >= plain.bound["luts"] / plain.luts * (1 - 1e-12)).all(), confidence
 
 
 def test_too_little_is_refused() -> None:

@@ -84,14 +84,16 @@ def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> 
     failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, mostly)
     assert failures == [(CONFIGS[1], "out of gates\nand more")]
     assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
-    assert characterize.Store(path).failures == {CONFIGS[1].hash: "out of gates | and more"}
+    assert characterize.SynthesisStore(path).failures == {
+        CONFIGS[1].hash: "out of gates | and more"
+    }
     before = path.read_bytes()
     characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only)
     assert "2 of 3 are known, 0 to do" in said
     assert path.read_bytes() == before
     characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only, retry=True)
     assert len(dataset.read(path)) == 3
-    assert characterize.Store(path).failures == {}
+    assert characterize.SynthesisStore(path).failures == {}
     modules = module_data.read(module_data.beside(path))
     assert len(modules) == 6
     assert sum(module.luts for module in modules) == sum(row.luts for row in dataset.read(path))
@@ -163,10 +165,10 @@ def test_refreshing_with_rows_of_two_tools_measures_each_configuration_once(
 
 def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "data.csv"
-    store = characterize.Store(path)
+    store = characterize.SynthesisStore(path)
     store.failures_path.write_text("abc,why\nabc\n")
     with pytest.raises(UserError, match=r"failures\.csv:2: must be a configuration's hash"):
-        characterize.Store(path)
+        characterize.SynthesisStore(path)
 
 
 @pytest.mark.parametrize(

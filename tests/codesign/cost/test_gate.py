@@ -17,7 +17,7 @@ SET = {
     ),
     "shared slices": NpuConfig(lanes=4, columns=8, weight_digit_bits=4, multiplier="dsp2"),
     "binary weights": NpuConfig(
-        lanes=8, columns=16, weight_digit_bits=1, activation_bits=2, binary_weights=1
+        lanes=8, columns=16, weight_digit_bits=1, activation_bits=2, binary_weights=True
     ),
     "column reuse": NpuConfig(lanes=4, columns=4, activation_bits=8, depthwise_taps=3),
 }

@@ -32,7 +32,7 @@ def test_round_trip(model: AreaModel, tmp_path: Path) -> None:
     for name in ("luts", "lutrams", "ffs"):
         assert (getattr(before, name) == getattr(after, name)).all()
         assert (before.high[name] == after.high[name]).all()
-        assert (before.guarded[name] == after.guarded[name]).all()
+        assert (before.bound[name] == after.bound[name]).all()
     assert again.domain == model.domain
     assert again.flow == model.flow
 

@@ -58,7 +58,7 @@ def test_outside_the_data_intervals_are_wider_and_the_dimension_is_named(
     model: TimingModel,
 ) -> None:
     inside = rows(60)[7].config
-    outside = dataclasses.replace(inside, memory_port_bits=64, memory_tiles=1)
+    outside = dataclasses.replace(inside, memory_port_bits=64, memory_tiles=True)
     widths = []
     for config in (inside, outside):
         found = model.estimate(ConfigTable.of([config]))
@@ -83,7 +83,7 @@ def test_larger_than_what_was_placed_is_outside_though_every_knob_is_inside(
 
 def test_intervals_end_at_a_factor_of_two_however_far_outside(model: TimingModel) -> None:
     far = NpuConfig(pixels=16, lanes=64, columns=128, sparsity="4:8", memory_port_bits=64,
-                    memory_tiles=1, weight_digit_bits=8, activation_bits=8)  # fmt: skip
+                    memory_tiles=True, weight_digit_bits=8, activation_bits=8)  # fmt: skip
     found = model.estimate(ConfigTable.of([far]))
     assert found.high[0] / found.fmax_mhz[0] == pytest.approx(2)
     assert found.fmax_mhz[0] / found.low[0] == pytest.approx(2)

@@ -465,7 +465,7 @@ def test_the_test_split_decides_nothing(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategy": "annealing"}, "strategy must be one of random, evolution"),
+        ({"optimiser": "annealing"}, "optimiser must be one of random, evolution"),
         ({"networks": 0}, "networks must be >= 1, not 0"),
         ({"space": "galaxies"}, "one of digits, images, not 'galaxies'"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from codesign.fpga import synthesis, yosys
-from codesign.fpga.module_areas import Hierarchy, Plan
+from codesign.fpga.module_areas import Hierarchy, SynthesisPlan
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -48,15 +48,15 @@ def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("CODESIGN_CACHE", str(tmp_path / "cache"))
 
 
-def plan(verilog) -> Plan:
-    return Plan.of(Hierarchy.of(verilog, "flow"), "npu")
+def plan(verilog) -> SynthesisPlan:
+    return SynthesisPlan.of(Hierarchy.of(verilog, "flow"), "npu")
 
 
 def test_another_design_reuses_what_it_shares():
     first = synthesis.synthesise(DESIGN)
     other = {**DESIGN, "npu.v": TOP.replace(".a(t), .b(a)", ".a(b), .b(t)")}
     context = f"{yosys.find().version} {synthesis.families.XC7.command} False"
-    planned = Plan.of(Hierarchy.of(other, context), "npu")
+    planned = SynthesisPlan.of(Hierarchy.of(other, context), "npu")
     assert set(planned.missing) == {"npu", "ram"}  # ram stands there with parameters only
     assert planned.boxes == ("leaf", "pair")
     reused = synthesis.synthesise(other)
@@ -84,13 +84,13 @@ def test_files_with_other_modules_are_left_alone():
 
 
 def test_a_broken_cache_is_no_cache(tmp_path):
-    stored = Plan.of(Hierarchy.of({"npu.v": LEAF.replace("leaf(", "npu(")}, "flow"), "npu")
+    stored = SynthesisPlan.of(Hierarchy.of({"npu.v": LEAF.replace("leaf(", "npu(")}, "flow"), "npu")
     stored.keep({"npu": {"LUT6": 4}})
-    again = Plan.of(stored.hierarchy, "npu")
+    again = SynthesisPlan.of(stored.hierarchy, "npu")
     assert (again.known, again.missing) == ({"npu": {"LUT6": 4}}, ())
     for entry in (tmp_path / "cache" / "modules").iterdir():
         entry.write_text("{half")
-    assert Plan.of(stored.hierarchy, "npu").missing == ("npu",)
+    assert SynthesisPlan.of(stored.hierarchy, "npu").missing == ("npu",)
 
 
 def test_yosys_reads_the_npu_without_a_warning():

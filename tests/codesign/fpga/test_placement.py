@@ -54,7 +54,7 @@ def test_reads_what_nextpnr_prints():
 
 
 def test_places_hierarchical_names_and_keeps_the_result(monkeypatch):
-    found = placement.place(DESIGN, SMALL)
+    found = placement.place_and_route(DESIGN, SMALL)
     assert found.fmax_mhz > 100
     assert found.critical_path.start.startswith(("p.", "l", "t", "mem"))
     assert found.used["TRELLIS_FF"] == 12
@@ -65,7 +65,7 @@ def test_places_hierarchical_names_and_keeps_the_result(monkeypatch):
         raise AssertionError("the cached result was not used")
 
     monkeypatch.setattr(nextpnr.Nextpnr, "run", gone)
-    assert placement.place(DESIGN, SMALL) == found
+    assert placement.place_and_route(DESIGN, SMALL) == found
 
 
 def test_readable_names():
@@ -110,10 +110,10 @@ def test_timeout_kills(monkeypatch):
 def test_failure_is_an_error_and_is_not_cached(monkeypatch):
     fake(monkeypatch, "import sys; print('ERROR: no room'); sys.exit(1)")
     with pytest.raises(nextpnr.NextpnrError, match=r"status 1; its log ends:\nERROR: no room"):
-        placement.place(DESIGN, SMALL)
+        placement.place_and_route(DESIGN, SMALL)
     fake(monkeypatch, "pass")
     with pytest.raises(nextpnr.NextpnrError, match="wrote no report"):
-        placement.place(DESIGN, SMALL)
+        placement.place_and_route(DESIGN, SMALL)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codesign.search.accuracy.one_bits import OneBitsPredictor, weights_by_bits
-from codesign.search.accuracy.short_training import ShortTraining, Task, train_one
+from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, train_one
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
@@ -58,7 +58,7 @@ def test_trained_networks_teach_it() -> None:
 def test_a_price_on_one_bits_lowers_those_of_a_short_training() -> None:
     space, candidates = sample("digits", (1, 8, 8), 60)
     wide = candidates[np.argmax(weights_by_bits(layer_table(space, candidates))[:, 3:].sum(axis=1))]
-    task = Task("wide", *network(space, wide), 8)
+    task = TrainingTask("wide", *network(space, wide), 8)
     dataset = datasets.load("digits", None, 0)
     how = ShortTraining(epochs=6, train_images=300, validation_images=50, seed=0)
     priced = ShortTraining(epochs=6, train_images=300, validation_images=50, seed=0, boo=20.0)

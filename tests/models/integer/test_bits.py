@@ -17,7 +17,7 @@ from models.graph.network import sequential
 from models.integer import bits
 from models.integer.lower import lower
 from models.integer.network import MacLayer, Source
-from models.quantisation.blocks import Block
+from models.quantisation.blocks import BlockShape
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.training.loop import train
 from models.training.network import QuantNetwork
@@ -47,7 +47,7 @@ def _layers(draw: st.DrawFn) -> MacLayer:
 
 
 @RUNS
-@given(_layers(), st.sampled_from([1, 2, 4, 8]), st.builds(Block, *[st.integers(1, 4)] * 2))
+@given(_layers(), st.sampled_from([1, 2, 4, 8]), st.builds(BlockShape, *[st.integers(1, 4)] * 2))
 def test_counts_are_those_of_the_weights_written_out(layer, digit_bits, block):
     weights = layer.sources[0].weights
     width = max(layer.weight_bits, 2)
@@ -64,7 +64,7 @@ def test_counts_are_those_of_the_weights_written_out(layer, digit_bits, block):
     assert found.zero_planes == sum(all("1" not in t[cut] for t in texts) for cut in cuts)
     assert found.words == found.blocks * planes
     assert found.zero_blocks * planes <= found.zero_words <= found.words
-    single = bits.layer_bits(layer, Block(1, 1), digit_bits)
+    single = bits.layer_bits(layer, BlockShape(1, 1), digit_bits)
     assert single.zero_words == sum("1" not in t[cut] for t in texts for cut in cuts)
     none = bits.layer_bits(layer, None, digit_bits)
     assert (none.blocks, none.zero_blocks, none.words, none.zero_words) == (0, 0, 0, 0)
@@ -80,7 +80,7 @@ def test_digits_give_the_weights_back():
 
 def test_a_network_is_the_sum_of_its_layers():
     _, integer = lower(untrained(SMALL, Quantisation(default=QuantSpec(4, 4)), 0), 8)
-    found = bits.network_bits(integer, {"linear2": Block(3, 4)}, 2)
+    found = bits.network_bits(integer, {"linear2": BlockShape(3, 4)}, 2)
     assert list(found) == ["conv2d1", "linear2"]
     total = bits.total(found.values())
     assert total.weights == 8 * 2 * 9 + 3 * 8 * 4
@@ -96,7 +96,7 @@ def _network(weight_bits: int) -> QuantNetwork:
     network = QuantNetwork(SMALL, Quantisation(default=QuantSpec(weight_bits, 4)))
     network.quantise()
     for layer in network.weight_layers:
-        torch.nn.init.constant_(layer.quantiser.log_step, -1.0)
+        torch.nn.init.constant_(layer.quantiser.log_scale, -1.0)
     return network
 
 
@@ -108,7 +108,7 @@ def test_the_price_is_exact_at_integers(weight_bits):
     for seed, layer in enumerate(network.weight_layers):
         codes = np.random.default_rng(seed).integers(low, high + 1, tuple(layer.weight.shape))
         with torch.no_grad():
-            layer.weight.copy_(torch.from_numpy(codes) * layer.quantiser.step)
+            layer.weight.copy_(torch.from_numpy(codes) * layer.quantiser.scale)
         exact, count = exact + bits.ones(codes), count + codes.size
     price = ones_per_weight(network.weight_layers).item()
     assert price == pytest.approx(exact / count, abs=1e-4)
@@ -118,17 +118,17 @@ def test_the_price_drives_each_weight_to_fewer_ones():
     """0.5 to 0, 3.5 to 4 (two ones to one), 4.5 to 4, 1.5 nowhere, 9 (beyond the range) nowhere."""
     network = _network(4)
     layer = network.weight_layers[0]
-    step = float(layer.quantiser.step[0])
+    scale = float(layer.quantiser.scale[0])
     sizes = torch.tensor([0.5, 3.5, 4.5, 1.5, 9.0])
     with torch.no_grad():
         layer.weight.zero_()
-        layer.weight.view(-1)[:10] = torch.cat([sizes, -sizes]) * step
+        layer.weight.view(-1)[:10] = torch.cat([sizes, -sizes]) * scale
     ones_per_weight(network.weight_layers).backward()
     downhill = -torch.sign(layer.weight.grad.flatten())
     assert downhill[:5].tolist() == [-1, 1, -1, 0, 0]
     assert downhill[5:10].tolist() == [1, -1, 1, 0, 0]
     assert not downhill[10:].any()
-    assert layer.quantiser.log_step.grad is None
+    assert layer.quantiser.log_scale.grad is None
 
 
 def test_one_bit_weights_cost_nothing():

@@ -66,9 +66,9 @@ def test_trained_network_stays_within_one_step_of_reference(trained, seed):
         inputs = [
             torch.from_numpy((values[s.name] - s.zero_point) * s.scale).float() for s in specs
         ]
-        steps = [quantiser.step for quantiser in node.in_steps]
+        scales = [quantiser.scale for quantiser in node.in_quantisers]
         with torch.no_grad():
-            out = node.quantiser(node.module.quantised(inputs, steps, node.quantiser.step))
+            out = node.quantiser(node.module.quantised(inputs, scales, node.quantiser.scale))
         spec = network.tensors[node.name]
         got = np.rint(out.numpy() / spec.scale) + spec.zero_point
         error = np.abs(got - values[node.name])
@@ -83,11 +83,11 @@ def _rescued(layer: MacLayer, network: IntegerNetwork, trained: TrainedNetwork) 
     """Channels whose step was widened, or that are dead, compute something else on purpose."""
     if layer.op not in ("conv2d", "linear"):
         return False
-    steps = trained.network.weight_layer(layer.name).quantiser.step.numpy().ravel()
+    scales = trained.network.weight_layer(layer.name).quantiser.scale.numpy().ravel()
     in_scale = network.tensors[layer.sources[0].tensor].scale
-    wanted = in_scale * steps / network.tensors[layer.output].scale
+    wanted = in_scale * scales / network.tensors[layer.output].scale
     largest = ((1 << network.scale_bits) - 1) / 2
-    scales = layer.multiplier / 2.0**layer.shift
+    scales = layer.requant_multiplier / 2.0**layer.requant_shift
     return not np.allclose(scales, np.minimum(wanted, largest), rtol=2.0**-network.scale_bits)
 
 
@@ -106,7 +106,7 @@ def test_equal_accumulators_are_equal_logits(trained, seed):
         own = trained.network(torch.from_numpy(images))
     last = network.mac_layers[-1]
     step = network.tensors[last.sources[0].tensor].scale
-    step *= float(trained.network.weight_layer(last.name).quantiser.step)
+    step *= float(trained.network.weight_layer(last.name).quantiser.scale)
     if np.isclose(step, network.tensors[last.output].scale):  # else it was widened for its bias
         exact = np.abs(own.numpy() / step - logits).max(axis=1) < 0.5
         same = (own[:, :, None] == own[:, None, :]).numpy()
@@ -151,10 +151,10 @@ def test_integers_keep_their_ranges(trained):
         for source in layer.sources:
             assert low <= source.weights.min()
             assert source.weights.max() <= high
-        assert layer.multiplier.min() >= 0
-        assert layer.multiplier.max() < 1 << network.scale_bits
-        assert layer.shift.min() >= 1
-        assert layer.shift.max() <= arithmetic.MAX_SHIFT
+        assert layer.requant_multiplier.min() >= 0
+        assert layer.requant_multiplier.max() < 1 << network.scale_bits
+        assert layer.requant_shift.min() >= 1
+        assert layer.requant_shift.max() <= arithmetic.MAX_SHIFT
     for layer in network.layers:
         if isinstance(layer, ConcatLayer):
             specs = [network.tensors[name] for name in (*layer.inputs, layer.output)]
@@ -188,7 +188,7 @@ def test_extreme_channels(weight_bits, scale):
 
 
 def test_bias_never_sets_the_accumulator_width():
-    """A bias of a million steps is cut to what saturates the output."""
+    """A bias of a million scales is cut to what saturates the output."""
     trained = untrained(SMALL, Quantisation(), 1)
     module = trained.network.weight_layer("conv2d1")
     with torch.no_grad():
@@ -243,7 +243,7 @@ def test_average_and_add_lower_to_weights_and_scales():
     pool, _, add, _ = network.mac_layers
     assert (pool.groups, pool.weight_bits, pool.stride) == (2, 2, (2, 2))
     np.testing.assert_array_equal(pool.sources[0].weights, np.ones((2, 1, 2, 2)))
-    scale = pool.multiplier[0] / 2.0 ** pool.shift[0]
+    scale = pool.requant_multiplier[0] / 2.0 ** pool.requant_shift[0]
     wanted = network.tensors["image"].scale / 4 / network.tensors["pool"].scale
     assert scale == pytest.approx(wanted, rel=2**-8)
     assert add.name == "sum"

@@ -16,7 +16,7 @@ from models.graph.layers import Conv2d, Linear, MaxPool
 from models.graph.network import sequential
 from models.integer.lower import lower
 from models.quantisation import blocks
-from models.quantisation.blocks import Block, Pruning, zero_blocks
+from models.quantisation.blocks import BlockShape, Pruning, zero_blocks
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity, violation
 from models.training.loop import train
@@ -29,8 +29,12 @@ from tests.models.training.test_training import CNN, QUICK, digits, few
 __all__ = ["digits", "few"]  # fixtures
 
 RUNS = settings(max_examples=60, derandomize=True, deadline=None)
-sizes = st.builds(Block, st.integers(1, 9), st.integers(1, 9))
-BLOCKS = (("conv2d2", Block(8, 4)), ("conv2d4", Block(16, 8)), ("linear6", Block(5, 8)))
+sizes = st.builds(BlockShape, st.integers(1, 9), st.integers(1, 9))
+BLOCKS = (
+    ("conv2d2", BlockShape(8, 4)),
+    ("conv2d4", BlockShape(16, 8)),
+    ("linear6", BlockShape(5, 8)),
+)
 
 
 @st.composite
@@ -40,7 +44,7 @@ def _weights(draw: st.DrawFn) -> np.ndarray:
     return random.integers(-3, 4, shape) * (random.random(shape) < draw(st.floats(0, 1)))
 
 
-def _cut(weights: np.ndarray, block: Block) -> list[np.ndarray]:
+def _cut(weights: np.ndarray, block: BlockShape) -> list[np.ndarray]:
     """Every block, taken out one by one."""
     out, channels, rows, cols = weights.shape
     starts = range(0, out, block.out_channels), range(0, channels, block.in_channels)
@@ -119,7 +123,7 @@ def test_a_trained_network_has_the_blocks_that_were_asked_for(few, tmp_path, spa
             if boxed:
                 mask = blocks.kept_box(weights[name], block, 0.5)
                 np.testing.assert_array_equal(weights[name] * mask, weights[name])
-        assert zero_blocks(weights["conv2d1"], Block(8, 1)) == 0
+        assert zero_blocks(weights["conv2d1"], BlockShape(8, 1)) == 0
         for layer in integer.mac_layers:
             if layer.sparsity:
                 assert violation(layer.sources[0].weights, layer.sparsity) is None
@@ -174,11 +178,11 @@ GROUPED = sequential(
 def test_layers_without_blocks_are_refused(name, bits, message):
     network = QuantNetwork(GROUPED, Quantisation(default=QuantSpec(bits, 4)))
     with pytest.raises(ModelError, match=message):
-        Pruner(network, Pruning(0.5, ((name, Block(2, 2)),)))
+        Pruner(network, Pruning(0.5, ((name, BlockShape(2, 2)),)))
 
 
 def test_numbers_out_of_range_are_refused():
     with pytest.raises(ModelError, match="share of zero blocks must be between 0 and 1, not 1"):
         Pruning(1, BLOCKS)
     with pytest.raises(ModelError, match="a block spans 1 or more channels each way, not 0x4"):
-        Block(0, 4)
+        BlockShape(0, 4)

@@ -45,7 +45,7 @@ def test_trained_weights_have_the_bits(few, tmp_path, sparsity):
         (Narrow("conv", 0, 2), "fewer digits: no layer 'conv' has weights .known: conv2d1, "),
         (Narrow("conv2d1", 0, 4), "layer conv2d1: fewer bits are 2..3, not 4"),
         (Narrow("conv2d1", 0, 1), "layer conv2d1: fewer bits are 2..3, not 1"),
-        (Narrow("linear6", 0, 2), "layer linear6: the output layer has one step"),
+        (Narrow("linear6", 0, 2), "layer linear6: the output layer has one scale"),
     ],
 )
 def test_what_cannot_be_is_refused(few, spec, message):

@@ -168,7 +168,7 @@ def test_every_layer_kind_trains_at_any_bits(few, bits):
     assert all(np.isfinite(epoch.loss) for epoch in trained.history)
     for module in trained.network.modules():
         if isinstance(module, ActivationQuantiser):
-            assert module.log_step != 0  # it was calibrated and learned
+            assert module.log_scale != 0  # it was calibrated and learned
 
 
 def test_mismatch_with_the_data_is_refused(few):
@@ -213,6 +213,22 @@ def test_trained_networks_keep_their_values_on_disk(tmp_path):
         TrainedNetwork.load(path)
     with pytest.raises(ModelError, match=r"none\.pt: no such file"):
         TrainedNetwork.load(tmp_path / "none.pt")
+
+
+def test_files_of_format_1_are_read(tmp_path):
+    """Which called the logarithm of a learned scale ``log_step``."""
+    trained = untrained(SMALL, Quantisation(3, QuantSpec(2, 5)), 0, scale_bits=6)
+    path = tmp_path / "net.pt"
+    trained.save(path)
+    content = torch.load(path, weights_only=True)
+    names = [name for name in content["state"] if name.endswith("log_scale")]
+    assert names
+    for name in names:
+        content["state"][name.replace("log_scale", "log_step")] = content["state"].pop(name)
+    torch.save({**content, "format": 1}, path)
+    again = TrainedNetwork.load(path).network.state_dict()
+    for name, tensor in trained.network.state_dict().items():
+        assert torch.equal(again[name], tensor)
 
 
 def test_checkpoint_files_run_no_code(tmp_path):
@@ -319,10 +335,10 @@ def test_weight_quantiser_puts_out_integers_times_its_step(bits, seed):
     assert codes.max() <= high
     if bits == 1:
         assert set(codes.unique().tolist()) <= {-1, 1}
-    torch.testing.assert_close(quantiser(weights).detach(), codes * quantiser.step)
+    torch.testing.assert_close(quantiser(weights).detach(), codes * quantiser.scale)
     loss = (quantiser(weights) - 1).square().sum()
     loss.backward()
-    assert (quantiser.log_step.grad != 0).all()
+    assert (quantiser.log_scale.grad != 0).all()
 
 
 @settings(max_examples=50, derandomize=True, deadline=None)
@@ -331,7 +347,7 @@ def test_activation_quantiser_stays_on_its_grid(bits, signed, seed):
     values = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(seed))
     quantiser = ActivationQuantiser(bits, signed)
     quantiser.calibrate(values)
-    codes = (quantiser(values) / quantiser.step).detach()
+    codes = (quantiser(values) / quantiser.scale).detach()
     torch.testing.assert_close(codes, codes.round(), rtol=0, atol=1e-4)
     zero = arithmetic.zero_point(bits, signed)
     assert codes.min().round() + zero >= 0

@@ -19,7 +19,7 @@ from tests.rtl_gen.twin.programs import ProgramStep, copy_layer, encode, whole_m
 
 NARROW = NpuConfig(
     pixels=3, lanes=4, columns=4, post_units=2, activation_depth=32, weight_depth=16,
-    channel_depth=8, result_depth=2, program_depth=64, memory_port_bits=32, memory_tiles=1,
+    channel_depth=8, result_depth=2, program_depth=64, memory_port_bits=32, memory_tiles=True,
 )  # fmt: skip
 """An activation word fills half a beat."""
 WIDE = dataclasses.replace(NARROW, pixels=2, lanes=8, columns=8, activation_bits=7)
@@ -131,13 +131,13 @@ def test_what_leaves_a_memory_is_an_error(opcode: Opcode, change: dict, stopped:
 
 def test_tiles_need_a_port() -> None:
     with pytest.raises(ConfigError, match="memory_tiles must be 0 without npu"):
-        NpuConfig(memory_tiles=1)
+        NpuConfig(memory_tiles=True)
     with pytest.raises(ConfigError, match="memory_tiles must be one of 0, 1"):
         NpuConfig(memory_port_bits=32, memory_tiles=2)
 
 
 def test_without_tiles_their_opcodes_are_unknown() -> None:
-    config = dataclasses.replace(NARROW, memory_tiles=0)
+    config = dataclasses.replace(NARROW, memory_tiles=False)
     twin = Twin(config)
     twin.load_program([int(Opcode.FILL), 0])
     assert twin.run([]).error is ErrorCode.OPCODE

@@ -8,7 +8,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import Instruction
 from rtl_gen.isa.fields import COUNT_BITS, fields, slots
 from rtl_gen.isa.opcodes import Opcode
-from rtl_gen.isa.walk import Step, record_values, reduced
+from rtl_gen.isa.walk import AddressStep, record_values, reduced
 
 ProgramStep = tuple[Opcode, dict[str, int]]
 
@@ -51,12 +51,12 @@ def layer_fields(config: NpuConfig, nest: Mapping[str, int]) -> dict[str, int]:
 
     strip_rows, strip_words = nest["strip_rows"], nest["strip_words"]
     strips = value("strip_first")
-    start = Step(
+    start = AddressStep(
         value("in_base") + value("row_first_words") + strips * strip_words,
         value("col_first"),
         strips * strip_rows + value("row_first"),
     )
-    steps = {level: Step(*(value(name) for name in names)) for level, names in STEPS.items()}
+    steps = {level: AddressStep(*(value(name) for name in names)) for level, names in STEPS.items()}
     walk = record_values(start, steps, nest, strip_rows, strip_words)
     known = {field.name for field in fields(config, Opcode.LAYER)}
     return reduced(config, {n: v for n, v in nest.items() if n in known} | walk)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, places
+from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, bit_ranges, field_words
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.twin.memories import TwinInputError
 from rtl_gen.twin.model import Twin, TwinResult
@@ -115,7 +115,7 @@ def test_bits_outside_a_field(step: ProgramStep) -> None:
     program = [COPY, step, END]
     words = encode(CONFIG, program)
     first = len(encode(CONFIG, program[:1])) + BUS_WORDS
-    used = {bit for place in places(CONFIG, step[0]).values() for bit in place}
+    used = {bit for place in bit_ranges(CONFIG, step[0]).values() for bit in place}
     for bit in range(WORD_BITS * field_words(CONFIG, step[0])):
         changed = list(words)
         changed[first + bit // 32] ^= 1 << bit % 32

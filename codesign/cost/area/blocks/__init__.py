@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from codesign.cost.area.blocks.array import CELLS, SELECTION, SHARED
-from codesign.cost.area.blocks.block import RESOURCES, Block
+from codesign.cost.area.blocks.block import RESOURCES, AreaBlock
 from codesign.cost.area.blocks.buffers import HISTORY, MEMORIES, ROTATOR, WEIGHTS, memory_counts
 from codesign.cost.area.blocks.control import PORT, REGISTERS, SEQUENCER, STREAMS, WIRING
 from codesign.cost.area.blocks.dot_products import DOTS
 from codesign.cost.area.blocks.packed import PACKED_DOTS
 from codesign.cost.area.blocks.post import POST_PROCESS, POST_UNITS
 
-BLOCKS: tuple[Block, ...] = (
+BLOCKS: tuple[AreaBlock, ...] = (
     STREAMS, ROTATOR, HISTORY, WEIGHTS, MEMORIES, SHARED, SELECTION, DOTS,
     PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, SEQUENCER, REGISTERS, PORT, WIRING,
 )  # fmt: skip

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from codesign.cost.area.blocks.block import Block, Ints, Sizes, ones
+from codesign.cost.area.blocks.block import AreaBlock, Ints, Sizes, ones
 from codesign.cost.area.blocks.packed import shared_sizes
 from codesign.cost.area.dsps import MAX_LANES, Packed
 from codesign.cost.table import ConfigTable
@@ -65,7 +65,7 @@ def _cells(c: ConfigTable) -> Sizes:
     }
 
 
-CELLS = Block(
+CELLS = AreaBlock(
     "cells",
     ("npu_mac_cell", "npu_packed_cell"),
     _cells,
@@ -89,7 +89,7 @@ def _selection(c: ConfigTable) -> Sizes:
     }
 
 
-SELECTION = Block(
+SELECTION = AreaBlock(
     "selection",
     ("npu_selection",),
     _selection,
@@ -128,7 +128,7 @@ def _shared(c: ConfigTable) -> Sizes:
     }
 
 
-SHARED = Block(
+SHARED = AreaBlock(
     "shared_operands",
     ("npu_mac_array",),
     _shared,

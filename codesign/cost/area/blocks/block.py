@@ -18,7 +18,7 @@ RESOURCES = ("luts", "lutrams", "ffs")
 
 
 @dataclass(frozen=True)
-class Block:
+class AreaBlock:
     """A part of the NPU that synthesis reports apart.
 
     Every size grows with the configuration's knobs, and takes a number of LUTs and FFs that does

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 
 from codesign.cost.area import memories
-from codesign.cost.area.blocks.block import Block, Ints, Sizes, log_bits, ones
+from codesign.cost.area.blocks.block import AreaBlock, Ints, Sizes, log_bits, ones
 from codesign.cost.area.blocks.post import channel_memories
 from codesign.cost.area.memories import MemoryCount
 from codesign.cost.table import ConfigTable
@@ -48,7 +48,7 @@ def _memories(c: ConfigTable) -> Sizes:
     return {"lutrams": found.lutrams, "banks": found.luts, "registers": found.ffs}
 
 
-MEMORIES = Block(
+MEMORIES = AreaBlock(
     "memories",
     ("npu_ram", "npu_lutram"),
     _memories,
@@ -73,7 +73,7 @@ def _rotator(c: ConfigTable) -> Sizes:
     }
 
 
-ROTATOR = Block(
+ROTATOR = AreaBlock(
     "rotator",
     ("npu_activation_memory",),
     _rotator,
@@ -97,7 +97,7 @@ def _weights(c: ConfigTable) -> Sizes:
     }
 
 
-WEIGHTS = Block(
+WEIGHTS = AreaBlock(
     "weight_memory",
     ("npu_weight_memory",),
     _weights,
@@ -113,7 +113,7 @@ def _history(c: ConfigTable) -> Sizes:
     return {"words": reused * c.pixels * c.activation_word_bits, "control": reused}
 
 
-HISTORY = Block(
+HISTORY = AreaBlock(
     "history",
     ("npu_tap_history", "npu_reuse_place"),
     _history,

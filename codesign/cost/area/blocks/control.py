@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.cost.area.blocks.block import Block, Sizes, log_bits, ones
+from codesign.cost.area.blocks.block import AreaBlock, Sizes, log_bits, ones
 from codesign.cost.table import ConfigTable
 
 
@@ -22,7 +22,7 @@ def _sequencer(c: ConfigTable) -> Sizes:
     }
 
 
-SEQUENCER = Block(
+SEQUENCER = AreaBlock(
     "sequencer",
     ("npu_sequencer", "npu_halt", "npu_loop_nest", "npu_loop_counters", "npu_drain_steps"),
     _sequencer,
@@ -44,7 +44,7 @@ def _registers(c: ConfigTable) -> Sizes:
     }
 
 
-REGISTERS = Block(
+REGISTERS = AreaBlock(
     "control_registers",
     ("npu_control",),
     _registers,
@@ -70,7 +70,7 @@ def _streams(c: ConfigTable) -> Sizes:
     }
 
 
-STREAMS = Block(
+STREAMS = AreaBlock(
     "streams",
     ("npu_transfer",),
     _streams,
@@ -95,7 +95,7 @@ def _port(c: ConfigTable) -> Sizes:
     }
 
 
-PORT = Block(
+PORT = AreaBlock(
     "memory_port",
     ("npu_fetch",),
     _port,
@@ -121,7 +121,7 @@ def _wiring(c: ConfigTable) -> Sizes:
     }
 
 
-WIRING = Block(
+WIRING = AreaBlock(
     "wiring",
     ("npu",),
     _wiring,

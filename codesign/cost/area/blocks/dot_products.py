@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes
+from codesign.cost.area.blocks.block import AreaBlock, Floats, Ints, Sizes
 from codesign.cost.area.dsps import (
     MAX_BITS,
     MAX_LANES,
@@ -160,7 +160,7 @@ def _dots(c: ConfigTable) -> Sizes:
     }
 
 
-DOTS = Block(
+DOTS = AreaBlock(
     "dot_products",
     ("npu_dot",),
     _dots,

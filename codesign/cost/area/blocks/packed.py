@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.cost.area.blocks.block import Block, Ints, Sizes
+from codesign.cost.area.blocks.block import AreaBlock, Ints, Sizes
 from codesign.cost.area.dsps import Packed, sum_tree, tree_registers
 from codesign.cost.table import ConfigTable
 from rtl_gen.packing import CHAIN_LANES, COLUMNS, STAGE_LANES, WHOLE_WEIGHT_BITS
@@ -39,7 +39,7 @@ def _levels(terms: Ints) -> Ints:
     return np.frexp(np.maximum(terms - 1, 0))[1].astype(np.int64)
 
 
-PACKED_DOTS = Block(
+PACKED_DOTS = AreaBlock(
     "packed_dots",
     ("npu_packed_dot",),
     _dots,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.cost.area import memories
-from codesign.cost.area.blocks.block import Block, Floats, Ints, Sizes, log_bits, ones
+from codesign.cost.area.blocks.block import AreaBlock, Floats, Ints, Sizes, log_bits, ones
 from codesign.cost.area.dsps import Packed
 from codesign.cost.table import ConfigTable
 from rtl_gen.blocks.post_unit import FINE_SHIFTS
@@ -53,7 +53,7 @@ def _units(c: ConfigTable) -> Sizes:
     }
 
 
-POST_UNITS = Block(
+POST_UNITS = AreaBlock(
     "post_units",
     ("npu_post_unit",),
     _units,
@@ -98,7 +98,7 @@ def _process(c: ConfigTable) -> Sizes:
     }
 
 
-POST_PROCESS = Block(
+POST_PROCESS = AreaBlock(
     "post_process",
     ("npu_post_process",),
     _process,

@@ -1,6 +1,6 @@
-"""Search strategies behind one ask / tell interface.
+"""Optimisers behind one ask / tell interface.
 
-A strategy proposes integer vectors; gene g takes values 0..sizes[g]-1. Which genes matter where
+An optimiser proposes integer vectors; gene g takes values 0..sizes[g]-1. Which genes matter where
 others switch them off is the space's affair: it canonicalises what it is given. All objectives
 are minimised; ``violation`` is 0 for a feasible candidate, else grows with the distance from
 feasibility (infeasible points are learned from, not thrown away).
@@ -17,8 +17,8 @@ from codesign.results import UserError
 from codesign.search.pareto import Floats, Ints, crowding_distance, nondominated_sort
 
 
-class Strategy(Protocol):
-    """What the search loop needs; tests/codesign/search/test_strategies.py holds the contract."""
+class Optimiser(Protocol):
+    """What the search loop needs; tests/codesign/search/test_optimisers.py holds the contract."""
 
     def ask(self, count: int) -> Ints:
         """[count, genes] int64 candidates within the sizes."""
@@ -29,7 +29,7 @@ class Strategy(Protocol):
         ...
 
 
-class RandomStrategy:
+class RandomSearch:
     """Uniform in every gene; learns nothing."""
 
     def __init__(self, sizes: Ints, seed: int) -> None:
@@ -43,7 +43,7 @@ class RandomStrategy:
         """Nothing to learn."""
 
 
-class EvolutionStrategy:
+class Evolution:
     """NSGA-II on integer vectors with Deb's constraint rules, vectorised over the population.
 
     Binary tournaments by (front, crowding), uniform crossover, and per-gene mutation that is a
@@ -110,15 +110,15 @@ class EvolutionStrategy:
         return np.where(chosen, np.where(local, stepped, fresh), children)
 
 
-STRATEGIES: Mapping[str, Callable[[Ints, int], Strategy]] = {
-    "random": RandomStrategy,
-    "evolution": EvolutionStrategy,
+OPTIMISERS: Mapping[str, Callable[[Ints, int], Optimiser]] = {
+    "random": RandomSearch,
+    "evolution": Evolution,
 }
-"""Name -> factory(sizes, seed). A strategy listed here is run by the conformance tests."""
+"""Name -> factory(sizes, seed). An optimiser listed here is run by the conformance tests."""
 
 
-def make(name: str, sizes: Ints, seed: int) -> Strategy:
-    """The named strategy. Raises UserError for an unknown name."""
-    if name not in STRATEGIES:
-        raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
-    return STRATEGIES[name](sizes, seed)
+def make(name: str, sizes: Ints, seed: int) -> Optimiser:
+    """The named optimiser. Raises UserError for an unknown name."""
+    if name not in OPTIMISERS:
+        raise UserError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
+    return OPTIMISERS[name](sizes, seed)

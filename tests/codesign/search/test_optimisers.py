@@ -1,4 +1,4 @@
-"""The contract every strategy must pass, and what evolution must do beyond it."""
+"""The contract every optimiser must pass, and what evolution must do beyond it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from codesign.results import UserError
-from codesign.search import pareto, strategies
+from codesign.search import optimisers, pareto
 
 SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
 
@@ -18,54 +18,54 @@ def evaluate(candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return objectives, np.maximum(share.sum(1) - 4.0, 0.0)
 
 
-def run(strategy: strategies.Strategy, rounds: int) -> np.ndarray:
+def run(optimiser: optimisers.Optimiser, rounds: int) -> np.ndarray:
     """Objectives of every feasible candidate of ``rounds`` rounds of 64."""
     seen = []
     for _ in range(rounds):
-        candidates = strategy.ask(64)
+        candidates = optimiser.ask(64)
         objectives, violation = evaluate(candidates)
-        strategy.tell(candidates, objectives, violation)
+        optimiser.tell(candidates, objectives, violation)
         seen.append(objectives[violation == 0])
     return np.vstack(seen)
 
 
-@pytest.mark.parametrize("name", strategies.STRATEGIES)
+@pytest.mark.parametrize("name", optimisers.OPTIMISERS)
 class TestConformance:
     def test_candidates_have_the_shape_type_and_range_asked_for(self, name: str) -> None:
-        strategy = strategies.make(name, SIZES, seed=1)
+        optimiser = optimisers.make(name, SIZES, seed=1)
         for count in (1, 33, 200):
-            candidates = strategy.ask(count)
+            candidates = optimiser.ask(count)
             assert candidates.shape == (count, len(SIZES))
             assert candidates.dtype == np.int64
             assert (candidates >= 0).all()
             assert (candidates < SIZES).all()
-            strategy.tell(candidates, *evaluate(candidates))
+            optimiser.tell(candidates, *evaluate(candidates))
 
     def test_same_seed_same_candidates(self, name: str) -> None:
         asked = []
         for seed in (3, 3, 4):
-            strategy = strategies.make(name, SIZES, seed)
-            run(strategy, 3)
-            asked.append(strategy.ask(20))
+            optimiser = optimisers.make(name, SIZES, seed)
+            run(optimiser, 3)
+            asked.append(optimiser.ask(20))
         assert (asked[0] == asked[1]).all()
         assert (asked[0] != asked[2]).any()
 
     def test_every_value_of_every_gene_is_reachable(self, name: str) -> None:
-        candidates = strategies.make(name, SIZES, seed=0).ask(2000)
+        candidates = optimisers.make(name, SIZES, seed=0).ask(2000)
         assert [len(np.unique(column)) for column in candidates.T] == SIZES.tolist()
 
     def test_it_accepts_results_it_did_not_ask_for_and_all_infeasible(self, name: str) -> None:
-        strategy = strategies.make(name, SIZES, seed=0)
+        optimiser = optimisers.make(name, SIZES, seed=0)
         foreign = np.tile(SIZES - 1, (5, 1))
-        strategy.tell(foreign, np.full((5, 2), 1e9), np.full(5, 7.0))
-        assert (strategy.ask(50) < SIZES).all()
+        optimiser.tell(foreign, np.full((5, 2), 1e9), np.full(5, 7.0))
+        assert (optimiser.ask(50) < SIZES).all()
 
 
 def test_evolution_beats_random_at_equal_evaluations() -> None:
     reference = np.array([7.0, 7.0])
     volumes = {
         name: [
-            pareto.hypervolume(run(strategies.make(name, SIZES, seed), 15), reference)
+            pareto.hypervolume(run(optimisers.make(name, SIZES, seed), 15), reference)
             for seed in range(3)
         ]
         for name in ("random", "evolution")
@@ -75,4 +75,4 @@ def test_evolution_beats_random_at_equal_evaluations() -> None:
 
 def test_unknown_strategy_names_the_choices() -> None:
     with pytest.raises(UserError, match="random, evolution, not 'annealing'"):
-        strategies.make("annealing", SIZES, 0)
+        optimisers.make("annealing", SIZES, 0)
