@@ -1,7 +1,8 @@
 """What joins networks and NPUs: compiler, cost models, search, build, command line, report.
 
-design (one network with its bits and its NPU, as one YAML file), results (estimates, measurements,
-infeasibility), prediction (a design's figures before it is trained); the rest are rooms.
+design (one network with its bits and its NPU, as one YAML file), results (estimates,
+measurements, infeasibility), prediction (a design's figures before it is trained); the rest are
+rooms.
 """
 
 __all__ = [

@@ -1,7 +1,8 @@
 """The network: graph, data, quantisation, training in torch, and the integer network that results.
 
-Knows nothing of hardware. Beside the rooms stands what all of them need: arithmetic (requantisation,
-the one module that rtl_gen shares), errors, files (atomic writes) and yaml_io (strict YAML).
+Knows nothing of hardware. Beside the rooms stands what all of them need: arithmetic
+(requantisation, the one module that rtl_gen shares), errors, files (atomic writes) and yaml_io
+(strict YAML).
 """
 
 __all__ = [

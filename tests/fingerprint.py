@@ -14,7 +14,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 
-from codesign.cost.data.sampling import sample
+from codesign.cost.characterization.sampling import sample
 from rtl_gen.config import NpuConfig
 from rtl_gen.emit import verilog
 from tests.sweep.cases import draw

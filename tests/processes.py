@@ -6,8 +6,6 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     """Raises TimeoutError when ``condition`` does not come to hold."""

@@ -18,8 +18,8 @@ import pytest
 from codesign import design
 from codesign.cli.main import VERBS, parser
 from codesign.cli.search_options import merge
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

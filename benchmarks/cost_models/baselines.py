@@ -23,7 +23,7 @@ from codesign.cost.area.evaluation import Predictor, Trial
 from codesign.cost.table import ConfigTable
 
 Floats = NDArray[np.float64]
-_MULTIPLIERS = Path(__file__).parent / "data" / "iccad2019_multipliers.json"
+_MULTIPLIERS = Path(__file__).parents[1] / "data" / "iccad2019_multipliers.json"
 ARRAY_BLOCKS = ("dot_products", "cells", "selection", "shared_operands")
 """Blocks of the NPU that the ICCAD model counts: multipliers, trees, accumulators."""
 

@@ -24,7 +24,7 @@ from sim import simulator
 from sim.process import execute
 from sim.simulator import SimulationError
 
-DATA = Path(__file__).with_name("data") / "nngen.json"
+DATA = Path(__file__).parents[1] / "data" / "nngen.json"
 PACKAGES = ("nngen==1.3.4", "veriloggen==2.3.0")
 """What the figures were measured with."""
 BITS = 8

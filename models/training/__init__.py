@@ -1,8 +1,8 @@
 """Quantisation-aware training of one network in torch.
 
 loop (train), schedule (settings, learning rates), trained (the result and its file), checkpoint
-(unfinished runs on disk), network with weight_layer and weightless (the trainable modules), pruning,
-penalty and narrowing (zeros that hardware leaves out), speed (compilation and threads).
+(unfinished runs on disk), network with weight_layer and weightless (the trainable modules),
+pruning, penalty and narrowing (zeros that hardware leaves out), speed (compilation and threads).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Files around the Verilog: C header, Python driver facts, and projects for Yosys, Vivado, FuseSoC."""
+"""Files around the Verilog: C header, facts for the driver, projects for Yosys, Vivado, FuseSoC."""
 
 __all__ = [
     "c_header",

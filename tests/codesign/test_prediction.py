@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 
 from codesign import design as designs
 from codesign.prediction import estimate_design
+from tests import paths
 
-EXAMPLE = designs.load(Path(__file__).parents[2] / "examples" / "digits_tiny.yaml")
+EXAMPLE = designs.load(paths.EXAMPLE)
 
 
 def test_the_clock_of_an_ecp5_is_estimated_and_held_against_the_wish() -> None:

@@ -56,7 +56,7 @@ def test_build_fills_a_dataclass_by_its_hints():
         ("lanes: eight", "f.yaml:1: lanes: must be an integer, not 'eight'"),
         ("lanes: true", "f.yaml:1: lanes: must be an integer, not True"),
         ("lanes: 8\nlabel: 3", "f.yaml:2: label: must be text, not 3"),
-        ("lanes: 8\nfast: 1", "f.yaml:2: fast: must be true or false"),
+        ("lanes: 8\nfast: 2", "f.yaml:2: fast: must be true or false"),
         ("lanes: 8\nlimit: .nan", "f.yaml:2: limit: must be a finite number"),
         ("lanes: 8\nlimit: abc", "f.yaml:2: limit: must be a number, not 'abc'"),
         ("lanes: 8\nsizes: 3", "f.yaml:2: sizes: must be a list, not 3"),

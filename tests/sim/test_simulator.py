@@ -12,7 +12,8 @@ import pytest
 from sim import simulator
 from sim.process import execute
 from sim.simulator import SimulationError, ToolMissing
-from tests.processes import ROOT, all_gone, wait_for
+from tests.paths import ROOT
+from tests.processes import all_gone, wait_for
 
 COUNTER = """\
 module top(input clk, output reg [7:0] count);

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from codesign.results import UserError
+from tests.paths import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 JUDGED = (
     "codesign/compiler/*.py", "models/*.py", "rtl_gen/**/*.py", "sim/*.py",
     "tests/codesign/*_networks.py", "tests/sweep/cases.py", "tests/sweep/domain.py",

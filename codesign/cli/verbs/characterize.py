@@ -8,9 +8,10 @@ from pathlib import Path
 
 from codesign.cli import options
 from codesign.cli.console import Console
-from codesign.cost.data import dataset, placements, sampling, timing_data
-from codesign.cost.data.characterize import characterize, measure
-from codesign.cost.data.measuring import TIMEOUT_S
+from codesign.cost.characterization import placements, sampling
+from codesign.cost.characterization.characterize import characterize, measure
+from codesign.cost.characterization.measuring import TIMEOUT_S
+from codesign.cost.data import dataset, timing_data
 from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 

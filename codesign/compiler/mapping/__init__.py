@@ -2,8 +2,8 @@
 
 shapes (layers as loops), slots (channels in words), tiles (output channels for the array), phases
 (N:M sparsity), strips (rows for the pixel lanes), reuse (depthwise columns), unfolding (im2col of
-the input), storage and allocation (activation memory), parts (weight memory), schedule (all of it,
-for a whole network).
+the input), storage and allocation (activation memory), parts (weight memory), schedule (all of
+it, for a whole network).
 """
 
 __all__ = [

@@ -1,16 +1,12 @@
-"""Synthesis and placement results that the cost models learn from, and how they are made.
+"""Synthesis and placement results that the cost models learn from, as shipped CSV files.
 
-sampling (which NPUs), measuring and characterize (synthesis), placements (clock), dataset,
-module_data, timing_data and config_csv (the shipped CSV files).
+dataset (whole NPUs), module_data (their Verilog modules), timing_data (clocks), config_csv (the
+format that they share).
 """
 
 __all__ = [
-    "characterize",
     "config_csv",
     "dataset",
-    "measuring",
     "module_data",
-    "placements",
-    "sampling",
     "timing_data",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import math
 from collections import Counter
@@ -152,7 +153,7 @@ class Layout(Generic[R]):
         writer.writerow(columns)
         first = next(iter(self.figures))
         for row in sorted(rows, key=lambda row: (getattr(row, first), row.config.hash)):
-            cells = {**vars(row.config), **vars(row)}
+            cells = {**dataclasses.asdict(row.config), **vars(row)}
             cells |= {"config_hash": short_hash(row.config), "seconds": round(row.seconds, 1)}
             writer.writerow([_number(cells[name]) for name in columns])
         with atomic_file(path) as file:
@@ -160,8 +161,9 @@ class Layout(Generic[R]):
 
 
 def _number(value: object) -> object:
-    """Whole floats without a decimal point, so that counts read as counts."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    """Whole floats without a decimal point, so that counts read as counts; flags as 0 and 1."""
+    whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
+    return int(value) if whole else value  # type: ignore[call-overload]
 
 
 def of_one_tool(rows: Sequence[R]) -> list[R]:

@@ -10,7 +10,7 @@ from codesign.cost.data.config_csv import Figure, Layout
 from rtl_gen.config import NpuConfig
 
 SHIPPED = Path(__file__).parent / "synthesis_xc7.csv"
-"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by codesign.cost.data.characterize."""
+"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by cost.characterization."""
 
 
 @dataclass(frozen=True)

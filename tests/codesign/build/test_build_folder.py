@@ -20,9 +20,7 @@ from codesign.results import UserError
 from rtl_gen import emit
 from sim.folder import read, read_hex
 from tests.codesign import small_build
-
-ROOT = Path(__file__).resolve().parents[2]
-
+from tests.paths import ROOT
 
 emit_verilog = emit.verilog
 emitted = functools.cache(emit_verilog)

@@ -11,8 +11,7 @@ import pytest
 from codesign.cli import main
 from codesign.cli.search_options import merge
 from codesign.cli.verbs import estimate as estimate_verb
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
+from tests.paths import EXAMPLE
 
 
 @pytest.fixture

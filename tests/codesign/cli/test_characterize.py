@@ -10,10 +10,11 @@ import pytest
 
 from codesign.cli.main import main
 from codesign.cli.verbs import characterize as verb
-from codesign.cost.data import dataset, placements, timing_data
-from codesign.cost.data.characterize import Measurement
+from codesign.cost.characterization import placements
+from codesign.cost.characterization.characterize import Measurement
+from codesign.cost.characterization.placements import Placed
+from codesign.cost.data import dataset, timing_data
 from codesign.cost.data.dataset import Row
-from codesign.cost.data.placements import Placed
 from codesign.cost.data.timing_data import TimingRow
 from codesign.fpga.nextpnr import NextpnrError
 from codesign.fpga.yosys import YosysError

@@ -19,9 +19,8 @@ from codesign.fpga import yosys
 from models.training.loop import _Run
 from sim import run as simulation
 from sim.simulator import ToolMissing
+from tests.paths import EXAMPLE
 from tests.processes import wait_for
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
 
 
 @pytest.fixture(scope="module")

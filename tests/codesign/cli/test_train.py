@@ -17,8 +17,7 @@ from models.quantisation.blocks import BlockShape
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity, violation
 from models.training.trained import TrainedNetwork
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
+from tests.paths import EXAMPLE
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from codesign.cost.area import dsps, model_file
 from codesign.cost.area.blocks import RESOURCES, memory_counts
 from codesign.cost.area.composed import analytic
 from codesign.cost.area.model import AreaEstimate, AreaModel
-from codesign.cost.data import sampling
+from codesign.cost.characterization import sampling
 from codesign.cost.data.dataset import Row
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig

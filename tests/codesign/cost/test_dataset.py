@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from codesign.cost.area.composed import analytic
-from codesign.cost.data import characterize, config_csv, dataset, measuring, module_data, sampling
-from codesign.cost.data.characterize import Measurement
+from codesign.cost.characterization import characterize, measuring, sampling
+from codesign.cost.characterization.characterize import Measurement
+from codesign.cost.data import config_csv, dataset, module_data
 from codesign.cost.data.dataset import Row
 from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.table import ConfigTable

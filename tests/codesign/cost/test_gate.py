@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from codesign.cost.area import model_file
+from codesign.cost.characterization.characterize import measure
 from codesign.cost.data import dataset
-from codesign.cost.data.characterize import measure
 from codesign.cost.table import ConfigTable
 from rtl_gen.config import NpuConfig
 

@@ -11,7 +11,8 @@ import pytest
 
 from codesign.cost.area import dsps
 from codesign.cost.area.composed import analytic
-from codesign.cost.data import sampling, timing_data
+from codesign.cost.characterization import sampling
+from codesign.cost.data import timing_data
 from codesign.cost.data.timing_data import TimingRow
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import MOST, TimingModel

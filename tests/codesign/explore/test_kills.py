@@ -14,7 +14,8 @@ import pytest
 
 from codesign.cli import main
 from codesign.explore import finish as finishing
-from tests.processes import ROOT, all_gone, children, wait_for
+from tests.paths import ROOT
+from tests.processes import all_gone, children, wait_for
 
 SPACE = """\
 network: {stages: [1, 2], convs: [1, 2], channels: [4, 8], kernels: [3], pooling: [max],

@@ -12,7 +12,8 @@ from concurrent.futures import BrokenExecutor
 import pytest
 
 from codesign.tools.workers import spread
-from tests.processes import ROOT, all_gone, wait_for
+from tests.paths import ROOT
+from tests.processes import all_gone, wait_for
 
 
 def work(task: int) -> int:
@@ -42,7 +43,7 @@ def test_a_worker_that_dies_is_told():
 HANGS = """\
 import os, sys, time
 from pathlib import Path
-from codesign.workers import spread
+from codesign.tools.workers import spread
 def hang(task):
     Path(sys.argv[1], str(os.getpid())).touch()
     time.sleep(600)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from models import yaml_io
 from models.errors import ModelError, YamlError
-from models.graph import yaml
+from models.graph import yaml as graph_yaml
 from models.graph.layers import (
     OPS,
     Add,
@@ -28,6 +28,7 @@ from models.graph.layers import (
 from models.graph.network import Layer, NetworkGraph, sequential
 from models.graph.passes import legalise
 from models.graph.verifier import verify
+from models.quantisation import yaml as quantisation_yaml
 from models.quantisation.plan import Quantisation, QuantSpec, knobs
 from models.training.network import QuantNetwork
 from models.training.weightless import operation
@@ -43,14 +44,14 @@ def test_yaml_round_trip(data):
     quantisation = data.draw(quantisations(graph))
     text = yaml_io.dump(
         {
-            "network": yaml.graph_items(graph),
-            "quantisation": yaml.quantisation_items(quantisation, graph),
+            "network": graph_yaml.graph_items(graph),
+            "quantisation": quantisation_yaml.quantisation_items(quantisation, graph),
         }
     )
     nodes = yaml_io.load(text).mapping()
-    again = yaml.read_graph(nodes["network"], "random")
+    again = graph_yaml.read_graph(nodes["network"], "random")
     assert again == graph
-    assert yaml.read_quantisation(nodes["quantisation"], again) == Quantisation(
+    assert quantisation_yaml.read_quantisation(nodes["quantisation"], again) == Quantisation(
         quantisation.input_bits, quantisation.default, _effective(quantisation, graph)
     )
 
@@ -263,12 +264,12 @@ TAIL = "- {name: fc, op: linear, out_features: 10}\n"
 )
 def test_network_yaml_refusals_name_the_line(text, message):
     with pytest.raises(YamlError, match=message):
-        yaml.read_graph(yaml_io.load(text, "n.yaml"), "net")
+        graph_yaml.read_graph(yaml_io.load(text, "n.yaml"), "net")
 
 
 def test_pooling_stride_defaults_to_its_kernel():
     text = HEAD + "- {name: p, op: max_pool, kernel: [2, 4]}\n" + TAIL
-    graph = yaml.read_graph(yaml_io.load(text), "net")
+    graph = graph_yaml.read_graph(yaml_io.load(text), "net")
     assert graph["p"].spec == MaxPool((2, 4), (2, 4))
 
 
@@ -291,7 +292,7 @@ QUANT_GRAPH = sequential(
 )
 def test_quantisation_yaml_refuses_what_has_no_effect(text, message):
     with pytest.raises(YamlError, match=f"q.yaml:1: .*{message}|q.yaml:1: {message}"):
-        yaml.read_quantisation(yaml_io.load(text, "q.yaml"), QUANT_GRAPH)
+        quantisation_yaml.read_quantisation(yaml_io.load(text, "q.yaml"), QUANT_GRAPH)
 
 
 def test_quantisation_of_unknown_layers_is_refused():

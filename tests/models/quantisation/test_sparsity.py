@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,18 +14,19 @@ from hypothesis import strategies as st
 from codesign import design
 from models import yaml_io
 from models.errors import ModelError, YamlError
-from models.graph import yaml
 from models.graph.layers import Conv2d, GlobalPool, Linear, MaxPool
 from models.graph.network import NetworkGraph, sequential
 from models.integer import files
 from models.integer.lower import lower, shape_only
 from models.quantisation import masks
+from models.quantisation import yaml as quantisation_yaml
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import PATTERNS, Sparsity, Violation, check, violation
 from tests.models.strategies import graphs, quantisations, untrained
+from tests.paths import EXAMPLE
 
 RUNS = settings(max_examples=60, derandomize=True, deadline=None)
-DESIGN = Path(__file__).parents[2] / "examples" / "digits_tiny.yaml"
+DESIGN = EXAMPLE
 seeds = st.integers(0, 2**16)
 patterns = st.sampled_from([Sparsity(*pattern) for pattern in PATTERNS])
 TWO_OF_FOUR = Sparsity(2, 4)
@@ -95,14 +95,14 @@ def test_most_weights_of_a_channel(sparsity, channels):
 
 
 def _read(text: str, graph: NetworkGraph = DEPTHWISE) -> Quantisation:
-    return yaml.read_quantisation(yaml_io.load(text, "q.yaml"), graph)
+    return quantisation_yaml.read_quantisation(yaml_io.load(text, "q.yaml"), graph)
 
 
 def test_the_default_holds_where_a_pattern_can_be():
     quantisation = _read('default: {sparsity: "2:4"}\nlayers: {linear4: {sparsity: null}}')
     network = shape_only(DEPTHWISE, quantisation, 8)
     assert [layer.sparsity for layer in network.mac_layers] == [None, TWO_OF_FOUR, None]
-    text = yaml_io.dump(yaml.quantisation_items(quantisation, DEPTHWISE))
+    text = yaml_io.dump(quantisation_yaml.quantisation_items(quantisation, DEPTHWISE))
     assert _read(text) == quantisation
 
 

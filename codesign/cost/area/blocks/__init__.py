@@ -15,4 +15,4 @@ BLOCKS: tuple[AreaBlock, ...] = (
     PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, SEQUENCER, REGISTERS, PORT, WIRING,
 )  # fmt: skip
 
-__all__ = ["BLOCKS", "RESOURCES", "Block", "memory_counts"]
+__all__ = ["BLOCKS", "RESOURCES", "AreaBlock", "memory_counts"]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from codesign.cost.area import dsps
 from codesign.cost.area.model import FAMILY_RATIOS
-from codesign.cost.data import measuring, timing_data
+from codesign.cost.characterization import measuring
+from codesign.cost.characterization.measuring import TIMEOUT_S, Progress, RowStore
+from codesign.cost.data import timing_data
 from codesign.cost.data.dataset import Row
-from codesign.cost.data.measuring import TIMEOUT_S, Progress, RowStore
 from codesign.cost.data.timing_data import DEVICE, TimingRow
 from codesign.cost.table import ConfigTable
 from codesign.fpga import devices, nextpnr, placement

@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.cost.data import config_csv, dataset, measuring, module_data
+from codesign.cost.characterization import measuring
+from codesign.cost.characterization.measuring import TIMEOUT_S, Progress
+from codesign.cost.data import config_csv, dataset, module_data
 from codesign.cost.data.dataset import Row
-from codesign.cost.data.measuring import TIMEOUT_S, Progress
 from codesign.cost.data.module_data import ModuleRow
 from codesign.fpga import synthesis
 from rtl_gen import emit
