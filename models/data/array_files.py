@@ -7,55 +7,30 @@ import math
 import struct
 import zipfile
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.layout import Layout, to_channels_first
+from models.data.raw import TEST, TRAIN, VALIDATION, ClassNames, Labels, Part, Raw
+from models.data.values import PIXELS, check_finite
 from models.errors import DatasetError
-
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
 SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Where Debian's packages put them: ``apt install dataset-fashion-mnist``."""
 _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
-_CHANNEL_COUNTS = (1, 3, 4)
-MAX_CLASSES = 1000
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
 """Among them what zipfile says of encrypted members and of methods that it does not know."""
-
-
-@dataclass(frozen=True, eq=False)
-class Raw:
-    """What the files hold, before the split: images uint8 [n, C, H, W], labels int64 [n]."""
-
-    images: Images
-    labels: Labels
-    classes: int
-    test_images: Images | None = None
-    test_labels: Labels | None = None
-
-
-def checked_labels(labels: NDArray[Any], count: int, classes: int, file: object) -> Labels:
-    """Labels as int64 [count], each 0..classes-1. Raises DatasetError."""
-    if labels.ndim == 2 and labels.shape[1] == 1:
-        labels = labels[:, 0]
-    if labels.shape != (count,):
-        raise DatasetError(f"{file}: {count} labels expected, one per image, not {labels.shape}")
-    _check_integers(labels, file)
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        raise DatasetError(f"{file}: label {wrong[0]} is outside 0..{classes - 1}")
-    return labels.astype(np.int64)
-
-
-def _check_integers(labels: NDArray[Any], file: object) -> None:
-    if labels.dtype.kind not in "iu":
-        raise DatasetError(f"{file}: labels must be integers, not {labels.dtype}")
+_SUFFIXES = {
+    TRAIN: ("", "_train"),
+    VALIDATION: ("_val", "_valid", "_validation"),
+    TEST: ("_test",),
+}
+"""What array names end in, behind x and y, for each part."""
+TEN = tuple(str(number) for number in range(10))
 
 
 def digits() -> Raw:
@@ -64,7 +39,8 @@ def digits() -> Raw:
 
     bunch = load_digits()
     images = (bunch.images * 255 / 16).round().astype(np.uint8)
-    return Raw(images[:, None], bunch.target.astype(np.int64), 10)
+    part = Part(images[:, None], bunch.target.astype(np.int64))
+    return Raw({TRAIN: part}, TEN, PIXELS)
 
 
 # IDX -----------------------------------------------------------------------------------------
@@ -79,17 +55,27 @@ def mnist(name: str, directory: Path | None) -> Raw:
         places = [directory, directory / name, directory / _TORCHVISION_DIRS[name]]
     else:
         places = [SYSTEM_DIRS[name]] if name in SYSTEM_DIRS else []
-    parts: list[tuple[Images, Labels]] = []
-    for prefix in ("train", "t10k"):
+    parts: dict[str, Part] = {}
+    for part, prefix in ((TRAIN, "train"), (TEST, "t10k")):
         images_file = _find_idx(name, places, f"{prefix}-images", 3)
         labels_file = _find_idx(name, places, f"{prefix}-labels", 1)
         images = read_idx(images_file, 3)
-        labels = checked_labels(read_idx(labels_file, 1), len(images), 10, labels_file)
-        parts.append((images[:, None], labels))
-    (images, labels), (test_images, test_labels) = parts
-    if images.shape[1:] != test_images.shape[1:]:
+        parts[part] = Part(
+            images[:, None], numbered(read_idx(labels_file, 1), len(images), 10, labels_file)
+        )
+    if parts[TRAIN].values.shape[1:] != parts[TEST].values.shape[1:]:
         raise DatasetError(f"{name}: training images {images.shape[1:]}, test images differ")
-    return Raw(images, labels, 10, test_images, test_labels)
+    return Raw(parts, TEN, PIXELS)
+
+
+def numbered(labels: NDArray[Any], count: int, classes: int, file: object) -> Labels:
+    """Labels as int64 (count,), each 0..classes-1. Raises DatasetError."""
+    if labels.shape != (count,):
+        raise DatasetError(f"{file}: {count} labels expected, one per image, not {labels.shape}")
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        raise DatasetError(f"{file}: label {wrong[0]} is outside 0..{classes - 1}")
+    return labels.astype(np.int64)
 
 
 def _find_idx(name: str, places: list[Path], stem: str, dimensions: int) -> Path:
@@ -102,7 +88,7 @@ def _find_idx(name: str, places: list[Path], stem: str, dimensions: int) -> Path
     raise DatasetError(f"{name}: no file {names[0]} or {names[1]}; looked in {looked}")
 
 
-def read_idx(path: Path, dimensions: int) -> Images:
+def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """An IDX array of unsigned bytes. Raises DatasetError: truncated, or not such a file."""
     try:
         data = path.read_bytes()
@@ -126,38 +112,77 @@ def read_idx(path: Path, dimensions: int) -> Images:
 # npz -----------------------------------------------------------------------------------------
 
 
-def npz(path: Path) -> Raw:
-    """Arrays x and y, or x_train, y_train, x_test and y_test.
+def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
+    """Arrays x and y (or x_train and y_train), and x_val, y_val, x_test, y_test where there are.
 
-    x: [n, H, W], [n, C, H, W] or [n, H, W, C], whole numbers 0..255 or real ones 0..1.
+    x: numbers of shape (n, features), (n, rows, columns), (n, channels, length), (n, channels,
+    rows, columns) or (n, rows, columns, channels). y: a class number, a name or a one-hot row per
+    example.
+    Raises DatasetError.
     """
     arrays = _npz_arrays(path)
-    names = ("x", "y") if "x" in arrays else ("x_train", "y_train")
-    wanted = [*names, *(("x_test", "y_test") if "x_test" in arrays else ())]
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
+    parts: dict[str, Part] = {}
+    notes: list[str] = []
+    names: ClassNames | None = None
+    for part, suffixes in _SUFFIXES.items():
+        suffix = next((s for s in suffixes if f"x{s}" in arrays), None)
+        if suffix is None:
+            continue
+        x, y = f"x{suffix}", f"y{suffix}"
+        if y not in arrays:
+            raise DatasetError(f"{path}: array {y} is missing (found: {', '.join(arrays)})")
+        check_finite(arrays[x], f"{path}: {x}")
+        values, said = to_channels_first(arrays[x], layout, f"{path}: {x}")
+        labels, more = _labels(arrays[y], len(values), f"{path}: {y}")
+        names = names or ClassNames.of(labels, f"{path}: {y}")
+        parts[part] = Part(values, names.numbers(labels, f"{path}: {y}"))
+        notes += said + more if part == TRAIN else []
+        if values.shape[1:] != parts[TRAIN].values.shape[1:]:
+            raise DatasetError(
+                f"{path}: {x} {arrays[x].shape} does not match the training examples"
+            )
+    if TRAIN not in parts or names is None:
         found = ", ".join(arrays) or "nothing"
         raise DatasetError(
-            f"{path}: array {missing[0]} is missing (found: {found}); expected x and y, or "
-            "x_train, y_train, x_test and y_test"
+            f"{path}: array x is missing (found: {found}); expected x and y, or x_train, y_train, "
+            "x_test and y_test"
         )
-    images = _to_images(arrays[names[0]], f"{path}: {names[0]}")
-    _check_integers(arrays[names[1]], f"{path}: {names[1]}")
-    classes = int(arrays[names[1]].max(initial=0)) + 1
-    if not 2 <= classes <= MAX_CLASSES:
-        raise DatasetError(f"{path}: {names[1]} must hold 2..{MAX_CLASSES} classes from 0 up")
-    labels = checked_labels(arrays[names[1]], len(images), classes, f"{path}: {names[1]}")
-    if len(np.unique(labels)) < classes:
-        absent = sorted(set(range(classes)) - set(labels.tolist()))
-        raise DatasetError(f"{path}: {names[1]}: no image has label {absent[0]}")
-    if "x_test" not in arrays:
-        return Raw(images, labels, classes)
-    test_images = _to_images(arrays["x_test"], f"{path}: x_test")
-    if test_images.shape[1:] != images.shape[1:]:
-        raise DatasetError(f"{path}: x_test {test_images.shape} does not match {images.shape}")
-    file = f"{path}: y_test"
-    test_labels = checked_labels(arrays["y_test"], len(test_images), classes, file)
-    return Raw(images, labels, classes, test_images, test_labels)
+    return Raw(parts, names.names, notes=tuple(notes))
+
+
+def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list[str]]:
+    """Labels as hashable values (count,), with a note for each conversion. Raises DatasetError."""
+    notes = []
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.ndim == 2 and _one_hot(y):
+        y = y.argmax(axis=1)
+        notes.append("labels are one-hot rows: class k is column k")
+    if y.shape != (count,):
+        raise DatasetError(f"{where}: {count} labels expected, one per example, not {y.shape}")
+    if y.dtype.kind == "f":
+        if not (np.isfinite(y).all() and (y == np.floor(y)).all()):
+            raise DatasetError(f"{where}: labels must be classes, not real numbers")
+        y = y.astype(np.int64)
+    if y.dtype.kind == "S":
+        y = np.char.decode(y, "utf-8", "replace")
+    if y.dtype.kind not in "biuU":
+        raise DatasetError(f"{where}: labels must be integers or names, not {y.dtype}")
+    labels = y.tolist()
+    numbers = sorted(set(labels)) if y.dtype.kind in "iu" else []
+    if numbers and numbers != list(range(len(numbers))):
+        notes.append(
+            f"labels {numbers[0]}..{numbers[-1]} are {len(numbers)} classes, numbered from 0 in "
+            "that order"
+        )
+    return labels, notes
+
+
+def _one_hot(y: NDArray[Any]) -> bool:
+    """True if each row of ``y`` (n, classes) has a single 1 among zeros."""
+    return bool(
+        y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()
+    )
 
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -170,22 +195,3 @@ def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
         raise DatasetError(f"{path}: is not an .npz file of plain arrays ({error})") from None
     except _BROKEN_ZIP as error:
         raise DatasetError(f"{path}: truncated or damaged .npz file ({error})") from None
-
-
-def _to_images(x: NDArray[Any], file: str) -> Images:
-    if x.ndim == 3:
-        x = x[:, None]
-    if x.ndim != 4 or not x.size:
-        raise DatasetError(f"{file} must be [n, H, W], [n, C, H, W] or [n, H, W, C], not {x.shape}")
-    if x.shape[1] not in _CHANNEL_COUNTS:
-        if x.shape[3] not in _CHANNEL_COUNTS:
-            raise DatasetError(f"{file} must have 1, 3 or 4 channels; its shape is {x.shape}")
-        x = x.transpose(0, 3, 1, 2)
-    if x.dtype.kind not in "iuf":
-        raise DatasetError(f"{file} must be integers 0..255 or reals 0..1, not {x.dtype}")
-    low, high = x.min(), x.max()
-    if np.issubdtype(x.dtype, np.floating) and low >= 0 and high <= 1:
-        x = (x * 255).round()
-    elif not np.issubdtype(x.dtype, np.integer) or low < 0 or high > 255:
-        raise DatasetError(f"{file} must be integers 0..255 or reals 0..1, not {low}..{high}")
-    return np.ascontiguousarray(x.astype(np.uint8))

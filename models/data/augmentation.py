@@ -1,46 +1,86 @@
-"""Random changes to training images that leave their label alone."""
+"""Random changes to training images that leave their label alone: a choice, and off by default."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data.datasets import Dataset
 from models.errors import ModelError
 
-AUGMENTATIONS = ("auto", "none", "shift", "flip", "shift_flip")
+KINDS = ("none", "shift", "mirror", "shift+mirror")
 _SMALL_SIDE = 16
-"""Images below this many rows move by one pixel; others by a twelfth of their side."""
+"""Images below this many rows or columns move by one pixel; others by a twelfth of that side."""
 
 
-def resolve(kind: str, dataset: Dataset) -> str:
-    """``auto``: grey images are shifted; colour images are shifted and mirrored.
+@dataclass(frozen=True)
+class Augmentation:
+    """Shifts of up to ``rows`` and ``columns`` pixels, and mirroring left to right.
 
-    Raises ModelError for an unknown kind.
+    >>> Augmentation.of("shift", (1, 28, 28))
+    Augmentation(rows=2, columns=2, mirror=False)
     """
-    if kind not in AUGMENTATIONS:
-        raise ModelError(f"augment must be one of {', '.join(AUGMENTATIONS)}, not {kind!r}")
-    if kind != "auto":
-        return kind
-    return "shift" if dataset.shape[0] == 1 else "shift_flip"
+
+    rows: int = 0
+    columns: int = 0
+    mirror: bool = False
+
+    def __post_init__(self) -> None:
+        if self.rows < 0 or self.columns < 0:
+            raise ModelError(
+                f"augmentation: shifts must be >= 0 pixels, not {self.rows} rows, "
+                f"{self.columns} columns"
+            )
+
+    @classmethod
+    def of(cls, kind: str, shape: tuple[int, int, int]) -> Augmentation:
+        """The usual reach of a kind for images (channels, rows, columns).
+
+        Raises ModelError for an unknown kind.
+        """
+        if kind not in KINDS:
+            raise ModelError(f"augment must be one of {', '.join(KINDS)}, not {kind!r}")
+        rows, columns = (reach(side) if "shift" in kind else 0 for side in shape[1:])
+        return cls(rows, columns, "mirror" in kind)
+
+    def check(self, shape: tuple[int, int, int]) -> None:
+        """Raises ModelError for a shift as large as images (channels, rows, columns)."""
+        for what, shift, side in (
+            ("rows", self.rows, shape[1]),
+            ("columns", self.columns, shape[2]),
+        ):
+            if shift and shift >= side:
+                raise ModelError(f"augmentation: a shift by {shift} of {side} {what} is too far")
+
+    def describe(self) -> str:
+        """In words, for manifest and report."""
+        words = []
+        if self.rows or self.columns:
+            words.append(f"shifted by up to {self.rows} rows and {self.columns} columns")
+        if self.mirror:
+            words.append("mirrored left to right")
+        return " and ".join(words) or "none"
+
+    def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
+        """A randomly changed copy of ``images`` (n, channels, rows, columns); new pixels are 0."""
+        count, _, height, width = images.shape
+        if self.rows or self.columns:
+            padded = F.pad(images, (self.columns, self.columns, self.rows, self.rows))
+            down = torch.randint(0, 2 * self.rows + 1, (count,), generator=generator)
+            right = torch.randint(0, 2 * self.columns + 1, (count,), generator=generator)
+            windows = padded.unfold(2, height, 1).unfold(3, width, 1)
+            images = windows[torch.arange(count), :, down, right]
+        if self.mirror:
+            mirrored = torch.rand(count, generator=generator) < 0.5
+            images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
+        return images
 
 
-def reach(rows: int) -> int:
-    """Largest shift in pixels."""
-    return 1 if rows < _SMALL_SIDE else rows // 12
+def reach(side: int) -> int:
+    """The usual largest shift, in pixels, of images with so many rows or columns."""
+    return 0 if side < 2 else 1 if side < _SMALL_SIDE else side // 12
 
 
-def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """A changed copy of ``images`` [n, C, H, W]; pixels moved in are 0."""
-    count, _, rows, cols = images.shape
-    if kind in ("shift", "shift_flip"):
-        pad = reach(rows)
-        padded = F.pad(images, (pad, pad, pad, pad))
-        down, right = torch.randint(0, 2 * pad + 1, (2, count), generator=generator)
-        windows = padded.unfold(2, rows, 1).unfold(3, cols, 1)
-        images = windows[torch.arange(count), :, down, right]
-    if kind in ("flip", "shift_flip"):
-        mirrored = torch.rand(count, generator=generator) < 0.5
-        images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
-    return images
+NONE = Augmentation()

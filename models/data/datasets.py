@@ -1,7 +1,7 @@
-"""Data sets: images uint8 [n, C, H, W], labels int64 [n], split by seed and by class.
+"""Data sets by name or path: input levels uint8 (n, channels, rows, columns) in three parts.
 
-The official test split is the test split where there is one; validation images are taken from
-the training part. Choices of any kind look at validation only.
+A user's own parts are kept; what is missing is split off by seed and by class, validation from the
+training part. Choices of any kind look at validation only.
 """
 
 from __future__ import annotations
@@ -14,24 +14,47 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from models.data import array_files, image_files
-from models.data.array_files import Images, Labels, Raw
+from models.data import array_files, cifar10, image_files, values
+from models.data.layout import Layout
+from models.data.raw import TEST, TRAIN, VALIDATION, Labels, Part, Raw
+from models.data.values import PIXELS, InputRange
 from models.errors import DatasetError
 
-Progress = Callable[[int, int], None]
-"""Called with (images decoded, images in all) while files are read."""
-
+Progress = image_files.Progress
+Images = NDArray[np.uint8]
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
-"""Of a data set without an official test split."""
+"""Share of the training data that becomes the test part, where there is none."""
 SMALL_SET = 5000
 SMALL_VALIDATION_SHARE = 0.15
-"""Of training sets below SMALL_SET images: a tenth would measure too coarsely."""
+"""The same for validation, of training sets below SMALL_SET: a tenth would measure too coarsely."""
+FEW_TEST_IMAGES = 100
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """What a user may say about his data where the reader would have to guess.
+
+    >>> ReadOptions(resize=(32, 32)).layout
+    <Layout.AUTO: 'auto'>
+    """
+
+    layout: Layout = Layout.AUTO
+    resize: tuple[int, int] | None = None
+    """(rows, columns) that all pictures are brought to."""
+    input_range: InputRange | None = None
+    """The mapping from values to input levels; None: found on the training part."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: uint8 [n, C, H, W]; labels: int64 [n]."""
+    """Examples: input levels uint8 (n, channels, rows, columns), labels int64 (n,).
+
+    >>> import numpy as np
+    >>> split = Split(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 1, 1]))
+    >>> len(split.take(np.array([0, 2])))
+    2
+    """
 
     images: Images
     labels: Labels
@@ -40,45 +63,57 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
+        """The examples at ``indices``, in that order."""
         return Split(self.images[indices], self.labels[indices])
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """``classes`` is their number; ``shape`` is (channels, rows, columns)."""
+    """A data set, ready for training. Made by ``load``."""
 
     name: str
-    """What ``load`` was given."""
+    """The name or path that ``load`` was given."""
     shape: tuple[int, int, int]
+    """(channels, rows, columns) of one example."""
     classes: int
     train: Split
     validation: Split
     test: Split
     sha256: str = ""
-    """Of all images and labels, before the split; "" for a part of a data set."""
+    """Hash of all levels and labels, before the split; "" for a part of a data set."""
+    class_names: tuple[str, ...] = ()
+    """Names by class number; empty: the numbers are the names."""
+    input_range: InputRange = PIXELS
+    """The values that became level 0 and level 255."""
+    augmentation: str = "none"
+    """The kind of random changes that training uses unless told otherwise."""
+    notes: tuple[str, ...] = ()
+    """A sentence for everything that was guessed, converted, left out or is doubtful."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each class."""
+        return self.class_names or tuple(map(str, range(self.classes)))
 
 
-def _digits(directory: Path | None, progress: Progress | None) -> Raw:
-    return array_files.digits()
+@dataclass(frozen=True)
+class _Named:
+    """A data set known by name, with the augmentation that its figures were measured with."""
+
+    read: Callable[[Path | None, Progress | None, Path | None], Raw]
+    augmentation: str
 
 
-def _mnist(directory: Path | None, progress: Progress | None) -> Raw:
-    return array_files.mnist("mnist", directory)
-
-
-def _fashion(directory: Path | None, progress: Progress | None) -> Raw:
-    return array_files.mnist("fashion-mnist", directory)
-
-
-def _cifar10(directory: Path | None, progress: Progress | None) -> Raw:
-    return image_files.cifar10(directory, progress)
-
-
-NAMED: dict[str, Callable[[Path | None, Progress | None], Raw]] = {
-    "digits": _digits,
-    "mnist": _mnist,
-    "fashion-mnist": _fashion,
-    "cifar10": _cifar10,
+NAMED = {
+    "digits": _Named(lambda folder, progress, cache: array_files.digits(), "shift"),
+    "mnist": _Named(lambda folder, progress, cache: array_files.mnist("mnist", folder), "shift"),
+    "fashion-mnist": _Named(
+        lambda folder, progress, cache: array_files.mnist("fashion-mnist", folder), "shift"
+    ),
+    "cifar10": _Named(
+        lambda folder, progress, cache: cifar10.cifar10(folder, progress, cache=cache),
+        "shift+mirror",
+    ),
 }
 
 
@@ -87,60 +122,97 @@ def load(
     data_dir: Path | str | None = None,
     seed: int = 0,
     progress: Progress | None = None,
+    *,
+    options: ReadOptions = ReadOptions(),
+    cache: Path | None = None,
 ) -> Dataset:
     """A data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
 
     data_dir: where the files of mnist, fashion-mnist and cifar10 are, and what a relative path
-    starts from. seed: of the split. Raises DatasetError naming the file and what is expected.
+    starts from. seed: of the split. cache: a folder in which decoded pictures are kept. Raises
+    DatasetError naming the file and what is expected.
     """
     directory = None if data_dir is None else Path(data_dir)
+    augmentation = "none"
     if name in NAMED:
-        raw = NAMED[name](directory, progress)
+        raw = NAMED[name].read(directory, progress, cache)
+        augmentation = NAMED[name].augmentation
     else:
         path = directory / name if directory else Path(name)
         if path.suffix == ".npz":
-            raw = array_files.npz(path)
+            raw = array_files.npz(path, options.layout)
         elif path.is_dir() or path.suffix == ".zip":
-            raw = image_files.image_tree(path, progress)
+            raw = image_files.image_tree(path, progress, resize=options.resize, cache=cache)
+        elif path.suffix or path.exists() or len(Path(name).parts) > 1:
+            raise DatasetError(f"{path}: no such .npz file, image folder or zip")
         else:
             raise DatasetError(
                 f"data set {name!r} is not known: use {', '.join(NAMED)}, an .npz file, "
-                "an image folder (train/<class>/*, test/<class>/*) or a zip of one"
+                f"an image folder (train/<class>/*, test/<class>/*) or a zip of one"
             )
-    return _split(name, raw, seed)
+    return _prepared(name, raw, seed, options.input_range, augmentation)
 
 
-def _split(name: str, raw: Raw, seed: int) -> Dataset:
-    rng = np.random.default_rng(seed)
-    rest = Split(raw.images, raw.labels)
-    if raw.test_images is None or raw.test_labels is None:
-        rest, test = stratified(rest, TEST_SHARE, rng)
-    else:
-        test = Split(raw.test_images, raw.test_labels)
-    share = SMALL_VALIDATION_SHARE if len(rest) < SMALL_SET else VALIDATION_SHARE
-    train, validation = stratified(rest, share, rng)
-    rows = train.images.shape[1:]
-    shape = (rows[0], rows[1], rows[2])
-    return Dataset(name, shape, raw.classes, train, validation, test, _sha256(raw))
-
-
-def _sha256(raw: Raw) -> str:
+def _prepared(
+    name: str, raw: Raw, seed: int, wanted: InputRange | None, augmentation: str
+) -> Dataset:
+    """The levels of all parts, by one mapping, and the parts that the user did not make."""
+    notes = list(raw.notes)
     digest = hashlib.sha256()
-    for array in (raw.images, raw.labels, raw.test_images, raw.test_labels):
-        if array is not None:
-            digest.update(array.tobytes())
-    return digest.hexdigest()
+    for given in raw.parts.values():
+        digest.update(given.values.tobytes())
+        digest.update(given.labels.tobytes())
+    whole = dict(raw.parts)
+    notes += _split_off(whole, np.random.default_rng(seed))
+    mapping = wanted or raw.range
+    if mapping is None:
+        mapping, said = values.find_range(whole[TRAIN].values)
+        notes += said
+    mapping.check(raw.shape[0])
+    parts = {
+        part: Split(mapping.levels(given.values), given.labels) for part, given in whole.items()
+    }
+    notes += values.doubts(parts[TRAIN].images)
+    if len(parts[TEST]) < FEW_TEST_IMAGES:
+        notes.append(f"the test part has {len(parts[TEST])} examples: accuracies are coarse")
+    return Dataset(
+        name, raw.shape, len(raw.class_names), parts[TRAIN], parts[VALIDATION], parts[TEST],
+        digest.hexdigest(), raw.class_names, mapping, augmentation, tuple(notes),
+    )  # fmt: skip
 
 
-def stratified(split: Split, share: float, rng: np.random.Generator) -> tuple[Split, Split]:
-    """``split`` in two parts, the second with ``share`` of every class (at least one image).
+def _split_off(parts: dict[str, Part], rng: np.random.Generator) -> list[str]:
+    """Add the parts that are missing, taken from training by class; a note for each."""
+    notes = []
+    if TEST not in parts:
+        _take_from_training(parts, TEST, TEST_SHARE, rng)
+        notes.append(f"there is no test part: {len(parts[TEST])} examples were split off at random")
+    if VALIDATION not in parts:
+        small = len(parts[TRAIN]) < SMALL_SET
+        share = SMALL_VALIDATION_SHARE if small else VALIDATION_SHARE
+        _take_from_training(parts, VALIDATION, share, rng)
+    return notes
 
-    Raises DatasetError when a class has fewer than two images.
+
+def _take_from_training(
+    parts: dict[str, Part], name: str, share: float, rng: np.random.Generator
+) -> None:
+    train = parts[TRAIN]
+    kept, taken = stratified(train.labels, share, rng)
+    parts[TRAIN], parts[name] = train.take(kept), train.take(taken)
+
+
+def stratified(
+    labels: Labels, share: float, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions in two parts, the second with ``share`` of every class (at least one example).
+
+    Raises DatasetError when a class has fewer than two examples.
     """
-    second = np.zeros(len(split), bool)
-    for label in np.unique(split.labels):
-        members = rng.permutation(np.flatnonzero(split.labels == label))
+    second = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        members = rng.permutation(np.flatnonzero(labels == label))
         if len(members) < 2:
             raise DatasetError(f"class {label} has a single image; a split needs more of each")
         second[members[: max(1, round(share * len(members)))]] = True
-    return split.take(np.flatnonzero(~second)), split.take(np.flatnonzero(second))
+    return np.flatnonzero(~second), np.flatnonzero(second)

@@ -1,167 +1,58 @@
-"""Data sets that come as image files: CIFAR-10 batches, image folders and zips of them."""
+"""Data sets that come as pictures: image folders and zips of them, decoded once and cached."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import io
-import os
-import pickle
-import struct
+import json
 import zipfile
-import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from numpy.typing import NDArray
 
-from models.data.array_files import Images, Raw, checked_labels
+from models.data.folders import Entry, entries
+from models.data.pictures import SUFFIXES, decode, grey_if_grey
+from models.data.raw import ClassNames, Part, Raw
+from models.data.values import PIXELS
 from models.errors import DatasetError
 from models.files import atomic_file
 
 Progress = Callable[[int, int], None]
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".gif"}
+"""Called with (images decoded, images in all) while files are read."""
+Size = tuple[int, int]
+"""(rows, columns) of a picture."""
 _PROGRESS_EVERY = 500
-_BROKEN_PICKLE = (
-    OSError,
-    EOFError,
-    pickle.UnpicklingError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ImportError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-)
-"""What unpickling damaged bytes may raise."""
-_BROKEN_IMAGE = (
-    OSError,
-    EOFError,
-    SyntaxError,
-    ValueError,
-    LookupError,
-    TypeError,
-    AttributeError,
-    ArithmeticError,
-    MemoryError,
-    RuntimeError,
-    struct.error,
-    zlib.error,
-    zipfile.BadZipFile,
-    Image.DecompressionBombError,
-)
-"""What reading a damaged image may raise, from an encrypted or damaged zip as well."""
+LOADER_VERSION = 2
+"""Part of the cache's key: another number where the same files give other arrays."""
 
 
-def cache_dir() -> Path:
-    """Decoded images are kept here: ``$XDG_CACHE_HOME/codesign`` or ``~/.cache/codesign``."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "codesign" / "datasets"
+def image_tree(
+    path: Path,
+    progress: Progress | None = None,
+    *,
+    resize: Size | None = None,
+    cache: Path | None = None,
+) -> Raw:
+    """The pictures of a folder or zip (models.data.folders says how it is laid out).
 
-
-# CIFAR-10 ------------------------------------------------------------------------------------
-
-
-def cifar10(directory: Path | None, progress: Progress | None = None) -> Raw:
-    """CIFAR-10 from its python batches, an image folder or a zip of one.
-
-    directory: the folder with the batches, with train/ and test/, or with one zip; or the zip.
-    """
-    expected = (
-        "expected the python batches (data_batch_1..5, test_batch), an image folder "
-        "(train/<class>/*, test/<class>/*) or a zip of one"
-    )
-    if directory is None:
-        raise DatasetError(f"cifar10 needs a data folder; {expected}")
-    for place in (directory, directory / "cifar-10-batches-py"):
-        if (place / "data_batch_1").is_file():
-            return _batches(place)
-    zips = sorted(directory.glob("cifar*10*.zip")) if directory.is_dir() else [directory]
-    tree = directory if (directory / "train").is_dir() else next(iter(zips), None)
-    if tree is None or not tree.exists():
-        raise DatasetError(f"cifar10: nothing usable in {directory}; {expected}")
-    raw = image_tree(tree, progress)
-    if raw.classes != 10 or raw.images.shape[1:] != (3, 32, 32):
-        raise DatasetError(
-            f"{tree}: CIFAR-10 has 10 classes of (3, 32, 32) images, not {raw.classes} of "
-            f"{raw.images.shape[1:]}"
-        )
-    return raw
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Loads the batches' dictionaries and arrays; anything that could run code is refused."""
-
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"{module}.{name} has no place in a batch")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _batches(directory: Path) -> Raw:
-    parts = [_batch(directory / f"data_batch_{number}") for number in range(1, 6)]
-    test_images, test_labels = _batch(directory / "test_batch")
-    images = np.concatenate([part[0] for part in parts])
-    labels = np.concatenate([part[1] for part in parts])
-    return Raw(images, labels, 10, test_images, test_labels)
-
-
-def _batch(path: Path) -> tuple[Images, Any]:
-    try:
-        with path.open("rb") as file:
-            content = _ArrayUnpickler(file, encoding="bytes").load()
-        pixels, labels = np.asarray(content[b"data"]), np.asarray(content[b"labels"])
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such file; all six batches are needed") from None
-    except _BROKEN_PICKLE as error:
-        raise DatasetError(f"{path}: truncated, or not a CIFAR-10 batch ({error})") from None
-    if pixels.ndim != 2 or pixels.shape[1] != 3072 or pixels.dtype != np.uint8:
-        raise DatasetError(f"{path}: data must be uint8 [n, 3072], not {pixels.shape}")
-    return pixels.reshape(-1, 3, 32, 32), checked_labels(labels, len(pixels), 10, path)
-
-
-# Image folders and zips ----------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """One image file; ``part`` is train, test or empty (no such level)."""
-
-    part: str
-    label: str
-    name: str
-
-
-def image_tree(path: Path, progress: Progress | None = None) -> Raw:
-    """``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, in a folder or zip.
-
-    Class numbers follow the sorted class names. All images must have one size and mode.
-    Decoded arrays are cached; the cache is keyed by every file's name, size and time.
+    resize: brings all pictures to one size; without it, they must have one. cache: the folder in
+    which decoded arrays are kept, keyed by every file's name, size and time. Raises DatasetError.
     """
     try:
         if path.is_dir():
             names, stamp = _list_folder(path)
-            return _cached(stamp, lambda: _decode(path, names, _folder_reader(path), progress))
+            read: Callable[[str], bytes] = lambda name: (path / name).read_bytes()  # noqa: E731
+            return _cached(cache, stamp, resize, lambda: _load(path, names, read, progress, resize))
         with zipfile.ZipFile(path) as archive:
             status = path.stat()
             stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
             names = archive.namelist()
-            return _cached(stamp, lambda: _decode(path, names, archive.read, progress))
+            return _cached(
+                cache, stamp, resize, lambda: _load(path, names, archive.read, progress, resize)
+            )
     except FileNotFoundError:
         raise DatasetError(f"{path}: no such image folder or zip") from None
     except (zipfile.BadZipFile, NotImplementedError) as error:
@@ -169,95 +60,92 @@ def image_tree(path: Path, progress: Progress | None = None) -> Raw:
 
 
 def _list_folder(path: Path) -> tuple[list[str], str]:
-    """Relative file names in order, and a text that changes when any file does."""
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
+    """Relative file names in order, and a text that changes when any picture does."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
     names = [file.relative_to(path).as_posix() for file in files]
     digest = hashlib.sha256(str(path.resolve()).encode())
     for name, file in zip(names, files, strict=True):
-        status = file.stat()
-        digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+        if file.suffix.casefold() in SUFFIXES:
+            status = file.stat()
+            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
     return names, digest.hexdigest()
 
 
-def _folder_reader(path: Path) -> Callable[[str], bytes]:
-    return lambda name: (path / name).read_bytes()
-
-
-def _entries(path: Path, names: list[str]) -> list[_Entry]:
-    """Images among ``names``; one folder around everything is looked through."""
-    paths = [PurePosixPath(name) for name in names]
-    files = [file for file in paths if file.suffix.lower() in _SUFFIXES]
-    if not files:
-        raise DatasetError(f"{path}: holds no images; expected train/<class>/*, test/<class>/*")
-    entries = []
-    for file in files:
-        parts = file.parts[-3:-1]
-        if not parts:
-            raise DatasetError(f"{path}: {file} lies in no class folder")
-        part = parts[0] if len(parts) == 2 and parts[0] in ("train", "test") else ""
-        entries.append(_Entry(part, parts[-1], str(file)))
-    return sorted(entries, key=lambda entry: (entry.label, entry.name))
-
-
-def _decode(
-    path: Path, names: list[str], read: Callable[[str], bytes], progress: Progress | None
+def _load(
+    path: Path,
+    names: Sequence[str],
+    read: Callable[[str], bytes],
+    progress: Progress | None,
+    resize: Size | None,
 ) -> Raw:
-    entries = _entries(path, names)
-    labels = sorted({entry.label for entry in entries})
-    if len(labels) < 2:
-        raise DatasetError(f"{path}: a data set needs at least two class folders, not {labels}")
-    stack: Images | None = None
-    for index, entry in enumerate(entries):
-        image = _image(path, entry.name, read)
+    found, notes = entries(str(path), names)
+    trained = [entry.label for entry in found if entry.part == "train"]
+    if len(set(trained)) < 2:
+        raise DatasetError(
+            f"{path}: a data set needs at least two class folders, not {sorted(set(trained))}"
+        )
+    classes = ClassNames.of(trained, str(path))
+    pixels, more = _decoded(path, found, read, progress, resize)
+    parts = {}
+    for part in dict.fromkeys(entry.part for entry in found):
+        mine = np.array([entry.part == part for entry in found])
+        labels = [entry.label for entry in found if entry.part == part]
+        parts[part] = Part(pixels[mine], classes.numbers(labels, f"{path}: {part}"))
+    return Raw(parts, classes.names, PIXELS, (*notes, *more))
+
+
+def _decoded(
+    path: Path,
+    found: Sequence[Entry],
+    read: Callable[[str], bytes],
+    progress: Progress | None,
+    resize: Size | None,
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """All pictures as one array (n, 1 or 3, rows, columns), with notes on what was converted."""
+    stack: NDArray[np.uint8] | None = None
+    notes: set[str] = set()
+    for index, entry in enumerate(found):
+        image, said = decode(functools.partial(read, entry.name), f"{path}: {entry.name}", resize)
+        notes |= said
         if stack is None:
-            stack = np.empty((len(entries), *image.shape), np.uint8)
-        if image.shape != stack.shape[1:]:
+            stack = np.empty((len(found), 3, *image.shape[1:]), np.uint8)
+        if image.shape[1:] != stack.shape[2:]:
+            sizes = ["x".join(map(str, shape)) for shape in (image.shape[1:], stack.shape[2:])]
             raise DatasetError(
-                f"{path}: {entry.name} is {image.shape}, the others are {stack.shape[1:]}"
+                f"{path}: {entry.name} has {sizes[0]} pixels (rows x columns), those before it "
+                f"{sizes[1]}; --resize ROWSxCOLUMNS brings all to one size"
             )
         stack[index] = image
         if progress and index % _PROGRESS_EVERY == 0:
-            progress(index, len(entries))
-    assert stack is not None  # _entries is never empty
-    numbers = np.array([labels.index(entry.label) for entry in entries], np.int64)
-    test = np.array([entry.part == "test" for entry in entries])
-    if not test.any():
-        return Raw(stack, numbers, len(labels))
-    if test.all():
-        raise DatasetError(f"{path}: has test images but no train/<class> folders")
-    return Raw(stack[~test], numbers[~test], len(labels), stack[test], numbers[test])
-
-
-def _image(path: Path, name: str, read: Callable[[str], bytes]) -> Images:
-    """uint8 [C, H, W]; grey stays one channel, everything else becomes RGB."""
-    try:
-        with Image.open(io.BytesIO(read(name))) as image:
-            pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"), np.uint8)
-    except _BROKEN_IMAGE as error:
-        raise DatasetError(f"{path}: {name} is a corrupt image ({error})") from None
-    return pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+            progress(index, len(found))
+    assert stack is not None  # there is at least one picture
+    grey = grey_if_grey(stack)
+    if resize:
+        notes.add(f"pictures are brought to {resize[0]}x{resize[1]} pixels (rows x columns)")
+    return grey, sorted(notes)
 
 
 # Cache ---------------------------------------------------------------------------------------
 
 
-def _cached(stamp: str, make: Callable[[], Raw]) -> Raw:
-    """``make()``, or what it made before for the same stamp. A broken cache is made again."""
-    file = cache_dir() / f"{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.npz"
-    broken = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
+def _cached(cache: Path | None, stamp: str, resize: Size | None, make: Callable[[], Raw]) -> Raw:
+    """``make()``, or what it made before for the same files. A broken cache is made again."""
+    if cache is None:
+        return make()
+    key = f"{LOADER_VERSION} {resize} {stamp}"
+    file = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    broken = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile)
     with suppress(*broken), np.load(file, allow_pickle=False) as stored:
-        test = (stored["test_images"], stored["test_labels"]) if stored["has_test"] else ()
-        return Raw(stored["images"], stored["labels"], int(stored["classes"]), *test)
+        header = json.loads(str(stored["header"]))
+        parts = {
+            part: Part(stored[f"values_{part}"], stored[f"labels_{part}"])
+            for part in header["parts"]
+        }
+        return Raw(parts, tuple(header["classes"]), PIXELS, tuple(header["notes"]))
     raw = make()
-    empty = np.zeros(0, np.uint8)
+    header = {"parts": list(raw.parts), "classes": raw.class_names, "notes": raw.notes}
+    arrays = {f"values_{name}": part.values for name, part in raw.parts.items()}
+    arrays |= {f"labels_{name}": part.labels for name, part in raw.parts.items()}
     with suppress(OSError), atomic_file(file) as target:  # a full disk only costs time
-        np.savez(
-            target,
-            images=raw.images,
-            labels=raw.labels,
-            classes=raw.classes,
-            has_test=raw.test_images is not None,
-            test_images=empty if raw.test_images is None else raw.test_images,
-            test_labels=empty if raw.test_labels is None else raw.test_labels,
-        )
+        np.savez(target, header=np.array(json.dumps(header)), **arrays)  # type: ignore[arg-type]
     return raw

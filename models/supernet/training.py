@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data import augmentation
+from models.data.augmentation import Augmentation
 from models.data.datasets import Dataset, Split
 from models.supernet.network import Statistics, Subnet, Supernet
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer
@@ -60,7 +60,8 @@ def train(
     )  # fmt: skip
     optimizer = make_optimizer(supernet, rates)
     generator = torch.Generator().manual_seed(settings.seed)
-    split, kind = dataset.train, augmentation.resolve("auto", dataset)
+    split = dataset.train
+    changes = Augmentation.of(dataset.augmentation, dataset.shape)
     images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
     supernet.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     total = 0.0
@@ -71,7 +72,7 @@ def train(
         subnet = draw(step)
         if step < rates.float_epochs:
             subnet = Subnet(subnet.graph, None)
-        logits = supernet(augmentation.augment(images[chosen], kind, generator), subnet)
+        logits = supernet(changes.apply(images[chosen], generator), subnet)
         loss = F.cross_entropy(logits, labels[chosen])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

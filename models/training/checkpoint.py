@@ -53,7 +53,12 @@ def identity(
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
-    for later in ("boo", "pruning", "narrow"):  # runs without them are what they always were
+    for later in (
+        "boo",
+        "pruning",
+        "narrow",
+        "class_weights",
+    ):  # runs without them are what they always were
         if not plain[later]:
             del plain[later]
     digest.update(repr(sorted(plain.items())).encode())

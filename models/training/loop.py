@@ -8,6 +8,7 @@ after each epoch with the same result as without the break (on the same number o
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.data import augmentation
 from models.data.datasets import Dataset
 from models.errors import ModelError
 from models.graph.network import NetworkGraph
@@ -87,7 +87,13 @@ class _Run:
         self.identity = checkpoint.identity(graph, quantisation, dataset, settings)
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
-        self.augmentation = augmentation.resolve(settings.augment, dataset)
+        settings.augmentation.check(dataset.shape)
+        weights = settings.class_weights
+        if weights and len(weights) != dataset.classes:
+            raise ModelError(
+                f"train.class_weights has {len(weights)} values, the data {dataset.classes} classes"
+            )
+        self.class_weights = torch.tensor(weights, dtype=torch.float32) if weights else None
         self.history: list[Epoch] = []
         self.best: dict[str, Tensor] = {}
 
@@ -165,10 +171,13 @@ class _Run:
             for group in self.optimizer.param_groups:
                 group["lr"] = rate
             chosen = order[step * size : (step + 1) * size]
-            images = augmentation.augment(self.images[chosen], self.augmentation, generator)
+            images = settings.augmentation.apply(self.images[chosen], generator)
             logits = self.forward(images)
             loss = F.cross_entropy(
-                logits, self.labels[chosen], label_smoothing=settings.label_smoothing
+                logits,
+                self.labels[chosen],
+                weight=self.class_weights,
+                label_smoothing=settings.label_smoothing,
             )
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
@@ -177,4 +186,9 @@ class _Run:
             self.optimizer.step()
             self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
             total += float(loss.detach())
+        if not math.isfinite(total):
+            raise ModelError(
+                f"epoch {epoch + 1} of {settings.epochs}: the loss is {total / steps}; lower the "
+                f"learning rate ({settings.learning_rate:g})"
+            )
         return total / steps

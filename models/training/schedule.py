@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from models.data.augmentation import AUGMENTATIONS
+from models.data.augmentation import NONE, Augmentation
 from models.errors import ModelError
 from models.quantisation.blocks import Pruning
 from models.training.narrowing import Narrow
@@ -38,7 +38,10 @@ class TrainSettings:
     schedule: str = "cosine"
     weight_decay: float = 1e-4
     label_smoothing: float = 0.0
-    augment: str = "auto"
+    augmentation: Augmentation = NONE
+    """Random changes to training images."""
+    class_weights: tuple[float, ...] = ()
+    """Weight of each class in the loss, mean 1; empty: all the same."""
     compile: str = "auto"
     """torch.compile: when it saves time by a rough estimate, always, or never."""
     scale_bits: int = 8
@@ -72,7 +75,6 @@ class TrainSettings:
         for name, options in (
             ("optimizer", OPTIMIZERS),
             ("schedule", SCHEDULES),
-            ("augment", AUGMENTATIONS),
             ("compile", COMPILE),
         ):
             value = getattr(self, name)

@@ -1,0 +1,104 @@
+"""Which picture is in which part and class: image folders and zips as people have them.
+
+``train/<class>/...`` with ``val/`` and ``test/`` beside it, under their usual names in any case, or
+``<class>/...`` alone; folders around everything are looked through, folders inside a class belong
+to it. Hidden files and the folders of operating systems are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from models.data.pictures import SUFFIXES
+from models.data.raw import TEST, TRAIN, VALIDATION
+from models.errors import DatasetError
+
+PART_NAMES = {
+    TRAIN: ("train", "training", "trainset", "train_set"),
+    VALIDATION: ("val", "valid", "validation", "dev"),
+    TEST: ("test", "testing", "testset", "test_set"),
+}
+_PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
+_SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "__pycache__"}
+EXPECTED = "expected train/<class>/*, val/<class>/* and test/<class>/*, or <class>/* alone"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One picture file: its part, class and path. Made by ``entries``."""
+
+    part: str
+    label: str
+    name: str
+
+
+def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
+    """The pictures among ``names`` (paths with slashes), in order, and notes on what was left out.
+
+    Raises DatasetError when they lie in no class folders, or in parts that are not clear.
+    """
+    kept, hidden, others = _pictures(names)
+    if not kept:
+        raise DatasetError(f"{where}: holds no images; {EXPECTED}")
+    trails = _without_common_folder([path.parts for path in kept])
+    notes = [f"{hidden} hidden or system files are left out"] if hidden else []
+    if others:
+        notes.append(f"{others} files that are no pictures are left out")
+    first = {trail[0] for trail in trails if len(trail) > 1}
+    parts = {name for name in first if name.casefold() in _PARTS}
+    if parts and parts != first:
+        raise DatasetError(
+            f"{where}: {', '.join(sorted(parts))} and {', '.join(sorted(first - parts)[:3])} lie "
+            f"side by side: parts must be named {_known()}, and hold the classes"
+        )
+    known = {_PARTS[name.casefold()] for name in parts}
+    if len(known) < len(parts):
+        raise DatasetError(f"{where}: two folders of one part: {', '.join(sorted(parts))}")
+    if parts and TRAIN not in known:
+        raise DatasetError(f"{where}: has {', '.join(sorted(parts))} but no train/<class> folders")
+    found = [
+        _entry(where, trail, str(path), bool(parts))
+        for trail, path in zip(trails, kept, strict=True)
+    ]
+    return sorted(found, key=lambda entry: (entry.part, entry.label, entry.name)), notes
+
+
+def _known() -> str:
+    return "; ".join("/".join(names) for names in PART_NAMES.values())
+
+
+def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
+    """Paths of pictures, the number of hidden files, and of files that are no pictures."""
+    kept: list[PurePosixPath] = []
+    hidden = others = 0
+    for name in names:
+        path = PurePosixPath(name)
+        if name.endswith("/"):
+            continue
+        if any(part.startswith(".") or part.casefold() in _SYSTEM for part in path.parts):
+            hidden += 1
+        elif path.suffix.casefold() in SUFFIXES:
+            kept.append(path)
+        elif path.name.casefold() not in ("thumbs.db", "desktop.ini"):
+            others += 1
+    return kept, hidden, others
+
+
+def _without_common_folder(trails: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Paths without the folders that all of them share, unless those are a part's name."""
+    found = list(trails)
+    while all(len(trail) > 2 for trail in found) and len({trail[0] for trail in found}) == 1:
+        if found[0][0].casefold() in _PARTS:
+            break
+        found = [trail[1:] for trail in found]
+    return found
+
+
+def _entry(where: str, trail: tuple[str, ...], name: str, has_parts: bool) -> Entry:
+    part = _PARTS[trail[0].casefold()] if has_parts and len(trail) > 1 else TRAIN
+    folders = trail[1:-1] if has_parts else trail[:-1]
+    if not folders:
+        raise DatasetError(f"{where}: {name} lies in no class folder")
+    return Entry(part, folders[0], name)

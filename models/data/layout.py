@@ -1,0 +1,101 @@
+"""Which axis of an array is what: brought to (n, channels, rows, columns)."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from numpy.typing import NDArray
+
+from models.errors import DatasetError
+
+_USUAL_CHANNELS = (1, 2, 3, 4)
+_MOST_SIGNALS = 16
+_LONG = 4
+"""An array (n, a, b) is a signals of length b where a is at most _MOST_SIGNALS and b at least _LONG
+times as much; else an image of a rows and b columns."""
+
+
+class Layout(StrEnum):
+    """The axes of an example behind the first, which counts examples.
+
+    >>> Layout("chw") is Layout.CHANNELS_ROWS_COLUMNS
+    True
+    """
+
+    AUTO = "auto"
+    FEATURES = "f"
+    CHANNELS_LENGTH = "cl"
+    LENGTH_CHANNELS = "lc"
+    ROWS_COLUMNS = "hw"
+    CHANNELS_ROWS_COLUMNS = "chw"
+    ROWS_COLUMNS_CHANNELS = "hwc"
+
+
+_AXES = {
+    Layout.FEATURES: 2,
+    Layout.CHANNELS_LENGTH: 3,
+    Layout.LENGTH_CHANNELS: 3,
+    Layout.ROWS_COLUMNS: 3,
+    Layout.CHANNELS_ROWS_COLUMNS: 4,
+    Layout.ROWS_COLUMNS_CHANNELS: 4,
+}
+_WORDS = {
+    Layout.CHANNELS_LENGTH: "{1} signals of length {2} (channels, length)",
+    Layout.ROWS_COLUMNS: "images of {1} rows and {2} columns",
+    Layout.CHANNELS_ROWS_COLUMNS: "{1} channels of {2} rows and {3} columns",
+    Layout.ROWS_COLUMNS_CHANNELS: "{3} channels, last, of {1} rows and {2} columns",
+}
+
+
+def to_channels_first(
+    x: NDArray[Any], layout: Layout, where: str
+) -> tuple[NDArray[Any], list[str]]:
+    """``x`` as (n, channels, rows, columns), with a note where its layout was guessed.
+
+    Features become channels of one pixel, a signal an image of one row. Raises DatasetError.
+    """
+    if x.ndim not in (2, 3, 4) or not x.size:
+        raise DatasetError(
+            f"{where} must be (n, features), (n, rows, columns), (n, channels, length), (n, "
+            f"channels, rows, columns) or (n, rows, columns, channels), not {x.shape}"
+        )
+    notes = []
+    if layout is Layout.AUTO:
+        layout, sure = _guess(x.shape)
+        if not sure:
+            words = _WORDS[layout].format(*x.shape)
+            notes.append(f"{where} {x.shape} is read as {words}; --layout says otherwise")
+    if _AXES[layout] != x.ndim:
+        raise DatasetError(f"{where} {x.shape} cannot have the layout {layout}")
+    if layout is Layout.FEATURES:
+        return x[:, :, None, None], notes
+    if layout is Layout.ROWS_COLUMNS:
+        return x[:, None], notes
+    if layout is Layout.CHANNELS_LENGTH:
+        return x[:, :, None, :], notes
+    if layout is Layout.LENGTH_CHANNELS:
+        return x.transpose(0, 2, 1)[:, :, None, :], notes
+    if layout is Layout.ROWS_COLUMNS_CHANNELS:
+        return x.transpose(0, 3, 1, 2), notes
+    return x, notes
+
+
+def _guess(shape: tuple[int, ...]) -> tuple[Layout, bool]:
+    """The most likely layout, and whether no other makes sense."""
+    if len(shape) == 2:
+        return Layout.FEATURES, True
+    if len(shape) == 3:
+        signals = 1 < shape[1] <= _MOST_SIGNALS and shape[2] >= _LONG * shape[1]
+        layout = Layout.CHANNELS_LENGTH if signals else Layout.ROWS_COLUMNS
+        square = max(shape[1:]) <= 2 * min(shape[1:])
+        return layout, shape[1] == 1 or shape[1] > _MOST_SIGNALS or square
+    first, last = (shape[axis] in _USUAL_CHANNELS for axis in (1, 3))
+    channels_first = first
+    if first == last:
+        channels_first = shape[1] <= shape[3]
+        square_last, square_first = shape[2] == shape[3], shape[1] == shape[2]
+        if square_last != square_first:  # maps are square more often than not
+            channels_first = square_last
+    layout = Layout.CHANNELS_ROWS_COLUMNS if channels_first else Layout.ROWS_COLUMNS_CHANNELS
+    return layout, first != last

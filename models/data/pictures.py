@@ -1,0 +1,104 @@
+"""One picture file to pixels: every mode that Pillow reads, orientation, transparency, size.
+
+Pictures become 8-bit grey (one channel) or RGB. What has transparency is composed on white, as
+browsers show it; 16-bit grey is scaled to 8 bits; the first frame of an animation counts.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from models.errors import DatasetError
+
+SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff", ".webp"}
+BACKGROUND = (255, 255, 255, 255)
+_BROKEN = (
+    OSError,
+    EOFError,
+    SyntaxError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    zipfile.BadZipFile,
+    Image.DecompressionBombError,
+)
+"""What reading a damaged picture may raise, from an encrypted or damaged zip as well."""
+_GREY = ("1", "L")
+_WIDE = ("I", "F")
+"""Modes of 16 or 32 bits a pixel; ``I;16`` and its kin come on top."""
+
+COMPOSED = "transparent pictures are composed on white"
+SCALED = "16-bit pictures are scaled to 8 bits"
+FRAME = "only the first frame of animations is read"
+
+
+def decode(
+    read: Callable[[], bytes], name: str, resize: tuple[int, int] | None = None
+) -> tuple[NDArray[np.uint8], set[str]]:
+    """Pixels uint8 (1 or 3, rows, columns) of a picture, and sentences on what was converted.
+
+    read: gives the file's bytes. resize: (rows, columns) that the picture is brought to (bicubic,
+    with antialiasing). Raises DatasetError naming the file.
+    """
+    notes: set[str] = set()
+    try:
+        with Image.open(io.BytesIO(read())) as opened:
+            if getattr(opened, "n_frames", 1) > 1:
+                notes.add(FRAME)
+            picture = _plain(ImageOps.exif_transpose(opened), name, notes)
+        if resize and picture.size != (resize[1], resize[0]):
+            picture = picture.resize((resize[1], resize[0]), Image.Resampling.BICUBIC)
+        pixels = np.asarray(picture, np.uint8)
+    except _BROKEN as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise DatasetError(f"{name} is a corrupt image ({error})") from None
+    return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), notes
+
+
+def _plain(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
+    """The picture in mode L or RGB."""
+    if picture.mode in _GREY and "transparency" not in picture.info:
+        return picture.convert("L")
+    if picture.mode in _WIDE or picture.mode.startswith("I;"):
+        return _eight_bits(picture, name, notes)
+    if "A" in picture.mode or "a" in picture.mode or "transparency" in picture.info:
+        whole = picture.convert("RGBA")
+        if whole.getchannel("A").getextrema() != (255, 255):
+            notes.add(COMPOSED)
+            whole = Image.alpha_composite(Image.new("RGBA", whole.size, BACKGROUND), whole)
+        picture = whole
+    return picture.convert("RGB")
+
+
+def _eight_bits(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
+    """A grey picture of more than 8 bits a pixel, scaled from 0..65535 to 0..255."""
+    values = np.asarray(picture)
+    if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
+        raise DatasetError(
+            f"{name} has pixels {values.min():g}..{values.max():g}; pictures must have 8 or 16 "
+            "bits: give such data as an .npz"
+        )
+    notes.add(SCALED)
+    return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def grey_if_grey(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """RGB pictures (n, 3, rows, columns) as one channel where all their channels are equal."""
+    if stack.shape[1] == 3 and (stack == stack[:, :1]).all():
+        return np.ascontiguousarray(stack[:, :1])
+    return stack

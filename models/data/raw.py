@@ -1,0 +1,100 @@
+"""Data sets as their files hold them: the user's values and labels, before anything is mapped."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.data.values import InputRange
+from models.errors import DatasetError
+
+Values = NDArray[Any]
+"""Numbers of any kind, shape (n, channels, rows, columns)."""
+Labels = NDArray[np.int64]
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+MAX_CLASSES = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Examples of one part of a data set: values (n, channels, rows, columns), labels (n,).
+
+    >>> import numpy as np
+    >>> len(Part(np.zeros((5, 1, 8, 8)), np.zeros(5, np.int64)))
+    5
+    """
+
+    values: Values
+    labels: Labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, indices: NDArray[np.int64]) -> Part:
+        """The examples at ``indices``, in that order."""
+        return Part(self.values[indices], self.labels[indices])
+
+
+@dataclass(frozen=True, eq=False)
+class Raw:
+    """The parts that the user made, at least ``train``, with everything that had to be guessed.
+
+    Made by ``models.data.array_files.npz`` and the other readers.
+    """
+
+    parts: dict[str, Part]
+    class_names: tuple[str, ...]
+    range: InputRange | None = None
+    """The range of the values where the format fixes it (8-bit pictures); None: to be found."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that was guessed, converted or left out."""
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(channels, rows, columns) of one example."""
+        channels, rows, columns = self.parts[TRAIN].values.shape[1:]
+        return channels, rows, columns
+
+
+@dataclass
+class ClassNames:
+    """Numbers labels by their natural order, the same in every part.
+
+    >>> names = ClassNames.of(["dog", "cat", "cat"], "pets.npz: y")
+    >>> names.names, names.numbers(["cat", "dog"], "pets.npz: y_test").tolist()
+    (('cat', 'dog'), [0, 1])
+    """
+
+    names: tuple[str, ...]
+    _index: dict[object, int] = field(repr=False, default_factory=dict)
+
+    @classmethod
+    def of(cls, labels: Sequence[object], where: str) -> ClassNames:
+        """The classes of the training labels. Raises DatasetError for fewer than 2 or too many."""
+        numbers = all(isinstance(label, int) for label in labels)
+        found = sorted(set(labels), key=int if numbers else lambda label: natural(str(label)))  # type: ignore[call-overload, arg-type]
+        if not 2 <= len(found) <= MAX_CLASSES:
+            raise DatasetError(f"{where}: must hold 2..{MAX_CLASSES} classes, not {len(found)}")
+        return cls(tuple(map(str, found)), {label: i for i, label in enumerate(found)})
+
+    def numbers(self, labels: Sequence[object], where: str) -> Labels:
+        """Class numbers (n,) of labels. Raises DatasetError for one that training does not have."""
+        for label in labels:
+            if label not in self._index:
+                raise DatasetError(f"{where}: class {label} is not among the training labels")
+        return np.array([self._index[label] for label in labels], np.int64)
+
+
+def natural(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key that orders numbers in text by value: ``class 2`` before ``class 10``.
+
+    >>> sorted(["10", "2", "b", "a1"], key=natural)
+    ['2', '10', 'a1', 'b']
+    """
+    parts = re.findall(r"\d+|\D+", text.casefold())
+    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts)

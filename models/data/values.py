@@ -1,0 +1,169 @@
+"""The mapping from a user's values to the 256 input levels that training and hardware start from.
+
+One affine map for all parts of a data set, found on the training part: ``low`` becomes level 0,
+``high`` becomes level 255, values beyond are clipped. It is recorded in the design, so training,
+rebuilding, driver and every command use the same one. The network's input bits then quantise levels
+to codes (docs/explanation/arithmetic.md).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import DatasetError
+
+LEVELS = 256
+PIXEL_HIGH = 255
+BRIGHT = 127
+"""8-bit arrays with a value above are pictures of the full range 0..255."""
+TAIL_PERCENT = 0.1
+"""Real values with outliers are clipped at this percentile and at 100 less it."""
+WIDE_STDS = 8.0
+"""A range of more standard deviations than this counts as one with outliers."""
+FEW_LEVELS = 32
+
+
+@dataclass(frozen=True)
+class InputRange:
+    """The values that become level 0 and level 255: one pair for all, or one for each channel.
+
+    >>> import numpy as np
+    >>> InputRange.of(0, 16).levels(np.array([0, 8, 16, 20]).reshape(4, 1, 1, 1)).ravel().tolist()
+    [0, 128, 255, 255]
+    """
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.low) != len(self.high) or not self.low:
+            raise DatasetError("input: low and high must have one value, or one for each channel")
+        if not np.isfinite([*self.low, *self.high]).all():
+            raise DatasetError("input: low and high must be finite numbers")
+        for low, high in zip(self.low, self.high, strict=True):
+            if low >= high:
+                raise DatasetError(f"input: low must be less than high, not {low:g} and {high:g}")
+
+    @classmethod
+    def of(cls, low: float, high: float) -> InputRange:
+        """One range for all channels."""
+        return cls((float(low),), (float(high),))
+
+    @property
+    def is_pixels(self) -> bool:
+        """True if the values are levels already: 8-bit pixels."""
+        return self == PIXELS
+
+    def check(self, channels: int) -> None:
+        """Raises DatasetError when there is neither one range nor one for each channel."""
+        if len(self.low) not in (1, channels):
+            raise DatasetError(
+                f"input: low and high have {len(self.low)} values, the data has {channels} channels"
+            )
+
+    def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Levels uint8 of values (n, channels, rows, columns), clipped, rounded half up."""
+        if self.is_pixels and values.dtype == np.uint8:
+            return values
+        self.check(values.shape[1])
+        low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
+        scaled = (values.astype(np.float64) - low) * (PIXEL_HIGH / (high - low))
+        return np.floor(np.clip(scaled, 0, PIXEL_HIGH) + 0.5).astype(np.uint8)
+
+    def clipped(self, values: NDArray[Any]) -> float:
+        """Share of ``values`` that lies outside the range."""
+        low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
+        return float(((values < low) | (values > high)).mean()) if values.size else 0.0
+
+    def describe(self) -> str:
+        """The range in a few words, for notes and reports."""
+        if len(self.low) == 1:
+            return f"{self.low[0]:g}..{self.high[0]:g}"
+        return f"one range for each of {len(self.low)} channels"
+
+
+PIXELS = InputRange.of(0, PIXEL_HIGH)
+
+
+def check_finite(values: NDArray[Any], where: str) -> None:
+    """Raises DatasetError for values that are no finite numbers."""
+    if values.dtype.kind not in "biuf":
+        raise DatasetError(f"{where}: must hold numbers, not {values.dtype}")
+    if values.dtype.kind == "f":
+        bad = np.flatnonzero(~np.isfinite(values.reshape(len(values), -1)).all(axis=1))
+        if len(bad):
+            raise DatasetError(
+                f"{where}: {len(bad)} of {len(values)} examples hold NaN or infinite values, "
+                f"the first is number {bad[0]}"
+            )
+
+
+def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
+    """The range of training values (n, channels, rows, columns), with a note for each guess.
+
+    Integers and booleans start at 0 where none is negative and end at the largest value; 8-bit
+    values above BRIGHT are pixels. Reals in 0..1 or -1..1 keep that range; others get one range,
+    or one for each channel where there are no rows and columns or their scales differ.
+    """
+    low, high = float(train.min()), float(train.max())
+    kind = train.dtype.kind
+    if kind == "b":
+        return InputRange.of(0, 1), []
+    if kind in "iu":
+        if train.dtype == np.uint8 and high > BRIGHT:
+            return PIXELS, []
+        low = min(low, 0.0)
+        found = InputRange.of(low, max(high, low + 1))
+    elif low >= 0 and 0.5 < high <= 1:
+        found = InputRange.of(0, 1)
+    elif -1 <= low < 0 and 0.5 < high <= 1:
+        found = InputRange.of(-1, 1)
+    else:
+        found = _real_range(train)
+    note = (
+        f"values are mapped from {found.describe()}, as found in the training part, to {LEVELS} "
+        "input levels"
+    )
+    outside = found.clipped(train)
+    clipped = [f"{100 * outside:.2g} % of the training values lie outside that range"]
+    return found, [note, *(clipped if outside else [])]
+
+
+def _real_range(train: NDArray[Any]) -> InputRange:
+    """A range without outliers; for each channel where one range would waste levels."""
+    single = train.shape[2:] == (1, 1) and train.shape[1] > 1
+    columns = train.transpose(1, 0, 2, 3).reshape(train.shape[1], -1).astype(np.float64)
+    ends = np.array([_ends(column) for column in columns])
+    spans = ends[:, 1] - ends[:, 0]
+    if single or spans.max() > 4 * spans[spans > 0].min(initial=spans.max()):
+        spans[spans == 0] = 1.0
+        return InputRange(tuple(ends[:, 0].tolist()), tuple((ends[:, 0] + spans).tolist()))
+    low, high = _ends(columns.ravel())
+    return InputRange.of(low, high if high > low else low + 1)
+
+
+def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    if high - low > WIDE_STDS * float(values.std()) > 0:
+        tails = np.percentile(values, (TAIL_PERCENT, 100 - TAIL_PERCENT))
+        if tails[1] > tails[0]:
+            low, high = map(float, tails)
+    return low, high
+
+
+def doubts(levels: NDArray[np.uint8], input_bits: int = 8) -> list[str]:
+    """Warnings about training levels (n, channels, rows, columns) that hold little information."""
+    used = len(np.unique(levels))
+    found = []
+    if used == 1:
+        found.append("all inputs are equal: there is nothing to learn from")
+    elif used < min(FEW_LEVELS, 1 << input_bits) // 4:
+        found.append(f"the data uses {used} of {LEVELS} input levels: {used.bit_length()} bits")
+    still = int((levels.min(axis=0) == levels.max(axis=0)).sum())
+    if used > 1 and still:
+        found.append(f"{still} of {levels[0].size} input positions never vary in the training part")
+    return found

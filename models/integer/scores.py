@@ -1,0 +1,104 @@
+"""How well a classifier does: accuracy with its interval, recall by class, the confusion matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Z95 = 1.959963984540054
+"""Two-sided 95 % quantile of the standard normal distribution."""
+MAJORITY_MARGIN = 0.02
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of ``images`` test images, with its 95 % interval.
+
+    >>> Share.of(9, 10)
+    Share(share=0.9, images=10, low=0.5958, high=0.9821)
+    """
+
+    share: float
+    images: int
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, right: int, images: int) -> Share:
+        """The share ``right / images`` with Wilson's score interval (J. Am. Stat. Assoc., 1927)."""
+        if not images:
+            return cls(0.0, 0, 0.0, 1.0)
+        share, square = right / images, Z95**2
+        centre = (share + square / (2 * images)) / (1 + square / images)
+        half = Z95 / (1 + square / images)
+        half *= math.sqrt(share * (1 - share) / images + square / (4 * images**2))
+        low, high = max(0.0, centre - half), min(1.0, centre + half)
+        return cls(share, images, round(low, 4), round(high, 4))
+
+    def to_dict(self) -> dict[str, float]:
+        """JSON form: share, images, low, high."""
+        return {"share": self.share, "images": self.images, "low": self.low, "high": self.high}
+
+    def describe(self) -> str:
+        """In words: ``97.50 % (94.3 - 98.9 %) of 200 images``."""
+        return (
+            f"{100 * self.share:.2f} % ({100 * self.low:.1f} - {100 * self.high:.1f} %) "
+            f"of {self.images:,} images"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """A classifier's answers on one part of a data set. Made by ``Scores.of``."""
+
+    confusion: NDArray[np.int64]
+    """(classes, classes): number of images of class i that were answered with class j."""
+
+    @classmethod
+    def of(cls, answers: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> Scores:
+        """Count answers (n,) against labels (n,).
+
+        >>> Scores.of(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).confusion.tolist()
+        [[1, 0], [1, 1]]
+        """
+        flat = np.bincount(labels * classes + answers, minlength=classes * classes)
+        return cls(flat.reshape(classes, classes).astype(np.int64))
+
+    @property
+    def accuracy(self) -> Share:
+        """Share of images that got the right answer."""
+        return Share.of(int(self.confusion.trace()), int(self.confusion.sum()))
+
+    def per_class(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """Recall and number of images by class name; recall is None where there is no image."""
+        images = self.confusion.sum(axis=1)
+        right = self.confusion.diagonal()
+        return {
+            name: {"recall": float(right[i] / images[i]) if images[i] else None,
+                   "images": int(images[i])}
+            for i, name in enumerate(names)
+        }  # fmt: skip
+
+    def doubts(self, names: Sequence[str], part: str) -> list[str]:
+        """Warnings: classes that are never answered, and an accuracy that guessing reaches, too."""
+        images, answers = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
+        never = [name for i, name in enumerate(names) if images[i] and not answers[i]]
+        found = []
+        if never:
+            what = "class" if len(never) == 1 else "classes"
+            found.append(f"{what} {', '.join(never)} never answered on the {part} images")
+        total = int(images.sum())
+        if total and len(names) > 1:
+            majority = float(images.max() / total)
+            if self.accuracy.share < majority + MAJORITY_MARGIN and majority < 1:
+                largest = names[int(images.argmax())]
+                found.append(
+                    f"{part} accuracy {100 * self.accuracy.share:.1f} % is no better than always "
+                    f"answering {largest}, {100 * majority:.1f} %"
+                )
+        return found

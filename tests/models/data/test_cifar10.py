@@ -1,0 +1,73 @@
+"""CIFAR-10's python batches, and pickles that are something else."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from models.data import datasets
+from models.errors import DatasetError
+
+RNG = np.random.default_rng(0)
+
+
+def _batches(folder: Path) -> Path:
+    folder.mkdir()
+    for name in [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]:
+        data = RNG.integers(0, 256, (20, 3072), dtype=np.uint8)
+        content = {b"data": data, b"labels": [n % 10 for n in range(20)]}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    return folder
+
+
+def test_cifar_batches(tmp_path):
+    folder = _batches(tmp_path / "cifar-10-batches-py")
+    dataset = datasets.load("cifar10", tmp_path)
+    assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (100, 20)
+    stored = pickle.loads((folder / "test_batch").read_bytes())[b"data"]
+    np.testing.assert_array_equal(dataset.test.images.reshape(20, -1), stored)
+
+
+class _Evil:
+    def __reduce__(self):
+        return os.system, ("true",)
+
+
+HUGE_TUPLE = b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."
+"""A damaged length: bytes of 2^63 - 1. Unpickling raises MemoryError or OverflowError."""
+ENDLESS_INTEGER = b"\x80\x02r\xff\xff\xff\xff."
+"""Puts nothing at index 2^32 - 1 of the memo."""
+
+
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (None, "no such file; all six batches are needed"),
+        (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)})[:-50], "truncated, or not a CIFAR"),
+        (pickle.dumps({b"data": _Evil(), b"labels": []}), "has no place in a batch"),
+        (pickle.dumps({b"data": np.zeros((2, 9)), b"labels": [1, 2]}), r"uint8 \[n, 3072\]"),
+        (
+            pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 10]}),
+            "label 10 is outside 0..9",
+        ),
+        (b"", "truncated, or not a CIFAR"),
+        (HUGE_TUPLE, "truncated, or not a CIFAR"),
+        (ENDLESS_INTEGER, "truncated, or not a CIFAR"),
+    ],
+)
+def test_damaged_cifar_batches(tmp_path, content, message):
+    file = _batches(tmp_path / "b") / "data_batch_3"
+    file.unlink() if content is None else file.write_bytes(content)
+    with pytest.raises(DatasetError, match=message):
+        datasets.load("cifar10", tmp_path / "b")
+
+
+def test_cifar_without_usable_files(tmp_path):
+    with pytest.raises(DatasetError, match="cifar10 needs a data folder"):
+        datasets.load("cifar10")
+    with pytest.raises(DatasetError, match="nothing usable in"):
+        datasets.load("cifar10", tmp_path)

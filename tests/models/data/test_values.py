@@ -1,0 +1,71 @@
+"""The mapping from values to input levels: monotone, exact at its ends, and found sensibly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from models.data.values import PIXELS, InputRange, find_range
+from models.errors import DatasetError
+
+reals = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(reals, st.floats(1e-3, 1e6), st.lists(reals, min_size=2, max_size=20))
+def test_levels_are_monotone_and_meet_both_ends(low, span, values):
+    found = InputRange.of(low, low + span)
+    ordered = np.sort(np.array([*values, low, low + span]))[:, None, None, None]
+    levels = found.levels(ordered)[:, 0, 0, 0].astype(int)
+    assert (np.diff(levels) >= 0).all()
+    assert found.levels(np.array([[[[low]]]]))[0, 0, 0, 0] == 0
+    assert found.levels(np.array([[[[low + span]]]]))[0, 0, 0, 0] == 255
+
+
+def test_pixels_stay_as_they_are():
+    pixels = np.arange(256, dtype=np.uint8).reshape(256, 1, 1, 1)
+    assert PIXELS.levels(pixels) is pixels
+    np.testing.assert_array_equal(PIXELS.levels(pixels.astype(float)), pixels)
+
+
+@pytest.mark.parametrize(
+    "values, expected",
+    [
+        (np.array([0, 200], np.uint8), PIXELS),
+        (np.array([0, 16], np.uint8), InputRange.of(0, 16)),
+        (np.array([3, 16]), InputRange.of(0, 16)),
+        (np.array([-128, 100], np.int8), InputRange.of(-128, 100)),
+        (np.array([False, True]), InputRange.of(0, 1)),
+        (np.array([0.0, 0.9]), InputRange.of(0, 1)),
+        (np.array([-0.9, 0.8]), InputRange.of(-1, 1)),
+        (np.array([-3.0, 5.0]), InputRange.of(-3, 5)),
+    ],
+)
+def test_ranges_that_people_have(values, expected):
+    assert find_range(values.reshape(-1, 1, 1, 1))[0] == expected
+
+
+def test_features_get_a_range_each_and_outliers_none():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(2000, 3)) * [1, 1000, 0] + [0, 5, 7]
+    values[0, 0] = 1e9
+    found, notes = find_range(values[:, :, None, None])
+    assert found.high[0] < 5
+    assert found.high[1] > 1000
+    assert found.low[2] == 7
+    assert any("outside that range" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    "low, high, message",
+    [
+        ((1.0,), (1.0,), "low must be less than high"),
+        ((0.0, 1.0), (1.0,), "one value, or one for each channel"),
+        ((), (), "one value, or one for each channel"),
+        ((float("nan"),), (1.0,), "finite"),
+    ],
+)
+def test_senseless_ranges_are_refused(low, high, message):
+    with pytest.raises(DatasetError, match=message):
+        InputRange(low, high)
