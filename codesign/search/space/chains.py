@@ -32,6 +32,9 @@ class ChainTask(NamedTuple):
     add_weight_bits: int
     ones_weight_bits: int
     logit_bits: int
+    row_step: int
+    """Rows by which a stage divides its map: 2, or 1 where the images have one row."""
+    col_step: int
 
 
 @compiled
@@ -59,7 +62,7 @@ def _network(
     for stage in range(net.stages):
         last_bits = convs[stage, stages[stage].convs - 1].activation_bits
         slot = _stage(net, stages[stage], convs[stage], task, layer, numbers, table, slot)
-    if net.average:  # the mean of a 1 x 1 map is lowered like any other
+    if net.average and net.stages > 0:  # the mean of a 1 x 1 map is lowered like any other
         _whole(layer, layer.in_channels, task.ones_weight_bits, last_bits)
         layer.diagonal = 1
         slot = _append(layer, numbers, table, slot)
@@ -81,20 +84,26 @@ def _stage(
     """The slot behind its layers. Max pooling is part of the last convolution or of the add."""
     residual = stage.convs >= 2 and stage.residual
     for conv in range(stage.convs):
-        stride = 2 if net.strided and conv == 0 else 1
+        halves = net.strided and conv == 0
+        row_stride = task.row_step if halves else 1
+        col_stride = task.col_step if halves else 1
         pooled = not net.strided and conv == stage.convs - 1 and not residual
         bits = convs[conv]
-        _dense(layer, stage.channels, stage.kernel, stage.kernel, bits.weight_bits)
+        rows = stage.kernel if task.row_step > 1 else 1
+        cols = stage.kernel if task.col_step > 1 else 1
+        _dense(layer, stage.channels, rows, cols, bits.weight_bits)
         if slot > 0:  # the first one sees the image
             layer.kept, layer.group = net.kept, net.group
         # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
         _sizes(
-            layer, (layer.in_rows + stride - 1) // stride, (layer.in_cols + stride - 1) // stride
+            layer,
+            (layer.in_rows + row_stride - 1) // row_stride,
+            (layer.in_cols + col_stride - 1) // col_stride,
         )
-        layer.stride = layer.step = stride
+        layer.stride = layer.step = row_stride
         layer.out_bits = bits.activation_bits
         if pooled:
-            _pool(layer)
+            _pool(layer, task)
         slot = _append(layer, numbers, table, slot)
     if residual:
         _dense(layer, stage.channels, 1, 1, task.add_weight_bits)
@@ -103,7 +112,7 @@ def _stage(
         layer.in_bits = max(layer.in_bits, convs[0].activation_bits)
         layer.diagonal, layer.sources, layer.skip = 1, 2, stage.convs - 1
         if not net.strided:
-            _pool(layer)
+            _pool(layer, task)
         slot = _append(layer, numbers, table, slot)
     return slot
 
@@ -132,10 +141,11 @@ def _sizes(layer: Records, rows: int, cols: int) -> None:
 
 
 @part
-def _pool(layer: Records) -> None:
-    """2 x 2 max pooling behind the layer."""
-    layer.step, layer.pool_area = 2, 4
-    layer.out_rows, layer.out_cols = layer.conv_rows // 2, layer.conv_cols // 2
+def _pool(layer: Records, task: ChainTask) -> None:
+    """Max pooling behind the layer, by 2 along each side that has more than one pixel."""
+    layer.step, layer.pool_area = task.row_step, task.row_step * task.col_step
+    layer.out_rows = layer.conv_rows // task.row_step
+    layer.out_cols = layer.conv_cols // task.col_step
 
 
 @part

@@ -90,7 +90,7 @@ class SpaceDeclaration:
         bits = (1, MAX_BITS)
         limits: dict[str, tuple[int, int]] = {
             **RANGES,
-            "stages": (1, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
+            "stages": (0, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
             "hidden": (0, 4096), "input": bits, "weights": bits, "activations": bits,
             "column_words": (1, RANGES["columns"][1] // RANGES["lanes"][0]),
         }  # fmt: skip
@@ -125,7 +125,11 @@ def _check(
 
 
 def shipped_name(shape: tuple[int, int, int]) -> str:
-    """The shipped space for images of that shape (channels, rows, columns)."""
+    """The shipped space for examples of that shape (channels, rows, columns)."""
+    if shape[1:] == (1, 1):
+        return "tables"
+    if min(shape[1:]) == 1:
+        return "signals"
     return "digits" if min(shape[1:]) < SMALL_IMAGE else "images"
 
 

@@ -15,7 +15,6 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.results import UserError
 from codesign.search.space.declaration import DENSE, Choice, SpaceDeclaration
 from rtl_gen.parameters import SPARSITIES
 
@@ -36,7 +35,7 @@ class Parameter:
 class SearchSpace:
     """The parameters of a declaration for images of ``shape`` in ``classes`` classes.
 
-    Raises UserError for images that not even one stage can halve.
+    Sides of one row or column are never halved: signals have one row, tables of features one pixel.
     """
 
     declaration: SpaceDeclaration
@@ -44,16 +43,18 @@ class SearchSpace:
     """Channels, rows, columns of the images."""
     classes: int
 
-    def __post_init__(self) -> None:
-        if min(self.shape[1:]) < 2:
-            rows, cols = self.shape[1:]
-            raise UserError(f"images must have 2 or more rows and columns, not {rows}x{cols}")
-
     @cached_property
     def max_stages(self) -> int:
-        """Stages that the images allow: each halves a map of at least two rows and columns."""
-        allowed = min(self.shape[1:]).bit_length() - 1
+        """Stages that the images allow: each halves every side, which has two pixels at least."""
+        sides = [side for side in self.shape[1:] if side > 1]
+        allowed = min(sides).bit_length() - 1 if sides else 0
         return min(max(self.declaration.network.stages), allowed)
+
+    @property
+    def halving(self) -> tuple[int, int]:
+        """(rows, columns) by which a stage divides its map: 2, or 1 for a side of one pixel."""
+        rows, columns = (2 if side > 1 else 1 for side in self.shape[1:])
+        return rows, columns
 
     @cached_property
     def max_convs(self) -> int:
@@ -66,7 +67,7 @@ class SearchSpace:
         found = [
             Parameter("stages", stages),
             Parameter("pooling", net.pooling),
-            Parameter("head", net.head),
+            Parameter("head", net.head, (("stages", 1),)),
             Parameter("hidden", net.hidden),
             Parameter("input_bits", bits.input),
         ]

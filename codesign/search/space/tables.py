@@ -43,7 +43,9 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
 
 def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
     """Writes candidates [n, genes] to ``table`` [columns, n, slots], all 0."""
-    task = ChainTask(*space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS)
+    task = ChainTask(
+        *space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS, *space.halving
+    )
     networks = np.empty(len(candidates), NETWORK)
     for name, gene in _GENES.items():
         networks[name] = space.integers(candidates, gene)

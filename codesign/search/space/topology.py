@@ -41,6 +41,7 @@ class _Builder:
 
     def __init__(self, space: SearchSpace, candidate: Ints) -> None:
         self.classes = space.classes
+        self.halving = space.halving
         self.params = space.params(candidate)
         self.layers = [Layer("input", Input(space.shape))]
         self.bits: dict[str, QuantSpec] = {}
@@ -60,16 +61,17 @@ class _Builder:
     def stage(self, stage: int) -> None:
         """Convolutions, a residual connection where wished, and the halving of the map."""
         convs = self.integer(f"convs{stage}")
-        kernel = self.integer(f"kernel{stage}")
+        size = self.integer(f"kernel{stage}")
+        rows, columns = (size if step > 1 else 1 for step in self.halving)
         strided = self.choice("pooling") == "stride"
         residual = convs >= 2 and bool(self.params[f"residual{stage}"])
         outputs = []
         for conv in range(1, convs + 1):
             spec = Conv2d(
                 self.integer(f"channels{stage}"),
-                (kernel, kernel),
-                stride=(2, 2) if strided and conv == 1 else (1, 1),
-                padding=(kernel // 2, kernel // 2),
+                (rows, columns),
+                stride=self.halving if strided and conv == 1 else (1, 1),
+                padding=(rows // 2, columns // 2),
                 batch_norm=True,
                 relu=not (residual and conv == convs),
             )
@@ -84,13 +86,13 @@ class _Builder:
             total = self._add(f"add{stage}", Add(relu=True), outputs[0], outputs[-1])
             self.bits[total] = QuantSpec(activation_bits=self.bits[outputs[-1]].activation_bits)
         if not strided:
-            self._add(f"pool{stage}", MaxPool((2, 2), (2, 2)))
+            self._add(f"pool{stage}", MaxPool(self.halving, self.halving))
 
     def head(self) -> None:
         """The classifier, behind the mean of each channel or a hidden layer where wished."""
         last = self.integer("stages")
-        before = self.bits[f"conv{last}_{self.integer(f'convs{last}')}"]
-        if self.choice("head") == "average":
+        if last and self.choice("head") == "average":
+            before = self.bits[f"conv{last}_{self.integer(f'convs{last}')}"]
             pooled = self._add("average", GlobalPool("avg"))
             self.bits[pooled] = QuantSpec(activation_bits=before.activation_bits)
         if hidden := self.integer("hidden"):

@@ -23,7 +23,8 @@ from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError
 
-SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32))]
+SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
+          ("tables", (30, 1, 1)), ("signals", (2, 1, 128))]  # fmt: skip
 COUNT = 25
 
 

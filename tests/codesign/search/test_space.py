@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.results import UserError
-from codesign.search.space.declaration import load_declaration
+from codesign.search.space.declaration import load_declaration, shipped_name
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.topology import network, network_key
 from models.errors import YamlError
@@ -52,8 +52,26 @@ def test_small_images_get_fewer_stages() -> None:
     declaration = load_declaration("images")
     assert SearchSpace(declaration, (3, 32, 32), 10).max_stages == 4
     assert SearchSpace(declaration, (1, 4, 9), 10).max_stages == 2
-    with pytest.raises(UserError, match="2 or more rows and columns, not 1x9"):
-        SearchSpace(declaration, (1, 1, 9), 10)
+    assert SearchSpace(declaration, (1, 1, 9), 10).max_stages == 3
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "halving", "stages"),
+    [
+        ((30, 1, 1), "tables", (1, 1), 0),
+        ((1, 1, 128), "signals", (1, 2), 4),
+        ((3, 7, 1), "signals", (2, 1), 2),
+        ((1, 8, 8), "digits", (2, 2), 3),
+        ((3, 32, 32), "images", (2, 2), 4),
+    ],
+)
+def test_sides_of_one_pixel_are_not_halved(shape, name, halving, stages) -> None:
+    assert shipped_name(shape) == name
+    space = SearchSpace(load_declaration(name), shape, 10)
+    assert (space.halving, space.max_stages) == (halving, stages)
+    random = np.random.default_rng(0)
+    for genes in random.integers(0, space.sizes, (20, len(space.sizes))):
+        verify(network(space, space.canonical(genes[None])[0])[0])
 
 
 @pytest.mark.parametrize(
@@ -95,5 +113,5 @@ def test_mistakes_in_a_space_file_are_named(
 
 
 def test_an_unknown_name_lists_the_shipped_spaces() -> None:
-    with pytest.raises(UserError, match="one of digits, images, not 'galaxies'"):
+    with pytest.raises(UserError, match="one of digits, images, signals, tables, not 'galaxies'"):
         load_declaration("galaxies")

@@ -15,7 +15,9 @@ from codesign.search.space.topology import network
 from models.integer.lower import shape_only
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
-          ("images", (3, 9, 13))]  # fmt: skip
+          ("images", (3, 9, 13)),
+          ("tables", (30, 1, 1)), ("signals", (1, 1, 128)), ("signals", (6, 1, 50)),
+          ("signals", (2, 40, 1)), ("digits", (1, 1, 9))]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "shape"), SPACES)
