@@ -1,4 +1,4 @@
-"""Data sets that come as arrays: scikit-learn's digits, IDX files (MNIST), any .npz."""
+"""Readers of data sets stored as arrays: scikit-learn's digits, IDX files (MNIST), any .npz."""
 
 from __future__ import annotations
 
@@ -20,18 +20,22 @@ Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
-"""Where Debian's packages put them: ``apt install dataset-fashion-mnist``."""
+"""Folders in which Debian packages install data sets: ``apt install dataset-fashion-mnist``."""
 _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
 _CHANNEL_COUNTS = (1, 3, 4)
 MAX_CLASSES = 1000
 _BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
-"""Among them what zipfile says of encrypted members and of methods that it does not know."""
+"""Exceptions of a damaged zip, and of encrypted members or unknown compression methods."""
 
 
 @dataclass(frozen=True, eq=False)
 class Raw:
-    """What the files hold, before the split: images uint8 [n, C, H, W], labels int64 [n]."""
+    """Content of a data set's files before the split.
+
+    Made by the readers, such as ``npz``. images: uint8 (n, C, H, W); labels: int64 (n,). The test
+    arrays are None where the files have no test part.
+    """
 
     images: Images
     labels: Labels
@@ -41,7 +45,11 @@ class Raw:
 
 
 def checked_labels(labels: NDArray[Any], count: int, classes: int, file: object) -> Labels:
-    """Labels as int64 [count], each 0..classes-1. Raises DatasetError."""
+    """Return labels as int64 of shape (count,), each in 0..classes-1.
+
+    An array of shape (count, 1) is accepted. Raises DatasetError for any other shape, a type other
+    than integer, or a label out of range.
+    """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.shape != (count,):
@@ -59,8 +67,8 @@ def _check_integers(labels: NDArray[Any], file: object) -> None:
 
 
 def digits() -> Raw:
-    """scikit-learn's 1,797 digits of 8x8 pixels with 17 grey levels, scaled to 0..255."""
-    from sklearn.datasets import load_digits  # a second to import: only when it is asked for
+    """Return scikit-learn's 1,797 digits of 8x8 pixels, their 17 grey levels scaled to 0..255."""
+    from sklearn.datasets import load_digits  # a second to import: only on use
 
     bunch = load_digits()
     images = (bunch.images * 255 / 16).round().astype(np.uint8)
@@ -71,9 +79,10 @@ def digits() -> Raw:
 
 
 def mnist(name: str, directory: Path | None) -> Raw:
-    """MNIST or Fashion-MNIST: four IDX files, plain or gzip.
+    """Read MNIST or Fashion-MNIST from its four IDX files, plain or gzip.
 
-    A ``directory`` that is given counts alone: other files than the named ones would be a surprise.
+    If ``directory`` is given, the files are looked for there only (with torchvision's layout), not
+    in SYSTEM_DIRS: otherwise a wrong path would silently load other files. Raises DatasetError.
     """
     if directory is not None:
         places = [directory, directory / name, directory / _TORCHVISION_DIRS[name]]
@@ -88,7 +97,9 @@ def mnist(name: str, directory: Path | None) -> Raw:
         parts.append((images[:, None], labels))
     (images, labels), (test_images, test_labels) = parts
     if images.shape[1:] != test_images.shape[1:]:
-        raise DatasetError(f"{name}: training images {images.shape[1:]}, test images differ")
+        raise DatasetError(
+            f"{name}: training images are {images.shape[1:]}, test images {test_images.shape[1:]}"
+        )
     return Raw(images, labels, 10, test_images, test_labels)
 
 
@@ -103,7 +114,10 @@ def _find_idx(name: str, places: list[Path], stem: str, dimensions: int) -> Path
 
 
 def read_idx(path: Path, dimensions: int) -> Images:
-    """An IDX array of unsigned bytes. Raises DatasetError: truncated, or not such a file."""
+    """Read an IDX array of unsigned bytes, plain or gzip.
+
+    Raises DatasetError for a file that is unreadable, damaged or of another type or rank.
+    """
     try:
         data = path.read_bytes()
         if path.suffix == ".gz":
@@ -127,9 +141,10 @@ def read_idx(path: Path, dimensions: int) -> Images:
 
 
 def npz(path: Path) -> Raw:
-    """Arrays x and y, or x_train, y_train, x_test and y_test.
+    """Read arrays x and y, or x_train, y_train, and x_test, y_test if there is a test part.
 
-    x: [n, H, W], [n, C, H, W] or [n, H, W, C], whole numbers 0..255 or real ones 0..1.
+    x: (n, H, W), (n, C, H, W) or (n, H, W, C), integers 0..255 or reals 0..1. y: integer labels
+    that use every class from 0 up. Raises DatasetError.
     """
     arrays = _npz_arrays(path)
     names = ("x", "y") if "x" in arrays else ("x_train", "y_train")

@@ -1,4 +1,4 @@
-"""Random changes to training images that leave their label alone."""
+"""Random augmentation of training images: shifts and horizontal flips."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from models.data.datasets import Dataset
 from models.errors import ModelError
 
 AUGMENTATIONS = ("auto", "none", "shift", "flip", "shift_flip")
+"""Allowed values of the training setting ``augment``."""
 _SMALL_SIDE = 16
-"""Images below this many rows move by one pixel; others by a twelfth of their side."""
+"""Images with fewer rows shift by one pixel, others by up to a twelfth of their rows."""
 
 
 def resolve(kind: str, dataset: Dataset) -> str:
-    """``auto``: grey images are shifted; colour images are shifted and mirrored.
+    """Return the augmentation to use: ``auto`` shifts grey images, shifts and flips colour images.
 
     Raises ModelError for an unknown kind.
     """
@@ -27,12 +28,15 @@ def resolve(kind: str, dataset: Dataset) -> str:
 
 
 def reach(rows: int) -> int:
-    """Largest shift in pixels."""
+    """Return the largest shift in pixels of images with that many rows."""
     return 1 if rows < _SMALL_SIDE else rows // 12
 
 
 def augment(images: Tensor, kind: str, generator: torch.Generator) -> Tensor:
-    """A changed copy of ``images`` [n, C, H, W]; pixels moved in are 0."""
+    """Return ``images`` (n, C, H, W), each changed at random; pixels moved in are 0.
+
+    ``kind``: any of AUGMENTATIONS except ``auto``.
+    """
     count, _, rows, cols = images.shape
     if kind in ("shift", "shift_flip"):
         pad = reach(rows)

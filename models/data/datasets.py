@@ -1,7 +1,8 @@
-"""Data sets: images uint8 [n, C, H, W], labels int64 [n], split by seed and by class.
+"""Loading and splitting of data sets: images uint8 (n, C, H, W), labels int64 (n,).
 
-The official test split is the test split where there is one; validation images are taken from
-the training part. Choices of any kind look at validation only.
+Splits are drawn per class from a seed. An official test part becomes the test split; without one a
+fifth of the images does. Validation images come from the remaining ones. Training and search make
+their choices on the validation split, never on the test split.
 """
 
 from __future__ import annotations
@@ -19,19 +20,26 @@ from models.data.array_files import Images, Labels, Raw
 from models.errors import DatasetError
 
 Progress = Callable[[int, int], None]
-"""Called with (images decoded, images in all) while files are read."""
+"""Callback with (images decoded, images in all) while image files are read."""
 
 VALIDATION_SHARE = 0.1
+"""Fraction of the training part that becomes the validation split."""
 TEST_SHARE = 0.2
-"""Of a data set without an official test split."""
+"""Fraction of the images that becomes the test split of a set without an official one."""
 SMALL_SET = 5000
+"""Training parts with fewer images have SMALL_VALIDATION_SHARE."""
 SMALL_VALIDATION_SHARE = 0.15
-"""Of training sets below SMALL_SET images: a tenth would measure too coarsely."""
+"""Validation fraction of small sets: a tenth would measure too coarsely."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """images: uint8 [n, C, H, W]; labels: int64 [n]."""
+    """Images uint8 (n, C, H, W) with their labels int64 (n,).
+
+    >>> split = Split(np.zeros((3, 1, 8, 8), np.uint8), np.array([7, 8, 9]))
+    >>> split.take(np.array([2, 0])).labels
+    array([9, 7])
+    """
 
     images: Images
     labels: Labels
@@ -45,17 +53,22 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """``classes`` is their number; ``shape`` is (channels, rows, columns)."""
+    """Images of one shape (channels, rows, columns) in three splits; ``classes`` is a count.
+
+    >>> digits = load("digits")
+    >>> digits.shape, digits.classes, len(digits.train)
+    ((1, 8, 8), 10, 1222)
+    """
 
     name: str
-    """What ``load`` was given."""
+    """Name or path given to ``load``."""
     shape: tuple[int, int, int]
     classes: int
     train: Split
     validation: Split
     test: Split
     sha256: str = ""
-    """Of all images and labels, before the split; "" for a part of a data set."""
+    """SHA-256 hash of all images and labels before the split; empty for a subset."""
 
 
 def _digits(directory: Path | None, progress: Progress | None) -> Raw:
@@ -80,6 +93,7 @@ NAMED: dict[str, Callable[[Path | None, Progress | None], Raw]] = {
     "fashion-mnist": _fashion,
     "cifar10": _cifar10,
 }
+"""Readers of the data sets known by name."""
 
 
 def load(
@@ -88,10 +102,10 @@ def load(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Dataset:
-    """A data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
+    """Load a data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
 
-    data_dir: where the files of mnist, fashion-mnist and cifar10 are, and what a relative path
-    starts from. seed: of the split. Raises DatasetError naming the file and what is expected.
+    data_dir: folder with the files of mnist, fashion-mnist or cifar10, and the base of a relative
+    path. seed: seed of the split. Raises DatasetError naming the file and what is expected.
     """
     directory = None if data_dir is None else Path(data_dir)
     if name in NAMED:
@@ -133,8 +147,9 @@ def _sha256(raw: Raw) -> str:
 
 
 def stratified(split: Split, share: float, rng: np.random.Generator) -> tuple[Split, Split]:
-    """``split`` in two parts, the second with ``share`` of every class (at least one image).
+    """Divide a split in two, per class; the second part gets ``share`` of every class.
 
+    That is at least one image each. The choice is random; both parts keep the order of ``split``.
     Raises DatasetError when a class has fewer than two images.
     """
     second = np.zeros(len(split), bool)

@@ -1,4 +1,4 @@
-"""Data sets that come as image files: CIFAR-10 batches, image folders and zips of them."""
+"""Readers of CIFAR-10 batches, image folders and zips of image folders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _BROKEN_PICKLE = (
     MemoryError,
     RuntimeError,
 )
-"""What unpickling damaged bytes may raise."""
+"""Exceptions that unpickling damaged bytes can raise."""
 _BROKEN_IMAGE = (
     OSError,
     EOFError,
@@ -55,11 +55,14 @@ _BROKEN_IMAGE = (
     zipfile.BadZipFile,
     Image.DecompressionBombError,
 )
-"""What reading a damaged image may raise, from an encrypted or damaged zip as well."""
+"""Exceptions that reading a damaged image can raise, also from a damaged or encrypted zip."""
 
 
 def cache_dir() -> Path:
-    """Decoded images are kept here: ``$XDG_CACHE_HOME/codesign`` or ``~/.cache/codesign``."""
+    """Return the cache folder of decoded images.
+
+    It is ``$XDG_CACHE_HOME/codesign/datasets``, by default ``~/.cache/codesign/datasets``.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "codesign" / "datasets"
 
@@ -68,9 +71,10 @@ def cache_dir() -> Path:
 
 
 def cifar10(directory: Path | None, progress: Progress | None = None) -> Raw:
-    """CIFAR-10 from its python batches, an image folder or a zip of one.
+    """Read CIFAR-10 from its Python batches, an image folder or a zip of one.
 
     directory: the folder with the batches, with train/ and test/, or with one zip; or the zip.
+    Raises DatasetError.
     """
     expected = (
         "expected the python batches (data_batch_1..5, test_batch), an image folder "
@@ -95,7 +99,7 @@ def cifar10(directory: Path | None, progress: Progress | None = None) -> Raw:
 
 
 class _ArrayUnpickler(pickle.Unpickler):
-    """Loads the batches' dictionaries and arrays; anything that could run code is refused."""
+    """Unpickler of the batches' dictionaries and arrays; refuses everything that could run code."""
 
     _ALLOWED = frozenset(
         {
@@ -140,7 +144,7 @@ def _batch(path: Path) -> tuple[Images, Any]:
 
 @dataclass(frozen=True)
 class _Entry:
-    """One image file; ``part`` is train, test or empty (no such level)."""
+    """One image file; ``part`` is train, test, or empty if no such folder encloses it."""
 
     part: str
     label: str
@@ -148,10 +152,11 @@ class _Entry:
 
 
 def image_tree(path: Path, progress: Progress | None = None) -> Raw:
-    """``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, in a folder or zip.
+    """Read ``train/<class>/*`` and ``test/<class>/*``, or ``<class>/*`` alone, in a folder or zip.
 
-    Class numbers follow the sorted class names. All images must have one size and mode.
-    Decoded arrays are cached; the cache is keyed by every file's name, size and time.
+    Classes are numbered in the order of their sorted names. All images must have the same size and
+    mode. Decoded arrays are cached; the key covers every file's name, size and modification time (a
+    zip's own). Raises DatasetError.
     """
     try:
         if path.is_dir():
@@ -169,7 +174,7 @@ def image_tree(path: Path, progress: Progress | None = None) -> Raw:
 
 
 def _list_folder(path: Path) -> tuple[list[str], str]:
-    """Relative file names in order, and a text that changes when any file does."""
+    """Return relative file names in order, and a text that changes when any file does."""
     files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _SUFFIXES)
     names = [file.relative_to(path).as_posix() for file in files]
     digest = hashlib.sha256(str(path.resolve()).encode())
@@ -184,7 +189,7 @@ def _folder_reader(path: Path) -> Callable[[str], bytes]:
 
 
 def _entries(path: Path, names: list[str]) -> list[_Entry]:
-    """Images among ``names``; one folder around everything is looked through."""
+    """Return the images among ``names``, sorted by class and name; outer folders are ignored."""
     paths = [PurePosixPath(name) for name in names]
     files = [file for file in paths if file.suffix.lower() in _SUFFIXES]
     if not files:
@@ -229,7 +234,7 @@ def _decode(
 
 
 def _image(path: Path, name: str, read: Callable[[str], bytes]) -> Images:
-    """uint8 [C, H, W]; grey stays one channel, everything else becomes RGB."""
+    """Decode one image to uint8 (C, H, W): one channel if 8-bit grey, else converted to RGB."""
     try:
         with Image.open(io.BytesIO(read(name))) as image:
             pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"), np.uint8)
@@ -242,7 +247,7 @@ def _image(path: Path, name: str, read: Callable[[str], bytes]) -> Images:
 
 
 def _cached(stamp: str, make: Callable[[], Raw]) -> Raw:
-    """``make()``, or what it made before for the same stamp. A broken cache is made again."""
+    """Return ``make()``, or its cached result for the same stamp; a damaged cache is made anew."""
     file = cache_dir() / f"{hashlib.sha256(stamp.encode()).hexdigest()[:32]}.npz"
     broken = (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile)
     with suppress(*broken), np.load(file, allow_pickle=False) as stored:
@@ -250,7 +255,7 @@ def _cached(stamp: str, make: Callable[[], Raw]) -> Raw:
         return Raw(stored["images"], stored["labels"], int(stored["classes"]), *test)
     raw = make()
     empty = np.zeros(0, np.uint8)
-    with suppress(OSError), atomic_file(file) as target:  # a full disk only costs time
+    with suppress(OSError), atomic_file(file) as target:  # a full disk is no error here
         np.savez(
             target,
             images=raw.images,
