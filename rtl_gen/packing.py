@@ -62,6 +62,7 @@ class Packing:
 
     @property
     def always_signed(self) -> bool:
+        """True if a digit is a whole weight, which is signed in every pass."""
         return self.digit_bits == WHOLE_WEIGHT_BITS
 
     @property
@@ -76,6 +77,7 @@ class Packing:
 
     @property
     def field_bits(self) -> int:
+        """Width of a field: the signed sum of a group's products."""
         return self.sum_bits(self.group_lanes)
 
     @property

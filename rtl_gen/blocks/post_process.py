@@ -130,7 +130,7 @@ class PostProcess(Block):
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         instantiate(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
-        # Only layers with fetched weights are split into several LAYERs (weight tiles).
+        # Only with a memory port may the logits' layer be split; later parts append their results.
         first = self.f_out_base[: len(pointer)] if config.memory_port_bits else 0
         write = delay(
             m, self.step_valid & self.f_raw, operand_cycles(config) + 1, "raw_valid",

@@ -49,7 +49,7 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
         raise TwinError(ErrorCode.FIELD)
     block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
     block *= phases
-    results = f["out_base"] if c.memory_port_bits else 0  # weight tiles of a layer append
+    results = f["out_base"] if c.memory_port_bits else 0  # later parts of a split layer append
     for tile in range(f["out_groups"] + 1):
         words = window(memories.weights, f["weight_base"] + tile * block, block)
         table = window(memories.channels, f["channel_base"] + tile * chunks, chunks)
