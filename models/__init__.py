@@ -1,8 +1,10 @@
-"""The network: graph, data, quantisation, training in torch, and the integer network that results.
+"""Neural networks without hardware: graph, data, quantisation, training, integer network.
 
-Knows nothing of hardware. Beside the rooms stands what all of them need: arithmetic
-(requantisation, the one module that rtl_gen shares), errors, files (atomic writes) and yaml_io
-(strict YAML).
+Subpackages: graph (layers and their connections), data (data sets), quantisation (bits, sparsity,
+fake quantisation), training (quantisation-aware, in torch), supernet (accuracy estimates without
+training each network), integer (the network that hardware computes, and its numpy reference).
+Shared by all: arithmetic (requantisation, the one module that rtl_gen may import), errors, files
+(atomic writes) and yaml_io (strict YAML). Nothing here imports rtl_gen, sim or codesign.
 """
 
 __all__ = [

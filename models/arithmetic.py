@@ -1,4 +1,4 @@
-"""The one definition of requantisation, used by the reference, the compiler and the RTL.
+"""Requantisation arithmetic: the one definition used by integer reference, compiler and RTL.
 
 This module imports numpy only: it is the contract that ``rtl_gen`` may share with ``models``.
 docs/arithmetic.md derives the formulas and the rounding bound.
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_SHIFT = 31
+"""Largest right shift of a requantisation."""
 
 
 def requantise(
@@ -21,13 +22,17 @@ def requantise(
     zero_point: int,
     bits: int,
 ) -> NDArray[np.int64]:
-    """Accumulators to activation codes.
+    """Convert accumulators to activation codes: multiply, shift right, round half up, saturate.
 
-    ``clamp(floor((accumulator * multiplier + 2**(shift - 1)) / 2**shift) + zero_point,
-    0, 2**bits - 1)``: round half up, then saturate. ReLU is the clamp at code 0 of an unsigned
-    tensor (zero_point 0); a signed tensor has zero_point 2**(bits - 1).
+    The code of an accumulator is::
 
-    accumulators: integers, any shape, bias included; multipliers (>= 0) and shifts (1..MAX_SHIFT)
+        clamp(floor((accumulator * multiplier + 2**(shift - 1)) / 2**shift) + zero_point,
+              0, 2**bits - 1)
+
+    ReLU is the clamp at code 0 of an unsigned tensor (zero_point 0); a signed tensor has zero_point
+    2**(bits - 1).
+
+    accumulators: integers of any shape, bias included. multipliers (>= 0) and shifts (1..MAX_SHIFT)
     broadcast against them. Returns int64 codes of the broadcast shape.
     """
     acc = np.asarray(accumulators, dtype=np.int64)
@@ -39,12 +44,13 @@ def requantise(
 
 
 def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
-    """The (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
+    """Return the (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
 
-    multiplier has ``scale_bits`` bits, top bit set while shift < MAX_SHIFT, so the relative error
-    is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision; 0 gives (0, 1).
+    The multiplier has ``scale_bits`` bits; its top bit is set while shift < MAX_SHIFT, so the
+    relative error is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision; 0
+    gives (0, 1).
 
-    Raises ValueError when value is negative, not finite, or too large for shift 1.
+    Raises ValueError when ``value`` is negative, not finite, or too large for shift 1.
     """
     if not math.isfinite(value) or value < 0:
         raise ValueError(f"scale must be finite and >= 0, not {value!r}")
@@ -61,11 +67,11 @@ def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
 
 
 def zero_point(bits: int, signed: bool) -> int:
-    """Code of the real value 0: 0 for unsigned tensors, 2**(bits - 1) for signed ones."""
+    """Return the code of the real value 0: 0 if unsigned, 2**(bits - 1) if signed."""
     return 1 << (bits - 1) if signed else 0
 
 
 def weight_range(bits: int) -> tuple[int, int]:
-    """Smallest and largest symmetric weight: +-(2**(bits - 1) - 1); 1 bit is {-1, +1}."""
+    """Return the smallest and largest weight code: +-(2**(bits - 1) - 1), and -1, +1 for 1 bit."""
     top = max((1 << (bits - 1)) - 1, 1)
     return -top, top

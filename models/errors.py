@@ -1,15 +1,21 @@
-"""Errors a user's input can cause. The command line turns each into exit status 2."""
+"""Exceptions that a user's input can cause; the command line ends with status 2 on each."""
 
 from __future__ import annotations
 
 
 class ModelError(ValueError):
-    """A network, its quantisation or its training settings: what, where, what is allowed."""
+    """Error in a network, its quantisation or its training settings.
+
+    The message says what is wrong, where, and what is allowed.
+    """
 
 
 class YamlError(ValueError):
-    """A YAML file: ``file:line: what is wrong`` and, for a key, the nearest known one."""
+    """Error in a YAML file; the message begins with ``file:line``.
+
+    For an unknown key it suggests the nearest known one.
+    """
 
 
 class DatasetError(ValueError):
-    """A data set: the file and what was expected of it."""
+    """Error in a data set; the message names the file and what was expected of it."""

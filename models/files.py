@@ -1,4 +1,4 @@
-"""Writing files so that a kill or a full disk never leaves half of one."""
+"""Atomic file writes: a killed process or a full disk never leaves half a file."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from typing import IO
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write to that becomes ``path`` when the block ends without an error.
+    """Open a binary file for writing that becomes ``path`` when the block ends without an error.
 
-    Until then, and for good after an error, the old file (or none) stays. Raises OSError.
+    The data goes to a temporary file in the same folder, which is created if missing. Until the
+    block ends, and for good after an error, the old file (or none) stays. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
@@ -34,12 +35,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def aside(path: Path) -> Path:
-    """A fresh name beside ``path`` (same file system), to be written and then renamed to it."""
+    """Return an unused temporary name beside ``path``, in the same file system."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what processes that were killed left beside ``path``."""
+    """Remove the temporary files beside ``path`` whose writing processes no longer exist."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
         if process.isdigit() and not Path("/proc", process).exists():

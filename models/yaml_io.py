@@ -1,8 +1,8 @@
-"""Strict YAML: every value knows its file and line; unknown or double keys are errors.
+"""Strict YAML: every value knows its file and line; unknown or duplicate keys are errors.
 
-``load`` gives a tree of Nodes. Readers take values out of it through typed methods
-(``integer``, ``choice``, ``fields``, ...), each of which raises YamlError with ``file:line`` when
-the value is not what it should be. ``build`` makes a frozen dataclass straight from a mapping.
+``load`` returns a tree of Nodes. Readers take values out of it through typed methods (``integer``,
+``choice``, ``fields``, ...), which raise YamlError with ``file:line`` for a value of the wrong type
+or range. ``build`` makes a dataclass from a mapping by its type hints.
 """
 
 from __future__ import annotations
@@ -29,16 +29,21 @@ _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool",
 
 @dataclass(frozen=True)
 class Node:
-    """One YAML value. Exactly one of scalar, list or mapping is held."""
+    """One YAML value (scalar, list or mapping) with the file and line it comes from.
+
+    >>> lanes = load("{lanes: 8}", "npu.yaml").fields(["lanes"])["lanes"]
+    >>> lanes.integer(low=1), lanes.error("is too large")
+    (8, YamlError('npu.yaml:1: lanes: is too large'))
+    """
 
     value: Scalar | tuple[Node, ...] | Mapping[str, Node]
     file: str
     line: int
     path: str
-    """Where it stands in the document, as ``npu.lanes`` or ``layers[2].kernel``."""
+    """Position in the document, such as ``npu.lanes`` or ``layers[2].kernel``."""
 
     def error(self, message: str) -> YamlError:
-        """``file:line: path: message``, to be raised by the caller."""
+        """Return a YamlError ``file:line: path: message``, which the caller raises."""
         where = f"{self.path}: " if self.path else ""
         return YamlError(f"{self.file}:{self.line}: {where}{message}")
 
@@ -50,13 +55,13 @@ class Node:
     # Collections -----------------------------------------------------------------------------
 
     def mapping(self) -> Mapping[str, Node]:
-        """Keys to nodes, any key allowed."""
+        """Return the nodes of a mapping by key; any key is allowed."""
         if not isinstance(self.value, dict):
             raise self._wanted("a mapping")
         return self.value
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
-        """Keys to nodes; every key must be ``known`` and all ``required`` ones present."""
+        """Return the nodes of a mapping with only ``known`` and all ``required`` keys."""
         given = self.mapping()
         for key, node in given.items():
             if key not in known:
@@ -67,7 +72,7 @@ class Node:
         return dict(given)
 
     def items(self) -> tuple[Node, ...]:
-        """The entries of a list."""
+        """Return the entries of a list."""
         if not isinstance(self.value, tuple):
             raise self._wanted("a list")
         return self.value
@@ -80,7 +85,7 @@ class Node:
         return self.value
 
     def boolean(self) -> bool:
-        """true or false, or 1 or 0 as older files have it."""
+        """Return true or false; the integers 1 and 0 are accepted for them."""
         if not isinstance(self.value, int) or self.value not in (0, 1):
             raise self._wanted("true or false")
         return bool(self.value)
@@ -92,7 +97,7 @@ class Node:
         return self.value
 
     def number(self, low: float | None = None, high: float | None = None) -> float:
-        """A finite number. ``1e-3`` counts as one, though YAML 1.1 reads it as text."""
+        """Return a finite number; ``1e-3`` is accepted, though YAML 1.1 reads it as text."""
         value = self.value
         if isinstance(value, str):
             try:
@@ -122,7 +127,7 @@ class Node:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """``did you mean X?`` when a known word is close, and the list of all in any case."""
+    """Return a hint for an unknown word: the closest known word, if any, and all of them."""
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(known: {', '.join(sorted(known))})"
@@ -132,10 +137,10 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def load(source: Path | str, name: str = "<text>") -> Node:
-    """The document as a tree of Nodes.
+    """Parse a YAML document into a tree of Nodes.
 
-    source: a Path is read; text is parsed, ``name`` standing for the file in messages.
-    Raises YamlError: no such file, not UTF-8, bad syntax, a double key, a key that is not text.
+    source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
+    YamlError: no such file, not UTF-8, bad syntax, a duplicate key, a key that is not text.
     """
     if isinstance(source, Path):
         name = str(source)
@@ -167,7 +172,7 @@ def load(source: Path | str, name: str = "<text>") -> Node:
 def _convert(
     loader: yaml.SafeLoader, node: yaml.Node, file: str, path: str, above: frozenset[int]
 ) -> Node:
-    """``above`` holds the identities of the enclosing nodes: an alias may not close a loop."""
+    """Convert a PyYAML node; ``above`` holds ids of enclosing nodes, to detect alias loops."""
     line = node.start_mark.line + 1
     if id(node) in above:
         raise YamlError(f"{file}:{line}: {path}: an alias contains itself")
@@ -201,12 +206,12 @@ def _convert(
 
 
 def build(node: Node, kind: type[T], **given: Any) -> T:
-    """A dataclass from a mapping, its fields by their type hints.
+    """Build a dataclass from a mapping, its fields by their type hints.
 
-    Understands int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
-    ...], classes that ``parse`` a scalar, and nested dataclasses. ``given`` fields are set by the
-    caller and are no YAML keys. Raises YamlError; a ValueError of the constructor becomes one at
-    the line that holds its key.
+    Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
+    ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
+    set by the caller and are no YAML keys. Raises YamlError; a ValueError of the constructor
+    becomes one at the line that holds its key.
     """
     hints = typing.get_type_hints(kind)
     wanted = [f for f in dataclasses.fields(kind) if f.init and f.name not in given]  # type: ignore[arg-type]
@@ -221,7 +226,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
 
 def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T:
-    """``make()``, with a ValueError turned into a YamlError at the key that it names."""
+    """Return ``make()``; its ValueError becomes a YamlError at the key that it names."""
     try:
         return make()
     except YamlError:
@@ -233,7 +238,7 @@ def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T
 
 
 def convert(node: Node, hint: Any) -> Any:
-    """The value of ``node`` as type ``hint`` (see ``build``)."""
+    """Return the value of ``node`` as type ``hint``; ``build`` lists the supported types."""
     scalars: dict[Any, Callable[[], Any]] = {
         int: node.integer,
         float: node.number,
@@ -267,7 +272,11 @@ def convert(node: Node, hint: Any) -> Any:
 
 
 class FlowDict(dict[str, Any]):
-    """A mapping written on one line."""
+    r"""Mapping that ``dump`` writes on one line.
+
+    >>> dump({"conv1": FlowDict(weight_bits=4)})
+    'conv1: {weight_bits: 4}\n'
+    """
 
 
 class _Dumper(yaml.SafeDumper):
@@ -283,6 +292,6 @@ _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, 
 
 
 def dump(data: Any) -> str:
-    """YAML text of plain data: keys in order, FlowDict and lists of scalars on one line."""
+    """Return plain data as YAML text: keys in order, FlowDict and lists of scalars on one line."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return text

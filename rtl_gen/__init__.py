@@ -1,9 +1,11 @@
-"""The NPU generator: from an NpuConfig to Verilog, with everything that describes the hardware.
+"""The NPU generator: turns an NpuConfig into Verilog and describes the hardware to its users.
 
-Knows nothing of networks. config (NpuConfig), parameters (ranges and checks), sizes (what follows
-from them), packing (products that share DSP slices), npu (the top module), timing (exact cycle
-counts), emit (Verilog); isa/, blocks/, twin/ and package/ are rooms of their own, verilog/ holds
-the few modules that are written by hand.
+It knows nothing of networks; the compiler is in codesign/compiler. config holds NpuConfig,
+parameters the ranges and their checks, sizes the quantities derived from them, packing the layout
+of products that share a DSP slice, npu the top module, timing the exact cycle counts, emit the
+Verilog back end. isa/ is the instruction set, blocks/ the hardware in Amaranth, twin/ the
+behavioural model in numpy, package/ the files around the Verilog, verilog/ the hand-written
+memories.
 """
 
 __all__ = [

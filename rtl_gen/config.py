@@ -1,5 +1,4 @@
-"""NpuConfig: every parameter of the generated accelerator, checked where it is made, and the sizes
-that follow from them."""
+"""NpuConfig: every parameter of one generated NPU, validated on construction, and derived sizes."""
 
 from __future__ import annotations
 
@@ -25,71 +24,95 @@ def _log2_ceil(n: int) -> int:
 
 @dataclass(frozen=True)
 class NpuConfig(DerivedSizes[int]):
-    """Parameters of one NPU.
+    """Parameters of one NPU; the ``npu`` section of a design file has the same names.
 
-    The array computes ``pixels x lanes x columns`` products of an unsigned
-    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit per
-    clock cycle. See docs/npu.md for the micro-architecture.
+    Each clock cycle the array computes ``pixels x lanes x columns`` products of an unsigned
+    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit. docs/npu.md
+    describes the micro-architecture. Raises ConfigError when a value is out of range or does not
+    go with the others.
 
-    Raises ConfigError when a value is out of range.
+    >>> config = NpuConfig(pixels=2, lanes=16, columns=16, weight_digit_bits=4)
+    >>> config.macs, config.passes(weight_bits=8)
+    (512, 2)
+    >>> NpuConfig.from_dict(config.to_dict()) == config
+    True
     """
 
     pixels: int = 2
-    """P: output pixels (one per image strip) computed side by side, 1..16."""
+    """Spatial parallelism P, 1..16: output pixels computed in parallel, one per horizontal strip.
+    Array LUTs and activation banks grow in proportion; the weight buffer does not."""
     lanes: int = 8
-    """N: input channels reduced per cycle, and channels per activation word, 2..64."""
+    """Input-channel parallelism N, 2..64: input channels reduced per cycle, and channels per
+    activation word. A layer's taps are counted in words, so unused lanes of its last word are
+    idle."""
     columns: int = 8
-    """M: output channels computed side by side; a multiple of ``lanes``, up to 128."""
+    """Output-channel parallelism M, 2..128, a multiple of ``lanes``: output channels per tile."""
     weight_digit_bits: int = 2
-    """d: weight bits consumed per pass; a w-bit weight takes ceil(max(w, 2) / d) passes, but see
-    ``binary_weights``."""
+    """Weight bits d multiplied per bit-serial pass: 1, 2, 4 or 8. A layer of w-bit weights takes
+    ceil(max(w, 2) / d) passes over its taps (1-bit weights one pass with ``binary_weights``). More
+    bits cost more LUTs per product and a wider weight buffer."""
     activation_bits: int = 4
-    """A: stored activation width, 1..8; a layer may use fewer."""
+    """Stored activation width A in bits, 1..8. A tensor may use fewer; that saves no cycles."""
     accumulator_bits: int = 20
-    """Accumulator width, 10..32; the compiler proves that no layer overflows it."""
+    """Accumulator width in bits, 10..32. The compiler rejects a network of which a layer's sums or
+    biases could overflow it."""
     scale_bits: int = 8
-    """Width of the unsigned requantisation multiplier, 4..16."""
+    """Width in bits of the unsigned requantisation multiplier, 4..16. Training with the same width
+    learns scales that the hardware represents exactly."""
     post_units: int = 2
-    """U: post-process units; a divisor of ``lanes``. A tile drains in pixels*columns/U cycles."""
+    """Post-processing units U, 1..64, a divisor of ``lanes``. Draining a full tile takes
+    pixels * columns / U cycles; it overlaps with the next tile's taps, and the longer of the two
+    sets the pace."""
     activation_depth: int = 1024
-    """Words of ``lanes * activation_bits`` bits per activation bank (there are ``pixels`` banks);
-    a power of two, 16..32768."""
+    """Words per activation bank, a power of two, 16..32768. There are ``pixels`` banks of words of
+    ``lanes * activation_bits`` bits, in block RAM."""
     weight_depth: int = 512
-    """Words of the weight buffer, ``lanes * columns * weight_digit_bits`` bits each when dense; a
-    power of two."""
+    """Words of the weight buffer, a power of two, 16..65536. A word holds the digits of one cycle:
+    ``lanes * columns * weight_digit_bits`` bits for dense weights. It must hold all layers, unless
+    ``memory_port_bits`` provides the weights from memory."""
     channel_depth: int = 64
-    """Words (``post_units`` channels each) of the bias / scale / shift table; a power of two."""
+    """Words of the table of biases, requantisation multipliers and shifts, a power of two,
+    4..16384. A word holds ``post_units`` output channels."""
     result_depth: int = 16
-    """Words (``post_units`` accumulators each) of the result buffer; a power of two."""
+    """Words of the result buffer for the logits, a power of two, 2..4096. A word holds
+    ``post_units`` accumulators."""
     program_depth: int = 512
-    """64-bit words of program memory; a power of two, 32..4096."""
+    """64-bit words of program memory, a power of two, 32..4096. A LAYER instruction takes 15 or 16
+    words."""
     multiplier: str = "lut"
-    """``lut``: products in LUTs and carry chains; ``dsp``: one DSP slice per product; ``dsp2``: one
-    per two products, those of two columns (``columns`` is even, ``sparsity`` dense,
-    ``depthwise_taps`` 1); ``dsp4``: one per four, of two columns and two pixels (``pixels`` is
-    even, too), where the bits are few enough (rtl_gen.packing)."""
+    """Implementation of the products. ``lut``: LUTs and carry chains. ``dsp``: one DSP slice per
+    product. ``dsp2``: one slice per two products, of two columns; requires ``sparsity`` dense,
+    ``depthwise_taps`` 1, even ``columns``, and not 1-bit activations with 1-bit digits. ``dsp4``:
+    one slice per four products, of two columns and two pixels; requires also even ``pixels`` and
+    activations of at most 7, 6 or 4 bits with digits of 1, 2 or 4 bits."""
     sparsity: str = "dense"
-    """``dense``, or N:M: the array multiplies N of every M lanes, which its weight words choose
-    per column (``1:4``, ``2:4``, ``4:8``). ``lanes`` is then a multiple of M. Layers with more
-    weights than that run too, in up to M/N phases."""
+    """Structured weight sparsity: ``dense``, or N:M as ``1:4``, ``2:4``, ``4:8``. An N:M array has
+    multipliers for N of every M consecutive lanes, which an index beside each weight digit selects
+    per column; ``lanes`` must be a multiple of M. Layers with the pattern run as fast as on a dense
+    array of M/N times the multipliers, other layers take up to M/N cycles per tap."""
     depthwise_taps: int = 1
-    """Kernel columns that a cell multiplies per cycle in depthwise layers. 3: a history of the
-    words read feeds two lanes more (rtl_gen.blocks.history); ``lanes`` is then at least 4, and
-    ``sparsity`` dense."""
+    """Kernel columns that a cell multiplies per cycle in depthwise layers: 1, or 3 with a history
+    buffer of recently read columns, so that a 3x3 position with stride 1 takes 3 cycles a pass
+    instead of 9. 3 requires at least 4 ``lanes`` and ``sparsity`` dense, and costs distributed RAM
+    and multiplexers per pixel and lane."""
     memory_port_bits: int = 0
-    """Width of the AXI4 port through which weights come from memory beside the layers (FETCH);
-    0: none, all weights are on chip."""
+    """Data width in bits of the AXI4 port over which FETCH reads weights from external memory while
+    layers run: 32, 64, 128, or 0 for no port, with all weights on chip. Too narrow a port adds
+    waits, which STALLS counts."""
     memory_tiles: bool = False
-    """True: feature maps go to memory and come back, in bands of rows, through that port (SPILL and
-    FILL), which then writes, too; False: they stay on chip."""
+    """True: feature maps that do not fit on chip are written to external memory (SPILL) and read
+    back (FILL) in bands of rows over the AXI4 port, some 300 LUTs more; requires
+    ``memory_port_bits``. False: all feature maps stay on chip."""
     binary_weights: bool = False
-    """True: layers of 1-bit weights (+1, -1) take one pass of 1-bit digits instead of two. A column
-    more sums the activations themselves, of which the others' sums are then taken twice over
-    (docs/npu.md). With ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
+    """Adds one array column that accumulates sum(a); post-processing computes
+    sum(w a) = 2 sum(t a) - sum(a) with t = (w == +1), so layers of 1-bit weights (+1, -1) need one
+    pass instead of two, except grouped ones and ones with zeros. Costs ``pixels`` cells,
+    ``post_units * accumulator_bits`` LUTs and 1 cycle of latency. Requires ``weight_digit_bits`` 1,
+    ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
         for name in FLAGS:
-            if getattr(self, name) in (0, 1):  # as files have them
+            if getattr(self, name) in (0, 1):  # the form in files
                 object.__setattr__(self, name, bool(getattr(self, name)))
         check(vars(self))
 
@@ -97,101 +120,121 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def kept(self) -> int:
-        """N of N:M: lanes of a group that one cycle multiplies; 1 when dense."""
+        """N of N:M sparsity: lanes of a group that are multiplied in one cycle; 1 when dense."""
         return SPARSITIES[self.sparsity][0]
 
     @property
     def group(self) -> int:
-        """M of N:M: lanes that share ``kept`` products; 1 when dense."""
+        """M of N:M sparsity: lanes of a group, which shares ``kept`` multipliers; 1 when dense."""
         return SPARSITIES[self.sparsity][1]
 
     @property
     def hardware_products(self) -> int:
-        """Products that the array has hardware for: ``macs`` when dense."""
+        """Number of multipliers in the array: ``macs`` when dense, N/M of it with N:M sparsity."""
         return self.pixels * self.slots * self.columns
 
     @property
     def index_bits(self) -> int:
-        """Bits beside each digit that choose its lane: one of group - kept + 1, 0 when dense."""
+        """Width in bits of the lane index beside each weight digit; 0 when dense.
+
+        The index has group - kept + 1 values.
+        """
         return _log2_ceil(self.group - self.kept + 1)
 
     @property
     def most_phases(self) -> int:
-        """Cycles per tap of a layer whose weights are all there."""
+        """Weight words (cycles) per tap of a layer without zero weights: M/N; 1 when dense."""
         return self.group // self.kept
 
     @property
     def activation_word_beats(self) -> int:
-        """Stream beats of one full activation word."""
+        """32-bit stream beats of one full activation word."""
         return _ceil_div(self.activation_word_bits, STREAM_BITS)
 
     @property
     def fetched_word_beats(self) -> int:
-        """Beats of the memory port that one weight word takes."""
+        """Beats of the memory port per weight word; needs a port (``memory_port_bits`` > 0)."""
         return _ceil_div(self.weight_word_columns * STREAM_BITS, self.memory_port_bits)
 
     @property
     def tile_word_beats(self) -> int:
-        """Beats of the memory port that one activation word takes."""
+        """Beats of the memory port per activation word; needs a port (``memory_port_bits`` > 0)."""
         return _ceil_div(self.activation_word_bits, self.memory_port_bits)
 
     @property
     def chunks_per_word(self) -> int:
-        """Post-process steps that fill one activation word."""
+        """Drain steps that fill one activation word: lanes / post_units."""
         return self.lanes // self.post_units
 
     @property
     def chunks(self) -> int:
-        """Post-process steps of one pixel's ``columns`` accumulators."""
+        """Drain steps of one pixel's accumulators: columns / post_units."""
         return self.columns // self.post_units
 
     @property
     def words_per_tile(self) -> int:
-        """Activation words per pixel that one tile of ``columns`` channels fills."""
+        """Activation words per pixel that one tile of ``columns`` output channels fills."""
         return self.columns // self.lanes
 
     @property
     def uses_dsps(self) -> bool:
-        """Whether synthesis may take DSP slices."""
+        """True if products are made in DSP slices."""
         return self.multiplier != "lut"
 
     @property
     def packing(self) -> Packing | None:
-        """How products share a DSP slice; None where they do not."""
+        """Layout of the products that share a DSP slice (``dsp2``, ``dsp4``); None otherwise."""
         pixels = PACKED_PIXELS.get(self.multiplier)
         return packing(self.activation_bits, self.weight_digit_bits, pixels) if pixels else None
 
     @property
     def activation_offset(self) -> int:
-        """What the array takes from each activation code; the compiler's biases make up for it."""
+        """Constant that the array subtracts from every activation code.
+
+        128 for ``dsp2`` with 8-bit activations and digits, else 0; the compiler folds it into the
+        biases.
+        """
         return self.packing.activation_offset if self.packing else 0
 
     @property
     def reuses_columns(self) -> bool:
-        """Whether depthwise layers can take earlier columns from a history."""
+        """True if depthwise layers can reuse columns from the history (``depthwise_taps`` 3)."""
         return self.depthwise_taps > 1
 
     def passes(self, weight_bits: int) -> int:
-        """Digit passes of a ``weight_bits``-bit weight; 1-bit weights, +1 and -1, need two bits
-        where they are not taken as binary ones."""
+        """Return the bit-serial passes of a layer with ``weight_bits``-bit weights, >= 1.
+
+        1-bit weights (+1, -1) count as 2-bit ones; layers that ``binary_weights`` serves take one
+        pass instead.
+        """
         return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
 
     @property
     def least_passes(self) -> int:
-        """Digit passes of weights that are not binary: the sign of a 1-bit digit of products in
-        LUTs is taken where the next pass starts."""
+        """Smallest number of bit-serial passes of a layer with signed weights: 1 or 2.
+
+        It is 2 for 1-bit digits multiplied in LUTs, whose sign is applied when the second pass
+        starts.
+        """
         return 2 if self.multiplier == "lut" and self.weight_digit_bits == 1 else 1
 
     # Plain values, identity ----------------------------------------------------------------
 
     @staticmethod
     def from_dict(values: Mapping[str, int | str]) -> NpuConfig:
-        """The configuration of plain values by parameter name, as ``to_dict`` gives them."""
+        """Return the configuration with these values by parameter name, the inverse of ``to_dict``.
+
+        Parameters that are missing keep their defaults. Raises ConfigError for a value out of
+        range, TypeError for an unknown name.
+        """
         plain: dict[str, Any] = dict(values)
         return NpuConfig(**plain)
 
     def to_dict(self) -> dict[str, int | str]:
-        """All parameters but OPTIONS that are not used; flags as 0 and 1, for hash and files."""
+        """Return the parameters by name as plain values, as files and ``hash`` have them.
+
+        Flags are 0 or 1; parameters in OPTIONS are left out at their default.
+        """
         unused = {f.name for f in dataclasses.fields(self) if getattr(self, f.name) == f.default}
         unused &= set(OPTIONS)
         values = dataclasses.asdict(self).items()
@@ -199,6 +242,9 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON form; its first 32 bits are in the CONFIG_HASH register."""
+        """SHA-256 of the canonical JSON form, in hexadecimal.
+
+        The CONFIG_HASH register holds its first 32 bits.
+        """
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

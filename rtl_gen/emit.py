@@ -1,4 +1,4 @@
-"""Verilog emission: NpuConfig -> one readable Verilog-2005 file per unique block."""
+"""Verilog emission: writes an NpuConfig as Verilog-2005, one readable file per unique block."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ _STATIC = Path(__file__).parent / "verilog"
 _ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
 _TRIGGER = r"\\\$auto\$verilog_backend\S+ "
-"""Yosys numbers the register that makes combinational processes run at time 0: by name instead,
-so that a module's text does not depend on the others."""
+"""Pattern of the numbered register with which Yosys makes combinational processes run at time 0;
+it is given a fixed name, so that a module's text does not depend on the other modules."""
 
 
 def verilog(config: NpuConfig) -> dict[str, str]:
-    """File name -> Verilog text of the NPU, top module ``npu``, sorted by name.
+    """Return the NPU as Verilog: file name -> text, sorted by name; the top module is ``npu``.
 
-    The same configuration gives the same bytes.
+    One file per unique module, each with the docstring of its Amaranth component as a comment at
+    its head. The same configuration always gives the same bytes. Takes a second or so: Yosys runs
+    once.
     """
     emission = Emission()
     blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}
@@ -40,9 +42,9 @@ def verilog(config: NpuConfig) -> dict[str, str]:
 
 
 def _modules(rtlil_text: str) -> dict[str, str]:
-    """Module name -> Verilog, by one run of Amaranth's own Yosys for all modules.
+    """Convert RTLIL to Verilog, module name -> text, in one run of Amaranth's own Yosys.
 
-    The passes are those of amaranth.back.verilog, which starts Yosys once per component.
+    The passes are those of amaranth.back.verilog, which would start Yosys once per component.
     """
     removals = " ".join(f"-remove {attribute}" for attribute in _ATTRIBUTES)
     script = [
@@ -62,4 +64,5 @@ def _modules(rtlil_text: str) -> dict[str, str]:
 
 
 def _comment(doc: str) -> str:
+    """Return a docstring as Verilog comment lines."""
     return "".join(f"// {line.strip()}".rstrip() + "\n" for line in doc.strip().splitlines())

@@ -1,4 +1,11 @@
-"""The NPU: its blocks wired together between the AXI ports."""
+"""The NPU's top module: its hardware blocks wired together between the AXI ports.
+
+``rtl_gen.emit.verilog`` writes it as Verilog, with NpuTop's docstring at the module's head.
+
+>>> top = NpuTop(NpuConfig())
+>>> [name for name in top.signature.members if name.startswith("m_axis")]
+['m_axis_tdata', 'm_axis_tvalid', 'm_axis_tready', 'm_axis_tlast']
+"""
 
 from __future__ import annotations
 
@@ -54,7 +61,7 @@ class NpuTop(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        if isinstance(platform, Emission):  # elsewhere the simulator owns the clock domain
+        if isinstance(platform, Emission):  # otherwise Amaranth's simulator owns the clock domain
             m.domains.sync = ClockDomain()
             m.d.comb += [ClockSignal().eq(self.aclk), ResetSignal().eq(~self.aresetn)]
         config = self.config
@@ -130,7 +137,7 @@ class NpuTop(wiring.Component):
         for opcode in STREAMED:
             name = f"start_{opcode.name.lower()}"
             m.d.comb += getattr(transfer, name).eq(getattr(sequencer, name))
-        for name, value in self.fields[Opcode.STORE].items():  # LOAD's are at the same places
+        for name, value in self.fields[Opcode.STORE].items():  # a LOAD has the same slots
             m.d.comb += getattr(transfer, f"f_{name}").eq(value)
         m.d.comb += [
             self.s_axis_tready.eq(transfer.s_axis_tready),
@@ -146,8 +153,11 @@ class NpuTop(wiring.Component):
         ]
 
     def _waiting_writes(self, m: Module, posting: Value) -> tuple[Value, dict[str, Value]]:
-        """When a LOAD must not write to activation memory, and the write port of what waits while
-        post-processing writes: a FILL first, then a LOAD."""
+        """Arbitrate writes to activation memory: post-processing first, then FILL, then LOAD.
+
+        Returns the condition in which a LOAD must wait, and the write port (bank, address, word) of
+        whichever of FILL and LOAD writes while post-processing (``posting``) does not.
+        """
         transfer, fill = self.transfer, self.memory.fetch if self.memory else None
         ports = {n: getattr(transfer, n) for n in ("write_bank", "write_address", "write_word")}
         if not isinstance(fill, Fill):
@@ -159,7 +169,7 @@ class NpuTop(wiring.Component):
         return posting | filling, {name: Mux(filling, own, port) for (name, port), own in pairs}
 
     def _connect_operands(self, m: Module) -> None:
-        """Taps (or a STORE's reads) to the memories, operands to the array."""
+        """Connect taps (or a STORE's reads) to the memories, and operands to the array."""
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer = self.fields[Opcode.LAYER]
         storing, posting = Signal(), Signal()
@@ -178,7 +188,7 @@ class NpuTop(wiring.Component):
                 )
             ),
             memory.strip.eq(Mux(storing, transfer.read_strip, sequencer.tap_strip)),
-            memory.last_strip.eq(layer["last_strip"]),  # STORE's is at the same place
+            memory.last_strip.eq(layer["last_strip"]),  # a STORE has it in the same slot
             memory.column.eq(sequencer.tap_column),
             memory.row.eq(sequencer.tap_row),
             memory.col_limit.eq(layer["col_limit"]),
@@ -209,7 +219,7 @@ class NpuTop(wiring.Component):
             m.d.comb += getattr(self.array, name).eq(delay(m, value, cycles, name))
 
     def _words(self, m: Module) -> Value:
-        """Activation words for the array: as read, or by way of the history of columns."""
+        """Return the activation words for the array: as read, or delayed through the history."""
         if not self.config.reuses_columns:
             return self.activations.activations
         history, sequencer = self.history, self.sequencer

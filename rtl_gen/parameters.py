@@ -1,4 +1,4 @@
-"""What the parameters of an NPU may be, alone and together, and the widths that all NPUs share."""
+"""Ranges and mutual constraints of the NPU parameters, and the widths that all NPUs share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from rtl_gen.packing import COLUMNS, packing
 
 Values = Mapping[str, int | str]
-"""The value of every parameter, by its name in NpuConfig."""
+"""Value of every parameter by its name in NpuConfig."""
 
 STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
@@ -16,16 +16,18 @@ SHIFT_BITS = 5
 
 MULTIPLIERS = ("lut", "dsp", "dsp2", "dsp4")
 PACKED_PIXELS = {"dsp2": 1, "dsp4": 2}
-"""Multipliers whose DSP slices make products of two columns each: of one pixel, or of two."""
+"""Number of pixels whose products share a DSP slice, by value of ``multiplier``; each such slice
+serves two columns."""
 SPARSITIES = {"dense": (1, 1), "1:4": (1, 4), "2:4": (2, 4), "4:8": (4, 8)}
-"""Weights that the array takes per cycle and column: at most so many of so many lanes."""
+"""Value of ``sparsity`` -> (N, M): at most N weights in M consecutive lanes; (1, 1) when dense."""
 DIGIT_BITS = (1, 2, 4, 8)
 MEMORY_PORT_BITS = (0, 32, 64, 128)
 FLAGS = ("memory_tiles", "binary_weights")
-"""Parameters that are true or false; 0 and 1 in files."""
+"""Boolean parameters; 0 and 1 in files."""
 DEPTHWISE_TAPS = (1, 3)
 LEAST_REUSE_LANES = 4
-"""A lane for each of three kernel columns, two of them outside the first one's pair."""
+"""Fewest lanes with ``depthwise_taps`` 3: the two reused kernel columns take lanes outside the
+lane pair of the newest one."""
 CHOICES: dict[str, tuple[int | str, ...]] = {
     "weight_digit_bits": DIGIT_BITS,
     "multiplier": MULTIPLIERS,
@@ -34,14 +36,14 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
     "depthwise_taps": DEPTHWISE_TAPS,
     "sparsity": tuple(SPARSITIES),
 }
-"""Values of each parameter that may be one of a few."""
+"""Allowed values of each parameter that has a fixed set of them."""
 OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights")
-"""Parameters that hash and files of an NPU leave out at their default, as those from before had
-none."""
+"""Parameters that an NPU's hash and files leave out at their default, so that adding one does not
+change the hash of an NPU that does not use it."""
 BINARY_NEEDS: Values = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
-"""What ``binary_weights`` goes together with."""
+"""Values of other parameters that ``binary_weights`` requires."""
 PACKING_NEEDS: Values = {"sparsity": "dense", "depthwise_taps": 1}
-"""What products that share DSP slices go together with."""
+"""Values of other parameters that products sharing DSP slices (``dsp2``, ``dsp4``) require."""
 RANGES = {
     "pixels": (1, 16),
     "lanes": (2, 64),
@@ -51,7 +53,7 @@ RANGES = {
     "scale_bits": (4, 16),
     "post_units": (1, 64),
 }
-"""Smallest and largest value of each number that may be any between them."""
+"""Smallest and largest value of each integer parameter that may take any value in between."""
 DEPTH_RANGES = {
     "activation_depth": (16, 32768),
     "weight_depth": (16, 65536),
@@ -63,11 +65,14 @@ DEPTH_RANGES = {
 
 
 class ConfigError(ValueError):
-    """A parameter outside its range; the message says what, the value and what is allowed."""
+    """An NPU parameter out of range; the message names it, its value and what is allowed."""
 
 
 def check(values: Values) -> None:
-    """Raises ConfigError when a parameter is out of range, or does not go with the others."""
+    """Check all parameters of one NPU, each alone and against the others.
+
+    Raises ConfigError for the first violation.
+    """
     for name, value in values.items():
         kind = type(CHOICES[name][0]) if name in CHOICES else int
         if type(value) is not kind:
@@ -103,7 +108,10 @@ def _check_range(values: Values, name: str, low: int, high: int) -> None:
 
 
 def _check_options(values: Values) -> None:
-    """Raises ConfigError when an option asks something else of the other parameters."""
+    """Check what the optional features (OPTIONS) require of the other parameters.
+
+    Raises ConfigError for the first violation.
+    """
     lanes, taps = _number(values, "lanes"), _number(values, "depthwise_taps")
     _, group = SPARSITIES[str(values["sparsity"])]
     if lanes % group:
@@ -125,14 +133,14 @@ def _check_options(values: Values) -> None:
 
 
 def _check_needs(values: Values, needs: Values, option: str) -> None:
-    """Raises ConfigError when a parameter has another value than an option needs."""
+    """Raise ConfigError if a parameter differs from what ``option`` needs."""
     for name, needed in needs.items():
         if values[name] != needed:
             raise ConfigError(f"npu.{name} must be {needed} with {option}, not {values[name]}")
 
 
 def _check_packing(values: Values) -> None:
-    """Raises ConfigError when products cannot share DSP slices as ``multiplier`` asks."""
+    """Raise ConfigError if products cannot share DSP slices as ``multiplier`` asks."""
     option = f"npu.multiplier {values['multiplier']}"
     pixels = PACKED_PIXELS[str(values["multiplier"])]
     _check_needs(values, PACKING_NEEDS, option)

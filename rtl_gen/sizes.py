@@ -1,7 +1,7 @@
-"""The sizes that follow from an NPU's parameters by arithmetic alone, for one NPU or for a batch.
+"""Sizes derived from an NPU's parameters by arithmetic alone, for one NPU or for a batch.
 
-``NpuConfig`` holds one NPU in integers, ``codesign.cost.table.ConfigTable`` many in int64 arrays
-[n]; both take their derived sizes from here, so that no formula stands twice.
+``NpuConfig`` holds one NPU as integers, ``codesign.cost.table.ConfigTable`` n NPUs as int64 arrays
+of shape (n,); both inherit these formulas, so that each is written once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,13 @@ Number = TypeVar("Number", int, NDArray[np.int64])
 
 
 class DerivedSizes(ABC, Generic[Number]):
-    """Formulas over the parameters, elementwise where those are arrays."""
+    """Base class of NPU parameters: derived sizes as formulas, elementwise where those are arrays.
+
+    >>> from rtl_gen.config import NpuConfig
+    >>> config = NpuConfig(lanes=8, columns=16, sparsity="2:4", weight_digit_bits=2)
+    >>> config.slots, config.index_bits, config.weight_word_bits
+    (4, 2, 256)
+    """
 
     pixels: Number
     lanes: Number
@@ -31,46 +37,50 @@ class DerivedSizes(ABC, Generic[Number]):
     @property
     @abstractmethod
     def kept(self) -> Number:
-        """N of N:M: lanes of a group that one cycle multiplies; 1 when dense."""
+        """N of N:M sparsity: lanes of a group that are multiplied in one cycle; 1 when dense."""
 
     @property
     @abstractmethod
     def group(self) -> Number:
-        """M of N:M: lanes that share ``kept`` products; 1 when dense."""
+        """M of N:M sparsity: lanes of a group, which shares ``kept`` multipliers; 1 when dense."""
 
     @property
     @abstractmethod
     def index_bits(self) -> Number:
-        """Bits beside each weight digit that choose its lane, one of group - kept + 1; 0 when
-        dense."""
+        """Width in bits of the lane index beside each weight digit; 0 when dense.
+
+        The index has group - kept + 1 values.
+        """
 
     @cached_property
     def macs(self) -> Number:
-        """Products per clock cycle (activation x weight digit); with N:M weights, those of a dense
-        layer of the same size."""
+        """Products (activation x weight digit) per clock cycle: pixels * lanes * columns.
+
+        With N:M sparsity, the products of a dense layer that one cycle replaces.
+        """
         return self.pixels * self.lanes * self.columns
 
     @cached_property
     def slots(self) -> Number:
-        """Products per array cell and cycle: ``kept`` for each group of lanes."""
+        """Multipliers of one array cell: ``kept`` for each group of lanes; ``lanes`` when dense."""
         return self.lanes // self.group * self.kept
 
     @cached_property
     def activation_word_bits(self) -> Number:
-        """Width of an activation word: one code per lane."""
+        """Width of an activation word in bits: one code per lane."""
         return self.lanes * self.activation_bits
 
     @cached_property
     def weight_columns(self) -> Number:
-        """Columns of the array: ``columns``, and the one that ``binary_weights`` adds."""
+        """Columns of the array: ``columns``, plus the one that ``binary_weights`` adds."""
         return self.columns + self.binary_weights
 
     @cached_property
     def weight_word_bits(self) -> Number:
-        """Width of a weight word: a digit and its lane index for each slot of each column."""
+        """Width of a weight word in bits: digit and lane index of each slot of each column."""
         return self.slots * self.weight_columns * (self.weight_digit_bits + self.index_bits)
 
     @cached_property
     def weight_word_columns(self) -> Number:
-        """Bus words of STREAM_BITS bits that hold one weight word."""
+        """32-bit bus words that hold one weight word."""
         return -(-self.weight_word_bits // STREAM_BITS)

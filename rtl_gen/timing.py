@@ -1,7 +1,8 @@
-"""Exact cycle counts of the NPU, as sums of the latencies that its blocks state.
+"""Exact cycle counts of instructions, as sums of the latencies that the hardware blocks state.
 
-Cycles in which a run waits for a stream (STALLS) are not counted. tests/ and every verification
-hold these formulas against the simulated RTL.
+All counts are clock cycles. Cycles in which a run waits for a stream or for memory (register
+STALLS) are not included, so the counts do not depend on the host. The tests and every
+``codesign verify`` compare them with the simulated RTL, instruction by instruction.
 """
 
 from __future__ import annotations
@@ -21,51 +22,65 @@ from rtl_gen.isa.encoding import Instruction, field_words
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
 
 OPERAND_DELAY_CYCLES = 5
-"""From a tap's addresses to the operands at the array: two address stages, the
-memory and its register, the rotator."""
+"""Cycles from a tap's addresses to its operands at the array: two address stages, the memory, its
+output register, the rotator."""
 
 READ_CYCLES = OPERAND_DELAY_CYCLES + 1
-"""Of a STORE, from the word's turn to the word: the read's register, the operands' way."""
+"""Cycles in which a STORE reads one word: the register of the request, then as for operands."""
 
 START_CYCLES = 0
-"""CYCLES before the first instruction's fetch."""
+"""Value of CYCLES at the first instruction's fetch."""
 
 END_CYCLES = 3
-"""FETCH, DECODE, FINISH."""
+"""Cycles of an END instruction: the sequencer states FETCH, DECODE, FINISH."""
 
 
 def step_delay_cycles(config: NpuConfig) -> int:
-    """From the issue of a tile's last tap to the snapshot of its accumulators."""
+    """Return the cycles from the issue of a tile's last tap to the snapshot of its accumulators.
+
+    A drain step takes as long to reach post-processing.
+    """
     operands = OPERAND_DELAY_CYCLES + history_cycles(config)
     return TAP_CYCLES + operands + MacArray.latency_cycles(config)
 
 
 def flush_cycles(config: NpuConfig) -> int:
-    """From the last drain step issued to its word in activation memory."""
+    """Return the cycles from the issue of a drain step to its word in activation memory."""
     return step_delay_cycles(config) + PostProcess.latency_cycles(config)
 
 
 def issue_cycles(config: NpuConfig, opcode: Opcode) -> int:
-    """FETCH, DECODE, one cycle per field word, START, FINISH."""
+    """Return the cycles that issuing an instruction takes, its work not included.
+
+    One for each of the sequencer states FETCH, DECODE, START and FINISH, and one per field word.
+    """
     return 4 + field_words(config, opcode)
 
 
 def fetch_cycles(bursts: int, latency_cycles: int) -> int:
-    """From a FETCH's START to the cycle in which the next one may start: address, latency of the
-    memory, a beat per cycle, the write, rest. Exact for latencies that MOST_BURSTS hide."""
+    """Return the cycles from a FETCH's start to the cycle in which the next FETCH may start.
+
+    ``latency_cycles`` from address to first beat, one cycle per beat, and 3 for the address, the
+    last write and the return to idle. Exact if the bursts in flight (MOST_BURSTS) hide the latency
+    of all except the first, up to some 90 cycles.
+    """
     return 3 + latency_cycles + bursts * BURST_BEATS
 
 
 def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
-    """What comes on top of an instruction's work; a transfer's end is seen one cycle late."""
+    """Return the cycles that an instruction takes on top of its work.
+
+    Its issue, and for LOAD, STORE and EMIT one cycle more, as the sequencer sees their end late.
+    """
     return issue_cycles(config, opcode) + (opcode in STREAMED)
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:
-    """Cycles of one instruction, from its fetch to the fetch of the next.
+    """Return the cycles of one instruction, from its fetch to the fetch of the next one.
 
-    last: in the last (or only) image of a run. What goes on beside later instructions (``ahead``)
-    takes only its issue; that a later transfer waits for it counts as stalls.
+    last: True in the last (or only) image of a run. Instructions that only start something which
+    continues beside the following ones (FETCH, FILL, SPILL, a LOAD or EMIT ``ahead``) take their
+    issue cycles; a later transfer that has to wait for them counts stalls instead.
     """
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
@@ -86,6 +101,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
 
 
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
+    """Return ``layer_body_cycles`` of a LAYER instruction, from its fields."""
     f = instruction.fields
     taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
@@ -97,10 +113,17 @@ def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
 def layer_body_cycles(
     config: NpuConfig, taps: int, tiles: int, drain: int, fills: int = 0, rows: int = 1
 ) -> int:
-    """Taps of a tile and drain of the one before overlap; the slower sets the pace.
+    """Return the cycles of a LAYER without its issue: taps, drains and the pipeline flush.
 
-    taps, drain: cycles per tile; tiles: accumulator tiles of the layer. With column reuse, the
-    first tile of each of ``rows`` rows waits for ``fills`` positions more, which are not drained.
+    The taps of a tile overlap with the drain of the tile before, so each tile after the first takes
+    max(taps, drain) cycles:
+
+        taps + (tiles - 1) * max(taps, drain) + drain + flush
+
+    taps, drain: cycles per tile, where a tile is one set of accumulators (one output position of
+    all pixels and columns); tiles: number of tiles of the layer. With column reuse the first tile
+    of each of ``rows`` rows takes the taps of ``fills`` further positions, which are not drained;
+    ``tiles`` does not count these.
     """
     first = (1 + fills) * taps
     starts = first + (rows - 1) * max(first, drain)
@@ -108,7 +131,11 @@ def layer_body_cycles(
 
 
 def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
-    """Cycles, counted from its fetch, in which a LAYER writes a word to activation memory."""
+    """Return the cycles in which a LAYER writes words to activation memory.
+
+    int64, shape (n_writes,), ascending, counted from the cycle of the instruction's fetch (0).
+    Empty for a raw LAYER, which writes to the result buffer.
+    """
     f = instruction.fields
     if f["raw"]:
         return np.zeros(0, np.int64)
@@ -122,15 +149,16 @@ def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64
     gaps = np.full((rows, (f["out_cols"] + 1 - fills) * window), max(taps, drain))
     gaps[:, 0] = max((1 + fills) * taps, drain)
     tiles = gaps.cumsum()
-    ends = tiles - tiles[-1]  # of each tile's drain, relative to the last one's
+    ends = tiles - tiles[-1]  # end of each tile's drain, relative to the last tile's
     words = np.arange(config.chunks_per_word - drain, 1, config.chunks_per_word)
-    last = instruction_cycles(config, instruction) - 2  # FINISH follows
+    last = instruction_cycles(config, instruction) - 2  # before FINISH
     written: NDArray[np.int64] = last + ends[window - 1 :: window, None] + words
     return written.reshape(-1)
 
 
 def _product(fields: Mapping[str, int], *names: str) -> int:
+    """Return the product of the repetitions of these levels, whose fields hold them minus 1."""
     result = 1
     for name in names:
-        result *= fields.get(name, 0) + 1  # a level that this NPU does not have runs once
+        result *= fields.get(name, 0) + 1  # a level that this NPU lacks runs once
     return result

@@ -1,9 +1,13 @@
-"""Simulation of a build folder: builds the simulator, drives the NPU, compares with the vectors.
+"""Simulation of a build folder: runs its Verilog in Verilator and compares with its test vectors.
 
-Reads a build folder and nothing else; copied into it, this room runs there without the toolkit.
-run (the command), simulator (Verilator), bench and misuse (cocotb tests), harness, npu,
-bus_models (what they drive), judge and compare (the verdict), driver (the NPU for a host), folder
-and layout (files and formats), cache and process (of the machine).
+A build folder holds one generated NPU (rtl/), the layer program and memory images for one network,
+and test vectors. This package reads a build folder and nothing else. It is copied into each one, as
+sim/, and runs there without the toolkit: ``python sim/run.py``.
+
+run is the command, simulator builds and runs Verilator, bench and misuse are the cocotb tests, on
+top of harness, npu and bus_models (AXI). judge and compare give the verdict, driver is a host
+driver for real hardware, folder and layout read the files and formats, options passes settings to
+the simulator process, cache and process handle the cache folder and subprocesses.
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The cocotb tests of right use: inference against the vectors, once and a hundred times."""
+"""cocotb tests of correct use: inference compared with the test vectors, and a hundred runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ from sim.harness import Bench, bench_test
 from sim.judge import Judge
 
 STREAM_IMAGES = 8
-"""Of a run with images back to back."""
+"""Most images of a run with images back to back."""
 
 
 @bench_test
 async def inference(bench: Bench) -> dict[str, Any]:
-    """All images; every output bit and every instruction's cycles. Then some back to back."""
+    """Compare every output bit and every instruction's cycles over the chosen images.
+
+    With ``traced`` the outputs of all layers are compared, and one image runs on the normal program
+    as well. Then follow a run that measures waits for memory, if the NPU has a memory port, and
+    images back to back, if the build folder has a program for that.
+    """
     program = bench.folder.programs["traced" if bench.options.traced else "normal"]
     await bench.npu.load_program(program.words)
     judge = Judge(bench.folder, program)
@@ -41,7 +46,7 @@ async def inference(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def hundred_runs(bench: Bench) -> dict[str, Any]:
-    """A hundred inferences in a row without a reset."""
+    """Run a hundred inferences in a row without a reset; each must be right."""
     for index in range(100):
         await bench.good_run(index % len(bench.folder.inputs))
     return {}

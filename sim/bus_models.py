@@ -1,8 +1,8 @@
-"""What stands at the NPU's ports in simulation: a memory behind AXI4, and random stalls on any bus.
+"""Bus models at the NPU's ports in simulation: an AXI4 memory, and random stalls on every channel.
 
-cocotbext-axi's own pause generators wake Python in every clock cycle of the simulation; here a
-channel is paused and released only while it has something to carry, which costs nothing while it
-is idle.
+cocotbext-axi's own pause generators wake Python in every clock cycle of the simulation. Here a
+channel is paused and released only while it has something to transfer, which costs nothing while
+it is idle.
 """
 
 from __future__ import annotations
@@ -19,15 +19,19 @@ from cocotb.triggers import RisingEdge
 from sim.folder import Words
 
 BASE = 0x1000_0000
-"""Byte address at which the bench keeps the weights."""
+"""Byte address of the memory model, which the bench writes to MEMORY_BASE."""
 OKAY, DECERR = 0, 3
+"""AXI responses: success, no memory at this address."""
 PAGE_BYTES = 4096
+"""Page that no AXI burst may cross."""
 LONG_PAUSE_CYCLES = (20, 60)
+"""Shortest and longest duration of a long pause."""
 LONG_PAUSE_CHANCE = 1 / 400
+"""Probability per cycle that a long pause begins."""
 
 
 def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
-    """Per cycle: pause? True in a share ``rate`` of the cycles, and now and then for long."""
+    """Yield True for each cycle to pause: with probability ``rate``, and in rare long pauses."""
     while True:
         if rng.random() < LONG_PAUSE_CHANCE:
             yield from [True] * rng.randint(*LONG_PAUSE_CYCLES)
@@ -35,7 +39,7 @@ def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
 
 
 def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
-    """Hold VALID back in the cycles of ``pauses`` in which ``source`` has something to send."""
+    """Hold VALID back as ``pauses`` says, in cycles in which ``source`` has something to send."""
 
     async def run() -> None:
         edge = RisingEdge(clock)
@@ -49,8 +53,11 @@ def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
 
 
 def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> None:
-    """Hold READY back in the cycles of ``pauses`` in which ``valid`` is high. The state it was left
-    in meets the next transfer, so READY comes before VALID as well as after."""
+    """Hold READY back as ``pauses`` says, in cycles in which ``valid`` is high.
+
+    The last state stays until the next transfer, so that READY comes before VALID in some transfers
+    and after it in others.
+    """
 
     async def run() -> None:
         edge, begin = RisingEdge(clock), RisingEdge(valid)
@@ -64,10 +71,13 @@ def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> Non
 
 
 class Memory:
-    """Answers reads in order: the first beat of a burst comes ``latency_cycles`` after the cycle in
-    which its address was taken, the others follow without a gap. Writes take a beat a cycle; their
-    answer comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back addresses,
-    beats and answers. What is beyond ``words`` gets DECERR."""
+    """Model of the memory behind the NPU's AXI4 port, with a fixed latency.
+
+    Reads are answered in order: the first beat of a burst comes ``latency_cycles`` after its
+    address was accepted, the others follow without a gap. Writes take one beat per cycle; the
+    response comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back
+    addresses, beats and responses. Addresses beyond ``words`` get DECERR.
+    """
 
     def __init__(
         self, dut: Any, words: Words, port_bits: int, latency_cycles: int, pauses: Iterator[bool]
@@ -77,17 +87,18 @@ class Memory:
         self.data = bytearray(np.asarray(words, "<u4").tobytes())
         self.writes = Writes(self) if hasattr(dut, "m_axi_awvalid") else None
         self.beats: deque[tuple[int, int, bool]] = deque()
-        """(cycle from which on it may go, byte address, last)"""
+        """Read beats to send: (earliest cycle, byte offset from BASE, last of its burst)."""
         dut.m_axi_rvalid.value = 0
         self.be_ready()
 
     def start(self) -> None:
+        """Start the coroutines that serve the port."""
         cocotb.start_soon(self._run())
         if self.writes:
             cocotb.start_soon(self.writes.run())
 
     def be_ready(self) -> None:
-        """Take the next address at once, whatever the last pause left behind."""
+        """Make the model accept the next address at once, ending a pause that still holds."""
         self.ready = True
         self.dut.m_axi_arready.value = 1
         if self.writes:
@@ -126,12 +137,13 @@ class Memory:
             self.beats.append((due, address - BASE + k * self.beat_bytes, k == beats - 1))
 
     def check(self, address: int, beats: int) -> None:
-        """A burst lies within a block of 4 KiB."""
+        """Assert that a burst is aligned to its beats and crosses no 4 KiB boundary."""
         assert address % self.beat_bytes == 0, f"burst at {address:#x} not aligned"
         end = address + beats * self.beat_bytes - 1
         assert address // PAGE_BYTES == end // PAGE_BYTES, f"burst at {address:#x} crosses 4 KiB"
 
     def inside(self, offset: int) -> bool:
+        """Return True if the beat at this byte offset lies within the memory."""
         return 0 <= offset <= len(self.data) - self.beat_bytes
 
     def _drive(self, offset: int, last: bool) -> None:
@@ -143,24 +155,25 @@ class Memory:
 
 
 class Writes:
-    """The write channels of a Memory."""
+    """Write channels (AW, W, B) of a Memory, with its latency and pauses."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory, self.dut = memory, memory.dut
         self.beats: deque[tuple[int, bool]] = deque()
-        """Of bursts whose addresses were taken: byte address, last"""
+        """Beats expected by accepted addresses: (byte offset from BASE, last of its burst)."""
         self.data: deque[tuple[int, bool]] = deque()
-        """Beats that wait for their address: data, last"""
+        """Received beats that wait for their address: (data, WLAST)."""
         self.answers: deque[tuple[int, int]] = deque()
-        """(cycle from which on it may go, response)"""
+        """Responses to send: (earliest cycle, BRESP)."""
         self.dut.m_axi_bvalid.value = 0
 
     def be_ready(self) -> None:
-        """As Memory.be_ready."""
+        """Make the model accept address and data at once, ending a pause that still holds."""
         self.address_ready = self.data_ready = True
         self.dut.m_axi_awready.value = self.dut.m_axi_wready.value = 1
 
     async def run(self) -> None:
+        """Serve the write channels for ever."""
         dut, edge, cycle = self.dut, RisingEdge(self.dut.aclk), 0
         valid, pauses = False, self.memory.pauses
         while True:

@@ -1,4 +1,4 @@
-"""Where caches live."""
+"""Location of the per-user caches, such as compiled simulators."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 
 def cache_folder(kind: str) -> Path:
-    """The user's cache folder for ``kind`` (made if missing).
+    """Return the user's cache folder for ``kind``, creating it if it is missing.
 
-    ``$CODESIGN_CACHE``, else ``$XDG_CACHE_HOME/codesign``, else ``~/.cache/codesign``. Everything
-    in it can be deleted at any time. Raises OSError when it cannot be made.
+    It is a subfolder of ``$CODESIGN_CACHE``, or of ``$XDG_CACHE_HOME/codesign``, or of
+    ``~/.cache/codesign``. Everything in it can be deleted at any time. Raises OSError when it
+    cannot be created.
     """
     chosen = os.environ.get("CODESIGN_CACHE")
     if chosen:

@@ -1,4 +1,4 @@
-"""Where simulation and reference part: the first difference, with its place and both values."""
+"""Comparison of simulation and reference: the first differing value, and cycles per instruction."""
 
 from __future__ import annotations
 
@@ -11,23 +11,29 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Mismatch:
-    """The first value of a tensor that differs, in channel, row, column order."""
+    """First value of a tensor that differs, in the order of channels, rows, columns.
+
+    >>> expected, got = np.zeros((1, 2, 2), int), np.eye(2, dtype=int)[None]
+    >>> print(first_mismatch(0, "conv1", "conv1", expected, got))
+    image 0, layer conv1: conv1[channel 0, row 0, column 0] must be 0, got 1 (2 of 4 values differ)
+    """
 
     image: int
-    """Index into vectors/inputs.npz."""
+    """Index of the image in vectors/inputs.npz."""
     layer: str
-    """The instruction whose output it is."""
+    """Name of the LAYER instruction that computed the tensor."""
     tensor: str
+    """Name of the tensor."""
     channel: int
-    """Class, for logits."""
+    """Channel, for logits the class."""
     row: int
     column: int
     expected: int
     got: int
     wrong: int
-    """How many values of this tensor differ."""
+    """Number of values of this tensor that differ."""
     values: int
-    """How many it has."""
+    """Number of values of this tensor."""
 
     def __str__(self) -> str:
         return (
@@ -37,13 +43,17 @@ class Mismatch:
         )
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the fields in JSON types, and the sentence as ``text``."""
         return asdict(self) | {"text": str(self)}
 
 
 def first_mismatch(
     image: int, layer: str, tensor: str, expected: NDArray[Any], got: NDArray[Any]
 ) -> Mismatch | None:
-    """Compare codes [channels, rows, columns] or logits [classes] of the same shape."""
+    """Compare two tensors of the same shape; return the first difference, or None.
+
+    Codes have shape (channels, rows, columns), logits (classes,).
+    """
     different = expected != got
     if not different.any():
         return None
@@ -64,11 +74,11 @@ def first_mismatch(
 
 
 def cycle_log(instructions: tuple[dict[str, Any], ...], log: list[int]) -> list[dict[str, Any]]:
-    """Cycles per instruction, expected and simulated.
+    """Return expected and simulated cycles per instruction, one row each.
 
-    log: the NPU's cycle log; entry i holds CYCLES at the end of the last instruction whose index is
-    i modulo len(log). An instruction whose entry, or whose predecessor's, was written over is left
-    out.
+    instructions: those of program.json. log: the NPU's cycle log; entry i is CYCLES at the end of
+    the last instruction whose index is i modulo len(log). Instructions whose entry, or whose
+    predecessor's entry, was overwritten are left out.
     """
     entries = len(log)
     oldest = max(0, len(instructions) - entries)
@@ -77,7 +87,7 @@ def cycle_log(instructions: tuple[dict[str, Any], ...], log: list[int]) -> list[
         index = entry["index"]
         end = log[index % entries]
         if index == 0:
-            # The first instruction's count includes the start of the run, as its ``log`` does.
+            # The count of the first instruction includes the start of the run, like its ``log``.
             simulated, expected = end, entry["log"]
         elif index == oldest:
             continue

@@ -1,8 +1,8 @@
-"""Host driver: loads a network into the NPU and runs images through it.
+"""Host driver for the NPU: loads a network and runs images through it, on any board.
 
-Stands in the build folder as driver/npu.py beside copies of layout.py and folder.py, and needs
-numpy only. It knows no board: hand it a ``Bus`` (32-bit register access, such as a memory map) and
-a ``Stream`` (packets to and from the AXI4-Stream ports, such as a DMA)::
+In a build folder it is driver/npu.py, beside layout.py and folder.py, and needs only numpy. It
+knows no board: pass it a ``Bus`` (32-bit register access, such as a memory map) and a ``Stream``
+(packets to and from the AXI4-Stream ports, such as a DMA engine)::
 
     npu = Npu("build/digits", bus, stream)
     npu.load()
@@ -22,49 +22,63 @@ from .folder import Loadable, Words, read_loadable
 from .layout import packets, unpack_logits
 
 START, SOFT_RESET = 1, 2
+"""Bits of the CONTROL register."""
 PAGE_BYTES = 4096
+"""Alignment of weights in memory: bursts must not cross a page."""
 ADDRESSES = 1 << 32
-"""Byte addresses of the NPU's memory port."""
+"""Size in bytes of the address space of the NPU's memory port."""
 MAX_IMAGES = 0xFFFF
-"""Of one run: what the register IMAGES holds."""
+"""Most images of one run, which the 16-bit register IMAGES can hold."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
+"""Bits of the STATUS register."""
 
 
 class NpuError(RuntimeError):
-    """The NPU is another one than the build folder's, or stopped with an error."""
+    """The NPU does not belong to the build folder, stopped with an error, or gave no answer."""
 
 
 class Bus(Protocol):
     """Access to the NPU's AXI4-Lite port; ``address`` in bytes from its base, a multiple of 4."""
 
     def read(self, address: int) -> int:
-        """One 32-bit word."""
+        """Read one 32-bit word."""
 
     def write(self, address: int, value: int) -> None:
-        """One 32-bit word."""
+        """Write one 32-bit word."""
 
 
 class Stream(Protocol):
-    """The NPU's AXI4-Stream ports."""
+    """Access to the NPU's AXI4-Stream ports, packet by packet."""
 
     def send(self, beats: Words) -> None:
-        """Begin sending 32-bit beats uint32 [n], TLAST with the final one; need not wait."""
+        """Start sending a packet, uint32 (n,), with TLAST on the last beat; need not wait."""
 
     def receive(self, beats: int, timeout_s: float) -> Words:
-        """The next packet, of that many beats. Raises TimeoutError."""
+        """Return the next packet, uint32 (beats,). Raises TimeoutError after ``timeout_s`` s."""
 
 
 class Npu:
-    """The NPU of one build folder."""
+    """NPU hardware that runs the network of one build folder.
+
+    The example needs the hardware; ``codes`` are images quantised to codes, (n, channels, rows,
+    columns).
+
+    >>> npu = Npu("build/digits", bus, stream)  # doctest: +SKIP
+    >>> npu.load()  # doctest: +SKIP
+    >>> classes, logits = npu.predict(codes)  # doctest: +SKIP
+    """
 
     def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
-        """Raises NpuError when the hardware was not generated for this folder."""
+        """Read the build folder and check that the hardware was generated for it.
+
+        Raises NpuError if its identity registers differ, FolderError for a broken build folder.
+        """
         self.network: Loadable = read_loadable(Path(folder))
         self.bus = bus
         self.stream = stream
         self._registers: dict[str, int] = self.network.hardware["registers"]
         self._streams = "stream" in self.network.programs
-        """Whether images can follow each other without a start in between."""
+        """True if the network has a program for images back to back, with one start per run."""
         for register, key in (
             ("ID", "id"), ("VERSION", "isa_version"), ("CONFIG_HASH", "config_hash")
         ):  # fmt: skip
@@ -73,16 +87,16 @@ class Npu:
                 raise NpuError(f"{register} reads {found:#x}, this build folder needs {wanted:#x}")
 
     def load(self, place: Callable[[Words], int] | None = None) -> None:
-        """Write program, weights and channel table; once after power-up or for a new network.
+        """Write program, weights and channel table to the NPU, after power-up or for a new network.
 
-        place: for networks whose weights stay in memory: writes uint32 words to memory that the
-        NPU's AXI4 port reads, and returns their byte address, a multiple of 4096. Raises NpuError
-        when it is wanted and not there, or the address is no such multiple.
+        place: needed by networks whose weights stay in external memory; it must write the given
+        uint32 words to memory that the NPU's AXI4 port reads, and return their byte address, a
+        multiple of 4096. Raises NpuError if it is missing, or returns an unusable address.
         """
         hardware = self.network.hardware
         base = self._place(place) if len(self.network.memory) else 0
         self._write("CONTROL", SOFT_RESET)
-        while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until the pipelines are empty
+        while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until its pipelines are empty
             pass
         program = self.network.programs["stream" if self._streams else "normal"]
         for index, word in enumerate(program.words):
@@ -97,6 +111,7 @@ class Npu:
             self._write("MEMORY_BASE", base)
 
     def _place(self, place: Callable[[Words], int] | None) -> int:
+        """Put the weights into memory by ``place`` and return their checked byte address."""
         if place is None:
             raise NpuError("this network's weights stay in memory: load(place) must put them there")
         base = place(self.network.memory)
@@ -109,11 +124,11 @@ class Npu:
     def predict(
         self, codes: NDArray[np.uint8], timeout_s: float = 1.0
     ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Classify input codes uint8 [n, channels, rows, columns].
+        """Classify images given as input codes, uint8 (n, channels, rows, columns).
 
-        Images are sent back to back where the NPU's memory has room for the next one. Returns
-        (classes int64 [n], logits int32 [n, classes]). Raises NpuError when the NPU stops with an
-        error or has no answer to an image within ``timeout_s`` seconds.
+        Images are sent back to back if the NPU's memory has room for the next one. Returns the
+        classes, int64 (n,), and the logits as integers, int32 (n, classes). Raises NpuError when
+        the NPU stops with an error or does not answer an image within ``timeout_s`` seconds.
         """
         per_run = MAX_IMAGES if self._streams else 1
         logits: list[NDArray[np.int32]] = []
@@ -124,15 +139,16 @@ class Npu:
 
     @property
     def classes(self) -> int:
+        """Number of classes of the network."""
         return int(self.network.output["classes"])
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run, waits for the streams not counted."""
+        """Clock cycles of the last run, without waits for streams or memory."""
         return self._read("CYCLES")
 
     def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:
-        """One start; an image is on its way while the one before it is computed."""
+        """Run images with one start, sending each image while the one before it is computed."""
         output, logits = self.network.output, []
         self._write("IMAGES", len(images))
         self._write("CONTROL", START)
@@ -150,7 +166,7 @@ class Npu:
         return logits
 
     def _why(self, timeout_s: float) -> str:
-        """Why no logits came."""
+        """Return the reason for missing logits: the NPU's error, or its status."""
         status, error = self._read("STATUS"), self._read("ERROR")
         if not status & STATUS_ERROR:
             return f"no answer within {timeout_s:g} s, STATUS is {status:#x}"

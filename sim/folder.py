@@ -1,4 +1,7 @@
-"""The build folder as the bench reads it: program.json, memory images and vectors."""
+"""Reader of a build folder: program.json, memory images and test vectors.
+
+The simulation bench and the host driver (as driver/folder.py) both use it.
+"""
 
 from __future__ import annotations
 
@@ -11,92 +14,97 @@ import numpy as np
 from numpy.typing import NDArray
 
 PROGRAM_FORMAT = 4
-"""``format`` of program.json that this bench understands."""
+"""Value of ``format`` in the program.json files that this reader understands."""
 PROGRAM_FILES = {
     "normal": "program.hex",
     "traced": "program_traced.hex",
     "stream": "program_stream.hex",
 }
-"""``stream`` is there when activation memory has room for the next image."""
+"""Program name -> file in the build folder. ``stream``, for images back to back, exists only if
+activation memory has room for the next image."""
 MEMORY_FILE = "mem/memory.bin"
-"""32-bit words, little-endian; there when the NPU fetches its weights."""
+"""File of external memory, little-endian 32-bit words; exists if the NPU fetches its weights."""
 TOP = "npu"
+"""Name of the top Verilog module."""
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
 """Ports of the top module, the only signals that the bench touches."""
 
 Words = NDArray[np.uint32]
+"""32-bit words, as buses and streams carry them."""
 
 
 class FolderError(ValueError):
-    """A build folder that lacks a file or holds a broken one."""
+    """A build folder, or what is asked of it, is unusable; the message says why."""
 
 
 @dataclass(frozen=True)
 class StoredProgram:
-    """One program of the build folder: ``normal``, ``traced`` with a STORE per layer, or ``stream``
-    for images back to back."""
+    """Program of a build folder, with its expected cycle counts. Made by ``read_loadable``."""
 
     name: str
+    """``normal``, ``traced`` (a STORE after each layer) or ``stream`` (images back to back)."""
     words: tuple[int, ...]
-    """As the bus takes them: 32 bits, low ones of a program word first."""
+    """32-bit bus words, the low half of each program word first."""
     instructions: tuple[dict[str, Any], ...]
-    """In order; each with index, opcode, name, tensor, word (of program memory), cycles and
-    log (expected CYCLES at its end)."""
+    """Instructions in order. Their keys include index, opcode, name, tensor, word (its address in
+    program memory), cycles, wait_cycles and log (expected CYCLES at its end)."""
     cycles: int
-    """Expected CYCLES of a run of one image."""
+    """Expected value of CYCLES after a run of one image."""
     interval_cycles: int | None
-    """Of ``stream``: what each further image of a run adds."""
+    """Cycles that each further image adds to a run of ``stream``; None for other programs."""
 
     @property
     def wait_cycles(self) -> int:
-        """Expected STALLS of a run of one image when no stream is late."""
+        """Expected value of STALLS after a run of one image if no stream is ever late."""
         return sum(entry["wait_cycles"] for entry in self.instructions)
 
     def tensors(self, opcode: str) -> list[str]:
-        """The tensors of the instructions with that opcode, in order."""
+        """Return the tensors of all instructions with that opcode, in order."""
         return [entry["tensor"] for entry in self.instructions if entry["opcode"] == opcode]
 
     def entry(self, opcode: str) -> dict[str, Any]:
-        """The first instruction with that opcode."""
+        """Return the first instruction with that opcode."""
         return next(entry for entry in self.instructions if entry["opcode"] == opcode)
 
 
 @dataclass(frozen=True)
 class Loadable:
-    """What the NPU is loaded with, and how to talk to it."""
+    """Content of a build folder that is needed to run the NPU. Made by ``read_loadable``."""
 
     path: Path
-    """The build folder."""
+    """Path of the build folder."""
     input: dict[str, Any]
-    """Layout of the input tensor."""
+    """Layout of the input tensor (see layout.py)."""
     output: dict[str, Any]
     """Layout of the logits."""
     tensors: dict[str, dict[str, Any]]
-    """Tensor name -> layout."""
+    """Layouts of all tensors, by name."""
     programs: dict[str, StoredProgram]
+    """Programs by name; ``normal`` is always there."""
     hardware: dict[str, Any]
     """Register map, memories and instruction fields of this NPU."""
     weights: Words
-    """[words, 32-bit columns]"""
+    """Weight memory image, shape (n_words, bus words per weight word)."""
     channels: Words
-    """[words, 2 * post units]"""
+    """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
     memory: Words
-    """[words]: what FETCH reads"""
+    """Content of external memory that FETCH reads, shape (n_words,); empty if all is on chip."""
     memory_latency_cycles: int
-    """With which the expected waits were worked out."""
+    """Memory latency for which the expected waits were computed."""
 
 
 @dataclass(frozen=True)
 class BuildFolder(Loadable):
-    """A build folder with its test vectors."""
+    """Content of a build folder with its test vectors. Made by ``read``."""
 
     inputs: NDArray[np.uint8]
-    """Input codes [images, channels, rows, columns]."""
+    """Input codes, shape (n_images, channels, rows, columns)."""
     expected: dict[str, NDArray[Any]]
-    """Tensor name -> codes [images, ...]; logits int32 [images, classes]."""
+    """Expected values by tensor name: codes (n_images, channels, rows, columns), logits int32
+    (n_images, classes)."""
 
     def verilog(self) -> dict[str, str]:
-        """File name -> text of rtl/*.v."""
+        """Return the Verilog files rtl/*.v as file name -> text. Raises FolderError if none."""
         files = sorted((self.path / "rtl").glob("*.v"))
         if not files:
             raise FolderError(f"{self.path / 'rtl'} holds no Verilog")
@@ -104,7 +112,10 @@ class BuildFolder(Loadable):
 
 
 def read(path: Path) -> BuildFolder:
-    """Read the build folder ``path``. Raises FolderError naming the file that is not as it must."""
+    """Read the build folder ``path`` with its test vectors.
+
+    Raises FolderError naming the missing or broken file.
+    """
     return BuildFolder(
         **vars(read_loadable(path)),
         inputs=_arrays(path / "vectors" / "inputs.npz")["codes"],
@@ -113,7 +124,10 @@ def read(path: Path) -> BuildFolder:
 
 
 def read_loadable(path: Path) -> Loadable:
-    """The build folder without its test vectors. Raises FolderError."""
+    """Read the build folder ``path`` without its test vectors.
+
+    Raises FolderError naming the missing or broken file, or for another format.
+    """
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:
         raise FolderError(
@@ -168,7 +182,11 @@ def _memory(folder: Path, words: int) -> Words:
 
 
 def read_hex(path: Path, columns: int) -> Words:
-    """A memory image: one word per line as ``columns`` 32-bit hex numbers, the low one first."""
+    """Read a memory image, uint32 (n_words, columns).
+
+    The file has one memory word per line, as ``columns`` hexadecimal 32-bit numbers, the low one
+    first. Raises FolderError.
+    """
     try:
         text = path.read_text()
         rows = [[int(column, 16) for column in line.split()] for line in text.splitlines()]
@@ -180,7 +198,7 @@ def read_hex(path: Path, columns: int) -> Words:
 
 
 def format_hex(image: Words) -> str:
-    """The text that ``read_hex`` reads back."""
+    """Return a memory image as the text that ``read_hex`` reads."""
     return "".join(" ".join(f"{value:08x}" for value in row) + "\n" for row in image.tolist())
 
 

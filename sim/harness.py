@@ -1,4 +1,4 @@
-"""What every cocotb test of the NPU starts from: the loaded NPU, and its outcome written down."""
+"""Harness of the cocotb tests: sets up and loads the NPU, and records each test's outcome."""
 
 from __future__ import annotations
 
@@ -21,14 +21,16 @@ from sim.layout import packets, unpack_logits
 from sim.npu import CLOCK_NS, Hang, RunResult, SimulatedNpu
 
 SLACK_CYCLES = 20_000
+"""Cycles granted to a run on top of what its work can take, before it counts as hung."""
 TEST_TIMEOUT_S = 5
-"""Simulated seconds (500 million cycles): far above any test here, but an end."""
+"""Limit on a test in simulated seconds (500 million cycles), far above what any test takes."""
 
 Test = Callable[["Bench"], Awaitable[dict[str, Any]]]
+"""Body of a test: returns what is to be added to its outcome; raises AssertionError if it fails."""
 
 
 class Bench:
-    """One test's NPU, with its memories loaded, and the build folder it came from."""
+    """Fixture of one test: the simulated NPU and the build folder it came from."""
 
     def __init__(self, dut: Any) -> None:
         self.options = options.load(Path(os.environ[options.VARIABLE]))
@@ -38,31 +40,34 @@ class Bench:
         self.program: StoredProgram = self.folder.programs["normal"]
 
     async def start_up(self) -> None:
+        """Reset the NPU and load its memories and the normal program."""
         await self.npu.start_up()
         await self.npu.load_memories(self.folder.weights, self.folder.channels)
         await self.npu.load_program(self.program.words)
 
     def packets(self, index: int) -> list[Words]:
-        """Beats of one image, packet by packet."""
+        """Return the input beats of image ``index``, packet by packet."""
         return packets(self.folder.input, self.folder.inputs[index])
 
     def send_image(self, index: int) -> None:
+        """Queue the packets of image ``index`` for the NPU."""
         for beats in self.packets(index):
             self.npu.send(beats)
 
     def error_name(self, code: int) -> str:
+        """Return the name of an error code, or its number if it is unknown."""
         names: dict[str, int] = self.folder.hardware["errors"]
         return next((name for name, value in names.items() if value == code), str(code))
 
     def patience(self, program: StoredProgram) -> int:
-        """Cycles after which a run counts as hung, stalls included."""
+        """Return the cycles, stalls included, after which a run counts as hung."""
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
         beats += len(self.folder.memory)
         return SLACK_CYCLES + 2 * program.cycles + int(8 * beats / (1 - self.options.stalls))
 
     async def good_run(self, index: int = 0) -> None:
-        """One inference that must be right in error code, logits and cycles."""
+        """Run one inference and assert that error code, logits and cycles are right."""
         result = await self.npu.infer(self.packets(index), self.patience(self.program))
         assert result.error == 0, f"error {self.error_name(result.error)} in a correct run"
         assert len(result.frames) == 1, f"{len(result.frames)} output packets instead of 1"
@@ -76,7 +81,7 @@ class Bench:
     async def judged_run(
         self, judge: Judge, index: int, program: StoredProgram
     ) -> RunResult | None:
-        """One run for the judge; None when it ended in an error or not at all."""
+        """Run one inference for the judge; return None if it stopped with an error or hung."""
         try:
             result = await self.npu.infer(self.packets(index), self.patience(program))
         except Hang as hang:
@@ -88,7 +93,7 @@ class Bench:
         return result
 
     async def memory_run(self, judge: Judge, index: int) -> None:
-        """One run with streams that are never late: what STALLS counts then is memory's."""
+        """Run one inference without random stalls, so that STALLS counts waits for memory only."""
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)
         self.send_image(index)
@@ -100,7 +105,11 @@ class Bench:
         judge.waited(run.stalls)
 
     async def stream_runs(self, judge: Judge, first: int, images: int) -> None:
-        """Images back to back: bits and cycles under stalls; then, without, what each adds."""
+        """Run images back to back and judge them.
+
+        First ``images`` images with random stalls, for bits and cycles; then one and two images
+        without, whose difference is the interval from image to image.
+        """
         program = self.folder.programs["stream"]
         await self.npu.load_program(program.words)
         streamed = Judge(self.folder, program)
@@ -125,7 +134,7 @@ class Bench:
         judge.also(streamed)
 
     async def expect_error(self, name: str, instruction: int) -> None:
-        """The run under way must stop with that error; then a correct run must follow."""
+        """Assert that the current run stops with that error, and that a correct run follows."""
         result = await self.npu.finish(self.patience(self.program))
         found = (self.error_name(result.error), result.error_instruction)
         assert found == (name, instruction), f"error {found} instead of {(name, instruction)}"
@@ -134,7 +143,7 @@ class Bench:
         await self.good_run()
 
     def patched(self, opcode: str, field: str) -> list[int]:
-        """The program with the bit just above ``field`` set in the first such instruction."""
+        """Return the program with the bit above ``field`` set in its first ``opcode``: illegal."""
         first, width = self.folder.hardware["fields"][opcode][field]
         word, bit = divmod(first + width, 32)
         words = list(self.program.words)
@@ -142,13 +151,17 @@ class Bench:
         return words
 
     def bus_word(self, entry: dict[str, Any]) -> int:
-        """Where an instruction begins in a program's ``words``."""
+        """Return the index in a program's ``words`` at which an instruction begins."""
         columns: int = self.folder.hardware["program"]["columns"]
         return columns * int(entry["word"])
 
 
 def bench_test(test: Test) -> Any:
-    """A cocotb test that runs ``test`` on a fresh Bench and writes its outcome down."""
+    """Turn ``test`` into a cocotb test that runs on a fresh Bench and records its outcome.
+
+    The outcome is appended to the options' result file as one JSON line: ``test``, ``failure``
+    (None if it passed), ``clocks`` (simulated cycles), and what the test returned.
+    """
 
     @functools.wraps(test)
     async def run(dut: Any) -> None:
@@ -160,12 +173,12 @@ def bench_test(test: Test) -> Any:
         except Hang as error:
             outcome["failure"] = f"hang, {error}"
         except AssertionError as error:
-            # cocotb's rewritten asserts append their operands on further lines.
+            # Rewritten asserts append their operands on further lines; the first one is ours.
             outcome["failure"] = str(error).splitlines()[0]
         outcome["clocks"] = round(get_sim_time("ns") / CLOCK_NS)
         with Path(bench.options.result).open("a") as file:
             file.write(json.dumps(outcome) + "\n")
         assert outcome["failure"] is None, outcome["failure"]
 
-    del run.__wrapped__  # cocotb would look through to ``test``
+    del run.__wrapped__  # through it cocotb would inspect ``test`` instead of ``run``
     return cocotb.test(timeout_time=TEST_TIMEOUT_S, timeout_unit="sec")(run)

@@ -1,4 +1,4 @@
-"""Judging inference runs: outputs and cycles against what program.json and vectors/ say."""
+"""Verdict on inference runs: outputs and cycles compared with vectors/ and program.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from sim.layout import unpack, unpack_logits
 
 
 class Judge:
-    """Collects the verdict over the images of one simulation."""
+    """Verdict over the runs of one program in one simulation; the first difference is kept.
+
+    ``run``, ``error``, ``stream`` and ``waited`` add runs, ``outcome`` returns the result.
+    """
 
     def __init__(self, folder: BuildFolder, program: StoredProgram) -> None:
         self.folder = folder
@@ -18,31 +21,31 @@ class Judge:
         self.images = 0
         self.mismatch: Mismatch | None = None
         self.failure: str | None = None
-        """Why the simulation could not go on."""
+        """Reason for which the simulation could not go on, such as an error or a hang."""
         self.cycle_mismatch: str | None = None
         self.instructions: list[dict[str, Any]] = []
-        """Cycles per instruction of the first image."""
+        """Expected and simulated cycles per instruction, of the first image."""
         self.cycles: int | None = None
         self.production_cycles: int | None = None
-        """CYCLES of a run of the normal program."""
+        """Simulated CYCLES of a run of the normal program."""
         self.stalls = 0
         self.memory_wait_cycles = 0
-        """STALLS for weights from memory."""
+        """STALLS of a run in which only memory made the NPU wait."""
         self.interval_cycles: int | None = None
-        """From image to image, back to back, where no stream is ever late."""
+        """Simulated cycles from image to image, back to back, if no stream is ever late."""
         self._outputs = [
             entry for entry in program.instructions if entry["opcode"] in ("STORE", "EMIT")
         ]
 
     def error(self, image: int, name: str, index: int) -> None:
-        """The NPU stopped with an error."""
+        """Record that the NPU stopped with error ``name`` at instruction ``index``."""
         where = self.program.instructions[min(index, len(self.program.instructions) - 1)]
         self.failure = f"image {image}: error {name} at instruction {index} ({where['name']})"
 
     def run(
         self, image: int, frames: list[Words], cycles: int, stalls: int, log: list[int]
     ) -> None:
-        """A run that ended without an error."""
+        """Judge a run that ended without an error: output packets, CYCLES and cycle log."""
         self.images += 1
         self.stalls += stalls
         self._outputs_of(image, frames)
@@ -51,8 +54,11 @@ class Judge:
     def stream(
         self, first: int, images: int, frames: list[Words], cycles: int, log: list[int]
     ) -> None:
-        """A run of the stream program over ``images`` images: each one's logits; and the cycles of
-        the last one, which what those before it added stands in front of."""
+        """Judge a run of the stream program: every image's logits, and the last image's cycles.
+
+        CYCLES adds up over the images, so the interval of the images before the last one is
+        subtracted.
+        """
         if len(frames) != images:
             self.failure = f"{images} images back to back: {len(frames)} output packets"
         for image, beats in enumerate(frames, start=first):
@@ -79,7 +85,7 @@ class Judge:
             )
 
     def waited(self, stalls: int) -> None:
-        """STALLS of a run of the normal program in which only memory let the NPU wait."""
+        """Judge the STALLS of a run of the normal program in which only memory made it wait."""
         self.memory_wait_cycles = stalls
         expected = self.folder.programs["normal"].wait_cycles
         if stalls != expected and self.cycle_mismatch is None:
@@ -89,12 +95,12 @@ class Judge:
             )
 
     def production(self, other: Judge) -> None:
-        """The verdict over a run of the normal program as well."""
+        """Add the verdict over a run of the normal program."""
         self.production_cycles = other.cycles
         self.also(other)
 
     def also(self, other: Judge) -> None:
-        """What ``other`` found wrong is wrong."""
+        """Take over what another judge found wrong, unless something was found before."""
         self.failure = self.failure or other.failure
         self.mismatch = self.mismatch or other.mismatch
         self.cycle_mismatch = self.cycle_mismatch or other.cycle_mismatch
@@ -128,7 +134,7 @@ class Judge:
         return first_mismatch(image, self._layer(entry), tensor, expected, got)
 
     def _layer(self, entry: dict[str, Any]) -> str:
-        """Name of the LAYER instruction before this output."""
+        """Return the name of the last LAYER instruction before this output instruction."""
         before = [
             other["name"]
             for other in self.program.instructions[: entry["index"]]
@@ -137,7 +143,7 @@ class Judge:
         return str(before[-1] if before else entry["name"])
 
     def outcome(self) -> dict[str, Any]:
-        """JSON form; ``failure`` says in one sentence what is wrong, None when nothing is."""
+        """Return the verdict in JSON types; ``failure`` is a sentence, or None if all is right."""
         mismatch = str(self.mismatch) if self.mismatch else None
         return {
             "failure": self.failure or mismatch or self.cycle_mismatch,

@@ -1,10 +1,10 @@
-"""Images to stream beats and back, by the tensor layouts of program.json.
+"""Conversion of tensors to stream beats and back, by the tensor layouts of program.json.
 
-A layout (one entry of ``tensors``) says where channel c of a pixel sits: the code of
-``activation_bits`` bits at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
-``channel_groups[c]``. The stream is the image [rows, columns, pixel_words] in C order, each word
-as ``beats_per_word`` 32-bit beats, low beat first. An input with a ``window`` is unfolded before
-it is packed: every position of the kernel becomes channels.
+A layout (one entry of ``tensors``) gives the place of channel c of a pixel: its code of
+``activation_bits`` bits is at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
+``channel_groups[c]``. The stream is the array (rows, columns, pixel_words) in C order, each word as
+``beats_per_word`` 32-bit beats, low beat first. An input with a ``window`` is unfolded (im2col)
+before it is packed: every kernel position becomes channels of its own.
 """
 
 from __future__ import annotations
@@ -16,18 +16,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 BEAT_BITS = 32
+"""Width of a stream beat."""
 
 Layout = Mapping[str, Any]
+"""One entry of ``tensors``, or ``output``, in program.json."""
 
 
 class LayoutError(ValueError):
-    """Data that do not fit the layout."""
+    """Data do not fit the layout; the message names the tensor and what it expects."""
 
 
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
-    """Codes [channels, rows, columns] of an image to the beats [layout["beats"]] of a LOAD.
+    """Return the input beats of an image, uint32 (layout["beats"],), as a LOAD takes them.
 
-    Raises LayoutError when the shape is another one or a code exceeds ``bits``.
+    codes: uint8 (channels, rows, columns). Raises LayoutError for another shape, or for codes above
+    2**bits - 1.
     """
     window = layout["window"]
     shape = tuple(window["shape"] if window else layout["shape"])
@@ -47,9 +50,9 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
 
 
 def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]]:
-    """The image as the LOADs of a program take it, a packet each: whole, or in ``bands`` of rows.
+    """Return an image as the packets that a program's LOADs take: one, or one per band of rows.
 
-    Raises LayoutError as ``pack`` does.
+    Bands (``bands`` of the layout) may overlap. Raises LayoutError as ``pack`` does.
     """
     beats = pack(layout, codes)
     if not layout.get("bands"):
@@ -59,10 +62,10 @@ def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]
 
 
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Codes [channels, rows, columns] with the positions of a kernel as channels (im2col).
+    """Unfold an image (im2col): the positions of a kernel window become channels.
 
-    Position (i, j), read every ``stride`` pixels of the padded image, becomes channels
-    (i * kernel columns + j) * channels and following.
+    codes: (channels, rows, columns), padded by ``pad_code``. Kernel position (i, j), read at every
+    ``stride`` pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels on.
     """
     (down, right), (step, across) = window["padding"], window["stride"]
     margins = ((0, 0), (down, down), (right, right))
@@ -73,9 +76,10 @@ def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.ui
 
 
 def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
-    """The beats of a STORE to codes [channels, rows, columns]; other channels' bits are ignored.
+    """Return the codes, uint8 (channels, rows, columns), in the beats that a STORE sends.
 
-    Raises LayoutError when the number of beats is not ``layout["beats"]``.
+    Bits of other channels in the same words are ignored. Raises LayoutError if the number of beats
+    is not ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
@@ -92,7 +96,10 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """The beats of an EMIT to logits [classes]. Raises LayoutError for another number of beats."""
+    """Return the logits, int32 (classes,), in the beats that an EMIT sends.
+
+    Raises LayoutError if the number of beats is not ``layout["beats"]``.
+    """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
     return beats[: layout["classes"]].astype(np.uint32).view(np.int32)
@@ -103,7 +110,7 @@ def _word_bits(layout: Layout) -> int:
 
 
 def _places(layout: Layout) -> list[tuple[int, int]]:
-    """Per channel: word of the pixel, lowest bit in it."""
+    """Return, for each channel, the pixel's word that holds it and its lowest bit there."""
     bits = layout["activation_bits"]
     lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
     return [(group, lane * bits) for group, lane in lanes]

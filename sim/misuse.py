@@ -1,6 +1,6 @@
-"""The cocotb tests of wrong use: an error code or the right answer, never a hang.
+"""cocotb tests of misuse: the NPU must give the right error code or the right answer, never hang.
 
-Each ends with a correct run on the NPU that was misused.
+Each test ends with a correct run on the NPU that was misused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sim.npu import DISCARDING
 
 @bench_test
 async def illegal_opcode(bench: Bench) -> dict[str, Any]:
-    """An unknown opcode as the first and as the second instruction."""
+    """Run programs with an unknown opcode, as the first and as the second instruction."""
     next_free = max(bench.folder.hardware["opcodes"].values()) + 1
     for entry in bench.program.instructions[:2]:
         words = list(bench.program.words)
@@ -31,7 +31,7 @@ async def illegal_opcode(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def illegal_field(bench: Bench) -> dict[str, Any]:
-    """A field with a bit above its width, in a LOAD, in a LAYER's slots and in a record."""
+    """Run programs with a bit above a field's width: in a LOAD, a LAYER's slots, a record."""
     for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "out_groups")):
         await bench.npu.load_program(bench.patched(opcode, field))
         await bench.npu.start()
@@ -43,7 +43,7 @@ async def illegal_field(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def address_outside(bench: Bench) -> dict[str, Any]:
-    """A LOAD that runs out of the activation memory."""
+    """Run a LOAD that exceeds activation memory."""
     words = list(bench.program.words)
     first, width = bench.folder.hardware["fields"]["LOAD"]["base"]
     words[bench.bus_word(bench.program.entry("LOAD")) + first // 32] |= (1 << width) - 1
@@ -56,7 +56,7 @@ async def address_outside(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def program_without_end(bench: Bench) -> dict[str, Any]:
-    """Program memory full of EMIT."""
+    """Run a program memory full of EMIT, without END."""
     depth = bench.folder.hardware["program"]["words"]
     emit = [bench.folder.hardware["opcodes"]["EMIT"], 0, 0, 0]
     await bench.npu.load_program(emit * (depth // 2))
@@ -67,7 +67,7 @@ async def program_without_end(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def early_tlast(bench: Bench) -> dict[str, Any]:
-    """An input packet that ends in the middle of the image, or just before its end."""
+    """Send input packets that end after one beat, in the middle, or just before their end."""
     beats = bench.packets(0)[0]
     for length in {1, len(beats) // 2, len(beats) - 1} - {0, len(beats)}:
         await bench.npu.start()
@@ -78,7 +78,7 @@ async def early_tlast(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def late_tlast(bench: Bench) -> dict[str, Any]:
-    """An input packet that goes on after the image: the rest is discarded up to TLAST."""
+    """Send input packets that go on after the image; the rest must be discarded up to TLAST."""
     for extra in (1, 37):
         await bench.npu.start()
         bench.npu.send(np.concatenate([bench.packets(0)[0], np.arange(extra, dtype=np.uint32)]))
@@ -95,7 +95,7 @@ async def late_tlast(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def soft_reset(bench: Bench) -> dict[str, Any]:
-    """Soft reset while the run waits for input, and at random times within it."""
+    """Soft-reset the NPU while a run waits for input, and at random times within runs."""
     for share in (0.0, bench.rng.random(), bench.rng.random()):
         await bench.npu.start()
         if share:
@@ -110,7 +110,7 @@ async def soft_reset(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def hard_reset(bench: Bench) -> dict[str, Any]:
-    """aresetn at random times within a run; the memories are loaded again, as after power-up."""
+    """Reset the NPU by aresetn at random times within runs, and load its memories again."""
     for _ in range(3):
         await bench.npu.start()
         bench.send_image(0)
@@ -126,7 +126,7 @@ async def hard_reset(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def start_while_busy(bench: Bench) -> dict[str, Any]:
-    """Further starts within a run change nothing."""
+    """Start the NPU again within a run, which must change nothing."""
     await bench.npu.start()
     await bench.npu.start()
     bench.send_image(0)
@@ -143,7 +143,7 @@ async def start_while_busy(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def watchdog(bench: Bench) -> dict[str, Any]:
-    """A run that takes too long, and one whose input never comes."""
+    """Let the watchdog stop a run that takes too long, and one whose input never comes."""
     await bench.npu.write_register("WATCHDOG", bench.program.cycles - 1)
     await bench.npu.start()
     bench.send_image(0)
@@ -163,7 +163,7 @@ async def watchdog(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def stray_accesses(bench: Bench) -> dict[str, Any]:
-    """Accesses to addresses without a register, and reads of write-only memory, are answered."""
+    """Access unmapped addresses and read write-only memory; the bus must answer all the same."""
     for address in (0x40, 0x3FC, bench.folder.hardware["program"]["base"], 0x1FF_FFFC):
         await bench.npu.read(address, 1)
     for address in (0x40, bench.folder.hardware["log"]["base"], 0x30_0000):

@@ -1,4 +1,4 @@
-"""The NPU as the bench handles it: clock and reset, registers, memories and runs, over AXI."""
+"""Control of the simulated NPU over AXI: clock and reset, registers, memories and runs."""
 
 from __future__ import annotations
 
@@ -17,35 +17,43 @@ from sim.bus_models import BASE, Memory, pauses, stall_sink, stall_source
 from sim.folder import BuildFolder, Words
 
 CLOCK_NS = 10
+"""Clock period in simulated ns."""
 BUS_TIMEOUT_CYCLES = 2000
-"""For one AXI4-Lite access of one word; the slave answers within a few cycles."""
+"""Time limit on an AXI4-Lite access of one word, which takes a few cycles without stalls."""
 
 RESET_READS = 100
-"""STATUS reads after a soft reset within which the pipelines must have run empty."""
+"""STATUS reads after a soft reset, by the last of which the pipelines must be empty."""
 
 START, SOFT_RESET, IRQ_ENABLE = 1, 2, 4
+"""Bits of the CONTROL register."""
 BUSY, DISCARDING = 1, 8
+"""Bits of the STATUS register."""
 
 
 class Hang(Exception):
-    """The NPU did not answer in time."""
+    """The NPU did not answer within a time limit."""
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What one run left behind."""
+    """Outcome of one run. Made by ``SimulatedNpu.finish``."""
 
     frames: list[Words]
-    """Beats of every output packet that ended with TLAST."""
+    """Beats of every complete output packet (ended by TLAST)."""
     error: int
+    """Error code, 0 if there was none."""
     error_instruction: int
+    """Index of the instruction that stopped the run."""
     cycles: int
+    """Register CYCLES."""
     stalls: int
+    """Register STALLS."""
     log: list[int]
+    """Cycle log, all entries."""
 
 
 class SimulatedNpu:
-    """One NPU under test. ``start_up`` comes first."""
+    """NPU under test with bus models on its ports; ``start_up`` must be awaited first."""
 
     def __init__(self, dut: Any, folder: BuildFolder, rng: random.Random, stalls: float) -> None:
         self.dut = dut
@@ -65,7 +73,7 @@ class SimulatedNpu:
         self.sink = AxiStreamSink(AxiStreamBus.from_prefix(dut, "m_axis"), dut.aclk, **reset)
 
     async def start_up(self) -> None:
-        """Start the clock and the stalls, and reset."""
+        """Start the clock, the bus models and the random stalls, and reset the NPU."""
         Clock(self.dut.aclk, CLOCK_NS, unit="ns").start()
         if self.stalls:
             self._stall_all()
@@ -74,6 +82,7 @@ class SimulatedNpu:
         await self.reset()
 
     def _stall_all(self) -> None:
+        """Start random stalls on all channels of the AXI4-Lite and AXI4-Stream ports."""
         clock = self.dut.aclk
         write, read = self.bus.write_if, self.bus.read_if
         for source in (self.source, write.aw_channel, write.w_channel, read.ar_channel):
@@ -86,9 +95,9 @@ class SimulatedNpu:
             stall_sink(sink, valid, clock, self._pauses())
 
     def hold_back(self, stalling: bool) -> None:
-        """Whether the random stalls hold the buses back from now on."""
+        """Switch the random stalls on (True) or off."""
         self._stalling = stalling
-        if not stalling:  # what the last stall left behind
+        if not stalling:  # end pauses that still hold
             self.source.pause = self.sink.pause = False
             if self.memory:
                 self.memory.be_ready()
@@ -99,7 +108,7 @@ class SimulatedNpu:
         return (pause and self._stalling for pause in pauses(self.rng, self.stalls))
 
     async def reset(self) -> None:
-        """Pulse aresetn; what was under way on any bus is lost."""
+        """Pulse aresetn; transfers in progress on any bus are lost."""
         self.dut.aresetn.value = 0
         await self.clocks(4)
         self.dut.aresetn.value = 1
@@ -107,37 +116,41 @@ class SimulatedNpu:
         self.drop_streams()
 
     async def clocks(self, count: int) -> None:
+        """Wait ``count`` clock cycles."""
         await ClockCycles(self.dut.aclk, count)
 
     # Registers and memories ------------------------------------------------------------------
 
     async def write(self, address: int, words: Sequence[int]) -> None:
-        """Write consecutive 32-bit words. Raises Hang."""
+        """Write consecutive 32-bit words from a byte address on. Raises Hang."""
         data = np.asarray(words, "<u4").tobytes()
         await self._in_time(self.bus.write(address, data), BUS_TIMEOUT_CYCLES * len(words))
 
     async def read(self, address: int, count: int) -> list[int]:
-        """Read consecutive 32-bit words. Raises Hang."""
+        """Read ``count`` consecutive 32-bit words from a byte address on. Raises Hang."""
         access = self.bus.read(address, 4 * count)
         done = await self._in_time(access, BUS_TIMEOUT_CYCLES * count)
         return [int(word) for word in np.frombuffer(bytes(done.data), "<u4")]
 
     async def write_register(self, name: str, value: int) -> None:
+        """Write a register by name. Raises Hang."""
         await self.write(self.registers[name], [value])
 
     async def read_register(self, name: str) -> int:
+        """Read a register by name. Raises Hang."""
         return (await self.read(self.registers[name], 1))[0]
 
     async def load_program(self, words: Sequence[int]) -> None:
+        """Write 32-bit bus words to program memory. Raises Hang."""
         await self.write(self.hardware["program"]["base"], words)
 
     async def load_memories(self, weights: Words, channels: Words) -> None:
-        """Write the weight and the channel memory, from their first word on."""
+        """Write weight memory and channel table from their first words on. Raises Hang."""
         for name, image in (("weights", weights), ("channels", channels)):
             place = self.hardware[name]
             padded = np.zeros((len(image), place["pitch"]), np.uint32)
             padded[:, : image.shape[1]] = image
-            if not len(image):  # weights that are fetched
+            if not len(image):  # the NPU fetches its weights
                 continue
             if place["pitch"] == image.shape[1]:
                 await self.write(place["base"], padded.reshape(-1).tolist())
@@ -150,14 +163,15 @@ class SimulatedNpu:
     # Runs ------------------------------------------------------------------------------------
 
     def send(self, beats: Words) -> None:
-        """Queue a packet; its last beat carries TLAST."""
+        """Queue an input packet; its last beat carries TLAST."""
         self.source.send_nowait(np.asarray(beats, "<u4").tobytes())
 
     async def start(self) -> None:
+        """Start a run, with the interrupt enabled. Raises Hang."""
         await self.write_register("CONTROL", START | IRQ_ENABLE)
 
     async def finish(self, timeout_cycles: int) -> RunResult:
-        """Wait for the interrupt and collect everything. Raises Hang."""
+        """Wait for the interrupt; return output packets, registers and log. Raises Hang."""
         if not self.dut.irq.value:
             await self._in_time(RisingEdge(self.dut.irq), timeout_cycles)
         await self.clocks(2)
@@ -176,7 +190,7 @@ class SimulatedNpu:
         )
 
     async def infer(self, packets: Sequence[Words], timeout_cycles: int) -> RunResult:
-        """One run; the input comes before the start as often as after it. Raises Hang."""
+        """Run one inference; its input comes at random before or after the start. Raises Hang."""
         early = self.rng.random() < 0.5
         if not early:
             await self.start()
@@ -187,7 +201,7 @@ class SimulatedNpu:
         return await self.finish(timeout_cycles)
 
     async def stream(self, images: Sequence[Words], timeout_cycles: int) -> RunResult:
-        """One run over ``images`` back to back, with the program for that. Raises Hang."""
+        """Run images back to back; the stream program must be loaded. Raises Hang."""
         for beats in images:
             self.send(beats)
         await self.write_register("IMAGES", len(images))
@@ -197,7 +211,7 @@ class SimulatedNpu:
         return result
 
     async def recover(self) -> None:
-        """Soft reset, with the rest of the input dropped by its sender. Raises Hang."""
+        """Soft-reset the NPU, dropping input that is still queued. Raises Hang."""
         self.drop_streams()
         await self.write_register("CONTROL", SOFT_RESET)
         for _ in range(RESET_READS):
@@ -206,12 +220,13 @@ class SimulatedNpu:
         raise Hang(f"still busy {RESET_READS} register reads after a soft reset")
 
     def drop_streams(self) -> None:
-        """Forget what is queued for the NPU and what came from it."""
+        """Drop the queued input, and output that was received."""
         for port in (self.source, self.sink):
             port.clear()
             port.assert_reset()
 
     async def _in_time(self, awaitable: Any, cycles: int) -> Any:
+        """Await with a time limit. Raises Hang."""
         try:
             return await with_timeout(awaitable, cycles * CLOCK_NS, "ns")
         except SimTimeoutError:

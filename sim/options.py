@@ -1,4 +1,4 @@
-"""What a bench run is asked for: passed from the host to the simulator process as JSON."""
+"""Options of one simulator process, which the host passes to it as a JSON file."""
 
 from __future__ import annotations
 
@@ -13,25 +13,28 @@ VARIABLE = "CODESIGN_BENCH"
 
 @dataclass(frozen=True)
 class Options:
-    """One simulator process."""
+    """Task of one simulator process. Written by ``Options.save``, read by ``load``."""
 
     build: str
-    """The build folder."""
+    """Path of the build folder."""
     result: str
     """File to which one JSON line per finished test is appended."""
     first: int = 0
+    """Index of the first image in vectors/."""
     images: int = 1
-    """Images first .. first + images - 1 of vectors/."""
+    """Number of images, from ``first`` on."""
     seed: int = 0
+    """Seed of all random choices."""
     stalls: float = 0.0
-    """Share of cycles in which each channel of each bus is held back, 0 .. 0.9."""
+    """Fraction of cycles in which each channel of each bus is held back, 0..0.9."""
     traced: bool = False
-    """Run the program that stores every layer's output."""
+    """True: run the program that stores every layer's output."""
 
     def save(self, path: Path) -> None:
+        """Write the options to ``path`` as JSON."""
         path.write_text(json.dumps(dataclasses.asdict(self)))
 
 
 def load(path: Path) -> Options:
-    """Options that ``save`` wrote."""
+    """Return the options that ``Options.save`` wrote to ``path``."""
     return Options(**json.loads(path.read_text()))

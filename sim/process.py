@@ -1,4 +1,4 @@
-"""Running a tool in a process group of its own, with a time limit."""
+"""Execution of external tools, each in a process group of its own and with a time limit."""
 
 from __future__ import annotations
 
@@ -22,34 +22,37 @@ kill -KILL $!
 wait $! 2>/dev/null
 exit $status
 """
-"""A shell script that runs its arguments. Its guard reads from a pipe that this process holds open
-and never writes to: the read ends when this process is gone, and the whole group is killed then."""
+"""Shell script that runs its arguments. A guard in the background reads from a pipe that the Python
+process holds open and never writes to. The read ends when that process is gone; the guard then
+kills the whole group."""
 
 _NO_SPACE = os.strerror(errno.ENOSPC)
 _running: set[subprocess.Popen[bytes]] = set()
+"""Processes that ``execute`` is waiting for, in any thread."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How a process ended."""
+    """Outcome of a finished process. Made by ``execute``."""
 
     log: str
-    """What it wrote to stdout and stderr."""
+    """Everything it wrote to stdout and stderr, in order."""
     failure: str | None
-    """Such as ``ended with status 1`` or ``took more than 5 s``; None for status 0."""
+    """None for exit status 0, else such as ``ended with status 1`` or ``took more than 5 s``."""
 
     def tail(self, lines: int = 15) -> str:
-        """The last lines of the log."""
+        """Return the last lines of the log."""
         return "\n".join(self.log.splitlines()[-lines:])
 
 
 def execute(
     command: Sequence[str], folder: Path, environment: Mapping[str, str], timeout_s: float
 ) -> ProcessResult:
-    """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have gone.
+    """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have passed.
 
-    Its whole process group is killed when the time is up, or this process is interrupted or killed.
-    Raises OSError when the command failed for want of space on the disk.
+    environment: all its environment variables. Its whole process group is killed when the time is
+    up, and when this process is interrupted or killed. Raises OSError if the command failed because
+    the disk is full.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -70,7 +73,7 @@ def execute(
             failure = f"took more than {timeout_s:g} s"
         finally:
             _kill(process)
-            process.communicate()  # closes the pipe
+            process.communicate()  # closes the guard's pipe
             _running.discard(process)
         output.seek(0)
         done = ProcessResult(output.read().decode(errors="replace"), failure)
@@ -80,14 +83,16 @@ def execute(
 
 
 def kill_all() -> None:
-    """Kill what ``execute`` started from any thread and still runs, so that those threads end: an
-    interrupt reaches the main thread alone."""
+    """Kill all processes that ``execute`` started and that still run, from all threads.
+
+    The threads then end; an interrupt alone would reach only the main thread.
+    """
     for process in list(_running):
         _kill(process)
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):  # it ended this moment
+        with contextlib.suppress(ProcessLookupError):  # it ended meanwhile
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()

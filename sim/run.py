@@ -1,6 +1,7 @@
-"""Run the bench on a build folder: ``python sim/run.py`` inside it, or ``simulate()`` from code.
+"""Simulation of a build folder: ``python sim/run.py`` inside it, or ``simulate()`` from Python.
 
-Needs numpy, cocotb, cocotbext-axi, Verilator, g++, make and perl, and nothing else.
+Needs numpy, cocotb, cocotbext-axi, Verilator, g++, make and perl, and nothing else. Prints expected
+and simulated cycles per instruction, and whether all outputs are bit-exact.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if __package__ in (None, ""):  # started as a script: the package is the folder of this file
+if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sim import simulator
@@ -27,6 +28,7 @@ from sim.process import kill_all
 from sim.simulator import SimulationError, ToolMissing
 
 INFERENCE = "inference"
+"""Name of the test in sim/bench.py that compares inference with the vectors."""
 HARDWARE_TESTS = (
     "hundred_runs",
     "illegal_opcode",
@@ -41,24 +43,34 @@ HARDWARE_TESTS = (
     "watchdog",
     "stray_accesses",
 )
+"""Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
 RUN_TIMEOUT_S = 3600.0
+"""Default time limit on each simulator process."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What to simulate."""
+    """Settings of a simulation. Raises FolderError for a value out of range.
+
+    >>> Request(images=2, stalls=0.0).tests
+    ('inference',)
+    """
 
     images: int = 8
-    """Images of vectors/ to run, from the first on; at most as many as there are."""
+    """Images of vectors/ to run, from the first on, >= 1; cut to the number there is."""
     seed: int = 0
+    """Seed of all random choices."""
     stalls: float = 0.2
-    """Share of cycles in which each bus channel is held back at random, 0 .. 0.9."""
+    """Fraction of cycles in which each bus channel is held back at random, 0..0.9."""
     traced: bool = True
-    """Run the program that stores every layer's output, and compare each; else the logits alone."""
+    """True: compare every layer's output, which the program stores. False: compare logits only,
+    which is faster."""
     tests: tuple[str, ...] = (INFERENCE,)
+    """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Simulator processes side by side."""
+    """Most simulator processes in parallel."""
     timeout_s: float = RUN_TIMEOUT_S
+    """Time limit on each simulator process, in seconds."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -72,13 +84,14 @@ class Request:
 
 
 def simulate(build: Path, request: Request) -> dict[str, Any]:
-    """Simulate the build folder and judge it.
+    """Simulate the build folder and return the verdict, in JSON types.
 
-    Returns a JSON object: ``passed``; ``inference`` (judge.Judge.outcome over all images) when
-    asked for; ``hardware``, test -> None or what went wrong; ``simulator`` with its version, the
-    seconds of build and run, and clock cycles per second.
+    ``passed`` is True if no test failed. ``inference`` is ``Judge.outcome`` over all images, None
+    if not asked for. ``hardware`` maps each other test to None or what went wrong. ``simulator``
+    has its name and version, the seconds of build and run, and simulated clock cycles per second.
 
-    Raises FolderError, ToolMissing, SimulationError (the simulator itself failed), OSError.
+    Raises FolderError for a broken build folder, ToolMissing, SimulationError if the simulator
+    itself failed, OSError.
     """
     folder = read(build)
     images = min(request.images, len(folder.inputs))
@@ -91,7 +104,7 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
             lines = list(
                 pool.map(lambda share: _one_process(build, program, request, *share), shares)
             )
-        except BaseException:  # an interrupt above all: the other processes must not go on
+        except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
             raise
     seconds = time.monotonic() - built
@@ -112,7 +125,7 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
 
 
 def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, int]]:
-    """Per simulator process: tests, first image, images."""
+    """Return the tests, first image and number of images of each simulator process."""
     shares: list[tuple[tuple[str, ...], int, int]] = []
     if INFERENCE in request.tests:
         jobs = min(max(1, request.jobs), images)
@@ -126,7 +139,10 @@ def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, i
 def _one_process(
     build: Path, program: Path, request: Request, tests: tuple[str, ...], first: int, images: int
 ) -> list[dict[str, Any]]:
-    """Run one simulator process; one outcome per test."""
+    """Run one simulator process and return one outcome per test.
+
+    Raises SimulationError if it failed, or ended before all tests.
+    """
     with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
         work = Path(name)
         result = work / "result.jsonl"
@@ -161,7 +177,7 @@ def _one_process(
 
 
 def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """The verdict over consecutive ranges of images: the first failure stands."""
+    """Merge the verdicts over consecutive ranges of images; the first failed one counts."""
     if not parts:
         return None
     failed = [part for part in parts if part["failure"]]
@@ -172,7 +188,7 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """The result for people."""
+    """Return the result of ``simulate`` as text for the terminal."""
     lines = []
     inference = result["inference"]
     if inference:
@@ -201,8 +217,11 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 all right, 1 a mismatch or a failed test, 2 bad input or a missing
-    tool, 130 interrupted."""
+    """Run the command line and return its exit status.
+
+    0: all tests passed; 1: a mismatch or a failed test; 2: bad input or a missing tool; 130:
+    interrupted.
+    """
     parser = argparse.ArgumentParser(description="Simulate this NPU against its test vectors.")
     parser.add_argument("build", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])
     parser.add_argument("--images", type=int, default=8)

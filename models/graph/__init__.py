@@ -1,7 +1,7 @@
-"""The network as a graph of layer specs: what is computed, without bits and without weights.
+"""Networks as graphs of layer specifications, without bits and without weights.
 
-network (NetworkGraph), layers (one frozen spec per operator), passes (graph to graph), verifier
-(what every graph must satisfy), yaml (as a file), drawing (as SVG).
+network (NetworkGraph), layers (one frozen specification per operator), passes (graph to graph),
+verifier (the rules that every graph must satisfy), yaml (file format), drawing (as SVG).
 """
 
 __all__ = [

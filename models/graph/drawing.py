@@ -1,7 +1,7 @@
-"""A network as a picture: self-contained SVG, the same bytes for the same network.
+"""Drawing of a network as self-contained SVG, byte-identical for the same network.
 
-Layers stand in rows by their distance from the input. An edge over several rows passes through
-an empty place in each, so that it never runs behind a box.
+Layers stand in rows by their depth (longest path from the input). An edge over several rows passes
+through an empty place in each, so that it never runs behind a box.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ _BOX = (208, 58)
 _GAP = (26, 34)
 _MARGIN = 20
 _PASSAGE = 28
-"""Width of the place that a long edge passes through."""
+"""Width in pixels of the place that a long edge passes through."""
 _SWEEPS = 8
+"""Number of sweeps that reorder all rows."""
 _FILLS: tuple[tuple[tuple[type, ...], str], ...] = (
     ((Input,), "#e8eaed"),
     ((Conv2d, Linear), "#d6e6fb"),
@@ -33,7 +34,7 @@ _OTHER_FILL = "#f1e4f7"
 
 @dataclass(frozen=True)
 class _Place:
-    """A layer, or (without one) the passage of an edge through a row."""
+    """A layer, or the passage of an edge through a row if ``layer`` is None."""
 
     key: str
     layer: Layer | None
@@ -44,9 +45,9 @@ class _Place:
 
 
 def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -> str:
-    """SVG text of a sound graph.
+    """Return the SVG text of a verified graph.
 
-    notes: layer name -> a few words for its box, such as its bits (quantisation.plan.bit_notes).
+    notes: layer name -> short text for its box, such as its bits (quantisation.plan.bit_notes).
     """
     rows, chains = _rows(graph)
     rows = _untangle(rows, chains)
@@ -83,7 +84,7 @@ def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -
 
 
 def _rows(graph: NetworkGraph) -> tuple[list[list[_Place]], list[list[str]]]:
-    """Places by row, and every edge as the keys of the places it runs through."""
+    """Return the places of every row, and every edge as the keys of the places it runs through."""
     depth: dict[str, int] = {}
     for layer in graph.layers:
         depth[layer.name] = 1 + max((depth[source] for source in layer.inputs), default=-1)
@@ -101,7 +102,7 @@ def _rows(graph: NetworkGraph) -> tuple[list[list[_Place]], list[list[str]]]:
 
 
 def _untangle(rows: list[list[_Place]], chains: list[list[str]]) -> list[list[_Place]]:
-    """Order each row by the mean position of its neighbours, down and up in turn."""
+    """Order each row by its neighbours' mean position (barycentre method), down and up in turn."""
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
     for chain in chains:
@@ -170,7 +171,7 @@ def _box(layer: Layer, centre: tuple[float, float], graph: NetworkGraph, note: s
 
 
 def describe(layer: Layer) -> str:
-    """The layer in a few words: ``conv2d 3×3 /2 groups 4 + bn + relu``."""
+    """Return a short description of a layer: ``conv2d 3×3 /2 groups 4 + bn + relu``."""
     fields = {f.name: getattr(layer.spec, f.name) for f in dataclasses.fields(layer.spec)}
     words = [layer.spec.op]
     if "kernel" in fields:

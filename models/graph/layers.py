@@ -1,7 +1,7 @@
-"""Layer specifications: frozen, checked where they are made, each with its shape rule.
+"""Layer specifications: frozen dataclasses that check their fields and know their output shape.
 
-Shapes are (channels, rows, columns) of one image; kernels, strides and paddings are
-(rows, columns). A spec knows nothing of its neighbours or of bits.
+Shapes are (channels, rows, columns) of one image; kernels, strides and paddings are (rows,
+columns). A specification knows nothing of its neighbours or of bits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def _pair(what: str, low: int, value: object) -> None:
 
 
 def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Output rows and columns of a sliding window; raises ModelError when it does not fit."""
+    """Return output rows and columns of a sliding window. Raises ModelError if it does not fit."""
     rows, cols = (size + 2 * pad for size, pad in zip(shape[1:], padding, strict=True))
     if kernel[0] > rows or kernel[1] > cols:
         raise ModelError(
@@ -41,21 +41,31 @@ def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """Base of all layers."""
+    """Base class of all layer specifications.
+
+    >>> [spec.op for spec in OPS.values() if spec.most_inputs is None]
+    ['concat']
+    """
 
     op: ClassVar[str]
-    """The word for it in YAML files and reports."""
+    """Name of the operator in YAML files and reports."""
     least_inputs: ClassVar[int] = 1
+    """Smallest number of inputs."""
     most_inputs: ClassVar[int | None] = 1
+    """Largest number of inputs; None: no limit."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """Shape of the result; ``inputs`` has a legal length. Raises ModelError."""
+        """Return the output shape; ``inputs`` must have an allowed length. Raises ModelError."""
         return inputs[0]
 
 
 @dataclass(frozen=True)
 class Input(LayerSpec):
-    """The images: unsigned values 0..1."""
+    """Input images of a network: unsigned values 0..1.
+
+    >>> Input((3, 32, 32)).output_shape([])
+    (3, 32, 32)
+    """
 
     op: ClassVar[str] = "input"
     least_inputs: ClassVar[int] = 0
@@ -73,7 +83,11 @@ class Input(LayerSpec):
 
 @dataclass(frozen=True)
 class Conv2d(LayerSpec):
-    """Convolution with bias, then batch norm and ReLU where asked for."""
+    """Convolution with bias or batch norm, then ReLU if ``relu`` is set.
+
+    >>> Conv2d(16, (3, 3), stride=(2, 2), padding=(1, 1)).output_shape([(3, 32, 32)])
+    (16, 16, 16)
+    """
 
     op: ClassVar[str] = "conv2d"
     out_channels: int
@@ -104,7 +118,11 @@ class Conv2d(LayerSpec):
 
 @dataclass(frozen=True)
 class Linear(LayerSpec):
-    """Fully connected over channels, rows and columns (it flattens by itself)."""
+    """Fully connected layer over all channels, rows and columns; it flattens its input itself.
+
+    >>> Linear(10).output_shape([(16, 4, 4)])
+    (10, 1, 1)
+    """
 
     op: ClassVar[str] = "linear"
     out_features: int
@@ -140,24 +158,37 @@ class _Pool(LayerSpec):
 
 @dataclass(frozen=True)
 class MaxPool(_Pool):
-    """Largest value of each window; padding never wins."""
+    """Maximum of each window; padding is never the maximum.
+
+    >>> MaxPool((2, 2), stride=(2, 2)).output_shape([(16, 8, 8)])
+    (16, 4, 4)
+    """
 
     op: ClassVar[str] = "max_pool"
 
 
 @dataclass(frozen=True)
 class AvgPool(_Pool):
-    """Mean of each window; padding counts as zeros (torch: count_include_pad=True)."""
+    """Mean of each window; padding counts as zeros (torch: count_include_pad=True).
+
+    >>> AvgPool((3, 3), stride=(1, 1), padding=(1, 1)).output_shape([(16, 8, 8)])
+    (16, 8, 8)
+    """
 
     op: ClassVar[str] = "avg_pool"
 
 
 POOL_KINDS = ("max", "avg")
+"""Allowed values of GlobalPool's ``kind``."""
 
 
 @dataclass(frozen=True)
 class GlobalPool(LayerSpec):
-    """Maximum or mean of each channel over the whole map."""
+    """Maximum or mean of each channel over its whole feature map.
+
+    >>> GlobalPool("max").output_shape([(16, 8, 8)])
+    (16, 1, 1)
+    """
 
     op: ClassVar[str] = "global_pool"
     kind: str = "avg"
@@ -172,7 +203,11 @@ class GlobalPool(LayerSpec):
 
 @dataclass(frozen=True)
 class Add(LayerSpec):
-    """Sum of two equal shapes (residual connection), then ReLU where asked for."""
+    """Sum of two tensors of equal shape (residual connection), then ReLU if ``relu`` is set.
+
+    >>> Add(relu=True).output_shape([(16, 8, 8), (16, 8, 8)])
+    (16, 8, 8)
+    """
 
     op: ClassVar[str] = "add"
     least_inputs: ClassVar[int] = 2
@@ -191,7 +226,11 @@ class Add(LayerSpec):
 
 @dataclass(frozen=True)
 class Concat(LayerSpec):
-    """Inputs stacked along channels."""
+    """Concatenation of the inputs along channels.
+
+    >>> Concat().output_shape([(16, 8, 8), (4, 8, 8)])
+    (20, 8, 8)
+    """
 
     op: ClassVar[str] = "concat"
     least_inputs: ClassVar[int] = 2
@@ -207,14 +246,22 @@ class Concat(LayerSpec):
 
 @dataclass(frozen=True)
 class Relu(LayerSpec):
-    """max(x, 0); fused into the layer before it where that is legal."""
+    """Rectifier max(x, 0); fused into the layer before it where that is legal.
+
+    >>> Relu().output_shape([(16, 8, 8)])
+    (16, 8, 8)
+    """
 
     op: ClassVar[str] = "relu"
 
 
 @dataclass(frozen=True)
 class Requantise(LayerSpec):
-    """A copy of a tensor with its own step size; inserted where a concat needs one."""
+    """Copy of a tensor with a scale of its own, inserted where a concat needs one.
+
+    >>> Requantise().output_shape([(16, 8, 8)])
+    (16, 8, 8)
+    """
 
     op: ClassVar[str] = "requantise"
 
@@ -225,4 +272,4 @@ OPS: dict[str, type[LayerSpec]] = {
         Input, Conv2d, Linear, MaxPool, AvgPool, GlobalPool, Add, Concat, Relu, Requantise,
     )
 }  # fmt: skip
-"""Every layer a network may hold, by its YAML word."""
+"""Layer specification class of every operator, by the name used in YAML files."""

@@ -1,6 +1,6 @@
-"""NetworkGraph: the network as an immutable networkx DiGraph of layer specs.
+"""NetworkGraph: the network as an immutable networkx DiGraph of layer specifications.
 
-Methods that change something return a new graph. The constructor checks names and edges;
+Editing methods return new objects. The constructor checks names and edges;
 ``models.graph.verifier.verify`` checks everything else and runs after every pass.
 """
 
@@ -21,7 +21,11 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 
 @dataclass(frozen=True)
 class Layer:
-    """One node: its spec and the names of the layers it reads, in order."""
+    """Node of a graph: a layer specification and the names of the layers that it reads, in order.
+
+    >>> Layer("image", Input((1, 8, 8)))
+    Layer(name='image', spec=Input(shape=(1, 8, 8)), inputs=())
+    """
 
     name: str
     spec: LayerSpec
@@ -29,10 +33,19 @@ class Layer:
 
 
 class NetworkGraph:
-    """Layers and edges. Two graphs are equal when their names and layers are."""
+    """Immutable graph of named layers; graphs with equal names and layers are equal.
+
+    >>> from models.graph.layers import GlobalPool, Linear
+    >>> graph = sequential("tiny", (3, 8, 8), GlobalPool(), Linear(10))
+    >>> graph.shapes
+    {'input': (3, 8, 8), 'global_pool1': (3, 1, 1), 'linear2': (10, 1, 1)}
+    """
 
     def __init__(self, name: str, layers: Iterable[Layer]) -> None:
-        """Raises ModelError for a bad or double name, an unknown input or a cycle."""
+        """Check names and edges, and build the graph.
+
+        Raises ModelError for a bad or duplicate name, an unknown input or a cycle.
+        """
         self.name = name
         graph = nx.DiGraph()
         given = list(layers)
@@ -55,7 +68,7 @@ class NetworkGraph:
             cycle = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
             raise ModelError(f"the layers {cycle} form a cycle")
         self.nx = nx.freeze(graph)
-        """Nodes are layer names (attribute ``layer``: Layer); edges follow the data."""
+        """Frozen DiGraph of layer names (attribute ``layer``: Layer); edges follow the data."""
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, NetworkGraph):
@@ -72,7 +85,7 @@ class NetworkGraph:
 
     @cached_property
     def layers(self) -> tuple[Layer, ...]:
-        """All layers, producers before consumers; ties in the order they were given."""
+        """All layers, producers before consumers; otherwise in the order given."""
         position = {name: index for index, name in enumerate(self.nx)}
         order = nx.lexicographical_topological_sort(self.nx, key=position.__getitem__)
         return tuple(self.nx.nodes[name]["layer"] for name in order)
@@ -85,7 +98,7 @@ class NetworkGraph:
         return name in self.nx
 
     def consumers(self, name: str) -> tuple[str, ...]:
-        """Names of the layers that read ``name``; each once."""
+        """Return the names of the layers that read ``name``, each once."""
         return tuple(self.nx.successors(name))
 
     @property
@@ -95,12 +108,12 @@ class NetworkGraph:
 
     @property
     def output(self) -> Layer:
-        """The only layer of a verified graph that nothing reads: it puts out the logits."""
+        """The only layer of a verified graph without consumers; it yields the logits."""
         return next(layer for layer in self.layers if not self.nx.out_degree(layer.name))
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
-        """Output shape of every layer. Raises ModelError naming the layer that does not fit."""
+        """Output shape of every layer. Raises ModelError naming a layer that does not fit."""
         shapes: dict[str, Shape] = {}
         for layer in self.layers:
             low, high = layer.spec.least_inputs, layer.spec.most_inputs
@@ -126,21 +139,21 @@ class NetworkGraph:
         insert: Sequence[Layer] = (),
         remove: Iterable[str] = (),
     ) -> NetworkGraph:
-        """A graph with layers of the same names replaced, others inserted and some removed."""
+        """Return a graph with layers replaced by name, others inserted and some removed."""
         new = {layer.name: layer for layer in replace}
         gone = set(remove)
         kept = [new.get(layer.name, layer) for layer in self.layers if layer.name not in gone]
         return NetworkGraph(self.name, [*kept, *insert])
 
     def rewired(self, rename: Callable[[str], str]) -> list[Layer]:
-        """The layers with every input name passed through ``rename``."""
+        """Return the layers with every input name passed through ``rename``."""
         return [
             Layer(layer.name, layer.spec, tuple(rename(source) for source in layer.inputs))
             for layer in self.layers
         ]
 
     def fresh_name(self, wish: str) -> str:
-        """``wish``, with a number appended when it is taken."""
+        """Return ``wish``, with a number appended if the name is taken."""
         name, number = wish, 2
         while name in self:
             name, number = f"{wish}_{number}", number + 1
@@ -148,7 +161,7 @@ class NetworkGraph:
 
 
 def sequential(name: str, shape: Shape, *specs: LayerSpec) -> NetworkGraph:
-    """A chain: ``input`` followed by the specs, named op plus running number."""
+    """Build a chain: ``input``, then the specifications, named operator plus running number."""
     layers = [Layer("input", Input(shape))]
     for index, spec in enumerate(specs, start=1):
         layers.append(Layer(f"{spec.op}{index}", spec, (layers[-1].name,)))

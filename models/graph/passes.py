@@ -1,4 +1,4 @@
-"""Graph passes: each takes a verified graph and returns a new one that means the same."""
+"""Graph passes: each takes a verified graph and returns an equivalent new one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ Pass = Callable[[NetworkGraph], NetworkGraph]
 
 
 def run_passes(graph: NetworkGraph, passes: Iterable[Pass]) -> NetworkGraph:
-    """``graph`` after all passes, verified before the first and after each. Raises ModelError."""
+    """Apply ``passes`` in order and return the resulting graph.
+
+    The graph is verified before the first and after each. Raises ModelError.
+    """
     verify(graph)
     for one in passes:
         graph = verify(one(graph))
@@ -32,12 +35,20 @@ def run_passes(graph: NetworkGraph, passes: Iterable[Pass]) -> NetworkGraph:
 
 
 def legalise(graph: NetworkGraph) -> NetworkGraph:
-    """The form that is trained and lowered: ReLUs fused, concats flat and with legal inputs."""
+    """Return the legal form, which is trained and lowered. Raises ModelError.
+
+    ReLUs are fused (``fuse_relu``), nested concats flattened (``flatten_concats``), and concat
+    inputs that cannot share a scale copied (``copy_concat_inputs``).
+    """
     return run_passes(graph, (fuse_relu, flatten_concats, copy_concat_inputs))
 
 
 def is_signed(graph: NetworkGraph, name: str) -> bool:
-    """Whether values of that layer can be negative."""
+    """True if the output of layer ``name`` is a signed tensor.
+
+    The input and a ReLU's result are unsigned. A convolution, linear layer or add without ReLU is
+    signed. Any other layer is signed if one of its inputs is.
+    """
     layer = graph[name]
     match layer.spec:
         case Input() | Relu():
@@ -48,9 +59,10 @@ def is_signed(graph: NetworkGraph, name: str) -> bool:
 
 
 def fuse_relu(graph: NetworkGraph) -> NetworkGraph:
-    """A standalone ReLU becomes its producer's when nothing else reads the producer.
+    """Fuse a standalone ReLU into its producer if nothing else reads the producer.
 
-    One over values that are never negative vanishes; any other stays a layer of its own.
+    Producers are Conv2d, Linear and Add. A ReLU over an unsigned tensor is removed; any other one
+    stays a layer of its own.
     """
     for layer in graph.layers:
         if not isinstance(layer.spec, Relu):
@@ -68,13 +80,13 @@ def fuse_relu(graph: NetworkGraph) -> NetworkGraph:
 
 
 def _bypass(graph: NetworkGraph, name: str, source: str) -> NetworkGraph:
-    """``graph`` without layer ``name``, whose readers read ``source`` instead."""
+    """Return ``graph`` without layer ``name``, whose consumers read ``source`` instead."""
     layers = graph.rewired(lambda wanted: source if wanted == name else wanted)
     return NetworkGraph(graph.name, [layer for layer in layers if layer.name != name])
 
 
 def flatten_concats(graph: NetworkGraph) -> NetworkGraph:
-    """A concat that reads a concat reads the inner one's inputs; an unread inner one goes."""
+    """Replace nested concats by flat ones; an inner concat that nothing else reads is removed."""
     replaced = []
     for layer in graph.layers:
         if isinstance(layer.spec, Concat):
@@ -97,18 +109,18 @@ def _leaves(graph: NetworkGraph, name: str) -> list[str]:
 
 
 def scale_source(graph: NetworkGraph, name: str) -> str:
-    """The layer whose step size ``name`` inherits: max pooling passes codes on unchanged."""
+    """Return the layer whose scale ``name`` inherits: max pooling passes codes on unchanged."""
     layer = graph[name]
     pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")
     return scale_source(graph, layer.inputs[0]) if pools else name
 
 
 def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
-    """Insert Requantise layers so that all inputs of a concat can share one step and sign.
+    """Insert Requantise layers so that all inputs of a concat can share one scale and sign.
 
-    A copy is needed for the network's input (its step is fixed), for a step that belongs to a
+    A copy is needed for the network's input (its scale is fixed), for a scale that belongs to a
     concat already (a tensor has one place in memory), and for the result of a ReLU among signed
-    tensors (ReLU clamps at code 0, which only an unsigned tensor has as its zero).
+    tensors (ReLU clamps at code 0, which is the zero point of unsigned tensors only).
     """
     taken: set[str] = set()
     for concat in graph.layers:

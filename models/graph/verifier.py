@@ -1,4 +1,4 @@
-"""The verifier: what every network must satisfy, before and after every pass."""
+"""Verifier: the rules that every network must satisfy, before and after every pass."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALTERNATIVES = {
     "hardswish": "use relu",
     "leaky_relu": "use relu",
     "prelu": "use relu",
-    "relu6": "use relu: the learned step size clips",
+    "relu6": "use relu: the learned scale clips",
     "batch_norm": "set batch_norm: true on the conv2d or linear before it",
     "batchnorm2d": "set batch_norm: true on the conv2d or linear before it",
     "layer_norm": "set batch_norm: true on the conv2d or linear before it",
@@ -38,10 +38,11 @@ ALTERNATIVES = {
     "fc": "use linear",
     "conv": "use conv2d",
 }
+"""Advice for operators that do not exist here, by their usual names."""
 
 
 def unsupported(op: str) -> str:
-    """The sentence that refuses ``op``: what to use instead, and what there is."""
+    """Return the error message for ``op``: advice, and the supported operators."""
     hint = ALTERNATIVES.get(op.lower())
     if hint is None:
         near = difflib.get_close_matches(op.lower(), OPS, n=1)
@@ -50,7 +51,11 @@ def unsupported(op: str) -> str:
 
 
 def verify(graph: NetworkGraph) -> NetworkGraph:
-    """Check ``graph`` and return it, so that calls chain. Raises ModelError."""
+    """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
+
+    Rules: known operators, matching shapes, one input, one output, all layers reached from the
+    input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    """
     for layer in graph.layers:
         if OPS.get(layer.spec.op) is not type(layer.spec):
             raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op)}")
@@ -71,7 +76,7 @@ def _check_ends(graph: NetworkGraph) -> None:
     outputs = [layer.name for layer in graph.layers if not graph.consumers(layer.name)]
     if len(outputs) != 1:
         raise ModelError(
-            f"exactly one layer may be read by nobody (the output), not {', '.join(outputs)}; "
+            f"exactly one layer may have no consumer (the output), not {', '.join(outputs)}; "
             "remove the dangling layers or connect them"
         )
 
@@ -85,7 +90,7 @@ def _check_output(graph: NetworkGraph) -> None:
             f"(its accumulators are the logits), not {last.spec.op}"
         )
     if last.spec.relu:
-        raise ModelError(f"layer {last.name}: the output layer puts out logits; set relu: false")
+        raise ModelError(f"layer {last.name}: the output layer returns logits; set relu: false")
     if shape[1:] != (1, 1):
         raise ModelError(
             f"layer {last.name}: the output map must be 1x1, not {shape[1]}x{shape[2]}; "

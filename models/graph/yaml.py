@@ -1,4 +1,4 @@
-"""Networks as YAML a person can read, and back.
+"""Reading and writing of networks as human-readable YAML.
 
 A network is a list of layers; a layer reads the one above it unless ``inputs`` says otherwise::
 
@@ -21,11 +21,11 @@ from models.graph.verifier import unsupported, verify
 from models.yaml_io import FlowDict, Node
 
 _FOLLOWS = {"stride": "kernel"}
-"""A pooling layer's stride, where it has no default, is its kernel unless it is given."""
+"""Field -> field whose value it takes if absent: a pooling stride is its kernel."""
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
-    """The network of a list of layers. Raises YamlError with file and line."""
+    """Return the network of a list of layers. Raises YamlError with file and line."""
     layers: list[Layer] = []
     lines: dict[str, Node] = {}
     for item in node.items():
@@ -73,7 +73,7 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 
 
 def _value(node: Node, hint: Any) -> Any:
-    """As yaml_io.convert, but one integer stands for a pair of equal ones."""
+    """Convert as yaml_io.convert does, but accept one integer for a pair of equal ones."""
     if hint == Pair and not isinstance(node.value, tuple):
         size = node.integer()
         return size, size
@@ -81,7 +81,7 @@ def _value(node: Node, hint: Any) -> Any:
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:
-    """The layers as plain data for yaml_io.dump; read_graph gives back an equal graph."""
+    """Return the layers as plain data for yaml_io.dump; read_graph gives back an equal graph."""
     items: list[FlowDict] = []
     above: str | None = None
     for layer in graph.layers:

@@ -1,7 +1,7 @@
-"""The integer network: what hardware must compute, bit for bit.
+"""The integer network: the computation that hardware must reproduce, bit for bit.
 
-lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (scales
-learned in training to integer multipliers and shifts), frozen (the same in real values), network
+lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
+scales to integer multipliers and shifts), frozen (the same network in real values), network
 (IntegerNetwork), reference (runs it in numpy), files (on disk), bits (zeros and ones of its
 weights).
 """

@@ -1,4 +1,4 @@
-"""The integer network's structure: every layer as a MacLayer, numbers put in by the caller."""
+"""Structure of the integer network: every layer as a MacLayer with numbers given by the caller."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ from models.integer.network import (
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, Quantisation, plan_tensors
 
 LOGIT_BITS = 32
-"""Stated width of the logits' TensorSpec; they are accumulators."""
+"""Nominal width in the logits' TensorSpec; the logits are accumulators."""
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """The trained part of a MacLayer; see MacLayer and Source for shapes."""
+    """Weights, bias and requantisation of a MacLayer, with the shapes given in MacLayer and Source.
+
+    Made by ``freeze`` from a trained network, by ``blank_numbers`` without one.
+    """
 
     weights: tuple[Ints, ...]
     bias: Ints
@@ -45,7 +48,7 @@ class Numbers:
 
 
 def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
-    """Integer weight shapes [out, in / groups, rows, cols], one per source, of any MacLayer."""
+    """Return a MacLayer's integer weight shapes (out, in / groups, rows, cols), per source."""
     channels, rows, cols = graph.shapes[layer.inputs[0]]
     out = graph.shapes[layer.name][0]
     match layer.spec:
@@ -61,10 +64,11 @@ def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, in
 
 
 def fused_pools(graph: NetworkGraph) -> dict[str, str]:
-    """Layer -> the max pooling that its MacLayer does as well.
+    """Return the max pooling that is fused into a MacLayer, by the layer that it pools.
 
-    Fused are pools without padding over a layer that nothing else reads, when windows do not
-    overlap: the accelerator would compute shared positions once per window.
+    A pooling is fused if it has no padding, its windows do not overlap (the accelerator would
+    compute shared positions once per window) and its producer is neither input, concat nor max
+    pooling and has no other consumer.
     """
     fused: dict[str, str] = {}
     for layer in graph.layers:
@@ -107,10 +111,10 @@ def assemble(
     numbers: Callable[[Layer], Numbers],
     scales: Mapping[str, float],
 ) -> IntegerNetwork:
-    """The integer network of a graph in legal form.
+    """Build the integer network of a graph in legal form.
 
-    numbers: called for every layer that becomes a MacLayer. scales: step size by the name of its
-    owner (TensorPlan.scale_owner), and the logits' by the output layer's name.
+    numbers: called for every layer that becomes a MacLayer. scales: scale by the name of its owner
+    (TensorPlan.scale_owner), and the logits' scale by the output layer's name.
     """
     plans = plan_tensors(graph, quantisation)
     fused = fused_pools(graph)
@@ -159,7 +163,7 @@ def _mac_layer(
         groups=groups,
         stride=spec.stride if isinstance(spec, Conv2d | AvgPool) else (1, 1),
         padding=_padding(layer),
-        # Padding of a max pooling must lose against every value; elsewhere it is the value 0.
+        # Padding of a max pooling must lose to every code; elsewhere it is the real value 0.
         pad_code=0 if own_pool else tensors[layer.inputs[0]].zero_point,
         weight_bits=weight_bits,
         bias=numbers.bias,
@@ -172,8 +176,10 @@ def _mac_layer(
 
 
 def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation) -> Numbers:
-    """Numbers of the right shapes for estimates before training: all 0 (shift 1), but for 1-bit
-    weights, which are never 0 where no pattern asks for it."""
+    """Return Numbers of the right shapes for estimates before training: all 0, shift 1.
+
+    Dense 1-bit weights, which are never 0, are 1.
+    """
     shapes = weight_shapes(graph, layer)
     channels = shapes[0][0]
     zeros = np.zeros(channels, np.int64)

@@ -1,8 +1,8 @@
-"""What the integer weights of a network hold that hardware could leave out: zeros, bit by bit.
+"""Counts of zeros and one-bits in integer weights, which hardware can exploit.
 
-The count of one-bits (binary one optimisation, BOO, of EMONAS-BOO: Feng, KTH 2023) is of sign and
-magnitude: a one there is a partial product, for a weight and its
-negative alike. In two's complement, which weight memories hold, -1 is all ones.
+One-bits (the objective of binary one optimisation, BOO, in EMONAS-BOO: Feng, KTH 2023) are counted
+in sign and magnitude: each is a partial product, for a weight and its negative alike. Weight
+memories hold two's complement, where -1 is all ones; those are counted as stored ones.
 """
 
 from __future__ import annotations
@@ -20,44 +20,49 @@ from models.quantisation.blocks import BlockShape, zero_blocks
 
 @dataclass(frozen=True)
 class LayerBits:
-    """Counts of the weights of a layer, or of several."""
+    """Counts of weights, bits, digits and blocks in one layer, or in several summed.
+
+    Made by ``layer_bits``, ``total`` and ``network_bits``.
+    """
 
     weights: int
     zero_weights: int
     ones: int
     """One-bits of the magnitudes."""
     stored_ones: int
-    """One-bits in two's complement of the layer's weight bits (2 at least)."""
+    """One-bits in two's complement of the layer's weight bits (at least 2)."""
     planes: int
-    """Digits of a weight: passes of the array over the layer."""
+    """Digits of a weight: bit-serial passes of the array over the layer."""
     zero_planes: int
     """Digits that are 0 in every weight of the layer."""
     blocks: int
+    """Blocks of weights (BlockShape); 0 for a layer without blocks."""
     zero_blocks: int
     words: int
-    """Blocks times planes."""
+    """Weight words: blocks times planes."""
     zero_words: int
-    """Words without a one: those of zero blocks, and single digits of others."""
+    """Words that are 0: those of zero blocks, and zero digits of other blocks."""
 
     @property
     def ones_per_weight(self) -> float:
-        """Fewer weights have fewer ones; this compares networks of different size."""
+        """Mean one-bits of a weight, comparable between networks of any size."""
         return self.ones / self.weights
 
 
 def total(layers: Iterable[LayerBits]) -> LayerBits:
+    """Return the sum of every count over ``layers``."""
     return LayerBits(*map(sum, zip(*map(dataclasses.astuple, layers), strict=True)))
 
 
 def ones(weights: Ints) -> int:
-    """One-bits of the magnitudes."""
+    """Return the number of one-bits of the magnitudes."""
     return int(np.bitwise_count(np.abs(weights)).sum())
 
 
 def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64]:
-    """Digits of two's complement, lowest first: [planes, *weights.shape], each unsigned.
+    """Return the two's complement digits, lowest first: (planes, *weights.shape), each unsigned.
 
-    One bit has two, for -1 and +1; the top digit is filled up with the sign.
+    A 1-bit weight takes two bits, for -1 and +1; the top digit is sign-extended.
     """
     planes = -(-max(weight_bits, 2) // digit_bits)
     shifts = digit_bits * np.arange(planes).reshape(-1, *(1,) * weights.ndim)
@@ -65,7 +70,10 @@ def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64
 
 
 def layer_bits(layer: MacLayer, block: BlockShape | None, digit_bits: int) -> LayerBits:
-    """Counts of a layer with one source; without a block (a grouped layer), of blocks none."""
+    """Count zeros and one-bits of a layer with one source.
+
+    block: None (for a grouped layer) counts no blocks. digit_bits: width of a weight digit.
+    """
     (source,) = layer.sources
     weights = source.weights
     planes = digits(weights, layer.weight_bits, digit_bits)
@@ -88,7 +96,10 @@ def layer_bits(layer: MacLayer, block: BlockShape | None, digit_bits: int) -> La
 def network_bits(
     network: IntegerNetwork, blocks: Mapping[str, BlockShape], digit_bits: int
 ) -> dict[str, LayerBits]:
-    """Counts of every conv2d and linear layer, by name; ``blocks`` by name too."""
+    """Count zeros and one-bits of every conv2d and linear layer, by name.
+
+    blocks: block shape by layer name, for the layers that have blocks.
+    """
     return {
         layer.name: layer_bits(layer, blocks.get(layer.name), digit_bits)
         for layer in network.mac_layers

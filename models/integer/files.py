@@ -1,4 +1,4 @@
-"""Integer networks on disk: one .npz of arrays and a JSON header. No pickle."""
+"""Integer networks on disk: one .npz of arrays and a JSON header, without pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from models.quantisation.sparsity import Sparsity
 
 FORMAT = 1
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
-"""Field of MacLayer -> its name in the file."""
+"""MacLayer field -> name of its array in the file."""
 
 
 def save(network: IntegerNetwork, path: Path) -> None:
@@ -41,7 +41,7 @@ def save(network: IntegerNetwork, path: Path) -> None:
             header["sources"] = [source.tensor for source in layer.sources]
             header["pool"] = dataclasses.asdict(layer.pool) if layer.pool else None
             sparsity = header.pop("sparsity")
-            if sparsity:  # files of dense networks are as they were before there was any
+            if sparsity:  # absent for dense networks; _layer reads that as None
                 header["sparsity"] = str(sparsity)
         layers.append(header)
     header = {
@@ -57,7 +57,7 @@ def save(network: IntegerNetwork, path: Path) -> None:
 
 
 def load(path: Path) -> IntegerNetwork:
-    """Read what ``save`` wrote. Raises ModelError naming the file when it is something else."""
+    """Read a file that ``save`` wrote. Raises ModelError naming any other file."""
     try:
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

@@ -1,8 +1,8 @@
-"""From learned scales to integers: snapped scales, weights, biases. Derived in docs/arithmetic.md.
+"""Freezing: learned scales become integer multipliers and shifts, with integer weights and biases.
 
-``gain`` is the real value of one accumulator unit. A channel's wish for it, input scale times
-weight scale, is moved to the nearest ``multiplier / 2**shift`` times the output scale, so that the
-frozen network computes with exactly the scale that hardware has.
+``gain`` is the real value of one accumulator unit. The learned gain of a channel, input scale times
+weight scale, is snapped to the nearest ``multiplier / 2**shift`` times the output scale, so that
+the frozen network computes with exactly the scale that hardware has. docs/arithmetic.md derives it.
 """
 
 from __future__ import annotations
@@ -24,24 +24,28 @@ from models.training.weight_layer import WeightLayer
 
 Reals = NDArray[np.float64]
 
-_DEAD_STEPS = 1 / 64
-"""A channel whose weighted sum moves its output by less than this many codes has no weights."""
+_DEAD_CODES = 1 / 64
+"""A channel whose weighted sum moves its output by less than this many codes gets zero weights."""
 
 _LEAST_SPAN = 1 / 4
+"""Fraction of the output's range below which a channel's largest sum gets a wider weight scale."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
-    """One MacLayer's integers; gain [out_channels]: real value of one accumulator unit."""
+    """Integers of one MacLayer, with ``gain`` (out_channels,): real value of one accumulator unit.
+
+    Made by ``freeze``.
+    """
 
     numbers: Numbers
     gain: Reals
 
 
 def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], dict[str, float]]:
-    """Integers of every layer that has arithmetic, and the scale of every owner of one.
+    """Return the integers of every layer except input and concats, and the scale of every owner.
 
-    The logits' scale stands under the output layer's name.
+    Both are by layer name. The logits' scale has the output layer's name.
     """
     scales = {
         plan.scale_owner: float(network.quantiser(name).scale)
@@ -69,7 +73,7 @@ def _freeze_layer(
             return _output_layer(module, inputs[0], largest_input)
         out_scale = scales[plan.scale_owner]
         return _weight_layer(module, inputs[0], largest_input, out_scale, plan.bits, scale_bits)
-    assert plan is not None  # the output layer has weights
+    assert plan is not None  # it is None for the output layer only, which has weights
     input_scales = [torch.tensor(scale, dtype=torch.float64) for scale in inputs]
     weights, unit = network.weightless(layer.name).fixed_weights(input_scales)
     shapes = weight_shapes(network.graph, layer)
@@ -86,7 +90,7 @@ def _freeze_layer(
 
 
 def snap(value: float, scale_bits: int) -> tuple[int, int]:
-    """arithmetic.nearest_scale, with the largest scale for any value beyond it."""
+    """Return arithmetic.nearest_scale, or the largest scale for any value beyond it."""
     largest = (1 << scale_bits) - 1
     if value >= largest / 2:
         return largest, 1
@@ -94,7 +98,7 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
 
 
 def _codes(module: WeightLayer, scale: Reals) -> Ints:
-    """Integer weights; channels whose ``scale`` is not the learned one are rounded anew."""
+    """Return the integer weights; channels whose ``scale`` was widened are rounded anew."""
     kept = module.kept_weight().detach()
     codes: Ints = module.quantiser.codes(kept).numpy()
     wider = scale != _weight_scales(module)
@@ -105,20 +109,20 @@ def _codes(module: WeightLayer, scale: Reals) -> Ints:
 
 
 def _weight_scales(module: WeightLayer) -> Reals:
-    """Learned weight scales, [out_channels]."""
+    """Return the learned weight scales, shape (out_channels,)."""
     scale = module.quantiser.scale.double().flatten()
     return scale.expand(len(module.weight)).numpy().copy()
 
 
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
-    """Largest weighted sum that these bits and this many weights allow."""
+    """Return the largest weighted sum that the layer's bits and number of weights allow."""
     channels, *kernel = module.weight.shape[1:]
     kept = module.sparsity.kept_of(channels) if module.sparsity else channels
     return module.quantiser.high * kept * math.prod(kernel) * largest_input
 
 
 def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
-    """Weights and biases of the logits. A scale too small for its bias is widened."""
+    """Freeze the layer of the logits; a weight scale too small for the bias is widened."""
     bias = module.bias.detach().double().numpy()
     least = float(np.abs(bias).max()) / (in_scale * _largest_sum(module, largest_input))
     scale = np.maximum(_weight_scales(module), least)
@@ -137,10 +141,10 @@ def _weight_layer(
     out_bits: int,
     scale_bits: int,
 ) -> Frozen:
-    """Every channel's snapped scale, weights and bias.
+    """Freeze a conv2d or linear layer: snapped scale, weights and bias of every channel.
 
-    A channel whose largest sum spans less than a quarter of the output's range gets a wider
-    weight scale: else its bias, in accumulator units, would set the accumulator's width.
+    A channel whose largest sum spans less than a quarter of the output's range gets a wider weight
+    scale: otherwise its bias, in accumulator units, would set the accumulator's width.
     """
     span = 1 << out_bits
     scale = _weight_scales(module)
@@ -150,15 +154,15 @@ def _weight_layer(
     weights = _codes(module, scale)
     sums = np.abs(weights).sum(axis=(1, 2, 3)) * largest_input
     ratio = in_scale * scale / out_scale
-    dead = sums * ratio < _DEAD_STEPS
+    dead = sums * ratio < _DEAD_CODES
     weights[dead] = 0
-    ratio[dead] = _DEAD_STEPS
+    ratio[dead] = _DEAD_CODES
     pairs = [snap(float(value), scale_bits) for value in ratio]
     multiplier = np.array([pair[0] for pair in pairs], np.int64)
     shift = np.array([pair[1] for pair in pairs], np.int64)
     snapped = np.ldexp(multiplier.astype(np.float64), -shift)
     bias = module.bias.detach().double().numpy() / (out_scale * snapped)
-    # Beyond this the output is saturated whatever the sum is.
+    # Beyond this limit the output is saturated for every input.
     limit = np.ceil(span / snapped) + sums
     rounded = np.rint(np.clip(bias, -limit, limit)).astype(np.int64)
     return Frozen(Numbers((weights,), rounded, multiplier, shift), snapped * out_scale)

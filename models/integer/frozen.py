@@ -23,12 +23,16 @@ from models.quantisation.plan import TensorPlan
 from models.training.weightless import Weightless, operation
 
 TIE = 2.0**-32
-"""Added before rounding: a sum exactly half way must round up in spite of float64's own error.
-Exact sums are multiples of 2**-31 steps at least, so nothing else is moved."""
+"""Offset in codes that is added before rounding: an exact half must round up in spite of float64's
+error. Exact values are multiples of at least 2**-31 codes, so nothing else is moved."""
 
 
 class FrozenNetwork(nn.Module):
-    """``graph`` in legal form; ``frozen`` and ``scales`` as ``freeze.freeze`` makes them."""
+    """Float64 model of an integer network, for comparison with it.
+
+    Made by ``lower.lower`` from a ``graph`` in legal form; ``frozen`` and ``scales`` are those that
+    ``freeze.freeze`` returns.
+    """
 
     def __init__(
         self,
@@ -41,15 +45,15 @@ class FrozenNetwork(nn.Module):
         self.graph, self.plans, self.frozen, self.scales = graph, plans, frozen, scales
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """pixels uint8 [n, C, H, W]. Returns logits float64 [n, classes]."""
+        """Return logits float64 (n, classes) for pixels uint8 (n, C, H, W)."""
         name = self.graph.output.name
         logits, scale = self.tensors(pixels)[name].flatten(1), self.scales[name]
-        # Equal accumulators must be equal logits: float64's error would order them.
+        # Equal accumulators must give equal logits: float64's error would rank them.
         return torch.round(logits / scale) * scale
 
     @torch.no_grad()
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Every layer's output in real values, float64."""
+        """Return every layer's output by name, in real values, float64."""
         values: dict[str, Tensor] = {}
         for layer in self.graph.layers:
             inputs = [values[name] for name in layer.inputs]
@@ -60,7 +64,10 @@ class FrozenNetwork(nn.Module):
         return values
 
     def codes(self, name: str, values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
-        """A tensor of ``tensors`` as the integers of the reference, int64."""
+        """Convert a result of ``tensors`` to the reference's integers, int64.
+
+        These are codes, or accumulators for the logits.
+        """
         scale = self.scales[self.plans[name].scale_owner if name in self.plans else name]
         plan = self.plans.get(name)
         zero = arithmetic.zero_point(plan.bits, plan.signed) if plan else 0

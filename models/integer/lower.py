@@ -1,4 +1,4 @@
-"""Lowering: a graph, or a trained network, to the integer network that hardware computes."""
+"""Lowering of a graph, or of a trained network, to the integer network that hardware computes."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int) -> IntegerNetwork:
-    """The integer network with blank weights and unit step sizes, for estimates before training.
+    """Return the integer network with blank weights and unit scales, for estimates before training.
 
-    Raises ModelError when the graph is not sound or ``quantisation`` names an unknown layer.
+    Raises ModelError when the graph is not sound, or ``quantisation`` names an unknown layer or
+    gives a sparsity to a layer that cannot have one.
     """
     check(quantisation, graph)
     legal = legalise(graph)
@@ -34,9 +35,10 @@ def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int)
 
 
 def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, IntegerNetwork]:
-    """The trained network with scales of ``scale_bits``-bit multipliers, twice.
+    """Return the float64 model and the integer network of a trained network.
 
-    First in real values (torch, float64), then in integers; they agree code for code.
+    Both agree code for code. scale_bits: width of the requantisation multipliers. Raises ModelError
+    when weights break their sparsity pattern.
     """
     # torch takes seconds to import; estimates need shapes only.
     from models.integer.freeze import freeze

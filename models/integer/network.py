@@ -1,9 +1,9 @@
-"""The integer network: what hardware must compute, and its reference in numpy.
+"""IntegerNetwork: the layers, tensors and integer weights that hardware must compute with.
 
 Every arithmetic layer of a quantised network is one MacLayer: convolution, linear (a kernel as
-large as its input), average pooling (depthwise ones), residual addition (two sources with
-diagonal weights) and max pooling (a diagonal layer with a pooling window). Concat only names a
-tensor made of others.
+large as its input), average pooling (a depthwise convolution with ones), residual addition (two
+sources with diagonal weights) and max pooling (diagonal weights and a pooling window). A concat
+only names a tensor made of others.
 """
 
 from __future__ import annotations
@@ -22,11 +22,15 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """An activation tensor of one image: ``value = scale * (code - zero_point)``."""
+    """Activation tensor of one image: ``value = scale * (code - zero_point)``.
+
+    >>> TensorSpec("conv1", (16, 8, 8), bits=4, signed=True, scale=0.1).zero_point
+    8
+    """
 
     name: str
     shape: tuple[int, int, int]
-    """Channels, rows, columns."""
+    """(channels, rows, columns)."""
     bits: int
     signed: bool
     scale: float
@@ -38,9 +42,10 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """One input of a MacLayer with its weights.
+    """Input tensor of a MacLayer with its weights.
 
-    weights: int64 [out_channels, in_channels / groups, kernel_rows, kernel_cols].
+    Made by ``assemble``. weights: int64 (out_channels, in_channels / groups, kernel_rows,
+    kernel_cols).
     """
 
     tensor: str
@@ -49,7 +54,10 @@ class Source:
 
 @dataclass(frozen=True)
 class PoolWindow:
-    """Max pooling applied to a layer's codes; the window never leaves the layer's output."""
+    """Window of the max pooling of a layer's codes; it never leaves the layer's output.
+
+    Made by ``assemble``.
+    """
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -57,40 +65,43 @@ class PoolWindow:
 
 @dataclass(frozen=True, eq=False)
 class MacLayer:
-    """``acc = sum_sources conv(code - zero_point, weights) + bias``, requantised, max-pooled.
+    """Multiply-accumulate layer: sums of products, then requantisation and optional max pooling.
 
-    Several sources: kernels 1x1, same groups. ``raw`` layers (the last one) put out ``acc``.
+    ``acc = sum over sources of conv(code - zero_point, weights) + bias``; ``raw`` layers (the last
+    one) output ``acc`` itself. If there are several sources, their kernels are 1x1 and their groups
+    the same. Made by ``assemble``.
     """
 
     name: str
     op: str
-    """What the graph called it, for reports: conv2d, linear, max_pool, avg_pool, add, ..."""
+    """Operator of the graph's layer, for reports: conv2d, linear, max_pool, avg_pool, add, ..."""
     sources: tuple[Source, ...]
     output: str
     groups: int
     stride: tuple[int, int]
     padding: tuple[int, int]
-    """Rows above and below, columns left and right. They read as code ``pad_code``."""
+    """Padding (rows above and below, columns left and right), which reads as code ``pad_code``."""
     pad_code: int
     weight_bits: int
     bias: Ints
-    """[out_channels]"""
+    """Bias in accumulator units, shape (out_channels,)."""
     requant_multiplier: Ints
-    """[out_channels], unsigned."""
+    """Requantisation multipliers, unsigned, shape (out_channels,)."""
     requant_shift: Ints
-    """[out_channels], 1..31."""
+    """Requantisation shifts, 1..31, shape (out_channels,)."""
     pool: PoolWindow | None = None
     raw: bool = False
     sparsity: Sparsity | None = None
-    """Pattern that the weights of the one source keep, in the order of its channels; groups is 1.
-    Whoever reorders channels (an unfolded image, words with holes) must look again."""
+    """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
+    1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
 
 
 @dataclass(frozen=True)
 class ConcatLayer:
-    """``output`` is the inputs stacked along channels; all share bits, sign and scale.
+    """Concatenation of tensors along channels; all share bits, sign and scale.
 
-    An input belongs to at most one ConcatLayer, once, and is not the network's input.
+    Made by ``assemble``. An input belongs to at most one ConcatLayer, once, and is not the
+    network's input.
     """
 
     name: str
@@ -100,14 +111,26 @@ class ConcatLayer:
 
 @dataclass(frozen=True, eq=False)
 class IntegerNetwork:
-    """Layers in execution order. The last layer is raw with a 1x1 output: the logits."""
+    """Quantised network in integers: its layers in execution order, and its tensors by name.
+
+    The last layer is raw with a 1x1 output: the logits.
+
+    >>> from models.graph.layers import Linear
+    >>> from models.graph.network import sequential
+    >>> from models.integer.lower import shape_only
+    >>> from models.quantisation.plan import Quantisation
+    >>> graph = sequential("tiny", (1, 8, 8), Linear(10))
+    >>> network = shape_only(graph, Quantisation(), scale_bits=8)
+    >>> network.classes, network.mac_layers[0].sources[0].weights.shape
+    (10, (10, 1, 8, 8))
+    """
 
     name: str
     input: str
     layers: tuple[MacLayer | ConcatLayer, ...]
     tensors: Mapping[str, TensorSpec]
     scale_bits: int
-    """Every multiplier is below 2**scale_bits."""
+    """Width of the requantisation multipliers: each is below 2**scale_bits."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:

@@ -1,7 +1,7 @@
-"""The integer reference: exactly what hardware computes, in numpy.
+"""Integer reference: the exact computation of the hardware, in numpy.
 
-Products are summed by BLAS in floating point where the sums are provably exact there (below
-2**24 in float32, 2**53 in float64), else in int64.
+Products are summed by BLAS in floating point where the sums are provably exact there (below 2**24
+in float32, 2**53 in float64), else in int64.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from models.integer.network import (
 )
 
 _COLUMN_ELEMENTS = 1 << 23
-"""Largest im2col matrix, in elements; more images are worked through in turns."""
+"""Largest im2col matrix, in elements; more images are computed in several parts."""
 
 
 def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, halves up."""
+    """Convert pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, half up."""
     top = (1 << network.tensors[network.input].bits) - 1
     codes = (images.astype(np.int64) * (2 * top) + 255) // 510
     return codes.astype(np.uint8)
 
 
 def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
-    """Every tensor of the network for input codes [n, C, H, W].
+    """Compute every tensor of the network for input codes (n, C, H, W).
 
-    Returns int64 arrays by tensor name: codes [n, C, H, W], and for the output tensor the logits
-    [n, classes]. Raises ValueError for codes of another shape or beyond the input's bits.
+    Returns int64 arrays by tensor name: codes (n, C, H, W), and for the output tensor the logits
+    (n, classes). Raises ValueError for codes of another shape or beyond the input's bits.
     """
     spec = network.tensors[network.input]
     if codes.ndim != 4 or codes.shape[1:] != spec.shape:
@@ -58,7 +58,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
 def predict(
     network: IntegerNetwork, images: NDArray[np.uint8], batch: int = 256
 ) -> NDArray[np.int64]:
-    """Logits [n, classes] of images uint8 [n, C, H, W], a batch at a time."""
+    """Return logits (n, classes) of images uint8 (n, C, H, W), a batch at a time."""
     output = network.layers[-1].output
     parts = [
         run(network, quantise_input(network, images[start : start + batch]))[output]
@@ -70,7 +70,7 @@ def predict(
 def accuracy(
     network: IntegerNetwork, images: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> float:
-    """Share of images whose largest logit (the first of equals) is the label's."""
+    """Return the fraction of images whose largest logit (the first of equals) is the label's."""
     return float((predict(network, images).argmax(axis=1) == labels).mean())
 
 
@@ -100,10 +100,10 @@ def _pad(codes: Ints, padding: tuple[int, int], code: int) -> Ints:
 def convolve(
     values: Ints, weights: Ints, stride: tuple[int, int], groups: int, magnitude: int
 ) -> Ints:
-    """Exact grouped convolution of padded integers.
+    """Compute an exact grouped convolution of padded integers.
 
-    values: [n, C, H, W], none larger than ``magnitude`` in absolute value; weights: [out,
-    C / groups, rows, cols]. Returns int64 [n, out, Ho, Wo].
+    values: (n, C, H, W), none larger than ``magnitude`` in absolute value; weights: (out,
+    C/groups, rows, cols). Returns int64 (n, out, Ho, Wo).
     """
     bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
@@ -131,7 +131,7 @@ def _output_map(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> tu
 
 
 def _depthwise(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> NDArray[Any]:
-    """One input channel per output channel: a matrix product would be all overhead."""
+    """Convolve one input channel per output channel, where a matrix product is mostly overhead."""
     rows, cols = _output_map(x, w, stride)
     spread = np.repeat(x, len(w) // x.shape[1], axis=1)
     total = np.zeros((len(x), len(w), rows, cols), x.dtype)
@@ -147,7 +147,7 @@ def _taps(
     rows: int,
     cols: int,
 ) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """(kernel row, kernel column, the values that meet it at every output position)."""
+    """Yield kernel row, kernel column, and the values that meet it at every output position."""
     for ky in range(kernel[0]):
         for kx in range(kernel[1]):
             last_row, last_col = ky + (rows - 1) * stride[0], kx + (cols - 1) * stride[1]

@@ -1,6 +1,6 @@
-"""Bits and sparsity: what is chosen for each layer, and how training imitates it.
+"""Bits and sparsity of every layer, and their imitation in training.
 
-plan (QuantSpec, Quantisation, the bits of every tensor), yaml (as a file), sparsity (N:M
+plan (QuantSpec, Quantisation, the bits of every tensor), yaml (file format), sparsity (N:M
 patterns), blocks (weights that are zero together), masks (N:M in training), fake_quantisers
 (learned scales).
 """

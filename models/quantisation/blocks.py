@@ -1,8 +1,8 @@
-"""Blocks of weights that are zero together, so that hardware can leave them out.
+"""Blocks of weights that are zero together, so that hardware can skip them.
 
-A block spans some output channels, some input channels and one kernel position: what an array
-reads as one word. Training prunes the blocks that weigh least, more and more of them (Zhu & Gupta,
-To prune, or not to prune, 2017, arXiv 1710.01878).
+A block spans some output channels, some input channels and one kernel position: one word that the
+array reads. Training prunes the blocks of least magnitude, a growing share of them (Zhu & Gupta, To
+prune, or not to prune, 2017, arXiv 1710.01878).
 """
 
 from __future__ import annotations
@@ -20,7 +20,11 @@ from models.errors import ModelError
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Consecutive channels of one block; those at a layer's end may be fewer."""
+    """Number of consecutive channels in a block; blocks at a layer's end may have fewer.
+
+    >>> BlockShape(out_channels=4, in_channels=2).sums(np.ones((4, 6, 1, 1)))[0, :, 0, 0]
+    array([8., 8., 8.])
+    """
 
     out_channels: int
     in_channels: int
@@ -33,65 +37,78 @@ class BlockShape:
         return f"{self.out_channels}x{self.in_channels}"
 
     def sums(self, weights: NDArray[Any]) -> NDArray[Any]:
-        """Sum of magnitudes per block: [out blocks, in blocks, kernel_rows, kernel_cols].
+        """Return the sum of magnitudes of each block.
 
-        weights: [out_channels, in_channels, kernel_rows, kernel_cols].
+        Shape (out blocks, in blocks, kernel_rows, kernel_cols). weights: (out_channels,
+        in_channels, kernel_rows, kernel_cols).
         """
         out, channels = weights.shape[:2]
         over_out = np.add.reduceat(np.abs(weights), range(0, out, self.out_channels), axis=0)
         return np.add.reduceat(over_out, range(0, channels, self.in_channels), axis=1)
 
     def spread(self, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-        """A value per block, as ``sums`` orders them, given to each of its weights."""
+        """Return an array of the weights' ``shape`` that repeats each block's value.
+
+        values: one per block, in the shape that ``sums`` returns.
+        """
         over_out = np.repeat(values, self.out_channels, axis=0)[: shape[0]]
         return np.repeat(over_out, self.in_channels, axis=1)[:, : shape[1]]
 
 
 def zero_blocks(weights: NDArray[Any], block: BlockShape) -> int:
-    """How many blocks have no weight but 0."""
+    """Return the number of blocks whose weights are all 0."""
     return int(np.count_nonzero(block.sums(weights) == 0))
 
 
 @dataclass(frozen=True)
 class Pruning:
-    """Which share of the blocks of each named layer is to be zero at the end of training."""
+    """Setting of block pruning: the share of zero blocks in named layers at the end of training.
+
+    >>> pruning = Pruning(share=0.5, blocks=(("conv1", BlockShape(4, 2)),))
+    >>> [pruning.share_at(progress) for progress in (0, 0.5, 1)]
+    [0.0, 0.4375, 0.5]
+    """
 
     share: float
+    """Fraction of zero blocks, between 0 and 1."""
     blocks: tuple[tuple[str, BlockShape], ...]
-    """Layers without a block are not pruned."""
+    """(Layer name, block shape) pairs; other layers are not pruned."""
     boxed: bool = False
-    """Whether the blocks that stay of each tile form a box (``kept_box``)."""
+    """If set, the blocks that stay of each output-channel tile form a box (``kept_box``)."""
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
             raise ModelError(f"share of zero blocks must be between 0 and 1, not {self.share!r}")
 
     def share_at(self, progress: float) -> float:
-        """Zhu & Gupta's schedule: fast at first, while there is much to choose from.
+        """Return the share at a point of training by Zhu & Gupta's cubic schedule.
 
-        progress: 0..1 of the epochs that prune; 1 from there on.
+        It grows fast at first, while there are many blocks to choose from. progress: 0..1 over the
+        epochs that prune; larger values count as 1.
         """
         return float(self.share * (1 - (1 - min(progress, 1.0)) ** 3))
 
     def kept(self, weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-        """Where weights stay while ``share`` of the blocks are to be zero."""
+        """Return a mask that is True where weights stay when ``share`` of the blocks are zero."""
         return (kept_box if self.boxed else kept)(weights, block, share)
 
     def least(self, tiles: int, blocks: int) -> int:
-        """Zero blocks of a layer in the end: ``tiles`` tiles of output channels, ``blocks`` in
-        all."""
+        """Return the number of zero blocks that a layer must have after training.
+
+        tiles: its output-channel tiles (rows of blocks); blocks: its blocks in all tiles.
+        """
         if self.boxed:
             return tiles * wanted(blocks // tiles, self.share)
         return wanted(blocks, self.share)
 
 
 def wanted(blocks: int, share: float) -> int:
-    """Zero blocks out of ``blocks``; never all."""
+    """Return the number of zero blocks for ``share`` of ``blocks``; at least one block stays."""
     return min(round(blocks * share), blocks - 1)
 
 
 def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-    """False at the weights of the blocks whose magnitudes sum to least, True elsewhere."""
+    """Return a mask: False at the blocks with the smallest sums of magnitudes, True elsewhere."""
     sums = block.sums(weights)
     order = np.argsort(sums, axis=None, kind="stable")
     stay = np.ones(sums.size, np.bool_)
@@ -100,17 +117,18 @@ def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.b
 
 
 def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-    """The same share in every tile (a block's output channels), such that a box of blocks stays:
-    input blocks, kernel rows and kernel columns without gaps, as one instruction walks them.
+    """Return a mask that keeps a box of blocks in every tile (a block's output channels).
 
-    Of all boxes that are small enough, the one whose weights have the largest sum of squares.
+    A box is a range of input blocks, kernel rows and kernel columns without gaps, which one
+    instruction can walk. Every tile loses at least the same share of blocks. Of all boxes that are
+    small enough, the one whose weights have the largest sum of squares is kept.
     """
     energy = block.sums(weights.astype(np.float64) ** 2)
     tiles, per_tile = len(energy), energy[0].size
     boxes = _boxes(energy.shape[1:], per_tile - wanted(per_tile, share))
     before = np.pad(energy, ((0, 0), (1, 0), (1, 0), (1, 0))).cumsum(1).cumsum(2).cumsum(3)
     sums = np.zeros((tiles, len(boxes)))
-    for corner in itertools.product((0, 1), repeat=3):  # inclusion and exclusion
+    for corner in itertools.product((0, 1), repeat=3):  # sum of a box from prefix sums
         word, row, col = (boxes[:, end, axis] for axis, end in enumerate(corner))
         sums += (-1) ** (3 - sum(corner)) * before[:, word, row, col]
     stay = np.zeros(energy.shape, np.bool_)
@@ -122,8 +140,10 @@ def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[
 
 @lru_cache
 def _boxes(shape: tuple[int, int, int], most: int) -> NDArray[np.int64]:
-    """Boxes of at most ``most`` places, for every extent in rows and columns those of most input
-    blocks: [boxes, first and end, axes of ``shape`` (input blocks, rows, columns)]."""
+    """Return the boxes of at most ``most`` blocks; per row and column extent, the deepest ones.
+
+    Shape (boxes, 2, 3): first and end along the axes of ``shape`` (input blocks, rows, columns).
+    """
     inputs, rows, cols = shape
     found = []
     for top, bottom in itertools.combinations(range(rows + 1), 2):

@@ -1,7 +1,7 @@
-"""Fake quantisation with learned scales (step sizes of LSQ, arXiv 1902.08153), straight-through.
+"""Fake quantisation with learned scales (LSQ, arXiv 1902.08153) and straight-through gradients.
 
-Scales are learned as logarithms: they stay positive, and an optimiser's step changes them by
-the same ratio whatever their size. Formulas: docs/arithmetic.md.
+Scales are learned as logarithms: they stay positive, and an optimiser step changes them by the same
+ratio whatever their size. Formulas: docs/arithmetic.md.
 """
 
 from __future__ import annotations
@@ -15,41 +15,52 @@ from torch import Tensor, nn
 from models.arithmetic import MAX_SHIFT, weight_range
 
 SMALLEST_SCALE = 1e-8
-"""Scale of a tensor that is all zero."""
+"""Lower limit of calibrated scales; the scale of a tensor that is all zero."""
 TIE = 2.0**-13
-"""Codes added before rounding, so that a sum exactly half way rounds up in spite of float32's
-error (at most 2**-14 codes for 8-bit tensors). Averages and 1-bit weights meet many."""
+"""Offset in codes that is added before rounding, so that an exact half rounds up in spite of
+float32's error (at most 2**-14 codes for 8-bit tensors). Averages and 1-bit weights yield many
+exact halves."""
 _CALIBRATION_POINTS = 40
+"""Number of scales tried by a calibration of activations."""
 _CALIBRATION_VALUES = 65536
+"""Approximate number of values that an activation calibration looks at."""
 
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
-    """Smallest and largest code (``value / scale``) of an activation tensor."""
+    """Return the smallest and largest code, ``value / scale``, of an activation tensor."""
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def round_half_up(values: Tensor) -> Tensor:
-    """As hardware rounds; the gradient passes straight through."""
+    """Round half up as hardware does; the gradient passes straight through."""
     return values + (torch.floor(values + 0.5) - values).detach()
 
 
 @torch.no_grad()
 def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
-    """Factor that moves each scale to ``multiplier / 2**shift``, as arithmetic.nearest_scale."""
+    """Return the factor that moves each scale ratio to ``multiplier / 2**shift``.
+
+    It rounds as arithmetic.nearest_scale does; a ratio beyond the largest multiplier with shift 1
+    is moved to that.
+    """
     unit = torch.exp2(torch.clamp(torch.floor(torch.log2(ratio)) + 1 - scale_bits, -MAX_SHIFT, -1))
     largest = ((1 << scale_bits) - 1) / 2
     return torch.clamp(torch.round(ratio / unit) * unit, max=largest) / ratio
 
 
 def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
-    """The scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
+    """Return the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
     scale = torch.exp(log_scale)
     share = 1 / math.sqrt(values * top)
     return scale * share + (scale * (1 - share)).detach()
 
 
 class InputQuantiser(nn.Module):
-    """Pixels 0..255 to real values 0..1 on a grid of ``2**bits - 1`` steps."""
+    """Quantiser of pixels 0..255 to real values 0..1 with ``2**bits`` levels.
+
+    >>> InputQuantiser(bits=2)(torch.tensor([0, 80, 255])).mul(3)
+    tensor([0., 1., 3.])
+    """
 
     def __init__(self, bits: int) -> None:
         super().__init__()
@@ -62,7 +73,12 @@ class InputQuantiser(nn.Module):
 
 
 class ActivationQuantiser(nn.Module):
-    """One scale for a whole tensor (or for all inputs of a concat)."""
+    """Activation quantiser with one learned scale per tensor (or for all inputs of a concat).
+
+    >>> quantiser = ActivationQuantiser(bits=2, signed=False)  # its scale is 1 at first
+    >>> quantiser(torch.tensor([[-1.0, 0.4, 1.6, 9.0]])).detach()
+    tensor([[0., 0., 2., 3.]])
+    """
 
     def __init__(self, bits: int, signed: bool) -> None:
         super().__init__()
@@ -76,12 +92,12 @@ class ActivationQuantiser(nn.Module):
 
     @property
     def scale(self) -> Tensor:
-        """Without gradient."""
+        """Scale as a scalar tensor without gradient."""
         return torch.exp(self.log_scale.detach())
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Set the scale that loses least (mean square) on ``values``."""
+        """Set the scale with the least mean squared error on ``values``, of 40 candidates."""
         flat = values.flatten()
         flat = flat[:: max(1, len(flat) // _CALIBRATION_VALUES)]
         widest = max(float(flat.abs().max()) / max(self.high, -self.low), SMALLEST_SCALE)
@@ -94,9 +110,13 @@ class ActivationQuantiser(nn.Module):
 
 
 class WeightQuantiser(nn.Module):
-    """Signed symmetric weights; one scale per output channel, or one for the tensor.
+    """Symmetric signed weight quantiser with a learned scale per output channel or per tensor.
 
-    1 bit is {-1, +1} * scale; where ``sparse`` masks weights, zeros stay 0.
+    1-bit weights are {-1, +1} * scale; zeros stay 0 if ``sparse`` masks weights.
+
+    >>> quantiser = WeightQuantiser(bits=3, channels=2, per_channel=True)
+    >>> quantiser.codes(torch.tensor([-9.0, 1.2]).reshape(2, 1, 1, 1)).flatten()
+    tensor([-3,  1])
     """
 
     def __init__(self, bits: int, channels: int, per_channel: bool, sparse: bool = False) -> None:
@@ -107,7 +127,7 @@ class WeightQuantiser(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
 
     def narrow(self, first: int, bits: int) -> None:
-        """Give the output channels from ``first`` on only ``bits`` bits, in training."""
+        """Restrict the codes of the output channels from ``first`` on to ``bits`` bits."""
         top = torch.full_like(self.log_scale.detach(), self.high)
         top[first:] = weight_range(bits)[1]
         self.ends = (-top, top)
@@ -127,20 +147,21 @@ class WeightQuantiser(nn.Module):
 
     @torch.no_grad()
     def codes(self, weights: Tensor) -> Tensor:
-        """The integers that ``forward`` multiplies with the scale, as int64."""
+        """Return the integers, int64, that ``forward`` multiplies by the scale."""
         scaled = torch.clamp(weights / self.scale, *self.ends)
         return self._round(scaled).to(torch.int64)
 
     @property
     def scale(self) -> Tensor:
-        """[channels or 1, 1, 1, 1]"""
+        """Scale of shape (channels or 1, 1, 1, 1) without gradient."""
         return torch.exp(self.log_scale.detach())
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor) -> None:
-        """LSQ's start: ``2 * mean(|w|) / sqrt(top)``; for 1 bit, the mean loses least.
+        """Set LSQ's initial scale ``2 * mean(|w|) / sqrt(top)``, or ``mean(|w|)`` for 1 bit.
 
-        The mean is of the weights that are there: pruned ones are exactly 0.
+        For 1 bit the mean minimises the squared error. Pruned weights, which are exactly 0, do not
+        count in the mean.
         """
         mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
         present = (weights != 0).sum(dim=(1, 2, 3), keepdim=True)

@@ -1,8 +1,8 @@
-"""N:M masks in training: the largest weights of each group, chosen anew at every step.
+"""N:M masks in training: the largest weights of each group, chosen anew at every training step.
 
 SR-STE (Zhou et al., Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch, ICLR
-2021, arXiv 2102.04010): the forward pass sees masked weights, the gradient passes straight through
-to all, and those masked decay, so that a choice once made lasts unless the loss speaks against it.
+2021, arXiv 2102.04010): the forward pass uses masked weights, the gradient passes straight through
+to all weights, and the masked ones decay, so that a choice lasts unless the loss opposes it.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from torch.autograd import Function
 from models.quantisation.sparsity import Sparsity
 
 DECAY = 2e-4
-"""The paper's lambda_W: share of a masked weight added to its gradient."""
+"""Share of a masked weight that is added to its gradient (lambda_W in the paper)."""
 
 
 @torch.no_grad()
 def mask(weights: Tensor, sparsity: Sparsity) -> Tensor:
-    """True at the ``kept`` largest weights of each group, of equals at the first.
+    """Return a mask, True at the ``kept`` largest weights of each group; of equals the first.
 
-    weights: [out_channels, in_channels, kernel_rows, kernel_cols].
+    weights: (out_channels, in_channels, kernel_rows, kernel_cols).
     """
     channels = weights.shape[1]
     padding = (0, 0, 0, 0, 0, -channels % sparsity.group)
@@ -50,6 +50,6 @@ class _Masked(Function):
 
 
 def masked(weights: Tensor, sparsity: Sparsity) -> Tensor:
-    """``weights`` with zeros where the pattern wants them; SR-STE's gradient."""
+    """Return ``weights`` with zeros outside the mask; its gradient is SR-STE's."""
     result: Tensor = _Masked.apply(weights, mask(weights, sparsity))  # type: ignore[no-untyped-call]
     return result

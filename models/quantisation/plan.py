@@ -15,10 +15,11 @@ from models.yaml_io import nearest
 
 MAX_BITS = 8
 ADD_WEIGHT_BITS = 8
-"""Weights of a residual add: the ratio of its inputs' scales to 1/254."""
+"""Weight bits of a residual add, which give the ratio of its inputs' scales to within 1/254."""
 ONES_WEIGHT_BITS = 2
-"""Weights of pooling and copies: all 1."""
+"""Weight bits of pooling and copies, whose weights are all 1."""
 NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
+"""Error message for a sparsity on a layer that cannot have one."""
 
 
 def _bits(what: str, value: object) -> None:
@@ -28,12 +29,16 @@ def _bits(what: str, value: object) -> None:
 
 @dataclass(frozen=True)
 class QuantSpec:
-    """Bits of one layer: of its weights and of the activations that it puts out."""
+    """Quantisation of one layer: bits and sparsity of its weights, bits of its output activations.
+
+    >>> QuantSpec(weight_bits=2, sparsity=Sparsity(2, 4))
+    QuantSpec(weight_bits=2, activation_bits=4, sparsity=Sparsity(kept=2, group=4))
+    """
 
     weight_bits: int = 4
     activation_bits: int = 4
     sparsity: Sparsity | None = None
-    """Pattern of the weights; None: any weight may differ from 0."""
+    """N:M pattern of the weights; None for dense weights."""
 
     def __post_init__(self) -> None:
         _bits("weight_bits", self.weight_bits)
@@ -42,7 +47,12 @@ class QuantSpec:
 
 @dataclass(frozen=True)
 class Quantisation:
-    """Bits of a whole network. Layers not named in ``layers`` have the default's."""
+    """Quantisation of a whole network; layers not named in ``layers`` use ``default``.
+
+    >>> quantisation = Quantisation(input_bits=4, layers={"conv1": QuantSpec(8, 8)})
+    >>> quantisation.spec("conv1").weight_bits, quantisation.spec("conv2").weight_bits
+    (8, 4)
+    """
 
     input_bits: int = 8
     default: QuantSpec = QuantSpec()
@@ -56,14 +66,14 @@ class Quantisation:
         return hash((self.input_bits, self.default, frozenset(self.layers.items())))
 
     def __reduce__(self) -> tuple[object, ...]:
-        """A read-only mapping does not pickle; worker processes need it to."""
+        """Pickle with a plain dict for worker processes: a read-only mapping does not pickle."""
         return Quantisation, (self.input_bits, self.default, dict(self.layers))
 
     def spec(self, name: str) -> QuantSpec:
         return self.layers.get(name, self.default)
 
     def sparsity(self, layer: Layer) -> Sparsity | None:
-        """The pattern of that layer's weights; the default's does not hold where none can be."""
+        """Return the N:M pattern of a layer's weights; None for a layer that cannot have one."""
         return self.spec(layer.name).sparsity if can_be_sparse(layer.spec) else None
 
 
@@ -71,11 +81,12 @@ WEIGHT_BITS, ACTIVATION_BITS, SPARSITY = "weight_bits", "activation_bits", "spar
 
 
 def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
-    """Which QuantSpec fields have an effect, for every layer that has any, in layer order.
+    """Return the QuantSpec fields that have an effect, by layer, in layer order.
 
-    Layers without weights have no weight_bits; the output layer and those that only pass codes
-    on (max pooling, a ReLU that is fused) no activation_bits. A concat's activation_bits rule
-    all its inputs'. Grouped layers have no sparsity. Raises ModelError when the graph is not sound.
+    Layers without any such field are left out. Layers without weights have no weight_bits. The
+    output layer and layers that only pass codes on (max pooling, a fused ReLU) have no
+    activation_bits; a concat's activation_bits apply to all its inputs. Only layers that
+    ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not sound.
     """
     legal = legalise(graph)
     concat_of = _concat_members(legal)
@@ -95,7 +106,10 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
 
 
 def bit_notes(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]:
-    """``w4 a4 2:4`` for each layer that has bits of its own: weights, activations, sparsity."""
+    """Return texts such as ``w4 a4 2:4``, by layer: weight bits, activation bits, sparsity.
+
+    The input has its bits only (``a8``); layers without bits of their own are left out.
+    """
     texts = {graph.input.name: f"a{quantisation.input_bits}"}
     for name, fields in knobs(graph).items():
         spec = quantisation.spec(name)
@@ -109,12 +123,12 @@ def bit_notes(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]
 
 
 def can_be_sparse(spec: LayerSpec) -> bool:
-    """Whether each output of the layer reads all input channels: not grouped, not depthwise."""
+    """True for a linear layer, or a convolution that is neither grouped nor depthwise."""
     return isinstance(spec, Linear) or (isinstance(spec, Conv2d) and spec.groups == 1)
 
 
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
-    """Layer whose scale a concat rules -> name of that concat; ``graph`` is in legal form."""
+    """Return the concat that determines a layer's scale, by layer; ``graph`` is in legal form."""
     members: dict[str, str] = {}
     for layer in graph.layers:
         if isinstance(layer.spec, Concat):
@@ -124,7 +138,10 @@ def _concat_members(graph: NetworkGraph) -> dict[str, str]:
 
 
 def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
-    """Raises ModelError for the name of a layer that there is not, or a sparsity it cannot have."""
+    """Check that ``quantisation`` fits ``graph``.
+
+    Raises ModelError for an unknown layer name, or a sparsity on a layer that cannot have one.
+    """
     known = [layer.name for layer in graph.layers]
     for name, spec in quantisation.layers.items():
         if name not in known:
@@ -135,16 +152,19 @@ def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
 
 @dataclass(frozen=True)
 class TensorPlan:
-    """What is known of a layer's output before training."""
+    """Bits, sign and scale owner of a layer's output, known before training.
+
+    Made by ``plan_tensors``.
+    """
 
     scale_owner: str
-    """Name of the layer that owns the scale; equal names share one."""
+    """Name of the layer that owns the scale; layers with equal owners share it."""
     bits: int
     signed: bool
 
 
 def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, TensorPlan]:
-    """The plan of every layer's output but the last's; ``graph`` is in legal form."""
+    """Return the plan of every layer's output except the last's; ``graph`` is in legal form."""
     concat_of = _concat_members(graph)
     plans: dict[str, TensorPlan] = {}
     for layer in graph.layers:

@@ -1,9 +1,9 @@
-"""N:M sparsity: of every M consecutive input channels at most N have a weight.
+"""N:M sparsity: at most N of every M consecutive input channels have a non-zero weight.
 
-A pattern is counted per output channel and kernel position, along axis 1 of weights [out_channels,
-in_channels, kernel_rows, kernel_cols], from input channel 0 on in groups of M; where the channels
-end within a group, the rest of it counts as zeros. A linear layer is a kernel as large as its
-input (models.integer.network), so its channels are those of the image that it flattens.
+A pattern is counted per output channel and kernel position, along axis 1 of weights (out_channels,
+in_channels, kernel_rows, kernel_cols), in groups of M from input channel 0 on; channels missing in
+the last group count as zeros. A linear layer is a kernel as large as its input
+(models.integer.network), so its channels are those of the feature map that it flattens.
 """
 
 from __future__ import annotations
@@ -17,12 +17,16 @@ from numpy.typing import NDArray
 from models.errors import ModelError
 
 PATTERNS = ((1, 4), (2, 4), (4, 8))
-"""Allowed (kept, group)."""
+"""Allowed patterns as (kept, group)."""
 
 
 @dataclass(frozen=True)
 class Sparsity:
-    """At most ``kept`` non-zero weights in each ``group`` of input channels."""
+    """N:M pattern: at most ``kept`` non-zero weights in each ``group`` of input channels.
+
+    >>> Sparsity.parse("2:4").kept_of(channels=7)
+    4
+    """
 
     kept: int
     group: int
@@ -35,13 +39,13 @@ class Sparsity:
         return f"{self.kept}:{self.group}"
 
     def kept_of(self, channels: int) -> int:
-        """The most weights that one output channel has at a kernel position."""
+        """Return the largest number of weights of one output channel at one kernel position."""
         groups, rest = divmod(channels, self.group)
         return groups * self.kept + min(rest, self.kept)
 
     @staticmethod
     def parse(value: object) -> Sparsity:
-        """``"2:4"``. Raises ModelError; YAML reads 2:4 without quotes as 124."""
+        """Parse text such as ``"2:4"``. Raises ModelError; YAML reads 2:4 without quotes as 124."""
         for kept, group in PATTERNS:
             if value == f"{kept}:{group}":
                 return Sparsity(kept, group)
@@ -54,7 +58,10 @@ def _refused(value: object) -> ModelError:
 
 
 class Violation(NamedTuple):
-    """A group of input channels with more weights than the pattern keeps."""
+    """Position of a group of input channels with more weights than the pattern keeps.
+
+    Made by ``violation``.
+    """
 
     out_channel: int
     kernel_row: int
@@ -63,7 +70,7 @@ class Violation(NamedTuple):
 
 
 def violation(weights: NDArray[np.int64], sparsity: Sparsity) -> Violation | None:
-    """The first group that breaks the pattern, in the order of Violation's fields, or None."""
+    """Return the first group that breaks the pattern, by Violation's fields in order, or None."""
     out, channels, rows, cols = weights.shape
     groups = -(-channels // sparsity.group)
     used = np.zeros((out, groups * sparsity.group, rows, cols), np.bool_)
@@ -74,7 +81,10 @@ def violation(weights: NDArray[np.int64], sparsity: Sparsity) -> Violation | Non
 
 
 def check(name: str, weights: NDArray[np.int64], sparsity: Sparsity) -> None:
-    """Raises ModelError when the weights of layer ``name`` break the pattern, saying where."""
+    """Check the weights of layer ``name``.
+
+    Raises ModelError with the first group of input channels that breaks the pattern.
+    """
     found = violation(weights, sparsity)
     if found:
         first = found.group * sparsity.group

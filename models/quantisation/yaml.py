@@ -1,7 +1,7 @@
-"""Quantisations as YAML a person can read, and back.
+"""Reading and writing of quantisations as human-readable YAML.
 
 A quantisation is ``{input_bits, default: {weight_bits, activation_bits, sparsity}, layers: {c1:
-{...}}}``; everything may be left out. Sparsity is ``"2:4"``, in quotes, or null for none.
+{...}}}``; every key is optional. Sparsity is ``"2:4"``, in quotes, or null for none.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ from models.yaml_io import FlowDict, Node
 
 
 def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
-    """Raises YamlError with file and line; also for bits that would have no effect."""
+    """Return the quantisation of ``graph`` in ``node``.
+
+    Raises YamlError with file and line, also for a field that would have no effect.
+    """
     nodes = node.fields(["input_bits", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
     default = Quantisation.default
@@ -55,7 +58,7 @@ def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> Quan
 
 
 def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:
-    """Plain data for yaml_io.dump; values that have no effect are left out."""
+    """Return plain data for yaml_io.dump; values that have no effect are left out."""
     layers: dict[str, FlowDict] = {}
     for name, fields in knobs(graph).items():
         if name in quantisation.layers:
@@ -69,7 +72,7 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
 
 
 def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
-    """Sparsity is written where it differs from the ``inherited``: dense designs do not name it."""
+    """Return a QuantSpec as plain data; its sparsity only where it differs from ``inherited``."""
     item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
     if SPARSITY in fields and spec.sparsity != inherited:
         item[SPARSITY] = str(spec.sparsity) if spec.sparsity else None

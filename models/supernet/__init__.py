@@ -1,7 +1,7 @@
-"""Judging networks without training each: shared weights and zero-cost proxies.
+"""Accuracy estimates without training each network: weight sharing and zero-cost proxies.
 
-network (one set of weights for a family of networks), training (of that set), proxies (figures of
-an untrained network).
+network (a supernet: one set of weights for a family of networks), training (of that set), proxies
+(scores of an untrained network).
 """
 
 __all__ = [

@@ -1,10 +1,11 @@
-"""One set of weights for all networks of a family, so that each can be judged without training.
+"""Supernet: one set of weights for all networks of a family, to evaluate each without training it.
 
-Networks of a family share layer names. A layer's weights are the first channels and the centre
-of the kernel of the largest layer of that name, as in Cai et al., Once-for-All, ICLR 2020,
-arXiv 1908.09791; linear layers share between equal map sizes. Bits are shared, too: weights and
-activations are rounded to a step that follows from their spread. Batch norm and activation steps
-are measured anew for every network (Yu et al., BigNAS, ECCV 2020, arXiv 2003.11142).
+Networks of a family share layer names. A layer's weights are the first channels and the centre of
+the kernel of the largest layer of that name, as in Cai et al., Once-for-All, ICLR 2020,
+arXiv 1908.09791; linear layers share between equal map sizes. The weights are shared by all bit
+widths, too: weights and activations are rounded with a scale that follows from their root mean
+square. Batch-norm statistics and activation scales are measured anew for every network (Yu et al.,
+BigNAS, ECCV 2020, arXiv 2003.11142).
 """
 
 from __future__ import annotations
@@ -31,23 +32,44 @@ _EPS = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Statistics:
-    """What a network measured on a batch: mean and variance of each batch norm's input, and the
-    root mean square of each tensor that is rounded."""
+    """Statistics that a sub-network measured on a batch; filled by ``Supernet.tensors``.
+
+    >>> from models.graph.network import sequential
+    >>> subnet = Subnet(sequential("tiny", (1, 8, 8), Linear(10, batch_norm=True)), None)
+    >>> seen = Statistics()
+    >>> logits = Supernet([subnet.graph])(torch.zeros(4, 1, 8, 8), subnet, seen=seen)
+    >>> [tuple(tensor.shape) for tensor in seen.norms["linear1"]]
+    [(10,), (10,)]
+    """
 
     norms: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    """Mean and variance of each batch norm's input, by layer name."""
     spreads: dict[str, Tensor] = field(default_factory=dict)
+    """Root mean square of each activation tensor that is rounded, by layer name."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subnet:
-    """A network of the family; ``quantisation`` None leaves it in floating point."""
+    """Sub-network of the family; without a ``quantisation`` it is computed in floating point.
+
+    >>> from models.graph.network import sequential
+    >>> Subnet(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation()).graph.name
+    'tiny'
+    """
 
     graph: NetworkGraph
     quantisation: Quantisation | None
 
 
 class Supernet(nn.Module):
-    """Shared weights, large enough for every one of ``graphs`` (in legal form, without concats)."""
+    """Shared weights, large enough for every one of ``graphs`` (in legal form, without concats).
+
+    >>> from models.graph.network import sequential
+    >>> small, large = (sequential("net", (1, 8, 8), Linear(n), Linear(10)) for n in (16, 32))
+    >>> supernet = Supernet([small, large])
+    >>> supernet(torch.zeros(2, 1, 8, 8), Subnet(small, Quantisation())).shape
+    torch.Size([2, 10])
+    """
 
     def __init__(self, graphs: Iterable[NetworkGraph]) -> None:
         super().__init__()
@@ -64,17 +86,18 @@ class Supernet(nn.Module):
         self, pixels: Tensor, subnet: Subnet, known: Statistics | None = None,
         seen: Statistics | None = None,
     ) -> Tensor:  # fmt: skip
-        """Logits [n, classes]; the arguments are those of ``tensors``."""
+        """Return logits (n, classes); the arguments are those of ``tensors``."""
         return self.tensors(pixels, subnet, known, seen)[subnet.graph.output.name].flatten(1)
 
     def tensors(
         self, pixels: Tensor, subnet: Subnet, known: Statistics | None = None,
         seen: Statistics | None = None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """Every layer's output.
+        """Return every layer's output by name.
 
-        known: what batch norms and steps are set by; None: by this batch. seen: is filled with
-        this batch's. Raises ModelError for a network that is larger than the shared weights.
+        known: statistics that set batch norms and activation scales; None uses this batch's own.
+        seen: receives this batch's statistics. Raises ModelError for a network that is larger than
+        the shared weights.
         """
         graph, bits = subnet.graph, subnet.quantisation
         values: dict[str, Tensor] = {}
@@ -108,7 +131,7 @@ class Supernet(nn.Module):
             low, high = weight_range(bits.spec(layer.name).weight_bits)
             dims = (1, 2, 3) if layer is not graph.output else (0, 1, 2, 3)
             spread = weight.detach().square().mean(dim=dims, keepdim=True).sqrt() + 1e-8
-            weight = _round(weight, spread * best_step(low, high), low, high)
+            weight = _round(weight, spread * best_scale(low, high), low, high)
         stride, padding = (
             (spec.stride, spec.padding) if isinstance(spec, Conv2d) else ((1, 1), (0, 0))
         )
@@ -130,7 +153,7 @@ class Supernet(nn.Module):
 
 
 class _Shared(nn.Module):
-    """Weights of the largest layer of a name, and what batch norm (or the layer) adds."""
+    """Weights of the largest layer of a name, with batch norm's gain and bias (or its own bias)."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -149,7 +172,11 @@ class _Shared(nn.Module):
 
 
 def _key(graph: NetworkGraph, layer: Layer) -> str:
-    """Layers of one key share weights; linear ones only where all from the last map on is alike."""
+    """Return the key of a layer's shared weights.
+
+    A convolution's is its name. A linear layer's holds the linear and global pooling layers since
+    the last feature map and that map's size: linear layers share only if all these are alike.
+    """
     if isinstance(layer.spec, Conv2d):
         return f"/{layer.name}"
     way, source = layer.name, graph[layer.inputs[0]]
@@ -160,7 +187,7 @@ def _key(graph: NetworkGraph, layer: Layer) -> str:
 
 
 def _shape(graph: NetworkGraph, layer: Layer) -> tuple[int, int, int, int]:
-    """Output channels, input channels, rows and columns of a layer's weights."""
+    """Return output channels, input channels, rows and columns of a layer's weights."""
     channels, rows, cols = graph.shapes[layer.inputs[0]]
     out = graph.shapes[layer.name][0]
     if isinstance(layer.spec, Conv2d):
@@ -175,20 +202,23 @@ def _rounded(
     spread = values.detach().square().mean().sqrt() + 1e-8 if known is None else known.spreads[name]
     if seen is not None:
         seen.spreads[name] = spread
-    return _round(values, spread * best_step(*codes), *codes)
+    return _round(values, spread * best_scale(*codes), *codes)
 
 
-def _round(values: Tensor, step: Tensor, low: int, high: int) -> Tensor:
-    return round_half_up(torch.clamp(values / step, low, high)) * step
+def _round(values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
+    return round_half_up(torch.clamp(values / scale, low, high)) * scale
 
 
 @functools.cache
-def best_step(low: int, high: int) -> float:
-    """Step of codes ``low`` .. ``high`` that loses least (mean square) on normally distributed
-    values of root mean square 1, their positive half when ``low`` is 0."""
+def best_scale(low: int, high: int) -> float:
+    """Return the scale with the least mean squared error on normally distributed values.
+
+    low, high: range of the codes. The values have root mean square 1; if ``low`` is 0, they are the
+    positive half of the distribution.
+    """
     least = 0.5 if low == 0 else 0.0
     places = torch.arange(0.5, 4000) / 4000 * (1 - least) + least
     values = torch.special.ndtri(places.double())
-    steps = torch.arange(1, 400, dtype=torch.float64) / 100 / high**0.5
-    rounded = torch.clamp(torch.floor(values / steps[:, None] + 0.5), low, high) * steps[:, None]
-    return float(steps[(rounded - values).square().mean(dim=1).argmin()])
+    scales = torch.arange(1, 400, dtype=torch.float64) / 100 / high**0.5
+    rounded = torch.clamp(torch.floor(values / scales[:, None] + 0.5), low, high) * scales[:, None]
+    return float(scales[(rounded - values).square().mean(dim=1).argmin()])

@@ -1,8 +1,8 @@
-"""Zero-cost proxies: how good a network may become, read from it before any training.
+"""Zero-cost proxies: scores of an untrained network that rank it by accuracy after training.
 
-All look at the network in floating point with fresh weights and batch norm on the batch's
-statistics; bits play no part in them. Larger is better. Proxies that grow by orders of magnitude
-with the network are given as logarithms, which leaves their order as it is.
+All use the network in floating point with fresh weights and batch norm on the batch's statistics;
+bits have no influence. Larger is better. Proxies that grow by orders of magnitude with the network
+are given as logarithms, which leaves their order as it is.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from models.quantisation.plan import Quantisation
 from models.training.network import QuantNetwork
 
 Batch = tuple[Tensor, Tensor]
-"""Pixels uint8 [n, C, H, W] and labels int64 [n]."""
+"""Pixels uint8 (n, C, H, W) and labels int64 (n,)."""
 _LEAST = 1e-30
 _ZEN_STEP = 0.01
 _ZEN_REPEATS = 4
@@ -31,7 +31,10 @@ _ZEN_REPEATS = 4
 def proxies(
     graph: NetworkGraph, quantisation: Quantisation, batch: Split, seed: int
 ) -> dict[str, float]:
-    """Every proxy of PROXIES on one mini-batch; ``seed`` gives the weights and Zen's images."""
+    """Return every proxy of PROXIES on one mini-batch, by name.
+
+    seed: seed of the weights and of Zen's images.
+    """
     images = torch.from_numpy(np.array(batch.images))
     labels = torch.from_numpy(np.array(batch.labels))
     found = {}
@@ -43,7 +46,7 @@ def proxies(
 
 
 def grad_norm(network: QuantNetwork, batch: Batch) -> float:
-    """log of the summed Euclidean norms of the layers' weight gradients.
+    """Return the log of the summed Euclidean norms of the layers' weight gradients.
 
     Abdelfattah et al., Zero-Cost Proxies for Lightweight NAS, ICLR 2021, arXiv 2101.08134.
     """
@@ -52,7 +55,7 @@ def grad_norm(network: QuantNetwork, batch: Batch) -> float:
 
 
 def snip(network: QuantNetwork, batch: Batch) -> float:
-    """log of the sum of |weight x gradient|: the loss that removing each weight would change.
+    """Return the log of the summed |weight x gradient|: loss changes if each weight were removed.
 
     Lee et al., SNIP: Single-shot Network Pruning based on Connection Sensitivity, ICLR 2019,
     arXiv 1810.02340; as a proxy in arXiv 2101.08134.
@@ -66,12 +69,12 @@ def snip(network: QuantNetwork, batch: Batch) -> float:
 
 
 def synflow(network: QuantNetwork, batch: Batch) -> float:
-    """log of the sum of |weight| x gradient of the summed outputs, for an image of ones.
+    """Return the log of the summed |weight| x gradient of the outputs, for an image of ones.
 
-    Without batch norm, in float64. Needs no data. Tanaka et al., Pruning neural networks without
-    any data by iteratively conserving synaptic flow, NeurIPS 2020, arXiv 2006.05467.
+    Computed without batch norm, in float64; needs no data. Tanaka et al., Pruning neural networks
+    without any data by iteratively conserving synaptic flow, NeurIPS 2020, arXiv 2006.05467.
     """
-    network.fold()  # fresh statistics are 0 and 1: what folds away is nothing
+    network.fold()  # removes the batch norms, whose fresh statistics are 0 and 1
     network.double()
     with torch.no_grad():
         for parameter in network.parameters():
@@ -84,10 +87,10 @@ def synflow(network: QuantNetwork, batch: Batch) -> float:
 
 
 def fisher(network: QuantNetwork, batch: Batch) -> float:
-    """log of the summed squares of activation x gradient, per channel and image.
+    """Return the log of the summed squares of activation x gradient, per channel and image.
 
-    Theis et al., arXiv 1801.05787; Turner et al., BlockSwap: Fisher-guided Block Substitution,
-    ICLR 2020, arXiv 1906.04113.
+    Theis et al., arXiv 1801.05787; Turner et al., BlockSwap: Fisher-guided Block Substitution, ICLR
+    2020, arXiv 1906.04113.
     """
     tensors = network.tensors(batch[0])
     seen = [tensors[name] for name in _activations(network)]
@@ -100,7 +103,7 @@ def fisher(network: QuantNetwork, batch: Batch) -> float:
 
 @torch.no_grad()
 def naswot(network: QuantNetwork, batch: Batch) -> float:
-    """log |det| of how many ReLUs agree between each two images of the batch.
+    """Return log |det K|; K counts the ReLUs that agree between each two images of the batch.
 
     Mellor et al., Neural Architecture Search without Training, ICML 2021, arXiv 2006.04647.
     """
@@ -115,7 +118,7 @@ def naswot(network: QuantNetwork, batch: Batch) -> float:
 
 @torch.no_grad()
 def zen(network: QuantNetwork, batch: Batch) -> float:
-    """Zen-score: how much the last feature map moves with a Gaussian image, on a log scale.
+    """Return the Zen-score: the log change of the last feature map under noise on a Gaussian image.
 
     The logarithms of the batch norms' deviations are added back. Needs no data. Lin et al.,
     Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021, arXiv 2102.01063.
@@ -123,7 +126,7 @@ def zen(network: QuantNetwork, batch: Batch) -> float:
     shape = batch[0].shape
     norms = [layer.batch_norm for layer in network.weight_layers if layer.batch_norm is not None]
     for norm in norms:
-        norm.momentum = 1.0  # the running variance becomes this batch's
+        norm.momentum = 1.0  # the running variance is then the batch's own
     last = _feature_map(network)
     moved = []
     for _ in range(_ZEN_REPEATS):
@@ -144,6 +147,7 @@ PROXIES: Mapping[str, Callable[[QuantNetwork, Batch], float]] = {
     "naswot": naswot,
     "zen": zen,
 }
+"""Proxy functions by name; each may change the network that it is given."""
 
 
 def _backward(network: QuantNetwork, batch: Batch) -> None:
@@ -160,7 +164,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def _activations(network: QuantNetwork) -> list[str]:
-    """Layers that end in a ReLU."""
+    """Return the names of the layers that end in a fused ReLU."""
     return [
         layer.name
         for layer in network.graph.layers
@@ -169,7 +173,7 @@ def _activations(network: QuantNetwork) -> list[str]:
 
 
 def _feature_map(network: QuantNetwork) -> str:
-    """The last layer before pooling over the whole map and linear layers."""
+    """Return the name of the last convolution or add, whose output is the last feature map."""
     maps = [layer.name for layer in network.graph.layers if isinstance(layer.spec, Conv2d | Add)]
     return maps[-1]
 

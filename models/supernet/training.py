@@ -1,4 +1,4 @@
-"""Training of a supernet, and how good each network of it is."""
+"""Training of a supernet, and evaluation of sub-networks with its weights."""
 
 from __future__ import annotations
 
@@ -16,20 +16,27 @@ from models.supernet.network import Statistics, Subnet, Supernet
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer
 
 Draw = Callable[[int], Subnet]
-"""Step -> the network to train in it."""
+"""Function from a training step's number to the sub-network trained in it."""
 Progress = Callable[[int, float], None]
-"""Called now and then with (steps done, mean loss since the last call)."""
+"""Callback with (steps done, mean loss since the last call), every _REPORT_STEPS steps."""
 
 CALIBRATION_IMAGES = 1000
+"""Usual number of training images on which ``judge`` measures statistics."""
 _RIDGE = 0.1
-"""Of the classifier's ridge regression, as a share of the features' mean square."""
+"""Regularisation of the ridge regression, as a share of the features' mean squared norm."""
 _EVALUATION_BATCH = 1000
 _REPORT_STEPS = 250
 
 
 @dataclass(frozen=True)
 class SupernetSettings:
-    """``steps`` of ``batch_size`` images, a ``float_share`` of them in floating point."""
+    """Settings of a supernet's training.
+
+    The first ``float_share`` of the steps is in floating point.
+
+    >>> SupernetSettings(steps=1000).batch_size
+    64
+    """
 
     steps: int
     batch_size: int = 64
@@ -40,20 +47,26 @@ class SupernetSettings:
 
 @dataclass(frozen=True)
 class Judgement:
-    """A sub-network with shared weights on a split; accuracies are shares, 0..1."""
+    """Accuracy (0..1) and loss of a sub-network with shared weights on a split.
+
+    Made by ``judge``.
+    """
 
     accuracy: float
     loss: float
     """Mean cross-entropy."""
     refit_accuracy: float
-    """With a classifier of its own: by ridge regression on the calibration images."""
+    """Accuracy with a classifier refitted to the calibration images by ridge regression."""
 
 
 def train(
     supernet: Supernet, draw: Draw, dataset: Dataset, settings: SupernetSettings,
     progress: Progress = lambda done, loss: None,
 ) -> None:  # fmt: skip
-    """One sampled network a step (single path, Guo et al., ECCV 2020, arXiv 1904.00420)."""
+    """Train the shared weights in place, one sampled sub-network per step.
+
+    Single path one-shot, Guo et al., ECCV 2020, arXiv 1904.00420.
+    """
     rates = TrainSettings(
         epochs=settings.steps, learning_rate=settings.learning_rate,
         float_share=settings.float_share,
@@ -85,8 +98,10 @@ def train(
 
 @torch.no_grad()
 def judge(supernet: Supernet, subnet: Subnet, calibration: Split, split: Split) -> Judgement:
-    """``subnet`` on ``split``; what is its own (batch norms, steps, the refitted classifier) is
-    measured on ``calibration``."""
+    """Evaluate ``subnet`` on ``split`` with the shared weights.
+
+    Batch-norm statistics, activation scales and the refitted classifier come from ``calibration``.
+    """
     output = subnet.graph.output
     seen = Statistics()
     known = supernet.tensors(_images(calibration), subnet, None, seen)
@@ -108,7 +123,10 @@ def _images(split: Split) -> Tensor:
 
 
 def _ridge(features: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
-    """Features [n, d] -> classes, by least squares on the labels' indicators in its dual form."""
+    """Fit a classifier of features (n, d) and return it; it maps features to classes (n,).
+
+    Ridge regression on one-hot labels; the kernel matrix (n, n) is solved (dual form).
+    """
     centre, spread = features.mean(dim=0), features.std()
     place = ((features - centre) / spread).double()
     targets = F.one_hot(labels).double()

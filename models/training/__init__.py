@@ -2,7 +2,7 @@
 
 loop (train), schedule (settings, learning rates), trained (the result and its file), checkpoint
 (unfinished runs on disk), network with weight_layer and weightless (the trainable modules),
-pruning, penalty and narrowing (zeros that hardware leaves out), speed (compilation and threads).
+pruning, penalty and narrowing (zeros that hardware skips), speed (compilation and threads).
 """
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Checkpoints: unfinished training runs on disk, as tensors and plain values without code.
 
-torch.save's container is read with ``weights_only=True``, which builds nothing else.
+The files are torch.save's; they are read with ``weights_only=True``, which builds nothing else.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ from models.quantisation.yaml import quantisation_items
 from models.training.schedule import TrainSettings
 
 FORMAT = 2
-"""2: learned scales are called ``log_scale`` in state dictionaries; in 1, ``log_step``."""
+"""File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """An unfinished run: what the next epoch starts from."""
+    """State from which an unfinished run continues with its next epoch.
+
+    Made by ``load_run``.
+    """
 
     network: State
     optimizer: dict[str, Any]
@@ -47,18 +50,17 @@ class StoredRun:
 def identity(
     graph: NetworkGraph, quantisation: Quantisation, dataset: Dataset, settings: TrainSettings
 ) -> str:
-    """A hash of everything that determines a run, but for the speed settings."""
+    """Return a hash of everything that determines a run.
+
+    It covers network, quantisation, training and validation split, and all settings.
+    """
     digest = hashlib.sha256(network_text(graph, quantisation).encode())
     for split in (dataset.train, dataset.validation):
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
-    for later in (
-        "boo",
-        "pruning",
-        "narrow",
-        "class_weights",
-    ):  # runs without them are what they always were
+    unset = ("boo", "pruning", "narrow", "class_weights")
+    for later in unset:  # which do not change the hash
         if not plain[later]:
             del plain[later]
     digest.update(repr(sorted(plain.items())).encode())
@@ -66,7 +68,7 @@ def identity(
 
 
 def network_text(graph: NetworkGraph, quantisation: Quantisation) -> str:
-    """Graph and quantisation as one YAML text."""
+    """Return graph and quantisation as one YAML text."""
     return yaml_io.dump(
         {
             "name": graph.name,
@@ -79,7 +81,7 @@ def network_text(graph: NetworkGraph, quantisation: Quantisation) -> str:
 def save_run(
     path: Path, run: str, network: State, optimizer: dict[str, Any], best: State, history: History
 ) -> None:
-    """Raises OSError; the last whole checkpoint stays then."""
+    """Write a run's state. Raises OSError; the previous checkpoint stays in that case."""
     content = {
         "run": run,
         "network": network,
@@ -91,7 +93,7 @@ def save_run(
 
 
 def load_run(path: Path, run: str) -> StoredRun | None:
-    """The stored state of this very run, or None where there is no file.
+    """Return the stored state of the run with identity ``run``, or None if there is no file.
 
     Raises ModelError when the file is another run's or no checkpoint.
     """
@@ -107,7 +109,7 @@ def load_run(path: Path, run: str) -> StoredRun | None:
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
-    """Put ``state`` into ``network``. Raises ModelError when names or shapes differ."""
+    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ."""
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -124,7 +126,10 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path, keys: set[str]) -> dict[str, Any]:
-    """What ``save`` wrote, with at least these ``keys``. Raises ModelError naming the file."""
+    """Read a file that ``save`` wrote with at least these ``keys``.
+
+    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file.
+    """
     broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
@@ -133,7 +138,7 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
     except (OSError, pickle.UnpicklingError, zipfile.BadZipFile, *broken) as error:
         raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
     if not isinstance(content, dict) or not keys <= set(content):
-        raise ModelError(f"{path}: holds something other than was expected")
+        raise ModelError(f"{path}: is another kind of file; it must hold {', '.join(sorted(keys))}")
     if content.get("format") == 1:
         states = ("network", "best", "state")
         return {**content, **{key: _renamed(content[key]) for key in states if key in content}}
@@ -143,7 +148,7 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
 
 
 def _renamed(value: Any) -> Any:
-    """A state dictionary of format 1 with the names of format 2; anything else as it is."""
+    """Return a state dictionary of format 1 with format 2's names; any other value unchanged."""
     if not isinstance(value, dict):
         return value
     return {re.sub(r"\blog_step$", "log_scale", name): tensor for name, tensor in value.items()}

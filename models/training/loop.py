@@ -1,8 +1,8 @@
 """Quantisation-aware training: floating point first, then folded and fake-quantised.
 
-The best epoch is chosen on the validation split; the test split is never looked at here. A run
-is determined by graph, quantisation, data set and settings, and resumes from its checkpoint
-after each epoch with the same result as without the break (on the same number of threads).
+The best epoch is chosen on the validation split; the test split is not used. A run is determined by
+graph, quantisation, data set and settings. It can be resumed from its checkpoint after each epoch,
+with the same result as without the break (on the same number of threads).
 """
 
 from __future__ import annotations
@@ -30,9 +30,10 @@ from models.training.schedule import TrainSettings, learning_rate, make_optimize
 from models.training.trained import Epoch, TrainedNetwork, evaluate
 
 Progress = Callable[[int, int, float, float, float], None]
-"""Called after each epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
+"""Callback after an epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
 
 _CALIBRATION_IMAGES = 256
+"""Number of training images that the quantisers' first scales are set on."""
 
 
 def train(
@@ -46,8 +47,8 @@ def train(
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep the best fake-quantised epoch on validation.
 
-    checkpoint: written after each epoch; an existing one of the same run is continued.
-    Raises ModelError: graph and data set do not match, or the checkpoint is another run's.
+    checkpoint: written after each epoch; an existing one of the same run is continued. Raises
+    ModelError: graph and data set do not match, or the checkpoint is another run's.
     """
     _check_match(graph, dataset)
     run = _Run(graph, quantisation, dataset, settings, checkpoint)
@@ -72,7 +73,7 @@ def _check_match(graph: NetworkGraph, dataset: Dataset) -> None:
 
 
 class _Run:
-    """The state of one training run between epochs."""
+    """State of one training run between epochs."""
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class _Run:
         self.best: dict[str, Tensor] = {}
 
     def prepare(self) -> None:
-        """Start afresh, or from the checkpoint."""
+        """Build the network, and load the checkpoint if there is one."""
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         narrow(self.network, self.settings.narrow)
@@ -136,12 +137,12 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """An optimiser for the present parameters; folding has removed some."""
+        """Create an optimiser for the present parameters, of which folding removes some."""
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
     def _keep(self, epoch: Epoch) -> None:
-        # Of equals the later: small validation splits saturate while training still gains.
+        # The later of equals: small validation splits saturate while training still gains.
         ahead = all(epoch.accuracy >= past.accuracy for past in self.history if past.quantised)
         if epoch.quantised and ahead:
             self.best = copy.deepcopy(self.network.state_dict())
@@ -157,12 +158,15 @@ class _Run:
             )
 
     def _train_epoch(self, epoch: int) -> float:
-        """Mean loss, price of one-bits included. Seed and epoch alone set the order of images."""
+        """Train one epoch and return its mean loss, including the penalty on one-bits.
+
+        Seed and epoch alone determine the order and augmentation of the images.
+        """
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
         order = torch.randperm(len(self.images), generator=generator)
         size = min(settings.batch_size, len(order))
-        steps = len(order) // size  # the rest would be a batch of another shape
+        steps = len(order) // size  # a shorter last batch is left out: one shape for all
         self.network.train()
         priced = settings.boo > 0 and self.network.quantised
         total = 0.0

@@ -1,7 +1,7 @@
-"""Tiles of output channels without their top digit: fewer weight bits than the layer has.
+"""Narrowing: the last output channels of a layer get fewer weight bits than the rest.
 
-Output channels are alike before training, so the last ones of a layer are as good as any; hardware
-that computes them together takes a pass less over them.
+Output channels are interchangeable before training, so the last ones are as good as any. Hardware
+computes them together as a tile and skips the bit-serial pass of a digit that none of them has.
 """
 
 from __future__ import annotations
@@ -17,7 +17,11 @@ from models.training.weight_layer import WeightLayer
 
 @dataclass(frozen=True)
 class Narrow:
-    """The output channels of a layer from ``first`` on have weights of ``bits`` bits, 2 or more."""
+    """Restriction of a layer's output channels from ``first`` on to weights of ``bits`` >= 2 bits.
+
+    >>> Narrow("conv2", first=24, bits=2)
+    Narrow(layer='conv2', first=24, bits=2)
+    """
 
     layer: str
     first: int
@@ -25,7 +29,11 @@ class Narrow:
 
 
 def narrow(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
-    """Let training know. Raises ModelError for a layer that cannot have it."""
+    """Restrict the last output channels of these layers to fewer weight bits in training.
+
+    Raises ModelError for an unknown layer, the output layer, or, in a layer of b weight bits, bits
+    outside 2..b - 1.
+    """
     for spec, layer in _layers(network, layers):
         if not 2 <= spec.bits < layer.quantiser.bits:
             most = layer.quantiser.bits - 1
@@ -37,8 +45,7 @@ def narrow(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
 
 @torch.no_grad()
 def settle(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
-    """Put the trained weights themselves within the range that training held their codes in: who
-    loads them knows of none."""
+    """Clamp the trained weights to their narrowed range, which is not stored with the network."""
     for _, layer in _layers(network, layers):
         low, high = layer.quantiser.ends
         scale = layer.quantiser.scale

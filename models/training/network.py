@@ -1,4 +1,4 @@
-"""The trainable network: floating point with batch norm first, folded and fake-quantised then."""
+"""QuantNetwork: the trainable network, first in floating point, then folded and fake-quantised."""
 
 from __future__ import annotations
 
@@ -20,26 +20,36 @@ Quantiser = ActivationQuantiser | InputQuantiser
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """One layer, ready to run; plain attributes only, so that torch.compile can follow."""
+    """One layer, ready to run; plain attributes only, which torch.compile can trace."""
 
     name: str
     inputs: tuple[str, ...]
     module: WeightLayer | Weightless
     in_quantisers: tuple[Quantiser, ...]
     quantiser: ActivationQuantiser | None
-    """None where codes are passed on or, at the output, accumulators are the result."""
+    """Quantiser of the result; None where codes are passed on, and at the output (accumulators)."""
 
 
 class QuantNetwork(nn.Module):
-    """Pixels to logits; starts in floating point, ``quantise`` turns it for good.
+    """Trainable network from pixels to logits, in floating point until ``quantise`` is called.
 
-    Raises ModelError when the graph is not sound or the quantisation names an unknown layer.
+    Raises ModelError when the graph is not sound or the quantisation does not fit it.
+
+    >>> from models.graph.network import sequential
+    >>> network = QuantNetwork(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation())
+    >>> pixels = torch.zeros(2, 1, 8, 8)
+    >>> network.quantise(pixels)
+    >>> network(pixels).shape
+    torch.Size([2, 10])
     """
 
     def __init__(
         self, graph: NetworkGraph, quantisation: Quantisation, scale_bits: int = 8
     ) -> None:
-        """scale_bits: width of the requantisation multipliers that scales are snapped to."""
+        """Build the modules of the legalised graph.
+
+        scale_bits: width of the requantisation multipliers that scales are snapped to.
+        """
         super().__init__()
         check(quantisation, graph)
         self.graph = legalise(graph)
@@ -82,15 +92,15 @@ class QuantNetwork(nn.Module):
     # Running ---------------------------------------------------------------------------------
 
     def forward(self, pixels: Tensor) -> Tensor:
-        """pixels: uint8 or float 0..255, [n, C, H, W]. Returns logits [n, classes]."""
+        """Return logits (n, classes) for pixels (n, C, H, W), uint8 or float 0..255."""
         return self.tensors(pixels)[self.output_name].flatten(1)
 
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Every layer's output in real values."""
+        """Return every layer's output by name, in real values."""
         return self.tensors_from(self.input(pixels))
 
     def tensors_from(self, image: Tensor) -> dict[str, Tensor]:
-        """``tensors`` of real values [n, C, H, W] that are not rounded to the input's codes."""
+        """Return ``tensors`` for real values (n, C, H, W), which are not rounded to input codes."""
         values = {self.input_name: image}
         for node in self.nodes:
             inputs = [values[name] for name in node.inputs]
@@ -115,9 +125,9 @@ class QuantNetwork(nn.Module):
 
     @torch.no_grad()
     def quantise(self, pixels: Tensor | None = None) -> None:
-        """Fold, switch the quantisers on and set their scales from a batch of ``pixels``.
+        """Fold, switch the quantisers on for good, and set their scales from a batch of ``pixels``.
 
-        Without pixels the scales stay as they are: the state is about to be loaded.
+        If ``pixels`` is None the scales stay as they are: a stored state is loaded next.
         """
         self.fold()
         self.quantised = True
@@ -125,9 +135,9 @@ class QuantNetwork(nn.Module):
             self._calibrate(pixels)
 
     def _calibrate(self, pixels: Tensor) -> None:
-        """Layer by layer: each quantiser sees what the quantised layers before it put out.
+        """Set the scales layer by layer, each on the output of the quantised layers before it.
 
-        The inputs of a concat share a quantiser; each sets it from all that came so far.
+        The inputs of a concat share a quantiser; each sets it from all values up to its own.
         """
         values = {self.input_name: self.input(pixels)}
         seen: dict[ActivationQuantiser, list[Tensor]] = {}
@@ -146,7 +156,7 @@ class QuantNetwork(nn.Module):
     # Reading ---------------------------------------------------------------------------------
 
     def quantiser(self, name: str) -> Quantiser:
-        """The quantiser whose codes that layer puts out."""
+        """Return the quantiser of the codes that layer ``name`` outputs."""
         if self.plans[name].scale_owner == self.input_name:
             return self.input
         quantiser = self.quantisers[_key(self.plans[name].scale_owner)]
@@ -169,5 +179,5 @@ class QuantNetwork(nn.Module):
 
 
 def _key(name: str) -> str:
-    """ModuleDict keys hold no dots and no names of its own methods; layer names may."""
+    """Return a ModuleDict key of a layer name, which may hold dots or equal a ModuleDict method."""
     return "/" + name.replace(".", "/")

@@ -1,4 +1,4 @@
-"""A price on one-bits while training: models.integer.bits' count made differentiable."""
+"""Penalty on one-bits in training: models.integer.bits' count, made differentiable."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models.training.weight_layer import WeightLayer
 
 
 def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
-    """Mean number of one-bits of the weights' magnitudes; 1-bit weights are left out.
+    """Return the mean number of one-bits of the weights' magnitudes, 1-bit weights left out.
 
     Between two integers the count is interpolated: where it falls (3 to 4, 7 to 8) the gradient
     drives a magnitude up, where it rises (0 to 1, 4 to 5) down. At integers it is exact.
@@ -22,7 +22,10 @@ def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
 
 
 def _ones(quantiser: WeightQuantiser, weights: Tensor) -> Tensor:
-    """Scales get no gradient: a larger scale would be the cheapest way to fewer ones."""
+    """Return the interpolated number of one-bits of ``weights``.
+
+    Scales get no gradient: a larger scale would be the cheapest way to fewer ones.
+    """
     counts = torch.tensor([n.bit_count() for n in range(quantiser.high + 1)], dtype=weights.dtype)
     sizes = (weights.abs() / quantiser.scale).clamp(max=quantiser.high)
     below = sizes.detach().floor().clamp(max=quantiser.high - 1).long()

@@ -11,10 +11,10 @@ from models.training.weight_layer import WeightLayer
 
 
 class Pruner:
-    """Prunes the layers that ``pruning`` names; without one, nothing.
+    """Block pruning of the layers that ``pruning`` names; None prunes nothing.
 
-    Blocks are chosen anew each time: one comes back when its gradient outgrew another's weights.
-    Raises ModelError for a layer that there is not, that is grouped, or whose weights have no 0.
+    Blocks are chosen anew each time: a block returns once its gradient has made it outgrow another.
+    Raises ModelError for an unknown layer, a grouped one, or dense 1-bit weights, which have no 0.
     """
 
     def __init__(self, network: QuantNetwork, pruning: Pruning | None) -> None:
@@ -30,7 +30,7 @@ class Pruner:
 
     @torch.no_grad()
     def apply(self, share: float) -> None:
-        """Set that share of each layer's blocks to 0, those with the least magnitude."""
+        """Set ``share`` of each layer's blocks to 0, those of least magnitude."""
         for layer, block in self._layers.values():
             assert self.pruning is not None
             stay = self.pruning.kept(layer.kept_weight().numpy(), block, share)
@@ -38,7 +38,7 @@ class Pruner:
 
     @torch.no_grad()
     def verify(self) -> None:
-        """Raises ModelError when a layer's integers have fewer zero blocks than were wanted."""
+        """Raise ModelError if a layer's integers have fewer zero blocks than required."""
         for name, (layer, block) in self._layers.items():
             codes = layer.quantiser.codes(layer.kept_weight()).numpy()
             assert self.pruning is not None

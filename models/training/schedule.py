@@ -14,26 +14,37 @@ from models.quantisation.blocks import Pruning
 from models.training.narrowing import Narrow
 
 OPTIMIZERS = ("adamw", "adam", "sgd")
+"""Allowed values of TrainSettings.optimizer."""
 SCHEDULES = ("cosine", "one_cycle")
+"""Allowed values of TrainSettings.schedule."""
 COMPILE = ("auto", "always", "never")
+"""Allowed values of TrainSettings.compile."""
 _WARM_UP = {"cosine": 0.05, "one_cycle": 0.3}
-"""Share of a phase in which the rate rises."""
+"""Share of a phase in which the learning rate rises, by schedule."""
 _FLOOR = 0.01
-"""Rate at both ends of a phase, as a share of its peak."""
+"""Learning rate at both ends of a phase, as a share of its peak."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How to train. The rate runs through its schedule once in floating point, once quantised."""
+    """Settings of one training run.
+
+    The learning rate runs through its schedule once in the floating-point phase and once in the
+    quantised phase. Raises ModelError for a value out of range.
+
+    >>> settings = TrainSettings(epochs=10)
+    >>> settings.float_epochs, learning_rate(settings, epoch=0)
+    (4, 4e-05)
+    """
 
     epochs: int = 30
     batch_size: int = 64
     learning_rate: float = 4e-3
-    """Peak rate of the floating-point phase."""
+    """Peak learning rate of the floating-point phase."""
     float_share: float = 0.4
-    """Share of the epochs in floating point; the rest are fake-quantised (at least one)."""
+    """Share of the epochs in floating point; the rest (at least one) are fake-quantised."""
     quantised_rate_share: float = 0.5
-    """Peak rate of the quantised phase, as a share of learning_rate."""
+    """Peak learning rate of the quantised phase, as a share of learning_rate."""
     optimizer: str = "adamw"
     schedule: str = "cosine"
     weight_decay: float = 1e-4
@@ -43,15 +54,15 @@ class TrainSettings:
     class_weights: tuple[float, ...] = ()
     """Weight of each class in the loss, mean 1; empty: all the same."""
     compile: str = "auto"
-    """torch.compile: when it saves time by a rough estimate, always, or never."""
+    """Use of torch.compile: auto (if it saves time by a rough estimate), always or never."""
     scale_bits: int = 8
     """Width of the requantisation multipliers that training rounds scales to."""
     boo: float = 0.0
-    """Added to the loss in the quantised phase: this times the one-bits per weight."""
+    """Weight of the one-bits penalty (ones per weight) in the quantised phase's loss."""
     pruning: Pruning | None = None
-    """Blocks to prune during the floating-point phase; the quantised one keeps them zero."""
+    """Blocks to prune during the floating-point phase; they stay zero in the quantised one."""
     narrow: tuple[Narrow, ...] = ()
-    """Output channels whose weights have fewer bits, throughout the quantised phase."""
+    """Output channels with fewer weight bits, throughout the quantised phase."""
     threads: int | None = None
     """Threads of torch; None leaves the process's setting."""
     seed: int = 0
@@ -89,7 +100,7 @@ class TrainSettings:
 
 
 def pruned_share(settings: TrainSettings, epoch: float) -> float:
-    """Share of zero blocks at a point of the run; the whole of it from the quantised phase on."""
+    """Return the share of zero blocks at ``epoch``; it is final from the quantised phase on."""
     if settings.pruning is None:
         return 0.0
     floats = settings.float_epochs
@@ -97,7 +108,7 @@ def pruned_share(settings: TrainSettings, epoch: float) -> float:
 
 
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
-    """The rate at a point of the run: linear rise, then half a cosine, in each phase."""
+    """Return the learning rate at ``epoch``: in each phase a linear rise, then half a cosine."""
     start, end, peak = 0, settings.float_epochs, settings.learning_rate
     if epoch >= end:
         start, end = end, settings.epochs
@@ -111,7 +122,7 @@ def learning_rate(settings: TrainSettings, epoch: float) -> float:
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Decay works on kernels only: not on biases, norms and step sizes."""
+    """Create the optimiser; weight decay applies to kernels, not to biases, norms or scales."""
     named = list(network.named_parameters())
     decayed = [p for name, p in named if name.endswith(".weight") and p.dim() == 4]
     others = [p for name, p in named if not (name.endswith(".weight") and p.dim() == 4)]

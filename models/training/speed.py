@@ -1,4 +1,4 @@
-"""When and how training is compiled, and on how many threads it runs."""
+"""Speed of training: the decision to compile it, and its number of threads."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from models.training.network import QuantNetwork
 from models.training.schedule import TrainSettings
 
 EAGER_MACS_PER_SECOND = 4e9
-"""Rough forward MACs per second of training without compilation, on one core, 3 to 6 MMAC
-networks: 1.1e10 was measured on two idle cores, 4e9 on one busy one."""
+"""Rough speed of training without compilation on one core, in forward MACs per second, for networks
+of 3 to 6 MMAC: 1.1e10 was measured on two idle cores, 4e9 on one busy one."""
 COMPILE_SECONDS = 70.0
 """Rough cost of compiling both phases (measured: 65 to 75 s on one busy core)."""
 _PAYS = 2.0
-"""Compiled training is about 2.5 times as fast: this many times its cost is the break-even."""
+"""Training time without compilation, in units of COMPILE_SECONDS, above which compiling saves time;
+compiled training is about 2.5 times as fast."""
 
 
 def macs(graph: NetworkGraph) -> int:
-    """Multiplications of one image in conv2d and linear layers."""
+    """Return the multiplications of one image in conv2d and linear layers."""
     total = 0
     for layer in graph.layers:
         if isinstance(layer.spec, Conv2d | Linear):
@@ -42,13 +43,13 @@ def macs(graph: NetworkGraph) -> int:
 
 
 def can_compile() -> bool:
-    """torch.compile writes C++ that includes Python.h (Debian: g++ and python3-dev)."""
+    """True if torch.compile can run: it needs g++ and Python.h (Debian: g++ and python3-dev)."""
     header = Path(sysconfig.get_path("include")) / "Python.h"
     return shutil.which(os.environ.get("CXX", "g++")) is not None and header.is_file()
 
 
 def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
-    """Whether torch.compile saves time, where it can run."""
+    """True if training is to be compiled, by ``settings.compile`` or (auto) estimated time."""
     if settings.compile != "auto":
         return settings.compile == "always"
     if not can_compile():
@@ -60,8 +61,11 @@ def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
 def prepare(
     network: QuantNetwork, graph: NetworkGraph, settings: TrainSettings, images: int
 ) -> Callable[[Tensor], Tensor]:
-    """The forward function to train with; the parameters stay the network's own."""
-    # Measured: 1.4 times as fast in floating point, 1.05 times quantised, without compilation too.
+    """Return the forward function to train with; it uses the network's own parameters.
+
+    The network's memory format becomes channels_last.
+    """
+    # Measured: 1.4 times as fast in floating point, 1.05 times quantised, compiled or not.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if not pays(graph, settings, images):
         return network
@@ -71,7 +75,7 @@ def prepare(
 
 @contextlib.contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Run a block on ``count`` threads."""
+    """Run a block on ``count`` torch threads; None keeps their number."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

@@ -1,4 +1,4 @@
-"""A trained network: its weights, what each epoch came to, and its file."""
+"""Trained networks: weights, history of epochs, and file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ EVALUATION_BATCH = 512
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch came to. ``accuracy`` is the validation accuracy, 0..1."""
+    """Result of one epoch: mean training loss, validation accuracy (0..1), and whether quantised.
+
+    Made by ``train``.
+    """
 
     loss: float
     accuracy: float
@@ -30,7 +33,10 @@ class Epoch:
 
 
 class TrainedNetwork:
-    """A folded, fake-quantised network in eval mode, with where it came from."""
+    """Folded, fake-quantised network in eval mode with its graph, quantisation and history.
+
+    Made by ``train`` (models.training.loop) and ``TrainedNetwork.load``.
+    """
 
     def __init__(
         self,
@@ -50,11 +56,11 @@ class TrainedNetwork:
         return max(epoch.accuracy for epoch in self.history if epoch.quantised)
 
     def evaluate(self, split: Split) -> float:
-        """Accuracy on ``split``, 0..1."""
+        """Return the accuracy on ``split``, 0..1."""
         return evaluate(self.network, split)
 
     def save(self, path: Path) -> None:
-        """Write a file without code in it; whole or not at all. Raises OSError."""
+        """Write a file without code in it, whole or not at all. Raises OSError."""
         content = {
             "network": checkpoint.network_text(self.graph, self.quantisation),
             "scale_bits": self.network.scale_bits,
@@ -65,7 +71,7 @@ class TrainedNetwork:
 
     @staticmethod
     def load(path: Path) -> TrainedNetwork:
-        """Read what ``save`` wrote. Raises ModelError naming the file."""
+        """Read a file that ``save`` wrote. Raises ModelError or YamlError naming the file."""
         content = checkpoint.load(path, {"network", "scale_bits", "state", "history"})
         document = yaml_io.load(content["network"], str(path))
         nodes = document.fields(["name", "network", "quantisation"])
@@ -80,7 +86,10 @@ class TrainedNetwork:
 
 @torch.no_grad()
 def evaluate(network: QuantNetwork, split: Split) -> float:
-    """Accuracy, 0..1: the share of images whose largest logit is the label's."""
+    """Return the accuracy, 0..1: the fraction of images whose largest logit is the label's.
+
+    The network is left in eval mode.
+    """
     network.eval()
     right = 0
     for start in range(0, len(split), EVALUATION_BATCH):

@@ -1,4 +1,4 @@
-"""A trainable conv2d or linear layer, in floating point and as hardware has it."""
+"""Trainable conv2d or linear layer, in floating point and in hardware's arithmetic."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from models.quantisation.sparsity import Sparsity
 
 
 class WeightLayer(nn.Module):
-    """A conv2d or linear layer; a linear one is a convolution as large as its input."""
+    """Trainable conv2d or linear layer; a linear one is a convolution as large as its input.
+
+    Made by ``QuantNetwork``.
+    """
 
     def __init__(
         self,
@@ -48,11 +51,11 @@ class WeightLayer(nn.Module):
         self.quantiser = WeightQuantiser(bits, out, not self.last, sparse=sparsity is not None)
 
     def kept_weight(self) -> Tensor:
-        """The weights that take part: those that the sparsity, where there is one, leaves."""
+        """Return the weights, masked by the sparsity if there is one."""
         return self.weight if self.sparsity is None else masked(self.weight, self.sparsity)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """In floating point."""
+        """Compute the layer in floating point."""
         bias = None if self.batch_norm else self.bias
         out = self._convolve(inputs[0], self.kept_weight(), bias)
         if self.batch_norm is not None:
@@ -62,9 +65,10 @@ class WeightLayer(nn.Module):
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """With weights and bias as hardware has them: on the grid of snapped scales.
+        """Compute the layer with hardware's weights and bias, on the grid of snapped scales.
 
-        out_scale: None where the result is not requantised (yet): scales stay as learned then.
+        inputs, scales: a tensor and its scale each. out_scale: scale of the result; None where it
+        is not requantised (yet), and scales then stay as learned.
         """
         scale = self.quantiser.scale
         weight = self.quantiser(self.kept_weight())
@@ -74,7 +78,7 @@ class WeightLayer(nn.Module):
         gain = (scales[0] * scale).flatten()
         out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
         if self.last:
-            # Equal accumulators must be equal logits: float32's error would order them.
+            # Equal accumulators must give equal logits: float32's error would rank them.
             return round_half_up(out / gain[0]) * gain[0]
         return F.relu(out) if self.relu else out
 
@@ -83,7 +87,7 @@ class WeightLayer(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Put the batch norm's running statistics into weight and bias."""
+        """Fold the batch norm's running statistics into weight and bias."""
         norm = self.batch_norm
         if norm is None:
             return

@@ -1,4 +1,4 @@
-"""Layers without trained weights in torch: in floating point, and scaled as hardware does."""
+"""Layers without trained weights in torch, in floating point and with hardware's scales."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from models.quantisation.plan import ADD_WEIGHT_BITS
 
 
 def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
-    """What the layer computes from its inputs, in real values."""
+    """Return the function that a layer computes from its inputs, in real values."""
     match layer.spec:
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
             return lambda inputs: F.max_pool2d(inputs[0], kernel, stride, padding)
@@ -40,9 +40,10 @@ def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
 
 
 class Weightless(nn.Module):
-    """A pooling, add, concat, ReLU or copy layer.
+    """Pooling, add, concat, ReLU or copy layer as a torch module.
 
-    rows_cols: of its input map. passes_on: its codes are its inputs' codes, no scale is applied.
+    rows_cols: size of its input map. passes_on: it outputs its input's codes, no scale is applied
+    (max pooling). Made by ``QuantNetwork``.
     """
 
     def __init__(
@@ -54,20 +55,20 @@ class Weightless(nn.Module):
         self.passes_on = passes_on
         self.scale_bits = scale_bits
         self.window = 1
-        """How many values an average is over."""
+        """Number of values that an average is over; else 1."""
         if isinstance(layer.spec, AvgPool):
             self.window = math.prod(layer.spec.kernel)
         elif layer.spec == GlobalPool("avg"):
             self.window = math.prod(rows_cols)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """In floating point."""
+        """Compute the layer in floating point."""
         return self.operation(inputs)
 
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """With hardware's scale; ``out_scale`` None leaves it as learned."""
+        """Compute the layer with hardware's scale, or as learned if ``out_scale`` is None."""
         if out_scale is None or self.passes_on:
             return self.operation(inputs)
         weights, unit = self.fixed_weights(scales)
@@ -75,9 +76,10 @@ class Weightless(nn.Module):
         return self.scaled(inputs, [w * gain / scale for w, scale in zip(weights, scales)])  # noqa: B905
 
     def fixed_weights(self, scales: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
-        """The integer weight of each source, and the real value of one accumulator unit.
+        """Return the integer weight of each source, and the real value of one accumulator unit.
 
-        scales: of the inputs, scalar tensors. A sum weighs its inputs by the ratio of their scales.
+        scales: scalar tensors, one per input. A sum weights its inputs by the ratio of their
+        scales.
         """
         if self.adds:
             unit = torch.maximum(scales[0], scales[1]) / weight_range(ADD_WEIGHT_BITS)[1]
@@ -85,8 +87,9 @@ class Weightless(nn.Module):
         return [torch.ones_like(scales[0])], scales[0] / self.window
 
     def scaled(self, inputs: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
-        """The sum over the window with input i multiplied by factors[i].
+        """Return the sum over the window with input i multiplied by factors[i].
 
-        ``operation`` computes means: the division is part of the factor and is taken back.
+        ``operation`` computes means. The factors include the division by the window's size, so the
+        division in ``operation`` is undone.
         """
         return self.operation([x * (f * self.window) for x, f in zip(inputs, factors)])  # noqa: B905

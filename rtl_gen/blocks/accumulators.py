@@ -1,4 +1,4 @@
-"""The accumulators of one cell of the array."""
+"""Accumulators of one cell of the MAC array."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ def accumulate(
     m: Module, config: NpuConfig, partials: Sequence[Value], enable: Value, clear: Value,
     shift: Value, negate: Value | None = None,
 ) -> list[Signal]:  # fmt: skip
-    """The accumulators of ``partials``; the control bits come a cycle before them (they are
-    registered here to keep their fan-out local).
+    """Build one accumulator per partial sum and return them.
 
-    negate: besides ``shift``, what is shifted changes its sign: the choice fits into the adder's
-    LUTs, so that a sign costs nothing here.
+    The control bits are expected one cycle before ``partials``; they are registered here to keep
+    their fan-out local. negate: together with ``shift`` it inverts the sign of the value that is
+    shifted, which the adder's LUTs do at no cost.
     """
     names = ("enable", "clear", "shift", "negate")[: 3 if negate is None else 4]
     now = {name: Signal(name=f"{name}_now") for name in names}
@@ -31,7 +31,7 @@ def accumulate(
         if negate is None:
             kept = Mux(now["clear"], 0, Mux(now["shift"], accumulator << digit, accumulator))
             total = partial + kept[:width].as_signed()
-        else:  # -x is ~x + 1; the 1 comes as the carry of a lowest bit
+        else:  # -x is ~x + 1; the 1 is the carry out of an extra lowest bit
             moved = (accumulator << digit)[:width]
             shifted = Mux(now["negate"], ~moved, moved)
             kept = Mux(now["clear"], 0, Mux(now["shift"], shifted, accumulator))

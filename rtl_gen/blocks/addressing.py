@@ -1,4 +1,8 @@
-"""From a tap to the operands: address sum, strip masking, activation banks and rotator."""
+"""Activation and weight memory: from a tap's position to its operands, with padding.
+
+A strip is the contiguous rows of a feature map in one bank; all banks are read at the same address,
+and a rotator gives each pixel lane the word of its own or a neighbouring bank.
+"""
 
 from __future__ import annotations
 
@@ -65,13 +69,13 @@ class ActivationMemory(Block):
         }
 
     def _write_address(self) -> Value:
-        """Of the banks' write ports, which read what is spilled while nothing is written."""
+        """Return the address of the banks' write ports, at which SPILL reads in unused cycles."""
         if not self.config.memory_tiles:
             return self.write_address
         return Mux(self.free, self.spill_address, self.write_address)
 
     def _spill(self, m: Module, words: list[Value]) -> None:
-        """words: what each bank's write port read."""
+        """Select the word that SPILL reads; words: output of each bank's shared port."""
         chosen = delay(m, self.spill_bank, 1, "spilled_bank")
         word: Value = Const(0, self.config.activation_word_bits)
         for bank, read in zip(chosen, words, strict=True):
@@ -112,8 +116,11 @@ class ActivationMemory(Block):
         return m
 
     def _address(self, m: Module) -> tuple[Value, list[Value]]:
-        """Stages 1 and 2: the common word address; per pixel, later with the data, its bank as a
-        one-hot choice, the top bit outside the image (one LUT takes two banks and the pad)."""
+        """Build stages 1 and 2: the word address, and each pixel's choice of bank.
+
+        The choice is one-hot with the top bit for padding, so that one LUT selects between two
+        banks and the padding value; it is delayed to meet the data.
+        """
         config = self.config
         address = delay(m, self.pointer, 1, "address")
         column_inside, row_inside = Signal(reset_less=True), Signal(reset_less=True)
@@ -181,7 +188,7 @@ class WeightMemory(Block):
         }
 
     def _write(self, column: int, width: int) -> dict[str, Value]:
-        """What the write port of a column's RAM takes."""
+        """Return the write-port inputs of a bus column's RAM: from the bus, or from a FETCH."""
         enable, address = self.write_columns[column], self.write_address
         data = self.write_data
         if self.config.memory_port_bits:

@@ -1,4 +1,4 @@
-"""Addresses of bursts, for one direction of the memory port."""
+"""Burst address generator for one direction of the AXI4 memory port."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Bursts(Block):
         m.d.sync += under_way.eq(under_way + self.asks - self.over)
         with m.If(self.asks):
             place = Cat(Const(0, (beat_bytes - 1).bit_length()), beat, burst)
-            # Whatever the fields say, a burst ends within its block.
+            # For any field values, a burst ends within its aligned block.
             end = Mux((wanted == 1) & (last_beat >= beat), last_beat, BURST_BEATS - 1)
             m.d.sync += [
                 self.address.eq(Cat(Const(0, MEMORY_PAGE_BITS), self.base) + place),

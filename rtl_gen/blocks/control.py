@@ -1,4 +1,4 @@
-"""AXI4-Lite control port: registers, cycle log, and the windows that fill the memories."""
+"""AXI4-Lite control port: registers, cycle log and write windows of the memories."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from rtl_gen.isa.registers import (
 
 SLVERR = 2
 REGISTER_BITS = max(Register).bit_length()
-"""Address bits of the registers; those above are 0."""
+"""Address bits that select a register; all higher ones are 0."""
 
 CONTROL_PORTS = {
     "awaddr": In(ADDRESS_BITS),
@@ -46,7 +46,7 @@ CONTROL_PORTS = {
     "rvalid": Out(1),
     "rready": In(1),
 }
-"""The AXI4-Lite port, names without prefix."""
+"""Signals of the AXI4-Lite port by name without prefix."""
 
 
 class Control(Block):
@@ -96,16 +96,17 @@ class Control(Block):
         self.irq_enable = Signal()
         self._write(m)
         self._read(m)
-        # The answer to a start comes with its pulse: what is left of the last run must not show.
+        # A start is answered in the cycle of its pulse: the last run's end must no longer show.
         ended = (self.done | self.error.any()) & ~self.start & ~self.stop
         m.d.comb += self.irq.eq(self.irq_enable & ended)
         return m
 
     def _write(self, m: Module) -> None:
-        """Address and data are taken together into registers and decoded the cycle after; what the
-        write does follows one cycle later, while both still stand there.
+        """Build the write channel: accept address and data together, decode in the next cycle.
 
-        One write takes longer than the register of ``busy``, so none slips in after a start.
+        The effect of a write follows one cycle after decoding; both registers hold until then. A
+        write takes longer than the register of ``busy``, so no write to a memory can slip in behind
+        a start.
         """
         self.locked = delay(m, self.busy, 1, "locked", resettable=True)
         taken, pending = Signal(), Signal()
@@ -161,8 +162,11 @@ class Control(Block):
     def _write_window(
         self, m: Module, base: int, address: Signal, write: Value, enables: Signal, target: Signal
     ) -> Value:
-        """A memory of 32-bit columns at byte address ``base``: the low address bits choose the
-        column, whose write enable follows one cycle later. Returns whether it is written."""
+        """Build the write window of a memory of 32-bit columns at byte address ``base``.
+
+        The low address bits select the column; its write enable follows one cycle later. Returns
+        the condition that the window is written.
+        """
         word = address[2:]
         column_bits = (len(enables) - 1).bit_length()
         bits = column_bits + len(target)

@@ -1,4 +1,4 @@
-"""Delay lines."""
+"""Delay lines: values registered over several clock cycles."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from amaranth import Module, Signal, Value
 
 
 def delay(m: Module, value: Value, cycles: int, name: str, *, resettable: bool = False) -> Value:
-    """``value``, ``cycles`` clock cycles later.
+    """Return ``value`` delayed by ``cycles`` clock cycles.
 
-    Lines without reset become shift-register LUTs; a valid bit wants ``resettable``.
+    Lines without reset map to shift-register LUTs; valid bits need ``resettable``.
     """
     for k in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{k + 1}", reset_less=not resettable)

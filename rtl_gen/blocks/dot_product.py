@@ -1,4 +1,4 @@
-"""Dot product of unsigned activations with one weight digit per lane."""
+"""Dot product of unsigned activations with one weight digit per lane, in LUTs or DSP slices."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.hierarchy import Block
 
 STAGE_PAIRS = 2
-"""Lane pairs that a register stage of a chain adds. A chain has two stages; the lanes of the second
-come one cycle late."""
+"""Lane pairs that one register stage of a chain adds. A chain has up to two stages; operands of the
+second one arrive one cycle later."""
 COUNTED_LANES = 3
-"""Activations of one bit that the first stage of a chain counts, in two LUTs."""
+"""1-bit activations that the first stage of a chain counts, in two LUTs."""
 
 
 def pair_bits(activation_bits: int) -> int:
-    """Width of the sum of a lane pair, unsigned; 0 where activations of one bit need none."""
+    """Return the unsigned width of a lane pair's sum; 0 for 1-bit activations, which need none."""
     return activation_bits + 1 if activation_bits > 1 else 0
 
 
 @dataclass(frozen=True)
 class DotProductSpec:
-    """``sum(activation[n] * digit[n])`` over ``lanes``; golden model and hardware."""
+    """Specification and golden model of the dot product sum(activation[n] * digit[n])."""
 
     lanes: int
     activation_bits: int
@@ -33,13 +33,16 @@ class DotProductSpec:
 
     @property
     def unsigned(self) -> bool:
-        """Whether digits have no sign here: that of 1-bit digits would take an adder, and takes
-        nothing in the accumulator (rtl_gen.blocks.accumulators)."""
+        """True if digits count as unsigned here: 1-bit digits multiplied in LUTs.
+
+        Their sign would cost an adder here and costs nothing in the accumulator
+        (rtl_gen.blocks.accumulators).
+        """
         return self.multiplier == "lut" and self.digit_bits == 1
 
     @property
     def result_bits(self) -> int:
-        """Signed width that no input can overflow."""
+        """Signed width of the result, which no input can overflow."""
         largest = self.lanes * ((1 << self.activation_bits) - 1) * (1 << self.digit_bits)
         return largest.bit_length() + 1
 
@@ -53,46 +56,46 @@ class DotProductSpec:
 
     @property
     def stage_lanes(self) -> int:
-        """Lanes of the first register stage of a chain."""
+        """Number of lanes in the first register stage of a chain."""
         return COUNTED_LANES if self.activation_bits == 1 else 2 * STAGE_PAIRS
 
     @property
     def chains(self) -> list[range]:
-        """Lanes of each chain of a bit plane."""
+        """Lanes of each chain; every bit plane of the digits has the same chains."""
         size = self.stage_lanes + 2 * STAGE_PAIRS
         return [range(first, min(first + size, self.lanes)) for first in range(0, self.lanes, size)]
 
     @property
     def stages(self) -> int:
-        """Register stages of each chain."""
+        """Register stages of each chain: 1 or 2."""
         return 2 if self.lanes > self.stage_lanes else 1
 
     @property
     def sum_cycles(self) -> int:
-        """From operands to the sums over the lanes."""
+        """Cycles from the operands to the sums over the lanes."""
         if self.multiplier == "dsp":
             return 1 + (self.lanes - 1).bit_length()
         return self.stages + (len(self.chains) - 1).bit_length()
 
     @property
     def latency_cycles(self) -> int:
-        """``sum_cycles``, and in the LUT form the combination of the digit's bit planes."""
+        """Cycles from operands to result: ``sum_cycles``, in LUTs also combining the bit planes."""
         if self.multiplier == "dsp":
             return self.sum_cycles
         return self.sum_cycles + (self.digit_bits - 1).bit_length()
 
     @property
     def sign_offset_cycles(self) -> int:
-        """How long after its operands ``digit_signed`` is wanted."""
+        """Cycles by which ``digit_signed`` must follow its operands."""
         return 0 if self.multiplier == "dsp" else self.sum_cycles
 
     def late(self, lane: int) -> bool:
-        """Whether the lane's operands come one cycle later than the others."""
+        """Return True if the lane's operands must come one cycle after the others."""
         size = self.stage_lanes + 2 * STAGE_PAIRS
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """The golden result; digits are raw ``digit_bits``-bit patterns."""
+        """Return the golden result; digits are raw ``digit_bits``-bit patterns."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned
@@ -154,7 +157,7 @@ class DotProduct(Block):
         return self.digits.word_select(n, self.spec.digit_bits)
 
     def _plane(self, m: Module, bit: int) -> Value:
-        """Registered sum of the activations whose digit has ``bit`` set: ``sum_cycles``."""
+        """Return the sum of the activations whose digit has ``bit`` set, after ``sum_cycles``."""
         sums: list[Value] = [
             self._chain(m, lanes, bit, f"plane{bit}_group{k}")
             for k, lanes in enumerate(self.spec.chains)
@@ -162,15 +165,16 @@ class DotProduct(Block):
         return tree(m, sums, f"plane{bit}")
 
     def _chain(self, m: Module, lanes: range, bit: int, name: str) -> Value:
-        """Sum of what ``lanes`` add to plane ``bit``.
+        """Return the sum of what ``lanes`` add to plane ``bit``, a chain of carry adders.
 
-        Yosys orders the operands of an addition: narrower ones first, then those that stand first
-        in the file, where nets stand by name. The first operand is the one that goes past the LUT
-        to the carry chain; it must be the sum, as a choice would take LUTs of its own for that. So
-        choices are made as wide as the sums, by ones, which is taken back where the chain starts,
-        and their names come behind the sums'. Names are kept in synthesis, as Yosys would make one
-        carry-save adder of several additions, which takes more LUTs. Of three lanes the last one
-        comes first, as its gates are the fewer LUTs.
+        Yosys orders the operands of an addition: narrower ones first, then those that come first in
+        the file, where nets are sorted by name. The first operand bypasses the LUT to the carry
+        chain. It must be the running sum, as a choice (the selected value of a lane pair) would
+        take LUTs of its own there. So choices are extended to the width of the sums by ones, which
+        the initial value of the chain cancels, and their names sort behind those of the sums. The
+        ``keep`` attribute stops Yosys from merging several additions into one carry-save adder,
+        which takes more LUTs. Of three lanes the last one comes first, as its gates take fewer
+        LUTs.
         """
         spec, here = self.spec, self.spec.stage_lanes
         most = (1 << spec.activation_bits) - 1
@@ -194,13 +198,13 @@ class DotProduct(Block):
         return total
 
     def _count(self, lanes: range, bit: int) -> Value:
-        """How many of at most COUNTED_LANES activations of one bit are taken."""
+        """Return the number of selected 1-bit activations among at most COUNTED_LANES lanes."""
         taken = [self._activation(n)[0] & self._digit(n)[bit] for n in lanes]
         a, b, c = (*taken, Const(0), Const(0))[:COUNTED_LANES]
         return Cat(a ^ b ^ c, a & b | a & c | b & c)
 
     def _choice(self, m: Module, lanes: range, bit: int, name: str) -> Value:
-        """What a pair of lanes, or the last one alone, adds to bit plane ``bit``."""
+        """Return what a lane pair, or a last lane alone, adds to bit plane ``bit``."""
         low, high = lanes[0], lanes[-1]
         size = self.spec.activation_bits + 1
         choice = Signal(size, name=name)
@@ -217,7 +221,7 @@ class DotProduct(Block):
         return choice
 
     def _both(self, low: int, high: int) -> Value:
-        """The sum of a lane pair."""
+        """Return the sum of a lane pair."""
         if self.spec.pair_bits:
             return self.pair_sums.word_select(low // 2, self.spec.pair_bits)
         a, b = self._activation(low), self._activation(high)
@@ -236,13 +240,17 @@ class DotProduct(Block):
 
 
 def register(m: Module, value: Value, name: str) -> Signal:
+    """Return a register without reset that holds ``value`` of the cycle before."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register
 
 
 def tree(m: Module, terms: list[Value], name: str) -> Value:
-    """Sum by a binary tree with a register after every level: ceil(log2(terms)) cycles."""
+    """Return the sum over a binary adder tree, registered after every level.
+
+    Latency: ceil(log2(len(terms))) cycles.
+    """
     level = 0
     while len(terms) > 1:
         sums: list[Value] = [
@@ -256,9 +264,9 @@ def tree(m: Module, terms: list[Value], name: str) -> Value:
 
 
 def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
-    """``low + high`` or, with ``negate``, ``low - high``: one carry chain.
+    """Return ``low + high`` or, with ``negate``, ``low - high``, in one carry chain.
 
-    The xor merges into the adder's LUTs; an extra lowest bit makes the carry in.
+    The xor merges into the adder's LUTs; an extra lowest bit provides the carry in.
     """
     width = max(len(low), len(high)) + 2
     operand = Cat(low, Const(0, width - len(low)))
@@ -268,8 +276,10 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
 
 
 def combine(m: Module, planes: list[Value], negate: Value | None = None) -> Value:
-    """``sum(plane[j] << j)``, the top one of several planes subtracted when ``negate``:
-    ceil(log2(planes)) cycles."""
+    """Return ``sum(plane[j] << j)``, the top one of several planes subtracted if ``negate``.
+
+    Latency: ceil(log2(len(planes))) cycles.
+    """
     shift, level = 1, 0
     while len(planes) > 1:
         sums: list[Value] = []

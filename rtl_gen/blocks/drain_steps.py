@@ -1,4 +1,4 @@
-"""The step sequence that drains a tile's accumulators."""
+"""Sequence of steps that drains a tile's accumulators through post-processing."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class DrainSteps(Block):
                 m.d.sync += register.eq(getattr(self, f"tile_{flag}"))
             m.d.comb += getattr(self, flag).eq(register)
         one_chunk, one_pixel = ~self.f_drain_chunks.any(), ~self.f_drain_pixels.any()
-        # Compared before they are incremented: ``tile`` comes late and needs the time.
+        # Compared before the increment, as ``tile`` arrives late in the cycle (critical path).
         more_chunks = chunk != delay(m, (self.f_drain_chunks - 1)[:7], 1, "last_but_one_chunk")
         more_pixels = pixel != delay(m, (self.f_drain_pixels - 1)[:4], 1, "last_but_one_pixel")
         with m.If(self.tile):

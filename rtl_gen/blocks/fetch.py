@@ -1,4 +1,4 @@
-"""FETCH: weights from memory over AXI4, beside the layers."""
+"""FETCH: asynchronous DMA of weights from external memory over AXI4, while layers run."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ from rtl_gen.isa.fields import SLOT_BITS
 from rtl_gen.parameters import STREAM_BITS
 
 MOST_BURSTS = 4
-"""Reads under way: their beats hide a latency of some 90 cycles."""
+"""Most bursts in flight; their beats hide a memory latency of some 90 cycles."""
 INCREMENTING, BUFFERABLE = 1, 0b0011
-"""ARBURST and ARCACHE, AWBURST and AWCACHE."""
+"""Constant values of ARBURST / AWBURST and of ARCACHE / AWCACHE."""
 
 
 def memory_ports(config: NpuConfig) -> dict[str, Member]:
-    """The channels of the AXI4 port, names without prefix: none without a port, those that write
-    only where activations go to memory. One ID, data in order."""
+    """Return the AXI4 port's signals by name without prefix, empty if the NPU has no port.
+
+    The write channels are there only with ``memory_tiles``. All transfers have one ID, so data come
+    in order.
+    """
     if not config.memory_port_bits:
         return {}
     writes = {
@@ -97,7 +100,7 @@ class Fetch(Block):
         return m
 
     def _ask(self, m: Module) -> None:
-        """Addresses, as long as bursts are wanted and not too many are under way."""
+        """Issue read addresses while bursts are left and fewer than MOST_BURSTS are in flight."""
         beat_bytes = self.config.memory_port_bits // 8
         burst = Signal(SLOT_BITS, reset_less=True)
         wanted = Signal(SLOT_BITS)
@@ -127,7 +130,7 @@ class Fetch(Block):
             m.d.sync += wanted.eq(0)
 
     def _take(self, m: Module) -> None:
-        """Beats to the columns of a weight word, in turn."""
+        """Write each beat to the next columns of the weight word."""
         beats = self.config.fetched_word_beats
         columns = self.config.memory_port_bits // STREAM_BITS
         word = Signal(len(self.write_address), reset_less=True)

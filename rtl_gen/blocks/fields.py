@@ -1,4 +1,4 @@
-"""Instruction fields in hardware: one register per slot, shared by the opcodes."""
+"""Instruction fields in hardware: one register per slot, shared by all opcodes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rtl_gen.isa.opcodes import Opcode, opcodes
 
 
 def slot_widths(config: NpuConfig) -> list[int]:
-    """Bits of each slot register: the widest field that any opcode keeps there."""
+    """Return the width of each slot register: that of the widest field any opcode has there."""
     known = [slots(config, opcode) for opcode in opcodes(config)]
     widths = [0] * max(map(len, known))
     for held in known:
@@ -21,18 +21,21 @@ def slot_widths(config: NpuConfig) -> list[int]:
 
 
 def layer_layout(config: NpuConfig) -> dict[str, int]:
-    """Name and width of each LAYER field."""
+    """Return name -> width of all LAYER fields, records included."""
     return {field.name: field.width(config) for field in fields(config, Opcode.LAYER)}
 
 
 def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> dict[str, Value]:
-    """The fields of ``opcode`` in slots by name, as slices of the slot registers."""
+    """Return the slot fields of ``opcode`` by name, as slices of the slot registers."""
     known = slots(config, opcode)
     return {field.name: registers[k][: field.width(config)] for k, field in enumerate(known)}
 
 
 def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
-    """The fields of a level's record, without the level's name, as slices of its program word."""
+    """Return the fields of a level's record as slices of its program word.
+
+    Names lack the level, as in ``pointer``; the number of repetitions has the level's name.
+    """
     found = bit_ranges(config, Opcode.LAYER)
     first = WORD_BITS * (slot_words(config, Opcode.LAYER) + RECORDS.index(level))
     view = {}
@@ -43,7 +46,7 @@ def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
 
 
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:
-    """For each field word of ``opcode``, the mask of bits that must be zero."""
+    """Return the mask of bits that must be zero, one for each field word of ``opcode``."""
     used = 0
     for bits in bit_ranges(config, opcode).values():
         used |= (1 << len(bits)) - 1 << bits.start

@@ -1,4 +1,4 @@
-"""FETCH and FILL: weights and activations from memory over AXI4, beside the layers."""
+"""FETCH and FILL: asynchronous DMA of weights and feature-map rows from memory over AXI4."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Fill(Block):
         ]
 
     def _parts(self, m: Module) -> Signal:
-        """Which beat of its word the next one is."""
+        """Return the counter of beats within the current word."""
         config = self.config
         most = max(config.fetched_word_beats, config.tile_word_beats)
         beat = Signal(range(most), reset_less=True)
@@ -112,7 +112,7 @@ class Fill(Block):
         return beat
 
     def _weights(self, m: Module, beat: Signal) -> None:
-        """Beats to the columns of a weight word, in turn."""
+        """Write each beat of a FETCH to the next columns of the weight word."""
         columns = self.config.memory_port_bits // STREAM_BITS
         word = Signal(self.weight_address_bits, reset_less=True)
         taken = self.accepted & ~self.filling & ~self.dropped
@@ -127,7 +127,7 @@ class Fill(Block):
             m.d.sync += word.eq(word + 1)
 
     def _activations(self, m: Module, beat: Signal) -> None:
-        """Beats to the parts of an activation word; full words to the banks, strip after strip."""
+        """Assemble the beats of a FILL into activation words and write those strip after strip."""
         config = self.config
         port_bits, pixels = config.memory_port_bits, config.pixels
         word = Signal(config.activation_word_bits, reset_less=True)
@@ -162,8 +162,12 @@ def next_strip(
     base: Value,
     strip_words: Value,
 ) -> None:
-    """The walk over words of FILL and SPILL: bank 0 from ``base`` on, then bank 1, ... The fields
-    need not stand after the ``start``."""
+    """Build the address counter of FILL and SPILL, which advances on ``moves``, bank by bank.
+
+    In each bank it covers ``strip_words`` words from ``base`` on. It drives ``pointer`` (word
+    address), ``left`` (words left in the bank) and ``bank`` (one-hot). Both fields are sampled at
+    ``start``.
+    """
     held_base = Signal(len(base), name="held_base", reset_less=True)
     held_words = Signal(len(strip_words), name="held_words", reset_less=True)
     with m.If(start):

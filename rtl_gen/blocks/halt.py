@@ -1,4 +1,4 @@
-"""What ends a run early, and what is remembered of it."""
+"""Early end of a run: errors, watchdog and soft reset, and the record of the first error."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""One Verilog module per unique block.
+"""Block hierarchy: emits identical blocks as one Verilog module.
 
-Amaranth elaborates every instance of a component into a module of its own. A Block is instead
-emitted once, under its ``module_name``, and instantiated by name, so that synthesis, simulator
-builds and readers pay for it once. Outside emission (Amaranth's own simulator) a Block is an
-ordinary submodule.
+Amaranth elaborates every instance of a component into a module of its own. A Block is emitted once
+instead, under its ``module_name``, and instantiated by name, so that synthesis and simulator builds
+process it once, and readers see it once. In Amaranth's own simulator a Block is an ordinary
+submodule.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from amaranth.lib.wiring import In
 
 
 class Emission:
-    """The elaboration platform during Verilog emission: collects the blocks that were placed."""
+    """Elaboration platform during Verilog emission, which collects the instantiated blocks."""
 
     def __init__(self) -> None:
         self.blocks: dict[str, Block] = {}
+        """Module name -> one of its blocks."""
         self.static: set[str] = set()
-        """Names of hand-written Verilog modules in use (see rtl_gen/verilog)."""
+        """Names of the hand-written Verilog modules in use (rtl_gen/verilog)."""
 
 
 class Block(wiring.Component):
@@ -31,11 +32,13 @@ class Block(wiring.Component):
     """
 
     module_name: str
-    _MustUse__silence = True  # placed by name, most instances are never elaborated: not a mistake
+    _MustUse__silence = True  # instantiated by name: most are rightly never elaborated
 
     def ports(self, inputs: Mapping[str, Value]) -> list[tuple[str, str, Value]]:
-        """(direction ``i`` or ``o``, name, value) of each port: its signal, or what ``inputs``
-        connects to it."""
+        """Return (direction ``i`` or ``o``, name, value) of each port.
+
+        The value is what ``inputs`` connects to the port, else the port's own signal.
+        """
         named = [
             ("i" if member.flow == In else "o", "__".join(map(str, path)), signal)
             for path, member, signal in self.signature.flatten(self)
@@ -43,7 +46,7 @@ class Block(wiring.Component):
         return [(flow, name, inputs.get(name, signal)) for flow, name, signal in named]
 
     def instance(self, emission: Emission, inputs: Mapping[str, Value]) -> Instance:
-        """An instance of this block's module, which ``emission`` will define."""
+        """Return an instance of this block's module, and register the module with ``emission``."""
         emission.blocks.setdefault(self.module_name, self)
         return Instance(
             self.module_name,
@@ -56,8 +59,9 @@ class Block(wiring.Component):
 def instantiate(m: Module, platform: object, name: str, block: Block, **inputs: Value) -> None:
     """Add ``block`` to ``m`` as instance ``name``.
 
-    ``inputs`` are connected here, which keeps the Verilog of many instances short; connect to the
-    signals of the other ports as usual. Raises ValueError where a width is not its port's.
+    inputs: values to connect to input ports, which keeps the Verilog of many instances short; the
+    other ports are connected through the block's signals as usual. Raises ValueError if the width
+    of an input differs from its port's.
     """
     for port, value in inputs.items():
         if len(value) != len(getattr(block, port)):

@@ -1,10 +1,10 @@
-"""Column reuse: kernel columns that a depthwise layer has read before, taken from a history.
+"""Depthwise column reuse: a history of recently read input columns feeds otherwise idle lanes.
 
-A depthwise layer can use one channel of an activation word per column of the array: one lane of N.
-With ``NpuConfig.depthwise_taps`` 3 it walks each row with the columns of successive positions
-side by side: a position reads its new columns alone (one with stride 1, two with stride 2), and
-the first of them comes with the two columns before it, which a history holds for every kernel row.
-In column c of the array, two lanes of other pairs than lane c's take channel c of these.
+In a depthwise layer each array column can use only one channel of an activation word, that is one
+lane of N. With ``NpuConfig.depthwise_taps`` 3 an output position reads only its new input columns
+(one with stride 1, two with stride 2). A history, one entry per kernel row, supplies the two
+columns read before, and they are multiplied together with the first new column: in array column c,
+two lanes outside lane c's own pair take channel c of these older columns.
 """
 
 from __future__ import annotations
@@ -19,26 +19,29 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import REUSE_BITS
 
 OLDER_COLUMNS = 2
-"""Columns that the history holds of every kernel row."""
+"""Columns that the history holds for every kernel row."""
 ROW_BITS = 4
+"""Width of a kernel row's number."""
 MOST_ROWS = 1 << ROW_BITS
-"""Kernel rows that the history holds."""
+"""Kernel rows that the history has room for."""
 HISTORY_FLAGS = {"reuse": 1, "fresh": 1, "store": 1, "kernel_row": ROW_BITS}
+"""Signals of a tap that control the history, and their widths in bits."""
 TAP_FLAGS = {"fill": 1, **HISTORY_FLAGS}
-"""What a tap says about the history, and its width in bits."""
+"""All signals of a tap that concern column reuse, and their widths in bits."""
 _STEPS = ("kernel_cols", "kernel_rows", "out_cols", "out_rows", "out_groups")
 
 
 def history_cycles(config: NpuConfig) -> int:
-    """From the activation memory's words to the array: the history's register."""
+    """Return the cycles that the history adds between activation memory and array: 0 or 1."""
     return int(config.reuses_columns)
 
 
 def older_lanes(lanes: int, column: int) -> tuple[int, int]:
-    """Lanes that take the column before, and the one before that, in column ``column``.
+    """Return the lanes of array column ``column`` that take the older columns, the newer one first.
 
-    Each leads a lane pair of its own whose other lane has weight 0, so that the pair's shared sum
-    is never chosen; where there are but two pairs, the two share one and have a sum of their own.
+    Each is the first lane of a pair of its own, whose other lane has weight 0, so that the pair sum
+    shared by all columns is never selected. With only two pairs both lanes share one pair, which
+    then needs a sum of its own.
     """
     pairs, own = (lanes + 1) // 2, column % lanes // 2
     if pairs == 2:

@@ -1,4 +1,4 @@
-"""The instruction that the sequencer runs: program memory, and the registers of what it read."""
+"""Instruction register of the sequencer: program memory, opcode, field slots and loop counts."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes
 
 
 class InstructionRegister:
-    """Of the sequencer, which moves ``pc`` and ``ahead`` and says when it is ``taking`` a field
-    word: number ``word`` of the instruction, with ``coming`` the one after it.
+    """Registers of the current instruction, part of the sequencer, which drives their control.
 
-    ``fetched`` is the word before ``pc`` in DECODE and FIELDS: block RAM and a register, so that
-    the read pointer ``ahead`` runs two words ahead.
+    The sequencer advances ``pc`` and the read pointer ``ahead``, and sets ``taking`` while it
+    latches a field word; ``word`` is that word's number and ``coming`` the next one's. In DECODE
+    and FIELDS, ``fetched`` is the word before ``pc``. Block RAM and the register behind it take two
+    cycles, so ``ahead`` runs two words ahead.
     """
 
     def __init__(self, config: NpuConfig, slots: list[Signal]) -> None:
@@ -42,13 +43,13 @@ class InstructionRegister:
         self.fetched = Signal(WORD_BITS, reset_less=True)
 
     def fields(self, opcode: Opcode) -> dict[str, Value]:
-        """Those in slots, of an instruction of that opcode."""
+        """Return the slot fields by name, if the instruction has that opcode."""
         return field_view(self.config, opcode, self.slots)
 
     def read(
         self, m: Module, platform: object, *, write: Value, address: Value, data: Value
     ) -> None:
-        """Program memory, written in halves of a word."""
+        """Instantiate program memory, written in 32-bit halves of a word and read at ``ahead``."""
         for half in range(BUS_WORDS):
             ram = Ram(32, self.config.program_depth)
             instantiate(m, platform, f"program{half}", ram)
@@ -61,14 +62,17 @@ class InstructionRegister:
             m.d.sync += self.fetched.word_select(half, 32).eq(ram.read_data)
 
     def last_word(self) -> Value:
+        """Return the condition that ``word`` is the instruction's last field word."""
         return Cat(
             (self.opcode == opcode) & (self.word == field_words(self.config, opcode) - 1)
             for opcode in self.kinds
         ).any()
 
     def illegal_field(self, m: Module, decoding: Value) -> Value:
-        """Whether the fetched field word has bits that its fields do not use; the mask of these
-        bits is chosen one cycle before the word comes."""
+        """Return the condition that the fetched field word has bits which no field uses.
+
+        The mask of unused bits is selected one cycle before the word arrives.
+        """
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
         mask = Signal(WORD_BITS, reset_less=True)
         with m.Switch(Cat(self.coming, opcode)):
@@ -81,7 +85,7 @@ class InstructionRegister:
         return (self.fetched & mask).any()
 
     def latch(self, m: Module) -> None:
-        """What is ``taking`` of the fetched field word: its slots, or a record's repetitions."""
+        """Latch the fetched field word while ``taking``: its slots, or a record's repetitions."""
         per_word = WORD_BITS // SLOT_BITS
         first = slot_words(self.config, Opcode.LAYER)
         with m.If(self.taking):

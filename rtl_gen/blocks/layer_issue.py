@@ -1,4 +1,4 @@
-"""A LAYER in the sequencer: the loop nest issues its taps, behind each tile come drain steps."""
+"""Execution of a LAYER in the sequencer: the loop nest issues taps, then drain steps per tile."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from rtl_gen.isa.opcodes import Opcode
 
 
 class LayerIssue:
-    """Of the sequencer: taps are issued while it is ``running``, until ``issued``; the steps of the
-    last tile have gone by when ``drained``. ``too_many``: no LAYER may have such fields.
+    """Loop nest and drain steps of the sequencer, with the conditions that its states test.
+
+    Taps are issued while ``running``. ``issued`` marks the layer's last tap, ``drained`` the last
+    drain step. ``too_many`` is set if the fields ask for more pixels or chunks than the array has,
+    or leave nothing to drain.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -38,7 +41,7 @@ class LayerIssue:
         self.drained: Value = self.steps.valid & self.steps.tile_last
 
     def ports(self) -> dict[str, Member]:
-        """Of the sequencer: the taps and the steps."""
+        """Return the sequencer's output ports for taps and drain steps."""
         loops, steps = self.loops.signature.members, self.steps.signature.members
         return {
             **{f"tap_{n}": Out(loops[n].shape) for n in self.tap_names},
@@ -54,7 +57,10 @@ class LayerIssue:
         start: Value,
         tile: Value,
     ) -> None:
-        """The two blocks, with the fields of ``instruction``. tile: set by the last tap of one."""
+        """Instantiate both blocks, connected to the fields of ``instruction``.
+
+        start: begins the layer. tile: driven high with the last tap of each tile.
+        """
         config, loops, steps = self.config, self.loops, self.steps
         instantiate(m, platform, "loops", loops)
         instantiate(m, platform, "drain_steps", steps)
@@ -82,6 +88,6 @@ class LayerIssue:
         found = (fields["drain_pixels"] >= self.config.pixels) | (
             fields["drain_chunks"] >= self.config.chunks
         )
-        if self.config.reuses_columns:  # no position would be left to drain: the layer never ends
+        if self.config.reuses_columns:  # with no position left to drain the layer would never end
             found |= fields["reuse"] > fields["out_cols"] + 1
         return found

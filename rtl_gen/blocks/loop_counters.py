@@ -1,4 +1,4 @@
-"""The counters of a LAYER's loop nest: which level moves next."""
+"""Counters of a LAYER's loop nest, which determine the level that advances next."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import COUNT_BITS, PHASES
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
-"""Where in the nest the next ``advance`` is."""
+"""Flags of the position in the nest at which the next ``advance`` occurs."""
 TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
+"""Flags that accompany a tap to the array."""
 
 
 def levels(config: NpuConfig) -> tuple[str, ...]:
-    """Innermost first."""
+    """Return the loop levels of this NPU, innermost first."""
     return tuple(COUNT_BITS) if config.most_phases == 1 else (PHASES, *COUNT_BITS)
 
 

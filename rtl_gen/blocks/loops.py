@@ -1,4 +1,7 @@
-"""The loop nest of a LAYER: which tap comes next, and where its operands are."""
+"""Loop nest of a LAYER: the sequence of taps and the addresses of their operands.
+
+A tap is one step of the reduction loop: a kernel position and an input-channel word, in one pass.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +21,9 @@ from rtl_gen.isa.fields import COLUMN_BITS, MOVE, PHASES, RECORDS, START, STRIP_
 from rtl_gen.isa.opcodes import Opcode
 
 TAP_CYCLES = 2
-"""From the place in the nest to the tap's position; its address follows one cycle later."""
+"""Cycles from the loop counters to the tap's position; its address follows one cycle later."""
 RECORD_BITS = 4
-"""Of the number of a record's word among those of its LAYER."""
+"""Width of a record's word number within its LAYER instruction."""
 
 
 _USED = ("strip_rows", "strip_words", "weight_base")
@@ -94,7 +97,7 @@ class LoopNest(Block):
         return m
 
     def _counters(self, m: Module, platform: object) -> dict[str, Value]:
-        """Which record this cycle's ``start`` or ``advance`` takes."""
+        """Instantiate the counters; return per record the condition that it is added this cycle."""
         counters = LoopCounters(self.config)
         instantiate(m, platform, "counters", counters)
         m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
@@ -108,11 +111,14 @@ class LoopNest(Block):
             late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
             m.d.comb += getattr(self, flag).eq(late)
         steps = {level: getattr(counters, f"step_{level}") for level in self.levels}
-        steps.pop(PHASES, None)  # another weight word for the same tap
+        steps.pop(PHASES, None)  # a further weight word for the same tap
         return {START: self.start, **steps}
 
     def _reuse(self, m: Module, platform: object, counters: LoopCounters) -> Value:
-        """Whether the position only fills the history; its flags and the others go to the tap."""
+        """Instantiate ReusePlace and pass its flags to the tap, TAP_CYCLES later.
+
+        Returns the condition that the position only fills the history.
+        """
         reuse = ReusePlace()
         instantiate(m, platform, "reuse_place", reuse)
         names = [n for n in reuse.signature.members if n.startswith("step_")]
@@ -126,7 +132,7 @@ class LoopNest(Block):
         return reuse.fill
 
     def _record(self, m: Module, platform: object, chosen: dict[str, Value]) -> dict[str, Value]:
-        """The record of the level that moves."""
+        """Return the fields of the record of the level that advances, read from distributed RAM."""
         names = [field.name for field in MOVE]
         ports = [getattr(self, f"record_{name}") for name in names]
         ram = Ram(sum(map(len, ports)), 1 << RECORD_BITS, distributed=True)
@@ -150,7 +156,7 @@ class LoopNest(Block):
         return record
 
     def _walk(self, m: Module, moves: Value, record: dict[str, Value]) -> None:
-        """The position; ``moves`` says that a record, read a cycle before, is to be added."""
+        """Build the position registers; ``moves`` adds the record that was read a cycle before."""
         now = {name: delay(m, value, 1, name) for name, value in record.items()}
         rows_back = delay(m, (record["rows"] - self.f_strip_rows)[:COLUMN_BITS], 1, "rows_back")
         words_back = record["pointer"] - self.f_strip_words
@@ -183,10 +189,12 @@ class LoopNest(Block):
         ]
 
     def _weights(self, m: Module, moves: Value, again: Value, next_block: Value) -> None:
-        """Sequential within an output tile; every new position reads the tile's block again.
+        """Build the weight pointer: sequential within a tile's block of weights.
 
-        The next tile's block begins where the pointer then stands: ``next_block`` comes when it
-        does. A position of one tap goes back in that cycle, when there is no need to.
+        Every further position of the tile (``again``) reads the block from its start. The next
+        tile's block begins where the pointer stands when ``next_block`` arrives. ``next_block``
+        overrides ``again``, which a position of a single tap raises in the same cycle, when the
+        pointer already stands at the block's start.
         """
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)

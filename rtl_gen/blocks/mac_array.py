@@ -1,4 +1,4 @@
-"""The MAC array: pixels x columns output-stationary cells of ``lanes`` products each."""
+"""MAC array: pixels x columns output-stationary cells, each a dot product over ``lanes``."""
 
 from __future__ import annotations
 
@@ -16,26 +16,30 @@ from rtl_gen.config import NpuConfig
 
 
 def dot_product_spec(config: NpuConfig) -> DotProductSpec:
+    """Return the dot product of one cell, over its slots."""
     return DotProductSpec(
         config.slots, config.activation_bits, config.weight_digit_bits, config.multiplier
     )
 
 
 def selection_spec(config: NpuConfig) -> SelectionSpec | None:
-    """Of an array of N:M sparsity."""
+    """Return the lane selection of an N:M sparse array, None if dense."""
     if config.sparsity == "dense":
         return None
     return SelectionSpec(config.lanes, config.activation_bits, config.kept, config.group)
 
 
 def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
-    """Of an array whose products share DSP slices."""
+    """Return the packed dot product of an array whose products share DSP slices, else None."""
     return PackedDotSpec(config.lanes, config.packing) if config.packing else None
 
 
 def _groups_late(config: NpuConfig) -> bool:
-    """Whether all slots of an N:M group come late, or none does: so that the group's lanes may be
-    delayed before the selection, for all columns. Chains of 1-bit lanes cut groups."""
+    """Return True if the slots of an N:M group are either all late or all early.
+
+    Then the group's lanes are delayed once, before the selection, for all columns. With 1-bit
+    activations a chain stage may end within a group.
+    """
     return config.activation_bits > 1
 
 
@@ -84,8 +88,10 @@ class MacCell(Block):
         return m
 
     def _operands(self, m: Module, platform: object) -> dict[str, Value]:
-        """Activations and pair sums of the dot product. With N:M sparsity each cell has its own:
-        selected, added and registered here, in the cycle in which the array adds shared ones."""
+        """Return the dot product's activations and pair sums.
+
+        With N:M sparsity they are selected, added and registered here for each cell, in the cycle
+        in which a dense array adds the shared ones."""
         selects = selection_spec(self.config)
         if selects is None:
             shared = {"activations": self.activations}
@@ -138,8 +144,10 @@ class MacArray(Block):
         )
 
     def _reuse_ports(self) -> dict[str, Member]:
-        """``older``: the words of the two columns before, per pixel (TapHistory); with ``reuse``,
-        two lanes of each column of the array take its channel of them."""
+        """Return the ports for depthwise column reuse.
+
+        ``reuse`` feeds channels of ``older``, the words of the two columns before (TapHistory), to
+        two lanes of each array column."""
         if not self.config.reuses_columns:
             return {}
         config = self.config
@@ -148,7 +156,7 @@ class MacArray(Block):
 
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
-        """One cycle for the pair sums, the dot product, the accumulator."""
+        """Return the cycles from operands to accumulators: pair sums, dot product, accumulator."""
         dot = packed_dot_spec(config) or dot_product_spec(config)
         return 1 + dot.latency_cycles + 1
 
@@ -173,7 +181,7 @@ class MacArray(Block):
         return m
 
     def _result(self, pixel: int, column: int) -> Value:
-        """Where the accumulator of a cell goes."""
+        """Return the slice of the output ports for a cell's accumulator."""
         config = self.config
         if column == config.columns:
             return self.activation_sums.word_select(pixel, config.accumulator_bits)
@@ -181,7 +189,7 @@ class MacArray(Block):
         return self.accumulators.word_select(index, config.accumulator_bits)
 
     def _controls(self, m: Module, cycles: int) -> dict[str, Value]:
-        """valid, clear and shift as the cells want them, ``cycles`` later."""
+        """Return valid, clear and shift for the cells, delayed by ``cycles``."""
         return {
             "enable": delay(m, self.valid, cycles, "valid", resettable=True),
             "clear": delay(m, self.clear, cycles, "clear"),
@@ -189,25 +197,25 @@ class MacArray(Block):
         }
 
     def _negate(self, m: Module) -> Value:
-        """Whether the pass that ends here was one of signed 1-bit digits, each of which counted as
-        +1: its sum changes its sign where the next pass starts."""
+        """Return the condition to negate the accumulator at the start of a pass.
+
+        True if the pass before had signed 1-bit digits, each of which was added as +1."""
         counted = Signal(reset_less=True, name="signed_before")
         with m.If(self.valid):
             m.d.sync += counted.eq(self.digit_signed)
         return self.shift & ~self.clear & counted
 
     def _lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
-        """Operands of one slot as the dot products want them: registered, late ones once more."""
+        """Return a slot's operand as the dot products expect it: registered, late slots twice."""
         return delay(m, value, 1 + dot_product_spec(self.config).late(slot), name)
 
     def _selected_lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
-        """What the selection takes for one slot: late ones registered."""
+        """Return a slot's input of the lane selection, registered if the slot is late."""
         late = _groups_late(self.config) and dot_product_spec(self.config).late(slot)
         return delay(m, value, int(late), name)
 
     def _column(self, m: Module, column: int) -> dict[str, Value]:
-        """What the weight word holds for the cells of one column, by port: digits, and above the
-        digits of all columns the indices."""
+        """Return the weight inputs of one column's cells by port: digits, and indices if sparse."""
         config, d, i = self.config, self.config.weight_digit_bits, self.config.index_bits
         slots = range(config.slots)
         digits = self.digits[column * config.slots * d :]
@@ -225,8 +233,11 @@ class MacArray(Block):
         return found
 
     def _pixel(self, m: Module, pixel: int) -> list[dict[str, Value]]:
-        """What the cells of one pixel take of its word, by port: activations, and when dense their
-        pair sums. The cell of column c takes those at c modulo their number."""
+        """Return the activation inputs of one pixel's cells by port, pair sums included if dense.
+
+        The cell of column c takes element c modulo the length: one for all columns, or with column
+        reuse one per channel.
+        """
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
         lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]
@@ -260,7 +271,7 @@ class MacArray(Block):
         pair_sums: list[Value],
         lanes: list[Value],
     ) -> dict[str, Value]:
-        """A pixel's shared operands, but for the lanes that take older columns of ``channel``."""
+        """Return a pixel's operands in which two lanes take older columns of ``channel``."""
         bits = self.config.activation_bits
         activations, pair_sums = [*activations], [*pair_sums]
         chosen: dict[int, Value] = {}
@@ -274,7 +285,7 @@ class MacArray(Block):
         first = min(chosen)
         if (
             pair_sums and first + 1 in chosen
-        ):  # one pair of lanes, whose sum is not that of the shared lanes
+        ):  # both lanes are of one pair, whose sum differs from the shared one
             name = f"reused_sum_p{pixel}_c{channel}"
             total = chosen[first] + chosen[first + 1]
             pair_sums[first // 2] = self._lane(m, total, first, name)
@@ -282,6 +293,6 @@ class MacArray(Block):
 
 
 def _operands(activations: list[Value], pair_sums: list[Value]) -> dict[str, Value]:
-    """By port; activations of one bit have no sums of pairs."""
+    """Return a cell's activation inputs by port; 1-bit activations have no pair sums."""
     sums: dict[str, Value] = {"pair_sums": Cat(pair_sums)} if pair_sums else {}
     return {"activations": Cat(activations), **sums}

@@ -1,5 +1,8 @@
-"""On-chip memories: hand-written Verilog modules (rtl_gen/verilog) that synthesisers map to block
-or distributed RAM; Amaranth's own memory stands in for them in the Amaranth simulator."""
+"""On-chip memories, which synthesis maps to block RAM or distributed RAM.
+
+In Verilog they are the hand-written modules of rtl_gen/verilog; in Amaranth's own simulator
+Amaranth's memory replaces them.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The NPU's AXI4 memory port: what reads and writes through it, wired to the other blocks."""
+"""AXI4 memory port of the NPU: the DMA blocks behind it, wired to the other blocks."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from rtl_gen.isa.opcodes import ErrorCode, Opcode
 
 
 class MemoryPort:
-    """Weights by ``fetch``; with memory tiles activations too, out by ``spill``.
+    """DMA blocks of the memory port: ``fetch`` reads, ``spill`` writes (with ``memory_tiles``).
 
-    ``npu``: the NPU with its other blocks and the instructions' ``fields``.
+    ``fetch`` reads weights, with ``memory_tiles`` also activations (FILL). In all methods ``npu``
+    is the NpuTop with its other blocks and the instructions' ``fields``.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -25,7 +26,7 @@ class MemoryPort:
         self.spill = Spill(config) if config.memory_tiles else None
 
     def fault(self, fault: Value) -> Value:
-        """``fault`` of the other blocks, and before it that of these."""
+        """Return the error code of these blocks, or else ``fault``, that of the other ones."""
         fault = Mux(self.fetch.failed, ErrorCode.ADDRESS, fault)
         if self.spill:
             moved = self.fetch.outside | self.spill.outside | self.spill.failed
@@ -33,6 +34,7 @@ class MemoryPort:
         return fault
 
     def connect(self, m: Module, platform: object, npu: Component) -> None:
+        """Instantiate the DMA blocks and connect them to the NPU's port and its other blocks."""
         self._connect_fetch(m, platform, npu)
         if self.spill:
             self._connect_tiles(m, platform, npu, self.spill)
@@ -54,7 +56,7 @@ class MemoryPort:
         ]
 
     def _connect_channels(self, m: Module, npu: Component, block: Fetch | Fill | Spill) -> None:
-        """Those of the port that ``block`` has."""
+        """Connect the signals of the NPU's AXI4 port that ``block`` has."""
         for name, port in memory_ports(self.config).items():
             if name in block.signature.members:
                 outside, inside = getattr(npu, f"m_axi_{name}"), getattr(block, name)
@@ -64,7 +66,7 @@ class MemoryPort:
         fill, sequencer, memory = self.fetch, npu.sequencer, npu.activations
         instantiate(m, platform, "spill", spill)
         self._connect_channels(m, npu, spill)
-        for name, value in npu.fields[Opcode.SPILL].items():  # FILL's are at the same places
+        for name, value in npu.fields[Opcode.SPILL].items():  # a FILL has the same slots
             m.d.comb += getattr(spill, f"f_{name}").eq(value)
             if name not in npu.fields[Opcode.FETCH]:
                 m.d.comb += getattr(fill, f"f_{name}").eq(value)

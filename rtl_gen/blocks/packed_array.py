@@ -1,4 +1,4 @@
-"""The MAC array whose cells share DSP slices: two columns, of one pixel or of two."""
+"""MAC array whose cells share DSP slices: two columns, of one pixel or of two (rtl_gen.packing)."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class PackedArray(MacArray):
         return delay(m, value, 1 + _spec(self.config).late(lane), name)
 
     def _wide(self, m: Module, column: int) -> Value:
-        """Packing.wide of each lane, for ``column`` and the next one."""
+        """Return Packing.wide of every lane, for ``column`` and the next one."""
         config, packing = self.config, _spec(self.config).packing
         d, found = config.weight_digit_bits, []
         for n in range(config.lanes):
@@ -104,7 +104,7 @@ class PackedArray(MacArray):
             negative = Const(1) if packing.always_signed else self.digit_signed
             flipped = Cat(low[:-1], low[-1] ^ negative)
             signed_top = top if packing.always_signed else Cat(top, top[-1] & negative)
-            # One register a digit: the zeros between them are none.
+            # A register per digit; the zeros between the digits need none.
             name = f"c{column}_n{n}"
             first = self._packed_lane(m, flipped, n, f"low_{name}")
             second = self._packed_lane(m, signed_top, n, f"top_{name}")
@@ -113,7 +113,7 @@ class PackedArray(MacArray):
         return Cat(found)
 
     def _narrow(self, m: Module, pixels: range) -> dict[str, Value]:
-        """What the cells of ``pixels`` take of their words, by port."""
+        """Return the activation inputs of the cells of ``pixels`` by port."""
         config, spec = self.config, _spec(self.config)
         a, packing = config.activation_bits, spec.packing
         words = [self.activations.word_select(p, config.activation_word_bits) for p in pixels]
@@ -136,7 +136,7 @@ class PackedArray(MacArray):
         return {"narrow": Cat(narrow), "starts": Cat(starts)}
 
     def _start(self, m: Module, word: Value, first: int, negative: Value, name: str) -> Value:
-        """Packing.start of the group at lane ``first``, a cycle after its first operands."""
+        """Return Packing.start of the group at lane ``first``, a cycle after its first operands."""
         config, packing = self.config, _spec(self.config).packing
         a, d = config.activation_bits, config.weight_digit_bits
         end = min(first + packing.group_lanes, config.lanes)
@@ -154,5 +154,5 @@ class PackedArray(MacArray):
 
 
 def array(config: NpuConfig) -> MacArray:
-    """The array of ``config``."""
+    """Return the MAC array for ``config``: PackedArray if products share DSP slices."""
     return PackedArray(config) if config.packing else MacArray(config)

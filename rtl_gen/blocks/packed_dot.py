@@ -1,4 +1,4 @@
-"""Dot products of several cells in one chain of multipliers (rtl_gen.packing)."""
+"""Dot products of several array cells in one chain of shared multipliers (rtl_gen.packing)."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ from rtl_gen.packing import CHAIN_LANES, STAGE_LANES, Packing
 
 @dataclass(frozen=True)
 class PackedDotSpec:
-    """``sum((activation[n] - offset) * digit[n])`` over ``lanes`` for each pixel and column of
-    ``packing``, with its ``activation_offset``."""
+    """Specification and golden model of the dot products that share one chain of multipliers.
+
+    For each pixel and column of ``packing``: sum((activation[n] - activation_offset) * digit[n])
+    over ``lanes``.
+    """
 
     lanes: int
     packing: Packing
 
     @property
     def result_bits(self) -> int:
-        """Signed width that no input can overflow."""
+        """Signed width of a result, which no input can overflow."""
         return self.packing.sum_bits(self.lanes)
 
     @property
     def groups(self) -> range:
-        """First lane of each group, whose sum is one field."""
+        """First lane of each group; a group's sum fits one field."""
         return range(0, self.lanes, self.packing.group_lanes)
 
     @property
@@ -42,11 +45,11 @@ class PackedDotSpec:
 
     @property
     def latency_cycles(self) -> int:
-        """The product, the stages of a chain, the tree over the groups."""
+        """Cycles from operands to results: product, stages of a chain, tree over the groups."""
         return 1 + self.stages + (len(self.groups) - 1).bit_length()
 
     def late(self, lane: int) -> bool:
-        """Whether the lane's operands come one cycle later than the others."""
+        """Return True if the lane's operands must come one cycle after the others."""
         return lane % CHAIN_LANES >= STAGE_LANES
 
     def compute(
@@ -55,8 +58,10 @@ class PackedDotSpec:
         digits: Sequence[Sequence[int]],
         digit_signed: bool,
     ) -> list[int]:
-        """The golden results of activations [pixels][lanes] and digits [columns][lanes], raw
-        patterns; pixels of the first column first."""
+        """Return the golden results, one per column and pixel, pixels innermost.
+
+        activations: codes (pixels, lanes); digits: raw patterns (columns, lanes).
+        """
         wrap = 1 << self.packing.digit_bits
         negative = digit_signed or self.packing.always_signed
         offset = self.packing.activation_offset
@@ -126,21 +131,27 @@ class PackedDot(Block):
         return register(m, wide * narrow.as_signed(), f"product{lane}")
 
     def _start(self, lane: int, top: Value) -> Value:
-        """What the group at ``lane`` is added to: half a field in each lower field (less what the
-        packing of the first column's digits adds), and the top field so far."""
+        """Return the initial value of the group at ``lane``.
+
+        Lower fields start at half a field, those of the first column less what the packing of its
+        digits adds; the top field continues from ``top``.
+        """
         packing = self.spec.packing
         starts = packing.pixels * packing.start_bits
         half = Const(1 << (packing.field_bits - 1), packing.field_bits)
         middle = [half] * (packing.fields - 1 - packing.pixels)
         first = self.starts.word_select(lane // packing.group_lanes, starts)
-        if packing.centred:  # one field below the top one, which is 0: a group is a chain
+        if packing.centred:  # a group is a whole chain, so the top field starts at 0
             return Cat(first, Const(0, 1)).as_signed()
         return Cat(first, *middle, top).as_signed()
 
     def _chain(
         self, m: Module, first: int, products: list[Value], leaves: list[list[Value]]
     ) -> None:
-        """Add up ``products`` from lane ``first`` on; its sums by field go to ``leaves``."""
+        """Build the chain that sums ``products`` from lane ``first`` on.
+
+        Appends its sums to ``leaves``, one list per field.
+        """
         spec, packing = self.spec, self.spec.packing
         k, low = packing.field_bits, (packing.fields - 1) * packing.field_bits
         total: Value = self._start(first, Const(0, 1))

@@ -1,6 +1,6 @@
-"""What the post units work on: accumulators of a snapshot and words of the channel table.
+"""Operands of the post units: accumulators from the snapshot, and words of the channel table.
 
-``post`` is the post-processing, whose ports say which.
+In all functions ``post`` is the PostProcess block, whose ports select the operands.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import SHIFT_BITS
 
 SELECT_CYCLES = 2
-"""From a step to its accumulators and channel words: multiplexers of chunks and of pixels; block
-RAM and a register."""
+"""Cycles from a drain step to its accumulators (two multiplexer stages: chunk, pixel) and channel
+words (block RAM and a register)."""
 
 
 def operand_cycles(config: NpuConfig) -> int:
-    """From a step to its operands at the post units; binary weights are made up for on the way."""
+    """Return the cycles from a drain step to its operands at the post units.
+
+    One more with ``binary_weights``, for the correction 2 * sum(t a) - sum(a).
+    """
     return SELECT_CYCLES + config.binary_weights
 
 
 def accumulators(m: Module, config: NpuConfig, post: Block) -> list[Value]:
-    """Snapshot register and the multiplexers to the post units."""
+    """Build the snapshot register and its multiplexers; return one accumulator per post unit."""
     snapshot = Signal(len(post.accumulators), reset_less=True)
     with m.If(post.snapshot):
         m.d.sync += snapshot.eq(post.accumulators)
@@ -48,12 +51,15 @@ def accumulators(m: Module, config: NpuConfig, post: Block) -> list[Value]:
 
 
 def _binary(m: Module, config: NpuConfig, post: Block, sums: list[Value]) -> list[Value]:
-    """The accumulators ``sums`` of digits 0 and 1 as those of weights -1 and +1: one cycle."""
+    """Return 2 * sums - sum(a) in layers of binary weights, else ``sums``; latency 1 cycle.
+
+    It turns accumulators of digits 0 and 1 into those of weights -1 and +1.
+    """
     bits = config.accumulator_bits
     snapshot = Signal(len(post.activation_sums), reset_less=True, name="activation_snapshot")
     with m.If(post.snapshot):
         m.d.sync += snapshot.eq(post.activation_sums)
-    # Read at the step, as the accumulators are: the next snapshot may follow at once.
+    # Read at the step, like the accumulators, as the next snapshot may follow at once.
     every = Array(snapshot.word_select(p, bits) for p in range(config.pixels))
     taken = delay(m, every[post.pixel], SELECT_CYCLES, "activation_sum")
     found = []
@@ -67,8 +73,11 @@ def _binary(m: Module, config: NpuConfig, post: Block, sums: list[Value]) -> lis
 def channel_words(
     m: Module, platform: object, config: NpuConfig, post: Block
 ) -> tuple[list[Value], Value]:
-    """Bias / scale / shift words: channel pointer of the step, RAM columns per unit. And whether
-    the step's would leave the table."""
+    """Build the channel table and its pointer.
+
+    Returns the table words of the step, per post unit the bias and then multiplier and shift, and
+    the condition that a step's address is outside the table.
+    """
     pointer = Signal(len(post.table_address) + 1, reset_less=True)
     base = Signal(len(pointer), reset_less=True)
     following = pointer + 1

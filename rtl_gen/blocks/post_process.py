@@ -1,4 +1,7 @@
-"""From accumulators to memory: snapshot, post units, max pooling, word assembly, result buffer."""
+"""Post-processing of accumulators: snapshot, requantisation, max pooling, write-back, results.
+
+A tile is drained in steps: a step takes one chunk of ``post_units`` accumulators of one pixel.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ from rtl_gen.config import NpuConfig
 
 
 def pixel_bits(config: NpuConfig) -> int:
+    """Return the width of a pixel lane's number."""
     return max((config.pixels - 1).bit_length(), 1)
 
 
 def chunk_bits(config: NpuConfig) -> int:
+    """Return the width of a chunk's number, among the chunks of one pixel."""
     return max((config.chunks - 1).bit_length(), 1)
 
 
@@ -84,7 +89,7 @@ class PostProcess(Block):
 
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
-        """The operands, the post unit, the write port."""
+        """Return the cycles from a step to the write port: operands, post unit, write register."""
         return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + 1
 
     def elaborate(self, platform: object) -> Module:
@@ -120,12 +125,12 @@ class PostProcess(Block):
         return units
 
     def _results(self, m: Module, platform: object, units: list[PostUnit]) -> None:
-        """Raw steps: biased accumulators into the result buffer, in step order."""
+        """Build the result buffer, to which raw steps write biased accumulators in step order."""
         config = self.config
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         instantiate(m, platform, "results", ram)
         pointer = Signal(len(self.result_address) + 1, reset_less=True)
-        # Only layers whose weights are fetched come in parts.
+        # Only with a memory port may the logits' layer be split; later parts append their results.
         first = self.f_out_base[: len(pointer)] if config.memory_port_bits else 0
         write = delay(
             m, self.step_valid & self.f_raw, operand_cycles(config) + 1, "raw_valid",
@@ -146,7 +151,7 @@ class PostProcess(Block):
         ]
 
     def _assemble(self, m: Module, platform: object, codes: Value) -> None:
-        """Running maximum per (pixel, chunk), then words of ``lanes`` codes."""
+        """Build the running maximum per (pixel, chunk) and the assembly of words of N codes."""
         config = self.config
         cycles = operand_cycles(config) + PostUnitSpec.of(config).latency_cycles
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
@@ -187,8 +192,11 @@ class PostProcess(Block):
         self.errors.append(error)
 
     def _write_address(self, m: Module) -> tuple[Value, Value, Value]:
-        """At step time: whether this step completes a word of the last window position, where
-        the word goes, and whether that is outside."""
+        """Build the output address, at the time of the step.
+
+        Returns the condition that this step completes an output word, the word's address, and the
+        condition that the address is outside the memory.
+        """
         config = self.config
         position = Signal(len(self.write_address) + 1, reset_less=True)
         group = Signal(len(position), reset_less=True)

@@ -1,4 +1,4 @@
-"""Post-process arithmetic of one result: bias, requantise, zero point, clamp."""
+"""Post unit: bias, requantisation, zero point and clamp of one accumulator."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from rtl_gen.packing import MULT18_BITS, WIDE_BITS
 from rtl_gen.parameters import SHIFT_BITS
 
 FINE_SHIFTS = 8
-"""The shift is done in two stages: by multiples of FINE_SHIFTS, then by less."""
+"""Granularity of the first of two shift stages; the second one shifts by less."""
 
 
 @dataclass(frozen=True)
 class PostUnitSpec:
-    """Golden model and hardware of the requantiser (docs/arithmetic.md)."""
+    """Specification and golden model of the requantisation in a post unit (docs/arithmetic.md)."""
 
     accumulator_bits: int
     scale_bits: int
     activation_bits: int
     in_dsps: bool = False
-    """Whether DSP slices multiply: where those of the array are few, the LUTs of a post unit are
-    many."""
+    """True if DSP slices multiply, as beside arrays that share DSP slices: these have few LUTs, so
+    that the multipliers of the post units would be a large part of the NPU's."""
 
     @staticmethod
     def of(config: NpuConfig) -> PostUnitSpec:
+        """Return the specification of ``config``'s post units."""
         return PostUnitSpec(
             config.accumulator_bits,
             config.scale_bits,
@@ -49,30 +50,35 @@ class PostUnitSpec:
 
     @property
     def scale_digits(self) -> int:
-        """Radix-4 digits of the multiplier."""
+        """Number of radix-4 digits of the requantisation multiplier."""
         return (self.scale_bits + 1) // 2
 
     @property
     def multiply_cycles(self) -> int:
-        """In LUTs the triple, the first digit, one cycle for each further digit; in DSP slices the
-        product and its sum."""
+        """Cycles of the multiplication.
+
+        In LUTs one for the triple and one per radix-4 digit; in DSP slices one for the product and
+        one for its sum.
+        """
         return 2 if self.in_dsps else 1 + self.scale_digits
 
     @property
     def kept_bits(self) -> int:
-        """Bits of the coarsely shifted product from which the fine shift takes the code; where
-        more are significant the code saturates."""
+        """Bits of the coarsely shifted product that are kept for the fine shift.
+
+        If higher bits are significant, the code saturates.
+        """
         return self.activation_bits + 2 + FINE_SHIFTS
 
     @property
     def latency_cycles(self) -> int:
-        """Bias, multiplication, two shift stages, rounding, clamp."""
+        """Cycles from accumulator to code: bias, multiplication, two shifts, rounding, clamp."""
         return 1 + self.multiply_cycles + 2 + 1 + 1
 
     def compute(
         self, accumulator: int, bias: int, multiplier: int, shift: int, zero: int, largest: int
     ) -> int:
-        """The golden code; ``largest`` is 2**bits - 1."""
+        """Return the golden output code; ``largest`` is 2**bits - 1 for a ``bits``-bit output."""
         code = arithmetic.requantise(
             accumulator + bias, multiplier, shift, zero, largest.bit_length()
         )
@@ -121,7 +127,7 @@ class PostUnit(Block):
         return m
 
     def _multiply(self, m: Module, biased: Value, multiplier: Value) -> Value:
-        """Radix-4: each digit adds 0, 1, 2 or 3 times the value, one LUT per bit and digit."""
+        """Multiply in LUTs, radix 4: a digit adds 0..3 times the value at one LUT per bit."""
         spec = self.spec
         digits = Cat(multiplier, Const(0, 2 * spec.scale_digits - spec.scale_bits))
         triple = Signal(signed(spec.biased_bits + 2), reset_less=True)
@@ -144,8 +150,11 @@ class PostUnit(Block):
         return Cat(done, total)[: spec.product_bits].as_signed()
 
     def _multiply_in_dsps(self, m: Module, biased: Value, multiplier: Value) -> Value:
-        """One multiplication, or two where the value is too wide for one: of its low bits, and of
-        the others, to which the first product's carry is added."""
+        """Multiply in DSP slices: one product, or two if the value is wider than WIDE_BITS.
+
+        Then the low and the high bits are multiplied separately, and the low product's upper part
+        is added to the high one.
+        """
         scale = Cat(multiplier, Const(0, 1)).as_signed()
         if self.spec.biased_bits <= WIDE_BITS:
             product = register(m, biased * scale, "scaled")
@@ -158,8 +167,10 @@ class PostUnit(Block):
         return Cat(done, total)[: self.spec.product_bits].as_signed()
 
     def _shift(self, m: Module, product: Value, amount: Value) -> tuple[Value, Value, Value]:
-        """``product >> amount`` in two registered stages: its low bits, whether higher ones
-        are significant, and its sign."""
+        """Build ``product >> amount`` in two registered stages.
+
+        Returns its low bits, the condition that higher ones are significant, and its sign.
+        """
         kept = self.spec.kept_bits
         steps = amount[3:]
         shifted = Array(
@@ -185,13 +196,13 @@ class PostUnit(Block):
         return fine, wide, negative
 
     def _round_and_clamp(self, m: Module, halves: Value, wide: Value, negative: Value) -> None:
-        """``clamp(((halves + 1) >> 1) + zero)``; values too wide for the sum saturate by sign."""
+        """Build clamp(((halves + 1) >> 1) + zero); values too wide for the sum saturate by sign."""
         bits = self.spec.activation_bits
         low = bits + 2
         sign = Signal(reset_less=True)
         saturate = Signal(reset_less=True)
         total = Signal(signed(bits + 4), reset_less=True)
-        # One carry chain: (halves + 1 >> 1) + zero, the lowest bit as its carry in.
+        # One carry chain for (halves + 1 >> 1) + zero, with the lowest bit as its carry in.
         rounded = Cat(Const(1, 1), halves[1:low]).as_signed() + Cat(halves[0], self.zero)
         high = halves[low - 1 :]
         m.d.sync += [

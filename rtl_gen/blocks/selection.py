@@ -1,4 +1,4 @@
-"""Selection of the activations that the weights of an N:M group multiply."""
+"""Lane selection for N:M sparsity: picks the activations that the stored weights multiply."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from rtl_gen.blocks.hierarchy import Block
 
 @dataclass(frozen=True)
 class SelectionSpec:
-    """``kept`` slots for every ``group`` of lanes; golden model and hardware.
+    """Specification and golden model of the lane selection: ``kept`` slots per ``group`` of lanes.
 
-    Slot k of a group takes one of the lanes k .. k + group - kept: the k-th of ``kept`` lanes in
-    rising order is always among them. Fewer choices would not do: any group - kept lanes may be
-    without a weight, and one must be left.
+    A slot is a multiplier input. Slot k of a group takes one of the lanes k .. k + group - kept: if
+    the ``kept`` lanes with a weight are in rising order, the k-th one is always among these. Fewer
+    choices do not suffice, as any group - kept lanes may have no weight.
     """
 
     lanes: int
@@ -44,12 +44,12 @@ class SelectionSpec:
         return pair_bits(self.activation_bits)
 
     def choices(self, slot: int) -> range:
-        """Lanes that ``slot`` may take, by index; larger indices take the last one."""
+        """Return the lanes that ``slot`` may take, by index; larger indices take the last one."""
         first = slot // self.kept * self.group + slot % self.kept
         return range(first, first + self.group - self.kept + 1)
 
     def compute(self, activations: Sequence[int], indices: Sequence[int]) -> list[int]:
-        """The golden result: one activation per slot."""
+        """Return the golden result, one activation per slot."""
         choices = [self.choices(slot) for slot in range(self.slots)]
         return [
             activations[lanes[min(index, len(lanes) - 1)]]
@@ -102,7 +102,7 @@ class Selection(Block):
 
 
 def _choose(values: Sequence[Value], index: Value) -> Value:
-    """values[min(index, last)]"""
+    """Return values[min(index, len(values) - 1)] as a tree of multiplexers."""
     if len(values) == 1:
         return values[0]
     half = 1 << (len(index) - 1)

@@ -1,4 +1,4 @@
-"""The sequencer: fetches instructions, runs them, counts cycles, stops on errors."""
+"""Sequencer: fetches instructions, executes them, counts cycles and stops on errors."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class Sequencer(Block):
         ]
 
     def _course(self, m: Module) -> Course:
-        """Which image of the run this is, and what that makes of ``ahead`` and REPEAT."""
+        """Count the images of the run and decide what follows for ``ahead`` and REPEAT."""
         images_left = Signal(IMAGE_COUNT_BITS, reset_less=True)
         last = Signal(reset_less=True)
         m.d.sync += last.eq(~images_left[1:].any())
@@ -124,7 +124,7 @@ class Sequencer(Block):
         return Course(skipped, again, issued, free)
 
     def _halt(self, m: Module, platform: object) -> Value:
-        """Whether the run ends at once."""
+        """Instantiate Halt and return the condition that the run ends at once."""
         halt, states = Halt(), self.states
         instantiate(m, platform, "halting", halt)
         begin = self.start & ~self.busy
@@ -142,7 +142,7 @@ class Sequencer(Block):
         return halt.halt
 
     def _counters(self, m: Module, platform: object) -> None:
-        """CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
+        """Build CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
         log = Ram(32, LOG_DEPTH, distributed=True)
         instantiate(m, platform, "log", log)
         states = self.states

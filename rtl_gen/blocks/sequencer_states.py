@@ -1,4 +1,4 @@
-"""The sequencer's states, from the fetch of an instruction to its end."""
+"""State machine of the sequencer, from the fetch of an instruction to its end."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ from rtl_gen.timing import flush_cycles
 
 @dataclass(frozen=True)
 class Course:
-    """What becomes of the instruction in START."""
+    """Conditions that decide, in state START, how the instruction continues."""
 
     skipped: Value
-    """A LOAD for which there is no image."""
+    """It is a LOAD ``ahead`` in the last image, which has no next image to load."""
     again: Value
-    """A REPEAT that goes back."""
+    """It is a REPEAT that jumps back, as images are left."""
     issued: Value
-    """Its end is not awaited."""
+    """The sequencer does not wait for its end."""
     free: Value
-    """What carries it out can take it."""
+    """The block that executes it is idle."""
 
 
 class States:
-    """Of the sequencer, whose ports they read and drive. ``index`` of the instruction; ``active``
-    in a run, ``finishing`` an instruction, ``waiting`` for what carries it out or ``stalled`` by
-    the streams; ``fail``: what is wrong with it.
+    """State machine of the sequencer, whose ports it reads and drives.
+
+    ``index`` is the instruction's number and ``fail`` its error code, 0 if none. ``active`` is high
+    during a run, ``finishing`` in the last cycle of an instruction, ``waiting`` while the executing
+    block is busy, ``stalled`` while a stream is late.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class States:
         self.decoding = Signal()
 
     def machine(self, m: Module, course: Course, halt: Value) -> None:
-        """halt: a run ends at once."""
+        """Build the state machine; ``halt`` ends a run at once."""
         at = self.instruction
         self.halt = halt
         illegal = at.illegal_field(m, self.decoding)
@@ -79,7 +81,7 @@ class States:
 
     @contextmanager
     def _state(self, m: Module, name: str) -> Iterator[None]:
-        """Of a run: it ends on ``halt``."""
+        """Open a state that belongs to a run: it goes to ABORT on ``halt``."""
         with m.State(name):
             m.d.comb += self.active.eq(1)
             yield
@@ -87,7 +89,7 @@ class States:
                 m.next = "ABORT"
 
     def _reading(self, m: Module, illegal: Value) -> None:
-        """The states that bring the instruction."""
+        """Build the states that read an instruction: FETCH, DECODE, FIELDS."""
         at = self.instruction
         past_end, last_word = at.pc[-1] & at.pc[:-1].any(), at.last_word()
         with self._state(m, "FETCH"):
@@ -119,11 +121,11 @@ class States:
                 m.d.sync += at.pc.eq(at.pc + 1)
 
     def _running(self, m: Module, course: Course) -> None:
-        """The states in which it does what it does."""
+        """Build the states that execute it: START, then TAPS, DRAIN, FLUSH or TRANSFER."""
         at, layer = self.instruction, self.layer
         awaits = ~(self.is_layer | at.kinds[Opcode.REPEAT])
         with self._state(m, "START"):
-            for opcode in STREAMED:  # the transfer takes no start before it is idle
+            for opcode in STREAMED:  # the transfer ignores a start until it is idle
                 pulse = getattr(self.ports, f"start_{opcode.name.lower()}")
                 m.d.comb += pulse.eq(at.kinds[opcode] & ~course.skipped & ~self.halt)
             m.d.comb += self.waiting.eq(awaits & ~course.free)
@@ -156,7 +158,7 @@ class States:
                 m.next = "FINISH"
 
     def _ending(self, m: Module, course: Course) -> None:
-        """The states after it: of the instruction, and of a run that was halted."""
+        """Build the states that end an instruction (FINISH) and a halted run (ABORT)."""
         at = self.instruction
         with self._state(m, "FINISH"):
             repeated = at.fields(Opcode.REPEAT)["index"]

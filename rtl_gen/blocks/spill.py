@@ -1,4 +1,4 @@
-"""SPILL: activations to memory over AXI4, beside the layers."""
+"""SPILL: asynchronous DMA of feature-map rows to external memory over AXI4, while layers run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
 
 READ_CYCLES = 2
-"""From a granted read to the word: block RAM, the choice of the bank."""
+"""Cycles from a granted read to the word: block RAM, selection of the bank."""
 SPILL_WORDS = 16
-"""Words read ahead of the bus."""
+"""Words of the FIFO that is filled ahead of the bus."""
 
 
 class Spill(Block):
@@ -65,7 +65,7 @@ class Spill(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self.active = Signal()
-        """Until the last beat is sent."""
+        """High from the start until the last beat is sent."""
         self.popped = Signal()
         bursts = self._ask(m, platform)
         self._read(m, platform)
@@ -94,7 +94,7 @@ class Spill(Block):
         return bursts
 
     def _read(self, m: Module, platform: object) -> None:
-        """Words ahead of the bus."""
+        """Build the FIFO of words that are read ahead of the bus."""
         config = self.config
         pointer = Signal(len(self.read_address) + 1, reset_less=True)
         left = Signal(len(pointer), reset_less=True)
@@ -138,14 +138,14 @@ class Spill(Block):
         self.word_beyond, self.word = fifo.read_data[0], fifo.read_data[1:]
 
     def _send(self, m: Module, asks: Value) -> None:
-        """Beats of the bursts that were asked for."""
+        """Build the data channel, which sends the beats of the bursts whose address was issued."""
         config = self.config
         beats, port_bits = config.tile_word_beats, config.memory_port_bits
         part = Signal(range(beats), reset_less=True)
         beat = Signal(BEAT_BITS, reset_less=True)
         last_beat = Signal(BEAT_BITS, reset_less=True)
         left = Signal(SLOT_BITS, reset_less=True)
-        asked = Signal(range(MOST_BURSTS + 1))  # and not sent
+        asked = Signal(range(MOST_BURSTS + 1))  # bursts whose beats are not all sent yet
         aborted = Signal()
         taken = Signal()
         ends = Signal()

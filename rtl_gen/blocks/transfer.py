@@ -1,4 +1,4 @@
-"""LOAD, STORE and EMIT: activation words and results on the AXI4-Streams."""
+"""LOAD, STORE and EMIT: transfer of activation words and results over the AXI4-Streams."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ class Transfer(Block):
                 m.next = "IDLE"
 
     def _sending(self, m: Module, sent: Value) -> None:
-        """A word is fetched, its beats are sent, and so on."""
+        """Build the states of STORE and EMIT, which read a word, send its beats, and repeat."""
         walk = self.walk
         with m.State("FETCH"):
             m.d.sync += self.read_valid.eq(self.wait == 0)

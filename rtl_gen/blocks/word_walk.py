@@ -1,4 +1,4 @@
-"""A transfer's walk over the words of activation memory: strip by strip, address by address."""
+"""Address counter of a stream transfer: the words of a tensor, strip by strip."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from rtl_gen.blocks.hierarchy import Block
 
 
 class WordWalk:
-    """Of a transfer: strip and address of its word, and of its beat whether that is the last.
+    """Counters of a stream transfer: strip and address of its word, beat within the word.
 
-    ``ports``: the transfer, whose fields are held as they stood at the start, from the cycle before
-    it on (``resting``).
+    ports: the transfer, whose fields are sampled while ``resting`` and held from the start on.
     """
 
     def __init__(self, m: Module, ports: Block) -> None:
@@ -33,12 +32,12 @@ class WordWalk:
         self.single_last = held(ports.f_last_words == 1, "single_last")
 
         self.strip = Signal(4, reset_less=True)
-        # EMIT counts results with it, which may be more than a bank has words.
+        # EMIT counts results with it, which may exceed the words of a bank.
         pointer_bits = max(len(ports.read_pointer), len(ports.result_address))
         self.pointer = Signal(pointer_bits, reset_less=True)
         self.words_left = Signal(len(ports.read_pointer), reset_less=True)
         self.beat = Signal(5, reset_less=True)
-        # Of what comes next, compared when the counters move: whether it is the last.
+        # Flags of the next beat or word, compared when the counters move (critical path).
         self.last_beat = Signal(reset_less=True)
         self.last_strip = Signal(reset_less=True)
         self.last_in_strip = Signal(reset_less=True)
@@ -46,6 +45,7 @@ class WordWalk:
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
 
     def enter_strip(self, m: Module, strip: Value) -> None:
+        """Move to the first word of a strip."""
         full = self.last_strip_index != strip
         m.d.sync += [
             self.strip.eq(strip),
@@ -56,6 +56,7 @@ class WordWalk:
         ]
 
     def next_word(self, m: Module) -> None:
+        """Move to the next word, in the next strip after the last one of this."""
         with m.If(self.last_in_strip):
             self.enter_strip(m, (self.strip + 1)[:4])
         with m.Else():

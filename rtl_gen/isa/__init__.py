@@ -1,7 +1,8 @@
-"""Instruction set, register map and data formats: the one definition for RTL, compiler and driver.
+"""Instruction set, register map and data formats: the single definition for RTL, compiler, driver.
 
-opcodes, fields and encoding (instructions), registers (AXI4-Lite), bursts (memory port), walk
-(nested address loops), lanes and weight_words (how codes and digits lie in words).
+opcodes, fields and encoding define the instructions, registers the AXI4-Lite address map, bursts
+the units of the memory port, walk the address steps of a layer's loop nest, lanes and weight_words
+the bit layout of activation and weight words. docs/isa.md is the reference.
 """
 
 __all__ = [

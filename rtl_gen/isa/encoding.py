@@ -1,8 +1,8 @@
-"""Instructions as words of program memory, and back.
+"""Encoding of instructions as words of program memory, and decoding.
 
-An instruction is an opcode word of 64 bits and the words of its fields: four 16-bit slots a word,
-and in a LAYER a record a word for each level of its loop nest. Bits that no field uses must be
-zero, else the NPU stops with ErrorCode.FIELD.
+An instruction is a 64-bit opcode word, followed by the words of its fields: four 16-bit slots per
+word, and in a LAYER one record word for each level of its loop nest. Bits that no field uses must
+be zero, otherwise the NPU stops with ErrorCode.FIELD.
 """
 
 from __future__ import annotations
@@ -16,28 +16,28 @@ from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.parameters import STREAM_BITS
 
 WORD_BITS = 64
-"""Width of a program word."""
+"""Width of a program word in bits."""
 BUS_WORDS = WORD_BITS // STREAM_BITS
-"""32-bit words of the bus that make a program word, low first."""
+"""32-bit bus words that make up one program word, the low one first."""
 
 
 def slot_words(config: NpuConfig, opcode: Opcode) -> int:
-    """Program words of the fields in slots."""
+    """Return the number of program words that hold the opcode's slots."""
     return -(-len(slots(config, opcode)) * SLOT_BITS // WORD_BITS)
 
 
 def field_words(config: NpuConfig, opcode: Opcode) -> int:
-    """Program words that follow the opcode word."""
+    """Return the number of program words that follow the opcode word: slots and records."""
     return slot_words(config, opcode) + (len(RECORDS) if opcode is Opcode.LAYER else 0)
 
 
 def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
-    """Program words of an instruction."""
+    """Return the number of program words of an instruction, opcode word included."""
     return 1 + field_words(config, opcode)
 
 
 def bit_ranges(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
-    """The bits of each field, counted from the first word behind the opcode's."""
+    """Return each field's bits by name; bit 0 is the lowest of the word after the opcode word."""
     found = {
         field.name: range(SLOT_BITS * k, SLOT_BITS * k + field.width(config))
         for k, field in enumerate(slots(config, opcode))
@@ -55,15 +55,22 @@ def bit_ranges(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction; ``fields`` holds every field that its NPU has."""
+    """One instruction; ``fields`` must hold a value for every field that the NPU's opcode has.
+
+    >>> repeat = Instruction(Opcode.REPEAT, {"target": 4, "index": 1})
+    >>> repeat.encode(NpuConfig())
+    [5, 0, 65540, 0]
+    >>> decode(NpuConfig(), [5, 0, 65540, 0], 0) == (repeat, 2)
+    True
+    """
 
     opcode: Opcode
     fields: Mapping[str, int]
 
     def encode(self, config: NpuConfig) -> list[int]:
-        """The instruction's words as the bus takes them: 32 bits, low ones of a word first.
+        """Return the instruction as 32-bit bus words, the low half of each program word first.
 
-        Raises ValueError for a missing or unknown field or a value outside its width.
+        Raises ValueError for a missing or unknown field, or a value that exceeds its width.
         """
         known = bit_ranges(config, self.opcode)
         if set(self.fields) != set(known):
@@ -81,9 +88,11 @@ class Instruction:
 
 
 def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Instruction, int]:
-    """The instruction at program word ``position`` of the bus words, and the position after it.
+    """Decode the instruction that begins at program word ``position`` of a program.
 
-    Raises ValueError for an unknown opcode, a truncated instruction or bits that no field uses.
+    words: the whole program as 32-bit bus words. Returns the instruction and the position of the
+    next one. Raises ValueError for an unknown opcode, a truncated instruction or bits that no field
+    uses.
     """
     image = 0
     for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):

@@ -1,6 +1,8 @@
-"""The fields of each instruction: what they mean and how wide they are.
+"""Fields of each instruction: their meaning, order and width.
 
-Most stand in slots; a LAYER also has a record for each level of its loop nest.
+Most fields occupy a 16-bit slot each. A LAYER also has a record for each level of its loop nest:
+the address step of that level and its number of repetitions. docs/isa.md has these definitions as
+tables.
 """
 
 from __future__ import annotations
@@ -13,12 +15,14 @@ from rtl_gen.isa.bursts import BEAT_BITS
 from rtl_gen.isa.opcodes import Opcode
 
 SLOT_BITS = 16
+"""Width of a slot, the place of one field in a program word."""
 COLUMN_BITS = 12
-"""Signed width of image column positions and of rows within a strip."""
+"""Signed width of image column positions and of row positions within a strip."""
 STRIP_BITS = 6
-"""Signed width of strip offsets."""
+"""Signed width of strip offsets (in banks)."""
 PHASES = "phases"
-"""The innermost level of NPUs with N:M sparsity: weight words that share a tap's activations."""
+"""Innermost loop level of NPUs with N:M sparsity: weight words that multiply the same tap's
+activations."""
 COUNT_BITS = {
     "groups": 8,
     "kernel_cols": 8,
@@ -30,15 +34,19 @@ COUNT_BITS = {
     "out_rows": COLUMN_BITS,
     "out_groups": 8,
 }
-"""Levels of a LAYER's loop nest that every NPU has, innermost first; width of their repetitions."""
+"""Levels of a LAYER's loop nest in every NPU, innermost first, and the width of their counts."""
 REUSE_BITS = 2
-"""Width of the LAYER field of NPUs with column reuse."""
+"""Width of the LAYER field ``reuse``, in NPUs with depthwise column reuse."""
 
 
 @dataclass(frozen=True)
 class Field:
-    """One instruction field. ``width(config)`` is its width in bits in that NPU; without any, the
-    NPU's instructions have no slot for it."""
+    """One instruction field; ``width(config)`` is its width in bits, 0 if that NPU lacks it.
+
+    >>> base = FIELDS[Opcode.LOAD][0]
+    >>> base.name, base.width(NpuConfig(activation_depth=1024))
+    ('base', 10)
+    """
 
     name: str
     width: Callable[[NpuConfig], int]
@@ -58,7 +66,10 @@ def _activation_address(config: NpuConfig) -> int:
 
 
 def _activation_pointer(config: NpuConfig) -> int:
-    """One bit more than an address: pointers wrap modulo 2 * depth, the top bit is 'outside'."""
+    """Return the width of a pointer: an address and, as its top bit, "outside the memory".
+
+    Pointers wrap modulo 2 * activation_depth.
+    """
     return _log2(config.activation_depth) + 1
 
 
@@ -171,24 +182,24 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         ),
     ),
 }
-"""Those in slots, of every NPU. All of one NPU's are ``fields(config, opcode)``."""
+"""Slot fields of each opcode over all NPUs; ``slots(config, opcode)`` are those of one NPU."""
 
 START = "start"
-"""The record of a LAYER's first tap: the walk steps there from nothing."""
+"""Name of the record that leads from position 0 to a LAYER's first tap."""
 MOVE = (
     Field("pointer", _activation_pointer, "address step, modulo 2 * activation_depth"),
     Field("columns", _bits(COLUMN_BITS), "column step, two's complement"),
     Field("rows", _bits(COLUMN_BITS), "row step, 0..strip_rows - 1"),
     Field("strips", _bits(STRIP_BITS), "strip step, two's complement"),
 )
-"""What a record says of the walk: the step from a level's last tap to the first one of its next
-repetition, the returns of the levels inside it included."""
+"""Address step in a record: from the last tap of one repetition of a level to the first tap of the
+next, the return of all inner levels to their start included."""
 RECORDS = (START, *COUNT_BITS)
-"""Records of a LAYER, in their order."""
+"""Records of a LAYER, in the order of their words."""
 
 
 def record_fields(level: str) -> tuple[Field, ...]:
-    """The fields of a record, one behind the other in its word; each pointer takes SLOT_BITS."""
+    """Return the fields of a level's record, from its low bits on; the pointer takes SLOT_BITS."""
     move = tuple(Field(f"{level}_{field.name}", field.width, field.doc) for field in MOVE)
     if level == START:
         return move
@@ -196,11 +207,11 @@ def record_fields(level: str) -> tuple[Field, ...]:
 
 
 def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
-    """The opcode's fields in slots, in their order."""
+    """Return the opcode's slot fields in this NPU, in the order of their slots."""
     return tuple(field for field in FIELDS[opcode] if field.width(config))
 
 
 def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
-    """All fields of the opcode."""
+    """Return all fields of the opcode in this NPU: slots, then records."""
     records = RECORDS if opcode is Opcode.LAYER else ()
     return *slots(config, opcode), *(f for level in records for f in record_fields(level))

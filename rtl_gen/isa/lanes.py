@@ -1,4 +1,4 @@
-"""Activation words, weight words and stream beats, bit by bit."""
+"""Bit packing of lane codes into words: activation words, weight words and stream beats."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from rtl_gen.parameters import STREAM_BITS
 def unpack_lanes(
     data: NDArray[np.uint32], lanes: int, lane_bits: int, first_bit: int = 0
 ) -> NDArray[np.uint8]:
-    """Beats uint32 [words, beats], low beat first, to lane codes [words, lanes] of up to 8 bits."""
+    """Unpack words into lane codes of ``lane_bits`` <= 8 bits, lane 0 at ``first_bit``.
+
+    data: uint32 (n_words, n_beats), low beat first. Returns uint8 (n_words, lanes); lanes beyond
+    the beats are 0.
+    """
     bits = np.unpackbits(data.astype("<u4").view(np.uint8), axis=1, bitorder="little")
     bits = bits[:, first_bit:]
     full = np.zeros((len(data), lanes * lane_bits), np.uint8)
@@ -25,8 +29,11 @@ def unpack_lanes(
 def pack_lanes(
     codes: NDArray[np.uint8], lane_bits: int, beats: int, first_bit: int = 0
 ) -> NDArray[np.uint32]:
-    """Lane codes [words, lanes] to beats uint32 [words, beats], lane 0 at ``first_bit``; lanes
-    beyond the beats are cut."""
+    """Pack lane codes of ``lane_bits`` <= 8 bits into words, lane 0 at ``first_bit``.
+
+    codes: uint8 (n_words, n_lanes). Returns uint32 (n_words, beats), low beat first; lanes beyond
+    the beats are dropped.
+    """
     bits = np.unpackbits(codes[:, :, None], axis=2, bitorder="little")[:, :, :lane_bits]
     full = np.zeros((len(codes), beats * STREAM_BITS), np.uint8)
     flat = bits.reshape(len(codes), -1)[:, : full.shape[1] - first_bit]

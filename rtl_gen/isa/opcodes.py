@@ -1,4 +1,4 @@
-"""What the NPU can be told to do, and the errors that stop it."""
+"""Opcodes of the instruction set, and the error codes with which the NPU stops."""
 
 from __future__ import annotations
 
@@ -8,24 +8,45 @@ from rtl_gen.config import NpuConfig
 
 
 class Opcode(enum.IntEnum):
+    """Opcodes by name; the value is the content of an instruction's first program word.
+
+    >>> Opcode(2).name
+    'LAYER'
+    """
+
     END = 0
+    """End of the program."""
     LOAD = 1
+    """Input stream to activation memory."""
     LAYER = 2
+    """One layer: convolution, bias, requantisation, clamp, maximum pooling."""
     STORE = 3
+    """Activation memory to the output stream."""
     EMIT = 4
+    """Result buffer (logits) to the output stream."""
     REPEAT = 5
+    """Loop over the images of a run."""
     FETCH = 6
+    """External memory to the weight buffer."""
     FILL = 7
+    """External memory to activation memory."""
     SPILL = 8
+    """Activation memory to external memory."""
 
 
 STREAMED = (Opcode.LOAD, Opcode.STORE, Opcode.EMIT)
-"""Instructions that move data on the AXI4-Streams."""
+"""Opcodes that transfer data on the AXI4-Stream ports."""
 MOVES = (Opcode.FETCH, Opcode.FILL, Opcode.SPILL)
-"""Instructions that move data over the memory port, beside those that follow."""
+"""Opcodes that transfer data over the memory port, while the instructions after them run."""
 
 
 class ErrorCode(enum.IntEnum):
+    """Reasons for which the NPU stops a run; bits 7:0 of the ERROR register.
+
+    >>> ErrorCode(6).name
+    'WATCHDOG'
+    """
+
     NONE = 0
     OPCODE = 1
     """Unknown opcode."""
@@ -44,7 +65,7 @@ class ErrorCode(enum.IntEnum):
 
 
 def opcodes(config: NpuConfig) -> tuple[Opcode, ...]:
-    """Those that the NPU knows."""
+    """Return the opcodes that this NPU implements, in ascending order."""
     known = set(Opcode)
     if not config.memory_port_bits:
         known.discard(Opcode.FETCH)

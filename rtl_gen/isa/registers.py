@@ -1,4 +1,4 @@
-"""The AXI4-Lite address map: registers, and the windows of the memories; byte addresses."""
+"""AXI4-Lite address map: registers, cycle log and memory windows, as byte addresses."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import enum
 from rtl_gen.config import NpuConfig
 
 NPU_ID = 0x43444E50
-"""ASCII "CDNP"."""
+"""Content of the ID register: ASCII "CDNP"."""
 ISA_VERSION = 3
+"""Content of the VERSION register."""
 IMAGE_COUNT_BITS = 16
-"""Width of IMAGES."""
+"""Width of the IMAGES register in bits."""
 
 
 class Register(enum.IntEnum):
+    """Registers by name; the value is the byte address.
+
+    >>> hex(Register.CONTROL)
+    '0xc'
+    """
+
     ID = 0x00
     """Read: NPU_ID."""
     VERSION = 0x04
@@ -42,27 +49,32 @@ class Register(enum.IntEnum):
 
 
 LOG_BASE = 0x0000_0400
-"""Cycle log, read only: entry i holds CYCLES at the end of instruction i of the last run."""
+"""Base of the cycle log, read only: entry i is CYCLES at the last run's end of instruction i."""
 LOG_DEPTH = 64
 """Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
 PROGRAM_BASE = 0x0010_0000
-"""Program memory, write only."""
+"""Base of program memory, write only: program word i at 8 * i, low half first."""
 CHANNEL_BASE = 0x0020_0000
-"""Bias / scale / shift table, write only: unit c of word k at
-8 * (k * 2**ceil(log2(post_units)) + c): bias (accumulator_bits, two's complement), then
+"""Base of the table of biases, multipliers and shifts, write only. Post unit c of table word k is
+at 8 * (k * 2**ceil(log2(post_units)) + c): the bias (accumulator_bits, two's complement), then
 multiplier | shift << 16."""
 WEIGHT_BASE = 0x0100_0000
-"""Weight memory, write only: 32-bit column j of word k at 4 * (k * 2**ceil(log2(columns)) + j)."""
+"""Base of weight memory, write only: bus word j of weight word k at
+4 * (k * 2**ceil(log2(weight_word_columns)) + j)."""
 ADDRESS_BITS = 25
+"""Width of an AXI4-Lite byte address."""
 
 
 def weight_address(config: NpuConfig, word: int, column: int) -> int:
-    """Byte address of 32-bit column ``column`` of weight word ``word``."""
+    """Return the byte address of 32-bit bus word ``column`` of weight word ``word``."""
     pitch = 1 << (config.weight_word_columns - 1).bit_length()
     return WEIGHT_BASE + 4 * (word * pitch + column)
 
 
 def channel_address(config: NpuConfig, word: int, unit: int) -> int:
-    """Byte address of the bias of post unit ``unit`` in table word ``word``; scale is 4 above."""
+    """Return the byte address of post unit ``unit``'s bias in table word ``word``.
+
+    Multiplier and shift are 4 bytes above.
+    """
     pitch = 1 << (config.post_units - 1).bit_length()
     return CHANNEL_BASE + 8 * (word * pitch + unit)

@@ -1,8 +1,8 @@
-"""The walk of a LAYER over its input: from what each level of the nest adds to records, and back.
+"""Address steps of a LAYER's loop nest over its input (the walk): conversion to records and back.
 
-A record holds what changes from one tap to the next when its level moves, so that the hardware
-keeps one position and adds to it. Levels inside the moving one return from their last repetition
-to their first; that is part of the step.
+The compiler knows what one repetition of each loop level adds to the input position. The hardware
+keeps one position and adds one record per tap: the step of the level that advances, which includes
+the return of all inner levels from their last repetition to their first.
 """
 
 from __future__ import annotations
@@ -18,10 +18,14 @@ from rtl_gen.isa.opcodes import Opcode
 
 @dataclass(frozen=True)
 class AddressStep:
-    """What a tap's position differs by: words of address and columns, rows of the image."""
+    """Difference between the input positions of two taps: address words, image columns and rows.
+
+    >>> AddressStep(words=2, columns=1).times(3) + AddressStep(words=40, rows=1)
+    AddressStep(words=46, columns=3, rows=1)
+    """
 
     words: int = 0
-    """Of the whole address: those of the columns and of ``rows`` included."""
+    """Address difference in words, the words of ``columns`` and ``rows`` included."""
     columns: int = 0
     rows: int = 0
 
@@ -41,11 +45,12 @@ def record_values(
     strip_rows: int,
     strip_words: int,
 ) -> dict[str, int]:
-    """The records of a LAYER as plain integers, not yet reduced to their widths.
+    """Return the record fields of a LAYER as plain integers, not yet reduced to their widths.
 
-    start: of the first tap, from column 0 of row 0 of pixel 0's strip and address 0. steps: what
-    each repetition of a level adds; counts: repetitions of the levels, minus 1. A strip of
-    ``strip_rows`` rows has ``strip_words`` words of its own bank, from the same address on.
+    start: position of the first tap, relative to address 0, row 0, column 0 of pixel 0's strip.
+    steps: what one repetition of a level adds, 0 for missing levels. counts: repetitions of every
+    level, minus 1. A strip is ``strip_rows`` rows, or ``strip_words`` words, at the same address in
+    each bank. ``reduced`` turns the result into field values.
     """
     values = _record(START, start, strip_rows, strip_words)
     back = AddressStep()
@@ -58,6 +63,7 @@ def record_values(
 
 
 def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) -> dict[str, int]:
+    """Return a record's move, with whole strips split off from the rows and the address."""
     strips, rows = divmod(step.rows, strip_rows)
     return {
         f"{level}_pointer": step.words - strips * strip_words,
@@ -68,7 +74,7 @@ def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) ->
 
 
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
-    """``values`` of LAYER fields, signed and modular ones of the walk as their bits."""
+    """Return LAYER field values with the signed and modular address steps cut to their widths."""
     known = bit_ranges(config, Opcode.LAYER)
     moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}
     moves.add("strip_words")
@@ -79,8 +85,11 @@ def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
 
 
 def totals(fields: Mapping[str, int]) -> dict[str, dict[str, int]]:
-    """What each repetition of a level adds to the sums of pointers, columns, rows and strips as
-    the records give them, before rows wrap: ``record_values`` backwards, modulo the widths."""
+    """Return what one repetition of each level adds to pointer, columns, rows and strips.
+
+    Result: level -> move name -> step, modulo the field widths and before rows wrap into the next
+    strip. The inverse of ``record_values`` for given LAYER fields.
+    """
     found, returns = {}, dict.fromkeys((move.name for move in MOVE), 0)
     for level in COUNT_BITS:
         step = {name: fields[f"{level}_{name}"] + back for name, back in returns.items()}

@@ -1,4 +1,7 @@
-"""The weight word: digits of all slots, above them the indices that choose their lanes."""
+"""Layout of the weight word: the digits of all slots, above them the lane indices (N:M sparsity).
+
+A slot is one multiplier input of an array cell: a lane when dense, one of N of M lanes otherwise.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ from rtl_gen.isa.lanes import pack_lanes, unpack_lanes
 def pack(
     config: NpuConfig, digits: NDArray[np.uint8], indices: NDArray[np.uint8]
 ) -> NDArray[np.uint32]:
-    """uint32 [words, weight_word_columns] of digits and indices [words, weight_columns, slots]."""
+    """Pack digits and lane indices into weight words.
+
+    digits, indices: uint8 (n_words, weight_columns, slots). Returns uint32 (n_words,
+    weight_word_columns), low bus word first.
+    """
     shape = (len(digits), config.weight_columns * config.slots)
     columns = config.weight_word_columns
     low = pack_lanes(digits.reshape(shape), config.weight_digit_bits, columns)
@@ -22,7 +29,10 @@ def pack(
 def unpack(
     config: NpuConfig, words: NDArray[np.uint32]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Digits and indices [words, weight_columns, slots]; where dense, all indices are 0."""
+    """Unpack weight words into digits and lane indices, the inverse of ``pack``.
+
+    Both are uint8 (n_words, weight_columns, slots); the indices are 0 when dense.
+    """
     shape = (len(words), config.weight_columns, config.slots)
     count = config.weight_columns * config.slots
     digits = unpack_lanes(words, count, config.weight_digit_bits)
@@ -31,5 +41,5 @@ def unpack(
 
 
 def _first(config: NpuConfig) -> int:
-    """Bit of the first index."""
+    """Return the bit position of the first lane index."""
     return config.weight_columns * config.slots * config.weight_digit_bits

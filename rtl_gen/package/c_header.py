@@ -1,4 +1,4 @@
-"""driver/npu_regs.h: the register map for C and C++."""
+"""Writer of driver/npu_regs.h, the NPU's register map for C and C++."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CONTROL_BITS = (("START", 0), ("SOFT_RESET", 1), ("IRQ_ENABLE", 2))
 
 
 def c_header(hardware: dict[str, Any]) -> str:
-    """The header's text, from ``hardware.describe()``."""
+    """Return the text of the C header for an NPU, from its ``hardware.describe()``."""
     lines = [
         "/* Register map of the NPU on its AXI4-Lite port s_axi_control. Byte offsets. */",
         "#ifndef NPU_REGS_H",

@@ -1,6 +1,7 @@
-"""The NPU as its users see it: register map, memories and instruction fields, as plain data.
+"""Description of an NPU for software: register map, memories and instruction fields as plain data.
 
-One description serves program.json (bench and Python driver) and the C header.
+program.json carries it for the simulation bench and the Python driver; the C header is written from
+it.
 """
 
 from __future__ import annotations
@@ -28,11 +29,11 @@ from rtl_gen.parameters import STREAM_BITS
 
 
 def describe(config: NpuConfig) -> dict[str, Any]:
-    """JSON form of everything that software needs to know about this NPU.
+    """Return everything that software needs to know about this NPU, in JSON types.
 
-    Addresses are in bytes; ``words`` counts memory words, ``columns`` the 32-bit bus words of
-    each, ``pitch`` the bus words from one memory word to the next; fields have their first bit,
-    counted from the instruction's first one, and their width.
+    Addresses are in bytes. A memory has ``words`` words of ``columns`` 32-bit bus words each,
+    ``pitch`` bus words apart. ``fields`` maps opcode -> field -> [first bit, width], where bit 0 is
+    the lowest of the instruction's opcode word.
     """
     return {
         "id": NPU_ID,

@@ -1,7 +1,7 @@
-"""Constraints and project files for vendor flows.
+"""Constraints and project files for vendor tools: XDC, LPF, Vivado script, FuseSoC core.
 
-Vivado is not run here: the script is checked for syntax only. The clock constraint is what was
-asked for, not what place and route reaches.
+Vivado is not run here; the tests check only the syntax of its script. The clock constraint is the
+requested frequency, not the one that place and route reaches.
 """
 
 from __future__ import annotations
@@ -15,23 +15,30 @@ CLOCK_PORT = "aclk"
 
 @dataclass(frozen=True)
 class Target:
-    """What the project files are for."""
+    """Design, device and clock that the project files are written for.
+
+    >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",))
+    >>> target.period_ns
+    12.5
+    """
 
     name: str
-    """Of the design: letters, digits, '_' and '-'."""
+    """Name of the design: letters, digits, '_' and '-'."""
     part: str
     """Vivado part name of a 7-series device."""
     clock_mhz: float
+    """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
-    """File names within rtl/."""
+    """Names of the Verilog files in rtl/."""
 
     @property
     def period_ns(self) -> float:
+        """Clock period in ns, rounded to 1 ps."""
         return round(1000 / self.clock_mhz, 3)
 
 
 def xdc(target: Target) -> str:
-    """constraints/npu.xdc: the clock; both AXI ports are meant to stay on chip."""
+    """Return constraints/npu.xdc: the clock alone, as the AXI ports are meant to stay on chip."""
     return (
         f"# {target.clock_mhz:g} MHz\n"
         f"create_clock -name {CLOCK_PORT} -period {target.period_ns:.3f} "
@@ -40,12 +47,12 @@ def xdc(target: Target) -> str:
 
 
 def lpf(target: Target) -> str:
-    """constraints/npu.lpf, for nextpnr-ecp5 --lpf-allow-unconstrained."""
+    """Return constraints/npu.lpf: the clock, for nextpnr-ecp5 --lpf-allow-unconstrained."""
     return f'FREQUENCY PORT "{CLOCK_PORT}" {target.clock_mhz:g} MHZ;\n'
 
 
 def vivado_tcl(target: Target) -> str:
-    """scripts/vivado.tcl: synthesis, place and route out of context, with reports."""
+    """Return scripts/vivado.tcl: synthesis, placement and routing out of context, with reports."""
     files = " \\\n".join(f"  $root/rtl/{file}" for file in target.verilog)
     return f"""\
 # vivado -mode batch -source scripts/vivado.tcl
@@ -73,7 +80,7 @@ write_checkpoint -force $out/{TOP}.dcp
 
 
 def fusesoc_core(target: Target) -> str:
-    """<name>.core, CAPI2: filesets for any FuseSoC project, targets for lint and Vivado."""
+    """Return <name>.core (CAPI2): filesets for FuseSoC projects, targets for lint and Vivado."""
     return f"""\
 CAPI=2:
 

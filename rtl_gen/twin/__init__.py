@@ -1,6 +1,7 @@
-"""The behavioural twin: the NPU at instruction level in numpy, which the RTL is compared with.
+"""Behavioural model (twin) of the NPU in numpy, at instruction level; the RTL is compared with it.
 
-model runs a program; memories, transfers, layer, taps and reuse are its parts.
+model runs programs; memories holds their state, transfers the instructions that move data, layer
+the LAYER instruction, taps its input addresses, reuse its depthwise column reuse.
 """
 
 __all__ = [

@@ -1,7 +1,8 @@
-"""The LAYER instruction in numpy: array, post-processing, results.
+"""The LAYER instruction of the twin: array, post-processing and write-back.
 
-Only the order of the additions differs from the hardware's: all positions at once, and the digit
-passes folded into whole weights, which is the same modulo 2**accumulator_bits.
+Only the order of additions differs from the hardware: all positions are computed at once, and the
+bit-serial digits are combined into whole weights first, which gives the same sums modulo
+2**accumulator_bits.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from rtl_gen.twin.memories import Memories, TwinError, window
 from rtl_gen.twin.taps import Ints, gather, signed
 
 GATHER_ELEMENTS = 1 << 21
-"""Activations gathered at a time: bounds the memory that a layer takes."""
+"""Activations gathered per step, which bounds the memory that a layer takes."""
 
 
 @dataclass(frozen=True)
 class _Channels:
-    """Post-processing parameters of the drained columns of one tile, each int64 [columns]."""
+    """Post-processing parameters of one tile, each int64 (n_drained_columns,)."""
 
     bias: Ints
     requant_multiplier: Ints
@@ -35,7 +36,11 @@ class _Channels:
 
 
 def run(memories: Memories, f: Mapping[str, int]) -> None:
-    """A LAYER with fields ``f``. Raises TwinError for what a field or an address cannot be."""
+    """Execute a LAYER with fields ``f`` on the memories.
+
+    Raises TwinError with FIELD if it drains nothing, or more pixels or chunks than the array has,
+    with ADDRESS for an access outside a memory.
+    """
     c = memories.config
     passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
     pixels, columns = f["drain_pixels"] + 1, chunks * c.post_units
@@ -44,7 +49,7 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
         raise TwinError(ErrorCode.FIELD)
     block = passes * (f["kernel_rows"] + 1) * (f["kernel_cols"] + 1) * (f["groups"] + 1)
     block *= phases
-    results = f["out_base"] if c.memory_port_bits else 0  # a part of a layer goes on
+    results = f["out_base"] if c.memory_port_bits else 0  # later parts of a split layer append
     for tile in range(f["out_groups"] + 1):
         words = window(memories.weights, f["weight_base"] + tile * block, block)
         table = window(memories.channels, f["channel_base"] + tile * chunks, chunks)
@@ -61,7 +66,10 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
 
 
 def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
-    """Biased accumulators in drain order to result words ``first``...; the next free word."""
+    """Write biased accumulators in drain order to the result buffer from word ``first`` on.
+
+    Returns the next free word. Raises TwinError(ADDRESS) beyond the buffer's end.
+    """
     c = memories.config
     wrapped = signed(biased, c.accumulator_bits)
     words = wrapped.transpose(1, 3, 2, 4, 0, 5).reshape(-1, c.post_units)
@@ -73,7 +81,10 @@ def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
 
 
 def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> None:
-    """codes: [drained pixels, out_rows, out_cols, columns] of output tile ``tile``."""
+    """Write the output codes of tile ``tile`` to activation memory.
+
+    codes: (n_drained_pixels, out_rows, out_cols, n_columns). Raises TwinError(ADDRESS) beyond it.
+    """
     c = memories.config
     pixels, rows, cols, columns = codes.shape
     words = columns // c.lanes
@@ -87,12 +98,14 @@ def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> 
 
 
 def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
-    """Whole weights [taps, lanes, weight_columns] of one tile's weight words
-    uint32 [passes * taps * phases, :]."""
+    """Return one tile's whole weights, int64 (taps, lanes, weight_columns).
+
+    words: uint32 (passes * taps * phases, weight_word_columns), most significant digit first.
+    """
     digit_bits = config.weight_digit_bits
     whole = config.packing is not None and config.packing.always_signed
     top = len(words) // (1 if whole else passes)
-    # The sign of a 1-bit digit is taken where the next pass starts.
+    # The sign of a 1-bit digit is applied when the next pass starts.
     by_lane = _digits_by_lane(config, words, top if passes >= config.least_passes else 0)
     shape = (passes, -1, phases, config.weight_columns, config.lanes)
     by_pass = by_lane.reshape(shape).sum(axis=2)
@@ -103,10 +116,10 @@ def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, pha
 
 
 def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> Ints:
-    """What each lane is multiplied by: [words, weight_columns, lanes]; signed in the first ``top``
-    words.
+    """Return the digit that each lane is multiplied by, int64 (n_words, weight_columns, lanes).
 
-    Slot k of a group takes lane k + index, at most the last one that it may take.
+    Digits of the first ``top`` words are signed. With N:M sparsity, slot k of a group multiplies
+    lane k + min(index, M - N) of it; lanes without a slot have 0.
     """
     digits, indices = weight_words.unpack(config, words)
     values = digits.astype(np.int64)
@@ -119,7 +132,10 @@ def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> I
 
 
 def _tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> _Channels:
-    """table: uint32 [chunks, 2 * post_units], (bias, multiplier | shift << 16) per unit."""
+    """Decode one tile's words of the channel table.
+
+    table: uint32 (chunks, 2 * post_units), per unit the bias and multiplier | shift << 16.
+    """
     pairs = table.reshape(-1, 2).astype(np.int64)
     return _Channels(
         signed(pairs[:, 0], config.accumulator_bits),
@@ -135,8 +151,10 @@ def _accumulate(
     tile: int,
     weights: Ints,
 ) -> Ints:
-    """Accumulators of one tile as they are drained: [pixels, out_rows, pool_rows, out_cols,
-    pool_cols, columns]."""
+    """Return one tile's accumulators as they are drained, wrapped to ``accumulator_bits``.
+
+    Shape (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), int64.
+    """
     columns = config.weight_columns
     rows, matrix = f["out_rows"] + 1, weights.reshape(-1, columns).astype(np.float64)
     per_row = config.pixels * len(matrix)
@@ -158,7 +176,7 @@ def _accumulate(
 
 
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
-    """Codes [pixels, out_rows, out_cols, columns] after requantisation and window maximum."""
+    """Return output codes (pixels, out_rows, out_cols, columns): requantised, clamped, pooled."""
     codes = arithmetic.requantise(
         biased,
         channels.requant_multiplier,

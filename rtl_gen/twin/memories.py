@@ -1,4 +1,4 @@
-"""The memories of the twin: what an NPU keeps from run to run."""
+"""Memories of the twin: the state that an NPU keeps from run to run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rtl_gen.isa.opcodes import ErrorCode
 
 
 class TwinError(Exception):
-    """The instruction stops the run with ``code``."""
+    """An instruction stops the run with error ``code``; ``Twin.run`` reports it in its result."""
 
     def __init__(self, code: ErrorCode) -> None:
         super().__init__(code.name)
@@ -21,11 +21,16 @@ class TwinError(Exception):
 
 
 class TwinInputError(ValueError):
-    """A memory image that does not fit, or a stream that ends where the NPU would wait for ever."""
+    """A memory image that does not fit, or an input stream on which the NPU would wait for ever."""
 
 
 class Memories:
-    """Of one NPU. ``load_*`` write them from address 0 on, as the host does."""
+    """Memories of one NPU; ``load_*`` write them from address 0 on, as the host does.
+
+    >>> memories = Memories(NpuConfig(pixels=2, activation_depth=64))
+    >>> memories.activations.shape  # banks, words, lanes
+    (2, 64, 8)
+    """
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -36,28 +41,38 @@ class Memories:
         self.activations = np.zeros((c.pixels, c.activation_depth, c.lanes), np.uint8)
         self.results = np.zeros((c.result_depth, c.post_units), np.int64)
         self.memory = np.zeros(0, np.uint32)
-        """Behind the memory port, as ``load_memory`` and SPILLs left it."""
+        """External memory behind the port, as 32-bit words from MEMORY_BASE on."""
 
     def load_program(self, words: Sequence[int]) -> None:
-        """Raises TwinInputError when ``words`` exceed the program memory."""
+        """Write 32-bit bus words to program memory.
+
+        Raises TwinInputError if they exceed it.
+        """
         if len(words) > len(self.program):
             raise TwinInputError(f"program of {len(words)} words, at most {len(self.program)} fit")
         self.program[: len(words)] = words
 
     def load_weights(self, image: NDArray[np.uint32]) -> None:
-        """image: uint32 [words, weight_word_columns]."""
+        """Write a weight image, uint32 (n_words, weight_word_columns).
+
+        Raises TwinInputError for another width or too many words.
+        """
         _load(self.weights, image, "weight image")
 
     def load_channels(self, image: NDArray[np.uint32]) -> None:
-        """image: uint32 [words, 2 * post_units]: bias, multiplier | shift << 16 per unit."""
+        """Write a channel table, uint32 (n_words, 2 * post_units).
+
+        Per post unit the bias and multiplier | shift << 16. Raises TwinInputError for another width
+        or too many words.
+        """
         _load(self.channels, image, "channel image")
 
     def load_memory(self, words: NDArray[np.uint32]) -> None:
-        """Memory from MEMORY_BASE on: uint32 [words], the low ones of a beat first."""
+        """Replace external memory by these uint32 words, from MEMORY_BASE on."""
         self.memory = words.reshape(-1).copy()
 
     def first_outside(self, bank: NDArray[np.int64], address: NDArray[np.int64]) -> int | None:
-        """Index of the first activation word outside the buffers, if any."""
+        """Return the index of the first (bank, address) outside activation memory, or None."""
         outside = (bank >= self.config.pixels) | (address >= self.config.activation_depth)
         return int(np.argmax(outside)) if outside.any() else None
 
@@ -71,7 +86,10 @@ def _load(memory: NDArray[np.uint32], image: NDArray[np.uint32], what: str) -> N
 
 
 def window(memory: NDArray[np.uint32], first: int, count: int) -> NDArray[np.uint32]:
-    """``count`` words from ``first`` on. Raises TwinError(ADDRESS) where they leave the memory."""
+    """Return ``count`` words from word ``first`` on.
+
+    Raises TwinError(ADDRESS) if they reach beyond the memory.
+    """
     if first + count > len(memory):
         raise TwinError(ErrorCode.ADDRESS)
     return memory[first : first + count]

@@ -1,9 +1,11 @@
-"""Twin: the NPU's behaviour at instruction level in numpy, exact in results, errors and cycles.
+"""Twin: behavioural model of the NPU at instruction level, exact in results, errors and cycles.
 
-It knows no networks: like the hardware it executes program words on stream beats, and keeps its
-memories from run to run. It is the fast functional model (no clock), and what the RTL is compared
-with when a network test fails. A LOAD ahead is done at once here: a program whose layers use its
-words before the next EMIT, as no sound one does, may find other data in the RTL.
+Like the hardware it knows no networks: it executes program words on stream beats, and keeps its
+memories from run to run. It has no clock, so it is fast; network tests compare the RTL with it.
+
+Asynchronous transfers (LOAD ahead, FETCH, FILL) complete at once here. A program that reads their
+words before the instruction that waits for them, which no compiled program does, may see other data
+in the RTL.
 """
 
 from __future__ import annotations
@@ -21,25 +23,36 @@ from rtl_gen.twin.transfers import Beat, Streams
 
 @dataclass(frozen=True)
 class TwinResult:
-    """What one run left behind."""
+    """Outcome of one run: output stream, error and cycle counts. Made by ``Twin.run``."""
 
     output_beats: list[Beat]
     error: ErrorCode
     error_instruction: int
-    """Index of the instruction that stopped the run; 0 without an error."""
+    """Index of the instruction that stopped the run; 0 if there was no error."""
     cycle_log: list[int]
-    """CYCLES at the end of each instruction that finished, in the order of execution."""
+    """CYCLES at the end of each finished instruction, in order of execution; all of them, where the
+    hardware's log keeps LOG_DEPTH entries."""
     beats_used: int
-    """Input beats taken, those discarded after STREAM_LONG included."""
+    """Input beats consumed, including those discarded after STREAM_LONG."""
 
 
 class Twin(Memories):
-    """One NPU. ``load_*`` write its memories from address 0 on; ``run`` is one start."""
+    """Behavioural model of one NPU: load its memories, then ``run`` its program on stream beats.
+
+    >>> from rtl_gen.config import NpuConfig
+    >>> twin = Twin(NpuConfig())
+    >>> twin.load_program(Instruction(Opcode.END, {}).encode(twin.config))
+    >>> result = twin.run([])
+    >>> result.error.name, result.cycle_log
+    ('NONE', [3])
+    """
 
     def run(self, stream_beats: Sequence[Beat], watchdog: int = 0, images: int = 1) -> TwinResult:
-        """One start. ``watchdog``: limit on cycles, 0 for none; ``images``: register IMAGES.
+        """Execute the program from word 0 until END or an error.
 
-        Raises TwinInputError when a LOAD waits for beats that never come (no watchdog set).
+        stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
+        none. images: content of the register IMAGES; 0 counts as 1. Raises TwinInputError when a
+        LOAD waits for beats that never come and no watchdog is set.
         """
         streams, log, images_left = Streams(stream_beats), list[int](), max(images, 1)
         cycles, position, index = timing.START_CYCLES, 0, 0
@@ -64,7 +77,10 @@ class Twin(Memories):
         return TwinResult(streams.output, error, index if error else 0, log, streams.used)
 
     def _fetch(self, position: int) -> tuple[Instruction, int]:
-        """The instruction at ``position``, its fields checked, and the position after it."""
+        """Return the instruction at program word ``position`` and the position after it.
+
+        Raises TwinError with PROGRAM, OPCODE or FIELD as the hardware would stop.
+        """
         c, first = self.config, BUS_WORDS * position
         if first >= len(self.program):
             raise TwinError(ErrorCode.PROGRAM)
@@ -76,7 +92,7 @@ class Twin(Memories):
             raise TwinError(ErrorCode.OPCODE)
         whole = BUS_WORDS * instruction_words(c, opcode)
         words = self.program[first : first + whole]
-        try:  # what lies beyond the end reads as 0
+        try:  # words beyond the end of program memory read as 0
             instruction, _ = decode(c, words + [0] * (whole - len(words)), 0)
         except ValueError:
             raise TwinError(ErrorCode.FIELD) from None

@@ -1,7 +1,8 @@
-"""Column reuse in the twin: the same layer as a wider window, without a history.
+"""Depthwise column reuse in the twin, expressed as an ordinary layer with a wider kernel.
 
-A position's first new column comes with the two columns read before it (rtl_gen.blocks.history):
-that is a kernel of two columns more, whose weights stand in two lanes of the narrow one.
+In the hardware a history supplies the two columns read before a position's first new one
+(rtl_gen.blocks.history). That equals a kernel with two more columns, whose weights are stored in
+two lanes of the narrow kernel.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ Ints = NDArray[np.int64]
 
 
 def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Position and kernel column of each tap, and whether there is one: all
-    [drained columns, older and new columns].
+    """Return each tap's output position and kernel column, and True where the tap exists.
 
-    A row's walk reads column after column; what lies before its first one reads as padding.
+    Three arrays of shape (n_drained_positions, OLDER_COLUMNS + n_new_columns). A row is read column
+    after column; columns before its first one do not exist and read as padding.
     """
     new = f["kernel_cols"] + 1
     position = np.arange(f["reuse"] - 1, f["out_cols"] + 1)[:, None]
@@ -31,7 +32,10 @@ def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
 
 
 def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:
-    """Weights [taps, lanes, weight_columns] of a tile for the columns of ``columns``."""
+    """Return a tile's weights for the wider kernel whose taps ``columns`` gives.
+
+    weights: int64 (taps, lanes, weight_columns) as stored; the result has more taps.
+    """
     new = f["kernel_cols"] + 1
     narrow = weights.reshape(-1, new, config.lanes, config.weight_columns)
     wide = np.zeros((len(narrow), OLDER_COLUMNS + new, *narrow.shape[2:]), np.int64)

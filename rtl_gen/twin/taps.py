@@ -1,7 +1,8 @@
-"""The walk of a LAYER in numpy: where its taps read, and what they find there.
+"""Taps of a LAYER in the twin: the addresses they read, and the activation codes found there.
 
-Same pointers as the hardware: one address for all banks, a strip offset per row, everything modulo
-its width.
+A tap is one step of the reduction loop: a kernel position and an input-channel word. As in the
+hardware all banks get the same address, each row has a strip offset, and all sums wrap at their
+width.
 """
 
 from __future__ import annotations
@@ -24,33 +25,40 @@ COLUMN_MASK = (1 << COLUMN_BITS) - 1
 
 
 def signed(values: Ints, bits: int) -> Ints:
-    """The low ``bits`` bits as two's complement."""
+    """Return the low ``bits`` bits of each value, read as two's complement."""
     half = 1 << (bits - 1)
     return ((values + half) & ((1 << bits) - 1)) - half
 
 
 AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Levels of the nest as the axes of ``positions``."""
+"""Loop levels in the order of the axes of ``positions``."""
 
 
 @dataclass(frozen=True)
 class Positions:
-    """Where taps read: integers that broadcast to [rows, pool_rows, out_cols, pool_cols,
-    kernel_rows, kernel_cols, groups]."""
+    """Input positions of a LAYER's taps, as broadcastable arrays. Made by ``positions``.
+
+    The arrays broadcast to (rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols,
+    groups).
+    """
 
     strip: Ints
-    """Offset from the pixel's own bank, signed."""
+    """Signed offset of the bank from the pixel's own one."""
     row: Ints
+    """Row within the strip."""
     column: Ints
-    """Unsigned: one left of the image is a large number, and so beyond the limit."""
+    """Image column, unsigned: a column left of the image is a large number, beyond the limit."""
     words: Ints
-    """Address, modulo 2 * activation_depth."""
+    """Word address, modulo 2 * activation_depth."""
     walked: NDArray[np.bool_]
-    """Whether the hardware reads the tap at all; padding else."""
+    """True where the hardware reads the tap; others are padding."""
 
 
 def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
-    """Taps of output rows ``rows`` of tile ``tile`` of a LAYER with fields ``f``."""
+    """Return the input positions for output rows ``rows`` of tile ``tile`` of a LAYER.
+
+    f: the LAYER's fields; rows: output rows within a strip.
+    """
     counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
     counts["out_rows"] = np.arange(rows.start, rows.stop)
     along = {level: _along(counts[level], axis) for axis, level in enumerate(AXES)}
@@ -81,17 +89,18 @@ def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -
 
 
 def _along(count: Ints, axis: int) -> Ints:
+    """Reshape a vector to vary along one of the axes of ``positions``."""
     return count.reshape([-1 if k == axis else 1 for k in range(len(AXES))])
 
 
 def gather(
     config: NpuConfig, activations: NDArray[np.uint8], f: Mapping[str, int], tile: int, rows: range
 ) -> NDArray[np.float64]:
-    """Codes read for output rows ``rows`` of one tile.
+    """Return the activation codes read for output rows ``rows`` of one tile, padding included.
 
-    activations: uint8 [pixels, depth, lanes]. Returns
-    [pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes].
-    Raises TwinError(ADDRESS) where an unmasked read leaves the buffer.
+    activations: uint8 (pixels, depth, lanes). Returns float64 (pixels, rows, pool_rows, out_cols,
+    pool_cols, kernel_rows, kernel_cols, groups, lanes). Raises TwinError(ADDRESS) if a read inside
+    the image leaves the memory.
     """
     pixels, depth, lanes = activations.shape
     at = positions(config, f, tile, rows)

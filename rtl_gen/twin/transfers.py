@@ -1,4 +1,4 @@
-"""The twin's instructions that move data: on the streams, and over the memory port."""
+"""Instructions of the twin that move data, over the streams and over the memory port."""
 
 from __future__ import annotations
 
@@ -15,20 +15,28 @@ from rtl_gen.parameters import STREAM_BITS
 from rtl_gen.twin.memories import Memories, TwinError, TwinInputError
 
 Beat = tuple[int, bool]
-"""(TDATA, TLAST)"""
+"""One stream beat: (TDATA, TLAST)."""
 
 
 @dataclass
 class Streams:
-    """Both streams of one run."""
+    """Input and output stream of one run.
+
+    >>> streams = Streams([(7, False), (8, True), (9, True)])
+    >>> streams.discard()
+    >>> streams.used
+    2
+    """
 
     beats: Sequence[Beat]
+    """The whole input stream."""
     used: int = 0
-    """Input beats taken."""
+    """Input beats consumed so far."""
     output: list[Beat] = field(default_factory=list)
+    """Output beats sent so far."""
 
     def discard(self) -> None:
-        """Drop beats up to the next TLAST."""
+        """Consume input beats up to and including the next TLAST."""
         while self.used < len(self.beats):
             self.used += 1
             if self.beats[self.used - 1][1]:
@@ -36,7 +44,12 @@ class Streams:
 
 
 def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched: bool) -> None:
-    """watched: a watchdog ends the wait for beats that never come."""
+    """Execute a LOAD: input beats to activation memory.
+
+    watched: True if a watchdog ends the wait for beats that never come. Raises TwinError with
+    STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for missing
+    beats.
+    """
     c, beats = memories.config, f["beats"] + 1
     bank, address = _walk(memories, f)
     first_outside = memories.first_outside(bank, address)
@@ -61,6 +74,10 @@ def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched:
 
 
 def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
+    """Execute a STORE: activation memory to output beats.
+
+    Raises TwinError(ADDRESS) at the first word outside the memory, after sending those before.
+    """
     bank, address = _walk(memories, f)
     first_outside = memories.first_outside(bank, address)
     codes = memories.activations[bank[:first_outside], address[:first_outside]]
@@ -72,14 +89,15 @@ def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
 
 
 def emit(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
+    """Execute an EMIT: accumulators of the result buffer to output beats, sign-extended."""
     values = memories.results[: f["chunks"] + 1].reshape(-1)
     words = (values & 0xFFFFFFFF).tolist()
     streams.output += [(value, i == len(words) - 1) for i, value in enumerate(words)]
 
 
 def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Banks and addresses of a LOAD or STORE, word by word."""
-    endless = 2 * memories.config.activation_depth  # a count of 0 wraps, and leaves the memory
+    """Return bank and word address of each word of a LOAD or STORE, in stream order."""
+    endless = 2 * memories.config.activation_depth  # a count of 0 wraps and leaves the memory
     sizes = [f["strip_words"] or endless] * f["last_strip"] + [f["last_words"] or endless]
     bank = np.repeat(np.arange(len(sizes)), sizes)
     address = np.concatenate([f["base"] + np.arange(size) for size in sizes])
@@ -90,7 +108,10 @@ def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], 
 
 
 def fetch(memories: Memories, f: Mapping[str, int]) -> None:
-    """Done at once here, as a LOAD ahead is."""
+    """Execute a FETCH at once: external memory to weight memory.
+
+    Raises TwinError(ADDRESS) beyond the end of external memory.
+    """
     c = memories.config
     first, end = (b * burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
     if end > len(memories.memory):
@@ -104,7 +125,11 @@ def fetch(memories: Memories, f: Mapping[str, int]) -> None:
 
 
 def fill(memories: Memories, f: Mapping[str, int]) -> None:
-    """Done at once here, as a FETCH is."""
+    """Execute a FILL at once: external memory to activation memory.
+
+    An incomplete last word is not written. Raises TwinError(ADDRESS) beyond either memory, after
+    writing the words before.
+    """
     c = memories.config
     moved, bank, address = _tile(memories, f)
     data = memories.memory[moved]
@@ -120,6 +145,10 @@ def fill(memories: Memories, f: Mapping[str, int]) -> None:
 
 
 def spill(memories: Memories, f: Mapping[str, int]) -> None:
+    """Execute a SPILL at once: activation memory to external memory.
+
+    Raises TwinError(ADDRESS) beyond either memory.
+    """
     c = memories.config
     moved, bank, address = _tile(memories, f)
     if memories.first_outside(bank, address) is not None:
@@ -132,7 +161,10 @@ def spill(memories: Memories, f: Mapping[str, int]) -> None:
 def _tile(
     memories: Memories, f: Mapping[str, int]
 ) -> tuple[slice, NDArray[np.int64], NDArray[np.int64]]:
-    """Words of memory that a FILL or SPILL moves; bank and address of each activation word."""
+    """Return what a FILL or SPILL moves: 32-bit words of memory, and each activation word's place.
+
+    The place is bank and word address. Raises TwinError(ADDRESS) beyond external memory.
+    """
     c, end = memories.config, f["last_beat"]
     if f["bursts"] == 1 and end < f["first_beat"]:
         end = BURST_BEATS - 1

@@ -12,7 +12,7 @@ from models.errors import ModelError
 from models.graph.layers import Conv2d, GlobalPool, LayerSpec, Linear, MaxPool
 from models.graph.network import NetworkGraph, sequential
 from models.quantisation.plan import Quantisation, QuantSpec
-from models.supernet.network import Statistics, Subnet, Supernet, best_step
+from models.supernet.network import Statistics, Subnet, Supernet, best_scale
 from models.supernet.training import SupernetSettings, judge, train
 
 
@@ -74,16 +74,16 @@ def test_known_statistics_make_an_image_independent_of_its_batch():
     torch.testing.assert_close(shared(PIXELS, subnet), whole, atol=1e-3, rtol=1e-3)
 
 
-def test_steps_lose_least_on_normal_values():
+def test_best_scales_minimise_the_error_on_normal_values():
     """Known optima of uniform quantisers (Max, 1960): 4 and 16 levels, signed."""
-    assert best_step(0, 1) == pytest.approx(1.22, abs=0.1)
+    assert best_scale(0, 1) == pytest.approx(1.22, abs=0.1)
     values = torch.randn(20000, generator=torch.Generator().manual_seed(0))
 
-    def loss(step: float) -> float:
-        codes = torch.clamp(torch.floor(values / step + 0.5), -7, 7)
-        return float((codes * step - values).square().mean())
+    def loss(scale: float) -> float:
+        codes = torch.clamp(torch.floor(values / scale + 0.5), -7, 7)
+        return float((codes * scale - values).square().mean())
 
-    best = best_step(-7, 7)
+    best = best_scale(-7, 7)
     assert loss(best) < min(loss(0.8 * best), loss(1.25 * best))
 
 
