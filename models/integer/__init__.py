@@ -3,7 +3,7 @@
 lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
 scales to integer multipliers and shifts), frozen (the same network in real values), network
 (IntegerNetwork), reference (runs it in numpy), files (on disk), bits (zeros and ones of its
-weights).
+weights), scores (accuracy with its interval, confusion matrix).
 """
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "lower",
     "network",
     "reference",
+    "scores",
 ]
