@@ -102,8 +102,10 @@ class Schedule:
 
     >>> from pathlib import Path
     >>> from codesign.design import load
-    >>> from codesign.prediction import plan_design
-    >>> mapped = plan_design(load(Path("examples/digits_tiny.yaml"))).schedule
+    >>> from models.integer.lower import shape_only
+    >>> design = load(Path("examples/digits_tiny.yaml"))
+    >>> network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    >>> mapped = schedule(Unfolded(network, None), design.npu, activation_depth=128)
     >>> mapped.words, dict(mapped.strips.rows), mapped.location_of("pool1").base
     (96, {'image': 8, 'pool1': 4, 'pool2': 2}, 64)
     """

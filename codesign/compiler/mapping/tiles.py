@@ -52,12 +52,12 @@ class TileMap:
     ``words`` words of each pixel that begin at ``first_words[i] + t * step_words``, counted from
     the tensor's first word. Made by ``tile_map``.
 
-    >>> from pathlib import Path
-    >>> from codesign.design import load
-    >>> from codesign.prediction import plan_design
-    >>> conv2 = plan_design(load(Path("examples/digits_tiny.yaml"))).schedule.tiles[1]
-    >>> conv2.tiles, conv2.channels, conv2.passes, conv2.kernel, conv2.words, conv2.taps
-    (2, 8, 2, (3, 3), 2, 36)
+    >>> tile = TileMap(
+    ...     tiles=2, channels=8, chunks=8, out_words=2, words=2, first_words=(0,), step_words=0,
+    ...     passes=2, phases=1, kernel=(3, 3),
+    ... )
+    >>> tile.taps, tile.weight_words  # 2 passes x 3 x 3 kernel positions x 2 words; 2 tiles
+    (36, 72)
     """
 
     tiles: int

@@ -27,10 +27,10 @@ from rtl_gen.parameters import DEPTH_RANGES
 
 
 def trimmed(planned: Plan) -> Plan:
-    """Return ``planned`` without the work that zeros among its network's weights make unnecessary.
+    """Return ``planned`` without the work that zero weights make unnecessary, where that gains.
 
-    The result takes no more cycles, stalls for memory included, and fits all memories. Tiled
-    networks are returned unchanged.
+    The result takes no more cycles, stalls for memory included, and fits all memories. The plan of
+    a tiled network is returned unchanged.
     """
     schedule = planned.schedule
     if schedule.moves:
