@@ -22,7 +22,7 @@ WORD_CYCLES = READ_CYCLES + 1
 
 
 @dataclass(frozen=True)
-class Tile:
+class PortTransfer:
     """A FILL or SPILL under way (no output-channel tile): the cycle of its START, and its words.
 
     Made by ``Port.move``.
@@ -47,9 +47,9 @@ class Port:
     """Cycles in which post-processing writes a layer's results to activation memory."""
     others: set[int] = field(default_factory=set)
     """Cycles in which LOADs, and FILLs that are over, write to activation memory."""
-    fill: Tile | None = None
+    fill: PortTransfer | None = None
     """The FILL under way; its end is not known yet."""
-    spill: Tile | None = None
+    spill: PortTransfer | None = None
     """The SPILL under way; its end is not known yet."""
     read_free: int = 0
     """First cycle in which a FETCH or FILL may start, valid while no FILL is under way."""
@@ -74,7 +74,7 @@ class Port:
             self.read_free = start + timing.fetch_cycles(f["bursts"], self.latency_cycles)
             return
         beats = (f["bursts"] - 1) * BURST_BEATS + f["last_beat"] + 1 - f["first_beat"]
-        tile = Tile(start, beats // self.config.tile_word_beats)
+        tile = PortTransfer(start, beats // self.config.tile_word_beats)
         if opcode is Opcode.FILL:
             self.fill = tile
         else:
@@ -93,7 +93,7 @@ class Port:
             self.fill, self.read_free = None, writes[-1] + 1
         return self.read_free
 
-    def _filled(self, tile: Tile) -> list[int]:
+    def _filled(self, tile: PortTransfer) -> list[int]:
         """Return the cycles in which a FILL writes its words."""
         beats, writes = self.config.tile_word_beats, []
         now = tile.start + 2 + self.latency_cycles
