@@ -43,8 +43,8 @@ product in one cycle and lie in rows across the die, the square root of their nu
 of multiplexers over the banks of activation memory, log2(pixels).
 """
 MOST = float(np.log(2))
-"""Largest half width of an interval of the log frequency, a factor of two: more than any placed NPU
-deviates from the estimates."""
+"""Largest half width of an interval of the log frequency, a factor of two: more than placed NPUs
+differ from each other."""
 
 
 @dataclass(frozen=True, eq=False)

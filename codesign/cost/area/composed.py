@@ -52,8 +52,8 @@ class Features:
         sizes = np.empty((len(table), len(columns)), order="F")  # written column by column
         for index, column in enumerate(columns):
             sizes[:, index] = column
-        logs = np.log([getattr(table, knob) for knob in _LOGARITHMIC])
-        flags = [getattr(table, knob) != default for knob, default in _FLAGS.items()]
+        logs = np.log([getattr(table, name) for name in _LOGARITHMIC])
+        flags = [getattr(table, name) != default for name, default in _FLAGS.items()]
         return cls(sizes, np.vstack([logs, flags]).T)
 
     def take(self, rows: Ints) -> Features:

@@ -30,7 +30,7 @@ MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
-    """FPGA resources of memories, float arrays of one shape."""
+    """FPGA resources of memories, float arrays of one shape. Made by ``automatic``."""
 
     lutrams: Floats
     """LUTs used as distributed RAM."""

@@ -49,7 +49,7 @@ def of_data(path: Path) -> AreaModel:
     key = processes.content_hash([hashlib.sha256(text).hexdigest(), code])
     kept = processes.cached(_CACHE, key)
     if kept is not None:
-        return from_dict(kept, "the kept area model")
+        return from_dict(kept, "the cached area model")
     rows = module_data.read(modules) if modules.exists() else []
     model = AreaModel.fit(dataset.read(path), rows)
     processes.keep(_CACHE, key, to_dict(model))
@@ -86,7 +86,7 @@ def from_dict(data: Mapping[str, Any], where: str) -> AreaModel:
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise UserError(f"{where}: not an area model of this version (format {FORMAT!r})")
     if data.get("columns") != {name: list(sizes) for name, sizes in SIZE_NAMES.items()}:
-        raise UserError(f"{where}: its blocks are not those of this version; fit it anew")
+        raise UserError(f"{where}: its blocks are not those of this version; fit the model again")
     try:
         domain = Domain(
             {name: (int(low), int(high)) for name, (low, high) in data["domain"]["ranges"].items()},
@@ -106,10 +106,10 @@ def _learned(data: Mapping[str, Any]) -> Learned:
         setattr(process, name, _numbers(parts[name]))
     for name in _NUMBERS:
         setattr(process, name, float(_numbers(parts[name])))
-    count, knobs = process.points_.shape
+    count, dimensions = process.points_.shape
     if process.known_.shape != (count, count) or process.weights_.shape != (count,):
         raise ValueError("arrays that do not fit together")
-    process.n_features_in_ = knobs
+    process.n_features_in_ = dimensions
     factors = _numbers(data["factors"])
     if factors.shape != (sum(map(len, SIZE_NAMES.values())),):
         raise ValueError(f"{len(factors)} factors")

@@ -40,7 +40,7 @@ parameters allow it, binary weights. Points whose options exclude each other are
 fractions of the sample are smaller."""
 NEAR = 0.1
 """Relative distance to a budget within which ``near`` samples."""
-KNOBS = 18
+DIMENSIONS = 18
 """Dimensions of the Sobol sequence."""
 POOL = 16384
 """Sobol points drawn; only a power of two of them is balanced."""
@@ -87,7 +87,7 @@ def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> lis
 
 def _pool(seed: int) -> list[NpuConfig]:
     """Return the different valid configurations of POOL Sobol points."""
-    units = qmc.Sobol(KNOBS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+    units = qmc.Sobol(DIMENSIONS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
     return list(dict.fromkeys(config for config in map(_config, units) if config))
 
 
@@ -106,17 +106,17 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
 
     None if its array has too many columns or its options exclude each other.
     """
-    knobs = iter(unit)
+    coordinates = iter(unit)
 
     def pick(choices: Sequence[Choice]) -> Choice:
-        return choices[int(next(knobs) * len(choices))]
+        return choices[int(next(coordinates) * len(choices))]
 
     def between(low: int, high: int) -> int:
-        return low + int(next(knobs) * (high - low + 1))
+        return low + int(next(coordinates) * (high - low + 1))
 
     def option(share: float, choices: Sequence[Choice]) -> Choice:
         """Return the first choice, or with probability ``share`` one of the others."""
-        place = next(knobs) / share
+        place = next(coordinates) / share
         return choices[0] if place >= 1 else choices[1 + int(place * (len(choices) - 1))]
 
     lanes, digit, activation = pick(LANES), pick(WEIGHT_DIGIT_BITS), pick(ACTIVATION_BITS)
@@ -141,7 +141,7 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
             channel_depth=1 << between(2, 9),
             result_depth=1 << between(1, 6),
             program_depth=1 << between(5, 10),
-            multiplier=_multiplier(next(knobs)),
+            multiplier=_multiplier(next(coordinates)),
             sparsity=option(SPARSE_SHARE, tuple(SPARSITIES)),
             memory_port_bits=option(PORT_SHARE, MEMORY_PORT_BITS),
             depthwise_taps=option(TAPS_SHARE, DEPTHWISE_TAPS) if lanes >= LEAST_REUSE_LANES else 1,

@@ -129,11 +129,11 @@ def _kinds(npu: ConfigTable) -> _Kinds:
 
 @functools.cache
 def _kind(*values: int) -> tuple[int, int]:
-    knobs: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
-    knobs["multiplier"] = MULTIPLIERS[knobs["multiplier"]]
-    knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
+    chosen: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
+    chosen["multiplier"] = MULTIPLIERS[chosen["multiplier"]]
+    chosen["sparsity"] = tuple(SPARSITIES)[chosen["sparsity"]]
     # Pixels, columns and post units do not change it: values that every multiplier form allows.
-    pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * knobs["lanes"]
-    config = NpuConfig(pixels=pixels, columns=columns, post_units=1, **knobs)
+    pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * chosen["lanes"]
+    config = NpuConfig(pixels=pixels, columns=columns, post_units=1, **chosen)
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
     return cycles, instruction_words(config, Opcode.LAYER)

@@ -141,12 +141,12 @@ class Layout(Generic[R]):
         text = dict(zip(columns, cells, strict=True))
         try:
             numbers = {name: float(text[name]) for name in (*self.figures, "seconds")}
-            knobs = {
+            values = {
                 name: (str if isinstance(getattr(_DEFAULT, name), str) else int)(text[name])
                 for name in (*CONFIG_FIELDS, *OPTIONS)
                 if name in text
             }
-            config = NpuConfig.from_dict(knobs)
+            config = NpuConfig.from_dict(values)
         except ConfigError as error:
             raise UserError(f"{where}: {error}") from None
         except ValueError as error:

@@ -37,6 +37,7 @@ DATASETS = ("fashion-mnist", "digits")
 VALIDATION_IMAGES = {"fashion-mnist": 6000, "digits": 216}
 """Size of the validation split that the trained networks were evaluated on."""
 FOLDS = 8
+"""Folds of cross-validation."""
 REPETITIONS = 5
 """Shuffles of the folds that figures are averaged over."""
 

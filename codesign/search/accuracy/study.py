@@ -111,14 +111,14 @@ def describe(
     random = np.random.default_rng([seed, 6])
     batch = dataset.train.take(random.permutation(len(dataset.train))[:PROXY_IMAGES])
     graph, quantisation = network(space, candidate)
-    word = supernet.judged(shared, supernet.subnet(space, candidate), dataset, seed)
+    judgement = supernet.judged(shared, supernet.subnet(space, candidate), dataset, seed)
     features = network_features(layer_table(space, candidate[None]))[0]
     numbers: dict[str, Any] = {
         **dict(zip(FEATURES, map(float, features), strict=True)),
         **proxies(graph, quantisation, batch, seed),
-        "supernet_accuracy": word.accuracy,
-        "supernet_loss": word.loss,
-        "supernet_refit": word.refit_accuracy,
+        "supernet_accuracy": judgement.accuracy,
+        "supernet_loss": judgement.loss,
+        "supernet_refit": judgement.refit_accuracy,
     }
     return Description(
         key=network_key(space, candidate),

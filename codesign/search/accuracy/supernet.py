@@ -27,7 +27,7 @@ largest choice."""
 
 
 def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
-    """Return the canonical candidates whose networks take at most ``max_macs`` per image."""
+    """Return the canonical candidates of at most ``max_macs`` multiply-accumulates per image."""
     chosen: Ints = candidates[layer_table(space, candidates).macs.sum(axis=1) <= max_macs]
     return chosen
 
