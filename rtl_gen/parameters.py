@@ -76,7 +76,8 @@ def check(values: Values) -> None:
     for name, value in values.items():
         kind = type(CHOICES[name][0]) if name in CHOICES else int
         if type(value) is not kind:
-            raise ConfigError(f"npu.{name} must be {kind.__name__}, not {value!r}")
+            words = "true or false" if name in FLAGS else kind.__name__
+            raise ConfigError(f"npu.{name} must be {words}, not {value!r}")
     for name, (low, high) in RANGES.items():
         _check_range(values, name, low, high)
     for name, allowed in CHOICES.items():

@@ -1,7 +1,7 @@
-"""Docstrings stand alone: a first line that is a sentence, and for public classes an example that runs.
+"""Docstrings stand alone: a first line that is a sentence, public classes with an example that runs.
 
-The rest, that a docstring is true and understood by someone who has not seen the code, needs reading
-aloud.
+The rest, that a docstring is true and understood by someone who has not seen the code, needs
+reading aloud.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def faults(path: Path) -> list[str]:
             found.append(f"{path.relative_to(ROOT)}:{line} {name}: opens with {first[:40]!r}")
         if rest.startswith("\n") or not rest:
             if not re.search(r"[.:!?]\)?(``)?$", first):
-                found.append(f"{path.relative_to(ROOT)}:{line} {name}: {first[-40:]!r} is no sentence")
+                found.append(
+                    f"{path.relative_to(ROOT)}:{line} {name}: {first[-40:]!r} is no sentence"
+                )
     return found
 
 

@@ -1,9 +1,18 @@
-"""The compiler: an integer network and an NpuConfig in, program and memory images out.
+"""Compiler from an integer network and an NPU configuration to programs and memory images.
 
-plan (what a network takes, from shapes alone: what a search calls), compile (program and images of
-a trained network), checks and overflow (why one cannot run). Rooms in the order of the work:
-mapping/ (layers onto array and buffers), program/ (instructions and images), tiling/ (feature maps
-that do not fit), zeros/ (work that zero weights make unnecessary).
+``plan`` says what a network takes on an NPU (cycles, memory depths) from layer shapes alone, fast
+enough for a search. ``compile_network`` turns a trained network into everything that the NPU is
+loaded with. All scheduling is static, so the cycles of every instruction are known at compile time.
+
+Files: ``plan``, ``compile``, and the reasons why a network cannot run (``checks``, ``overflow``).
+Rooms, in the order of the work:
+
+- ``mapping``: layers onto array and buffers: loop tiling, spatial unrolling, memory allocation;
+- ``program``: instructions, weight and channel images, stream layouts, stall cycles;
+- ``tiling``: depth-first (fused-layer) tiling of feature maps larger than activation memory;
+- ``zeros``: dead-work elimination: taps and weight digits that are zero are not computed.
+
+The glossary of the compiler's terms is in docs/explanation/architecture.md.
 """
 
 from codesign.compiler.compile import CompiledNetwork, Program, compile_network

@@ -1,4 +1,9 @@
-"""What can make a network impossible on an NPU, as Infeasible results: all of it, not the first."""
+"""Reasons why a network cannot run on an NPU, as Infeasible results.
+
+Each function yields every violation of one kind, so that a user sees all that has to change: widths
+of codes and multipliers, layers of several sources, depths of memories, widths of instruction
+fields. The levers of a reason are what would help.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +25,7 @@ _ADDRESSES = {
     *("strip_words", "out_base", "out_pixel_words", "out_group_words"),
     *("weight_base", "channel_base", *(f"{level}_pointer" for level in RECORDS)),
 }
-"""LAYER fields that fit whenever the memories do."""
+"""LAYER fields that hold addresses: they are wide enough whenever the memories are deep enough."""
 _SMALLER_IMAGE = ("use a smaller input image", "pool earlier")
 _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     "col_limit": _SMALLER_IMAGE,
@@ -50,20 +55,24 @@ _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class BufferUse:
-    """Words of each memory that the network needs; field names are those of NpuConfig's depths."""
+    """Words of each memory that a network needs, by the names of NpuConfig's depths.
+
+    Made by ``BufferUse.of``.
+    """
 
     activation_depth: int
     weight_depth: int
     channel_depth: int
     result_depth: int
     program_depth: int
-    """The traced program, which is the longest."""
+    """Words of the traced program, which has a STORE for each layer that writes activations."""
 
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[ProgramStep]) -> BufferUse:
+        """Count the words that ``schedule`` and its program ``steps`` need."""
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         store = instruction_words(schedule.config, Opcode.STORE)
-        # The first result word of a part stands in a field as wide as an activation address.
+        # A raw part states its first result word in out_base, which is an activation address.
         results = [
             part.first * schedule.tiles[part.layer].chunks + 1
             for part in schedule.parts
@@ -78,11 +87,11 @@ class BufferUse:
         )
 
     def needs(self) -> dict[str, int]:
-        """Words by name of the NpuConfig field."""
+        """Return the words by NpuConfig field."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
     def depths(self) -> dict[str, int]:
-        """The smallest legal depths: powers of two, not below the memory's least."""
+        """Return the smallest legal depths by NpuConfig field: powers of two, within the range."""
         return {
             name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
             for name, need in self.needs().items()
@@ -90,7 +99,7 @@ class BufferUse:
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Widths of codes and multipliers."""
+    """Yield tensors whose codes, and multipliers that, are wider than the NPU's data path."""
     for name, spec in network.tensors.items():
         if spec.bits > config.activation_bits and name != network.layers[-1].output:
             levers = ("raise npu.activation_bits", "use fewer activation bits in this layer")
@@ -105,7 +114,10 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
 
 
 def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
-    """Layers of several sources that the address generator cannot walk."""
+    """Yield layers of several sources that the address generator cannot walk.
+
+    These have more than two sources, or two and a kernel larger than 1x1 or padding.
+    """
     for layer in network.mac_layers:
         if len(layer.sources) > MAX_SOURCES:
             levers = ("add two tensors at a time",)
@@ -121,7 +133,10 @@ def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
 def depth_reasons(
     planned: Schedule, use: BufferUse, depths: Mapping[str, int]
 ) -> Iterator[Infeasible]:
-    """Memories too small, with the layer that takes most; ``depths`` by name of the field."""
+    """Yield memories that are too small, each with the layer that takes most of it.
+
+    depths: by NpuConfig field.
+    """
     for name, need in use.needs().items():
         if need > depths[name]:
             where = _largest_user(planned, name)
@@ -129,7 +144,7 @@ def depth_reasons(
 
 
 def _largest_user(planned: Schedule, depth: str) -> str:
-    """The layer that takes most of a memory; the network's name for its program."""
+    """Return the name of the layer that takes most of a memory; for the program, the network's."""
     words = {
         "activation_depth": planned.live_words,
         "weight_depth": lambda i: planned.tiles[i].weight_words,
@@ -142,7 +157,7 @@ def _largest_user(planned: Schedule, depth: str) -> str:
 
 
 def field_reasons(config: NpuConfig, steps: Sequence[ProgramStep]) -> Iterator[Infeasible]:
-    """Sizes beyond what the instruction set can say."""
+    """Yield sizes of LAYERs, and burst addresses, that their instruction fields cannot hold."""
     widths = {
         field.name: field.width(config)
         for field in fields(config, Opcode.LAYER)

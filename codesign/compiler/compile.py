@@ -1,4 +1,9 @@
-"""compile_network: a trained integer network as everything the NPU is loaded with."""
+"""Compilation of a trained integer network to everything that the NPU is loaded with.
+
+``compile_network`` runs the passes in order: feasibility checks, mapping and schedule (``plan``),
+dead-work elimination for zero weights (``zeros.trim``), memory images, and up to three programs:
+``normal`` for one image, ``traced`` with a STORE behind every layer, ``stream`` for many images.
+"""
 
 from __future__ import annotations
 
@@ -37,33 +42,36 @@ from rtl_gen.isa.encoding import BUS_WORDS
 
 @dataclass(frozen=True)
 class Program:
-    """Instructions with their words in program memory."""
+    """Instructions of one program, their encoding and their cycles. Made by ``compile_network``."""
 
     steps: tuple[ProgramStep, ...]
     words: tuple[int, ...]
-    """As the bus takes them: 32 bits, low ones of a program word first."""
+    """Encoded program as 32-bit bus words, the low half of each 64-bit program word first."""
     starts: tuple[int, ...]
-    """Program word of each step's opcode."""
+    """Address of each step's opcode, in 64-bit words of program memory."""
     waits: tuple[int, ...]
-    """STALLS of each step of a run of one image, for weights from memory."""
+    """Stall cycles of each step in a run of one image: waits for the memory port."""
     interval_cycles: int | None = None
-    """Of a program with REPEAT: what each further image of a run adds."""
+    """Cycles that each further image of a run adds, without stalls; None without a REPEAT."""
 
     @property
     def cycles(self) -> int:
-        """Of a run of one image, stream stalls not counted."""
+        """Cycles of a run of one image, stalls not counted."""
         return self.log[-1]
 
     @property
     def log(self) -> tuple[int, ...]:
-        """The cycle log after a run: CYCLES at the end of each instruction."""
+        """Cycle log of a run of one image: the CYCLES register at the end of each instruction."""
         cycles = [step.cycles for step in self.steps]
         return tuple(accumulate(cycles, initial=timing.START_CYCLES))[1:]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: {"words", "cycles", "interval_cycles", "instructions": [{"index", "opcode",
-        "name", "tensor", "word" (address of the opcode), "cycles", "wait_cycles", "log",
-        "fields"}]}."""
+        """Return the JSON form of the program, as in program.json.
+
+        Keys: "words" (64-bit program words), "cycles", "interval_cycles", and "instructions", a
+        list of {"index", "opcode", "name", "tensor", "word" (address of the opcode), "cycles",
+        "wait_cycles", "log", "fields"}.
+        """
         instructions = [
             {
                 "index": i,
@@ -84,30 +92,40 @@ class Program:
 
 @dataclass(frozen=True, eq=False)
 class CompiledNetwork:
-    """A network ready to run on one NPU configuration."""
+    """A network compiled for one NPU configuration: programs, memory images, stream layouts.
+
+    >>> from pathlib import Path
+    >>> from codesign.design import load
+    >>> from models.integer.lower import shape_only
+    >>> design = load(Path("examples/digits_tiny.yaml"))
+    >>> network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    >>> [step.name for step in compile_network(network, design.npu).program.steps]
+    ['load image', 'conv1', 'conv2', 'logits', 'emit logits', 'end']
+    """
 
     name: str
     config: NpuConfig
     plan: Plan
     program: Program
-    """LOAD, LAYER..., EMIT, END."""
+    """Program for one image: LOAD, LAYERs, EMIT, END, with FETCH, FILL and SPILL where needed."""
     traced: Program
-    """The same with a STORE of every layer's output; for verification."""
+    """The same program with a STORE of every layer's output, for verification."""
     stream: Program | None
-    """Images back to back; None where activation memory lacks room for the next one."""
+    """Program for images back to back; None if activation memory lacks room for the next image."""
     weights: NDArray[np.uint32]
-    """[words, weight_word_columns]"""
+    """Image of weight memory, (words, weight_word_columns); no words if weights are fetched."""
     memory: NDArray[np.uint32]
-    """[words]: weights that are fetched as they are needed, all or none; room for activations."""
+    """Image of external memory, (words,): all weights if they are fetched, else none; behind them
+    room for the feature maps of a tiled network."""
     channels: NDArray[np.uint32]
-    """[words, 2 * post_units]"""
+    """Image of the channel table (bias, multiplier, shift), (words, 2 * post_units)."""
     input: str
     layouts: dict[str, TensorLayout]
-    """Per stored tensor, concat results included."""
+    """Stream layout of each stored tensor by its name, concat results included."""
     logits: LogitsLayout
 
     def to_dict(self) -> dict[str, Any]:
-        """The compiler's part of program.json (docs/isa.md)."""
+        """Return the compiler's part of program.json (docs/isa.md)."""
         return {
             "format": LAYOUT_FORMAT,
             "network": self.name,
@@ -120,16 +138,17 @@ class CompiledNetwork:
 
     @property
     def programs(self) -> dict[str, Program]:
-        """By their name in program.json."""
+        """Programs by their names in program.json: normal, traced and, if there is one, stream."""
         programs = {"normal": self.program, "traced": self.traced}
         return programs | ({"stream": self.stream} if self.stream else {})
 
 
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
-    """Everything to load into an NPU so that it computes ``network``; zeros that its weights have
-    in the right places are left out (trim.py).
+    """Compile ``network`` into the programs and memory images with which the NPU computes it.
 
-    Raises InfeasibleError with every reason found, before any image is made.
+    The programs leave out work that zero weights make unnecessary (zeros.trim), so they may take
+    fewer cycles than ``plan(network, config)`` says. Raises InfeasibleError with every reason
+    found, before any image is made.
     """
     unfit = (*accumulator_reasons(network, config), *sparsity_reasons(network, config))
     try:
@@ -175,8 +194,11 @@ def _stream(planned: Plan) -> Program | None:
 
 
 def _layouts(schedule: Schedule) -> dict[str, TensorLayout]:
-    """Per stored tensor; of a tiled network each band's, and that of the image, which bands of
-    rows are loaded of."""
+    """Return the layout of every stored tensor by its name.
+
+    In a tiled network the stored tensors are bands of rows; the whole input image is added, with
+    the rows that each LOAD takes (``bands``).
+    """
     found = {name: _tensor_layout(schedule, name) for name in schedule.storage.views}
     if not schedule.moves:
         return found

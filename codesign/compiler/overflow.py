@@ -1,4 +1,9 @@
-"""Accumulator width: proof that no layer overflows, from weights and code ranges."""
+"""Proof that no accumulator overflows, by interval arithmetic over weights and code ranges.
+
+Codes are 0..2**bits - 1, so the largest sum of a channel takes every positive weight at the largest
+code and every other one at code 0. Only the final sum has to fit: the accumulator wraps, and
+partial sums (of some taps, or of the upper digits) are right modulo its width.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +21,10 @@ from rtl_gen.config import NpuConfig
 def layer_accumulator_bits(
     layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0
 ) -> int:
-    """Two's complement bits that hold every accumulator and folded bias, and a raw layer's sums.
+    """Return the two's complement bits that hold a layer's sums and its folded biases.
 
-    offset: NpuConfig.activation_offset. The worst case over all inputs: codes are 0..2**bits - 1,
-    so the largest sum takes every positive weight at the largest code, every other at code 0. Only
-    the final sum needs to fit: the accumulator wraps, and intermediate sums (of some taps, or of
-    the upper digits) are right modulo its width.
+    For a raw layer, whose results are sums with bias, these count as well. The bound is the worst
+    case over all input codes. offset: NpuConfig.activation_offset.
     """
     channels = len(layer.bias)
     low, high = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
@@ -38,19 +41,22 @@ def layer_accumulator_bits(
 
 
 def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
-    """Bits that the trained network needs; offset: NpuConfig.activation_offset."""
+    """Return the accumulator bits that a trained network needs.
+
+    offset: NpuConfig.activation_offset.
+    """
     return max(
         layer_accumulator_bits(layer, network.tensors, offset) for layer in network.mac_layers
     )
 
 
 def worst_accumulator_bits(network: IntegerNetwork) -> int:
-    """Bits that suffice for the sums whatever the weights are; biases are not known here."""
+    """Return accumulator bits that suffice for the sums of any weights; biases are not counted."""
     return max(_worst_bits(layer, network.tensors) for layer in network.mac_layers)
 
 
 def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Layers whose sums or biases do not fit the accumulators."""
+    """Yield layers whose sums or biases do not fit the accumulators."""
     for layer in network.mac_layers:
         need = layer_accumulator_bits(layer, network.tensors, config.activation_offset)
         have = config.accumulator_bits

@@ -1,4 +1,10 @@
-"""plan: what a network takes on an NPU, from shapes alone; fast enough for a search."""
+"""Cycles and memory use of a network on an NPU, from its shapes alone.
+
+``plan`` maps the layers onto the array and the buffers (``mapping``), resorts to depth-first tiling
+where feature maps exceed activation memory (``tiling``), writes the program and adds up its exact
+cycles. It takes the fastest feasible schedule over three ways to send the input image: as it is,
+with its columns unfolded, with rows and columns unfolded (im2col by the host).
+"""
 
 from __future__ import annotations
 
@@ -24,33 +30,46 @@ from rtl_gen.parameters import DEPTH_RANGES
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """One MacLayer on the NPU."""
+    """Cycles and utilisation of one MacLayer. Made by ``plan``."""
 
     name: str
     op: str
     cycles: int
-    """Exact."""
+    """Exact cycles of its LAYER instructions, stalls not counted."""
     macs: int
     """Multiplications of the layer's definition, for one image."""
     passes: int
-    """Digit passes of its weights."""
+    """Bit-serial passes over its weights, one per digit."""
     utilisation: float
-    """macs * passes, but for the share that the program leaves out, / (cycles * products per cycle
-    of the array, NpuConfig.macs)."""
+    """Used share of the array's products, 0..1: macs * passes, less the share of weight words that
+    the program leaves out, divided by cycles * NpuConfig.macs."""
     split: bool
-    """Whether all pixel lanes compute results, or lane 0 alone."""
+    """True if all pixel lanes compute results; False if only those of lane 0 are kept."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A network on an NPU: from its shapes alone (``plan``), or for its weights (trim.trimmed)."""
+    """A network mapped onto an NPU, with its program, cycles and memory use.
+
+    Made by ``plan`` from shapes alone, or by ``zeros.trim.trimmed`` for the weights.
+
+    >>> from pathlib import Path
+    >>> from codesign.design import load
+    >>> from models.integer.lower import shape_only
+    >>> design = load(Path("examples/digits_tiny.yaml"))
+    >>> network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    >>> planned = plan(network, design.npu)
+    >>> planned.cycles, planned.use.activation_depth, planned.layers[1].cycles
+    (1973, 96, 1202)
+    """
 
     layers: tuple[LayerPlan, ...]
     cycles: int
-    """Of one image from start to END, stream stalls not counted."""
+    """Cycles of one image from start to END, stalls not counted."""
     macs: int
+    """Multiplications of all layers, for one image."""
     utilisation: float
-    """Over the whole run, LOAD and EMIT included."""
+    """Used share of the array's products over all cycles, those of LOAD and EMIT included."""
     use: BufferUse
     schedule: Schedule
     steps: tuple[ProgramStep, ...]
@@ -58,25 +77,30 @@ class Plan:
 
     @property
     def memory_wait_cycles(self) -> int:
-        """STALLS of one image while weights come from memory (memory.LATENCY_CYCLES)."""
+        """Stall cycles of one image for the memory port, at a latency of memory.LATENCY_CYCLES."""
         return sum(waits(self.schedule.config, self.steps))
 
     @cached_property
     def stream(self) -> tuple[ProgramStep, ...] | None:
-        """The program for images back to back; None where activation memory lacks room for the
-        next image. (Program memory never does: the traced program is longer from three layers
-        on, and with fewer both fit the same power of two.)"""
+        """The program for images back to back; None if activation memory has no room for it.
+
+        Program memory is never the limit: the traced program is longer from three layers on, and
+        with fewer layers both fit the same power of two.
+        """
         return stream_steps(self.schedule, self.steps)
 
     @property
     def program_words(self) -> int:
-        """Words of program memory that the longest program takes."""
+        """Words of program memory that the longest of the programs takes."""
         return max(self.use.program_depth, program_words(self.schedule.config, self.stream or ()))
 
     @property
     def interval_cycles(self) -> int | None:
-        """From image to image, back to back: exact where the LOAD takes no longer than the layers
-        beside it, else an estimate (stream.wait_cycles)."""
+        """Cycles from image to image, back to back, stalls included; None without that program.
+
+        Exact if the LOAD takes no longer than the layers beside it, else an estimate
+        (stream.wait_cycles).
+        """
         if not self.stream:
             return None
         config = self.schedule.config
@@ -84,16 +108,17 @@ class Plan:
 
 
 def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
-    """Schedule ``network`` on ``config`` by its shapes; weights are not looked at.
+    """Map ``network`` onto ``config`` by its shapes and return the fastest plan that fits.
 
-    Raises InfeasibleError with every reason found.
+    Weights matter in one case alone: a 1-bit layer runs in one pass on an NPU with
+    ``binary_weights`` only if none of them is 0. Raises InfeasibleError with every reason found.
     """
     depths = {name: getattr(config, name) for name in DEPTH_RANGES}
     return plan_of(*_schedule(network, config, config.activation_depth, depths))
 
 
 def plan_of(planned: Schedule, steps: tuple[ProgramStep, ...], use: BufferUse) -> Plan:
-    """The figures of a schedule with its program."""
+    """Compute the cycles and utilisation of a schedule and its program ``steps``."""
     config = planned.config
     cycles, walked = Counter[str](), Counter[int]()
     for step in steps:
@@ -124,11 +149,11 @@ def plan_of(planned: Schedule, steps: tuple[ProgramStep, ...], use: BufferUse) -
 
 
 def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]:
-    """Memory depths of the fastest schedule: powers of two, by name of the NpuConfig field.
+    """Return the least memory depths of the fastest schedule, powers of two by NpuConfig field.
 
-    ``dataclasses.replace(config, **minimal_depths(network, config))`` is the NPU that fits; the
-    depths of ``config`` itself are not looked at. Raises InfeasibleError for what deeper memories
-    cannot cure, or where they would exceed what NpuConfig allows.
+    ``dataclasses.replace(config, **minimal_depths(network, config))`` is an NPU that fits the
+    network; the depths of ``config`` itself are ignored. Raises InfeasibleError for constraints
+    that deeper memories do not remove, and for depths beyond what NpuConfig allows.
     """
     largest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
     _, _, use = _schedule(network, config, None, largest)
@@ -141,7 +166,12 @@ def _schedule(
     activation_depth: int | None,
     depths: dict[str, int],
 ) -> tuple[Schedule, tuple[ProgramStep, ...], BufferUse]:
-    """The fastest schedule that nothing stands against, over all ways to send the image."""
+    """Return the fastest feasible schedule over the three input layouts, its program and words.
+
+    activation_depth: limit for schedule and tiling in words per bank, None for no limit; depths:
+    limits of all memories. Raises InfeasibleError with every constraint that the plain input layout
+    violates.
+    """
     reasons = tuple(checks.source_reasons(network))
     if reasons:
         raise InfeasibleError(reasons)
@@ -168,7 +198,7 @@ def _schedule(
 
 
 def _run_cycles(option: tuple[Schedule, tuple[ProgramStep, ...], BufferUse]) -> int:
-    """Of one image; waits included where the schedule has an influence on them."""
+    """Return the cycles of one image; stalls count if the network is tiled, as options differ."""
     planned, steps, _ = option
     waiting = sum(waits(planned.config, steps)) if planned.moves else 0
     return waiting + sum(step.cycles for step in steps)

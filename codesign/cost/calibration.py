@@ -1,9 +1,9 @@
-"""The area model for the user's own flow: what its reports come to over the estimates.
+"""Calibration of the area model for another synthesis flow, from utilisation reports.
 
-A flow (another synthesiser, another family, other options) takes a resource by a factor of what
-the reference flow takes, more or less from design to design. The factor is the geometric mean over
-the reports; the interval of a further design is Student's t for their number, on top of the
-model's own.
+A flow (another synthesiser, FPGA family or option set) is modelled per resource by a log-normal
+ratio to the estimate for the reference flow. Its median is the geometric mean over the reports. The
+prediction interval of a further design adds Student's t interval for that number of reports to the
+model's own interval.
 """
 
 from __future__ import annotations
@@ -21,32 +21,36 @@ from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 
 FEWEST = 2
+"""Reports that calibration needs."""
 LEAST_DEVIATION = 0.005
-"""Of a log factor: two reports that happen to agree do not make a flow exact."""
+"""Lower limit of the standard deviation of the log ratio: few reports may agree by chance."""
 NEAR = 1.1
-"""A number of reports is enough when more could make the interval narrower by less than this."""
+"""Reports are enough once the interval is at most this factor wider than with very many."""
 MOST = 30
+"""Upper limit of the number of reports that ``enough`` returns."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What the reports made of one resource."""
+    """Calibration of one resource and its effect on intervals. Made by ``calibrate``."""
 
     calibration: Calibration
     before: tuple[float, float]
-    """Relative ends of the 90 % interval of the reports' median design, e.g. (-0.02, 0.02)."""
+    """Relative ends of the 90 % interval of the median design without it, e.g. (-0.02, 0.02)."""
     after: tuple[float, float]
+    """Relative ends of the 90 % interval of the same design with it."""
     enough: int
-    """Reports after which further ones gain little."""
+    """Number of reports beyond which further ones narrow the interval little."""
 
 
 def calibrate(
     model: AreaModel, reports: Sequence[tuple[NpuConfig, Figures]]
 ) -> tuple[AreaModel, dict[str, Fitted]]:
-    """``model`` for the flow of the reports, and what changed by resource.
+    """Return ``model`` calibrated for the flow of the reports, and what was fitted per resource.
 
-    A resource that a report does not mention is not calibrated. Raises UserError for fewer than
-    FEWEST reports, or for none that says how many LUTs there are.
+    Earlier calibration of ``model`` is replaced. A resource that some report lacks is not
+    calibrated. Raises UserError for fewer than FEWEST reports, for two of the same NPU, or if a
+    report lacks the number of LUTs.
     """
     if len(reports) < FEWEST:
         raise UserError(
@@ -82,7 +86,7 @@ def calibrate(
 
 
 def enough() -> int:
-    """Reports from which on the interval of a further design is within NEAR of the narrowest."""
+    """Return the number of reports from which on the interval is within NEAR of the narrowest."""
     narrowest = Calibration(1.0, 1.0, 10_000).half(COVERAGE)
     return next(
         (
@@ -95,5 +99,5 @@ def enough() -> int:
 
 
 def to_dict(fitted: Mapping[str, Fitted]) -> dict[str, object]:
-    """JSON form."""
+    """Return the JSON form of the second result of ``calibrate``."""
     return {name: dataclasses.asdict(one) for name, one in fitted.items()}

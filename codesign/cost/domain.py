@@ -1,4 +1,4 @@
-"""Where the data of a model is: ranges of numbers, and the options that it has."""
+"""Domain of a model's training data: ranges of numeric parameters, values of options."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ NUMBERS = (
     "scale_bits", "post_units", "activation_depth", "weight_depth", "channel_depth",
     "result_depth", "program_depth",
 )  # fmt: skip
+"""Numeric parameters, which the domain holds as ranges."""
 OPTIONS = {
     "multiplier": MULTIPLIERS, "sparsity": tuple(SPARSITIES), "depthwise_taps": None,
     "memory_port_bits": None, "memory_tiles": None, "binary_weights": None,
 }  # fmt: skip
-"""Name -> the words behind the numbers of a ConfigTable's column."""
+"""Option -> words that its column in a ConfigTable indexes; None if it holds the values."""
 OUTSIDE = 3.0
-"""Intervals are so many times wider per dimension (and per factor of two) outside the data.
-docs/cost_models.md has what was measured."""
+"""Factor by which intervals widen for each option value that the data lacks, and for each factor of
+two by which a number is outside its range (docs/cost_models.md)."""
 
 
 @dataclass(frozen=True)
 class Domain:
-    """Smallest and largest value of each number; the values of each option."""
+    """Range of each numeric parameter and values of each option in the training data.
+
+    >>> domain = Domain.of([NpuConfig(lanes=4, columns=32), NpuConfig(lanes=16, columns=32)])
+    >>> domain.outside(NpuConfig(lanes=32, columns=32))
+    ['lanes 32 (has 4..16)']
+    """
 
     ranges: dict[str, tuple[int, int]]
     options: dict[str, tuple[int | str, ...]]
@@ -44,7 +50,7 @@ class Domain:
         )
 
     def outside(self, config: NpuConfig) -> list[str]:
-        """A line for each value that is not in the domain."""
+        """Return one line for each value of ``config`` outside the domain."""
         found = []
         for name, (low, high) in self.ranges.items():
             value = _plain(config, name)
@@ -57,7 +63,7 @@ class Domain:
         return found
 
     def widening(self, table: ConfigTable) -> NDArray[np.float64]:
-        """[n] factors >= 1 of the intervals' widths."""
+        """Return the factors, >= 1, by which prediction intervals widen, shape (n,)."""
         found = np.ones(len(table))
         for name, (low, high) in self.ranges.items():
             value = getattr(table, name)
@@ -73,6 +79,6 @@ class Domain:
 
 
 def _plain(config: NpuConfig, name: str) -> Any:
-    """The value of a parameter; flags as 0 and 1, as the data has them."""
+    """Return the value of a parameter, flags as 0 and 1 (as in the data files)."""
     value = getattr(config, name)
     return int(value) if name in FLAGS else value

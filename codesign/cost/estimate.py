@@ -1,4 +1,4 @@
-"""Estimate of many (network, NPU) pairs at once, and the hard budget test on it."""
+"""Estimates of many (network, NPU) pairs at once, and their violation of budget constraints."""
 
 from __future__ import annotations
 
@@ -20,13 +20,15 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Estimate:
-    """What n designs take. ``npu`` has the depths that the networks need."""
+    """Estimated area and speed of n designs. Made by ``estimate``."""
 
     npu: ConfigTable
+    """The NPUs, with the memory depths that the networks need."""
     area: AreaEstimate
     cycles: Floats
+    """Cycles per image, shape (n,)."""
     fits: NDArray[np.bool_]
-    """Whether every memory stays within what NpuConfig allows."""
+    """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
     clock_mhz: float
 
     @property
@@ -35,7 +37,7 @@ class Estimate:
         return rate
 
     def figures(self, row: int) -> Figures:
-        """One design's middle estimates."""
+        """Return the point estimates of one design."""
         area = self.area
         return Figures(
             luts=float(area.luts[row]),
@@ -48,17 +50,18 @@ class Estimate:
         )
 
     def intervals(self, row: int) -> dict[str, tuple[float, float]]:
-        """90 % interval of each learned resource of one design."""
+        """Return the 90 % prediction interval of each regressed resource of one design."""
         return {
             name: (float(low[row]), float(self.area.high[name][row]))
             for name, low in self.area.low.items()
         }
 
     def excess(self, budget: Budget, area_factor: float = 1.0) -> Mapping[str, Floats]:
-        """Constraint -> [n] share by which it is broken; <= 0 is met. Only what is limited.
+        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
 
-        Learned resources count with their upper bounds (AreaModel.estimate). area_factor corrects
-        LUTs and FFs by what synthesis of a design of this search came to.
+        Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
+        count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
+        measured over the estimated area of a design of this search that was synthesised.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -68,7 +71,7 @@ class Estimate:
             "dsps": (area.dsps, budget.dsps),
             "latency_us": (self.cycles / self.clock_mhz, budget.max_latency_us),
         }
-        # A limit of 0 (DSPs) is broken by the count itself.
+        # The violation of a limit of 0 (DSP slices) is the count itself.
         found = {
             name: need / limit - 1 if limit else need
             for name, (need, limit) in needs.items()
@@ -81,7 +84,7 @@ class Estimate:
 
 
 def violation(excess: Mapping[str, Floats]) -> Floats:
-    """[n] sum of the broken shares; 0 when all constraints are met."""
+    """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible."""
     total: Floats = np.sum([np.maximum(part, 0.0) for part in excess.values()], axis=0)
     return total
 
@@ -94,7 +97,7 @@ def estimate(
     family: str = "xc7",
     confidence: float = AREA_CONFIDENCE,
 ) -> Estimate:
-    """Network i on NPU i; the depths of ``npu`` are replaced by what the networks need.
+    """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
     confidence: one-sided confidence level of the area bound that the budget is tested with.
     """

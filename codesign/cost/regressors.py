@@ -1,6 +1,7 @@
-"""The two estimators that the area model is made of, and the intervals around them.
+"""Estimators of the cost models (non-negative factors, Gaussian process) and conformal quantiles.
 
-Both follow scikit-learn: ``__init__`` only stores, fitted names end in ``_``.
+The estimators follow scikit-learn: ``__init__`` only stores its arguments, fitted attributes end in
+``_``.
 """
 
 from __future__ import annotations
@@ -24,15 +25,17 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 FEWEST_ROWS = 20
-"""Of measured data that a model may be fitted on."""
+"""Smallest number of measured rows that a model is fitted to."""
 FOLDS = 5
+"""Folds of grouped cross-validation."""
 LENGTHS = (2.0, 3.5, 6.0, 10.0)
-"""Length scales tried for the correction, in standard deviations of its columns."""
+"""Candidate length scales of the RBF kernel, in standard deviations of the columns of X."""
 NOISES = (0.03, 0.1, 0.3, 0.9)
-"""Shares of noise tried, in variances of y."""
+"""Candidate noise variances, in variances of y."""
 MOST_JUDGED = 300
-"""Rows on which likelihoods are compared: they take the cube of it in time."""
+"""Largest number of rows on which marginal likelihoods are compared, at a cost of O(rows^3)."""
 JITTER = 1e-8
+"""Added to the diagonal of the inducing points' kernel matrix, for numerical stability."""
 
 
 @functools.cache
@@ -41,18 +44,22 @@ def _threads() -> ThreadpoolController:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Small matrices: more threads only get in each other's way."""
+    """Return a context in which BLAS uses one thread; small matrices gain nothing from more."""
     limit: AbstractContextManager[object] = _threads().limit(limits=1)
     return limit
 
 
 class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """``y = X @ factors`` with factors >= 0: columns of X count hardware, y is what it took.
+    """Weighted non-negative least squares, ``y = X @ factors``, with ridge penalty towards priors.
 
-    Weighted least squares, each factor drawn towards its prior with the strength of ``ridge`` times
-    the column's norm: columns that the data cannot tell apart keep their priors' proportion, and
-    columns that no row has keep the prior itself. As no factor is negative, y grows with each
-    column. ``priors``: [columns], 1 each by default.
+    The penalty on the distance of a factor from its prior is ``ridge`` times the norm of its column
+    (squared, as the errors). Collinear columns thus stay near their priors, and columns of zeros
+    keep them. As factors are >= 0, y does not decrease in any column. ``priors`` has shape
+    (columns,), default 1.
+
+    >>> X = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
+    >>> FactorRegressor().fit(X, X @ [2.0, 5.0]).factors_.round(2)
+    array([2., 5.])
     """
 
     def __init__(self, priors: Sequence[float] | None = None, ridge: float = 0.003) -> None:
@@ -60,7 +67,10 @@ class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.ridge = ridge
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """sample_weight: [n] of the squared errors; 1 / y**2 makes them relative."""
+        """Fit ``factors_``.
+
+        sample_weight: weights of the squared errors, shape (n,); 1 / y**2 makes errors relative.
+        """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         root = np.sqrt(_check_sample_weight(sample_weight, X))
         priors = np.ones(X.shape[1]) if self.priors is None else np.asarray(self.priors, float)
@@ -69,7 +79,7 @@ class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         rows = X * root[:, None]
         norms = np.linalg.norm(rows, axis=0)
         norms = np.where(norms > 0, norms, 1.0)
-        # Columns of one length: counts of all magnitudes stand side by side.
+        # Columns are normalised, as counts differ by orders of magnitude.
         scaled, _ = nnls(
             np.vstack([rows / norms, self.ridge * np.eye(len(norms))]),
             np.concatenate([y * root, self.ridge * norms * priors]),
@@ -85,18 +95,24 @@ class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
-        tags.regressor_tags.poor_score = True  # no intercept, no negative factor: not for any data
+        tags.regressor_tags.poor_score = True  # no intercept, factors >= 0: poor on arbitrary data
         return tags
 
 
 class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
-    """A Gaussian process on ``points`` inducing points: a smooth correction, cheap in batches.
+    """Sparse Gaussian process regression with an RBF kernel and ``points`` inducing points.
 
-    An RBF kernel; ``length`` (in standard deviations of the columns) and ``noise`` (in variances of
-    y) are the most likely of LENGTHS and NOISES unless given. The
-    points are rows of X far from each other; the posterior is that of the deterministic training
-    conditional (Quinonero-Candela and Rasmussen, 2005), so that far from the data the mean
-    returns to that of y and the deviation to that of the prior.
+    ``length`` (length scale, in standard deviations of the columns) and ``noise`` (variance, in
+    variances of y) are selected from LENGTHS and NOISES by marginal likelihood unless both are
+    given. Inducing points are rows of X far from each other. The posterior is that of the
+    deterministic training conditional (Quinonero-Candela and Rasmussen, 2005): far from the data
+    the mean returns to that of y and the standard deviation to that of the prior.
+
+    >>> X = np.linspace(0.0, 6.0, 50)[:, None]
+    >>> process = ProcessRegressor(length=0.5, noise=0.01).fit(X, np.sin(X[:, 0]))
+    >>> mean, deviation = process.predict([[1.5], [30.0]], return_std=True)
+    >>> bool(abs(mean[0] - np.sin(1.5)) < 0.05), bool(deviation[0] < deviation[1])
+    (True, True)
     """
 
     def __init__(
@@ -119,7 +135,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
             system = among + across.T @ across / self.noise_
             weights = cho_solve((cholesky(system, lower=True), True), across.T @ target)
             self.weights_ = weights / self.noise_
-            # What the variance loses by the points, and regains by the noise of the rows.
+            # Predictive variance: 1 - k (Kuu^-1 - (Kuu + Kuf Kfu / noise)^-1) k, plus noise.
             self.known_ = np.linalg.inv(among) - np.linalg.inv(system)
         return self
 
@@ -130,7 +146,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return _most_likely(place[::step], target[::step])
 
     def _kernel(self, place: Floats) -> Floats:
-        # Minus half the squared distances in one product: batches spend their time here.
+        # -|x - p|^2 / 2 by one matrix product, where batches spend their time.
         near = self.points_ / self.length_**2
         exponents = place @ near.T
         exponents -= (np.square(place).sum(axis=1) * (0.5 / self.length_**2))[:, None]
@@ -139,7 +155,10 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return found
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
-        """[n] means; with ``return_std`` also [n] standard deviations of y, noise included."""
+        """Return means, shape (n,); with ``return_std`` also standard deviations of y.
+
+        Standard deviations include the noise.
+        """
         check_is_fitted(self)
         X = validate_data(self, X, dtype=np.float64, reset=False)
         with one_thread():
@@ -147,7 +166,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return (mean, deviation) if return_std else mean
 
     def moments(self, X: Floats) -> tuple[Floats, Floats]:
-        """``predict`` with deviations, of an X that needs no checks."""
+        """Return ``predict(X, return_std=True)`` without validation of X."""
         kernel = self._kernel((X - self.centre_) / self.spread_)
         known = np.einsum("np,np->n", kernel @ self.known_, kernel)
         deviation = self.scale_ * np.sqrt(np.maximum(1.0 - known, 0.0) + self.noise_)
@@ -155,7 +174,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
-    """Length and noise of the exact process with the highest marginal likelihood."""
+    """Return length scale and noise of the exact process with the highest marginal likelihood."""
     best = (-np.inf, LENGTHS[-1], NOISES[-1])
     for length in LENGTHS:
         for noise in NOISES:
@@ -166,7 +185,7 @@ def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
 
 
 def _far_apart(place: Floats, count: int) -> list[int]:
-    """Rows far from each other, from the one nearest to the middle on."""
+    """Return ``count`` rows by farthest-point sampling, the first nearest to the origin."""
     chosen = [int(np.argmin(np.sum(place**2, axis=1)))]
     distance = np.sum((place - place[chosen[0]]) ** 2, axis=1)
     while len(chosen) < count:
@@ -176,7 +195,10 @@ def _far_apart(place: Floats, count: int) -> list[int]:
 
 
 def grouped(groups: Ints, seed: int, folds: int = FOLDS) -> Iterator[tuple[Ints, Ints]]:
-    """Splits (train, test) that have no group on both sides; of fewer groups, fewer splits."""
+    """Yield splits (training rows, test rows) of grouped k-fold cross-validation.
+
+    No group is on both sides; there are at most as many splits as groups.
+    """
     folds = min(folds, len(np.unique(groups)))
     yield from GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
 
@@ -184,9 +206,10 @@ def grouped(groups: Ints, seed: int, folds: int = FOLDS) -> Iterator[tuple[Ints,
 def cross_predict(
     fit_and_predict: Callable[[Ints, Ints], tuple[Floats, Floats]], groups: Ints, seed: int
 ) -> tuple[Floats, Floats]:
-    """[n] estimates and deviations of all rows, each by what was fitted on none of its group.
+    """Return out-of-fold estimates and standard deviations of all rows, each of shape (n,).
 
-    fit_and_predict: (rows to fit, rows to predict) -> both of the latter.
+    fit_and_predict: (training rows, test rows) -> estimates and standard deviations of test rows.
+    Each row is predicted by a model fitted without its group.
     """
     middle, deviation = np.zeros(len(groups)), np.zeros(len(groups))
     for train, test in grouped(groups, seed):
@@ -195,7 +218,10 @@ def cross_predict(
 
 
 def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """What ``coverage`` of unseen scores stay below: the rank that split conformal prediction
-    takes (Papadopoulos et al., 2002); infinite for fewer scores than it needs."""
+    """Return the score that ``coverage`` of unseen scores do not exceed, by conformal prediction.
+
+    It is the score of rank ceil(coverage * (n + 1)) (split conformal prediction, Papadopoulos et
+    al., 2002), or infinity if there are too few scores.
+    """
     rank = int(np.ceil(coverage * (len(scores) + 1)))
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")

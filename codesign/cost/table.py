@@ -1,4 +1,4 @@
-"""ConfigTable: many NpuConfigs as columns, so that estimates run on whole batches."""
+"""ConfigTable: the parameters of many NPUs as columns, for estimates on whole batches."""
 
 from __future__ import annotations
 
@@ -20,14 +20,20 @@ Ints = NDArray[np.int64]
 
 _PATTERNS = tuple(SPARSITIES)
 _WORDS = ("multiplier", "sparsity")
-"""Columns for fields that are words."""
+"""Parameters that are words, held as indices."""
 
 
 @dataclass(frozen=True, eq=False)
 class ConfigTable(DerivedSizes[Ints]):
-    """One int64 array [n] per NpuConfig field; words as numbers.
+    """Parameters of n NPUs: one int64 array of shape (n,) per field of NpuConfig.
 
-    The values are not checked: ``config(i)`` does that by building the NpuConfig.
+    Values are not validated; ``config(i)`` does so by building the NpuConfig.
+
+    >>> npus = ConfigTable.of([NpuConfig(pixels=pixels) for pixels in (1, 2, 4)])
+    >>> npus.macs.tolist()
+    [64, 128, 256]
+    >>> npus.config(2) == NpuConfig(pixels=4)
+    True
     """
 
     pixels: Ints
@@ -48,12 +54,13 @@ class ConfigTable(DerivedSizes[Ints]):
     memory_tiles: Ints
     binary_weights: Ints
     multiplier: Ints
-    """Position in rtl_gen.parameters.MULTIPLIERS."""
+    """Index into rtl_gen.parameters.MULTIPLIERS."""
     sparsity: Ints
-    """Position in rtl_gen.parameters.SPARSITIES; 0 is dense."""
+    """Index into the keys of rtl_gen.parameters.SPARSITIES; 0 is dense."""
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> ConfigTable:
+        """Return the table of the given configurations."""
         numeric = [f.name for f in dataclasses.fields(cls) if f.name not in _WORDS]
         columns = {
             name: np.array([getattr(config, name) for config in configs], dtype=np.int64)
@@ -68,13 +75,13 @@ class ConfigTable(DerivedSizes[Ints]):
         return len(self.pixels)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ConfigTable:
-        """The chosen rows."""
+        """Return the table of the chosen rows."""
         return ConfigTable(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
 
     def config(self, row: int) -> NpuConfig:
-        """Row ``row`` as a checked NpuConfig. Raises ConfigError when a value is out of range."""
+        """Return one row as an NpuConfig. Raises ConfigError when a value is out of range."""
         values = {
             f.name: int(getattr(self, f.name)[row])
             for f in dataclasses.fields(self)
@@ -88,27 +95,27 @@ class ConfigTable(DerivedSizes[Ints]):
 
     @functools.cached_property
     def lut(self) -> Ints:
-        """1 where products are made in LUTs."""
+        """1 where products are computed in LUTs, else 0."""
         return (self.multiplier == MULTIPLIERS.index("lut")).astype(np.int64)
 
     @functools.cached_property
     def dsp(self) -> Ints:
-        """1 where each product has a DSP slice of its own."""
+        """1 where each product has a DSP slice of its own, else 0."""
         return (self.multiplier == MULTIPLIERS.index("dsp")).astype(np.int64)
 
     @functools.cached_property
     def kept(self) -> Ints:
-        """N of N:M"""
+        """N of the N:M sparsity of the array; 1 when dense."""
         kept: Ints = np.array([kept for kept, _ in SPARSITIES.values()])[self.sparsity]
         return kept
 
     @functools.cached_property
     def group(self) -> Ints:
-        """M of N:M"""
+        """M of the N:M sparsity of the array; 1 when dense."""
         group: Ints = np.array([group for _, group in SPARSITIES.values()])[self.sparsity]
         return group
 
     @functools.cached_property
     def index_bits(self) -> Ints:
-        """Bits beside each digit that choose its lane."""
+        """Bits beside each weight digit that select its lane; 0 when dense."""
         return np.ceil(np.log2(self.group - self.kept + 1)).astype(np.int64)

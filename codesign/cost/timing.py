@@ -1,7 +1,8 @@
-"""TimingModel: the clock that place and route finds, learned from placed NPUs.
+"""TimingModel: the highest clock after place and route, by regression on placed NPUs.
 
-The period is made of what the worst paths are seen to hold (PRIORS), with non-negative factors, and
-a smooth correction over the knobs. What is left is mostly the placer's luck: docs/cost_models.md.
+The clock period is a sum of delays seen on critical paths (PRIORS) with non-negative factors, times
+a Gaussian process correction over the parameters. The residual is mostly noise of the placer, see
+docs/cost_models.md.
 """
 
 from __future__ import annotations
@@ -34,25 +35,32 @@ from codesign.results import UserError
 from rtl_gen.config import NpuConfig
 
 PRIORS = {"control": 7.0, "wires": 0.5, "multipliers": 0.5, "banks": 0.2}
-"""What a period is made of, and ns of one of each before anything is measured: the sequencer's
-paths; the side of the area that the LUTs occupy, in thousands ** 0.5; that of the multipliers,
-which make a product in one cycle and stand in rows across the die, in their number ** 0.5; and
-levels that select among the banks of activation memory, log2(pixels)."""
+"""Feature of the clock period -> prior factor in ns per unit.
+
+control: paths of the sequencer, 1 per NPU. wires: side of the area that the LUTs occupy, the square
+root of the LUTs in thousands. multipliers: side of the area of the DSP multipliers, which compute a
+product in one cycle and lie in rows across the die, the square root of their number. banks: levels
+of multiplexers over the banks of activation memory, log2(pixels).
+"""
 MOST = float(np.log(2))
-"""Half width of the widest interval, of the logarithm: no NPU that was placed is as far from the
-others."""
+"""Largest half width of an interval of the log frequency, a factor of two: more than placed NPUs
+differ from each other."""
 
 
 @dataclass(frozen=True, eq=False)
 class TimingFeatures:
-    """What the model sees of n configurations."""
+    """Features of n configurations for the timing model.
+
+    >>> TimingFeatures.of(ConfigTable.of([NpuConfig(), NpuConfig(pixels=4)])).sizes.shape
+    (2, 4)
+    """
 
     sizes: Floats
-    """[n, PRIORS]"""
+    """Features in the order of PRIORS, shape (n, 4)."""
     shape: Floats
-    """[n, knobs], as the area model's correction."""
+    """Inputs of the Gaussian process, as in the area model, shape (n, parameters)."""
     luts: Floats
-    """[n] analytic ones."""
+    """LUTs by the analytic area model, shape (n,)."""
 
     @classmethod
     def of(cls, table: ConfigTable) -> TimingFeatures:
@@ -73,9 +81,10 @@ class TimingFeatures:
 
 @dataclass(frozen=True, eq=False)
 class PeriodModel:
-    """``period = (sizes @ factors) * exp(correction(shape))``, with a deviation of its log.
+    """Regression model of the period: ``(sizes @ factors) * exp(correction(shape))``.
 
-    Factors are not negative: a larger NPU is never faster, but for the correction.
+    Made by ``TimingModel.fit``. Factors are >= 0: a larger NPU is never faster, except through the
+    correction. The standard deviation of the Gaussian process is that of the log period.
     """
 
     factors: Floats
@@ -85,7 +94,11 @@ class PeriodModel:
     def fit(
         cls, features: TimingFeatures, period_ns: Floats, like: PeriodModel | None = None
     ) -> PeriodModel:
-        """like: whose kernel the correction takes instead of choosing its own."""
+        """Fit factors and correction to measured periods.
+
+        like: model whose kernel hyperparameters (length scale, noise) the correction takes over
+        instead of selecting them by marginal likelihood.
+        """
         regressor = FactorRegressor(list(PRIORS.values()))
         factors = regressor.fit(features.sizes, period_ns, sample_weight=period_ns**-2).factors_
         chosen = (like.correction.length_, like.correction.noise_) if like else (None, None)
@@ -94,15 +107,17 @@ class PeriodModel:
         return cls(factors, process.fit(features.shape, ratio))
 
     def predict(self, features: TimingFeatures) -> tuple[Floats, Floats]:
-        """[n] periods in ns, and [n] standard deviations of their logarithms."""
+        """Return periods in ns and standard deviations of their logarithms, each of shape (n,)."""
         ratio, deviation = self.correction.predict(features.shape, return_std=True)
         return features.sizes @ self.factors * np.exp(ratio), deviation
 
     def scores(
         self, features: TimingFeatures, period_ns: Floats, groups: Ints, seed: int = 0
     ) -> Floats:
-        """[n] |log(measured / estimate)| in deviations, each row by a model that saw none of its
-        group; sorted. seed: of the folds."""
+        """Return sorted conformal scores, shape (n,): |log(measured / estimate)| / deviation.
+
+        Each row is predicted by a model fitted without its group; ``seed`` shuffles the folds.
+        """
 
         def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
             part = self.fit(features.take(train), period_ns[train], like=self)
@@ -114,7 +129,10 @@ class PeriodModel:
 
 @dataclass(frozen=True, eq=False)
 class TimingEstimate:
-    """[n] clocks in MHz: the middle one and the ends of the 90 % interval."""
+    """Highest clock of n NPUs in MHz, and ends of its 90 % prediction interval, shape (n,).
+
+    Made by ``TimingModel.estimate``.
+    """
 
     fmax_mhz: Floats
     low: Floats
@@ -123,18 +141,26 @@ class TimingEstimate:
 
 @dataclass(frozen=True, eq=False)
 class TimingModel:
-    """Of an ECP5 of the slowest speed grade (timing_data.DEVICE); see ``fit`` and ``load``."""
+    """Timing model for an ECP5 of the slowest speed grade (timing_data.DEVICE).
+
+    >>> clock = TimingModel.load().estimate(ConfigTable.of([NpuConfig()]))
+    >>> bool(clock.low[0] < clock.fmax_mhz[0] < clock.high[0])
+    True
+    """
 
     model: PeriodModel
     errors: Floats
-    """[rows] PeriodModel.scores of the rows."""
+    """Conformal scores (PeriodModel.scores) of the rows, shape (rows,)."""
     domain: Domain
     largest: float
-    """LUTs of the largest NPU that was placed, by its analytic count."""
+    """Analytic LUT count of the largest placed NPU."""
 
     @classmethod
     def fit(cls, rows: Sequence[TimingRow]) -> TimingModel:
-        """Of the rows of several flows those of one are taken. Raises UserError for too few."""
+        """Fit the model to placed NPUs, of several flows to those of one (config_csv.of_one_tool).
+
+        Raises UserError for fewer than FEWEST_ROWS, or if all are of one family.
+        """
         rows = config_csv.of_one_tool(rows)
         configs = [row.config for row in rows]
         table = ConfigTable.of(configs)
@@ -151,12 +177,18 @@ class TimingModel:
 
     @classmethod
     def load(cls, path: Path | None = None) -> TimingModel:
-        """The model of a timing data file (default: the shipped one). Raises UserError."""
+        """Return the model of a timing data file, by default the shipped one.
+
+        It is fitted once per process. Raises UserError for a bad file.
+        """
         return _load(path or timing_data.beside())
 
     def estimate(self, table: ConfigTable) -> TimingEstimate:
-        """Intervals of configurations outside the domain are wider, as Domain.widening has it, and
-        those of larger NPUs than were placed, per factor of two; up to MOST."""
+        """Estimate the highest clock of all configurations of ``table``.
+
+        Intervals widen outside the domain (Domain.widening) and, per factor of two, for NPUs larger
+        than any that was placed; up to MOST.
+        """
         features = TimingFeatures.of(table)
         period, deviation = self.model.predict(features)
         beyond = np.maximum(np.ceil(np.log2(features.luts / self.largest)), 0)
@@ -166,7 +198,7 @@ class TimingModel:
         return TimingEstimate(mhz, mhz * np.exp(-half), mhz * np.exp(half))
 
     def outside(self, config: NpuConfig) -> str | None:
-        """Which values of ``config`` the data does not reach; None where it does."""
+        """Return a message that names the values of ``config`` outside the data, or None."""
         beyond = self.domain.outside(config)
         luts = float(TimingFeatures.of(ConfigTable.of([config])).luts[0])
         if luts > self.largest:
@@ -177,7 +209,7 @@ class TimingModel:
 
 
 def periods_ns(rows: Sequence[TimingRow]) -> Floats:
-    """[n] of the rows."""
+    """Return the clock periods of the rows in ns, shape (n,)."""
     return 1000 / np.array([row.fmax_mhz for row in rows])
 
 

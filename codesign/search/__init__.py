@@ -1,8 +1,9 @@
-"""The joint search over network, bits and NPU.
+"""Joint multi-objective search over network, bit widths and NPU.
 
-space/ (what may be picked), accuracy/ (how good a network will be), optimisers (what to try
-next), engine (the loop), pareto (fronts), store (the journal), parts (batches on several
-threads).
+space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimation for networks that
+are not fully trained), optimisers (NSGA-II, random search), engine (search loop on estimates),
+pareto (fronts, crowding distance, hypervolume), store (journal of trained designs), parts (batches
+in chunks on several threads).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The inner loop: thousands of candidates by regressors, nothing trained, nothing synthesised."""
+"""Inner search loop on estimates of thousands of candidates, without training or synthesis."""
 
 from __future__ import annotations
 
@@ -21,44 +21,57 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
 
 SHRINK_SAMPLES = 2048
+"""Random candidates evaluated for search-space reduction."""
 LEAST_EVIDENCE = 24
-"""Samples of a choice without a single feasible one before it leaves the space."""
+"""Samples of a choice, all infeasible, from which on it is removed from the space."""
 BATCH = 256
+"""Candidates that the optimiser proposes per round."""
 Score = Callable[[LayerTable], Floats]
-"""Layers of n networks -> [n] what accuracy to expect, or [n, goals] that and more; larger is
-better."""
+"""Predicted objectives to maximise: layers of n networks -> array of shape (n,), the accuracy, or
+(n, n_objectives), of which column 0 is the accuracy."""
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluated:
-    """Candidates with their estimates, row by row."""
+    """Candidates with their estimates, row by row. Made by ``Problem.evaluate``."""
 
     candidates: Ints
+    """Canonical candidates, shape (n, genes)."""
     layers: LayerTable
     estimate: Estimate
     violation: Floats
+    """Constraint violation, shape (n,); 0 if feasible."""
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
+        """True where all constraints are met, shape (n,)."""
         return np.asarray(self.violation <= 0)
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """What is searched: a space, the cost model and the budget."""
+    """Search problem: search space, cost model and budget constraints.
+
+    >>> from codesign.cost.data import dataset
+    >>> from codesign.search.space.declaration import load_declaration
+    >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
+    >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
+    >>> problem.area_confidence
+    0.6
+    """
 
     space: SearchSpace
     model: AreaModel
     budget: Budget
     family: str = "xc7"
-    """FPGA family that the budget is of."""
+    """FPGA family of the budget."""
     area_factor: float = 1.0
-    """Measured over estimated area of a design of this search, once one was synthesised."""
+    """Measured over estimated area of a design of this search; 1 until one was synthesised."""
     area_confidence: float = AREA_CONFIDENCE
-    """Share of NPUs whose area the budget test is not to underestimate."""
+    """One-sided confidence level of the area bound that the budget is tested with."""
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
-        """Estimates of candidates [n, genes] (canonical ones); threads: see ``in_parts``."""
+        """Estimate canonical candidates of shape (n, genes); threads: as in ``in_parts``."""
         layers = layer_table(self.space, candidates, threads)
 
         def part(rows: slice) -> tuple[Estimate, Floats]:
@@ -72,7 +85,10 @@ class Problem:
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
-        """Constraint -> [n] share by which it is broken: the budget's, and the space's on work."""
+        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
+
+        Constraints are those of the budget and ``macs``, the limit of the space on work per image.
+        """
         macs = layers.macs.sum(axis=1)
         return {
             **found.excess(self.budget, self.area_factor),
@@ -81,10 +97,10 @@ class Problem:
 
 
 class Shrunk:
-    """The part of a space that holds feasible designs: per gene, the choices that may stay.
+    """Reduced search space: per gene, the choices that may be feasible. Made by ``shrink``.
 
-    As MCUNet prunes its space under the budget before it searches: a choice that no feasible
-    sample has, though many samples have it, goes.
+    A choice is removed if LEAST_EVIDENCE or more samples have it and none of them is feasible.
+    MCUNet (Lin et al., NeurIPS 2020) likewise fits its space to the budget before it searches.
     """
 
     def __init__(self, space: SearchSpace, samples: Ints, feasible: NDArray[np.bool_]) -> None:
@@ -99,16 +115,17 @@ class Shrunk:
 
     @property
     def sizes(self) -> Ints:
+        """Number of choices left of each gene, shape (genes,)."""
         return np.array([len(kept) for kept in self.kept], dtype=np.int64)
 
     def widen(self, candidates: Ints) -> Ints:
-        """Vectors of the shrunk space as canonical candidates of the whole one."""
+        """Return vectors of the reduced space as canonical candidates of the full space."""
         columns = [kept[candidates[:, gene]] for gene, kept in enumerate(self.kept)]
         return self.space.canonical(np.column_stack(columns))
 
 
 def shrink(problem: Problem, seed: int) -> Shrunk:
-    """What SHRINK_SAMPLES random candidates leave of the space."""
+    """Reduce the search space by the feasibility of SHRINK_SAMPLES random candidates."""
     space = problem.space
     random = np.random.default_rng([seed, 1])
     samples = random.integers(0, space.sizes, (SHRINK_SAMPLES, len(space.sizes)), dtype=np.int64)
@@ -119,9 +136,10 @@ def shrink(problem: Problem, seed: int) -> Shrunk:
 def search(
     problem: Problem, shrunk: Shrunk, score: Score, optimiser: str, seed: int, rounds: int
 ) -> Evaluated:
-    """``rounds`` batches of an optimiser over (score, throughput, LUTs); all that is feasible.
+    """Run ``rounds`` batches of an optimiser and return all feasible candidates it proposed.
 
-    Without a feasible candidate, the one that breaks the budget least.
+    Objectives are score, throughput and LUTs. If no candidate is feasible, the one with the least
+    constraint violation is returned.
     """
     engine = optimisers.make(optimiser, shrunk.sizes, seed)
     seen: dict[bytes, Ints] = {}
@@ -147,7 +165,7 @@ def search(
 
 
 def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
-    """The network of ``candidate`` [genes] on every NPU of the space."""
+    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space."""
     space = problem.space
     choices = [range(int(space.sizes[gene])) for gene in space.npu_genes]
     grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
@@ -157,6 +175,8 @@ def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
 
 
 def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
-    """[n] true for designs that no other beats in all goals of a Score, throughput and LUTs
-    together."""
+    """Return True for designs on the Pareto front of score, throughput and LUTs, shape (n,).
+
+    goals: values of a Score. Of equal designs only the first is on the front.
+    """
     return pareto_mask(np.column_stack([-goals, -throughputs, luts]))

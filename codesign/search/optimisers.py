@@ -1,9 +1,9 @@
-"""Optimisers behind one ask / tell interface.
+"""Multi-objective optimisers with an ask / tell interface: NSGA-II and random search.
 
-An optimiser proposes integer vectors; gene g takes values 0..sizes[g]-1. Which genes matter where
-others switch them off is the space's affair: it canonicalises what it is given. All objectives
-are minimised; ``violation`` is 0 for a feasible candidate, else grows with the distance from
-feasibility (infeasible points are learned from, not thrown away).
+A candidate (chromosome) is an integer vector whose gene g has values 0..sizes[g]-1. Genes without
+effect are left to the search space, which canonicalises candidates. All objectives are minimised.
+The constraint violation of a candidate is 0 if it is feasible, else it grows with the distance from
+feasibility; infeasible candidates guide the search, too.
 """
 
 from __future__ import annotations
@@ -18,19 +18,26 @@ from codesign.search.pareto import Floats, Ints, crowding_distance, nondominated
 
 
 class Optimiser(Protocol):
-    """What the search loop needs; tests/codesign/search/test_optimisers.py holds the contract."""
+    """Interface of optimisers; tests/codesign/search/test_optimisers.py checks the contract."""
 
     def ask(self, count: int) -> Ints:
-        """[count, genes] int64 candidates within the sizes."""
+        """Return candidates to evaluate, int64, shape (count, genes)."""
         ...
 
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
-        """[n, genes], [n, m], [n]: results of any candidates, asked for or not."""
+        """Report results of candidates, whether asked for or not.
+
+        Shapes: candidates (n, genes), objectives (n, m), violation (n,).
+        """
         ...
 
 
 class RandomSearch:
-    """Uniform in every gene; learns nothing."""
+    """Random search: candidates are uniform in every gene.
+
+    >>> RandomSearch(sizes=np.array([4, 2, 7]), seed=0).ask(5).shape
+    (5, 3)
+    """
 
     def __init__(self, sizes: Ints, seed: int) -> None:
         self._sizes = np.asarray(sizes, dtype=np.int64)
@@ -40,15 +47,23 @@ class RandomSearch:
         return self._random.integers(0, self._sizes, (count, len(self._sizes)), dtype=np.int64)
 
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
-        """Nothing to learn."""
+        """Ignore the results."""
 
 
 class Evolution:
     """NSGA-II on integer vectors with Deb's constraint rules, vectorised over the population.
 
-    Binary tournaments by (front, crowding), uniform crossover, and per-gene mutation that is a
-    step of +-1 or a fresh value with equal odds. Until ``population`` results are known it asks
-    uniformly. Source: Deb et al., IEEE Trans. Evol. Comp. 6(2), 2002.
+    Binary tournaments by front and crowding distance, uniform crossover, and mutation of single
+    genes by a step of +-1 or to a uniform value with equal probability. Until results of two
+    candidates are known, candidates are uniform. Source: Deb et al., IEEE Trans. Evol. Comp. 6(2),
+    2002.
+
+    >>> optimiser = Evolution(sizes=np.array([10, 10]), seed=0)
+    >>> for _ in range(5):  # two objectives, both best at genes (3, 7)
+    ...     genes = optimiser.ask(20)
+    ...     optimiser.tell(genes, np.abs(genes - [3, 7]).astype(float), np.zeros(20))
+    >>> [3, 7] in optimiser.ask(100).tolist()
+    True
     """
 
     def __init__(
@@ -90,7 +105,7 @@ class Evolution:
         self._ranks, self._crowding = ranks[keep], crowding[keep]
 
     def _tournament(self, count: int) -> Ints:
-        """Winners of ``count`` duels between random parents."""
+        """Return the winners of ``count`` binary tournaments between random parents."""
         left, right = self._random.integers(0, len(self._parents), (2, count))
         worse = (self._ranks[right] < self._ranks[left]) | (
             (self._ranks[right] == self._ranks[left])
@@ -100,7 +115,7 @@ class Evolution:
 
     def _mutate(self, children: Ints) -> Ints:
         chosen = self._random.random(children.shape) < self._mutation
-        # A child equal to its parent is a wasted evaluation: one gene always changes.
+        # A child equal to its parent would waste an evaluation: at least one gene is mutated.
         forced = self._random.integers(0, children.shape[1], len(children))
         chosen[np.arange(len(children)), forced] = True
         fresh = self._random.integers(0, self._sizes, children.shape, dtype=np.int64)
@@ -114,11 +129,11 @@ OPTIMISERS: Mapping[str, Callable[[Ints, int], Optimiser]] = {
     "random": RandomSearch,
     "evolution": Evolution,
 }
-"""Name -> factory(sizes, seed). An optimiser listed here is run by the conformance tests."""
+"""Name -> factory(sizes, seed). The conformance tests run every optimiser listed here."""
 
 
 def make(name: str, sizes: Ints, seed: int) -> Optimiser:
-    """The named optimiser. Raises UserError for an unknown name."""
+    """Return a new optimiser by name. Raises UserError for an unknown name."""
     if name not in OPTIMISERS:
         raise UserError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
     return OPTIMISERS[name](sizes, seed)

@@ -1,7 +1,8 @@
-"""Pareto functions of an (n, m) float array: n points, m objectives, all minimised.
+"""Pareto dominance, fronts, crowding distance and hypervolume of points of shape (n, m).
 
-Constraint violation is one number a point, 0 when feasible (Deb's rules: feasible before
-infeasible, infeasible ones by violation). Equal points do not dominate each other.
+There are n points of m objectives, all minimised. Constraint violation is one number per point, 0
+when feasible; by Deb's rules feasible points dominate infeasible ones, and those with less
+violation dominate the others. Equal points do not dominate each other.
 """
 
 from __future__ import annotations
@@ -14,16 +15,17 @@ Ints = NDArray[np.int64]
 
 
 def dominance(points: Floats) -> NDArray[np.bool_]:
-    """[n, n] matrix, true at (i, j) where point i dominates point j."""
+    """Return an (n, n) matrix that is True at (i, j) where point i dominates point j."""
     first, second = points[:, None, :], points[None, :, :]
     dominates: NDArray[np.bool_] = np.all(first <= second, axis=2) & np.any(first < second, axis=2)
     return dominates
 
 
 def nondominated_sort(points: Floats, violation: Floats | None = None) -> Ints:
-    """Front number of every point, 0 for the non-dominated ones; infeasible points come after.
+    """Return the front number of each point, shape (n,); 0 for the non-dominated points.
 
-    Each distinct violation forms fronts of its own, in ascending order.
+    Infeasible points come after feasible ones; points of different violation are never on one
+    front.
     """
     count = len(points)
     dominates = dominance(points)
@@ -42,7 +44,7 @@ def nondominated_sort(points: Floats, violation: Floats | None = None) -> Ints:
 
 
 def pareto_mask(points: Floats) -> NDArray[np.bool_]:
-    """True for points that no other dominates; of equal points the first only."""
+    """Return True for points that no other dominates, shape (n,); of equal ones only the first."""
     order = np.lexsort(points.T[::-1])
     mask = np.zeros(len(points), dtype=np.bool_)
     kept = np.empty((0, points.shape[1]))
@@ -55,7 +57,11 @@ def pareto_mask(points: Floats) -> NDArray[np.bool_]:
 
 
 def crowding_distance(points: Floats) -> Floats:
-    """Sum over objectives of the normalised gap between a point's neighbours; ends are infinite."""
+    """Return the crowding distance of each point, shape (n,) (Deb et al., 2002).
+
+    It is the sum over objectives of the normalised gap between a point's neighbours, infinite for
+    the extreme points of an objective.
+    """
     count, objectives = points.shape
     distance = np.zeros(count)
     for column in range(objectives):
@@ -69,9 +75,9 @@ def crowding_distance(points: Floats) -> Floats:
 
 
 def hypervolume(points: Floats, reference: Floats) -> float:
-    """Volume dominated by ``points`` and bounded by ``reference``, for 2 or 3 objectives.
+    """Return the volume dominated by ``points`` up to ``reference``, for 2 or 3 objectives.
 
-    Points that do not lie below the reference in every objective count nothing.
+    Points that are not below the reference in every objective do not contribute.
     Raises ValueError for another number of objectives.
     """
     inside = points[np.all(points < reference, axis=1)]
@@ -91,7 +97,7 @@ def hypervolume(points: Floats, reference: Floats) -> float:
 
 
 def _area(points: Floats, reference: Floats) -> float:
-    """2-D hypervolume: a staircase from left to right."""
+    """Return the hypervolume of two objectives, by sweeping the front from left to right."""
     total, height = 0.0, float(reference[1])
     for x, y in points[np.lexsort(points.T[::-1])]:
         if y < height:

@@ -1,4 +1,4 @@
-"""Batches in parts of one size, beside each other where there are processors."""
+"""Processing of batches in chunks (parts) of fixed size, on several threads."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from codesign.cost.regressors import one_thread
 
 T = TypeVar("T")
 PART = 8192
-"""Rows of a part."""
+"""Rows of a chunk."""
 
 
 def in_parts(function: Callable[[slice], T], count: int, threads: int | None = None) -> T:
-    """``function`` of all rows of a batch: its result (a dataclass, mapping, tuple or array) with
-    every array in it [n, ...] as long as the batch.
+    """Apply ``function`` to a batch of ``count`` rows in chunks and return the joined result.
 
-    threads: at most; default: one a processor. The parts, and so the result to the last bit, do not
-    depend on it.
+    ``function`` takes a slice of rows and returns a dataclass, mapping, tuple or array; arrays in
+    it are concatenated along their first axis. threads: at most so many, by default one per
+    processor. Chunks, and so results to the last bit, do not depend on it.
     """
     parts = [slice(first, min(first + PART, count)) for first in range(0, max(count, 1), PART)]
     threads = min(threads or len(os.sched_getaffinity(0)), len(parts))
     if threads == 1:
         return _joined([function(part) for part in parts])
-    # Around all threads: what one sets for the process, another would take for the user's wish.
+    # Set once around all threads: the limit is global to the process, and each thread that set it
+    # would restore the limit of another.
     with one_thread(), ThreadPoolExecutor(threads) as pool:
         return _joined(list(pool.map(function, parts)))
 
@@ -47,4 +48,4 @@ def _joined(parts: Sequence[Any]) -> Any:
     if dataclasses.is_dataclass(first):
         names = [field.name for field in dataclasses.fields(first)]
         return build(**{name: _joined([getattr(part, name) for part in parts]) for name in names})
-    return first  # what all parts share
+    return first  # equal in all chunks

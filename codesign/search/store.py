@@ -1,7 +1,7 @@
-"""The trial store: an Optuna study in a journal file, one trial per design that was trained.
+"""Journal of trained designs: an Optuna study in a file, with one trial per trained design.
 
-A trial is appended whole when its training is over, so a kill at any moment loses at most the
-training that was running. Any Optuna tool (dashboard, importance analysis) reads the file.
+A trial is appended when its training has ended, so a kill at any moment loses only trainings in
+progress. Any Optuna tool (dashboard, importance analysis) reads the file.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ OBJECTIVES: Objectives = {
     "images_per_second": "maximize",
     "luts": "minimize",
 }
+"""Objective -> direction, in the order of the values of a trial."""
 ONE_BITS: Objectives = {"one_bits": "minimize"}
-"""Behind OBJECTIVES, where they are one."""
+"""Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
 LOCK_SECONDS = 5
-"""A journal lock this old was left by a killed process (an append takes milliseconds)."""
+"""Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
 KEY = "key"
 SETTINGS = "settings"
 
@@ -39,23 +40,38 @@ Choice = bool | int | float | str
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """One trained design. ``key`` identifies what was trained, with which seed and settings."""
+    """One trained design.
+
+    >>> trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {"luts": -0.1}, {})
+    >>> dict(zip(OBJECTIVES, trial.values))["images_per_second"]
+    5000.0
+    """
 
     key: str
+    """Identity of what was trained, with which seed and settings."""
     params: Mapping[str, Choice]
-    """Active parameters of the search space only."""
+    """Values of the active parameters of the search space."""
     values: tuple[float, ...]
-    """Validation accuracy (0..1), images per second, LUTs: the store's objectives in order."""
+    """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs."""
     constraints: Mapping[str, float]
-    """Each <= 0 when met."""
+    """Constraint -> relative violation, <= 0 when met."""
     attributes: Mapping[str, Any]
     """JSON values: seeds, epochs, seconds, candidate vector, reasons of infeasibility."""
 
 
 class TrialStore:
-    """Trials in ``path``; ``settings`` must equal those that the file was started with.
+    """Trials in the journal ``path``, which is created if missing.
 
-    Raises UserError when the file belongs to another search or is not a journal.
+    ``settings`` must equal those that the file was started with. Raises UserError when the file
+    belongs to another search or is not a journal.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "trials.journal"
+    ...     trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {}, {"seed": 0})
+    ...     TrialStore(path, {"seed": 0}).add(trial, choices={"lanes": (4, 8)})
+    ...     TrialStore(path, {"seed": 0}).find("b41f").values
+    (0.97, 5000.0, 9000.0)
     """
 
     def __init__(
@@ -91,14 +107,15 @@ class TrialStore:
         }
 
     def find(self, key: str) -> TrialRecord | None:
+        """Return the trial with that key, or None."""
         return self._records.get(key)
 
     def records(self) -> list[TrialRecord]:
-        """All trials, oldest first."""
+        """Return all trials, oldest first."""
         return list(self._records.values())
 
     def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
-        """Append a trial; ``choices`` are the allowed values of each of its params."""
+        """Append a trial; ``choices`` holds the allowed values of each of its parameters."""
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices[name]) for name in record.params
         }
@@ -126,7 +143,7 @@ def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Cut off the part of a line that a kill in mid-append left at the end of the journal."""
+    """Remove the incomplete last line that a kill during an append leaves in the journal."""
     if not path.exists():
         return
     with path.open("rb+") as file:

@@ -1,4 +1,8 @@
-"""Placement: addresses for blocks of activation memory that are alive at known times."""
+"""Liveness-based memory allocation: addresses for buffers whose lifetimes are known.
+
+Buffers that are never alive at the same time may share addresses. Finding the least memory is
+NP-hard (dynamic storage allocation), so two orders of a best-fit heuristic are tried.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LiveBuffer:
-    """``words`` words in use from step ``first`` to step ``last``, both included."""
+    """A buffer of ``words`` words that is alive from step ``first`` to ``last``, both included.
+
+    >>> buffers = {"a": LiveBuffer(8, 0, 1), "b": LiveBuffer(4, 1, 2), "c": LiveBuffer(8, 2, 3)}
+    >>> allocate(buffers).words
+    12
+    """
 
     words: int
     first: int
@@ -17,16 +26,19 @@ class LiveBuffer:
 
 @dataclass(frozen=True)
 class Allocation:
+    """Addresses of buffers in one memory. Made by ``allocate``."""
+
     bases: Mapping[str, int]
+    """First address of each buffer."""
     words: int
-    """Words used: the highest address of all blocks, plus 1."""
+    """Words of memory used: the highest address of all buffers, plus 1."""
 
 
 def allocate(blocks: Mapping[str, LiveBuffer]) -> Allocation:
-    """Addresses such that blocks alive at the same time never overlap.
+    """Assign addresses such that buffers that are alive at the same time never overlap.
 
-    Best fit (the smallest gap that holds the block, then the lowest address) in two orders,
-    largest first and earliest first; the better of the two wins.
+    Best fit (the smallest gap that holds the buffer, then the lowest address) in two orders,
+    largest first and earliest first; the one that uses less memory is returned.
     """
     largest_first = sorted(blocks, key=lambda name: (-blocks[name].words, blocks[name].first))
     earliest_first = sorted(blocks, key=lambda name: (blocks[name].first, -blocks[name].words))
@@ -49,7 +61,7 @@ def _place(blocks: Mapping[str, LiveBuffer], order: list[str]) -> Allocation:
 
 
 def _best_gap(taken: list[tuple[int, int]], words: int) -> int:
-    """Start of the smallest gap between ``taken`` (ascending ranges) that holds ``words``."""
+    """Return the start of the smallest gap between ``taken`` (ascending) that holds ``words``."""
     end, gaps = 0, []
     for low, high in taken:
         if low - end >= words:

@@ -1,4 +1,11 @@
-"""Parts: the layers of a network as runs of tiles, each with its place in weight memory."""
+"""Weight tiles (parts): output-channel tiles whose weights are on chip together.
+
+A run is a range of one layer's tiles that are walked alike; a part is a run with the place of its
+weights, and becomes one LAYER instruction. If all weights fit weight memory, or the NPU has no
+memory port, the host loads them once and every run is one part. Otherwise weight memory is double
+buffered: runs are cut into parts of at most half of it, and while a part computes from one half,
+FETCH writes the next part's weights into the other.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +20,10 @@ from rtl_gen.isa.bursts import BURST_BEATS
 
 @dataclass(frozen=True)
 class TileRun:
-    """Tiles ``first`` ... + ``tiles`` - 1 of MacLayer ``layer``, all walked alike."""
+    """Tiles ``first`` to ``first + tiles - 1`` of MacLayer ``layer``, walked with one extent.
+
+    Made by ``whole_layers`` and ``zeros.trim.trimmed_runs``.
+    """
 
     layer: int
     first: int
@@ -23,23 +33,26 @@ class TileRun:
 
 @dataclass(frozen=True)
 class Part(TileRun):
-    """One LAYER instruction: a run whose weights are on chip together."""
+    """A run whose weights are on chip together: one LAYER instruction. Made by ``parts``."""
 
     weight_base: int
     """Address of its weights in weight memory."""
     weight_words: int
     first_burst: int = 0
+    """First burst of its weights in external memory, counted from MEMORY_BASE."""
     bursts: int = 0
-    """Where memory holds the weights; no bursts: they are on chip from the start."""
+    """Bursts of its weights in external memory; 0 if the host loads them into weight memory."""
     held: bool = False
-    """Whether an earlier part has left its weights there already."""
+    """True if an earlier part has left the same weights at this address."""
 
     @property
     def fetched(self) -> bool:
+        """True if the part needs a FETCH of its own."""
         return self.bursts > 0 and not self.held
 
 
 def whole_layers(tiles: Sequence[TileMap]) -> tuple[TileRun, ...]:
+    """Return one run per layer, of all its tiles with all their weights."""
     return tuple(TileRun(layer, 0, tile.tiles, tile.extent) for layer, tile in enumerate(tiles))
 
 
@@ -49,17 +62,17 @@ def parts(
     runs: Sequence[TileRun],
     origins: Sequence[int] | None = None,
 ) -> tuple[Part, ...]:
-    """Runs whole, one after another in weight memory, where they fit or where there is no memory
-    port. Else cut so that each part fits one half of weight memory: while a part runs from one
-    half, the next is fetched into the other.
+    """Give each run its place in weight memory, cut into parts if the weights do not fit it.
 
-    origins: per layer the first one with the same weights, which are stored once; none: itself.
-    A tile that is larger than the half stays one part: the caller compares ``words_needed``.
+    Without a memory port, or if they fit, runs stay whole and their weights lie one after another.
+    Otherwise each part fits one half of weight memory, and parts alternate between the halves; a
+    single tile larger than that stays one part, and the caller compares ``words_needed``. origins:
+    for each layer the first one with the same weights, which are stored once; None: no two share.
     """
     whole, bases, base = list[Part](), dict[TileRun, int](), 0
     for run in runs:
         words = run.tiles * tiles[run.layer].taps_of(run.extent)
-        weights = _weights(run, origins)
+        weights = _weights_key(run, origins)
         held = weights in bases
         if not held:
             bases[weights] = base
@@ -69,30 +82,30 @@ def parts(
     if not config.memory_port_bits or base <= config.weight_depth:
         return tuple(whole)
     half = config.weight_depth // 2
-    firsts, burst, halves, now = dict[TileRun, int](), 0, list[TileRun | None]([None, None]), 1
+    firsts, burst, halves, side = dict[TileRun, int](), 0, list[TileRun | None]([None, None]), 1
     fetched = list[Part]()
-    cut = (piece for run in runs for piece in _cut(run, tiles[run.layer], half))
+    cut = (short for run in runs for short in _cut(run, tiles[run.layer], half))
     for run in cut:
         words = run.tiles * tiles[run.layer].taps_of(run.extent)
-        bursts, weights = part_bursts(config, words), _weights(run, origins)
+        bursts, weights = part_bursts(config, words), _weights_key(run, origins)
         if weights not in firsts:
             firsts[weights] = burst
             burst += bursts
         held = weights in halves
-        now = halves.index(weights) if held else 1 - now
-        halves[now] = weights
-        at = (half * now, words, firsts[weights], bursts, held)
+        side = halves.index(weights) if held else 1 - side
+        halves[side] = weights
+        at = (half * side, words, firsts[weights], bursts, held)
         fetched.append(Part(run.layer, run.first, run.tiles, run.extent, *at))
     return tuple(fetched)
 
 
-def _weights(run: TileRun, origins: Sequence[int] | None) -> TileRun:
-    """The run by the weights that it takes."""
+def _weights_key(run: TileRun, origins: Sequence[int] | None) -> TileRun:
+    """Return a key of the run's weights: the same run of the first layer that has them."""
     return dataclasses.replace(run, layer=origins[run.layer]) if origins else run
 
 
 def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
-    """Runs of as few parts as fit ``half`` words, evenly cut."""
+    """Yield the run in as few shorter runs as fit ``half`` words each, evenly cut."""
     count = -(-run.tiles // max(half // tile.taps_of(run.extent), 1))
     size = -(-run.tiles // count)
     for skipped in range(0, run.tiles, size):
@@ -101,21 +114,24 @@ def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
 
 
 def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ...]:
-    """Of parts with the same weights the first, in order."""
+    """Return the parts whose weights are stored: of parts with the same weights, the first."""
     found = dict[TileRun, Part]()
     for part in cut:
         run = TileRun(part.layer, part.first, part.tiles, part.extent)
-        found.setdefault(_weights(run, origins), part)
+        found.setdefault(_weights_key(run, origins), part)
     return tuple(found.values())
 
 
 def part_bursts(config: NpuConfig, weight_words: int) -> int:
-    """Bursts of so many weight words; each part begins with one of its own."""
+    """Return the bursts of so many weight words; each part begins with a burst of its own."""
     return -(-weight_words * config.fetched_word_beats // BURST_BEATS)
 
 
 def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
-    """Words of weight memory: all weights, or twice the largest part with what fills its bursts."""
+    """Return the words of weight memory that the parts need.
+
+    These are all weights, or with double buffering twice the largest part in whole bursts.
+    """
     if not any(part.bursts for part in cut):
         return sum(part.weight_words for part in cut if not part.held)
     beats = max(part.bursts for part in cut) * BURST_BEATS

@@ -1,4 +1,10 @@
-"""Phases: how many weight words a tap takes on an NPU of N:M sparsity, which weight goes where."""
+"""Phases: weight words per tap on an array of N:M sparsity, and the place of each weight in them.
+
+Such an array has multipliers (slots) for N (``config.kept``) of every M (``config.group``) lanes;
+an index beside each weight digit chooses the slot's lane. A tap with more than N weights in a group
+of lanes takes several weight words, phases, over the same activations. Their number follows from
+the layer's sparsity pattern and its channels' lanes, before weights are known.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +23,10 @@ from rtl_gen.config import NpuConfig
 
 
 def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> int:
-    """Weight words per tap that have a slot for every weight which the layer's pattern allows.
+    """Return the weight words per tap that give a slot to every weight the pattern allows.
 
-    From shapes alone. One is enough for a layer of the NPU's own pattern or a sparser one, and for
-    depthwise layers, where an output channel reads one lane; a dense layer takes ``most_phases``.
+    One is enough for a layer of the NPU's own pattern or a sparser one, and for depthwise layers,
+    where an output channel reads one lane; a dense layer takes up to ``config.most_phases``.
     """
     if config.most_phases == 1:
         return 1
@@ -29,7 +35,7 @@ def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> 
 
 
 def _most_weights(config: NpuConfig, shape: LayerShape, slots: SlotMap) -> int:
-    """Weights that one output channel may have in a group of lanes."""
+    """Return the most weights that one output channel may have in a group of lanes at a tap."""
     layer = shape.layer
     kept, group = (layer.sparsity.kept, layer.sparsity.group) if layer.sparsity else (1, 1)
     per_group = shape.in_shape[0] // layer.groups
@@ -44,12 +50,12 @@ def _most_weights(config: NpuConfig, shape: LayerShape, slots: SlotMap) -> int:
 
 
 def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArray[np.uint8]]:
-    """The weights of each slot, and the index by which it takes its lane.
+    """Return the weight of each multiplier slot, and the index that chooses its lane.
 
-    taps: [tiles, taps, columns, lanes]. Returns two arrays [tiles, taps * count, columns, slots];
-    the words of a tap stand side by side. In each phase the next ``kept`` weights of a group, in
-    rising order of their lanes, take the first slots that may choose these lanes
-    (rtl_gen.blocks.selection).
+    taps: (tiles, taps, columns, lanes). Both results have the shape (tiles, taps * count, columns,
+    slots), the ``count`` phases of a tap side by side. In each phase the next ``kept`` nonzero
+    weights of a group, in rising order of their lanes, take the first slots that may choose these
+    lanes (rtl_gen.blocks.selection). On a dense NPU slots are lanes and indices 0.
     """
     if config.most_phases == 1:
         return taps, np.zeros(taps.shape, np.uint8)
@@ -69,7 +75,7 @@ def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArr
 
 
 def sparsity_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Layers whose weights break the pattern that their phases are counted by."""
+    """Yield layers whose weights break the N:M pattern from which their phases were counted."""
     for layer in network.mac_layers:
         if config.most_phases == 1 or layer.sparsity is None:
             continue

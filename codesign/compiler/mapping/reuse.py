@@ -1,7 +1,9 @@
-"""Column reuse: depthwise layers that read each column once per kernel row, not once per position.
+"""Column reuse of depthwise layers: along a row, each input column is read once per kernel row.
 
-The array's history (rtl_gen.blocks.history) holds the two columns read before: a position of a row
-reads its new columns, ``stride`` of them, and takes up to two older ones from there.
+Neighbouring windows overlap in kernel width - stride columns. The array's history
+(rtl_gen.blocks.history) is a line buffer of the last two columns for every kernel row: a position
+reads its ``stride`` new columns and takes up to two older ones from there, multiplied in lanes that
+depthwise layers leave idle.
 """
 
 from __future__ import annotations
@@ -14,20 +16,27 @@ from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 
 @dataclass(frozen=True)
 class ColumnWalk:
-    """How a layer walks its rows with column reuse."""
+    """Walk of a depthwise layer along a row of positions with column reuse.
+
+    Made by ``column_walk``; a 3x3 kernel of stride 1 and padding 1 has ``ColumnWalk(1, 2, 1, 0)``.
+    """
 
     new: int
-    """Columns that a position reads."""
+    """Columns that a position reads, equal to the stride."""
     older: int
-    """Columns that it takes from the history."""
+    """Kernel columns that a position takes from the history, 1 or 2."""
     fills: int
-    """Positions at the start of a row that only fill the history."""
+    """Positions at the start of a row that only fill the history; they have no output."""
     first: int
-    """First column read of a row; negative in the padding."""
+    """Column of the input that is read first in a row; negative in the padding."""
 
 
 def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk | None:
-    """None where the layer has nothing to reuse, or the history cannot hold it."""
+    """Return the walk of a layer with column reuse, or None if the layer cannot have it.
+
+    It must be depthwise with one source and no pooling, its kernel one or two columns wider than
+    the stride and at most MOST_ROWS rows high, its output wider than one column.
+    """
     kernel_rows, kernel_cols = layer.sources[0].weights.shape[2:]
     stride, padding = layer.stride[1], layer.padding[1]
     older = kernel_cols - stride
@@ -36,6 +45,6 @@ def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk 
         return None
     if not 1 <= older <= OLDER_COLUMNS or kernel_rows > MOST_ROWS:
         return None
-    # The column before a row's first one counts as read: it is padding.
+    # The history starts each row as if one column had been read: of padding, if there is any.
     fills = -(-(older - min(padding, 1)) // stride)
     return ColumnWalk(stride, older, fills, older - padding - fills * stride)

@@ -1,4 +1,9 @@
-"""The schedule: strips, tiles and addresses of a whole network, without looking at weights."""
+"""Mapping of a whole network: its strips, tiles, weight tiles and addresses.
+
+``schedule`` makes it from layer shapes. All that remains to be decided there is the strip plan, one
+per break point (``strips``): the fastest whose buffers fit activation memory is taken.
+``zeros.trim`` and ``tiling`` make other schedules of the same form.
+"""
 
 from __future__ import annotations
 
@@ -22,121 +27,153 @@ from rtl_gen.isa.opcodes import Opcode
 
 @dataclass(frozen=True)
 class TensorLocation:
-    """Where a stored tensor lies; all sizes in words of one bank, rows or words per pixel."""
+    """Address and strips of a stored tensor; words are those of one bank.
+
+    Made by ``Schedule.location_of``.
+    """
 
     view: View
     base: int
-    """Address of the storage (the tensor's words start ``view.offset`` later in each pixel)."""
+    """Address of the storage; in each pixel the tensor's words start ``view.offset`` words on."""
     pixel_words: int
+    """Words per pixel of the storage, those of other tensors in it included."""
     shape: tuple[int, int, int]
+    """Channels, rows, columns of the tensor."""
     strip_rows: int
+    """Rows of a full strip."""
     strips: int
+    """Number of strips, and so of banks that hold rows."""
 
     @property
     def row_words(self) -> int:
+        """Words of a row of the storage."""
         return self.shape[2] * self.pixel_words
 
     @property
     def last_rows(self) -> int:
+        """Rows of the last strip."""
         return self.shape[1] - (self.strips - 1) * self.strip_rows
 
     @property
     def strip_words(self) -> int:
-        """Words of a full strip: of the only one, where there is but one."""
+        """Words of a full strip, or of the only one if there is just one."""
         return min(self.strip_rows, self.shape[1]) * self.row_words
 
 
 @dataclass(frozen=True)
 class TileMove:
-    """LOAD, FILL or SPILL of some rows of a tensor, with all of its storage."""
+    """A LOAD, FILL or SPILL of a band: some rows of a tensor, all words of its storage.
+
+    Made by ``tiling.tiled``.
+    """
 
     opcode: Opcode
     tensor: str
+    """The band's tensor."""
     first_beat: int
-    """Of FILL and SPILL: place in memory."""
+    """First beat of a FILL or SPILL in external memory; without meaning for a LOAD."""
     beats: int
+    """Beats of the memory port that the rows take."""
     needed: int
-    """Of FILL: the MacLayer that reads it first."""
+    """MacLayer before which a FILL must be over: the first of its band."""
 
 
 @dataclass(frozen=True)
 class TileMoves:
-    """Of a tiled network: what comes and goes between its layers."""
+    """Transfers of bands between the layers of a tiled network. Made by ``tiling.tiled``."""
 
     before: Mapping[int, Sequence[TileMove]]
-    """MacLayer -> LOADs and FILLs that are issued before it."""
+    """LOADs and FILLs that are issued before a MacLayer, by its index."""
     after: Mapping[int, Sequence[TileMove]]
-    """MacLayer -> SPILLs behind it."""
+    """SPILLs that are issued behind a MacLayer, by its index."""
     barriers: frozenset[int]
-    """MacLayers before which all SPILLs are over."""
+    """MacLayers before which all SPILLs must be over: the first of each segment but the first."""
     rows: Mapping[str, tuple[str, range]]
-    """Tensor -> tensor of the whole network, and which of its rows."""
+    """Tensor of the whole network, and which of its rows, that the tensor of a band holds."""
     beats: int
-    """Of memory, weights included."""
+    """Beats of external memory that the network takes, weights included."""
 
 
 @dataclass(frozen=True)
 class Schedule:
+    """A network mapped onto one NPU: tiles, strips, weight tiles and addresses.
+
+    Made by ``schedule``; found in ``Plan.schedule``.
+
+    >>> from pathlib import Path
+    >>> from codesign.design import load
+    >>> from models.integer.lower import shape_only
+    >>> design = load(Path("examples/digits_tiny.yaml"))
+    >>> network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
+    >>> mapped = schedule(Unfolded(network, None), design.npu, activation_depth=128)
+    >>> mapped.words, dict(mapped.strips.rows), mapped.location_of("pool1").base
+    (96, {'image': 8, 'pool1': 4, 'pool2': 2}, 64)
+    """
+
     network: IntegerNetwork
-    """As the NPU sees it: with ``window``, the input is the unfolded image."""
+    """The network that the NPU runs: its input is unfolded by ``window``, its layers are bands if
+    it is tiled."""
     window: InputWindow | None
+    """Unfolding of the image by the host; None if the image is sent as it is."""
     config: NpuConfig
     shapes: tuple[LayerShape, ...]
     storage: StoragePlan
     strips: StripPlan
     words: int
-    """Words of a bank that the network needs."""
+    """Words per bank of activation memory that a run of one image needs."""
     parts: tuple[Part, ...]
-    """The layers as LAYER instructions, in order."""
+    """The layers as weight tiles, one per LAYER instruction, in order."""
     allocation: Allocation
-    """Takes more than ``words`` with ``keeps_input``."""
+    """Addresses of the buffers; with ``keeps_input`` they may take more than ``words``."""
     keeps_input: bool
-    """Whether no tensor takes the input image's words after its last use, so that the next image
-    can be loaded meanwhile."""
+    """True if no tensor takes the input image's words after its last use, so that the next image
+    can be loaded beside the layers."""
     origins: tuple[int, ...] | None = None
-    """MacLayer -> the first one with the same weights and channel table, which are stored once;
-    none: each itself."""
+    """First MacLayer that has the weights and the channel table of each MacLayer, by its index;
+    shared ones are stored once. None if no two layers share them."""
     moves: TileMoves | None = None
-    """Where feature maps do not fit (tiled.py): layers are bands of rows, then."""
+    """Transfers of a tiled network, whose layers are bands of rows; None if feature maps fit."""
 
     @property
     def tiles(self) -> tuple[TileMap, ...]:
+        """Output-channel tiles of each MacLayer."""
         return self.storage.tiles
 
     @property
     def weight_words(self) -> int:
-        """Words of weight memory."""
+        """Words of weight memory that the network needs."""
         return words_needed(self.config, self.parts)
 
     @property
     def channel_words(self) -> int:
+        """Words of the channel table that the network needs."""
         return sum(self.tiles[index].channel_words for index in self.distinct)
 
     @property
     def distinct(self) -> tuple[int, ...]:
-        """MacLayers with weights and a channel table of their own."""
+        """MacLayers whose weights and channel table are stored, without those that share them."""
         return tuple(dict.fromkeys(self.origins or range(len(self.shapes))))
 
     @property
     def channel_bases(self) -> tuple[int, ...]:
-        """Per MacLayer, the first word of its channel table."""
+        """First word of each MacLayer's channel table."""
         words = [self.tiles[index].channel_words for index in self.distinct]
         bases = dict(zip(self.distinct, accumulate(words, initial=0), strict=False))
         return tuple(bases[index] for index in self.origins or range(len(self.shapes)))
 
     @property
     def result_words(self) -> int:
-        """Words of the raw layers' results, in the result buffer."""
+        """Words of the result buffer that the raw layer's results (the logits) take."""
         pairs = zip(self.tiles, self.shapes, strict=True)
         return sum(tile.channel_words for tile, shape in pairs if shape.layer.raw)
 
     def is_image(self, tensor: str) -> bool:
-        """Whether that is the network's input, or rows of it."""
+        """Return True if ``tensor`` is the network's input or a band of it."""
         name = self.moves.rows[tensor][0] if self.moves else tensor
         return name == self.network.input
 
     def live_words(self, index: int) -> int:
-        """Words per bank that are in use while MacLayer ``index`` runs."""
+        """Return the words per bank that are in use while MacLayer ``index`` runs."""
         step = index + 1
         return sum(
             self.location_of(name).strip_words
@@ -145,6 +182,7 @@ class Schedule:
         )
 
     def location_of(self, tensor: str) -> TensorLocation:
+        """Return the address and the strips of a stored tensor."""
         view, shape = self.storage.views[tensor], self.network.tensors[tensor].shape
         return TensorLocation(
             view=view,
@@ -157,11 +195,11 @@ class Schedule:
 
 
 def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None) -> Schedule:
-    """The fastest schedule whose activations fit ``activation_depth`` words per bank.
+    """Return the fastest schedule whose buffers fit ``activation_depth`` words per bank.
 
-    Without a limit, the fastest. When nothing fits, the one that needs the least memory: the
-    caller compares ``words``. The input's words are kept for the next image where the
-    limit leaves room for that.
+    None is no limit. If nothing fits, the schedule that needs the least memory is returned, and the
+    caller compares ``words``. The input's words are kept for the next image if the limit leaves
+    room for that.
     """
     network = unfolded.network
     shapes = layer_shapes(network)
@@ -197,9 +235,9 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
 def _cycles(
     config: NpuConfig, shapes: tuple[LayerShape, ...], storage: StoragePlan
 ) -> Callable[[StripPlan], int]:
-    """Cycles of all layers under a strip plan, but for constants that are the same in each.
+    """Return a function from strip plans to the cycles of all layers, without their issue.
 
-    Plans differ in a few layers: counts are kept by (layer, rows per lane, lanes that drain).
+    Plans differ in a few layers, so counts are cached by (layer, rows per lane, drained lanes).
     """
 
     @cache
@@ -222,8 +260,11 @@ def walk_cycles(
     tiles: int,
     taps: int,
 ) -> int:
-    """Cycles of ``tiles`` tiles of a layer, each of ``taps`` a position; the instruction's issue
-    not counted. rows: output rows per lane; drain_pixels: lanes that hold results."""
+    """Return the cycles of ``tiles`` tiles of a layer, without the issue of its instruction.
+
+    rows: output rows per pixel lane; drain_pixels: pixel lanes whose results are drained; taps:
+    cycles of a tile per output position.
+    """
     positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
     drain = drain_pixels * tile.chunks
     return timing.layer_body_cycles(
@@ -239,11 +280,12 @@ def _place(
     *,
     keep_input: bool = False,
 ) -> Allocation:
-    blocks = {}
+    """Allocate the buffers; with ``keep_input``, the image's stays alive to the last layer."""
+    buffers = {}
     kept = storage.views[network.input].storage if keep_input else None
     for name, held in storage.storages.items():
         _, height, width = network.tensors[name].shape
         rows = min(plan.rows[name], height)
         last = len(shapes) if name == kept else held.last
-        blocks[name] = LiveBuffer(rows * width * held.pixel_words, held.first, last)
-    return allocate(blocks)
+        buffers[name] = LiveBuffer(rows * width * held.pixel_words, held.first, last)
+    return allocate(buffers)

@@ -1,4 +1,8 @@
-"""Sizes of a MacLayer that every pass needs, worked out once."""
+"""Loop bounds of the MacLayers, which every pass of the compiler reads.
+
+A MacLayer is a loop nest over output channels, output rows and columns, the pooling window, the
+kernel and input channels; padding and stride say where in the input each iteration reads.
+"""
 
 from __future__ import annotations
 
@@ -9,32 +13,35 @@ from models.integer.network import IntegerNetwork, MacLayer
 
 @dataclass(frozen=True)
 class LayerShape:
-    """A MacLayer seen as loops. Pairs are (rows, columns)."""
+    """Loop bounds of one MacLayer; pairs are (rows, columns). Made by ``layer_shapes``."""
 
     layer: MacLayer
     index: int
-    """Position among the network's MacLayers."""
+    """Position among the network's MacLayers, in execution order."""
     in_shape: tuple[int, int, int]
+    """Channels, rows, columns of its sources."""
     out_shape: tuple[int, int, int]
-    """Channels, rows, columns; rows and columns after max pooling."""
+    """Channels, rows, columns of the output, after max pooling."""
     kernel: tuple[int, int]
     pool: tuple[int, int]
+    """Max-pooling window; (1, 1) without pooling."""
     pool_stride: tuple[int, int]
 
     @property
     def step(self) -> tuple[int, int]:
-        """Input rows and columns per output row and column."""
+        """Input rows and columns from one output to the next: stride times pooling stride."""
         stride = self.layer.stride
         return self.pool_stride[0] * stride[0], self.pool_stride[1] * stride[1]
 
     @property
     def kernel_taps(self) -> int:
+        """Positions of the kernel."""
         return self.kernel[0] * self.kernel[1]
 
     @property
     def macs(self) -> int:
-        """Multiplications of the network's definition: no padding lanes, each position that a
-        pooling window reads once."""
+        """Multiplications of the layer's definition for one image, kernel positions in the padding
+        included; a convolution output that several pooling windows read counts once."""
         per_output = self.in_shape[0] // self.layer.groups * self.kernel_taps
         positions = 1
         for count, window, stride in zip(
@@ -45,7 +52,7 @@ class LayerShape:
 
 
 def layer_shapes(network: IntegerNetwork) -> tuple[LayerShape, ...]:
-    """One LayerShape per MacLayer, in execution order."""
+    """Return the loop bounds of each MacLayer, in execution order."""
     return tuple(_shape(network, layer, i) for i, layer in enumerate(network.mac_layers))
 
 

@@ -1,4 +1,8 @@
-"""Slots: which word and lane of a pixel hold which channel."""
+"""Placement of a tensor's channels in the activation words of a pixel.
+
+Feature maps are stored channels last: a pixel takes one or more words of N codes. The place of a
+channel, a word of the pixel and a lane of that word, is its slot.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SlotMap:
-    """Channels of one tensor in the words of a pixel, counted from the tensor's own first word.
+    """Word and lane of each channel of one tensor; words count from the tensor's first one.
 
-    A tensor that a layer writes fills its words in channel order. Concat puts such tensors side
-    by side, each starting at a word of its own: a partly filled last word leaves a hole.
+    A layer fills words in channel order. Concat puts tensors side by side, each from a word of its
+    own on, so that a partly filled last word leaves lanes empty.
+
+    >>> both = stacked((contiguous(lanes=4, channels=6, words=2), contiguous(4, 3, 1)))
+    >>> both.words, [(both.word(c), both.lane(c)) for c in (4, 5, 6, 7)]
+    (3, [(1, 0), (1, 1), (2, 0), (2, 1)])
     """
 
     lanes: int
@@ -19,9 +27,9 @@ class SlotMap:
     words: int
     """Words from the first to the last one written, padding words included."""
     first_channels: tuple[int, ...] = (0,)
-    """First channel of each segment, ascending; a segment fills words in channel order."""
+    """First channel of each concatenated tensor, ascending; one entry without concat."""
     first_words: tuple[int, ...] = (0,)
-    """First word of each segment."""
+    """First word of each concatenated tensor."""
 
     @property
     def used_lanes(self) -> int:
@@ -31,21 +39,23 @@ class SlotMap:
         return min(self.lanes, longest)
 
     def word(self, channel: int) -> int:
-        segment = bisect_right(self.first_channels, channel) - 1
-        return self.first_words[segment] + (channel - self.first_channels[segment]) // self.lanes
+        """Return the word that holds ``channel``."""
+        member = bisect_right(self.first_channels, channel) - 1
+        return self.first_words[member] + (channel - self.first_channels[member]) // self.lanes
 
     def lane(self, channel: int) -> int:
-        segment = bisect_right(self.first_channels, channel) - 1
-        return (channel - self.first_channels[segment]) % self.lanes
+        """Return the lane of its word that holds ``channel``."""
+        member = bisect_right(self.first_channels, channel) - 1
+        return (channel - self.first_channels[member]) % self.lanes
 
 
 def contiguous(lanes: int, channels: int, words: int) -> SlotMap:
-    """A tensor of ``channels`` channels, written as ``words`` words a pixel."""
+    """Return the slots of a tensor that one layer writes, as ``words`` words a pixel."""
     return SlotMap(lanes, channels, words)
 
 
 def stacked(parts: tuple[SlotMap, ...]) -> SlotMap:
-    """Tensors side by side, as concat orders them."""
+    """Return the slots of a concatenation of tensors with the slots ``parts``, in this order."""
     channel, word = 0, 0
     first_channels: list[int] = []
     first_words: list[int] = []

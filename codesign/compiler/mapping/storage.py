@@ -1,4 +1,10 @@
-"""Storage: concat parts as views of one block of memory, words per pixel, life times."""
+"""Buffers of activation memory: concatenated tensors as views of one buffer, and lifetimes.
+
+A buffer (storage) holds one tensor, or the result of a concat with all its inputs side by side in
+each pixel, so that concat takes no instruction. Each stored tensor is a view: some words of each
+pixel of a storage. Lifetimes, from the first step that uses a storage to the last, are the input of
+the allocation of addresses.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +20,10 @@ from rtl_gen.config import NpuConfig
 
 @dataclass(frozen=True)
 class View:
-    """A tensor as ``slots.words`` words of each pixel of a storage, from word ``offset`` on."""
+    """A tensor as ``slots.words`` words of each pixel of a storage, from word ``offset`` on.
+
+    Made by ``storage_plan``.
+    """
 
     storage: str
     offset: int
@@ -23,30 +32,38 @@ class View:
 
 @dataclass(frozen=True)
 class Storage:
-    """A block of activation memory, the same addresses in every bank."""
+    """A buffer of activation memory with its lifetime, at the same addresses in every bank.
+
+    Made by ``storage_plan``; ``tiling`` makes those of bands.
+    """
 
     pixel_words: int
+    """Words per pixel."""
     first: int
-    """Step that writes it first: 0 is the LOAD, i + 1 MacLayer i."""
+    """First step that uses it: step 0 is the LOAD, step i + 1 MacLayer i."""
     last: int
-    """Step that uses it last."""
+    """Last step that uses it."""
 
 
 @dataclass(frozen=True)
 class StoragePlan:
-    """What does not depend on strips: slots, tiles, storages."""
+    """Tiles, tensor placement and buffers of a network, which do not depend on the strips.
+
+    Made by ``storage_plan``.
+    """
 
     tiles: tuple[TileMap, ...]
-    """Per MacLayer."""
+    """Output-channel tiles of each MacLayer."""
     views: Mapping[str, View]
-    """Per stored tensor."""
+    """Place of each stored tensor."""
     storages: Mapping[str, Storage]
-    """By the name of the outermost tensor."""
+    """Buffers by the name of the outermost tensor that each holds."""
 
 
 def storage_plan(
     network: IntegerNetwork, shapes: Sequence[LayerShape], config: NpuConfig
 ) -> StoragePlan:
+    """Choose the tiles of each MacLayer, and assign each stored tensor to a buffer."""
     slots, tiles = _slots_and_tiles(network, shapes, config)
     views = _views(network, slots)
     pixel_words = _pixel_words(shapes, tiles, views)
@@ -75,7 +92,7 @@ def _slots_and_tiles(
 
 
 def _views(network: IntegerNetwork, slots: Mapping[str, SlotMap]) -> dict[str, View]:
-    """Each tensor's place in its outermost concat, or in a storage of its own."""
+    """Return each tensor's place in its outermost concat, or in a storage of its own."""
     places: dict[str, tuple[str, int]] = {}
     for layer in reversed(network.layers):
         if isinstance(layer, ConcatLayer):
@@ -89,10 +106,10 @@ def _views(network: IntegerNetwork, slots: Mapping[str, SlotMap]) -> dict[str, V
 def _pixel_words(
     shapes: Sequence[LayerShape], tiles: Sequence[TileMap], views: Mapping[str, View]
 ) -> dict[str, int]:
-    """Words per pixel of each storage.
+    """Return the words per pixel of each storage.
 
-    A layer walks all its sources with one address step per pixel, so their storages get the same
-    width; and its windows stay within the pixel, so that no read leaves the storage.
+    A layer walks all its sources with the same address step per pixel, so their storages get the
+    same width. The windows of its tiles stay within the pixel, so that no read leaves the storage.
     """
     words: dict[str, int] = {}
     for view in views.values():
@@ -116,7 +133,7 @@ def _pixel_words(
 def _spans(
     network: IntegerNetwork, shapes: Sequence[LayerShape], views: Mapping[str, View]
 ) -> dict[str, tuple[int, int]]:
-    """First and last step of each storage."""
+    """Return the first and the last step that uses each storage."""
     spans = {views[network.input].storage: (0, 0)}
     for step, shape in enumerate(shapes, start=1):
         names = [source.tensor for source in shape.layer.sources]

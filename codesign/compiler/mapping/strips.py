@@ -1,9 +1,12 @@
-"""Strips: how many rows of each tensor one bank holds, and which layers use one pixel lane only.
+"""Spatial partition of feature maps over the pixel lanes: strips of rows, one per memory bank.
 
-The P pixel lanes work on P horizontal strips side by side. That lines up while every strip of a
-layer's input has ``row step`` times the rows of its output's strips. Small or odd maps would waste
-lanes on empty strips, so from some layer on ("break") the results may come from lane 0 alone and
-stay in bank 0; what reads them cannot spread out again. Every break point is a candidate.
+Each feature map is cut into at most P strips of contiguous rows; bank b holds strip b, and pixel
+lane p computes strip p of the output. All lanes run in lock-step and read the same address, each
+from its own bank or, near a strip's edge, from a neighbour's. That works if a strip of a layer's
+input has exactly as many rows as the output strip's rows take: output rows times the row step.
+Small maps would leave lanes with empty strips, so from some layer on (the break point) results may
+come from lane 0 alone and stay in bank 0; layers that read them stay there, too. Every break point
+is a candidate schedule.
 """
 
 from __future__ import annotations
@@ -18,23 +21,31 @@ from models.integer.network import ConcatLayer, IntegerNetwork
 
 @dataclass(frozen=True)
 class StripPlan:
-    """Rows per strip of every stored tensor; ``split`` names the layers that use all lanes."""
+    """Strips of every stored tensor, and the layers that compute on all pixel lanes.
+
+    Made by ``strip_plans``.
+
+    >>> StripPlan(rows={"image": 8}, split=frozenset()).strips("image", height=30)
+    4
+    """
 
     rows: Mapping[str, int]
+    """Rows per strip, by tensor; the last strip of a tensor may be shorter."""
     split: frozenset[str]
+    """Layers whose results all pixel lanes compute; of other layers lane 0 alone does."""
 
     def strips(self, tensor: str, height: int) -> int:
-        """Banks that hold rows of a tensor of ``height`` rows."""
+        """Return the number of banks that hold rows of a tensor of ``height`` rows."""
         return -(-height // self.rows[tensor])
 
     def loop_rows(self, shape: LayerShape) -> int:
-        """Output rows that each lane computes."""
+        """Return the output rows that each pixel lane computes."""
         if shape.layer.raw:
             return shape.out_shape[1]
         return min(self.rows[shape.layer.output], shape.out_shape[1])
 
     def drain_pixels(self, shape: LayerShape) -> int:
-        """Lanes that hold results."""
+        """Return the number of pixel lanes whose results are drained."""
         if shape.layer.raw:
             return 1
         return self.strips(shape.layer.output, shape.out_shape[1])
@@ -43,7 +54,7 @@ class StripPlan:
 def strip_plans(
     network: IntegerNetwork, shapes: Sequence[LayerShape], pixels: int
 ) -> list[StripPlan]:
-    """All different legal plans, one per break point: from all layers split to none."""
+    """Return the distinct legal plans, one per break point, from all layers split to none."""
     plans: dict[frozenset[str], StripPlan] = {}
     for split_until in range(len(shapes), -2, -1):
         plan = _plan(network, shapes, pixels, split_until)
@@ -55,9 +66,10 @@ def strip_plans(
 def _plan(
     network: IntegerNetwork, shapes: Sequence[LayerShape], pixels: int, split_until: int
 ) -> StripPlan | None:
-    """Layers before ``split_until`` split if they can; below 0 the input itself is in bank 0.
+    """Return the plan in which the layers before ``split_until`` split, where they can.
 
-    None when tensors that one layer reads, or one concat stacks, would have different strips.
+    If ``split_until`` is below 0 the input itself lies in bank 0. None if tensors that one layer
+    reads, or one concat stacks, would have different strips.
     """
     ratios = _row_ratios(network, shapes, split_until)
     heights = {name: network.tensors[name].shape[1] for name in ratios}
@@ -87,7 +99,10 @@ def _plan(
 def _row_ratios(
     network: IntegerNetwork, shapes: Sequence[LayerShape], split_until: int
 ) -> dict[str, int]:
-    """Input rows per row of each stored tensor; 0 for tensors that are in bank 0 alone."""
+    """Return the network's input rows per row of each stored tensor; 0 for those in bank 0 alone.
+
+    The strips of all other tensors have rows in these proportions.
+    """
     made = {layer.output for layer in network.layers}
     inputs = (name for name in network.tensors if name not in made)
     ratios = dict.fromkeys(inputs, 1 if split_until >= 0 else 0)
@@ -105,7 +120,7 @@ def _row_ratios(
 
 
 def least_strip_rows(shape: LayerShape) -> int:
-    """Rows per input strip so that no row step crosses more than one strip boundary."""
+    """Return the least rows per input strip with which no row step crosses two strip boundaries."""
     steps = [1]
     if shape.out_shape[1] > 1:
         steps.append(shape.step[0])

@@ -1,4 +1,12 @@
-"""Tiles: how a layer's output channels are cut for the array and which input words each needs."""
+"""Loop tiling over output channels, and the window of input words that each tile reads.
+
+A tile is a group of at most M output channels, one per array column, that are computed together
+(output stationary); a layer's tiles run one after another. Per output position a tile runs the
+reduction loop over kernel positions and input words (taps), once for each weight digit (bit-serial
+pass). A tap takes one cycle, or several (phases) with N:M sparsity. Tiles of grouped layers read
+different channels: their window of input words moves by a constant step from tile to tile, which
+the address generator can do, and weights of channels in it that are not connected are 0.
+"""
 
 from __future__ import annotations
 
@@ -17,84 +25,110 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Extent:
-    """The weights of a tile that a LAYER walks. All of them, or what is left without zeros."""
+    """Bounds of the reduction loop that a LAYER walks for each of its tiles.
+
+    These are all of a tile's taps, or those that are left without zero weights (zeros.needs).
+
+    >>> extent = Extent(rows=range(3), cols=range(1, 3), words=range(0, 4, 2), passes=2)
+    >>> len(extent.rows) * len(extent.cols) * len(extent.words) * extent.passes
+    24
+    """
 
     rows: range
     """Kernel rows."""
     cols: range
-    """Kernel columns; with column reuse, of the new ones."""
+    """Kernel columns; with column reuse, positions among the new columns."""
     words: range
-    """Input words of each source, counted from the tile's first one."""
+    """Input words of each source, counted from the first word of the tile's window."""
     passes: int
-    """Digits, from the lowest up."""
+    """Weight digits, counted from the least significant one."""
 
 
 @dataclass(frozen=True)
 class TileMap:
-    """Output channels in tiles of ``channels``, and the window of input words of each tile.
+    """Output-channel tiles of one layer, and the window of input words that each tile reads.
 
-    Column m of tile t computes channel t * channels + m. Tile t reads, from every source i, words
-    ``first_words[i] + t * step_words`` ... + ``words`` - 1 of each pixel.
+    Array column m computes channel ``t * channels + m`` in tile t. From source i the tile reads the
+    ``words`` words of each pixel that begin at ``first_words[i] + t * step_words``, counted from
+    the tensor's first word. Made by ``tile_map``.
+
+    >>> tile = TileMap(
+    ...     tiles=2, channels=8, chunks=8, out_words=2, words=2, first_words=(0,), step_words=0,
+    ...     passes=2, phases=1, kernel=(3, 3),
+    ... )
+    >>> tile.taps, tile.weight_words  # 2 passes x 3 x 3 kernel positions x 2 words; 2 tiles
+    (36, 72)
     """
 
     tiles: int
     channels: int
+    """Output channels of a tile; the last tile may have fewer."""
     chunks: int
-    """Post-process steps per pixel and tile."""
+    """Drain steps per pixel and tile, each of ``post_units`` output channels."""
     out_words: int
-    """Activation words per pixel and tile; 0 for raw layers."""
+    """Activation words that a tile writes per pixel; 0 for raw layers."""
     words: int
+    """Input words per pixel and source that a tile reads."""
     first_words: tuple[int, ...]
+    """First input word of tile 0, for each source."""
     step_words: int
+    """Input words by which the window moves from tile to tile."""
     passes: int
+    """Bit-serial passes, one per weight digit."""
     phases: int
-    """Weight words per tap and pass."""
+    """Weight words per tap: 1 on a dense NPU, up to ``config.most_phases`` with N:M sparsity."""
     kernel: Pair
-    """Rows and columns that are walked at each position."""
+    """Kernel rows and columns walked per output position; with column reuse, new columns only."""
     binary: bool = False
-    """Whether all weights are +1 or -1, on an NPU that takes them in one pass (isa: ``binary``)."""
+    """True if all weights are +1 or -1 and the NPU takes them in one pass (field ``binary``)."""
     walk: ColumnWalk | None = None
-    """With column reuse: how rows are walked. Column m of the array then reads lane m."""
+    """Walk along a row with column reuse, else None; array column m then computes lane m."""
 
     @property
     def fills(self) -> int:
-        """Positions per row of each tile that are not drained."""
+        """Positions at the start of each row that fill the column history and are not drained."""
         return self.walk.fills if self.walk else 0
 
     @property
     def extent(self) -> Extent:
-        """Everything that a tile's weights may need, whatever they are."""
+        """Bounds of the whole reduction loop, whatever the weights are."""
         rows, cols = self.kernel
         return Extent(range(rows), range(cols), range(self.words), self.passes)
 
     @property
     def taps(self) -> int:
+        """Cycles of one tile at one output position, equal to its weight words."""
         return self.taps_of(self.extent)
 
     def taps_of(self, extent: Extent) -> int:
-        """Cycles, and weight words, of one tile at one output position."""
+        """Return the cycles of a tile at one output position within ``extent``, and weight words.
+
+        Each cycle reads one weight word, so the two are equal.
+        """
         inputs = len(extent.rows) * len(extent.cols) * len(self.first_words) * len(extent.words)
         return extent.passes * self.phases * inputs
 
     @property
     def weight_words(self) -> int:
+        """Weight words of the whole layer."""
         return self.tiles * self.taps
 
     @property
     def channel_words(self) -> int:
+        """Words of the layer's channel table: bias, multiplier and shift."""
         return self.tiles * self.chunks
 
     def reach(self, source: int) -> int:
-        """Words of a pixel, from the tensor's first one, that the layer reads of ``source``."""
+        """Return the words of a pixel of ``source``, from its first one, that the layer reads."""
         return self.first_words[source] + (self.tiles - 1) * self.step_words + self.words
 
 
 def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:
-    """The fastest tiling of a layer whose inputs have the given slots.
+    """Return the fastest tiling of a layer whose inputs have the slots ``sources``.
 
-    With dense weights the largest tile is best, evened out so that the last one is not mostly
-    padding. Grouped layers get every tile size tried: a smaller tile may need fewer input words;
-    and column reuse, where the NPU has it.
+    For ungrouped layers the fewest tiles are best, evened out so that the last one is not mostly
+    padding. For grouped layers every tile size is tried, as a smaller tile may read fewer input
+    words, and column reuse where the NPU has it.
     """
     layer = shape.layer
     if layer.raw:
@@ -113,7 +147,10 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
 
 
 def _cost(config: NpuConfig, shape: LayerShape, option: TileMap) -> tuple[int, int, int]:
-    """Cycles per row of outputs with all pixels in use, then padding, then tiles."""
+    """Return the key to minimise: cycles of a row of outputs, output words, tiles.
+
+    Cycles are those with all pixel lanes in use.
+    """
     drain = config.pixels * option.chunks
     positions = shape.out_shape[2] * shape.pool[0] * shape.pool[1]
     start = max(option.taps * (1 + option.fills), drain)
@@ -122,8 +159,10 @@ def _cost(config: NpuConfig, shape: LayerShape, option: TileMap) -> tuple[int, i
 
 
 def _reused(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap | None:
-    """Tiles of one word with column reuse; None where the layer cannot have it: every channel
-    must lie in the lane of its output."""
+    """Return tiles of one word with column reuse, or None if the layer cannot have it.
+
+    Every input channel must lie in the lane of its output channel.
+    """
     walk = column_walk(shape.layer, shape.in_shape[0], shape.out_shape[2])
     if walk is None:
         return None
@@ -178,7 +217,10 @@ def _windowed(
 
 
 def _binary(config: NpuConfig, shape: LayerShape) -> bool:
-    """Output channels of one tile must share their inputs, and no weight may be 0."""
+    """Return True if the layer's weights of +1 and -1 take one pass.
+
+    The output channels of a tile must share their inputs, and no weight may be 0.
+    """
     layer = shape.layer
     dense = layer.groups == 1 and len(layer.sources) == 1 and layer.sparsity is None
     one_bit = bool(config.binary_weights) and layer.weight_bits == 1
@@ -186,7 +228,7 @@ def _binary(config: NpuConfig, shape: LayerShape) -> bool:
 
 
 def _needs(shape: LayerShape, slots: SlotMap, tiles: int, channels: int) -> list[tuple[int, int]]:
-    """First and last input word that each tile needs."""
+    """Return the first and the last input word that each tile needs."""
     groups, total_out, total_in = shape.layer.groups, shape.out_shape[0], shape.in_shape[0]
     if groups == 1:
         return [(slots.word(0), slots.word(total_in - 1))] * tiles
@@ -203,9 +245,10 @@ def _needs(shape: LayerShape, slots: SlotMap, tiles: int, channels: int) -> list
 def _linear_window(
     needs: Sequence[Sequence[tuple[int, int]]],
 ) -> tuple[int, int, tuple[int, ...]]:
-    """(words, step per tile, first word per source) of the smallest window that moves evenly.
+    """Return the smallest window of input words that moves evenly from tile to tile.
 
-    Step 0, the window over everything, always serves.
+    needs: first and last word of each tile, for each source. Returns the window's words, its step
+    per tile, and its first word in each source. Step 0, a window over all words, always serves.
     """
     tiles = len(needs[0])
     steps = {0}

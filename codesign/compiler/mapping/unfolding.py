@@ -1,9 +1,10 @@
-"""Unfolding: the input image as windows, so that a first layer of few channels fills the lanes.
+"""Unfolding (im2col) of the input image by the host, so that a first layer fills the array's lanes.
 
-The lanes of an activation word take input channels. An image has one or three: most lanes would
-idle while the first convolution walks its kernel. So the host may send the image unfolded (im2col
-of its columns, or of rows and columns): what was a kernel position becomes a channel. That costs
-stream beats where a word gets longer, never LUTs; the compiler takes it where it saves cycles.
+Lanes take input channels, of which an image has one or three, so most lanes would idle while the
+first convolution walks its kernel. The host may send the image unfolded: kernel columns, or kernel
+rows and columns, become channels, and the layer's kernel shrinks to n x 1 or 1 x 1. A pixel then
+takes more stream beats if its words fill up; the hardware needs nothing for it. The compiler counts
+the cycles of all three layouts and takes the fastest.
 """
 
 from __future__ import annotations
@@ -19,11 +20,15 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class InputWindow:
-    """How the host unfolds the image ``shape`` (channels, rows, columns) before it packs it.
+    """Sliding window by which the host unfolds an image of ``shape`` (channels, rows, columns).
 
     Channel ``(i * kernel[1] + j) * channels + c`` of the unfolded tensor at (y, x) is channel c of
     the image at row ``y * stride[0] - padding[0] + i``, column ``x * stride[1] - padding[1] + j``,
-    and ``pad_code`` outside of it.
+    and ``pad_code`` outside of the image. Pairs are (rows, columns).
+
+    >>> window = InputWindow((3, 32, 32), kernel=(1, 3), stride=(1, 1), padding=(0, 1), pad_code=0)
+    >>> window.unfolded_shape
+    (9, 32, 32)
     """
 
     shape: tuple[int, int, int]
@@ -34,6 +39,7 @@ class InputWindow:
 
     @property
     def unfolded_shape(self) -> tuple[int, int, int]:
+        """Channels, rows and columns of the unfolded image."""
         channels, *sizes = self.shape
         rows, cols = (
             (size + 2 * pad - kernel) // stride + 1
@@ -46,16 +52,19 @@ class InputWindow:
 
 @dataclass(frozen=True, eq=False)
 class Unfolded:
-    """A network as the NPU sees it. ``window`` is None when its input is the image itself."""
+    """An equivalent network whose input the host may have unfolded. Made by ``unfoldings``."""
 
     network: IntegerNetwork
+    """The network that the NPU runs; its input tensor is the image as the host sends it."""
     window: InputWindow | None
+    """Unfolding that the host applies to the image; None if the input is the image itself."""
 
 
 def unfoldings(network: IntegerNetwork) -> Iterator[Unfolded]:
-    """``network`` as it is, then with its input's columns unfolded, then rows and columns.
+    """Yield ``network`` as it is, with its input's columns unfolded, and with rows and columns.
 
-    Only a dense layer that alone reads the input can be unfolded.
+    The latter two exist if one ungrouped layer alone reads the input and its kernel is wider than
+    one column, or higher than one row.
     """
     yield Unfolded(network, None)
     readers = [
@@ -83,7 +92,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
         padding=(first.padding[0] if rows else 0, first.padding[1]),
         pad_code=first.pad_code,
     )
-    # [out, channel, row, column] -> [out, (row,) column, channel] as channels.
+    # (out, channel, row, column) -> (out, (row,) column, channel): the last axes become channels.
     left = 1 if rows else kernel_rows
     moved = weights.transpose(0, 2, 3, 1) if rows else weights.transpose(0, 3, 1, 2)
     source = dataclasses.replace(first.sources[0], weights=moved.reshape(out_channels, -1, left, 1))
@@ -92,7 +101,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
         sources=(source,),
         stride=(1 if rows else first.stride[0], 1),
         padding=(0 if rows else first.padding[0], 0),
-        sparsity=None,  # other channels are neighbours now
+        sparsity=None,  # the channels of a group of the pattern are no longer neighbours
     )
     layers = tuple(layer if each is first else each for each in network.layers)
     tensors: dict[str, TensorSpec] = {

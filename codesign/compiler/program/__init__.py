@@ -1,7 +1,9 @@
-"""What is loaded into the NPU: instructions and memory images, with their cycles.
+"""Code generation: instructions and memory images of a mapped network, with their exact cycles.
 
-instructions and stream (programs), weights and channels (images), layout (of tensors on the
-streams), memory and port (what waiting for memory costs).
+- ``instructions``: the program of one image; ``stream``: the program of images back to back;
+- ``weights``, ``channels``: images of weight memory and of the channel table;
+- ``layout``: layouts of tensors on the AXI4-Streams, for host and verification;
+- ``memory``, ``port``: the image of external memory, and stall cycles of the memory port.
 """
 
 __all__ = [

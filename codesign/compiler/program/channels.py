@@ -1,4 +1,8 @@
-"""The channel image: bias, multiplier and shift of every output channel, in drain order."""
+"""Image of the channel table: bias and requantisation multiplier and shift per output channel.
+
+Entries stand in the order in which post-processing drains the channels. Zero points of the inputs
+are folded into the bias, so the array multiplies unsigned codes.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +19,10 @@ SHIFT_POSITION = 16
 
 
 def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> Ints:
-    """Bias for an array that multiplies codes less ``offset`` (NpuConfig.activation_offset): int64
-    [out_channels].
+    """Return the bias with zero points folded in, int64 of shape (out_channels,).
 
-    ``sum w * (code - zero) = sum w * (code - offset) - (zero - offset) * sum w``; taps in the
+    The array multiplies ``code - offset`` (NpuConfig.activation_offset), and
+    ``sum w * (code - zero) = sum w * (code - offset) - (zero - offset) * sum w``. Taps in the
     padding read pad_code in both forms, so they count like all others.
     """
     bias = layer.bias.astype(np.int64)
@@ -29,9 +33,10 @@ def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int 
 
 
 def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
-    """uint32 [channel_words, 2 * post_units]: bias, multiplier | shift << 16 per post unit.
+    """Return the channel table, uint32 of shape (channel_words, 2 * post_units).
 
-    Columns without an output channel get bias 0 and multiplier 0 (shift 1).
+    Each post unit has two words: the bias, and multiplier | shift << 16. Columns without an output
+    channel get bias 0 and multiplier 0 (shift 1).
     """
     units = schedule.config.post_units
     parts = [np.zeros((0, 2 * units), np.uint32)]

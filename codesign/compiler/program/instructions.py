@@ -1,4 +1,7 @@
-"""Instructions: a schedule as LOAD, LAYER, STORE, EMIT and END (stream.py adds REPEAT)."""
+"""Code generation: a schedule as LOAD, LAYER, EMIT and END, with DMA where memory is used.
+
+``stream`` adds REPEAT. A LAYER is a nest of affine loops; docs/isa.md has all fields.
+"""
 
 from __future__ import annotations
 
@@ -21,23 +24,20 @@ from rtl_gen.parameters import STREAM_BITS
 
 @dataclass(frozen=True)
 class ProgramStep:
-    """One instruction of a program, with what it means to a reader.
-
-    ``values`` are its fields as plain integers: steps of a LAYER's walk may be negative and are not
-    yet reduced modulo the memory. ``instruction`` holds the field's bits.
-    """
+    """One instruction of a program, its cycles and its name for readers. Made by ``make_step``."""
 
     name: str
     tensor: str | None
-    """What LOAD, LAYER, STORE or EMIT is about."""
+    """Tensor that is moved or computed; None for FETCH, REPEAT, END and waits."""
     values: Mapping[str, int]
+    """Fields as plain integers; address steps may be negative, before reduction modulo 2**n."""
     instruction: Instruction
+    """Opcode and fields as the bits that are encoded."""
     cycles: int
-    """Exact, from the instruction's fetch to the next one's, in a run of one image; stream stalls
-    not counted."""
+    """Exact cycles from its fetch to the next fetch in a run of one image, stalls not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form."""
+        """Return the JSON form."""
         return {
             "opcode": self.instruction.opcode.name,
             "name": self.name,
@@ -48,16 +48,16 @@ class ProgramStep:
 
 
 def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
-    """The network as instructions: LOAD, a LAYER for each part, EMIT, END.
+    """Return the program of one image: LOAD, a LAYER for each part, EMIT, END.
 
-    With weights from memory, a FETCH of the next part stands before each LAYER: it waits for the
-    one before it, whose weights that LAYER uses. So do FILLs; where neither comes between, a FETCH
-    of nothing waits.
+    With weights from memory, a FETCH of the next part precedes each LAYER: it waits for the FETCH
+    or FILL before it, which brings what that LAYER reads. If neither is due there, a FETCH of no
+    bursts waits.
     """
     network, config = schedule.network, schedule.config
     cut, moves = schedule.parts, schedule.moves
-    steps = list[ProgramStep]() if moves else [_walk(schedule, Opcode.LOAD, network.input)]
-    wanted, channel_bases = _wanted(schedule), schedule.channel_bases
+    steps = list[ProgramStep]() if moves else [_transfer(schedule, Opcode.LOAD, network.input)]
+    prefetches, channel_bases = _prefetches(schedule), schedule.channel_bases
     pending = -1
     for index, part in enumerate(cut):
         begins = index == 0 or cut[index - 1].layer != part.layer
@@ -65,11 +65,11 @@ def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
             if part.layer in moves.barriers:
                 steps.append(make_step(config, "wait for memory", None, Opcode.SPILL, _NO_TILE))
             steps += [
-                _walk(schedule, Opcode.LOAD, move.tensor)
+                _transfer(schedule, Opcode.LOAD, move.tensor)
                 for move in moves.before.get(part.layer, ())
                 if move.opcode is Opcode.LOAD
             ]
-        for step, needed in wanted[index]:
+        for step, needed in prefetches[index]:
             steps.append(step)
             pending = needed
         if 0 <= pending <= index:
@@ -89,12 +89,14 @@ _WAIT = {"first": 0, "bursts": 0, "weight_base": 0}
 _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat", "last_beat"), 0)
 
 
-def _wanted(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
-    """For each part, the FETCHes and FILLs that are issued before it, each with the part that needs
-    it; those that are needed at once come first."""
+def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
+    """Return the FETCHes and FILLs issued before each part, with the part that needs each.
+
+    FILLs that are needed at once come first.
+    """
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
-    wanted = list[list[tuple[ProgramStep, int]]]()
+    found = list[list[tuple[ProgramStep, int]]]()
     for index, part in enumerate(cut):
         fills = list[tuple[ProgramStep, int]]()
         if moves and first_part[part.layer] == index:
@@ -109,8 +111,8 @@ def _wanted(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
             for k in ((0, 1) if index == 0 else (index + 1,))
             if k < len(cut) and cut[k].fetched
         ]
-        wanted.append([*at_once, *fetched, *(f for f in fills if f not in at_once)])
-    return wanted
+        found.append([*at_once, *fetched, *(f for f in fills if f not in at_once)])
+    return found
 
 
 def _fetch(schedule: Schedule, part: Part) -> ProgramStep:
@@ -124,7 +126,7 @@ def _fetch(schedule: Schedule, part: Part) -> ProgramStep:
 
 
 def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
-    """A FILL or SPILL."""
+    """Return the FILL or SPILL of a band's rows."""
     location, config = schedule.location_of(move.tensor), schedule.config
     first, begins = divmod(move.first_beat, BURST_BEATS)
     last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
@@ -141,7 +143,7 @@ def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
-    """A part is a layer of fewer tiles that begins further on, and may walk fewer taps."""
+    """Return the LAYER of a part: some tiles of a layer, perhaps with fewer taps."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
     values |= _output_fields(schedule, shape, tile)
@@ -159,34 +161,34 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
-    """``steps`` with a STORE of its output after each layer that writes one."""
+    """Return ``steps`` with a STORE behind the last LAYER of each tensor but the logits."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
         traced.append(step)
         if ends.get(step.tensor) is step and not step.values["raw"]:
             assert step.tensor is not None
-            traced.append(_walk(schedule, Opcode.STORE, step.tensor))
+            traced.append(_transfer(schedule, Opcode.STORE, step.tensor))
     return tuple(traced)
 
 
 def program_words(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
-    """Words of program memory."""
+    """Return the words of program memory that ``steps`` take."""
     return sum(instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> ProgramStep:
-    """The step of these plain ``values``. Raises ValueError for a missing or unknown field."""
+    """Return the step with the plain fields ``values``; its cycles are counted."""
     fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
     return ProgramStep(name, tensor, values, instruction, cycles)
 
 
-def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
-    """LOAD or STORE of a tensor's whole storage."""
+def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
+    """Return the LOAD or STORE of a tensor's whole storage."""
     location, config = schedule.location_of(tensor), schedule.config
     values = {
         "base": location.base,
@@ -201,19 +203,19 @@ def _walk(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
 
 
 def word_beats(config: NpuConfig, used_lanes: int) -> int:
-    """Stream beats of an activation word whose first ``used_lanes`` lanes matter."""
+    """Return the stream beats of an activation word whose first ``used_lanes`` lanes are used."""
     return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
 def _input_fields(
     schedule: Schedule, shape: LayerShape, tile: TileMap, part: Part
 ) -> dict[str, int]:
-    """The input tensor, and the walk over it: reduction taps, pooling window, output positions.
+    """Return the fields of the input tensor and of the loop nest that walks over it.
 
-    A single source takes ``groups`` for the words of a pixel. With two sources ``groups`` steps
-    from one to the other where each gives one word; else ``groups`` keeps to the words and the
-    kernel columns, idle as the kernel is 1x1, step between the sources. They move the column
-    position too, which only serves to find padding: there is none, so one more column is allowed.
+    With one source, loop ``groups`` counts the words of a pixel. With two of one word each,
+    ``groups`` steps from one to the other; with two of more words, ``kernel_cols`` does, idle as
+    the kernel is 1x1. That moves the column position too, which only serves to find padding: there
+    is none, so one more column is allowed.
     """
     layer, extent = shape.layer, part.extent
     places = [schedule.location_of(source.tensor) for source in layer.sources]
@@ -274,7 +276,7 @@ def _input_fields(
 
 
 def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
-    """Where results go and how they are drained."""
+    """Return the fields that say where results go and how they are drained."""
     layer = shape.layer
     drain = {
         "drain_pixels": schedule.strips.drain_pixels(shape) - 1,

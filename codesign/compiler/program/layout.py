@@ -1,7 +1,7 @@
-"""Where tensors sit on the streams: data enough to pack an image and to unpack a tensor.
+"""Layouts of tensors on the AXI4-Streams: how to pack an input image and unpack results.
 
 ``TensorLayout.to_dict()`` goes into the build folder's program.json; the simulation bench and the
-driver, which know no networks, pack and unpack by it alone.
+driver pack and unpack by it alone, without the network.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class TensorLayout:
-    """Stream image of one activation tensor: LOAD reads it, STORE writes it.
+    """Layout of one activation tensor on the stream of its LOAD or STORE.
+
+    Made by ``compile_network``; found in ``CompiledNetwork.layouts``.
 
     The stream is, for ``strip`` in range(strips), for ``row`` in range(rows of that strip), for
     ``x`` in range(columns), for ``group`` in range(pixel_words): one activation word of
@@ -37,34 +39,38 @@ class TensorLayout:
     shape: tuple[int, int, int]
     """Channels, rows, columns."""
     bits: int
-    """Codes are 0..2**bits - 1; bits <= activation_bits."""
+    """Width of the codes, which are 0..2**bits - 1; bits <= activation_bits."""
     zero_point: int
     """Code of the real value 0."""
     scale: float
-    """Real value of one code step."""
+    """Real value between neighbouring codes: value = scale * (code - zero_point)."""
     activation_bits: int
-    """Lane width in a word."""
+    """Width of a lane in a word."""
     pixel_words: int
     """Activation words per pixel in the storage, other tensors' words included."""
     beats_per_word: int
+    """32-bit beats per activation word; lanes beyond them hold no channel of the tensor."""
     base: int
     """First word address, the same in every bank."""
     strip_rows: int
+    """Rows of a full strip."""
     strips: int
-    """Banks that hold rows: banks 0..strips - 1."""
+    """Number of strips; banks 0..strips - 1 hold rows."""
     last_rows: int
+    """Rows of the last strip."""
     channel_groups: tuple[int, ...]
-    """Per channel: word of the pixel, 0..pixel_words - 1."""
+    """Word of the pixel that holds each channel, 0..pixel_words - 1."""
     channel_lanes: tuple[int, ...]
-    """Per channel: lane of that word."""
+    """Lane of that word for each channel."""
     window: InputWindow | None = None
-    """The input only: the host unfolds the image by it first; ``shape`` is what that gives."""
+    """Unfolding (im2col) that the host applies to the input image first; ``shape`` is its result.
+    None for other tensors and for an image that is sent as it is."""
     bands: tuple[Pair, ...] | None = None
-    """The input of a tiled network only: rows (first, end) of each LOAD's packet, in order."""
+    """Rows (first, end) of each LOAD's packet in order, for the input of a tiled network."""
     whole: str | None = None
-    """The tensor of a tiled network that this is rows of, ..."""
+    """Tensor of the whole network of which a band holds rows, in a tiled network."""
     rows: Pair | None = None
-    """... and which: first, end."""
+    """Rows (first, end) of ``whole`` that a band holds."""
 
     @property
     def words(self) -> int:
@@ -77,8 +83,10 @@ class TensorLayout:
         return self.words * self.beats_per_word
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: every field, plus ``words`` and ``beats``; of a tiled network's fields those
-        that say something."""
+        """Return the JSON form: every field, ``words`` and ``beats``.
+
+        ``bands``, ``whole`` and ``rows`` are left out if they are None.
+        """
         fields = dataclasses.asdict(self)
         for name in ("bands", "whole", "rows"):
             if fields[name] is None:
@@ -88,16 +96,20 @@ class TensorLayout:
 
 @dataclass(frozen=True)
 class LogitsLayout:
-    """The EMIT stream: class c is beat c, a 32-bit two's complement integer.
+    """Layout of the logits on the stream of EMIT: beat c is class c, a 32-bit signed integer.
 
     ``beats`` >= classes; beats beyond the classes are to be ignored. TLAST on the last beat.
+
+    >>> LogitsLayout("logits", classes=10, beats=12, scale=0.5).to_dict()
+    {'name': 'logits', 'classes': 10, 'beats': 12, 'scale': 0.5}
     """
 
     name: str
     classes: int
     beats: int
     scale: float
-    """Real value of one step."""
+    """Real value of one unit of a logit."""
 
     def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form: every field."""
         return dataclasses.asdict(self)

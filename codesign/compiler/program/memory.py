@@ -1,4 +1,9 @@
-"""Waiting for memory: what FETCH, FILL and SPILL cost, and the image of what they read."""
+"""Stall cycles of the memory port, and the image of external memory.
+
+FETCH (weights in), FILL (feature-map rows in) and SPILL (rows out) are asynchronous DMA transfers:
+they run beside the instructions that follow. They stall a run only if one is issued while another
+of its direction is still under way.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +22,15 @@ from rtl_gen.isa.opcodes import MOVES, Opcode
 from rtl_gen.parameters import STREAM_BITS
 
 LATENCY_CYCLES = 40
-"""From the cycle in which memory takes an address to the first beat of its burst; a beat in every
-cycle from there on. For a DDR3 controller behind an interconnect, at 100 MHz."""
+"""Cycles from the one in which memory takes an address to the first beat of its burst; then a beat
+comes in every cycle. This is the value for a DDR3 controller behind an interconnect, at 100 MHz."""
 
 
 def waits(config: NpuConfig, steps: Sequence[ProgramStep]) -> tuple[int, ...]:
-    """STALLS of each step, exactly, with a memory of LATENCY_CYCLES and hosts that are never late.
+    """Return the exact stall cycles of each step, for a memory of LATENCY_CYCLES.
 
-    A FETCH or FILL waits for the one before it, a SPILL for the SPILL before it. What is not over
-    when the program ends is not waited for.
+    The host is assumed never to be late. A FETCH or FILL waits for the FETCH or FILL before it, a
+    SPILL for the SPILL before it. The program's end waits for no transfer.
     """
     now, port = timing.START_CYCLES, Port(config, LATENCY_CYCLES)
     found = []
@@ -49,10 +54,11 @@ def waits(config: NpuConfig, steps: Sequence[ProgramStep]) -> tuple[int, ...]:
 def memory_image(
     config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32], beats: int
 ) -> NDArray[np.uint32]:
-    """uint32 [words]: the parts' weights as FETCH reads them, none where all are on chip; behind
-    them room for activations, up to ``beats`` of the port.
+    """Return the image of external memory, uint32 of shape (words,).
 
-    weights: uint32 [all words of the network, weight_word_columns], layer after layer.
+    It holds the weights of the parts ``cut`` as FETCH reads them, unless all are on chip; zeros
+    follow up to ``beats`` beats of the port, as room for feature maps. weights: uint32 of shape
+    (weight words, weight_word_columns), part after part.
     """
     room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)
     if not any(part.bursts for part in cut):

@@ -1,4 +1,9 @@
-"""The memory port's work beside a program, cycle by cycle where it meets the writes of layers."""
+"""Cycle-exact model of the memory port's transfers, and of their conflicts with the layers' writes.
+
+They share the write port of activation memory: in each cycle post-processing writes first, then
+FILL, then LOAD, and SPILL reads through the port in cycles without a write. So FILL and SPILL end
+later, the more words the layers beside them write.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +18,15 @@ from rtl_gen.isa.encoding import Instruction
 from rtl_gen.isa.opcodes import Opcode
 
 WORD_CYCLES = READ_CYCLES + 1
-"""From a word's read to its first beat on the bus."""
+"""Cycles from the read of a word by SPILL to its first beat on the bus."""
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A FILL or SPILL: the cycle of its START, and its words."""
+class PortTransfer:
+    """A FILL or SPILL under way (no output-channel tile): the cycle of its START, and its words.
+
+    Made by ``Port.move``.
+    """
 
     start: int
     words: int
@@ -26,31 +34,33 @@ class Tile:
 
 @dataclass
 class Port:
-    """What is under way at the memory port, behind which memory answers after ``latency_cycles``
-    and then takes or gives a beat per cycle.
+    """State of the memory port along a program. Made by ``memory.waits``.
 
-    A word meets a layer's write port: post-processing writes first, then FILL, then LOAD; SPILL
-    reads when nobody writes. Ends are worked out when they are asked for: by then all is known of
-    the layers beside, and while an instruction waits none runs.
+    External memory answers after ``latency_cycles`` and then takes or gives a beat per cycle. The
+    end of a transfer is computed when a later one asks for it (``free``): by then all writes of the
+    layers beside it are known, as no layer runs while an instruction waits.
     """
 
     config: NpuConfig
     latency_cycles: int
     posts: set[int] = field(default_factory=set)
-    """Cycles in which layers write to activation memory."""
+    """Cycles in which post-processing writes a layer's results to activation memory."""
     others: set[int] = field(default_factory=set)
-    """Those in which LOADs and FILLs do that are over."""
-    fill: Tile | None = None
-    spill: Tile | None = None
+    """Cycles in which LOADs, and FILLs that are over, write to activation memory."""
+    fill: PortTransfer | None = None
+    """The FILL under way; its end is not known yet."""
+    spill: PortTransfer | None = None
+    """The SPILL under way; its end is not known yet."""
     read_free: int = 0
-    """Cycle from which on a FETCH or FILL may start, while no FILL is under way."""
+    """First cycle in which a FETCH or FILL may start, valid while no FILL is under way."""
 
     def layer(self, instruction: Instruction, now: int) -> None:
-        """A LAYER whose fetch is in cycle ``now``."""
+        """Note the writes of a LAYER that is fetched in cycle ``now``."""
         if self.config.memory_tiles:
             self.posts.update((now + timing.write_times(self.config, instruction)).tolist())
 
     def load(self, instruction: Instruction, start: int) -> None:
+        """Note the writes of a LOAD whose START is in cycle ``start``."""
         if self.config.memory_tiles:
             f = instruction.fields
             words = f["last_strip"] * f["strip_words"] + f["last_words"]
@@ -58,20 +68,23 @@ class Port:
             self.others.update(start + 1 + beats * (i + 1) for i in range(words))
 
     def move(self, instruction: Instruction, start: int) -> None:
-        """A FETCH, FILL or SPILL of at least one burst."""
+        """Start a FETCH, FILL or SPILL of at least one burst in cycle ``start``."""
         f, opcode = instruction.fields, instruction.opcode
         if opcode is Opcode.FETCH:
             self.read_free = start + timing.fetch_cycles(f["bursts"], self.latency_cycles)
             return
         beats = (f["bursts"] - 1) * BURST_BEATS + f["last_beat"] + 1 - f["first_beat"]
-        tile = Tile(start, beats // self.config.tile_word_beats)
+        tile = PortTransfer(start, beats // self.config.tile_word_beats)
         if opcode is Opcode.FILL:
             self.fill = tile
         else:
             self.spill = tile
 
     def free(self, opcode: Opcode) -> int:
-        """Cycle from which on an instruction like that may start."""
+        """Return the first cycle in which an instruction of ``opcode`` may start.
+
+        The transfer for which it has to wait is over then, and is forgotten.
+        """
         if opcode is Opcode.SPILL:
             return self._spilled()
         if self.fill:
@@ -80,8 +93,8 @@ class Port:
             self.fill, self.read_free = None, writes[-1] + 1
         return self.read_free
 
-    def _filled(self, tile: Tile) -> list[int]:
-        """Cycles in which a FILL writes."""
+    def _filled(self, tile: PortTransfer) -> list[int]:
+        """Return the cycles in which a FILL writes its words."""
         beats, writes = self.config.tile_word_beats, []
         now = tile.start + 2 + self.latency_cycles
         for _ in range(tile.words):
@@ -90,6 +103,7 @@ class Port:
         return writes
 
     def _spilled(self) -> int:
+        """Return the cycle in which memory has answered the SPILL under way, if any."""
         if not self.spill:
             return 0
         taken = self.posts | self.others | set(self._filled(self.fill) if self.fill else ())

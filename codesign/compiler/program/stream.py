@@ -1,4 +1,9 @@
-"""Images back to back: the program that loads and emits beside the layers of another image."""
+"""Program of many images back to back: transfers of one image overlap the layers of another.
+
+LOAD and EMIT can be issued ahead (field ``ahead``): the instruction then only starts an
+asynchronous transfer that runs beside the instructions behind it. The next image is loaded while
+the layers of this one run, and its logits leave beside the first layers of the next one.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +21,11 @@ from rtl_gen.isa.opcodes import Opcode
 def stream_steps(
     schedule: Schedule, steps: Sequence[ProgramStep]
 ) -> tuple[ProgramStep, ...] | None:
-    """``steps`` as a loop over the images of a run; None where the image's words are needed for
-    other tensors (``schedule.keeps_input``).
+    """Return the program ``steps`` as a loop over the images of a run.
 
-    The next image is loaded after the last layer that reads this one. EMIT goes on beside the
-    next image's first layers, where that LOAD, which waits for it, comes before the results are
-    written again.
+    None if other tensors take the image's words after its last use (``schedule.keeps_input``).
+    The next image is loaded behind the last layer that reads this one. EMIT is issued ahead if that
+    LOAD, which waits for the EMIT, comes before the layer that writes the logits again.
     """
     if not schedule.keeps_input:
         return None
@@ -40,14 +44,19 @@ def stream_steps(
 
 
 def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
-    """CYCLES from one image to the next: exact, what a run of n images adds n - 1 times."""
+    """Return the exact cycles from image to image, without stalls, of a program with REPEAT.
+
+    Each further image of a run adds so many cycles.
+    """
     return sum(timing.instruction_cycles(config, s.instruction, last=False) for s in _body(steps))
 
 
 def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
-    """STALLS an image when the host is never late: exactly those for weights from memory, and an
-    estimate of the cycles that a LOAD takes longer than the layers beside it. (A word that meets a
-    layer's write waits a cycle.)"""
+    """Return the stall cycles per image of a program with REPEAT, if the host is never late.
+
+    Stalls for weights from memory are exact. The cycles that a LOAD takes longer than the layers
+    beside it are an estimate, as each of its words that meets a layer's write waits a cycle.
+    """
     body = _body(steps)
     fetching = sum(waits(config, body))
     opcodes = [step.instruction.opcode for step in body]

@@ -1,4 +1,9 @@
-"""The weight image: digits of all weights in the order in which the array reads them."""
+"""Image of weight memory: digits of all weights in the order in which the array reads them.
+
+Weights are bit serial: each is cut into two's complement digits of ``weight_digit_bits`` bits. The
+array reads one weight word per cycle, so a tile's words stand in the order of its reduction loop:
+all taps of the most significant digit, then those of the next one.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +27,10 @@ from rtl_gen.isa import weight_words
 
 
 def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
-    """uint32 [weight_words, weight_word_columns] of the whole network, part after part; those of
-    the same weights once."""
+    """Return the weights of all parts, uint32 of shape (weight words, weight_word_columns).
+
+    Parts stand in order; weights that several parts share are stored once.
+    """
     config = schedule.config
     images = [np.zeros((0, config.weight_word_columns), np.uint32)]
     own = stored(schedule.parts, schedule.origins)
@@ -39,7 +46,10 @@ def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
 
 
 def _walked(taps: Ints, part: Part) -> Ints:
-    """Of a layer's taps those of a part, in order: [tiles, taps, columns, lanes]."""
+    """Return the taps that a part walks, in order, of shape (tiles, taps, columns, lanes).
+
+    taps: those of its layer, as ``layer_taps`` gives them.
+    """
     extent = part.extent
     cut = (extent.rows, extent.cols, range(taps.shape[3]), extent.words)
     tiles = taps[part.first : part.first + part.tiles]
@@ -48,11 +58,10 @@ def _walked(taps: Ints, part: Part) -> Ints:
 
 
 def layer_taps(schedule: Schedule, index: int) -> Ints:
-    """Weights of MacLayer ``index`` as the array meets them: int64
-    [tiles, kernel rows, kernel columns, sources, words, columns, lanes].
+    """Return the weights of MacLayer ``index`` at the places where the array multiplies them.
 
-    Lanes without a channel and columns without an output get 0. (Layers of two sources have 1x1
-    kernels.)
+    int64 of shape (tiles, kernel rows, kernel columns, sources, words, columns, lanes). Lanes
+    without a channel and columns without an output get 0. Layers of two sources have 1x1 kernels.
     """
     config, shape, tile = schedule.config, schedule.shapes[index], schedule.tiles[index]
     slots = [schedule.storage.views[source.tensor].slots for source in shape.layer.sources]
@@ -77,13 +86,16 @@ def _fill(full: Ints, shape: LayerShape, tile: TileMap, slots: Sequence[SlotMap]
         words = np.array([slot.word(c) for c in range(slot.channels)])[channel]
         lanes = np.array([slot.lane(c) for c in range(slot.channels)])[channel]
         words -= tile.first_words[i] + tile.step_words * at_tile[:, None]
-        # Separated advanced indices put their axes first: [out, channel, kernel row, column].
+        # numpy puts the axes of separated indices first: (out, channel, kernel row, column).
         full[at_tile[:, None], :, :, i, words, column[:, None], lanes] = source.weights
 
 
 def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk) -> None:
-    """With column reuse: [tiles, kernel rows, new columns, columns, lanes]; the lanes of the first
-    new column hold the weights of the older ones, too."""
+    """Fill in the weights of a layer with column reuse.
+
+    full: shape (tiles, kernel rows, new columns, columns, lanes). At the first new column other
+    lanes hold the weights of the older columns, whose activations come from the history.
+    """
     lanes = full.shape[-1]
     weights = shape.layer.sources[0].weights[:, 0].astype(np.int64)
     for out, kernel in enumerate(weights):
@@ -95,8 +107,11 @@ def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk
 
 
 def _with_sum(taps: Ints, binary: bool) -> Ints:
-    """[tiles, taps, columns + 1, lanes] for ``binary_weights``: of binary layers 1 where the
-    weight is +1, and in the last column wherever there is one; others as they are, and there 0."""
+    """Return taps with the column that ``binary_weights`` adds: (tiles, taps, columns + 1, lanes).
+
+    Of a binary layer a weight of +1 becomes 1 and -1 becomes 0, and the last column, which sums the
+    activations, is 1 wherever there is a weight. Of other layers it is 0.
+    """
     if not binary:
         return np.concatenate([taps, np.zeros_like(taps[:, :, :1])], axis=2)
     there = (taps != 0).any(axis=2, keepdims=True)
@@ -106,7 +121,10 @@ def _with_sum(taps: Ints, binary: bool) -> Ints:
 def _words(
     config: NpuConfig, weights: Ints, indices: NDArray[np.uint8], passes: int
 ) -> NDArray[np.uint32]:
-    """Weight words of a part: per tile all taps of the top digit, then of the next, ..."""
+    """Return the weight words of a part: for each tile all taps of the top digit, then the next.
+
+    weights, indices: shape (tiles, taps, columns, slots).
+    """
     digit_bits = config.weight_digit_bits
     shifts = digit_bits * np.arange(passes - 1, -1, -1)
     digits = (weights[:, None] >> shifts[:, None, None, None]) & ((1 << digit_bits) - 1)

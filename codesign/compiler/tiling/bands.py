@@ -1,8 +1,10 @@
-"""Bands: some layers of a network, computed for a few rows of their results at a time.
+"""Bands of a segment: the rows of each tensor that a few output rows of fused layers depend on.
 
-A segment is a run of layers whose tensors, but for those that come in and go out, exist one band
-at a time. What comes in is in memory or comes from the host, what goes out goes to memory. Of some
-tensors neighbouring bands need the same rows (the halo of a kernel): each brings or computes them.
+A segment is a range of successive layers. Tensors that enter it come from external memory or, the
+input image, from the host; tensors that leave it go to external memory; all others exist on chip,
+one band of rows at a time. A band's rows follow from its output rows by going back through the
+layers (receptive fields). Rows that neighbouring bands both need (the halo of a kernel) are loaded
+or computed for each of them. A piece is a band as an integer network of its own.
 """
 
 from __future__ import annotations
@@ -21,34 +23,41 @@ Layer = MacLayer | ConcatLayer
 
 @dataclass(frozen=True)
 class Flow:
-    """Which layers of a network write and read each storage; positions among all its layers."""
+    """Data flow of a network: the layers that write and read each storage.
+
+    Layers are counted with concats, by their position in ``network.layers``. Made by
+    ``tiling.tiled.tiled``.
+    """
 
     network: IntegerNetwork
     shapes: tuple[LayerShape, ...]
     storage: StoragePlan
 
     def root(self, tensor: str) -> str:
-        """The storage that holds a tensor."""
+        """Return the name of the storage that holds a tensor."""
         return self.storage.views[tensor].storage
 
     def inputs(self, layer: Layer) -> list[str]:
+        """Return the tensors that a layer reads."""
         if isinstance(layer, ConcatLayer):
             return list(layer.inputs)
         return [source.tensor for source in layer.sources]
 
     def uses(self, layer: Layer) -> set[str]:
-        """Storages that a layer reads."""
+        """Return the storages that a layer reads."""
         return {self.root(name) for name in self.inputs(layer)}
 
     def makes(self, layer: Layer) -> str | None:
-        """The storage that a layer writes; none for logits."""
+        """Return the storage that a layer writes; None for the logits."""
         if isinstance(layer, MacLayer) and layer.raw:
             return None
         return self.root(layer.output)
 
     def cuts(self) -> list[int]:
-        """Positions before which a segment may begin: the layers that write one storage, or that
-        read the image, stay together."""
+        """Return the positions before which a segment may begin, and the end of the network.
+
+        Layers that write one storage stay in one segment, as do the layers that read the image.
+        """
         layers = self.network.layers
         held = list[tuple[int, int]]()
         for root in self.storage.storages:
@@ -60,14 +69,14 @@ class Flow:
         return [cut for cut in range(len(layers) + 1) if cut not in inner]
 
     def entering(self, span: range) -> list[str]:
-        """Storages that the layers of ``span`` read and do not make, in the order of reading."""
+        """Return the storages that the layers of ``span`` read and do not write, as first read."""
         layers = [self.network.layers[i] for i in span]
         made = {self.makes(layer) for layer in layers}
         found = dict.fromkeys(r for layer in layers for r in sorted(self.uses(layer)))
         return [root for root in found if root not in made]
 
     def leaving(self, span: range) -> list[str]:
-        """Storages that they make and later layers read."""
+        """Return the storages that the layers of ``span`` write and later layers read."""
         later = self.network.layers[span.stop :]
         wanted = set[str]().union(*(self.uses(layer) for layer in later))
         made = dict.fromkeys(self.makes(self.network.layers[i]) for i in span)
@@ -75,10 +84,11 @@ class Flow:
 
 
 def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
-    """For each band, the rows of every storage that it needs.
+    """Return for each of ``bands`` bands the rows of every storage that it needs.
 
-    Of what leaves the segment each band makes its share, of all else what that takes. A layer of
-    two sources walks both alike: it needs the same rows of both.
+    Each band computes at least its share of the tensors that leave the segment, and of all others
+    the rows on which that share depends. A layer of two sources needs the same rows of both, as it
+    walks both with the same steps.
     """
     layers = [flow.network.layers[i] for i in span]
     last = [flow.makes(layer) for layer in layers]
@@ -100,8 +110,8 @@ def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
 
 
 def _need_inputs(flow: Flow, layer: Layer, rows: dict[str, Rows]) -> None:
-    """Add what a layer reads for the rows that it makes."""
-    if isinstance(layer, ConcatLayer):  # its parts are the same storage
+    """Add to ``rows`` the input rows that a layer reads for the output rows that it computes."""
+    if isinstance(layer, ConcatLayer):  # its inputs lie in the same storage as its output
         return
     root, first = flow.makes(layer), flow.root(layer.sources[0].tensor)
     height = flow.network.tensors[layer.sources[0].tensor].shape[1]
@@ -118,7 +128,10 @@ def _need_inputs(flow: Flow, layer: Layer, rows: dict[str, Rows]) -> None:
 
 
 def input_rows(layer: MacLayer, out: Rows, height: int) -> Rows:
-    """Rows of an input of ``height`` rows that the output rows ``out`` depend on; one at least."""
+    """Return the rows of an input of ``height`` rows on which the output rows ``out`` depend.
+
+    There is at least one, even if ``out`` depends on padding alone.
+    """
     window, step = (layer.pool.kernel[0], layer.pool.stride[0]) if layer.pool else (1, 1)
     kernel = layer.sources[0].weights.shape[2]
     low = out.start * step * layer.stride[0] - layer.padding[0]
@@ -128,33 +141,40 @@ def input_rows(layer: MacLayer, out: Rows, height: int) -> Rows:
 
 
 def joined(a: Rows, b: Rows) -> Rows:
+    """Return the smallest range of rows that contains both."""
     return range(min(a.start, b.start), max(a.stop, b.stop))
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One band of a segment as a network of its own, whose tensors are rows of the whole one's."""
+    """One band of a segment as a network of its own, whose tensors are rows of the whole one's.
+
+    Made by ``pieces``.
+    """
 
     network: IntegerNetwork
-    """Its ``input`` is the first storage that enters."""
+    """The band's layers; its ``input`` is the first storage that enters the segment."""
     shapes: tuple[LayerShape, ...]
+    """Loop bounds of its MacLayers."""
     origins: tuple[int, ...]
-    """MacLayer of the whole network that each of its own is some rows of."""
+    """MacLayers of the whole network of which its own, in this order, compute some rows."""
     rows: Mapping[str, tuple[str, Rows]]
-    """Tensor of this network -> tensor of the whole one, and which of its rows."""
+    """Tensor of the whole network, and which of its rows, that each of its own tensors holds."""
     name: str
+    """Suffix of its names: "[segment.band]"."""
 
     def own(self, tensor: str) -> str:
-        """This network's name for a tensor of the whole one."""
+        """Return this network's name for a tensor of the whole one."""
         return own_name(tensor, self.name)
 
 
 def own_name(tensor: str, piece: str) -> str:
+    """Return the name of a tensor or layer of the whole network in the piece of that name."""
     return f"{tensor} {piece}"
 
 
 def pieces(flow: Flow, span: range, bands: int, segment: int) -> list[Piece]:
-    """The bands of the segment of layers ``span``, ``segment`` its number."""
+    """Return the bands of the segment of layers ``span``; ``segment`` is its number."""
     rows = band_rows(flow, span, bands)
     return [_piece(flow, span, of_band, f"[{segment}.{band}]") for band, of_band in enumerate(rows)]
 
@@ -166,7 +186,7 @@ def _piece(flow: Flow, span: range, rows: Mapping[str, Rows], name: str) -> Piec
     places = dict[str, tuple[str, Rows]]()
 
     def named(tensor: str) -> str:
-        if tensor not in views:  # logits, which no band has a part of
+        if tensor not in views:  # logits, which are not cut into bands
             tensors[tensor] = network.tensors[tensor]
             return tensor
         own, spec, own_rows = (
@@ -206,7 +226,10 @@ def _piece(flow: Flow, span: range, rows: Mapping[str, Rows], name: str) -> Piec
 
 
 def _rows_above(layer: MacLayer, out: Rows, source: Rows) -> int:
-    """Padding above a band: rows from the first tap of its first output to its first input row;
-    negative where the input band begins before that."""
+    """Return the padding above a band, in rows of its input.
+
+    That is the distance from the first tap of its first output row to its first input row; it is
+    negative if the input band begins above that tap.
+    """
     step = layer.pool.stride[0] if layer.pool else 1
     return source.start - (out.start * step * layer.stride[0] - layer.padding[0])

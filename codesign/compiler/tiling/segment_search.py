@@ -1,4 +1,9 @@
-"""The search for segments: where the network is cut, into how many bands, each cut into strips."""
+"""Search of the segments: where to cut the network, into how many bands, with which strips.
+
+Dynamic programming over the cut positions minimises estimated cycles. Each segment takes one band
+if its tensors fit, else the fastest of a few numbers of bands, beginning with the first that fits:
+more bands recompute more halo rows, but their strips may suit the pixel lanes better.
+"""
 
 from __future__ import annotations
 
@@ -15,23 +20,27 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
 
 MOST_FUSED = 8
-"""Layers of a segment of several bands: with more, halos grow."""
+"""Most layers of a segment of several bands; halos grow with every layer."""
 MORE_BANDS = 2
-"""Numbers of bands that are tried beyond the least that fits: strips may suit them better."""
+"""Numbers of bands that are tried beyond the least that fits."""
 
 
 @dataclass
 class SegmentSearch:
-    """Of one network on one NPU, with activation memory of ``depth`` words."""
+    """Search of the best segments of one network on one NPU. Made by ``tiling.tiled.tiled``."""
 
     flow: Flow
     config: NpuConfig
     depth: int
+    """Words of activation memory, per bank."""
     _forms: dict[tuple[object, ...], tuple[Form, ...]] = field(default_factory=dict)
+    """Results of ``_ways`` by span and band heights."""
 
     def best(self) -> list[Segment] | None:
-        """The segments that take fewest cycles; None where one is too large whatever the bands.
-        Dynamic programming over the positions where segments begin."""
+        """Return the segments that take the fewest cycles, or None if nothing fits.
+
+        Dynamic programming over the positions where segments begin.
+        """
         cuts = self.flow.cuts()
         found: dict[int, tuple[int, list[Segment]]] = {cuts[0]: (0, [])}
         for low, high in itertools.combinations(cuts, 2):
@@ -48,13 +57,18 @@ class SegmentSearch:
         return self._renumbered(last[1]) if last else None
 
     def _renumbered(self, segments: Sequence[Segment]) -> list[Segment]:
-        """Each under its own number: the search knows of another one."""
+        """Return the segments with their final numbers in the names of their pieces."""
         return [
             self._option(segment.span, len(segment.pieces), number) or segment
             for number, segment in enumerate(segments)
         ]
 
     def _segment(self, span: range, number: int) -> Segment | None:
+        """Return the layers ``span`` as a segment, or None if it does not fit.
+
+        One band is taken if it fits; else several, unless the segment has the network's output or
+        more than MOST_FUSED layers.
+        """
         whole = self._option(span, 1, number)
         leaving = self.flow.leaving(span)
         if whole or not leaving or len(span) > MOST_FUSED:
@@ -69,6 +83,10 @@ class SegmentSearch:
         return min(options, key=lambda option: option.cycles, default=None)
 
     def _option(self, span: range, bands: int, number: int) -> Segment | None:
+        """Return the segment of so many bands, or None if it does not fit.
+
+        Several bands are tried with their fastest strips only.
+        """
         cut = tuple(pieces(self.flow, span, bands, number))
         every = [self._ways(span, piece) for piece in cut]
         if not all(every):
@@ -81,7 +99,10 @@ class SegmentSearch:
         return None
 
     def _ways(self, span: range, piece: Piece) -> tuple[Form, ...]:
-        """Fastest first; worked out once for pieces of the same heights."""
+        """Return the piece's ways to be cut into strips, the fastest first.
+
+        They are cached, as bands of the same heights have the same ways.
+        """
         heights = tuple(len(rows) for _, rows in piece.rows.values())
         key = (span, heights)
         if key not in self._forms:

@@ -1,7 +1,8 @@
-"""A segment: layers that run band by band, where what they need lies, and what it takes.
+"""Segments: buffers, transfers and estimated cycles of layers that run band by band.
 
-A band's tensors live on chip until its last layer, but that what goes out stays until the next
-band's has begun to, and what comes in is there already while the band before it is computed.
+A band's input rows are prefetched (FILL) while the band before it is computed, and its output rows
+stay on chip until their SPILL is over, which is certain once the next SPILL has started. Buffers
+live from their FILL or first use to their last use or that point, and bands overlap accordingly.
 """
 
 from __future__ import annotations
@@ -19,15 +20,20 @@ from rtl_gen.config import NpuConfig
 
 @dataclass(frozen=True)
 class Form:
-    """A way to cut the tensors of a piece into strips, by names of the whole network."""
+    """A strip plan in terms of the whole network, which pieces of the same heights share.
+
+    Made by ``SegmentSearch``.
+    """
 
     rows: Mapping[str, int]
+    """Rows per strip, by tensor of the whole network."""
     split: frozenset[int]
-    """MacLayers."""
+    """MacLayers of the whole network that compute on all pixel lanes."""
     cycles: tuple[int, ...]
-    """Of each of the piece's MacLayers, its issue included."""
+    """Cycles of each of the piece's MacLayers, the issue of the instruction included."""
 
     def plan(self, piece: Piece) -> StripPlan:
+        """Return the strip plan of ``piece``, with the piece's own names."""
         names = zip(piece.shapes, piece.origins, strict=True)
         return StripPlan(
             {own: self.rows[tensor] for own, (tensor, _) in piece.rows.items()},
@@ -37,26 +43,36 @@ class Form:
 
 @dataclass(frozen=True)
 class Segment:
-    """Layers ``span`` in bands. Life times count MacLayers over all pieces."""
+    """Successive layers that run band by band. Made by ``SegmentSearch``.
+
+    Lifetimes and issue positions count the MacLayers of all pieces, one after another.
+    """
 
     flow: Flow
     config: NpuConfig
     span: range
+    """Its layers, as positions in the whole network."""
     pieces: tuple[Piece, ...]
+    """Its bands, in order."""
     forms: tuple[Form, ...]
+    """Strips and cycles of each band."""
 
     def loaded(self, root: str) -> bool:
-        """Whether it comes from the host."""
+        """Return True if the storage comes from the host (LOAD), not from memory (FILL)."""
         return root == self.flow.root(self.flow.network.input)
 
     @cached_property
     def mac_layers(self) -> int:
-        """Of all pieces."""
+        """Number of MacLayers of all pieces."""
         return sum(len(piece.shapes) for piece in self.pieces)
 
     @cached_property
     def cycles(self) -> int:
-        """Of its LAYERs and LOADs exactly; of what memory adds an estimate."""
+        """Estimated cycles: LAYERs exactly, beats of LOADs, and stalls for FILLs and SPILLs.
+
+        A FILL is assumed to hide behind the longest layer of the piece before, the SPILLs of a
+        piece behind as many cycles as its layers take, those of the last piece behind nothing.
+        """
         total = sum(sum(form.cycles) for form in self.forms)
         before = 0
         for piece, form in zip(self.pieces, self.forms, strict=True):
@@ -73,29 +89,32 @@ class Segment:
         return total
 
     def row_beats(self, root: str) -> int:
-        """Of the memory port, for a row of a storage."""
+        """Return the beats of the memory port that one row of a storage takes."""
         words = self.flow.storage.storages[root].pixel_words
         return words * self.flow.network.tensors[root].shape[2] * self.config.tile_word_beats
 
     def _beats(self, piece: Piece, root: str) -> int:
-        """For the rows that a piece has."""
+        """Return the beats of the memory port that a piece's rows of a storage take."""
         return len(piece.rows[piece.own(root)][1]) * self.row_beats(root)
 
     def fill_steps(self) -> Iterator[tuple[Piece, str, int]]:
-        """(piece, storage, layer before which its FILL is issued): while the longest layers of the
-        piece before run, or right before its first layer in the first piece."""
+        """Yield (piece, storage, layer before which its FILL is issued).
+
+        A FILL is issued before one of the longest layers of the piece before, to hide behind it; in
+        the first piece, before its first layer.
+        """
         fills = [root for root in self.flow.entering(self.span) if not self.loaded(root)]
         first = 0
-        slots = [0]
+        layers = [0]
         for piece, form in zip(self.pieces, self.forms, strict=True):
             for i, root in enumerate(fills):
-                yield piece, root, slots[i % len(slots)]
-            slots = sorted(range(len(form.cycles)), key=lambda j: -form.cycles[j])
-            slots = [first + j for j in slots]
+                yield piece, root, layers[i % len(layers)]
+            layers = sorted(range(len(form.cycles)), key=lambda j: -form.cycles[j])
+            layers = [first + j for j in layers]
             first += len(form.cycles)
 
     def spill_steps(self) -> list[tuple[Piece, str, int]]:
-        """(piece, storage, layer behind which its SPILL is issued), in order."""
+        """Return (piece, storage, layer behind which its SPILL is issued), in order of issue."""
         leaving = self.flow.leaving(self.span)
         found, first = [], 0
         for piece in self.pieces:
@@ -105,16 +124,18 @@ class Segment:
         return found
 
     def _last_writer(self, piece: Piece, root: str) -> int:
+        """Return the piece's last MacLayer that writes to a storage."""
         names = [piece.rows[s.layer.output][0] if not s.layer.raw else None for s in piece.shapes]
         return max(i for i, name in enumerate(names) if name and self.flow.root(name) == root)
 
     @cached_property
     def allocation(self) -> Allocation:
+        """Addresses of all pieces' buffers."""
         return allocate(self.blocks)
 
     @cached_property
     def blocks(self) -> dict[str, LiveBuffer]:
-        """By the pieces' own names of storages."""
+        """Buffers of all pieces with their lifetimes, by the pieces' own names of storages."""
         begins = {piece.own(root): step for piece, root, step in self.fill_steps()}
         spills = self.spill_steps()
         following = [step for _, _, step in spills[1:]] + [self.mac_layers - 1]
@@ -135,7 +156,7 @@ class Segment:
         return blocks
 
     def _uses(self, piece: Piece) -> dict[str, tuple[int, int]]:
-        """First and last layer of a piece that touches each storage."""
+        """Return the first and the last MacLayer of a piece that uses each storage."""
         found = dict[str, tuple[int, int]]()
         for step, shape in enumerate(piece.shapes):
             names = [source.tensor for source in shape.layer.sources]

@@ -1,6 +1,8 @@
-"""Tiling: the schedule of a network whose feature maps do not fit, as segments in bands of rows.
+"""Schedule of a network whose feature maps exceed activation memory, by depth-first tiling.
 
-Between segments all tensors are in memory; within one, a band at a time is on chip.
+The bands of all segments, one after another, become the layers of one network, so the hardware and
+its behavioural model know nothing of bands. External memory holds the weights, if they are fetched,
+and behind them the tensors that pass between segments.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from rtl_gen.isa.opcodes import Opcode
 
 
 def tiled(unfolded: Unfolded, config: NpuConfig, activation_depth: int) -> Schedule | None:
-    """The network in segments; None where no bands make it fit."""
+    """Return the fastest schedule in segments and bands found, or None if nothing fits."""
     network = unfolded.network
     shapes = layer_shapes(network)
     flow = Flow(network, shapes, storage_plan(network, shapes, config))
@@ -37,7 +39,7 @@ def tiled(unfolded: Unfolded, config: NpuConfig, activation_depth: int) -> Sched
 def _assembled(
     whole: Flow, config: NpuConfig, window: InputWindow | None, segments: Sequence[Segment]
 ) -> Schedule:
-    """All pieces, one after another, as the layers of one network."""
+    """Return the schedule whose layers are those of all pieces, one after another."""
     cut = [piece for segment in segments for piece in segment.pieces]
     forms = [form for segment in segments for form in segment.forms]
     plans = [form.plan(piece) for form, piece in zip(forms, cut, strict=True)]
@@ -89,7 +91,7 @@ def _own_view(view: View, suffix: str) -> View:
 
 
 def _storages(segments: Sequence[Segment]) -> dict[str, Storage]:
-    """By steps of the whole program: step i + 1 is MacLayer i."""
+    """Return all buffers with lifetimes in steps of the whole program: step i + 1 is MacLayer i."""
     found, first = dict[str, Storage](), 1
     for segment in segments:
         for own, block in segment.blocks.items():
@@ -103,7 +105,7 @@ def _storages(segments: Sequence[Segment]) -> dict[str, Storage]:
 def _moves(
     segments: Sequence[Segment], rows: Mapping[str, tuple[str, range]], bursts: int
 ) -> TileMoves:
-    """What comes and goes between the layers. bursts: that the weights take in memory."""
+    """Return the transfers between the layers. bursts: those of the weights in memory."""
     regions, end = _regions(segments, bursts * BURST_BEATS)
     before, after = defaultdict[int, list[TileMove]](list), defaultdict[int, list[TileMove]](list)
     barriers, first = list[int](), 0
@@ -135,7 +137,10 @@ def _moves(
 
 
 def _regions(segments: Sequence[Segment], beat: int) -> tuple[dict[str, int], int]:
-    """Where in memory each storage between segments begins, from ``beat`` on, and where all end."""
+    """Return the first beat in memory of each storage between segments, and the end of all.
+
+    They lie from ``beat`` on, each from the start of a burst.
+    """
     found = dict[str, int]()
     for segment in segments:
         for root in segment.flow.leaving(segment.span):

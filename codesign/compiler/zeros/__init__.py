@@ -1,6 +1,7 @@
-"""Work that zero weights make unnecessary, left out of the program.
+"""Dead-work elimination: programs without the taps and weight digits that are zero.
 
-needs (what a tile needs), trim (programs that walk no more than that).
+Weights that are zero together need neither cycles nor weight words. ``needs`` finds the nonzero
+part of each output-channel tile; ``trim`` cuts layers between tiles and shrinks their loops.
 """
 
 __all__ = [

@@ -1,8 +1,8 @@
-"""Needs: which weights of a layer's tiles are not zero, as far as a LAYER can leave out the others.
+"""Nonzero part of the weights of each tile, as far as a LAYER can leave out the rest.
 
-A tile needs the kernel rows and columns and the input words where it has weights, and the digits
-that hold them. What else its layer walks adds nothing to any sum: the array multiplies codes, and
-zero points stand in the bias.
+A tile needs the kernel rows, kernel columns and input words in which it has nonzero weights, and
+the digits that hold these (its need). All other taps add nothing to any sum, as the array
+multiplies codes and zero points are folded into the bias.
 """
 
 from __future__ import annotations
@@ -26,21 +26,28 @@ from rtl_gen.config import NpuConfig
 
 @dataclass(frozen=True)
 class Need:
-    """Where tiles ``first`` ... of a layer have weights, all of them or one of them.
+    """Union of the nonzero weights of successive tiles of a layer. Made by ``layer_needs``.
 
-    Bit i of a mask stands for kernel row, kernel column or word i.
+    Bit i of a mask is set if any tile has a weight in kernel row, kernel column or input word i.
     """
 
     layer: int
+    """Index of the MacLayer."""
     first: int
+    """First tile."""
     tiles: int
+    """Number of tiles."""
     rows: int
+    """Mask of kernel rows."""
     cols: int
+    """Mask of kernel columns."""
     words: int
+    """Mask of input words of the tile's window."""
     passes: int
+    """Weight digits, counted from the least significant one."""
 
     def __add__(self, next_tiles: Need) -> Need:
-        """The tiles of both, which follow each other in one layer."""
+        """Return the need of both; ``next_tiles`` follow in the same layer."""
         return Need(
             self.layer,
             self.first,
@@ -53,7 +60,10 @@ class Need:
 
     @property
     def run(self) -> TileRun:
-        """Steps are even in words alone: rows and columns are walked one by one."""
+        """The tiles as a run, with the smallest extent that covers the need.
+
+        Rows and columns are walked one by one, words in equal steps of one or more.
+        """
         rows, cols, words = (_places(mask) for mask in (self.rows, self.cols, self.words))
         step = math.gcd(*(place - words[0] for place in words)) or 1
         extent = Extent(
@@ -66,16 +76,16 @@ class Need:
 
 
 def _places(mask: int) -> list[int]:
-    """Bits that are set; the first of none, as a tile without weights still has its bias."""
+    """Return the bits that are set, or [0] if there is none: a tile without weights has a bias."""
     return [i for i in range(mask.bit_length()) if mask >> i & 1] or [0]
 
 
 def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
-    """Of the tiles of MacLayer ``index``, those in a row that are alike taken together, or all
-    that one LAYER must compute.
+    """Return the needs of the tiles of MacLayer ``index``, successive equal ones joined.
 
-    With column reuse, whose history follows the whole kernel, and with two sources, which stand
-    where words or columns would, digits alone are left out.
+    Tiles that one LAYER must compute are joined, too. With column reuse, whose history depends on
+    the whole kernel, and with two sources, which are walked by the loops over words or columns,
+    only digits are left out.
     """
     taps, tile = layer_taps(schedule, index), schedule.tiles[index]
     there = (taps != 0).any(axis=(-2, -1))
@@ -88,7 +98,7 @@ def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
         tiles = len(list(some))
         needs.append(Need(index, first, tiles, *need))
         first += tiles
-    # Without a memory port, LAYERs put raw results into the result buffer from its start on.
+    # Without a memory port each raw LAYER fills the result buffer from word 0, so there is one.
     raw = schedule.shapes[index].layer.raw and not schedule.config.memory_port_bits
     return (reduce(add, needs),) if raw else tuple(needs)
 
@@ -98,7 +108,7 @@ def _masks(there: NDArray[np.bool_]) -> list[int]:
 
 
 def _passes(taps: Ints, config: NpuConfig) -> list[int]:
-    """Digits whose two's complement holds every weight of a tile."""
+    """Return for each tile the number of digits whose two's complement holds all its weights."""
     largest = np.maximum(taps, ~taps).max(axis=tuple(range(1, taps.ndim)))
     passes = (-(-(1 + size.bit_length()) // config.weight_digit_bits) for size in largest.tolist())
     return [max(one, config.least_passes) for one in passes]

@@ -1,7 +1,8 @@
-"""Trimming: a program that leaves out what zeros among the weights make useless (needs.py).
+"""Trimming: the program with the fewest cycles that leaves out zero weights.
 
-A LAYER walks what any of its tiles needs, so layers are cut between tiles where another instruction
-takes fewer cycles than it saves.
+A LAYER walks the union of what its tiles need (``needs``), so a layer is cut between tiles if the
+issue of one more LAYER takes fewer cycles than it saves. Dynamic programming finds the best cuts of
+all layers within the room that program memory has.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ from rtl_gen.parameters import DEPTH_RANGES
 
 
 def trimmed(planned: Plan) -> Plan:
-    """``planned`` for the weights of its network: in no more cycles, waits for memory included, by
-    a program that fits its memory. Tiled networks stay as they are."""
+    """Return ``planned`` without the work that zero weights make unnecessary, where that gains.
+
+    The result takes no more cycles, stalls for memory included, and fits all memories. The plan of
+    a tiled network is returned unchanged.
+    """
     schedule = planned.schedule
     if schedule.moves:
         return planned
@@ -52,7 +56,11 @@ def _fits(option: Plan) -> bool:
 
 
 def _option(schedule: Schedule, needs: Sequence[Need], most: int) -> Plan:
-    """With weights from memory, runs that take fewest cycles may wait longest: so several."""
+    """Return the plan whose layers are cut into at most ``most`` runs.
+
+    If weights come from memory, the runs that take fewest cycles may stall for longest, so
+    ``trimmed`` compares several options.
+    """
     runs = trimmed_runs(schedule, needs, most)
     option = dataclasses.replace(schedule, parts=parts(schedule.config, schedule.tiles, runs))
     steps = program_steps(option)
@@ -60,10 +68,10 @@ def _option(schedule: Schedule, needs: Sequence[Need], most: int) -> Plan:
 
 
 def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[TileRun, ...]:
-    """At most ``most`` runs, enough for one a layer, that take fewest cycles; of equals, fewest.
+    """Return at most ``most`` runs that take the fewest cycles, and among these the fewest runs.
 
-    needs: of all layers, in order. Dynamic programming over where the last run ends and how many
-    runs there are.
+    needs: those of all layers, in order; most: at least the number of layers. Dynamic programming
+    over the end of the last run and the number of runs.
     """
     most = min(most, len(needs))
     cycles = np.full((len(needs) + 1, most + 1), np.inf)
@@ -87,7 +95,7 @@ def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[
 
 
 def run_cycles(schedule: Schedule, run: TileRun) -> int:
-    """Of the run as one LAYER."""
+    """Return the cycles of a run as one LAYER, its issue included."""
     shape, tile = schedule.shapes[run.layer], schedule.tiles[run.layer]
     rows, drained = schedule.strips.loop_rows(shape), schedule.strips.drain_pixels(shape)
     walk = walk_cycles(

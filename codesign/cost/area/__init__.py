@@ -1,7 +1,8 @@
-"""Area models: resources composed of blocks, corrected by a Gaussian process.
+"""Area models: a linear model over hardware blocks, corrected by a Gaussian process.
 
-blocks/ (features of each hardware block), composed (one resource), model (all of them),
-model_file (on disk), dsps and memories (counted exactly), evaluation (errors, cross-validated).
+blocks/ (features of each hardware block), composed (the model of one resource), model (all
+resources, with conformal prediction intervals), model_file (fitted models on disk), dsps and
+memories (DSP slices and block RAMs, counted), evaluation (cross-validated errors).
 """
 
 __all__ = [

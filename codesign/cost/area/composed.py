@@ -1,4 +1,4 @@
-"""One resource of many NPUs: the sum of its blocks, and a correction learned on whole designs."""
+"""Regression model of one resource: linear in the blocks' features, times a learned correction."""
 
 from __future__ import annotations
 
@@ -23,18 +23,28 @@ _LOGARITHMIC = (
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "accumulator_bits",
     "scale_bits", "post_units",
 )  # fmt: skip
+"""Numeric parameters, which enter the correction by their natural logarithm."""
 _FLAGS = {"depthwise_taps": 1, "memory_port_bits": 0, "multiplier": 0, "sparsity": 0}
-"""Options, and their default."""
+"""Options and their defaults; an option enters the correction as 1 where it is used, else 0."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """What the models see of n configurations."""
+    """Features of n configurations for the linear model and for its correction.
+
+    >>> npus = ConfigTable.of([NpuConfig(lanes=lanes, columns=16) for lanes in (4, 8, 16)])
+    >>> features = Features.of(npus)
+    >>> features.sizes.shape == (3, sum(map(len, SIZE_NAMES.values())))
+    True
+    >>> features.shape.shape
+    (3, 12)
+    """
 
     sizes: Floats
-    """[n, columns] of all blocks side by side."""
+    """Features of all blocks side by side, shape (n, columns)."""
     shape: Floats
-    """[n, knobs]: logarithms of the numbers, 0 or 1 for options."""
+    """Inputs of the Gaussian process, shape (n, parameters): logarithms of numbers, 0 / 1 for
+    options."""
 
     @classmethod
     def of(cls, table: ConfigTable) -> Features:
@@ -42,8 +52,8 @@ class Features:
         sizes = np.empty((len(table), len(columns)), order="F")  # written column by column
         for index, column in enumerate(columns):
             sizes[:, index] = column
-        logs = np.log([getattr(table, knob) for knob in _LOGARITHMIC])
-        flags = [getattr(table, knob) != default for knob, default in _FLAGS.items()]
+        logs = np.log([getattr(table, name) for name in _LOGARITHMIC])
+        flags = [getattr(table, name) != default for name, default in _FLAGS.items()]
         return cls(sizes, np.vstack([logs, flags]).T)
 
     def take(self, rows: Ints) -> Features:
@@ -52,11 +62,11 @@ class Features:
 
 _ONE = ConfigTable.of([NpuConfig()])
 SIZE_NAMES = {block.name: tuple(block.sizes(_ONE)) for block in BLOCKS}
-"""Block -> its sizes, in the order of the columns."""
+"""Block -> names of its features, in the order of the columns of Features.sizes."""
 
 
 def block_columns() -> dict[str, slice]:
-    """Block -> where its sizes stand among the columns."""
+    """Return the columns of Features.sizes that belong to each block."""
     found, start = {}, 0
     for name, sizes in SIZE_NAMES.items():
         found[name] = slice(start, start + len(sizes))
@@ -65,7 +75,7 @@ def block_columns() -> dict[str, slice]:
 
 
 def priors(resource: str) -> Floats:
-    """[columns] factors by structure alone: the analytic model."""
+    """Return the prior factors of all columns, shape (columns,): the model without any data."""
     return np.array(
         [
             block.prior(resource).get(size, 0.0)
@@ -76,18 +86,19 @@ def priors(resource: str) -> Floats:
 
 
 def analytic(table: ConfigTable, resource: str) -> Floats:
-    """[n] estimates without any data."""
+    """Return estimates with the prior factors, which need no data, shape (n,)."""
     found: Floats = Features.of(table).sizes @ priors(resource)
     return found
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What synthesis found of one resource in n NPUs."""
+    """Synthesised amounts of one resource in n NPUs. Made by ``area.model.measurements``."""
 
     totals: Floats
+    """Amounts of whole NPUs, shape (n,)."""
     by_block: Mapping[str, Floats] | None
-    """Block -> [n]; None where the data has whole NPUs alone."""
+    """Block -> amounts, shape (n,); None if the data has whole NPUs only."""
 
     def take(self, rows: Ints) -> Measured:
         blocks = self.by_block
@@ -97,9 +108,22 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class ComposedModel:
-    """``y = (sizes @ factors) * exp(correction(shape))``, with a deviation of log y."""
+    """Regression model of one resource: ``y = (sizes @ factors) * exp(correction(shape))``.
+
+    The factors are fitted by non-negative least squares. The correction is a Gaussian process over
+    the logarithm of measurement / linear estimate; its standard deviation is that of log y.
+
+    >>> from codesign.cost.data import dataset
+    >>> rows = dataset.read()[:40]
+    >>> features = Features.of(ConfigTable.of([row.config for row in rows]))
+    >>> luts = Measured(np.array([row.luts for row in rows]), by_block=None)
+    >>> estimate, deviation = ComposedModel.fit(features, luts, "luts").predict(features)
+    >>> bool(np.abs(estimate / luts.totals - 1).mean() < 0.02)
+    True
+    """
 
     factors: Floats
+    """Amount per unit of each feature, >= 0, shape (columns,)."""
     correction: ProcessRegressor
 
     @classmethod
@@ -110,7 +134,11 @@ class ComposedModel:
         resource: str,
         like: ComposedModel | None = None,
     ) -> ComposedModel:
-        """like: whose kernel the correction takes instead of choosing its own."""
+        """Fit factors and correction to the measurements of ``resource``.
+
+        like: model whose kernel hyperparameters (length scale, noise) the correction takes over
+        instead of selecting them by marginal likelihood.
+        """
         factors = _factors(features.sizes, measured, priors(resource))
         ratio = np.log(measured.totals / np.maximum(features.sizes @ factors, 1.0))
         chosen = (like.correction.length_, like.correction.noise_) if like else (None, None)
@@ -118,7 +146,7 @@ class ComposedModel:
         return cls(factors, process.fit(features.shape, ratio))
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
-        """[n] estimates, and [n] standard deviations of their logarithms."""
+        """Return estimates and the standard deviations of their logarithms, each of shape (n,)."""
         with one_thread():
             ratio, deviation = self.correction.moments(features.shape)
             return np.maximum(features.sizes @ self.factors, 1.0) * np.exp(ratio), deviation
@@ -131,7 +159,10 @@ class ComposedModel:
         groups: Ints,
         seed: int = 0,
     ) -> tuple[Floats, Floats]:
-        """As ``predict``, each row by a model that saw none of its group; seed: of the folds."""
+        """Predict each row by a model fitted without its group (grouped cross-validation).
+
+        Returns the same as ``predict``; ``seed`` shuffles the folds.
+        """
 
         def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
             part = self.fit(features.take(train), measured.take(train), resource, like=self)
@@ -141,7 +172,10 @@ class ComposedModel:
 
 
 def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:
-    """Factors of all columns, block by block where the data has blocks."""
+    """Return the factors of all columns, fitted block by block if the data has blocks.
+
+    Squared errors are relative to the whole NPU, so that blocks weigh by their share of it.
+    """
     weight = measured.totals**-2.0
 
     def fit(columns: slice, y: Floats) -> Floats:
@@ -156,7 +190,10 @@ def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:
 
 
 def by_block(modules: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
-    """Block -> [n] from one mapping (module -> resource) an NPU."""
+    """Sum the modules of n NPUs by block: block -> amounts, shape (n,).
+
+    modules: for each NPU, Verilog module -> amount of the resource.
+    """
     found = {block.name: np.zeros(len(modules)) for block in BLOCKS}
     owners: dict[str, str] = {}
     for row, counts in enumerate(modules):
@@ -168,7 +205,7 @@ def by_block(modules: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
 
 
 def owner(module: str) -> str:
-    """The block that a Verilog module belongs to: the one with the longest matching name."""
+    """Return the block that owns a Verilog module: the one with the longest matching prefix."""
     fits = [
         (len(start), block.name)
         for block in BLOCKS

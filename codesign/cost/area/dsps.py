@@ -1,4 +1,4 @@
-"""NPUs with DSP slices: how many they take, and the trees that they leave to LUTs."""
+"""DSP slices of an NPU, counted exactly, and the adder trees behind them that stay in LUTs."""
 
 from __future__ import annotations
 
@@ -24,34 +24,38 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MAX_LANES = 64
 MAX_BITS = 8
+"""Largest number of terms and largest operand width that the tables below hold."""
 
 
 def product_bits(c: ConfigTable) -> Ints:
-    """Width of a product in the form with one slice each (rtl_gen.blocks.dot_product)."""
+    """Return the width of a product with a slice of its own (rtl_gen.blocks.dot_product)."""
     return c.activation_bits + c.weight_digit_bits + 2
 
 
 def wide(c: ConfigTable) -> Ints:
-    """1 where that is wide enough for a slice."""
+    """Return 1 where such a product is wide enough that Yosys takes a DSP slice, else 0."""
     return (product_bits(c) >= LEAST_PRODUCT_BITS).astype(np.int64)
 
 
 def sum_tree(terms: Ints, width: Ints) -> Floats:
-    """Adder bits of a binary tree over up to MAX_LANES ``terms`` of ``width`` bits."""
+    """Return the adder bits of a binary tree over up to MAX_LANES ``terms`` of ``width`` bits."""
     adders, grown, _, _ = _trees()[:, terms]
     return adders * width + grown
 
 
 def tree_registers(terms: Ints, width: Ints) -> Floats:
-    """Register bits of such a tree with a register behind every level."""
+    """Return the register bits of such an adder tree with a register behind every level."""
     adders, grown, waiting, waiting_grown = _trees()[:, terms]
     return (adders + waiting) * width + (grown + waiting_grown)
 
 
 @functools.cache
 def _trees() -> Floats:
-    """[4, terms] of the trees over ``terms`` values: adders, and the bits by which all of them are
-    wider than a term; values that wait for the next level, and the bits by which they are wider."""
+    """Return the sizes of binary adder trees by the number of terms, shape (4, MAX_LANES + 1).
+
+    Rows: adders; bits that all of these have beyond the width of a term; values passed on to the
+    next level; bits that all of these have beyond the width of a term.
+    """
     table = np.zeros((4, MAX_LANES + 1))
     for count in range(MAX_LANES + 1):
         terms, level = count, 0
@@ -63,9 +67,13 @@ def _trees() -> Floats:
 
 
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
-    """One slice a product, or a packed one for several; with these, the post units' (of theirs
-    a wide one takes two slices). An ECP5 multiplier takes 18 bits, a DSP48E1 25 (and Yosys makes
-    narrow products in LUTs beside that one alone)."""
+    """Return the DSP slices of each NPU on an FPGA family, shape (n,).
+
+    One slice per product, or one per group of products that share it (rtl_gen.packing). Where
+    products share slices, each post-processing unit takes one, too, or two if its accumulator is
+    too wide. A DSP48E1 has a 25-bit operand; an ECP5 multiplier has 18 bits, and two make a wider
+    one. Products too narrow for a slice (``wide``) stay in LUTs on xc7, not on ECP5.
+    """
     found = Packed.of(c)
     cells = c.pixels * c.slots * c.columns
     units = c.post_units * np.where(c.accumulator_bits + 1 > WIDE_BITS, 2, 1)
@@ -80,7 +88,15 @@ def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Packed:
-    """rtl_gen.packing in columns: int64 [n], zeros where products share nothing."""
+    """Fields of rtl_gen.packing.Packing for n NPUs, int64 arrays of shape (n,).
+
+    All are 0 for NPUs whose products do not share DSP slices.
+
+    >>> from rtl_gen.config import NpuConfig
+    >>> packed = Packed.of(ConfigTable.of([NpuConfig(), NpuConfig(multiplier="dsp2")]))
+    >>> packed.fields.tolist()
+    [0, 2]
+    """
 
     pixels: Ints
     group_lanes: Ints
@@ -95,13 +111,16 @@ class Packed:
 
     @property
     def fields(self) -> Ints:
-        """Products of a slice."""
+        """Products per DSP slice."""
         return COLUMNS * self.pixels
 
 
 @functools.cache
 def _packings() -> Ints:
-    """[multipliers, activation_bits, digit_bits, fields of Packed]; zeros where none is packed."""
+    """Return the fields of Packed by multiplier form, activation bits and digit bits.
+
+    The last axis holds the fields; 0 where products of these widths cannot share a slice.
+    """
     names = [field.name for field in dataclasses.fields(Packed)]
     shape = (len(MULTIPLIERS), MAX_BITS + 1, MAX_BITS + 1, len(names))
     table = np.zeros(shape, dtype=np.int64)

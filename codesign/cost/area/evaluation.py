@@ -1,4 +1,4 @@
-"""How far the area model can be trusted: errors on configurations that it was not fitted on."""
+"""Cross-validated errors of the area model: on configurations that it was not fitted to."""
 
 from __future__ import annotations
 
@@ -15,12 +15,17 @@ from codesign.cost.regressors import Floats, Ints, grouped
 from codesign.cost.table import ConfigTable
 
 Splits = Iterator[tuple[Ints, Ints]]
+"""Cross-validation splits: (training rows, test rows)."""
 Predictor = Callable[[Ints, Ints], Floats]
-"""Estimates of the second rows by what it learns from the first ones."""
+"""Function of (training rows, test rows) that returns estimates of the test rows."""
 
 
 def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
-    """mape and p90 (relative), r2, and tau (Kendall's rank correlation)."""
+    """Return the error figures of estimates, by name.
+
+    rows (their number), mape and p90 (mean and 90 % quantile of the relative error), r2
+    (coefficient of determination), tau (Kendall's rank correlation).
+    """
     error = np.abs(estimates / truth - 1)
     spread = np.sum((truth - truth.mean()) ** 2)
     return {
@@ -33,15 +38,14 @@ def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
 
 
 def each_value(values: Ints) -> Splits:
-    """Splits that leave all rows of one value out."""
+    """Yield one split per distinct value, whose test rows are all rows with that value."""
     for value in np.unique(values):
         out = values == value
         yield np.flatnonzero(~out), np.flatnonzero(out)
 
 
 def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
-    """[rows] estimates by models that did not see the row; NaN for rows that no split leaves
-    out."""
+    """Return out-of-sample estimates, shape (rows,); NaN for rows that no split leaves out."""
     found = np.full(rows, np.nan)
     for train, test in splits:
         found[test] = predictor(train, test)
@@ -49,7 +53,15 @@ def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
 
 
 class Trial:
-    """The rows of a data set, ready to be split. Raises UserError as AreaModel.fit."""
+    """Cross-validation of the area model of one resource on a data set.
+
+    Raises UserError when ``modules`` do not add up to ``rows``.
+
+    >>> from codesign.cost.data import dataset
+    >>> trial = Trial(dataset.read()[:40], [], "luts")
+    >>> trial.errors(each_value(trial.groups))["mape"] < 0.05
+    True
+    """
 
     def __init__(self, rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str) -> None:
         self.table = ConfigTable.of([row.config for row in rows])
@@ -60,7 +72,7 @@ class Trial:
         self.whole = ComposedModel.fit(self.features, self.measured, resource)
 
     def composed(self, train: Ints, test: Ints) -> Floats:
-        """The shipped kind of model."""
+        """Estimate the test rows by a composed model fitted to the training rows."""
         return self._fit(train).predict(self.features.take(test))[0]
 
     def _fit(self, train: Ints) -> ComposedModel:
@@ -69,14 +81,16 @@ class Trial:
         )
 
     def errors(self, splits: Splits) -> dict[str, float]:
-        """Of the composed model over all rows that the splits leave out."""
+        """Return the errors of the composed model over all rows that the splits leave out."""
         found = predicted(splits, self.composed, len(self.groups))
         seen = np.isfinite(found)
         return errors(found[seen], self.measured.totals[seen])
 
     def intervals(self, seed: int) -> Iterator[tuple[Ints, Floats, Floats, Learned]]:
-        """For each grouped split: the rows left out, their estimates and deviations, and what was
-        learned (with its own calibration) of the others."""
+        """Yield for each grouped split: test rows, estimates, their deviations, fitted model.
+
+        The conformal scores of the model are cross-validated within its training rows.
+        """
         for train, test in grouped(self.groups, seed):
             features, measured = self.features.take(train), self.measured.take(train)
             model = self._fit(train)
@@ -88,7 +102,10 @@ class Trial:
             yield test, estimates, spread, Learned(model, scores)
 
     def coverage(self, seed: int) -> dict[str, float]:
-        """Share of unseen rows inside their 90 % interval; its mean width over the value."""
+        """Return coverage and width of the 90 % intervals of unseen rows.
+
+        coverage: fraction of the rows inside; width: mean width relative to the estimate.
+        """
         inside, width = [], []
         for test, middle, deviation, learned in self.intervals(seed):
             half = learned.factor(COVERAGE) * deviation
@@ -102,10 +119,11 @@ class Trial:
     def decisions(
         self, seed: int, budgets: Sequence[float], confidences: Sequence[float], near: float = 0.1
     ) -> Iterator[dict[str, float]]:
-        """How a budget test goes wrong on unseen rows within ``near`` of it.
+        """Yield the error rates of the budget test on unseen rows within ``near`` of the budget.
 
-        Rows that close to one budget are few, so budgets of up to a fifth more and less are
-        tested, too, and the rates are over all of them.
+        false_prune is the fraction of feasible NPUs rejected, false_keep that of infeasible NPUs
+        accepted. Few rows lie so close to one budget, so the rates are over 21 budgets from 1/1.2
+        to 1.2 times the one given. One item per confidence and budget.
         """
         found = list(self.intervals(seed))
         truth = np.concatenate([self.measured.totals[test] for test, *_ in found])
@@ -134,6 +152,9 @@ class Trial:
 def cross_errors(
     rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str, seed: int = 0
 ) -> dict[str, float]:
-    """Errors on families that were not seen: lanes, bits, digit, multiplier or sparsity differ."""
+    """Return the errors on unseen families, by grouped cross-validation.
+
+    NPUs of different families differ in lanes, activation bits, digit bits, multiplier or sparsity.
+    """
     trial = Trial(rows, modules, resource)
     return trial.errors(grouped(trial.groups, seed))

@@ -1,7 +1,7 @@
-"""Which FPGA memories a RAM becomes, counted as Yosys maps npu_ram and npu_lutram to 7-series.
+"""Block RAMs and distributed RAM of memories, counted as Yosys maps them to a 7-series FPGA.
 
-Found by synthesising single memories over widths and depths (docs/cost_models.md has the table);
-the shipped data checks it on whole NPUs.
+The rules for the Verilog modules npu_ram and npu_lutram were found by synthesising single memories
+over widths and depths (docs/cost_models.md); the shipped data confirms them on whole NPUs.
 """
 
 from __future__ import annotations
@@ -20,24 +20,26 @@ BLOCK_MODES = (
     (0.5, 16384, 1), (1.0, 512, 72), (1.0, 1024, 36), (1.0, 2048, 18), (1.0, 4096, 9),
     (1.0, 8192, 4), (1.0, 16384, 2), (1.0, 32768, 1),
 )  # fmt: skip
-"""(36 Kb block RAMs, words, bits) of each mode with one write and one read port."""
+"""Aspect ratios with one write and one read port: (36 Kb block RAMs, words, bits per word)."""
 MAX_DISTRIBUTED = 44
-"""(Bits + 1) x banks of 64 words, per half block RAM, up to which Yosys takes distributed RAM."""
+"""Largest (bits + 1) x banks of 64 words per half block RAM that Yosys maps to distributed RAM."""
 
 MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
-"""Of the memories that NpuConfig allows."""
+"""Largest memory that NpuConfig allows: bits per word, log2 of the words."""
 
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
-    """What memories of given sizes take; float arrays."""
+    """FPGA resources of memories, float arrays of one shape. Made by ``automatic``."""
 
     lutrams: Floats
+    """LUTs used as distributed RAM."""
     luts: Floats
-    """Read multiplexers and write decoders around distributed RAM, ``lutrams`` not included."""
+    """LUTs of read multiplexers and write decoders around distributed RAM, without ``lutrams``."""
     brams: Floats
+    """36 Kb block RAMs; an 18 Kb one counts 0.5."""
     ffs: Floats
-    """Of the read port, where it is not a block RAM's."""
+    """Read-port registers that are not inside a block RAM."""
 
     def __add__(self, other: MemoryCount) -> MemoryCount:
         return MemoryCount(
@@ -48,30 +50,36 @@ class MemoryCount:
         )
 
     def times(self, copies: Ints) -> MemoryCount:
+        """Return the resources of so many copies of each memory."""
         return MemoryCount(
             self.lutrams * copies, self.luts * copies, self.brams * copies, self.ffs * copies
         )
 
 
 def distributed(width: Ints, depth: Ints) -> MemoryCount:
-    """RAM32M (6 bits) up to 32 words, else RAM64M (3 bits) in banks of 64 words; 4 LUTs each."""
+    """Return the resources of npu_lutram (distributed RAM) of given width and depth.
+
+    RAM32M (6 bits wide) up to 32 words, else banks of 64 words of RAM64M (3 bits wide); a primitive
+    is 4 LUTs.
+    """
     banks = -(-depth // 64)
     primitives = np.where(depth <= 32, -(-width // 6), -(-width // 3) * banks)
-    # One 4:1 multiplexer LUT a bit and four banks, and a write enable a bank.
+    # 4:1 multiplexers of one LUT per bit, and the write enables of the banks.
     luts = np.where(banks > 1, width * -(-(banks - 1) // 3) + 2 * (banks - 1), 0)
     zero = np.zeros(np.shape(primitives))
     return MemoryCount(4.0 * primitives, luts.astype(np.float64), zero, zero)
 
 
 def block(width: Ints, depth: Ints) -> Floats:
-    """36 Kb block RAMs of the best mode."""
+    """Return the 36 Kb block RAMs in the cheapest aspect ratio."""
     options = [size * -(-width // bits) * -(-depth // words) for size, words, bits in BLOCK_MODES]
     return np.min(np.broadcast_arrays(*options), axis=0)
 
 
 def automatic(width: Ints, depth: Ints) -> MemoryCount:
-    """npu_ram: distributed while that takes few primitives for the block RAM it replaces.
+    """Return the resources of npu_ram, which Yosys maps to block RAM or distributed RAM.
 
+    Distributed RAM is taken where it is small for the block RAM it replaces (MAX_DISTRIBUTED).
     width: up to MAX_WIDTH; depth: powers of two.
     """
     found = _automatic_table()[width, np.log2(depth).astype(np.int64)]
@@ -80,14 +88,14 @@ def automatic(width: Ints, depth: Ints) -> MemoryCount:
 
 @functools.cache
 def _automatic_table() -> Floats:
-    """[width, log2 depth, fields of MemoryCount]: batches look them up."""
+    """Return ``automatic`` for look-up: shape (widths, log2 depths, fields of MemoryCount)."""
     width, log_depth = np.meshgrid(
         np.arange(MAX_WIDTH + 1), np.arange(MAX_LOG_DEPTH + 1), indexing="ij"
     )
     depth = 1 << log_depth
     brams, small = block(width, depth), distributed(width, depth)
     keep = (width + 1) * -(-depth // 64) <= MAX_DISTRIBUTED * 2 * brams
-    keep[2, 10] = True  # the one memory found that the rule misses
+    keep[2, 10] = True  # the only synthesised memory that breaks the rule
     return np.stack(
         [
             np.where(keep, small.lutrams, 0.0),

@@ -1,7 +1,8 @@
-"""AreaModel: LUT, LUTRAM, FF, BRAM and DSP of many NPUs at once, learned from synthesis.
+"""AreaModel: LUTs, LUTRAM, flip-flops, block RAMs and DSP slices of a batch of NPUs.
 
-Learned resources are composed of blocks (codesign.cost.area.composed); block RAMs and DSP slices
-are counted. Fitting takes some seconds, so codesign.cost.area.model_file keeps the fitted model.
+LUTs, LUTRAM and flip-flops are estimated by regression on synthesis results
+(codesign.cost.area.composed), with conformal prediction intervals; block RAMs and DSP slices are
+counted. Fitting takes some seconds, so codesign.cost.area.model_file caches the fitted model.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ from rtl_gen.config import NpuConfig
 
 Floats = NDArray[np.float64]
 COVERAGE = 0.9
-"""Share of unseen configurations that an interval holds."""
+"""Coverage of the two-sided prediction intervals: the fraction of unseen configurations whose
+synthesised area lies inside."""
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -40,14 +42,16 @@ FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
         "ffs": (1.06, 1.21, 1.29),
     },
 }
-"""What the learned resources of an NPU come to in another family, over their xc7 count: least,
-median and most of ten NPUs of the data set (1,675 to 11,818 LUTs), 2026-11-24, pyosys 0.70. ECP5
-has LUT4s, two sites a carry bit, and no shift registers: those become flip-flops."""
+"""FPGA family -> resource -> (smallest, median, largest) ratio to the count on xc7.
+
+Measured on ten NPUs of the data set (1,675 to 11,818 LUTs), 2026-11-24, pyosys 0.70. ECP5 has
+LUT4s, takes two LUT sites per carry bit, and has no LUT shift registers: these become flip-flops.
+"""
 
 
 @dataclass(frozen=True, eq=False)
 class AreaEstimate:
-    """[n] float arrays; ``low`` and ``high`` hold the interval ends of the learned resources."""
+    """Estimated area of n NPUs, float arrays of shape (n,). Made by ``AreaModel.estimate``."""
 
     luts: Floats
     lutrams: Floats
@@ -55,14 +59,19 @@ class AreaEstimate:
     brams: Floats
     dsps: Floats
     dsps_by_family: Mapping[str, Floats]
-    """``dsps`` is that of the reference family."""
+    """FPGA family -> DSP slices; ``dsps`` is that of the reference family, xc7."""
     low: Mapping[str, Floats]
+    """Resource -> lower end of the two-sided conformal prediction interval, at COVERAGE."""
     high: Mapping[str, Floats]
+    """Resource -> upper end of that interval."""
     bound: Mapping[str, Floats]
-    """One-sided upper bounds, at the confidence asked for: what the budget is tested with."""
+    """Resource -> one-sided upper confidence bound, which budgets are tested with."""
 
     def on(self, family: str) -> AreaEstimate:
-        """The same NPUs in another family, with wider intervals."""
+        """Return the estimate for another FPGA family, by FAMILY_RATIOS.
+
+        Counts take the median ratio, interval ends and bounds the extremes.
+        """
         ratios = FAMILY_RATIOS[family]
         if not ratios:
             return self
@@ -78,34 +87,43 @@ class AreaEstimate:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """The model of one resource, and how far unseen configurations were from it."""
+    """Fitted model of one resource with its conformal scores. Made by ``AreaModel.fit``."""
 
     model: ComposedModel
     errors: Floats
-    """[rows] log(measured / estimate) of each row by models that saw none of its family, in
-    deviations of the estimate; sorted."""
+    """Sorted conformal scores, shape (rows,): log(measured / estimate) over its predicted standard
+    deviation, of each row by a model fitted without its family."""
 
     def factor(self, coverage: float) -> float:
-        """Half width of the interval of log y, in deviations."""
+        """Return the half width of the two-sided interval of log y, in standard deviations."""
         return conformal_quantile(np.abs(self.errors), coverage)
 
     def upper_quantile(self, share: float) -> float:
-        """One-sided bound that ``share`` of unseen log ratios do not exceed, in deviations."""
+        """Return the score that ``share`` of unseen NPUs do not exceed, in standard deviations."""
         return conformal_quantile(self.errors, share)
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What another flow makes of a resource: ``factor`` times the reference's, more or less."""
+    """Log-normal correction of a resource for another synthesis flow.
+
+    >>> flow = Calibration(factor=1.1, deviation=0.02, points=4)  # 10 % more, from four designs
+    >>> round(flow.half(coverage=0.9), 3)
+    0.053
+    """
 
     factor: float
+    """Geometric mean, over designs, of that flow's count over the reference flow's estimate."""
     deviation: float
-    """Of the logarithm of that factor from design to design."""
+    """Standard deviation of the logarithm of that ratio."""
     points: int
-    """Designs that it was seen on; 0: it is not another flow."""
+    """Number of designs; 0 for the reference flow itself."""
 
     def half(self, coverage: float) -> float:
-        """Half width of the interval of one further design's log factor (Student's t)."""
+        """Return the half width of the prediction interval of one further design's log ratio.
+
+        By Student's t distribution; 0 for fewer than two designs.
+        """
         if self.points < 2:
             return 0.0
         spread = self.deviation * (1 + 1 / self.points) ** 0.5
@@ -113,24 +131,36 @@ class Calibration:
 
 
 AS_MEASURED = Calibration(1.0, 0.0, 0)
+"""No correction: the reference flow, which the data set was synthesised with."""
 
 
 @dataclass(frozen=True, eq=False)
 class AreaModel:
-    """See ``fit``, and codesign.cost.area.model_file.load for that of a data set."""
+    """Area model of whole NPUs, fitted to synthesis results.
+
+    ``codesign.cost.area.model_file.load`` gives that of the shipped data set.
+
+    >>> from codesign.cost.data import dataset
+    >>> model = AreaModel.fit(dataset.read()[:40])
+    >>> area = model.estimate(ConfigTable.of([NpuConfig()]), confidence=0.9)
+    >>> bool(area.low["luts"][0] < area.luts[0] < area.bound["luts"][0])
+    True
+    """
 
     learned: Mapping[str, Learned]
+    """Resource -> fitted model."""
     domain: Domain
     rows: int
-    """That it was fitted on."""
+    """Number of NPUs that it was fitted to."""
     flow: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
-    """What the user's own flow makes of a resource (codesign.cost.calibration)."""
+    """Resource -> correction for the user's own synthesis flow (codesign.cost.calibration)."""
 
     @classmethod
     def fit(cls, rows: Sequence[Row], modules: Sequence[ModuleRow] = ()) -> AreaModel:
-        """modules: of all ``rows`` for factors block by block; else they come from the totals.
+        """Fit the model to synthesised NPUs and, if given, their Verilog modules.
 
-        Of the rows of several versions of the tool those of one are taken (config_csv.of_one_tool).
+        Factors are fitted block by block if ``modules`` covers all ``rows``, else to the totals.
+        Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
         Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up.
         """
@@ -152,9 +182,10 @@ class AreaModel:
         return cls(learned, Domain.of(configs), len(rows))
 
     def estimate(self, table: ConfigTable, confidence: float = AREA_CONFIDENCE) -> AreaEstimate:
-        """All resources of all configurations of ``table``.
+        """Estimate all resources of all configurations of ``table``.
 
-        Intervals of configurations outside the domain are wider: see Domain.widening.
+        confidence: one-sided confidence level of ``bound``. Intervals and bounds of configurations
+        outside the range of the data are wider (Domain.widening).
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}
@@ -165,7 +196,7 @@ class AreaModel:
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
             low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
             bound = learned.upper_quantile(confidence) * deviation * wider
-            scatter = flow.half(2 * confidence - 1)  # which never lowers the bound
+            scatter = flow.half(2 * confidence - 1)  # the scatter never lowers the bound
             bound = np.hypot(np.maximum(bound, 0), scatter) + np.minimum(bound, 0)
             bounds[name] = middle[name] * np.exp(bound)
         return AreaEstimate(
@@ -179,11 +210,11 @@ class AreaModel:
         )
 
     def flow_factor(self, resource: str) -> float:
-        """What the user's flow makes of one that Yosys counts."""
+        """Return the factor between the user's flow and the reference flow for a resource."""
         return self.flow.get(resource, AS_MEASURED).factor
 
     def outside(self, config: NpuConfig) -> str | None:
-        """Which values of ``config`` the data does not reach; None where it does."""
+        """Return a message that names the values of ``config`` outside the data, or None."""
         beyond = self.domain.outside(config)
         if not beyond:
             return None
@@ -191,8 +222,10 @@ class AreaModel:
 
 
 def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str) -> Measured:
-    """One resource of the rows, by block where ``modules`` has all of them. Raises UserError where
-    they do not add up."""
+    """Return one resource of the rows, by block if ``modules`` covers all of them.
+
+    Raises UserError when the modules of an NPU do not add up to its row.
+    """
     totals = np.array([getattr(row, resource) for row in rows])
     by_hash: dict[str, dict[str, float]] = {}
     for module in modules:
@@ -210,6 +243,10 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
 
 
 def families_of(table: ConfigTable) -> NDArray[np.int64]:
-    """One label a family: the array's cells are the same hardware within it."""
+    """Return the family label of each NPU, shape (n,): the group in cross-validation.
+
+    NPUs of a family have identical array cells: the same lanes, activation bits, digit bits,
+    multiplier form and sparsity.
+    """
     forms = table.multiplier * 8 + table.sparsity
     return ((table.lanes * 16 + table.activation_bits) * 16 + table.weight_digit_bits) * 64 + forms

@@ -1,4 +1,4 @@
-"""Fitted area models as files of plain numbers: JSON, nothing that could run when it is read."""
+"""Fitted area models on disk, as JSON with plain numbers: reading a file never runs code."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ _NUMBERS = ("level_", "scale_", "length_", "noise_")
 
 @functools.lru_cache(maxsize=4)
 def load(path: Path = dataset.SHIPPED) -> AreaModel:
-    """``of_data``, once a process."""
+    """Return the area model of a data set, read once per process (see ``of_data``)."""
     return of_data(path)
 
 
 def of_data(path: Path) -> AreaModel:
-    """The model of a data set file: from the user's cache, or fitted and kept there.
+    """Return the area model of a data set file, from the user's cache or fitted and cached there.
 
-    Raises UserError for a bad data set.
+    The cache key covers the data and the source of codesign.cost. Raises UserError for a bad data
+    set.
     """
     modules = module_data.beside(path)
     try:
@@ -48,7 +49,7 @@ def of_data(path: Path) -> AreaModel:
     key = processes.content_hash([hashlib.sha256(text).hexdigest(), code])
     kept = processes.cached(_CACHE, key)
     if kept is not None:
-        return from_dict(kept, "the kept area model")
+        return from_dict(kept, "the cached area model")
     rows = module_data.read(modules) if modules.exists() else []
     model = AreaModel.fit(dataset.read(path), rows)
     processes.keep(_CACHE, key, to_dict(model))
@@ -56,6 +57,7 @@ def of_data(path: Path) -> AreaModel:
 
 
 def to_dict(model: AreaModel) -> dict[str, Any]:
+    """Return the JSON form of a model."""
     return {
         "format": FORMAT,
         "rows": model.rows,
@@ -77,11 +79,14 @@ def _resource(learned: Learned) -> dict[str, Any]:
 
 
 def from_dict(data: Mapping[str, Any], where: str) -> AreaModel:
-    """Raises UserError, which starts with ``where``, for anything but what ``to_dict`` made."""
+    """Return the model of a JSON form made by ``to_dict``.
+
+    Raises UserError, with a message that starts with ``where``, for anything else.
+    """
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise UserError(f"{where}: not an area model of this version (format {FORMAT!r})")
     if data.get("columns") != {name: list(sizes) for name, sizes in SIZE_NAMES.items()}:
-        raise UserError(f"{where}: its blocks are not those of this version; fit it anew")
+        raise UserError(f"{where}: its blocks are not those of this version; fit the model again")
     try:
         domain = Domain(
             {name: (int(low), int(high)) for name, (low, high) in data["domain"]["ranges"].items()},
@@ -101,10 +106,10 @@ def _learned(data: Mapping[str, Any]) -> Learned:
         setattr(process, name, _numbers(parts[name]))
     for name in _NUMBERS:
         setattr(process, name, float(_numbers(parts[name])))
-    count, knobs = process.points_.shape
+    count, dimensions = process.points_.shape
     if process.known_.shape != (count, count) or process.weights_.shape != (count,):
         raise ValueError("arrays that do not fit together")
-    process.n_features_in_ = knobs
+    process.n_features_in_ = dimensions
     factors = _numbers(data["factors"])
     if factors.shape != (sum(map(len, SIZE_NAMES.values())),):
         raise ValueError(f"{len(factors)} factors")
@@ -126,13 +131,13 @@ def _numbers(value: Any) -> np.ndarray:
 
 
 def write(path: Path, model: AreaModel) -> None:
-    """Replace ``path``. Raises OSError."""
+    """Write a model to ``path``, replacing the file atomically. Raises OSError."""
     with atomic_file(path) as file:
         file.write(json.dumps(to_dict(model)).encode())
 
 
 def read(path: Path) -> AreaModel:
-    """Raises UserError naming the file for what is not such a model."""
+    """Read a model file. Raises UserError that names the file if it is not one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:

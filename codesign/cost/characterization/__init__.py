@@ -1,7 +1,7 @@
-"""Making more of that data: NPUs sampled, synthesised and placed, every result kept as it comes.
+"""Generation of training data for the cost models: sample NPUs, synthesise them, place and route.
 
-sampling (which NPUs), measuring (resumable, on several processes), characterize (synthesis),
-placements (clock).
+sampling (choice of NPUs), measuring (resumable runs on several processes), characterize
+(synthesis), placements (place and route).
 """
 
 __all__ = [

@@ -1,6 +1,6 @@
-"""Synthesise configurations and append them to the synthesis data.
+"""Synthesis of NPU configurations into the synthesis data set.
 
-Three files side by side: the NPUs, their modules (codesign.cost.data.module_data), and what failed.
+It is three CSV files: the NPUs, their modules (codesign.cost.data.module_data) and the failures.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from rtl_gen.config import NpuConfig
 
 @dataclass(frozen=True)
 class Measurement:
-    """One synthesised NPU."""
+    """One synthesised NPU with its modules. Made by ``measure``."""
 
     row: Row
     modules: tuple[ModuleRow, ...]
 
 
 def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
-    """Emit and synthesise one configuration. Raises YosysError."""
+    """Generate and synthesise the Verilog of one configuration. Raises YosysError."""
     verilog = emit.verilog(config)
     result = synthesis.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
     found = result.figures.to_dict()
@@ -45,7 +45,14 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
 
 
 class SynthesisStore(measuring.RowStore[Row]):
-    """The files of a data set, and what they hold. Raises UserError for bad ones."""
+    """A synthesis data set on disk: NPUs, modules and failures. Raises UserError for a bad file.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = SynthesisStore(Path(folder) / "mine.csv")
+    >>> store.modules_path.name, len(store.rows)
+    ('mine_modules.csv', 0)
+    """
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, dataset.LAYOUT)
@@ -56,7 +63,10 @@ class SynthesisStore(measuring.RowStore[Row]):
                 self.modules.setdefault(module.config_hash, []).append(module)
 
     def add_measurement(self, found: Measurement) -> None:
-        """Write it. The modules go first: those of no row are ignored. Raises OSError."""
+        """Add a measurement to the files. Raises OSError.
+
+        Modules are written before the row, so that a kill in between leaves no row without modules.
+        """
         self.modules[config_csv.short_hash(found.row.config)] = list(found.modules)
         held = {config_csv.short_hash(row.config) for row in (*self.rows.values(), found.row)}
         module_data.write(
@@ -77,9 +87,10 @@ def characterize(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """As measuring.measure_all, by synthesis into the files of ``path``.
+    """Synthesise configurations into the data set ``path`` until it holds ``count`` rows.
 
-    Raises UserError for a bad file, OSError when it cannot be written.
+    Arguments and result as in measuring.measure_all. Raises UserError for a bad file, OSError when
+    it cannot be written.
     """
     store = SynthesisStore(path)
     return measuring.measure_all(

@@ -1,7 +1,7 @@
-"""Measure configurations one by one into a file: resumable, each one once.
+"""Resumable measurement of many configurations into a CSV file, each of them once.
 
-Every result is written as it comes, files replaced whole, so a kill at any moment loses at most
-the measurements in progress.
+Each result is written when it arrives, by replacing the file atomically: a kill at any moment loses
+only the measurements in progress.
 """
 
 from __future__ import annotations
@@ -25,13 +25,15 @@ from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
 Progress = Callable[[str], None]
+"""Receives progress messages, one line each."""
 TIMEOUT_S = 1800.0
+"""Default time limit of one measurement, in seconds."""
 REASON_CHARACTERS = 300
-"""Of a failure that are kept, the last ones."""
+"""Length to which the reason of a failure is cut, from its end."""
 
 
 class Found(Protocol):
-    """What measuring one NPU gave."""
+    """Result of one measurement."""
 
     @property
     def row(self) -> ConfigRow: ...
@@ -42,8 +44,10 @@ R = TypeVar("R", bound=ConfigRow)
 
 
 def rtl_hash(verilog: Mapping[str, str]) -> str:
-    """Of the files by name, but for comments and the order of statements, which Yosys takes from
-    other modules: the first 12 hexadecimal digits of their SHA-256."""
+    """Return the first 12 hexadecimal digits of the SHA-256 of Verilog files (name -> text).
+
+    Comments and the order of lines do not count: the order depends on other modules.
+    """
     text = ""
     for name, content in sorted(verilog.items()):
         lines = (line for line in content.splitlines() if not line.lstrip().startswith("//"))
@@ -52,9 +56,17 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
 
 
 class RowStore(Generic[R]):
-    """The rows of a file, and beside it what failed: configuration hash and reason.
+    """Rows of a CSV file, and a second file of failures (configuration hash, reason).
 
     Raises UserError for a bad file.
+
+    >>> import tempfile
+    >>> from codesign.cost.data import dataset
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     store = RowStore(Path(folder) / "mine.csv", dataset.LAYOUT)
+    ...     store.add(dataset.read()[0])
+    ...     len(RowStore(store.path, dataset.LAYOUT).rows)
+    1
     """
 
     def __init__(self, path: Path, layout: Layout[R]) -> None:
@@ -65,8 +77,10 @@ class RowStore(Generic[R]):
         self.failures = _failures(self.failures_path) if self.failures_path.exists() else {}
 
     def add(self, row: R) -> None:
-        """Write it, in the place of rows that were measured with other Verilog of the same
-        configuration. Raises OSError."""
+        """Add a row to the file. Raises OSError.
+
+        It replaces rows of the same configuration that were measured with other Verilog.
+        """
         self.rows = {
             key: one
             for key, one in self.rows.items()
@@ -78,8 +92,8 @@ class RowStore(Generic[R]):
             self._write_failures()
 
     def fail(self, config: NpuConfig, reason: str) -> None:
-        """Record it. Raises OSError."""
-        # What a tool's log ends with is the reason; what stands before it is which tool it was.
+        """Record that a configuration failed, and why. Raises OSError."""
+        # The end of a tool's log tells the reason, its beginning only the name of the tool.
         self.failures[config.hash] = " | ".join(reason.splitlines())[-REASON_CHARACTERS:]
         self._write_failures()
 
@@ -114,11 +128,12 @@ def measure_all(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """Measure ``configs`` that ``store`` does not hold until it holds ``count`` rows.
+    """Measure those of ``configs`` that ``store`` lacks, until it holds ``count`` rows.
 
-    add: puts what was found into the store. refresh: first measure again what is not current, also
-    what failed at that before; an old row stays until its successor is there. retry: also those
-    that failed before. Rows of all versions of the tools count.
+    add: adds a result to the store. refresh: before that, measure rows again whose Verilog is not
+    that of the present generator, even if a refresh of them failed before; an old row stays until
+    the new one is added. retry: include configurations that failed before. Rows of all tool
+    versions count towards ``count``.
 
     Returns the configurations that failed, each with the reason. Raises OSError when the store
     cannot be written.
@@ -151,18 +166,18 @@ def measure_all(
 
 
 def _told(store: RowStore[R], found: Found) -> str:
-    """The first two figures of a row."""
+    """Return the first two measured figures of a row as text."""
     names = list(store.layout.figures)[:2]
     return ", ".join(f"{name} {getattr(found.row, name):g}" for name in names)
 
 
 def _hashed(config: NpuConfig) -> tuple[NpuConfig, str]:
-    """With the hash of the Verilog that today's generator writes."""
+    """Return a configuration and the hash of its Verilog by the present generator."""
     return config, rtl_hash(emit.verilog(config))
 
 
 def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
-    """Configurations of which no row was measured with today's Verilog."""
+    """Return configurations that have no row measured with the Verilog of the present generator."""
     measured: dict[NpuConfig, set[str]] = {}
     for row in rows:
         measured.setdefault(row.config, set()).add(row.rtl_hash)
@@ -171,7 +186,7 @@ def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
 
 
 def _outcome(config: NpuConfig, measure_one: Callable[[NpuConfig], F]) -> tuple[NpuConfig, F | str]:
-    """The measurement, or why there is none."""
+    """Return a configuration and its measurement, or the reason why the tool failed."""
     try:
         return config, measure_one(config)
     except ToolError as error:

@@ -1,4 +1,4 @@
-"""Place and route configurations of the synthesis data and append them to the timing data."""
+"""Place and route of configurations of the synthesis data set, into the timing data set."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
 SEED = 1
-"""Of the placer, for all rows: its luck is part of what the model cannot know."""
+"""Seed of the placer, the same for all rows; its effect is noise that the model cannot predict."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """One placed NPU."""
+    """One placed and routed NPU. Made by ``measure``."""
 
     row: TimingRow
 
 
 def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
-    """Emit, synthesise, place and route one configuration. Raises ToolError."""
+    """Generate, synthesise, place and route one configuration. Raises ToolError."""
     verilog = emit.verilog(config)
     device = devices.get(DEVICE)
     found = placement.place_and_route(
@@ -52,8 +52,11 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
 
 
 def chosen(rows: Sequence[Row], most_luts: float) -> list[NpuConfig]:
-    """Configurations of the synthesis data of up to ``most_luts`` (of that family) that the device
-    has room for, in an order that has nothing to do with them: that of their hashes."""
+    """Return the configurations of the synthesis data to place, in the order of their hashes.
+
+    These are all with up to ``most_luts`` LUTs (as synthesised for xc7) that fit the device. The
+    order is independent of their properties, so that every prefix is a fair sample.
+    """
     device = devices.get(DEVICE)
     _, _, most_sites = FAMILY_RATIOS[device.family]["luts"]
     most_luts = min(most_luts, device.luts / most_sites)
@@ -75,9 +78,10 @@ def characterize(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """As measuring.measure_all, by place and route of ``chosen`` into the file ``path``.
+    """Place and route ``chosen(rows, most_luts)`` into ``path`` until it holds ``count`` rows.
 
-    Raises UserError for a bad file or without nextpnr, OSError when it cannot be written.
+    The other arguments and the result are those of measuring.measure_all. Raises UserError for a
+    bad file or if nextpnr is missing, OSError when the file cannot be written.
     """
     nextpnr.find()
     store = RowStore(path, timing_data.LAYOUT)

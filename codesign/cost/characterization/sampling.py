@@ -1,9 +1,8 @@
-"""Space-filling samples of NpuConfigs for synthesis: every knob the search may turn.
+"""Space-filling samples of NPU configurations for synthesis, over all parameters.
 
-A scrambled Sobol sequence covers the knobs; of its points those are kept whose analytic LUT
-counts spread evenly by their logarithm between the limits: errors are relative, and large
-designs take minutes to synthesise. Same arguments, same list; every part of it from the front
-spans all sizes.
+The points of a scrambled Sobol sequence are mapped to configurations; a subset is taken whose
+analytic LUT counts are spaced evenly in logarithm, as errors are relative and large designs take
+minutes to synthesise. The sample is deterministic, and each prefix of it spans all sizes.
 """
 
 from __future__ import annotations
@@ -36,24 +35,27 @@ WEIGHT_DIGIT_BITS = (1, 2, 2, 4, 4, 8)
 ACTIVATION_BITS = (1, 2, 3, 4, 4, 5, 6, 7, 8)
 MULTIPLIER_SHARES = {"lut": 0.7, "dsp": 0.1, "dsp2": 0.1, "dsp4": 0.1}
 SPARSE_SHARE, TAPS_SHARE, PORT_SHARE, BINARY_SHARE = 0.4, 0.25, 0.25, 0.6
-"""Shares of samples with N:M sparsity, column reuse, a memory port, and of those that may with
-binary weights; fewer where one option rules out another."""
+"""Fractions of points drawn with N:M sparsity, column reuse, a memory port and, where the other
+parameters allow it, binary weights. Points whose options exclude each other are dropped, so
+fractions of the sample are smaller."""
 NEAR = 0.1
-"""Of a budget: how far from it designs are decided by it."""
-KNOBS = 18
+"""Relative distance to a budget within which ``near`` samples."""
+DIMENSIONS = 18
+"""Dimensions of the Sobol sequence."""
 POOL = 16384
-"""Sobol points drawn; a power of two keeps the sequence balanced."""
+"""Sobol points drawn; only a power of two of them is balanced."""
 SMALLEST_LUTS = 1000.0
+"""Analytic LUT count of the smallest configurations sampled."""
 BANK_BITS = (10, 18)
-"""log2 of the bits of one activation bank."""
+"""Range of log2 of the bits of one activation bank."""
 WEIGHT_BITS = (12, 19)
-"""log2 of the bits of the weight buffer."""
+"""Range of log2 of the bits of the weight buffer."""
 
 Choice = TypeVar("Choice")
 
 
 def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
-    """``count`` different configurations between SMALLEST_LUTS and ``max_luts`` analytic LUTs.
+    """Return ``count`` configurations between SMALLEST_LUTS and ``max_luts`` analytic LUTs.
 
     Raises ValueError when the pool holds fewer than ``count``.
     """
@@ -67,15 +69,15 @@ def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
     ordered = inside[np.argsort(luts[inside], kind="stable")]
     targets = np.geomspace(SMALLEST_LUTS, max_luts, count)
     places = np.searchsorted(luts[ordered], targets)
-    # Two targets may meet the same point: the later one takes the next free point, and those
-    # pushed past the end move back down.
+    # Several targets may find the same point: later ones take the next free points, and those
+    # pushed past the end move back.
     places = np.maximum.accumulate(places - np.arange(count)) + np.arange(count)
     places = np.minimum(places, len(ordered) - count + np.arange(count))
     return [pool[index] for index in ordered[places][_spread_order(count)]]
 
 
 def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> list[NpuConfig]:
-    """Up to ``count`` configurations estimated within NEAR of a budget, widest interval first."""
+    """Return up to ``count`` configurations within NEAR of a LUT budget, widest interval first."""
     pool = _pool(seed)
     found = model.estimate(ConfigTable.of(pool))
     inside = np.flatnonzero(np.abs(found.luts / budget_luts - 1) <= NEAR)
@@ -84,31 +86,37 @@ def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> lis
 
 
 def _pool(seed: int) -> list[NpuConfig]:
-    units = qmc.Sobol(KNOBS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
+    """Return the different valid configurations of POOL Sobol points."""
+    units = qmc.Sobol(DIMENSIONS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
     return list(dict.fromkeys(config for config in map(_config, units) if config))
 
 
 def _spread_order(count: int) -> np.ndarray:
-    """0..count-1 so that every prefix spans the range: a run cut short is still of use."""
+    """Return 0..count-1 in bit-reversed order, of which every prefix spans the range evenly.
+
+    A characterisation that is cut short then still covers all sizes.
+    """
     width = (count - 1).bit_length()
     reversed_bits = [int(f"{index:0{width}b}"[::-1], 2) for index in range(count)]
     return np.argsort(reversed_bits)
 
 
 def _config(unit: np.ndarray) -> NpuConfig | None:
-    """One point of the unit cube as a configuration; None when its array is absurdly large or its
-    options do not go together."""
-    knobs = iter(unit)
+    """Return the configuration of a point in the unit cube.
+
+    None if its array has too many columns or its options exclude each other.
+    """
+    coordinates = iter(unit)
 
     def pick(choices: Sequence[Choice]) -> Choice:
-        return choices[int(next(knobs) * len(choices))]
+        return choices[int(next(coordinates) * len(choices))]
 
     def between(low: int, high: int) -> int:
-        return low + int(next(knobs) * (high - low + 1))
+        return low + int(next(coordinates) * (high - low + 1))
 
     def option(share: float, choices: Sequence[Choice]) -> Choice:
-        """The first choice is the default; the others have their share together."""
-        place = next(knobs) / share
+        """Return the first choice, or with probability ``share`` one of the others."""
+        place = next(coordinates) / share
         return choices[0] if place >= 1 else choices[1 + int(place * (len(choices) - 1))]
 
     lanes, digit, activation = pick(LANES), pick(WEIGHT_DIGIT_BITS), pick(ACTIVATION_BITS)
@@ -133,7 +141,7 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
             channel_depth=1 << between(2, 9),
             result_depth=1 << between(1, 6),
             program_depth=1 << between(5, 10),
-            multiplier=_multiplier(next(knobs)),
+            multiplier=_multiplier(next(coordinates)),
             sparsity=option(SPARSE_SHARE, tuple(SPARSITIES)),
             memory_port_bits=option(PORT_SHARE, MEMORY_PORT_BITS),
             depthwise_taps=option(TAPS_SHARE, DEPTHWISE_TAPS) if lanes >= LEAST_REUSE_LANES else 1,
@@ -147,11 +155,11 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
 
 
 def _multiplier(unit: float) -> str:
-    """By MULTIPLIER_SHARES."""
+    """Return the multiplier form at a quantile of MULTIPLIER_SHARES."""
     ends = np.cumsum(list(MULTIPLIER_SHARES.values()))
     return list(MULTIPLIER_SHARES)[int(np.searchsorted(ends[:-1], unit, side="right"))]
 
 
 def _depth(bits: int, word_bits: int, low: int, high: int) -> int:
-    """The power of two of words nearest to ``bits``, within low..high."""
+    """Return the power of two of words whose size is nearest to ``bits``, within low..high."""
     return int(np.clip(2 ** round(np.log2(bits / word_bits)), low, high))

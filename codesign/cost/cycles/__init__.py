@@ -1,7 +1,7 @@
-"""Exact cycles of whole batches of networks: the compiler's schedule in closed form, compiled.
+"""Exact cycle counts of batches of networks: the compiler's schedule in closed form.
 
-layers (networks as columns), tiles, strips and plans (the same choices as the compiler's
-mapping), schedule (cycles and depths), compiled (numba).
+layers (networks as columns), tiles, strips and plans (the mapping decisions of the compiler),
+schedule (cycles and memory depths), compiled (just-in-time compilation by numba).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""Loops over numbers, compiled: ``numba.njit``, kept in the user's cache folder."""
+"""Just-in-time compilation of numeric loops by numba, cached in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -18,23 +18,27 @@ from sim.cache import cache_folder
 P = ParamSpec("P")
 T = TypeVar("T")
 Records = Any
-"""A structured array, or one record of it: numba knows the fields, mypy does not."""
+"""A structured array or one record of it; numba knows its fields, mypy does not."""
 Scratch = tuple[Records, NDArray[np.int64]]
-"""Records, and the same as numbers [records, fields]."""
+"""Records, and the same memory as an int64 array of shape (records, fields)."""
 
 
 def part(function: Callable[P, T]) -> Callable[P, T]:
-    """A function that compiled ones of its package call. Divisions by 0 are not looked for."""
+    """Compile a helper that ``compiled`` functions of the same package call.
+
+    Integer division by zero is not checked.
+    """
     made: Callable[P, T] = numba.njit(function, error_model="numpy")
     return made
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """``function`` as machine code, without the interpreter's lock; made at its first call.
+    """Compile ``function`` to machine code that releases the interpreter lock, at its first call.
 
-    It may call ``part`` functions of its own package; constants of other packages are arguments.
-    Each version of the package has a cache of its own: numba compares one file's time of change,
-    and would write beside it. A cache that cannot be read or written is no cache.
+    It may call ``part`` functions of its own folder; constants of other folders must be arguments,
+    as the cache key covers the sources of this folder only. (numba's own key is the modification
+    time of one file, and its cache lies beside the source.) If the cache cannot be read or written,
+    the function is compiled in every process.
     """
     plain: Callable[P, T] = numba.njit(function, nogil=True, error_model="numpy")
     kept = _kept(function) or plain
@@ -49,7 +53,7 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def _kept(function: Callable[P, T]) -> Callable[P, T] | None:
-    """With a cache; None where there is no folder for it."""
+    """Return the function compiled with a cache, or None if no cache folder can be written."""
     sources = sorted(Path(inspect.getfile(function)).parent.glob("*.py"))
     version = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
     before = numba.config.CACHE_DIR
@@ -64,11 +68,11 @@ def _kept(function: Callable[P, T]) -> Callable[P, T] | None:
 
 
 def scratch(fields: np.dtype[np.void], count: int) -> Scratch:
-    """``count`` records of ``fields`` (int64_fields) for a compiled function to work on, all 0."""
+    """Return ``count`` zeroed records of type ``fields``, working memory of a compiled function."""
     records = np.zeros(count, fields)
     return records, records.view(np.int64).reshape(count, -1)
 
 
 def int64_fields(*names: str) -> np.dtype[np.void]:
-    """The type of records with int64 fields of these names."""
+    """Return the dtype of records with int64 fields of these names."""
     return np.dtype([(name, np.int64) for name in names])

@@ -1,8 +1,8 @@
 """LayerTable: the MAC layers of many networks as columns, for estimates on whole batches.
 
-Row = network, column = layer slot in execution order; slots that a network does not use are
-inactive. ``of`` reads lowered networks; the search space writes the same numbers without
-building any graph (a test holds the two against each other).
+Row = network, column = layer position in execution order (slot); positions that a network does not
+use are inactive. ``of`` reads lowered networks; codesign.search.space.tables writes the same
+numbers without building graphs (a test compares the two).
 """
 
 from __future__ import annotations
@@ -23,28 +23,40 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class LayerTable:
-    """int64 arrays [networks, slots]; sizes are of one image. Inactive slots hold zeros."""
+    """MAC layers of a batch of networks, int64 arrays of shape (networks, slots).
+
+    Sizes are per image; inactive slots hold zeros.
+
+    >>> from models.graph.layers import Input, Linear
+    >>> from models.graph.network import Layer, NetworkGraph
+    >>> from models.integer.lower import shape_only
+    >>> from models.quantisation.plan import Quantisation
+    >>> layers = [Layer("image", Input((1, 8, 8))), Layer("classifier", Linear(10), ("image",))]
+    >>> network = shape_only(NetworkGraph("small", layers), Quantisation(), scale_bits=8)
+    >>> LayerTable.of([network]).macs
+    array([[640]])
+    """
 
     active: Ints
     in_channels: Ints
     in_rows: Ints
     in_cols: Ints
     in_bits: Ints
-    """Bits of the widest input."""
+    """Bits of the widest input tensor."""
     out_channels: Ints
     kernel_rows: Ints
     kernel_cols: Ints
     weight_bits: Ints
     kept: Ints
-    """N of N:M weights; 0 of 0 where all may be there."""
+    """N of the N:M pattern of the weights; 0 if they are dense."""
     group: Ints
-    """M of N:M weights."""
+    """M of the N:M pattern of the weights; 0 if they are dense."""
     diagonal: Ints
     """1 when each output channel reads one input channel (depthwise, average pooling, add)."""
     sources: Ints
-    """Tensors read: 2 for a residual add."""
+    """Number of input tensors: 2 for a residual add."""
     skip: Ints
-    """Slots between the layer before and the earliest one whose output is read; 0 in a chain."""
+    """Layers between the previous one and the earliest whose output is read; 0 in a plain chain."""
     stride: Ints
     step: Ints
     """Input rows per output row: ``stride`` x pooling stride."""
@@ -52,23 +64,26 @@ class LayerTable:
     """Rows of the convolution's output, before max pooling."""
     conv_cols: Ints
     pool_area: Ints
-    """Convolution outputs per output position: the max pooling window."""
+    """Convolution outputs per output position: the area of the max pooling window, else 1."""
     out_rows: Ints
     out_cols: Ints
     out_bits: Ints
     raw: Ints
+    """1 for the last layer, whose accumulators (logits) are not requantised."""
     reuse_cols: Ints
-    """Columns that a position reads with column reuse (compiler.mapping.reuse); 0: has none."""
+    """Columns read per position with column reuse (compiler.mapping.reuse); 0: not possible."""
     reuse_fills: Ints
-    """Positions per row that only fill the history then."""
+    """Positions per row that only fill the line of recently read columns (history)."""
 
     @classmethod
     def empty(cls, networks: int, slots: int) -> LayerTable:
+        """Return a table of zeros: no active layer."""
         shape = (networks, slots)
         return cls(**{f.name: np.zeros(shape, np.int64) for f in dataclasses.fields(cls)})
 
     @classmethod
     def of(cls, networks: Sequence[IntegerNetwork]) -> LayerTable:
+        """Return the table of lowered networks."""
         table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
         for row, net in enumerate(networks):
             made = {layer.output: slot for slot, layer in enumerate(net.mac_layers)}
@@ -83,33 +98,36 @@ class LayerTable:
         return len(self.active)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> LayerTable:
-        """The chosen networks."""
+        """Return the table of the chosen networks."""
         return LayerTable(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
 
     @functools.cached_property
     def activation_bits(self) -> Ints:
-        """[networks] widest tensor: what the array must multiply."""
+        """Bits of the widest tensor of each network, which the array must multiply, (networks,)."""
         widest = np.maximum(self.in_bits, np.where(self.raw == 1, 0, self.out_bits))
         bits: Ints = widest.max(axis=1)
         return bits
 
     @functools.cached_property
     def kept_share(self) -> NDArray[np.float64]:
-        """[networks, slots] share of the weights that their pattern keeps."""
+        """Fraction of the weights that the N:M pattern keeps, shape (networks, slots)."""
         share: NDArray[np.float64] = self.kept / np.maximum(self.group, 1)
         return np.where(self.group > 0, share, 1.0)
 
     @functools.cached_property
     def weights(self) -> Ints:
-        """[networks, slots] weights of dense and diagonal layers (diagonals: one a channel)."""
+        """Number of weights, shape (networks, slots).
+
+        Diagonal layers have one per output channel, kernel position and source.
+        """
         channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
         return self.out_channels * channels * self.kernel_rows * self.kernel_cols
 
     @functools.cached_property
     def macs(self) -> Ints:
-        """[networks, slots] multiply-accumulates of one image."""
+        """Multiply-accumulates per image, shape (networks, slots)."""
         return self.weights * (self.out_rows * self.out_cols * self.pool_area)
 
 

@@ -1,4 +1,4 @@
-"""The fastest plan of each design, compiled: loops over designs and the ways to send the image."""
+"""Search for the fastest schedule of each design over the input layouts, in compiled loops."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ Ints = NDArray[np.int64]
 
 
 class InputPlan(NamedTuple):
-    """What a way to send the image takes: cycles but for those of every way, words of memories."""
+    """Cost of a design with one input layout: cycles and words of each memory.
+
+    Layouts are the image as is or unfolded (im2col on the host). ``cycles`` leaves out what is the
+    same for all layouts.
+    """
 
     cycles: int
     activation_depth: int
@@ -26,7 +30,10 @@ class InputPlan(NamedTuple):
 
 @part
 def _unfold(image: Records, rows: bool) -> None:
-    """The first layer's kernel columns become input channels; or its rows, when they have."""
+    """Turn the kernel columns of the first layer into input channels.
+
+    With ``rows`` its kernel rows, once the columns are unfolded.
+    """
     if rows:
         image.in_channels *= image.kernel_rows
         image.in_rows, image.kernel_rows = image.conv_rows, 1
@@ -42,7 +49,7 @@ def _unfold(image: Records, rows: bool) -> None:
 
 @part
 def _unfolds(chain: Records, count: int) -> bool:
-    """Whether a dense first layer alone reads the image."""
+    """True if the image has a single reader and that is a dense layer."""
     for slot in range(1, count):
         if chain[slot].skip == slot:
             return False
@@ -51,7 +58,10 @@ def _unfolds(chain: Records, count: int) -> bool:
 
 @part
 def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> InputPlan:
-    """Of one way to send the image. The layers from ``tiled`` on are those of the way before."""
+    """Return the plan with one input layout.
+
+    Layers from ``tiled`` on keep the tiles of the previous layout.
+    """
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
     image.pixel_words = ceil(image.in_channels, npu.lanes)
@@ -74,6 +84,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
 
 @part
 def _fits(plan: InputPlan, most: InputPlan) -> bool:
+    """True if no memory of ``plan`` exceeds ``most``."""
     return (
         plan.activation_depth <= most.activation_depth
         and plan.weight_depth <= most.weight_depth
@@ -84,10 +95,10 @@ def _fits(plan: InputPlan, most: InputPlan) -> bool:
 
 @part
 def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
-    """The fastest that fits of all ways to send the image; if none fits, the image as it is."""
+    """Return the fastest plan within ``most`` over the input layouts, or the plain one."""
     image, unfolds = chain[0], _unfolds(chain, count)
     best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True
-    for way in range(3):  # the image, its columns unfolded, its rows and columns unfolded
+    for way in range(3):  # the image as is, its columns unfolded, its rows and columns
         if way > 0:
             tiled = 1
             possible = unfolds and (image.kernel_cols if way == 1 else image.kernel_rows) > 1
@@ -104,10 +115,10 @@ def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits
 def plans(
     layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: InputPlan, stream_bits: int
 ) -> Ints:
-    """[5, n] the fields of each design's fastest Plan within ``most``.
+    """Return the fields of each design's fastest InputPlan within ``most``, shape (5, n).
 
-    layers: [COLUMNS, n, slots]; counts: [n] layers; npus: [n] NPU; chain: [slots + 1] LAYER and
-    its numbers [slots + 1, fields], to work on.
+    layers: shape (len(COLUMNS), n, slots); counts: layers per network, shape (n,); npus: n records
+    of type NPU; chain: slots + 1 records of type LAYER as working memory.
     """
     found = np.empty((5, len(counts)), np.int64)
     records, numbers = chain

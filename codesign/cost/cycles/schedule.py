@@ -1,9 +1,9 @@
-"""The compiler's schedule in closed form, for thousands of (network, NPU) pairs at a time.
+"""Closed form of the compiler's schedule, for thousands of (network, NPU) pairs at a time.
 
-Exact in cycles for chains with residual adds, which is what the shipped search spaces hold; concats
-are seen as what their parts are. ``codesign.compiler.plan`` has the last word on every design that
-is kept. Here is what every plan has; the loops over plans, in codesign.cost.cycles.plans, are
-compiled.
+Cycle counts are exact for chains with residual adds, which is all that the shipped search spaces
+hold; a concatenation counts as its parts. ``codesign.compiler.plan`` decides on every design that
+is kept. This file adds the cost common to all plans; the compiled search over plans is in
+codesign.cost.cycles.plans.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
     "multiplier", "depthwise_taps", "sparsity", "binary_weights",
 )  # fmt: skip
-"""Knobs that can change the number of pipeline stages, or the fields of an instruction."""
+"""Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()
-"""All instructions but LAYER are as long in every NPU."""
+"""An arbitrary NPU: instructions except LAYER have the same length in all."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScheduleTable:
-    """[n] int64: cycles of one image, and the words that each memory must hold.
+    """Cycles per image and words needed in each memory, int64, shape (n,). Made by ``schedule``.
 
-    The memories' names are those of NpuConfig's depths.
+    The fields of memories have the names of the depths in NpuConfig.
     """
 
     cycles: Ints
@@ -52,14 +52,14 @@ class ScheduleTable:
     program_depth: Ints
 
     def fits(self) -> NDArray[np.bool_]:
-        """[n] whether every memory stays within what NpuConfig allows."""
+        """Return True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
         inside = np.ones(len(self.cycles), dtype=np.bool_)
         for name, (_, high) in DEPTH_RANGES.items():
             inside &= getattr(self, name) <= high
         return inside
 
     def depths(self) -> dict[str, Ints]:
-        """Smallest legal depths: powers of two, clipped to what NpuConfig allows."""
+        """Return the smallest legal depths: powers of two, clipped to the ranges of NpuConfig."""
         return {
             name: np.clip(_power_of_two(getattr(self, name)), low, high)
             for name, (low, high) in DEPTH_RANGES.items()
@@ -72,9 +72,9 @@ def _power_of_two(words: Ints) -> Ints:
 
 
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
-    """Cycles and memory use of network i on NPU i; depths of ``npu`` are not looked at.
+    """Return cycles and memory use of network i on NPU i; the depths of ``npu`` are ignored.
 
-    Of the ways to send the image (codesign.compiler.mapping.unfolding) the fastest that fits.
+    The schedule is the fastest that fits over the input layouts (compiler.mapping.unfolding).
     """
     count, kinds = layers.active.sum(axis=1), _kinds(npu)
     npus = np.empty(len(npu), NPU)
@@ -90,13 +90,16 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
 
 
 def _rest_cycles() -> int:
-    """Of the instructions beside the layers, but for the words of LOAD and EMIT."""
+    """Return the cycles of start, LOAD, EMIT and END without their data words."""
     overhead = sum(timing.overhead_cycles(_ANY, opcode) for opcode in (Opcode.LOAD, Opcode.EMIT))
     return overhead + timing.END_CYCLES + timing.START_CYCLES
 
 
 def _program_words(layers: Ints, layer_words: Ints) -> Ints:
-    """Of the traced program: LOAD, (LAYER, STORE of all but the last)..., EMIT, END."""
+    """Return the program words of networks with so many layers.
+
+    The program is LOAD, LAYER and STORE of each layer (the last one without STORE), EMIT, END.
+    """
     words = {opcode: instruction_words(_ANY, opcode) for opcode in Opcode}
     rest = words[Opcode.LOAD] + words[Opcode.EMIT] + words[Opcode.END]
     return rest + layers * layer_words + (layers - 1) * words[Opcode.STORE]
@@ -104,15 +107,16 @@ def _program_words(layers: Ints, layer_words: Ints) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class _Kinds:
-    """[n] what each LAYER takes on any plan."""
+    """Cost of each LAYER instruction that no plan changes, arrays of shape (n,)."""
 
     layer_cycles: Ints
+    """Cycles of pipeline flush and instruction overhead."""
     layer_words: Ints
-    """Of program memory."""
+    """Words of program memory."""
 
 
 def _kinds(npu: ConfigTable) -> _Kinds:
-    """Asked once for each pipeline that differs."""
+    """Return the costs of LAYER on each NPU, computed once per distinct _PIPELINE."""
     columns = [getattr(npu, name) for name in _PIPELINE]
     key = np.zeros(len(npu), dtype=np.int64)
     for column in columns:
@@ -125,11 +129,11 @@ def _kinds(npu: ConfigTable) -> _Kinds:
 
 @functools.cache
 def _kind(*values: int) -> tuple[int, int]:
-    knobs: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
-    knobs["multiplier"] = MULTIPLIERS[knobs["multiplier"]]
-    knobs["sparsity"] = tuple(SPARSITIES)[knobs["sparsity"]]
-    # Pixels, columns and units change no stage: as many as every form of products allows.
-    pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * knobs["lanes"]
-    config = NpuConfig(pixels=pixels, columns=columns, post_units=1, **knobs)
+    chosen: dict[str, Any] = dict(zip(_PIPELINE, values, strict=True))
+    chosen["multiplier"] = MULTIPLIERS[chosen["multiplier"]]
+    chosen["sparsity"] = tuple(SPARSITIES)[chosen["sparsity"]]
+    # Pixels, columns and post units do not change it: values that every multiplier form allows.
+    pixels, columns = max(PACKED_PIXELS.values()), packing.COLUMNS * chosen["lanes"]
+    config = NpuConfig(pixels=pixels, columns=columns, post_units=1, **chosen)
     cycles = timing.flush_cycles(config) + timing.overhead_cycles(config, Opcode.LAYER)
     return cycles, instruction_words(config, Opcode.LAYER)

@@ -1,7 +1,7 @@
-"""Strip plans: codesign.compiler.mapping.strips on records.
+"""Strip plans of codesign.compiler.mapping.strips, computed on records.
 
-Which tensors are spread over the banks is a prefix of the chain: all up to a break. Every break is
-tried.
+A strip plan is the partition of feature-map rows over the banks (strips). The tensors that are
+spread over all banks are a prefix of the chain; every end of that prefix (break) is tried.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ from codesign.cost.cycles.tiles import ceil, layer_cycles
 
 @part
 def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
-    """Cycles of all layers under the fastest legal plan, whose strips are left in the chain. Of
-    equally fast plans, the one that spreads most."""
+    """Return the cycles of all layers under the fastest legal strip plan, and write its strips.
+
+    Of equally fast plans, the one that spreads most tensors is taken.
+    """
     chain[count].alone_cycles = 0
     for slot in range(count - 1, -1, -1):
         own = layer_cycles(chain[slot], chain[slot].out_rows, 1)
@@ -37,7 +39,7 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
 
 @part
 def _spreadable(chain: Records, count: int, pixels: int) -> int:
-    """The last of the tensors, from the image on, that may lie in all banks."""
+    """Return the index of the last tensor that may lie in all banks; 0 is the image."""
     chain[0].ratio, chain[0].least_rows = 1, ceil(chain[0].height, pixels)
     for slot in range(count):
         layer, made = chain[slot], chain[slot + 1]
@@ -50,10 +52,10 @@ def _spreadable(chain: Records, count: int, pixels: int) -> int:
 
 @part
 def _unit(chain: Records, count: int, last: int) -> int:
-    """Rows per strip of tensor ``last`` where it is the last one in all banks."""
+    """Return the rows per strip of tensor ``last`` if it is the last one in all banks."""
     layer = chain[last]
     least = layer.least_rows
-    if last < count:  # lane 0 alone reads it, and crosses one strip boundary a step
+    if last < count:  # pixel lane 0 alone reads it, at most one strip boundary per step
         step = layer.step if layer.out_rows > 1 else 1
         least = max(least, max(step, layer.stride if layer.pool_area > 1 else 1) * layer.ratio)
     return ceil(least, layer.ratio)
@@ -61,7 +63,7 @@ def _unit(chain: Records, count: int, last: int) -> int:
 
 @part
 def _spread(chain: Records, count: int, last: int, unit: int) -> None:
-    """Fills in the rows per strip where the tensors up to ``last`` are in all banks."""
+    """Write the rows per strip of all tensors, with those up to ``last`` in all banks."""
     for tensor in range(last + 1):
         chain[tensor].strip_rows = unit * (chain[last].ratio // chain[tensor].ratio)
     for tensor in range(last + 1, count + 1):
@@ -70,7 +72,7 @@ def _spread(chain: Records, count: int, last: int, unit: int) -> None:
 
 @part
 def _legal(chain: Records, count: int) -> bool:
-    """Whether the tensors of each addition lie alike."""
+    """True if the tensors of each addition have equal strips."""
     for slot in range(count):
         layer = chain[slot]
         if layer.sources > 1 and layer.strip_rows != chain[slot - layer.skip].strip_rows:
@@ -80,7 +82,7 @@ def _legal(chain: Records, count: int) -> bool:
 
 @part
 def most_words(chain: Records, count: int) -> int:
-    """Alive at the worst moment: a lower bound of what placement finds, mostly met."""
+    """Return the most words alive at once in a bank, a lower bound that allocation mostly meets."""
     for slot in range(count + 1):
         tensor = chain[slot]
         rows = min(tensor.strip_rows, tensor.height)

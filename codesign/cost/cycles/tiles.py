@@ -1,7 +1,8 @@
-"""Tiles and their cycles: codesign.compiler.mapping.tiles, phases and reuse on records.
+"""Tiles of codesign.compiler.mapping (tiles, phases, reuse) and their cycles, on records.
 
-A chain is an array of LAYER records, one a layer and one more: record k also stands for tensor k,
-which is the image for 0, else what layer k - 1 makes.
+A tile is a group of output channels computed together. A chain is an array of LAYER records, one
+more than there are layers: record k also describes tensor k, the image for k = 0, else the output
+of layer k - 1.
 """
 
 from __future__ import annotations
@@ -13,39 +14,40 @@ COLUMNS = (
     "weight_bits", "kept", "group", "diagonal", "sources", "skip", "stride", "step", "conv_rows",
     "conv_cols", "pool_area", "out_rows", "out_cols", "raw", "reuse_cols", "reuse_fills",
 )  # fmt: skip
-"""Of LayerTable: the first fields of a LAYER."""
+"""Columns of LayerTable, which are the first fields of LAYER."""
 TILING = (
     "tiles",
     "chunks",  # cycles to drain one pixel lane of a tile
-    "taps",  # cycles of a tile on the array
-    "fills",  # cycles more of a tile that comes first in its row: its history fills
-    "alone_cycles",  # of this layer and all behind it, on one pixel lane
+    "taps",  # cycles of a tile at one position
+    "fills",  # extra cycles of a tile at the start of a row, which fill the history
+    "alone_cycles",  # cycles of this layer and all later ones on one pixel lane
 )
 TENSOR = (
     "pixel_words",
     "cols",
     "height",  # rows
-    "words",  # of one bank
-    "strip_rows",  # rows of one bank
-    "ratio",  # rows of the image per row
-    "least_rows",  # of the image, that a bank must have so that it and all before fit
+    "words",  # words in one bank
+    "strip_rows",  # rows in one bank
+    "ratio",  # image rows per row
+    "least_rows",  # image rows per bank that this tensor and those before need
 )
 LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
 NPU = int64_fields(
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
     "depthwise_taps", "kept", "group", "binary_weights",
 )  # fmt: skip
-"""Fields of ConfigTable."""
+"""Columns of ConfigTable that the schedule depends on."""
 
 
 @part
 def ceil(a: int, b: int) -> int:
+    """Return a / b, rounded up."""
     return (a + b - 1) // b
 
 
 @part
 def _phases(channels: int, layer: Records, npu: Records) -> int:
-    """Weight words per tap, where channels fill words one after another."""
+    """Return the weight words per tap (phases) of an N:M array, for channels in adjacent lanes."""
     width, kept, group = min(channels, npu.group), max(layer.kept, 1), max(layer.group, 1)
     most = width // group * kept + min(width % group, kept)
     return max(ceil(most, npu.kept), 1)
@@ -53,11 +55,14 @@ def _phases(channels: int, layer: Records, npu: Records) -> int:
 
 @part
 def tile(layer: Records, npu: Records) -> int:
-    """Fills in the fastest tiles, as the compiler chooses them; words per pixel of the output."""
+    """Write the fastest tiling of a layer, as the compiler chooses it.
+
+    Returns the words per pixel of its output, 0 for a raw layer.
+    """
     channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
     size = npu.columns // npu.lanes
     if layer.diagonal:
-        # A tile reads only its own channels: the largest without padding is the fastest.
+        # A tile reads only its own channels: the largest tile without padding is the fastest.
         size = min(size, out_words)
         while out_words % size:
             size -= 1
@@ -91,14 +96,14 @@ def tile(layer: Records, npu: Records) -> int:
 def _row_cycles(
     layer: Records, npu: Records, tiles: int, chunks: int, taps: int, fills: int
 ) -> int:
-    """Of one row of outputs with all pixels in use, without pooling."""
+    """Return the cycles of one output row with all pixel lanes in use, without pooling."""
     drain = npu.pixels * chunks
     return tiles * (max(taps + fills, drain) + (layer.out_cols - 1) * max(taps, drain))
 
 
 @part
 def layer_cycles(layer: Records, rows: int, lanes: int) -> int:
-    """When the lanes compute ``rows`` rows each and ``lanes`` lanes drain."""
+    """Return the cycles of a layer of ``rows`` rows per pixel lane, ``lanes`` of which drain."""
     drain, first = lanes * layer.chunks, layer.taps + layer.fills
     starts = layer.tiles * rows
     others = starts * (layer.out_cols * layer.pool_area - 1)

@@ -1,7 +1,7 @@
-"""Synthesis and placement results that the cost models learn from, as shipped CSV files.
+"""Shipped synthesis and place-and-route results that the cost models are fitted to, as CSV files.
 
-dataset (whole NPUs), module_data (their Verilog modules), timing_data (clocks), config_csv (the
-format that they share).
+dataset (resources of whole NPUs), module_data (resources of their Verilog modules), timing_data
+(clock frequencies), config_csv (the common file format).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""CSV files of measured NPUs: one row a configuration, read strictly, replaced atomically."""
+"""CSV files of measured NPUs: one row per configuration, read strictly, replaced atomically."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import OPTIONS, ConfigError
 
 CONFIG_FIELDS = tuple(NpuConfig().to_dict())
+"""Parameters that have a column in every file."""
 HASH_DIGITS = 12
-"""Of the configuration's hash that the files hold."""
+"""Hexadecimal digits that the files keep of a hash."""
 _DEFAULT = NpuConfig()
 
 
 class ConfigRow(Protocol):
-    """What rows of all files have beside the figures that were measured."""
+    """Columns that the rows of all files share, besides the measured figures."""
 
     @property
     def config(self) -> NpuConfig: ...
@@ -42,26 +43,32 @@ R = TypeVar("R", bound=ConfigRow)
 
 
 def key(row: ConfigRow) -> tuple[str, str]:
-    """A configuration is measured once by each version of the tool."""
+    """Return the identity of a row: a configuration is measured once per tool version."""
     return row.config.hash, row.tool
 
 
 def short_hash(config: NpuConfig) -> str:
+    """Return the first HASH_DIGITS digits of a configuration's hash."""
     return config.hash[:HASH_DIGITS]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """What the numbers of a measured column can be."""
+    """Valid values of a measured column.
+
+    >>> Figure(low=1.0, high=1000.0, what="counts are 1 to 1000").refusal(2.5)
+    'cannot be 2.5: counts are 1 to 1000; is it in another unit?'
+    """
 
     step: float | None = 1.0
-    """All are multiples of it; None: any number."""
+    """Values are multiples of it; None allows any number."""
     low: float = 0.0
     high: float = math.inf
     what: str = "counts are whole (block RAMs in halves)"
+    """Description of valid values, for error messages."""
 
     def refusal(self, value: float) -> str | None:
-        """Why ``value`` is none of it."""
+        """Return why ``value`` is invalid, or None if it is valid."""
         good = self.low <= value <= self.high
         if good and (self.step is None or (value / self.step).is_integer()):
             return None
@@ -70,22 +77,32 @@ class Figure:
 
 @dataclass(frozen=True)
 class Layout(Generic[R]):
-    """The columns of one kind of file: the configuration, ``figures``, and where they come from.
+    """Columns of one kind of file: configuration, measured figures, provenance.
 
-    After them those of OPTIONS that an NPU of the file uses: without a column, none does.
+    Columns for the OPTIONS that some NPU of the file uses come last; without its column an option
+    has its default in all rows.
+
+    >>> from codesign.cost.data import dataset
+    >>> list(dataset.LAYOUT.figures)
+    ['luts', 'lutrams', 'ffs', 'brams', 'dsps']
+    >>> min(row.luts for row in dataset.LAYOUT.read(dataset.SHIPPED)) > 1000
+    True
     """
 
     row: Callable[..., R]
+    """Constructor of a row, called with all columns by name."""
     figures: Mapping[str, Figure]
+    """Measured columns and their valid values."""
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Columns that every such file has, in order."""
         return (
             *CONFIG_FIELDS, *self.figures, "config_hash", "rtl_hash", "tool", "date", "seconds",
         )  # fmt: skip
 
     def read(self, path: Path) -> list[R]:
-        """All rows. Raises UserError naming file and line of what is wrong with it."""
+        """Return all rows. Raises UserError that names file and line of the first error."""
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 lines = list(csv.reader(file))
@@ -110,6 +127,7 @@ class Layout(Generic[R]):
         return list(rows.values())
 
     def _twice(self, first: R, second: R) -> str:
+        """Return the error message for two rows of one configuration."""
         told = "this configuration is in the file twice"
         for name in self.figures:
             values = getattr(first, name), getattr(second, name)
@@ -123,12 +141,12 @@ class Layout(Generic[R]):
         text = dict(zip(columns, cells, strict=True))
         try:
             numbers = {name: float(text[name]) for name in (*self.figures, "seconds")}
-            knobs = {
+            values = {
                 name: (str if isinstance(getattr(_DEFAULT, name), str) else int)(text[name])
                 for name in (*CONFIG_FIELDS, *OPTIONS)
                 if name in text
             }
-            config = NpuConfig.from_dict(knobs)
+            config = NpuConfig.from_dict(values)
         except ConfigError as error:
             raise UserError(f"{where}: {error}") from None
         except ValueError as error:
@@ -144,8 +162,10 @@ class Layout(Generic[R]):
         return self.row(config=config, **source, **numbers)
 
     def write(self, path: Path, rows: Iterable[R]) -> None:
-        """Replace ``path`` by ``rows``, those with the smallest first figure first: the old file or
-        the new one, never half. Raises OSError."""
+        """Write ``rows``, sorted by their first figure, to ``path``. Raises OSError.
+
+        The file is replaced atomically.
+        """
         text, rows = io.StringIO(), list(rows)
         used = set[str]().union(*(row.config.to_dict() for row in rows))
         columns = (*self.columns, *(name for name in OPTIONS if name in used))
@@ -161,14 +181,16 @@ class Layout(Generic[R]):
 
 
 def _number(value: object) -> object:
-    """Whole floats without a decimal point, so that counts read as counts; flags as 0 and 1."""
+    """Return whole floats and flags as integers, so that counts have no decimal point."""
     whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return int(value) if whole else value  # type: ignore[call-overload]
 
 
 def of_one_tool(rows: Sequence[R]) -> list[R]:
-    """The rows of the tool version that most rows are of, the later one of two: versions map
-    differently, so their counts are not mixed."""
+    """Return the rows of the most frequent tool version; of equally frequent ones, the later name.
+
+    Counts of different versions are not mixed, as their technology mapping differs.
+    """
     counts = Counter(row.tool for row in rows)
     most = max(counts, key=lambda tool: (counts[tool], tool), default="")
     return [row for row in rows if row.tool == most]

@@ -1,4 +1,4 @@
-"""The synthesis data set: what whole NPUs take, one CSV row a configuration."""
+"""The synthesis data set: FPGA resources of whole NPUs, one CSV row per configuration."""
 
 from __future__ import annotations
 
@@ -10,41 +10,40 @@ from codesign.cost.data.config_csv import Figure, Layout
 from rtl_gen.config import NpuConfig
 
 SHIPPED = Path(__file__).parent / "synthesis_xc7.csv"
-"""Yosys ``synth_xilinx -family xc7`` of whole NPUs, made by cost.characterization."""
+"""Results of Yosys ``synth_xilinx -family xc7``, made by codesign.cost.characterization."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One synthesised configuration."""
+    """Synthesis result of one configuration. Read by ``read``."""
 
     config: NpuConfig
     luts: float
     lutrams: float
     ffs: float
     brams: float
-    """36 Kb block RAMs; an 18 Kb one is half of one."""
+    """36 Kb block RAMs; an 18 Kb one counts 0.5."""
     dsps: float
     rtl_hash: str
-    """First 12 hexadecimal digits of the SHA-256 of the Verilog: another generator, another one."""
+    """First 12 hexadecimal digits of the SHA-256 of the Verilog (measuring.rtl_hash)."""
     tool: str
+    """Name and version of the synthesis tool."""
     date: str
     """ISO date of the run."""
     seconds: float
-    """That synthesis took."""
+    """Duration of the synthesis."""
 
 
 MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
+"""Measured columns."""
 LAYOUT = Layout(Row, {name: Figure(0.5 if name == "brams" else 1.0) for name in MEASURED})
 
 
 def read(path: Path = SHIPPED) -> list[Row]:
-    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    """Return all rows. Raises UserError that names file and line of the first error."""
     return LAYOUT.read(path)
 
 
 def write(path: Path, rows: Iterable[Row]) -> None:
-    """Replace ``path`` by ``rows``, smallest first: the old file or the new one, never half.
-
-    Raises OSError.
-    """
+    """Write ``rows`` to ``path``, fewest LUTs first, replacing it atomically. Raises OSError."""
     LAYOUT.write(path, rows)

@@ -1,7 +1,7 @@
-"""What each module of the synthesised NPUs takes: one CSV row a module and configuration.
+"""Resources of each Verilog module of the synthesised NPUs, one CSV row per module and NPU.
 
-They come with the rows of the whole NPUs (codesign.cost.data.dataset) and add up to them exactly,
-as synthesis is hierarchical. Memories of one kind are one row, whatever their sizes.
+The rows of an NPU add up exactly to its row in codesign.cost.data.dataset, as synthesis is
+hierarchical. All memories of one kind in an NPU are one row, whatever their sizes.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ COLUMNS = ("config_hash", "module", "instances", *MEASURED)
 
 @dataclass(frozen=True)
 class ModuleRow:
-    """All instances of a module in one NPU."""
+    """Resources of all instances of a module in one NPU. Read by ``read``."""
 
     config_hash: str
-    """The first digits, as in the data set."""
+    """First HASH_DIGITS digits of the configuration's hash."""
     module: str
-    """Without what Yosys puts before the name of a parametrised one."""
+    """Name without the prefix that Yosys adds to parametrised modules."""
     instances: int
     luts: float
     lutrams: float
@@ -40,12 +40,12 @@ class ModuleRow:
 
 
 def beside(path: Path = SHIPPED) -> Path:
-    """The module file of a data set file."""
+    """Return the path of the module file that belongs to a data set file."""
     return path.with_name(path.stem + "_modules" + path.suffix)
 
 
 def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
-    """The rows of an NPU from ``Synthesis.by_module``."""
+    """Return the rows of one NPU from ``Synthesis.by_module``."""
     found: dict[str, ModuleRow] = {}
     for module, use in modules.items():
         name = module.rsplit("\\", 1)[-1]
@@ -61,7 +61,7 @@ def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
 
 
 def read(path: Path) -> list[ModuleRow]:
-    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    """Return all rows. Raises UserError that names file and line of the first error."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
@@ -87,7 +87,7 @@ def _row(where: str, cells: list[str]) -> ModuleRow:
 
 
 def write(path: Path, rows: Iterable[ModuleRow]) -> None:
-    """Replace ``path``: the old file or the new one, never half. Raises OSError."""
+    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,4 @@
-"""The timing data set: the highest clock of whole NPUs, one CSV row a configuration."""
+"""The timing data set: highest clock of whole NPUs, one CSV row per configuration."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from codesign.fpga.placement import DEVICE as PLACED_DEVICE
 from rtl_gen.config import NpuConfig
 
 DEVICE = PLACED_DEVICE
-"""That the rows were placed on; its fabric is that of the smaller parts."""
+"""Device that the rows were placed on; smaller devices of the family have the same fabric."""
 
 
 @dataclass(frozen=True)
 class TimingRow:
-    """One placed and routed configuration."""
+    """Place-and-route result of one configuration. Read by ``read``."""
 
     config: NpuConfig
     sites: float
-    """TRELLIS_COMB: LUT4s and carry bits."""
+    """Occupied TRELLIS_COMB sites: LUT4s and carry bits."""
     fmax_mhz: float
+    """Highest clock frequency after routing."""
     rtl_hash: str
-    """As in the synthesis data."""
+    """First 12 hexadecimal digits of the SHA-256 of the Verilog (measuring.rtl_hash)."""
     tool: str
-    """Of place and route and of synthesis, with part, speed grade, target and seed."""
+    """Versions of place and route and of synthesis; device, speed grade, target clock and seed."""
     date: str
+    """ISO date of the run."""
     seconds: float
-    """That synthesis, placing and routing took."""
+    """Duration of synthesis, placement and routing."""
 
 
 LAYOUT = Layout(
@@ -42,15 +44,15 @@ LAYOUT = Layout(
 
 
 def beside(path: Path = SYNTHESIS) -> Path:
-    """The timing file of a synthesis data set."""
+    """Return the path of the timing file that belongs to a synthesis data set file."""
     return path.with_name(f"{path.stem}_ecp5{path.suffix}")
 
 
 def read(path: Path) -> list[TimingRow]:
-    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    """Return all rows. Raises UserError that names file and line of the first error."""
     return LAYOUT.read(path)
 
 
 def write(path: Path, rows: Iterable[TimingRow]) -> None:
-    """Replace ``path``: the old file or the new one, never half. Raises OSError."""
+    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
     LAYOUT.write(path, rows)

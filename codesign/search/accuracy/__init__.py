@@ -1,8 +1,8 @@
-"""Expected accuracy of networks that are not trained yet.
+"""Accuracy estimation for networks that are not, or only briefly, trained.
 
-short_training (a few epochs), features and predictor (a Gaussian process), supernet (shared
-weights), one_bits (another objective), study and study_data (the shipped tables), evaluation (how
-well it predicts).
+short_training (proxy training of a few epochs), features and predictor (Gaussian process),
+supernet (weight sharing), one_bits (prediction of the 1-bits of the weights), study and study_data
+(the shipped tables), evaluation (rank correlation and calibration of the predictors).
 """
 
 __all__ = [

@@ -1,9 +1,8 @@
-"""How well accuracy is predicted: each source alone, and all of them in one predictor.
+"""Cross-validated rank correlation of accuracy predictors and of the sources they use.
 
-Read from the shipped tables of codesign.search.accuracy.study, nothing is trained. Predictors are
-fitted on *validation* accuracies of networks in other folds and compared with the *test*
-accuracies of the networks left out, so that neither a network nor a test image is ever on both
-sides.
+All figures come from the shipped tables of codesign.search.accuracy.study; nothing is trained.
+Predictors are fitted to *validation* accuracies of the networks in other folds and compared with
+*test* accuracies of the held-out networks: no network and no test image is on both sides.
 """
 
 from __future__ import annotations
@@ -24,35 +23,47 @@ from codesign.search.accuracy.study_data import Description, Training
 from codesign.search.pareto import Floats
 
 PROXIES = ("grad_norm", "snip", "synflow", "fisher", "naswot", "zen")
+"""Zero-cost proxies (models.supernet.proxies)."""
 SUPERNET = ("supernet_accuracy", "supernet_loss", "supernet_refit")
+"""Figures of a network with the shared weights of a supernet."""
 PREDICTORS = {
     "closed-form": FEATURES,
     "closed-form and proxies": (*FEATURES, *PROXIES),
     "closed-form and supernet": (*FEATURES, *SUPERNET),
     "combined": (*FEATURES, *PROXIES, *SUPERNET),
 }
-"""Columns that each predictor reads."""
+"""Predictor -> columns that it reads."""
 DATASETS = ("fashion-mnist", "digits")
 VALIDATION_IMAGES = {"fashion-mnist": 6000, "digits": 216}
-"""In the validation split that the trainings were evaluated on."""
+"""Size of the validation split that the trained networks were evaluated on."""
 FOLDS = 8
+"""Folds of cross-validation."""
 REPETITIONS = 5
+"""Shuffles of the folds that figures are averaged over."""
 
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """The networks of one data set: ``columns`` name -> [n]; accuracies [n], 0..1."""
+    """Trained networks of one data set, with what is known of them without training.
+
+    >>> study = Study.load("digits")
+    >>> study.inputs(PREDICTORS["combined"]).shape
+    (60, 19)
+    """
 
     dataset: str
     columns: dict[str, Floats]
+    """Feature, proxy or supernet figure -> values, shape (n,)."""
     validation: Floats
+    """Validation accuracy, 0..1, shape (n,)."""
     test: Floats
+    """Test accuracy, 0..1, shape (n,)."""
     again: Floats
-    """Test accuracy of a second training with another seed; NaN where there is none."""
+    """Test accuracy of a second training with another seed, or NaN, shape (n,)."""
 
     @classmethod
     def load(cls, dataset: str, folder: Path = study_data.SHIPPED) -> Study:
-        """Raises UserError for a bad file, or one that lacks a network of the other."""
+        """Read a study. Raises UserError for a bad file, or if a network was not trained."""
         networks = study_data.read(folder / f"networks_{dataset}.csv", Description)
         path = folder / f"trainings_{dataset}.csv"
         trainings = {row.identity: row for row in study_data.read(path, Training)}
@@ -76,17 +87,18 @@ class Study:
         return len(self.test)
 
     def inputs(self, names: tuple[str, ...]) -> Floats:
+        """Return these columns as inputs of a predictor, shape (n, len(names))."""
         return np.column_stack([_even(name, self.columns[name]) for name in names])
 
     def predictor(self, name: str) -> AccuracyPredictor:
-        """One of PREDICTORS, fitted on all networks."""
+        """Return one of PREDICTORS, fitted to all networks."""
         return AccuracyPredictor(
             self.inputs(PREDICTORS[name]), self.validation, VALIDATION_IMAGES[self.dataset]
         )
 
 
 def _even(name: str, values: Floats) -> Floats:
-    """A column on a scale on which equal steps mean about the same."""
+    """Return a column, accuracies as log odds, so that equal steps mean about the same."""
     if name in ("supernet_accuracy", "supernet_refit"):
         share = np.clip(values, 0.01, 0.99)
         even: Floats = np.log(share / (1 - share))
@@ -96,8 +108,10 @@ def _even(name: str, values: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """Of networks that the predictor was not fitted on: accuracies [n], 0..1, and the ends of
-    their 90 % intervals."""
+    """Predicted accuracies (0..1) of held-out networks and ends of their 90 % intervals, (n,).
+
+    Made by ``held_out``.
+    """
 
     accuracy: Floats
     low: Floats
@@ -105,7 +119,7 @@ class Prediction:
 
 
 def held_out(study: Study, name: str, seed: int) -> Prediction:
-    """Every network predicted by a predictor that was fitted on the other folds."""
+    """Predict every network by a predictor fitted to the other folds (k-fold cross-validation)."""
     inputs, images = study.inputs(PREDICTORS[name]), VALIDATION_IMAGES[study.dataset]
     found = np.zeros((3, len(study)))
     for fit, rest in KFold(FOLDS, shuffle=True, random_state=seed).split(inputs):
@@ -116,15 +130,16 @@ def held_out(study: Study, name: str, seed: int) -> Prediction:
 
 
 def tau(first: Floats, second: Floats) -> float:
-    """Kendall's tau-b."""
+    """Return Kendall's tau-b."""
     return float(kendalltau(first, second).statistic)
 
 
 def report(study: Study) -> list[dict[str, Any]]:
-    """One row a source or predictor; taus against the test accuracies of the first trainings.
+    """Return one row per source or predictor, with Kendall's tau against test accuracy.
 
-    capacity: what a search orders networks by before it has trained any. validation accuracy:
-    of the same training. second training: its test accuracy, of the networks trained twice.
+    Further rows: capacity, the score by which a search ranks networks before any is trained;
+    validation accuracy, of the same training; second training, the test accuracy of networks that
+    were trained again with another seed.
     """
     rows: list[dict[str, Any]] = []
     for name in (*PROXIES, *SUPERNET):
@@ -152,7 +167,7 @@ def report(study: Study) -> list[dict[str, Any]]:
 
 
 def _taus(study: Study, score: Floats) -> dict[str, float]:
-    """Over all networks, and over the half that is better in the test."""
+    """Return Kendall's tau over all networks, and over the half with the better test accuracy."""
     upper = study.test >= np.median(study.test)
     return {
         "tau": tau(score, study.test),

@@ -1,4 +1,4 @@
-"""What the accuracy predictor sees of networks: sums over their layers, compiled."""
+"""Closed-form features of networks for accuracy prediction: sums over layers, compiled."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ FEATURES = (
     "sums",
     "log2_classifier_inputs",
 )
-"""What ``network_features`` are, in order; ``sums`` are residual adds and the mean of the head,
-which count as neither layers nor weights."""
+"""Names of the columns of ``network_features``; ``sums`` counts residual adds and global average
+pooling, which count neither as layers nor as weights."""
 
 
 class _Columns(NamedTuple):
-    """Of LayerTable: [n, slots]."""
+    """Columns of LayerTable that the features depend on, each of shape (n, slots)."""
 
     active: Ints
     raw: Ints
@@ -45,8 +45,10 @@ class _Columns(NamedTuple):
 
 
 def network_features(layers: LayerTable) -> Floats:
-    """[n, features] of the networks, all roughly of one magnitude; of N:M weights those count that
-    there are."""
+    """Return the features of networks, of similar magnitude, shape (n, len(FEATURES)).
+
+    Weights that an N:M pattern removes, and their products, do not count.
+    """
     found = np.empty((len(FEATURES), len(layers)))
     _write(_Columns(*(getattr(layers, name) for name in _Columns._fields)), found)
     for name in ("log2_weights", "log2_macs", "log2_least_channels", "log2_classifier_inputs"):
@@ -57,7 +59,7 @@ def network_features(layers: LayerTable) -> Floats:
 
 @compiled
 def _write(layers: _Columns, found: Floats) -> None:
-    """Fills ``found`` [features, n]; numbers, where a feature is a logarithm."""
+    """Write the features, before logarithms are taken, to ``found``, shape (len(FEATURES), n)."""
     networks, slots = layers.active.shape
     for i in range(networks):
         weights = macs = weight_bits = 0.0
@@ -97,7 +99,9 @@ def _write(layers: _Columns, found: Floats) -> None:
 
 
 def capacity(features: Floats) -> Floats:
-    """[n] a score of ``network_features`` before anything is trained: more weights, work and bits,
-    with falling returns."""
+    """Return a score of ``network_features`` that needs no training, shape (n,).
+
+    It grows with the logarithms of weights and multiply-accumulates, and with mean bit widths.
+    """
     score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
     return score

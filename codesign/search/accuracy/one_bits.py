@@ -1,7 +1,8 @@
-"""One-bits (BOO) of networks that were not trained, from a few that were.
+"""Prediction of the 1-bits in the weights of untrained networks, from a few trained ones.
 
-Binary one optimisation (EMONAS-BOO: Feng, KTH 2023) counts the ones of the trained weights, here
-of their magnitudes (models.integer.bits): so many per weight, by the weight's width.
+Binary one optimisation (BOO; EMONAS-BOO: Feng, KTH 2023) minimises the 1-bits of the weights, here
+in sign-magnitude form (models.integer.bits). The model is a number of 1-bits per weight for each
+weight bit width.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ _BITS = range(1, MAX_BITS + 1)
 
 
 def weights_by_bits(layers: LayerTable) -> Floats:
-    """[n, MAX_BITS] weights of convolutions and linear layers by their width; of N:M weights those
-    that there are."""
+    """Return the number of weights of each bit width, shape (n, MAX_BITS).
+
+    Weights that an N:M pattern removes, and constant ones (adds, average pooling), do not count.
+    """
     weights = layers.weights * layers.kept_share * (layers.diagonal == 0)
     return np.stack(
         [np.where(layers.weight_bits == bits, weights, 0.0).sum(axis=1) for bits in _BITS], axis=1
@@ -29,7 +32,7 @@ def weights_by_bits(layers: LayerTable) -> Floats:
 
 
 def _mean_ones(bits: int) -> float:
-    """Of a magnitude, were all values alike; 1-bit weights are +1 and -1."""
+    """Return the mean 1-bits of a magnitude over all weight values; 1-bit weights are +1 and -1."""
     if bits == 1:
         return 1.0
     low, high = weight_range(bits)
@@ -37,19 +40,36 @@ def _mean_ones(bits: int) -> float:
 
 
 class OneBitsPredictor:
-    """Ones per weight of each width: what trained networks have, else the mean of all values."""
+    """Linear model of the 1-bits of a network: 1-bits per weight, by weight bit width.
+
+    Before ``fit``, they are means over all weight values.
+
+    >>> from models.graph.layers import Input, Linear
+    >>> from models.graph.network import Layer, NetworkGraph
+    >>> from models.integer.lower import shape_only
+    >>> from models.quantisation.plan import Quantisation, QuantSpec
+    >>> layers = [Layer("image", Input((1, 8, 8))), Layer("classifier", Linear(10), ("image",))]
+    >>> bits = Quantisation(layers={"classifier": QuantSpec(weight_bits=2)})  # -1, 0 or 1
+    >>> network = shape_only(NetworkGraph("small", layers), bits, scale_bits=8)  # 640 weights
+    >>> OneBitsPredictor().predict(LayerTable.of([network])).round()
+    array([427.])
+    """
 
     def __init__(self) -> None:
         self._ones = np.array([_mean_ones(bits) for bits in _BITS])
 
     def fit(self, layers: LayerTable, one_bits: Floats) -> Self:
-        """layers: of n trained networks, whose weights have ``one_bits`` [n]."""
+        """Fit 1-bits per weight to n trained networks, by relative errors.
+
+        one_bits: 1-bits of the weights of each network, shape (n,). Bit widths without data stay at
+        their means over all values.
+        """
         regressor = FactorRegressor(self._ones.tolist())
         weights = np.maximum(one_bits, 1.0) ** -2.0
         self._ones = regressor.fit(weights_by_bits(layers), one_bits, weights).factors_
         return self
 
     def predict(self, layers: LayerTable) -> Floats:
-        """[n] one-bits, at least 1."""
+        """Return the predicted 1-bits of networks, at least 1, shape (n,)."""
         found: Floats = np.maximum(weights_by_bits(layers) @ self._ones, 1.0)
         return found

@@ -1,7 +1,7 @@
-"""Accuracy of networks that were not trained, from a few that were.
+"""Prediction of the accuracy of untrained networks, from a few trained ones.
 
-A Gaussian process over what a network is made of (weights, work, depth, bits): networks that
-differ in their NPU alone share everything, similar ones inform each other.
+The predictor is a Gaussian process over features of the network (weights, multiply-accumulates,
+depth, bit widths): designs that differ only in their NPU share one prediction.
 """
 
 from __future__ import annotations
@@ -25,12 +25,22 @@ _LENGTHS = (2.0, 4.0, 8.0)
 
 
 class AccuracyPredictor:
-    """Fitted on trained networks: ``features`` [n, f], ``accuracies`` [n] on ``images`` images."""
+    """Gaussian process regression of the log odds of a correct answer, fitted to trained networks.
+
+    features: shape (n, f); accuracies: shape (n,), 0..1, measured on so many ``images``. The kernel
+    is RBF plus linear plus noise; length scale and noise are selected by marginal likelihood.
+
+    >>> log2_weights = np.array([[10.0], [12.0], [14.0], [16.0]])
+    >>> predictor = AccuracyPredictor(log2_weights, np.array([0.6, 0.8, 0.9, 0.95]), images=1000)
+    >>> low, high = predictor.interval(np.array([[13.0]]))
+    >>> bool(low[0] < 0.86 < high[0])
+    True
+    """
 
     def __init__(self, features: Floats, accuracies: Floats, images: int) -> None:
         self._centre = features.mean(axis=0)
         self._spread = np.maximum(features.std(axis=0), 0.5)
-        # Odds instead of shares: the step from 97 to 98 % is as hard as that from 90 to 93 %.
+        # Log odds, as the step from 97 to 98 % is about as hard as that from 90 to 93 %.
         share = (accuracies * images + 0.5) / (images + 1)
         odds = np.log(share / (1 - share))
         place = self._place(features)
@@ -51,32 +61,37 @@ class AccuracyPredictor:
         return place
 
     def predict(self, features: Floats) -> Floats:
-        """[n] accuracies, 0..1."""
+        """Return the predicted accuracies, 0..1, shape (n,)."""
         with one_thread():
             odds = self._process.predict(self._place(features))
         return _share(odds)
 
     def predict_networks(self, layers: LayerTable, threads: int | None = None) -> Floats:
-        """``predict`` of the networks' features; threads: see ``in_parts``."""
+        """Return ``predict`` of the features of networks; threads: as in ``in_parts``."""
         return in_parts(
             lambda rows: self.predict(network_features(layers.take(rows))), len(layers), threads
         )
 
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """[n] ends of the interval in which a training's accuracy lies with ``coverage``."""
+        """Return the ends of the prediction interval of a trained accuracy, each of shape (n,).
+
+        The interval is that of the Gaussian process, which includes the noise of training.
+        """
         odds, std = self.odds(features)
         reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
         return _share(odds - reach), _share(odds + reach)
 
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
-        """[n] logarithm of the odds of a right answer, and its standard deviation, in which the
-        noise of a training is included."""
+        """Return log odds of a correct answer and their standard deviations, each of shape (n,).
+
+        Standard deviations include the noise of training.
+        """
         with one_thread():
             odds, std = self._process.predict(self._place(features), return_std=True)
         return odds, std
 
     def table(self) -> PredictorTable:
-        """The same predictions for the inner loop."""
+        """Return the mean of the Gaussian process as plain arrays, for fast prediction."""
         process = self._process
         (rbf, linear), _ = (process.kernel_.k1.k1, process.kernel_.k1.k2), process.kernel_.k2
         gain, sigma = linear.k1.constant_value, linear.k2.sigma_0
@@ -96,8 +111,10 @@ class AccuracyPredictor:
 
 @dataclass(frozen=True, eq=False)
 class PredictorTable:
-    """The mean of an AccuracyPredictor as arrays: one matrix product and one exponential a
-    trained network, in float32."""
+    """Mean of an AccuracyPredictor in float32. Made by ``AccuracyPredictor.table``.
+
+    A prediction costs one matrix product and one exponential per trained network.
+    """
 
     centre: NDArray[np.float32]
     spread: NDArray[np.float32]
@@ -108,7 +125,10 @@ class PredictorTable:
     length: float
 
     def predict(self, features: Floats) -> Floats:
-        """[n] accuracies, 0..1: AccuracyPredictor.predict to about five digits."""
+        """Return the predicted accuracies, 0..1, shape (n,).
+
+        They equal those of AccuracyPredictor.predict to about five digits.
+        """
         place = (features.astype(np.float32) - self.centre) / self.spread
         near = place @ (self.places.T / self.length**2)
         near -= (np.square(place).sum(axis=1) / (2 * self.length**2))[:, None]
@@ -123,9 +143,10 @@ def _share(odds: Floats) -> Floats:
 
 
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
-    """``count`` rows that are far from each other and from ``taken`` [m, features].
+    """Return up to ``count`` rows far from each other and from ``taken`` (farthest-point sampling).
 
-    The first of all is row 0 when nothing is taken: callers put their favourite there.
+    taken: shape (m, f). If nothing is taken the first row is row 0, so callers put their first
+    choice there. Rows equal to one that is taken or chosen are left out.
     """
     spread = np.maximum(features.std(axis=0), 1e-9)
     place = features / spread

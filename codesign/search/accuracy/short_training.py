@@ -1,4 +1,4 @@
-"""Many short trainings side by side: how good a network looks after a few epochs."""
+"""Proxy training (short training): accuracy of many networks after a few epochs, in parallel."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """How networks are compared: same images, same epochs, same seed for all."""
+    """Settings of proxy training (low-fidelity evaluation), the same for all networks compared.
+
+    >>> ShortTraining(epochs=4, train_images=4000, validation_images=1000, seed=0).boo
+    0.0
+    """
 
     epochs: int
     train_images: int
-    """Images of the training split, chosen by seed."""
+    """Images drawn from the training split by ``seed``."""
     validation_images: int
     seed: int
     boo: float = 0.0
-    """TrainSettings.boo"""
+    """Weight of the 1-bits of the weights in the loss (TrainSettings.boo)."""
 
     @classmethod
     def of(cls, dataset: Dataset, seed: int, boo: float = 0.0) -> ShortTraining:
-        """About 16,000 images seen by each network."""
+        """Return settings for a data set by which a network sees about 16,000 images in all."""
         images = min(len(dataset.train), 5000)
         return cls(
             epochs=min(max(16000 // images, 4), 14),
@@ -45,7 +49,7 @@ class ShortTraining:
         )
 
     def subset(self, dataset: Dataset) -> Dataset:
-        """The images that short trainings see; the test split is left out altogether."""
+        """Return the images of ``dataset`` that proxy training uses; its test split is empty."""
         random = np.random.default_rng([self.seed, 2])
 
         def take(split: Split, count: int) -> Split:
@@ -61,7 +65,14 @@ class ShortTraining:
 
 @dataclass(frozen=True)
 class TrainingTask:
-    """One network to train; ``key`` names it in the results."""
+    """Network to train; ``key`` identifies it in the results.
+
+    >>> from models.graph.layers import Input, Linear
+    >>> from models.graph.network import Layer
+    >>> layers = [Layer("image", Input((1, 8, 8))), Layer("classifier", Linear(10), ("image",))]
+    >>> graph = NetworkGraph("small", layers)
+    >>> task = TrainingTask("small", graph, Quantisation(), scale_bits=8)
+    """
 
     key: str
     graph: NetworkGraph
@@ -71,16 +82,19 @@ class TrainingTask:
 
 @dataclass(frozen=True)
 class Outcome:
+    """Result of one proxy training. Made by ``train_one``."""
+
     key: str
     accuracy: float
-    """On the validation images, 0..1."""
+    """Accuracy on the validation images, 0..1."""
     seconds: float
+    """Duration of the training."""
     one_bits: int
-    """Of the magnitudes of all weights (models.integer.bits)."""
+    """1-bits of all weights in sign-magnitude form (models.integer.bits)."""
 
 
 def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
-    """``dataset`` is ``how.subset`` of the whole one."""
+    """Train a network on ``dataset``, which is ``how.subset`` of the full one."""
     from models.training.loop import train
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 
@@ -92,7 +106,7 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
 
 
 def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outcome:
-    """``dataset`` is ``how.subset`` of the whole one."""
+    """Train and evaluate a network on ``dataset``, which is ``how.subset`` of the full one."""
     from models.integer.lower import lower
 
     start = time.monotonic()
@@ -106,7 +120,10 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
 def train_all(
     tasks: Sequence[TrainingTask], dataset: Dataset, how: ShortTraining, jobs: int
 ) -> Generator[Outcome]:
-    """Outcomes as they come, in any order. Closing the iterator drops what has not ended."""
+    """Train networks on up to ``jobs`` processes; yield results as they arrive, in any order.
+
+    Closing the generator drops trainings that have not ended.
+    """
     small = how.subset(dataset)
     if jobs == 1 or len(tasks) < 2:
         for task in tasks:

@@ -1,12 +1,12 @@
-"""Train sampled networks of a shipped space from scratch, for the accuracy predictor.
+"""Train sampled networks of a shipped search space from scratch, as data for accuracy prediction.
 
 ``python -m codesign.search.accuracy.study --dataset fashion-mnist --data-dir D --networks 64
 --repeats 16``
 
-Two tables for a data set in ``--out``: ``networks_*.csv`` (what is known of each network without
-training it: proxies and the supernet's word, which is trained first) and ``trainings_*.csv``.
-Rows are written as they come and never made twice, so a killed run goes on where it was. The same
-seed samples the same networks. One thread.
+Writes two tables per data set to ``--out``: ``networks_*.csv`` (features, zero-cost proxies and
+supernet figures of each network, none of which needs its training; the supernet is trained first)
+and ``trainings_*.csv``. Each row is written when it is complete and made only once, so a killed run
+resumes where it ended. The same seed samples the same networks. Training uses one thread.
 """
 
 from __future__ import annotations
@@ -41,24 +41,26 @@ from models.supernet.proxies import proxies
 from models.supernet.training import SupernetSettings
 
 POOL = 4096
-"""Random candidates that the sample is taken from."""
+"""Random candidates that the sample is taken from; those above MAX_MACS are left out."""
 MAX_MACS = 1_500_000
-"""Work of a sampled network at most: what training 64 of them can afford."""
+"""Largest number of multiply-accumulates per image of a sampled network, to limit training time."""
 SCALE_BITS = 8
 PROXY_IMAGES = 64
+"""Training images on which zero-cost proxies are computed."""
 SUPERNET_STEPS = 2000
 Progress = Callable[[str], None]
 
 
 def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
-    """The shipped space that a search on such images would use, of dense weights alone."""
+    """Return the shipped space that a search on such images would use, without N:M sparsity."""
     return SearchSpace(dense_only(load_declaration(shipped_name(shape))), shape, classes)
 
 
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:
-    """[count, genes] networks (all on the first NPU) far from each other in what they are made of.
+    """Return networks far from each other in their features, shape (count, genes).
 
-    Of random candidates within MAX_MACS. A larger count begins with the same ones.
+    They are taken from POOL random candidates, all on the first NPU. A larger count begins with the
+    same networks.
     """
     random = np.random.default_rng([seed, 3])
     pool = supernet.affordable(space, supernet.random_networks(space, POOL, random), MAX_MACS)
@@ -68,7 +70,10 @@ def sample(space: SearchSpace, count: int, seed: int) -> Ints:
 
 
 def recipe(dataset: Dataset, seed: int) -> ShortTraining:
-    """About 15,000 images seen by each network: a little less than in a search."""
+    """Return training settings by which each network sees about 15,000 images.
+
+    A search uses a little more (ShortTraining.of).
+    """
     images = min(len(dataset.train), 3000)
     return ShortTraining(
         epochs=min(max(15_000 // images, 5), 14),
@@ -79,7 +84,7 @@ def recipe(dataset: Dataset, seed: int) -> ShortTraining:
 
 
 def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> Training:
-    """One training by ``recipe``, evaluated on the whole validation and test splits."""
+    """Train a network by ``recipe`` and evaluate it on the full validation and test splits."""
     how = recipe(dataset, seed)
     key = network_key(space, candidate)
     task = TrainingTask(key, *network(space, candidate), SCALE_BITS)
@@ -101,19 +106,19 @@ def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> T
 def describe(
     space: SearchSpace, candidate: Ints, dataset: Dataset, shared: Supernet, seed: int
 ) -> Description:
-    """Features, proxies (on one mini-batch of training images) and the supernet's word."""
+    """Compute features, zero-cost proxies (on one mini-batch) and supernet figures of a network."""
     start = time.process_time()
     random = np.random.default_rng([seed, 6])
     batch = dataset.train.take(random.permutation(len(dataset.train))[:PROXY_IMAGES])
     graph, quantisation = network(space, candidate)
-    word = supernet.judged(shared, supernet.subnet(space, candidate), dataset, seed)
+    judgement = supernet.judged(shared, supernet.subnet(space, candidate), dataset, seed)
     features = network_features(layer_table(space, candidate[None]))[0]
     numbers: dict[str, Any] = {
         **dict(zip(FEATURES, map(float, features), strict=True)),
         **proxies(graph, quantisation, batch, seed),
-        "supernet_accuracy": word.accuracy,
-        "supernet_loss": word.loss,
-        "supernet_refit": word.refit_accuracy,
+        "supernet_accuracy": judgement.accuracy,
+        "supernet_loss": judgement.loss,
+        "supernet_refit": judgement.refit_accuracy,
     }
     return Description(
         key=network_key(space, candidate),
@@ -131,9 +136,9 @@ def _versions() -> dict[str, Any]:
 def describe_all(
     space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
 ) -> None:
-    """Describe what the table does not hold. Raises UserError for a bad file, OSError.
+    """Describe the networks that the table lacks. Raises UserError for a bad file, OSError.
 
-    The supernet lies beside the table until all are described.
+    The weights of the supernet lie beside the table until all networks are described.
     """
     path = out / f"networks_{dataset.name}.csv"
     rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}
@@ -154,7 +159,7 @@ def describe_all(
 def train_all(
     space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
 ) -> None:
-    """Train what the table does not hold. Raises UserError for a bad file, OSError."""
+    """Train the networks that the table lacks. Raises UserError for a bad file, OSError."""
     path = out / f"trainings_{dataset.name}.csv"
     found = study_data.read(path, Training) if path.exists() else []
     rows = {row.identity: row for row in found}

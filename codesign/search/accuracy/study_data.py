@@ -1,4 +1,4 @@
-"""The accuracy study's data: CSV tables, read strictly, replaced atomically."""
+"""Tables of the accuracy study: CSV files, read strictly, replaced atomically."""
 
 from __future__ import annotations
 
@@ -16,30 +16,34 @@ from codesign.results import UserError
 from models.files import atomic_file
 
 SHIPPED = Path(__file__).parent / "data"
-"""Made by ``python -m codesign.search.accuracy.study``."""
+"""Folder of the shipped tables, made by ``python -m codesign.search.accuracy.study``."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """One network, trained once. Accuracies are of the fake-quantised network, 0..1."""
+    """Result of one training of a network. Read by ``read``.
+
+    Accuracies, 0..1, are those of the fake-quantised network.
+    """
 
     key: str
-    """Of the network (codesign.search.space.topology.network_key)."""
+    """Identity of the network (codesign.search.space.topology.network_key)."""
     seed: int
-    """Of initialisation, order and choice of the training images."""
+    """Seed of initialisation, order and choice of the training images."""
     epochs: int
     train_images: int
     validation: float
-    """On the whole validation split."""
+    """Accuracy on the full validation split."""
     test: float
-    """On the test split; nothing is chosen by it."""
+    """Accuracy on the test split, by which nothing is selected."""
     seconds: float
-    """CPU seconds that training took, on one thread."""
+    """CPU seconds of the training, on one thread."""
     tool: str
+    """Name and version of the training library."""
     date: str
     """ISO date of the run."""
     genes: str
-    """The candidate: indices of the space's choices, separated by spaces."""
+    """Candidate: indices into the choices of the search space, separated by spaces."""
 
     def __post_init__(self) -> None:
         if not (0 <= self.validation <= 1 and 0 <= self.test <= 1):
@@ -47,13 +51,17 @@ class Training:
 
     @property
     def identity(self) -> tuple[object, ...]:
+        """Values that no two rows of a table share."""
         return self.key, self.seed
 
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a network before it is trained; numbers without a unit are logarithms or
-    counts as their makers say: accuracy.predictor, models.supernet.proxies and .network."""
+    """Features, zero-cost proxies and supernet figures of an untrained network. Read by ``read``.
+
+    Numbers are logarithms or counts as defined in codesign.search.accuracy.features,
+    models.supernet.proxies and models.supernet.network.
+    """
 
     key: str
     log2_weights: float
@@ -73,18 +81,19 @@ class Description:
     naswot: float
     zen: float
     supernet_accuracy: float
-    """With shared weights alone, on validation images, 0..1."""
+    """Accuracy with shared weights, on validation images, 0..1."""
     supernet_loss: float
-    """Its mean cross-entropy, nats."""
+    """Mean cross-entropy with shared weights, in nats."""
     supernet_refit: float
-    """With shared weights and a classifier of its own, on validation images, 0..1."""
+    """Accuracy with shared weights and a classifier refitted for this network, 0..1."""
     seconds: float
-    """CPU seconds that proxies and supernet took, without its training."""
+    """CPU seconds of proxies and supernet evaluation, without supernet training."""
     tool: str
     date: str
 
     @property
     def identity(self) -> tuple[object, ...]:
+        """Values that no two rows of a table share."""
         return (self.key,)
 
 
@@ -92,11 +101,12 @@ Row = TypeVar("Row", Training, Description)
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
+    """Return the columns of a table of Training or Description rows."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
 def read(path: Path, kind: type[Row]) -> list[Row]:
-    """All rows. Raises UserError naming file and line of what is wrong with it."""
+    """Return all rows. Raises UserError that names file and line of the first error."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
@@ -135,7 +145,7 @@ def _row(where: str, kind: type[Row], cells: Sequence[str]) -> Row:
 
 
 def write(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Replace ``path`` by ``rows``: the old file or the new one, never half. Raises OSError."""
+    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns(kind))

@@ -1,4 +1,4 @@
-"""The supernet of a search space: one set of weights for every network that it can pick."""
+"""Supernet of a search space: one set of shared weights for every network in it."""
 
 from __future__ import annotations
 
@@ -20,26 +20,30 @@ from models.supernet.network import Subnet, Supernet
 from models.supernet.training import CALIBRATION_IMAGES, Judgement, SupernetSettings, judge, train
 
 JUDGED_IMAGES = 2000
-"""Validation images that a network with shared weights is evaluated on, at most."""
+"""Largest number of validation images on which networks with shared weights are evaluated."""
 _SHAPES = ("stages", "pooling", "head", "hidden")
-"""Genes that decide which layers share weights; of the others the last choice is the largest."""
+"""Genes that decide which layers exist and share weights; of all others the supernet takes the
+largest choice."""
 
 
 def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
-    """Those of ``candidates`` (canonical) whose networks take ``max_macs`` an image at most."""
+    """Return the canonical candidates of at most ``max_macs`` multiply-accumulates per image."""
     chosen: Ints = candidates[layer_table(space, candidates).macs.sum(axis=1) <= max_macs]
     return chosen
 
 
 def random_networks(space: SearchSpace, count: int, random: np.random.Generator) -> Ints:
-    """[count, genes] canonical candidates, uniform in every gene, all on the first NPU."""
+    """Return random canonical candidates, shape (count, genes), all on the first NPU.
+
+    They are uniform in every gene of the network.
+    """
     found = random.integers(0, space.sizes, (count, len(space.sizes)), dtype=np.int64)
     found[:, space.npu_genes] = 0
     return space.canonical(found)
 
 
 def untrained(space: SearchSpace, seed: int) -> Supernet:
-    """Shared weights that hold every network of the space."""
+    """Return an untrained supernet that contains every network of the space."""
     genes = [space.index[name] for name in _SHAPES]
     largest = np.array([_largest(space, gene) for gene in range(len(space.sizes))])
     rows = []
@@ -53,11 +57,13 @@ def untrained(space: SearchSpace, seed: int) -> Supernet:
 
 
 def _largest(space: SearchSpace, gene: int) -> int:
+    """Return the index of the largest choice of a gene."""
     choices = space.parameters[gene].choices
     return max(range(len(choices)), key=lambda index: choices[index])
 
 
 def subnet(space: SearchSpace, candidate: Ints) -> Subnet:
+    """Return the network of a candidate as a sub-network of the supernet."""
     return Subnet(*network(space, candidate))
 
 
@@ -65,9 +71,10 @@ def trained(
     space: SearchSpace, dataset: Dataset, settings: SupernetSettings, max_macs: int, path: Path,
     progress: Callable[[str], None],
 ) -> Supernet:  # fmt: skip
-    """The supernet in ``path``, or a new one that is written there.
+    """Return the supernet stored in ``path``, or train one and store it there.
 
-    Raises UserError when the file is not one of this space, OSError.
+    Each training step samples a random network within ``max_macs``. Raises UserError when the file
+    is not a supernet of this space, OSError.
     """
     supernet = untrained(space, settings.seed)
     if path.exists():
@@ -96,7 +103,7 @@ def trained(
 
 
 def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
-    """A network with shared weights on (a part of) the validation split."""
+    """Evaluate a network with shared weights on the validation split, or a part of it."""
     random = np.random.default_rng([seed, 5])
     chosen = random.permutation(len(dataset.train))[:CALIBRATION_IMAGES]
     validation = dataset.validation.take(np.arange(min(len(dataset.validation), JUDGED_IMAGES)))

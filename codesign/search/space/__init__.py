@@ -1,8 +1,8 @@
-"""Search spaces: declared in YAML, encoded as genes, decoded to designs.
+"""Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
-declaration (the YAML), encoding (genes), topology (genes to a network), tables and chains (genes
-to layer columns, for batches), candidates (genes to NPUs and designs); presets/ holds shipped
-spaces.
+declaration (YAML files), encoding (genes), topology (genes to a network graph), tables and chains
+(genes to layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped
+spaces).
 """
 
 __all__ = [

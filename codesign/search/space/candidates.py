@@ -1,4 +1,4 @@
-"""From candidates to NPUs, in columns for estimates and one by one as designs."""
+"""Decoding of candidates to NPUs: as a table for estimates, one by one as designs."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ from rtl_gen.parameters import (
 )
 
 LEAST_ACCUMULATOR_BITS = 12
-"""Below this a bias of a narrow network may not fit, whatever its sums are."""
+"""Smallest accumulator width: in a narrower one the bias of a small network may not fit."""
 
 
 def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
-    """The candidates' NPUs, depths at their least (they follow from the schedule)."""
+    """Return the NPUs of candidates, with the smallest depths (the schedule tells those needed)."""
     lanes = space.integers(candidates, "lanes")
     patterns = space.patterns(candidates)
     groups = np.array([group for _, group in SPARSITIES.values()])[patterns]
@@ -70,8 +70,10 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
 def _binary(
     space: SearchSpace, candidates: Ints, layers: LayerTable, multiplier: Ints, sparsity: Ints
 ) -> Ints:
-    """[n] 1 where the array takes 1-bit weights in one pass: the network has some, and the array's
-    digits are of one bit."""
+    """Return 1 where the array computes 1-bit weights in one pass, else 0, shape (n,).
+
+    It does if the network has dense 1-bit weights and the array allows it (BINARY_NEEDS).
+    """
     ones = (layers.weight_bits == 1) & (layers.diagonal == 0) & (layers.group == 0)
     able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
     able &= multiplier == MULTIPLIERS.index(str(BINARY_NEEDS["multiplier"]))
@@ -81,8 +83,11 @@ def _binary(
 def _multipliers(
     space: SearchSpace, candidates: Ints, layers: LayerTable, dense: NDArray[np.bool_]
 ) -> Ints:
-    """[n] positions in MULTIPLIERS of the wished forms: where the array's shape or the bits do not
-    allow so many products a DSP slice, of the next one that they allow."""
+    """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
+
+    Where array shape or bit widths do not allow the chosen form, the next one with fewer products
+    per DSP slice is taken.
+    """
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
     form = np.array(choices)[candidates[:, space.index["multiplier"]]]
     pixels, lanes = space.integers(candidates, "pixels"), space.integers(candidates, "lanes")
@@ -97,7 +102,10 @@ def _multipliers(
 
 @functools.cache
 def _packs(pixels: int) -> NDArray[np.bool_]:
-    """[activation bits, digit bits] whether products of ``pixels`` pixels can share a slice."""
+    """Return True where the products of so many pixels can share a DSP slice.
+
+    Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
+    """
     found = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.bool_)
     for bits in range(1, MAX_BITS + 1):
         for digit in DIGIT_BITS:
@@ -106,7 +114,10 @@ def _packs(pixels: int) -> NDArray[np.bool_]:
 
 
 def accumulator_bits(layers: LayerTable) -> Ints:
-    """[n] compiler.worst_accumulator_bits in columns: sums that no weights can overflow."""
+    """Return accumulator widths that no weights can overflow, shape (n,).
+
+    The same as codesign.compiler.worst_accumulator_bits, for a batch.
+    """
     channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
     products = channels * layers.kernel_rows * layers.kernel_cols
     largest = np.array([0, *(arithmetic.weight_range(bits)[1] for bits in range(1, MAX_BITS + 1))])
@@ -120,9 +131,10 @@ def to_design(
     space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int, dataset: str,
     clock_mhz: float,
 ) -> Design:  # fmt: skip
-    """One candidate [genes] as a design; ``npu`` gives all but the depths.
+    """Return one candidate, shape (genes,), as a design.
 
-    Raises InfeasibleError when no depth is enough.
+    ``npu`` gives all NPU parameters except the depths, which are the smallest that the compiler
+    needs. Raises InfeasibleError when no depth is enough.
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)

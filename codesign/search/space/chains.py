@@ -1,7 +1,7 @@
-"""The layers of candidates, compiled: loops over candidates, stages and convolutions.
+"""Compiled decoding of candidates to layers: loops over candidates, stages and convolutions.
 
-As codesign.search.space.topology builds the graph. The layer in hand is a record of
-LayerTable's columns in which the layer before has already written what it reads.
+The layers are those of the graphs of codesign.search.space.topology. The current layer is a record
+of LayerTable's columns, in which the previous layer has already written the input fields.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CONV = int64_fields("weight_bits", "activation_bits")
 
 
 class ChainTask(NamedTuple):
-    """What all candidates share: the image, the classes, and bits that are not chosen."""
+    """Inputs common to all candidates: image shape, classes, and bit widths that are not genes."""
 
     channels: int
     rows: int
@@ -41,10 +41,10 @@ class ChainTask(NamedTuple):
 def write(
     networks: Records, stages: Records, convs: Records, task: ChainTask, layer: Scratch, table: Ints
 ) -> None:
-    """Fills ``table`` [columns, n, slots], all 0, from the genes of n candidates.
+    """Write the layers of n candidates to ``table``, shape (columns, n, slots), all 0 before.
 
-    networks: [n] NETWORK; stages: [n, stages] STAGE; convs: [n, stages, convs] CONV; layer: a
-    record of the columns, to work on.
+    networks: NETWORK records, shape (n,); stages: STAGE records, shape (n, stages); convs: CONV
+    records, shape (n, stages, convs); layer: one record of the columns as working memory.
     """
     records, numbers = layer
     for i in range(len(networks)):
@@ -62,7 +62,7 @@ def _network(
     for stage in range(net.stages):
         last_bits = convs[stage, stages[stage].convs - 1].activation_bits
         slot = _stage(net, stages[stage], convs[stage], task, layer, numbers, table, slot)
-    if net.average and net.stages > 0:  # the mean of a 1 x 1 map is lowered like any other
+    if net.average and net.stages > 0:  # also for a 1 x 1 map, as in lowering
         _whole(layer, layer.in_channels, task.ones_weight_bits, last_bits)
         layer.diagonal = 1
         slot = _append(layer, numbers, table, slot)
@@ -81,7 +81,10 @@ def _stage(
     net: Records, stage: Records, convs: Records, task: ChainTask, layer: Records, numbers: Ints,
     table: Ints, slot: int,
 ) -> int:  # fmt: skip
-    """The slot behind its layers. Max pooling is part of the last convolution or of the add."""
+    """Append the layers of a stage and return the next free slot.
+
+    Max pooling is part of the last convolution or, if there is one, of the residual add.
+    """
     residual = stage.convs >= 2 and stage.residual
     for conv in range(stage.convs):
         halves = net.strided and conv == 0
@@ -92,7 +95,7 @@ def _stage(
         rows = stage.kernel if task.row_step > 1 else 1
         cols = stage.kernel if task.col_step > 1 else 1
         _dense(layer, stage.channels, rows, cols, bits.weight_bits)
-        if slot > 0:  # the first one sees the image
+        if slot > 0:  # the first layer, which reads the image, is dense
             layer.kept, layer.group = net.kept, net.group
         # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
         _sizes(
@@ -119,7 +122,7 @@ def _stage(
 
 @part
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
-    """A layer of stride 1 with a kernel of ``rows`` x ``cols``; its sizes and bits are not set."""
+    """Initialise a layer of stride 1 with a ``rows`` x ``cols`` kernel, except sizes and bits."""
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
     layer.out_channels, layer.kernel_rows, layer.kernel_cols = channels, rows, cols
@@ -128,7 +131,7 @@ def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int
 
 @part
 def _whole(layer: Records, channels: int, weight_bits: int, bits: int) -> None:
-    """A layer that sees the whole map at its one position."""
+    """Initialise a layer with one output position, whose kernel covers the whole map."""
     _dense(layer, channels, layer.in_rows, layer.in_cols, weight_bits)
     _sizes(layer, 1, 1)
     layer.out_bits = bits
@@ -150,7 +153,7 @@ def _pool(layer: Records, task: ChainTask) -> None:
 
 @part
 def _append(layer: Records, numbers: Ints, table: Ints, slot: int) -> int:
-    """Writes the layer to its slot; the next one reads its output."""
+    """Write the layer to its slot, make its output the next input, and return the next slot."""
     for column in range(len(numbers)):
         table[column, slot] = numbers[column]
     layer.in_channels, layer.in_bits = layer.out_channels, layer.out_bits

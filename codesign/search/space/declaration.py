@@ -1,4 +1,4 @@
-"""What a search may pick, declared in YAML: lists of choices for network, bits and NPU."""
+"""Declaration of a search space in YAML: lists of choices for network, bit widths and NPU."""
 
 from __future__ import annotations
 
@@ -16,50 +16,72 @@ from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 Choice = bool | int | str
 
 POOLINGS = ("max", "stride")
-"""How a stage halves its map: 2x2 max pooling after it, or stride 2 in its first convolution."""
+"""Down-sampling of a stage: 2x2 max pooling at its end, or stride 2 in its first convolution."""
 DENSE = next(iter(SPARSITIES))
+"""Pattern of weights without N:M sparsity."""
 HEADS = ("average", "flatten")
-"""What the classifier sees: the mean of each channel, or every position."""
+"""Input of the classifier: global average of each channel, or all positions."""
 
 SMALL_IMAGE = 16
-"""Images of fewer rows or columns than this are searched in the space "digits"."""
+"""Images with fewer rows or columns are searched in the space "digits", others in "images"."""
 
 
 @dataclass(frozen=True)
 class NetworkChoices:
-    """Topologies: a chain of stages, each of a few convolutions and one halving of the map."""
+    """Choices of topology: a chain of stages, each of a few convolutions and one down-sampling.
+
+    >>> load_declaration("digits").network.kernels
+    (3, 5)
+    """
 
     stages: tuple[int, ...]
+    """Number of stages."""
     convs: tuple[int, ...]
-    """Convolutions per stage."""
+    """Convolutions per stage; one choice for each stage."""
     channels: tuple[int, ...]
     """Output channels; one choice for each stage."""
     kernels: tuple[int, ...]
     """Odd kernel sizes; one choice for each stage."""
     pooling: tuple[str, ...]
+    """Down-sampling, one of POOLINGS; one choice for the network."""
     residual: tuple[bool, ...]
-    """Whether a stage of two or more convolutions adds its first one's output to its last one's."""
+    """True: a stage of two or more convolutions adds the output of its first one to its last one's;
+    one choice for each stage."""
     head: tuple[str, ...]
+    """Input of the classifier, one of HEADS."""
     hidden: tuple[int, ...]
-    """Features of the hidden linear layer; 0 is none."""
+    """Features of the hidden fully connected layer; 0 for none."""
 
 
 @dataclass(frozen=True)
 class BitChoices:
-    """Bits: weights of every layer and activations of every convolution, chosen one by one."""
+    """Choices of bit widths, per layer for weights and activations.
+
+    >>> BitChoices(input=(8,), weights=(2, 4), activations=(4,)).sparsity
+    ('dense',)
+    """
 
     input: tuple[int, ...]
+    """Bits of the image."""
     weights: tuple[int, ...]
+    """Weight bits; one choice for each convolution and fully connected layer."""
     activations: tuple[int, ...]
+    """Output bits; one choice for each convolution and the hidden layer."""
     sparsity: tuple[str, ...] = (DENSE,)
-    """Patterns of the weights of all layers but the first convolution; ``dense`` alone is no
-    gene."""
+    """N:M patterns of the weights of all layers except the first convolution; no gene if it is
+    ``dense`` alone."""
 
 
 @dataclass(frozen=True)
 class NpuChoices:
-    """NPU knobs. Buffer depths, activation and accumulator bits, and the sparsity of the array
-    follow from the network."""
+    """Choices of NPU parameters (rtl_gen.config.NpuConfig).
+
+    Memory depths, activation and accumulator bits, and the sparsity of the array follow from the
+    network.
+
+    >>> load_declaration("digits").npu.pixels
+    (1, 2, 3, 4, 8)
+    """
 
     pixels: tuple[int, ...]
     lanes: tuple[int, ...]
@@ -67,22 +89,28 @@ class NpuChoices:
     """``columns`` as a multiple of ``lanes``; capped at 128 columns."""
     weight_digit_bits: tuple[int, ...]
     post_units: tuple[int, ...]
-    """Wished units; one that does not divide ``lanes`` becomes their greatest common divisor."""
+    """Post-processing units; the NPU has the greatest common divisor of this and ``lanes``."""
     scale_bits: tuple[int, ...]
     multiplier: tuple[str, ...]
-    """Wished forms; where array or bits do not allow one (rtl_gen.packing), the next fewer products
-    a DSP slice."""
+    """Multiplier forms; where array shape or bit widths do not allow one (rtl_gen.packing), the
+    next one with fewer products per DSP slice is taken."""
 
 
 @dataclass(frozen=True)
 class SpaceDeclaration:
-    """A space file. Raises ValueError for an empty list, a double or a senseless choice."""
+    """Declaration of a search space, the content of a YAML file.
+
+    Raises ValueError for an empty list, a duplicate or an invalid choice.
+
+    >>> load_declaration("images").max_macs
+    8000000
+    """
 
     network: NetworkChoices
     bits: BitChoices
     npu: NpuChoices
     max_macs: int = 8_000_000
-    """Multiply-accumulates of one image at most: what training on a few cores can afford."""
+    """Largest number of multiply-accumulates per image that training on a few cores can afford."""
 
     def __post_init__(self) -> None:
         if self.max_macs < 1:
@@ -125,7 +153,7 @@ def _check(
 
 
 def shipped_name(shape: tuple[int, int, int]) -> str:
-    """The shipped space for examples of that shape (channels, rows, columns)."""
+    """Return the name of the shipped space for examples (channels, rows, columns)."""
     if shape[1:] == (1, 1):
         return "tables"
     if min(shape[1:]) == 1:
@@ -134,19 +162,19 @@ def shipped_name(shape: tuple[int, int, int]) -> str:
 
 
 def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:
-    """The space with all forms of products, for budgets that have DSP slices."""
+    """Return the space with all multiplier forms, for budgets that have DSP slices."""
     npu = dataclasses.replace(declaration.npu, multiplier=MULTIPLIERS)
     return dataclasses.replace(declaration, npu=npu)
 
 
 def dense_only(declaration: SpaceDeclaration) -> SpaceDeclaration:
-    """The space without sparse weights."""
+    """Return the space without N:M sparsity."""
     bits = dataclasses.replace(declaration.bits, sparsity=(DENSE,))
     return dataclasses.replace(declaration, bits=bits)
 
 
 def load_declaration(source: Path | str) -> SpaceDeclaration:
-    """A space file by path, or a shipped one by name.
+    """Read a space file by path, or a shipped one by name.
 
     Raises UserError for an unknown name, YamlError for a bad file.
     """

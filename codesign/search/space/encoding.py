@@ -1,8 +1,8 @@
-"""SearchSpace: a declaration as genes, for images of one shape.
+"""SearchSpace: encoding of a declaration as integer genes, for images of one shape.
 
-A candidate is an int64 vector with one gene a parameter; gene g holds an index into its choices.
-Genes of parts that a candidate does not have (the bits of a layer in a stage that is not there)
-are switched off and held at 0, so equal designs are equal vectors.
+A candidate (chromosome) is an int64 vector with one gene per parameter; gene g is an index into the
+choices of its parameter. Genes without effect (the bits of a layer in a stage that the candidate
+does not have) are inactive and held at 0, so equal designs are equal vectors (canonical form).
 """
 
 from __future__ import annotations
@@ -23,19 +23,29 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Parameter:
-    """One gene: its choices, and when it has an effect."""
+    """Parameter of a search space, encoded as one gene.
+
+    >>> Parameter("kernel2", choices=(3, 5), requires=(("stages", 2),)).choices[1]
+    5
+    """
 
     name: str
     choices: tuple[Choice, ...]
     requires: tuple[tuple[str, int], ...] = ()
-    """(parameter, least value): all must hold, else the gene is switched off."""
+    """Pairs (parameter, least value) that must all hold for the gene to be active."""
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The parameters of a declaration for images of ``shape`` in ``classes`` classes.
+    """Search space of a declaration for images of ``shape`` in ``classes`` classes.
 
     Sides of one row or column are never halved: signals have one row, tables of features one pixel.
+
+    >>> from codesign.search.space.declaration import load_declaration
+    >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
+    >>> candidate = np.zeros(len(space.sizes), dtype=np.int64)
+    >>> space.params(candidate)["lanes"]
+    4
     """
 
     declaration: SpaceDeclaration
@@ -58,10 +68,12 @@ class SearchSpace:
 
     @cached_property
     def max_convs(self) -> int:
+        """Largest number of convolutions per stage."""
         return max(self.declaration.network.convs)
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters in the order of the genes."""
         net, bits, npu = self.declaration.network, self.declaration.bits, self.declaration.npu
         stages = tuple(s for s in net.stages if s <= self.max_stages) or (self.max_stages,)
         found = [
@@ -100,31 +112,34 @@ class SearchSpace:
 
     @cached_property
     def index(self) -> Mapping[str, int]:
-        """Parameter name -> gene."""
+        """Parameter name -> index of its gene."""
         return {parameter.name: gene for gene, parameter in enumerate(self.parameters)}
 
     @cached_property
     def sizes(self) -> Ints:
-        """[genes] number of choices of each."""
+        """Number of choices of each gene, shape (genes,)."""
         return np.array([len(parameter.choices) for parameter in self.parameters], dtype=np.int64)
 
     @cached_property
     def npu_genes(self) -> Ints:
-        """Genes that change the NPU alone: networks differ in the others."""
+        """Indices of the genes of the NPU; all others are those of the network."""
         names = [field.name for field in dataclasses.fields(self.declaration.npu)]
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
-        """[n] the chosen values of one parameter (of switched-off genes: the first choice)."""
+        """Return the values of one parameter, shape (n,).
+
+        Where its gene is inactive (0 in canonical candidates), that is the first choice.
+        """
         gene = self.index[name]
         return np.array(self.parameters[gene].choices)[candidates[:, gene]]
 
     def integers(self, candidates: Ints, name: str) -> Ints:
-        """``values`` of a numeric parameter as int64."""
+        """Return ``values`` of a numeric parameter as int64."""
         return self.values(candidates, name).astype(np.int64)
 
     def patterns(self, candidates: Ints) -> Ints:
-        """[n] positions in rtl_gen.parameters.SPARSITIES of the networks' weights."""
+        """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,)."""
         choices = self.declaration.bits.sparsity
         if choices == (DENSE,):
             return np.zeros(len(candidates), dtype=np.int64)
@@ -133,7 +148,7 @@ class SearchSpace:
         return found
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
-        """[n, genes] which genes have an effect."""
+        """Return True where a gene has an effect, shape (n, genes)."""
         mask = np.ones(candidates.shape, dtype=np.bool_)
         for gene, parameter in enumerate(self.parameters):
             for name, least in parameter.requires:
@@ -141,13 +156,12 @@ class SearchSpace:
         return mask
 
     def canonical(self, candidates: Ints) -> Ints:
-        """The candidates with switched-off genes at 0."""
-        # Parents come before their dependants, but a parent that is itself switched off also has
-        # the grandparent's condition in the dependant's list: one round is enough.
+        """Return the candidates with inactive genes set to 0."""
+        # One round is enough: a gene also lists the conditions of the genes that it depends on.
         return np.where(self.active(candidates), candidates, 0)
 
     def params(self, candidate: Ints) -> dict[str, Choice]:
-        """Names and values of the active genes of one candidate [genes]."""
+        """Return names and values of the active parameters of one candidate, shape (genes,)."""
         active = self.active(candidate[None])[0]
         return {
             parameter.name: parameter.choices[candidate[gene]]
@@ -157,4 +171,5 @@ class SearchSpace:
 
     @cached_property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
+        """Parameter name -> choices."""
         return {parameter.name: parameter.choices for parameter in self.parameters}

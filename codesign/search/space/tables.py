@@ -1,6 +1,7 @@
-"""From candidates to the columns that cost models read, without building graphs.
+"""Decoding of candidates to the layer tables of the cost models, without building graphs.
 
-``layer_table`` says what ``models.integer.lower.shape_only(topology.network(...))`` lowers to.
+The result equals ``LayerTable.of`` of the candidates' networks (topology.network), lowered by
+``models.integer.lower.shape_only``.
 """
 
 from __future__ import annotations
@@ -26,11 +27,11 @@ _GENES = {
     "hidden_activation_bits": "activation_bits.hidden",
     "classifier_weight_bits": "weight_bits.classifier",
 }  # fmt: skip
-"""Of the fields of NETWORK that hold a number as it was chosen."""
+"""Field of NETWORK -> gene whose numeric value it holds."""
 
 
 def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
-    """The MAC layers of candidates [n, genes]; threads: see ``in_parts``."""
+    """Return the MAC layers of candidates of shape (n, genes); threads: as in ``in_parts``."""
     slots = space.max_stages * (space.max_convs + 1) + 3
     table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)
 
@@ -42,7 +43,10 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
 
 
 def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
-    """Writes candidates [n, genes] to ``table`` [columns, n, slots], all 0."""
+    """Write the layers of candidates to ``table``.
+
+    Shapes: candidates (n, genes), table (columns, n, slots), all 0 before.
+    """
     task = ChainTask(
         *space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS, *space.halving
     )

@@ -1,7 +1,7 @@
-"""From a candidate's network genes to its graph and bits.
+"""Decoding of a candidate's network genes to a network graph and its bit widths.
 
-Bits that have no effect (weights of a pooling, activations of the classifier) stay at QuantSpec's
-defaults, so that a design file need not name them.
+Bit widths without effect (weights of a pooling, activations of the classifier) keep the defaults of
+QuantSpec, so that a design file need not name them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ from rtl_gen.parameters import SPARSITIES
 
 
 def network_key(space: SearchSpace, candidate: Ints) -> str:
-    """Identity of a candidate's network and bits (not its NPU): 12 hexadecimal digits."""
+    """Return the identity of a candidate's network and bit widths: 12 hexadecimal digits.
+
+    Candidates that differ in their NPU only have the same key.
+    """
     npu = {space.parameters[gene].name for gene in space.npu_genes}
     params = {k: v for k, v in space.params(candidate).items() if k not in npu}
     text = json.dumps([params, space.shape, space.classes], sort_keys=True)
@@ -27,7 +30,7 @@ def network_key(space: SearchSpace, candidate: Ints) -> str:
 
 
 def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
-    """The network of one candidate [genes] and its bits."""
+    """Return the network graph of one candidate, shape (genes,), and its bit widths."""
     builder = _Builder(space, candidate)
     for stage in range(1, builder.integer("stages") + 1):
         builder.stage(stage)
@@ -37,7 +40,7 @@ def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisa
 
 
 class _Builder:
-    """Layers and bits of one candidate, added front to back."""
+    """Builder that appends the layers of one candidate and their bits, from input to output."""
 
     def __init__(self, space: SearchSpace, candidate: Ints) -> None:
         self.classes = space.classes
@@ -59,7 +62,7 @@ class _Builder:
         return name
 
     def stage(self, stage: int) -> None:
-        """Convolutions, a residual connection where wished, and the halving of the map."""
+        """Append a stage: convolutions, residual connection if chosen, down-sampling."""
         convs = self.integer(f"convs{stage}")
         size = self.integer(f"kernel{stage}")
         rows, columns = (size if step > 1 else 1 for step in self.halving)
@@ -79,7 +82,7 @@ class _Builder:
             self.bits[outputs[-1]] = QuantSpec(
                 self.integer(f"weight_bits{stage}.{conv}"),
                 self.integer(f"activation_bits{stage}.{conv}"),
-                # The image has few channels, and what the first layer does not see is lost.
+                # The image has few channels; what the first layer drops of it is lost.
                 sparsity=self.sparsity if outputs[1:] or stage > 1 else None,
             )
         if residual:
@@ -89,7 +92,7 @@ class _Builder:
             self._add(f"pool{stage}", MaxPool(self.halving, self.halving))
 
     def head(self) -> None:
-        """The classifier, behind the mean of each channel or a hidden layer where wished."""
+        """Append the classifier, after global average pooling and a hidden layer if chosen."""
         last = self.integer("stages")
         if last and self.choice("head") == "average":
             before = self.bits[f"conv{last}_{self.integer(f'convs{last}')}"]

@@ -177,5 +177,5 @@ def test_the_search_takes_it_wherever_it_can() -> None:
 def test_what_it_does_not_go_together_with(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"npu.{name} must be .* with npu.binary_weights, not"):
         NpuConfig(**{**BINARY, name: value})  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="binary_weights must be one of 0, 1, not 2"):
+    with pytest.raises(ConfigError, match="binary_weights must be true or false, not 2"):
         NpuConfig(weight_digit_bits=1, binary_weights=2)

@@ -130,9 +130,9 @@ def test_what_leaves_a_memory_is_an_error(opcode: Opcode, change: dict, stopped:
 
 
 def test_tiles_need_a_port() -> None:
-    with pytest.raises(ConfigError, match="memory_tiles must be 0 without npu"):
+    with pytest.raises(ConfigError, match="memory_tiles must be false without npu"):
         NpuConfig(memory_tiles=True)
-    with pytest.raises(ConfigError, match="memory_tiles must be one of 0, 1"):
+    with pytest.raises(ConfigError, match="memory_tiles must be true or false, not 2"):
         NpuConfig(memory_port_bits=32, memory_tiles=2)
 
 

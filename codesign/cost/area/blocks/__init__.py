@@ -1,4 +1,4 @@
-"""The blocks of the NPU that the area model adds up, in the order of the data's way."""
+"""Hardware blocks of the NPU whose areas the area model adds up, in the order of the data flow."""
 
 from __future__ import annotations
 
@@ -14,5 +14,6 @@ BLOCKS: tuple[AreaBlock, ...] = (
     STREAMS, ROTATOR, HISTORY, WEIGHTS, MEMORIES, SHARED, SELECTION, DOTS,
     PACKED_DOTS, CELLS, POST_PROCESS, POST_UNITS, SEQUENCER, REGISTERS, PORT, WIRING,
 )  # fmt: skip
+"""All blocks; every Verilog module of an NPU belongs to one of them."""
 
 __all__ = ["BLOCKS", "RESOURCES", "AreaBlock", "memory_counts"]

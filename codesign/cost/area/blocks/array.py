@@ -1,4 +1,4 @@
-"""Sizes of the MAC array around its dot products: cells, and what a row or column shares."""
+"""Area features of the MAC array except its dot products: cells, N:M selection, shared operands."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ from rtl_gen.parameters import LEAST_REUSE_LANES
 
 @functools.cache
 def _late_table() -> Ints:
-    """[slots, activations of one bit or of more] lanes whose operands a LUT dot product wants a
-    cycle later than the others'."""
+    """Return how many lanes of a LUT dot product take their operands one cycle late.
+
+    Shape (MAX_LANES + 1, 2): by the slots of the dot product (multiplier inputs of a cell), and by
+    0 for 1-bit activations, 1 for wider ones.
+    """
     table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
     for lanes in range(MAX_LANES + 1):
         for more in range(2):
@@ -29,8 +32,11 @@ def _late_table() -> Ints:
 
 @functools.cache
 def _late_older_table() -> Ints:
-    """[lanes, activations of one bit or of more] lanes of all channels that take older columns and
-    come late."""
+    """Return how many lanes that column reuse feeds take their operands one cycle late.
+
+    Summed over all channels (each feeds two lanes from the history); shape as ``_late_table``, 0
+    for fewer than LEAST_REUSE_LANES lanes.
+    """
     table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
     for lanes in range(LEAST_REUSE_LANES, MAX_LANES + 1):
         for more in range(2):
@@ -46,7 +52,7 @@ def _late_lanes(c: ConfigTable) -> Ints:
 
 
 def result_bits(c: ConfigTable) -> Ints:
-    """Bits of a dot product, its sign included."""
+    """Return the width of a dot product in bits, sign included, shape (n,)."""
     lanes = np.ceil(np.log2(c.slots)).astype(np.int64)
     return c.activation_bits + c.weight_digit_bits + 1 + lanes
 
@@ -57,7 +63,8 @@ def _cells(c: ConfigTable) -> Sizes:
     packed = np.maximum(Packed.of(c).fields, 1)
     return {
         "accumulators": accumulators,
-        # An addend as wide as its accumulator leaves no room for the choice in the adder's LUTs.
+        # The multiplexer of the accumulator (clear, shift or hold) merges into the LUTs of its
+        # adder only if the dot product is narrower than the accumulator.
         "full": accumulators * (result_bits(c) >= c.accumulator_bits),
         "controls": cells // packed,
         "negations": cells * c.lut * (c.weight_digit_bits == 1),
@@ -76,11 +83,11 @@ CELLS = AreaBlock(
 
 
 def _selection(c: ConfigTable) -> Sizes:
-    """N:M only: bits of the selected activations, and pairs that are added."""
+    """Return the sizes of N:M operand selection; all 0 for dense arrays."""
     cells = c.pixels * c.columns * (c.sparsity > 0)
     selected = cells * c.slots * c.activation_bits
     pairs = cells * (c.slots // 2)
-    # One LUT6 chooses one of four, a second one the fifth.
+    # A LUT6 is a 4:1 multiplexer of one bit; a fifth input takes a second LUT.
     return {
         "choices": selected * np.where(c.group - c.kept + 1 > 4, 2, 1),
         "selected": selected,
@@ -104,7 +111,8 @@ def _shared(c: ConfigTable) -> Sizes:
     plain = (Packed.of(c).fields == 0).astype(np.int64)
     several = c.activation_bits > 1
     late = _late_lanes(c)
-    # Lanes of one bit need no sums of pairs, and come late behind the selection.
+    # 1-bit lanes need no pair sums; with N:M sparsity they are delayed behind the selection, in
+    # the cells ("late_slots").
     pairs = c.pixels * (c.lanes // 2) * ~sparse * plain * several
     groups_late = late * several
     late_lanes = np.where(sparse, groups_late // c.kept * c.group, late)

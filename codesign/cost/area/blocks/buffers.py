@@ -1,4 +1,4 @@
-"""Sizes of the memories, and of what chooses among their words."""
+"""Area features of on-chip memories, bank-to-pixel crossbar and column-reuse history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BUS_BITS = 32
 
 
 def memory_counts(c: ConfigTable) -> MemoryCount:
-    """All memories of the NPU."""
+    """Return the resources of all memories of each NPU, arrays of shape (n,)."""
     word = c.weight_word_bits
     full = np.full_like(word, BUS_BITS)
     older = OLDER_COLUMNS * c.activation_word_bits
@@ -59,10 +59,13 @@ MEMORIES = AreaBlock(
 
 
 def _rotator(c: ConfigTable) -> Sizes:
-    """rtl_gen.blocks.addressing.ActivationMemory: any pixel takes any bank, or the pad."""
+    """Return the sizes of the crossbar from activation banks to pixel lanes (rotator).
+
+    Any pixel lane takes any bank or the padding value (rtl_gen.blocks.addressing.ActivationMemory).
+    """
     words = c.pixels * c.activation_word_bits
     return {
-        # One LUT takes two banks and the pad, or their sum so far.
+        # AND-OR of one-hot selects: a LUT6 takes two banks and the padding or the partial result.
         "choices": words * ((c.pixels + 1) // 2),
         "deep_choices": words * np.maximum(c.pixels - 8, 0),
         "words": words,

@@ -1,4 +1,4 @@
-"""Sizes of what runs the program: sequencer, loop nest, registers, streams, memory port, wiring."""
+"""Area features of control: sequencer, loop nest, registers, streams, memory port, glue logic."""
 
 from __future__ import annotations
 
@@ -83,7 +83,10 @@ STREAMS = AreaBlock(
 
 
 def _port(c: ConfigTable) -> Sizes:
-    """rtl_gen.blocks.fetch; with memory_tiles its write channel, FILL and SPILL, too."""
+    """Return the sizes of the external memory port (rtl_gen.blocks.fetch).
+
+    ``memory_tiles`` adds its write channel and the transfers of feature-map rows (FILL, SPILL).
+    """
     has = (c.memory_port_bits > 0).astype(np.int64)
     return {
         "bits": c.memory_port_bits,
@@ -99,7 +102,8 @@ PORT = AreaBlock(
     "memory_port",
     ("npu_fetch",),
     _port,
-    # No NPU of the data has tiles: two measured with and without (docs/npu.md).
+    # No NPU of the data set has tiles: the factors are those of two NPUs that were synthesised with
+    # and without them (docs/npu.md).
     luts={"port": 70.0, "bits": 0.1, "tiles": 220.0, "tile_bits": 2.1},
     ffs={"port": 80.0, "bits": 1.0, "tiles": 248.0, "tile_bits": 1.25},
     lutrams={},
@@ -107,7 +111,7 @@ PORT = AreaBlock(
 
 
 def _wiring(c: ConfigTable) -> Sizes:
-    """What the blocks are joined by: delays of control bits, choices between readers."""
+    """Return the sizes of top-level glue: control delays, multiplexers between memory readers."""
     return {
         "addresses": log_bits(c.activation_depth),
         "codes": c.activation_bits,

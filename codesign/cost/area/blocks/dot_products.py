@@ -1,4 +1,4 @@
-"""Sizes of the dot products: planes of LUTs as Yosys maps them, trees over DSP slices."""
+"""Area features of dot products: bit planes in LUTs as Yosys maps them, trees over DSP slices."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ COUNTED_REGISTERS = (
 COUNTED_SHIFTS = (
     *(0,) * 14, 1, 2, 2, *(0,) * 11, 1, 2, 2, 0, 0, 0, 2, 0, 0, 0, 3, 4,
 )  # fmt: skip
-"""LUTs, FFs and shift registers of a plane of so many activations of one bit, as Yosys maps it;
-between them by interpolation. Synthesised one by one."""
+"""LUTs, flip-flops and shift registers of one bit plane over COUNTED_LANES 1-bit activations, each
+synthesised alone with Yosys; other lane counts are interpolated linearly."""
 
 
 @functools.cache
 def _plane_table() -> Floats:
-    """[lanes, activation_bits, 4]: one bit plane of a dot product.
+    """Return the area of one bit plane of a dot product, shape (MAX_LANES + 1, MAX_BITS + 1, 4).
 
-    LUTs of its chains, LUTs of the tree over them, FFs, and bits of the result. See
-    rtl_gen.blocks.dot_product: a chain adds the choices of lane pairs. Its LUTs are what Yosys maps
-    for every dot product in the shipped data but one of a single lane of one bit.
+    By lanes and activation bits; the last axis holds LUTs of the adder chains, LUTs of the tree
+    over the chains, flip-flops, and result bits. A bit plane sums the activations whose weight
+    digit has that bit set; a chain adds them by lane pairs (rtl_gen.blocks.dot_product). The LUTs
+    equal those that Yosys maps in the shipped data, except for one lane of 1-bit activations.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
     for lanes in range(1, MAX_LANES + 1):
@@ -67,7 +68,7 @@ def _plane(spec: DotProductSpec) -> tuple[float, float, float, int]:
     while len(widths) > 1:
         paired = len(widths) // 2 * 2
         sums = [max(widths[k : k + 2]) + 1 for k in range(0, paired, 2)]
-        # The top bit of the wider one of two is the carry's alone.
+        # Where two operands differ in width, the top bit of the wider one only takes the carry.
         tree += sum(total - 1 for total in sums)
         tree -= sum(widths[k] != widths[k + 1] for k in range(0, paired, 2))
         widths = sums + widths[paired:]
@@ -76,9 +77,9 @@ def _plane(spec: DotProductSpec) -> tuple[float, float, float, int]:
 
 
 def _chain(spec: DotProductSpec, lanes: int) -> int:
-    """LUTs that choose and add the lanes of one chain: one a bit and pair.
+    """Return the LUTs that select and add the lanes of one chain: one per bit and lane pair.
 
-    A single lane needs none: its register is reset where the weight bit is 0.
+    A single lane takes none: its register is reset where the weight bit is 0.
     """
     bits = spec.activation_bits
     return lanes // 2 * (bits + 1) + lanes % 2 * bits * (lanes > 1)
@@ -90,7 +91,10 @@ def _planes(c: ConfigTable) -> Floats:
 
 
 def _single_chain(c: ConfigTable) -> Ints:
-    """Where a plane is one chain, but for those as short as a sum of two or three bits."""
+    """Return 1 where a bit plane is a single chain, else 0, shape (n,).
+
+    Also 0 for the shortest chains: 1 to 3 slots of 1-bit activations, 2 slots of wider ones.
+    """
     counted = c.activation_bits == 1
     chain = c.slots <= np.where(counted, 7, 8)
     short = np.where(counted, c.slots <= 3, c.slots == 2)
@@ -99,20 +103,23 @@ def _single_chain(c: ConfigTable) -> Ints:
 
 
 def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
-    """LUTs and FFs of the adders that combine a digit's planes, per cell."""
+    """Return LUTs and flip-flops per cell of the adders that combine the bit planes of a digit."""
     digit = c.weight_digit_bits
     levels = np.log2(digit).astype(np.int64)
     several = digit > 1
     luts = several * ((digit - 1) * plane_bits - levels + 1)
     more = np.array([0, 0, 3, 0, 7, 0, 0, 0, 18])[digit]
-    # A single chain leaves more low bits to wait for the sums above them in registers.
+    # With a single chain more low-order bits wait in registers for the sums of the higher ones.
     more += _single_chain(c) * np.array([0, 0, 0, 0, 3, 0, 0, 0, 4])[digit]
     more += (c.slots >= 8) * (c.activation_bits > 1)
     return luts, several * (digit - 1) * plane_bits + more
 
 
 def _narrow_table() -> Ints:
-    """[activation_bits, digit_bits] LUTs of one product too narrow for a DSP slice, as mapped."""
+    """Return the LUTs of one product that is too narrow for a DSP slice, as Yosys maps it.
+
+    Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
+    """
     table = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.int64)
     for digit, luts in {1: (1, 3, 4, 7, 9), 2: (2, 5, 6, 10), 4: (4, 8)}.items():
         table[1 : len(luts) + 1, digit] = luts
@@ -128,8 +135,8 @@ def _dots(c: ConfigTable) -> Sizes:
     dsp, narrow = cells * c.dsp * wide(c), cells * c.dsp * (1 - wide(c))
     plane = _planes(c)
     combine, combine_registers = _combine_bits(c, plane[:, 3].astype(np.int64))
-    # One lane of one bit: the planes are the digit itself, which waits in registers; the longest
-    # digit in shift registers.
+    # A single 1-bit lane: the bit planes are the bits of the digit, which wait in registers (those
+    # of the longest digit in shift registers).
     alone = c.lut * ((c.slots == 1) & (c.activation_bits == 1))
     added = c.lut - alone
     waits = added * np.array([0, 0, 0, 0, 1, 0, 0, 0, 3])[c.weight_digit_bits]
@@ -140,16 +147,16 @@ def _dots(c: ConfigTable) -> Sizes:
     waiting = alone * np.array([0, 3, 4, 0, 12, 0, 0, 0, 0])[c.weight_digit_bits]
     beside = (c.activation_bits == 1) & (c.slots == 3) & (c.weight_digit_bits > 1)
     product = product_bits(c)
-    # DSP slices add their products by pairs, too.
+    # DSP slices also add their products in pairs: the tree in LUTs has half as many terms.
     left, sums = -(-c.slots // 2), product + 1
     return {
-        # Three lanes of one bit take a LUT more where a digit has several planes.
+        # Three 1-bit lanes take one more LUT per plane where a digit has several planes.
         "chains": lut * (plane[:, 0] + beside),
         "trees": lut * plane[:, 1],
         "plane_registers": lut * plane[:, 2],
         "combine": cells * added * combine,
         "combine_registers": cells * (added * combine_registers + waiting),
-        # The digit's sign waits for the planes' sums in shift registers, where that is longer.
+        # The digit's sign waits for the sums of the planes; longer delays are shift registers.
         "sign_delays": cells * waits,
         "dsp_trees": dsp * sum_tree(left, sums),
         "dsp_registers": dsp * tree_registers(left, sums),

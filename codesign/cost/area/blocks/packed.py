@@ -1,4 +1,4 @@
-"""Sizes of arrays whose products share DSP slices (rtl_gen.blocks.packed_dot, packed_array)."""
+"""Area features of arrays with several products per DSP slice (rtl_gen.blocks.packed_array)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _dots(c: ConfigTable) -> Sizes:
     chains = -(-c.lanes // CHAIN_LANES)
     groups = -(-c.lanes // np.maximum(found.group_lanes, 1))
     dots = np.where(fields > 0, c.pixels * c.columns // np.maximum(fields, 1), 0)
-    # A chain is two stages of lanes; what ends with its first one waits for the others.
+    # A chain has two register stages; sums complete after the first one wait for the others.
     staged = c.lanes > STAGE_LANES
     short = staged & (c.lanes % CHAIN_LANES > 0) & (c.lanes % CHAIN_LANES <= STAGE_LANES)
     early = np.where(found.group_lanes < CHAIN_LANES, chains * staged, short)
@@ -35,7 +35,7 @@ def _dots(c: ConfigTable) -> Sizes:
 
 
 def _levels(terms: Ints) -> Ints:
-    """Of a binary tree over them."""
+    """Return the levels of a binary adder tree over so many terms."""
     return np.frexp(np.maximum(terms - 1, 0))[1].astype(np.int64)
 
 
@@ -50,7 +50,11 @@ PACKED_DOTS = AreaBlock(
 
 
 def shared_sizes(c: ConfigTable) -> Sizes:
-    """What the cells of a packed array share: digits with their signs, and where sums start."""
+    """Return the sizes of the operands that the cells of a packed array share.
+
+    These are activations, weight digits with their signs, and the values at which the field sums
+    start (rtl_gen.packing.Packing.start); all 0 where products share no slice.
+    """
     found = Packed.of(c)
     packed = (found.fields > 0).astype(np.int64)
     group = np.maximum(found.group_lanes, 1)

@@ -1,4 +1,4 @@
-"""Sizes of the way from the accumulators back to memory: multiplexers, post units, words."""
+"""Area features of post-processing: accumulator read-out, requantisation units, word packing."""
 
 from __future__ import annotations
 
@@ -18,22 +18,26 @@ MULTIPLEXER_INPUTS = (
 MULTIPLEXER_LUTS = (
     0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 6, 6, 7.1, 7.2, 12, 16.4, 16.4, 25.5, 33.5, 43, 68,
 )  # fmt: skip
-"""LUTs a bit of a multiplexer of so many inputs, as Yosys maps it (with MUXF7 and MUXF8); between
-them by interpolation. Read off the shipped data."""
+"""LUTs per bit of a multiplexer with MULTIPLEXER_INPUTS inputs, as Yosys maps it (with MUXF7 and
+MUXF8), taken from the shipped data; other input counts are interpolated linearly."""
 
 
 def multiplexer(inputs: Ints) -> Floats:
-    """LUTs a bit."""
+    """Return the LUTs per bit of a multiplexer with so many inputs."""
     found: Floats = np.interp(inputs, MULTIPLEXER_INPUTS, MULTIPLEXER_LUTS)
     return found
 
 
 def _units(c: ConfigTable) -> Sizes:
-    """rtl_gen.blocks.post_unit: radix-4 multiplication, or DSP slices; two shift stages."""
+    """Return the sizes of the requantisation units (rtl_gen.blocks.post_unit).
+
+    They multiply by radix-4 digits in LUTs, or in DSP slices where the array shares these, and
+    shift in two stages.
+    """
     packed = Packed.of(c).fields > 0
     lut, units = c.post_units * ~packed, c.post_units * packed
     biased, digits = c.accumulator_bits + 1, c.scale_bits // 2
-    # Bits of the product above those that the fine shift keeps: they decide on saturation.
+    # Product bits above those that the fine shift keeps: they decide on saturation.
     kept = c.activation_bits + 2 + FINE_SHIFTS
     above = np.maximum(biased + c.scale_bits - kept, 0)
     return {
@@ -70,7 +74,7 @@ POST_UNITS = AreaBlock(
 
 
 def _process(c: ConfigTable) -> Sizes:
-    """rtl_gen.blocks.post_process without its memories and units."""
+    """Return the sizes of rtl_gen.blocks.post_process except its memories and units."""
     drained = c.post_units * c.accumulator_bits
     channel_word = c.accumulator_bits + c.scale_bits + SHIFT_BITS
     index = log_bits(c.columns // c.post_units) + log_bits(c.pixels)
@@ -116,7 +120,11 @@ POST_PROCESS = AreaBlock(
 
 
 def channel_memories(c: ConfigTable) -> memories.MemoryCount:
-    """Biases, scales and shifts; the result buffer; the maxima of pooling."""
+    """Return the memories of post-processing, arrays of shape (n,).
+
+    Biases, requantisation multipliers and shifts of the channels; the result buffer; the running
+    maxima of max pooling.
+    """
     units = c.post_units
     indices = 1 << (log_bits(c.columns // units) + log_bits(c.pixels))
     return (

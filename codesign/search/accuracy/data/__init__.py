@@ -1,1 +1,1 @@
-"""Networks trained for the accuracy predictor; see docs/cost_models.md."""
+"""Tables of networks trained for the accuracy predictor (docs/cost_models.md)."""

@@ -1,1 +1,1 @@
-"""The search spaces that ship with the project."""
+"""Search spaces shipped with the project, as YAML files."""
