@@ -73,7 +73,7 @@ class SegmentSearch:
         leaving = self.flow.leaving(span)
         if whole or not leaving or len(span) > MOST_FUSED:
             return whole
-        most = max(self.flow.network.tensors[root].shape[1] for root in leaving)
+        most = min(self.flow.network.tensors[root].shape[1] for root in leaving)
         options, bands = list[Segment](), 2
         while bands <= most and len(options) <= MORE_BANDS:
             option = self._option(span, bands, number)
