@@ -7,6 +7,7 @@ STALLS) are not included, so the counts do not depend on the host. The tests and
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
@@ -44,6 +45,7 @@ def step_delay_cycles(config: NpuConfig) -> int:
     return TAP_CYCLES + operands + MacArray.latency_cycles(config)
 
 
+@functools.cache
 def flush_cycles(config: NpuConfig) -> int:
     """Return the cycles from the issue of a drain step to its word in activation memory."""
     return step_delay_cycles(config) + PostProcess.latency_cycles(config)

@@ -19,6 +19,7 @@ from codesign.compiler.mapping.unfolding import unfoldings
 from codesign.compiler.program.instructions import ProgramStep, program_steps, program_words
 from codesign.compiler.program.memory import waits
 from codesign.compiler.program.stream import interval_cycles, stream_steps, wait_cycles
+from codesign.compiler.tiling.segments import Segment
 from codesign.compiler.tiling.tiled import tiled
 from codesign.results import Infeasible, InfeasibleError
 from models.integer.network import IntegerNetwork
@@ -178,10 +179,11 @@ def _schedule(
     reasons = tuple(checks.number_reasons(network, config))
     options = []
     against: tuple[Infeasible, ...] = ()
+    segments: dict[range, Segment | None] = {}
     for unfolded in unfoldings(network):
         planned = schedule(unfolded, config, activation_depth)
         if activation_depth and planned.words > activation_depth and config.memory_tiles:
-            planned = tiled(unfolded, config, activation_depth) or planned
+            planned = tiled(unfolded, config, activation_depth, segments) or planned
         steps = program_steps(planned)
         use = BufferUse.of(planned, steps)
         found = (

@@ -13,5 +13,6 @@ The method is that of fused-layer accelerators (Alwani et al., MICRO 2016).
 """
 
 __all__ = [
+    "segments",
     "tiled",
 ]

@@ -33,6 +33,8 @@ class SegmentSearch:
     config: NpuConfig
     depth: int
     """Words of activation memory, per bank."""
+    shared: dict[range, Segment | None] = field(default_factory=dict)
+    """Segments that do not read the image: the same for every input layout."""
     _forms: dict[tuple[object, ...], tuple[Form, ...]] = field(default_factory=dict)
     """Results of ``_ways`` by span and band heights."""
 
@@ -47,7 +49,7 @@ class SegmentSearch:
             if low not in found:
                 continue
             cycles, before = found[low]
-            segment = self._segment(range(low, high), len(before))
+            segment = self._known_segment(range(low, high), len(before))
             if segment is None:
                 continue
             total = cycles + segment.cycles
@@ -62,6 +64,15 @@ class SegmentSearch:
             self._option(segment.span, len(segment.pieces), number) or segment
             for number, segment in enumerate(segments)
         ]
+
+    def _known_segment(self, span: range, number: int) -> Segment | None:
+        """Return ``_segment``, from ``shared`` where the input layout makes no difference."""
+        image = self.flow.root(self.flow.network.input)
+        if any(image in self.flow.uses(self.flow.network.layers[i]) for i in span):
+            return self._segment(span, number)
+        if span not in self.shared:
+            self.shared[span] = self._segment(span, number)
+        return self.shared[span]
 
     def _segment(self, span: range, number: int) -> Segment | None:
         """Return the layers ``span`` as a segment, or None if it does not fit.

@@ -27,12 +27,20 @@ from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.opcodes import Opcode
 
 
-def tiled(unfolded: Unfolded, config: NpuConfig, activation_depth: int) -> Schedule | None:
-    """Return the fastest schedule in segments and bands found, or None if nothing fits."""
+def tiled(
+    unfolded: Unfolded,
+    config: NpuConfig,
+    activation_depth: int,
+    shared: dict[range, Segment | None],
+) -> Schedule | None:
+    """Return the fastest schedule in segments and bands found, or None if nothing fits.
+
+    shared: segments found for other layouts of the same network's input; new ones are added.
+    """
     network = unfolded.network
     shapes = layer_shapes(network)
     flow = Flow(network, shapes, storage_plan(network, shapes, config))
-    segments = SegmentSearch(flow, config, activation_depth).best()
+    segments = SegmentSearch(flow, config, activation_depth, shared).best()
     return _assembled(flow, config, unfolded.window, segments) if segments else None
 
 
