@@ -1,24 +1,20 @@
-"""Writes the tables of docs/isa.md from rtl_gen/isa/: ``python docs/isa_tables.py``."""
+"""Instructions field by field, errors and address map, from rtl_gen/isa/."""
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import enum
-import inspect
-import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 
+from docs.generate.markdown import Generator, table
+from docs.generate.sources import field_docs, module_docs
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import registers
 from rtl_gen.isa.encoding import WORD_BITS, bit_ranges, instruction_words, slot_words
 from rtl_gen.isa.fields import COUNT_BITS, FIELDS, MOVE, RECORDS, START, Field
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 
-PAGE = Path(__file__).parent / "isa.md"
-BLOCK = re.compile(r"(<!-- table: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
-
+Row = tuple[str, ...]
 
 OPTIONAL = NpuConfig(depthwise_taps=3, weight_digit_bits=1, binary_weights=True)
 """An NPU with every field but those of N:M sparsity."""
@@ -46,28 +42,29 @@ def width_text(field: Field) -> str:
     return str(width)
 
 
-def field_rows(opcode: Opcode) -> list[tuple[str, ...]]:
+def field_rows(opcode: Opcode) -> str:
     """Places are those of an NPU without the optional fields, which have none there."""
     always = bit_ranges(NpuConfig(), opcode)
-    rows = [("word", "bits from", "field", "width", "meaning")]
+    rows: list[Row] = []
     for field in FIELDS[opcode]:
         word, bit = "-", "-"
         if field.name in always:
             word, bit = map(str, divmod(WORD_BITS + always[field.name].start, WORD_BITS))
         rows.append((word, bit, f"`{field.name}`", width_text(field), field.doc))
-    return rows
+    return table(("word", "bits from", "field", "width", "meaning"), rows)
 
 
-def record_rows() -> list[tuple[str, ...]]:
+def record_rows() -> str:
     """A record's fields in its word."""
     bits = bit_ranges(NpuConfig(), Opcode.LAYER)
     level = "out_cols"
-    rows = [("bits from", "field", "width", "meaning")]
+    rows: list[Row] = []
     for field in MOVE:
         bit = bits[f"{level}_{field.name}"].start % WORD_BITS
         rows.append((str(bit), f"_{field.name}", width_text(field), field.doc))
     count = bits[level].start % WORD_BITS
-    return [*rows, (str(count), "(the level)", "see below", "repetitions, minus 1")]
+    rows.append((str(count), "(the level)", "see below", "repetitions, minus 1"))
+    return table(("bits from", "field", "width", "meaning"), rows)
 
 
 LEVEL_DOCS = {
@@ -84,38 +81,26 @@ LEVEL_DOCS = {
 }
 
 
-def level_rows() -> list[tuple[str, ...]]:
+def level_rows() -> str:
     first = 1 + slot_words(NpuConfig(), Opcode.LAYER)
-    return [("word", "record", "width of the repetitions", "level")] + [
+    rows = [
         (str(word), f"`{level}`", str(COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
         for word, level in enumerate(RECORDS, first)
     ]
+    return table(("word", "record", "width of the repetitions", "level"), rows)
 
 
-def members(kind: type[enum.IntEnum]) -> dict[str, str]:
-    """Member name -> the string that stands under it in the source."""
-    (body,) = ast.parse(inspect.getsource(kind)).body
-    assert isinstance(body, ast.ClassDef)
-    docs, name = {}, ""
-    for statement in body.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            name = statement.targets[0].id
-        elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and name:
-            docs[name] = " ".join(str(statement.value.value).split())
-    return docs
-
-
-def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> list[tuple[str, ...]]:
-    docs = members(kind)
-    return [(first, "name", "meaning")] + [
-        (form.format(int(member)), member.name, docs.get(member.name, "")) for member in kind
+def enum_rows(kind: type[enum.IntEnum], first: str, form: str) -> str:
+    docs = field_docs(kind)
+    rows = [
+        (form.format(int(one)), f"`{one.name}`", docs.get(one.name, "No error.")) for one in kind
     ]
+    return table((first, "name", "meaning"), rows)
 
 
-def opcode_rows() -> list[tuple[str, ...]]:
-    return [("opcode", "name", "words with the opcode's")] + [
-        (str(int(opcode)), opcode.name, _words_text(opcode)) for opcode in Opcode
-    ]
+def opcode_rows() -> str:
+    rows = [(str(int(opcode)), f"`{opcode.name}`", _words_text(opcode)) for opcode in Opcode]
+    return table(("opcode", "name", "words with the opcode's"), rows)
 
 
 def _words_text(opcode: Opcode) -> str:
@@ -127,12 +112,24 @@ def _words_text(opcode: Opcode) -> str:
     return dense if dense == sparse else f"{dense}; {sparse} with {options}"
 
 
-def window_rows() -> list[tuple[str, ...]]:
+def window_rows() -> str:
     names = ("LOG_BASE", "PROGRAM_BASE", "CHANNEL_BASE", "WEIGHT_BASE")
-    return [("byte address", "window")] + [(f"0x{getattr(registers, n):07X}", n) for n in names]
+    docs = module_docs(registers)
+    rows = [(f"0x{getattr(registers, n):07X}", f"`{n}`", docs.get(n, "")) for n in names]
+    return table(("byte address", "window", "meaning"), rows)
 
 
-TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
+def identity_rows() -> str:
+    rows = [
+        ("ID", f"0x{registers.NPU_ID:08X}"),
+        ("VERSION", str(registers.ISA_VERSION)),
+        ("address bits", str(registers.ADDRESS_BITS)),
+        ("entries of the cycle log", str(registers.LOG_DEPTH)),
+    ]
+    return table(("what", "value"), rows)
+
+
+GENERATORS: Mapping[str, Generator] = {
     "opcodes": opcode_rows,
     "load": lambda: field_rows(Opcode.LOAD),
     "emit": lambda: field_rows(Opcode.EMIT),
@@ -145,20 +142,5 @@ TABLES: Mapping[str, Callable[[], list[tuple[str, ...]]]] = {
     "errors": lambda: enum_rows(ErrorCode, "code", "{}"),
     "registers": lambda: enum_rows(registers.Register, "byte address", "0x{:02X}"),
     "windows": window_rows,
+    "identity": identity_rows,
 }
-
-
-def render(name: str) -> str:
-    """One table in Markdown."""
-    head, *rows = TABLES[name]()
-    lines = [head, tuple("---" for _ in head), *rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def with_tables(page: str) -> str:
-    """``page`` with every marked table as it should be."""
-    return BLOCK.sub(lambda block: f"{block[1]}{render(block[2])}{block[4]}", page)
-
-
-if __name__ == "__main__":
-    PAGE.write_text(with_tables(PAGE.read_text()))
