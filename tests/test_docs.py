@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -123,6 +124,12 @@ def test_decisions_have_one_form(page):
     assert text.startswith(f"# {number}. ")
     heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
     assert heads == ["Context", "Decision", "Consequence"]
+
+
+def test_the_changelog_starts_with_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    releases = re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == project["version"]
 
 
 def test_examples_load():
