@@ -76,6 +76,24 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor[1:] in anchors(file), f"{page.name}: {target}{anchor}"
 
 
+CODE = ("codesign", "models", "rtl_gen", "sim", "benchmarks", "examples", "tests", "docs/generate")
+NAMED = re.compile(r"\bdocs/[\w/-]+\.(?:md|svg)\b")
+
+
+@pytest.mark.parametrize("folder", CODE)
+def test_code_names_pages_that_exist(folder):
+    kinds = ("*.py", "*.yaml", "*.v")
+    files = [file for kind in kinds for file in sorted((ROOT / folder).rglob(kind))]
+    assert files
+    lost = {
+        f"{file.relative_to(ROOT)}: {page}"
+        for file in files
+        for page in NAMED.findall(file.read_text())
+        if not (ROOT / page).exists()
+    }
+    assert not lost
+
+
 def anchors(page: Path) -> set[str]:
     """What a page's headings are called in links: lower case, dashes for spaces, words alone."""
     heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)

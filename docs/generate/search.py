@@ -65,8 +65,8 @@ def _range(field: dataclasses.Field[Any]) -> str:
     kinds = [one for one in (typing.get_args(hint) or (hint,)) if one is not type(None)]
     if kinds[0] is str:
         return "text"
-    base = SearchOptions()
-    limits = refusal(lambda: dataclasses.replace(base, **{field.name: NOWHERE}), ValueError)
+    wrong: dict[str, Any] = {field.name: NOWHERE}
+    limits = refusal(lambda: SearchOptions(**wrong), ValueError)
     low, _, high = allowed(limits).partition("..")
     span = f"{low}..{high}" if high and float(high) < 1e9 else f">= {low.removeprefix('>= ')}"
     return f"{span}{', an integer' if kinds[0] is int else ''}"
@@ -103,12 +103,12 @@ def space() -> str:
 def _with(base: SpaceDeclaration, part: str, gene: str) -> Callable[[], Any]:
     """The declaration with a choice in that place that nothing allows."""
     held = getattr(base, part)
+    wrong: dict[str, Any] = {part: -1}
     if not gene:
-        return lambda: dataclasses.replace(base, **{part: -1})
+        return lambda: dataclasses.replace(base, **wrong)
     nonsense = -1 if type(getattr(held, gene)[0]) is int else "nonsense"
-    return lambda: dataclasses.replace(
-        base, **{part: dataclasses.replace(held, **{gene: (nonsense,)})}
-    )
+    wrong[part] = dataclasses.replace(held, **{gene: (nonsense,)})
+    return lambda: dataclasses.replace(base, **wrong)
 
 
 def _listed(values: tuple[object, ...]) -> str:
