@@ -74,7 +74,7 @@ LEVEL_DOCS = {
     "kernel_rows": "kernel rows",
     "passes": "weight digit passes, most significant digit first",
     "pool_cols": "columns of the max-pooling window over convolution outputs",
-    "pool_rows": "its rows",
+    "pool_rows": "rows of that window",
     "out_cols": "output columns",
     "out_rows": "output rows per strip",
     "out_groups": "tiles of `columns` output channels",

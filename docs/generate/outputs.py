@@ -90,7 +90,8 @@ SUMMARY: Mapping[str, str] = {
     "peak_memory_bytes": "the most that the main process held, plus the most that any one process "
     "beside it held",
     "networks_trained": "networks that were trained briefly",
-    "attempts": "designs that were synthesised before one fitted the budget",
+    "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
+    "(hash) and its figures",
     "stage_seconds": "wall time by stage",
     "reasons": "with status 3: why nothing is feasible, a list (table below)",
 }

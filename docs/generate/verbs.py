@@ -12,6 +12,9 @@ from codesign.cli.main import parser
 from docs.generate.markdown import Generator, code, sections, table
 from docs.generate.sources import allowed
 
+Row = tuple[str, str, str, str]
+UNNAMED = ("positional arguments", "options")
+"""What argparse calls the groups that a verb has not named."""
 HEAD = ("value", "default", "meaning")
 SHARED = {"help", "json"}
 """Options of every verb."""
@@ -42,11 +45,12 @@ def all_verbs() -> str:
 
 def _section(name: str, verb: argparse.ArgumentParser) -> str:
     parts = [f"{_description(verb)[:1].upper()}{_description(verb)[1:]}."]
+    groups: dict[str, list[Row]] = {}
     for group in verb._action_groups:
+        title = group.title if group.title not in (None, *UNNAMED) else "option"
         rows = [_row(name, action) for action in group._group_actions if _shown(action)]
-        own = group.title not in ("positional arguments", "options")
-        if rows:
-            parts.append(table((group.title if own and group.title else "option", *HEAD), rows))
+        groups.setdefault(str(title), []).extend(rows)
+    parts += [table((title, *HEAD), rows) for title, rows in groups.items() if rows]
     commands, notes = _examples(verb)
     parts += [f"```\n{commands}```\n", *([notes] if notes else [])]
     return "\n\n".join(part.strip() for part in parts)
@@ -62,7 +66,7 @@ def _description(verb: argparse.ArgumentParser) -> str:
     return text[:1].lower() + text[1:]
 
 
-def _row(verb: str, action: argparse.Action) -> tuple[str, str, str, str]:
+def _row(verb: str, action: argparse.Action) -> Row:
     names = ", ".join(f"`{option}`" for option in action.option_strings)
     text = (action.help or "").replace("%(default)s", str(action.default)).replace("%%", "%")
     meaning = DEFAULT.sub("", text).strip(" ,;") or UNSAID.get(action.dest, "")
