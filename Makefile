@@ -2,6 +2,8 @@
 # make explore  the main job: search, training, Verilog, synthesis, verification
 # make characterize ARGS="--count 200"   more synthesis data for the area models
 # make sweep ARGS="--count 300 --jobs 2 --seed 0"   random networks on random NPUs, simulated
+# make docs     rewrites the parts of docs/reference that are made from the code
+# make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
 #
 # ARGS=...      more arguments for `codesign explore`, for example
@@ -18,7 +20,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize sweep lint test clean
+.PHONY: setup explore check-explore characterize sweep docs api lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -43,9 +45,16 @@ check-explore:
 characterize: setup
 	$(BIN)/codesign characterize $(ARGS)
 
-# Random networks on random NPUs, bit for bit and cycle for cycle (docs/sweep.md); resumable.
+# Random networks on random NPUs, bit for bit and cycle for cycle (docs/explanation/sweep.md); resumable.
 sweep: setup
 	$(BIN)/python -m tests.sweep $(ARGS)
+
+# The blocks between <!-- table: ... --> and <!-- end -->; the tests hold them to the code.
+docs: setup
+	$(BIN)/python -m docs.generate
+
+api: setup
+	$(BIN)/python -m pdoc --output-directory docs/_api codesign models rtl_gen sim
 
 lint: setup
 	$(BIN)/ruff check .
@@ -56,4 +65,4 @@ test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 clean:
-	rm -rf build runs .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build runs docs/_api .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

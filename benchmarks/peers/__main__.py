@@ -5,8 +5,8 @@
 Our NPUs are built, simulated (Verilator; bit-exact and cycle-exact, or the run fails) and
 synthesised in this run; synthesis and compiled simulators are cached by content. NNgen's figures
 come from data/nngen.json. ``--fresh`` first measures those again, with the same Yosys command and
-the same Verilator: 10 to 35 minutes a point, each stored as it comes. docs/benchmarks.md says what
-is comparable. Exit status 1 when a simulation or synthesis fails, 2 for bad input.
+the same Verilator: 10 to 35 minutes a point, each stored as it comes. docs/measurements/peers.md
+says what is comparable. Exit status 1 when a simulation or synthesis fails, 2 for bad input.
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ class CompiledNetwork:
     logits: LogitsLayout
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the compiler's part of program.json (docs/isa.md)."""
+        """Return the compiler's part of program.json (docs/reference/build-folder.md)."""
         return {
             "format": LAYOUT_FORMAT,
             "network": self.name,

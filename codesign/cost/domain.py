@@ -26,7 +26,7 @@ OPTIONS = {
 """Option -> words that its column in a ConfigTable indexes; None if it holds the values."""
 OUTSIDE = 3.0
 """Factor by which intervals widen for each option value that the data lacks, and for each factor of
-two by which a number is outside its range (docs/cost_models.md)."""
+two by which a number is outside its range (docs/explanation/cost-models.md)."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 The clock period is a sum of delays seen on critical paths (PRIORS) with non-negative factors, times
 a Gaussian process correction over the parameters. The residual is mostly noise of the placer, see
-docs/cost_models.md.
+docs/explanation/cost-models.md.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     -> full training -> program and Verilog -> synthesis -> verification -> summary and report
 
 Everything lands in one folder: trials.journal (the Optuna study), front.json, training/, build/,
-summary.json. docs/search.md explains the steps and the rule of choice.
+summary.json. docs/explanation/search.md explains the steps and the rule of choice.
 """
 
 from codesign.explore.run import ExploreResult, explore

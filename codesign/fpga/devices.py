@@ -62,7 +62,7 @@ def _device(name: str, node: yaml_io.Node) -> Device:
 
 
 def family_of(device: Device | None) -> str:
-    """The device's family; the reference's (docs/synthesis.md) where nobody chose one."""
+    """Its family; where nobody chose one, the reference's (docs/explanation/synthesis.md)."""
     return device.family if device else families.XC7.name
 
 

@@ -2,7 +2,7 @@
 
 The netlist is synthesised hierarchically as for counting (codesign.fpga.synthesis) and flattened
 after mapping, which costs seconds and keeps the blocks' names in those of cells and nets.
-docs/timing.md says what is measured.
+docs/explanation/timing.md says what is measured.
 """
 
 from __future__ import annotations

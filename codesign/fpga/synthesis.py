@@ -1,7 +1,8 @@
 """Synthesis by Yosys: what a Verilog design costs on Xilinx 7-series or Lattice ECP5.
 
 The reference flow is ``synth_xilinx -family xc7`` (hierarchical: every module is mapped once and
-counted as often as it is instantiated; no IO pads, no clock buffers). docs/synthesis.md says what
+counted as often as it is instantiated; no IO pads, no clock buffers).
+docs/explanation/synthesis.md says what
 counts as a LUT and how the flow was chosen.
 """
 

@@ -2,7 +2,8 @@
 
 ``gain`` is the real value of one accumulator unit. The learned gain of a channel, input scale times
 weight scale, is snapped to the nearest ``multiplier / 2**shift`` times the output scale, so that
-the frozen network computes with exactly the scale that hardware has. docs/arithmetic.md derives it.
+the frozen network computes with exactly the scale that hardware has.
+docs/explanation/arithmetic.md derives it.
 """
 
 from __future__ import annotations

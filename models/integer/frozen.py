@@ -1,7 +1,7 @@
 """FrozenNetwork: the fake-quantised network with hardware's exact scales, in real values.
 
 It computes in float64 with the graph's own operations; the integer reference must agree with it
-code for code (docs/arithmetic.md has the bound).
+code for code (docs/explanation/arithmetic.md has the bound).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Fake quantisation with learned scales (LSQ, arXiv 1902.08153) and straight-through gradients.
 
 Scales are learned as logarithms: they stay positive, and an optimiser step changes them by the same
-ratio whatever their size. Formulas: docs/arithmetic.md.
+ratio whatever their size. Formulas: docs/explanation/arithmetic.md.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ FINE_SHIFTS = 8
 
 @dataclass(frozen=True)
 class PostUnitSpec:
-    """Specification and golden model of the requantisation in a post unit (docs/arithmetic.md)."""
+    """Specification and golden model of a post unit (docs/explanation/arithmetic.md)."""
 
     accumulator_bits: int
     scale_bits: int

@@ -2,7 +2,7 @@
 
 opcodes, fields and encoding define the instructions, registers the AXI4-Lite address map, bursts
 the units of the memory port, walk the address steps of a layer's loop nest, lanes and weight_words
-the bit layout of activation and weight words. docs/isa.md is the reference.
+the bit layout of activation and weight words. docs/reference/isa.md is the reference.
 """
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Fields of each instruction: their meaning, order and width.
 
 Most fields occupy a 16-bit slot each. A LAYER also has a record for each level of its loop nest:
-the address step of that level and its number of repetitions. docs/isa.md has these definitions as
-tables.
+the address step of that level and its number of repetitions. docs/reference/isa.md has these
+definitions as tables.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The shipped tables give the figures that docs/cost_models.md promises."""
+"""The shipped tables give the figures of docs/measurements/accuracy-predictor.md."""
 
 from __future__ import annotations
 

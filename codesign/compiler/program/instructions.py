@@ -1,6 +1,6 @@
 """Code generation: a schedule as LOAD, LAYER, EMIT and END, with DMA where memory is used.
 
-``stream`` adds REPEAT. A LAYER is a nest of affine loops; docs/isa.md has all fields.
+``stream`` adds REPEAT. A LAYER is a nest of affine loops; docs/reference/isa.md has all fields.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Block RAMs and distributed RAM of memories, counted as Yosys maps them to a 7-series FPGA.
 
 The rules for the Verilog modules npu_ram and npu_lutram were found by synthesising single memories
-over widths and depths (docs/cost_models.md); the shipped data confirms them on whole NPUs.
+over widths and depths (docs/explanation/cost-models.md); the shipped data confirms them on whole
+NPUs.
 """
 
 from __future__ import annotations

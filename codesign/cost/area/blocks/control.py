@@ -103,7 +103,7 @@ PORT = AreaBlock(
     ("npu_fetch",),
     _port,
     # No NPU of the data set has tiles: the factors are those of two NPUs that were synthesised with
-    # and without them (docs/npu.md).
+    # and without them (docs/measurements/memory.md).
     luts={"port": 70.0, "bits": 0.1, "tiles": 220.0, "tile_bits": 2.1},
     ffs={"port": 80.0, "bits": 1.0, "tiles": 248.0, "tile_bits": 1.25},
     lutrams={},

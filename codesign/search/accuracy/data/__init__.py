@@ -1,1 +1,1 @@
-"""Tables of networks trained for the accuracy predictor (docs/cost_models.md)."""
+"""Tables of networks trained for the predictor (docs/measurements/accuracy-predictor.md)."""
