@@ -92,7 +92,7 @@ def load(path: Path) -> Design:
 
 
 def _read(node: yaml_io.Node) -> Design:
-    nodes = node.fields(_KEYS, ("name", "dataset", "network", "npu"))
+    nodes = node.fields(_KEYS, ("name", "dataset", "network"))
     name = nodes["name"].string()
     graph = read_graph(nodes["network"], name)
     quantisation = Quantisation()
@@ -105,11 +105,25 @@ def _read(node: yaml_io.Node) -> Design:
             dataset=yaml_io.build(nodes["dataset"], DatasetSpec),
             network=graph,
             quantisation=quantisation,
-            npu=yaml_io.build(nodes["npu"], NpuConfig),
+            npu=_read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
         )
     except UserError as error:
         raise node.error(str(error)) from None
+
+
+def _read_npu(
+    node: yaml_io.Node | None, graph: NetworkGraph, quantisation: Quantisation
+) -> NpuConfig:
+    """The NPU of a design file; where it does not say ``activation_bits``, the network's widest.
+
+    Raises YamlError.
+    """
+    widest = {"activation_bits": bits.widest_activation(quantisation, graph)}
+    if node is None:
+        return NpuConfig(activation_bits=widest["activation_bits"])
+    given = "activation_bits" in node.mapping()
+    return yaml_io.build(node, NpuConfig, **({} if given else widest))
 
 
 def _scalar(value: int | str) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from codesign.compiler import Plan, plan
+from codesign.compiler import Plan, plan, worst_accumulator_reasons
 from codesign.cost.area import model_file
 from codesign.cost.table import ConfigTable
 from codesign.cost.timing import TimingModel
 from codesign.design import Design
 from codesign.fpga import families
-from codesign.results import Figures
+from codesign.results import Figures, InfeasibleError
 from models.integer.lower import shape_only
 
 
@@ -38,9 +38,20 @@ class DesignEstimate:
 
 
 def plan_design(design: Design) -> Plan:
-    """Schedule, exact cycles and memory use before training. Raises InfeasibleError."""
+    """Schedule, exact cycles and memory use before training.
+
+    Raises InfeasibleError with every reason, among them accumulators that weights could overflow:
+    training cannot be told to keep to them, and would be in vain.
+    """
     network = shape_only(design.network, design.quantisation, design.npu.scale_bits)
-    return plan(network, design.npu)
+    narrow = tuple(worst_accumulator_reasons(network, design.npu))
+    try:
+        planned = plan(network, design.npu)
+    except InfeasibleError as error:
+        raise InfeasibleError((*error.reasons, *narrow)) from None
+    if narrow:
+        raise InfeasibleError(narrow)
+    return planned
 
 
 def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:

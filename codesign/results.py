@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,10 +72,23 @@ class Infeasible:
     """What would help, each an imperative sentence."""
 
     def __str__(self) -> str:
-        text = (
-            f"{self.where}: needs {self.need:g} {self.unit} of {self.resource}, has {self.have:g}"
-        )
+        text = f"{self.where}: needs {_amount(self.need)} {self._what()}, has {_amount(self.have)}"
         return f"{text}; {' or '.join(self.levers)}" if self.levers else text
+
+    def _what(self) -> str:
+        """The unit, with the resource where the unit does not say it."""
+        if self.resource.casefold() == self.unit.casefold():
+            return self.unit
+        return (
+            f"{self.unit} ({self.resource})"
+            if " " in self.unit
+            else f"{self.unit} of {self.resource}"
+        )
+
+
+def _amount(value: float) -> str:
+    """A number as people write it: whole where it is large, with separators of thousands."""
+    return f"{math.ceil(value):,}" if abs(value) >= 100 and math.isfinite(value) else f"{value:g}"
 
 
 class InfeasibleError(Exception):

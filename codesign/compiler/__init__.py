@@ -16,7 +16,11 @@ The glossary of the compiler's terms is in docs/explanation/architecture.md.
 """
 
 from codesign.compiler.compile import CompiledNetwork, Program, compile_network
-from codesign.compiler.overflow import accumulator_bits, worst_accumulator_bits
+from codesign.compiler.overflow import (
+    accumulator_bits,
+    worst_accumulator_bits,
+    worst_accumulator_reasons,
+)
 from codesign.compiler.plan import LayerPlan, Plan, minimal_depths, plan
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
 
@@ -35,5 +39,6 @@ __all__ = [
     "program",
     "tiling",
     "worst_accumulator_bits",
+    "worst_accumulator_reasons",
     "zeros",
 ]

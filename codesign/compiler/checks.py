@@ -42,6 +42,17 @@ _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     **{f"{level}_columns": _SMALLER_IMAGE for level in RECORDS},
     **{f"{level}_strips": ("lower npu.pixels", "use a smaller kernel") for level in RECORDS},
 }
+COUNT_UNITS: Mapping[str, str] = {
+    "groups": "words of input channels",
+    "kernel_rows": "kernel rows",
+    "kernel_cols": "kernel columns",
+    "pool_rows": "rows of its pooling window",
+    "pool_cols": "columns of its pooling window",
+    "out_rows": "output rows of a strip",
+    "out_cols": "output columns",
+    "out_groups": "tiles of output channels",
+}
+"""Loop levels in the words of a reader; their fields hold the number of repetitions minus 1."""
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
                          "use fewer channels or a smaller image"),
@@ -184,4 +195,9 @@ def _layer_field_reasons(step: ProgramStep, most: Mapping[str, int]) -> Iterator
             value, largest = abs(value), largest // 2
         if value > largest:
             levers = _FIELD_LEVERS.get(name, ("use a smaller layer",))
-            yield Infeasible(name, step.name, value, largest, "(instruction field)", levers)
+            unit, where = "(instruction field)", step.name
+            if name in COUNT_UNITS:  # which fields hold minus 1
+                unit, value, largest = COUNT_UNITS[name], value + 1, largest + 1
+            if name.startswith("pool_"):  # max pooling is part of the layer before it
+                where = step.tensor or where
+            yield Infeasible(name, where, value, largest, unit, levers)

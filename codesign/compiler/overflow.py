@@ -65,6 +65,20 @@ def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[
             yield Infeasible("accumulator_bits", layer.name, need, have, "bits", levers)
 
 
+def worst_accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Yield layers whose sums could overflow the accumulators, whatever training makes of them.
+
+    Weights are not looked at: what passes here can only fail for its biases after training.
+    """
+    for layer in network.mac_layers:
+        need = _worst_bits(layer, network.tensors)
+        if need > config.accumulator_bits:
+            levers = (f"set npu.accumulator_bits to {need}", "use fewer weight or activation bits")
+            yield Infeasible(
+                "accumulator_bits", layer.name, need, config.accumulator_bits, "bits", levers
+            )
+
+
 def _worst_bits(layer: MacLayer, tensors: Mapping[str, TensorSpec]) -> int:
     _, largest = arithmetic.weight_range(layer.weight_bits)
     total = sum(

@@ -177,3 +177,11 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
             bits = quantisation.spec(owner).activation_bits
             plans[layer.name] = TensorPlan(owner, bits, is_signed(graph, owner))
     return plans
+
+
+def widest_activation(quantisation: Quantisation, graph: NetworkGraph) -> int:
+    """Largest number of bits of a tensor other than the logits: the width of activation memory.
+
+    Raises ModelError when the graph is not sound.
+    """
+    return max(plan.bits for plan in plan_tensors(legalise(graph), quantisation).values())
