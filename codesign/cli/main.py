@@ -1,7 +1,7 @@
-"""The entry point: finds the verb, runs it, and turns every ending into an exit status.
+"""Entry point of the command line: runs a verb and returns its exit status.
 
-0: all good. 1: verification mismatch, a budget missed after synthesis, or a tool that failed.
-2: bad input, or a missing tool. 3: nothing feasible. 130: interrupted.
+0: success. 1: verification mismatch, budget missed after synthesis, or a tool failed. 2: bad input,
+missing tool or full disk. 3: no feasible design. 130: interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sim.simulator import SimulationError
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, synth, estimate, train, report, characterize, calibrate, doctor,
 )  # fmt: skip
-"""Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
+"""Modules of the verbs, each with NAME, HELP, EXAMPLES, arguments(parser), run(args, console)."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
@@ -48,13 +48,13 @@ USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Bad options end like all bad input, in JSON where that was asked for."""
+        """Raise UserError for bad options, so that they are reported like all bad input."""
         self.print_usage(sys.stderr)
         raise UserError(message)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line. Parsing raises UserError."""
+    """Return the parser of all verbs; parsing raises UserError for bad options."""
     top = _Parser(
         prog="codesign",
         description="Finds a network, its bit widths and the NPU that runs it for an FPGA budget, "
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``codesign`` with ``argv`` (default: the process's) and returns its exit status."""
+    """Run ``codesign`` with ``argv`` (default: the process's arguments); return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parser().parse_args(arguments)
@@ -115,7 +115,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends like Ctrl-C, so that half-written files are taken away."""
+    """Handle SIGTERM like Ctrl-C, so that temporary files are removed."""
     raise KeyboardInterrupt
 
 
@@ -134,9 +134,9 @@ def _infeasible(error: InfeasibleError, console: Console) -> int:
 
 
 def _system(error: OSError, console: Console) -> int:
-    """What the operating system refused; a bug of ours would be something else and shows whole."""
+    """Report an operating-system error as bad input; re-raise one without a file name, a bug."""
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone (`codesign ... | head`): nothing more to say to it.
+        # The reader of the output has ended (`codesign ... | head`), so nothing more is printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
     where = f" {error.filename}" if error.filename else ""
@@ -151,7 +151,7 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """The command that goes on from here."""
+    """Return the command that continues the interrupted one."""
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
     return f"resume with: codesign {shlex.join(arguments)}"

@@ -1,4 +1,4 @@
-"""Option types and arguments that several verbs share."""
+"""Argument types and options that several verbs share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from codesign.results import UserError
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """An argparse type: a finite number in low..high."""
+    """Return an argparse type for a finite number in low..high."""
 
     def convert(text: str) -> float:
         try:
@@ -29,7 +29,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
-    """An argparse type: an integer in low..high."""
+    """Return an argparse type for an integer in low..high."""
 
     def convert(text: str) -> int:
         try:
@@ -50,21 +50,24 @@ def _range(low: float, high: float) -> str:
 
 
 def design_file(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument of verbs that take a design file."""
     parser.add_argument("design", type=Path, metavar="DESIGN.yaml", help="the design file")
 
 
 def build_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the positional argument of verbs that take a build folder."""
     parser.add_argument("build", type=Path, metavar="BUILD_DIR", help="a folder of codesign build")
 
 
 def device(parser: argparse._ActionsContainer) -> None:
+    """Add ``--device``, a part of constraints/devices.yaml."""
     parser.add_argument(
         "--device", metavar="NAME", help="a part of constraints/devices.yaml, such as xc7a50t"
     )
 
 
 def training(parser: argparse.ArgumentParser) -> None:
-    """Options of everything that trains one design."""
+    """Add the options of verbs that train a design."""
     parser.add_argument(
         "--data-dir", type=Path, metavar="DIR", help="folder with the data set's files"
     )
@@ -97,7 +100,7 @@ def training(parser: argparse.ArgumentParser) -> None:
 
 
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """The price of one-bits in a training. default: what stands for none."""
+    """Add ``--boo``, the weight of one-bits in the training loss."""
     parser.add_argument(
         "--boo",
         type=number(0, 1000),
@@ -108,7 +111,7 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
 
 
 def load_build(folder: Path) -> Design:
-    """The design of a build folder. Raises UserError when it is none."""
+    """Load the design of a build folder. Raises UserError for any other folder."""
     if not build_folder.is_build(folder):
         raise UserError(f"{folder} is not a build folder: codesign build makes one")
     return design.load(folder / "design.yaml")

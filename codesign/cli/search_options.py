@@ -1,4 +1,4 @@
-"""The options of ``explore``: from a YAML file, overridden by the command line."""
+"""Options of ``explore``, read from a YAML file and overridden by the command line."""
 
 from __future__ import annotations
 
@@ -16,49 +16,54 @@ from models import yaml_io
 
 @dataclass(frozen=True)
 class SearchOptions:
-    """What to search for; fields are the options of ``explore`` with underscores.
+    """Options of ``explore`` under their names with underscores, in the units of the command line.
 
-    Raises ValueError for a value out of range, naming the field.
+    Raises ValueError, whose message starts with the field's name, for a value out of range.
+
+    >>> SearchOptions(device="xc7a50t", lut_budget=20000).budget().luts
+    20000
     """
 
     lut_budget: float | None = None
     dsp_budget: float = 0
-    """0: LUTs pay for all arithmetic."""
+    """DSP slices; 0: all products are made in LUTs."""
     bram_budget: float | None = None
+    """36 Kb block RAMs."""
     ff_budget: float | None = None
     device: str | None = None
-    """A part of constraints/devices.yaml; what no budget says is limited by what it holds."""
+    """A part of constraints/devices.yaml, whose resources limit every budget."""
     clock_mhz: float | None = None
-    """Default: the device's, else 100."""
+    """Clock in MHz; None: the device's, or 100."""
     min_throughput: float | None = None
     """Images per second."""
     max_latency_us: float | None = None
     dataset: str = "digits"
     data_dir: str | None = None
     space: str | None = None
-    """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
+    """A search space: a YAML file or the name of a shipped one; None: chosen by the image size."""
     optimiser: str = "evolution"
     area_confidence: float = AREA_CONFIDENCE
-    """One-sided confidence level of the bounds of LUTs and FFs that the budget is tested with."""
+    """One-sided confidence level of the area bound that the budget is tested with."""
     area_model: str | None = None
-    """A model file of ``calibrate``; default: what the shipped data says."""
+    """A model file of ``calibrate``; None: the model of the shipped data."""
     networks: int = 14
     """Networks that are trained briefly and compared."""
     epochs: int | None = None
-    """Of the chosen network's training; default: by the size of the data set."""
+    """Epochs of the full training; None: chosen by the size of the data set."""
     boo: float = 0.0
-    """Weight, in the loss of all trainings, of the one-bits per weight."""
+    """Weight of the one-bits per weight in the loss of all trainings."""
     boo_within: float | None = None
-    """Makes few one-bits an objective: points of validation accuracy that may be given for them."""
+    """Validation accuracy in percentage points to trade for fewer one-bits; None: do not trade."""
     seed: int = 0
     out: str = "runs/explore"
     time_limit: float | None = None
-    """Minutes for search and training; build, synthesis and simulation come on top."""
+    """Minutes for search and training; build, synthesis and simulation take some more."""
     jobs: int = 2
     """Processes that train and synthesise side by side."""
     images: int = 64
     """Test images to verify in simulation."""
     resume: bool = False
+    """Continue the search in ``out`` instead of replacing it."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -85,7 +90,10 @@ class SearchOptions:
                 raise ValueError(f"{name} must be {allowed}, not {value:g}")
 
     def budget(self) -> Budget:
-        """Hard limits of the search. Raises UserError for an unknown device or no limit at all."""
+        """Return the hard limits: the smaller of each budget and the device's resources.
+
+        Raises UserError for an unknown device, or if neither --lut-budget nor --device is given.
+        """
         part = devices.get(self.device).budget() if self.device else None
         if self.lut_budget is None and part is None:
             raise UserError("give a budget: --lut-budget N or --device NAME")
@@ -106,10 +114,10 @@ class SearchOptions:
 
 
 def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
-    """The file's options with those of ``given`` (None: not given; other names: none of ours) over
-    them.
+    """Return the options of a YAML file, overridden by those of ``given`` that are not None.
 
-    Raises YamlError with file and line, UserError for a value of the command line.
+    Names in ``given`` that are no search options are ignored. Raises YamlError with file and line,
+    UserError for a value of the command line.
     """
     base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}
@@ -123,7 +131,7 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
 
 
 def _load(config: Path) -> SearchOptions:
-    """The options of a YAML file. Raises YamlError with file and line."""
+    """Read the options of a YAML file. Raises YamlError with file and line."""
     node = yaml_io.load(config)
     given = node.mapping()
     for old, new in OLD_OPTIONS.items():

@@ -1,9 +1,9 @@
-"""The finishing part of ``explore``: the chosen design trained, built, synthesised, verified.
+"""The last part of ``explore``: full training, synthesis, build and verification of a design.
 
-Synthesis runs beside the training where two processes may run. A design that it finds over the
-budget is replaced by the next best one under the estimate corrected by what was measured; weights
-are kept while the network stays the same. Weights and syntheses are on disk and not made again by a
-resumed run; the build folder and its verification are.
+With two or more jobs, synthesis runs beside the training. A design that synthesis finds over the
+budget is replaced by the next best one, with area estimates scaled by measured over estimated area;
+weights are kept while the network stays the same. A resumed run reuses weights and syntheses from
+disk, but writes and verifies the build folder again.
 """
 
 from __future__ import annotations
@@ -41,33 +41,44 @@ from rtl_gen import emit
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
-"""Designs that are synthesised before the search gives up on the budget."""
+"""Designs that are synthesised at most before the budget counts as missed."""
 
 
 @dataclass
 class FinishedDesign:
-    """How far it came. Without a design that fits after synthesis, ``build`` is None."""
+    """The design after training, synthesis, build and verification. Made by ``finish``.
+
+    ``build`` is None if no design met the budget after synthesis.
+    """
 
     problem: Problem
-    """With the area factor that synthesis taught."""
+    """The search problem, with the area factor measured by synthesis."""
     option: Option | None = None
+    """The design that was synthesised last."""
     estimate: DesignEstimate | None = None
     build: Path | None = None
+    """The build folder."""
     accuracy: dict[str, float] = field(default_factory=dict)
+    """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
     weights: LayerBits | None = None
-    """Counts of all weights of the full training."""
+    """Bit counts over all weights of the full training."""
     synthesised: Synthesis | None = None
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
+    """Name, configuration hash and figures of each synthesised design."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Stage -> wall time in seconds."""
     failure: str | None = None
+    """One sentence if the budget is missed or verification failed."""
 
     @property
     def status(self) -> int:
+        """Exit status: 0 good, 1 failed."""
         return 1 if self.failure else 0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``."""
         start = time.monotonic()
         yield
         spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
@@ -77,7 +88,7 @@ class FinishedDesign:
 def finish(
     problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
 ) -> FinishedDesign:
-    """Work down the ranking until a design meets the budget after synthesis, then verify it.
+    """Synthesise the best designs in turn until one meets the budget; build and verify that one.
 
     Raises InfeasibleError when the compiler refuses every design.
     """
@@ -104,7 +115,10 @@ def finish(
 
 
 def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
-    """The option as a design. Raises InfeasibleError when exact numbers break the budget."""
+    """Return the option as a design, planned by the compiler rather than by estimates.
+
+    Raises InfeasibleError when the compiler refuses it or its exact block RAMs exceed the budget.
+    """
     design = to_design(
         problem.space,
         option.candidate,
@@ -125,9 +139,9 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
 def _attempt(
     done: FinishedDesign, option: Option, design: Design, wanted: FinishSettings, progress: Progress
 ) -> bool:
-    """Train and synthesise, side by side where two processes may run; build and verify what fits.
+    """Train and synthesise a design, side by side with two or more jobs; build and verify it.
 
-    False: over the budget.
+    Returns False, without building, if synthesis finds it over the budget.
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         future = pool.submit(_synthesise, design, wanted) if wanted.jobs > 1 else None
@@ -142,11 +156,11 @@ def _attempt(
                 if not future or integer_bits:
                     measured = _synthesise(design, wanted)
         except BaseException:
-            kill_all()  # else the pool waits for Yosys before the interrupt is heard
+            kill_all()  # otherwise the pool waits for Yosys before the interrupt takes effect
             raise
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    # By the shipped model, whatever the search went by: it stands beside Yosys' counts.
+    # Always by the shipped model, because it is shown beside Yosys's counts.
     done.estimate = prediction.estimate_design(design, wanted.family)
     over = _over(measured, wanted.budget, done.problem.model)
     done.attempts.append(
@@ -172,8 +186,10 @@ def _attempt(
 
 
 def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Names of the resources of which there are too many: of what Yosys counted, what the flow that
-    the area model is calibrated to makes of it."""
+    """Return the names of the resources that exceed the budget.
+
+    Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
+    """
     return [
         name
         for name in RESOURCES
@@ -183,7 +199,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Measured over estimated, of the resource that was estimated worst."""
+    """Return the larger of measured over estimated LUTs and flip-flops."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -200,7 +216,7 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
 
 
 def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
-    """The build folder, with synthesis in its reports."""
+    """Write the build folder, with the synthesis among its reports."""
     out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
     return pipeline.write_build(
@@ -229,7 +245,7 @@ def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verificatio
 def write_report(
     finished: FinishedDesign, wanted: FinishSettings, candidates: Sequence[Candidate]
 ) -> Path | None:
-    """report.html in the build folder; None when nothing was built."""
+    """Write report.html into the build folder and return its path; None if nothing was built."""
     if finished.build is None:
         return None
     data = collect.from_build(

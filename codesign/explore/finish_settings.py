@@ -1,4 +1,4 @@
-"""What the finishing of a search is told."""
+"""Settings of the part of ``explore`` that follows the search."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from models.data.datasets import Dataset
 
 @dataclass(frozen=True)
 class FinishSettings:
-    """What the finishing part is to do."""
+    """Settings of full training, synthesis, build and verification. Made by ``explore``."""
 
     name: str
     budget: Budget

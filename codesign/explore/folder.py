@@ -1,4 +1,4 @@
-"""The folder of a search: made, gone on with, or started afresh; never another's."""
+"""The output folder of a search: created, resumed or replaced; foreign folders are refused."""
 
 from __future__ import annotations
 
@@ -19,9 +19,12 @@ BUILD, TRAINING = "build", "training"
 def open_folder(
     settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
 ) -> None:
-    """Make the folder, go on in it, or start it afresh.
+    """Create ``settings.out``, keep it to resume its search, or empty it for a new one.
 
-    Raises UserError when it holds something else, or a search with other settings to resume.
+    wanted: the search's identity (``ExploreSettings.identity``), written to explore.json. warn is
+    called when there is no search to resume and when a search is replaced.
+
+    Raises UserError when the folder holds anything else, or a search of another identity to resume.
     """
     out, marker = settings.out, settings.out / SETTINGS
     stored = _stored_settings(out)
@@ -46,16 +49,16 @@ def open_folder(
 
 
 def _stored_settings(out: Path) -> dict[str, Any] | None:
-    """The settings of the search in ``out``, None where there is nothing.
+    """Return the identity of the search in ``out``, or None if there is nothing.
 
-    Raises UserError when there is something else.
+    Raises UserError when ``out`` holds anything else.
     """
     foreign = UserError(f"{out} holds something else than a search; choose another --out")
     if not out.exists():
         return None
     if not out.is_dir():
         raise foreign
-    # A kill in the first moment leaves only the beginnings of the marker.
+    # A run killed in its first moment leaves only the temporary file of explore.json.
     if all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
         return None
     try:
@@ -71,5 +74,6 @@ def _stored_settings(out: Path) -> dict[str, Any] | None:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -1,4 +1,4 @@
-"""From settings to a result: search, finish, summary."""
+"""``explore``: the whole run from settings to summary.json, report and result."""
 
 from __future__ import annotations
 
@@ -41,27 +41,30 @@ from models.data.datasets import Dataset
 
 @dataclass(frozen=True)
 class ExploreResult:
-    """What came out; ``status`` is the exit status: 0 all good, 1 mismatch or budget missed."""
+    """Outcome of a search that found a feasible design. Made by ``explore``."""
 
     status: int
+    """Exit status of the command: 0 good, 1 simulation mismatch or budget missed by synthesis."""
     problem: str | None
     """One sentence when status is 1."""
     candidates: tuple[Candidate, ...]
-    """The trained networks on NPUs within the budget; ``on_front`` and ``chosen`` marked."""
+    """Trained networks on NPUs within the budget, with ``on_front`` and ``chosen`` set."""
     finished: FinishedDesign
     summary: dict[str, Any]
-    """The content of summary.json."""
+    """Content of summary.json."""
 
 
 def explore(
     settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
 ) -> ExploreResult:
-    """Search, train, build, synthesise, verify; write summary.json and the report.
+    """Search, train, build, synthesise and verify; write summary.json and the report.
 
-    warn is told in one sentence what the user may not have meant, such as a search that is
-    replaced. Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and
-    SimulationError (a tool failed): these are in summary.json, too. Raises UserError, YamlError,
-    DatasetError (bad input, a missing tool), which leave the folder as it was.
+    warn is called with one sentence for each thing that the user may not have meant, such as
+    replacing an earlier search.
+
+    Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
+    (a tool failed) after writing them to summary.json. Raises UserError, YamlError and DatasetError
+    (bad input, a missing tool) before writing anything.
     """
     start = time.monotonic()
     yosys.find()
@@ -97,7 +100,7 @@ def _search_and_finish(
     progress: Progress,
     start: float,
 ) -> ExploreResult:
-    """``start``: of the whole run, by time.monotonic()."""
+    """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
     space = SearchSpace(declaration, dataset.shape, dataset.classes)
     family = devices.family_of(settings.device)
     problem = Problem(
@@ -153,7 +156,7 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
+    """Load the search space: a file, or a shipped one with all DSP forms if the budget has DSPs."""
     if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
     found = load_declaration(settings.space or shipped_name(dataset.shape))
@@ -161,7 +164,7 @@ def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaratio
 
 
 def _name(dataset: str) -> str:
-    """A design name from a data set's: its stem, letters, digits and dashes only."""
+    """Return the data set's name as a design name: its stem with letters, digits and dashes."""
     stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem)
     stem = stem.strip("-")[:40]
     return stem if stem[:1].isalpha() else f"net-{stem}"

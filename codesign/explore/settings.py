@@ -1,4 +1,4 @@
-"""What a search is asked for, and what of it decides the result."""
+"""Settings of ``explore``, and the subset of them that decides its result."""
 
 from __future__ import annotations
 
@@ -16,43 +16,60 @@ from codesign.search.space.declaration import SpaceDeclaration
 from models.data.datasets import Dataset
 
 FORMAT = "codesign explore 2"
-"""Stands in explore.json: a folder without it is none of ours and stays as it is."""
+"""Format mark in explore.json; a folder without it is not a search and is never written to."""
 OLD_FORMAT = "codesign explore 1"
-"""With names that OLD_OPTIONS translates."""
+"""Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
 
 
 @dataclass(frozen=True)
 class ExploreSettings:
-    """What to look for and where. Raises UserError for a senseless value."""
+    """Budget, data set, search space and effort of one search.
+
+    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1.
+
+    >>> settings = ExploreSettings(Budget(luts=30000), Path("runs/explore"))
+    >>> settings.optimiser, settings.networks, settings.budget.dsps
+    ('evolution', 14, 0)
+    """
 
     budget: Budget
     out: Path
+    """Folder of the search; see codesign.explore.folder."""
     device: Device | None = None
-    """For project files, capacities in the report, and the synthesis family."""
+    """FPGA part for project files, capacities in the report and the synthesis family; None: the
+    family xc7."""
     dataset: str = "digits"
+    """Name or path that models.data.datasets.load takes."""
     data_dir: Path | None = None
+    """Folder with the data set's files."""
     space: str | None = None
-    """A space file (*.yaml) or the name of a shipped one; None: by the size of the images."""
+    """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
     optimiser: str = "evolution"
+    """Name in codesign.search.optimisers.OPTIMISERS."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
     area_model: Path | None = None
-    """A model file (codesign.cost.area.model_file); None: the shipped data's."""
+    """A model file of ``codesign calibrate``; None: the model of the shipped data."""
     seed: int = 0
+    """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Networks that are trained briefly and compared."""
     epochs: int | None = None
-    """Of the full training; None: by the size of the data set."""
+    """Epochs of the full training; None: chosen by the size of the data set."""
     boo: float = 0.0
-    """Weight, in the loss of all trainings, of the one-bits per weight (TrainSettings.boo)."""
+    """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
     boo_within: float | None = None
-    """Makes few one-bits an objective: accuracy (0..1) that may be given for them."""
+    """Validation accuracy (0..1) to trade for fewer one-bits, which makes these an objective; None:
+    not an objective."""
     images: int = 64
     """Test images to verify in simulation."""
     time_limit_s: float | None = None
-    """For search and training; the result then depends on the speed of the machine."""
+    """Wall time in seconds for search and training, which makes the result depend on the speed of
+    the machine; None: no limit."""
     jobs: int = 2
+    """Processes for trainings and simulations; with 2 or more, synthesis runs beside training."""
     resume: bool = False
+    """Continue the search in ``out`` instead of replacing it."""
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -66,7 +83,10 @@ class ExploreSettings:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
     def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
-        """What decides the result: a resumed search must agree in all of it."""
+        """Return the content of explore.json: all settings and hashes that decide the result.
+
+        A resumed search must have the same identity.
+        """
         plain = dataclasses.asdict(self)
         for name in (
             "out",

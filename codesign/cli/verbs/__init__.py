@@ -1,4 +1,4 @@
-"""The verbs of the command line, one module each: NAME, HELP, EXAMPLES, arguments(), run()."""
+"""Verbs of the command line, one module each with NAME, HELP, EXAMPLES, arguments() and run()."""
 
 __all__ = [
     "build",

@@ -1,4 +1,4 @@
-"""``codesign build``: from a design to its build folder."""
+"""``codesign build``: train and compile a design, and write its build folder."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
-    prediction.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):

@@ -1,4 +1,4 @@
-"""``codesign calibrate``: the area model for the user's own synthesis flow."""
+"""``codesign calibrate``: fit the area model to the user's own synthesis flow."""
 
 from __future__ import annotations
 

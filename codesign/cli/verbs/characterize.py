@@ -1,4 +1,4 @@
-"""``codesign characterize``: more synthesised and placed NPUs for the cost models."""
+"""``codesign characterize``: synthesise or place more NPUs as training data of the cost models."""
 
 from __future__ import annotations
 

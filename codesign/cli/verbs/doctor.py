@@ -1,4 +1,4 @@
-"""``codesign doctor``: the tools that were found, and how to get the others."""
+"""``codesign doctor``: list the tools that were found, and how to install missing ones."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Exit status 2 when a tool is missing that something needs."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Takes no arguments of its own."""
+    """Add no arguments."""
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -1,4 +1,4 @@
-"""``codesign estimate``: resources and cycles of a design before training."""
+"""``codesign estimate``: predict resources, cycles and clock of a design before training."""
 
 from __future__ import annotations
 

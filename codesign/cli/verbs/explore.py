@@ -1,4 +1,4 @@
-"""``codesign explore``: from a budget to a verified NPU."""
+"""``codesign explore``: search, build and verify a network and its NPU under an FPGA budget."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXAMPLES = """\
 A config file holds the same options, with underscores; the command line wins over it.
 Interrupted or killed, the same command with --resume goes on."""
 _EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
-"""Usual time of the stages that report no steps, or none for long."""
+"""Usual seconds of the stages that report no steps, or none for long."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -112,7 +112,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    # Estimators and training take seconds to import: not before the options are known to be good.
+    # Cost models and training take seconds to import, so the options are checked first.
     wanted = search_options.merge(args.config, vars(args))
     budget = wanted.budget()
     from codesign import explore
@@ -150,7 +150,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def show(result: ExploreResult, out: Path, console: Console) -> None:
-    """The front, the chosen design with its folder, estimate beside measurement."""
+    """Print the Pareto front, the chosen design, and its estimates beside measurements."""
     console.say(_front(result.candidates))
     console.say()
     if result.finished.build:
@@ -197,7 +197,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
 
 
 def _front(candidates: Sequence[Candidate]) -> str:
-    """The Pareto front, best accuracy first; the chosen one is marked."""
+    """Format the Pareto front as a table, best accuracy first, with the chosen design marked."""
     front = sorted(
         (one for one in candidates if one.on_front or one.chosen), key=lambda one: -one.accuracy
     )

@@ -1,4 +1,4 @@
-"""``codesign report``: the HTML page of a build or a search."""
+"""``codesign report``: write the HTML page of a build or a search."""
 
 from __future__ import annotations
 

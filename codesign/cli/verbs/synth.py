@@ -1,4 +1,4 @@
-"""``codesign synth``: what the Verilog costs, and how fast it can be clocked."""
+"""``codesign synth``: synthesise a build folder; with ``--place``, place and route it as well."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _place(
     design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
 ) -> Placement:
-    """Before synthesis, so that a missing nextpnr shows at once."""
+    """Place and route the design. Done before synthesis, to report a missing nextpnr at once."""
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
             verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
@@ -91,7 +91,7 @@ def _place(
 
 
 def _path(placed: Placement) -> str:
-    """The critical path for people."""
+    """Format the critical path as text."""
     path = placed.critical_path
     head = (
         f"\ncritical path on {placed.device}, speed grade {placed.speed_grade}: "

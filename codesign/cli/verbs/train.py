@@ -1,4 +1,4 @@
-"""``codesign train``: a design's weights."""
+"""``codesign train``: train a design's network and write its weights."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     out: Path = args.out or args.design.with_suffix(".weights")
-    prediction.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
     checkpoint = training.checkpoint_of(out)
     trained = training.run(design, dataset, args, checkpoint, console)

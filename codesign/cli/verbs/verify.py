@@ -1,4 +1,4 @@
-"""``codesign verify``: the Verilog against the integer reference."""
+"""``codesign verify``: simulate the Verilog and compare it with the integer reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLES = """\
   codesign verify build/digits_tiny --hardware    # broken programs and streams, resets, 100 runs
 Exit status 1 when anything differs; layer, channel, position and both values are named."""
 REPORT = "verification"
-"""reports/verification.json"""
+"""Name of the report: reports/verification.json."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +70,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def show(result: Verification, console: Console) -> None:
-    """The verdict for people."""
+    """Print the verdict as text."""
     rows = [(layer.name, f"{layer.expected:,}", f"{layer.simulated:,}") for layer in result.layers]
     console.say(table(("instruction", "compiled", "simulated"), rows))
     for test, failure in result.hardware.items():
