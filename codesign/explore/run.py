@@ -77,9 +77,11 @@ def explore(
         lambda done, total: progress("reading images", done, total, ""),
     )
     declaration = _declaration(settings, dataset)
-    open_folder(settings, settings.identity(declaration, dataset), warn)
+    identity = open_folder(settings, settings.identity(declaration, dataset), warn)
     try:
-        result = _search_and_finish(settings, model, dataset, declaration, progress, start)
+        result = _search_and_finish(
+            settings, model, dataset, declaration, identity, progress, start
+        )
     except InfeasibleError as error:
         told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
         write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
@@ -97,6 +99,7 @@ def _search_and_finish(
     model: AreaModel,
     dataset: Dataset,
     declaration: SpaceDeclaration,
+    identity: dict[str, Any],
     progress: Progress,
     start: float,
 ) -> ExploreResult:
@@ -110,7 +113,7 @@ def _search_and_finish(
     one_bits = settings.boo_within is not None
     store = TrialStore(
         settings.out / TRIALS,
-        settings.identity(declaration, dataset),
+        identity,
         {**OBJECTIVES, **(ONE_BITS if one_bits else {})},
     )
     trained = Search(
