@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 VECTOR_IMAGES = 64
 """Default number of test images whose layer outputs go into a build folder."""
-_EPOCHS = (12, 100)
+EPOCHS = (12, 100)
 """Fewest and most epochs that are chosen by the size of the data set."""
 
 
@@ -144,7 +144,7 @@ def settings_of(
 
     share = zero_blocks or skip_blocks
     blocks = tuple(weight_blocks(design).items()) if share else ()
-    low, high = _EPOCHS
+    low, high = EPOCHS
     recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
     return TrainSettings(

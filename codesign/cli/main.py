@@ -40,7 +40,7 @@ from sim.simulator import SimulationError
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, synth, estimate, train, report, characterize, calibrate, doctor,
 )  # fmt: skip
-"""Modules of the verbs, each with NAME, HELP, EXAMPLES, arguments(parser), run(args, console)."""
+"""Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
@@ -57,9 +57,12 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of all verbs; parsing raises UserError for bad options."""
     top = _Parser(
         prog="codesign",
-        description="Finds a network, its bit widths and the NPU that runs it for an FPGA budget, "
-        "writes the NPU as Verilog and proves it bit for bit against the network.",
-        epilog="exit status: 0 good, 1 mismatch or budget missed, 2 bad input, 3 nothing feasible",
+        description="Find a quantised neural network and the NPU (neural processing unit) that "
+        "runs it within an FPGA resource budget, generate the NPU in Verilog, and verify it bit "
+        "for bit against the network in simulation.",
+        epilog="exit status: 0 success; 1 simulation differs, budget missed after synthesis, or a "
+        "tool failed; 2 bad input or a missing tool; 3 no feasible design; 130 interrupted. "
+        "`codesign VERB --help` describes a verb.",
     )
     top.add_argument(
         "--version", action="version", version=f"codesign {metadata.version('codesign')}"
@@ -69,12 +72,12 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(
             module.NAME,
             help=module.HELP,
-            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            description=module.DESCRIPTION,
             epilog=f"examples:\n{module.EXAMPLES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_argument(
-            "--json", action="store_true", help="print the result as JSON, nothing else, on stdout"
+            "--json", action="store_true", help="print the result on stdout as one JSON value"
         )
         module.arguments(verb)
         verb.set_defaults(run=module.run)
@@ -101,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.warn(f"error: {error}")
         return FAILED
     except BrokenExecutor:
-        message = "a worker process was killed, perhaps for want of memory"
+        message = "a worker process was killed, possibly because memory ran out"
         console.result({"error": message})
         console.warn(f"error: {message}; {_resume_hint(arguments)}")
         return FAILED
@@ -127,7 +130,7 @@ def _bad_input(message: str, console: Console) -> int:
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
     console.result({"feasible": False, "reasons": error.to_list()})
-    console.warn("nothing feasible:")
+    console.warn("no feasible design:")
     for reason in error.reasons:
         console.warn(f"  {reason}")
     return INFEASIBLE
@@ -143,7 +146,7 @@ def _system(error: OSError, console: Console) -> int:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"no space left on the disk{' for' + where if where else ''}; "
         return _bad_input(
-            f"{message}nothing half-written was kept: free some and run again", console
+            f"{message}no half-written file remains. Free some space and run again", console
         )
     if error.filename is None:
         raise error

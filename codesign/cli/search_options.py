@@ -136,6 +136,6 @@ def _load(config: Path) -> SearchOptions:
     given = node.mapping()
     for old, new in OLD_OPTIONS.items():
         if old in given and new in given:
-            raise given[old].error(f"is the old name of {new}, which is given, too")
+            raise given[old].error(f"is the old name of {new}; give only one of them")
     named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
     return yaml_io.build(dataclasses.replace(node, value=named), SearchOptions)
