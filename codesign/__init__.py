@@ -1,8 +1,8 @@
 """Hardware/software co-design: the packages that map a quantised network onto an FPGA NPU.
 
-design (network, bit widths and NPU configuration as one YAML file), results (figures, budgets and
-reasons of infeasibility) and prediction (resources, cycles and clock of a design before training)
-are modules; the other names are packages.
+design (network, bit widths and NPU configuration as one YAML file), results (figures, budgets,
+settings of a search, reasons of infeasibility) and prediction (resources, cycles and clock of a
+design before training) are modules; the other names are packages.
 """
 
 __all__ = [

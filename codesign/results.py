@@ -1,4 +1,4 @@
-"""Types of results: figures (estimated or measured), budgets, and reasons of infeasibility."""
+"""Types of requests and results: budgets, settings of a search, figures, and infeasibility."""
 
 from __future__ import annotations
 
@@ -75,6 +75,42 @@ class Budget:
     """Lowest throughput of single images at ``clock_mhz``, in images per second."""
     clock_mhz: float = 100.0
     """Clock that turns cycles into time; not a limit itself."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a search that the command line and ``codesign.explore`` share unchanged.
+
+    >>> SearchSettings(networks=5).shared()["networks"]
+    5
+    """
+
+    dataset: str = "digits"
+    """Name or path that models.data.datasets.load takes."""
+    space: str | None = None
+    """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
+    optimiser: str = "evolution"
+    """Name in codesign.search.optimisers.OPTIMISERS."""
+    area_confidence: float = AREA_CONFIDENCE
+    """One-sided confidence level of the area bound that the budget is tested with."""
+    seed: int = 0
+    """Seed of the data split, the search, all trainings and the simulated stalls."""
+    networks: int = 14
+    """Networks that are trained briefly and compared."""
+    epochs: int | None = None
+    """Epochs of the full training; None: chosen by the size of the data set."""
+    boo: float = 0.0
+    """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
+    images: int = 64
+    """Test images to verify in simulation."""
+    jobs: int = 2
+    """Processes for trainings and simulations; with 2 or more, synthesis runs beside training."""
+    resume: bool = False
+    """Continue the search in the output folder instead of replacing it."""
+
+    def shared(self) -> dict[str, Any]:
+        """Return these settings by name, without those that a subclass adds."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchSettings)}
 
 
 @dataclass(frozen=True)

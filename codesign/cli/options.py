@@ -12,6 +12,9 @@ from codesign.build import build_folder, pipeline
 from codesign.design import Design
 from codesign.results import UserError
 
+TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
+"""Options of ``training`` that are arguments of ``pipeline.settings_of``."""
+
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
     """Return an argparse type for a finite number in low..high."""

@@ -7,18 +7,22 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.fpga import devices
-from codesign.results import AREA_CONFIDENCE, OLD_OPTIONS, Budget, UserError
+from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
 from models import yaml_io
+
+if TYPE_CHECKING:
+    from codesign.explore import ExploreSettings
 
 
 @dataclass(frozen=True)
-class SearchOptions:
+class SearchOptions(SearchSettings):
     """Options of ``explore`` under their names with underscores, in the units of the command line.
 
-    Raises ValueError, whose message starts with the field's name, for a value out of range.
+    Those whose value goes to the search unchanged are inherited. Raises ValueError, whose message
+    starts with the field's name, for a value out of range.
 
     >>> SearchOptions(device="xc7a50t", lut_budget=20000).budget().luts
     20000
@@ -37,33 +41,16 @@ class SearchOptions:
     min_throughput: float | None = None
     """Images per second."""
     max_latency_us: float | None = None
-    dataset: str = "digits"
     data_dir: str | None = None
-    space: str | None = None
-    """A search space: a YAML file or the name of a shipped one; None: chosen by the image size."""
-    optimiser: str = "evolution"
-    area_confidence: float = AREA_CONFIDENCE
-    """One-sided confidence level of the area bound that the budget is tested with."""
+    """Folder with the data set's files."""
     area_model: str | None = None
     """A model file of ``calibrate``; None: the model of the shipped data."""
-    networks: int = 14
-    """Networks that are trained briefly and compared."""
-    epochs: int | None = None
-    """Epochs of the full training; None: chosen by the size of the data set."""
-    boo: float = 0.0
-    """Weight of the one-bits per weight in the loss of all trainings."""
     boo_within: float | None = None
     """Validation accuracy in percentage points to trade for fewer one-bits; None: do not trade."""
-    seed: int = 0
     out: str = "runs/explore"
+    """Folder of the search."""
     time_limit: float | None = None
     """Minutes for search and training; build, synthesis and simulation take some more."""
-    jobs: int = 2
-    """Processes that train and synthesise side by side."""
-    images: int = 64
-    """Test images to verify in simulation."""
-    resume: bool = False
-    """Continue the search in ``out`` instead of replacing it."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -88,6 +75,26 @@ class SearchOptions:
             if value is not None and not low <= value <= high:
                 allowed = f">= {low:g}" if high == math.inf else f"{low:g}..{high:g}"
                 raise ValueError(f"{name} must be {allowed}, not {value:g}")
+
+    def settings(self) -> ExploreSettings:
+        """Convert to the types and units of the search: paths, fractions and seconds.
+
+        Raises UserError as ``budget`` does, or for an unknown optimiser.
+        """
+        budget = self.budget()
+        # The search takes seconds to import, so the options are checked first.
+        from codesign.explore import ExploreSettings
+
+        return ExploreSettings(
+            budget=budget,
+            out=Path(self.out),
+            device=devices.get(self.device) if self.device else None,
+            data_dir=Path(self.data_dir) if self.data_dir else None,
+            area_model=Path(self.area_model) if self.area_model else None,
+            boo_within=None if self.boo_within is None else self.boo_within / 100,
+            time_limit_s=60 * self.time_limit if self.time_limit else None,
+            **self.shared(),
+        )
 
     def budget(self) -> Budget:
         """Return the hard limits: the smaller of each budget and the device's resources.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.design import Design
 from models.data.datasets import Dataset
@@ -31,8 +32,8 @@ def run(
 
     Raises InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
-    asked = (args.boo, args.zero_blocks, args.skip_blocks, args.skip_digits)
-    settings = pipeline.settings_of(design, dataset, args.epochs, *asked)
+    asked = {name: getattr(args, name) for name in options.TRAINING}
+    settings = pipeline.settings_of(design, dataset, **asked)
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         note = f"validation {100 * accuracy:.2f} %"

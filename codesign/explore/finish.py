@@ -96,7 +96,7 @@ def finish(
     refused: set[bytes] = set()
     reasons: tuple[Infeasible, ...] = ()
     while len(done.attempts) < MAX_ATTEMPTS:
-        option = best_option(done.problem, trained, frozenset(refused), wanted.boo_within)
+        option = best_option(done.problem, trained, frozenset(refused), wanted.settings.boo_within)
         if option is None:
             break
         refused.add(option.candidate.tobytes())
@@ -124,12 +124,12 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
         option.candidate,
         option.evaluated.estimate.npu.config(option.row),
         name=f"{wanted.name}-{network_key(problem.space, option.candidate)}",
-        seed=wanted.seed,
+        seed=wanted.settings.seed,
         dataset=wanted.dataset.name,
-        clock_mhz=wanted.budget.clock_mhz,
+        clock_mhz=problem.budget.clock_mhz,
     )
-    exact = prediction.estimate_design(design, wanted.family).figures
-    have, need = wanted.budget.brams, exact.brams
+    exact = prediction.estimate_design(design, problem.family).figures
+    have, need = problem.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
         raise InfeasibleError((Infeasible("brams", design.name, need, have, "block RAMs", levers),))
@@ -144,7 +144,7 @@ def _attempt(
     Returns False, without building, if synthesis finds it over the budget.
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_synthesise, design, wanted) if wanted.jobs > 1 else None
+        future = pool.submit(_synthesise, design, wanted) if wanted.settings.jobs > 1 else None
         try:
             with done.timed("training"):
                 weights = train(design, option.trained, wanted, progress)
@@ -161,8 +161,8 @@ def _attempt(
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
     # Always by the shipped model, because it is shown beside Yosys's counts.
-    done.estimate = prediction.estimate_design(design, wanted.family)
-    over = _over(measured, wanted.budget, done.problem.model)
+    done.estimate = prediction.estimate_design(design, done.problem.family)
+    over = _over(measured, done.problem.budget, done.problem.model)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
     )
@@ -177,7 +177,7 @@ def _attempt(
         done.accuracy = _scores(done.build)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
-        progress("verification", 0, 1, f"{wanted.images} images")
+        progress("verification", 0, 1, f"{wanted.settings.images} images")
         done.verification = _verify(done.build, design, wanted)
         progress("verification", 1, 1, "")
     if not done.verification.passed:
@@ -211,7 +211,7 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
     return synthesis.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.uses_dsps,
-        family=wanted.family,
+        family=wanted.settings.family,
     )
 
 
@@ -220,9 +220,14 @@ def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: Finish
     out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
     return pipeline.write_build(
-        design, lowered, wanted.dataset, out, device=wanted.device, reports=reports,
-        images=min(wanted.images, len(wanted.dataset.test)),
-    )  # fmt: skip
+        design,
+        lowered,
+        wanted.dataset,
+        out,
+        device=wanted.settings.device,
+        reports=reports,
+        images=wanted.images,
+    )
 
 
 def _scores(folder: Path) -> dict[str, float]:
@@ -233,9 +238,9 @@ def _scores(folder: Path) -> dict[str, float]:
 def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
     found = verification.verify(
         folder,
-        images=min(wanted.images, len(wanted.dataset.test)),
-        seed=wanted.seed,
-        jobs=wanted.jobs,
+        images=wanted.images,
+        seed=wanted.settings.seed,
+        jobs=wanted.settings.jobs,
         clock_mhz=design.clock_mhz,
     )
     build_folder.add_report(folder, collect.VERIFICATION, found.to_dict())
@@ -248,10 +253,11 @@ def write_report(
     """Write report.html into the build folder and return its path; None if nothing was built."""
     if finished.build is None:
         return None
+    device = wanted.settings.device
     data = collect.from_build(
         finished.build,
-        budget=wanted.budget,
-        device=wanted.device.name if wanted.device else None,
+        budget=finished.problem.budget,
+        device=device.name if device else None,
         candidates=candidates,
     )
     page = finished.build / "report.html"

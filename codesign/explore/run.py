@@ -17,11 +17,11 @@ from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, open_folder, write_json
+from codesign.explore.folder import FRONT, SUMMARY, TRIALS, open_folder, write_json
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
-from codesign.fpga import devices, yosys
+from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
@@ -79,9 +79,8 @@ def explore(
     declaration = _declaration(settings, dataset)
     identity = open_folder(settings, settings.identity(declaration, dataset), warn)
     try:
-        result = _search_and_finish(
-            settings, model, dataset, declaration, identity, progress, start
-        )
+        problem = _problem(settings, model, declaration, dataset)
+        result = _search_and_finish(settings, problem, dataset, identity, progress, start)
     except InfeasibleError as error:
         told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
         write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
@@ -94,63 +93,39 @@ def explore(
     return result
 
 
+def _problem(
+    settings: ExploreSettings, model: AreaModel, declaration: SpaceDeclaration, dataset: Dataset
+) -> Problem:
+    """Return what is searched: the space for the data set's images, cost model and budget."""
+    return Problem(
+        SearchSpace(declaration, dataset.shape, dataset.classes),
+        model,
+        settings.budget,
+        settings.family,
+        area_confidence=settings.area_confidence,
+    )
+
+
 def _search_and_finish(
     settings: ExploreSettings,
-    model: AreaModel,
+    problem: Problem,
     dataset: Dataset,
-    declaration: SpaceDeclaration,
     identity: dict[str, Any],
     progress: Progress,
     start: float,
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
-    space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    family = devices.family_of(settings.device)
-    problem = Problem(
-        space, model, settings.budget, family, area_confidence=settings.area_confidence
-    )
     how = ShortTraining.of(dataset, settings.seed, settings.boo)
-    one_bits = settings.boo_within is not None
-    store = TrialStore(
-        settings.out / TRIALS,
-        identity,
-        {**OBJECTIVES, **(ONE_BITS if one_bits else {})},
-    )
-    trained = Search(
-        problem,
-        dataset,
-        store,
-        how,
-        networks=settings.networks,
-        optimiser=settings.optimiser,
-        seed=settings.seed,
-        jobs=settings.jobs,
-        time_limit_s=settings.time_limit_s,
-        progress=progress,
-        one_bits=one_bits,
-    ).run()
+    objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
+    store = TrialStore(settings.out / TRIALS, identity, objectives)
+    trained = Search(settings, problem, dataset, store, how, progress).run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(
-        name=_name(settings.dataset),
-        budget=settings.budget,
-        device=settings.device,
-        dataset=dataset,
-        short=how,
-        seed=settings.seed,
-        epochs=settings.epochs,
-        boo=settings.boo,
-        boo_within=settings.boo_within,
-        time_left_s=left_s,
-        images=settings.images,
-        jobs=settings.jobs,
-        training=settings.out / TRAINING,
-        builds=settings.out / BUILD,
-    )
+    wanted = FinishSettings(settings, dataset, how, left_s)
     finished = finishing.finish(problem, trained, wanted, progress)
     candidates = choice.shown_candidates(
-        finished.problem, trained, finished.option, one_bits=one_bits
+        finished.problem, trained, finished.option, one_bits=settings.one_bits
     )
     write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = finishing.write_report(finished, wanted, candidates)
@@ -164,10 +139,3 @@ def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaratio
         return load_declaration(Path(settings.space))
     found = load_declaration(settings.space or shipped_name(dataset.shape))
     return found if settings.budget.dsps == 0 else with_every_multiplier(found)
-
-
-def _name(dataset: str) -> str:
-    """Return the data set's name as a design name: its stem with letters, digits and dashes."""
-    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem)
-    stem = stem.strip("-")[:40]
-    return stem if stem[:1].isalpha() else f"net-{stem}"

@@ -15,6 +15,7 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained, reasons
+from codesign.explore.settings import ExploreSettings
 from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
@@ -47,17 +48,19 @@ class Search:
     """
 
     def __init__(
-        self, problem: Problem, dataset: Dataset, store: TrialStore, how: ShortTraining, *,
-        networks: int, optimiser: str, seed: int, jobs: int, time_limit_s: float | None,
-        progress: Progress, one_bits: bool = False,
-    ) -> None:  # fmt: skip
-        """how: the short trainings. one_bits: True if few one-bits are an objective as well."""
-        self.problem, self.dataset, self.store, self.how = problem, dataset, store, how
-        self.networks, self.optimiser, self.seed, self.jobs = networks, optimiser, seed, jobs
-        self.progress, self.one_bits = progress, one_bits
-        self.deadline = (
-            None if time_limit_s is None else time.monotonic() + TIME_SHARE * time_limit_s
-        )
+        self,
+        settings: ExploreSettings,
+        problem: Problem,
+        dataset: Dataset,
+        store: TrialStore,
+        how: ShortTraining,
+        progress: Progress,
+    ) -> None:
+        """Prepare a search; ``how`` are the settings of its short trainings."""
+        self.settings, self.problem, self.dataset = settings, problem, dataset
+        self.store, self.how, self.progress = store, how, progress
+        limit_s = settings.time_limit_s
+        self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
 
     def run(self) -> list[Trained]:
@@ -65,13 +68,14 @@ class Search:
 
         Raises InfeasibleError when no design of the space meets the budget.
         """
-        self.progress("search", 0, self.networks + 1, "sampling the space")
-        shrunk = engine.shrink(self.problem, self.seed)
+        seed, networks = self.settings.seed, self.settings.networks
+        self.progress("search", 0, networks + 1, "sampling the space")
+        shrunk = engine.shrink(self.problem, seed)
         score = self._goals(_capacity)
-        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
-        while len(self.trained) < self.networks and not (self.trained and self._late()):
-            round_seed = self.seed * 1000 + len(self.trained)
-            pool = engine.search(self.problem, shrunk, score, self.optimiser, round_seed, rounds)
+        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, networks)
+        while len(self.trained) < networks and not (self.trained and self._late()):
+            optimiser, round_seed = self.settings.optimiser, seed * 1000 + len(self.trained)
+            pool = engine.search(self.problem, shrunk, score, optimiser, round_seed, rounds)
             if not pool.feasible.any():
                 raise InfeasibleError(reasons(self.problem, pool))
             picks = self._pick(pool, score, wanted)
@@ -80,7 +84,7 @@ class Search:
             self._train(pool, picks)
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
             score = self._goals(predictor.predict_networks)
-            rounds, wanted = ROUNDS[1], min(3, self.networks - len(self.trained))
+            rounds, wanted = ROUNDS[1], min(3, networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
@@ -115,7 +119,7 @@ class Search:
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
         """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective."""
-        if not self.one_bits:
+        if not self.settings.one_bits:
             return accuracy
         bits = OneBitsPredictor()
         if self.trained:
@@ -147,7 +151,8 @@ class Search:
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
                 tasks.append(TrainingTask(key, graph, quantisation, scale_bits))
         self._report()
-        with contextlib.closing(train_all(tasks, self.dataset, self.how, self.jobs)) as outcomes:
+        trainings = train_all(tasks, self.dataset, self.how, self.settings.jobs)
+        with contextlib.closing(trainings) as outcomes:
             for outcome in outcomes:
                 self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
                 self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
@@ -166,7 +171,7 @@ class Search:
 
     def _report(self, note: str = "") -> None:
         done = len({*self.trained, *(record.key for record in self.store.records())})
-        self.progress("search", 1 + done, 1 + max(self.networks, done), note)
+        self.progress("search", 1 + done, 1 + max(self.settings.networks, done), note)
 
     def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
         excess = self.problem.excess(pool.layers, pool.estimate)
@@ -180,7 +185,7 @@ class Search:
                 outcome.accuracy,
                 figures.images_per_second,
                 figures.luts,
-                *((outcome.one_bits,) if self.one_bits else ()),
+                *((outcome.one_bits,) if self.settings.one_bits else ()),
             ),
             constraints={name: float(values[row]) for name, values in excess.items()},
             attributes={

@@ -38,7 +38,7 @@ def train(
     if weights.exists():
         return TrainedNetwork.load(weights)
     settings = pipeline.settings_of(
-        design, wanted.dataset, _epochs(design, short, wanted), wanted.boo
+        design, wanted.dataset, _epochs(design, short, wanted), wanted.settings.boo
     )
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
@@ -63,13 +63,13 @@ def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | Non
     With a time limit, the number is stored per network, so that a resumed run uses the same.
     """
     if wanted.time_left_s is None:
-        return wanted.epochs
+        return wanted.settings.epochs
     path = wanted.training / f"{design.name}.json"
     if path.exists():
         return int(json.loads(path.read_text())["epochs"])
     per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
     affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))
-    full = pipeline.settings_of(design, wanted.dataset, wanted.epochs).epochs
+    full = pipeline.settings_of(design, wanted.dataset, wanted.settings.epochs).epochs
     epochs = min(full, max(int(affordable), LEAST_EPOCHS))
     with atomic_file(path) as file:
         file.write(json.dumps({"epochs": epochs}).encode())

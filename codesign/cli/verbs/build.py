@@ -64,7 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    for name in ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits"):
+    for name in options.TRAINING:
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
             raise UserError(

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from codesign.cli import search_arguments, search_options
 from codesign.cli.console import Console, table
-from codesign.fpga import devices
 from codesign.report import Candidate, comparison
 
 if TYPE_CHECKING:
@@ -46,39 +45,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    # Cost models and training take seconds to import, so the options are checked first.
-    wanted = search_options.merge(args.config, vars(args))
-    budget = wanted.budget()
-    from codesign import explore
+    settings = search_options.merge(args.config, vars(args)).settings()
+    from codesign import explore  # takes seconds to import, so the options are checked first
 
     def progress(stage: str, done: float, total: float, note: str) -> None:
         console.progress(stage, done, total, note, expected_s=_EXPECTED_S.get(stage))
 
-    result = explore.explore(
-        explore.ExploreSettings(
-            budget=budget,
-            out=Path(wanted.out),
-            device=devices.get(wanted.device) if wanted.device else None,
-            dataset=wanted.dataset,
-            data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
-            space=wanted.space,
-            optimiser=wanted.optimiser,
-            area_confidence=wanted.area_confidence,
-            area_model=Path(wanted.area_model) if wanted.area_model else None,
-            seed=wanted.seed,
-            networks=wanted.networks,
-            epochs=wanted.epochs,
-            boo=wanted.boo,
-            boo_within=None if wanted.boo_within is None else wanted.boo_within / 100,
-            images=wanted.images,
-            time_limit_s=60 * wanted.time_limit if wanted.time_limit else None,
-            jobs=wanted.jobs,
-            resume=wanted.resume,
-        ),
-        progress,
-        console.warn,
-    )
-    show(result, Path(wanted.out), console)
+    result = explore.explore(settings, progress, console.warn)
+    show(result, settings.out, console)
     console.result(result.summary)
     return result.status
 

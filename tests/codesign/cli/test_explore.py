@@ -65,6 +65,7 @@ def test_options_reach_the_search(asked, tmp_path):
     argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
     argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
     argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --optimiser random --resume"
+    argv += " --boo 2 --boo-within 0.5 --area-confidence 0.7 --space digits --area-model m.json"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
     budget = settings.budget
@@ -75,6 +76,8 @@ def test_options_reach_the_search(asked, tmp_path):
     assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
     assert (settings.images, settings.optimiser, settings.resume) == (16, "random", True)
     assert settings.time_limit_s == 120
+    assert (settings.boo, settings.boo_within, settings.area_confidence) == (2, 0.005, 0.7)
+    assert (settings.space, str(settings.area_model)) == ("digits", "m.json")
     assert settings.out == tmp_path / "out"
 
 

@@ -358,6 +358,21 @@ def test_resume_trains_nothing_twice(
     assert next((out / "training").glob("*.weights")).stat().st_mtime_ns == weights
 
 
+def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path) -> None:
+    """A setting that is added must be told apart: it decides the result, or it does not."""
+    wanted = settings(tmp_path / "out")
+    declaration = load_declaration("digits")
+    identity = wanted.identity(declaration, datasets.load("digits"))
+    fields = {field.name for field in dataclasses.fields(ExploreSettings)}
+    places = {"out", "data_dir", "area_model"}  # files count by their content
+    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s"}
+    assert list(identity) == [
+        *("format", "dataset", "optimiser", "area_confidence", "seed", "networks", "epochs"),
+        *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
+        *("area_model_sha256", "space"),
+    ]
+
+
 def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
     fakes: Fakes, tmp_path: Path
 ) -> None:
