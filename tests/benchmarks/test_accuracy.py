@@ -1,4 +1,4 @@
-"""The shipped tables give the figures that docs/cost_models.md promises."""
+"""benchmarks.accuracy finds the accuracy predictor as good as docs/cost_models.md promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/isa.md says what rtl_gen/isa/ defines."""
+"""docs/isa.md, the page of the instruction set, agrees with its definition in rtl_gen/isa."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rtl_gen.isa.opcodes import ErrorCode, Opcode
 from rtl_gen.isa.registers import Register
 
 
-def test_tables_are_up_to_date() -> None:
+def test_the_tables_are_those_that_the_definition_gives() -> None:
     page = isa_tables.PAGE.read_text()
     assert isa_tables.with_tables(page) == page, "run python docs/isa_tables.py"
     assert set(re.findall(r"<!-- table: (\w+) -->", page)) == set(isa_tables.TABLES)
