@@ -1,4 +1,4 @@
-"""Data sets from tiny files of every kind, and what is refused."""
+"""Data sets are read from every kind of file, split by seed, and damaged files are named."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RNG = np.random.default_rng(0)
 # Splits --------------------------------------------------------------------------------------
 
 
-def test_digits_split_is_seeded_stratified_and_disjoint():
+def test_the_split_of_digits_is_seeded_stratified_and_disjoint():
     one, again, other = (datasets.load("digits", seed=seed) for seed in (1, 1, 2))
     assert one.shape == (1, 8, 8)
     assert one.classes == 10
@@ -45,13 +45,13 @@ def test_digits_split_is_seeded_stratified_and_disjoint():
     assert len(set(seen)) >= 1790  # a few digits are drawn alike
 
 
-def test_single_image_of_a_class_is_refused():
+def test_a_class_with_a_single_image_is_refused():
     split = datasets.Split(np.zeros((3, 1, 2, 2), np.uint8), np.array([0, 0, 1]))
     with pytest.raises(DatasetError, match="class 1 has a single image"):
         datasets.stratified(split, 0.2, np.random.default_rng(0))
 
 
-def test_unknown_name_lists_what_there_is(tmp_path):
+def test_an_unknown_name_lists_the_known_ones(tmp_path):
     with pytest.raises(
         DatasetError, match=r"'cifar' is not known: use digits, mnist, fashion-mnist"
     ):
@@ -75,7 +75,7 @@ def _mnist_folder(folder: Path, classes: int = 10) -> Path:
     return folder
 
 
-def test_idx_files_plain_and_gzip(tmp_path):
+def test_idx_files_are_read_plain_and_compressed(tmp_path):
     folder = _mnist_folder(tmp_path / "m")
     dataset = datasets.load("mnist", folder)
     assert dataset.shape == (1, 5, 4)
@@ -133,14 +133,14 @@ def _labels(count: int) -> np.ndarray:
         (RNG.random((30, 6, 5)), (1, 6, 5)),
     ],
 )
-def test_npz_layouts(tmp_path, x, shape):
+def test_npz_files_are_read_in_every_layout(tmp_path, x, shape):
     np.savez(tmp_path / "own.npz", x=x, y=_labels(30)[:, None])
     dataset = datasets.load("own.npz", tmp_path)
     assert (dataset.name, dataset.shape, dataset.classes) == ("own.npz", shape, 3)
     assert dataset.train.images.max() > 200
 
 
-def test_npz_with_a_test_split_keeps_it(tmp_path):
+def test_an_npz_file_with_a_test_split_keeps_it(tmp_path):
     x = RNG.integers(0, 256, (30, 4, 4), dtype=np.uint8)
     np.savez(tmp_path / "a.npz", x_train=x, y_train=_labels(30), x_test=x[:6], y_test=_labels(6))
     dataset = datasets.load(str(tmp_path / "a.npz"))
@@ -187,13 +187,13 @@ def test_npz_with_a_test_split_keeps_it(tmp_path):
         ),
     ],
 )
-def test_npz_refusals(tmp_path, arrays, message):
+def test_npz_arrays_that_do_not_fit_are_refused(tmp_path, arrays, message):
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(DatasetError, match=message):
         datasets.load("a.npz", tmp_path)
 
 
-def test_npz_missing_truncated_or_pickled(tmp_path):
+def test_npz_files_missing_truncated_or_pickled_are_refused(tmp_path):
     with pytest.raises(DatasetError, match=r"b\.npz: no such file"):
         datasets.load("b.npz", tmp_path)
     file = tmp_path / "a.npz"
@@ -220,7 +220,7 @@ def _batches(folder: Path) -> Path:
     return folder
 
 
-def test_cifar_batches(tmp_path):
+def test_cifar_batches_are_read(tmp_path):
     folder = _batches(tmp_path / "cifar-10-batches-py")
     dataset = datasets.load("cifar10", tmp_path)
     assert (len(dataset.train) + len(dataset.validation), len(dataset.test)) == (100, 20)
@@ -234,9 +234,9 @@ class _Evil:
 
 
 HUGE_TUPLE = b"\x80\x04\x8e\xff\xff\xff\xff\xff\xff\xff\x7f."
-"""A damaged length: bytes of 2^63 - 1. Unpickling raises MemoryError or OverflowError."""
+"""A pickle with a length of 2^63 - 1: reading it raises MemoryError or OverflowError."""
 ENDLESS_INTEGER = b"\x80\x02r\xff\xff\xff\xff."
-"""Puts nothing at index 2^32 - 1 of the memo."""
+"""A pickle that stores nothing at index 2^32 - 1 of its memo."""
 
 
 @pytest.mark.parametrize(
@@ -255,14 +255,14 @@ ENDLESS_INTEGER = b"\x80\x02r\xff\xff\xff\xff."
         (ENDLESS_INTEGER, "truncated, or not a CIFAR"),
     ],
 )
-def test_damaged_cifar_batches(tmp_path, content, message):
+def test_damaged_cifar_batches_are_refused(tmp_path, content, message):
     file = _batches(tmp_path / "b") / "data_batch_3"
     file.unlink() if content is None else file.write_bytes(content)
     with pytest.raises(DatasetError, match=message):
         datasets.load("cifar10", tmp_path / "b")
 
 
-def test_cifar_without_usable_files(tmp_path):
+def test_cifar_without_usable_files_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="cifar10 needs a data folder"):
         datasets.load("cifar10")
     with pytest.raises(DatasetError, match="nothing usable in"):
@@ -303,13 +303,13 @@ def test_folder_and_zip_hold_the_same(tmp_path):
     assert (dataset.name, dataset.classes, len(dataset.test)) == ("pets.zip", 2, 8)
 
 
-def test_tree_without_parts_is_split_by_seed(tmp_path):
+def test_an_image_tree_without_parts_is_split_by_seed(tmp_path):
     _tree(tmp_path / "pets", ("",))
     dataset = datasets.load("pets", tmp_path)
     assert (len(dataset.train), len(dataset.validation), len(dataset.test)) == (4, 2, 2)
 
 
-def test_cache_is_used_and_follows_the_files(tmp_path, monkeypatch):
+def test_the_cache_is_used_and_follows_the_files(tmp_path, monkeypatch):
     folder = _tree(tmp_path / "pets")
     before = image_files.image_tree(folder).images
     with monkeypatch.context() as patch:
@@ -343,7 +343,7 @@ def _no_class(folder: Path) -> None:
 
 
 def _bomb(folder: Path) -> None:
-    """A header of 60,000 x 60,000 pixels: Pillow refuses to allocate that."""
+    """Put an image whose header claims 60,000 x 60,000 pixels: Pillow refuses to allocate it."""
     file = folder / "train" / "dog" / "2.png"
     file.unlink()
     header = struct.pack("<2sIHHI", b"BM", 1000, 0, 0, 54)
@@ -387,7 +387,7 @@ def test_zips_that_cannot_be_read_are_named(tmp_path, offset, value):
         image_files.image_tree(archive)
 
 
-def test_trees_that_are_none(tmp_path):
+def test_missing_broken_and_empty_image_trees_are_refused(tmp_path):
     with pytest.raises(DatasetError, match="no such image folder or zip"):
         datasets.load("none.zip", tmp_path)
     (tmp_path / "bad.zip").write_bytes(b"PK\x03\x04 cut off")
