@@ -1,8 +1,8 @@
 """Instructions written by hand, for tests of the behavioural model and the RTL without a compiler.
 
-Fields have the names of docs/reference/isa.md. The walk of a LAYER over its input is
-written as that page explains it, as what each loop level adds to the position of the tap; ``LayerNest.fields`` turns
-that into the records that the instruction holds.
+Fields have the names of docs/reference/isa.md. The walk of a LAYER over its input is written as
+that page explains it, as what each loop level adds to the position of the tap;
+``LayerNest.fields`` turns that into the records that the instruction holds.
 """
 
 from __future__ import annotations
