@@ -1,10 +1,18 @@
-"""How well accuracy is predicted, from the shipped tables; nothing is trained.
+"""Measure how well accuracy is predicted before training, on shipped tables of trained networks.
 
 ``python -m benchmarks.accuracy [--json] [--data FOLDER] [--plot FILE.svg]``
 
-One row a zero-cost proxy, a figure of the supernet, or a predictor: Kendall's tau against the test
-accuracy of networks trained from scratch. Predictors are cross-validated
-(codesign.search.accuracy.evaluation says how); the last two rows are what noise leaves to reach.
+Nothing is trained. One row per data set and source: a zero-cost proxy, a figure of the supernet, or
+a predictor (cross-validated, see codesign.search.accuracy.evaluation). "validation accuracy" and
+"second training" show the limit that noise sets; "table" is the speed of the lookup table. Columns:
+
+- networks: networks in the comparison
+- tau, tau_upper_half: Kendall's rank correlation with the test accuracy of networks trained from
+  scratch; of the better half of them
+- tau_least: lowest tau of the repetitions (predictors only, as the next two)
+- mean_absolute_error: of the accuracy, 0..1
+- coverage: fraction of test accuracies inside the 90 % prediction interval
+- networks_per_second: predictions per second of processor time, one thread
 """
 
 from __future__ import annotations
@@ -23,10 +31,11 @@ from codesign.search.accuracy.features import FEATURES
 from models.files import atomic_file
 
 BATCH = 4096
+"""Networks predicted at a time when the speed is measured."""
 
 
 def networks_per_second(study: Study) -> float:
-    """Closed-form features to accuracies by the table of the fitted process, a CPU second."""
+    """Return predictions per second of processor time by the lookup table, from features on."""
     table = study.predictor("closed-form").table()
     features = np.resize(study.inputs(FEATURES), (BATCH, len(FEATURES)))
     with threadpool_limits(1):
@@ -38,7 +47,10 @@ def networks_per_second(study: Study) -> float:
 
 
 def plot(studies: list[Study], path: Path) -> None:
-    """Predicted (combined, one repetition) against measured test accuracy, as SVG."""
+    """Draw predicted over measured test accuracy, with 90 % intervals, as an SVG file.
+
+    By the predictor "combined", one repetition of the cross-validation.
+    """
     side, gap = 300, 60
     width = len(studies) * (side + gap) + gap
     parts = []

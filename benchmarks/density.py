@@ -1,14 +1,20 @@
-"""What the array costs: LUTs per product and cycle of whole NPUs, by Yosys.
+"""Measure the LUTs per product and cycle of whole NPUs, by synthesis with Yosys.
 
 ``python -m benchmarks.density [POINT ...] [--json] [--fresh]``
 
-Synthesis is ``synth_xilinx -family xc7`` (``-nodsp`` but for the DSP forms) of the NPU between its
-AXI ports, buffers in block RAM. ``luts_per_mac`` divides by products (activation x weight digit)
-per cycle; of points with N:M sparsity (``4x4-2:4``), by effective products, pixels x lanes x
-columns: those that a dense array would need for the same layer in the same time; ``multipliers``
-are those that there are. ``1x1-binary`` takes weights of +1 and -1 in one pass, ``1x1`` in two.
-``overhead_luts`` is everything but the MAC cells. Results are cached by
-content; ``--fresh`` synthesises again. Half a minute to four minutes a point on one core.
+``synth_xilinx -family xc7`` (``-nodsp`` except for the DSP forms) of the NPU between its AXI ports,
+with buffers in block RAM. Points are named by activation x digit bits; ``1x1-binary`` takes weights
+of +1 and -1 in one pass, ``1x1`` in two. Results are cached by content, ``--fresh`` synthesises
+again; half a minute to four minutes per point on one core. Columns:
+
+- macs: products (activation x weight digit) per cycle; with N:M sparsity (``4x4-2:4``) those that a
+  dense array would need for the same layer in the same time
+- multipliers: products per cycle that the array has hardware for
+- luts, ffs, brams (36 Kb), dsps: resources of the whole NPU
+- luts_per_mac: luts / macs
+- array_luts_per_mac: LUTs of the MAC cells / macs
+- overhead_luts: LUTs of everything except the MAC cells
+- seconds, tool: duration and tool of the synthesis
 """
 
 from __future__ import annotations
@@ -72,7 +78,7 @@ POINTS = {
         accumulator_bits=16, post_units=1, channel_depth=32, **_BUFFERS,
     ),
 }  # fmt: skip
-for pixels, lanes in ((3, 4), (2, 8)):  # what column reuse costs
+for pixels, lanes in ((3, 4), (2, 8)):  # with and without column reuse
     plain = NpuConfig(
         pixels=pixels, lanes=lanes, columns=lanes, activation_bits=4, weight_digit_bits=4,
         accumulator_bits=20, post_units=lanes, **_BUFFERS,
@@ -80,11 +86,11 @@ for pixels, lanes in ((3, 4), (2, 8)):  # what column reuse costs
     name = f"{pixels}x{lanes}x{lanes}"
     POINTS |= {name: plain, f"{name}-reuse": dataclasses.replace(plain, depthwise_taps=3)}
 CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection", "npu_packed_")
-"""How the names of the modules begin of which the array's cells are made."""
+"""Beginnings of the names of the modules that make up the array's MAC cells."""
 
 
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
-    """One row. Raises YosysError."""
+    """Return the row of one point. Raises YosysError."""
     config = POINTS[name]
     result = synthesis.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
     figures = result.figures

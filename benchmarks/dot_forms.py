@@ -1,12 +1,20 @@
-"""Forms of a dot product in LUTs, side by side: what a cell of the array could be made of.
+"""Measure the LUTs of alternative hardware forms of a dot product, the cell of the MAC array.
 
 ``python -m benchmarks.dot_forms [--lanes 16 ...] [--bits 4x4 ...] [--json]``
 
 Each form sums ``lanes`` unsigned activations times digits in two's complement, registered after
-each level, and is synthesised by itself (``synth_xilinx -family xc7 -nodsp``); LUTs and flip-flops
-are per lane. What the cells of a row or column share is an input: sums of lane pairs, recoded
-digits. ``chained`` is what rtl_gen.blocks.dot_product makes (of activations of one bit, too, which
-it counts). The sign of 1-bit digits is taken elsewhere, but for ``products``. Some seconds a point.
+each level, and is synthesised by itself (``synth_xilinx -family xc7 -nodsp``), in some seconds.
+What the cells of a row or column share is an input: sums of lane pairs, recoded digits. The sign of
+1-bit digits is handled elsewhere, except in "products". Forms:
+
+- chained: carry chains over bit planes, as rtl_gen.blocks.dot_product makes them
+- gated: AND gates and an adder tree, bit plane by bit plane
+- products: whole products and an adder tree
+- booth: radix-4 Booth recoding
+- looked up: LUTs with the sum of several lanes of a bit plane, and an adder tree
+- compressed: counters and compressors (a Wallace tree in LUTs)
+
+Columns: activation_bits, digit_bits, lanes, luts_per_lane, ffs_per_lane (both divided by lanes).
 """
 
 from __future__ import annotations
@@ -28,22 +36,22 @@ BITS = ((8, 8), (4, 4), (4, 2), (2, 2), (4, 1), (2, 1), (1, 1))
 LANES = (8, 16, 32)
 LUT_INPUTS = 6
 Plane = Callable[[Module, Sequence[Value], Sequence[Value], str], Value]
-"""(module, activations, one bit of each digit, name) -> their sum of products, registered."""
+"""Function that adds to a module the registered sum of activations times one bit of each digit."""
 
 
 def _table(inputs: Sequence[Value], bits: int, function: Callable[[int], int]) -> Value:
-    """``bits`` bits of a function of at most LUT_INPUTS bits: a LUT each."""
+    """Return ``bits`` bits of a function of at most LUT_INPUTS input bits, a LUT for each."""
     index = Cat(*inputs)
     return Array(Const(function(k), bits) for k in range(1 << len(index)))[index]
 
 
 def gated(m: Module, activations: Sequence[Value], bits: Sequence[Value], name: str) -> Value:
-    """Gates, then a tree of adders."""
+    """Sum a bit plane by gates and a tree of adders."""
     return tree(m, [Mux(bit, a, 0) for a, bit in zip(activations, bits, strict=True)], name)
 
 
 def looked_up(m: Module, activations: Sequence[Value], bits: Sequence[Value], name: str) -> Value:
-    """The sum of as many lanes as a LUT has inputs for, then a tree of adders."""
+    """Sum a bit plane by LUTs that hold sums of several lanes, and a tree of adders."""
     size = len(activations[0])
     held = max(LUT_INPUTS // (size + 1), 1)
 
@@ -68,8 +76,11 @@ def looked_up(m: Module, activations: Sequence[Value], bits: Sequence[Value], na
 
 
 def compressed(m: Module, activations: Sequence[Value], bits: Sequence[Value], name: str) -> Value:
-    """Three products of a bit counted in two LUTs, then compressors of six bits to three (or three
-    to two), until one adder is left."""
+    """Sum a bit plane by counters and compressors.
+
+    Two LUTs count three 1-bit products; compressors of six bits to three, or three to two, follow
+    until one adder is left.
+    """
     heap: dict[int, list[Value]] = {}
 
     def count(inputs: Sequence[Value], column: int, outputs: int, ones: Callable[[int], int],
@@ -106,7 +117,7 @@ def compressed(m: Module, activations: Sequence[Value], bits: Sequence[Value], n
 
 
 class Planes(wiring.Component):
-    """A form that sums bit planes, which are combined as the array's are."""
+    """A form that sums each bit plane of the digits; the sums are combined as in the array."""
 
     def __init__(self, spec: DotProductSpec, plane: Plane) -> None:
         self.spec, self.plane = spec, plane
@@ -134,9 +145,11 @@ class Planes(wiring.Component):
 
 
 class Booth(wiring.Component):
-    """Radix-4 digits -2..2, recoded outside (``one``, ``two``, ``negative``): a negative one adds
-    the inverted bits, and what that is short of goes into the bias. Chains of two terms a register
-    stage: choice and addition are six inputs a bit, too."""
+    """A form with radix-4 Booth digits -2..2, recoded outside (``one``, ``two``, ``negative``).
+
+    A negative digit adds the inverted bits; the missing 1 is left to the bias. A register stage
+    adds two terms in a carry chain: selection and addition take six LUT inputs a bit.
+    """
 
     def __init__(self, spec: DotProductSpec) -> None:
         self.spec, self.terms = spec, spec.lanes * spec.digit_bits // 2
@@ -170,7 +183,7 @@ class Booth(wiring.Component):
 
 
 def form(name: str, spec: DotProductSpec) -> wiring.Component | None:
-    """None where it makes no sense."""
+    """Return the component of that form, or None where the form makes no sense."""
     if name == "chained":
         return spec.create()
     if name == "products":
@@ -184,7 +197,7 @@ FORMS = ("chained", "gated", "products", "booth", "looked up", "compressed")
 
 
 def measure(name: str, spec: DotProductSpec) -> dict[str, Any] | None:
-    """One row; None where the form makes no sense. Raises YosysError."""
+    """Return the row of one form, or None where it makes no sense. Raises YosysError."""
     block = form(name, spec)
     if block is None:
         return None

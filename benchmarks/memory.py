@@ -1,12 +1,20 @@
-"""A network that does not fit on the chip: MobileNet-V1 of 4.2 million weights.
+"""Measure cycles and memory waits of MobileNet-V1, whose 4.2 million weights stay off the chip.
 
 ``python -m benchmarks.memory [--port-bits 32 64 128] [--tiles] [--simulate] [--json]``
 
-The exact cycles, what of them waits for memory (40 cycles latency, a beat per cycle), and what the
-array would take if it never waited. ``--tiles``: with 1.8 Mbit of activation memory, a quarter of
-what the feature maps take, so that these go to memory, too. ``--simulate`` also builds the NPU with
-random weights and runs one image in Verilator, which takes some minutes and must give the same
-numbers.
+Weights are fetched over a memory port of that width (latency 40 cycles, then a beat per cycle).
+With ``--tiles`` the activation memory has 1.8 Mbit, a quarter of what the feature maps need, so
+that these go to memory, too. ``--simulate`` builds the NPU with random weights and runs one image
+in Verilator, which takes some minutes and must give the same numbers. Columns:
+
+- port_bits, macs_per_cycle, weight_depth, activation_depth (words): the NPU
+- network_macs: products of one image
+- cycles: of one image, without waits; wait_cycles: waits for memory
+- images_per_second: at 100 MHz, waits included
+- utilisation: network_macs / (cycles + wait_cycles) / macs_per_cycle
+- moves, moved_beats: FILL and SPILL instructions, and the beats of the port that they take
+- bit_exact, failure, simulated_cycles, simulated_wait_cycles: with ``--simulate``
+- clocks_per_second: speed of the simulation
 """
 
 from __future__ import annotations
@@ -35,19 +43,21 @@ from sim.run import Request, simulate
 CLOCK_MHZ = 100.0
 BITS = QuantSpec(weight_bits=4, activation_bits=4)
 WEIGHT_DEPTH = 1024
-"""Words of weight memory: two halves of 512."""
+"""Words of weight memory, in two halves: one is computed while the other is fetched."""
 TILED_DEPTH = 8192
-"""Words of an activation bank with ``--tiles``: 1.8 Mbit in seven banks."""
+"""Words of an activation bank with ``--tiles``; seven banks have 1.8 Mbit."""
 ARRAY = NpuConfig(
     pixels=7, lanes=8, columns=16, weight_digit_bits=4, activation_bits=4, accumulator_bits=24,
     post_units=8,
 )  # fmt: skip
-"""896 products a cycle; rows of 112, 56, 28, 14 and 7 make seven even strips."""
+"""An array of 896 products per cycle; maps of 112, 56, 28, 14 and 7 rows make seven even strips."""
 
 
 def planned(port_bits: int, tiles: bool) -> Plan:
-    """The network on the array, weights through a port of that width; feature maps, too, with
-    ``tiles``."""
+    """Return the plan of the network with weights fetched over a port of ``port_bits``.
+
+    With ``tiles`` feature maps go to memory, too.
+    """
     network = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), ARRAY.scale_bits)
     depths = minimal_depths(network, ARRAY) | {"weight_depth": WEIGHT_DEPTH}
     program = {"program_depth": 4096}  # the parts of the layers are more than the layers
@@ -60,7 +70,10 @@ def planned(port_bits: int, tiles: bool) -> Plan:
 
 
 def row(found: Plan) -> dict[str, Any]:
-    """Utilisation by the network's products: those that bands compute twice count once."""
+    """Return the row of a plan.
+
+    Products that bands compute twice count once in the utilisation.
+    """
     config, waits = found.schedule.config, found.memory_wait_cycles
     whole = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), config.scale_bits)
     macs, moves = sum(shape.macs for shape in layer_shapes(whole)), found.schedule.moves
@@ -88,7 +101,7 @@ def row(found: Plan) -> dict[str, Any]:
 
 
 def simulated(found: Plan) -> dict[str, Any]:
-    """One image through the RTL: whether its logits and cycles are right, and the latter."""
+    """Simulate one image in Verilator; return whether its logits are right, and its cycles."""
     config = found.schedule.config
     network = shape_only(mobilenet_v1_large(), Quantisation(4, BITS), config.scale_bits)
     network = random_weights(network, config.scale_bits, seed=0)

@@ -1,9 +1,14 @@
-"""What N:M weights are worth to the search: images/s of the best NPU within a budget, both ways.
+"""Measure the speed-up by N:M sparse weights that a search can find within a LUT budget.
 
 ``python -m benchmarks.search_sparsity [--json] [--networks N]``
 
-Random networks of a shipped space, each dense and with the pattern, on every NPU of the space; by
-estimates (area model, exact cycles). What the pattern costs in accuracy is for the search to find.
+Random networks of a shipped space, each dense and with 2:4 weights, on the fastest NPU of the space
+that the budget allows; by estimates (area model, exact cycles). The loss of accuracy is not
+measured. Columns:
+
+- space, pattern, lut_budget
+- networks: random networks that fit both ways
+- p10, median, p90: quantiles over them of images/s with the pattern / images/s dense
 """
 
 from __future__ import annotations
@@ -27,10 +32,11 @@ SPACES = {"digits": (1, 8, 8), "images": (1, 28, 28)}
 BUDGETS = (5_000, 15_000, 30_000)
 PATTERN = "2:4"
 DRAWS = 50
+"""Random candidates tried for each network wanted."""
 
 
 def rows(networks: int, budgets: Sequence[int] = BUDGETS) -> Iterator[dict[str, Any]]:
-    """One a space and budget: quantiles of (images/s with the pattern) / (images/s dense)."""
+    """Yield one row for each space and budget."""
     for name, shape in SPACES.items():
         found = load_declaration(name)
         bits = dataclasses.replace(found.bits, sparsity=("dense", PATTERN))
@@ -45,7 +51,10 @@ def rows(networks: int, budgets: Sequence[int] = BUDGETS) -> Iterator[dict[str, 
 
 
 def _ratios(problem: Problem, networks: int) -> NDArray[np.float64]:
-    """Of the first ``networks`` random ones that fit both ways, or those of DRAWS each."""
+    """Return the speed-ups of the first ``networks`` random networks that fit both ways.
+
+    They are fewer if DRAWS candidates for each do not suffice.
+    """
     space, random, found = problem.space, np.random.default_rng(0), []
     for _ in range(DRAWS * networks):
         if len(found) == networks:
@@ -58,7 +67,7 @@ def _ratios(problem: Problem, networks: int) -> NDArray[np.float64]:
 
 
 def _best(problem: Problem, candidate: NDArray[np.int64], pattern: int) -> float:
-    """Images per second of the fastest NPU; 0 where none is feasible."""
+    """Return the images per second of the fastest feasible NPU, or 0."""
     one = candidate.copy()
     one[problem.space.index["sparsity"]] = pattern
     evaluated = with_all_npus(problem, one)

@@ -1,4 +1,4 @@
-"""A network with random weights on an NPU, built and simulated as a user's design is."""
+"""Build and simulate a network with random weights on an NPU, as a user's design is."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from sim.simulator import SimulationError
 
 CLOCK_MHZ = 100.0
 IMAGES = 2
-"""Random images that each NPU must get bit-exact; all take the same cycles."""
+"""Random images that each NPU must compute bit-exactly; all take the same cycles."""
 SEED = 1
 
 
 def as_design(name: str, graph: NetworkGraph, quantisation: Quantisation, npu: NpuConfig) -> Design:
-    """A design that nobody trains."""
+    """Return the design of that network and NPU, for random images."""
     dataset = DatasetSpec("random images")
     return Design(name, SEED, dataset, graph, quantisation, npu, CLOCK_MHZ)
 
@@ -40,8 +40,11 @@ def simulate(
     npu: NpuConfig,
     change: Callable[[IntegerNetwork], IntegerNetwork] = lambda network: network,
 ) -> Verification:
-    """Bit-exact and cycle-exact in Verilator, no stalls; ``change`` may put zeros among the random
-    weights. Raises SimulationError, UserError."""
+    """Simulate the network in Verilator without stalls and return the verified result.
+
+    ``change`` may replace weights of the random network. Raises SimulationError unless every layer
+    is bit-exact and every cycle count as compiled, and UserError.
+    """
     design = as_design(name, graph, quantisation, npu)
     shapes = shape_only(graph, quantisation, npu.scale_bits)
     network = change(random_weights(shapes, npu.scale_bits, SEED))

@@ -1,10 +1,17 @@
-"""What sparsity, block pruning and a price on one-bits cost in accuracy, and what they leave.
+"""Measure accuracy and remaining work of networks trained with sparsity, pruning or few 1-bits.
 
 ``python -m benchmarks.sparse_training [NETWORK ...] [--seeds 0 1 2] [--epochs N] [--json]``
 
 Networks on scikit-learn's handwritten digits, trained as ``codesign train`` does, with the same
-number of epochs for all. A seed gives the data split and the training; every row is the median
-over the seeds. Accuracies are the integer network's.
+number of epochs for all. A seed gives the data split and the training; every figure is the median
+over the seeds. Columns:
+
+- validation, test: accuracy of the integer network, 0..1
+- cycles: of one image, by the compiler
+- weights: number of weights; zero_weights: fraction of them that is 0
+- ones, ones_per_weight: 1-bits of the weights' magnitudes; per weight
+- stored_ones_per_weight: 1-bits of the weights in two's complement, per weight
+- zero_words: fraction of the weight words (one digit of a block of weights) that is all zero
 """
 
 from __future__ import annotations
@@ -31,12 +38,18 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "digits_tiny.yaml"
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
+    """A way to train: pattern, price on 1-bits, shares of pruned blocks and digits."""
+
     name: str
     sparsity: Sparsity | None = None
     boo: float = 0.0
+    """Price on the 1-bits of the weights; 0: none."""
     zero_blocks: float = 0.0
+    """Share of the weight blocks that become zero, wherever they lie."""
     skip_blocks: float = 0.0
+    """Share of them that become zero around a box, so that the compiler can leave them out."""
     skip_digits: float = 0.0
+    """Share of the tiles of output channels with one weight digit less."""
 
 
 VARIANTS = (
@@ -69,8 +82,10 @@ def _network(name: str, *channels: int) -> NetworkGraph:
 
 
 def _design(name: str, *channels: int) -> Design:
-    """The example's bits and array for another network, with memories that hold it and all cuts
-    of its program."""
+    """Return a design with the example's bits and array for another network.
+
+    The memories hold it, and a program with all work left out that zero weights allow.
+    """
     example = designs.load(EXAMPLE)
     graph = _network(name, *channels)
     shapes = shape_only(graph, example.quantisation, example.npu.scale_bits)
@@ -86,7 +101,7 @@ NETWORKS: dict[str, Callable[[], Design]] = {
 
 
 def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> dict[str, float]:
-    """One training: accuracies, cycles of the compiled program, and what the weights hold."""
+    """Train once; return accuracies, cycles of the compiled program and counts of the weights."""
     spec = dataclasses.replace(base.quantisation.default, sparsity=variant.sparsity)
     quantisation = dataclasses.replace(base.quantisation, default=spec)
     design = dataclasses.replace(base, seed=seed, quantisation=quantisation)
@@ -109,7 +124,7 @@ def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> di
 
 
 def rows(base: Design, seeds: list[int], epochs: int | None) -> Iterator[dict[str, object]]:
-    """The median of every figure over the seeds, a variant a row."""
+    """Yield a row for each variant: the median of every figure over the seeds."""
     for variant in VARIANTS:
         runs = [measure(base, variant, seed, epochs) for seed in seeds]
         medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}

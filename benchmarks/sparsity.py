@@ -1,11 +1,15 @@
-"""What N:M weights gain: simulated cycles of CNN B with and without them on the same NPU.
+"""Measure the cycles that N:M sparse weights save: CNN B, simulated with and without them.
 
 ``python -m benchmarks.sparsity [PATTERN ...] [--json]``
 
 The NPU is the point ``4x4-PATTERN`` of benchmarks.density with memories as deep as the dense
-network needs. All layers but the first keep the pattern in one run and none does in the other;
-weights are random. Both are simulated in Verilator, bit-exact and cycle-exact, or the benchmark
-fails with exit status 1. One or two minutes a pattern, most of it in Verilator's build.
+network needs. In one run all layers except the first keep the pattern, in the other none; weights
+are random. Both must be bit-exact and cycle-exact in Verilator, else the exit status is 1. One or
+two minutes per pattern, mostly for building the simulator. Columns:
+
+- pattern, layer ("image": the whole image, with transfers)
+- dense_cycles, sparse_cycles: simulated cycles without and with the pattern
+- speed_up: dense_cycles / sparse_cycles
 """
 
 from __future__ import annotations
@@ -30,7 +34,7 @@ PATTERNS = tuple(name.removeprefix("4x4-") for name in POINTS if name.startswith
 
 
 def measure(pattern: str) -> list[dict[str, Any]]:
-    """One row a layer, and the whole image. Raises SimulationError."""
+    """Return a row for each layer and one for the whole image. Raises SimulationError."""
     graph = cnn_b()
     bits = QuantSpec(BITS, BITS)
     first = graph.layers[1].name

@@ -1,11 +1,18 @@
-"""Designs that the search estimates a second: layers, cycles, area, accuracy, and all of it.
+"""Measure how many designs per second the search estimates, step by step and in all.
 
 ``python -m benchmarks.throughput [--runs 9] [--designs 32768] [--json]``
 
-Random candidates of both shipped spaces, nothing trained or synthesised. Each row says the median
-of several runs twice: ``cpu_per_s``, designs a second of processor time of all threads together,
-which other jobs on the machine hardly change; and ``wall_per_s``, by the clock, which they do.
-The row of cycles also holds the closed form against ``codesign.compiler.plan``.
+Random candidates of both shipped spaces; nothing is trained or synthesised. Columns:
+
+- step: layers (table of the networks' layers), cycles, area, accuracy, or all of them
+- space, designs (in a batch), threads
+- cpu_per_s: designs per second of processor time, all threads together; other jobs on the machine
+  hardly change it
+- wall_per_s: designs per second of wall time; other jobs lower it
+- checked, mape, tau (step cycles only): designs compared with ``codesign.compiler.plan``, mean
+  relative error of their cycles, 0..1, and Kendall's rank correlation
+
+Rates are medians over the runs.
 """
 
 from __future__ import annotations
@@ -36,16 +43,18 @@ from models.integer.lower import shape_only
 
 SPACES = {"digits": (1, 8, 8), "images": (3, 32, 32)}
 CLASSES, SEED, TRAINED, IMAGES = 10, 1, 14, 1000
-"""Networks that the accuracy predictor was fitted on, and images of each: with random accuracies,
-as its speed does not depend on them."""
+"""Classes of the data, random seed; networks and images that the accuracy predictor is fitted to.
+
+Their accuracies are random, as the speed does not depend on them.
+"""
 DESIGNS = 32768
-"""Of a batch."""
+"""Designs in a batch."""
 CHECKED = 25
-"""Designs whose cycles are held against the compiler's."""
+"""Designs whose cycles are compared with the compiler's."""
 
 
 def rows(designs: int, runs: int) -> Iterator[dict[str, Any]]:
-    """One a step and space."""
+    """Yield one row for each step and space."""
     model = model_file.load()
     for name, shape in SPACES.items():
         space = SearchSpace(load_declaration(name), shape, CLASSES)
@@ -81,7 +90,7 @@ def _steps(
 
 
 def rates(work: Callable[[], object], designs: int, runs: int) -> dict[str, float]:
-    """Medians of ``runs`` runs; one before them compiles and fills what is kept."""
+    """Return the median rates of ``runs`` runs, after one that compiles and fills caches."""
     work()
     cpu, wall = [], []
     for _ in range(runs):
@@ -96,7 +105,7 @@ def rates(work: Callable[[], object], designs: int, runs: int) -> dict[str, floa
 
 
 def cycle_errors(problem: Problem, candidates: Ints) -> dict[str, float]:
-    """Of the estimated cycles, against the compiler's plan of every design that has one."""
+    """Compare the closed-form cycles with the compiler's plan of every design that has one."""
     found = problem.evaluate(candidates).estimate
     pairs = []
     for row, candidate in enumerate(candidates):
@@ -116,7 +125,7 @@ def cycle_errors(problem: Problem, candidates: Ints) -> dict[str, float]:
 
 
 def text(row: dict[str, Any]) -> str:
-    """A line for people."""
+    """Return the row as a line of text."""
     line = (
         f"{row['step']:<9} {row['space']:<7} {row['threads']:>7} {row['cpu_per_s']:>15,} "
         f"{row['wall_per_s']:>15,}"

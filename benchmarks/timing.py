@@ -1,10 +1,19 @@
-"""The clock that NPUs from small to large reach on an ECP5: nextpnr's Fmax and the critical path.
+"""Measure the clock frequency that NPUs of several sizes reach on a Lattice ECP5.
 
-``python -m benchmarks.timing [--only NAME ...] [--seed 1] [--json]``
+``python -m benchmarks.timing [--only NAME ...] [--seed 1] [--fresh] [--json]``
 
-Each configuration is synthesised, placed and routed on an ECP5-85k of the slowest speed grade
-(codesign.fpga.placement; docs/explanation/timing.md says how). Results are cached by content;
-``--fresh`` runs the tools again. The largest takes a quarter of an hour of processor time.
+Each configuration is synthesised, placed and routed on an ECP5-85k of the slowest speed grade by
+Yosys and nextpnr (codesign.fpga.placement, docs/explanation/timing.md). Results are cached by
+content, ``--fresh`` runs the tools again; the largest takes a quarter of an hour of processor time.
+Columns:
+
+- name, macs: configuration and its products per cycle
+- luts, ffs: LUT4 sites (TRELLIS_COMB) and flip-flops used
+- estimate_mhz: clock by the timing model; fmax_mhz: by nextpnr, in MHz
+- critical_path: start and end register, delay of logic and of routing in ns
+- seconds: duration of synthesis, placement and routing
+
+With ``--json`` the rest of codesign.fpga.placement.Placement, too.
 """
 
 from __future__ import annotations
@@ -62,7 +71,7 @@ def measure(name: str, seed: int, *, fresh: bool = False) -> Placement:
 
 
 def row(name: str, found: Placement) -> dict[str, Any]:
-    """One JSON object: the configuration's name and parameters, and what was found."""
+    """Return the row of a configuration: parameters, estimate and result of place and route."""
     npu = CONFIGS[name]
     estimate = TimingModel.load().estimate(ConfigTable.of([npu]))
     return {
@@ -77,7 +86,7 @@ def row(name: str, found: Placement) -> dict[str, Any]:
 
 
 def text(found: dict[str, Any]) -> str:
-    """A line for people."""
+    """Return the row as a line of text."""
     path = found["critical_path"]
     return (
         f"{found['name']:<6} {found['macs']:>5} {found['luts']:>7,} {found['ffs']:>7,} "

@@ -1,4 +1,4 @@
-"""Networks with random weights, where training would change nothing that is measured."""
+"""Networks with random weights, for measurements that do not depend on trained ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from models.quantisation.sparsity import Sparsity
 def random_mask(
     rng: np.random.Generator, shape: tuple[int, ...], sparsity: Sparsity
 ) -> NDArray[np.bool_]:
-    """As many weights as the pattern allows, at random."""
+    """Return a mask of weights of ``shape`` that keeps as many as the pattern allows, at random."""
     groups = -(-shape[1] // sparsity.group)
     order = rng.random((shape[0], groups, sparsity.group, *shape[2:])).argsort(axis=2)
     kept: NDArray[np.bool_] = order.argsort(axis=2) < sparsity.kept
@@ -23,7 +23,7 @@ def random_mask(
 
 
 def random_weights(network: IntegerNetwork, scale_bits: int, seed: int) -> IntegerNetwork:
-    """Random weights, biases and scales for every layer that has trained ones."""
+    """Return ``network`` with random weights, biases and scales in every layer that is trained."""
     rng = np.random.default_rng(seed)
     layers = []
     for layer in network.layers:

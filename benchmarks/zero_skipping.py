@@ -1,12 +1,16 @@
-"""What zero blocks and zero digits gain: simulated cycles of CNN B with and without them.
+"""Measure the cycles that blocks of zero weights and zero digits save: CNN B, simulated.
 
 ``python -m benchmarks.zero_skipping [VARIANT ...] [--json]``
 
-The NPU is the point 4x2 of benchmarks.density: 4-bit weights take two digits of 2 bits. Weights are
-random; a variant takes some away as training would (models.quantisation.blocks.kept_box; the upper
-digit of a share of the tiles), in all layers but the first, whose image is sent unfolded. Each is
-simulated in Verilator, bit-exact and cycle-exact, or the benchmark fails with exit status 1. About
-a minute a variant.
+The NPU is the point 4x2 of benchmarks.density: 4-bit weights take two digit passes of 2 bits.
+Weights are random; a variant makes some of them zero as training would (boxes of kept blocks, or
+the upper digit of a share of the tiles) in all layers except the first, whose image the host
+unfolds. Each variant must be bit-exact and cycle-exact in Verilator, else the exit status is 1.
+About a minute per variant. Columns:
+
+- variant, layer ("image": the whole image, with transfers)
+- cycles: simulated cycles
+- speed_up: cycles of the variant "none" / cycles
 """
 
 from __future__ import annotations
@@ -37,10 +41,12 @@ PROGRAM_WORDS = 1024
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
+    """Zeros to put into the weights of each layer."""
+
     blocks: float = 0.0
-    """Share of each tile's blocks that are zero."""
+    """Share of the blocks of each tile that is zero."""
     digits: float = 0.0
-    """Share of the tiles, the last ones, whose weights have one digit less."""
+    """Share of the tiles, from the last one on, with weights of one digit less."""
 
 
 VARIANTS = {
@@ -56,7 +62,7 @@ VARIANTS = {
 def thinned(
     network: IntegerNetwork, variant: Variant, blocks: Mapping[str, BlockShape], npu: NpuConfig
 ) -> IntegerNetwork:
-    """``network`` with the zeros of ``variant`` in the layers that have ``blocks``."""
+    """Return ``network`` with the zeros of ``variant`` in the layers that ``blocks`` names."""
     digit_bits = npu.weight_digit_bits
     largest = (1 << digit_bits * (npu.passes(BITS) - 1) - 1) - 1
 
@@ -80,7 +86,7 @@ def thinned(
 
 
 def cycles(variant: Variant) -> dict[str, int]:
-    """Simulated cycles of each layer, and of the image. Raises SimulationError."""
+    """Return the simulated cycles of each layer and of the image. Raises SimulationError."""
     graph, quantisation, npu = cnn_b(), Quantisation(BITS, QuantSpec(BITS, BITS)), POINTS["4x2"]
     depths = minimal_depths(shape_only(graph, quantisation, npu.scale_bits), npu)
     npu = dataclasses.replace(npu, **{**depths, "program_depth": PROGRAM_WORDS})
@@ -90,13 +96,13 @@ def cycles(variant: Variant) -> dict[str, int]:
     )
     found: Counter[str] = Counter()
     for row in run.layers:
-        if row.opcode == "LAYER":  # one or several a layer: "NAME from channel 16"
+        if row.opcode == "LAYER":  # several of a layer are called "NAME from channel 16"
             found[row.name.split()[0]] += row.simulated
     return {**found, "image": int(run.figures.cycles_per_image or 0)}
 
 
 def rows(names: list[str]) -> Iterator[dict[str, Any]]:
-    """One row a layer and variant; the speed-up is over the first variant, none."""
+    """Yield one row for each layer and variant."""
     whole = cycles(VARIANTS["none"])
     for name in names:
         found = whole if name == "none" else cycles(VARIANTS[name])

@@ -1,8 +1,8 @@
-"""What joins networks and NPUs: compiler, cost models, search, build, command line, report.
+"""Hardware/software co-design: the packages that map a quantised network onto an FPGA NPU.
 
-design (one network with its bits and its NPU, as one YAML file), results (estimates,
-measurements, infeasibility), prediction (a design's figures before it is trained); the rest are
-rooms.
+design (network, bit widths and NPU configuration as one YAML file), results (figures, budgets,
+settings of a search, reasons of infeasibility) and prediction (resources, cycles and clock of a
+design before training) are modules; the other names are packages.
 """
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""Design: a network, its bits and the NPU that runs it, in one YAML file a person can edit."""
+"""The design file: a network, its bit widths and its NPU configuration in one editable YAML file.
+
+Reading checks every value and names file and line of the first bad one.
+"""
 
 from __future__ import annotations
 
@@ -26,26 +29,42 @@ _KEYS = ("name", "seed", "dataset", "network", "quantisation", "npu", "clock_mhz
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """Which images the network is for; where they lie is the user's affair (--data-dir)."""
+    """The data set that a network is trained and evaluated on, by name.
+
+    The folder that holds its files is no part of a design: commands take it as ``--data-dir``.
+
+    >>> DatasetSpec("fashion-mnist").name
+    'fashion-mnist'
+    """
 
     name: str
+    """A name that ``models.data.datasets.load`` knows, or the path of a data set."""
 
 
 @dataclass(frozen=True)
 class Design:
-    """Everything that training, the compiler and the generator need.
+    """One network with its bit widths and the NPU that runs it.
 
-    The graph bears the design's name. Raises UserError for a bad name, seed or clock, ModelError
-    for a network that is not sound or bits of layers that it does not have.
+    It holds everything that training, the compiler and the Verilog generator need. The network
+    graph takes the design's name. Raises UserError for a bad name, seed or clock; ModelError for an
+    invalid network, or bit widths of layers that it does not have.
+
+    >>> design = load(Path("examples/digits_tiny.yaml"))
+    >>> design.npu.lanes, design.quantisation.default.weight_bits
+    (4, 4)
+    >>> loads(design.to_yaml()) == design
+    True
     """
 
     name: str
     seed: int
+    """Seed of the data split and of training, >= 0."""
     dataset: DatasetSpec
     network: NetworkGraph
     quantisation: Quantisation
     npu: NpuConfig
     clock_mhz: float = 100.0
+    """Clock that turns cycles into images per second, and the constraint in project files."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -62,7 +81,7 @@ class Design:
         bits.check(self.quantisation, self.network)
 
     def to_yaml(self) -> str:
-        """The design file's text; ``loads`` gives back an equal design."""
+        """Return the text of the design file; ``loads`` reads it back as an equal design."""
         items: dict[str, Any] = {
             "name": self.name,
             "seed": self.seed,
@@ -71,23 +90,23 @@ class Design:
             "network": graph_items(self.network),
             "quantisation": quantisation_items(self.quantisation, self.network),
         }
-        # The knobs one a line: what a person edits one by one, and what diffs show.
+        # One parameter per line, so that a person can edit them one by one and diffs show each.
         knobs = "".join(f"  {k}: {_scalar(v)}\n" for k, v in self.npu.to_dict().items())
         return f"{yaml_io.dump(items)}npu:\n{knobs}"
 
     def save(self, path: Path) -> None:
-        """Write ``path``, whole or not at all. Raises OSError."""
+        """Write the design file to ``path`` atomically. Raises OSError."""
         with atomic_file(path) as file:
             file.write(self.to_yaml().encode())
 
 
 def loads(text: str, name: str = "<text>") -> Design:
-    """A design from YAML text; ``name`` stands for the file in messages. Raises YamlError."""
+    """Parse YAML text as a design; error messages call it ``name``. Raises YamlError."""
     return _read(yaml_io.load(text, name))
 
 
 def load(path: Path) -> Design:
-    """A design file. Raises YamlError with file and line."""
+    """Read a design file. Raises YamlError with file and line."""
     return _read(yaml_io.load(path))
 
 
@@ -127,5 +146,5 @@ def _read_npu(
 
 
 def _scalar(value: int | str) -> str:
-    """Quoted where YAML would read a number in base 60 (2:4)."""
+    """Format an NPU parameter for YAML, quoting N:M, which YAML would read as a base-60 number."""
     return f'"{value}"' if ":" in str(value) else str(value)

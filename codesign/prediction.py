@@ -1,4 +1,4 @@
-"""What a design will take and do, before anything is trained."""
+"""Prediction of a design's resources, cycles and clock before anything is trained."""
 
 from __future__ import annotations
 
@@ -19,26 +19,30 @@ from models.integer.lower import shape_only
 
 @dataclass(frozen=True)
 class DesignEstimate:
-    """What a design is predicted to take and do."""
+    """Predicted resources, cycles and clock of a design. Made by ``estimate_design``."""
 
     figures: Figures
-    """Resources by the area model; cycles_per_image exact for weights without zeros to leave out,
-    else the most that there will be; images_per_second at the clock; interval_cycles as Plan has
-    it; fmax_mhz of an ECP5 alone, by the timing model."""
+    """Resources by the area model and cycles by the compiler's schedule.
+
+    cycles_per_image is exact unless zero weights let the compiler leave out work; then it is an
+    upper bound. images_per_second is at the design's clock. fmax_mhz comes from the timing model,
+    for the ECP5 family only.
+    """
     intervals: Mapping[str, tuple[float, float]]
-    """Learned field of ``figures`` -> ends of its 90 % prediction interval."""
+    """Learned field of ``figures`` -> (low, high) of its 90 % prediction interval."""
     plan: Plan
+    """The compiler's schedule for the network's shapes."""
     notes: tuple[str, ...] = ()
-    """What speaks against believing it, or against the clock."""
+    """Warnings: values outside the training data of the models, a clock that is hard to reach."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form, for reports/estimate.json."""
+        """Return the content of reports/estimate.json."""
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
         return {**self.figures.to_dict(), "intervals": intervals, "notes": list(self.notes)}
 
 
 def plan_design(design: Design) -> Plan:
-    """Schedule, exact cycles and memory use before training.
+    """Schedule the design by its shapes: program, cycles and memory use.
 
     Raises InfeasibleError with every reason, among them accumulators that weights could overflow:
     training cannot be told to keep to them, and would be in vain.
@@ -55,7 +59,11 @@ def plan_design(design: Design) -> Plan:
 
 
 def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
-    """Resources, cycles and clock of a design. Raises InfeasibleError when it cannot run."""
+    """Predict resources, cycles and clock of a design on an FPGA family.
+
+    Raises InfeasibleError when the NPU cannot run the network, UserError for a bad data set of the
+    area or timing model.
+    """
     planned = plan_design(design)
     areas, npu = model_file.load(), ConfigTable.of([design.npu])
     area, cycles = areas.estimate(npu).on(family), planned.cycles + planned.memory_wait_cycles
@@ -81,7 +89,7 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
 
 
 def _beyond(clock_mhz: float, low: float, high: float) -> str | None:
-    """What there is to say of a clock that an ECP5 may not reach."""
+    """Return a warning if ``clock_mhz`` is above the interval low..high of the clock's estimate."""
     if clock_mhz <= low:
         return None
     chance = "will hardly hold" if clock_mhz > high else "may not hold"

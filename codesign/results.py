@@ -1,4 +1,4 @@
-"""The words for outcomes: figures (estimated or measured), budgets, and infeasibility."""
+"""Types of requests and results: budgets, settings of a search, figures, and infeasibility."""
 
 from __future__ import annotations
 
@@ -10,73 +10,136 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Figures:
-    """Estimate and measurement share these fields; None is 'not known from this source'."""
+    """Resources, cycles and clock of a design, estimated or measured.
+
+    All sources (area model, simulation, synthesis, place and route) use these fields. A field is
+    None where the source does not know it.
+
+    >>> Figures(luts=20830, cycles_per_image=1341).to_dict()
+    {'luts': 20830, 'cycles_per_image': 1341}
+    """
 
     luts: float | None = None
-    """LUT1..LUT6 plus the LUTs behind distributed RAM and shift registers."""
+    """LUTs of the family's kind, those used as distributed RAM and shift registers included."""
     lutrams: float | None = None
-    """The LUTs of ``luts`` behind distributed RAM and shift registers."""
+    """The part of ``luts`` that is used as distributed RAM and shift registers."""
     ffs: float | None = None
+    """Flip-flops."""
     brams: float | None = None
-    """36 Kb block RAMs; an 18 Kb one counts 0.5."""
+    """36 Kb block RAMs; an 18 Kb block counts as 0.5."""
     dsps: float | None = None
+    """DSP slices (DSP48E1; 18 x 18 multipliers on ECP5)."""
     cycles_per_image: float | None = None
-    """Of a run of one image, from start to the end of its EMIT, waits for memory included."""
+    """Latency of one image: clock cycles from start to the end of EMIT, memory waits included."""
     interval_cycles: float | None = None
-    """From image to image in a run of many, back to back."""
+    """Clock cycles from one image to the next when many are streamed back to back."""
     images_per_second: float | None = None
+    """Throughput of single images: clock frequency over ``cycles_per_image``."""
     fmax_mhz: float | None = None
-    """Highest clock on an ECP5 of the slowest speed grade."""
+    """Highest clock frequency on an ECP5 of the slowest speed grade (6)."""
 
     def to_dict(self) -> dict[str, float]:
-        """The fields that are known."""
+        """Return the known fields, by name."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if value is not None}
 
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
+"""Fields of Figures and Budget that a device has a limited number of."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
 OLD_OPTIONS = {"strategy": "optimiser", "guard": "area_confidence"}
-"""Options of a search in 0.1 -> what they are called now; old files and command lines are read."""
+"""Option names of release 0.1 that are still read, each with the name that replaces it."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Hard limits; None is no limit."""
+    """Hard limits that a design must meet; None is no limit.
+
+    >>> Budget(luts=30000, min_throughput=5000).dsps  # no DSP slices unless asked for
+    0
+    """
 
     luts: float | None = None
+    """LUTs after synthesis."""
     ffs: float | None = None
+    """Flip-flops."""
     brams: float | None = None
+    """36 Kb block RAMs."""
     dsps: float | None = 0
+    """DSP slices; 0: all products are made in LUTs."""
     max_latency_us: float | None = None
+    """Longest time from start to result of one image, in microseconds at ``clock_mhz``."""
     min_throughput: float | None = None
-    """Images per second."""
+    """Lowest throughput of single images at ``clock_mhz``, in images per second."""
     clock_mhz: float = 100.0
+    """Clock that turns cycles into time; not a limit itself."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """Settings of a search that the command line and ``codesign.explore`` share unchanged.
+
+    >>> SearchSettings(networks=5).shared()["networks"]
+    5
+    """
+
+    dataset: str = "digits"
+    """Name or path that models.data.datasets.load takes."""
+    space: str | None = None
+    """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
+    optimiser: str = "evolution"
+    """Name in codesign.search.optimisers.OPTIMISERS."""
+    area_confidence: float = AREA_CONFIDENCE
+    """One-sided confidence level of the area bound that the budget is tested with."""
+    seed: int = 0
+    """Seed of the data split, the search, all trainings and the simulated stalls."""
+    networks: int = 14
+    """Networks that are trained briefly and compared."""
+    epochs: int | None = None
+    """Epochs of the full training; None: chosen by the size of the data set."""
+    boo: float = 0.0
+    """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
+    images: int = 64
+    """Test images to verify in simulation."""
+    jobs: int = 2
+    """Processes for trainings and simulations; with 2 or more, synthesis runs beside training."""
+    resume: bool = False
+    """Continue the search in the output folder instead of replacing it."""
+
+    def shared(self) -> dict[str, Any]:
+        """Return these settings by name, without those that a subclass adds."""
+        return {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchSettings)}
 
 
 @dataclass(frozen=True)
 class Infeasible:
-    """Why a design cannot be: a result, not an error."""
+    """One violated constraint of a design that cannot be built; a result rather than an error.
+
+    >>> print(Infeasible("weight_depth", "conv2", 288, 64, "words", ("raise npu.weight_depth",)))
+    conv2: needs 288 words of weight_depth, has 64; raise npu.weight_depth
+    """
 
     resource: str
-    """What runs out: luts, weight_depth, accumulator_bits, shape, op, ..."""
+    """Name of the exhausted resource: luts, weight_depth, accumulator_bits, shape, op, ..."""
     where: str
-    """Layer, block or budget that needs it."""
+    """Layer, block or budget that needs the resource."""
     need: float
+    """Amount that the design needs, in ``unit``."""
     have: float
+    """Amount that is available, in ``unit``."""
     unit: str
     levers: tuple[str, ...]
-    """What would help, each an imperative sentence."""
+    """Changes that would help, each an imperative sentence."""
 
     def __str__(self) -> str:
         text = f"{self.where}: needs {_amount(self.need)} {self._what()}, has {_amount(self.have)}"
         return f"{text}; {' or '.join(self.levers)}" if self.levers else text
 
     def _what(self) -> str:
-        """The unit, with the resource where the unit does not say it."""
+        """Return the unit, with the resource where the unit does not say it."""
         if self.resource.casefold() == self.unit.casefold():
             return self.unit
         return (
@@ -87,21 +150,24 @@ class Infeasible:
 
 
 def _amount(value: float) -> str:
-    """A number as people write it: whole where it is large, with separators of thousands."""
+    """Format a number as people write it: whole, with separators, where it is large."""
     return f"{math.ceil(value):,}" if abs(value) >= 100 and math.isfinite(value) else f"{value:g}"
 
 
 class InfeasibleError(Exception):
-    """Carries Infeasible results through code that cannot go on without a design."""
+    """No feasible design exists; carries all violated constraints as ``reasons``."""
 
     def __init__(self, reasons: tuple[Infeasible, ...]) -> None:
         super().__init__("\n".join(str(reason) for reason in reasons))
         self.reasons = reasons
 
     def to_list(self) -> list[dict[str, Any]]:
-        """JSON form of the reasons."""
+        """Return the reasons as JSON objects."""
         return [{**vars(reason), "levers": list(reason.levers)} for reason in self.reasons]
 
 
 class UserError(Exception):
-    """Bad input from the user: what, where, what is allowed. The CLI exits with status 2."""
+    """The user's input is wrong; the message says what, where and which values are allowed.
+
+    The command line turns it into exit status 2.
+    """

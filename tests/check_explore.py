@@ -1,6 +1,6 @@
-"""Checks what ``codesign explore`` left: ``check_explore.py SUMMARY_JSON --lut-budget N``.
+"""Check the results of ``codesign explore``: ``check_explore.py SUMMARY_JSON --lut-budget N``.
 
-Prints one line a check and ``N passed, N failed``; exits with 1 when any failed.
+Prints one line per check and ``N passed, N failed``; exit status 1 if any failed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ GIB = 1 << 30
 def checks(
     summary: dict[str, Any], folder: Path, args: argparse.Namespace
 ) -> Iterator[tuple[str, bool]]:
-    """(what must hold, whether it does), from the summary and the build folder it names."""
+    """Yield (property, True if it holds), from the summary and the build folder that it names."""
     if summary["status"] != 0:
         yield f"explore ended well: {summary['problem']}", False
         return

@@ -1,4 +1,4 @@
-"""Settings of every test: the same examples in every run, one thread per worker, own caches."""
+"""Settings of all tests: the same Hypothesis examples in every run, one thread per worker."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import signal
 
 from hypothesis import settings
 
-# pytest runs two workers; threads of torch and BLAS would only fight over the cores.
+# pytest runs two workers; threads of torch and BLAS would only compete for the cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-# Started in the background, a shell has us and our children ignore Ctrl-C; some tests press it.
+# A shell makes background processes and their children ignore Ctrl-C, which some tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The same examples on every machine: a failure in CI is a failure here. Simulations and

@@ -1,4 +1,4 @@
-"""Fingerprints of what generator and compiler emit, to hold two checkouts to each other.
+"""Print fingerprints of what generator and compiler emit, to compare two checkouts.
 
     python -m tests.fingerprint > before.txt    # in one checkout
     python -m tests.fingerprint > after.txt     # in the other; equal files: nothing emitted differs
@@ -21,12 +21,12 @@ from tests.sweep.cases import draw
 
 MAX_LUTS = 30_000.0
 CONFIGS = 48
-"""Sampled over all parameters; the default configuration comes on top."""
+"""NPU configurations sampled over all parameters, besides the default one."""
 SEEDS = (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 20, 31, 135)
 
 
 def digest(texts: Iterable[str | bytes]) -> str:
-    """SHA-256, in hexadecimal, of texts in their order; where one ends counts, too."""
+    """Return the SHA-256, in hexadecimal, of texts in their order; their boundaries count, too."""
     total = hashlib.sha256()
     for text in texts:
         data = text.encode() if isinstance(text, str) else text
@@ -35,11 +35,13 @@ def digest(texts: Iterable[str | bytes]) -> str:
 
 
 def config_line(config: NpuConfig) -> str:
+    """Return the line of an NPU configuration: its hash and that of its Verilog."""
     files = verilog(config)
     return f"npu {config.hash[:16]} verilog {digest(x for item in files.items() for x in item)}"
 
 
 def network_line(seed: int) -> str:
+    """Return the line of the sweep's case ``seed``: cycles, NPU and everything compiled."""
     compiled = draw(seed).compiled
     images = (compiled.weights, compiled.memory, compiled.channels)
     text = json.dumps(compiled.to_dict(), sort_keys=True)

@@ -1,4 +1,4 @@
-"""Where the checkout's folders are, wherever a test stands."""
+"""Paths of the checkout, the same for every test."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 EXAMPLE = ROOT / "examples" / "digits_tiny.yaml"
-"""The design that fits into a few thousand LUTs."""
+"""A design file of an NPU of a few thousand LUTs."""

@@ -1,4 +1,4 @@
-"""Waiting for processes and what they do."""
+"""Helpers that wait for processes and find the children of one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    """Raises TimeoutError when ``condition`` does not come to hold."""
+    """Wait until ``condition`` holds. Raises TimeoutError after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -17,7 +17,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def all_gone(pids: Iterable[int]) -> bool:
-    """Whether the processes end within some seconds."""
+    """Return True if all these processes end within ten seconds."""
     try:
         wait_for(lambda: not any(map(_runs, pids)), seconds=10)
     except TimeoutError:
@@ -26,7 +26,7 @@ def all_gone(pids: Iterable[int]) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that ``pid`` started, and that they started."""
+    """Return the ids of all processes below ``pid``: children, their children, ..."""
     found: list[int] = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

@@ -1,4 +1,4 @@
-"""An installed codesign holds every file it reads, and the lock file pins every dependency."""
+"""An installed codesign has every file that it reads, and the lock file pins every dependency."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 ROOMS = ("codesign", "models", "rtl_gen", "sim", "constraints")
 
 
-def test_data_files_are_packaged():
+def test_every_data_file_is_packaged():
     patterns = PROJECT["tool"]["setuptools"]["package-data"]["*"]
     files = [
         path

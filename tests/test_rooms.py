@@ -21,6 +21,11 @@ from tests.paths import ROOT
 PACKAGES = ("models", "rtl_gen", "sim", "codesign")
 OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
+MAY_IMPORT_TORCH = {
+    "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "codesign.search.accuracy",
+}  # fmt: skip
+"""Everything else estimates, compiles and simulates without it."""
 LARGEST_ROOM = 16
 CROWDED = {"rtl_gen/blocks"}
 """One file a hardware block; sorting them further would hide them."""
@@ -191,6 +196,15 @@ def test_generator_and_simulator_need_no_learning_library(room: str) -> None:
     """What a build folder's user runs must not need torch."""
     for path in sorted((ROOT / room).rglob("*.py")):
         assert not {name.split(".")[0] for name in names(path.read_text())} & HEAVY, path
+
+
+def test_torch_stays_where_networks_are_trained() -> None:
+    found = {
+        room_of(name)
+        for name, path in modules().items()
+        if any(other.split(".")[0] == "torch" for other in names(path.read_text()))
+    }
+    assert found == MAY_IMPORT_TORCH
 
 
 @pytest.mark.parametrize("top", [*PACKAGES, "tests", "benchmarks"])

@@ -1,1 +1,1 @@
-"""``python -m benchmarks.cost_models``: errors of the area, clock, accuracy and cycle models."""
+"""Errors of the area, timing, accuracy and cycle models: ``python -m benchmarks.cost_models``."""

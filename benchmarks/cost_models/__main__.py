@@ -1,11 +1,22 @@
-"""How far the cost models can be trusted, from the shipped data: no synthesis, some minutes.
+"""Measure the errors of the cost models on NPUs that they were not fitted to.
 
 ``python -m benchmarks.cost_models [--json] [--seeds N] [--plot FILE.svg]``
 
-Area and clock first; then what benchmarks.accuracy and benchmarks.throughput say of the others.
-Errors are of configurations that were not fitted on. Splits keep families together (lanes, bits,
-digit, multiplier, sparsity: the same array hardware); figures are medians over the seeds of the
-splits.
+From the shipped data, without synthesis, in some minutes: area and clock, then accuracy
+(benchmarks.accuracy) and cycles (benchmarks.throughput). Splits keep families together (NPUs of the
+same array hardware: lanes, bits, digit, multiplier, sparsity); figures are medians over the seeds
+of the splits. Every row has a figure and a model, "composed" being the shipped kind. Columns:
+
+- rows: configurations in the comparison
+- mape, p90: mean and 90 % quantile of the relative error, 0..1
+- r2, tau: coefficient of determination, Kendall's rank correlation
+- exact: fraction of the rows whose count is exact
+- coverage, width: fraction of the rows inside their 90 % interval; its mean width / value
+- confidence, budget, decisions: setting of the budget test, LUT budget, designs within 10 % of it
+- false_prune, false_keep: fraction of the designs within the budget that the test drops, and of
+  those beyond it that it keeps
+- ratio: median of estimate / synthesis; largest_seen: LUTs of the largest NPU fitted to
+- median_seconds, total_hours: what synthesis, or place and route, of the data took
 """
 
 from __future__ import annotations
@@ -36,13 +47,14 @@ from codesign.search.accuracy import study_data
 from codesign.search.accuracy.evaluation import DATASETS, Study, report
 
 SEEDS = 5
+"""Random splits that figures are medians over."""
 BUDGETS = (10_000, 20_000, 30_000)
 CONFIDENCES = (0.5, AREA_CONFIDENCE, 0.9, 0.95)
 FAMILIES = ("lanes", "weight_digit_bits", "sparsity", "multiplier")
 
 
 def rows(trials: Mapping[str, Trial], data: Sequence[Row], seeds: int) -> Iterator[dict[str, Any]]:
-    """All figures, one object each; shares are 0..1."""
+    """Yield all figures of area and clock, one object each."""
     luts = trials["luts"]
     for name, predictor in predictors(luts).items():
         runs = [
@@ -81,7 +93,7 @@ def _median(runs: Sequence[Mapping[str, float]]) -> dict[str, float]:
 
 
 def _iccad(trial: Trial) -> dict[str, Any]:
-    """Against synthesis of the same arrays, those whose products are in LUTs."""
+    """Return the errors of the ICCAD 2019 model for arrays whose products are in LUTs."""
     assert trial.measured.by_block is not None
     lut = trial.table.lut == 1
     array = np.sum([trial.measured.by_block[name] for name in ARRAY_BLOCKS], axis=0)[lut]
@@ -93,7 +105,7 @@ def _iccad(trial: Trial) -> dict[str, Any]:
 
 
 def _extrapolation(trial: Trial) -> dict[str, Any]:
-    """Fitted on the smaller half of the range, tested on designs up to twice as large."""
+    """Return the errors of a model fitted to the smaller NPUs, on NPUs up to twice as large."""
     totals = trial.measured.totals
     small = totals <= totals.max() / 2
     split = iter([(np.flatnonzero(small), np.flatnonzero(~small))])
@@ -112,8 +124,7 @@ def _counted(data: Sequence[Row]) -> Iterator[dict[str, Any]]:
 
 
 def others() -> Iterator[dict[str, Any]]:
-    """Accuracy from the shipped tables; cycles against the compiler's; designs a second, here and
-    now."""
+    """Yield the rows of benchmarks.accuracy and benchmarks.throughput in the same form."""
     for dataset_name in DATASETS:
         for row in report(Study.load(dataset_name, study_data.SHIPPED)):
             source = row.pop("source")
@@ -136,12 +147,12 @@ def _show(row: Mapping[str, Any]) -> str:
 
 
 def load() -> tuple[list[Row], list[ModuleRow]]:
-    """The shipped data."""
+    """Return the shipped synthesis data: whole NPUs and their modules."""
     return config_csv.of_one_tool(dataset.read()), module_data.read(module_data.beside())
 
 
 def load_timing() -> list[TimingRow]:
-    """The shipped clocks."""
+    """Return the shipped place and route data."""
     return config_csv.of_one_tool(timing_data.read(timing_data.beside()))
 
 

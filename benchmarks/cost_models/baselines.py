@@ -1,6 +1,7 @@
-"""What the area model is set against: simple models on the same rows and the same splits.
+"""Baselines for the area model: simple regressors on the same splits, and a published formula.
 
-The ICCAD 2019 joint search (NAQS) has no data: it tabulates multipliers and adds up adders.
+The formula is that of the ICCAD 2019 joint search (NAQS), which tabulates the LUTs of multipliers
+and adds up those of adders; it is not fitted to data.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from codesign.cost.table import ConfigTable
 Floats = NDArray[np.float64]
 _MULTIPLIERS = Path(__file__).parents[1] / "data" / "iccad2019_multipliers.json"
 ARRAY_BLOCKS = ("dot_products", "cells", "selection", "shared_operands")
-"""Blocks of the NPU that the ICCAD model counts: multipliers, trees, accumulators."""
+"""Blocks of the NPU that the ICCAD formula counts: multipliers, adder trees, accumulators."""
 
 
 def predictors(trial: Trial) -> Mapping[str, Predictor]:
-    """Name -> baseline on the rows of ``trial``."""
+    """Return the baselines on the rows of ``trial``, and the area model, by name."""
     knobs = np.column_stack([np.exp(trial.features.shape[:, :-4]), trial.features.shape[:, -4:]])
     counts, truth = analytic(trial.table, trial.resource), trial.measured.totals
 
@@ -52,7 +53,7 @@ def predictors(trial: Trial) -> Mapping[str, Predictor]:
 
 @functools.cache
 def multiplier_table() -> Floats:
-    """[bits, bits] LUTs of a multiplier."""
+    """Return the LUTs of a multiplier of m x n bits, shape (17, 17), indexed by both widths."""
     table = np.zeros((17, 17))
     for name, luts in json.loads(_MULTIPLIERS.read_text())["luts"].items():
         a, b = map(int, name.split("x"))
@@ -62,9 +63,11 @@ def multiplier_table() -> Floats:
 
 
 def iccad2019_luts(c: ConfigTable) -> Floats:
-    """The array by that model's formula: Tn x Tm multipliers of activation by weight digit, Tm
-    adder trees over Tn products (an n-bit adder takes n LUTs, widths grow a bit a level), Tm
-    accumulators; Tn is the lanes of a cell, Tm all cells. Registers and control are not counted.
+    """Return the LUTs of the arrays by the ICCAD 2019 formula, shape (n,).
+
+    Tn x Tm multipliers of activation by weight digit, Tm adder trees over Tn products (an n-bit
+    adder takes n LUTs, widths grow by a bit per level) and Tm accumulators, where Tn is the lanes
+    of a cell and Tm the number of cells. Registers and control are not counted.
     """
     cells = c.pixels * c.columns
     products = multiplier_table()[c.activation_bits, c.weight_digit_bits]

@@ -1,4 +1,4 @@
-"""The plots of the cost models' card: predicted against measured, errors, calibration."""
+"""Plots of the area model (docs/measurements/cost-models.md): predictions, errors, calibration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STYLE = (
 
 
 def draw(trial: Trial) -> str:
-    """One SVG of four panels; all points are of unseen families."""
+    """Return one SVG of four panels; all points are of NPUs of families not fitted to."""
     found = list(trial.intervals(seed=0))
     order = np.concatenate([test for test, *_ in found])
     middle = np.concatenate([estimates for _, estimates, *_ in found])
@@ -79,7 +79,7 @@ def _errors(truth: NDArray[np.float64], error: NDArray[np.float64]) -> str:
 
 
 def _calibration(trial: Trial) -> str:
-    """Share of unseen designs below the bound, against the share that was asked for."""
+    """Draw the fraction of unseen NPUs below the bound over the confidence asked for."""
     asked, held = [float(confidence) for confidence in CONFIDENCES], []
     found = list(trial.intervals(seed=0))
     for confidence in asked:
@@ -99,7 +99,7 @@ def _calibration(trial: Trial) -> str:
 
 
 def _budgets(trial: Trial) -> str:
-    """False prunes (solid) of designs within 10 % of three budgets, over the confidence."""
+    """Draw the false prunes of NPUs within 10 % of three budgets over the confidence."""
     asked = [float(confidence) for confidence in CONFIDENCES]
     rates = list(trial.decisions(0, BUDGETS, asked))
     x, y = _frame((0.5, 1.0), (0.0, 0.25))

@@ -1,4 +1,4 @@
-"""How far the timing model can be trusted, against simple models on the same splits."""
+"""Errors of the timing model and of simpler models on the same splits (benchmarks.cost_models)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Median = Callable[[Sequence[Mapping[str, float]]], dict[str, float]]
 
 
 class TimingTrial:
-    """The rows of the timing data, ready to be split."""
+    """Rows of the place and route data, with features, clock periods and families."""
 
     def __init__(self, rows: Sequence[TimingRow]) -> None:
         table = ConfigTable.of([row.config for row in rows])
@@ -32,7 +32,7 @@ class TimingTrial:
         self.period, self.rows = periods_ns(rows), rows
 
     def predictors(self) -> dict[str, Predictor]:
-        """Name -> model of the clock in MHz."""
+        """Return models of the clock in MHz, by name."""
         columns = np.column_stack([self.features.sizes, self.features.shape])
 
         def fitted(model: RegressorMixin) -> Predictor:
@@ -51,12 +51,12 @@ class TimingTrial:
         }
 
     def composed(self, train: NDArray[np.int64], test: NDArray[np.int64]) -> Floats:
-        """The shipped kind of model."""
+        """Fit the shipped kind of model to ``train`` and return its clocks of ``test``, in MHz."""
         model = PeriodModel.fit(self.features.take(train), self.period[train])
         return 1000 / model.predict(self.features.take(test))[0]
 
     def coverage(self, seed: int) -> dict[str, float]:
-        """Share of unseen rows inside their 90 % interval; its mean width over the value."""
+        """Return the fraction of unseen rows inside their 90 % interval, and its relative width."""
         inside, width = [], []
         for train, test in grouped(self.groups, seed):
             part, period = self.features.take(train), self.period[train]
@@ -75,7 +75,7 @@ class TimingTrial:
 
 
 def rows(data: Sequence[TimingRow], seeds: int, median: Median) -> Iterator[dict[str, Any]]:
-    """All figures, one object each; shares are 0..1."""
+    """Yield all figures of the timing model, one object each."""
     trial = TimingTrial(data)
     truth = 1000 / trial.period
     for name, predictor in trial.predictors().items():

@@ -1,1 +1,1 @@
-"""``python -m benchmarks.networks``: how busy known networks keep the array."""
+"""Utilisation of the array by known networks: ``python -m benchmarks.networks``."""

@@ -1,14 +1,21 @@
-"""How busy known networks keep the array: MAC utilisation and images per second at 100 MHz.
+"""Measure MAC utilisation and images per second of known networks on the best array of a size.
 
-``python -m benchmarks.networks [--macs 512] [--weight-bits 4] [--activation-bits 4]
-[--depthwise-taps 3] [--stream] [--json]``
+``python -m benchmarks.networks [NETWORK ...] [--macs 512] [--weight-bits 4] [--activation-bits 4]
+[--depthwise-taps 3] [--stream] [--layers] [--json]``
 
-Each network is compiled for every array shape of about ``--macs`` products a cycle (digits as wide
-as the weights, one pass) and the best one is printed. Cycles are the compiler's, which simulation
-proves exact in every build; utilisation is useful products / (cycles * products per cycle) over a
-whole image, LOAD and EMIT included; ``--stream`` counts from image to image of many, back to back,
-where the next LOAD hides behind the layers. Nothing is trained or simulated; memories are as deep
-as needed.
+Each network is compiled for every array shape of about ``--macs`` products per cycle (digits as
+wide as the weights, so one pass), with memories as deep as needed; the shape of the highest
+utilisation is shown. Nothing is trained or simulated: cycles are the compiler's, which simulation
+confirms in every build. Columns:
+
+- pixels, lanes, columns, post_units, macs_per_cycle: the NPU
+- network_macs: products of one image
+- cycles_per_image: of a run of one image, with LOAD and EMIT
+- cycles_between_images: from image to image of many back to back, where the next LOAD overlaps
+- images_per_second: at 100 MHz, by the first of the two, or with ``--stream`` by the second
+- utilisation: network_macs / (these cycles x macs_per_cycle)
+
+``--layers`` adds the cycles and the utilisation of every instruction, as text.
 """
 
 from __future__ import annotations
@@ -36,13 +43,13 @@ COLUMN_WORDS = (1, 2, 4)
 POST_UNITS = (1, 2, 4, 8, 16)
 MOST_DEPTH = DEPTH_RANGES["activation_depth"][1]
 TOLERANCE = 0.3
-"""Shapes whose products a cycle differ by more than this share from what was asked are left out."""
+"""Largest relative difference of an array's products per cycle from those asked for."""
 
 
 def shapes(
     macs: int, weight_bits: int, activation_bits: int, depthwise_taps: int = 1
 ) -> Iterator[NpuConfig]:
-    """Every array of about ``macs`` products a cycle that takes a weight in one pass."""
+    """Yield every array of about ``macs`` products per cycle that takes a weight in one pass."""
     digit = min(bits for bits in DIGIT_BITS if bits >= weight_bits)
     for pixels, lanes, words, units in itertools.product(PIXELS, LANES, COLUMN_WORDS, POST_UNITS):
         products = pixels * lanes * lanes * words
@@ -64,21 +71,23 @@ def shapes(
 
 
 def cycles(found: Plan, stream: bool) -> int:
-    """Of one image by itself, or from image to image of many; without room for the next image in
-    activation memory, it comes when the one before has gone."""
+    """Return the cycles of one image by itself, or (``stream``) from image to image of many.
+
+    Without room for the next image in activation memory the two are equal.
+    """
     between = found.interval_cycles if stream else None
     return found.cycles if between is None else between
 
 
 def utilisation(found: Plan, stream: bool) -> float:
-    """Useful share of the products that the array could make in these cycles."""
+    """Return the fraction of the array's products in these cycles that the network needs."""
     return found.utilisation * found.cycles / cycles(found, stream)
 
 
 def best_plan(
     network: IntegerNetwork, configs: Sequence[NpuConfig], stream: bool = False
 ) -> Plan | None:
-    """The plan of the highest utilisation; None when the network fits no configuration."""
+    """Return the plan of the highest utilisation, or None if the network fits no configuration."""
     plans = []
     for config in configs:
         try:

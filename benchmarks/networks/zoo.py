@@ -1,4 +1,4 @@
-"""The networks that accelerators are usually compared on, as graphs of this project."""
+"""Networks that accelerators are usually compared on, as network graphs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from models.graph.network import Layer, NetworkGraph, sequential
 
 
 def conv(channels: int, kernel: int = 3, stride: int = 1, *, relu: bool = True) -> Conv2d:
-    """A convolution with 'same' padding."""
+    """Return a convolution with 'same' padding."""
     pad = (kernel - 1) // 2
     return Conv2d(channels, (kernel, kernel), (stride, stride), (pad, pad), relu=relu)
 
@@ -79,9 +79,9 @@ def ds_cnn() -> NetworkGraph:
 def mobilenet_v1(
     name: str = "mobilenet_v1_025", first: int = 8, size: int = 96, classes: int = 2
 ) -> NetworkGraph:
-    """MobileNet-V1 0.25 on 96 x 96 (MLPerf Tiny visual wake words, two classes): 7.5 MMAC.
+    """MobileNet-V1; by default 0.25 on 96 x 96 of MLPerf Tiny visual wake words: 7.5 MMAC.
 
-    first: channels of the first layer; size: rows and columns of the image.
+    ``first``: channels of the first layer. ``size``: rows and columns of the image.
     """
     specs: list[LayerSpec] = [conv(first, stride=2)]
     channels = first

@@ -1,1 +1,1 @@
-"""``python -m benchmarks.peers``: images per second and LUT beside NNgen, from the same tools."""
+"""Comparison with NNgen's accelerators, by the same tools: ``python -m benchmarks.peers``."""

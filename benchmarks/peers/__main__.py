@@ -1,12 +1,22 @@
-"""Side by side with NNgen: images per second and 1,000 LUTs of two CNNs.
+"""Measure images per second and 1,000 LUTs of two CNNs, on our NPUs and on NNgen's accelerators.
 
 ``python -m benchmarks.peers [NETWORK ...] [--json] [--fresh [--points POINT ...]]``
 
-Our NPUs are built, simulated (Verilator; bit-exact and cycle-exact, or the run fails) and
+Our NPUs are built, simulated in Verilator (bit-exact and cycle-exact, or the run fails) and
 synthesised in this run; synthesis and compiled simulators are cached by content. NNgen's figures
-come from data/nngen.json. ``--fresh`` first measures those again, with the same Yosys command and
-the same Verilator: 10 to 35 minutes a point, each stored as it comes. docs/measurements/peers.md
-says what is comparable. Exit status 1 when a simulation or synthesis fails, 2 for bad input.
+come from data/nngen.json; ``--fresh`` measures those first, with the same Yosys command and the
+same Verilator, 10 to 35 minutes per point, each stored as it comes. docs/measurements/peers.md
+discusses what is comparable. Exit status 1 if a simulation or synthesis fails, 2 for bad input.
+
+Columns:
+
+- design, network, bits (of weights, activations and input)
+- products: multiplications per cycle at most
+- luts, ffs, brams (36 Kb): resources, 0 DSP slices
+- cycles_per_image: simulated, from start to end of one image
+- images_per_second: at 100 MHz; images_per_second_per_kluts: divided by luts / 1000
+- ratio_to_best_nngen: the latter / that of NNgen's best point of the network
+- tools, date: what measured the row; date of a stored figure
 """
 
 from __future__ import annotations
@@ -34,15 +44,15 @@ PEERS = ("cnn_a", "cnn_b")
 
 @dataclass(frozen=True)
 class Ours:
-    """One of our NPUs: weights, activations and input of ``bits`` bits, a weight in one pass."""
+    """An NPU of ours for a network of ``bits``-bit weights, activations and input."""
 
     network: str
     bits: int
     npu: NpuConfig
 
 
-# Of about 1,000 shapes each up to 33,000 LUTs (estimated), and some around the best, those of the
-# most images per second and LUT; accumulators that no weights overflow, memories as deep as needed.
+# The NPUs of the most images per second and LUT among about 1,000 shapes of up to 33,000 estimated
+# LUTs each. Accumulators that no weights overflow, memories as deep as needed.
 POINTS = {
     "cnn_a-int8": Ours("cnn_a", 8, NpuConfig(
         pixels=1, lanes=8, columns=8, weight_digit_bits=8, activation_bits=8, accumulator_bits=26,
@@ -69,20 +79,20 @@ POINTS = {
 
 @dataclass(frozen=True)
 class Row:
-    """One design of the table."""
+    """A row of the table: one design on one network."""
 
     design: str
     network: str
     bits: int
     products: int
-    """Multiplications a cycle at most."""
+    """Multiplications per cycle at most."""
     luts: float
     ffs: float | None
     brams: float | None
     cycles_per_image: int
     tools: str
     date: str | None
-    """Of a stored figure; None for one of this run, or where nobody wrote it down."""
+    """Date of a stored figure; None for one of this run, or if it is not known."""
 
     @property
     def images_per_second(self) -> float:
@@ -94,7 +104,10 @@ class Row:
 
 
 def ours(name: str) -> Row:
-    """Builds, simulates and synthesises one NPU. Raises SimulationError, YosysError, UserError."""
+    """Build, simulate and synthesise one of POINTS.
+
+    Raises SimulationError, YosysError, UserError.
+    """
     point = POINTS[name]
     quantisation = Quantisation(point.bits, QuantSpec(point.bits, point.bits))
     result = simulate(name, NETWORKS[point.network](), quantisation, point.npu)
@@ -117,7 +130,7 @@ def ours(name: str) -> Row:
 
 
 def stored(network: str) -> list[Row]:
-    """NNgen's points of ``network`` whose LUTs and cycles are known."""
+    """Return NNgen's stored points of ``network`` whose LUTs and cycles are known."""
     return [
         Row(
             design=f"nngen {point.name}" + (f" of {point.date}" if point.date else ""),
@@ -137,7 +150,7 @@ def stored(network: str) -> list[Row]:
 
 
 def with_ratios(rows: Sequence[Row], reference: Sequence[Row]) -> list[dict[str, object]]:
-    """``rows`` as JSON objects, with the ratio to the best of ``reference`` per LUT.
+    """Return ``rows`` as JSON objects, with their ratios to the best row of ``reference``.
 
     Raises UserError when there is nothing to compare with.
     """
@@ -158,7 +171,7 @@ def with_ratios(rows: Sequence[Row], reference: Sequence[Row]) -> list[dict[str,
 
 
 def refresh(networks: Sequence[str], names: Sequence[str], python: Path) -> None:
-    """Measure NNgen's points again (all of ``networks``, or those named), the fastest first.
+    """Measure and store NNgen's points of ``networks``, or those named, the quickest first.
 
     Raises UserError, SimulationError, YosysError.
     """

@@ -1,13 +1,13 @@
-"""A peer network as NNgen makes it: the accelerator's Verilog, and a test bench around it.
+"""Generate an NNgen accelerator for a CNN: its Verilog and a test bench.
 
-``python nngen_cnn.py REQUEST``, run by ``benchmarks.peers.nngen_figures`` with the interpreter
-of an environment that has NNgen and not this project. REQUEST is one JSON object: ``shape``
-[channels, rows, columns] of the image, ``layers`` (["conv", channels], ["pool", size] or ["linear",
-features, relu]), ``bits``, ``par_ich``, ``par_och``, ``axi_bits``.
+``python nngen_cnn.py REQUEST``, run by ``benchmarks.peers.nngen_figures`` with the interpreter of
+an environment that has NNgen and not this project. REQUEST is one JSON object: ``shape`` [channels,
+rows, columns] of the image, ``layers`` (["conv", channels], ["pool", size] or ["linear", features,
+relu]), ``bits``, ``par_ich``, ``par_och``, ``axi_bits``.
 
-The current folder gets nngen.v (top ``nngen``), bench.v (top ``test``) and memory.hex. Everything
-follows NNgen's own examples/cnn/cnn.py: random weights; bias, scale and shift after each sum;
-NNgen's AXI memory model with its default delays; the logits held against NNgen's software model.
+Writes nngen.v (top ``nngen``), bench.v (top ``test``) and memory.hex into the current folder.
+Everything follows NNgen's own examples/cnn/cnn.py: random weights; bias, scale and shift after each
+sum; NNgen's AXI memory model with its default delays; logits compared with NNgen's software model.
 """
 
 import json
@@ -32,7 +32,7 @@ def variable(rng, name, shape, dtype, largest):
 
 
 def network(request, dtype, rng):
-    """The input placeholder and the last operator, weights and parallelism set."""
+    """Return the input placeholder and the last operator, with weights and parallelism set."""
     channels, rows, columns = request["shape"]
     largest = (1 << (request["bits"] - 1)) - 1
     image = ng.placeholder(dtype=dtype, shape=(1, rows, columns, channels), name="image")
@@ -66,7 +66,7 @@ def network(request, dtype, rng):
 
 
 def memory_image(request, image, logits, codes):
-    """Writes what external memory holds; returns addresses of scratch and of expected logits."""
+    """Write the contents of external memory; return addresses of scratch and expected logits."""
     expected = ng.eval([logits], image=codes)[0]
     parameters = ng.export_ndarray([logits], CHUNK_BYTES)
 
@@ -86,7 +86,7 @@ def memory_image(request, image, logits, codes):
 
 
 def bench(request, accelerator, logits, scratch, check):
-    """The test bench: prints the cycles from start to done, and whether the logits are right."""
+    """Return the test bench, which prints the cycles from start to done and checks the logits."""
     module = vg.Module("test")
     module.copy_params(accelerator)
     ports = module.copy_sim_ports(accelerator)

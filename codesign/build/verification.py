@@ -1,4 +1,4 @@
-"""Verification: the Verilog of a build folder, simulated against its vectors."""
+"""Verification: simulation of a build folder's Verilog against its expected layer outputs."""
 
 from __future__ import annotations
 
@@ -18,39 +18,47 @@ __all__ = ["SimulationError", "Verification", "check_tools", "verify"]
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """One instruction of the program."""
+    """Cycles of one instruction of the program. Made by ``verify``."""
 
     name: str
     opcode: str
     expected: int
+    """Cycles that the compiler computed."""
     simulated: int
+    """Cycles that the simulated NPU logged."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What simulation found."""
+    """Verdict and figures of a simulation. Made by ``verify``."""
 
     figures: Figures
-    """cycles_per_image, images_per_second at the design's clock, and interval_cycles."""
+    """Simulated cycles_per_image, interval_cycles, and images_per_second at the clock given."""
     passed: bool
-    """Bit-exact, cycle-exact, and every hardware test passed."""
+    """True if bit-exact and cycle-exact, and every hardware test passed."""
     bit_exact: bool
     images: int
+    """Images that were simulated."""
     failure: str | None
-    """The first thing that is wrong, in one sentence with its place and both values."""
+    """The first failure as one sentence with its place and both values."""
     mismatch: dict[str, Any] | None
-    """sim.compare.Mismatch of the first value that differs."""
+    """The first differing value, as sim.compare.Mismatch."""
     cycles_expected: int
+    """Cycles of the compared program (traced or not) that the compiler computed, for one image and
+    without stalls."""
     cycles_simulated: int | None
+    """The same as simulated; None if no run ended."""
     layers: tuple[LayerCycles, ...]
+    """Instructions of the compared program, in order."""
     hardware: dict[str, str | None]
-    """Misuse test -> None, or what went wrong."""
+    """Misuse test -> its failure, or None if it passed."""
     changed_files: tuple[str, ...]
-    """Files of the build folder that are not as they were built."""
+    """Files of the build folder that differ from its manifest."""
     simulator: dict[str, Any]
+    """Name, seconds of build and run, and simulated clock cycles per second."""
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON form: the known figures at the top level, as in summary.json's ``simulated``."""
+        """Return the JSON form, with the known figures at the top level."""
         return {
             **self.figures.to_dict(),
             "images": self.images,
@@ -67,7 +75,7 @@ class Verification:
 
 
 def check_tools() -> None:
-    """Raises UserError with the cure when something that simulation needs is not there."""
+    """Raise UserError, saying how to install it, if a tool that simulation needs is missing."""
     try:
         simulator.find()
     except ToolMissing as error:
@@ -86,14 +94,15 @@ def verify(
     clock_mhz: float = 100.0,
     timeout_s: float = run.RUN_TIMEOUT_S,
 ) -> Verification:
-    """Simulate ``images`` images of the build folder.
+    """Simulate the first ``images`` images of the build folder and compare every result.
 
-    stalls: share of cycles in which each channel of each bus is held back at random. traced: run
-    the program that puts out every layer's result and compare each; else the logits alone.
-    hardware: also the misuse tests (bad programs, broken streams, resets, 100 runs in a row).
+    stalls: fraction of cycles (0..0.9) in which each channel of each bus is held back at random, by
+    ``seed``. traced: run the program that stores every layer's output, and compare each; otherwise
+    compare only the logits. hardware: also run the misuse tests (invalid programs, broken streams,
+    resets, 100 runs in a row). jobs: simulator processes side by side.
 
-    Raises UserError for something that is no build folder or a missing tool; SimulationError when
-    the simulator itself fails or runs out of time.
+    Raises UserError for a folder that is not a build folder or a missing tool, SimulationError when
+    the simulator itself fails or takes more than ``timeout_s`` seconds.
     """
     if not build_folder.is_build(build_dir):
         raise UserError(

@@ -1,7 +1,8 @@
-"""The command line: ``codesign VERB ...``, without logic of its own.
+"""The command line ``codesign VERB ...``, a thin layer over the other packages.
 
-main (dispatch, exit statuses), verbs/ (one module each), options, search_options and training (what
-verbs share), console (terminal and JSON output), installation (which tools were found).
+main (dispatch and exit statuses), verbs/ (one module per verb), options and training (shared by
+verbs), search_options and search_arguments (options of ``explore``: values, and help texts),
+console (terminal and JSON output), installation (search for tools).
 """
 
 from codesign.cli.main import main

@@ -1,4 +1,4 @@
-"""``python -m codesign.cli``: the same as ``codesign``."""
+"""Entry point of ``python -m codesign.cli``, the same command line as ``codesign``."""
 
 import sys
 

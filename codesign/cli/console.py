@@ -1,4 +1,4 @@
-"""What the commands print: results on stdout, progress with time left on stderr."""
+"""Output of the commands: results on stdout, progress with remaining time on stderr."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from dataclasses import dataclass
 from typing import Any, TextIO
 
 REDRAW_S = 0.25
+"""Seconds between redraws of the progress line."""
 PATIENCE_S = 1.0
-"""A stage that ends within this shows no progress at all."""
+"""Seconds after which a stage shows progress; shorter stages show none."""
 _ERASE = "\r\x1b[2K"
 
 
 @dataclass
 class _Stage:
-    """What is going on, since when."""
+    """A running stage of the command, with its progress."""
 
     name: str
     started: float
     first: float
-    """Steps that were done when it began: a resumed run does not begin at 0."""
+    """Steps done when the stage began; not 0 in a resumed run."""
     done: float
     total: float
     note: str
     expected_s: float | None
 
     def left_s(self, elapsed: float) -> float | None:
-        """Time left by the pace so far, else by what was expected; None when nothing is known."""
+        """Estimate the remaining seconds by the pace so far or the expected time, else None."""
         if self.done > self.first:
             return elapsed * max(self.total - self.done, 0.0) / (self.done - self.first)
         return None if self.expected_s is None else self.expected_s - elapsed
@@ -53,7 +54,17 @@ class _Stage:
 
 
 class Console:
-    """One per command. Progress appears only where stderr is a terminal."""
+    """Output of one command; progress is shown only if stderr is a terminal.
+
+    as_json: print one JSON value on stdout and no other text there. stderr: None for sys.stderr.
+
+    >>> console = Console(as_json=True)
+    >>> console.say("for people")
+    >>> console.result({"luts": 2013})
+    {
+      "luts": 2013
+    }
+    """
 
     def __init__(self, *, as_json: bool = False, stderr: TextIO | None = None) -> None:
         self.as_json = as_json
@@ -64,18 +75,18 @@ class Console:
         self._ticker: threading.Thread | None = None
 
     def say(self, text: str = "") -> None:
-        """A line for people; nothing with --json."""
+        """Print a line of text on stdout, except with --json."""
         if not self.as_json:
             self.clear()
             print(text, flush=True)
 
     def result(self, value: Any) -> None:
-        """The command's result for machines: with --json, the only thing on stdout."""
+        """Print the command's result as JSON on stdout, with --json only."""
         if self.as_json:
             print(json.dumps(value, indent=2), flush=True)
 
     def warn(self, text: str) -> None:
-        """A line on stderr, whatever the mode."""
+        """Print a line on stderr, with and without --json."""
         self.clear()
         print(f"codesign: {text}", file=self._stderr, flush=True)
 
@@ -87,9 +98,9 @@ class Console:
         note: str = "",
         expected_s: float | None = None,
     ) -> None:
-        """``done`` of ``total`` steps of a stage, shown until the next call or ``clear``.
+        """Show that ``done`` of ``total`` steps of a stage are done, until ``clear``.
 
-        expected_s: how long the stage usually takes, for stages whose steps do not tell.
+        expected_s: usual duration of the stage, for stages without steps to extrapolate from.
         """
         if not self._live:
             return
@@ -105,7 +116,7 @@ class Console:
 
     @contextmanager
     def stage(self, name: str, expected_s: float) -> Iterator[None]:
-        """Progress by the clock for work that reports none (a synthesis, a compiler run)."""
+        """Show progress by elapsed time during the ``with`` block, for work without steps."""
         self.progress(name, 0, 1, expected_s=expected_s)
         try:
             yield
@@ -113,7 +124,7 @@ class Console:
             self.clear()
 
     def clear(self) -> None:
-        """Ends the stage and takes its line away."""
+        """End the stage and erase its progress line."""
         with self._lock:
             if self._stage is not None:
                 self._stage = None
@@ -135,7 +146,7 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min."""
+    """Format seconds for people: 7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min."""
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -145,7 +156,7 @@ def duration(seconds: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Columns of text; the first ``left`` columns are aligned left, the others right."""
+    """Format rows of text as a table; the first ``left`` columns are aligned left, others right."""
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
 

@@ -1,4 +1,4 @@
-"""Which tools are here, in which version, and how to get the others."""
+"""Search for the external tools and Python packages that the toolkit needs."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ OLDEST_PYTHON = (3, 11)
 
 @dataclass(frozen=True)
 class ToolStatus:
-    """One tool."""
+    """Result of the search for one tool. Made by ``check``."""
 
     name: str
     found: bool
     version: str | None
     path: str | None
     cure: str
-    """How to get it."""
+    """Command or advice to install it."""
     needed_for: str
     optional: bool = False
 
 
 def check() -> list[ToolStatus]:
-    """Look for every tool; starts nothing but ``--version``."""
+    """Look for every tool; no program is run except with ``--version``."""
     return [
         _python(),
         *(_package(name) for name in PACKAGES),
@@ -128,7 +128,7 @@ def _libpython() -> ToolStatus:
 
 
 def _version(path: str) -> str | None:
-    """The first version-like word of ``--version``."""
+    """Return the first version number in the output of ``--version``, or None."""
     try:
         shown = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False

@@ -1,7 +1,7 @@
-"""The entry point: finds the verb, runs it, and turns every ending into an exit status.
+"""Entry point of the command line: runs a verb and returns its exit status.
 
-0: all good. 1: verification mismatch, a budget missed after synthesis, or a tool that failed.
-2: bad input, or a missing tool. 3: nothing feasible. 130: interrupted.
+0: success. 1: verification mismatch, budget missed after synthesis, or a tool failed. 2: bad input,
+missing tool or full disk. 3: no feasible design. 130: interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from sim.simulator import SimulationError
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, synth, estimate, train, report, characterize, calibrate, doctor,
 )  # fmt: skip
-"""Each has NAME, HELP, EXAMPLES, ``arguments(parser)`` and ``run(args, console) -> int``."""
+"""Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
@@ -48,18 +48,21 @@ USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Bad options end like all bad input, in JSON where that was asked for."""
+        """Raise UserError for bad options, so that they are reported like all bad input."""
         self.print_usage(sys.stderr)
         raise UserError(message)
 
 
 def parser() -> argparse.ArgumentParser:
-    """The whole command line. Parsing raises UserError."""
+    """Return the parser of all verbs; parsing raises UserError for bad options."""
     top = _Parser(
         prog="codesign",
-        description="Finds a network, its bit widths and the NPU that runs it for an FPGA budget, "
-        "writes the NPU as Verilog and proves it bit for bit against the network.",
-        epilog="exit status: 0 good, 1 mismatch or budget missed, 2 bad input, 3 nothing feasible",
+        description="Find a quantised neural network and the NPU (neural processing unit) that "
+        "runs it within an FPGA resource budget, generate the NPU in Verilog, and verify it bit "
+        "for bit against the network in simulation.",
+        epilog="exit status: 0 success; 1 simulation differs, budget missed after synthesis, or a "
+        "tool failed; 2 bad input or a missing tool; 3 no feasible design; 130 interrupted. "
+        "`codesign VERB --help` describes a verb.",
     )
     top.add_argument(
         "--version", action="version", version=f"codesign {metadata.version('codesign')}"
@@ -69,12 +72,12 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(
             module.NAME,
             help=module.HELP,
-            description=f"{module.HELP[0].upper()}{module.HELP[1:]}.",
+            description=module.DESCRIPTION,
             epilog=f"examples:\n{module.EXAMPLES}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         verb.add_argument(
-            "--json", action="store_true", help="print the result as JSON, nothing else, on stdout"
+            "--json", action="store_true", help="print the result on stdout as one JSON value"
         )
         module.arguments(verb)
         verb.set_defaults(run=module.run)
@@ -82,7 +85,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs ``codesign`` with ``argv`` (default: the process's) and returns its exit status."""
+    """Run ``codesign`` with ``argv`` (default: the process's arguments); return its exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parser().parse_args(arguments)
@@ -101,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.warn(f"error: {error}")
         return FAILED
     except BrokenExecutor:
-        message = "a worker process was killed, perhaps for want of memory"
+        message = "a worker process was killed, possibly because memory ran out"
         console.result({"error": message})
         console.warn(f"error: {message}; {_resume_hint(arguments)}")
         return FAILED
@@ -115,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends like Ctrl-C, so that half-written files are taken away."""
+    """Handle SIGTERM like Ctrl-C, so that temporary files are removed."""
     raise KeyboardInterrupt
 
 
@@ -127,23 +130,23 @@ def _bad_input(message: str, console: Console) -> int:
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
     console.result({"feasible": False, "reasons": error.to_list()})
-    console.warn("nothing feasible:")
+    console.warn("no feasible design:")
     for reason in error.reasons:
         console.warn(f"  {reason}")
     return INFEASIBLE
 
 
 def _system(error: OSError, console: Console) -> int:
-    """What the operating system refused; a bug of ours would be something else and shows whole."""
+    """Report an operating-system error as bad input; re-raise one without a file name, a bug."""
     if isinstance(error, BrokenPipeError):
-        # The reader of our output has gone (`codesign ... | head`): nothing more to say to it.
+        # The reader of the output has ended (`codesign ... | head`), so nothing more is printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return BAD_INPUT
     where = f" {error.filename}" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         message = f"no space left on the disk{' for' + where if where else ''}; "
         return _bad_input(
-            f"{message}nothing half-written was kept: free some and run again", console
+            f"{message}no half-written file remains. Free some space and run again", console
         )
     if error.filename is None:
         raise error
@@ -151,7 +154,7 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """The command that goes on from here."""
+    """Return the command that continues the interrupted one."""
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
     return f"resume with: codesign {shlex.join(arguments)}"

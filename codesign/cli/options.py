@@ -1,4 +1,4 @@
-"""Option types and arguments that several verbs share."""
+"""Argument types and options that several verbs share."""
 
 from __future__ import annotations
 
@@ -8,13 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codesign import design
-from codesign.build import build_folder
+from codesign.build import build_folder, pipeline
 from codesign.design import Design
 from codesign.results import UserError
 
+TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
+"""Options of ``training`` that are arguments of ``pipeline.settings_of``."""
+
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """An argparse type: a finite number in low..high."""
+    """Return an argparse type for a finite number in low..high."""
 
     def convert(text: str) -> float:
         try:
@@ -29,7 +32,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
-    """An argparse type: an integer in low..high."""
+    """Return an argparse type for an integer in low..high."""
 
     def convert(text: str) -> int:
         try:
@@ -50,26 +53,47 @@ def _range(low: float, high: float) -> str:
 
 
 def design_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("design", type=Path, metavar="DESIGN.yaml", help="the design file")
+    """Add the positional argument of verbs that take a design file."""
+    parser.add_argument(
+        "design",
+        type=Path,
+        metavar="DESIGN.yaml",
+        help="design file: network, bit widths, data set and NPU configuration in YAML, such as "
+        "examples/digits_tiny.yaml",
+    )
 
 
 def build_argument(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("build", type=Path, metavar="BUILD_DIR", help="a folder of codesign build")
-
-
-def device(parser: argparse._ActionsContainer) -> None:
+    """Add the positional argument of verbs that take a build folder."""
     parser.add_argument(
-        "--device", metavar="NAME", help="a part of constraints/devices.yaml, such as xc7a50t"
+        "build",
+        type=Path,
+        metavar="BUILD_DIR",
+        help="build folder written by codesign build, or by codesign explore in OUT/build/",
+    )
+
+
+def device(parser: argparse._ActionsContainer, use: str) -> None:
+    """Add ``--device``, a part of constraints/devices.yaml.
+
+    use: help text that says what the verb uses the part for, and the default.
+    """
+    parser.add_argument(
+        "--device",
+        metavar="NAME",
+        help=f"FPGA part, such as xc7a50t or lfe5u-85f (all: constraints/devices.yaml): {use}",
     )
 
 
 def training(parser: argparse.ArgumentParser) -> None:
-    """Options of everything that trains one design."""
+    """Add the options of verbs that train a design."""
+    data_dir(parser)
+    fewest, most = pipeline.EPOCHS
     parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR", help="folder with the data set's files"
-    )
-    parser.add_argument(
-        "--epochs", type=integer(2, 10000), metavar="N", help="training epochs (default: by size)"
+        "--epochs",
+        type=integer(2, 10000),
+        metavar="N",
+        help=f"training epochs (default: {fewest} to {most}, fewer for larger data sets)",
     )
     boo(parser, default=0.0)
     pruned = parser.add_mutually_exclusive_group()
@@ -78,37 +102,51 @@ def training(parser: argparse.ArgumentParser) -> None:
         type=number(0, 0.99),
         default=0.0,
         metavar="SHARE",
-        help="share of each layer's weight words to prune, the lightest (default: 0, none)",
+        help="fraction of each layer's weight words (the weights that the array reads in one "
+        "cycle) to set to zero, 0 to 0.99, smallest magnitudes first; saves no cycles (default: 0)",
     )
     pruned.add_argument(
         "--skip-blocks",
         type=number(0, 0.99),
         default=0.0,
         metavar="SHARE",
-        help="the same, of each tile of output channels, such that the NPU leaves them out",
+        help="the same in a form that the program skips, in each tile of output channels (those "
+        "computed together); saves cycles; not with --zero-blocks (default: 0)",
     )
     parser.add_argument(
         "--skip-digits",
         type=number(0, 1),
         default=0.0,
         metavar="SHARE",
-        help="share of each layer's tiles whose weights have a digit less (default: 0, none)",
+        help="fraction of each layer's tiles of output channels, 0 to 1, to train with one weight "
+        "digit (npu.weight_digit_bits) less; saves cycles (default: 0)",
+    )
+
+
+def data_dir(parser: argparse._ActionsContainer) -> None:
+    """Add ``--data-dir``."""
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        metavar="DIR",
+        help="folder with the data set's files (default: none; the data set digits needs none)",
     )
 
 
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """The price of one-bits in a training. default: what stands for none."""
+    """Add ``--boo``, the weight of one-bits in the training loss."""
     parser.add_argument(
         "--boo",
         type=number(0, 1000),
         default=default,
-        metavar="WEIGHT",
-        help="weight, in the loss, of the one-bits per weight (default: 0, none)",
+        metavar="FACTOR",
+        help="factor of the one-bits per weight in the training loss, 0 to 1000: higher gives "
+        "weights with fewer bits set (default: 0)",
     )
 
 
 def load_build(folder: Path) -> Design:
-    """The design of a build folder. Raises UserError when it is none."""
+    """Load the design of a build folder. Raises UserError for any other folder."""
     if not build_folder.is_build(folder):
-        raise UserError(f"{folder} is not a build folder: codesign build makes one")
+        raise UserError(f"{folder} is not a build folder; codesign build writes one")
     return design.load(folder / "design.yaml")

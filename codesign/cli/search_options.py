@@ -1,4 +1,4 @@
-"""The options of ``explore``: from a YAML file, overridden by the command line."""
+"""Options of ``explore``, read from a YAML file and overridden by the command line."""
 
 from __future__ import annotations
 
@@ -7,58 +7,50 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codesign.fpga import devices
-from codesign.results import AREA_CONFIDENCE, OLD_OPTIONS, Budget, UserError
+from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
 from models import yaml_io
+
+if TYPE_CHECKING:
+    from codesign.explore import ExploreSettings
 
 
 @dataclass(frozen=True)
-class SearchOptions:
-    """What to search for; fields are the options of ``explore`` with underscores.
+class SearchOptions(SearchSettings):
+    """Options of ``explore`` under their names with underscores, in the units of the command line.
 
-    Raises ValueError for a value out of range, naming the field.
+    Those whose value goes to the search unchanged are inherited. Raises ValueError, whose message
+    starts with the field's name, for a value out of range.
+
+    >>> SearchOptions(device="xc7a50t", lut_budget=20000).budget().luts
+    20000
     """
 
     lut_budget: float | None = None
     dsp_budget: float = 0
-    """0: LUTs pay for all arithmetic."""
+    """DSP slices; 0: all products are made in LUTs."""
     bram_budget: float | None = None
+    """36 Kb block RAMs."""
     ff_budget: float | None = None
     device: str | None = None
-    """A part of constraints/devices.yaml; what no budget says is limited by what it holds."""
+    """A part of constraints/devices.yaml, whose resources limit every budget."""
     clock_mhz: float | None = None
-    """Default: the device's, else 100."""
+    """Clock in MHz; None: the device's, or 100."""
     min_throughput: float | None = None
     """Images per second."""
     max_latency_us: float | None = None
-    dataset: str = "digits"
     data_dir: str | None = None
-    space: str | None = None
-    """A search space: a YAML file, or the name of a shipped one (default: by the images)."""
-    optimiser: str = "evolution"
-    area_confidence: float = AREA_CONFIDENCE
-    """One-sided confidence level of the bounds of LUTs and FFs that the budget is tested with."""
+    """Folder with the data set's files."""
     area_model: str | None = None
-    """A model file of ``calibrate``; default: what the shipped data says."""
-    networks: int = 14
-    """Networks that are trained briefly and compared."""
-    epochs: int | None = None
-    """Of the chosen network's training; default: by the size of the data set."""
-    boo: float = 0.0
-    """Weight, in the loss of all trainings, of the one-bits per weight."""
+    """A model file of ``calibrate``; None: the model of the shipped data."""
     boo_within: float | None = None
-    """Makes few one-bits an objective: points of validation accuracy that may be given for them."""
-    seed: int = 0
+    """Validation accuracy in percentage points to trade for fewer one-bits; None: do not trade."""
     out: str = "runs/explore"
+    """Folder of the search."""
     time_limit: float | None = None
-    """Minutes for search and training; build, synthesis and simulation come on top."""
-    jobs: int = 2
-    """Processes that train and synthesise side by side."""
-    images: int = 64
-    """Test images to verify in simulation."""
-    resume: bool = False
+    """Minutes for search and training; build, synthesis and simulation take some more."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -84,8 +76,31 @@ class SearchOptions:
                 allowed = f">= {low:g}" if high == math.inf else f"{low:g}..{high:g}"
                 raise ValueError(f"{name} must be {allowed}, not {value:g}")
 
+    def settings(self) -> ExploreSettings:
+        """Convert to the types and units of the search: paths, fractions and seconds.
+
+        Raises UserError as ``budget`` does, or for an unknown optimiser.
+        """
+        budget = self.budget()
+        # The search takes seconds to import, so the options are checked first.
+        from codesign.explore import ExploreSettings
+
+        return ExploreSettings(
+            budget=budget,
+            out=Path(self.out),
+            device=devices.get(self.device) if self.device else None,
+            data_dir=Path(self.data_dir) if self.data_dir else None,
+            area_model=Path(self.area_model) if self.area_model else None,
+            boo_within=None if self.boo_within is None else self.boo_within / 100,
+            time_limit_s=60 * self.time_limit if self.time_limit else None,
+            **self.shared(),
+        )
+
     def budget(self) -> Budget:
-        """Hard limits of the search. Raises UserError for an unknown device or no limit at all."""
+        """Return the hard limits: the smaller of each budget and the device's resources.
+
+        Raises UserError for an unknown device, or if neither --lut-budget nor --device is given.
+        """
         part = devices.get(self.device).budget() if self.device else None
         if self.lut_budget is None and part is None:
             raise UserError("give a budget: --lut-budget N or --device NAME")
@@ -106,10 +121,10 @@ class SearchOptions:
 
 
 def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
-    """The file's options with those of ``given`` (None: not given; other names: none of ours) over
-    them.
+    """Return the options of a YAML file, overridden by those of ``given`` that are not None.
 
-    Raises YamlError with file and line, UserError for a value of the command line.
+    Names in ``given`` that are no search options are ignored. Raises YamlError with file and line,
+    UserError for a value of the command line.
     """
     base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}
@@ -123,11 +138,11 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
 
 
 def _load(config: Path) -> SearchOptions:
-    """The options of a YAML file. Raises YamlError with file and line."""
+    """Read the options of a YAML file. Raises YamlError with file and line."""
     node = yaml_io.load(config)
     given = node.mapping()
     for old, new in OLD_OPTIONS.items():
         if old in given and new in given:
-            raise given[old].error(f"is the old name of {new}, which is given, too")
+            raise given[old].error(f"is the old name of {new}; give only one of them")
     named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
     return yaml_io.build(dataclasses.replace(node, value=named), SearchOptions)

@@ -1,4 +1,4 @@
-"""Training with progress, shared by ``train`` and ``build``."""
+"""Training of a design with progress on the terminal, shared by ``train`` and ``build``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.design import Design
 from models.data.datasets import Dataset
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:
-    """The design's data set. Raises DatasetError."""
+    """Load the design's data set. Raises DatasetError."""
 
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
@@ -27,12 +28,12 @@ def load_data(design: Design, data_dir: Path | None, console: Console) -> Datase
 def run(
     design: Design, dataset: Dataset, args: argparse.Namespace, checkpoint: Path, console: Console
 ) -> TrainedNetwork:
-    """Trains as ``args`` (options.training) say; an interrupted run goes on from ``checkpoint``.
+    """Train with the options of options.training in ``args``, continuing from ``checkpoint``.
 
-    Raises InfeasibleError before any training, ModelError.
+    Raises InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
-    asked = (args.boo, args.zero_blocks, args.skip_blocks, args.skip_digits)
-    settings = pipeline.settings_of(design, dataset, args.epochs, *asked)
+    asked = {name: getattr(args, name) for name in options.TRAINING}
+    settings = pipeline.settings_of(design, dataset, **asked)
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         note = f"validation {100 * accuracy:.2f} %"
@@ -48,5 +49,5 @@ def run(
 
 
 def checkpoint_of(out: Path) -> Path:
-    """Where training for the result ``out`` keeps its state: beside it."""
+    """Return the checkpoint file of a training whose result is ``out``: a file beside it."""
     return out.with_name(f"{out.name}.checkpoint")

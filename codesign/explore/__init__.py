@@ -1,10 +1,11 @@
-"""explore: from a budget and a data set to a verified NPU, restartable at every step.
+"""``codesign explore``: joint search of network, bit widths and NPU under an FPGA budget.
 
-    SearchSpace -> candidates -> pruned by the budget -> short trainings -> front -> chosen design
-    -> full training -> program and Verilog -> synthesis -> verification -> summary and report
+    search space -> candidates -> pruned by the budget -> short trainings -> Pareto front -> choice
+    -> full training and synthesis -> program and Verilog -> verification -> summary and report
 
-Everything lands in one folder: trials.journal (the Optuna study), front.json, training/, build/,
-summary.json. docs/explanation/search.md explains the steps and the rule of choice.
+All results go to one folder, so that an interrupted run can resume after every step:
+trials.journal (the Optuna study), front.json, training/, build/, summary.json.
+docs/explanation/search.md explains the steps and the rule of choice.
 """
 
 from codesign.explore.run import ExploreResult, explore

@@ -1,4 +1,4 @@
-"""What a search ends with: the chosen design, the front around it, or why there is none."""
+"""The end of a search: rule of choice, Pareto front for the report, reasons of infeasibility."""
 
 from __future__ import annotations
 
@@ -16,41 +16,48 @@ from codesign.search.pareto import Ints, pareto_mask
 from codesign.search.space.topology import network_key
 
 SHOWN_NPUS = 6
-"""Designs per network that the front's candidates are taken from."""
+"""NPUs per trained network that the report's front is drawn from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network that was trained briefly; its candidate holds one of the NPUs that can run it."""
+    """A network after its short training. Made by ``Search.run``."""
 
     candidate: Ints
+    """Candidate vector (n_genes,): the network and one NPU that can run it."""
     accuracy: float
+    """Validation accuracy, 0..1."""
     seconds: float
+    """Wall time of the short training."""
     one_bits: int
-    """Of the magnitudes of its weights (models.integer.bits)."""
+    """One-bits of the magnitudes of all weights (models.integer.bits)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Option:
-    """A design that could be built: ``row`` of ``evaluated``."""
+    """A design within the budget: a trained network on one NPU. Made by ``best_option``."""
 
     evaluated: Evaluated
+    """Estimates of the network on all NPUs of the space."""
     row: int
+    """Row of this NPU in ``evaluated``."""
     trained: Trained
 
     @property
     def candidate(self) -> Ints:
+        """Candidate vector (n_genes,) of network and NPU."""
         candidate: Ints = self.evaluated.candidates[self.row]
         return candidate
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Images per second, LUTs saved: of NPUs for one network the largest is the best."""
+        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs."""
         estimate = self.evaluated.estimate
         return float(estimate.images_per_second[self.row]), -float(estimate.area.luts[self.row])
 
     @property
     def figures(self) -> Figures:
+        """Estimated resources, cycles and throughput."""
         return self.evaluated.estimate.figures(self.row)
 
 
@@ -60,10 +67,11 @@ def best_option(
     refused: frozenset[bytes] = frozenset(),
     boo_within: float | None = None,
 ) -> Option | None:
-    """The rule: best validation accuracy within the budget, ties by throughput, then by LUTs.
+    """Choose the design with the best validation accuracy within the budget, or None.
 
-    refused: candidates (as bytes) that the compiler or synthesis has turned down. boo_within: of
-    the networks whose accuracy is so near (0..1) to the best, the one with the fewest one-bits.
+    Ties go to the higher throughput, then to fewer LUTs. refused: candidates (as bytes) that the
+    compiler or synthesis has rejected. boo_within: if given, choose instead the network with the
+    fewest one-bits among those whose accuracy (0..1) is at most this much below the best.
     """
     every = (_best_npu(problem, one, refused) for one in trained)
     found = [option for option in every if option is not None]
@@ -78,7 +86,7 @@ def best_option(
 
 
 def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
-    """The network on the fastest NPU within the budget, of equally fast ones the smallest."""
+    """Return the network on the fastest NPU within the budget (ties: fewest LUTs), or None."""
     found = engine.with_all_npus(problem, one.candidate)
     rate, luts = found.estimate.images_per_second, found.estimate.area.luts
     rows = np.flatnonzero(found.feasible)
@@ -91,9 +99,9 @@ def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Opti
 def shown_candidates(
     problem: Problem, trained: Sequence[Trained], chosen: Option | None, *, one_bits: bool = False
 ) -> list[Candidate]:
-    """What the report's front is drawn from: each network on NPUs from small to fast.
+    """Return the designs of the report's chart: each network on NPUs from small to fast.
 
-    one_bits: whether they are an objective.
+    one_bits: True if few one-bits are an objective.
     """
     found: list[Candidate] = []
     for one in trained:
@@ -155,7 +163,7 @@ _LEVERS = {
 
 
 def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
-    """Why nothing fits: every constraint that the least bad candidate breaks."""
+    """Return every constraint that the candidate nearest to feasibility in ``pool`` violates."""
     row = int(np.argmin(pool.violation))
     found = []
     for name, values in problem.excess(pool.layers, pool.estimate).items():

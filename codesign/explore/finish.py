@@ -1,9 +1,9 @@
-"""The finishing part of ``explore``: the chosen design trained, built, synthesised, verified.
+"""The last part of ``explore``: full training, synthesis, build and verification of a design.
 
-Synthesis runs beside the training where two processes may run. A design that it finds over the
-budget is replaced by the next best one under the estimate corrected by what was measured; weights
-are kept while the network stays the same. Weights and syntheses are on disk and not made again by a
-resumed run; the build folder and its verification are.
+With two or more jobs, synthesis runs beside the training. A design that synthesis finds over the
+budget is replaced by the next best one, with area estimates scaled by measured over estimated area;
+weights are kept while the network stays the same. A resumed run reuses weights and syntheses from
+disk, but writes and verifies the build folder again.
 """
 
 from __future__ import annotations
@@ -41,33 +41,44 @@ from rtl_gen import emit
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
-"""Designs that are synthesised before the search gives up on the budget."""
+"""Designs that are synthesised at most before the budget counts as missed."""
 
 
 @dataclass
 class FinishedDesign:
-    """How far it came. Without a design that fits after synthesis, ``build`` is None."""
+    """The design after training, synthesis, build and verification. Made by ``finish``.
+
+    ``build`` is None if no design met the budget after synthesis.
+    """
 
     problem: Problem
-    """With the area factor that synthesis taught."""
+    """The search problem, with the area factor measured by synthesis."""
     option: Option | None = None
+    """The design that was synthesised last."""
     estimate: DesignEstimate | None = None
     build: Path | None = None
+    """The build folder."""
     accuracy: dict[str, float] = field(default_factory=dict)
+    """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
     weights: LayerBits | None = None
-    """Counts of all weights of the full training."""
+    """Bit counts over all weights of the full training."""
     synthesised: Synthesis | None = None
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
+    """Name, configuration hash and figures of each synthesised design."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Stage -> wall time in seconds."""
     failure: str | None = None
+    """One sentence if the budget is missed or verification failed."""
 
     @property
     def status(self) -> int:
+        """Exit status: 0 good, 1 failed."""
         return 1 if self.failure else 0
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``."""
         start = time.monotonic()
         yield
         spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
@@ -77,7 +88,7 @@ class FinishedDesign:
 def finish(
     problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
 ) -> FinishedDesign:
-    """Work down the ranking until a design meets the budget after synthesis, then verify it.
+    """Synthesise the best designs in turn until one meets the budget; build and verify that one.
 
     Raises InfeasibleError when the compiler refuses every design.
     """
@@ -85,7 +96,7 @@ def finish(
     refused: set[bytes] = set()
     reasons: tuple[Infeasible, ...] = ()
     while len(done.attempts) < MAX_ATTEMPTS:
-        option = best_option(done.problem, trained, frozenset(refused), wanted.boo_within)
+        option = best_option(done.problem, trained, frozenset(refused), wanted.settings.boo_within)
         if option is None:
             break
         refused.add(option.candidate.tobytes())
@@ -104,18 +115,21 @@ def finish(
 
 
 def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
-    """The option as a design. Raises InfeasibleError when exact numbers break the budget."""
+    """Return the option as a design, planned by the compiler rather than by estimates.
+
+    Raises InfeasibleError when the compiler refuses it or its exact block RAMs exceed the budget.
+    """
     design = to_design(
         problem.space,
         option.candidate,
         option.evaluated.estimate.npu.config(option.row),
         name=f"{wanted.name}-{network_key(problem.space, option.candidate)}",
-        seed=wanted.seed,
+        seed=wanted.settings.seed,
         dataset=wanted.dataset.name,
-        clock_mhz=wanted.budget.clock_mhz,
+        clock_mhz=problem.budget.clock_mhz,
     )
-    exact = prediction.estimate_design(design, wanted.family).figures
-    have, need = wanted.budget.brams, exact.brams
+    exact = prediction.estimate_design(design, problem.family).figures
+    have, need = problem.budget.brams, exact.brams
     if have is not None and need is not None and need > have:
         levers = ("raise --bram-budget",)
         raise InfeasibleError((Infeasible("brams", design.name, need, have, "block RAMs", levers),))
@@ -125,12 +139,12 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
 def _attempt(
     done: FinishedDesign, option: Option, design: Design, wanted: FinishSettings, progress: Progress
 ) -> bool:
-    """Train and synthesise, side by side where two processes may run; build and verify what fits.
+    """Train and synthesise a design, side by side with two or more jobs; build and verify it.
 
-    False: over the budget.
+    Returns False, without building, if synthesis finds it over the budget.
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_synthesise, design, wanted) if wanted.jobs > 1 else None
+        future = pool.submit(_synthesise, design, wanted) if wanted.settings.jobs > 1 else None
         try:
             with done.timed("training"):
                 weights = train(design, option.trained, wanted, progress)
@@ -142,13 +156,13 @@ def _attempt(
                 if not future or integer_bits:
                     measured = _synthesise(design, wanted)
         except BaseException:
-            kill_all()  # else the pool waits for Yosys before the interrupt is heard
+            kill_all()  # otherwise the pool waits for Yosys before the interrupt takes effect
             raise
         progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
     done.option, done.synthesised = option, measured
-    # By the shipped model, whatever the search went by: it stands beside Yosys' counts.
-    done.estimate = prediction.estimate_design(design, wanted.family)
-    over = _over(measured, wanted.budget, done.problem.model)
+    # Always by the shipped model, because it is shown beside Yosys's counts.
+    done.estimate = prediction.estimate_design(design, done.problem.family)
+    over = _over(measured, done.problem.budget, done.problem.model)
     done.attempts.append(
         {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
     )
@@ -163,7 +177,7 @@ def _attempt(
         done.accuracy = _scores(done.build)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
-        progress("verification", 0, 1, f"{wanted.images} images")
+        progress("verification", 0, 1, f"{wanted.settings.images} images")
         done.verification = _verify(done.build, design, wanted)
         progress("verification", 1, 1, "")
     if not done.verification.passed:
@@ -172,8 +186,10 @@ def _attempt(
 
 
 def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Names of the resources of which there are too many: of what Yosys counted, what the flow that
-    the area model is calibrated to makes of it."""
+    """Return the names of the resources that exceed the budget.
+
+    Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
+    """
     return [
         name
         for name in RESOURCES
@@ -183,7 +199,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Measured over estimated, of the resource that was estimated worst."""
+    """Return the larger of measured over estimated LUTs and flip-flops."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -195,18 +211,23 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
     return synthesis.synthesise(
         emit.verilog(design.npu),
         dsps=design.npu.uses_dsps,
-        family=wanted.family,
+        family=wanted.settings.family,
     )
 
 
 def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
-    """The build folder, with synthesis in its reports."""
+    """Write the build folder, with the synthesis among its reports."""
     out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
     return pipeline.write_build(
-        design, lowered, wanted.dataset, out, device=wanted.device, reports=reports,
-        images=min(wanted.images, len(wanted.dataset.test)),
-    )  # fmt: skip
+        design,
+        lowered,
+        wanted.dataset,
+        out,
+        device=wanted.settings.device,
+        reports=reports,
+        images=wanted.images,
+    )
 
 
 def _scores(folder: Path) -> dict[str, float]:
@@ -217,9 +238,9 @@ def _scores(folder: Path) -> dict[str, float]:
 def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
     found = verification.verify(
         folder,
-        images=min(wanted.images, len(wanted.dataset.test)),
-        seed=wanted.seed,
-        jobs=wanted.jobs,
+        images=wanted.images,
+        seed=wanted.settings.seed,
+        jobs=wanted.settings.jobs,
         clock_mhz=design.clock_mhz,
     )
     build_folder.add_report(folder, collect.VERIFICATION, found.to_dict())
@@ -229,13 +250,14 @@ def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verificatio
 def write_report(
     finished: FinishedDesign, wanted: FinishSettings, candidates: Sequence[Candidate]
 ) -> Path | None:
-    """report.html in the build folder; None when nothing was built."""
+    """Write report.html into the build folder and return its path; None if nothing was built."""
     if finished.build is None:
         return None
+    device = wanted.settings.device
     data = collect.from_build(
         finished.build,
-        budget=wanted.budget,
-        device=wanted.device.name if wanted.device else None,
+        budget=finished.problem.budget,
+        device=device.name if device else None,
         candidates=candidates,
     )
     page = finished.build / "report.html"

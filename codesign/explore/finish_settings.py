@@ -1,36 +1,46 @@
-"""What the finishing of a search is told."""
+"""Settings of the part of ``explore`` that follows the search."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from codesign.fpga import devices
-from codesign.fpga.devices import Device
-from codesign.results import Budget
+from codesign.explore.folder import BUILD, TRAINING
+from codesign.explore.settings import ExploreSettings
 from codesign.search.accuracy.short_training import ShortTraining
 from models.data.datasets import Dataset
 
 
 @dataclass(frozen=True)
 class FinishSettings:
-    """What the finishing part is to do."""
+    """Settings of full training, synthesis, build and verification. Made by ``explore``."""
 
-    name: str
-    budget: Budget
-    device: Device | None
+    settings: ExploreSettings
+    """Settings of the whole run."""
     dataset: Dataset
     short: ShortTraining
-    seed: int
-    epochs: int | None
-    boo: float
-    boo_within: float | None
+    """Settings of the short trainings, whose time predicts that of the full one."""
     time_left_s: float | None
-    images: int
-    jobs: int
-    training: Path
-    builds: Path
+    """Seconds of the time limit that the search left; None: no limit."""
 
     @property
-    def family(self) -> str:
-        return devices.family_of(self.device)
+    def name(self) -> str:
+        """Start of design names: stem of the data set's name, in letters, digits and dashes."""
+        stem = Path(self.settings.dataset).stem
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem).strip("-")[:40]
+        return name if name[:1].isalpha() else f"net-{name}"
+
+    @property
+    def images(self) -> int:
+        """Test images to verify, at most those of the data set."""
+        return min(self.settings.images, len(self.dataset.test))
+
+    @property
+    def training(self) -> Path:
+        """Folder of weights and checkpoints."""
+        return self.settings.out / TRAINING
+
+    @property
+    def builds(self) -> Path:
+        """Folder of build folders."""
+        return self.settings.out / BUILD

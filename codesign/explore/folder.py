@@ -1,4 +1,4 @@
-"""The folder of a search: made, gone on with, or started afresh; never another's."""
+"""The output folder of a search: created, resumed or replaced; foreign folders are refused."""
 
 from __future__ import annotations
 
@@ -18,21 +18,27 @@ BUILD, TRAINING = "build", "training"
 
 def open_folder(
     settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
-) -> None:
-    """Make the folder, go on in it, or start it afresh.
+) -> dict[str, Any]:
+    """Create ``settings.out``, keep it to resume its search, or empty it for a new one.
 
-    Raises UserError when it holds something else, or a search with other settings to resume.
+    wanted: the search's identity (``ExploreSettings.identity``), written to explore.json. warn is
+    called when there is no search to resume and when a search is replaced.
+
+    Returns the identity as the files in the folder have it: ``wanted``, but with the option names
+    of release 0.1 if that started the search. Raises UserError when the folder holds anything else,
+    or a search of another identity to resume.
     """
     out, marker = settings.out, settings.out / SETTINGS
-    stored = _stored_settings(out)
+    stored = _stored_identity(out)
     if settings.resume and stored is not None:
-        if stored != wanted:
-            changed = sorted(k for k in {*stored, *wanted} if stored.get(k) != wanted.get(k))
+        named = _with_new_names(stored)
+        if named != wanted:
+            changed = sorted(k for k in {*named, *wanted} if named.get(k) != wanted.get(k))
             raise UserError(
                 f"{out} holds a search with other {', '.join(changed)}; "
                 "start without --resume, or with another --out"
             )
-        return
+        return stored
     if settings.resume:
         warn(f"{out} holds no search to resume: this one starts from the beginning")
     if stored is not None:
@@ -43,33 +49,40 @@ def open_folder(
             shutil.rmtree(out / name, ignore_errors=True)
     out.mkdir(parents=True, exist_ok=True)
     write_json(marker, wanted)
+    return wanted
 
 
-def _stored_settings(out: Path) -> dict[str, Any] | None:
-    """The settings of the search in ``out``, None where there is nothing.
+def _stored_identity(out: Path) -> dict[str, Any] | None:
+    """Return the identity of the search in ``out``, or None if there is nothing.
 
-    Raises UserError when there is something else.
+    Raises UserError when ``out`` holds anything else.
     """
     foreign = UserError(f"{out} holds something else than a search; choose another --out")
     if not out.exists():
         return None
     if not out.is_dir():
         raise foreign
-    # A kill in the first moment leaves only the beginnings of the marker.
+    # A run killed in its first moment leaves only the temporary file of explore.json.
     if all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
         return None
     try:
         stored = json.loads((out / SETTINGS).read_text())
     except (OSError, ValueError):
         raise foreign from None
-    if isinstance(stored, dict) and stored.get("format") == OLD_FORMAT:
-        named = {OLD_OPTIONS.get(str(name), str(name)): value for name, value in stored.items()}
-        return {**named, "format": FORMAT}
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, OLD_FORMAT):
         raise foreign
     return stored
 
 
+def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return the identity of a search in the current format."""
+    if stored["format"] == FORMAT:
+        return stored
+    named = {OLD_OPTIONS.get(name, name): value for name, value in stored.items()}
+    return {**named, "format": FORMAT}
+
+
 def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

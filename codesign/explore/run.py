@@ -1,4 +1,4 @@
-"""From settings to a result: search, finish, summary."""
+"""``explore``: the whole run from settings to summary.json, report and result."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import BUILD, FRONT, SUMMARY, TRAINING, TRIALS, open_folder, write_json
+from codesign.explore.folder import FRONT, SUMMARY, TRIALS, open_folder, write_json
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
-from codesign.fpga import devices, yosys
+from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
@@ -41,27 +41,30 @@ from models.data.datasets import Dataset
 
 @dataclass(frozen=True)
 class ExploreResult:
-    """What came out; ``status`` is the exit status: 0 all good, 1 mismatch or budget missed."""
+    """Outcome of a search that found a feasible design. Made by ``explore``."""
 
     status: int
+    """Exit status of the command: 0 good, 1 simulation mismatch or budget missed by synthesis."""
     problem: str | None
     """One sentence when status is 1."""
     candidates: tuple[Candidate, ...]
-    """The trained networks on NPUs within the budget; ``on_front`` and ``chosen`` marked."""
+    """Trained networks on NPUs within the budget, with ``on_front`` and ``chosen`` set."""
     finished: FinishedDesign
     summary: dict[str, Any]
-    """The content of summary.json."""
+    """Content of summary.json."""
 
 
 def explore(
     settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
 ) -> ExploreResult:
-    """Search, train, build, synthesise, verify; write summary.json and the report.
+    """Search, train, build, synthesise and verify; write summary.json and the report.
 
-    warn is told in one sentence what the user may not have meant, such as a search that is
-    replaced. Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and
-    SimulationError (a tool failed): these are in summary.json, too. Raises UserError, YamlError,
-    DatasetError (bad input, a missing tool), which leave the folder as it was.
+    warn is called with one sentence for each thing that the user may not have meant, such as
+    replacing an earlier search.
+
+    Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
+    (a tool failed) after writing them to summary.json. Raises UserError, YamlError and DatasetError
+    (bad input, a missing tool) before writing anything.
     """
     start = time.monotonic()
     yosys.find()
@@ -74,9 +77,10 @@ def explore(
         lambda done, total: progress("reading images", done, total, ""),
     )
     declaration = _declaration(settings, dataset)
-    open_folder(settings, settings.identity(declaration, dataset), warn)
+    identity = open_folder(settings, settings.identity(declaration, dataset), warn)
     try:
-        result = _search_and_finish(settings, model, dataset, declaration, progress, start)
+        problem = _problem(settings, model, declaration, dataset)
+        result = _search_and_finish(settings, problem, dataset, identity, progress, start)
     except InfeasibleError as error:
         told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
         write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
@@ -89,62 +93,39 @@ def explore(
     return result
 
 
+def _problem(
+    settings: ExploreSettings, model: AreaModel, declaration: SpaceDeclaration, dataset: Dataset
+) -> Problem:
+    """Return what is searched: the space for the data set's images, cost model and budget."""
+    return Problem(
+        SearchSpace(declaration, dataset.shape, dataset.classes),
+        model,
+        settings.budget,
+        settings.family,
+        area_confidence=settings.area_confidence,
+    )
+
+
 def _search_and_finish(
     settings: ExploreSettings,
-    model: AreaModel,
+    problem: Problem,
     dataset: Dataset,
-    declaration: SpaceDeclaration,
+    identity: dict[str, Any],
     progress: Progress,
     start: float,
 ) -> ExploreResult:
-    """``start``: of the whole run, by time.monotonic()."""
-    space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    family = devices.family_of(settings.device)
-    problem = Problem(
-        space, model, settings.budget, family, area_confidence=settings.area_confidence
-    )
+    """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
     how = ShortTraining.of(dataset, settings.seed, settings.boo)
-    one_bits = settings.boo_within is not None
-    store = TrialStore(
-        settings.out / TRIALS,
-        settings.identity(declaration, dataset),
-        {**OBJECTIVES, **(ONE_BITS if one_bits else {})},
-    )
-    trained = Search(
-        problem,
-        dataset,
-        store,
-        how,
-        networks=settings.networks,
-        optimiser=settings.optimiser,
-        seed=settings.seed,
-        jobs=settings.jobs,
-        time_limit_s=settings.time_limit_s,
-        progress=progress,
-        one_bits=one_bits,
-    ).run()
+    objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
+    store = TrialStore(settings.out / TRIALS, identity, objectives)
+    trained = Search(settings, problem, dataset, store, how, progress).run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(
-        name=_name(settings.dataset),
-        budget=settings.budget,
-        device=settings.device,
-        dataset=dataset,
-        short=how,
-        seed=settings.seed,
-        epochs=settings.epochs,
-        boo=settings.boo,
-        boo_within=settings.boo_within,
-        time_left_s=left_s,
-        images=settings.images,
-        jobs=settings.jobs,
-        training=settings.out / TRAINING,
-        builds=settings.out / BUILD,
-    )
+    wanted = FinishSettings(settings, dataset, how, left_s)
     finished = finishing.finish(problem, trained, wanted, progress)
     candidates = choice.shown_candidates(
-        finished.problem, trained, finished.option, one_bits=one_bits
+        finished.problem, trained, finished.option, one_bits=settings.one_bits
     )
     write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = finishing.write_report(finished, wanted, candidates)
@@ -153,15 +134,8 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    """The file given; or a shipped space, to which a budget of DSP slices adds all their forms."""
+    """Load the search space: a file, or a shipped one with all DSP forms if the budget has DSPs."""
     if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
     found = load_declaration(settings.space or shipped_name(dataset.shape))
     return found if settings.budget.dsps == 0 else with_every_multiplier(found)
-
-
-def _name(dataset: str) -> str:
-    """A design name from a data set's: its stem, letters, digits and dashes only."""
-    stem = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(dataset).stem)
-    stem = stem.strip("-")[:40]
-    return stem if stem[:1].isalpha() else f"net-{stem}"

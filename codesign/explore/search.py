@@ -1,4 +1,8 @@
-"""The search part of ``explore``: estimates prune, short trainings rank, a rule chooses."""
+"""The search part of ``explore``: candidates are pruned by estimates and ranked by training.
+
+Multi-objective search with a surrogate: an optimiser explores the space against cost models and an
+accuracy predictor; networks of its front are trained briefly, and the predictor learns from them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained, reasons
+from codesign.explore.settings import ExploreSettings
 from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
@@ -25,45 +30,52 @@ from codesign.search.store import TrialRecord, TrialStore
 from models.data.datasets import Dataset
 
 Progress = Callable[[str, float, float, str], None]
-"""Called with (stage, steps done, steps in all, note)."""
+"""Progress callback with (stage, steps done, steps in all, note)."""
 
 FIRST_NETWORKS = 8
-"""Trained before anything is predicted: far from each other."""
+"""Networks trained in the first round, chosen far from each other."""
 ROUNDS = (16, 32)
 """Batches of the optimiser before the first trainings, and before each later round."""
 TIME_SHARE = 0.35
-"""Share of the time limit after which no further network is trained for comparison."""
+"""Fraction of the time limit after which no further network is trained briefly."""
 
 
 class Search:
-    """One search; every trained network is in ``store`` before the next step looks at it."""
+    """One search for networks worth a full training. Made by ``explore``.
+
+    Each trained network is added to ``store`` as soon as its training ends, so that a search that
+    was killed continues from there.
+    """
 
     def __init__(
-        self, problem: Problem, dataset: Dataset, store: TrialStore, how: ShortTraining, *,
-        networks: int, optimiser: str, seed: int, jobs: int, time_limit_s: float | None,
-        progress: Progress, one_bits: bool = False,
-    ) -> None:  # fmt: skip
-        """one_bits: whether few of them are an objective, too."""
-        self.problem, self.dataset, self.store, self.how = problem, dataset, store, how
-        self.networks, self.optimiser, self.seed, self.jobs = networks, optimiser, seed, jobs
-        self.progress, self.one_bits = progress, one_bits
-        self.deadline = (
-            None if time_limit_s is None else time.monotonic() + TIME_SHARE * time_limit_s
-        )
+        self,
+        settings: ExploreSettings,
+        problem: Problem,
+        dataset: Dataset,
+        store: TrialStore,
+        how: ShortTraining,
+        progress: Progress,
+    ) -> None:
+        """Prepare a search; ``how`` are the settings of its short trainings."""
+        self.settings, self.problem, self.dataset = settings, problem, dataset
+        self.store, self.how, self.progress = store, how, progress
+        limit_s = settings.time_limit_s
+        self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
 
     def run(self) -> list[Trained]:
-        """Networks with their accuracy, best first.
+        """Run the search; return the trained networks, best validation accuracy first.
 
         Raises InfeasibleError when no design of the space meets the budget.
         """
-        self.progress("search", 0, self.networks + 1, "sampling the space")
-        shrunk = engine.shrink(self.problem, self.seed)
+        seed, networks = self.settings.seed, self.settings.networks
+        self.progress("search", 0, networks + 1, "sampling the space")
+        shrunk = engine.shrink(self.problem, seed)
         score = self._goals(_capacity)
-        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, self.networks)
-        while len(self.trained) < self.networks and not (self.trained and self._late()):
-            round_seed = self.seed * 1000 + len(self.trained)
-            pool = engine.search(self.problem, shrunk, score, self.optimiser, round_seed, rounds)
+        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, networks)
+        while len(self.trained) < networks and not (self.trained and self._late()):
+            optimiser, round_seed = self.settings.optimiser, seed * 1000 + len(self.trained)
+            pool = engine.search(self.problem, shrunk, score, optimiser, round_seed, rounds)
             if not pool.feasible.any():
                 raise InfeasibleError(reasons(self.problem, pool))
             picks = self._pick(pool, score, wanted)
@@ -72,16 +84,20 @@ class Search:
             self._train(pool, picks)
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
             score = self._goals(predictor.predict_networks)
-            rounds, wanted = ROUNDS[1], min(3, self.networks - len(self.trained))
+            rounds, wanted = ROUNDS[1], min(3, networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
-        """Whether the time is up, and something was trained (perhaps by a run before this one)."""
+        """Return True if the time is up and at least one network was trained, in any run."""
         passed = self.deadline is not None and time.monotonic() > self.deadline
         return passed and bool(self.store.records())
 
     def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
-        """Rows of ``pool`` worth training: of the front, each network once, none trained yet."""
+        """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
+
+        Each network occurs once. The first round takes networks far from each other; later ones the
+        most promising network, then those farthest from all trained ones.
+        """
         goals = score(pool.layers).reshape(len(pool.candidates), -1)
         shown = engine.front(goals, pool.estimate.images_per_second, pool.estimate.area.luts)
         accuracy = goals[:, 0]
@@ -89,21 +105,21 @@ class Search:
         for row in sorted(np.flatnonzero(shown), key=lambda row: -accuracy[row]):
             rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
         fresh = [row for key, row in rows.items() if key not in self.trained]
-        # The front reaches down to networks that are small and useless: look at its better part.
+        # The front reaches down to networks too small to be of use: look at its better part.
         promising = fresh[: max(len(fresh) // 3, 4 * count)]
         if not promising:
             return []
         features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
         if not self.trained:
             return [promising[k] for k in farthest(features, features[:0], count)]
-        # One by promise alone, the others by their distance from what is known, too.
+        # One by its score alone, the others also by their distance from the trained networks.
         known, _ = self._evidence()
         rest = farthest(features[1:], np.vstack([known, features[:1]]), count - 1)
         return [promising[0], *(promising[1 + k] for k in rest)]
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
-        """The expected accuracy, with few one-bits beside it where they are an objective."""
-        if not self.one_bits:
+        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective."""
+        if not self.settings.one_bits:
             return accuracy
         bits = OneBitsPredictor()
         if self.trained:
@@ -112,18 +128,20 @@ class Search:
         return lambda layers: np.column_stack([accuracy(layers), -np.log(bits.predict(layers))])
 
     def _trained_layers(self) -> LayerTable:
-        """Of all trained networks, in the order they were proposed."""
+        """Return the layers of all trained networks, in the order they were proposed."""
         candidates = np.stack([one.candidate for one in self.trained.values()])
         return layer_table(self.problem.space, candidates)
 
     def _evidence(self) -> tuple[Floats, Floats]:
-        """Features and accuracies of all trained networks, in the order they were proposed."""
+        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed."""
         accuracies = np.array([one.accuracy for one in self.trained.values()])
         return network_features(self._trained_layers()), accuracies
 
     def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
-        """Train the networks that the store does not know, until the time is up; keep the order
-        of ``rows``."""
+        """Train those networks of ``rows`` that are not in the store, until the time is up.
+
+        They enter ``self.trained`` in the order of ``rows``, whichever training ends first.
+        """
         space = self.problem.space
         keys = {network_key(space, pool.candidates[row]): row for row in rows}
         tasks = []
@@ -133,7 +151,8 @@ class Search:
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
                 tasks.append(TrainingTask(key, graph, quantisation, scale_bits))
         self._report()
-        with contextlib.closing(train_all(tasks, self.dataset, self.how, self.jobs)) as outcomes:
+        trainings = train_all(tasks, self.dataset, self.how, self.settings.jobs)
+        with contextlib.closing(trainings) as outcomes:
             for outcome in outcomes:
                 self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
                 self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
@@ -152,7 +171,7 @@ class Search:
 
     def _report(self, note: str = "") -> None:
         done = len({*self.trained, *(record.key for record in self.store.records())})
-        self.progress("search", 1 + done, 1 + max(self.networks, done), note)
+        self.progress("search", 1 + done, 1 + max(self.settings.networks, done), note)
 
     def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
         excess = self.problem.excess(pool.layers, pool.estimate)
@@ -166,7 +185,7 @@ class Search:
                 outcome.accuracy,
                 figures.images_per_second,
                 figures.luts,
-                *((outcome.one_bits,) if self.one_bits else ()),
+                *((outcome.one_bits,) if self.settings.one_bits else ()),
             ),
             constraints={name: float(values[row]) for name, values in excess.items()},
             attributes={

@@ -1,4 +1,4 @@
-"""What a search is asked for, and what of it decides the result."""
+"""Settings of ``explore``, and the subset of them that decides its result."""
 
 from __future__ import annotations
 
@@ -9,50 +9,48 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import AREA_CONFIDENCE, Budget, UserError
+from codesign.results import Budget, SearchSettings, UserError
 from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
 from models.data.datasets import Dataset
 
 FORMAT = "codesign explore 2"
-"""Stands in explore.json: a folder without it is none of ours and stays as it is."""
+"""Format mark in explore.json; a folder without it is not a search and is never written to."""
 OLD_FORMAT = "codesign explore 1"
-"""With names that OLD_OPTIONS translates."""
+"""Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
+_INDIFFERENT = ("space", "jobs", "resume")
+"""Shared settings that do not decide the result; the space does by its content, not by its name."""
 
 
-@dataclass(frozen=True)
-class ExploreSettings:
-    """What to look for and where. Raises UserError for a senseless value."""
+@dataclass(frozen=True, kw_only=True)
+class ExploreSettings(SearchSettings):
+    """Budget, data set, search space and effort of one search.
+
+    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1.
+
+    >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
+    >>> settings.optimiser, settings.networks, settings.budget.dsps
+    ('evolution', 14, 0)
+    """
 
     budget: Budget
     out: Path
+    """Folder of the search; see codesign.explore.folder."""
     device: Device | None = None
-    """For project files, capacities in the report, and the synthesis family."""
-    dataset: str = "digits"
+    """FPGA part for project files, capacities in the report and the synthesis family; None: the
+    family xc7."""
     data_dir: Path | None = None
-    space: str | None = None
-    """A space file (*.yaml) or the name of a shipped one; None: by the size of the images."""
-    optimiser: str = "evolution"
-    area_confidence: float = AREA_CONFIDENCE
-    """One-sided confidence level of the area bound that the budget is tested with."""
+    """Folder with the data set's files."""
     area_model: Path | None = None
-    """A model file (codesign.cost.area.model_file); None: the shipped data's."""
-    seed: int = 0
-    networks: int = 14
-    """Networks that are trained briefly and compared."""
-    epochs: int | None = None
-    """Of the full training; None: by the size of the data set."""
-    boo: float = 0.0
-    """Weight, in the loss of all trainings, of the one-bits per weight (TrainSettings.boo)."""
+    """A model file of ``codesign calibrate``; None: the model of the shipped data."""
     boo_within: float | None = None
-    """Makes few one-bits an objective: accuracy (0..1) that may be given for them."""
-    images: int = 64
-    """Test images to verify in simulation."""
+    """Validation accuracy (0..1) to trade for fewer one-bits, which makes these an objective; None:
+    not an objective."""
     time_limit_s: float | None = None
-    """For search and training; the result then depends on the speed of the machine."""
-    jobs: int = 2
-    resume: bool = False
+    """Wall time in seconds for search and training, which makes the result depend on the speed of
+    the machine; None: no limit."""
 
     def __post_init__(self) -> None:
         if self.optimiser not in OPTIMISERS:
@@ -65,27 +63,30 @@ class ExploreSettings:
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
+    @property
+    def family(self) -> str:
+        """Synthesis family of the device, xc7 without one."""
+        return devices.family_of(self.device)
+
+    @property
+    def one_bits(self) -> bool:
+        """True if few one-bits are an objective of the search."""
+        return self.boo_within is not None
+
     def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
-        """What decides the result: a resumed search must agree in all of it."""
-        plain = dataclasses.asdict(self)
-        for name in (
-            "out",
-            "data_dir",
-            "jobs",
-            "resume",
-            "time_limit_s",
-            "device",
-            "space",
-            "area_model",
-        ):
-            del plain[name]
-        space = dataclasses.asdict(declaration)
-        plain["device"] = self.device.name if self.device else None
-        plain["data_sha256"] = dataset.sha256
-        plain["area_model_sha256"] = (
-            hashlib.sha256(self.area_model.read_bytes()).hexdigest() if self.area_model else None
-        )
-        content: dict[str, Any] = json.loads(
-            json.dumps({"format": FORMAT, **plain, "space": space})
-        )
+        """Return the content of explore.json: all settings and hashes that decide the result.
+
+        A resumed search must have the same identity.
+        """
+        model = self.area_model
+        decisive = {
+            **{name: value for name, value in self.shared().items() if name not in _INDIFFERENT},
+            "budget": dataclasses.asdict(self.budget),
+            "boo_within": self.boo_within,
+            "device": self.device.name if self.device else None,
+            "data_sha256": dataset.sha256,
+            "area_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
+            "space": dataclasses.asdict(declaration),
+        }
+        content: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **decisive}))
         return content

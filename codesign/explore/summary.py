@@ -13,7 +13,10 @@ from codesign.explore.settings import ExploreSettings
 
 
 def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
-    """The stable content of summary.json of a run that found nothing."""
+    """Return summary.json of a run without a result: all stable keys, unknown values empty.
+
+    start: time.monotonic() at the start of the run.
+    """
     return {
         "status": 0,
         "problem": None,
@@ -41,7 +44,11 @@ def full_summary(
     page: Path | None,
     start: float,
 ) -> dict[str, Any]:
-    """The content of summary.json; paths are relative to its folder."""
+    """Return summary.json of a finished run; paths are relative to its folder.
+
+    trained: number of networks trained briefly. page: report.html, or None. start: time.monotonic()
+    at the start of the run.
+    """
     out = settings.out
 
     def relative(path: Path | None) -> str | None:
@@ -79,6 +86,6 @@ def full_summary(
 
 
 def _peak_memory_bytes() -> int:
-    """The most that this process held, and beside it the largest of those that it started."""
+    """Return the peak memory of this process plus that of its largest child process, in bytes."""
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return 1024 * sum(resource.getrusage(one).ru_maxrss for one in who)

@@ -1,4 +1,4 @@
-"""The full training of the chosen network: once, as long as the time allows."""
+"""The full training of the chosen network, with epochs cut to a time limit."""
 
 from __future__ import annotations
 
@@ -19,21 +19,26 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
+"""Fewest epochs of the full training, even when the time is up."""
 TRAINING_SHARE = 0.7
-"""Of the time left that the full training may plan for."""
+"""Fraction of the remaining time that the full training may plan for."""
 
 
 def train(
     design: Design, short: Trained, wanted: FinishSettings, progress: Progress
 ) -> TrainedNetwork:
-    """The full training of the design's network, or its weights if they are on disk."""
+    """Train the design's network in full, or load its weights if an earlier run trained it.
+
+    short: the same network's short training, whose time predicts that of the full one. Weights and
+    checkpoint are kept in ``wanted.training``.
+    """
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     weights = wanted.training / f"{design.name}.weights"
     if weights.exists():
         return TrainedNetwork.load(weights)
     settings = pipeline.settings_of(
-        design, wanted.dataset, _epochs(design, short, wanted), wanted.boo
+        design, wanted.dataset, _epochs(design, short, wanted), wanted.settings.boo
     )
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
@@ -53,15 +58,18 @@ def train(
 
 
 def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
-    """Epochs of the full training; decided once for a network, so that a resumed run agrees."""
+    """Return the epochs of the full training; None: chosen by the size of the data set.
+
+    With a time limit, the number is stored per network, so that a resumed run uses the same.
+    """
     if wanted.time_left_s is None:
-        return wanted.epochs
+        return wanted.settings.epochs
     path = wanted.training / f"{design.name}.json"
     if path.exists():
         return int(json.loads(path.read_text())["epochs"])
     per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
     affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))
-    full = pipeline.settings_of(design, wanted.dataset, wanted.epochs).epochs
+    full = pipeline.settings_of(design, wanted.dataset, wanted.settings.epochs).epochs
     epochs = min(full, max(int(affordable), LEAST_EPOCHS))
     with atomic_file(path) as file:
         file.write(json.dumps({"epochs": epochs}).encode())
@@ -69,9 +77,10 @@ def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | Non
 
 
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
-    """The design with accumulators that hold the trained network; and whether that changed it.
+    """Return the design with accumulators wide enough for the trained weights, and if it changed.
 
-    They are sized for any weights, so only a bias far beyond its layer's sums can ask for more.
+    Accumulators are sized for any weights, so only a bias much larger than its layer's sums needs
+    wider ones.
     """
     _, integer = lower(weights, design.npu.scale_bits)
     need = accumulator_bits(integer, design.npu.activation_offset)

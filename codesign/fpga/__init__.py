@@ -1,8 +1,9 @@
-"""Devices and the tools that map Verilog to them.
+"""FPGA families and parts, synthesis, and place and route.
 
-families and devices (what a part holds), yosys and synthesis (LUTs, flip-flops, block RAMs, DSP
-slices), module_areas (the same per module), nextpnr and placement (clock), flow_reports
-(utilisation reports of Vivado and other flows).
+families and devices (resources of a family's primitives and of a part), yosys and synthesis (LUTs,
+flip-flops, block RAMs and DSP slices of a design), module_areas (cache of synthesis results per
+module), nextpnr and placement (highest clock and critical path), flow_reports (utilisation reports
+of Vivado, Yosys and nextpnr).
 """
 
 __all__ = [

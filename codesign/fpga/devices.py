@@ -1,4 +1,4 @@
-"""The FPGA parts of constraints/devices.yaml."""
+"""FPGA parts and their resources, read from constraints/devices.yaml."""
 
 from __future__ import annotations
 
@@ -14,20 +14,29 @@ from models import yaml_io
 
 @dataclass(frozen=True)
 class Device:
-    """One part and what it holds; the file says what counts as what."""
+    """One FPGA part with its resources; constraints/devices.yaml defines what each counts.
+
+    >>> part = get("xc7a50t")
+    >>> part.luts, part.brams, part.family
+    (32600, 75.0, 'xc7')
+    """
 
     name: str
     vendor: str
     family: str
+    """Synthesis family, a key of families.FAMILIES."""
     part: str
+    """Full ordering name for the vendor's tools."""
     luts: int
     ffs: int
     brams: float
+    """36 Kb block RAMs."""
     dsps: int
     clock_mhz: float
+    """Clock that designs can be expected to reach on this part."""
 
     def budget(self) -> Budget:
-        """The whole part, at its clock."""
+        """Return all resources of the part as a budget, at its clock."""
         return Budget(
             luts=self.luts,
             ffs=self.ffs,
@@ -38,13 +47,13 @@ class Device:
 
 
 DEFAULT = "xc7a50t"
-"""The part that project files name when nobody chose one."""
+"""Part that project files name if no device is given."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 
 
 def read(path: Path) -> dict[str, Device]:
-    """Part name -> Device. Raises YamlError, with file and line, for any other key or value."""
+    """Read a device file: part name -> Device. Raises YamlError with file and line."""
     return {name: _device(name, node) for name, node in yaml_io.load(path).mapping().items()}
 
 
@@ -62,19 +71,19 @@ def _device(name: str, node: yaml_io.Node) -> Device:
 
 
 def family_of(device: Device | None) -> str:
-    """Its family; where nobody chose one, the reference's (docs/explanation/synthesis.md)."""
+    """Return the device's family; for None, xc7 (docs/explanation/synthesis.md)."""
     return device.family if device else families.XC7.name
 
 
 @functools.cache
 def all_devices() -> dict[str, Device]:
-    """The parts that ship with the project."""
+    """Return the parts that ship with the project, by name."""
     with resources.as_file(resources.files("constraints") / "devices.yaml") as path:
         return read(path)
 
 
 def get(name: str) -> Device:
-    """The part of that name, in any case. Raises UserError with the nearest names."""
+    """Return the part of that name, in upper or lower case. Raises UserError with similar names."""
     known = all_devices()
     if name.lower() not in known:
         raise UserError(f"no device {name!r}; {yaml_io.nearest(name.lower(), known)}")

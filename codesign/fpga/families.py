@@ -1,4 +1,4 @@
-"""FPGA families: how Yosys maps onto them, and what each of their primitives occupies."""
+"""FPGA families: the Yosys command for each, and the resources that each primitive takes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,34 @@ from codesign.results import Figures, UserError
 
 @dataclass(frozen=True)
 class Family:
-    """How one FPGA family is synthesised, and what each primitive occupies."""
+    """Synthesis command of one FPGA family, and the resources that its primitives take.
+
+    >>> cells = {"LUT6": 100, "RAM32M": 2, "FDRE": 80, "RAMB18E1": 3, "CARRY4": 9}
+    >>> get("xc7").figures(cells).to_dict()
+    {'luts': 108, 'lutrams': 8, 'ffs': 80, 'brams': 1.5, 'dsps': 0}
+    """
 
     name: str
     command: str
     """Yosys command, without -top and -nodsp."""
     luts: Mapping[str, int]
+    """Logic primitive -> LUTs."""
     lutrams: Mapping[str, int]
-    """LUTs behind distributed RAM and shift registers."""
+    """Primitive of distributed RAM or shift registers -> LUTs."""
     ffs: frozenset[str]
+    """Primitives that are one flip-flop or latch."""
     brams: Mapping[str, float]
-    """In units of 36 Kb."""
+    """Block RAM primitive -> 36 Kb blocks."""
     dsps: frozenset[str]
+    """Primitives that are one DSP slice."""
     free: frozenset[str]
-    """Primitives that take none of the above."""
+    """Primitives that take none of the resources above."""
 
     def figures(self, cells: Mapping[str, int]) -> Figures:
-        """Cell counts as resources.
+        """Convert primitive counts to resources.
 
-        Raises YosysError for a primitive not listed here: what is not known cannot be counted.
+        Raises YosysError for a primitive that the family does not list, because its resources are
+        unknown.
         """
         known = {
             *self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free,
@@ -66,9 +75,9 @@ XC7 = Family(
 ECP5 = Family(
     name="ecp5",
     command="synth_ecp5 -noflatten",
-    # In TRELLIS_COMB sites, as nextpnr-ecp5 counts them.
+    # LUTs are TRELLIS_COMB sites, as nextpnr-ecp5 counts them.
     luts={"LUT4": 1, "CCU2C": 2},
-    # Four data LUTs and the two whose place the write port takes (FPGA-TN-02204, "PFU RAM").
+    # Four LUTs of data and two that the write port occupies (FPGA-TN-02204, "PFU RAM").
     lutrams={"TRELLIS_DPR16X4": 6},
     ffs=frozenset({"TRELLIS_FF"}),
     brams={"DP16KD": 0.5, "PDPW16KD": 0.5},
@@ -80,7 +89,7 @@ FAMILIES: Mapping[str, Family] = {family.name: family for family in (XC7, ECP5)}
 
 
 def get(name: str) -> Family:
-    """The family of that name. Raises UserError with the known ones."""
+    """Return the family of that name. Raises UserError with the known names."""
     if name not in FAMILIES:
         raise UserError(f"family must be one of {', '.join(FAMILIES)}, not {name!r}")
     return FAMILIES[name]

@@ -1,4 +1,4 @@
-"""Reports of other flows, read as Figures: Vivado, Yosys, nextpnr."""
+"""Utilisation reports of Vivado, Yosys and nextpnr, read as Figures."""
 
 from __future__ import annotations
 
@@ -20,18 +20,24 @@ _VIVADO = {
     "brams": ("Block RAM Tile",),
     "dsps": ("DSPs",),
 }
-"""Rows of ``report_utilization`` (UG835); synthesis marks some with an asterisk."""
+"""Field of Figures -> rows of Vivado's ``report_utilization`` (UG835).
+
+Reports after synthesis mark some rows with an asterisk.
+"""
 _NEXTPNR = {
     "luts": ("TRELLIS_COMB",), "ffs": ("TRELLIS_FF",), "brams": ("DP16KD",),
     "dsps": ("MULT18X18D",),
 }  # fmt: skip
+"""Field of Figures -> cell types of nextpnr-ecp5's report."""
 _HALF_BRAM = 0.5
+"""36 Kb block RAMs of one DP16KD."""
 
 
 def read(path: Path) -> Figures:
-    """What the report says is used; what it does not mention is None.
+    """Read the used resources from a report; resources that it does not mention are None.
 
-    Raises UserError naming the file for anything but the three kinds of report.
+    The format is detected: Vivado's report_utilization (text), Yosys's ``stat -json`` or nextpnr's
+    ``--report``. Raises UserError, naming the file, for any other content.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -79,7 +85,7 @@ def _json(path: Path, text: str) -> Figures:
 
 
 def _flat(data: Mapping[str, Any]) -> Any:
-    """The one module of a flattened design."""
+    """Return the statistics of the only module of a flattened design."""
     (module,) = data["modules"].values()
     return module
 

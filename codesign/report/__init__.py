@@ -1,7 +1,7 @@
-"""One self-contained HTML page about a build or a search: ``write(data, path)``.
+"""The HTML report of a build or a search, one self-contained page: ``write(data, path)``.
 
-data (what a page shows), collect (gathers it from a folder), comparison and layers (tables, on the
-terminal as well), page with charts, npu_picture and svg (the HTML).
+data (the fields of a report), collect (reads them from a build or search folder), comparison and
+layers (tables, for the terminal as well), page with charts, npu_picture and svg (the HTML).
 """
 
 from codesign.report.data import Candidate, LayerRow, ReportData

@@ -14,10 +14,10 @@ LEFT, RIGHT = 64, 580
 
 
 def front(candidates: tuple[Candidate, ...]) -> str:
-    """Accuracy over throughput; area shows LUTs, a ring the choice.
+    """Draw accuracy over throughput; a dot's area shows its LUTs, a ring marks the chosen design.
 
-    The steps are the front of accuracy and throughput alone; designs below them may still be on
-    the whole front, for their LUTs.
+    The step line is the front of accuracy and throughput alone. Designs below it can be on the
+    front of all objectives because of their LUTs.
     """
     rates = [c.images_per_second for c in candidates]
     scores = [c.accuracy for c in candidates]
@@ -29,7 +29,7 @@ def front(candidates: tuple[Candidate, ...]) -> str:
     largest = max(c.luts for c in candidates)
 
     def dot(c: Candidate) -> str:
-        # Area, not radius, is proportional to LUTs.
+        # The area grows with the LUTs, not the radius.
         radius = 3 + 9 * math.sqrt(c.luts / largest)
         tip = (
             f"{c.label}: {100 * c.accuracy:.2f} %, {c.images_per_second:,.0f} images/s, "
@@ -64,7 +64,7 @@ def front(candidates: tuple[Candidate, ...]) -> str:
 
 
 def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
-    """Corners (images per second, accuracy) of the best accuracy from each throughput on."""
+    """Return the corners (images per second, accuracy) of the front's step line."""
     corners: list[tuple[float, float]] = []
     for one in sorted(candidates, key=lambda c: (-c.images_per_second, -c.accuracy)):
         if not corners:
@@ -76,7 +76,7 @@ def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
 
 
 def resources(data: ReportData) -> str:
-    """One bar a resource, as a share of its limit: the budget, else what the device holds."""
+    """Draw one bar per resource as a fraction of its limit: the budget, else the device's."""
     parts: list[str] = []
     count = 0
     for name in RESOURCES:
@@ -100,7 +100,7 @@ def _resource(
     limit: float | None,
     limit_kind: str,
 ) -> str:
-    """One bar: what is measured, else predicted; a mark at the estimate beside a measurement."""
+    """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated."""
     value = measured if measured is not None else predicted or 0.0
     x = Axis(0, max(limit or 0, value, predicted or 0) or 1, 150, 540)
     over = limit is not None and value > limit
@@ -131,7 +131,7 @@ def _resource(
 
 
 def cycles(data: ReportData) -> str:
-    """Bars of cycles per instruction; the filled part did useful products."""
+    """Draw cycles per instruction as bars; the filled fraction is the array's utilisation."""
     rows = data.layers
     longest = max(row.cycles for row in rows)
     x = Axis(0, longest, 150, 480)
@@ -168,11 +168,11 @@ def _short(name: str, limit: int = 18) -> str:
 
 
 def roofline(data: ReportData) -> str:
-    """MAC/cycle over MACs per accumulator: the array's peaks and the post-process units' slope.
+    """Draw the roofline of the layers: MACs per cycle over MACs per accumulator.
 
-    On-chip buffers feed the array at its own rate, so what bounds a layer is either the products
-    per cycle (divided by its weight passes) or the accumulators per cycle that the post-process
-    units take.
+    On-chip buffers feed the array at full rate, so a layer is bound either by the products per
+    cycle (divided by its weight passes) or by the accumulators per cycle that the post-processing
+    units take, which replace memory bandwidth as the slope.
     """
     rows = [row for row in data.layers if row.macs and row.accumulations and row.cycles]
     intensities = [row.macs / row.accumulations for row in rows]

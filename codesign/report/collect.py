@@ -1,4 +1,4 @@
-"""Gathers a report's figures from a build folder: its design, its reports, its manifest."""
+"""Collection of a report's data from a build folder, or from the folder of a search."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from models.quantisation.plan import bit_notes
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 TIMING = "timing"
-"""Files of reports/, without ``.json``; each may be missing."""
+"""Names of the files in reports/, without ``.json``; each may be missing."""
 
 
 def from_build(
@@ -31,11 +31,11 @@ def from_build(
     candidates: Iterable[Candidate] = (),
     facts: Iterable[tuple[str, str]] = (),
 ) -> ReportData:
-    """What ``folder`` knows of itself; a search adds its budget, its candidates and more facts.
+    """Collect the report of a build folder; a search adds its budget, candidates and facts.
 
-    device: the part to hold resources against where there is no budget (default: the one that
-    project files name when nobody chose).
-    Raises UserError for a report that is not JSON, YamlError for a broken design file.
+    device: part whose capacity limits the resources that the budget does not (default:
+    devices.DEFAULT). Raises UserError for a report that is not JSON, YamlError for an invalid
+    design file.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
@@ -73,7 +73,7 @@ def from_build(
 
 
 def figures(values: Mapping[str, Any]) -> Figures | None:
-    """The fields of Figures among ``values``; None when there are none."""
+    """Return the fields of Figures that ``values`` has, or None if it has none."""
     known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
     return Figures(**known) if known else None
 
@@ -101,7 +101,10 @@ def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
 
 
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
-    """Cycles of the normal program's instructions: the traced one's without its STOREs."""
+    """Return simulated cycles per instruction of the normal program.
+
+    They are those of the traced program without its STORE instructions.
+    """
     rows = verification.get("layers", [])
     return [row["simulated"] for row in rows if row["opcode"] != "STORE"]
 
@@ -132,7 +135,7 @@ def _facts(
 
 
 def from_folder(folder: Path, device: str | None = None) -> ReportData:
-    """A build folder's or a search's report. Raises UserError when ``folder`` is neither."""
+    """Collect the report of a build folder or of a search. Raises UserError for other folders."""
     if build_folder.is_build(folder):
         return from_build(folder, device=device)
     summary = folder / "summary.json"

@@ -1,4 +1,4 @@
-"""Estimate | simulated | synthesised as rows of text: one definition for page and terminal."""
+"""The table of estimated, simulated and synthesised figures, for page and terminal."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from codesign.results import Figures
 
 HEAD = ("", "estimate", "simulated", "synthesised", "error")
+"""Column titles."""
 UNKNOWN = "—"
+"""Text of a cell without a value."""
 
 _LABELS = {
     "luts": "LUTs",
@@ -28,10 +30,10 @@ def rows(
     synthesised: Figures | None,
     intervals: Mapping[str, tuple[float, float]],
 ) -> list[list[str]]:
-    """One row a figure that any source knows, with the estimate's error in the last column.
+    """Return one row of text per figure that any source knows; columns as in HEAD.
 
-    The error is set against synthesis where that knows the figure, else against simulation.
-    ``intervals``: field of Figures -> ends of the estimate's prediction interval.
+    The error is the estimate's, relative to synthesis if it knows the figure, otherwise to
+    simulation. intervals: field of Figures -> (low, high) of the estimate's prediction interval.
     """
     table = []
     for name, label in _LABELS.items():

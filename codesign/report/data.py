@@ -1,4 +1,4 @@
-"""What a report shows, as plain fields: whoever has figures fills them in, the page only draws."""
+"""Data of a report as plain fields; collect fills them in, page draws them."""
 
 from __future__ import annotations
 
@@ -12,89 +12,115 @@ from rtl_gen.config import NpuConfig
 
 @dataclass(frozen=True)
 class Candidate:
-    """One design that a search looked at."""
+    """One design of a search, for the chart of its Pareto front.
+
+    >>> Candidate("net-b on 4x16x16 d4", 0.982, 5400, 21000, on_front=True).one_bits is None
+    True
+    """
 
     label: str
     accuracy: float
-    """Share of validation images classified correctly, 0..1, as the search estimated it."""
+    """Validation accuracy (0..1) after the short training."""
     images_per_second: float
+    """Estimated throughput."""
     luts: float
+    """Estimated LUTs."""
     one_bits: int | None = None
-    """Of the weights of the short training, where they are an objective of the search."""
+    """One-bits of the weights after the short training; None if they are not an objective."""
     on_front: bool = False
+    """True if no other design is better in all objectives."""
     chosen: bool = False
 
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One instruction of the layer program."""
+    """One instruction of the program, for tables and charts.
+
+    >>> row = LayerRow("conv1", "conv2d", "8 × 8 × 8", cycles=1000, macs=64_000, passes=2)
+    >>> row.utilisation(NpuConfig(pixels=2, lanes=8, columns=16))
+    0.5
+    """
 
     name: str
     op: str
-    """conv2d, linear, ... or load, emit for the streams."""
+    """Layer type (conv2d, linear, ...), or load and emit for the streams."""
     output: str
-    """Shape of what it writes, for people: ``16 x 8 x 8``."""
+    """Shape of the output as text: ``16 × 8 × 8``."""
     cycles: int
-    """The compiler's count."""
+    """Clock cycles that the compiler computed."""
     simulated_cycles: int | None = None
+    """The same in simulation; None if not simulated."""
     macs: int = 0
-    """Multiply-accumulates with full weights, those with zeros that the program leaves out not
-    counted; 0 for streams."""
+    """Multiply-accumulates with whole weights, without those that zero weights let the program
+    leave out; 0 for streams."""
     accumulations: int = 0
-    """Accumulators drained through the post-process units (before pooling)."""
+    """Accumulators drained through the post-processing units (before pooling)."""
     weight_bits: int | None = None
     passes: int = 1
-    """Weight digit passes: each MAC takes this many array products."""
+    """Bit-serial passes, one per weight digit: each MAC takes this many array products."""
 
     def utilisation(self, npu: NpuConfig) -> float:
-        """Share of the array's products that did useful work, 0..1."""
+        """Return the fraction (0..1) of the array's products that were useful in these cycles."""
         return self.macs * self.passes / (self.cycles * npu.macs) if self.cycles else 0.0
 
 
 @dataclass(frozen=True)
 class ReportData:
-    """Everything on the page. Unknown parts (None, empty) are said to be unknown, or left out."""
+    """All data of one report page; unknown parts (None, empty) are marked or left out.
+
+    >>> data = ReportData("tiny", NpuConfig(), 100.0, estimate=Figures(luts=2013))
+    >>> data.utilisation is None and data.bit_exact is None
+    True
+    """
 
     name: str
     npu: NpuConfig
     clock_mhz: float
     layers: tuple[LayerRow, ...] = ()
+    """Instructions of the program, in order."""
     estimate: Figures | None = None
     simulated: Figures | None = None
     synthesised: Figures | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Field of ``Figures`` -> ends of the estimate's prediction interval."""
+    """Field of ``Figures`` -> (low, high) of the estimate's prediction interval."""
     notes: tuple[str, ...] = ()
-    """What speaks against believing the estimate, or against the clock."""
+    """Warnings about the estimate or the clock."""
     budget: Budget | None = None
     device: str | None = None
+    """Full ordering name of the part."""
     capacity: Mapping[str, float] = field(default_factory=dict)
-    """Resource -> what the device holds."""
+    """Resource -> amount that the device has."""
     accuracy_validation: float | None = None
+    """Accuracy of the integer network, 0..1."""
     accuracy_test: float | None = None
     verified_images: int | None = None
+    """Images that were simulated."""
     bit_exact: bool | None = None
+    """True if simulation agreed in every bit; None if not verified."""
     mismatch: str | None = None
-    """Where the first difference was, when not bit-exact."""
+    """Place and values of the first difference, if not bit-exact."""
     candidates: tuple[Candidate, ...] = ()
+    """Designs of the search."""
     critical_path: CriticalPath | None = None
-    """From place and route."""
+    """Critical path found by place and route."""
     network_svg: str | None = None
+    """Drawing of the network graph."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Data set, seeds, tool versions, hashes: name and value, in the order to show."""
+    """Names and values in the order to show: data set, seed, tool versions, hashes."""
 
     @property
     def compute_cycles(self) -> int:
-        """Cycles of the layers alone, without the streams."""
+        """Cycles of all layers, without the streams."""
         return sum(row.cycles for row in self.layers if row.macs)
 
     @property
     def macs_per_image(self) -> int:
+        """Multiply-accumulates of all layers."""
         return sum(row.macs for row in self.layers)
 
     @property
     def utilisation(self) -> float | None:
-        """Array products that did useful work over those it could do in the layers' cycles."""
+        """Fraction (0..1) of the array's products that were useful during the layers' cycles."""
         if not self.compute_cycles:
             return None
         products = sum(row.macs * row.passes for row in self.layers)

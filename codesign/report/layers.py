@@ -1,4 +1,4 @@
-"""The layer program as rows for tables and charts."""
+"""Rows of the layer table: one per instruction of the program, with its share of MACs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ def layer_rows(
     instructions: Sequence[Mapping[str, Any]] | None = None,
     simulated: Sequence[int] = (),
 ) -> tuple[LayerRow, ...]:
-    """One row for each instruction but END, in order; a LAYER has its share of the layer's
-    products, those that it leaves out not counted.
+    """Return one row per instruction except END, in order.
 
-    instructions: of the normal program for the trained weights (program.json); without it those of
-    ``plan``. simulated: cycles of each of them as simulated, END included or not.
+    A layer may take several LAYER instructions; each row has its share of the layer's MACs, without
+    those that the instruction leaves out because of zero weights.
+
+    instructions: those of the normal program for the trained weights (program.json); None: those of
+    ``plan``. simulated: simulated cycles of each instruction, with or without END.
     """
     schedule = plan.schedule
     layers = {shape.layer.output: shape.index for shape in schedule.shapes}
@@ -62,10 +64,10 @@ def layer_rows(
 
 
 def _walked(fields: Mapping[str, int]) -> int:
-    """Input words per output that a LAYER multiplies, in a pass."""
+    """Return the input words per output that a LAYER instruction multiplies in one pass."""
     return (fields["groups"] + 1) * (fields["kernel_cols"] + 1) * (fields["kernel_rows"] + 1)
 
 
 def _walks(tile: TileMap) -> int:
-    """The same of a LAYER that leaves none out."""
+    """Return the input words per output and pass if no words are left out."""
     return tile.taps // (tile.passes * tile.phases)

@@ -1,4 +1,4 @@
-"""The NPU's block diagram with its own parameters."""
+"""The NPU's block diagram as SVG, labelled with the parameters of a configuration."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ WIDTH, HEIGHT = 768, 404
 
 
 def _box(x: int, y: int, width: int, height: int, kind: str, *lines: str) -> str:
-    """A block with a name (first line) and its sizes below."""
+    """Draw a block with its name (first line) and its sizes below."""
     middle = x + width / 2
     top = y + height / 2 - 9 * (len(lines) - 1) + 5
     captions = (
@@ -28,12 +28,12 @@ def _arrow(points: str, label: str = "", at: tuple[int, int] = (0, 0)) -> str:
 
 
 def _sheets(npu: NpuConfig) -> int:
-    """Sheets that the array is drawn with: one for each pixel, up to four."""
+    """Return the number of sheets that depict the array: one per pixel lane, four at most."""
     return min(npu.pixels, 4)
 
 
 def _array(x: int, y: int, npu: NpuConfig) -> str:
-    """The array as sheets of a pixel each, one behind the other: grids of lanes and columns."""
+    """Draw the array as stacked sheets, one per pixel lane: grids of lanes and columns."""
     parts = []
     for index in reversed(range(_sheets(npu))):
         left, top = x + 9 * index, y - 9 * index
@@ -57,7 +57,7 @@ def _array(x: int, y: int, npu: NpuConfig) -> str:
 
 
 def draw(npu: NpuConfig) -> str:
-    """Block diagram as SVG markup, styled by the page."""
+    """Return the block diagram as SVG markup, to be styled by the page."""
     tip = element(
         "marker",
         element("path", d="M0 0 8 4 0 8z", class_="tip"),

@@ -1,4 +1,4 @@
-"""The page around the charts: verdicts, tiles, tables, facts; written in one atomic step."""
+"""The HTML page of a report: verdicts, key figures, charts, tables and facts."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from models.files import atomic_file
 
 
 def write(data: ReportData, path: Path) -> Path:
-    """Writes the page to ``path``, all or nothing, and returns it. Raises OSError."""
+    """Write the page to ``path`` atomically and return ``path``. Raises OSError."""
     with atomic_file(path) as file:
         file.write(render(data).encode())
     return path
 
 
 def render(data: ReportData) -> str:
-    """The whole HTML page. It asks the network for nothing."""
+    """Return the HTML page; it loads nothing from the network."""
     style = package_files.files("codesign.report").joinpath("style.css").read_text("utf-8")
     title = html.escape(data.name)
     body = "".join(
@@ -110,7 +110,7 @@ def _tiles(data: ReportData) -> str:
 
 @dataclass(frozen=True)
 class _Card:
-    """A section; ``note`` and ``body`` are markup. Cards that are not wide stand in pairs."""
+    """A section of the page; ``note`` and ``body`` are markup. Narrow cards form pairs."""
 
     title: str
     note: str
@@ -125,21 +125,21 @@ class _Card:
 
 
 def _layout(cards: Sequence[_Card]) -> str:
-    """The cards in order; one that would stand without a neighbour takes the whole width."""
+    """Return the cards in order; a narrow card without a neighbour takes the whole width."""
     halves = [card for card in cards if not card.wide]
     odd = halves[-1] if len(halves) % 2 else None
     return "".join(card.markup(alone=card is odd) for card in cards)
 
 
 def _objectives(data: ReportData) -> str:
-    """Of the search, in words."""
+    """Name the objectives of the search."""
     if any(one.one_bits is not None for one in data.candidates):
         return "accuracy, throughput, LUTs and one-bits"
     return "accuracy, throughput and LUTs"
 
 
 def _cards(data: ReportData) -> Iterable[_Card]:
-    """The page's sections in reading order; a section without data is left out."""
+    """Yield the page's sections in reading order; sections without data are left out."""
     if any((data.estimate, data.simulated, data.synthesised)):
         notes = html.escape(" ".join(f"{note[:1].upper()}{note[1:]}." for note in data.notes))
         yield _Card("Estimate against measurement", notes, _figures_table(data), wide=True)
@@ -187,7 +187,7 @@ def _cards(data: ReportData) -> Iterable[_Card]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
-    """Cells are escaped here; columns in ``text_columns`` are aligned left."""
+    """Return a table as markup, cells escaped; columns in ``text_columns`` are aligned left."""
 
     def cell(tag: str, index: int, value: str) -> str:
         kind = ' class="text"' if index in text_columns else ""

@@ -1,4 +1,4 @@
-"""The little SVG that the charts need: escaped elements, number formats, axis ticks."""
+"""SVG building blocks of the charts: escaped elements, number formats, axes with ticks."""
 
 from __future__ import annotations
 
@@ -8,9 +8,13 @@ from collections.abc import Sequence
 
 
 def element(tag: str, content: str = "", **attributes: object) -> str:
-    """``<tag ...>content</tag>``; ``content`` is markup, attribute values are escaped.
+    """Return an SVG element as text. ``content`` is markup; attribute values are escaped.
 
-    A trailing underscore (``class_``) is dropped, other underscores become hyphens.
+    In attribute names a trailing underscore (``class_``) is dropped and others become hyphens.
+    Attributes that are None are left out.
+
+    >>> element("line", x1=0, x2=2.5, class_="grid", stroke_width=2)
+    '<line x1="0" x2="2.5" class="grid" stroke-width="2"/>'
     """
     parts = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{html.escape(_plain(value))}"'
@@ -25,7 +29,7 @@ def _plain(value: object) -> str:
 
 
 def text(x: float, y: float, content: str, class_: str = "label", **attributes: object) -> str:
-    """Text at a position; ``anchor`` is start, middle or end."""
+    """Return a text element at a position; the attribute ``anchor`` is start, middle or end."""
     anchor = attributes.pop("anchor", None)
     return element(
         "text", html.escape(content), x=x, y=y, class_=class_, text_anchor=anchor, **attributes
@@ -33,12 +37,12 @@ def text(x: float, y: float, content: str, class_: str = "label", **attributes: 
 
 
 def titled(tag: str, tooltip: str, **attributes: object) -> str:
-    """A shape with a tooltip, which screen readers read too."""
+    """Return a shape with a tooltip, which screen readers also read."""
     return element(tag, element("title", html.escape(tooltip)), **attributes)
 
 
 def chart(width: int, height: int, name: str, content: str) -> str:
-    """A figure that scales with the page and is named for screen readers."""
+    """Return a figure that scales with the page and has a name for screen readers."""
     return element(
         "svg",
         content,
@@ -46,14 +50,18 @@ def chart(width: int, height: int, name: str, content: str) -> str:
         role="img",
         aria_label=name,
         class_="chart",
-        # On a phone the figure scrolls sideways before its text gets too small to read; alone in
-        # a row it does not blow up.
+        # The smallest width keeps text legible on a phone, where the figure then scrolls sideways;
+        # the largest keeps a figure that is alone in its row from growing too large.
         style=f"min-width:{round(0.73 * width)}px;max-width:{round(1.2 * width)}px",
     )
 
 
 def compact(value: float) -> str:
-    """1234567 -> 1.23M, 29870 -> 29.9k, 0.5 -> 0.5: for axes and tiles, not for tables."""
+    """Format a number briefly for axes and tiles, with a suffix from 10,000 on.
+
+    >>> compact(1234567), compact(29870), compact(0.5)
+    ('1.23M', '29.9k', '0.5')
+    """
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             scaled = value / (1e3 if suffix == "k" else limit)
@@ -63,7 +71,7 @@ def compact(value: float) -> str:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers in [low, high], about ``count`` of them."""
+    """Return about ``count`` round numbers in [low, high]."""
     span = max(high - low, 1e-12)
     step = 10.0 ** math.floor(math.log10(span / count))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= count)
@@ -73,7 +81,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """1, 2, 5 x 10**n in [low, high]; decades only when there are more than three."""
+    """Return 1, 2 and 5 times 10**n in [low, high]; only 10**n if these are over three decades."""
     factors: Sequence[int] = (1,) if high / low > 1e3 else (1, 2, 5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [factor * 10.0**decade for decade in decades for factor in factors]
@@ -81,7 +89,12 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 
 class Axis:
-    """Maps values to pixels, linearly or by logarithm, and draws its own ticks."""
+    """A linear or logarithmic mapping from values to pixel coordinates, with ticks.
+
+    >>> axis = Axis(0, 200, start=50, end=550)
+    >>> axis(100), axis.ticks()
+    (300.0, [0.0, 50.0, 100.0, 150.0, 200.0])
+    """
 
     def __init__(
         self, low: float, high: float, start: float, end: float, *, log: bool = False
@@ -100,7 +113,7 @@ class Axis:
 
 
 def grid(x: Axis, y: Axis, x_title: str, y_title: str, *, percent: bool = False) -> str:
-    """Grid lines with tick labels and both axis titles; ``percent`` formats y as per cent."""
+    """Draw grid lines, tick labels and both axis titles; ``percent`` formats y in per cent."""
     parts = []
     for value in x.ticks():
         at = x(value)

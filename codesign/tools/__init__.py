@@ -1,4 +1,4 @@
-"""Helpers around the operating system: external processes, worker processes, folders."""
+"""Operating-system helpers: external tools, worker processes, and atomic writing of folders."""
 
 __all__ = [
     "folders",

@@ -1,4 +1,4 @@
-"""Writing a folder so that a kill or a full disk never leaves half of one."""
+"""Atomic writing of folders: a kill or a full disk never leaves a half-written one."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from models.files import aside, remove_leftovers
 
 
 def write(files: Mapping[str, bytes], out: Path) -> None:
-    """Write a folder of files (path in it -> content) aside and rename it to ``out``.
+    """Write ``files`` (path in the folder -> content) to a temporary folder and rename it ``out``.
 
-    A folder that stood there goes. Killed at any moment, ``out`` is the old folder, the new one, or
-    (for the instant between two renames) absent. Raises OSError, with the old folder in place.
+    A folder at ``out`` is replaced. If the process is killed, ``out`` is the old folder, the new
+    one, or (between two renames) absent. Raises OSError and leaves the old folder in place.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
-"""Running a tool on files in a process of its own, so that its crash cannot be ours; and keeping
-what it found."""
+"""External tools in their own processes, and a per-user cache of their results.
+
+A tool that crashes or hangs costs one result, not this process.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +20,21 @@ from sim.process import execute
 
 
 class ToolError(Exception):
-    """A tool failed, crashed or ran out of time; the message ends with its last lines."""
+    """An external tool failed, crashed or timed out; the message ends with its last log lines."""
 
 
 @dataclass(frozen=True)
 class ToolRun:
-    """What one run left behind."""
+    """Output of one run of a tool. Made by ``run``."""
 
     log: str
+    """Text that the tool wrote to stdout and stderr."""
     result: str
+    """Text of the result file that it wrote."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """The distinct warning lines of the log, in order."""
+        """Return the distinct lines of the log that start with ``Warning:``, in order."""
         lines = (line.strip() for line in self.log.splitlines())
         return tuple(dict.fromkeys(line for line in lines if line.startswith("Warning:")))
 
@@ -45,14 +49,15 @@ def run(
 ) -> ToolRun:
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
-    Returns the log and the file ``result`` that it wrote. Raises ``error``, which names
-    ``version``.
+    Returns the log and the text of ``result``, a file that the command must write. Raises
+    ``error``, whose message starts with ``version``, when the command fails, takes more than
+    ``timeout_s`` seconds or writes no such file.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-tool-") as name:
         folder = Path(name)
         for file, text in inputs.items():
             (folder / file).write_text(text)
-        # A tool leaves temporary files of its own behind when it fails: they go with the folder.
+        # A tool that fails leaves its temporary files behind; here they go with the folder.
         done = execute(command, folder, {**os.environ, "TMPDIR": name}, timeout_s)
         output = folder / result
         failure = done.failure
@@ -64,12 +69,12 @@ def run(
 
 
 def content_hash(content: object) -> str:
-    """Key of a result in the cache: SHA-256 of all that it depends on."""
+    """Return the SHA-256 of a JSON value, the cache key of a result that depends on it alone."""
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def cached(kind: str, key: str) -> Any:
-    """The stored JSON value, or None; a cache that cannot be read is no cache."""
+    """Return the JSON value kept under ``kind`` and ``key``, or None if there is none to read."""
     try:
         return json.loads((cache_folder(kind) / f"{key}.json").read_text())
     except (OSError, ValueError):
@@ -77,7 +82,7 @@ def cached(kind: str, key: str) -> Any:
 
 
 def keep(kind: str, key: str, value: object) -> None:
-    """Store a JSON value; a full disk costs the cache, not the result."""
+    """Store a JSON value in the cache; a failure to write (a full disk) is ignored."""
     try:
         with atomic_file(cache_folder(kind) / f"{key}.json") as file:
             file.write(json.dumps(value, sort_keys=True).encode())

@@ -1,8 +1,8 @@
-"""Work spread over spawned processes that end with this one, however it ends.
+"""A parallel map over worker processes that end with this process, even if it is killed.
 
-The pool of concurrent.futures will not do: when this process is killed its workers wait for ever
-(each holds the write end of the queue that it reads), Ctrl-C on a terminal reaches them too, and
-the death of one may hang this process (Python before 3.12).
+concurrent.futures is not used because its workers wait forever when this process is killed (each
+holds the write end of the queue that it reads), receive Ctrl-C from the terminal themselves, and
+can hang this process when one of them dies (Python before 3.12).
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ Result = TypeVar("Result")
 def spread(
     function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
 ) -> Iterator[Result]:
-    """``function`` of each task by ``jobs`` processes; results as they come, in any order.
+    """Apply ``function`` to each task in ``jobs`` processes; yield results in order of completion.
 
-    Closing the iterator ends the processes at once, in the middle of their work. ``function`` is
-    pickled and sent once to each process, so it may carry data.
+    Closing the iterator kills the processes in the middle of their work. ``function`` is pickled
+    and sent once to each process, so it may carry data.
 
-    Raises what ``function`` raises, and BrokenExecutor when a process died.
+    Raises the exception that ``function`` raised, and BrokenExecutor when a process died.
     """
     workers: dict[Connection, BaseProcess] = {}
     left = deque(tasks)
@@ -64,13 +64,13 @@ def spread(
 
 
 def _start() -> tuple[Connection, BaseProcess]:
-    """A new worker and our end of the connection to it."""
-    # Spawned: a fork of a process that has used torch may hang.
+    """Start a worker process; return this end of the connection to it, and the process."""
+    # Spawned, because a fork of a process that has used torch may hang.
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     worker = context.Process(target=_serve, args=(theirs,), daemon=True)
-    resource_tracker.ensure_running()  # its own start would let interrupts through again
-    # What is held here stays held in the child, which is left out of Ctrl-C so.
+    resource_tracker.ensure_running()  # starting it later would unblock SIGINT again
+    # The child inherits the blocked signal, so Ctrl-C on the terminal does not reach it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         worker.start()
@@ -81,14 +81,14 @@ def _start() -> tuple[Connection, BaseProcess]:
 
 
 def _serve(connection: Connection) -> None:
-    """What a worker does: one task after another."""
+    """Run the worker: receive the function, then tasks one by one, and send back each result."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     function: Callable[[Any], Any] = connection.recv()
     while True:
         task = connection.recv()
         try:
             connection.send((None, function(task)))
-        except Exception as error:  # noqa: BLE001 - it is raised in the parent
+        except Exception as error:  # noqa: BLE001 - the parent raises it
             error.add_note(traceback.format_exc())
             connection.send((error, None))
 
@@ -102,7 +102,7 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _deaths_told() -> Iterator[None]:
-    """A connection that breaks means that the process at its other end is gone."""
+    """Raise BrokenExecutor when a connection breaks: the process at its other end has died."""
     try:
         yield
     except (EOFError, ConnectionError) as error:

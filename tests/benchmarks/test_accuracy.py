@@ -1,4 +1,4 @@
-"""The shipped tables give the figures of docs/measurements/accuracy-predictor.md."""
+"""benchmarks.accuracy finds the figures of docs/measurements/accuracy-predictor.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of the cost models, as the shipped data has them."""
+"""benchmarks.cost_models finds the errors that docs/measurements/cost-models.md reports."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ def rows(trials: dict[str, Trial]) -> list[dict[str, Any]]:
 
 
 def one(rows: list[dict[str, Any]], figure: str, model: str = "composed") -> dict[str, Any]:
+    """Return the only row of that figure and model."""
     (found,) = (row for row in rows if (row["figure"], row["model"]) == (figure, model))
     return found
 
@@ -60,7 +61,7 @@ def test_the_clock_holds_what_is_promised_and_is_worth_a_model(rows: list[dict[s
     assert len({row.tool for row in timing_data.read(timing_data.beside())}) == 1
 
 
-def test_false_prunes_are_few_with_the_default_guard(rows: list[dict[str, Any]]) -> None:
+def test_false_prunes_are_few_at_the_default_confidence(rows: list[dict[str, Any]]) -> None:
     tests = [r for r in rows if r["figure"] == "luts, budget test" and r["confidence"] == 0.6]
     assert [row["budget"] for row in tests] == list(cost_models.BUDGETS)
     for row in tests:
@@ -68,18 +69,18 @@ def test_false_prunes_are_few_with_the_default_guard(rows: list[dict[str, Any]])
         assert row["false_prune"] <= 0.05
 
 
-def test_the_baselines_are_worse(rows: list[dict[str, Any]]) -> None:
+def test_the_baselines_have_larger_errors(rows: list[dict[str, Any]]) -> None:
     best = one(rows, "luts, unseen families")["mape"]
     for name in ("mean", "linear", "boosted trees, monolithic", "analytic counts alone"):
         assert one(rows, "luts, unseen families", name)["mape"] > best, name
 
 
-def test_rows_can_be_shown(rows: list[dict[str, Any]]) -> None:
+def test_every_row_can_be_printed(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         assert row["figure"] in cost_models._show(row)
 
 
-def test_the_figures_of_the_other_models_stand_beside(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_rows_of_accuracy_and_throughput_are_included(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cost_models.throughput, "DESIGNS", 256)
     found = list(cost_models.others())
     assert one(found, "accuracy, fashion-mnist", "combined")["tau"] >= 0.75

@@ -1,4 +1,4 @@
-"""Every form of the dot product computes it: what is compared in LUTs is the same function."""
+"""Every form of a dot product in benchmarks.dot_forms computes the dot product."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from benchmarks.dot_forms import FORMS, Booth, form
 from rtl_gen.blocks.dot_product import DotProductSpec
 
 MOST_CYCLES = 12
-"""From operands that stay to the result, in any of the forms."""
+"""Cycles after which a result of constant operands is there, in any of the forms."""
 
 
 def booth_digits(value: int, bits: int) -> list[int]:
-    """Radix-4 digits -2..2 of two's complement, lowest first (Booth, 1951; MacSorley, 1961)."""
+    """Return radix-4 digits -2..2 of a two's complement number, lowest first (MacSorley, 1961)."""
     at = [0, *(value >> k & 1 for k in range(bits))]
     return [at[k] + at[k + 1] - 2 * at[k + 2] for k in range(0, bits, 2)]
 
 
 @pytest.mark.parametrize("bits", [(4, 4), (2, 2), (3, 1), (1, 1), (5, 8)], ids=str)
 @pytest.mark.parametrize("name", FORMS)
-def test_form_is_a_dot_product(name: str, bits: tuple[int, int]) -> None:
+def test_every_form_is_a_dot_product(name: str, bits: tuple[int, int]) -> None:
     activation, digit = bits
     spec = DotProductSpec(7, activation, digit)
     block = form(name, spec)

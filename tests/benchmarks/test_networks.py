@@ -1,4 +1,4 @@
-"""The benchmark networks are the published ones; the rows are the compiler's counts."""
+"""benchmarks.networks has the published networks, and its rows are the compiler's best plans."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_networks_have_the_published_work(name: str, millions: float) -> None:
     assert macs(zoo.NETWORKS[name]()) / 1e6 == pytest.approx(millions, abs=0.01)
 
 
-def test_rows_are_the_best_of_all_shapes() -> None:
+def test_a_row_is_the_best_of_all_array_shapes() -> None:
     command = [sys.executable, "-m", "benchmarks.networks", "cnn_a", "--macs", "16", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     row = json.loads(done.stdout)

@@ -1,6 +1,6 @@
-"""The peer comparison: stored figures, ratios, and what it says when NNgen is not there.
+"""benchmarks.peers: stored figures of NNgen are complete, ratios right, bad input refused.
 
-Nothing is synthesised or simulated here; that is ``python -m benchmarks.peers`` itself.
+Nothing is synthesised or simulated here, as ``python -m benchmarks.peers`` itself does.
 """
 
 from __future__ import annotations
@@ -29,7 +29,10 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def row(luts: float, cycles: int) -> peers.Row:
-    return peers.Row("design", "cnn_a", 8, 36, luts, None, None, cycles, "tools", None)
+    return peers.Row(
+        design="design", network="cnn_a", bits=8, products=36, luts=luts, ffs=None, brams=None,
+        cycles_per_image=cycles, tools="tools", date=None,
+    )  # fmt: skip
 
 
 def test_stored_figures_are_complete_and_say_where_they_come_from() -> None:
@@ -119,7 +122,7 @@ def test_nngen_gets_the_same_networks() -> None:
         nngen_figures.layers("resnet8")
 
 
-def test_a_bench_that_is_wrong_gives_no_cycles() -> None:
+def test_a_test_bench_with_wrong_logits_gives_no_cycles() -> None:
     assert (
         nngen_figures.cycles_of("cycles       39025\nright   5   5\n- bench.v:1: $finish\n")
         == 39025
@@ -152,7 +155,7 @@ def test_unknown_names_are_refused() -> None:
 
 
 def test_no_script_here_hides_a_module_that_nngen_needs() -> None:
-    """The folder of nngen_cnn.py comes first on that interpreter's path."""
+    """The folder of nngen_cnn.py comes first on the path of NNgen's interpreter."""
     folder = Path(peers.__file__).parent
     hidden = {"nngen", "veriloggen", "pyverilog", "numpy", "onnx", "json"}
     assert not hidden & {path.stem for path in folder.glob("*.py")}

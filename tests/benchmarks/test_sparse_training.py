@@ -1,4 +1,4 @@
-"""The rows of the training benchmark are medians of real trainings."""
+"""benchmarks.sparse_training trains what each variant says, and its rows are medians over seeds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_a_variant_is_trained_as_it_says() -> None:
     assert found["ones"] < plain["ones"]
 
 
-def test_rows_are_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_are_medians_over_the_seeds(monkeypatch: pytest.MonkeyPatch) -> None:
     def fake(base: object, variant: Variant, seed: int, epochs: int | None) -> dict[str, float]:
         return {"test": {0: 0.9, 1: 0.1, 2: 0.8}[seed]}
 

@@ -1,4 +1,4 @@
-"""The rows of the throughput benchmark, and that the closed form has no error."""
+"""benchmarks.throughput has a row for every step, and closed-form cycles without any error."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from benchmarks import throughput
 
 
-def test_rows(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_step_has_a_row_and_cycles_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
     throughput.main(["--designs", "64", "--runs", "1", "--json"])
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     steps = [("layers", 1), ("cycles", 1), ("area", 1), ("accuracy", 1), ("all", 1), ("all", 2)]

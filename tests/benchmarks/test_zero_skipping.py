@@ -1,4 +1,4 @@
-"""The weights of the zero-skipping benchmark have the zeros that its rows claim."""
+"""benchmarks.zero_skipping puts the zeros into the weights that its variants name."""
 
 from __future__ import annotations
 

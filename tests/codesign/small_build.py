@@ -1,4 +1,7 @@
-"""A small design with random weights and its build folder: no training, a second of simulation."""
+"""A small design with random weights and its build folder, for tests behind the compiler.
+
+Nothing is trained, and its four images simulate in a second.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ from models.data.datasets import Split
 from models.integer.lower import shape_only
 
 IMAGES = 4
+"""Images in the vectors of the build folder."""
 DESIGN = """\
 name: small
 seed: 3
@@ -52,10 +56,14 @@ npu:
 
 @functools.cache
 def parts(
-    memory_port_bits: int = 0, memory_tiles: int = 0
+    memory_port_bits: int = 0, memory_tiles: bool = False
 ) -> tuple[Design, CompiledNetwork, Vectors]:
-    """The design, its compiled network, and vectors. With a memory port, the weight memory is too
-    small for all weights; with tiles, the activation memory for all feature maps."""
+    """Return the design, its compiled network, and inputs with expected outputs of every layer.
+
+    With a memory port of ``memory_port_bits`` the weight memory is too small for all weights, which
+    are fetched in parts; with ``memory_tiles`` too the activation memory is too small for all
+    feature maps, which are computed in bands of rows.
+    """
     design = designs.loads(DESIGN.replace("[1, 6, 6]", "[1, 16, 16]") if memory_tiles else DESIGN)
     if memory_port_bits:
         npu = dataclasses.replace(
@@ -75,6 +83,6 @@ def parts(
     return design, compile_network(network, design.npu), pipeline.vectors(network, split, IMAGES)
 
 
-def write(out: Path, memory_port_bits: int = 0, memory_tiles: int = 0) -> Path:
-    """The build folder at ``out``."""
+def write(out: Path, memory_port_bits: int = 0, memory_tiles: bool = False) -> Path:
+    """Write the build folder of ``parts`` at ``out`` and return its path."""
     return build(*parts(memory_port_bits, memory_tiles), out)

@@ -1,4 +1,4 @@
-"""Design files: round trip, and every mistake named with its line."""
+"""Design files survive the round trip, and every mistake in one is named with file and line."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SMALL = Design(
 )
 
 
-def test_file_round_trip(tmp_path: Path) -> None:
+def test_a_design_survives_the_round_trip(tmp_path: Path) -> None:
     SMALL.save(tmp_path / "design.yaml")
     again = design.load(tmp_path / "design.yaml")
     assert again == SMALL
@@ -40,8 +40,8 @@ def test_file_round_trip(tmp_path: Path) -> None:
     assert again.network.name == "small"
 
 
-def test_sparsity_comes_back_in_quotes() -> None:
-    """Without them YAML reads 2:4 as 124."""
+def test_sparsity_is_written_in_quotes() -> None:
+    """YAML reads 2:4 without quotes as the number 124."""
     npu = NpuConfig(lanes=8, columns=8, sparsity="2:4")
     spec = QuantSpec(4, 4, Sparsity(1, 4))
     sparse = dataclasses.replace(SMALL, npu=npu, quantisation=Quantisation(4, spec))
@@ -62,7 +62,7 @@ def test_every_network_of_the_shipped_spaces_survives_the_round_trip() -> None:
             assert design.loads(made.to_yaml()) == made
 
 
-def test_defaults_of_a_hand_written_file() -> None:
+def test_a_short_file_takes_the_defaults() -> None:
     text = """\
 name: tiny
 dataset: {name: digits}

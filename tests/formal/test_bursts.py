@@ -1,5 +1,7 @@
-"""Bursts: each is asked for once, in order, within its page, of the right length; not too many are
-under way."""
+"""Proof: a FILL or SPILL requests each of its AXI4 bursts once, in order and within a page.
+
+Of rtl_gen.blocks.bursts: lengths are right, and at most MOST_BURSTS are outstanding.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ FIELDS = ("f_first", "f_bursts", "f_first_beat", "f_last_beat", "base")
 
 
 class BurstsProof(Elaboratable):
-    """Memory takes addresses when it likes and ends bursts, that it took, when it likes. Starts
-    come when the block is idle."""
+    """Memory accepts addresses at any time and ends accepted bursts at any time.
+
+    A start comes only when the block is idle.
+    """
 
     def __init__(self, bursts: Bursts) -> None:
         self.bursts = bursts
@@ -88,7 +92,7 @@ def test_every_burst_is_asked_for_once(port_bits: int) -> None:
 
 
 class TooLong(Bursts):
-    """Does not stop at the last beat."""
+    """A broken block that requests every burst up to its last beat."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

@@ -1,4 +1,7 @@
-"""The AXI4-Lite port: every transfer is answered exactly once, and lands where isa says."""
+"""Proof: the AXI4-Lite port answers every transfer exactly once, and writes land where they should.
+
+Of rtl_gen.blocks.control, against the address map of rtl_gen.isa.registers.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,12 @@ from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, implies, past, place, reached
 
 CONFIG = NpuConfig(lanes=4, columns=12, post_units=2, weight_depth=16, channel_depth=4)
-"""Three weight columns, so that one place of the four in a row has no memory behind it."""
+"""Three 32-bit weight columns, so that one of four addresses in a row has no memory behind it."""
 DEPTH = 4
 
 
 class Answers(Elaboratable):
-    """Both channels against any host: nothing is assumed of it."""
+    """Read and write channel with any host: nothing is assumed of it."""
 
     def __init__(self, control: Control) -> None:
         self.control = control
@@ -64,7 +67,7 @@ class Answers(Elaboratable):
 
 
 class Windows(Elaboratable):
-    """A write of the bus against the addresses of rtl_gen.isa."""
+    """Every write of the bus lands at the address that rtl_gen.isa.registers gives."""
 
     def __init__(self, control: Control) -> None:
         self.control = control
@@ -131,7 +134,7 @@ def test_writes_land_where_the_address_map_says() -> None:
 
 
 class Impatient(Control):
-    """Takes its answer back after a cycle, whether or not the host has seen it."""
+    """A broken port that withdraws its answer after a cycle, seen by the host or not."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -141,7 +144,7 @@ class Impatient(Control):
 
 
 class Deaf(Control):
-    """Never answers a write of the value 0."""
+    """A broken port that never answers a write of the value 0."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -151,7 +154,7 @@ class Deaf(Control):
 
 
 class Shifted(Control):
-    """Puts channel words one row too high."""
+    """A broken port that writes channel words one row too high."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

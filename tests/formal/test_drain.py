@@ -1,5 +1,8 @@
-"""Draining a tile: the steps count exactly, and a result is written where the layer says or
-reported."""
+"""Proof: the read-out of a tile's sums takes the right steps, and results land where they should.
+
+Of rtl_gen.blocks.drain_steps and post_process: one step per group of post units and pixel lane; a
+result outside the activation memory is reported, not written.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +20,11 @@ SMALL = NpuConfig(
     pixels=2, lanes=2, columns=4, post_units=1, activation_bits=1, accumulator_bits=10,
     scale_bits=4, activation_depth=16, channel_depth=4, result_depth=2,
 )  # fmt: skip
-"""Two words a pixel, two steps a word."""
+"""Two activation words per pixel lane, two drain steps per word."""
 
 
 class Steps(Elaboratable):
-    """Tiles come whenever ``blocking`` allows."""
+    """A tile may come in any cycle in which ``blocking`` allows it."""
 
     def __init__(self, steps: DrainSteps) -> None:
         self.steps = steps
@@ -62,7 +65,7 @@ class Steps(Elaboratable):
 
 
 class Writes(Elaboratable):
-    """A layer's results, through both blocks, to the memory's write port."""
+    """Results of a layer pass both blocks to the write port of the activation memory."""
 
     FIELDS = ("f_out_base", "f_out_pixel_words", "f_out_group_words", "f_raw")
 
@@ -117,7 +120,7 @@ class Writes(Elaboratable):
         return m
 
     def _in_flight(self, m: Module, inner: dict[str, Signal], latency: int) -> None:
-        """The block's delay lines against ours, stage by stage."""
+        """State that the block's delay lines hold what the model's hold, stage by stage."""
         for k in range(1, latency):
             pixel = inner[f"code_index_{k}"][len(self.post.chunk) :]
             full = inner[f"code_valid_{k}"] & inner[f"word_full_{k}"]
@@ -127,15 +130,17 @@ class Writes(Elaboratable):
             always(m, implies(full, same), f"invariant: address in flight {k}")
 
     def _word(self, m: Module) -> tuple[Signal, Signal]:
-        """The word of the pixel that this step works on, and whether it completes it."""
+        """Return the word of the pixel that this step works on, and if the step completes it."""
         per_word, chunk = self.post.config.chunks_per_word, self.steps.chunk
         word, full = Signal(len(chunk)), Signal()
         m.d.comb += [word.eq(chunk // per_word), full.eq(chunk % per_word == per_word - 1)]
         return word, full
 
     def _layer(self, m: Module) -> None:
-        """Fields are constant, tiles come between start and start; positions and groups are
-        counted in words."""
+        """Drive the steps as a layer does: constant fields, tiles between two starts.
+
+        ``positions`` and ``groups`` count the words that came before in this layer.
+        """
         post, steps = self.post, self.steps
         config = post.config
         inner = place(m, steps, driven=("f_drain_pixels", "f_drain_chunks"), name="steps")
@@ -177,7 +182,7 @@ def test_results_land_in_their_place_or_are_reported() -> None:
 
 
 class OneTooMany(DrainSteps):
-    """Ends one pixel late."""
+    """A broken block that ends one pixel lane late."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -186,7 +191,7 @@ class OneTooMany(DrainSteps):
 
 
 class WritesOutside(PostProcess):
-    """Writes a word beyond the memory to the address that remains of it."""
+    """A broken block that writes a word beyond the memory at its truncated address."""
 
     def _write_address(self, m: Module):  # type: ignore[no-untyped-def]
         full, address, error = super()._write_address(m)

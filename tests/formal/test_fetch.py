@@ -1,4 +1,7 @@
-"""FETCH: bursts are asked for once each, in order, within their page; every beat lands once."""
+"""Proof: FETCH requests each AXI4 burst once, and every beat lands once in the weight memory.
+
+Of rtl_gen.blocks.fetch: bursts come in order, within a page and with the right length.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +18,16 @@ from tests.formal.wrapper import always, constant, given, implies, past, place, 
 CONFIG = NpuConfig(
     lanes=8, columns=24, weight_digit_bits=1, weight_depth=16, memory_port_bits=64
 )  # fmt: skip
-"""Weight words of six columns: three beats."""
+"""Weight words of six 32-bit columns: three beats of the 64-bit port."""
 WIDE = NpuConfig(lanes=8, columns=8, weight_digit_bits=1, weight_depth=16, memory_port_bits=128)
-"""A beat holds more than a word."""
+"""A beat of the 128-bit port holds more than a weight word."""
 
 
 class FetchProof(Elaboratable):
-    """The memory answers each burst in order with BURST_BEATS beats, the last one marked; it may
-    let wait as long as it likes. Starts come when the block is idle."""
+    """Memory answers the bursts in order, with BURST_BEATS beats each, after any time.
+
+    RLAST marks the last beat. A start comes only when the block is idle.
+    """
 
     def __init__(self, fetch: Fetch) -> None:
         self.fetch = fetch
@@ -45,7 +50,7 @@ class FetchProof(Elaboratable):
         return m
 
     def _memory(self, m: Module) -> None:
-        """``asked``, ``answered``: bursts whose address was taken, and whose last beat came."""
+        """Count the bursts ``asked`` (address taken) and ``answered`` (last beat came)."""
         dut = self.fetch
         taken = dut.arvalid & dut.arready
         given(m, implies(dut.rvalid, self.answered != self.asked))
@@ -98,7 +103,7 @@ class FetchProof(Elaboratable):
         reached(m, done & (self.answered == 1), "one burst is fetched")
 
     def _landing(self, m: Module) -> None:
-        """The beat that comes is written a cycle later, to the next columns."""
+        """State that a beat is written one cycle after it came, to the next columns."""
         dut = self.fetch
         beats, columns = dut.config.fetched_word_beats, dut.config.memory_port_bits // 32
         word, part = Signal(len(dut.write_address)), Signal(range(beats + 1))
@@ -129,7 +134,7 @@ def test_every_burst_is_fetched_once(config: NpuConfig) -> None:
 
 
 class TooLong(Fetch):
-    """Asks for one beat more than a burst holds."""
+    """A broken block that asks for one beat more than a burst holds."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -138,7 +143,7 @@ class TooLong(Fetch):
 
 
 class Slips(Fetch):
-    """Writes the second column of a beat to the first one's place."""
+    """A broken block that writes a beat to the first column, whatever its own."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

@@ -1,4 +1,8 @@
-"""LOAD: every accepted beat lands exactly once, in order, at the right place."""
+"""Proof: every beat that LOAD accepts lands exactly once, in order, in its word of its bank.
+
+Of rtl_gen.blocks.transfer, with streams that are too short or too long, aborts, and a layer that
+writes to the same memory.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,8 @@ DEPTH = 3
 
 
 class Load(Elaboratable):
+    """LOAD on any stream, for an arbitrary word of the memory."""
+
     def __init__(self, transfer: Transfer) -> None:
         self.transfer = transfer
 
@@ -34,7 +40,7 @@ class Load(Elaboratable):
         return m
 
     def _count(self, m: Module) -> None:
-        """Beats and words as the host sees them."""
+        """Count beats and words as the host sees them."""
         dut, walk, part = self.transfer, self.walk, self.part
         m.d.comb += [
             self.accept.eq(dut.s_axis_tvalid & dut.s_axis_tready & ~dut.discarding),
@@ -55,7 +61,7 @@ class Load(Elaboratable):
         walk.registers_stand_at(m, active, walk.words)
 
     def _landing(self, m: Module) -> None:
-        """For an arbitrary cell of the memory and an arbitrary beat of its word."""
+        """State how an arbitrary beat of an arbitrary word of the memory is written."""
         dut, walk = self.transfer, self.walk
         cell_bank = constant(m, 1, "cell_bank")
         cell = constant(m, len(dut.write_address), "cell")
@@ -112,8 +118,10 @@ class Load(Elaboratable):
         reached(m, dut.short & self.part, "a stream ends within a word")
 
     def _discard(self, m: Module) -> None:
-        """After ``long``, beats up to TLAST are taken and land nowhere (``accept`` excludes them
-        and every write follows an accept)."""
+        """State that beats after ``long``, up to TLAST, are taken and land nowhere.
+
+        ``accept`` excludes them, and every write follows an accept.
+        """
         dut = self.transfer
         ends = dut.s_axis_tvalid & dut.s_axis_tlast
         rest = past(m, ~dut.flush & (dut.long | (dut.discarding & ~ends)), "rest")
@@ -122,8 +130,10 @@ class Load(Elaboratable):
         reached(m, self.around.active & dut.discarding & ends, "a LOAD waits for the rest to end")
 
     def _progress(self, m: Module) -> None:
-        """Each cycle of a LOAD takes a beat or counts as stalled, so the beats' number and the
-        stream's patience bound its length."""
+        """State that each cycle of a LOAD takes a beat or counts as stalled.
+
+        So the number of beats and the stream's longest pause bound its length.
+        """
         dut, active = self.transfer, self.around.active
         waits = dut.blocked & dut.write_bank.any()
         always(
@@ -139,7 +149,7 @@ def test_every_beat_lands_once() -> None:
 
 
 class SkipsAStrip(Transfer):
-    """Writes one word of the second strip into the first."""
+    """A broken block that writes words of the second strip into the first."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -149,7 +159,7 @@ class SkipsAStrip(Transfer):
 
 
 class LosesABeat(Transfer):
-    """Takes a beat in the cycle before it is ready."""
+    """A broken block that accepts a beat in the cycle before it is ready."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -159,7 +169,7 @@ class LosesABeat(Transfer):
 
 
 class NeverLeaves(WordWalk):
-    """Walks over the same strip again."""
+    """A broken walk that visits the same strip again."""
 
     def next_word(self, m: Module) -> None:
         with m.If(self.last_in_strip):
@@ -169,7 +179,7 @@ class NeverLeaves(WordWalk):
 
 
 class Endless(Astray):
-    """Waits for one word too many."""
+    """A broken block that never leaves the first strip."""
 
     broken = NeverLeaves
 

@@ -1,5 +1,9 @@
-"""The loop nest of a LAYER: every tap is where the sums of its levels' steps say, and rows and
-weight addresses cannot jump over the end of a strip or of the memory."""
+"""Proof: the loop nest of a LAYER visits every tap at the position that its records add up to.
+
+Of rtl_gen.blocks.loops: the flags of each tap are those of an odometer over the loop levels;
+column, row and address are the sums of the records taken; weight addresses cannot step over the
+end of the memory.
+"""
 
 from __future__ import annotations
 
@@ -24,24 +28,28 @@ from tests.formal.wrapper import always, constant, given, implies, own_signals, 
 CONFIG = NpuConfig(activation_depth=16, weight_depth=16)
 REUSING = dataclasses.replace(CONFIG, depthwise_taps=3)
 SPARSE = NpuConfig(activation_depth=16, weight_depth=16, sparsity="2:4")
-"""Its nest has a level more: phases."""
+"""An NPU whose nest has the level ``phases`` besides."""
 STRIP = (3, 5)
-"""Rows of a strip and words of a row: numbers, as products of two variables are hard to solve."""
+"""Rows of a strip and words of a row; constants, as products of variables are hard to solve."""
 ROW_BITS = 10
-"""Wide enough for the rows of 32 such strips and a step."""
+"""Width that holds the rows of 32 such strips and one step."""
 POINTER_CYCLES = TAP_CYCLES + 1
+"""Cycles from a step of the nest to the tap's address."""
 DEPTH = POINTER_CYCLES + 1
-"""Cycles in which a step passes the nest's stages."""
+"""Cycles in which a step passes all stages of the nest."""
 
 
 def field(nest: LoopNest, level: str) -> Signal:
-    """Its repetitions, minus 1."""
+    """Return the input with the level's repetitions, minus 1."""
     signal: Signal = getattr(nest, f"f_{level}")
     return signal
 
 
 class Nest(Elaboratable):
-    """Any fields, any pauses between the taps. ``count[level]`` is an odometer over its levels."""
+    """A nest with any fields and any pauses between the taps.
+
+    ``count`` holds an odometer over the loop levels, the model that the proofs compare with.
+    """
 
     def __init__(self, nest: LoopNest) -> None:
         self.nest = nest
@@ -72,10 +80,11 @@ class Nest(Elaboratable):
         return m
 
     def _describe(self, m: Module) -> None:
+        """State the properties of the proof."""
         raise NotImplementedError
 
     def _records(self, ram: Block) -> Module:
-        """Any records: those of a layer do not change while it runs."""
+        """Return a stand-in for the memory of the records: any contents, which do not change."""
         assert isinstance(ram, Ram)
         m = Module()
         self.words = [constant(m, ram.width, f"record{k}") for k in range(1 << RECORD_BITS)]
@@ -83,7 +92,7 @@ class Nest(Elaboratable):
         return m
 
     def record(self, level: str) -> dict[str, Value]:
-        """What the record of ``level`` adds."""
+        """Return what the record of ``level`` adds to pointer, columns, rows and strips."""
         first = slot_words(self.nest.config, Opcode.LAYER)
         word, low, found = self.words[first + RECORDS.index(level)], 0, {}
         for move in MOVE:
@@ -92,7 +101,7 @@ class Nest(Elaboratable):
         return found
 
     def moving(self) -> dict[str, Value]:
-        """Whether the position takes the record of a level."""
+        """Return level -> condition: the position takes the record of that level."""
         return {
             START: self.nest.start,
             **{level: self.moves[level] for level in COUNT_BITS},
@@ -101,7 +110,7 @@ class Nest(Elaboratable):
     def total(
         self, m: Module, name: str, bits: int, added: Callable[[str], Value], stage: int
     ) -> Signal:
-        """The sum of what the records taken since the start add, so many cycles later."""
+        """Return the sum of what the records taken since the start add, ``stage`` cycles later."""
         total = Signal(bits, name=f"{name}_total")
         for level, moves in self.stages[stage].items():
             with m.If(moves):
@@ -109,7 +118,7 @@ class Nest(Elaboratable):
         return total
 
     def _stages(self, m: Module, ran: list[Value]) -> None:
-        """What is in the stages got there while the layer ran."""
+        """State that every stage holds what a tap of the running layer put there."""
         self.stages = [self.moving()]
         for stage in range(1, POINTER_CYCLES + 1):
             late = {n: delay(m, v, 1, f"{n}_{stage}") for n, v in self.stages[-1].items()}
@@ -124,13 +133,13 @@ class Nest(Elaboratable):
             always(m, found, f"invariant: stage {stage}")
 
     def claim(self, m: Module, condition: Value, message: str) -> None:
-        """Of the place in the nest."""
+        """State a property of the place in the nest while a layer runs."""
         always(m, implies(self.running, condition), message)
 
     def claim_tap(
         self, m: Module, actual: Value, expected: Value, message: str, cycles: int = TAP_CYCLES
     ) -> None:
-        """``expected`` of the place is ``actual`` of the tap."""
+        """State that ``actual`` of the tap is ``expected`` of the place, ``cycles`` later."""
         late = self.late(m, Cat(self.running, expected), cycles)
         always(m, implies(late[0], actual == late[1:]), message)
 
@@ -157,6 +166,8 @@ class Nest(Elaboratable):
 
 
 class Taps(Nest):
+    """Flags and weight addresses of every tap."""
+
     def _describe(self, m: Module) -> None:
         self._place_in_nest(m)
         self._weights(m)
@@ -192,12 +203,14 @@ class Taps(Nest):
         return Cat(self.count[level] == field(self.nest, level) for level in levels).all()
 
     def drained(self) -> Value:
-        """Whether the position's result leaves the array."""
+        """Return a condition: the results of this output position leave the array."""
         return Const(1, 1)
 
     def _weights(self, m: Module) -> None:
-        """Weight words in sequence, the tile's block again for every position: the pointer cannot
-        step over the first address outside, which the weight memory reports."""
+        """State that the weight words of a tile come in sequence, anew for every output position.
+
+        So the pointer cannot step over the first address outside, which the weight memory reports.
+        """
         dut = self.nest
         block, tap = Signal(len(dut.weight_pointer)), Signal(len(dut.weight_pointer))
         with m.If(dut.start):
@@ -212,7 +225,7 @@ class Taps(Nest):
 
 
 class ReusedTaps(Taps):
-    """Column reuse: the history's flags, by the odometer. It has one group a tap."""
+    """Flags of the column history, too, for layers that reuse columns (one word per tap)."""
 
     def _describe(self, m: Module) -> None:
         super()._describe(m)
@@ -246,8 +259,10 @@ class ReusedTaps(Taps):
 
 
 class Walk(Nest):
-    """The position is the sum of the records taken: columns as they are; strips and rows as rows of
-    the image, with the row inside its strip."""
+    """Column and row of every tap are the sums of the records taken.
+
+    Strips and rows count as rows of the image; the row stays inside its strip.
+    """
 
     def __init__(self, nest: LoopNest, strip_rows: int, row_words: int) -> None:
         super().__init__(nest)
@@ -279,8 +294,7 @@ class Walk(Nest):
 
 
 class Addresses(Walk):
-    """The address is the sum of the records taken, less the words of the strips passed; whenever
-    rows wrap."""
+    """The address of every tap is the sum of the records taken, less the words of strips passed."""
 
     def _describe(self, m: Module) -> None:
         dut, words = self.nest, self.strip_words
@@ -317,7 +331,7 @@ def test_the_address_adds_up() -> None:
 
 
 class KeepsTheColumn(LoopNest):
-    """Does not move the column from one window position to the next."""
+    """A broken nest that keeps the column from one pooling window position to the next."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -328,7 +342,7 @@ class KeepsTheColumn(LoopNest):
 
 
 class LeavesItsStrip(LoopNest):
-    """Enters the next strip a row late."""
+    """A broken nest that enters the next strip one row late."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -338,7 +352,7 @@ class LeavesItsStrip(LoopNest):
 
 
 class StaysInTheStripsWords(LoopNest):
-    """Does not take the strip's words off when the row wraps."""
+    """A broken nest that does not subtract the strip's words when the row wraps."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -347,7 +361,7 @@ class StaysInTheStripsWords(LoopNest):
 
 
 class SkipsAWeight(LoopNest):
-    """Steps over a weight word between tiles, and so possibly over the end of the memory."""
+    """A broken nest with the wrong weight address at the last tap of a tile."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -357,7 +371,7 @@ class SkipsAWeight(LoopNest):
 
 
 class NeverFresh(LoopNest):
-    """Takes the column before a row's first one from the row before."""
+    """A broken nest that takes the column left of a row's first one from the row before."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -366,7 +380,7 @@ class NeverFresh(LoopNest):
 
 
 class MovesInPhases(LoopNest):
-    """Takes a record for another phase of the same tap."""
+    """A broken nest that takes a record for another phase of the same tap."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

@@ -1,7 +1,7 @@
-"""Arrays whose products share multipliers sum every product, for every input at small widths.
+"""Proof: arrays whose products share DSP multipliers sum every product, for every input.
 
-The operands are packed, the sums split and their signs put right by the hardware; the property
-knows nothing of fields.
+At small widths. The hardware packs operands and splits and corrects sums (rtl_gen.packing); the
+property only knows sums of products.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from tests.formal.wrapper import always, given, implies, place, reached
 
 
 class Centred(NpuConfig):
-    """Takes half their range from the activations, as the array does with 8 x 8 bits."""
+    """An NPU that subtracts half their range from the activations, as with 8 x 8 bits."""
 
     @property
     def packing(self) -> Packing:
@@ -33,11 +33,11 @@ CONFIGS = (
                  "pixels": 2, "multiplier": "dsp4"}),
     Centred(**{**SMALL, "lanes": 2, "columns": 2, "activation_bits": 2, "weight_digit_bits": 8}),
 )  # fmt: skip
-"""The last one's four lanes of a group are two: more take the solver too long."""
+"""The last one has two lanes in a group instead of four: more take the solver too long."""
 
 
 class Sums(Elaboratable):
-    """A new step every cycle, each of which starts anew (clear)."""
+    """A new step comes every cycle, and each starts from cleared accumulators."""
 
     def __init__(self, array: PackedArray) -> None:
         self.array = array
@@ -91,7 +91,7 @@ def test_every_product_is_summed(config: NpuConfig) -> None:
 
 
 class ForgetsTheFlip(PackedArray):
-    """Takes the first column's digits as they are, and its sums from half a field."""
+    """A broken array that does not invert the sign bit of the first column's digits."""
 
     def _wide(self, m: Module, column: int) -> Value:
         wide = super()._wide(m, column)

@@ -1,4 +1,7 @@
-"""No deadlock: with streams that answer within a bound, a transfer is over within a bound."""
+"""Proof of progress: with streams that answer within a bound, a transfer ends within a bound.
+
+Bounded, for the smallest transfers of LOAD, STORE and EMIT; the bound is reached.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,9 @@ from tests.formal.transfers import CONFIG, STARTS, Astray, Surroundings
 from tests.formal.wrapper import always, given, implies, past, reached
 
 WORDS, BEATS, PATIENCE_CYCLES = 2, 2, 2
-"""Of the largest transfer here; a stream takes or gives a beat in PATIENCE_CYCLES at most."""
+"""Words and beats per word of the largest transfer; longest pause of a stream, in cycles."""
 FETCH_CYCLES = {"start_load": 0, "start_store": 1 + READ_CYCLES, "start_emit": 1}
+"""Cycles that a word takes before its first beat."""
 
 
 def bound_cycles(start: str) -> int:
@@ -22,7 +26,7 @@ def bound_cycles(start: str) -> int:
 
 
 class Progress(Elaboratable):
-    """One transfer after another; faults and any abort included."""
+    """One transfer follows another, with faults of the stream and aborts at any time."""
 
     def __init__(self, transfer: Transfer, start: str) -> None:
         self.transfer, self.start = transfer, start
@@ -60,13 +64,15 @@ def test_a_transfer_is_over_within_a_bound(start: str) -> None:
 
 
 class NeverCounts(WordWalk):
-    """Goes from word to word, but does not count them down."""
+    """A broken walk that goes from word to word but does not count them."""
 
     def next_word(self, m: Module) -> None:
         m.d.sync += self.pointer.eq(self.pointer + 1)
 
 
 class Endless(Astray):
+    """A broken block whose transfers never end."""
+
     broken = NeverCounts
 
 

@@ -1,8 +1,7 @@
-"""The post unit equals the requantisation formula, for every input at small widths.
+"""Proof: the post unit computes the requantisation formula, for every input at small widths.
 
-The formula is written once more here, in operators that numpy arrays and Amaranth values share:
-it is compared with ``models.arithmetic`` over all inputs in numpy, and with the hardware over all
-inputs by the solver.
+The formula is written here in operators that numpy arrays and Amaranth values share. It is compared
+with models.arithmetic in numpy over all inputs, and with the hardware by the solver.
 """
 
 from __future__ import annotations
@@ -30,7 +29,10 @@ def formula(
     accumulator: Any, bias: Any, multiplier: Any, shift: Any, zero: Any, largest: Any,
     choose: Callable[[Any, Any, Any], Any],
 ) -> Any:  # fmt: skip
-    """Bias, scale, round half up, zero point, clamp; ``choose`` is Mux or numpy.where."""
+    """Return the code: bias, scale, round half up, zero point, clamp.
+
+    ``choose`` is Mux or numpy.where.
+    """
     half = (1 << shift) >> 1
     code = (((accumulator + bias) * multiplier + half) >> shift) + zero
     return choose(code < 0, 0, choose(code > largest, largest, code))
@@ -52,7 +54,7 @@ def test_the_formula_is_the_reference(spec: PostUnitSpec) -> None:
 
 
 class Requantise(Elaboratable):
-    """New inputs every cycle; zero and largest stay, as they do during a layer."""
+    """New inputs come every cycle; zero point and largest code are constant, as in a layer."""
 
     def __init__(self, unit: PostUnit) -> None:
         self.unit = unit
@@ -87,7 +89,7 @@ class Requantise(Elaboratable):
 
 
 def fields(packed: Value, like: tuple[Signal, ...]) -> list[Value]:
-    """Slices of ``packed`` with the shapes of the signals that it was packed from."""
+    """Split ``packed`` into slices with the shapes of the signals that it was packed from."""
     values, start = [], 0
     for signal in like:
         part = packed[start : start + len(signal)]
@@ -102,14 +104,14 @@ def test_the_unit_is_the_formula(spec: PostUnitSpec) -> None:
 
 
 class RoundsDown(PostUnit):
-    """Drops the half that is added before the shift."""
+    """A broken unit that does not add one half before the shift."""
 
     def _round_and_clamp(self, m: Module, halves: Value, wide: Value, negative: Value) -> None:
         super()._round_and_clamp(m, Cat(Const(0, 1), halves[1:]).as_signed(), wide, negative)
 
 
 class ForgetsHighBits(PostUnit):
-    """Does not see that the product has bits above those that the shift keeps."""
+    """A broken unit that ignores the product's bits above those that the shift keeps."""
 
     def _round_and_clamp(self, m: Module, halves: Value, wide: Value, negative: Value) -> None:
         super()._round_and_clamp(m, halves, Const(0, 1), negative)

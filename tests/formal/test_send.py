@@ -1,4 +1,7 @@
-"""STORE and EMIT: every word read is sent exactly once, in order, and stays until it is taken."""
+"""Proof: STORE and EMIT send every word exactly once, in order, and hold it until it is taken.
+
+Of rtl_gen.blocks.transfer: also TLAST, the cycles per word, and what an abort still sends.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,22 @@ DEPTH = 3
 
 @dataclass
 class Word:
-    """What the source of the words tells: how many cycles a word takes to fetch, its beats minus
-    1, whether this is the last, whether it is the arbitrary word we follow, and that word."""
+    """The word that a transfer is sending, as its source describes it."""
 
     fetch_cycles: int
+    """Cycles that the word takes to fetch."""
     beats: Value
+    """Stream beats of a word, minus 1."""
     last: Value
+    """1 in the last word of the transfer."""
     followed: Value
+    """1 in the arbitrary word that the proof follows."""
     data: Value
+    """Contents of the followed word."""
 
 
 class Send(Elaboratable):
-    """What STORE and EMIT have in common; subclasses say where words come from."""
+    """Properties common to STORE and EMIT; subclasses say where words come from."""
 
     start: str
     emitting: int
@@ -50,11 +57,14 @@ class Send(Elaboratable):
         return m
 
     def _source(self, m: Module) -> Word:
+        """Describe the word that is fetched or sent, and state how it is read."""
         raise NotImplementedError
 
     def _order(self, m: Module, word: Word) -> None:
-        """``phase`` counts the cycles of a word that are not stalled: first its fetch, then its
-        beats, and then the next word. So each word is fetched once and its beats sent once."""
+        """State that each word is fetched once and its beats are sent once, in order.
+
+        ``phase`` counts the cycles of a word that are not stalled: its fetch, then its beats.
+        """
         dut, active = self.transfer, self.around.active
         ends = self.phase == word.fetch_cycles + word.beats
         with m.If(self.around.resting):
@@ -94,7 +104,7 @@ class Send(Elaboratable):
         reached(m, held & waits & dut.m_axis_tlast, "the last beat waits")
 
     def _end(self, m: Module, word: Word) -> None:
-        """Done with the last beat; after an abort the beat on offer is sent, and no other."""
+        """State that ``done`` follows the last beat, and an abort sends the beat on offer only."""
         dut, active = self.transfer, self.around.active
         inner = self.around.inner
         aborted = Signal()
@@ -126,6 +136,8 @@ class Send(Elaboratable):
 
 
 class Store(Send):
+    """STORE: words come from the activation memory."""
+
     start, emitting = "start_store", 0
 
     def _source(self, m: Module) -> Word:
@@ -168,6 +180,8 @@ class Store(Send):
 
 
 class Emit(Send):
+    """EMIT: words come from the result buffer."""
+
     start, emitting = "start_emit", 1
 
     def _source(self, m: Module) -> Word:
@@ -196,7 +210,7 @@ def test_every_word_is_sent_once(properties: type[Send]) -> None:
 
 
 class Restless(Transfer):
-    """Sends on whether or not the beat was taken, once the stream has waited a cycle."""
+    """A broken block that shifts to the next beat in a stalled cycle."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -206,7 +220,7 @@ class Restless(Transfer):
 
 
 class EarlyLast(Transfer):
-    """Marks the first beat of the last word."""
+    """A broken block with TLAST on all beats of the last word."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -215,7 +229,7 @@ class EarlyLast(Transfer):
 
 
 class Repeats(Transfer):
-    """Reads the first word of the second strip from the first strip."""
+    """A broken block that reads words of the second strip from the first."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

@@ -1,4 +1,8 @@
-"""FILL and SPILL: every beat lands once and every word is sent once, in order."""
+"""Proof: FILL writes every beat once and SPILL sends every word once, in order.
+
+Of rtl_gen.blocks.fill and spill, which move rows of feature maps in from and out to external
+memory; their requests for bursts are proven in test_bursts.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +26,14 @@ CONFIG = NpuConfig(
     pixels=2, lanes=6, columns=12, weight_digit_bits=1, activation_bits=8, post_units=6,
     activation_depth=16, weight_depth=16, memory_port_bits=32, memory_tiles=True,
 )  # fmt: skip
-"""Activation words of two beats (the second half filled), weight words of three."""
+"""Activation words of two beats (the second half full), weight words of three beats."""
 SMALL = dataclasses.replace(CONFIG, lanes=2, columns=2, post_units=2, activation_bits=1)
-"""For what has to look through memory: words of two bits."""
+"""Words of two bits, for proofs that include the memory."""
 WALK = ("f_base", "f_strip_words")
 
 
 def any_bursts(block: Block) -> Module:
-    """In the place of Bursts, which has a proof of its own: asks when it likes."""
+    """Return a stand-in for Bursts, which has its own proof: it requests bursts at any time."""
     m = Module()
     for name in ("asks", "idle", "address", "length", "valid"):
         port = getattr(block, name)
@@ -43,7 +47,7 @@ STAND_INS: dict[str, Callable[[Block], Module]] = {"bursts": any_bursts}
 def walked(
     m: Module, start: Value, moves: Value, base: Value, strip_words: Value
 ) -> tuple[Signal, Signal]:
-    """Bank and word of what moves next: ``strip_words`` words of each bank in turn."""
+    """Return a model of the walk, bank and word that move next: ``strip_words`` words per bank."""
     bank, word = Signal(6, name="model_bank"), Signal(len(strip_words), name="model_word")
     with m.If(start):
         m.d.sync += [bank.eq(0), word.eq(0)]
@@ -56,7 +60,7 @@ def walked(
 def at_place(
     inner: dict[str, Signal], f: dict[str, Signal], bank: Value, word: Value, pixels: int
 ) -> Value:
-    """Whether the registers of the walk say what the model does."""
+    """Return a condition: the registers of the walk agree with the model."""
     at = (f["f_base"] + word)[: len(f["f_strip_words"])]
     top = Mux(bank < pixels, bank, pixels)
     same = inner["bank"] == (1 << top[:2])[: pixels + 1]
@@ -66,8 +70,10 @@ def at_place(
 
 
 class FillProof(Elaboratable):
-    """Memory answers with any beats; the port of the banks is taken at any time. Starts come when
-    the block is idle, with fields that stand."""
+    """Memory answers with any beats; the banks' write port may be taken in any cycle.
+
+    A start comes only when the block is idle, with stable fields.
+    """
 
     def __init__(self, fill: Fill) -> None:
         self.fill = fill
@@ -150,7 +156,7 @@ class FillProof(Elaboratable):
 
 
 class SpillProof(Elaboratable):
-    """Memory takes beats when it likes, the banks give words when they like."""
+    """Memory accepts beats at any time, the banks grant reads at any time."""
 
     def __init__(self, spill: Spill, data: bool) -> None:
         self.spill, self.data = spill, data
@@ -202,7 +208,7 @@ class SpillProof(Elaboratable):
         return m
 
     def _room(self, m: Module, inner: dict[str, Signal]) -> None:
-        """Words on their way find room."""
+        """State that words on their way from the banks find room in the buffer."""
         coming = [inner[f"coming{k}_1"] for k in range(READ_CYCLES)]
         filled, held = inner["filled"], inner["held"]
         always(m, held == filled + sum(coming), "invariant: held")
@@ -228,7 +234,7 @@ class SpillProof(Elaboratable):
             self._beats(m, moves, inside, taken)
 
     def _beats(self, m: Module, moves: Value, inside: Value, taken: Value) -> None:
-        """Of an arbitrary word: its number, what the bank gave, and its beats."""
+        """Follow an arbitrary word by its number, from the bank to its beats."""
         dut, config = self.spill, self.spill.config
         mine, count, part = constant(m, 4, "mine"), Signal(8), Signal(8)
         sent_words = Signal(8)
@@ -269,7 +275,7 @@ def test_every_word_is_sent_once() -> None:
 
 
 class Hasty(Fill):
-    """Takes the next beat while a word waits."""
+    """A broken FILL that accepts the next beat while a word waits to be written."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)
@@ -278,7 +284,7 @@ class Hasty(Fill):
 
 
 class Endless(Spill):
-    """Marks no last beat before the end of a block."""
+    """A broken SPILL that marks a last beat only in bursts of one beat."""
 
     def elaborate(self, platform: object) -> Module:
         m = super().elaborate(platform)

@@ -1,4 +1,7 @@
-"""What the proofs of LOAD, STORE and EMIT share: the surroundings of a Transfer, and its walk."""
+"""The environment of rtl_gen.blocks.transfer in its proofs, and a model of its walk over memory.
+
+Shared by the proofs of LOAD, STORE and EMIT.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +19,16 @@ from tests.formal.wrapper import always, constant, given, implies, place
 CONFIG = NpuConfig(
     lanes=8, columns=8, activation_bits=8, post_units=2, activation_depth=16, result_depth=64
 )
-"""Two banks of 16 words, two stream beats a word; more results than the walk has addresses."""
+"""Two banks of 16 words of two stream beats; more result words than a bank has addresses."""
 
 FIELDS = ("f_base", "f_strip_words", "f_last_strip", "f_last_words", "f_beats", "f_chunks")
 HELD = {"f_last_strip": "last_strip_index"}
-"""Registers whose names are not their fields'."""
+"""Field -> register that holds it, where their names differ."""
 STARTS = ("start_load", "start_store", "start_emit")
 
 
 class Astray(Transfer):
-    """Walks over the words as ``broken`` does."""
+    """A Transfer with another walk over the words of memory, for broken variants."""
 
     broken: type[WordWalk]
 
@@ -35,10 +38,12 @@ class Astray(Transfer):
 
 
 class Surroundings:
-    """A Transfer as the sequencer uses it: one start at a time; ``fields`` stand while it rests,
-    and may be anything once it is under way; abort comes whenever it likes. ``active``: a transfer
-    of ``start``'s kind runs; transfers of the other kinds may come before it. The streams may do
-    anything, and so may what writes to memory beside it."""
+    """A Transfer driven as the sequencer drives it; everything else is free.
+
+    One start comes at a time. ``fields`` are stable while the block rests and may be anything once
+    it runs; abort, both streams and the other writer of the memory may do anything. ``active``: a
+    transfer of the kind of ``start`` runs; others may come before it.
+    """
 
     def __init__(self, m: Module, transfer: Transfer, start: str) -> None:
         self.dut = dut = transfer
@@ -73,8 +78,11 @@ class Surroundings:
 
 
 class Walk:
-    """Words in order: strip by strip, address by address. ``words`` of them are behind us; word
-    ``c * strip_words + o`` is address ``base + o`` of bank c."""
+    """Model of the walk over memory: strip by strip, address by address.
+
+    ``words`` counts the words that are done; word c * strip_words + o is at address base + o of
+    bank c.
+    """
 
     def __init__(self, around: Surroundings) -> None:
         dut = around.dut
@@ -92,19 +100,21 @@ class Walk:
         return self.words == self.total - 1
 
     def number(self, bank: Value, address: Value) -> Value:
-        """Which word goes to (or comes from) that place."""
+        """Return the number of the word at that place."""
         return bank * self.fields.f_strip_words + address - self.fields.f_base
 
     def holds(self, bank: Value, address: Value) -> Value:
-        """Whether the walk comes by that place at all."""
+        """Return a condition: the walk visits that place."""
         fields = self.fields
         limit = Mux(bank == fields.f_last_strip, fields.f_last_words, fields.f_strip_words)
         offset = address - fields.f_base
         return (bank <= fields.f_last_strip) & (offset >= 0) & (offset < limit)
 
     def registers_stand_at(self, m: Module, when: Value, word: Value) -> None:
-        """The invariant of the induction: strip, pointer and words_left stand at ``word``, which
-        is at most the first one outside the memory."""
+        """State the invariant of the induction: strip, pointer and words_left belong to ``word``.
+
+        The word is at most the first one outside the memory.
+        """
         dut, fields = self.dut, self.fields
         strip, left = self.inner["strip"], self.inner["words_left"]
         limit = Mux(strip == fields.f_last_strip, fields.f_last_words, fields.f_strip_words)

@@ -1,4 +1,4 @@
-"""What the wrappers of the proofs share: free inputs, the past, names of a block's registers."""
+"""Building blocks of the proofs' wrappers: free inputs, properties, delayed values."""
 
 from __future__ import annotations
 
@@ -20,9 +20,12 @@ def place(
     name: str = "dut",
     stand_ins: Mapping[str, Callable[[Block], Module]] | None = None,
 ) -> dict[str, Signal]:
-    """Add ``block`` to ``m`` under that name, its inputs free in every cycle except those
-    ``driven`` by the caller. Returns ``own_signals`` of the block, for invariants, and those of
-    the blocks in it as ``block.signal``. ``stand_ins`` drive the outputs of these in their place.
+    """Instantiate ``block`` in ``m`` and leave its inputs free in every cycle.
+
+    The caller drives the inputs named in ``driven``. ``stand_ins`` replace blocks inside the block:
+    name -> function that returns a module to drive the outputs of the one it stands for. Returns
+    the signals of the block (``own_signals``), for invariants, and those of the blocks in it under
+    ``block.signal``.
     """
     inner = block.elaborate(None)
     signals = own_signals(inner)
@@ -41,7 +44,7 @@ def place(
 
 
 def own_signals(module: Module) -> dict[str, Signal]:
-    """The signals that ``module`` drives, by name; the second of a name is called ``name_2``."""
+    """Return the signals that ``module`` drives, by name; the second of a name as ``name_2``."""
     signals: dict[str, Signal] = {}
     seen: Counter[str] = Counter()
     for signal in module._driving:  # nor to these
@@ -52,34 +55,34 @@ def own_signals(module: Module) -> dict[str, Signal]:
 
 
 def always(m: Module, condition: Value, message: str) -> None:
-    """State a property."""
+    """State a property: ``condition`` holds in every cycle (Assert)."""
     m.d.comb += Assert(condition, message)
 
 
 def given(m: Module, condition: Value) -> None:
-    """State what the surroundings of the block promise."""
+    """State what the surroundings of the block guarantee (Assume)."""
     m.d.comb += Assume(condition)
 
 
 def reached(m: Module, condition: Value, message: str) -> None:
-    """State that a situation occurs, so that no property holds for want of it."""
+    """State that a situation can occur (Cover): no property holds for want of it."""
     m.d.comb += Cover(condition, message)
 
 
 def implies(premise: Value, conclusion: Value) -> Value:
-    """Both one bit wide."""
+    """Return the implication of two conditions; a value counts as true when any bit is 1."""
     return ~Value.cast(premise).any() | Value.cast(conclusion).any()
 
 
 def past(m: Module, value: Value, name: str) -> Signal:
-    """``value`` one cycle ago, 0 after reset."""
+    """Return ``value`` of one cycle before; 0 after reset."""
     register = Signal(value.shape(), name=name)
     m.d.sync += register.eq(value)
     return register
 
 
 def constant(m: Module, bits: int, name: str) -> Signal:
-    """An arbitrary value that never changes: what is proven for it holds for all."""
+    """Return an arbitrary value that never changes: what is proven for it holds for all values."""
     signal = Signal(bits, name=name)
     m.d.comb += signal.eq(AnyConst(bits))
     return signal

@@ -1,4 +1,7 @@
-"""Random networks and quantisations, small enough to run in milliseconds."""
+"""Hypothesis strategies: random network graphs, quantisations and quantised networks.
+
+All are small enough to run in milliseconds.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ SPARSITIES = st.sampled_from([None, *(Sparsity(*pattern) for pattern in PATTERNS
 
 
 class _Builder:
-    """A graph under construction; remembers shapes and which layers nothing reads yet."""
+    """A graph under construction, with the shape of every tensor."""
 
     def __init__(self, shape: tuple[int, int, int]) -> None:
         self.layers = [Layer("image", Input(shape))]
@@ -44,14 +47,16 @@ class _Builder:
         self.shapes[name] = spec.output_shape([self.shapes[source] for source in inputs])
         return name
 
-    def loose(self) -> list[str]:
+    def unread(self) -> list[str]:
+        """Return the layers that no other layer reads."""
         read = {source for layer in self.layers for source in layer.inputs}
         return [layer.name for layer in self.layers if layer.name not in read]
 
 
 @st.composite
 def graphs(draw: st.DrawFn, max_layers: int = 6) -> NetworkGraph:
-    """Any mix of all layers, joined by global pooling, concat and a linear layer."""
+    """Draw a graph of all kinds of layers; its ends are joined by global pooling, a concat and a
+    linear layer."""
     channels = draw(st.integers(1, 3))
     rows, cols = draw(st.integers(4, 9)), draw(st.integers(4, 9))
     builder = _Builder((channels, rows, cols))
@@ -59,7 +64,7 @@ def graphs(draw: st.DrawFn, max_layers: int = 6) -> NetworkGraph:
         source = draw(st.sampled_from(sorted(builder.shapes)))
         _grow(draw, builder, source)
     heads = []
-    for name in builder.loose():
+    for name in builder.unread():
         kind = draw(st.sampled_from(["max", "avg", None]))
         heads.append(name if kind is None else builder.add(GlobalPool(kind), name))
     maps = {builder.shapes[name][1:] for name in heads}
@@ -71,6 +76,7 @@ def graphs(draw: st.DrawFn, max_layers: int = 6) -> NetworkGraph:
 
 
 def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
+    """Add a layer that reads ``source``."""
     channels, rows, cols = builder.shapes[source]
     same = [name for name, shape in builder.shapes.items() if shape == builder.shapes[source]]
     maps = [name for name, shape in builder.shapes.items() if shape[1:] == (rows, cols)]
@@ -115,7 +121,7 @@ def _pools(draw: st.DrawFn, kind: type[MaxPool | AvgPool], rows: int, cols: int)
 
 @st.composite
 def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
-    """Bits and sparsity for some of the layers that have any."""
+    """Draw bits and N:M sparsity: defaults, and values of their own for some layers."""
     bits = st.integers(1, 8)
     default = QuantSpec(draw(bits), draw(bits), draw(SPARSITIES))
     layers = {}
@@ -129,7 +135,7 @@ def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
 
 @st.composite
 def trained_networks(draw: st.DrawFn) -> TrainedNetwork:
-    """Networks with random weights and batch norms, calibrated but not trained."""
+    """Draw a network with random weights and batch norms, calibrated but not trained."""
     graph = draw(graphs())
     quantisation = draw(quantisations(graph))
     seed = draw(st.integers(0, 2**16))
@@ -139,7 +145,10 @@ def trained_networks(draw: st.DrawFn) -> TrainedNetwork:
 def untrained(
     graph: NetworkGraph, quantisation: Quantisation, seed: int, scale_bits: int = 8
 ) -> TrainedNetwork:
-    """Random weights, biases and batch-norm statistics; steps from random images."""
+    """Return a network with random weights, biases and batch-norm statistics, untrained.
+
+    Its activation scales are calibrated on random images.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = QuantNetwork(graph, quantisation, scale_bits)
@@ -155,6 +164,6 @@ def untrained(
 
 
 def pixels(graph: NetworkGraph, count: int, seed: int) -> np.ndarray:
-    """Random images uint8 [count, C, H, W]."""
+    """Return random images for the graph, uint8, shape (count, channels, rows, columns)."""
     shape = graph.shapes[graph.input.name]
     return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)

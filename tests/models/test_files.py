@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and what killed processes leave of them."""
+"""Files appear whole or not at all, and what killed processes leave behind is removed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Strict YAML: what is refused names file, line and the nearest known key."""
+"""YAML is read strictly: refusals name file, line and, for unknown keys, the nearest known one."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def test_refusals_name_file_and_line(text, message):
         yaml_io.build(yaml_io.load(text, "f.yaml"), Outer)
 
 
-def test_recursive_alias_is_refused():
+def test_a_recursive_alias_is_refused():
     with pytest.raises(YamlError, match="an alias contains itself"):
         yaml_io.load("a: &x\n  b: *x")
 
 
-def test_ranges_and_choices():
+def test_numbers_out_of_range_and_unknown_choices_are_refused():
     node = yaml_io.load("bits: 9\nkind: avgg", "f.yaml").mapping()
     with pytest.raises(YamlError, match=r"f.yaml:1: bits: must be 1..8, not 9"):
         node["bits"].integer(1, 8)
@@ -91,7 +91,7 @@ def test_ranges_and_choices():
         node["kind"].choice(["avg", "max"])
 
 
-def test_files(tmp_path):
+def test_unreadable_files_are_refused_by_name(tmp_path):
     with pytest.raises(YamlError, match=r"none\.yaml: cannot be read: No such file"):
         yaml_io.load(tmp_path / "none.yaml")
     binary = tmp_path / "binary.yaml"
@@ -106,7 +106,7 @@ def test_files(tmp_path):
     assert yaml_io.load(good).mapping()["fast"].line == 3
 
 
-def test_dump_reads_back():
+def test_what_is_dumped_reads_back():
     data = {"name": "a", "layers": [yaml_io.FlowDict(kernel=[3, 5], op="conv2d")], "x": {"y": 1}}
     text = yaml_io.dump(data)
     assert "- {kernel: [3, 5], op: conv2d}" in text

@@ -1,4 +1,7 @@
-"""The NPU in Amaranth's own simulator, called like the Twin: for small differential tests."""
+"""The NPU's RTL in Amaranth's simulator, with the interface of the behavioural model (twin).
+
+For small differential tests; build folders are simulated in Verilator (sim).
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,12 @@ from rtl_gen.twin.transfers import Beat
 from tests.rtl_gen.port_memory import PortMemory
 
 TIMEOUT_CYCLES = 60_000
+"""Reads of the STATUS register after which a run counts as hung."""
 
 
 @dataclass
 class DeviceResult:
-    """What the registers and the output stream show after a run."""
+    """Registers and output stream after a run."""
 
     output_beats: list[Beat] = field(default_factory=list)
     error: ErrorCode = ErrorCode.NONE
@@ -30,12 +34,14 @@ class DeviceResult:
     cycle_log: list[int] = field(default_factory=list)
     stalls: int = 0
     memory: NDArray[np.uint32] | None = None
+    """External memory after the run."""
 
 
 class Device:
-    """One simulated NPU; ``run`` loads the memories, starts and waits for the end."""
+    """A simulated NPU: ``run`` loads its memories over the bus, starts it and waits for its end."""
 
     def __init__(self, config: NpuConfig, stall: float = 0.0, seed: int = 0) -> None:
+        """``stall``: share of the cycles in which streams and memory port are held back."""
         self.config, self.stall = config, stall
         self.random = random.Random(seed)
 
@@ -51,8 +57,12 @@ class Device:
         images: int = 1,
         memory: NDArray[np.uint32] | None = None,
     ) -> DeviceResult:
-        """Simulate one run. ``instructions``: cycle log entries to read back. ``memory``: behind
-        the memory port; ``DeviceResult.memory`` is what the run makes of it."""
+        """Simulate one run of ``images`` images.
+
+        program: 32-bit words. weights, channels: memory images, a row of 32-bit words per memory
+        word. beats: the input stream. instructions: number of cycle log entries to read back.
+        memory: contents of the external memory behind the memory port.
+        """
         self.dut = dut = NpuTop(self.config)
         self.result = DeviceResult()
         self.finished = False
@@ -60,7 +70,7 @@ class Device:
         simulator.add_clock(1e-6)
 
         async def host(ctx):
-            await self._fill(ctx, program, weights, channels)
+            await self._load_memories(ctx, program, weights, channels)
             await self._write(ctx, Register.WATCHDOG, watchdog)
             await self._write(ctx, Register.IMAGES, images)
             assert await self._read(ctx, Register.IMAGES) == images
@@ -80,8 +90,8 @@ class Device:
             self.finished = True
 
         simulator.add_testbench(host)
-        simulator.add_testbench(self._source(list(beats)), background=True)
-        simulator.add_testbench(self._sink(), background=True)
+        simulator.add_testbench(self._drive_input(list(beats)), background=True)
+        simulator.add_testbench(self._collect_output(), background=True)
         if memory is not None:
             port = PortMemory(self.config, memory, self.stall, self.random)
             self.result.memory = port.words
@@ -122,7 +132,7 @@ class Device:
         assert response == 0, hex(address)
         return value
 
-    async def _fill(self, ctx, program, weights, channels) -> None:
+    async def _load_memories(self, ctx, program, weights, channels) -> None:
         for k, word in enumerate(program):
             await self._write(ctx, PROGRAM_BASE + 4 * k, int(word))
         for k, row in enumerate(weights):
@@ -133,7 +143,7 @@ class Device:
                 address = channel_address(self.config, k, column // 2) + 4 * (column % 2)
                 await self._write(ctx, address, int(word))
 
-    def _source(self, beats: list[Beat]):
+    def _drive_input(self, beats: list[Beat]):
         d = self.dut
 
         async def feed(ctx):
@@ -149,7 +159,7 @@ class Device:
 
         return feed
 
-    def _sink(self):
+    def _collect_output(self):
         d = self.dut
 
         async def take(ctx):

@@ -1,4 +1,4 @@
-"""Memory behind the AXI4 port of an NPU in Amaranth's simulator, with random waits everywhere."""
+"""External memory behind the NPU's AXI4 port in Amaranth's simulator, with random waits."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ OUTPUTS = (
 
 
 class PortMemory:
-    """``words`` uint32 from byte 0 on, read and written. Each channel waits in a share ``stall`` of
-    the cycles. Asserts that bursts lie within their page and that WLAST marks their last beats."""
+    """AXI4 memory that holds ``words`` (uint32) from byte address 0 on, read and written.
+
+    Each channel waits in a share ``stall`` of the cycles. Asserts that bursts stay within their
+    page and that WLAST marks their last beats; an access beyond the words is answered SLVERR.
+    """
 
     def __init__(
         self, config: NpuConfig, words: NDArray[np.uint32], stall: float, pick: random.Random
@@ -30,16 +33,15 @@ class PortMemory:
         self.beat_words = config.memory_port_bits // 32
         self.beat_bytes = config.memory_port_bits // 8
         self.reads: deque[tuple[int, bool]] = deque()
-        """Byte address of each beat, whether it is its burst's last."""
+        """Beats to be read: byte address, and True for the last beat of its burst."""
         self.writes: deque[range] = deque()
-        """Byte addresses of each burst's beats."""
+        """Bursts to be written: the byte addresses of their beats."""
         self.data: deque[tuple[int, bool]] = deque()
-        """Beats that came, and their WLAST; their burst's address may not have been taken yet."""
+        """Beats that came, with their WLAST; they may come before the address of their burst."""
         self.under_way: deque[bool] = deque()
-        """Of bursts that are written and not answered, whether they were inside."""
-
+        """Bursts written but not answered: True if all beats lay inside the memory."""
         self.offered: set[str] = set()
-        """VALIDs that stay."""
+        """Names of the VALIDs that were raised, which stay until they are taken."""
 
     def process(self, dut: NpuTop):
         def port(name):
@@ -64,7 +66,7 @@ class PortMemory:
         return run
 
     def _goes(self) -> dict[str, bool]:
-        """READYs and VALIDs of this cycle."""
+        """Return the READYs and VALIDs of this cycle."""
         goes = {n: self.pick.random() >= self.stall for n in ("arready", "awready", "wready")}
         for name, waiting in (("rvalid", self.reads), ("bvalid", self.under_way)):
             if waiting and self.pick.random() >= self.stall:

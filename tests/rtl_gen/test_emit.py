@@ -1,4 +1,4 @@
-"""The emitted Verilog: reproducible, one module per block, read by Yosys without a warning."""
+"""The emitted Verilog is reproducible, has one module per block, and Yosys reads it cleanly."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rtl_gen.config import NpuConfig
 CONFIG = NpuConfig(pixels=2, lanes=4, columns=8)
 
 
-def test_same_configuration_same_bytes() -> None:
+def test_the_same_configuration_gives_the_same_bytes() -> None:
     assert emit.verilog(CONFIG) == emit.verilog(NpuConfig(pixels=2, lanes=4, columns=8))
 
 
@@ -44,8 +44,8 @@ def test_yosys_reads_it_without_a_warning() -> None:
 @pytest.mark.parametrize(
     ("bits", "shape"), [(4, (4, 16, 16)), (2, (2, 16, 32)), (8, (1, 32, 32)), (8, (8, 8, 16))]
 )
-def test_1024_products_stay_readable(bits: int, shape: tuple[int, int, int]) -> None:
-    """Wide weight words are the longest: a RAM for every 32 bits."""
+def test_1024_products_take_at_most_20000_lines(bits: int, shape: tuple[int, int, int]) -> None:
+    """The widest weight words take the most lines: a RAM for every 32 bits."""
     pixels, lanes, columns = shape
     config = NpuConfig(
         pixels=pixels, lanes=lanes, columns=columns, activation_bits=max(bits, 4),
@@ -55,7 +55,7 @@ def test_1024_products_stay_readable(bits: int, shape: tuple[int, int, int]) -> 
     assert sum(text.count("\n") for text in emit.verilog(config).values()) <= 20_000
 
 
-def test_a_value_of_another_width_is_not_connected() -> None:
+def test_a_value_of_another_width_than_its_port_is_refused() -> None:
     m, block = Module(), MacCell(CONFIG)
     m._MustUse__silence = True
     with pytest.raises(ValueError, match="3 bits for port digits of npu_mac_cell"):

@@ -1,4 +1,8 @@
-"""The RTL against its behavioural twin: random LAYER programs, bit for bit and cycle for cycle."""
+"""The whole NPU in RTL equals its behavioural model (twin), bit for bit and cycle for cycle.
+
+Programs of random LAYERs run in Amaranth's simulator under random stream stalls; cycles are also
+those of rtl_gen.timing.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +15,11 @@ from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import Instruction, instruction_words
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.isa.walk import AddressStep
 from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin.model import Twin
 from tests.rtl_gen.device import Device
-from tests.rtl_gen.twin.programs import layer_fields
+from tests.rtl_gen.twin.programs import LayerNest, tap_at
 
 CONFIGS = [
     dict(pixels=2, lanes=4, columns=8, weight_digit_bits=2, activation_bits=4, post_units=2),
@@ -40,56 +45,65 @@ SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_dept
 
 
 def random_layer(rng: random.Random, config: NpuConfig, raw: bool, at: int = 0) -> Instruction:
-    """A LAYER whose addresses stay inside: any window, strides, pooling, padding and wraps.
+    """Return a LAYER on a random image whose addresses stay inside the memories.
 
-    Its input begins at word ``at``.
+    Any kernel, stride, padding and max-pooling window, a first tap in any row of a strip. The image
+    begins at word ``at`` of each bank, the output at word 32.
     """
-    strips, strip_rows, cols, groups = (
-        rng.randint(1, config.pixels),
-        rng.randint(1, 3),
-        rng.randint(1, 4),
-        rng.randint(1, 2),
-    )
-    row_words, pixel = cols * groups, groups
-    ky, kx = rng.randint(1, min(3, strip_rows + 1)), rng.randint(1, 3)
-    cs, ps = rng.randint(1, 2), rng.randint(1, 2)
-    wy, wx = rng.randint(1, 2), rng.randint(1, 2)
-    pad_x, out_cols, out_rows = rng.randint(0, 1), rng.randint(1, 3), rng.randint(1, 2)
-    first_strip = rng.randint(-1, 0)
-    row_first = rng.randint(0, strip_rows - 1)
-    chunks = config.chunks_per_word * rng.randint(1, config.words_per_tile)
-    out_words = chunks // config.chunks_per_word
-    out_groups = 1 if raw else rng.randint(1, 2)
+    strips, strip_rows = rng.randint(1, config.pixels), rng.randint(1, 3)
+    image_columns, pixel_words = rng.randint(1, 4), rng.randint(1, 2)
+    row_words = image_columns * pixel_words
+    kernel_rows, kernel_columns = rng.randint(1, min(3, strip_rows + 1)), rng.randint(1, 3)
+    conv_stride, pool_stride = rng.randint(1, 2), rng.randint(1, 2)
+    pool_rows, pool_columns = rng.randint(1, 2), rng.randint(1, 2)
+    padding, out_columns, out_rows = rng.randint(0, 1), rng.randint(1, 3), rng.randint(1, 2)
+    first_strip, first_row = rng.randint(-1, 0), rng.randint(0, strip_rows - 1)
+    drain_chunks = config.chunks_per_word * rng.randint(1, config.words_per_tile)
+    tile_words = drain_chunks // config.chunks_per_word
+    tiles = 1 if raw else rng.randint(1, 2)
     drain_pixels = 1 if raw else rng.randint(1, config.pixels)
     if raw:
-        out_cols = out_rows = wx = wy = 1
+        out_columns = out_rows = pool_columns = pool_rows = 1
     values = dict(
-        in_base=-pad_x * pixel + at, col_first=-pad_x, col_limit=cols,
-        strip_first=first_strip, row_first=row_first, row_first_words=row_first * row_words,
-        strip_rows=strip_rows, strip_words=strip_rows * row_words, last_strip=strips - 1,
-        last_rows=rng.randint(1, strip_rows), groups=groups - 1, group_words=1,
-        kernel_cols=kx - 1, col_words=pixel, kernel_rows=ky - 1, row_words=row_words,
-        passes=rng.randint(1, 2) - 1, pool_cols=wx - 1, pool_col_step=cs, pool_col_words=cs * pixel,
-        pool_rows=wy - 1, pool_row_step=cs, pool_row_words=cs * row_words,
-        out_cols=out_cols - 1, out_col_step=ps * cs, out_col_words=ps * cs * pixel,
-        out_rows=out_rows - 1, out_row_step=ps * cs, out_row_words=ps * cs * row_words,
-        out_groups=out_groups - 1, in_group_step=0,
+        col_limit=image_columns, strip_rows=strip_rows, strip_words=strip_rows * row_words,
+        last_strip=strips - 1, last_rows=rng.randint(1, strip_rows), groups=pixel_words - 1,
+        kernel_cols=kernel_columns - 1, kernel_rows=kernel_rows - 1, passes=rng.randint(1, 2) - 1,
+        pool_cols=pool_columns - 1, pool_rows=pool_rows - 1, out_cols=out_columns - 1,
+        out_rows=out_rows - 1, out_groups=tiles - 1,
         weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
-        out_base=32, out_pixel_words=out_groups * out_words, out_group_words=out_words,
-        drain_pixels=drain_pixels - 1, drain_chunks=chunks - 1, raw=int(raw),
+        out_base=32, out_pixel_words=tiles * tile_words, out_group_words=tile_words,
+        drain_pixels=drain_pixels - 1, drain_chunks=drain_chunks - 1, raw=int(raw),
         pad_code=rng.randrange(1 << config.activation_bits),
         out_zero=rng.randrange(1 << config.activation_bits),
         out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
     )  # fmt: skip
     if config.most_phases > 1:
-        words = groups * ky * kx * (values["passes"] + 1) * out_groups
-        fit = (config.weight_depth - 3) // words
+        tap_words = pixel_words * kernel_rows * kernel_columns * (values["passes"] + 1) * tiles
+        fit = (config.weight_depth - 3) // tap_words
         values["phases"] = rng.randint(1, min(fit, config.most_phases)) - 1
-    return Instruction(Opcode.LAYER, layer_fields(config, values))
+
+    def right(columns: int) -> AddressStep:
+        return AddressStep(words=columns * pixel_words, columns=columns)
+
+    def down(rows: int) -> AddressStep:
+        return AddressStep(words=rows * row_words, rows=rows)
+
+    steps = {
+        "groups": AddressStep(words=1),
+        "kernel_cols": right(1),
+        "kernel_rows": down(1),
+        "pool_cols": right(conv_stride),
+        "pool_rows": down(conv_stride),
+        "out_cols": right(pool_stride * conv_stride),
+        "out_rows": down(pool_stride * conv_stride),
+    }
+    address = at - padding * pixel_words + first_row * row_words
+    first_tap = tap_at(values, address=address, column=-padding, strip=first_strip, row=first_row)
+    return Instruction(Opcode.LAYER, LayerNest(first_tap, steps, values).fields(config))
 
 
 def random_images(rng: np.random.Generator, config: NpuConfig):
-    """Random weight and channel images over the whole memories."""
+    """Return random contents of the whole weight memory and channel table, as uint32 words."""
     columns = [min(32, config.weight_word_bits - 32 * k) for k in range(config.weight_word_columns)]
     weights = np.stack(
         [rng.integers(0, 1 << bits, config.weight_depth) for bits in columns], axis=1
@@ -150,7 +164,7 @@ def test_random_layers_match_the_twin(number: int, seed: int) -> None:
 
 
 def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
-    """Its word counter was as wide as an activation pointer: EMIT never ended (tests/formal)."""
+    """A word counter as wide as an activation pointer would never reach the last word."""
     config = NpuConfig(**{**SMALL, **CONFIGS[1], "activation_depth": 16, "result_depth": 64})
     instructions = [
         Instruction(Opcode.EMIT, {"chunks": 39, "ahead": 0}), Instruction(Opcode.END, {})
@@ -167,7 +181,7 @@ def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
 @pytest.mark.parametrize("number", range(len(CONFIGS)))
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:
-    """Four images in one start: LOAD and EMIT go on beside the layers of another image."""
+    """Four images in one run: LOAD and EMIT overlap with the layers of another image."""
     config = NpuConfig(**{**SMALL, **CONFIGS[number]})
     rng = random.Random(f"{number} {stall}")
     walk = dict(base=0, strip_words=24, last_strip=config.pixels - 1, last_words=24,

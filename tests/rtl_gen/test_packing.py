@@ -1,4 +1,7 @@
-"""Products that share a multiplier: the layout of their fields, and arrays of such cells."""
+"""Products that share a DSP multiplier fit its ports and can be split, and such arrays are exact.
+
+Extremes at all widths, every input at small ones, random groups of lanes, and whole arrays.
+"""
 
 from __future__ import annotations
 
@@ -26,13 +29,17 @@ PACKINGS = [
 
 
 def value(digit: int, bits: int, signed: bool) -> int:
+    """Return the value of a digit's bits."""
     return digit - (1 << bits) if signed and digit >> (bits - 1) else digit
 
 
 def split_sums(
     p: Packing, lanes: Sequence[tuple[Sequence[int], Sequence[int]]], signed: bool
 ) -> list[int]:
-    """What the fields of a group's sum say: lanes of (activation per pixel, digit per column)."""
+    """Return the sums that the fields of a group's packed sum hold, pixel by pixel of each column.
+
+    ``lanes``: (activation per pixel lane, digit per column) of each input-channel lane.
+    """
     half, word = 1 << (p.field_bits - 1), 0
     for pixel in range(p.pixels):
         codes = [activations[pixel] for activations, _ in lanes]
@@ -46,13 +53,14 @@ def split_sums(
 
 
 def least_digit(p: Packing) -> int:
-    """Pattern of the most negative digit; -128 is none where activations are centred."""
+    """Return the bits of the most negative digit; with centred activations that is -127."""
     return (1 << (p.digit_bits - 1)) + p.centred
 
 
 def golden(
     p: Packing, lanes: Sequence[tuple[Sequence[int], Sequence[int]]], signed: bool
 ) -> list[int]:
+    """Return the same sums, product by product."""
     signed = signed or p.always_signed
     return [
         sum(
@@ -66,7 +74,7 @@ def golden(
 
 @pytest.mark.parametrize("p", PACKINGS, ids=str)
 def test_operands_fit_their_ports_and_sums_their_fields(p: Packing) -> None:
-    """All combinations of the extremes, the same in all lanes of a group."""
+    """Every combination of extreme operands, the same in all lanes of a group."""
     assert p.wide_bits <= WIDE_BITS
     assert p.narrow_bits < NARROW_BITS
     half = 1 << (p.digit_bits - 1)
@@ -85,7 +93,7 @@ def test_operands_fit_their_ports_and_sums_their_fields(p: Packing) -> None:
 
 
 @pytest.mark.parametrize("p", [packing(2, 2, 1), packing(1, 2, 2), packing(2, 1, 1)], ids=str)
-def test_every_pair_of_lanes_at_small_widths(p: Packing) -> None:
+def test_sums_of_every_pair_of_lanes_are_right_at_small_widths(p: Packing) -> None:
     activations = list(itertools.product(range(1 << p.activation_bits), repeat=p.pixels))
     digits = list(itertools.product(range(1 << p.digit_bits), repeat=2))
     lane = list(itertools.product(activations, digits))
@@ -95,7 +103,7 @@ def test_every_pair_of_lanes_at_small_widths(p: Packing) -> None:
 
 
 @given(st.data())
-def test_any_group(data: st.DataObject) -> None:
+def test_sums_of_any_group_are_right(data: st.DataObject) -> None:
     p = data.draw(st.sampled_from(PACKINGS))
     code = st.integers(0, (1 << p.activation_bits) - 1)
     digit = st.integers(0, (1 << p.digit_bits) - 1)
@@ -107,7 +115,7 @@ def test_any_group(data: st.DataObject) -> None:
     assert split_sums(p, lanes, signed) == golden(p, lanes, signed)
 
 
-def test_which_bits_fit() -> None:
+def test_the_widths_that_can_share_a_multiplier() -> None:
     fit = {(p.pixels, p.activation_bits, p.digit_bits): p for p in PACKINGS}
     pairs = {(a, d) for pixels, a, d in fit if pixels == 1}
     assert pairs == set(itertools.product(range(1, 9), (1, 2, 4, 8))) - {(1, 1)}
@@ -132,7 +140,7 @@ def test_which_bits_fit() -> None:
         (dict(weight_digit_bits=1, activation_bits=1), "npu.activation_bits must be 2..8"),
     ],
 )  # fmt: skip
-def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) -> None:
+def test_parameters_that_exclude_sharing_are_refused(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         NpuConfig(**{"multiplier": "dsp2", **values})
 
@@ -155,7 +163,7 @@ def test_what_makes_no_sense_is_refused(values: dict[str, Any], message: str) ->
     ids=str,
 )  # fmt: skip
 def test_the_array_sums_every_product(values: dict[str, Any]) -> None:
-    """Random steps of several passes, against sums in Python."""
+    """Random steps of several digit passes, against sums in Python."""
     config = NpuConfig(**{"multiplier": "dsp2", "post_units": 1, "accumulator_bits": 28, **values})
     spec = packed_dot_spec(config)
     assert spec

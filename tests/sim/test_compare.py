@@ -1,4 +1,4 @@
-"""First divergence and cycle log comparison."""
+"""Comparison of simulated results finds the first difference and every wrong cycle count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from sim.compare import cycle_log, first_mismatch
 
 
-def test_the_first_difference_in_channel_row_column_order():
+def test_the_first_difference_is_found_in_channel_row_column_order():
     expected = np.zeros((3, 4, 5), np.uint8)
     got = expected.copy()
     assert first_mismatch(7, "conv", "t", expected, got) is None
@@ -21,13 +21,14 @@ def test_the_first_difference_in_channel_row_column_order():
     )
 
 
-def test_logits_are_told_by_class():
+def test_a_difference_of_logits_names_the_class():
     found = first_mismatch(0, "fc", "logits", np.array([1, -2, 3]), np.array([1, 2, 3]))
     assert found is not None
     assert (found.channel, found.row, found.column, found.expected, found.got) == (1, 0, 0, -2, 2)
 
 
 def instructions(cycles, start=3):
+    """Return the entries of program.json for LAYERs of these cycles."""
     log, rows = start, []
     for index, count in enumerate(cycles):
         log += count
@@ -37,7 +38,7 @@ def instructions(cycles, start=3):
     return tuple(rows)
 
 
-def test_cycles_per_instruction():
+def test_cycles_per_instruction_are_differences_of_the_log():
     program = instructions([10, 20, 30])
     rows = cycle_log(program, [13, 33, 64] + [0] * 5)
     assert [row["simulated"] for row in rows] == [13, 20, 31]

@@ -1,4 +1,7 @@
-"""The host driver against the behavioural NPU: right answers, and errors that say why."""
+"""The host driver runs images on the behavioural NPU with the reference's logits.
+
+Also errors that say why: another NPU, an error of the hardware, weights that need external memory.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ from tests.codesign import small_build
 
 
 class Board:
-    """Bus and Stream of the driver, on a Twin."""
+    """Bus and streams of the driver, connected to the behavioural model (twin)."""
 
     def __init__(self, config) -> None:
         self.config, self.twin = config, Twin(config)
@@ -48,7 +51,7 @@ class Board:
             self.written[address] = value
 
     def send(self, beats) -> None:
-        """Runs the images that are there by now; those to come change nothing in them."""
+        """Run the images received so far; later images do not change their results."""
         assert self.started
         self._load()
         self.sent.append([(int(beat), i == len(beats) - 1) for i, beat in enumerate(beats)])
@@ -69,7 +72,7 @@ class Board:
         return np.array([beat for beat, _ in frame], np.uint32)
 
     def _load(self) -> None:
-        """What was written over the bus, at the addresses of rtl_gen.isa."""
+        """Load what was written over the bus, at the addresses of rtl_gen.isa.registers."""
         c, get = self.config, lambda address: self.written.get(address, 0)
         self.twin.load_program([get(PROGRAM_BASE + 4 * i) for i in range(2 * c.program_depth)])
         weights = [
@@ -99,7 +102,7 @@ def board() -> Board:
     return Board(design.npu)
 
 
-def test_predicts_what_the_reference_says(folder, board):
+def test_predictions_are_those_of_the_reference(folder, board):
     _, compiled, vectors = small_build.parts()
     npu = driver.Npu(folder, board, board)
     npu.load()
@@ -114,7 +117,7 @@ def test_predicts_what_the_reference_says(folder, board):
     assert (len(none), empty.shape) == (0, (0, 5))
 
 
-def test_the_copy_in_the_build_folder_is_whole(folder, board, monkeypatch):
+def test_the_copy_in_the_build_folder_runs_by_itself(folder, board, monkeypatch):
     monkeypatch.syspath_prepend(str(folder))
     copied = importlib.import_module("driver.npu")
     try:
@@ -143,7 +146,7 @@ def test_an_error_of_the_hardware_is_named(folder, board):
         npu.predict(vectors.inputs[:1])
 
 
-def test_weights_that_stay_in_memory_are_placed_there(tmp_path):
+def test_weights_for_external_memory_are_placed_where_the_host_says(tmp_path):
     design, compiled, vectors = small_build.parts(memory_port_bits=32)
     board = Board(design.npu)
     npu = driver.Npu(small_build.write(tmp_path / "fetched", memory_port_bits=32), board, board)

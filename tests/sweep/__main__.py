@@ -1,11 +1,12 @@
-"""Random NPUs with random networks, generated, simulated and held against the reference.
+"""Simulate random networks on random NPUs and compare them with the integer reference.
 
 python -m tests.sweep --count 300 --jobs 2 --seed 0
 python -m tests.sweep --only 17
 
-Every layer's result must be right to the bit, every instruction's cycle count exact. Cases that the
-file of --out holds already are not run again, unless the sources have changed: a killed sweep goes
-on. Exit status: 0 all cases passed, 1 one failed, 2 bad input or a missing tool, 130 interrupted.
+Every layer's result must be equal bit by bit, every instruction's cycle count as compiled. Cases
+that the file of --out holds already are not run again unless the sources have changed, so a killed
+sweep goes on. Exit status: 0 all cases passed, 1 one failed, 2 bad input or a missing tool, 130
+interrupted.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--count", type=int, default=300, help="cases that the file shall hold")
-    parser.add_argument("--jobs", type=int, default=1, help="cases side by side")
-    parser.add_argument("--seed", type=int, default=0, help="of the first case; it counts on")
-    parser.add_argument("--only", type=int, metavar="SEED", help="this case alone, not recorded")
+    parser.add_argument("--count", type=int, default=300, help="number of cases")
+    parser.add_argument("--jobs", type=int, default=1, help="cases simulated at the same time")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the first case; the next have the following seeds"
+    )
+    parser.add_argument(
+        "--only", type=int, metavar="SEED", help="run this case only, and do not record it"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help=f"the record (default {OUT})")
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
     options = parser.parse_args(arguments)
@@ -58,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _lines(options: argparse.Namespace, console: Console) -> list[Line]:
-    """The lines of all cases asked for. Raises UserError, ToolMissing, OSError."""
+    """Return the results of all cases asked for, run now or read from the record.
+
+    Raises UserError, ToolMissing, OSError.
+    """
     for name, least in (("count", 1), ("jobs", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise UserError(f"--{name} must be {least} or more, not {getattr(options, name)}")
@@ -79,7 +87,7 @@ def _lines(options: argparse.Namespace, console: Console) -> list[Line]:
 
 
 def _run(seeds: Sequence[int], jobs: int, console: Console, done: int) -> Iterator[Line]:
-    """The cases' lines as they finish. An exception that a case raises is a failure of it.
+    """Yield the result of each case as it finishes; an exception in a case is its failure.
 
     Raises UserError when a worker was killed, ToolMissing, OSError.
     """

@@ -1,4 +1,7 @@
-"""One seed -> one case: a random NPU, a random network that fits it, random images and stalls."""
+"""The case of a seed: a random NPU, a random network that fits it, random images and stalls.
+
+The same seed gives the same case on every machine.
+"""
 
 from __future__ import annotations
 
@@ -24,39 +27,41 @@ from tests.codesign.compiler.random_networks import (
 )
 
 LARGE_SHARE = 0.4
-"""Share of cases whose sizes may leave the usual range."""
+"""Share of the cases in which some sizes may go beyond the usual ones."""
 TAIL_SHARE = 0.4
-"""Share of such a case's sizes that do."""
+"""Share of the sizes that may, in such a case."""
 LARGE_FACTOR = 4
-"""Such a case's limits, relative to the others'."""
+"""Limits on array and simulated clocks of such a case, relative to the others'."""
 SIZE_EXPONENT = -2 / 3
-"""A limit of ``least * u ** SIZE_EXPONENT``, u even in 0..1, has no upper end, but a finite mean of
-three times ``least``: large cases come, seldom, and cost no more than the many small ones."""
+"""A limit is ``least * u ** SIZE_EXPONENT`` with u uniform in 0..1: it has no upper end, but a mean
+of three times ``least``, so large cases are rare and cost no more than the many small ones."""
 MEMORY_SHARE = 0.25
-"""Share of cases whose weights come through a memory port, where they are enough for that."""
+"""Share of the cases that fetch weights from memory, where the network has enough of them."""
 TILES_SHARE = 0.15
-"""Share of cases whose feature maps go to memory, where they are large enough for that."""
+"""Share of the cases with feature maps in memory, where these are large enough."""
 LEAST_MACS = 48
-"""Limit on NpuConfig.macs, which sets what compiling the simulator takes."""
+"""Least limit on the products per cycle, which decide how long the simulator takes to build."""
 LEAST_CLOCKS = 30_000
+"""Least limit on the simulated clocks."""
 CLOCKS_PER_WEIGHT_WORD = 6
 """Simulated clocks to write 32 bits over AXI4-Lite, stalls not counted."""
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """What is simulated, and how it was found."""
+    """A network compiled for an NPU, with images and stalls, and how it was drawn."""
 
     seed: int
     network: IntegerNetwork
     compiled: CompiledNetwork
     images: NDArray[np.uint8]
-    """Pixels [images, channels, rows, columns]."""
+    """Pixels, shape (images, channels, rows, columns)."""
     stalls: float
+    """Share of the cycles in which each channel of a bus is held back."""
     refused: tuple[str, ...] = ()
-    """Points drawn before this one that the compiler refused: the resources that ran out."""
+    """Resources that ran out at each of the points that were drawn before and refused."""
     too_long: int = 0
-    """Points drawn before this one that fit, but take longer than this seed's limit."""
+    """Points drawn before that fit, but take longer than this seed's limit."""
 
     @property
     def config(self) -> NpuConfig:
@@ -64,14 +69,18 @@ class Case:
 
     @property
     def clocks(self) -> int:
-        """About what simulation takes."""
+        """Estimate of the simulated clocks."""
         loading = CLOCKS_PER_WEIGHT_WORD * self.compiled.weights.size
         return loading + (len(self.images) + 1) * self.compiled.traced.cycles
 
 
 def draw(seed: int) -> Case:
-    """The case of ``seed``: the first of its points that the compiler takes and that is not too
-    long. How large and how long it may be is drawn first, so that no point is left out for good."""
+    """Return the case of ``seed``: its first point that the compiler accepts and that is not too
+    long to simulate.
+
+    The limits on size and length are drawn before the points and have no upper end, so every point
+    can be the case of some seed.
+    """
     pick = random.Random(f"sweep {seed}")
     most_macs = LEAST_MACS * pick.random() ** SIZE_EXPONENT
     most_clocks = LEAST_CLOCKS * pick.random() ** SIZE_EXPONENT
@@ -96,7 +105,7 @@ def draw(seed: int) -> Case:
 
 
 def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Case:
-    """Raises InfeasibleError."""
+    """Draw NPU, network, images and stalls. Raises InfeasibleError when the compiler refuses."""
     bits = pick.randint(1, 8)
     network = random_network(pick, bits, tail, pick.randint(4, 16))
     config = random_config(pick, network, bits, tail, most_macs)
@@ -115,11 +124,11 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
 
 
 def knobs(case: Case) -> dict[str, list[str]]:
-    """What the case exercises: kind of choice -> the values it has, as words."""
+    """Return which values of each parameter the case exercises, as words."""
     config, layers = case.config, case.network.mac_layers
     schedule = case.compiled.plan.schedule
     npu = {
-        field.name: [str(getattr(config, field.name))]
+        field.name: [_word(getattr(config, field.name))]
         for field in dataclasses.fields(config)
         if field.name not in DEPTH_RANGES
     }
@@ -129,17 +138,22 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "layer": [_kind(layer) for layer in case.network.layers],
         "kernel": [_by(layer.sources[0].weights.shape[2:]) for layer in layers],
         "stride": [_by(layer.stride) for layer in layers],
-        "padding": ["yes" if any(layer.padding) else "no" for layer in layers],
+        "padding": [_word(any(layer.padding)) for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
         "weights": [str(layer.sparsity or "dense") for layer in layers],
         "activation bits": [str(spec.bits) for spec in specs],
-        "signed activations": ["yes" if spec.signed else "no" for spec in specs],
-        "column reuse": ["yes" if tile.walk else "no" for tile in schedule.tiles],
-        "binary layers": ["yes" if tile.binary else "no" for tile in schedule.tiles],
+        "signed activations": [_word(spec.signed) for spec in specs],
+        "column reuse": [_word(tile.walk is not None) for tile in schedule.tiles],
+        "binary layers": [_word(bool(tile.binary)) for tile in schedule.tiles],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
     }
     return {kind: sorted(set(values)) for kind, values in found.items()}
+
+
+def _word(value: object) -> str:
+    """Return yes or no for a flag, else the value as text."""
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
 
 
 def _fused(layer: MacLayer) -> bool:
@@ -147,7 +161,7 @@ def _fused(layer: MacLayer) -> bool:
 
 
 def _kind(layer: MacLayer | ConcatLayer) -> str:
-    """The layer's word, with its grouping where it is a convolution."""
+    """Return the kind of the layer; of a convolution with its grouping."""
     if isinstance(layer, ConcatLayer):
         return "concat"
     if layer.op == "global_pool":
@@ -162,7 +176,7 @@ def _by(pair: tuple[int, ...]) -> str:
 
 
 def describe(case: Case) -> dict[str, Any]:
-    """The case for people and for the record: NPU, layers, images, stalls."""
+    """Return NPU, layers (one line of text each), images and stalls, for people and the record."""
     tensors = case.network.tensors
     spec = tensors[case.network.input]
     layers = [f"{spec.name}: {_by(spec.shape)}, {spec.bits} bits{' signed' * spec.signed}"]

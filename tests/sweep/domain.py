@@ -1,7 +1,7 @@
-"""What a sweep's case may be: the ranges that it is drawn from, and whether a design lies within.
+"""The domain of the sweep: ranges of networks and NPUs that it draws from, and a test for them.
 
-Every range is drawn whole: small values mostly, as they are quick to simulate, and any other with
-some probability. ``outside`` holds a network and its NPU against the same ranges.
+Small values are drawn mostly, as they are quick to simulate, and every other value of a range with
+some probability. ``outside`` names what of a design no case could have.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rtl_gen.parameters import CHOICES, RANGES
 
 @dataclass(frozen=True)
 class Sizes:
-    """1 .. ``most``; a draw goes beyond ``usual`` only where its ``tail`` does."""
+    """The sizes 1 to ``most``, drawn from 1 to ``usual`` except in the tail."""
 
     usual: int
     most: int
 
     def draw(self, pick: random.Random, tail: float) -> int:
-        """tail: share of the draws that may go up to ``most``, evenly by their logarithm."""
+        """Draw a size; a share ``tail`` of the draws is log-uniform from ``usual`` to ``most``."""
         if pick.random() < tail:
             return round(self.usual * (self.most / self.usual) ** pick.random())
         return pick.randint(1, self.usual)
@@ -34,7 +34,7 @@ class Sizes:
 
 
 def whole(name: str) -> range:
-    """The whole range of a numeric NPU parameter."""
+    """Return the whole range of a numeric NPU parameter."""
     low, high = RANGES[name]
     return range(low, high + 1)
 
@@ -52,34 +52,34 @@ NPU: Mapping[str, Container[object]] = {
     "columns": COLUMNS,
     "post_units": LANES,
 }
-"""Field of NpuConfig -> its values. The depths are the least that the network needs, or, of weight,
-activation and program memory, that parts of it need."""
+"""Parameter of NpuConfig -> values. Memory depths are not in it: each is the least that the network
+needs, or that parts of it need where the rest is fetched or spilled."""
 
 CHANNELS = Sizes(20, 256)
 MAP = Sizes(11, 64)
-"""Rows or columns of a tensor."""
+"""Rows or columns of a feature map."""
 KERNEL = Sizes(5, 11)
 STRIDE = Sizes(3, 8)
 LAYERS = Sizes(6, 30)
-"""With more, the cycle log (LOG_DEPTH) could not hold a traced program's every instruction."""
+"""Layers of a network; the cycle log could not hold the instructions of more."""
 BRANCH = range(1, 4)
-"""Convolutions between the two tensors of an addition."""
+"""Convolutions between the two tensors of a residual addition."""
 PARTS = range(2, 4)
-"""Tensors that a concat stacks."""
+"""Tensors that a concat joins."""
 REACH = 1 + max(*BRANCH, *PARTS)
-"""A layer reads what was made at most so many layers before it."""
+"""Largest distance, in layers, from a tensor to a layer that reads it."""
 OPS = frozenset(
     ("conv2d", "linear", "max_pool", "avg_pool", "global_pool", "add", "relu", "requantise")
 )
 POOLED_OPS = frozenset(("conv2d", "add", "max_pool", "global_pool"))
-"""May carry a max pooling window."""
+"""Kinds of layer into which max pooling may be fused."""
 
 
 def outside(network: IntegerNetwork, config: NpuConfig) -> list[str]:
-    """Every choice of a design that no case of the sweep could make; [] where one can be it.
+    """Return what of a network and its NPU no case of the sweep could have; [] if one could be it.
 
-    Weights, biases, scales and shifts are not looked at. Raises InfeasibleError when the network
-    fits into no memory.
+    Weights, biases and requantisation scales are not looked at. Raises InfeasibleError when the
+    network fits no memory.
     """
     return [*_outside_npu(network, config), *_outside_network(network)]
 

@@ -1,4 +1,7 @@
-"""The sweep's file: one JSON line a finished case, so that a killed sweep goes on where it was."""
+"""The sweep's record: a file with one JSON line per finished case.
+
+A killed sweep goes on from it. Results belong to the sources that they were made with.
+"""
 
 from __future__ import annotations
 
@@ -12,33 +15,39 @@ from codesign.results import UserError
 from tests.paths import ROOT
 
 JUDGED = (
-    "codesign/compiler/*.py", "models/*.py", "rtl_gen/**/*.py", "sim/*.py",
-    "tests/codesign/*_networks.py", "tests/sweep/cases.py", "tests/sweep/domain.py",
+    "benchmarks/untrained.py", "codesign/compiler/**/*.py", "models/**/*.py", "rtl_gen/**/*.py",
+    "sim/*.py", "tests/codesign/compiler/network_builder.py",
+    "tests/codesign/compiler/random_networks.py", "tests/sweep/cases.py", "tests/sweep/domain.py",
     "tests/sweep/simulate.py",
 )  # fmt: skip
-"""What decides what a case is and whether it passes."""
+"""Patterns of the files that decide what a case is and whether it passes."""
 
 Line = dict[str, Any]
+"""The result of a case as JSON (tests.sweep.simulate.run_seed)."""
+
+
+def judged_files() -> list[Path]:
+    return sorted(path for pattern in JUDGED for path in ROOT.glob(pattern))
 
 
 def sources_hash() -> str:
-    """SHA-256 of what is under test, 12 digits: results of other sources are not results."""
+    """Return the first 12 hexadecimal digits of the SHA-256 of ``judged_files``."""
     digest = hashlib.sha256()
-    for path in sorted(path for pattern in JUDGED for path in ROOT.glob(pattern)):
+    for path in judged_files():
         digest.update(path.relative_to(ROOT).as_posix().encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 class Record:
-    """The file at ``path``, made with its first line. One process at a time may append."""
+    """The file at ``path``, created by its first line; one process at a time may append."""
 
     def __init__(self, path: Path, sources: str) -> None:
         self.path, self.sources = path, sources
 
     def read(self) -> list[Line]:
-        """The cases of these sources, the last one of each seed.
+        """Return the results made with these sources, by seed; of several the last.
 
-        A line that a kill cut short is not one. Raises UserError for a file of something else.
+        A last line that a kill cut short is ignored. Raises UserError for any other file.
         """
         cases: dict[int, Line] = {}
         text = self.path.read_text() if self.path.exists() else ""
@@ -54,12 +63,12 @@ class Record:
         return [cases[seed] for seed in sorted(cases)]
 
     def append(self, line: Line) -> None:
-        """Add a case; it is on disk when this returns. Raises OSError."""
+        """Add a result and flush it to disk. Raises OSError."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a+b") as file:
             end = file.seek(0, os.SEEK_END)
             whole = file.tell() == 0 or self._byte(end - 1) == b"\n"
-            if not whole:  # what a kill left of a line goes
+            if not whole:  # remove what a kill left of a line
                 file.truncate(self.path.read_bytes().rfind(b"\n") + 1)
             file.write(json.dumps({**line, "sources": self.sources}).encode() + b"\n")
             file.flush()

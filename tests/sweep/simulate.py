@@ -1,4 +1,4 @@
-"""Simulating a case, and shrinking one that fails."""
+"""Simulation of a case in Verilator, and shrinking of one that fails."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from sim.simulator import SimulationError
 from tests.sweep.cases import Case, describe, draw, knobs
 
 COMPARED = ("STORE", "EMIT")
-"""Instructions whose output is a layer's result."""
+"""Instructions that put out a layer's result."""
 
 
 def run_seed(seed: int) -> dict[str, Any]:
-    """Draw, simulate, and where it fails shrink one case; its line in the sweep's file.
+    """Draw and simulate the case of ``seed``, shrink it if it fails, and return its result as JSON.
 
-    Raises ToolMissing, OSError; whatever else is raised is a fault that the sweep has found.
+    Raises ToolMissing, OSError; any other exception is a fault that the sweep has found.
     """
     start, start_cpu = time.monotonic(), _cpu_seconds()
     case = draw(seed)
@@ -57,14 +57,17 @@ def run_seed(seed: int) -> dict[str, Any]:
 
 
 def _cpu_seconds() -> float:
-    """Processor time of this process and of the tools that it has run."""
+    """Return the processor time of this process and of the tools that it has run."""
     times = os.times()
     return times.user + times.system + times.children_user + times.children_system
 
 
 def simulate(case: Case) -> dict[str, Any]:
-    """Every layer of every image, every instruction's cycles; ``failure`` is None or the first
-    difference, in one sentence with its place and both values."""
+    """Simulate every image and compare every layer's result and every instruction's cycles.
+
+    ``failure`` in the result is None, or a sentence with the place and both values of the first
+    difference.
+    """
     images = len(case.images)
     labels = np.zeros(images, np.int64)
     vectors = pipeline.vectors(case.network, Split(case.images, labels), images)
@@ -101,9 +104,9 @@ def simulate(case: Case) -> dict[str, Any]:
 
 
 def shrink(case: Case, outcome: dict[str, Any]) -> dict[str, Any] | None:
-    """The smallest of a few cases cut from ``case`` that fails as well; None where none does.
+    """Return the smallest of a few cases cut from ``case`` that fails, too; None if none does.
 
-    All run on the same NPU: the simulator is built already.
+    All run on the same NPU, whose simulator is already built.
     """
     for smaller in _cuts(case, outcome):
         found = simulate(smaller)
@@ -113,7 +116,8 @@ def shrink(case: Case, outcome: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _cuts(case: Case, outcome: dict[str, Any]) -> Iterator[Case]:
-    """Smallest first: the failing layer by itself, the network up to it, one image of all of it."""
+    """Yield smaller cases, smallest first: the failing layer by itself on the codes that it read,
+    the network up to it, the whole network; each with one image, without stalls and with them."""
     one = slice(outcome.get("image", 0), outcome.get("image", 0) + 1)
     case = dataclasses.replace(case, images=case.images[one])
     layer = next((x for x in case.network.mac_layers if x.name == outcome.get("layer")), None)
@@ -128,7 +132,7 @@ def _cuts(case: Case, outcome: dict[str, Any]) -> Iterator[Case]:
     for network, pixels in zip(cuts, images, strict=True):
         try:
             compiled = compile_network(network, case.config)
-        except InfeasibleError:  # the classifier that was put behind the cut
+        except InfeasibleError:  # with the classifier that was put behind the cut
             continue
         for stalls in (0.0, case.stalls):
             yield dataclasses.replace(
@@ -137,7 +141,7 @@ def _cuts(case: Case, outcome: dict[str, Any]) -> Iterator[Case]:
 
 
 def _up_to(network: IntegerNetwork, layer: MacLayer) -> IntegerNetwork:
-    """The layers that ``layer`` depends on, itself, and a classifier of ones."""
+    """Return the layers that ``layer`` depends on, itself, and a classifier of ones."""
     wanted, kept = {layer.output}, []
     for one in reversed(network.layers):
         if one.output in wanted:
@@ -173,7 +177,7 @@ def _with_classifier(
 
 
 def _images_of(case: Case, tensor: str) -> np.ndarray:
-    """Pixels that become the codes of ``tensor`` when they are quantised to its bits."""
+    """Return pixels that quantise to the codes of ``tensor``, with its bits."""
     codes = reference.quantise_input(case.network, case.images)
     top = (1 << case.network.tensors[tensor].bits) - 1
     found = reference.run(case.network, codes)[tensor]

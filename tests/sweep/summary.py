@@ -1,4 +1,4 @@
-"""What a sweep found: counts, what was covered, what was refused, and every failure."""
+"""The summary of a sweep: counts, parameter values covered, refusals, and every failure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.sweep.record import Line
 
 
 def summarise(lines: Sequence[Line]) -> dict[str, Any]:
-    """JSON form of the result over all cases."""
+    """Return the results of all cases as one JSON object."""
     failures = [line for line in lines if line["failure"]]
     refused = Counter(reason for line in lines for reason in line.get("refused", ()))
     too_long = sum(line.get("too_long", 0) for line in lines)
@@ -49,18 +49,18 @@ def summarise(lines: Sequence[Line]) -> dict[str, Any]:
 
 
 def _macs(line: Line) -> int:
-    """Products per cycle of the case's array."""
+    """Return the products per cycle of the case's array."""
     return math.prod(line.get("npu", {}).get(name, 0) for name in ("pixels", "lanes", "columns"))
 
 
 def _order(item: tuple[str, int]) -> tuple[int, str]:
-    """Numbers by value, before words."""
+    """Sort numbers by value, before words."""
     word = item[0]
     return (int(word), "") if word.isdigit() else (1 << 32, word)
 
 
 def text(summary: dict[str, Any]) -> str:
-    """The summary for people; failures last, the smallest network first."""
+    """Return the summary as text; failures last, the smallest network first."""
     lines = [
         f"{summary['cases']} cases, {summary['failed']} failed: {summary['layers_compared']} layer "
         f"results and {summary['instructions_compared']} instructions compared over "

@@ -1,4 +1,7 @@
-"""Every point that a search can reach is a point that the sweep can draw."""
+"""The sweep can draw every network and NPU that a search can find.
+
+Also: a draw reaches every value of every range, and every case lies in the domain.
+"""
 
 from __future__ import annotations
 
@@ -21,20 +24,20 @@ from models.integer.lower import shape_only
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES
-from tests.codesign.compiler.compiler_networks import NetworkBuilder
+from tests.codesign.compiler.network_builder import NetworkBuilder
 from tests.codesign.compiler.random_networks import random_config
 from tests.sweep import domain
 from tests.sweep.cases import draw
 from tests.sweep.domain import Sizes, outside
 
 SHAPES = {"digits": ((1, 8, 8),), "images": ((1, 28, 28), (3, 32, 32))}
-"""Shipped space -> the images that its file says it is for."""
+"""Shipped search space -> shapes of the images that its file says it is for."""
 SPACES = [(name, shape) for name, shapes in SHAPES.items() for shape in shapes]
 ATTEMPTS = 40
 
 
 def designs(space: SearchSpace, chosen: np.ndarray) -> Iterator[tuple[IntegerNetwork, NpuConfig]]:
-    """The candidates as the compiler sees them; depths as the network needs them at least."""
+    """Yield each candidate's integer network and its NPU with the shallowest memories."""
     npus = candidates.npu_table(space, chosen, layer_table(space, chosen))
     for row, candidate in enumerate(chosen):
         config = npus.config(row)
@@ -45,7 +48,7 @@ def designs(space: SearchSpace, chosen: np.ndarray) -> Iterator[tuple[IntegerNet
 def with_choice(
     space: SearchSpace, gene: int, choice: int, pick: np.random.Generator
 ) -> np.ndarray:
-    """A random candidate [1, genes] in which ``gene`` has an effect and that choice."""
+    """Return a random candidate, shape (1, genes), with ``gene`` active and at that choice."""
     vector = pick.integers(0, space.sizes)
     for name, least in space.parameters[gene].requires:
         parent = space.index[name]
@@ -66,7 +69,7 @@ def test_the_shipped_spaces_are_all_here() -> None:
 def test_every_choice_of_a_shipped_space_is_in_the_domain(
     name: str, shape: tuple[int, int, int]
 ) -> None:
-    """Each choice of each gene in a random candidate that some NPU can run."""
+    """Each choice of each gene is tried in a random candidate that some NPU can run."""
     space = SearchSpace(with_every_multiplier(load_declaration(name)), shape, 10)
     pick = np.random.default_rng(11)
     for gene, parameter in enumerate(space.parameters):
@@ -102,7 +105,7 @@ def test_a_space_wider_than_the_sweep_is_noticed(
     assert any(found in text for text in outside(*design))
 
 
-def test_a_knob_that_the_sweep_does_not_turn_is_noticed() -> None:
+def test_a_parameter_that_the_sweep_does_not_draw_is_noticed() -> None:
     fields = {field.name for field in dataclasses.fields(NpuConfig)}
     assert fields - set(DEPTH_RANGES) == set(domain.NPU)
 
@@ -118,7 +121,7 @@ def test_a_draw_reaches_every_size(sizes: Sizes) -> None:
     assert drawn == set(range(1, sizes.most + 1))
 
 
-def test_a_draw_reaches_every_knob_of_the_npu() -> None:
+def test_a_draw_reaches_every_value_of_every_npu_parameter() -> None:
     pick = random.Random(3)
     net = NetworkBuilder(pick, (1, 2, 2), 1, scale_bits=4)
     net.linear("image", 2)

@@ -1,4 +1,4 @@
-"""The sweep's file survives kills, and results of other sources do not count."""
+"""The sweep's record survives kills, and results made with other sources do not count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.results import UserError
-from tests.sweep.record import Record, sources_hash
+from tests import paths
+from tests.sweep.record import JUDGED, Record, judged_files, sources_hash
 from tests.sweep.summary import summarise, text
 
 
@@ -44,6 +45,14 @@ def test_results_of_other_sources_are_kept_but_do_not_count(tmp_path: Path) -> N
     assert [one["seed"] for one in Record(path, "new").read()] == [2]
     assert [one["seed"] for one in Record(path, "old").read()] == [1]
     assert len(sources_hash()) == 12
+
+
+def test_the_hash_covers_every_file_of_compiler_generator_and_reference() -> None:
+    for pattern in JUDGED:
+        assert list(paths.ROOT.glob(pattern)), f"{pattern} names no file"
+    judged = set(judged_files())
+    for room in ("codesign/compiler", "models", "rtl_gen", "sim"):
+        assert set((paths.ROOT / room).rglob("*.py")) <= judged, room
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,7 @@
-"""The sweep's cases in CI, and that faults in hardware and compiler are found and made small."""
+"""Twelve cases of the sweep pass, and faults in hardware or compiler are found and made small.
+
+The seeds cover every kind of layer, digit width, multiplier and sparsity between them.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from tests.sweep.cases import Case, draw, knobs
 from tests.sweep.simulate import run_seed
 
 SEEDS = (198, 196, 137, 35, 150, 182, 108, 229, 629, 954, 31, 112)
-"""Chosen to cover, between them, what ``test_the_seeds_cover`` asks for, at little cost."""
+"""Seeds of quick cases that cover REQUIRED between them."""
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
     "multiplier": {"lut", "dsp", "dsp2", "dsp4"},
@@ -33,7 +36,7 @@ REQUIRED = {
     "pixel lanes": {"all", "one"},
     "depthwise_taps": {"1", "3"},
     "column reuse": {"yes", "no"},
-    "binary_weights": {"0", "1"},
+    "binary_weights": {"yes", "no"},
     "binary layers": {"yes", "no"},
 }  # fmt: skip
 cached_draw: Callable[[int], Case] = functools.cache(draw)
@@ -52,7 +55,7 @@ def test_case_is_bit_and_cycle_exact(seed: int) -> None:
     assert line["instructions_compared"] == images * steps + len(case.compiled.program.steps)
 
 
-def test_the_seeds_cover() -> None:
+def test_the_seeds_cover_what_is_required() -> None:
     cases = [cached_draw(seed) for seed in SEEDS]
     for kind, values in REQUIRED.items():
         assert {value for case in cases for value in knobs(case)[kind]} >= values, kind
@@ -70,7 +73,7 @@ def test_the_seeds_cover() -> None:
 def test_a_fault_in_the_verilog_is_found_and_made_small(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The post unit subtracts the bias."""
+    """The broken post unit subtracts the bias."""
     right = simulate.simulated_files
 
     def wrong(*arguments: object) -> dict[str, bytes]:
@@ -94,7 +97,7 @@ def test_a_fault_in_the_verilog_is_found_and_made_small(
     assert len(case.network.layers) > 2
 
 
-def test_a_cycle_too_many_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_cycle_count_of_the_compiler_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     right = timing.flush_cycles
     monkeypatch.setattr(timing, "flush_cycles", lambda config: right(config) + 1)
     line = run_seed(SEEDS[0])

@@ -1,4 +1,9 @@
-"""The verbs of the command line, one module each: NAME, HELP, EXAMPLES, arguments(), run()."""
+"""Verbs of the command line, one module each.
+
+A module has NAME; HELP (one line for ``codesign --help``); DESCRIPTION (input, output and exit
+status) and EXAMPLES, for the verb's own ``--help``; ``arguments(parser)``, which adds its options;
+and ``run(args, console)``, which returns the exit status.
+"""
 
 __all__ = [
     "build",

@@ -1,4 +1,4 @@
-"""``codesign build``: from a design to its build folder."""
+"""``codesign build``: train and compile a design, and write its build folder."""
 
 from __future__ import annotations
 
@@ -20,42 +20,60 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 NAME = "build"
-HELP = "train, compile and write a design as a build folder with Verilog, program and test bench"
+HELP = "train and compile a design, and write its Verilog, program and test bench to a folder"
+DESCRIPTION = """\
+Train the network of a design (or take its weights from --weights), convert it to
+integers, compile it to the program of the NPU, and write a build folder.
+
+Input:   a design file, and the files of its data set.
+Output:  the build folder: Verilog (rtl/), program and memory images, test vectors,
+         test bench (sim/), host driver (driver/), constraints and scripts for
+         Vivado, Yosys and FuseSoC, reports of accuracy and estimates.
+
+After an interruption, the same command continues after the last finished epoch.
+A build folder that is already at --out is replaced; any other folder is refused.
+Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network."""
 EXAMPLES = """\
   codesign build examples/digits_tiny.yaml --out build/digits_tiny
-  codesign build design.yaml --weights design.weights --out build/mine --device xc7s25
-Interrupted, the same command goes on after the last finished epoch of training."""
+  codesign build design.yaml --weights design.weights --out build/mine --device xc7s25"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser)
-    parser.add_argument("--out", type=Path, metavar="DIR", required=True, help="the build folder")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="build folder to write (required)"
+    )
     parser.add_argument(
         "--weights",
         type=Path,
         metavar="FILE",
-        help="weights of codesign train, instead of training",
+        help="file of weights written by codesign train (default: train here)",
     )
     options.training(parser)
-    options.device(parser)
+    options.device(
+        parser,
+        f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
+    )
     parser.add_argument(
         "--images",
         type=options.integer(1, 10000),
         default=pipeline.VECTOR_IMAGES,
         metavar="N",
-        help="test images to keep as vectors (default: %(default)s)",
+        help="test images to store as vectors for codesign verify (default: %(default)s)",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    for name in ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits"):
+    for name in options.TRAINING:
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
-            raise UserError(f"{option} is for training, which --weights replaces: give one of them")
+            raise UserError(
+                f"{option} applies to training, which --weights replaces; give only one of them"
+            )
     design = designs.load(args.design)
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
-    prediction.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):
@@ -63,8 +81,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     plan = lowered.compiled.plan
     console.say(
-        f"{args.out}: {design.npu.macs} products/cycle, {plan.cycles:,} cycles an image, "
-        f"{100 * plan.utilisation:.1f} % of the products useful"
+        f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
+        f"{100 * plan.utilisation:.1f} % array utilisation"
     )
     console.say(f"next: codesign verify {args.out}; codesign synth {args.out}")
     console.result({"build": str(args.out), "cycles_per_image": plan.cycles})

@@ -1,4 +1,4 @@
-"""``codesign calibrate``: the area model for the user's own synthesis flow."""
+"""``codesign calibrate``: fit the area model to the user's own synthesis flow."""
 
 from __future__ import annotations
 
@@ -14,18 +14,36 @@ from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 
 NAME = "calibrate"
-HELP = "fit the area estimates to your own flow from a few of its reports"
+HELP = "fit the area estimates to your own synthesis flow, from a few of its reports"
+DESCRIPTION = """\
+Fit the area model, which predicts what Yosys counts, to another synthesis flow:
+for each resource, the factor between the flow's counts and the estimates, and its
+deviation from design to design.
+
+Input:   two or more designs, each with its utilisation report from that flow.
+Output:  a model file for codesign explore --area-model; factors, deviations and
+         90 % intervals before and after, relative to the estimate.
+
+Exit status: 0 success, 2 bad input."""
 EXAMPLES = """\
   codesign calibrate runs/a=a_util.rpt runs/b=b_util.rpt runs/c=c_util.rpt --out my_flow.json
-  codesign explore --lut-budget 30000 --area-model my_flow.json
-Each argument is DESIGN=REPORT: a design file or build folder, and what Vivado's report_utilization,
-Yosys's stat -json or nextpnr's --report says of it."""
+  codesign explore --lut-budget 30000 --area-model my_flow.json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("reports", nargs="+", metavar="DESIGN=REPORT", help="two or more")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help="the model file to write (JSON)"
+        "reports",
+        nargs="+",
+        metavar="DESIGN=REPORT",
+        help="a design file or build folder, and its report: Vivado's report_utilization (text), "
+        "Yosys's stat -json or nextpnr's --report; two or more, of different NPUs",
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="model file to write, in JSON (required)",
     )
 
 
@@ -43,13 +61,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
         for name, one in fitted.items()
     ]
-    head = ("", "factor", "scatter", "90 % interval before", "now")
+    head = ("resource", "factor", "deviation", "90 % interval before", "after")
     console.say(table(head, rows))
     needed = fitted["luts"].enough
     if len(reports) < needed:
         console.say(
-            f"{len(reports)} reports; from about {needed} on the interval is as narrow as your "
-            "flow's scatter allows"
+            f"{len(reports)} reports; from about {needed} on, the interval is as narrow as the "
+            "deviation of your flow allows"
         )
     console.say(f"model file: {args.out}")
     console.result({"model": str(args.out), "reports": len(reports), **calibration.to_dict(fitted)})

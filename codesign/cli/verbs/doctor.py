@@ -1,4 +1,4 @@
-"""``codesign doctor``: the tools that were found, and how to get the others."""
+"""``codesign doctor``: list the tools that were found, and how to install missing ones."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from codesign.cli import installation
 from codesign.cli.console import Console, table
 
 NAME = "doctor"
-HELP = "say which tools were found, in which version, and how to get what is missing"
+HELP = "list the external tools that were found, and how to install missing ones"
+DESCRIPTION = """\
+Look for the Python packages and external tools that codesign needs (synthesis,
+simulation, place and route) and print a table with version, purpose and, for a
+missing tool, how to install it. Nothing is installed or changed.
+
+Exit status: 0 all required tools found, 2 a required tool is missing."""
 EXAMPLES = """\
   codesign doctor
-  codesign doctor --json
-Exit status 2 when a tool is missing that something needs."""
+  codesign doctor --json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Takes no arguments of its own."""
+    """Add no arguments."""
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -31,6 +36,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         )
         for tool in tools
     ]
-    console.say(table(("tool", "version", "needed for", "how to get it"), rows, left=4))
+    console.say(table(("tool", "version", "needed for", "how to install it"), rows, left=4))
     console.result({"tools": [dataclasses.asdict(tool) for tool in tools]})
     return 0 if all(tool.found or tool.optional for tool in tools) else 2

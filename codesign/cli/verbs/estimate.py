@@ -1,4 +1,4 @@
-"""``codesign estimate``: resources and cycles of a design before training."""
+"""``codesign estimate``: predict resources, cycles and clock of a design before training."""
 
 from __future__ import annotations
 
@@ -14,16 +14,26 @@ from codesign.report.data import LayerRow
 from codesign.report.layers import layer_rows
 
 NAME = "estimate"
-HELP = "predict a design's LUTs, flip-flops, block RAMs, DSPs and clock; count its cycles exactly"
+HELP = "predict a design's resources, cycles and clock, without training or synthesis"
+DESCRIPTION = """\
+Predict the LUTs, flip-flops, block RAMs and DSP slices of a design with 90 %
+intervals, compute its clock cycles per image and per layer with the compiler's
+schedule, and, for ECP5, predict its highest clock. Takes seconds; nothing is
+trained, synthesised or written.
+
+Input:   a design file.
+Output:  a table of resources and throughput, and one of layers.
+
+Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network, with all
+reasons and what would help."""
 EXAMPLES = """\
   codesign estimate examples/digits_tiny.yaml
-  codesign estimate design.yaml --device lfe5u-85f --json
-Exit status 3 when the network does not fit the NPU, with every reason and what would help."""
+  codesign estimate design.yaml --device lfe5u-85f --json"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser)
-    options.device(parser)
+    options.device(parser, f"resources are those of its family (default: {devices.DEFAULT})")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -36,7 +46,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(f"note: {note}")
     console.say()
     layers = layer_rows(estimate.plan)
-    head = ("layer", "op", "output", "MACs", "passes", "cycles", "use")
+    head = ("layer", "op", "output", "MACs", "passes", "cycles", "utilisation")
     console.say(table(head, [_line(row, row.utilisation(design.npu)) for row in layers], left=3))
     console.result(
         {

@@ -1,4 +1,4 @@
-"""``codesign explore``: from a budget to a verified NPU."""
+"""``codesign explore``: search, build and verify a network and its NPU under an FPGA budget."""
 
 from __future__ import annotations
 
@@ -7,150 +7,58 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from codesign.cli import options, search_options
+from codesign.cli import search_arguments, search_options
 from codesign.cli.console import Console, table
-from codesign.fpga import devices
 from codesign.report import Candidate, comparison
-from codesign.results import AREA_CONFIDENCE, OLD_OPTIONS
 
 if TYPE_CHECKING:
     from codesign.explore import ExploreResult
 
 NAME = "explore"
-HELP = "search network, bits and NPU together under a budget, then train, build and verify"
+HELP = "search network, bit widths and NPU together under a budget; build and verify the best"
+DESCRIPTION = """\
+Search for a neural network, its bit widths and an NPU together, within the
+resources of an FPGA. Candidates are estimated first; some networks that fit are
+trained briefly; the best one is trained in full, synthesised, built and verified
+in simulation. "Best" is the highest validation accuracy among all designs within
+the budget; ties go to the higher throughput, then to fewer LUTs.
+
+Input:   a budget (--lut-budget, --device or both) and a data set.
+Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
+         report.html; summary.json with all figures; the state of the search.
+
+After an interruption, the same command with --resume continues the search.
+Exit status: 0 success, 1 the simulation differs, the budget is missed after
+synthesis or a tool failed, 2 bad input or missing tool, 3 no feasible design."""
 EXAMPLES = """\
   codesign explore --lut-budget 30000
   codesign explore --lut-budget 8000 --device xc7s25 --min-throughput 2000 --out runs/small
   codesign explore --lut-budget 30000 --dataset fashion-mnist --data-dir ~/data --time-limit 60
-  codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # few ones in the weights, too
-  codesign explore --config search.yaml --resume
-A config file holds the same options, with underscores; the command line wins over it.
-Interrupted or killed, the same command with --resume goes on."""
+  codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # prefer weights with few bits set
+  codesign explore --config search.yaml --resume"""
 _EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
-"""Usual time of the stages that report no steps, or none for long."""
+"""Usual seconds of the stages that report no steps, or none for long."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    budget = parser.add_argument_group("budget: hard limits")
-    limits = {
-        "--lut-budget": "LUTs after synthesis",
-        "--dsp-budget": "DSP slices (default: 0, so that LUTs pay for all arithmetic)",
-        "--bram-budget": "36 Kb block RAMs",
-        "--ff-budget": "flip-flops",
-        "--min-throughput": "images per second",
-        "--max-latency-us": "microseconds per image",
-    }
-    for flag, text in limits.items():
-        budget.add_argument(flag, type=options.number(0), metavar="N", help=text)
-    options.device(budget)
-    budget.add_argument(
-        "--clock-mhz",
-        type=options.number(1, 1000),
-        metavar="N",
-        help="default: the device's, or 100",
-    )
-    search = parser.add_argument_group("search")
-    search.add_argument(
-        "--dataset",
-        metavar="NAME",
-        help="digits (default), mnist, fashion-mnist, cifar10, an .npz, image folder or zip",
-    )
-    search.add_argument("--data-dir", metavar="DIR", help="folder with the data set's files")
-    search.add_argument(
-        "--space", metavar="FILE", help="search space (YAML), or the name of a shipped one"
-    )
-    search.add_argument("--optimiser", metavar="NAME", help="evolution (default) or random")
-    search.add_argument(
-        "--area-confidence",
-        type=options.number(0.5, 0.99),
-        metavar="SHARE",
-        help="one-sided confidence level of the area bound that the budget is tested with: "
-        f"higher rejects more designs that would have fitted (default: {AREA_CONFIDENCE})",
-    )
-    for old, new in OLD_OPTIONS.items():
-        kind = type(getattr(search_options.SearchOptions, new))
-        search.add_argument(f"--{old}", dest=new, type=kind, help=argparse.SUPPRESS)
-    search.add_argument(
-        "--area-model", metavar="FILE", help="of calibrate (default: the shipped data's)"
-    )
-    search.add_argument(
-        "--networks", type=options.integer(1), metavar="N", help="networks to train briefly"
-    )
-    search.add_argument(
-        "--epochs", type=options.integer(2), metavar="N", help="epochs of the full training"
-    )
-    options.boo(search)
-    search.add_argument(
-        "--boo-within",
-        type=options.number(0, 100),
-        metavar="POINTS",
-        help="makes few one-bits of the weights an objective: of the designs within so many points "
-        "of the best validation accuracy, the one with the fewest",
-    )
-    search.add_argument("--seed", type=options.integer(0), metavar="N", help="default: 0")
-    search.add_argument(
-        "--time-limit",
-        type=options.number(0.1),
-        metavar="MIN",
-        help="for search and training; build, synthesis and simulation come on top",
-    )
-    search.add_argument(
-        "--jobs", type=options.integer(1), metavar="N", help="processes side by side (default: 2)"
-    )
-    search.add_argument(
-        "--images",
-        type=options.integer(1),
-        metavar="N",
-        help="test images to simulate (default: 64)",
-    )
-    files = parser.add_argument_group("files")
-    files.add_argument("--config", type=Path, metavar="FILE", help="a YAML file of these options")
-    files.add_argument("--out", metavar="DIR", help="where all lands (default: runs/explore)")
-    files.add_argument(
-        "--resume", action="store_true", default=None, help="go on with what is in --out"
-    )
+    search_arguments.add_to(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    # Estimators and training take seconds to import: not before the options are known to be good.
-    wanted = search_options.merge(args.config, vars(args))
-    budget = wanted.budget()
-    from codesign import explore
+    settings = search_options.merge(args.config, vars(args)).settings()
+    from codesign import explore  # takes seconds to import, so the options are checked first
 
     def progress(stage: str, done: float, total: float, note: str) -> None:
         console.progress(stage, done, total, note, expected_s=_EXPECTED_S.get(stage))
 
-    result = explore.explore(
-        explore.ExploreSettings(
-            budget=budget,
-            out=Path(wanted.out),
-            device=devices.get(wanted.device) if wanted.device else None,
-            dataset=wanted.dataset,
-            data_dir=Path(wanted.data_dir) if wanted.data_dir else None,
-            space=wanted.space,
-            optimiser=wanted.optimiser,
-            area_confidence=wanted.area_confidence,
-            area_model=Path(wanted.area_model) if wanted.area_model else None,
-            seed=wanted.seed,
-            networks=wanted.networks,
-            epochs=wanted.epochs,
-            boo=wanted.boo,
-            boo_within=None if wanted.boo_within is None else wanted.boo_within / 100,
-            images=wanted.images,
-            time_limit_s=60 * wanted.time_limit if wanted.time_limit else None,
-            jobs=wanted.jobs,
-            resume=wanted.resume,
-        ),
-        progress,
-        console.warn,
-    )
-    show(result, Path(wanted.out), console)
+    result = explore.explore(settings, progress, console.warn)
+    show(result, settings.out, console)
     console.result(result.summary)
     return result.status
 
 
 def show(result: ExploreResult, out: Path, console: Console) -> None:
-    """The front, the chosen design with its folder, estimate beside measurement."""
+    """Print the Pareto front, the chosen design, and its estimates beside measurements."""
     console.say(_front(result.candidates))
     console.say()
     if result.finished.build:
@@ -165,7 +73,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
     if weights:
         console.say(
             f"weights:       {weights.weights:,} with {weights.ones:,} one-bits "
-            f"({weights.ones_per_weight:.2f} each)"
+            f"({weights.ones_per_weight:.2f} per weight)"
         )
     simulated, mapped = result.finished.verification, result.finished.synthesised
     if simulated:
@@ -175,8 +83,9 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
     if estimate and mapped and mapped.figures.luts:
         macs = estimate.plan.schedule.config.macs
         console.say(
-            f"array:         {macs} products/cycle, {100 * estimate.plan.utilisation:.1f} % useful "
-            f"over a whole image, {mapped.figures.luts / macs:.1f} LUTs each"
+            f"array:         {macs} products per cycle, "
+            f"{100 * estimate.plan.utilisation:.1f} % utilisation over a whole image, "
+            f"{mapped.figures.luts / macs:.1f} LUTs per product"
         )
     console.say()
     rows = comparison.rows(
@@ -197,7 +106,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
 
 
 def _front(candidates: Sequence[Candidate]) -> str:
-    """The Pareto front, best accuracy first; the chosen one is marked."""
+    """Format the Pareto front as a table, best accuracy first, with the chosen design marked."""
     front = sorted(
         (one for one in candidates if one.on_front or one.chosen), key=lambda one: -one.accuracy
     )

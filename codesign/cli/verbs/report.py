@@ -1,4 +1,4 @@
-"""``codesign report``: the HTML page of a build or a search."""
+"""``codesign report``: write the HTML page of a build or a search."""
 
 from __future__ import annotations
 
@@ -8,10 +8,20 @@ from pathlib import Path
 from codesign import report
 from codesign.cli import options
 from codesign.cli.console import Console
+from codesign.fpga import devices
 from codesign.report import collect
 
 NAME = "report"
-HELP = "write report.html for a build folder or a folder of codesign explore"
+HELP = "write the HTML report of a build folder or of a search"
+DESCRIPTION = """\
+Write one self-contained HTML page about a design: estimated, simulated and
+synthesised figures, resources against their limits, roofline, cycles per layer
+and, for a search, its Pareto front. Missing measurements are marked as unknown.
+
+Input:   a build folder, or the output folder of codesign explore.
+Output:  the page, and its path on stdout.
+
+Exit status: 0 written, 2 bad input."""
 EXAMPLES = """\
   codesign report build/digits_tiny
   codesign report runs/explore --out front.html"""
@@ -19,12 +29,19 @@ EXAMPLES = """\
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "folder", type=Path, metavar="DIR", help="a build folder, or one of codesign explore"
+        "folder",
+        type=Path,
+        metavar="DIR",
+        help="build folder, or output folder of codesign explore",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (default: DIR/report.html)"
+        "--out", type=Path, metavar="FILE", help="HTML file to write (default: DIR/report.html)"
     )
-    options.device(parser)
+    options.device(
+        parser,
+        "its resources are the limits where there is no budget (default: the search's device, "
+        f"else {devices.DEFAULT})",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

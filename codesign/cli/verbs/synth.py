@@ -1,4 +1,4 @@
-"""``codesign synth``: what the Verilog costs, and how fast it can be clocked."""
+"""``codesign synth``: synthesise a build folder; with ``--place``, place and route it as well."""
 
 from __future__ import annotations
 
@@ -17,32 +17,52 @@ from codesign.report.collect import SYNTHESIS, TIMING
 from sim.folder import TOP
 
 NAME = "synth"
-HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs and DSPs"
+HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
+DESCRIPTION = """\
+Synthesise the Verilog of a build folder with Yosys and count its resources:
+luts (lutrams: the part used as RAM and shift registers), ffs, brams (36 Kb
+blocks), dsps. With --place, nextpnr also places and routes it on a Lattice
+ECP5, out of context, and reports the highest clock (fmax_mhz).
+
+Input:   a build folder.
+Output:  a table; reports/synthesis.json in the build folder and, with --place,
+         reports/timing.json.
+
+Exit status: 0 success, 1 --lut-budget exceeded or a tool failed, 2 bad input or
+missing tool."""
 EXAMPLES = """\
   codesign synth build/digits_tiny
   codesign synth build/digits_tiny --device lfe5u-85f --json
-  codesign synth build/digits_tiny --place             # and its highest clock on an ECP5-85k
-  codesign synth build/digits_tiny --lut-budget 2000   # exit status 1 when it takes more"""
+  codesign synth build/digits_tiny --place
+  codesign synth build/digits_tiny --lut-budget 2000"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.build_argument(parser)
-    options.device(parser)
+    options.device(
+        parser,
+        f"synthesis is for its family (default: {devices.DEFAULT}; with --place, "
+        f"{placement.DEVICE})",
+    )
     parser.add_argument(
-        "--lut-budget", type=options.number(1), metavar="N", help="fail when it takes more LUTs"
+        "--lut-budget",
+        type=options.number(1),
+        metavar="N",
+        help="most LUTs; exit status 1 if the design takes more (default: no limit)",
     )
     parser.add_argument(
         "--place",
         action="store_true",
-        help=f"place and route with nextpnr on an ECP5 (default device: {placement.DEVICE}): adds "
-        "fmax_mhz and the critical path; minutes for 10,000 LUTs",
+        help="place and route with nextpnr on an ECP5, speed grade "
+        f"{placement.SPEED_GRADE}: adds fmax_mhz (in MHz) and the critical path; takes minutes for "
+        "10,000 LUTs",
     )
     parser.add_argument(
         "--time-limit",
         type=options.number(1),
         default=60,
         metavar="MIN",
-        help="minutes that each tool may take (default: %(default)s)",
+        help="time limit of each tool in minutes (default: %(default)s)",
     )
 
 
@@ -69,13 +89,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
     report = synthesis.to_dict(result)
     build_folder.add_report(args.build, SYNTHESIS, report)
     figures = result.figures.to_dict()
-    console.say(table(("", device.family), [(name, f"{n:,g}") for name, n in figures.items()]))
+    rows = [(name, f"{n:,g}") for name, n in figures.items()]
+    console.say(table(("resource", device.family), rows))
     if placed is not None:
         console.say(_path(placed))
     console.result({**figures, **report, **timing})
     luts = result.figures.luts
     if args.lut_budget is not None and luts is not None and luts > args.lut_budget:
-        console.warn(f"{luts:,.0f} LUTs are over the budget of {args.lut_budget:,.0f}")
+        console.warn(f"{luts:,.0f} LUTs exceed the budget of {args.lut_budget:,.0f}")
         return 1
     return 0
 
@@ -83,7 +104,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _place(
     design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
 ) -> Placement:
-    """Before synthesis, so that a missing nextpnr shows at once."""
+    """Place and route the design. Done before synthesis, to report a missing nextpnr at once."""
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
             verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
@@ -91,11 +112,12 @@ def _place(
 
 
 def _path(placed: Placement) -> str:
-    """The critical path for people."""
+    """Format the critical path as text."""
     path = placed.critical_path
     head = (
         f"\ncritical path on {placed.device}, speed grade {placed.speed_grade}: "
         f"{path.logic_ns:.2f} ns logic, {path.routing_ns:.2f} ns routing"
     )
     rows = [(hop.name, f"{hop.logic_ns:.2f}", f"{hop.routing_ns:.2f}") for hop in path.hops]
-    return f"{head}\n{table(('signal', 'logic', 'routing'), [*rows, (path.end, '', '')])}"
+    titles = ("signal", "logic, ns", "routing, ns")
+    return f"{head}\n{table(titles, [*rows, (path.end, '', '')])}"

@@ -1,4 +1,4 @@
-"""``codesign train``: a design's weights."""
+"""``codesign train``: train a design's network and write its weights."""
 
 from __future__ import annotations
 
@@ -15,25 +15,38 @@ from models.integer.bits import total as all_bits
 
 NAME = "train"
 HELP = "train a design's network with quantised weights and activations"
+DESCRIPTION = """\
+Train the network of a design with quantisation-aware training: first in
+floating point, then with the bit widths of the design. docs/explanation/training.md explains
+the options that make weights sparse.
+
+Input:   a design file, and the files of its data set.
+Output:  a file of weights for codesign build --weights; accuracy and bit counts
+         of the weights.
+
+After an interruption, the same command continues after the last finished epoch.
+Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network."""
 EXAMPLES = """\
   codesign train examples/digits_tiny.yaml --out build/digits_tiny.weights
   codesign train design.yaml --data-dir ~/data --epochs 40 --json
-  codesign train design.yaml --boo 2 --zero-blocks 0.5    # weights of few ones and many zeros
-Interrupted, the same command goes on after the last finished epoch."""
+  codesign train design.yaml --boo 2 --zero-blocks 0.5    # few bits set, many zero words"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser)
     options.training(parser)
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the weights (default: beside the design)"
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="file of weights to write (default: the design's path with the suffix .weights)",
     )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     design = designs.load(args.design)
     out: Path = args.out or args.design.with_suffix(".weights")
-    prediction.plan_design(design)  # refuses what could not run, before any work
+    prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
     checkpoint = training.checkpoint_of(out)
     trained = training.run(design, dataset, args, checkpoint, console)
@@ -44,13 +57,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
         "test": trained.evaluate(dataset.test),
     }
     console.say(
-        f"{out}: {100 * scores['validation']:.2f} % of the validation images, "
-        f"{100 * scores['test']:.2f} % of the test images"
+        f"{out}: accuracy {100 * scores['validation']:.2f} % validation, "
+        f"{100 * scores['test']:.2f} % test"
     )
     bits = pipeline.weight_bits(design, trained)
     total = all_bits(bits.values())
     console.say(
-        f"{total.ones:,} one-bits in {total.weights:,} weights ({total.ones_per_weight:.2f} each); "
+        f"{total.weights:,} weights with {total.ones:,} one-bits "
+        f"({total.ones_per_weight:.2f} per weight); "
         f"{total.zero_words:,} of {total.words:,} weight words are zero"
     )
     layers = {name: dataclasses.asdict(counts) for name, counts in bits.items()}

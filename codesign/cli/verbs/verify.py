@@ -1,4 +1,4 @@
-"""``codesign verify``: the Verilog against the integer reference."""
+"""``codesign verify``: simulate the Verilog and compare it with the integer reference."""
 
 from __future__ import annotations
 
@@ -10,14 +10,24 @@ from codesign.cli import options
 from codesign.cli.console import Console, table
 
 NAME = "verify"
-HELP = "simulate a build folder: every layer bit for bit, every instruction cycle for cycle"
+HELP = "simulate a build folder and compare all layer outputs and cycle counts with the reference"
+DESCRIPTION = """\
+Simulate the Verilog of a build folder with Verilator and compare it with the
+integer network: every value of every layer bit for bit, and the clock cycles of
+every instruction. The test bench drives the NPU over its AXI ports.
+
+Input:   a build folder with test vectors.
+Output:  the verdict, with layer, channel, position and both values of the first
+         difference; reports/verification.json in the build folder.
+
+Exit status: 0 everything equal, 1 a difference or a failure of the simulator,
+2 bad input or missing tool."""
 EXAMPLES = """\
   codesign verify build/digits_tiny
   codesign verify build/digits_tiny --images 64 --jobs 2 --stalls 0.5 --json
-  codesign verify build/digits_tiny --hardware    # broken programs and streams, resets, 100 runs
-Exit status 1 when anything differs; layer, channel, position and both values are named."""
+  codesign verify build/digits_tiny --hardware"""
 REPORT = "verification"
-"""reports/verification.json"""
+"""Name of the report: reports/verification.json."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,26 +37,36 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=options.integer(1),
         default=8,
         metavar="N",
-        help="images to run, at most those in vectors/ (default: %(default)s)",
+        help="test images to simulate, up to the number in the build folder (default: %(default)s)",
     )
     parser.add_argument(
         "--stalls",
         type=options.number(0, 0.9),
         default=0.2,
         metavar="SHARE",
-        help="share of cycles in which a bus channel is held back (default: %(default)s)",
+        help="fraction of cycles in which each AXI channel is stalled at random, 0 to 0.9 "
+        "(default: %(default)s)",
     )
     parser.add_argument(
-        "--seed", type=options.integer(0), default=0, metavar="N", help="of the random stalls"
+        "--seed",
+        type=options.integer(0),
+        default=0,
+        metavar="N",
+        help="seed of the random stalls (default: %(default)s)",
     )
     parser.add_argument(
         "--jobs",
         type=options.integer(1),
         default=1,
         metavar="N",
-        help="simulator processes side by side (default: %(default)s)",
+        help="simulator processes that share the images (default: %(default)s)",
     )
-    parser.add_argument("--hardware", action="store_true", help="also misuse the NPU, see above")
+    parser.add_argument(
+        "--hardware",
+        action="store_true",
+        help="also run the misuse tests: invalid programs, broken input streams, resets at random "
+        "times, watchdog, 100 runs without a reset",
+    )
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -62,7 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             clock_mhz=design.clock_mhz,
         )
     if result.images < args.images:
-        console.warn(f"{args.build} has vectors of {result.images} images: no more were run")
+        console.warn(f"{args.build} has test vectors of {result.images} images; all were simulated")
     build_folder.add_report(args.build, REPORT, result.to_dict())
     show(result, console)
     console.result(result.to_dict())
@@ -70,14 +90,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def show(result: Verification, console: Console) -> None:
-    """The verdict for people."""
+    """Print the verdict as text."""
     rows = [(layer.name, f"{layer.expected:,}", f"{layer.simulated:,}") for layer in result.layers]
-    console.say(table(("instruction", "compiled", "simulated"), rows))
+    console.say(table(("instruction", "cycles compiled", "cycles simulated"), rows))
     for test, failure in result.hardware.items():
         console.say(f"{test}: {failure or 'ok'}")
     for path in result.changed_files:
-        console.warn(f"{path} is not as it was built")
+        console.warn(f"{path} was changed or removed after the build")
     exact = "bit-exact" if result.bit_exact else "NOT bit-exact"
     console.say(f"{result.images} images, {exact}")
     if result.failure:
-        console.say(f"first difference: {result.failure}")
+        console.say(f"first failure: {result.failure}")

@@ -1,4 +1,4 @@
-"""The build folder: complete, reproducible, and never half-written."""
+"""The build folder is complete, the same for the same input, and never half-written."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ emitted = functools.cache(emit_verilog)
 
 @pytest.fixture(autouse=True)
 def _emit_once(monkeypatch):
-    """Generating Verilog takes seconds and is not what these tests are about."""
+    """Generate the Verilog once for all tests here, as it takes seconds."""
     monkeypatch.setattr(emit, "verilog", emitted)
 
 
@@ -38,11 +38,12 @@ def folder(tmp_path_factory) -> Path:
 
 
 def tree(folder: Path) -> dict[str, bytes]:
+    """Return the contents of every file, by its path in the folder."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def test_tree_and_manifest(folder):
+def test_the_folder_is_complete_and_its_manifest_has_every_hash(folder):
     files = tree(folder)
     for path in (
         "design.yaml", "program.json", "program.hex", "program_traced.hex", "rtl/npu.v",
@@ -62,7 +63,7 @@ def test_tree_and_manifest(folder):
     assert manifest["versions"]["amaranth"] != "not installed"
 
 
-def test_reads_back_what_was_compiled(folder):
+def test_the_folder_reads_back_as_what_was_compiled(folder):
     _, compiled, vectors = small_build.parts()
     found = read(folder)
     assert found.programs["traced"].words == compiled.traced.words
@@ -74,7 +75,9 @@ def test_reads_back_what_was_compiled(folder):
     assert read_hex(folder / "program.hex", 2).ravel().tolist() == list(compiled.program.words)
 
 
-def test_same_input_same_bytes_and_own_folder_is_replaced(folder, tmp_path, monkeypatch):
+def test_the_same_input_gives_the_same_bytes_and_an_own_folder_is_replaced(
+    folder, tmp_path, monkeypatch
+):
     monkeypatch.setattr(emit, "verilog", emit_verilog)
     again = small_build.write(tmp_path / "elsewhere")
     assert tree(again) == tree(folder)
@@ -86,7 +89,7 @@ def test_same_input_same_bytes_and_own_folder_is_replaced(folder, tmp_path, monk
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
 
 
-def test_refuses_what_is_not_ours(tmp_path):
+def test_folders_of_something_else_are_refused(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     build_folder.check_free(home)
@@ -102,7 +105,7 @@ def test_refuses_what_is_not_ours(tmp_path):
 
 
 def fail_at(monkeypatch, count: int, failure) -> None:
-    """Let the ``count``-th file that is written fail."""
+    """Make the ``count``-th file that is written fail."""
     written = 0
     real = Path.write_bytes
 
@@ -131,7 +134,7 @@ def test_a_full_disk_leaves_the_old_folder_and_nothing_else(tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_full_disk_costs_no_report(tmp_path, monkeypatch):
+def test_a_full_disk_leaves_the_old_report(tmp_path, monkeypatch):
     out = small_build.write(tmp_path / "out")
     build_folder.add_report(out, "synthesis", {"luts": 1})
     before = tree(out)
@@ -174,7 +177,7 @@ def test_a_kill_and_ctrl_c_in_the_middle_leave_no_build(tmp_path, how, left):
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
-def test_reports_enter_the_manifest_and_changes_are_seen(tmp_path):
+def test_reports_enter_the_manifest_and_changed_files_are_noticed(tmp_path):
     out = small_build.write(tmp_path / "out")
     build_folder.add_report(out, "synthesis", {"luts": 2000})
     assert json.loads((out / "reports" / "synthesis.json").read_text()) == {"luts": 2000}

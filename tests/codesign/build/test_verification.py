@@ -1,4 +1,8 @@
-"""Verification of a built NPU in Verilator: right designs pass, each kind of fault is found."""
+"""``codesign verify``: a right build folder passes in Verilator, and each kind of fault is found.
+
+Wrong weights, expected values, cycle counts, Verilog and memory contents; misuse of the buses; the
+bench of the folder by itself; interrupts and bad input.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +34,7 @@ def copy(folder, tmp_path) -> Path:
     return shutil.copytree(folder, tmp_path / "copy")
 
 
-def test_every_layer_bit_and_cycle_exact_under_stalls(folder):
+def test_every_layer_is_bit_and_cycle_exact_under_stalls(folder):
     _, compiled, _ = small_build.parts()
     found = verification.verify(folder, images=4, stalls=0.4, seed=7, clock_mhz=50)
     assert found.failure is None
@@ -44,13 +48,16 @@ def test_every_layer_bit_and_cycle_exact_under_stalls(folder):
     assert json.loads(json.dumps(found.to_dict()))["bit_exact"] is True
 
 
-def test_images_split_over_processes(folder):
+def test_images_are_split_over_processes(folder):
     found = verification.verify(folder, images=99, traced=False, stalls=0, jobs=2)
     assert (found.passed, found.images) == (True, small_build.IMAGES)
 
 
-def test_weights_from_memory_bit_and_cycle_exact_waits_included(tmp_path):
-    """Under stalls of all buses; then, without, the run waits for memory as long as predicted."""
+def test_fetched_weights_are_bit_and_cycle_exact_waits_included(tmp_path):
+    """All buses stall while layers are compared; without stalls, waits are as predicted.
+
+    A wrong or a missing word of the external memory is found.
+    """
     _, compiled, _ = small_build.parts(memory_port_bits=64)
     built = small_build.write(tmp_path / "fetched", memory_port_bits=64)
     assert len(compiled.plan.schedule.parts) > len(compiled.plan.layers)
@@ -84,8 +91,8 @@ def test_memory_that_refuses_a_read_is_an_address_error(tmp_path):
     assert "error ADDRESS at instruction" in found.failure
 
 
-def test_bands_bit_and_cycle_exact_waits_included(tmp_path):
-    """Feature maps that go to memory and come back, under stalls of all channels."""
+def test_bands_are_bit_and_cycle_exact_waits_included(tmp_path):
+    """Feature maps go to external memory and come back, under stalls of all buses."""
     _, compiled, _ = small_build.parts(memory_port_bits=32, memory_tiles=True)
     built = small_build.write(tmp_path / "tiled", memory_port_bits=32, memory_tiles=True)
     assert {"FILL", "SPILL"} <= {step.instruction.opcode.name for step in compiled.program.steps}
@@ -170,7 +177,7 @@ def test_the_production_program_is_judged_instruction_by_instruction(copy):
 
 
 def test_a_fault_in_the_verilog_is_found(copy):
-    """The post unit subtracts the bias."""
+    """The broken post unit subtracts the bias."""
     path = copy / "rtl" / "npu_post_unit.v"
     right = "$signed(accumulator) + $signed(bias)"
     assert right in path.read_text()

@@ -157,7 +157,7 @@ def test_weights_that_are_none(refuse, tmp_path):
         (["explode"], "invalid choice"),
         ([], "required"),
         (["build", "x", "--out", "y", "--weights", "z", "--epochs", "9"], "--weights replaces"),
-        (["build", "x", "--out", "y", "--weights", "z", "--boo", "1"], "--boo is for training"),
+        (["build", "x", "--out", "y", "--weights", "z", "--boo", "1"], "--boo applies to training"),
         (["train", "x", "--zero-blocks", "1"], "must be a number in 0..0.99, not '1'"),
         (
             ["train", "x", "--zero-blocks", "0.5", "--skip-blocks", "0.5"],
@@ -194,6 +194,9 @@ def search_file(tmp_path: Path, text: str) -> Path:
         ("seed: 1\nseed: 2\n", 2, "key 'seed' is given twice (first: line 1)"),
         ("lut_budget: 9000\njobs: 0\n", 2, "jobs must be 1..256, not 0"),
         ("lut_budget: plenty\n", 1, "must be a number"),
+        ("guard: 0.7\narea_confidence: 0.7\n", 1, "is the old name of area_confidence"),
+        ("optimiser: random\nstrategy: random\n", 2, "is the old name of optimiser"),
+        ("lut_budget: 9000\nguard: 0.3\n", 2, "area_confidence must be 0.5..0.99, not 0.3"),
     ],
 )
 def test_a_bad_search_file_names_the_line(refuse, tmp_path, text, line, words):

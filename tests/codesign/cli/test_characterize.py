@@ -95,8 +95,8 @@ def test_placing_goes_through_the_smaller_npus_of_the_data(
         (["--near", "10"], "must be a number >= 1000"),
         (["--timeout", "soon"], "must be a number"),
         (["--place", "3", "--count", "160"], "not allowed with"),
-        (["--place", "3", "--near", "5000"], "--near samples what --place does not"),
-        (["--place", "3", "--seed", "0"], "--seed samples what --place does not"),
+        (["--place", "3", "--near", "5000"], "--near chooses what to synthesise"),
+        (["--place", "3", "--seed", "0"], "--seed chooses what to synthesise"),
     ],
 )
 def test_bad_options_are_refused(

@@ -11,6 +11,7 @@ import pytest
 from codesign import explore
 from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
+from codesign.explore import run as exploring
 from codesign.explore.finish import FinishedDesign
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
@@ -64,6 +65,7 @@ def test_options_reach_the_search(asked, tmp_path):
     argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
     argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
     argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --optimiser random --resume"
+    argv += " --boo 2 --boo-within 0.5 --area-confidence 0.7 --space digits --area-model m.json"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
     budget = settings.budget
@@ -74,6 +76,8 @@ def test_options_reach_the_search(asked, tmp_path):
     assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
     assert (settings.images, settings.optimiser, settings.resume) == (16, "random", True)
     assert settings.time_limit_s == 120
+    assert (settings.boo, settings.boo_within, settings.area_confidence) == (2, 0.005, 0.7)
+    assert (settings.space, str(settings.area_model)) == ("digits", "m.json")
     assert settings.out == tmp_path / "out"
 
 
@@ -87,7 +91,8 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
     assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
     assert "simulation:    64 images, bit-exact" in lines
     array = next(line for line in lines if line.startswith("array:"))
-    assert "512 products/cycle, 62.5 % useful over a whole image, 41.0 LUTs each" in array
+    assert "512 products per cycle, 62.5 % utilisation over a whole image" in array
+    assert array.endswith("41.0 LUTs per product")
     row = next(line for line in lines if line.startswith("LUTs")).split()
     assert row == ["LUTs", "20,500", "(19,000–22,000)", "—", "21,000", "-2.4", "%"]
     row = next(line for line in lines if line.startswith("cycles")).split()
@@ -100,6 +105,53 @@ def test_a_search_file_may_resume(asked, tmp_path):
     assert main(["explore", "--config", str(path)]) == 0
     assert main(["explore", "--lut-budget", "9000"]) == 0
     assert [settings.resume for settings in asked] == [True, False]
+
+
+def test_the_old_names_of_options_work_and_do_not_show(asked, tmp_path, capsys):
+    """--guard and --strategy of release 0.1, from the command line and from a search file."""
+    argv = "explore --lut-budget 9000 --guard 0.7 --strategy random"
+    assert main(argv.split()) == 0
+    path = tmp_path / "search.yaml"
+    path.write_text("lut_budget: 9000\nguard: 0.7\nstrategy: random\n")
+    assert main(["explore", "--config", str(path)]) == 0
+    assert main(["explore", "--config", str(path), "--area-confidence", "0.8"]) == 0
+    found = [(settings.area_confidence, settings.optimiser) for settings in asked]
+    assert found == [(0.7, "random"), (0.7, "random"), (0.8, "random")]
+    assert main(["explore", "--lut-budget", "9000", "--guard", "0.3"]) == 2
+    assert "--area-confidence must be 0.5..0.99, not 0.3" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["explore", "--help"])
+    shown = capsys.readouterr().out
+    assert "--area-confidence" in shown
+    assert "--optimiser" in shown
+    assert "guard" not in shown
+    assert "strategy" not in shown
+
+
+def test_a_search_of_release_0_1_is_resumed(monkeypatch, tmp_path, capsys):
+    """Its explore.json has the old format and names, and keeps them."""
+    seen: list[dict[str, object]] = []
+
+    def search(settings: ExploreSettings, *rest: object) -> ExploreResult:
+        seen.extend(one for one in rest if isinstance(one, dict))
+        return result(tmp_path)
+
+    monkeypatch.setattr(exploring, "_search_and_finish", search)
+    monkeypatch.setattr(exploring.model_file, "load", lambda: None)
+    out = tmp_path / "out"
+    command = ["explore", "--lut-budget", "9000", "--out", str(out)]
+    assert main([*command, "--area-confidence", "0.7"]) == 0
+    old = json.loads((out / "explore.json").read_text())
+    old |= {"format": "codesign explore 1", "guard": old.pop("area_confidence")}
+    old |= {"strategy": old.pop("optimiser")}
+    (out / "explore.json").write_text(json.dumps(old))
+    for flag in ("--area-confidence", "--guard"):
+        assert main([*command, "--resume", flag, "0.7"]) == 0
+    assert seen[1:] == [old, old]
+    assert json.loads((out / "explore.json").read_text()) == old
+    capsys.readouterr()
+    assert main([*command, "--resume"]) == 2
+    assert "holds a search with other area_confidence" in capsys.readouterr().err
 
 
 def test_json_is_the_summary(asked, capsys):

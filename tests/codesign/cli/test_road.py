@@ -80,9 +80,9 @@ def test_verify_finds_a_changed_weight(built, capsys, tmp_path):
     assert main(["verify", str(other), "--images", "9"]) == 1
     out, err = capsys.readouterr()
     assert "NOT bit-exact" in out
-    assert "first difference: image 0, layer conv1" in out
-    assert "mem/weights.hex is not as it was built" in err
-    assert "has vectors of 4 images: no more were run" in err
+    assert "first failure: image 0, layer conv1" in out
+    assert "mem/weights.hex was changed or removed after the build" in err
+    assert "has test vectors of 4 images; all were simulated" in err
 
 
 def test_synth_counts_and_holds_a_budget(built, capsys):
@@ -92,7 +92,7 @@ def test_synth_counts_and_holds_a_budget(built, capsys):
     assert result["dsps"] == 0
     assert (built / "reports" / "synthesis.json").exists()
     assert main(["synth", str(built), "--lut-budget", "100"]) == 1
-    assert "over the budget of 100" in capsys.readouterr().err
+    assert "exceed the budget of 100" in capsys.readouterr().err
 
 
 def test_report_holds_what_was_measured(built, capsys):

@@ -1,7 +1,8 @@
-"""Random integer networks and NPU configurations: what the sweep and the compiler's tests draw.
+"""Random integer networks and random NPUs that hold them, for the compiler's tests and the sweep.
 
-``tail``: share of the draws of a size that may go beyond the usual ones, up to the end of the range
-in tests/sweep/domain.py; 0 keeps networks and NPUs small.
+All sizes lie in the ranges of tests/sweep/domain.py, mostly at their small end: ``tail`` is the
+share of the draws that may go up to the end of a range (0: networks and NPUs that run in
+milliseconds). The same random.Random gives the same network and the same NPU.
 """
 
 from __future__ import annotations
@@ -26,25 +27,29 @@ from rtl_gen.parameters import (
     SPARSITIES,
     ConfigError,
 )
-from tests.codesign.compiler.compiler_networks import ONE, NetworkBuilder, Pair
+from tests.codesign.compiler.network_builder import NetworkBuilder, Pair
 from tests.sweep import domain
 
 DSP_SHARE = 0.2
+"""Share of the NPUs that multiply in DSP slices."""
 SHARED_DSP_SHARE = 0.7
+"""Share of those in which several products share a slice, where the widths allow it."""
 BINARY_SHARE = 0.7
+"""Share of the NPUs that take weights of +1 and -1 in one pass, where the network has any."""
 REUSE_SHARE = 0.7
-"""Of the NPUs with lanes enough for column reuse."""
+"""Share of the NPUs with column reuse in depthwise layers, where they have lanes enough for it."""
 
 
 def random_network(
     pick: random.Random, bits: int, tail: float = 0.0, scale_bits: int = 8
 ) -> IntegerNetwork:
-    """A network of a few steps; codes of at most ``bits`` bits."""
-    return _Draw(pick, bits, tail, scale_bits).network()
+    """Return a network of a few layers of any kind, with codes of at most ``bits`` bits and random
+    weights."""
+    return _RandomNetwork(pick, bits, tail, scale_bits).build()
 
 
-class _Draw:
-    """Layers that are drawn one by one, each from the output of the one before."""
+class _RandomNetwork:
+    """A chain of randomly drawn blocks; every block reads the output of the one before."""
 
     def __init__(self, pick: random.Random, bits: int, tail: float, scale_bits: int) -> None:
         self.pick, self.bits, self.tail = pick, bits, tail
@@ -54,42 +59,48 @@ class _Draw:
         signed = pick.random() < 0.2
         self.net = NetworkBuilder(pick, shape, pick.randint(1, bits), signed, scale_bits)
 
-    def network(self) -> IntegerNetwork:
+    def build(self) -> IntegerNetwork:
         last = "image"
-        steps = (self._conv, self._conv, self._depthwise, self._shared_columns, self._max_pool,
-                 self._average, self._residual, self._branches, self._copy)  # fmt: skip
+        blocks = (self._conv, self._conv, self._depthwise, self._overlapping_depthwise,
+                  self._max_pool, self._average_pool, self._residual, self._branches,
+                  self._copy)  # fmt: skip
         wanted = min(self.size(domain.LAYERS), domain.LAYERS.most - domain.REACH - 2)
         while len(self.net.tensors) < wanted:
-            last = self.pick.choice(steps)(last)
+            last = self.pick.choice(blocks)(last)
         if self.pick.random() < 0.2:
-            last = self.net.linear(last, self.size(domain.CHANNELS), raw=False, **self._numbers())
+            last = self.net.linear(
+                last, self.size(domain.CHANNELS), raw=False, **self._bit_widths()
+            )
         self.net.linear(
             last,
             self.size(domain.CHANNELS),
             weight_bits=self.pick.randint(1, 8),
-            sparsity=self.net.any_sparsity(),
+            sparsity=self.net.random_sparsity(),
         )
         return self.net.build()
 
     def size(self, sizes: domain.Sizes) -> int:
         return sizes.draw(self.pick, self.tail)
 
-    def _numbers(self) -> dict[str, int]:
-        return {"bits": self.pick.randint(1, self.bits), "weight_bits": self.pick.randint(1, 8)}
+    def _bit_widths(self) -> dict[str, int]:
+        return {
+            "output_bits": self.pick.randint(1, self.bits),
+            "weight_bits": self.pick.randint(1, 8),
+        }
 
     def _window(self, shape: tuple[int, int, int]) -> tuple[Pair, Pair, Pair]:
-        """Kernel, stride and padding that fit the map."""
-        rows, cols = (self._side(size) for size in shape[1:])
+        """Return kernel, stride and padding of a window that fits a map of ``shape``."""
+        rows, cols = (self._window_side(size) for size in shape[1:])
         return (rows[0], cols[0]), (rows[1], cols[1]), (rows[2], cols[2])
 
-    def _side(self, size: int) -> tuple[int, int, int]:
+    def _window_side(self, size: int) -> tuple[int, int, int]:
         kernel = self.size(domain.KERNEL)
         padding = self.pick.randint(0, kernel - 1)
         kernel = min(kernel, size + 2 * padding)
         return kernel, self.size(domain.STRIDE), min(padding, kernel - 1)
 
-    def _pool(self, rows: int, cols: int) -> PoolWindow | None:
-        """A max pooling that a layer does as well, now and then."""
+    def _fused_pool(self, rows: int, cols: int) -> PoolWindow | None:
+        """Return a max pooling to fuse into a layer with that output map, or None."""
         if self.pick.random() >= 0.4:
             return None
         most = 3 if self.pick.random() >= self.tail else domain.KERNEL.most
@@ -106,20 +117,18 @@ class _Draw:
         channels = self.net.tensors[source].shape[0]
         return self._convolution(source, channels, channels * self.pick.randint(1, 2))
 
-    def _shared_columns(self, source: str) -> str:
-        """A depthwise layer as networks have them: most of a position's columns are those of the
-        position before, and the map stays as large as the stride lets it."""
-        channels, rows, _ = self.net.tensors[source].shape
+    def _overlapping_depthwise(self, source: str) -> str:
+        """Add a depthwise layer whose windows overlap (column reuse), with half the kernel as
+        padding."""
+        rows = self.net.tensors[source].shape[1]
         kernel = (self.pick.randint(1, min(3, rows)), self.pick.randint(2, 4))
-        return self.net.mac(
-            [source],
-            channels,
+        return self.net.depthwise(
+            source,
             kernel,
             stride=(self.pick.randint(1, 2), self.pick.randint(1, kernel[1] - 1)),
             padding=(kernel[0] // 2, kernel[1] // 2),
-            groups=channels,
             signed=self.pick.random() < 0.4,
-            **self._numbers(),
+            **self._bit_widths(),
         )
 
     def _convolution(self, source: str, groups: int, channels: int) -> str:
@@ -129,29 +138,29 @@ class _Draw:
             (size + 2 * pad - side) // step + 1
             for size, pad, side, step in zip(shape[1:], padding, kernel, stride, strict=True)
         )
-        return self.net.mac(
-            [source],
+        return self.net.conv(
+            source,
             min(channels, domain.CHANNELS.most // groups * groups),
             kernel,
             stride=stride,
             padding=padding,
             groups=groups,
             signed=self.pick.random() < 0.4,
-            pool=self._pool(rows, cols),
-            sparsity=self.net.any_sparsity() if groups == 1 else None,
-            **self._numbers(),
+            pool=self._fused_pool(rows, cols),
+            sparsity=self.net.random_sparsity() if groups == 1 else None,
+            **self._bit_widths(),
         )
 
     def _max_pool(self, source: str) -> str:
-        """One that is a layer of its own: a diagonal 1x1 layer with a window."""
+        """Add a max pooling that is a layer of its own: a 1x1 layer of ones with a window."""
         spec = self.net.tensors[source]
         _, rows, cols = spec.shape
         kernel, stride, padding = self._window(spec.shape)
         padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
         kernel = (min(kernel[0], rows + 2 * padding[0]), min(kernel[1], cols + 2 * padding[1]))
         if whole := self.pick.random() < 0.1:
-            kernel, stride, padding = (rows, cols), ONE, (0, 0)
-        return self._diagonal(
+            kernel, stride, padding = (rows, cols), (1, 1), (0, 0)
+        return self._depthwise_ones(
             source,
             op="global_pool" if whole else "max_pool",
             padding=padding,
@@ -159,35 +168,34 @@ class _Draw:
             pool=PoolWindow(kernel, stride),
         )
 
-    def _average(self, source: str) -> str:
+    def _average_pool(self, source: str) -> str:
         shape = self.net.tensors[source].shape
         kernel, stride, padding = self._window(shape)
         kernel = (min(kernel[0], shape[1]), min(kernel[1], shape[2]))
         padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
         if whole := self.pick.random() < 0.3:
-            kernel, stride, padding = (shape[1], shape[2]), ONE, (0, 0)
+            kernel, stride, padding = (shape[1], shape[2]), (1, 1), (0, 0)
         op = "global_pool" if whole else "avg_pool"
-        return self._diagonal(source, kernel, op=op, stride=stride, padding=padding)
+        return self._depthwise_ones(source, kernel, op=op, stride=stride, padding=padding)
 
     def _copy(self, source: str) -> str:
-        """The same values in other codes."""
+        """Add a layer that requantises, with or without cutting negative values off."""
         signed = self.pick.random() < 0.5
-        return self._diagonal(source, op="requantise" if signed else "relu", signed=signed)
+        return self._depthwise_ones(source, op="requantise" if signed else "relu", signed=signed)
 
-    def _diagonal(self, source: str, kernel: Pair = ONE, **fields: object) -> str:
-        channels = self.net.tensors[source].shape[0]
-        return self.net.mac(
-            [source],
-            channels,
+    def _depthwise_ones(self, source: str, kernel: Pair = (1, 1), **options: object) -> str:
+        """Add a layer that sums each channel over its kernel: all weights are 1."""
+        return self.net.depthwise(
+            source,
             kernel,
-            groups=channels,
             weight_bits=ONES_WEIGHT_BITS,
-            diagonal=True,
-            bits=self.pick.randint(1, self.bits),
-            **fields,
+            largest_weights=True,
+            output_bits=self.pick.randint(1, self.bits),
+            **options,
         )
 
     def _residual(self, source: str) -> str:
+        """Add ``source`` and the output of some convolutions of it, in either order."""
         channels, rows, cols = self.net.tensors[source].shape
         other = source
         if self.pick.random() < 0.8:
@@ -198,33 +206,30 @@ class _Draw:
                 other = self._same_map(other, width, side)
         pair = [source, other]
         self.pick.shuffle(pair)
-        return self.net.mac(
-            pair,
-            channels,
-            op="add",
-            groups=channels,
+        return self.net.add(
+            *pair,
             signed=self.pick.random() < 0.2,
-            pool=self._pool(rows, cols),
-            **self._numbers(),
+            pool=self._fused_pool(rows, cols),
+            **self._bit_widths(),
         )
 
     def _same_map(self, source: str, channels: int, side: int) -> str:
-        return self.net.mac(
-            [source],
+        return self.net.conv(
+            source,
             channels,
             (side, side),
             padding=(side // 2, side // 2),
             signed=self.pick.random() < 0.5,
-            sparsity=self.net.any_sparsity(),
-            **self._numbers(),
+            sparsity=self.net.random_sparsity(),
+            **self._bit_widths(),
         )
 
     def _branches(self, source: str) -> str:
-        """Convolutions side by side, stacked along channels: a concat shares bits and sign."""
-        numbers = self._numbers()
+        """Concatenate convolutions of ``source``, all of the same bits and sign."""
+        bit_widths = self._bit_widths()
         parts = [
-            self.net.mac([source], self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
-                         sparsity=self.net.any_sparsity(), **numbers)
+            self.net.conv(source, self.pick.randint(1, 9), (k, k), padding=(k // 2, k // 2),
+                         sparsity=self.net.random_sparsity(), **bit_widths)
             for k in (1, 3, 5)[: self.pick.choice(domain.PARTS)]
         ]  # fmt: skip
         return self.net.concat(parts)
@@ -237,10 +242,11 @@ def random_config(
     tail: float = 0.0,
     most_macs: float = math.inf,
 ) -> NpuConfig:
-    """An NPU whose memories are as small as the network allows, its accumulators often.
+    """Return an NPU with memories as shallow as the network allows, and often with the narrowest
+    accumulators.
 
-    bits: the widest codes of the network. most_macs: limit on ``NpuConfig.macs``. Raises
-    InfeasibleError.
+    ``bits``: width of the network's widest codes. ``most_macs``: limit on the products per cycle.
+    Raises InfeasibleError when the network fits no memory.
     """
     while True:
         lanes = max(2, domain.LANES.draw(pick, tail))
@@ -271,8 +277,8 @@ def random_config(
 
 
 def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig:
-    """Mostly, where ``config`` has a DSP slice for each product and a form fits in which products
-    share them: that form."""
+    """Return ``config`` with several products a DSP slice, mostly, where it has a slice for each
+    product and the widths allow sharing; else ``config``."""
     if config.multiplier != "dsp" or pick.random() > SHARED_DSP_SHARE:
         return config
     found: list[NpuConfig] = []
@@ -289,7 +295,8 @@ def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuCo
 def with_binary_weights(
     pick: random.Random, network: IntegerNetwork, config: NpuConfig
 ) -> NpuConfig:
-    """Mostly, where the network has 1-bit weights and the array may be one for them: that."""
+    """Return ``config`` with weights of +1 and -1 taken in one pass, mostly, where the network has
+    such weights and the other parameters allow it; else ``config``."""
     ones = any(layer.weight_bits == 1 for layer in network.mac_layers)
     if not ones or pick.random() > BINARY_SHARE:
         return config
@@ -301,8 +308,8 @@ def with_binary_weights(
 def with_memory_port(
     pick: random.Random, network: IntegerNetwork, config: NpuConfig
 ) -> NpuConfig | None:
-    """``config`` with a memory port and the smallest weight memory that parts of the network fit;
-    None where that is no smaller than all weights are."""
+    """Return ``config`` with a memory port and the shallowest weight memory with which the network
+    still runs, its weights fetched in parts; None if that is no shallower than before."""
     port_bits = pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
     depth = DEPTH_RANGES["weight_depth"][0]
     while depth < config.weight_depth:
@@ -319,9 +326,11 @@ def with_memory_port(
 
 
 def with_tiles(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig | None:
-    """``config`` with feature maps in memory and the smallest activation memory that bands of them
-    fit; None where that is no smaller than what all take. Its weights come through the port where
-    they did."""
+    """Return ``config`` with feature maps in external memory and the shallowest activation memory
+    that the network runs with (depth-first tiling); None if that is no shallower than before.
+
+    The memory port stays as it is, where there is one.
+    """
     port_bits = config.memory_port_bits or pick.choice([bits for bits in MEMORY_PORT_BITS if bits])
     depth = DEPTH_RANGES["activation_depth"][0]
     while depth < config.activation_depth:

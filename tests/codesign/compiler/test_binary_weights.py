@@ -1,4 +1,8 @@
-"""Weights of +1 and -1 in one pass: the same numbers as in two, on the RTL and by formula."""
+"""Layers with weights of +1 and -1 take one pass (``binary_weights``), with the results of two.
+
+Behavioural model and RTL are held against the integer reference, the closed-form cycle count
+against the compiler's, and the search's choice of the option against what the NPU allows.
+"""
 
 from __future__ import annotations
 
@@ -20,36 +24,35 @@ from models.integer.network import IntegerNetwork
 from models.quantisation.sparsity import Sparsity
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import BINARY_NEEDS, ConfigError
-from tests.codesign.compiler.compiler_networks import (
-    NetworkBuilder,
-    check_against_reference,
-    check_on_the_rtl,
-)
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference, check_on_the_rtl
 from tests.codesign.cost.closed_form import check_closed_form
 
-SAME = {"padding": (1, 1)}
 BINARY = {"weight_digit_bits": 1, "binary_weights": 1}
 
 
 def mixed(seed: int, signed: bool = False) -> IntegerNetwork:
-    """Binary layers among others: on the image, behind holes of a concat, raw; and such as the NPU
-    cannot take in one pass: depthwise, sparse."""
+    """Return a network of 1-bit layers among others.
+
+    Three take one pass: one on the image, one behind a concat that leaves lanes without a channel,
+    the classifier. Two cannot: a depthwise and an N:M sparse one.
+    """
     pick = random.Random(seed)
     net = NetworkBuilder(pick, (3, 9, 8), 4, signed)
-    last = net.mac(["image"], 7, (3, 3), **SAME, weight_bits=1, signed=signed)
-    parts = [net.mac([last], n, weight_bits=2, bits=3, signed=signed) for n in (5, 6)]
+    last = net.conv3x3("image", 7, weight_bits=1, signed=signed)
+    parts = [net.conv(last, n, weight_bits=2, output_bits=3, signed=signed) for n in (5, 6)]
     last = net.concat(parts)
-    last = net.mac([last], 12, (3, 3), **SAME, weight_bits=1, bits=2, signed=signed)
+    last = net.conv3x3(last, 12, weight_bits=1, output_bits=2, signed=signed)
     before = last
-    last = net.mac([last], 12, (3, 3), **SAME, groups=12, weight_bits=1, bits=2)
-    last = net.mac([before, last], 12, op="add", groups=12, weight_bits=3)
-    last = net.mac([last], 8, (2, 2), weight_bits=1, sparsity=Sparsity(2, 4), stride=(2, 2))
+    last = net.depthwise(last, (3, 3), padding=(1, 1), weight_bits=1, output_bits=2)
+    last = net.add(before, last, weight_bits=3)
+    last = net.conv(last, 8, (2, 2), weight_bits=1, sparsity=Sparsity(2, 4), stride=(2, 2))
     net.linear(last, 11, weight_bits=1)
     return net.build()
 
 
 def sized(network: IntegerNetwork, **knobs: object) -> NpuConfig:
-    """An NPU that just holds the network."""
+    """Return an NPU that just holds the network, with these parameters."""
     base: dict[str, object] = {"lanes": 4, "columns": 8, "post_units": 2, "activation_bits": 4}
     bits = max(accumulator_bits(network), 10)
     config = NpuConfig(**{**base, "accumulator_bits": bits, **knobs})  # type: ignore[arg-type]
@@ -57,7 +60,7 @@ def sized(network: IntegerNetwork, **knobs: object) -> NpuConfig:
 
 
 def passes(network: IntegerNetwork, config: NpuConfig) -> dict[str, list[tuple[int, int]]]:
-    """Layer -> (passes, binary) of its instructions."""
+    """Return layer name -> (passes, ``binary``) of each of its LAYER instructions."""
     found: dict[str, list[tuple[int, int]]] = {}
     for step in compile_network(network, config).program.steps:
         if "passes" in step.values:
@@ -66,7 +69,7 @@ def passes(network: IntegerNetwork, config: NpuConfig) -> dict[str, list[tuple[i
     return found
 
 
-def test_which_layers_take_one_pass() -> None:
+def test_dense_ungrouped_one_bit_layers_take_one_pass() -> None:
     network = mixed(1)
     found = passes(network, sized(network, **BINARY))
     one = {name for name, steps in found.items() if (1, 1) in steps}
@@ -133,12 +136,12 @@ def test_the_fast_schedule_equals_the_compiler(seed: int) -> None:
     pick = random.Random(seed)
     net = NetworkBuilder(pick, (pick.randint(1, 4), 8, 8), 4)
     sparsity = Sparsity(2, 4) if seed == 3 else None
-    last = net.mac(["image"], 12, (3, 3), **SAME, weight_bits=1, sparsity=sparsity)
-    before = net.mac([last], 12, (3, 3), **SAME, weight_bits=1)
-    last = net.mac([before], 12, (3, 3), **SAME, weight_bits=3)
-    last = net.mac([before, last], 12, op="add", groups=12)
-    last = net.mac([last], 12, (3, 3), groups=12, stride=(2, 2), **SAME, weight_bits=1)
-    net.linear(net.mac([last], 9, weight_bits=1), 10, weight_bits=1)
+    last = net.conv3x3("image", 12, weight_bits=1, sparsity=sparsity)
+    before = net.conv3x3(last, 12, weight_bits=1)
+    last = net.conv3x3(before, 12, weight_bits=3)
+    last = net.add(before, last)
+    last = net.depthwise(last, (3, 3), padding=(1, 1), stride=(2, 2), weight_bits=1)
+    net.linear(net.conv(last, 9, weight_bits=1), 10, weight_bits=1)
     network = net.build()
     configs = [
         sized(network, pixels=1 + seed, weight_digit_bits=1, binary_weights=k, depthwise_taps=taps)
@@ -149,7 +152,7 @@ def test_the_fast_schedule_equals_the_compiler(seed: int) -> None:
     assert found.cycles[2] < 0.85 * found.cycles[0]
 
 
-def test_the_search_takes_it_wherever_it_can() -> None:
+def test_the_search_takes_binary_weights_wherever_it_can() -> None:
     declaration = load_declaration("digits")
     bits = dataclasses.replace(declaration.bits, weights=(1, 2))
     space = SearchSpace(dataclasses.replace(declaration, bits=bits), (1, 8, 8), 10)
@@ -174,8 +177,8 @@ def test_the_search_takes_it_wherever_it_can() -> None:
 @pytest.mark.parametrize(
     ("name", "value"), [("weight_digit_bits", 2), ("multiplier", "dsp"), ("sparsity", "2:4")]
 )
-def test_what_it_does_not_go_together_with(name: str, value: object) -> None:
+def test_parameters_that_binary_weights_exclude_are_refused(name: str, value: object) -> None:
     with pytest.raises(ConfigError, match=f"npu.{name} must be .* with npu.binary_weights, not"):
         NpuConfig(**{**BINARY, name: value})  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="binary_weights must be true or false, not 2"):
-        NpuConfig(weight_digit_bits=1, binary_weights=2)
+        NpuConfig(weight_digit_bits=1, binary_weights=2)  # type: ignore[arg-type]

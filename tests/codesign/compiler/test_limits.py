@@ -1,4 +1,7 @@
-"""What does not fit: every reason, its numbers, and that the limits are tight."""
+"""Networks that an NPU cannot run are refused with every reason, and the limits are tight.
+
+A reason names resource, layer, need and have; with exactly what is needed the network compiles.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,29 @@ from models.integer.network import IntegerNetwork, PoolWindow
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS
 from rtl_gen.parameters import DEPTH_RANGES
-from tests.codesign.compiler.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference
 from tests.codesign.compiler.random_networks import random_config, random_network
 
 
 def network(**changes: int) -> IntegerNetwork:
+    """Return two convolutions and a classifier; ``bits`` are the image's, the rest the second
+    convolution's options."""
     net = NetworkBuilder(random.Random(3), (2, 8, 8), changes.pop("bits", 4))
-    first = net.mac(["image"], 20, (3, 3), padding=(1, 1), pool=PoolWindow((2, 2), (2, 2)))
-    second = net.mac([first], 40, (3, 3), padding=(1, 1), **changes)
+    first = net.conv3x3("image", 20, pool=PoolWindow(kernel=(2, 2), stride=(2, 2)))
+    second = net.conv3x3(first, 40, **changes)
     net.linear(second, 10)
     return net.build()
 
 
 def fitting(net: IntegerNetwork, **changes: int) -> NpuConfig:
+    """Return an NPU with the shallowest memories that hold the network."""
     config = NpuConfig(accumulator_bits=20, **changes)  # type: ignore[arg-type]
     return dataclasses.replace(config, **minimal_depths(net, config))
 
 
 def reasons(net: IntegerNetwork, config: NpuConfig) -> dict[str, Infeasible]:
+    """Return why the network does not compile for ``config``, by resource."""
     with pytest.raises(InfeasibleError) as caught:
         compile_network(net, config)
     return {reason.resource: reason for reason in caught.value.reasons}
@@ -79,11 +87,12 @@ def test_activation_bits_name_the_tensor() -> None:
 
 
 def test_a_smaller_activation_memory_takes_a_slower_schedule() -> None:
-    """2x2 maps waste half of 4 lanes' strips, so the fast schedule keeps them in bank 0."""
+    """Strips that suit the 2x2 map leave two of four pixel lanes idle in every layer. The fast
+    schedule avoids that and keeps the small maps in bank 0, which takes more words of it."""
     net = NetworkBuilder(random.Random(3), (8, 8, 8), 4)
-    first = net.mac(["image"], 8, (3, 3), padding=(1, 1))
-    second = net.mac([first], 8, stride=(2, 2))
-    net.linear(net.mac([second], 128, stride=(2, 2)), 4)
+    first = net.conv3x3("image", 8)
+    second = net.conv(first, 8, stride=(2, 2))
+    net.linear(net.conv(second, 128, stride=(2, 2)), 4)
     built = net.build()
     config = NpuConfig(pixels=4, weight_depth=1024, channel_depth=128, accumulator_bits=16)
     fast = plan(built, config)
@@ -98,7 +107,7 @@ def test_a_smaller_activation_memory_takes_a_slower_schedule() -> None:
 
 
 def test_accumulator_bits_are_reached_by_an_image() -> None:
-    """The bound is no slack: an image exists whose sum needs every bit."""
+    """The bound is tight: there is an image whose sum needs every bit."""
     net = NetworkBuilder(random.Random(5), (4, 2, 2), 4)
     net.linear("image", 3, weight_bits=6)
     built = net.build()
@@ -133,26 +142,27 @@ def test_worst_accumulator_bits_are_those_of_the_largest_weights(
     weight_bits: int, bits: int
 ) -> None:
     net = NetworkBuilder(random.Random(1), (3, 4, 4), bits)
-    net.mac(["image"], 2, (4, 4), weight_bits=weight_bits, diagonal=True, raw=True)
+    net.conv("image", 2, (4, 4), weight_bits=weight_bits, largest_weights=True, raw=True)
     built = net.build()
     (layer,) = built.mac_layers
     built = dataclasses.replace(built, layers=(dataclasses.replace(layer, bias=0 * layer.bias),))
     assert accumulator_bits(built) == worst_accumulator_bits(built)
 
 
-def test_images_wider_than_the_instruction_set() -> None:
-    """A depthwise layer: a dense one would have its input unfolded, which is within the limits."""
+def test_images_wider_than_their_field_are_refused() -> None:
+    """The layer is depthwise: for a dense one the host would unfold the image (im2col), which fits
+    the field."""
     net = NetworkBuilder(random.Random(3), (2, 1, 2100), 1)
-    strided = net.mac(["image"], 2, (1, 4), stride=(1, 300), groups=2, weight_bits=2, bits=1)
+    strided = net.depthwise("image", (1, 4), stride=(1, 300), weight_bits=2, output_bits=1)
     net.linear(strided, 2)
     found = reasons(net.build(), NpuConfig(activation_depth=4096))
     assert set(found) == {"col_limit"}
     assert (found["col_limit"].need, found["col_limit"].have) == (2100, 2047)
 
 
-def test_kernels_larger_than_the_instruction_set() -> None:
+def test_kernels_larger_than_their_field_are_refused() -> None:
     net = NetworkBuilder(random.Random(3), (1, 300, 1), 1)
-    net.linear(net.mac(["image"], 1), 2)
+    net.linear(net.conv("image", 1), 2)
     found = reasons(net.build(), NpuConfig(weight_depth=1024))
     assert set(found) == {"kernel_rows"}
     assert (found["kernel_rows"].need, found["kernel_rows"].have) == (299, 255)
@@ -160,7 +170,7 @@ def test_kernels_larger_than_the_instruction_set() -> None:
 
 def test_three_sources_are_refused() -> None:
     net = NetworkBuilder(random.Random(3), (2, 2, 2), 4)
-    net.linear(net.mac(["image"] * 3, 2, op="add", groups=2), 2)
+    net.linear(net.mac_layer(["image"] * 3, 2, op="add", groups=2), 2)
     reason = reasons(net.build(), NpuConfig())["sources"]
     assert (reason.need, reason.have) == (3, 2)
     assert reason.levers == ("add two tensors at a time",)
@@ -168,19 +178,20 @@ def test_three_sources_are_refused() -> None:
 
 def test_two_sources_with_a_kernel_are_refused() -> None:
     net = NetworkBuilder(random.Random(3), (2, 3, 3), 4)
-    net.linear(net.mac(["image", "image"], 2, (3, 3), groups=2), 2)
+    net.linear(net.mac_layer(["image", "image"], 2, (3, 3), groups=2), 2)
     assert "kernel" in reasons(net.build(), NpuConfig())
 
 
-def test_memories_beyond_any_npu() -> None:
+def test_networks_larger_than_any_memory_are_refused() -> None:
     net = NetworkBuilder(random.Random(3), (64, 60, 60), 1)
-    net.linear(net.mac(["image"], 64, (5, 5)), 2)
+    net.linear(net.conv("image", 64, (5, 5)), 2)
     with pytest.raises(InfeasibleError, match="activation_depth"):
         minimal_depths(net.build(), NpuConfig(pixels=1, lanes=2, columns=2))
 
 
 def test_the_plan_matches_the_compiled_network() -> None:
-    """Exactly, where random weights leave no zeros out; else it is the most that is taken."""
+    """The plan from shapes alone is exact where no weights are zero together, else an upper
+    bound."""
     exact = 0
     for seed in range(30):
         pick = random.Random(seed)

@@ -1,4 +1,8 @@
-"""Weights from memory: parts, their fetches, and networks that run that way."""
+"""Networks whose weights are fetched from external memory compute what they do with them on chip.
+
+A layer's weights come in parts (weight tiles): while one is computed, FETCH brings the next. Also:
+when nothing is fetched, what is refused, and how long a run waits for memory.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +23,8 @@ from models.integer.network import IntegerNetwork
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
-from tests.codesign.compiler.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference
 from tests.codesign.compiler.random_networks import random_config, random_network, with_memory_port
 
 
@@ -39,10 +44,9 @@ def test_parts_compute_what_whole_layers_do(seed: int, bits: int) -> None:
 
 
 def wide_network() -> IntegerNetwork:
-    """Layers of several tiles, the logits among them."""
+    """Return layers of several tiles of output channels; the classifier has several, too."""
     net = NetworkBuilder(random.Random(3), (5, 4, 4), 4)
-    return_wide = net.mac([net.mac(["image"], 20, (3, 3), padding=(1, 1))], 17)
-    net.linear(return_wide, 11)
+    net.linear(net.conv(net.conv3x3("image", 20), 17), 11)
     return net.build()
 
 
@@ -97,8 +101,8 @@ def test_more_bursts_than_a_fetch_can_count_are_refused(monkeypatch: pytest.Monk
         compile_network(wide_network(), CONFIG)
 
 
-def test_waits_are_those_of_the_roofline() -> None:
-    """The sum of all fetches, or of all layers, whichever is more, bounds the run from below."""
+def test_a_run_is_as_long_as_fetches_or_layers_whichever_is_longer() -> None:
+    """The roofline bounds: no shorter than all fetches, no longer than both one after the other."""
     compiled = compile_network(wide_network(), CONFIG)
     steps = compiled.program.steps
     waiting = waits(CONFIG, steps)
@@ -111,6 +115,6 @@ def test_waits_are_those_of_the_roofline() -> None:
     total = sum(step.cycles for step in steps) + sum(waiting)
     assert total >= fetching
     assert total <= fetching + sum(step.cycles for step in steps)
-    # The layers are short here: memory sets the pace, but for the first and the last part.
+    # The layers are short here: memory sets the pace, except for the first and the last part.
     assert sum(waiting) > fetching - sum(step.cycles for step in steps)
     assert np.any(np.array(waiting) > 0)

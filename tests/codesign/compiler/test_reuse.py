@@ -1,32 +1,27 @@
-"""Depthwise layers with column reuse: the same numbers in fewer cycles."""
+"""Depthwise layers with column reuse (``depthwise_taps`` 3) compute the same in fewer cycles.
+
+Behavioural model and RTL are held against the integer reference, cycles against the compiler's
+without reuse, against the closed form, and against counts by hand.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import random
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.compiler import CompiledNetwork, compile_network, minimal_depths, plan
-from models.integer import reference
 from models.integer.network import IntegerNetwork, PoolWindow
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
-from tests.codesign.compiler.compiler_networks import (
-    NetworkBuilder,
-    Pair,
-    check_against_reference,
-    input_beats,
-    loaded_twin,
-    outputs,
-)
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference, check_on_the_rtl
 from tests.codesign.compiler.random_networks import random_config, random_network
 from tests.codesign.cost.closed_form import check_closed_form
-from tests.rtl_gen.device import Device
 
 SQUARE = NpuConfig(
     pixels=1, lanes=8, columns=8, weight_digit_bits=4, post_units=8, depthwise_taps=3
@@ -34,30 +29,24 @@ SQUARE = NpuConfig(
 
 
 def sized(network: IntegerNetwork, config: NpuConfig) -> NpuConfig:
+    """Return ``config`` with memories that just hold the network."""
     return dataclasses.replace(config, **minimal_depths(network, config))
 
 
-def depthwise(
-    net: NetworkBuilder, source: str, kernel: Pair, stride: Pair, padding: Pair, **more: object
-) -> str:
-    channels = net.tensors[source].shape[0]
-    return net.mac(
-        [source], channels, kernel, stride=stride, padding=padding, groups=channels, **more
-    )
-
-
 def chain(seed: int, shape: tuple[int, int, int], *, signed: bool = False) -> IntegerNetwork:
-    """Strides 1 and 2, padding and none, pooling behind; then logits."""
+    """Return depthwise layers of strides 1 and 2, with and without padding, then a pooled 1x1 layer
+    and a classifier."""
     net = NetworkBuilder(random.Random(seed), shape, 4, signed)
-    last = depthwise(net, "image", (3, 3), (1, 1), (1, 1), signed=signed)
-    last = depthwise(net, last, (3, 3), (2, 2), (1, 1), weight_bits=8)
-    last = depthwise(net, last, (2, 3), (1, 1), (1, 0), weight_bits=2)
-    last = net.mac([last], shape[0], pool=PoolWindow((2, 2), (1, 1)))
+    last = net.depthwise("image", (3, 3), padding=(1, 1), signed=signed)
+    last = net.depthwise(last, (3, 3), stride=(2, 2), padding=(1, 1), weight_bits=8)
+    last = net.depthwise(last, (2, 3), padding=(1, 0), weight_bits=2)
+    last = net.conv(last, shape[0], pool=PoolWindow(kernel=(2, 2), stride=(1, 1)))
     net.linear(last, 3)
     return net.build()
 
 
 def reused(compiled: CompiledNetwork) -> list[bool]:
+    """Return for each layer whether it reuses columns."""
     return [tile.walk is not None for tile in compiled.plan.schedule.tiles]
 
 
@@ -75,28 +64,13 @@ def test_rtl_equals_the_reference(shape: tuple[int, int, int], knobs: dict[str, 
     config = sized(network, dataclasses.replace(SQUARE, **knobs))
     compiled = compile_network(network, config)
     assert reused(compiled) == [True, True, True, False, False]
-    codes = np.random.default_rng(3).integers(0, 16, (1, *shape), np.uint8)
-    beats = input_beats(compiled, codes[0])
-    device = Device(config, stall=0.2, seed=3).run(
-        compiled.traced.words,
-        compiled.weights,
-        compiled.channels,
-        beats,
-        instructions=len(compiled.traced.steps),
-    )
-    assert tuple(device.cycle_log) == compiled.traced.log
-    twin = loaded_twin(compiled, traced=True).run(beats)
-    found = outputs(compiled, dataclasses.replace(twin, output_beats=device.output_beats))
-    for name, expected in reference.run(network, codes).items():
-        if name in found:
-            np.testing.assert_array_equal(found[name], expected[0])
-    assert len(found) == len(network.layers)
+    check_on_the_rtl(network, compiled, seed=3, stall=0.2)
 
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
 def test_twin_equals_the_reference_and_nothing_gets_slower(seed: int) -> None:
-    """Random windows; the estimate in columns says what the plan says."""
+    """Kernels, strides and paddings are random; the closed form of the cycles is an upper bound."""
     pick = random.Random(seed)
     net = NetworkBuilder(
         pick, (pick.randint(2, 9), pick.randint(1, 9), pick.randint(2, 9)), 4, pick.random() < 0.3
@@ -106,7 +80,7 @@ def test_twin_equals_the_reference_and_nothing_gets_slower(seed: int) -> None:
         sides = [_side(pick, size) for size in net.tensors[last].shape[1:]]
         kernel, stride, padding = zip(*sides, strict=True)
         bits = pick.randint(1, 8)
-        last = depthwise(net, last, kernel, stride, padding, weight_bits=bits)
+        last = net.depthwise(last, kernel, stride=stride, padding=padding, weight_bits=bits)
     net.linear(last, 3)
     network = net.build()
     lanes = pick.randint(4, 9)
@@ -122,13 +96,13 @@ def test_twin_equals_the_reference_and_nothing_gets_slower(seed: int) -> None:
     compiled = compile_network(network, config)
     check_against_reference(network, compiled)
     plain = dataclasses.replace(SQUARE, **knobs, depthwise_taps=1)
-    longer = 2 * len(network.layers)  # a field word and the history's register
+    longer = 2 * len(network.layers)  # a word of fields and the history's register
     assert compiled.plan.cycles <= plan(network, sized(network, plain)).cycles + longer
     assert compiled.plan.cycles <= check_closed_form(network, [config]).cycles[0]
 
 
 def _side(pick: random.Random, size: int) -> tuple[int, int, int]:
-    """Kernel, stride, padding."""
+    """Return kernel, stride and padding along one side of a map."""
     padding = pick.randint(0, 2)
     kernel = pick.randint(padding + 1, max(padding + 1, min(5, size + 2 * padding)))
     return min(kernel, size + 2 * padding), pick.randint(1, 3), padding
@@ -136,7 +110,7 @@ def _side(pick: random.Random, size: int) -> tuple[int, int, int]:
 
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
-def test_random_networks_of_all_kinds(seed: int) -> None:
+def test_random_networks_equal_the_reference_on_npus_with_column_reuse(seed: int) -> None:
     pick = random.Random(seed)
     network = random_network(pick, 4)
     config = random_config(pick, network, 4)
@@ -148,32 +122,32 @@ def test_random_networks_of_all_kinds(seed: int) -> None:
     check_against_reference(network, compile_network(network, config))
 
 
-def layer_cycles(taps: int, network: IntegerNetwork, **knobs: object) -> int:
-    config = dataclasses.replace(SQUARE, depthwise_taps=taps, **knobs)
+def layer_cycles(depthwise_taps: int, network: IntegerNetwork, **parameters: object) -> int:
+    """Return the cycles of the first layer, without what every LAYER takes besides its taps."""
+    config = dataclasses.replace(SQUARE, depthwise_taps=depthwise_taps, **parameters)
     planned = plan(network, sized(network, config))
     config = planned.schedule.config
     rest = timing.overhead_cycles(config, Opcode.LAYER) + timing.flush_cycles(config)
     return planned.layers[0].cycles - rest
 
 
-def single(
-    kernel: int, stride: int, padding: int, size: int = 8, channels: int = 8
-) -> NetworkBuilder:
+def one_depthwise(*, kernel: int, stride: int, padding: int, size: int = 8) -> NetworkBuilder:
+    """Start a network with a square depthwise layer of eight channels and a classifier."""
     net = NetworkBuilder(random.Random(1), (8, size, size), 4)
-    last = depthwise(net, "image", (kernel,) * 2, (stride,) * 2, (padding,) * 2)
-    net.linear(last, 2)
+    square = {"stride": (stride, stride), "padding": (padding, padding)}
+    net.linear(net.depthwise("image", (kernel, kernel), **square), 2)
     return net
 
 
-def test_cycles_of_a_position() -> None:
-    """8 x 8 positions of one word; the last one drains alone, one step."""
-    same = single(3, 1, 1).build()
+def test_a_position_takes_as_many_taps_as_it_has_new_columns() -> None:
+    """Eight channels are one word; the last of 8 x 8 positions drains alone, in one step."""
+    same = one_depthwise(kernel=3, stride=1, padding=1).build()
     assert layer_cycles(1, same) == 64 * 9 + 1
     assert layer_cycles(3, same) == 8 * 9 * 3 + 1  # 9 positions a row: the first fills
-    halved = single(3, 2, 1).build()
+    halved = one_depthwise(kernel=3, stride=2, padding=1).build()
     assert layer_cycles(1, halved) == 16 * 9 + 1
     assert layer_cycles(3, halved) == 16 * 6 + 1
-    valid = single(3, 1, 0).build()
+    valid = one_depthwise(kernel=3, stride=1, padding=0).build()
     assert layer_cycles(3, valid) == 6 * (6 + 2) * 3 + 1
     # Where draining is slower than nine taps (16 steps a tile), nothing is gained.
     assert layer_cycles(3, same, post_units=1, pixels=2) == layer_cycles(
@@ -181,20 +155,20 @@ def test_cycles_of_a_position() -> None:
     )
 
 
-def test_layers_that_cannot_have_it_are_as_they_were() -> None:
+def test_layers_that_cannot_reuse_columns_compute_every_tap() -> None:
     cases = {
-        "five columns": single(5, 1, 2),
-        "as many columns as the stride": single(2, 2, 0),
-        "one column of outputs": single(3, 1, 0, size=3),
+        "five columns": one_depthwise(kernel=5, stride=1, padding=2),
+        "as many columns as the stride": one_depthwise(kernel=2, stride=2, padding=0),
+        "one column of outputs": one_depthwise(kernel=3, stride=1, padding=0, size=3),
     }
     pooled = NetworkBuilder(random.Random(1), (8, 8, 8), 4)
-    last = depthwise(pooled, "image", (3, 3), (1, 1), (1, 1), pool=PoolWindow((2, 2), (2, 2)))
-    pooled.linear(last, 2)
+    window = PoolWindow(kernel=(2, 2), stride=(2, 2))
+    pooled.linear(pooled.depthwise("image", (3, 3), padding=(1, 1), pool=window), 2)
     doubled = NetworkBuilder(random.Random(1), (4, 8, 8), 4)
-    doubled.linear(doubled.mac(["image"], 8, (3, 3), padding=(1, 1), groups=4), 2)
+    doubled.linear(doubled.conv3x3("image", 8, groups=4), 2)
     moved = NetworkBuilder(random.Random(1), (3, 8, 8), 4)  # channels 3.. lie in lanes 0..
-    parts = [moved.mac(["image"], 3), moved.mac(["image"], 3)]
-    moved.linear(depthwise(moved, moved.concat(parts), (3, 3), (1, 1), (1, 1)), 2)
+    parts = [moved.conv("image", 3), moved.conv("image", 3)]
+    moved.linear(moved.depthwise(moved.concat(parts), (3, 3), padding=(1, 1)), 2)
     cases |= {"a fused maximum": pooled, "two outputs a channel": doubled, "holes": moved}
     for why, net in cases.items():
         network = net.build()

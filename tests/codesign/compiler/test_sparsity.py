@@ -1,4 +1,8 @@
-"""N:M weights in the compiler: phases from shapes, slots for every weight, exact cycles, errors."""
+"""Compilation of N:M sparse weights: every weight gets a multiplier, in exactly predicted cycles.
+
+A tap takes as many phases (weight words) as the pattern of layer and NPU need; weights that break
+their pattern are refused by name.
+"""
 
 from __future__ import annotations
 
@@ -18,30 +22,32 @@ from models.integer.network import IntegerNetwork
 from models.quantisation.sparsity import PATTERNS, Sparsity
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import SPARSITIES
-from tests.codesign.compiler.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference
 from tests.codesign.cost.closed_form import check_closed_form
 
 TWO_OF_FOUR = Sparsity(2, 4)
-SAME = {"padding": (1, 1)}
 
 
 def sized(network: IntegerNetwork, **knobs: object) -> NpuConfig:
-    """An NPU that just holds the network."""
+    """Return an NPU that just holds the network, with these parameters."""
     bits = max(accumulator_bits(network), 10)
     config = NpuConfig(accumulator_bits=bits, **knobs)  # type: ignore[arg-type]
     return dataclasses.replace(config, **minimal_depths(network, config))
 
 
 def phases(network: IntegerNetwork, config: NpuConfig) -> list[int]:
+    """Return the weight words per tap of each LAYER of the compiled network."""
     steps = compile_network(network, config).program.steps
     return [step.values["phases"] + 1 for step in steps if "phases" in step.values]
 
 
 def one_layer(pattern: Sparsity | None, channels: int = 16) -> IntegerNetwork:
-    """A 3x3 convolution of ``channels`` channels between one that makes them and the classifier."""
+    """Return a 3x3 convolution of that pattern, between a 1x1 one that makes its ``channels`` input
+    channels and the classifier."""
     net = NetworkBuilder(random.Random(1), (4, 6, 6), 4)
-    made = net.mac(["image"], channels, sparsity=TWO_OF_FOUR)
-    net.linear(net.mac([made], 8, (3, 3), sparsity=pattern, **SAME), 4, sparsity=TWO_OF_FOUR)
+    made = net.conv("image", channels, sparsity=TWO_OF_FOUR)
+    net.linear(net.conv3x3(made, 8, sparsity=pattern), 4, sparsity=TWO_OF_FOUR)
     return net.build()
 
 
@@ -58,13 +64,14 @@ def test_phases_follow_from_both_patterns(npu: str, pattern: Sparsity | None) ->
 
 
 def test_layers_that_fill_no_group_take_one_phase() -> None:
-    """Depthwise layers, additions and images of few channels, dense as they are."""
+    """Depthwise and grouped layers, additions and images of few channels have few weights in each
+    group of lanes, though they are dense."""
     net = NetworkBuilder(random.Random(2), (2, 8, 8), 4)
-    first = net.mac(["image"], 8)
-    deep = net.mac([first], 8, (3, 3), groups=8, **SAME)
-    both = net.mac([first, deep], 8, op="add", groups=8)
-    pairs = net.mac([both], 8, (3, 3), groups=4, **SAME)
-    net.linear(net.mac([pairs], 4), 3)
+    first = net.conv("image", 8)
+    deep = net.depthwise(first, (3, 3), padding=(1, 1))
+    both = net.add(first, deep)
+    pairs = net.conv3x3(both, 8, groups=4)
+    net.linear(net.conv(pairs, 4), 3)
     network = net.build()
     config = sized(network, lanes=8, columns=8, sparsity="2:4")
     assert phases(network, config) == [1, 1, 1, 1, 2, 2]
@@ -72,10 +79,11 @@ def test_layers_that_fill_no_group_take_one_phase() -> None:
 
 
 def test_a_concat_that_shifts_the_groups_takes_more_phases() -> None:
-    """Channels 5..7 and 8..9 of the concat are neighbours in its words, in groups of their own."""
+    """The second part starts a new word: channels 5..8 share a group of lanes, though they belong
+    to two groups of the pattern."""
     net = NetworkBuilder(random.Random(3), (4, 4, 4), 4)
-    parts = [net.mac(["image"], channels, sparsity=TWO_OF_FOUR) for channels in (5, 11)]
-    net.linear(net.mac([net.concat(parts)], 8, sparsity=TWO_OF_FOUR), 3)
+    parts = [net.conv("image", channels, sparsity=TWO_OF_FOUR) for channels in (5, 11)]
+    net.linear(net.conv(net.concat(parts), 8, sparsity=TWO_OF_FOUR), 3)
     network = net.build()
     config = sized(network, lanes=4, columns=8, post_units=1, sparsity="2:4")
     assert phases(network, config)[2] == 2
@@ -96,7 +104,7 @@ def test_a_sparse_layer_takes_half_the_cycles_of_its_taps() -> None:
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.sampled_from([name for name in SPARSITIES if name != "dense"]), st.integers(0, 2**32 - 1))
 def test_every_weight_gets_a_slot(npu: str, seed: int) -> None:
-    """Slots, taken back to their lanes, are the weights, in as many phases as these need."""
+    """The weights of all slots, put back to the lanes that their indices name, are the layer's."""
     config = NpuConfig(lanes=16, columns=16, sparsity=npu)
     rng = np.random.default_rng(seed)
     taps = rng.integers(-7, 8, (2, 3, config.columns, config.lanes))
@@ -114,7 +122,8 @@ def test_every_weight_gets_a_slot(npu: str, seed: int) -> None:
 
 
 def broken(network: IntegerNetwork, out: int, channels: Sequence[int]) -> IntegerNetwork:
-    """Layer 1 with weights where its pattern has none, at kernel position (2, 1)."""
+    """Return ``network`` with weights of 1 in layer 1 at kernel position (2, 1), output channel
+    ``out`` and these input channels, against its pattern."""
     layers = list(network.layers)
     weights = layers[1].sources[0].weights.copy()
     weights[out, list(channels), 2, 1] = 1
@@ -139,16 +148,16 @@ def test_weights_that_break_the_pattern_are_named() -> None:
 
 
 def chain(seed: int) -> IntegerNetwork:
-    """Convolutions of any pattern, a depthwise layer and an addition."""
+    """Return convolutions of random patterns, an addition and a depthwise layer."""
     pick = random.Random(seed)
     net = NetworkBuilder(pick, (pick.randint(1, 6), 8, 8), 4)
-    last = net.mac(["image"], 12, (3, 3), **SAME, sparsity=net.any_sparsity())
+    last = net.conv3x3("image", 12, sparsity=net.random_sparsity())
     for _ in range(2):
         before = last
-        last = net.mac([last], 12, (3, 3), **SAME, sparsity=net.any_sparsity())
-    last = net.mac([before, last], 12, op="add", groups=12)
-    last = net.mac([last], 12, (3, 3), groups=12, stride=(2, 2), **SAME)
-    net.linear(net.mac([last], pick.randint(1, 20), sparsity=net.any_sparsity()), 10)
+        last = net.conv3x3(last, 12, sparsity=net.random_sparsity())
+    last = net.add(before, last)
+    last = net.depthwise(last, (3, 3), padding=(1, 1), stride=(2, 2))
+    net.linear(net.conv(last, pick.randint(1, 20), sparsity=net.random_sparsity()), 10)
     return net.build()
 
 

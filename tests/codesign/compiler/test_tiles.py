@@ -1,4 +1,8 @@
-"""Feature maps that do not fit: bands, what moves between them, and networks that run that way."""
+"""Networks whose feature maps go to external memory compute what they do with them on chip.
+
+Fused layer groups run band by band (depth-first tiling): rows come by FILL and go by SPILL. No
+instruction may touch words that are still on their way, and every band must have its input rows.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,8 @@ from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.opcodes import Opcode
-from tests.codesign.compiler.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference
 from tests.codesign.compiler.random_networks import random_config, random_network, with_tiles
 
 
@@ -40,12 +45,12 @@ def test_bands_compute_what_whole_maps_do(seed: int, bits: int) -> None:
 
 
 def tall_network() -> IntegerNetwork:
-    """Two convolutions, an addition of both, a pooling, a classifier."""
+    """Return two convolutions, a layer that adds both, a strided one and a classifier."""
     net = NetworkBuilder(random.Random(3), (4, 24, 6), 4)
-    first = net.mac(["image"], 8, (3, 3), padding=(1, 1))
-    second = net.mac([first], 8, (3, 3), padding=(1, 1))
-    added = net.mac([first, second], 8, op="add", diagonal=True)
-    net.linear(net.mac([added], 8, (4, 3), stride=(4, 3)), 5)
+    first = net.conv3x3("image", 8)
+    second = net.conv3x3(first, 8)
+    added = net.mac_layer([first, second], 8, op="add", largest_weights=True)
+    net.linear(net.conv(added, 8, (4, 3), stride=(4, 3)), 5)
     return net.build()
 
 
@@ -57,14 +62,17 @@ CONFIG = NpuConfig(
 
 
 def touched(compiled: CompiledNetwork, tensor: str) -> set[int]:
-    """Words of a bank that a tensor's storage takes."""
+    """Return the words of a bank that a tensor's storage takes."""
     place = compiled.plan.schedule.location_of(tensor)
     return set(range(place.base, place.base + place.strip_words))
 
 
 def check_life_times(compiled: CompiledNetwork) -> None:
-    """Nothing writes the words of a FILL or SPILL that may be under way, nothing reads words that
-    are being filled, and a FILL reads what a SPILL that is over has written."""
+    """Check the program's accesses to words that are moved beside it.
+
+    While a FILL or SPILL may be under way, nothing writes its words and nothing reads the words of
+    a FILL; a FILL reads only what a SPILL that is over has written.
+    """
     schedule, under_way = compiled.plan.schedule, dict[bool, tuple[Opcode, set[int]]]()
     layers = {shape.layer.output: shape.layer for shape in schedule.shapes}
     written, pending = list[range](), range(0)
@@ -99,7 +107,7 @@ def check_life_times(compiled: CompiledNetwork) -> None:
                     assert not words & touched(compiled, source.tensor)
 
 
-def test_what_moves_is_never_in_the_way() -> None:
+def test_no_instruction_touches_words_that_are_on_their_way() -> None:
     compiled = compile_network(tall_network(), CONFIG)
     opcodes = [step.instruction.opcode for step in compiled.program.steps]
     assert opcodes.count(Opcode.LOAD) > 1
@@ -140,8 +148,7 @@ def test_rows_that_no_bands_make_small_enough_are_refused() -> None:
         compile_network(tall_network(), dataclasses.replace(CONFIG, activation_depth=16))
 
 
-def test_moves_hide_beside_the_layers() -> None:
-    """What waits is less than what moves."""
+def test_only_instructions_that_move_data_wait_for_memory() -> None:
     steps = compile_network(tall_network(), CONFIG).program.steps
     moved = sum(
         (s.values["bursts"] - 1) * BURST_BEATS + s.values["last_beat"] + 1 - s.values["first_beat"]
@@ -158,6 +165,7 @@ def test_moves_hide_beside_the_layers() -> None:
 
 
 def spans() -> Iterator[tuple[Flow, range]]:
+    """Yield every group of layers that may be fused, with the flow of tensors it belongs to."""
     network = tall_network()
     shapes = layer_shapes(network)
     flow = Flow(network, shapes, storage_plan(network, shapes, CONFIG))

@@ -1,4 +1,8 @@
-"""Programs that leave zeros out: the same numbers, in the cycles that they say, never in more."""
+"""Programs that leave out work for zero weights compute the same, never in more cycles.
+
+The compiler cuts a layer's tiles into instructions without the kernel edges, words and digit passes
+whose weights are all zero (codesign.compiler.zeros); no other cut may be faster.
+"""
 
 from __future__ import annotations
 
@@ -18,24 +22,21 @@ from models.integer.network import IntegerNetwork, Ints
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.isa.walk import reduced, totals
-from tests.codesign.compiler.compiler_networks import (
-    NetworkBuilder,
-    check_against_reference,
-    check_on_the_rtl,
-)
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference, check_on_the_rtl
 from tests.codesign.compiler.random_networks import with_memory_port
-from tests.codesign.compiler.zero_networks import drawn, with_zeros
+from tests.codesign.compiler.zero_networks import random_case, with_zeros
 
 ROOM = 4096
-"""Words of program memory: for every cut that gains."""
+"""Words of program memory that hold an instruction for every cut."""
 
 
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.booleans())
-def test_random_networks_with_zeros(seed: int, bits: int, roomy: bool) -> None:
-    """On NPUs whose program memory just holds the whole layers, or has room for all of their cuts;
-    those of the latter run images back to back, too."""
-    network, config = drawn(seed, bits)
+def test_random_networks_with_zeros_equal_the_reference(seed: int, bits: int, roomy: bool) -> None:
+    """The program memory just holds one instruction a layer, or (``roomy``) every cut, and the
+    activation memory two images."""
+    network, config = random_case(seed, bits)
     if roomy:
         config = dataclasses.replace(config, activation_depth=ROOM, program_depth=ROOM)
     check_trimmed(network, config, seed)
@@ -43,8 +44,8 @@ def test_random_networks_with_zeros(seed: int, bits: int, roomy: bool) -> None:
 
 @settings(max_examples=60, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 8))
-def test_weights_from_memory_with_zeros(seed: int, bits: int) -> None:
-    network, config = drawn(seed, bits)
+def test_networks_with_zeros_and_fetched_weights_equal_the_reference(seed: int, bits: int) -> None:
+    network, config = random_case(seed, bits)
     ported = with_memory_port(random.Random(seed), network, config)
     if ported:
         check_trimmed(network, ported, seed)
@@ -69,10 +70,11 @@ SMALL = NpuConfig(
 
 
 def one_layer(change: object, channels: int = 16, **layer: object) -> IntegerNetwork:
-    """A 3x3 layer from 16 channels, whose weights ``change`` makes, and a classifier."""
+    """Return a 1x1 layer, a 3x3 layer with the weights that ``change`` leaves (random ones that are
+    not 0), and a classifier."""
     net = NetworkBuilder(random.Random(4), (4, 6, 6), 4)
-    made = net.mac(["image"], 16)
-    net.linear(net.mac([made], channels, (3, 3), padding=(1, 1), **layer), 4)
+    made = net.conv("image", 16)
+    net.linear(net.conv3x3(made, channels, **layer), 4)
     network = net.build()
     layers = list(network.layers)
     target = layers[1]
@@ -85,7 +87,7 @@ def one_layer(change: object, channels: int = 16, **layer: object) -> IntegerNet
 
 
 def compiled_layer(change: object, **layer: object) -> list[dict[str, int]]:
-    """Fields of the layer's instructions; that they compute it is checked."""
+    """Return the fields of the instructions of ``one_layer``, once its results are checked."""
     network = one_layer(change, **layer)
     config = dataclasses.replace(SMALL, **_depths(network))
     compiled = compile_network(network, config)
@@ -161,8 +163,8 @@ def test_grouped_layers_leave_out_edges_of_their_moving_windows() -> None:
 
 
 def test_a_cut_that_gains_nothing_is_not_made() -> None:
-    """One tile without a third of its taps: 6 x 6 positions of 12 taps are worth an instruction,
-    the one position of the classifier is not."""
+    """A tile without a third of its taps is worth an instruction of its own over 6 x 6 output
+    positions of 12 taps each, not over the one position of the classifier."""
 
     def change(weights: Ints) -> None:
         weights[:4, :, 0] = 0
@@ -180,10 +182,10 @@ def test_a_cut_that_gains_nothing_is_not_made() -> None:
 @settings(max_examples=40, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7))
 def test_no_other_cut_is_faster(seed: int, most: int) -> None:
-    """Against all cuts of two layers' tiles, none of which is wrong in what it leaves out."""
+    """Compares with all cuts of the tiles of two layers into at most ``most`` instructions."""
     pick = random.Random(seed)
     net = NetworkBuilder(pick, (8, pick.randint(1, 9), 5), 4)
-    net.linear(net.mac(["image"], 16, (3, 3), padding=(1, 1), weight_bits=8), 16)
+    net.linear(net.conv3x3("image", 16, weight_bits=8), 16)
     network = with_zeros(pick, net.build())
     config = dataclasses.replace(SMALL, columns=4, **_depths(network))
     schedule = plan(network, config).schedule
@@ -210,8 +212,9 @@ def _cuts(needs: list[Need]) -> list[list[Need]]:
 
 @pytest.mark.parametrize("seed", [83, 147])
 def test_rtl_equals_the_reference(seed: int) -> None:
-    """Networks whose kernels, words and digits are cut, over strips, moving windows or pooling."""
-    network, config = drawn(seed, 4)
+    """Between them, the two networks have cut kernels, words and digit passes, over several strips,
+    moving channel windows and pooling."""
+    network, config = random_case(seed, 4)
     config = dataclasses.replace(config, program_depth=ROOM)
     compiled = compile_network(network, config)
     assert compiled.plan.cycles < plan(network, config).cycles

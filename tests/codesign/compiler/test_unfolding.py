@@ -1,4 +1,4 @@
-"""Unfolded inputs: the same convolution, and taken where it saves cycles."""
+"""An image unfolded by the host (im2col) gives the same convolution, and is taken where it pays."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from codesign.compiler.mapping.unfolding import unfoldings
 from models.integer import reference
 from rtl_gen.config import NpuConfig
 from sim import layout
-from tests.codesign.compiler.compiler_networks import NetworkBuilder, check_against_reference
+from tests.codesign.compiler.network_builder import NetworkBuilder
+from tests.codesign.compiler.network_checks import check_against_reference
 from tests.codesign.compiler.random_networks import random_network
 
 
@@ -37,8 +38,8 @@ def test_unfolded_networks_compute_the_same_from_unfolded_images(seed: int) -> N
             np.testing.assert_array_equal(found[layer.output], expected[layer.output])
 
 
-def test_a_worked_example() -> None:
-    """Columns of a 1 x 1 x 4 image for a kernel of 3, stride 2, padding 1; 9 is the padding."""
+def test_each_kernel_position_becomes_a_channel() -> None:
+    """One row of four pixels, a kernel of 3 columns, stride 2, padding 1 of code 9."""
     window = {"kernel": (1, 3), "stride": (1, 2), "padding": (0, 1), "pad_code": 9}
     image = np.array([[[1, 2, 3, 4]]], np.uint8)
     assert layout.unfold(window, image).tolist() == [[[9, 2]], [[1, 3]], [[2, 4]]]
@@ -46,11 +47,11 @@ def test_a_worked_example() -> None:
 
 def _first_layer(channels: int, groups: int = 1) -> NetworkBuilder:
     net = NetworkBuilder(random.Random(2), (channels, 12, 12), 4)
-    net.linear(net.mac(["image"], 8, (3, 3), padding=(1, 1), groups=groups), 4)
+    net.linear(net.conv3x3("image", 8, groups=groups), 4)
     return net
 
 
-def test_one_channel_fills_the_lanes() -> None:
+def test_an_image_of_one_channel_is_unfolded_to_fill_the_lanes() -> None:
     network = _first_layer(1).build()
     config = NpuConfig(pixels=1, lanes=8, columns=8, weight_digit_bits=4, post_units=8)
     config = dataclasses.replace(config, **minimal_depths(network, config))
@@ -58,7 +59,7 @@ def test_one_channel_fills_the_lanes() -> None:
     window = planned.schedule.window
     assert window is not None
     assert window.unfolded_shape == (3, 12, 12)
-    # Three taps of three lanes instead of nine taps of one; still one beat a pixel.
+    # Three taps of three input-channel lanes, not nine taps of one; still one stream beat a pixel.
     assert planned.layers[0].cycles < 12 * 12 * 4
     assert planned.steps[0].cycles < 12 * 12 + 20
     check_against_reference(network, compile_network(network, config), images=2)
@@ -70,6 +71,6 @@ def test_full_lanes_and_shared_or_grouped_inputs_stay_as_they_are() -> None:
     assert plan(full, config).schedule.window is None
     assert len(list(unfoldings(_first_layer(4, groups=4).build()))) == 1
     shared = NetworkBuilder(random.Random(2), (1, 6, 6), 4)
-    parts = [shared.mac(["image"], 4, (3, 3), padding=(1, 1)) for _ in range(2)]
+    parts = [shared.conv3x3("image", 4) for _ in range(2)]
     shared.linear(shared.concat(parts), 4)
     assert len(list(unfoldings(shared.build()))) == 1

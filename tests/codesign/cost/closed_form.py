@@ -1,4 +1,4 @@
-"""The schedule in closed form against the compiler's plan."""
+"""Differential check of the closed-form cycle model against the compiler's plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from rtl_gen.config import NpuConfig
 
 
 def check_closed_form(network: IntegerNetwork, configs: Sequence[NpuConfig]) -> ScheduleTable:
-    """The network's schedule on each NPU, equal to its plan in cycles and memory words."""
+    """Return the network's closed-form schedule on each NPU.
+
+    Checks that its cycles, weight words and program words are those of the compiler's plan.
+    """
     table = ConfigTable.of(configs)
     assert [table.config(row) for row in range(len(configs))] == list(configs)
     found = schedule(LayerTable.of([network] * len(configs)), table)

@@ -1,4 +1,4 @@
-"""A data set that needs no synthesis: rows as if it found what the structure says."""
+"""Synthesis data made up from the analytic counts, for tests of the area model without Yosys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from rtl_gen.config import NpuConfig
 def rows(
     count: int, max_luts: float = 20000.0, seed: int = 3, factor: float = 1.1, noise: float = 0.0
 ) -> list[Row]:
-    """``factor`` times the analytic counts, give or take ``noise`` of their logarithm."""
+    """Return rows for ``count`` sampled NPUs of at most ``max_luts`` LUTs.
+
+    LUTs, flip-flops and LUTRAMs are ``factor`` times the analytic counts, with log-normal noise of
+    standard deviation ``noise``; block RAMs and DSP slices are exact.
+    """
     configs = sampling.sample(count, max_luts, seed)
     table = ConfigTable.of(configs)
     random = np.random.default_rng(seed)
@@ -37,7 +41,7 @@ def rows(
 
 
 def whole_rows(count: int) -> list[Row]:
-    """Rows with whole counts, as a file holds them."""
+    """Return rows with integer counts, as a data file holds them."""
     return [
         dataclasses.replace(row, **{name: float(round(getattr(row, name))) for name in RESOURCES})
         for row in rows(count)
@@ -45,9 +49,10 @@ def whole_rows(count: int) -> list[Row]:
 
 
 def model(count: int = 50) -> AreaModel:
+    """Return an area model fitted to noiseless rows of ``count`` NPUs."""
     return AreaModel.fit(rows(count, 40000.0, seed=2, factor=1.0))
 
 
 def estimate_one(config: NpuConfig) -> AreaEstimate:
-    """The shipped model on one configuration: arrays of length 1."""
+    """Return the estimate of the shipped area model for one NPU, in arrays of length 1."""
     return model_file.load().estimate(ConfigTable.of([config]))

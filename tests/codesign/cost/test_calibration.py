@@ -1,4 +1,8 @@
-"""Calibration to another flow: reports that are read, factors that are found, bad input."""
+"""Calibration of the area model to another tool flow, from a few of its utilisation reports.
+
+Reports of Vivado, Yosys and nextpnr are read; the factor is found; intervals hold the flow; bad
+input is refused.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +34,12 @@ VIVADO = """
 
 
 def npus(count: int) -> list[NpuConfig]:
+    """Return NPUs of 1 to ``count`` pixel lanes."""
     return [NpuConfig(pixels=1 + k, lanes=4, columns=8) for k in range(count)]
 
 
 def reports(model: AreaModel, factor: float, noise: float, count: int) -> list:
+    """Return figures of a flow that takes ``factor`` times the estimated LUTs, with noise."""
     found = model.estimate(ConfigTable.of(npus(count)))
     scatter = np.exp(np.random.default_rng(1).normal(0, noise, count))
     return [
@@ -69,7 +75,10 @@ def test_more_reports_make_the_interval_narrower() -> None:
 
 
 def test_a_flow_that_scatters_never_lowers_what_a_budget_is_tested_with() -> None:
-    """Nor where most designs were smaller than estimated, and the end is below the estimate."""
+    """The bound is never closer to the estimate than without calibration.
+
+    Not even if most NPUs were smaller than estimated, so that the bound lies below the estimate.
+    """
     model = synthetic.model()
     lower = {name: Learned(one.model, one.errors - 3) for name, one in model.learned.items()}
     model = dataclasses.replace(model, learned=lower)
@@ -81,7 +90,7 @@ def test_a_flow_that_scatters_never_lowers_what_a_budget_is_tested_with() -> Non
         assert (ratio >= plain.bound["luts"] / plain.luts * (1 - 1e-12)).all(), confidence
 
 
-def test_too_little_is_refused() -> None:
+def test_too_few_reports_are_refused() -> None:
     model = synthetic.model()
     with pytest.raises(UserError, match="needs 2 reports of different designs at least, not 1"):
         calibration.calibrate(model, reports(model, 1.0, 0.0, 1))
@@ -129,7 +138,9 @@ def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> Non
     assert str(path) in str(caught.value)
 
 
-def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_calibrate_command_writes_a_model_and_refuses_bad_input(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     example = Path("examples/digits_tiny.yaml")
     other = tmp_path / "other.yaml"
     other.write_text(example.read_text().replace("pixels: 1", "pixels: 2"))

@@ -1,4 +1,4 @@
-"""Compiled loops: kept in the user's cache, and the same without one."""
+"""Loops compiled by numba are kept in the user's cache, and compute the same without a cache."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_a_damaged_cache_is_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert compiled(total)(VALUES) == 20
 
 
-def test_no_folder_no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_usable_cache_folder_nothing_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("CODESIGN_CACHE", str(tmp_path / "file"))
     assert compiled(total)(VALUES) == 20

@@ -1,4 +1,7 @@
-"""The synthesis data set: round trip, strict reading, resumable measuring."""
+"""The synthesis data set survives round trips, is read strictly, and grows resumably.
+
+Measuring skips what is known, keeps tool versions apart, and loses nothing on a full disk.
+"""
 
 from __future__ import annotations
 
@@ -29,33 +32,47 @@ CONFIGS = [NpuConfig(), NpuConfig(pixels=1), NpuConfig(lanes=4, columns=4, multi
 
 
 def fake(config: NpuConfig) -> Row:
-    return Row(config, 1000.0 * config.pixels, 20.0, 900.0, 1.5, 0.0, "0" * 12, "fake 1",
-               "2026-01-01", 2.04)  # fmt: skip
+    """Return a row as if synthesis had found 1,000 LUTs per pixel lane."""
+    return Row(
+        config, luts=1000.0 * config.pixels, lutrams=20.0, ffs=900.0, brams=1.5, dsps=0.0,
+        rtl_hash="0" * 12, tool="fake 1", date="2026-01-01", seconds=2.04,
+    )  # fmt: skip
 
 
 def measurement(row: Row) -> Measurement:
+    """Return the row with modules that add up to it."""
     modules = [
-        ModuleRow(config_csv.short_hash(row.config), "npu", 1, row.luts - 10, 0.0, 5.0, 0.5, 0.0),
-        ModuleRow(config_csv.short_hash(row.config), "npu_ram", 3, 10.0, 0.0, 5.0, 0.5, 0.0),
+        ModuleRow(
+            config_csv.short_hash(row.config),
+            module,
+            instances,
+            luts=luts,
+            lutrams=0.0,
+            ffs=5.0,
+            brams=0.5,
+            dsps=0.0,
+        )
+        for module, instances, luts in (("npu", 1, row.luts - 10), ("npu_ram", 3, 10.0))
     ]
     return Measurement(row, tuple(modules))
 
 
-def good_only(config: NpuConfig) -> Measurement:
+def measure(config: NpuConfig) -> Measurement:
     return measurement(fake(config))
 
 
-def mostly(config: NpuConfig) -> Measurement:
+def measure_all_but_one_pixel(config: NpuConfig) -> Measurement:
+    """Fail for NPUs of one pixel lane."""
     if config.pixels == 1:
         raise YosysError("out of gates\nand more")
-    return good_only(config)
+    return measure(config)
 
 
-def other(config: NpuConfig) -> Measurement:
+def measure_other_luts(config: NpuConfig) -> Measurement:
     return measurement(dataclasses.replace(fake(config), luts=5.0))
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_rows_survive_the_round_trip(tmp_path: Path) -> None:
     rows = [fake(CONFIGS[0]), dataclasses.replace(fake(CONFIGS[2]), luts=3.0, seconds=1.5)]
     dataset.write(tmp_path / "data.csv", rows)
     again = dataset.read(tmp_path / "data.csv")
@@ -82,17 +99,19 @@ def test_sparsity_is_a_last_column_that_only_sparse_npus_bring(tmp_path: Path) -
 
 def test_measuring_skips_what_is_known_and_survives_failures(tmp_path: Path) -> None:
     path, said = tmp_path / "data.csv", []
-    failures = characterize.characterize(CONFIGS, path, 3, 1, said.append, mostly)
+    failures = characterize.characterize(
+        CONFIGS, path, 3, 1, said.append, measure_all_but_one_pixel
+    )
     assert failures == [(CONFIGS[1], "out of gates\nand more")]
     assert {row.config.hash for row in dataset.read(path)} == {c.hash for c in CONFIGS[::2]}
     assert characterize.SynthesisStore(path).failures == {
         CONFIGS[1].hash: "out of gates | and more"
     }
     before = path.read_bytes()
-    characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only)
+    characterize.characterize(CONFIGS, path, 3, 1, said.append, measure)
     assert "2 of 3 are known, 0 to do" in said
     assert path.read_bytes() == before
-    characterize.characterize(CONFIGS, path, 3, 1, said.append, good_only, retry=True)
+    characterize.characterize(CONFIGS, path, 3, 1, said.append, measure, retry=True)
     assert len(dataset.read(path)) == 3
     assert characterize.SynthesisStore(path).failures == {}
     modules = module_data.read(module_data.beside(path))
@@ -104,20 +123,21 @@ def test_a_full_disk_in_mid_append_loses_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "data.csv"
-    characterize.characterize(CONFIGS[:1], path, 1, 1, lambda text: None, good_only)
+    characterize.characterize(CONFIGS[:1], path, 1, 1, lambda text: None, measure)
     before = path.read_bytes()
     monkeypatch.setattr(config_csv, "atomic_file", half_written)
     with pytest.raises(OSError, match="No space left"):
-        characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, good_only)
+        characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, measure)
     monkeypatch.undo()
     assert path.read_bytes() == before
     # The modules of the row that was not written are there, and do no harm.
-    characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, good_only)
+    characterize.characterize(CONFIGS, path, 3, 1, lambda text: None, measure)
     assert len(dataset.read(path)) == 3
 
 
 @contextlib.contextmanager
 def half_written(path: Path) -> Iterator[IO[bytes]]:
+    """Write a few bytes, then run out of disk space."""
     with files.atomic_file(path) as file:
         file.write(b"pixels,")
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -155,11 +175,11 @@ def test_refreshing_with_rows_of_two_tools_measures_each_configuration_once(
     today = measuring.rtl_hash(emit.verilog(CONFIGS[0]))
     old = dataclasses.replace(fake(CONFIGS[0]), tool="fake 0")
     dataset.write(path, [old, fake(CONFIGS[0])])
-    characterize.characterize([], path, 2, 1, said.append, good_only, refresh=True)
+    characterize.characterize([], path, 2, 1, said.append, measure, refresh=True)
     assert "1 of 2 were measured with other Verilog than today's" in said
     current = dataclasses.replace(fake(CONFIGS[0]), rtl_hash=today, luts=7.0)
     dataset.write(path, [dataclasses.replace(old, rtl_hash=today), current])
-    characterize.characterize([], path, 2, 1, said.append, good_only, refresh=True)
+    characterize.characterize([], path, 2, 1, said.append, measure, refresh=True)
     assert "0 of 2 were measured with other Verilog than today's" in said
     assert len(dataset.read(path)) == 2
 
@@ -244,9 +264,9 @@ def test_refresh_measures_again_what_the_generator_writes_differently(tmp_path: 
     current = measuring.rtl_hash(emit.verilog(CONFIGS[2]))
     same = dataclasses.replace(fake(CONFIGS[2]), rtl_hash=current, luts=7.0)
     dataset.write(path, [fake(CONFIGS[0]), same])
-    assert characterize.characterize(CONFIGS, path, 2, 1, said.append, good_only) == []
+    assert characterize.characterize(CONFIGS, path, 2, 1, said.append, measure) == []
     assert [row.luts for row in dataset.read(path)] == [7.0, 2000.0]
-    characterize.characterize([], path, 2, 1, said.append, other, refresh=True)
+    characterize.characterize([], path, 2, 1, said.append, measure_other_luts, refresh=True)
     assert "1 of 2 were measured with other Verilog than today's" in said
     assert {row.config.hash: row.luts for row in dataset.read(path)} == {
         CONFIGS[0].hash: 5.0,

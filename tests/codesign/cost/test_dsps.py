@@ -1,4 +1,7 @@
-"""DSP slices and what they leave to LUTs: counted exactly, and close to synthesis."""
+"""Estimates of NPUs with DSP multipliers: slices are counted exactly, LUTs close to synthesis.
+
+Also the form of slice sharing that a search candidate takes.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ from tests.codesign.cost.synthetic import estimate_one
     ids=str,
 )  # fmt: skip
 def test_the_count_is_that_of_synthesis(values: dict[str, Any], family: str) -> None:
-    """Of the array and of a post unit; no other block has multipliers."""
+    """Array and post units are synthesised; no other block has multipliers."""
     config = NpuConfig(**{"pixels": 1, "post_units": 1, **values})
     verilog = emit.verilog(config)
     array, unit = (
@@ -56,14 +59,14 @@ def test_the_count_is_that_of_synthesis(values: dict[str, Any], family: str) -> 
      ("4x4-dsp2", 4646, 8084, 260), ("4x4-dsp4", 5562, 10271, 132)],
 )  # fmt: skip
 def test_shared_slices_are_estimated(point: str, luts: int, ffs: int, dsps: int) -> None:
-    """Measured (2026-11-24, pyosys 0.70): the points of benchmarks.density."""
+    """The measured values are points of benchmarks.density (pyosys 0.70)."""
     found = estimate_one(POINTS[point])
     assert found.luts[0] == pytest.approx(luts, rel=0.02)
     assert found.ffs[0] == pytest.approx(ffs, rel=0.02)
     assert found.dsps[0] == dsps
 
 
-def test_candidates_take_the_form_that_fits() -> None:
+def test_candidates_share_slices_as_far_as_their_pixels_allow() -> None:
     declaration = load_declaration("digits")
     npu = dataclasses.replace(declaration.npu, multiplier=("dsp4",))
     space = SearchSpace(dataclasses.replace(declaration, npu=npu), (1, 8, 8), 10)

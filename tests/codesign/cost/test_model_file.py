@@ -1,4 +1,4 @@
-"""Model files: round trip, and what is refused."""
+"""Area model files survive the round trip, and damaged or foreign files are refused by name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def model() -> AreaModel:
     return AreaModel(fitted.learned, fitted.domain, fitted.rows, {"luts": Calibration(1.5, 0.1, 4)})
 
 
-def test_round_trip(model: AreaModel, tmp_path: Path) -> None:
+def test_a_model_survives_the_round_trip(model: AreaModel, tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     model_file.write(path, model)
     again = model_file.read(path)

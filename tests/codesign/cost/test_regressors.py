@@ -1,4 +1,7 @@
-"""The estimators on data whose truth is known."""
+"""The cost models' estimators find what is in data whose truth is known.
+
+Non-negative factors with priors, a Gaussian process, and conformal quantiles.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from codesign.cost.regressors import FactorRegressor, ProcessRegressor, conforma
 
 
 @parametrize_with_checks([FactorRegressor(), ProcessRegressor()])
-def test_they_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
+def test_the_regressors_are_scikit_learn_estimators(estimator: Any, check: Any) -> None:
     check(estimator)
 
 
@@ -47,6 +50,7 @@ def test_wrong_priors_are_refused() -> None:
 
 
 def bent(rows: int, seed: int, noise: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return (rows, 2) inputs and a sine of the first one, with normal noise."""
     random = np.random.default_rng(seed)
     X = random.uniform(-2, 2, (rows, 2))
     return X, 3 + np.sin(X[:, 0]) + random.normal(0, noise, rows)

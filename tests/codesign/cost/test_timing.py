@@ -1,4 +1,7 @@
-"""The clock: strict data, a model that finds what is in it, and intervals that hold."""
+"""The timing model finds the clock that is in its data, and its intervals hold.
+
+Also: wider intervals outside the data, and data files that are refused with file and line.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,25 @@ NOISE = 0.03
 
 
 def rows(count: int, seed: int = 1, noise: float = NOISE) -> list[TimingRow]:
-    """As if wires grew with the side of the area and of the multipliers, and placing were luck."""
+    """Return rows with a made-up clock period of ``count`` sampled NPUs.
+
+    It grows with the square roots of LUTs and DSP slices (wire lengths), with log-normal noise.
+    """
     configs = sampling.sample(count, 9000.0, seed)
     table = ConfigTable.of(configs)
     period = 6 + 1.2 * np.sqrt(analytic(table, "luts") / 1000)
     period += 0.4 * np.sqrt(dsps.dsp_count(table, "ecp5"))
     period *= np.exp(np.random.default_rng(seed).normal(0, noise, count))
     return [
-        TimingRow(config, 4000.0, round(1000 / ns, 2), "0" * 12, "fake 1", "2026-01-01", 60.0)
+        TimingRow(
+            config,
+            sites=4000.0,
+            fmax_mhz=round(1000 / ns, 2),
+            rtl_hash="0" * 12,
+            tool="fake 1",
+            date="2026-01-01",
+            seconds=60.0,
+        )
         for config, ns in zip(configs, period, strict=True)
     ]
 
@@ -40,7 +54,7 @@ def model() -> TimingModel:
     return TimingModel.fit(rows(60))
 
 
-def test_it_finds_what_is_in_the_data(model: TimingModel) -> None:
+def test_the_model_finds_what_is_in_the_data(model: TimingModel) -> None:
     fresh = rows(200, seed=2)
     found = model.estimate(ConfigTable.of([row.config for row in fresh]))
     truth = np.array([row.fmax_mhz for row in fresh])
@@ -50,7 +64,7 @@ def test_it_finds_what_is_in_the_data(model: TimingModel) -> None:
     assert np.mean((found.high - found.low) / truth) < 8 * NOISE
 
 
-def test_larger_is_not_faster_but_for_what_is_learned_of_the_shape(model: TimingModel) -> None:
+def test_the_factors_of_the_period_are_never_negative(model: TimingModel) -> None:
     assert (model.model.factors >= 0).all()
     assert model.model.factors[1] > 0
 
@@ -69,7 +83,7 @@ def test_outside_the_data_intervals_are_wider_and_the_dimension_is_named(
     assert "memory_tiles 1 (has 0)" in (model.outside(outside) or "")
 
 
-def test_larger_than_what_was_placed_is_outside_though_every_knob_is_inside(
+def test_an_npu_larger_than_all_data_is_outside_though_every_parameter_is_inside(
     model: TimingModel,
 ) -> None:
     knobs = {knob: high for knob, (_, high) in model.domain.ranges.items()}
@@ -90,7 +104,7 @@ def test_intervals_end_at_a_factor_of_two_however_far_outside(model: TimingModel
     assert found.fmax_mhz[0] / found.low[0] == pytest.approx(2)
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_timing_rows_survive_the_round_trip(tmp_path: Path) -> None:
     path = timing_data.beside(tmp_path / "data.csv")
     written = rows(30)
     timing_data.write(path, written)
@@ -100,7 +114,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert TimingModel.load(path).estimate(ConfigTable.of([written[0].config])).fmax_mhz[0] > 50
 
 
-def test_flows_are_kept_apart() -> None:
+def test_rows_of_other_tools_are_not_mixed_in() -> None:
     others = [dataclasses.replace(row, tool="fake 2", fmax_mhz=900.0) for row in rows(25)]
     mixed = TimingModel.fit([*rows(60), *others])
     assert mixed.errors.tolist() == TimingModel.fit(rows(60)).errors.tolist()

@@ -22,10 +22,11 @@ from codesign.explore import ExploreResult, ExploreSettings, explore, training
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
+from codesign.explore.settings import FORMAT, OLD_FORMAT
 from codesign.fpga import devices
 from codesign.fpga.synthesis import Synthesis
 from codesign.fpga.yosys import YosysError
-from codesign.results import Budget, Figures, InfeasibleError, UserError
+from codesign.results import OLD_OPTIONS, Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine
 from codesign.search.accuracy import short_training
 from codesign.search.accuracy.short_training import Outcome
@@ -357,6 +358,21 @@ def test_resume_trains_nothing_twice(
     assert next((out / "training").glob("*.weights")).stat().st_mtime_ns == weights
 
 
+def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path) -> None:
+    """A setting that is added must be told apart: it decides the result, or it does not."""
+    wanted = settings(tmp_path / "out")
+    declaration = load_declaration("digits")
+    identity = wanted.identity(declaration, datasets.load("digits"))
+    fields = {field.name for field in dataclasses.fields(ExploreSettings)}
+    places = {"out", "data_dir", "area_model"}  # files count by their content
+    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s"}
+    assert list(identity) == [
+        *("format", "dataset", "optimiser", "area_confidence", "seed", "networks", "epochs"),
+        *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
+        *("area_model_sha256", "space"),
+    ]
+
+
 def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
     fakes: Fakes, tmp_path: Path
 ) -> None:
@@ -366,6 +382,32 @@ def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
         run(settings(out, seed=1, resume=True))
     result, _ = run(settings(out, seed=1))
     assert result.summary["seed"] == 1
+
+
+def with_old_names(value: object) -> object:
+    """A JSON value with the format and the option names of release 0.1."""
+    if isinstance(value, list):
+        return [with_old_names(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    old = {new: name for name, new in OLD_OPTIONS.items()}
+    named = {old.get(name, name): with_old_names(one) for name, one in value.items()}
+    return {**named, "format": OLD_FORMAT} if named.get("format") == FORMAT else named
+
+
+def test_a_search_of_release_0_1_goes_on_with_its_trials(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    whole, _ = run(settings(out))
+    every = list(fakes.trained)
+    for name in ("explore.json", "trials.journal"):
+        lines = (out / name).read_text()
+        texts = [lines] if name.endswith(".json") else lines.splitlines()
+        changed = [json.dumps(with_old_names(json.loads(text))) for text in texts]
+        (out / name).write_text("\n".join(changed) + "\n")
+        assert OLD_FORMAT in "".join(changed)
+    result, _ = run(settings(out, resume=True))
+    assert fakes.trained == every
+    assert without_times(result.summary) == without_times(whole.summary)
 
 
 def npz(path: Path, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""The device list: the real numbers, and strict reading."""
+"""The device list has the numbers of the real parts, and is read strictly."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ part1:
 """
 
 
-def test_shipped_parts():
+def test_shipped_parts_have_the_resources_of_the_data_sheets():
     parts = devices.all_devices()
     assert len(parts) >= 6
     assert {device.family for device in parts.values()} == {"xc7", "ecp5"}
@@ -37,7 +37,7 @@ def test_shipped_parts():
     assert zynq.budget().luts == 53200
 
 
-def test_unknown_part_names_the_nearest():
+def test_an_unknown_part_is_refused_with_the_nearest_name():
     with pytest.raises(UserError, match=r"no device 'xc7a36t'.*xc7a35t"):
         devices.get("xc7a36t")
 
@@ -53,7 +53,7 @@ def test_unknown_part_names_the_nearest():
         (GOOD.replace("8000", "many"), r"dev.yaml:5: .*integer"),
     ],
 )
-def test_strict(tmp_path, text, message):
+def test_mistakes_in_a_device_file_are_named_with_their_line(tmp_path, text, message):
     path = tmp_path / "dev.yaml"
     path.write_text(GOOD)
     assert devices.read(path)["part1"].brams == 10.5

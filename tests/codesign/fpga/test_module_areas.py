@@ -1,4 +1,7 @@
-"""Reusing synthesised modules changes no count."""
+"""Synthesis that reuses the areas of known modules counts what synthesis from scratch counts.
+
+Also which changes of a source make a module unknown.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ def test_another_design_reuses_what_it_shares():
     assert reused.figures.lutrams > 0
 
 
-def test_a_change_below_is_a_change():
+def test_a_change_in_a_module_makes_every_module_above_it_unknown():
     before, after = plan(DESIGN), plan({**DESIGN, "leaf.v": LEAF.replace("+", "-")})
     keys = (before.hierarchy.keys, after.hierarchy.keys)
     changed = {name for name in keys[0] if keys[0][name] != keys[1][name]}

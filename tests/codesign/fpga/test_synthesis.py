@@ -1,4 +1,4 @@
-"""Synthesis: what is counted, what is cached, and how Yosys may fail."""
+"""Synthesis counts cells per module and resource, caches results, and names every failure."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 def fake(monkeypatch, program: str) -> None:
-    """A Yosys that is a Python program."""
+    """Put a Python program in the place of Yosys."""
     tool = yosys.Yosys((sys.executable, "-c", program), "fake 1")
     monkeypatch.setattr(yosys, "find", lambda: tool)
 
 
-def test_counts_each_module_as_often_as_it_stands(monkeypatch):
+def test_each_module_is_counted_as_often_as_it_is_instantiated(monkeypatch):
     result = synthesis.synthesise(DESIGN)
     assert {name: use.instances for name, use in result.by_module.items()} == {
         "npu": 1,
@@ -71,7 +71,7 @@ def test_counts_each_module_as_often_as_it_stands(monkeypatch):
     assert synthesis.synthesise(DESIGN) == result
 
 
-def test_dsps_only_where_allowed():
+def test_dsps_are_taken_only_where_allowed():
     multiplier = {
         "m.v": "module npu(input [15:0] a, input [15:0] b, output [31:0] y);\n"
         "  assign y = a * b;\nendmodule\n"
@@ -90,7 +90,7 @@ def test_bad_verilog_is_named():
         synthesis.synthesise({"broken.v": "module npu(input a; endmodule\n"})
 
 
-def test_timeout_kills(monkeypatch):
+def test_a_run_that_takes_too_long_is_killed(monkeypatch):
     fake(monkeypatch, "import time; time.sleep(60)")
     start = time.monotonic()
     with pytest.raises(yosys.YosysError, match=r"took more than 0.3 s"):
@@ -98,7 +98,7 @@ def test_timeout_kills(monkeypatch):
     assert time.monotonic() - start < 10
 
 
-def test_crash_is_an_error_and_is_not_cached(monkeypatch):
+def test_a_crash_is_an_error_and_is_not_cached(monkeypatch):
     fake(monkeypatch, "import os; print('so far', flush=True); os.abort()")
     with pytest.raises(yosys.YosysError, match=r"status 134; its log ends:\nso far"):
         synthesis.synthesise(DESIGN)
@@ -129,17 +129,17 @@ def test_unknown_cells_are_not_overlooked():
         ({"RAMB18E1": 3, "RAMB36E1": 1, "LUT2": 1}, 1, 0, 2.5),
     ],
 )
-def test_what_a_lut_is(cells, luts, lutrams, brams):
+def test_cells_are_counted_in_luts_lutrams_and_block_rams(cells, luts, lutrams, brams):
     figures = families.XC7.figures(cells)
     assert (figures.luts, figures.lutrams, figures.brams) == (luts, lutrams, brams)
 
 
-def test_unknown_family():
+def test_an_unknown_family_is_refused():
     with pytest.raises(UserError, match="family must be one of xc7, ecp5, not 'virtex'"):
         synthesis.synthesise(DESIGN, family="virtex")
 
 
-def test_without_any_yosys(monkeypatch):
+def test_a_missing_yosys_is_named_with_its_cure(monkeypatch):
     yosys.find.cache_clear()
     monkeypatch.setattr(yosys.importlib.util, "find_spec", lambda name: None)
     monkeypatch.setenv("PATH", "/nonexistent")
@@ -151,7 +151,7 @@ def test_without_any_yosys(monkeypatch):
 @pytest.mark.parametrize(
     "banner, found", [("Yosys 0.23 (git)", None), ("Yosys 0.41+10", "yosys 0.41+10")]
 )
-def test_old_system_yosys_is_passed_over(tmp_path, monkeypatch, banner, found):
+def test_a_system_yosys_that_is_too_old_is_passed_over(tmp_path, monkeypatch, banner, found):
     program = tmp_path / "yosys"
     program.write_text(f"#!/bin/sh\necho '{banner}'\n")
     program.chmod(0o755)

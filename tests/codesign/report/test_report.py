@@ -1,4 +1,7 @@
-"""The HTML report: complete, self-contained, and readable by a browser."""
+"""The HTML report is complete and self-contained, and a browser reads and draws it.
+
+The browser tests need Chromium on PATH; CODESIGN_REQUIRE_BROWSER=1 makes its absence a failure.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ def test_the_page_asks_the_network_for_nothing():
     assert links <= {"http://www.w3.org/2000/svg"}
 
 
-def test_bad_news_is_told():
+def test_mismatches_and_a_missed_budget_are_shown():
     bad = dataclasses.replace(
         FULL,
         bit_exact=False,
@@ -95,7 +98,7 @@ def test_bad_news_is_told():
     assert 'class="over"' in page
 
 
-def test_unknown_parts_are_left_out_and_said_to_be_unknown():
+def test_parts_without_data_are_left_out():
     page = render(ReportData(name="bare", npu=NPU, clock_mhz=50))
     assert "not verified yet" in page
     assert "<h2>NPU" in page
@@ -109,7 +112,7 @@ def test_utilisation_counts_weight_passes():
     assert LAYERS[0].utilisation(NPU) == 0
 
 
-def test_write_replaces_whole_files(tmp_path):
+def test_writing_replaces_the_whole_file(tmp_path):
     path = write(FULL, tmp_path / "deep" / "report.html")
     assert path.read_text().startswith("<!doctype html>")
     write(dataclasses.replace(FULL, name="second"), path)
@@ -123,13 +126,14 @@ def test_the_front_line_is_a_staircase_of_the_unbeaten():
     assert _steps(candidates) == [(300, 0.8), (200, 0.8), (200, 0.95)]
 
 
-def test_number_formats():
+def test_numbers_and_ticks_are_formatted_for_people():
     assert [compact(v) for v in (0.5, 5267.7, 29870, 1234567)] == ["0.5", "5,268", "29.9k", "1.23M"]
     assert ticks(0.0, 1.0) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert log_ticks(10, 100) == pytest.approx([10, 20, 50, 100])
 
 
 def _chromium() -> str:
+    """Return the browser's path; skip the test if there is none."""
     found = (
         shutil.which("chromium")
         or shutil.which("chromium-browser")
@@ -144,6 +148,7 @@ def _chromium() -> str:
 
 
 def _browse(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Open the whole report in a headless browser."""
     page = write(FULL, tmp_path / "report.html")
     command = [
         _chromium(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",

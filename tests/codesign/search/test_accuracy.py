@@ -1,4 +1,7 @@
-"""The accuracy predictor: nothing leaks into what it is judged by; its table is the same, fast."""
+"""The accuracy predictor is judged without leaks, and its lookup table predicts the same, faster.
+
+Held-out predictions do not depend on the network's own accuracy or on the test split.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def test_the_test_split_changes_no_prediction(fashion: Study) -> None:
 
 
 def test_noise_is_not_predicted(fashion: Study) -> None:
-    """The measure itself: with accuracies dealt out at random there is nothing to find."""
+    """Checks the measure: with accuracies permuted at random there is nothing to find."""
     order = np.random.default_rng(1).permutation(len(fashion))
     dealt = dataclasses.replace(
         fashion, validation=fashion.validation[order], test=fashion.test[order]
@@ -50,7 +53,7 @@ def test_noise_is_not_predicted(fashion: Study) -> None:
 
 @pytest.mark.parametrize("dataset", DATASETS)
 @pytest.mark.parametrize("name", PREDICTORS)
-def test_the_table_predicts_the_same(dataset: str, name: str) -> None:
+def test_the_table_predicts_what_the_process_predicts(dataset: str, name: str) -> None:
     study = Study.load(dataset)
     predictor, inputs = study.predictor(name), study.inputs(PREDICTORS[name])
     shifted = inputs + np.random.default_rng(0).normal(0, 0.3, inputs.shape)
@@ -71,7 +74,7 @@ def test_intervals_surround_the_prediction_and_grow_with_coverage(fashion: Study
     assert np.all(far_high >= far_low)
 
 
-def test_half_a_million_networks_a_second() -> None:
+def test_half_a_million_networks_are_predicted_in_a_second() -> None:
     study = Study.load("fashion-mnist")
     table = study.predictor("closed-form").table()
     features = np.resize(study.inputs(FEATURES), (4096, len(FEATURES)))

@@ -1,4 +1,7 @@
-"""Every point of a space is a valid NPU; the columns say what the compiler says."""
+"""Every candidate of a search space is a valid NPU, with the cycles and memories of the compiler.
+
+The vectorised tables of candidates are compared with lowering and compiling them one by one.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +74,7 @@ def _equals_plan(
 @pytest.mark.parametrize(("name", "shape"), SPACES)
 def test_every_point_builds_a_valid_npu(name: str, shape: tuple[int, int, int]) -> None:
     space = SearchSpace(load_declaration(name), shape, 10)
-    # Corners of every gene, beside random points.
+    # The ends of every gene, beside random points.
     corners = np.stack([np.zeros_like(space.sizes), space.sizes - 1])
     single = np.tile(corners[1] // 2, (int(space.sizes.max()), 1))
     values = np.minimum(np.arange(len(single))[:, None], space.sizes - 1)
@@ -140,8 +143,8 @@ def test_a_design_holds_what_its_network_needs() -> None:
         assert (design.name, design.seed, design.clock_mhz) == ("found", 1, 50.0)
 
 
-def test_only_the_pipelines_knobs_change_what_a_layer_takes_on_any_plan() -> None:
-    """The closed form asks once for all pixels, columns and post units."""
+def test_overheads_of_a_layer_do_not_depend_on_pixels_columns_and_post_units() -> None:
+    """The closed form computes these figures once for all pixels, columns and post units."""
     random = np.random.default_rng(2)
     seen: dict[tuple[object, ...], set[tuple[int, int]]] = {}
     for _ in range(3000):

@@ -1,4 +1,7 @@
-"""The inner loop on a fast cost model: pruning, shrinking, choosing, and why nothing fits."""
+"""The search engine prunes, shrinks the space, finds feasible designs and chooses by the rule.
+
+On an area model fitted to analytic counts. Also the reasons given where nothing fits.
+"""
 
 from __future__ import annotations
 
@@ -24,20 +27,23 @@ from tests.codesign.cost import synthetic
 
 @cache
 def model() -> AreaModel:
-    """Learned from the analytic counts: no synthesis needed, sizes as in life."""
+    """Return an area model fitted to the analytic counts."""
     return synthetic.model()
 
 
 def problem(**limits: float) -> Problem:
+    """Return the search for the digits space within these limits."""
     space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
     return Problem(space, model(), Budget(**limits))
 
 
 def capacity(layers: LayerTable) -> np.ndarray:
+    """Return a stand-in for accuracy: the logarithm of the network's products."""
     return network_features(layers)[:, 0]
 
 
 def samples(one: Problem, count: int, seed: int = 0) -> engine.Evaluated:
+    """Return ``count`` random candidates, evaluated."""
     random = np.random.default_rng(seed)
     sizes = one.space.sizes
     return one.evaluate(one.space.canonical(random.integers(0, sizes, (count, len(sizes)))))
@@ -110,7 +116,7 @@ def test_the_rule_takes_accuracy_first_then_throughput() -> None:
     assert choice.best_option(dataclasses.replace(one, area_factor=50.0), trained) is None
 
 
-def test_few_one_bits_are_worth_the_accuracy_that_was_said() -> None:
+def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> None:
     one = problem(luts=15000, brams=60)
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
     chosen = pool.candidates[[0, len(pool.candidates) // 3, len(pool.candidates) // 2, -1]]
@@ -170,7 +176,7 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
         assert reason.need > reason.have == wanted
 
 
-def test_predictor_ranks_networks_it_did_not_see() -> None:
+def test_the_predictor_ranks_networks_that_it_did_not_see() -> None:
     found = samples(problem(luts=1e6), 60)
     described = network_features(found.layers)
     assert np.isfinite(described).all()
@@ -182,7 +188,7 @@ def test_predictor_ranks_networks_it_did_not_see() -> None:
     assert np.corrcoef(order, wanted)[0, 1] > 0.85
 
 
-def test_farthest_starts_with_the_favourite_and_avoids_what_is_taken() -> None:
+def test_farthest_points_start_with_the_first_and_avoid_what_is_taken() -> None:
     points = np.array([[0.0, 0.0], [0.1, 0.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])
     assert farthest(points, points[:0], 3) == [0, 2, 3]
     assert farthest(points, points[2:3], 2) == [0, 3]

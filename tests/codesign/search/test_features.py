@@ -1,4 +1,4 @@
-"""The compiled features of networks say what their lowered layers say."""
+"""The vectorised features of the accuracy predictor are those of the lowered networks."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from models.integer.network import IntegerNetwork, MacLayer
 
 
 def expected(net: IntegerNetwork) -> dict[str, float]:
+    """Return the features, computed from the lowered layers."""
     layers = net.mac_layers
     dense = [layer for layer in layers if layer.groups == 1]
     inner = [layer for layer in layers if not layer.raw]
@@ -50,7 +51,9 @@ def kept_weights(layer: MacLayer) -> float:
 
 
 @pytest.mark.parametrize(("name", "shape"), [("digits", (1, 8, 8)), ("images", (3, 32, 32))])
-def test_features_of_the_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
+def test_features_equal_those_of_the_lowered_networks(
+    name: str, shape: tuple[int, int, int]
+) -> None:
     space = SearchSpace(load_declaration(name), shape, 10)
     random = np.random.default_rng(3)
     candidates = space.canonical(random.integers(0, space.sizes, (40, len(space.sizes))))

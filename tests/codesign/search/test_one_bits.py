@@ -1,4 +1,7 @@
-"""One-bits of networks that were not trained: by the widths of their weights."""
+"""The number of 1-bits in a network's weights is predicted before training, by weight width.
+
+Also that a price on them lowers them in a short training.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def test_weights_are_those_of_the_lowered_networks(name, shape) -> None:
         np.testing.assert_allclose(found[row], expected)
 
 
-def test_untrained_networks_are_taken_for_all_values_alike() -> None:
+def test_without_training_data_all_weight_values_are_equally_likely() -> None:
     space, candidates = sample("digits", (1, 8, 8), 200)
     layers = layer_table(space, candidates)
     ones = OneBitsPredictor().predict(layers)
@@ -45,7 +48,7 @@ def test_untrained_networks_are_taken_for_all_values_alike() -> None:
     np.testing.assert_allclose(ones[two], 2 / 3 * weights[two, 1])
 
 
-def test_trained_networks_teach_it() -> None:
+def test_the_predictor_learns_from_trained_networks() -> None:
     space, candidates = sample("digits", (1, 8, 8), 120)
     layers = layer_table(space, candidates)
     factors = np.linspace(0.3, 1.2, weights_by_bits(layers).shape[1])

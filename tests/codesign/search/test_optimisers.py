@@ -1,4 +1,4 @@
-"""The contract every optimiser must pass, and what evolution must do beyond it."""
+"""Every search optimiser keeps the contract of ask and tell; evolution also beats random search."""
 
 from __future__ import annotations
 
@@ -12,14 +12,17 @@ SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
 
 
 def evaluate(candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A two-objective toy: distance to two corners; feasible while the genes' sum is small."""
+    """Return objectives, shape (n, 2), and violations of a toy problem.
+
+    The objectives are distances to two corners; feasible are candidates with a small sum of genes.
+    """
     share = candidates / np.maximum(SIZES - 1, 1)
     objectives = np.stack([(share**2).sum(1), ((1 - share) ** 2).sum(1)], axis=1)
     return objectives, np.maximum(share.sum(1) - 4.0, 0.0)
 
 
 def run(optimiser: optimisers.Optimiser, rounds: int) -> np.ndarray:
-    """Objectives of every feasible candidate of ``rounds`` rounds of 64."""
+    """Return the objectives of every feasible candidate in ``rounds`` rounds of 64."""
     seen = []
     for _ in range(rounds):
         candidates = optimiser.ask(64)
@@ -31,6 +34,8 @@ def run(optimiser: optimisers.Optimiser, rounds: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", optimisers.OPTIMISERS)
 class TestConformance:
+    """Tests that every optimiser listed in codesign.search.optimisers must pass."""
+
     def test_candidates_have_the_shape_type_and_range_asked_for(self, name: str) -> None:
         optimiser = optimisers.make(name, SIZES, seed=1)
         for count in (1, 33, 200):

@@ -1,4 +1,4 @@
-"""Pareto functions against brute force."""
+"""Pareto ranks, masks, crowding and hypervolume equal their definitions, by brute force."""
 
 from __future__ import annotations
 

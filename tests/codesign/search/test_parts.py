@@ -1,4 +1,4 @@
-"""Batches in parts: in order, and the same to the last bit however many threads work on them."""
+"""Batches evaluated in parts come back in order, bit by bit the same with any number of threads."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_estimates_do_not_depend_on_the_threads() -> None:
 
 
 def test_the_limit_of_library_threads_stands_around_all_parts() -> None:
-    """Set and taken back by each thread for the process, it could be left behind."""
+    """The limit is the process's: if each thread set and restored it, it could stay set."""
 
     def blas_threads(rows: slice) -> np.ndarray:
         return np.full(rows.stop - rows.start, _blas_threads())

@@ -1,4 +1,4 @@
-"""Space files: the shipped ones, strict reading, canonical candidates."""
+"""Search spaces: canonical candidates are unique, active genes matter, files are read strictly."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ vectors = st.tuples(*(st.integers(0, int(size) - 1) for size in SPACE.sizes)).ma
 
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(vector=vectors)
-def test_canonical_vectors_are_fixed_points_and_mean_the_same(vector: np.ndarray) -> None:
+def test_canonical_vectors_are_fixed_points_and_describe_the_same_design(
+    vector: np.ndarray,
+) -> None:
     canonical = SPACE.canonical(vector)
     assert (SPACE.canonical(canonical) == canonical).all()
     assert SPACE.params(canonical[0]) == SPACE.params(vector[0])

@@ -1,4 +1,4 @@
-"""The trial store: what goes in comes out, also after a kill."""
+"""The trial store loses no finished trial, by a kill or a full disk, and optuna reads it."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_one_bits_are_a_fourth_objective_where_asked_for(tmp_path: Path) -> None
     assert [t.number for t in study.best_trials] == [1]
 
 
-def test_torn_last_line_is_dropped_and_writing_goes_on(tmp_path: Path) -> None:
+def test_a_torn_last_line_is_dropped_and_writing_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "trials.journal"
     store = TrialStore(path, {})
     store.add(record(0), CHOICES)
@@ -90,7 +90,7 @@ def _write_forever(path: str) -> None:
         store.add(dataclasses.replace(record(index % 3), key=f"network-{index}"), CHOICES)
 
 
-def test_kill_in_mid_write_loses_no_finished_trial(tmp_path: Path) -> None:
+def test_a_kill_in_mid_write_loses_no_finished_trial(tmp_path: Path) -> None:
     path = tmp_path / "trials.journal"
     writer = multiprocessing.get_context("spawn").Process(target=_write_forever, args=(str(path),))
     writer.start()
@@ -106,7 +106,7 @@ def test_kill_in_mid_write_loses_no_finished_trial(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_loses_no_finished_trial(tmp_path: Path) -> None:
-    """A limit on file sizes stands for it: a part of the line is written, then the error comes."""
+    """A limit on file sizes simulates it: part of the line is written, then the error comes."""
     path = tmp_path / "trials.journal"
     store = TrialStore(path, {})
     store.add(record(0), CHOICES)

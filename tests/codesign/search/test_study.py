@@ -1,4 +1,7 @@
-"""The study: repeatable samples, tables that survive a kill, and bad tables refused."""
+"""The accuracy study samples repeatably, goes on after a kill, and refuses bad tables.
+
+It describes and trains the networks that the accuracy predictor is fitted to.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +25,14 @@ SPACES = {
     "digits": study.space_of((1, 8, 8), 10),
     "fashion-mnist": study.space_of((1, 28, 28), 10),
 }
-LINE = Training("a1", 0, 5, 3000, 0.8, 0.79, 4.2, "torch 2", "2026-11-24", "0 1 2")
+LINE = Training(
+    key="a1", seed=0, epochs=5, train_images=3000, validation=0.8, test=0.79, seconds=4.2,
+    tool="torch 2", date="2026-11-24", genes="0 1 2",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SPACES)
-def test_samples_repeat_and_begin_alike(name: str) -> None:
+def test_samples_repeat_and_shorter_ones_are_their_beginning(name: str) -> None:
     space = SPACES[name]
     found = study.sample(space, 20, 0)
     assert np.array_equal(found, study.sample(space, 20, 0))
@@ -123,7 +129,7 @@ def test_describing_repeats_and_keeps_the_supernet_until_it_is_done(
     assert described(tmp_path / "killed") == whole
 
 
-def test_one_training_is_of_the_recipe() -> None:
+def test_one_training_follows_the_recipe() -> None:
     dataset, space = datasets.load("digits"), SPACES["digits"]
     chosen = study.sample(space, 16, 0)
     largest = chosen[layer_table(space, chosen).weights.sum(axis=1).argmax()]

@@ -1,4 +1,4 @@
-"""The vectorised layer table says what lowering the candidate's graph gives."""
+"""The vectorised layer table of candidates equals lowering each candidate's graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)
 
 
 @pytest.mark.parametrize(("name", "shape"), SPACES)
-def test_table_equals_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
+def test_the_table_equals_the_lowered_networks(name: str, shape: tuple[int, int, int]) -> None:
     space = SearchSpace(load_declaration(name), shape, 10)
     random = np.random.default_rng(1)
     candidates = space.canonical(random.integers(0, space.sizes, (60, len(space.sizes))))

@@ -1,4 +1,4 @@
-"""Work spread over processes: results, errors, and that no worker outlives its parent."""
+"""Work spread over processes returns every result and error, and no worker outlives its parent."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def test_every_task_is_done_once():
     assert list(spread(work, [], 2)) == []
 
 
-def test_an_error_of_the_function_is_raised_here_and_says_where():
+def test_an_error_of_the_function_is_raised_in_the_parent_and_says_where():
     with pytest.raises(ValueError, match="thirteen") as caught:
         list(spread(work, [13], 2))
     assert "in work" in caught.value.__notes__[0]
 
 
-def test_a_worker_that_dies_is_told():
+def test_a_worker_that_dies_is_an_error():
     with pytest.raises(BrokenExecutor):
         list(spread(work, [1, 99, 2], 2))
 
@@ -54,7 +54,8 @@ if __name__ == "__main__":
 
 @pytest.fixture
 def hanging(tmp_path):
-    """A process whose two workers hang, in a process group of its own; and their ids."""
+    """Start a process with two hanging workers in a process group of its own; yield it and their
+    ids."""
     script = tmp_path / "hangs.py"
     script.write_text(HANGS)
     pids = tmp_path / "pids"
@@ -78,7 +79,7 @@ def test_workers_end_with_a_killed_parent(hanging):
 
 
 def test_ctrl_c_on_a_terminal_is_heard_by_the_parent_alone(hanging):
-    """It goes to the whole process group: whatever the workers said would stand on the terminal."""
+    """Ctrl-C goes to the whole process group; the workers must not print their tracebacks."""
     parent, workers = hanging
     start = time.monotonic()
     os.killpg(parent.pid, signal.SIGINT)

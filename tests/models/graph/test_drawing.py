@@ -1,4 +1,4 @@
-"""The picture of a network: well-formed, complete, the same every time, nothing overlapping."""
+"""The picture of a network is complete and reproducible, and no boxes overlap."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_every_layer_has_a_box_of_its_own(graph):
     assert len(re.findall("marker-end", text)) == edges
 
 
-def test_descriptions_are_short_and_complete():
+def test_a_layer_is_described_by_its_kernel_stride_groups_and_fusions():
     conv = Conv2d(8, (3, 3), (2, 2), (1, 1), 4, batch_norm=True, relu=True)
     assert describe(Layer("c", conv)) == "conv2d 3×3 /2 groups 4 + bn + relu"
     assert describe(Layer("p", AvgPool((2, 3), (1, 1)))) == "avg_pool 2×3"

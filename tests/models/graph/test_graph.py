@@ -1,4 +1,7 @@
-"""Specs, graphs, the verifier, the passes and their YAML."""
+"""Network graphs: YAML round trips, torch's shapes, passes that keep the function, strict checks.
+
+Every refusal names layer and cure, in YAML also file and line.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ RUNS = settings(max_examples=60, derandomize=True, deadline=None)
 
 @RUNS
 @given(st.data())
-def test_yaml_round_trip(data):
+def test_graphs_and_quantisations_survive_the_yaml_round_trip(data):
     graph = data.draw(graphs())
     quantisation = data.draw(quantisations(graph))
     text = yaml_io.dump(
@@ -57,7 +60,7 @@ def test_yaml_round_trip(data):
 
 
 def _effective(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, QuantSpec]:
-    """The layers' bits with those that have no effect set to the default's."""
+    """Return the layers' specs; bits without effect on a layer are the default's."""
     specs = {}
     for name, fields in knobs(graph).items():
         if name in quantisation.layers:
@@ -85,8 +88,8 @@ def test_inferred_shapes_are_torch_shapes(graph):
 
 @RUNS
 @given(graphs())
-def test_legal_form_computes_the_same(graph):
-    """The passes change neither logits nor, a second time, anything at all."""
+def test_legalising_keeps_the_function(graph):
+    """The passes do not change the logits, and a second time they change nothing."""
     network = QuantNetwork(graph, Quantisation()).eval()
     images = torch.from_numpy(pixels(graph, 2, 0))
     values: dict[str, torch.Tensor] = {}

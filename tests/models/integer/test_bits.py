@@ -1,4 +1,4 @@
-"""One-bits of weights: exact counts, and the price on them in training."""
+"""1-bits and zero blocks of weights are counted exactly, and training under a price has fewer."""
 
 from __future__ import annotations
 
@@ -42,8 +42,11 @@ def _layers(draw: st.DrawFn) -> MacLayer:
     weights &= draw(st.sampled_from([-1, -2, -4]))  # whole digits of zeros
     weights = np.maximum(weights, low)
     zeros = np.zeros(shape[0], np.int64)
-    place = ("c", "conv2d", (Source("x", weights),), "c", 1, (1, 1), (0, 0), 0)
-    return MacLayer(*place, weight_bits, zeros, zeros, zeros)
+    return MacLayer(
+        name="c", op="conv2d", sources=(Source("x", weights),), output="c", groups=1,
+        stride=(1, 1), padding=(0, 0), pad_code=0, weight_bits=weight_bits, bias=zeros,
+        requant_multiplier=zeros, requant_shift=zeros,
+    )  # fmt: skip
 
 
 @RUNS
@@ -115,7 +118,10 @@ def test_the_price_is_exact_at_integers(weight_bits):
 
 
 def test_the_price_drives_each_weight_to_fewer_ones():
-    """0.5 to 0, 3.5 to 4 (two ones to one), 4.5 to 4, 1.5 nowhere, 9 (beyond the range) nowhere."""
+    """The gradient moves 0.5 to 0, 3.5 and 4.5 to 4 (one 1-bit), and does not move 1.5 or 9.
+
+    Both neighbours of 1.5 have one 1-bit; 9 is beyond the range of 4 bits.
+    """
     network = _network(4)
     layer = network.weight_layers[0]
     scale = float(layer.quantiser.scale[0])
@@ -131,7 +137,7 @@ def test_the_price_drives_each_weight_to_fewer_ones():
     assert layer.quantiser.log_scale.grad is None
 
 
-def test_one_bit_weights_cost_nothing():
+def test_weights_of_one_bit_cost_nothing():
     assert float(ones_per_weight(_network(1).weight_layers)) == 0
 
 
@@ -144,6 +150,6 @@ def test_training_under_a_price_leaves_fewer_ones(few):
     assert counts[1] < 0.8 * counts[0]
 
 
-def test_the_price_has_a_range():
+def test_a_price_out_of_range_is_refused():
     with pytest.raises(ModelError, match=r"train.boo must be 0.0..1000.0, not -1"):
         TrainSettings(boo=-1)

@@ -1,4 +1,7 @@
-"""The frozen torch network and the integer reference compute the same codes."""
+"""Lowering to integers is exact: the frozen torch network and the reference compute the same codes.
+
+The trained network differs from them by rounding only; shapes are those that the estimate used.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,7 @@ RUNS = settings(max_examples=40, derandomize=True, deadline=None)
 
 
 def _both(trained: TrainedNetwork, images: np.ndarray, scale_bits: int = 8):
+    """Return the integer network and the codes of every tensor, by reference and by torch."""
     frozen, network = lower(trained, scale_bits)
     values = reference.run(network, reference.quantise_input(network, images))
     real = frozen.tensors(torch.from_numpy(images))
@@ -53,7 +57,7 @@ def test_frozen_network_equals_reference_code_for_code(trained, seed):
 @RUNS
 @given(trained_networks(), st.integers(0, 2**16))
 def test_trained_network_stays_within_one_step_of_reference(trained, seed):
-    """Layer by layer, on the reference's own inputs: float32 may round a tie the other way."""
+    """Layer by layer, on the reference's inputs: float32 may round a tie the other way."""
     images = pixels(trained.graph, 8, seed)
     _, network = lower(trained, trained.network.scale_bits)
     values = reference.run(network, reference.quantise_input(network, images))
@@ -80,7 +84,7 @@ def test_trained_network_stays_within_one_step_of_reference(trained, seed):
 
 
 def _rescued(layer: MacLayer, network: IntegerNetwork, trained: TrainedNetwork) -> bool:
-    """Channels whose step was widened, or that are dead, compute something else on purpose."""
+    """Return True for layers that lowering changed on purpose: scales widened, dead channels."""
     if layer.op not in ("conv2d", "linear"):
         return False
     scales = trained.network.weight_layer(layer.name).quantiser.scale.numpy().ravel()
@@ -94,7 +98,7 @@ def _rescued(layer: MacLayer, network: IntegerNetwork, trained: TrainedNetwork) 
 @RUNS
 @given(trained_networks(), st.integers(0, 2**16))
 def test_equal_accumulators_are_equal_logits(trained, seed):
-    """Few bits give many draws; torch must then name the same class as the reference."""
+    """Logits of few bits are often equal; torch must then choose the same class."""
     images = pixels(trained.graph, 8, seed)
     frozen, network = lower(trained, trained.network.scale_bits)
     logits = reference.predict(network, images)
@@ -115,8 +119,8 @@ def test_equal_accumulators_are_equal_logits(trained, seed):
 
 @RUNS
 @given(st.data())
-def test_shapes_match_between_estimate_and_lowering(data):
-    """shape_only promises before training what lower delivers after."""
+def test_shapes_before_training_are_those_of_lowering(data):
+    """shape_only gives before training the structure that lower gives after it."""
     graph = data.draw(graphs())
     quantisation = data.draw(quantisations(graph))
     _, real = lower(untrained(graph, quantisation, 0), 8)
@@ -168,8 +172,8 @@ SMALL = sequential(
 
 @pytest.mark.parametrize("weight_bits", [1, 2, 8])
 @pytest.mark.parametrize("scale", [0.0, 1e-30, 1e6])
-def test_extreme_channels(weight_bits, scale):
-    """A dead, a vanishing and an exploding channel keep frozen and integer networks equal."""
+def test_extreme_channels_are_lowered_exactly(weight_bits, scale):
+    """Frozen and integer network agree with a dead, a vanishing or an exploding channel."""
     trained = untrained(SMALL, Quantisation(default=QuantSpec(weight_bits, 4)), 1)
     module = trained.network.weight_layer("conv2d1")
     with torch.no_grad():
@@ -188,7 +192,7 @@ def test_extreme_channels(weight_bits, scale):
 
 
 def test_bias_never_sets_the_accumulator_width():
-    """A bias of a million scales is cut to what saturates the output."""
+    """A bias of 1e6 is limited to a value that saturates the output."""
     trained = untrained(SMALL, Quantisation(), 1)
     module = trained.network.weight_layer("conv2d1")
     with torch.no_grad():

@@ -1,4 +1,7 @@
-"""Blocks of zero weights: their cut, the schedule, and trained networks that keep the target."""
+"""Block pruning: the lightest blocks go, the schedule is kept, and trained weights have the zeros.
+
+Also boxes of kept blocks per tile, resuming, and layers without blocks.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +48,7 @@ def _weights(draw: st.DrawFn) -> np.ndarray:
 
 
 def _cut(weights: np.ndarray, block: BlockShape) -> list[np.ndarray]:
-    """Every block, taken out one by one."""
+    """Return every block of the weights."""
     out, channels, rows, cols = weights.shape
     starts = range(0, out, block.out_channels), range(0, channels, block.in_channels)
     return [
@@ -56,7 +59,7 @@ def _cut(weights: np.ndarray, block: BlockShape) -> list[np.ndarray]:
 
 @RUNS
 @given(_weights(), sizes)
-def test_blocks_are_cut_where_they_say(weights, block):
+def test_weights_are_summed_over_each_block(weights, block):
     cut = _cut(weights, block)
     assert [abs(part).sum() for part in cut] == block.sums(weights).ravel().tolist()
     assert zero_blocks(weights, block) == sum(not part.any() for part in cut)
@@ -77,6 +80,7 @@ def test_the_lightest_blocks_go(weights, block, share):
 
 
 def _boxes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
+    """Return every box of consecutive indices in an array of that shape."""
     ends = (itertools.combinations(range(size + 1), 2) for size in shape)
     return [tuple(slice(*pair) for pair in box) for box in itertools.product(*ends)]
 
@@ -84,7 +88,7 @@ def _boxes(shape: tuple[int, ...]) -> list[tuple[slice, ...]]:
 @RUNS
 @given(_weights(), sizes, st.floats(0.01, 0.99))
 def test_the_heaviest_box_of_each_tile_stays(weights, block, share):
-    """Against every box that there is."""
+    """Compared with every box of the tile."""
     stay = blocks.kept_box(weights, block, share)
     energy, left = block.sums(weights**2), block.sums(stay) > 0
     assert np.array_equal(block.spread(left, weights.shape), stay)

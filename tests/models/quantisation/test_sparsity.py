@@ -1,4 +1,4 @@
-"""N:M sparsity: the pattern, its words in YAML and files, and masks that always keep it."""
+"""N:M sparsity: patterns in YAML and files, violations found, and masks that keep the pattern."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_the_first_violation_is_named(weights, sparsity):
 
 
 @given(patterns, st.integers(1, 20))
-def test_most_weights_of_a_channel(sparsity, channels):
+def test_a_mask_keeps_as_many_weights_as_the_pattern_allows(sparsity, channels):
     kept = masks.mask(torch.ones(1, channels, 1, 1), sparsity)
     assert kept.sum() == sparsity.kept_of(channels)
 
@@ -121,14 +121,14 @@ def test_bad_patterns_are_refused_where_they_stand(text, message):
         _read(text)
 
 
-def test_depthwise_layers_have_none():
+def test_a_pattern_for_a_depthwise_layer_is_refused():
     quantisation = Quantisation(layers={"conv2d1": QuantSpec(sparsity=TWO_OF_FOUR)})
     with pytest.raises(ModelError, match=r"layer conv2d1: sparsity is for linear layers and"):
         shape_only(DEPTHWISE, quantisation, 8)
 
 
-def test_dense_designs_are_written_as_before():
-    """Their text decides hashes and, in a search, seeds."""
+def test_dense_designs_are_written_without_a_pattern():
+    """The text of a design decides its hash and, in a search, seeds."""
     text = design.load(DESIGN).to_yaml()
     digest = hashlib.sha256(text.encode()).hexdigest()
     assert digest == "f62a8de870c39084091e8a0ed25e63679debf72e2094ac4fb3ee380d70d1ea41"
@@ -156,7 +156,7 @@ def test_integer_files_keep_the_pattern(data, tmp_path_factory):
 @RUNS
 @given(st.data())
 def test_frozen_weights_keep_the_pattern(data):
-    """Of any network, at any bits, without and with a widened step."""
+    """Any network, at any bits, with scales widened by lowering or not."""
     graph = data.draw(graphs())
     _, network = lower(untrained(graph, data.draw(quantisations(graph)), data.draw(seeds)), 8)
     for layer in network.mac_layers:
@@ -167,7 +167,7 @@ def test_frozen_weights_keep_the_pattern(data):
 
 @RUNS
 @given(patterns, st.integers(1, 20), seeds)
-def test_masks_keep_the_largest(sparsity, channels, seed):
+def test_masks_keep_the_largest_weights(sparsity, channels, seed):
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randint(-3, 4, (2, channels, 2, 1), generator=generator).float()  # many equal
     kept = masks.mask(weights, sparsity)
@@ -180,7 +180,7 @@ def test_masks_keep_the_largest(sparsity, channels, seed):
 
 
 def test_masked_weights_learn_and_decay():
-    """SR-STE: the gradient reaches all weights; masked ones are drawn to 0 besides."""
+    """SR-STE (arXiv 2102.04010): the gradient reaches all weights, and masked ones decay too."""
     weights = torch.tensor([4.0, -3, 2, -1]).reshape(1, 4, 1, 1).requires_grad_()
     out = masks.masked(weights, TWO_OF_FOUR)
     assert out.flatten().tolist() == [4, -3, 0, 0]

@@ -1,4 +1,4 @@
-"""Zero-cost proxies: repeatable, blind to bits, and what their papers define."""
+"""Zero-cost proxies are what their papers define, repeatable, and do not depend on bit widths."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def one_layer(weights: list[float]) -> QuantNetwork:
 
 
 PIXELS = torch.full((1, 1, 1, 2), 255, dtype=torch.uint8)
-"""Two inputs of 1."""
+"""An image of two pixels with value 1."""
 
 
 def test_synflow_of_one_layer_is_the_sum_of_magnitudes():
@@ -72,7 +72,7 @@ def test_snip_of_one_layer_by_hand():
 
 
 def test_grad_norm_and_fisher_of_one_layer_by_hand():
-    """A hidden layer that puts out 1 and 2, and logits that are equal."""
+    """The hidden layer puts out 1 and 2, and the logits are equal."""
     linear = Linear(2, relu=True)
     net = QuantNetwork(sequential("two", (1, 1, 2), linear, Linear(2)), Quantisation())
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Shared weights: each network is its part of the largest, and training makes them better."""
+"""A supernet's networks share the weights of the largest one, and training improves them all."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_known_statistics_make_an_image_independent_of_its_batch():
     torch.testing.assert_close(shared(PIXELS, subnet), whole, atol=1e-3, rtol=1e-3)
 
 
-def test_best_scales_minimise_the_error_on_normal_values():
+def test_scales_minimise_the_squared_error_on_normal_values():
     """Known optima of uniform quantisers (Max, 1960): 4 and 16 levels, signed."""
     assert best_scale(0, 1) == pytest.approx(1.22, abs=0.1)
     values = torch.randn(20000, generator=torch.Generator().manual_seed(0))
@@ -87,7 +87,7 @@ def test_best_scales_minimise_the_error_on_normal_values():
     assert loss(best) < min(loss(0.8 * best), loss(1.25 * best))
 
 
-def test_training_raises_what_networks_reach():
+def test_training_raises_the_accuracy_of_large_and_small_networks():
     dataset = datasets.load("digits")
     calibration = dataset.train.take(np.arange(400))
     shared = supernet()
@@ -114,7 +114,7 @@ def test_the_same_seed_trains_the_same_weights():
 
 
 def test_the_refitted_classifier_needs_no_trained_one():
-    """Labels that the pixels tell: found by the ridge regression, not by random weights."""
+    """Labels follow from the pixels: ridge regression finds them on untrained features."""
     random = np.random.default_rng(1)
     labels = random.integers(0, 2, 600)
     images = random.integers(0, 60, (600, 1, 8, 8))

@@ -1,4 +1,4 @@
-"""Output channels of fewer weight bits: trained, settled, and the same when loaded again."""
+"""Training with fewer weight bits in the last output channels of a layer gives such weights."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PLAN = dataclasses.replace(QUICK, narrow=(Narrow("conv2d2", 16, 2), Narrow("conv
 
 
 @pytest.mark.parametrize("sparsity", [None, Sparsity(2, 4)])
-def test_trained_weights_have_the_bits(few, tmp_path, sparsity):
+def test_trained_weights_have_those_bits_also_when_loaded_again(few, tmp_path, sparsity):
     quantisation = Quantisation(4, QuantSpec(4, 4, sparsity))
     trained = train(CNN, quantisation, few, PLAN)
     trained.save(tmp_path / "net")
@@ -48,7 +48,7 @@ def test_trained_weights_have_the_bits(few, tmp_path, sparsity):
         (Narrow("linear6", 0, 2), "layer linear6: the output layer has one scale"),
     ],
 )
-def test_what_cannot_be_is_refused(few, spec, message):
+def test_layers_and_bits_that_cannot_be_narrowed_are_refused(few, spec, message):
     plan = dataclasses.replace(PLAN, narrow=(spec,))
     with pytest.raises(ModelError, match=message):
         train(CNN, Quantisation(4, QuantSpec(4, 4)), few, plan)

@@ -1,4 +1,7 @@
-"""Training on digits, folding, resuming, and files of trained networks."""
+"""Quantisation-aware training: accuracy, reproducibility, resuming, files, and its parts.
+
+Folding keeps the function; quantisers stay on their grids and agree with the integer arithmetic.
+"""
 
 from __future__ import annotations
 
@@ -51,13 +54,14 @@ def digits() -> Dataset:
 
 @pytest.fixture(scope="module")
 def few(digits) -> Dataset:
+    """Return the digits with 200 training images."""
     rng = np.random.default_rng(0)
     chosen = [digits.train.take(rng.permutation(len(digits.train))[:200]), digits.validation]
     return dataclasses.replace(digits, train=chosen[0], validation=chosen[1])
 
 
 def test_four_bit_digits_reach_their_accuracy_and_agree_with_the_reference(digits):
-    """The figures of the issue: >= 97.5 % at 4 bits, >= 99.9 % agreement over the test split."""
+    """The goal is 97.5 % at 4 bits and the reference's class on 99.9 % of the test images."""
     quantisation = Quantisation(4, QuantSpec(4, 4))
     trained = train(CNN, quantisation, digits, TrainSettings(epochs=20, threads=1))
     assert trained.validation_accuracy >= 0.975
@@ -91,7 +95,7 @@ def test_folding_keeps_the_output(graph, seed):
 
 
 def test_resumed_training_equals_uninterrupted(few, tmp_path):
-    """Broken off after each epoch, in floating point and quantised, the result is the same."""
+    """Interrupted after each epoch, in floating point and quantised, the result is the same."""
 
     class Killed(Exception):
         pass
@@ -125,7 +129,7 @@ def test_checkpoints_of_other_runs_and_broken_ones_are_refused(few, tmp_path):
             train(SMALL, Quantisation(), few, QUICK, checkpoint=path)
 
 
-def test_progress_and_seed(few):
+def test_progress_is_reported_and_the_seed_alone_decides(few):
     calls = []
     settings_ = dataclasses.replace(QUICK, epochs=2)
     one = train(SMALL, Quantisation(), few, settings_, progress=lambda *c: calls.append(c))
@@ -243,7 +247,7 @@ def test_class_weights_lift_the_recall_of_a_rare_class():
 
 
 def test_files_of_format_1_are_read(tmp_path):
-    """Which called the logarithm of a learned scale ``log_step``."""
+    """Format 1 called the logarithm of a learned scale ``log_step``."""
     trained = untrained(SMALL, Quantisation(3, QuantSpec(2, 5)), 0, scale_bits=6)
     path = tmp_path / "net.pt"
     trained.save(path)
@@ -313,7 +317,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 class FullDisk(io.BytesIO):
-    """Room for some thousand bytes."""
+    """A file on a disk with room for 5,000 bytes."""
 
     def write(self, data) -> int:
         if self.tell() + len(data) > 5000:
@@ -322,7 +326,7 @@ class FullDisk(io.BytesIO):
 
 
 def test_a_full_disk_is_an_os_error(tmp_path, monkeypatch):
-    """torch.save makes a RuntimeError of it, which would end in a traceback."""
+    """torch.save raises a RuntimeError, which the command line would show as a traceback."""
     monkeypatch.setattr(checkpoint, "atomic_file", lambda path: contextlib.nullcontext(FullDisk()))
     trained = untrained(SMALL, Quantisation(), 0)
     with pytest.raises(OSError, match="No space left"):
@@ -350,7 +354,7 @@ def test_training_snaps_scales_as_lowering_does(value, bits):
 
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.integers(1, 8), st.integers(0, 99))
-def test_weight_quantiser_puts_out_integers_times_its_step(bits, seed):
+def test_the_weight_quantiser_puts_out_integers_times_its_scale(bits, seed):
     generator = torch.Generator().manual_seed(seed)
     weights = torch.randn(3, 2, 3, 3, generator=generator)
     weights[0, 0, 0, 0] = 0
@@ -370,7 +374,7 @@ def test_weight_quantiser_puts_out_integers_times_its_step(bits, seed):
 
 @settings(max_examples=50, derandomize=True, deadline=None)
 @given(st.integers(1, 8), st.booleans(), st.integers(0, 99))
-def test_activation_quantiser_stays_on_its_grid(bits, signed, seed):
+def test_the_activation_quantiser_stays_on_its_grid(bits, signed, seed):
     values = torch.randn(4, 2, 3, 3, generator=torch.Generator().manual_seed(seed))
     quantiser = ActivationQuantiser(bits, signed)
     quantiser.calibrate(values)
@@ -381,7 +385,7 @@ def test_activation_quantiser_stays_on_its_grid(bits, signed, seed):
     assert codes.max().round() + zero < 1 << bits
 
 
-def test_learning_rate_runs_twice_through_its_schedule():
+def test_the_learning_rate_runs_twice_through_its_schedule():
     settings_ = TrainSettings(epochs=10, float_share=0.4, learning_rate=1.0)
     rates = [learning_rate(settings_, epoch / 100) for epoch in range(1000)]
     assert max(rates[:400]) == pytest.approx(1.0, rel=0.01)

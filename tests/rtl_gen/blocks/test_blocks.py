@@ -1,4 +1,7 @@
-"""Each arithmetic block against its golden ``compute()``, at the stated latency, every cycle."""
+"""The arithmetic blocks compute their golden model's results, every cycle, at the stated latency.
+
+Dot product and post unit (requantisation), on random inputs and the extremes.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +17,13 @@ from rtl_gen.blocks.post_unit import PostUnitSpec
 from rtl_gen.parameters import SHIFT_BITS
 
 CASES = 150
+"""Random inputs per configuration."""
 
 
 def simulate(
     dut: Any, cycles: int, drive: Callable[[Any, int], None], check: Callable[[Any, int], None]
 ) -> None:
-    """Call ``drive`` before and ``check`` after each clock edge."""
+    """Simulate ``dut``; call ``drive`` before and ``check`` after each clock edge."""
 
     async def bench(ctx: Any) -> None:
         for cycle in range(cycles):
@@ -34,27 +38,28 @@ def simulate(
 
 
 def pack(values: Sequence[int], bits: int) -> int:
+    """Return one number with ``bits`` bits for each value, the first one lowest."""
     return sum(value << (bits * k) for k, value in enumerate(values))
 
 
 @pytest.mark.parametrize(
     "spec",
     [
-        DotProductSpec(2, 1, 1),
-        DotProductSpec(17, 1, 1),
-        DotProductSpec(12, 1, 4),
-        DotProductSpec(1, 5, 2),
-        DotProductSpec(3, 4, 2),
-        DotProductSpec(8, 3, 1),
-        DotProductSpec(16, 4, 4),
-        DotProductSpec(13, 8, 8),
-        DotProductSpec(32, 2, 2),
-        DotProductSpec(3, 8, 8, "dsp"),
-        DotProductSpec(7, 4, 4, "dsp"),
+        DotProductSpec(lanes=2, activation_bits=1, digit_bits=1),
+        DotProductSpec(lanes=17, activation_bits=1, digit_bits=1),
+        DotProductSpec(lanes=12, activation_bits=1, digit_bits=4),
+        DotProductSpec(lanes=1, activation_bits=5, digit_bits=2),
+        DotProductSpec(lanes=3, activation_bits=4, digit_bits=2),
+        DotProductSpec(lanes=8, activation_bits=3, digit_bits=1),
+        DotProductSpec(lanes=16, activation_bits=4, digit_bits=4),
+        DotProductSpec(lanes=13, activation_bits=8, digit_bits=8),
+        DotProductSpec(lanes=32, activation_bits=2, digit_bits=2),
+        DotProductSpec(lanes=3, activation_bits=8, digit_bits=8, multiplier="dsp"),
+        DotProductSpec(lanes=7, activation_bits=4, digit_bits=4, multiplier="dsp"),
     ],
     ids=str,
 )
-def test_dot_product(spec: DotProductSpec) -> None:
+def test_dot_product_equals_its_golden_model(spec: DotProductSpec) -> None:
     rng = random.Random(1)
     dut = spec.create()
     a, d = 1 << spec.activation_bits, 1 << spec.digit_bits
@@ -71,7 +76,7 @@ def test_dot_product(spec: DotProductSpec) -> None:
     ]
 
     def lane(operand: int, n: int, cycle: int) -> int:
-        """The value of lane n that is due in this cycle: late lanes lag by one."""
+        """Return the value of lane n that is due in this cycle: late lanes lag by one."""
         k = cycle - spec.late(n)
         return cases[k][operand][n] if 0 <= k < len(cases) else 0
 
@@ -97,19 +102,19 @@ def test_dot_product(spec: DotProductSpec) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        PostUnitSpec(20, 8, 4),
-        PostUnitSpec(12, 4, 1),
-        PostUnitSpec(32, 16, 8),
-        PostUnitSpec(24, 7, 5),
-        PostUnitSpec(10, 5, 3),
-        PostUnitSpec(24, 8, 8, in_dsps=True),
-        PostUnitSpec(25, 8, 4, in_dsps=True),
-        PostUnitSpec(32, 16, 5, in_dsps=True),
+        PostUnitSpec(accumulator_bits=20, scale_bits=8, activation_bits=4),
+        PostUnitSpec(accumulator_bits=12, scale_bits=4, activation_bits=1),
+        PostUnitSpec(accumulator_bits=32, scale_bits=16, activation_bits=8),
+        PostUnitSpec(accumulator_bits=24, scale_bits=7, activation_bits=5),
+        PostUnitSpec(accumulator_bits=10, scale_bits=5, activation_bits=3),
+        PostUnitSpec(accumulator_bits=24, scale_bits=8, activation_bits=8, in_dsps=True),
+        PostUnitSpec(accumulator_bits=25, scale_bits=8, activation_bits=4, in_dsps=True),
+        PostUnitSpec(accumulator_bits=32, scale_bits=16, activation_bits=5, in_dsps=True),
     ],
     ids=str,
 )
 @pytest.mark.parametrize("signed", [False, True])
-def test_post_unit(spec: PostUnitSpec, signed: bool) -> None:
+def test_post_unit_equals_its_golden_model(spec: PostUnitSpec, signed: bool) -> None:
     rng = random.Random(2)
     dut = spec.create()
     zero = 1 << (spec.activation_bits - 1) if signed else 0

@@ -1,4 +1,7 @@
-"""The history of columns: its two words, and what a configuration must have for it."""
+"""The history of columns, which feeds earlier columns to depthwise layers (``depthwise_taps`` 3).
+
+Its two words per kernel row, its lanes, and what a configuration and a LAYER must have for it.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +87,7 @@ def test_too_few_lanes_and_unknown_numbers_of_taps_are_refused() -> None:
         NpuConfig(depthwise_taps=2)
 
 
-def test_npus_without_it_are_what_they_were() -> None:
+def test_npus_without_a_history_have_no_trace_of_it() -> None:
     plain = NpuConfig()
     assert "depthwise_taps" not in plain.to_dict()
     assert "reuse" not in {field.name for field in fields(plain, Opcode.LAYER)}

@@ -1,4 +1,7 @@
-"""N:M arrays: parameters, the fields they add, weight words, and the selection of activations."""
+"""Arrays for N:M sparse weights: parameters, instruction fields, weight words and selection.
+
+The selection block chooses the activations that the kept weights multiply.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ PATTERNS = [name for name in SPARSITIES if name != "dense"]
 
 
 def test_a_dense_npu_does_not_name_its_sparsity() -> None:
-    """So its hash, which older builds hold, is what it was."""
+    """So its hash, which existing build folders hold, does not depend on the parameter."""
     assert "sparsity" not in NpuConfig().to_dict()
     assert NpuConfig(sparsity="2:4").to_dict()["sparsity"] == "2:4"
     assert NpuConfig(sparsity="2:4").hash != NpuConfig(sparsity="1:4").hash
@@ -53,14 +56,16 @@ def test_lanes_are_whole_groups(sparsity: str) -> None:
     ("sparsity", "slots", "index_bits", "phases"),
     [("1:4", 2, 2, 4), ("2:4", 4, 2, 2), ("4:8", 4, 3, 2), ("dense", 8, 0, 1)],
 )
-def test_sizes(sparsity: str, slots: int, index_bits: int, phases: int) -> None:
+def test_sizes_follow_from_the_pattern(
+    sparsity: str, slots: int, index_bits: int, phases: int
+) -> None:
     config = NpuConfig(lanes=8, columns=8, weight_digit_bits=4, sparsity=sparsity)
     assert (config.slots, config.index_bits, config.most_phases) == (slots, index_bits, phases)
     assert config.weight_word_bits == slots * 8 * (4 + index_bits)
     assert config.macs == NpuConfig(lanes=8, columns=8, weight_digit_bits=4).macs
 
 
-def test_phases_have_a_slot_of_their_own() -> None:
+def test_phases_are_a_field_of_their_own() -> None:
     config = NpuConfig(sparsity="1:4")
     one, most = copy_layer(config), copy_layer(config, phases=3)
     words = Instruction(Opcode.LAYER, most).encode(config)
@@ -75,10 +80,12 @@ def test_phases_have_a_slot_of_their_own() -> None:
 
 @pytest.mark.parametrize("sparsity", PATTERNS)
 def test_every_pattern_has_its_slots(sparsity: str) -> None:
-    """Each choice of ``kept`` lanes of a group, in rising order, lies in its slots' choices; with
-    one choice fewer, some would not."""
+    """Any ``kept`` lanes of a group, in rising order, are among their slots' choices.
+
+    With one choice fewer, some would not be.
+    """
     kept, group = SPARSITIES[sparsity]
-    spec = SelectionSpec(group, 4, kept, group)
+    spec = SelectionSpec(lanes=group, activation_bits=4, kept=kept, group=group)
     ways = list(itertools.combinations(range(group), kept))
     for lanes in ways:
         indices = [lanes[k] - spec.choices(k)[0] for k in range(kept)]
@@ -91,14 +98,14 @@ def test_every_pattern_has_its_slots(sparsity: str) -> None:
 @pytest.mark.parametrize(
     "spec",
     [
-        SelectionSpec(8, 4, 2, 4),
-        SelectionSpec(4, 3, 1, 4),
-        SelectionSpec(12, 1, 1, 4),
-        SelectionSpec(16, 5, 4, 8),
+        SelectionSpec(lanes=8, activation_bits=4, kept=2, group=4),
+        SelectionSpec(lanes=4, activation_bits=3, kept=1, group=4),
+        SelectionSpec(lanes=12, activation_bits=1, kept=1, group=4),
+        SelectionSpec(lanes=16, activation_bits=5, kept=4, group=8),
     ],
     ids=str,
 )
-def test_selection(spec: SelectionSpec) -> None:
+def test_selection_equals_its_golden_model(spec: SelectionSpec) -> None:
     rng = random.Random(1)
     dut = spec.create()
     cases = [
@@ -145,7 +152,7 @@ def test_weight_words_hold_digits_and_indices(sparsity: str, digit_bits: int, se
 
 
 def test_selection_costs_no_cycle() -> None:
-    """It takes the place of the shared pair sums, and half the slots need a shorter tree."""
+    """It takes the stage of the shared pair sums; half the products have a shorter adder tree."""
     sparse = NpuConfig(lanes=16, columns=16, sparsity="2:4")
     half = NpuConfig(lanes=8, columns=8)
     assert MacArray.latency_cycles(sparse) == MacArray.latency_cycles(half)

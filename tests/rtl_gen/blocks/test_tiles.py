@@ -1,4 +1,7 @@
-"""FILL and SPILL: RTL against twin, under waits of memory and beside a LAYER; and their errors."""
+"""FILL and SPILL in RTL move what they move in the behavioural model, beside a running LAYER.
+
+Under random waits of the external memory; also their errors, and NPUs without them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ import pytest
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.isa.walk import AddressStep
 from rtl_gen.parameters import ConfigError
 from rtl_gen.twin.model import Twin
 from rtl_gen.twin.transfers import Beat
@@ -21,17 +25,28 @@ NARROW = NpuConfig(
     pixels=3, lanes=4, columns=4, post_units=2, activation_depth=32, weight_depth=16,
     channel_depth=8, result_depth=2, program_depth=64, memory_port_bits=32, memory_tiles=True,
 )  # fmt: skip
-"""An activation word fills half a beat."""
+"""An activation word fills half a beat of the memory port."""
 WIDE = dataclasses.replace(NARROW, pixels=2, lanes=8, columns=8, activation_bits=7)
-"""A word takes two beats."""
+"""An activation word takes two beats of the memory port."""
 LONG = dataclasses.replace(NARROW, memory_port_bits=128, pixels=1)
 MEMORY_WORDS = 4 * BURST_BEATS * 16
 END: ProgramStep = (Opcode.END, {})
-WAIT = {"first": 0, "bursts": 0, "base": 0, "strip_words": 0, "first_beat": 0, "last_beat": 0}
+WAIT_FOR_THE_END = {
+    "first": 0,
+    "bursts": 0,
+    "base": 0,
+    "strip_words": 0,
+    "first_beat": 0,
+    "last_beat": 0,
+}
 
 
 def tile(config: NpuConfig, first_beat: int, words: int, base: int, strip_words: int) -> dict:
-    """Fields that move so many activation words to or from memory's beat ``first_beat``."""
+    """Return the fields of a FILL or SPILL of ``words`` activation words.
+
+    In memory they begin at beat ``first_beat``; in the banks they are ``strip_words`` words of each
+    from word ``base`` on.
+    """
     first, begins = divmod(first_beat, BURST_BEATS)
     last, ends = divmod(first_beat + words * config.tile_word_beats - 1, BURST_BEATS)
     return {
@@ -45,19 +60,22 @@ def tile(config: NpuConfig, first_beat: int, words: int, base: int, strip_words:
 
 
 def any_tile(pick: random.Random, config: NpuConfig, base: int) -> dict:
-    """Of words from ``base`` on, at most 8 a bank."""
+    """Return the fields of a move of random size, of words from ``base`` on, at most 8 per bank."""
     strip_words = pick.randint(1, 8)
     words = pick.randint(1, config.pixels * strip_words)
     return tile(config, pick.randrange(100), words, base, strip_words)
 
 
 def program(pick: random.Random, config: NpuConfig) -> list[ProgramStep]:
-    """The second quarter of each bank goes to memory while a LAYER copies the first one's words to
-    the last quarter; meanwhile the third one is filled; then it goes to memory, too."""
+    """Return a program in which transfers overlap with a LAYER.
+
+    The LAYER copies the first quarter of each bank to the last one. Meanwhile the second quarter
+    goes to memory and the third one is filled, which goes to memory afterwards.
+    """
     load = whole_memory(config) | {"beats": config.activation_word_beats - 1}
     layer = copy_layer(
-        config, out_base=24, out_cols=pick.randrange(8), col_limit=8, out_col_words=1,
-        out_pixel_words=1, out_rows=0, drain_pixels=config.pixels - 1,
+        config, steps={"out_cols": AddressStep(words=1)}, out_base=24, out_cols=pick.randrange(8),
+        col_limit=8, out_pixel_words=1, out_rows=0, drain_pixels=config.pixels - 1,
     )  # fmt: skip
     back = (Opcode.SPILL, any_tile(pick, config, 16))
     return [
@@ -65,10 +83,10 @@ def program(pick: random.Random, config: NpuConfig) -> list[ProgramStep]:
         (Opcode.SPILL, any_tile(pick, config, 8)),
         (Opcode.FILL, any_tile(pick, config, 16) | {"first": 8}),
         (Opcode.LAYER, layer),
-        (Opcode.FILL, WAIT),
-        (Opcode.SPILL, WAIT),
+        (Opcode.FILL, WAIT_FOR_THE_END),
+        (Opcode.SPILL, WAIT_FOR_THE_END),
         back,
-        (Opcode.SPILL, WAIT),
+        (Opcode.SPILL, WAIT_FOR_THE_END),
         (Opcode.STORE, load),
         END,
     ]
@@ -76,7 +94,7 @@ def program(pick: random.Random, config: NpuConfig) -> list[ProgramStep]:
 
 @pytest.mark.parametrize("config", [NARROW, WIDE, LONG])
 @pytest.mark.parametrize("seed", range(2))
-def test_rtl_moves_what_the_twin_moves(config: NpuConfig, seed: int) -> None:
+def test_rtl_moves_what_the_behavioural_model_moves(config: NpuConfig, seed: int) -> None:
     pick, numbers = random.Random(seed), np.random.default_rng(seed)
     steps = program(pick, config)
     words = encode(config, steps)
@@ -114,9 +132,11 @@ def test_rtl_moves_what_the_twin_moves(config: NpuConfig, seed: int) -> None:
         ({"first_beat": 31, "last_beat": 3, "bursts": 1}, False),  # ends with its block
     ],
 )
-def test_what_leaves_a_memory_is_an_error(opcode: Opcode, change: dict, stopped: bool) -> None:
+def test_a_move_that_leaves_a_memory_is_an_error(
+    opcode: Opcode, change: dict, stopped: bool
+) -> None:
     fields = tile(NARROW, 0, 4, 8, 2) | change
-    steps: list[ProgramStep] = [(opcode, fields), (opcode, WAIT), END]
+    steps: list[ProgramStep] = [(opcode, fields), (opcode, WAIT_FOR_THE_END), END]
     memory = np.zeros(MEMORY_WORDS, np.uint32)
     twin = Twin(NARROW)
     twin.load_program(encode(NARROW, steps))
@@ -133,10 +153,10 @@ def test_tiles_need_a_port() -> None:
     with pytest.raises(ConfigError, match="memory_tiles must be false without npu"):
         NpuConfig(memory_tiles=True)
     with pytest.raises(ConfigError, match="memory_tiles must be true or false, not 2"):
-        NpuConfig(memory_port_bits=32, memory_tiles=2)
+        NpuConfig(memory_port_bits=32, memory_tiles=2)  # type: ignore[arg-type]
 
 
-def test_without_tiles_their_opcodes_are_unknown() -> None:
+def test_npus_without_tiles_do_not_know_their_opcodes() -> None:
     config = dataclasses.replace(NARROW, memory_tiles=False)
     twin = Twin(config)
     twin.load_program([int(Opcode.FILL), 0])

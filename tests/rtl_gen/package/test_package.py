@@ -1,4 +1,7 @@
-"""Project files and register map: each read by the language it is written for."""
+"""Files for other tools say what the NPU is: C header, Vivado script, FuseSoC core, constraints.
+
+Each is read by a tool of its language: gcc, tclsh, a YAML reader.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ def test_c_header_compiles_and_agrees_with_the_isa(tmp_path):
 
 
 @pytest.mark.parametrize("lanes, columns, digit", [(4, 8, 1), (8, 16, 4), (6, 12, 2), (2, 2, 8)])
-def test_description_follows_the_address_map(lanes, columns, digit):
+def test_the_hardware_description_follows_the_address_map(lanes, columns, digit):
     config = NpuConfig(lanes=lanes, columns=columns, weight_digit_bits=digit, post_units=2)
     for name, address in (("weights", weight_address), ("channels", channel_address)):
         place = hardware.describe(config)[name]
@@ -78,7 +81,7 @@ puts [join $ran { }]
 
 
 @pytest.mark.skipif(shutil.which("tclsh") is None, reason="needs tclsh")
-def test_vivado_script_runs_with_stub_commands(tmp_path):
+def test_the_vivado_script_runs_with_stub_commands(tmp_path):
     (tmp_path / "scripts").mkdir()
     (tmp_path / "scripts" / "vivado.tcl").write_text(projects.vivado_tcl(TARGET))
     (tmp_path / "scripts" / "try.tcl").write_text(TCL)
@@ -92,13 +95,13 @@ def test_vivado_script_runs_with_stub_commands(tmp_path):
     assert (tmp_path / "vivado").is_dir()
 
 
-def test_vivado_names_every_file_and_the_part():
+def test_the_vivado_script_names_every_file_and_the_part():
     text = projects.vivado_tcl(TARGET)
     assert "set part xc7a35tcpg236-1" in text
     assert all(f"$root/rtl/{file}" in text for file in TARGET.verilog)
 
 
-def test_fusesoc_core_is_yaml_with_every_file():
+def test_the_fusesoc_core_is_yaml_with_every_file():
     text = projects.fusesoc_core(TARGET)
     assert text.startswith("CAPI=2:\n")
     core = yaml.safe_load(text.removeprefix("CAPI=2:\n"))
@@ -110,6 +113,6 @@ def test_fusesoc_core_is_yaml_with_every_file():
         assert set(target["filesets"]) <= core["filesets"].keys()
 
 
-def test_clock_constraints():
+def test_clock_constraints_have_the_period_and_the_frequency():
     assert "-period 12.500 [get_ports aclk]" in projects.xdc(TARGET)
     assert 'FREQUENCY PORT "aclk" 80 MHZ;' in projects.lpf(TARGET)

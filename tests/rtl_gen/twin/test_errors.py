@@ -1,6 +1,11 @@
-"""Every error code of the NPU, as the twin raises it; and what goes on working afterwards."""
+"""The behavioural model raises every error code of docs/reference/isa.md, and only where it should.
+
+Also which runs still work after an error, and what the model itself refuses.
+"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,10 +13,11 @@ import pytest
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, bit_ranges, field_words
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.isa.walk import AddressStep
 from rtl_gen.twin.memories import TwinInputError
 from rtl_gen.twin.model import Twin, TwinResult
 from rtl_gen.twin.transfers import Beat
-from tests.rtl_gen.twin.programs import ProgramStep, copy_layer, encode
+from tests.rtl_gen.twin.programs import ProgramStep, copy_layer, encode, tap_at
 
 CONFIG = NpuConfig(
     pixels=2, lanes=4, columns=4, post_units=2, activation_depth=16, weight_depth=16,
@@ -35,7 +41,7 @@ def run(*program: ProgramStep, beats: list[Beat] | None = None) -> TwinResult:
     return twin_of(*program).run(TWO_BEATS if beats is None else beats)
 
 
-def layer(**changes: int) -> ProgramStep:
+def layer(**changes: Any) -> ProgramStep:
     return (Opcode.LAYER, copy_layer(CONFIG, **changes))
 
 
@@ -49,9 +55,14 @@ def test_a_good_program_has_no_error() -> None:
 @pytest.mark.parametrize(
     "step",
     [
-        layer(in_base=16),
-        layer(in_base=15, out_cols=1, col_limit=2, out_col_words=1),
-        layer(last_strip=2, strip_first=2),
+        layer(first_tap=AddressStep(words=16)),
+        layer(
+            first_tap=AddressStep(words=15),
+            steps={"out_cols": AddressStep(words=1)},
+            out_cols=1,
+            col_limit=2,
+        ),
+        layer(first_tap=tap_at({"strip_rows": 1, "strip_words": 1}, strip=2), last_strip=2),
         layer(out_base=15, out_cols=1, out_pixel_words=1),
         layer(weight_base=15, groups=1),
         layer(channel_base=3),
@@ -61,26 +72,26 @@ def test_a_good_program_has_no_error() -> None:
         (Opcode.STORE, WALK | {"last_words": 0}),
     ],
 )
-def test_leaving_a_buffer(step: ProgramStep) -> None:
+def test_leaving_a_buffer_is_an_address_error(step: ProgramStep) -> None:
     result = run(COPY, step, END)
     assert result.error is ErrorCode.ADDRESS
     assert result.error_instruction == 1
     assert len(result.cycle_log) == 1
 
 
-def test_masked_reads_may_point_anywhere() -> None:
-    outside = (1 << 12) - 1  # column -1
-    result = run(COPY, layer(in_base=31, col_first=outside, pad_code=3), END)
+def test_reads_masked_as_padding_may_point_anywhere() -> None:
+    left_of_the_image = AddressStep(words=31, columns=-1)
+    result = run(COPY, layer(first_tap=left_of_the_image, pad_code=3), END)
     assert result.error is ErrorCode.NONE
 
 
-def test_load_beyond_the_memory() -> None:
+def test_a_load_beyond_the_memory_is_an_address_error() -> None:
     result = run((Opcode.LOAD, LOAD | {"base": 15}), END)
     assert result.error is ErrorCode.ADDRESS
     assert result.beats_used == 2
 
 
-def test_tlast_too_early() -> None:
+def test_tlast_too_early_is_an_error() -> None:
     result = run(COPY, END, beats=[(1, True), (2, True)])
     assert (result.error, result.beats_used) == (ErrorCode.STREAM_SHORT, 1)
 
@@ -95,7 +106,7 @@ def test_tlast_missing_discards_the_rest_of_the_packet_and_recovers() -> None:
     assert result.output_beats == [(5, False), (6, True)]
 
 
-def test_unknown_opcode() -> None:
+def test_an_unknown_opcode_is_an_error() -> None:
     twin = Twin(CONFIG)
     twin.load_program([int(Opcode.LOAD) | 1 << 31])
     assert twin.run([]).error is ErrorCode.OPCODE
@@ -105,13 +116,13 @@ def test_unknown_opcode() -> None:
     "fields",
     [{"drain_pixels": 2}, {"drain_chunks": 2}],
 )
-def test_more_than_the_array_has(fields: dict[str, int]) -> None:
+def test_draining_more_than_the_array_has_is_a_field_error(fields: dict[str, int]) -> None:
     assert run(COPY, layer(**fields), END).error is ErrorCode.FIELD
 
 
 @pytest.mark.parametrize("step", [COPY, STORE, layer()], ids=["load", "store", "layer"])
-def test_bits_outside_a_field(step: ProgramStep) -> None:
-    """Of a LAYER, in words of slots and of records."""
+def test_bits_outside_a_field_are_a_field_error(step: ProgramStep) -> None:
+    """A LAYER has such bits in its words of slots and in its records."""
     program = [COPY, step, END]
     words = encode(CONFIG, program)
     first = len(encode(CONFIG, program[:1])) + BUS_WORDS
@@ -125,7 +136,7 @@ def test_bits_outside_a_field(step: ProgramStep) -> None:
             assert twin.run(TWO_BEATS * 16).error is ErrorCode.FIELD, bit
 
 
-def test_running_off_the_program_memory() -> None:
+def test_a_program_without_end_is_an_error() -> None:
     store = encode(CONFIG, [(Opcode.STORE, WALK)])  # three words
     memory = BUS_WORDS * CONFIG.program_depth
     twin = Twin(CONFIG)
@@ -140,7 +151,7 @@ def test_running_off_the_program_memory() -> None:
     assert twin.run([]).error is ErrorCode.PROGRAM
 
 
-def test_watchdog() -> None:
+def test_the_watchdog_stops_a_run_that_is_too_long() -> None:
     twin = twin_of(COPY, END)
     cycles = twin.run(TWO_BEATS).cycle_log[-1]
     assert twin.run(TWO_BEATS, watchdog=cycles).error is ErrorCode.NONE
@@ -150,7 +161,7 @@ def test_watchdog() -> None:
         twin.run(TWO_BEATS[:1])
 
 
-def test_images_that_do_not_fit() -> None:
+def test_memory_images_that_do_not_fit_are_refused() -> None:
     twin = Twin(CONFIG)
     with pytest.raises(TwinInputError, match="program of 130 words, at most 128"):
         twin.load_program([0] * 130)

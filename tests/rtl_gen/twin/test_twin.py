@@ -1,4 +1,7 @@
-"""The twin against a scalar loop nest, and its streams."""
+"""The behavioural model (twin) of a LAYER equals a scalar loop nest, result by result.
+
+Also: packing of lane codes into beats, and cycle logs that add up rtl_gen.timing.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +12,14 @@ from hypothesis import strategies as st
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import Instruction
+from rtl_gen.isa.fields import COUNT_BITS
 from rtl_gen.isa.lanes import pack_lanes, unpack_lanes
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
+from rtl_gen.isa.walk import AddressStep
 from rtl_gen.parameters import DIGIT_BITS, SPARSITIES
 from rtl_gen.twin.model import Twin
-from tests.rtl_gen.twin.loop_nest import LoopNest, Memory, OutsideError
-from tests.rtl_gen.twin.programs import encode, layer_fields, whole_memory
+from tests.rtl_gen.twin.loop_nest import Memory, OutsideError, ScalarLoopNest
+from tests.rtl_gen.twin.programs import LayerNest, encode, tap_at, whole_memory
 
 DEPTH = 128
 
@@ -39,38 +44,63 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
     )
 
 
-LAYER_RANGES = {
-    "col_limit": (1, 5), "row_first": (0, 2), "row_first_words": (0, 8), "strip_rows": (3, 4),
-    "strip_words": (0, 20), "last_rows": (1, 3), "groups": (0, 2), "group_words": (0, 9),
-    "kernel_cols": (0, 2), "col_words": (0, 5), "kernel_rows": (0, 2), "row_words": (0, 9),
-    "passes": (0, 2), "pool_cols": (0, 1), "pool_col_step": (0, 2), "pool_col_words": (0, 5),
-    "pool_rows": (0, 1), "pool_row_step": (0, 3), "pool_row_words": (0, 9), "out_cols": (0, 2),
-    "out_col_step": (0, 2), "out_col_words": (0, 5), "out_rows": (0, 2), "out_row_step": (0, 3),
-    "out_row_words": (0, 9), "out_groups": (0, 1), "in_group_step": (0, 3), "weight_base": (0, 40),
-    "channel_base": (0, 8), "out_base": (64, 100), "out_pixel_words": (0, 3),
-    "out_group_words": (0, 20), "raw": (0, 1), "pad_code": (0, 7), "out_zero": (0, 7),
-    "out_max": (0, 7), "in_base": (-2, 10), "col_first": (-2, 0), "strip_first": (-1, 1),
+RANGES = {
+    "col_limit": (1, 5), "first row": (0, 2), "first row's words": (0, 8), "strip_rows": (3, 4),
+    "strip_words": (0, 20), "last_rows": (1, 3), "groups": (0, 2), "groups words": (0, 9),
+    "kernel_cols": (0, 2), "kernel_cols words": (0, 5),
+    "kernel_rows": (0, 2), "kernel_rows words": (0, 9), "passes": (0, 2),
+    "pool_cols": (0, 1), "pool_cols columns": (0, 2), "pool_cols words": (0, 5),
+    "pool_rows": (0, 1), "pool_rows rows": (0, 3), "pool_rows words": (0, 9),
+    "out_cols": (0, 2), "out_cols columns": (0, 2), "out_cols words": (0, 5),
+    "out_rows": (0, 2), "out_rows rows": (0, 3), "out_rows words": (0, 9),
+    "out_groups": (0, 1), "out_groups words": (0, 3),
+    "weight_base": (0, 40), "channel_base": (0, 8), "out_base": (64, 100),
+    "out_pixel_words": (0, 3), "out_group_words": (0, 20), "raw": (0, 1), "pad_code": (0, 7),
+    "out_zero": (0, 7), "out_max": (0, 7),
+    "first address": (-2, 10), "first column": (-2, 0), "first strip": (-1, 1),
 }  # fmt: skip
+"""Lowest and highest value drawn, in the order of the draws: of LAYER fields; of the first tap
+("first ..."); and of what a repetition of a loop level adds ("LEVEL words", columns or rows)."""
 
 
-def random_layer(rng: np.random.Generator, config: NpuConfig) -> dict[str, int]:
-    """Signed fields are plain numbers."""
-    draws = {name: int(rng.integers(*ends, endpoint=True)) for name, ends in LAYER_RANGES.items()}
+def random_layer(rng: np.random.Generator, config: NpuConfig) -> LayerNest:
+    """Return a LAYER of any steps: its words, columns and rows need not be those of an image, and
+    it may leave the memories."""
+    drawn = {name: int(rng.integers(*ends, endpoint=True)) for name, ends in RANGES.items()}
     words = int(rng.integers(1, config.words_per_tile, endpoint=True))
-    return draws | {
+    values = {name: value for name, value in drawn.items() if " " not in name} | {
         "last_strip": int(rng.integers(config.pixels)),
         "drain_pixels": int(rng.integers(config.pixels)),
         "drain_chunks": words * config.chunks_per_word - 1,
         **({"phases": int(rng.integers(config.most_phases))} if config.index_bits else {}),
     }
 
+    def step(level: str, columns: int = 0, rows: int = 0) -> AddressStep:
+        return AddressStep(
+            drawn[f"{level} words"],
+            drawn.get(f"{level} columns", columns),
+            drawn.get(f"{level} rows", rows),
+        )
+
+    steps = {level: step(level) for level in COUNT_BITS if level != "passes"}
+    steps |= {"kernel_cols": step("kernel_cols", columns=1)}
+    steps |= {"kernel_rows": step("kernel_rows", rows=1)}
+    first_tap = tap_at(
+        values,
+        address=drawn["first address"] + drawn["first row's words"],
+        column=drawn["first column"],
+        strip=drawn["first strip"],
+        row=drawn["first row"],
+    )
+    return LayerNest(first_tap, steps, values)
+
 
 @settings(max_examples=200, deadline=None, derandomize=True, database=None)
 @given(st.integers(0, 2**32 - 1))
-def test_layer_equals_the_loop_nest(seed: int) -> None:
+def test_a_layer_equals_the_scalar_loop_nest(seed: int) -> None:
     rng = np.random.default_rng(seed)
     config = random_config(rng)
-    fields = random_layer(rng, config)
+    nest = random_layer(rng, config)
     weights = rng.integers(0, 1 << 32, (128, config.weight_word_columns), np.uint32)
     channels = rng.integers(0, 1 << 12, (16, 2 * config.post_units), np.uint32)
     channels[:, 1::2] = channels[:, 1::2] % 256 | rng.integers(1, 12) << 16
@@ -81,20 +111,23 @@ def test_layer_equals_the_loop_nest(seed: int) -> None:
         for address in range(DEPTH)
     }
     expected = ErrorCode.NONE
-    golden = LoopNest(config, fields, memory, weights.tolist(), channels.tolist())
+    golden = ScalarLoopNest(config, nest, memory, weights.tolist(), channels.tolist())
     try:
         golden.run()
     except OutsideError:
         expected = ErrorCode.ADDRESS
     assume(not golden.read & golden.written)
 
-    layer = layer_fields(config, fields)
     twin = Twin(config)
     twin.load_weights(weights)
     twin.load_channels(channels)
     walk = whole_memory(config)
     emit = {"chunks": max(len(golden.results), 1) - 1, "ahead": 0}
-    program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.LAYER, layer), (Opcode.STORE, walk)]
+    program = [
+        (Opcode.LOAD, walk | {"ahead": 0}),
+        (Opcode.LAYER, nest.fields(config)),
+        (Opcode.STORE, walk),
+    ]
     twin.load_program(encode(config, [*program, (Opcode.EMIT, emit), (Opcode.END, {})]))
     beats = pack_lanes(codes.reshape(-1, config.lanes), 3, 1).reshape(-1).tolist()
     result = twin.run([(beat, i == len(beats) - 1) for i, beat in enumerate(beats)])
@@ -112,7 +145,7 @@ def test_layer_equals_the_loop_nest(seed: int) -> None:
 
 @given(st.integers(2, 9), st.integers(1, 8), st.integers(0, 2**32 - 1))
 @settings(max_examples=50, deadline=None, derandomize=True, database=None)
-def test_lanes_pack_and_unpack(lanes: int, bits: int, seed: int) -> None:
+def test_lane_codes_survive_packing_into_beats(lanes: int, bits: int, seed: int) -> None:
     codes = np.random.default_rng(seed).integers(0, 1 << bits, (5, lanes), np.uint8)
     beats = -(-lanes * bits // 32)
     packed = pack_lanes(codes, bits, beats)
@@ -125,7 +158,7 @@ def test_lanes_pack_and_unpack(lanes: int, bits: int, seed: int) -> None:
     assert not cut[:, whole + 1 :].any()
 
 
-def test_cycle_log_adds_up_the_timing_model() -> None:
+def test_the_cycle_log_adds_up_the_timing_model() -> None:
     config = NpuConfig()
     walk = whole_memory(config) | {"strip_words": 3, "last_words": 2}
     program = [(Opcode.LOAD, walk | {"ahead": 0}), (Opcode.STORE, walk), (Opcode.END, {})]

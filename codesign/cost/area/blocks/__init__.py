@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from codesign.cost.area.blocks.array import CELLS, SELECTION, SHARED
+from codesign.cost.area.blocks.array_cells import CELLS, SELECTION, SHARED
 from codesign.cost.area.blocks.block import RESOURCES, AreaBlock
 from codesign.cost.area.blocks.buffers import HISTORY, MEMORIES, ROTATOR, WEIGHTS, memory_counts
 from codesign.cost.area.blocks.control import PORT, REGISTERS, SEQUENCER, STREAMS, WIRING

@@ -1,0 +1,155 @@
+"""Arguments of ``explore`` on the command line, with their help texts."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from codesign.cli import options
+from codesign.cli.search_options import SearchOptions
+from codesign.fpga import devices
+from codesign.results import OLD_OPTIONS, Budget
+from models.data import datasets
+
+_DEFAULT = SearchOptions()
+
+
+def add_to(parser: argparse.ArgumentParser) -> None:
+    """Add all options of ``explore``. Those that are not given are None."""
+    _budget_options(
+        parser.add_argument_group(
+            "budget", "Hard limits of the design. Give --lut-budget, --device or both."
+        )
+    )
+    _search_options(parser.add_argument_group("search"))
+    _effort_options(parser.add_argument_group("effort"))
+    files = parser.add_argument_group("files")
+    files.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help="YAML file of any of these options, named with underscores (lut_budget: 30000); the "
+        "command line overrides it (default: none)",
+    )
+    files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    files.add_argument(
+        "--resume",
+        action="store_true",
+        default=None,
+        help="continue the search in --out; without it, an earlier search there is replaced",
+    )
+
+
+def _budget_options(group: argparse._ArgumentGroup) -> None:
+    limits = {
+        "--lut-budget": "most LUTs after synthesis (default: those of --device)",
+        "--dsp-budget": "most DSP slices; 0: all products are made in LUTs "
+        f"(default: {_DEFAULT.dsp_budget})",
+        "--bram-budget": "most 36 Kb block RAMs (default: those of --device, else no limit)",
+        "--ff-budget": "most flip-flops (default: those of --device, else no limit)",
+        "--min-throughput": "fewest images per second, one image at a time (default: no limit)",
+        "--max-latency-us": "most microseconds from start to result of one image (default: no "
+        "limit)",
+    }
+    for flag, text in limits.items():
+        group.add_argument(flag, type=options.number(0), metavar="N", help=text)
+    options.device(
+        group,
+        "its resources limit every budget, and synthesis and project files are for it (default: "
+        f"none; project files for {devices.DEFAULT})",
+    )
+    group.add_argument(
+        "--clock-mhz",
+        type=options.number(1, 1000),
+        metavar="MHZ",
+        help="clock in MHz, 1 to 1000, that turns cycles into time; not checked by place and "
+        f"route (default: the device's, else {Budget().clock_mhz:g})",
+    )
+
+
+def _search_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--dataset",
+        metavar="NAME",
+        help=f"{', '.join(datasets.NAMED)}, or the path of an .npz file, image folder or zip of "
+        f"one (default: {_DEFAULT.dataset})",
+    )
+    options.data_dir(group)
+    group.add_argument(
+        "--space",
+        metavar="SPACE",
+        help="search space: a YAML file, or the name of a shipped one: digits, images (default: "
+        "chosen by the image size)",
+    )
+    group.add_argument(
+        "--optimiser",
+        metavar="NAME",
+        help=f"search algorithm: evolution (NSGA-II) or random (default: {_DEFAULT.optimiser})",
+    )
+    group.add_argument(
+        "--area-confidence",
+        type=options.number(0.5, 0.99),
+        metavar="LEVEL",
+        help="one-sided confidence level, 0.5 to 0.99, of the area bound that the budget is "
+        "tested with: higher rejects more designs that would have fitted "
+        f"(default: {_DEFAULT.area_confidence})",
+    )
+    for old, new in OLD_OPTIONS.items():
+        kind = type(getattr(_DEFAULT, new))
+        group.add_argument(f"--{old}", dest=new, type=kind, help=argparse.SUPPRESS)
+    group.add_argument(
+        "--area-model",
+        metavar="FILE",
+        help="area model of your own synthesis flow, written by codesign calibrate (default: the "
+        "shipped model, of Yosys)",
+    )
+    options.boo(group)
+    group.add_argument(
+        "--boo-within",
+        type=options.number(0, 100),
+        metavar="POINTS",
+        help="choose the network whose weights have the fewest one-bits among those at most POINTS "
+        "percentage points below the best validation accuracy; this also makes few one-bits an "
+        "objective of the search (default: accuracy alone decides)",
+    )
+    group.add_argument(
+        "--seed",
+        type=options.integer(0),
+        metavar="N",
+        help="seed of data split, search and training; the same seed gives the same design "
+        f"(default: {_DEFAULT.seed})",
+    )
+
+
+def _effort_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--networks",
+        type=options.integer(1),
+        metavar="N",
+        help=f"networks to train briefly and compare (default: {_DEFAULT.networks})",
+    )
+    group.add_argument(
+        "--epochs",
+        type=options.integer(2),
+        metavar="N",
+        help="epochs of the full training (default: chosen by the size of the data set)",
+    )
+    group.add_argument(
+        "--time-limit",
+        type=options.number(0.1),
+        metavar="MIN",
+        help="minutes for search and training; build, synthesis and simulation take some more; "
+        "the design then depends on the speed of the machine (default: no limit)",
+    )
+    group.add_argument(
+        "--jobs",
+        type=options.integer(1),
+        metavar="N",
+        help=f"processes for training, synthesis and simulation (default: {_DEFAULT.jobs})",
+    )
+    group.add_argument(
+        "--images",
+        type=options.integer(1),
+        metavar="N",
+        help=f"test images to verify in simulation (default: {_DEFAULT.images})",
+    )
