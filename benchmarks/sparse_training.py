@@ -25,6 +25,7 @@ from pathlib import Path
 
 from codesign import design as designs
 from codesign.build import pipeline
+from codesign.build.evaluation import evaluate
 from codesign.compiler import minimal_depths
 from codesign.design import Design
 from models.graph.layers import Conv2d, Linear, MaxPool
@@ -112,7 +113,7 @@ def measure(base: Design, variant: Variant, seed: int, epochs: int | None) -> di
     lowered = pipeline.lower_design(design, trained)
     bits = total(pipeline.weight_bits(design, trained).values())
     return {
-        **pipeline.accuracy(lowered.integer, dataset),
+        **evaluate(lowered.integer, dataset).shares,
         "cycles": lowered.compiled.plan.cycles,
         "weights": bits.weights,
         "zero_weights": bits.zero_weights / bits.weights,

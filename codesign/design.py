@@ -13,6 +13,8 @@ from typing import Any
 
 from codesign.results import UserError
 from models import yaml_io
+from models.data.layout import Layout
+from models.data.values import InputRange
 from models.files import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
@@ -20,11 +22,16 @@ from models.graph.yaml import graph_items, read_graph
 from models.quantisation import plan as bits
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import quantisation_items, read_quantisation
+from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
 
 MAX_CLOCK_MHZ = 1000.0
+MOST_PIXELS = 4096
+DEFAULT_TRAINING = TrainingChoices()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_KEYS = ("name", "seed", "dataset", "network", "quantisation", "npu", "clock_mhz")
+_KEYS = (
+    "name", "seed", "dataset", "input", "training", "network", "quantisation", "npu", "clock_mhz",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,25 @@ class DatasetSpec:
 
     name: str
     """A name that ``models.data.datasets.load`` knows, or the path of a data set."""
+    layout: str = "auto"
+    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed, and said."""
+    resize: tuple[int, int] | None = None
+    """(rows, columns) that all pictures are brought to."""
+
+    def __post_init__(self) -> None:
+        if self.layout not in list(Layout):
+            raise UserError(f"layout must be one of {', '.join(Layout)}, not {self.layout!r}")
+        if self.resize and not all(1 <= side <= MOST_PIXELS for side in self.resize):
+            raise UserError(f"resize must be 1..{MOST_PIXELS} rows and columns, not {self.resize}")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields that are not at their defaults, and the name."""
+        plain: dict[str, Any] = {"name": self.name}
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                plain[field.name] = list(value) if isinstance(value, tuple) else value
+        return plain
 
 
 @dataclass(frozen=True)
@@ -65,6 +91,11 @@ class Design:
     npu: NpuConfig
     clock_mhz: float = 100.0
     """Clock that turns cycles into images per second, and the constraint in project files."""
+    input: InputRange | None = None
+    """The values that become input level 0 and 255; None: found on the training part."""
+    training: TrainingChoices = DEFAULT_TRAINING
+    folder: Path | None = dataclasses.field(default=None, compare=False, repr=False)
+    """Folder of the file that it was read from: relative paths of data sets may start there."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -85,14 +116,28 @@ class Design:
         items: dict[str, Any] = {
             "name": self.name,
             "seed": self.seed,
-            "dataset": dataclasses.asdict(self.dataset),
+            "dataset": self.dataset.to_dict(),
             "clock_mhz": self.clock_mhz,
+            **self._data_items(),
             "network": graph_items(self.network),
             "quantisation": quantisation_items(self.quantisation, self.network),
         }
         # One parameter per line, so that a person can edit them one by one and diffs show each.
         knobs = "".join(f"  {k}: {_scalar(v)}\n" for k, v in self.npu.to_dict().items())
         return f"{yaml_io.dump(items)}npu:\n{knobs}"
+
+    def _data_items(self) -> dict[str, Any]:
+        """The blocks ``input`` and ``training``, where they say anything."""
+        items: dict[str, Any] = {}
+        if self.input is not None:
+            ends = {"low": self.input.low, "high": self.input.high}
+            items["input"] = {k: v[0] if len(v) == 1 else list(v) for k, v in ends.items()}
+        said = {
+            field.name: getattr(self.training, field.name)
+            for field in dataclasses.fields(self.training)
+            if getattr(self.training, field.name) != field.default
+        }
+        return {**items, "training": said} if said else items
 
     def save(self, path: Path) -> None:
         """Write the design file to ``path`` atomically. Raises OSError."""
@@ -107,7 +152,7 @@ def loads(text: str, name: str = "<text>") -> Design:
 
 def load(path: Path) -> Design:
     """Read a design file. Raises YamlError with file and line."""
-    return _read(yaml_io.load(path))
+    return dataclasses.replace(_read(yaml_io.load(path)), folder=path.parent)
 
 
 def _read(node: yaml_io.Node) -> Design:
@@ -126,9 +171,28 @@ def _read(node: yaml_io.Node) -> Design:
             quantisation=quantisation,
             npu=_read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
+            input=_read_input(nodes["input"]) if "input" in nodes else None,
+            training=yaml_io.build(nodes["training"], TrainingChoices)
+            if "training" in nodes
+            else TrainingChoices(),
         )
     except UserError as error:
         raise node.error(str(error)) from None
+
+
+def _read_input(node: yaml_io.Node) -> InputRange:
+    """Values that become input level 0 and 255: numbers, or lists of one per channel.
+
+    Raises YamlError.
+    """
+    nodes = node.fields(("low", "high"), ("low", "high"))
+    ends = [
+        tuple(item.number() for item in end.items())
+        if isinstance(end.value, tuple)
+        else (end.number(),)
+        for end in (nodes["low"], nodes["high"])
+    ]
+    return yaml_io.construct(node, nodes, lambda: InputRange(*ends))
 
 
 def _read_npu(

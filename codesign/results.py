@@ -7,6 +7,8 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from models.training.choices import TrainingChoices
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -46,6 +48,7 @@ class Figures:
 
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
+DEFAULT_TRAINING = TrainingChoices()
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -106,6 +109,12 @@ class SearchSettings:
     """Test images to verify in simulation."""
     jobs: int = 2
     """Processes for trainings and simulations; with 2 or more, synthesis runs beside training."""
+    training: TrainingChoices = DEFAULT_TRAINING
+    """Augmentation and class weights of all trainings."""
+    layout: str = "auto"
+    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed, and said."""
+    resize: tuple[int, int] | None = None
+    """(rows, columns) that all pictures are brought to."""
     resume: bool = False
     """Continue the search in the output folder instead of replacing it."""
 

@@ -6,6 +6,7 @@ manifest), verification (simulation of a build folder and the verdict).
 
 __all__ = [
     "build_folder",
+    "evaluation",
     "pipeline",
     "verification",
 ]

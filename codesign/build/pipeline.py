@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,19 +13,24 @@ import numpy as np
 
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
+from codesign.build.evaluation import accuracy_report
 from codesign.compiler import CompiledNetwork, compile_network
-from codesign.design import Design
+from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.prediction import estimate_design, plan_design
 from models.data import datasets
-from models.data.datasets import Dataset, Split
-from models.errors import ModelError
+from models.data.datasets import Dataset, ReadOptions, Split
+from models.data.layout import Layout
+from models.data.values import InputRange
+from models.errors import DatasetError, ModelError
 from models.integer import reference
 from models.integer.bits import LayerBits, network_bits
 from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
 from models.quantisation.blocks import BlockShape, Pruning
+from models.training.choices import largest_batch
+from sim.cache import cache_folder
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -118,8 +124,47 @@ def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]
 def dataset_of(
     design: Design, data_dir: Path | None, progress: datasets.Progress | None = None
 ) -> Dataset:
-    """Load the design's data set and split it by the design's seed. Raises DatasetError."""
-    return datasets.load(design.dataset.name, data_dir, design.seed, progress)
+    """Load the design's data set and split it by the design's seed. Raises DatasetError.
+
+    A path that is not there, from the current folder or ``data_dir``, is looked for beside the
+    design file.
+    """
+    name, beside = design.dataset.name, design.folder
+    missing = name not in datasets.NAMED and not (data_dir or Path()).joinpath(name).exists()
+    if missing and beside and (beside / name).exists():
+        data_dir = beside
+    try:
+        return load_data(design.dataset, data_dir, design.seed, progress, design.input)
+    except DatasetError as error:
+        if missing and beside and data_dir is not beside:
+            raise DatasetError(f"{error}; nor is it beside the design, in {beside}") from None
+        raise
+
+
+def load_data(
+    spec: DatasetSpec,
+    data_dir: Path | None,
+    seed: int,
+    progress: datasets.Progress | None = None,
+    mapping: InputRange | None = None,
+) -> Dataset:
+    """Load a data set, decoded pictures cached, and split it by ``seed``. Raises DatasetError.
+
+    mapping: from values to input levels; None: found on the training part.
+    """
+    options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
+    cache = cache_folder("datasets")
+    return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=cache)
+
+
+def with_mapping(design: Design, dataset: Dataset) -> Design:
+    """Return the design with its data's mapping from values to input levels recorded.
+
+    The mapping of 8-bit pixels is not written down: it is what a design without one has.
+    """
+    if design.input is not None or dataset.input_range.is_pixels:
+        return design
+    return dataclasses.replace(design, input=dataset.input_range)
 
 
 def settings_of(
@@ -149,7 +194,9 @@ def settings_of(
     wanted = min(max(round(recipe.images_seen / len(dataset.train)), low), high)
     return TrainSettings(
         epochs=wanted if epochs is None else epochs,
-        batch_size=recipe.batch_size,
+        batch_size=min(recipe.batch_size, largest_batch(len(dataset.train))),
+        augmentation=design.training.augmentation(dataset),
+        class_weights=design.training.loss_weights(dataset),
         weight_decay=recipe.weight_decay,
         label_smoothing=recipe.label_smoothing,
         scale_bits=design.npu.scale_bits,
@@ -210,14 +257,6 @@ def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) 
     return Vectors(codes, expected)
 
 
-def accuracy(network: IntegerNetwork, dataset: Dataset) -> dict[str, float]:
-    """Return the integer network's accuracy (0..1) on ``validation`` and ``test`` images."""
-    return {
-        name: reference.accuracy(network, split.images, split.labels)
-        for name, split in (("validation", dataset.validation), ("test", dataset.test))
-    }
-
-
 def write_build(
     design: Design,
     lowered: Lowered,
@@ -233,11 +272,11 @@ def write_build(
     reports: further reports, name -> JSON content. images: test images to keep as vectors. Raises
     UserError.
     """
-    scores = {**accuracy(lowered.integer, dataset), "dataset": dataset.name}
     estimate = estimate_design(design, devices.family_of(device))
-    own = {"accuracy": scores, "estimate": estimate.to_dict()}
+    own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
+    own["estimate"] = estimate.to_dict()
     return build_folder.build(
-        design,
+        with_mapping(design, dataset),
         lowered.compiled,
         vectors(lowered.integer, dataset.test, images),
         out,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from codesign.cli import options
+from codesign.cli import data_options, options
 from codesign.cli.search_options import SearchOptions
 from codesign.fpga import devices
 from codesign.results import OLD_OPTIONS, Budget
@@ -75,11 +75,12 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         f"one (default: {_DEFAULT.dataset})",
     )
     options.data_dir(group)
+    data_options.add_to(group)
     group.add_argument(
         "--space",
         metavar="SPACE",
-        help="search space: a YAML file, or the name of a shipped one: digits, images (default: "
-        "chosen by the image size)",
+        help="search space: a YAML file, or the name of a shipped one: digits, images, signals, "
+        "tables (default: chosen by the shape of the data)",
     )
     group.add_argument(
         "--optimiser",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from codesign.cli import data_options
 from codesign.fpga import devices
 from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
 from models import yaml_io
@@ -128,10 +129,11 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
     """
     base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}
+    said = {name: value for name, value in given.items() if value is not None}
     try:
-        return dataclasses.replace(
-            base, **{k: v for k, v in given.items() if k in names and v is not None}
-        )
+        training = data_options.training(base.training, said)
+        changed = {name: value for name, value in said.items() if name in names}
+        return dataclasses.replace(base, **{**changed, "training": training})
     except ValueError as error:
         name, _, rest = str(error).partition(" ")
         raise UserError(f"--{name.replace('_', '-')} {rest}") from None

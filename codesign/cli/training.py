@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
+from codesign.build.evaluation import Evaluation
 from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -14,6 +15,9 @@ from models.data.datasets import Dataset
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
+
+WORST_CLASSES = 3
+"""Classes of lowest recall that are shown; --json has all."""
 
 
 def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:
@@ -51,3 +55,17 @@ def run(
 def checkpoint_of(out: Path) -> Path:
     """Return the checkpoint file of a training whose result is ``out``: a file beside it."""
     return out.with_name(f"{out.name}.checkpoint")
+
+
+def show(found: Evaluation, console: Console) -> None:
+    """Show accuracies with their intervals, recall by class where it is low, and all notes."""
+    for part, scores in found.parts.items():
+        console.say(f"accuracy:      {scores.accuracy.describe()} ({part})")
+    recalls = found.last.per_class(found.classes)
+    worst = sorted(
+        (one["recall"], name) for name, one in recalls.items() if one["recall"] is not None
+    )[:WORST_CLASSES]
+    told = ", ".join(f"{name} {100 * recall:.1f} %" for recall, name in worst)
+    console.say(f"lowest recall: {told}")
+    for note in found.notes:
+        console.say(f"note: {note}")

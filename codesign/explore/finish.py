@@ -125,8 +125,11 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
         option.evaluated.estimate.npu.config(option.row),
         name=f"{wanted.name}-{network_key(problem.space, option.candidate)}",
         seed=wanted.settings.seed,
-        dataset=wanted.dataset.name,
+        dataset=wanted.settings.data,
         clock_mhz=problem.budget.clock_mhz,
+    )
+    design = dataclasses.replace(
+        pipeline.with_mapping(design, wanted.dataset), training=wanted.settings.training
     )
     exact = prediction.estimate_design(design, problem.family).figures
     have, need = problem.budget.brams, exact.brams

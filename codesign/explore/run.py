@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.build import verification
+from codesign.build import pipeline, verification
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
@@ -35,7 +35,6 @@ from codesign.search.space.declaration import (
 )
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
-from models.data import datasets
 from models.data.datasets import Dataset
 
 
@@ -70,12 +69,13 @@ def explore(
     yosys.find()
     verification.check_tools()
     model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
-    dataset = datasets.load(
-        settings.dataset,
+    dataset = pipeline.load_data(
+        settings.data,
         settings.data_dir,
         settings.seed,
         lambda done, total: progress("reading images", done, total, ""),
     )
+    settings.training.augmentation(dataset)  # raises before any work if it cannot be
     declaration = _declaration(settings, dataset)
     identity = open_folder(settings, settings.identity(declaration, dataset), warn)
     try:
@@ -115,7 +115,7 @@ def _search_and_finish(
     start: float,
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
-    how = ShortTraining.of(dataset, settings.seed, settings.boo)
+    how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
     objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
     store = TrialStore(settings.out / TRIALS, identity, objectives)
     trained = Search(settings, problem, dataset, store, how, progress).run()

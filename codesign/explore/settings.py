@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import Budget, SearchSettings, UserError
@@ -20,6 +21,8 @@ FORMAT = "codesign explore 2"
 """Format mark in explore.json; a folder without it is not a search and is never written to."""
 OLD_FORMAT = "codesign explore 1"
 """Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
+_LATER = ("training", "layout", "resize")
+"""Shared settings that searches before them did not have: left out where they say nothing."""
 _INDIFFERENT = ("space", "jobs", "resume")
 """Shared settings that do not decide the result; the space does by its content, not by its name."""
 
@@ -69,6 +72,11 @@ class ExploreSettings(SearchSettings):
         return devices.family_of(self.device)
 
     @property
+    def data(self) -> DatasetSpec:
+        """The data set as a design names it."""
+        return DatasetSpec(self.dataset, self.layout, self.resize)
+
+    @property
     def one_bits(self) -> bool:
         """True if few one-bits are an objective of the search."""
         return self.boo_within is not None
@@ -88,5 +96,10 @@ class ExploreSettings(SearchSettings):
             "area_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
             "space": dataclasses.asdict(declaration),
         }
+        for name in _LATER:
+            if decisive[name] == getattr(SearchSettings, name):
+                del decisive[name]
+            elif dataclasses.is_dataclass(value := decisive[name]) and not isinstance(value, type):
+                decisive[name] = dataclasses.asdict(value)
         content: dict[str, Any] = json.loads(json.dumps({"format": FORMAT, **decisive}))
         return content

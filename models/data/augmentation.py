@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from models.data.datasets import AUGMENTATIONS
 from models.errors import ModelError
 
-KINDS = ("none", "shift", "mirror", "shift+mirror")
 _SMALL_SIDE = 16
 """Images below this many rows or columns move by one pixel; others by a twelfth of that side."""
 
@@ -40,8 +40,8 @@ class Augmentation:
 
         Raises ModelError for an unknown kind.
         """
-        if kind not in KINDS:
-            raise ModelError(f"augment must be one of {', '.join(KINDS)}, not {kind!r}")
+        if kind not in AUGMENTATIONS:
+            raise ModelError(f"augment must be one of {', '.join(AUGMENTATIONS)}, not {kind!r}")
         rows, columns = (reach(side) if "shift" in kind else 0 for side in shape[1:])
         return cls(rows, columns, "mirror" in kind)
 

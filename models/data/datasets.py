@@ -29,6 +29,8 @@ SMALL_SET = 5000
 SMALL_VALIDATION_SHARE = 0.15
 """The same for validation, of training sets below SMALL_SET: a tenth would measure too coarsely."""
 FEW_TEST_IMAGES = 100
+AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
+"""Kinds of random changes to training images (models.data.augmentation)."""
 
 
 @dataclass(frozen=True)

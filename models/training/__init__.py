@@ -6,6 +6,7 @@ pruning, penalty and narrowing (zeros that hardware skips), speed (compilation a
 """
 
 __all__ = [
+    "choices",
     "loop",
     "narrowing",
     "network",

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import build_folder, pipeline
-from codesign.cli import options, training
+from codesign.build.evaluation import evaluate
+from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.fpga import devices
@@ -50,6 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="file of weights written by codesign train (default: train here)",
     )
     options.training(parser)
+    data_options.add_to(parser)
     options.device(
         parser,
         f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
@@ -70,7 +72,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             raise UserError(
                 f"{option} applies to training, which --weights replaces; give only one of them"
             )
-    design = designs.load(args.design)
+    design = data_options.applied(designs.load(args.design), args)
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
@@ -79,13 +81,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
     training.checkpoint_of(args.out).unlink(missing_ok=True)
+    found = evaluate(lowered.integer, dataset)
+    training.show(found, console)
     plan = lowered.compiled.plan
     console.say(
         f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
         f"{100 * plan.utilisation:.1f} % array utilisation"
     )
     console.say(f"next: codesign verify {args.out}; codesign synth {args.out}")
-    console.result({"build": str(args.out), "cycles_per_image": plan.cycles})
+    console.result({"build": str(args.out), "cycles_per_image": plan.cycles, **found.to_dict()})
     return 0
 
 

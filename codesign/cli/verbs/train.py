@@ -9,7 +9,8 @@ from pathlib import Path
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import pipeline
-from codesign.cli import options, training
+from codesign.build.evaluation import evaluate
+from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from models.integer.bits import total as all_bits
 
@@ -35,6 +36,7 @@ EXAMPLES = """\
 def arguments(parser: argparse.ArgumentParser) -> None:
     options.design_file(parser)
     options.training(parser)
+    data_options.add_to(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -44,7 +46,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    design = designs.load(args.design)
+    design = data_options.applied(designs.load(args.design), args)
     out: Path = args.out or args.design.with_suffix(".weights")
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
@@ -52,14 +54,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     trained = training.run(design, dataset, args, checkpoint, console)
     trained.save(out)
     checkpoint.unlink(missing_ok=True)
-    scores = {
-        "validation": trained.validation_accuracy,
-        "test": trained.evaluate(dataset.test),
-    }
-    console.say(
-        f"{out}: accuracy {100 * scores['validation']:.2f} % validation, "
-        f"{100 * scores['test']:.2f} % test"
-    )
+    found = evaluate(pipeline.lower_design(design, trained).integer, dataset)
+    console.say(f"{out}:")
+    training.show(found, console)
     bits = pipeline.weight_bits(design, trained)
     total = all_bits(bits.values())
     console.say(
@@ -68,5 +65,5 @@ def run(args: argparse.Namespace, console: Console) -> int:
         f"{total.zero_words:,} of {total.words:,} weight words are zero"
     )
     layers = {name: dataclasses.asdict(counts) for name, counts in bits.items()}
-    console.result({"weights": str(out), "accuracy": scores, "bits": layers})
+    console.result({"weights": str(out), **found.to_dict(), "bits": layers})
     return 0

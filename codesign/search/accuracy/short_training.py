@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Generator, Sequence
@@ -15,9 +16,14 @@ from models.data.datasets import Dataset, Split
 from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.plan import Quantisation
+from models.training.choices import TrainingChoices, largest_batch
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
+
+DEFAULT_CHOICES = TrainingChoices()
+SMALL_SET = 1000
+"""Training images below which a network sees its images more often, in smaller batches."""
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,25 @@ class ShortTraining:
     seed: int
     boo: float = 0.0
     """Weight of the 1-bits of the weights in the loss (TrainSettings.boo)."""
+    training: TrainingChoices = DEFAULT_CHOICES
 
     @classmethod
-    def of(cls, dataset: Dataset, seed: int, boo: float = 0.0) -> ShortTraining:
+    def of(
+        cls,
+        dataset: Dataset,
+        seed: int,
+        boo: float = 0.0,
+        training: TrainingChoices = DEFAULT_CHOICES,
+    ) -> ShortTraining:
         """Return settings for a data set by which a network sees about 16,000 images in all."""
         images = min(len(dataset.train), 5000)
         return cls(
-            epochs=min(max(16000 // images, 4), 14),
+            epochs=min(max(16000 // images, 4), 14 if images >= SMALL_SET else 60),
             train_images=images,
             validation_images=min(len(dataset.validation), 2000),
             seed=seed,
             boo=boo,
+            training=training,
         )
 
     def subset(self, dataset: Dataset) -> Dataset:
@@ -60,7 +74,9 @@ class ShortTraining:
         empty = dataset.test.take(np.empty(0, dtype=np.int64))
         train = take(dataset.train, self.train_images)
         validation = take(dataset.validation, self.validation_images)
-        return Dataset(dataset.name, dataset.shape, dataset.classes, train, validation, empty)
+        return dataclasses.replace(
+            dataset, train=train, validation=validation, test=empty, sha256=""
+        )
 
 
 @dataclass(frozen=True)
@@ -100,7 +116,9 @@ def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) ->
 
     settings = TrainSettings(
         epochs=how.epochs, compile="never", scale_bits=task.scale_bits, threads=1, seed=how.seed,
-        boo=how.boo,
+        boo=how.boo, batch_size=min(64, largest_batch(len(dataset.train))),
+        augmentation=how.training.augmentation(dataset),
+        class_weights=how.training.loss_weights(dataset),
     )  # fmt: skip
     return train(task.graph, task.quantisation, dataset, settings)
 

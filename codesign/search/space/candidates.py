@@ -128,8 +128,8 @@ def accumulator_bits(layers: LayerTable) -> Ints:
 
 
 def to_design(
-    space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int, dataset: str,
-    clock_mhz: float,
+    space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int,
+    dataset: DatasetSpec, clock_mhz: float,
 ) -> Design:  # fmt: skip
     """Return one candidate, shape (genes,), as a design.
 
@@ -140,4 +140,4 @@ def to_design(
     integer = shape_only(graph, quantisation, npu.scale_bits)
     depths: dict[str, Any] = dict(minimal_depths(integer, npu))
     sized = dataclasses.replace(npu, **depths)
-    return Design(name, seed, DatasetSpec(dataset), graph, quantisation, sized, clock_mhz)
+    return Design(name, seed, dataset, graph, quantisation, sized, clock_mhz)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.data.augmentation import KINDS, NONE, Augmentation
+from models.data.augmentation import NONE, Augmentation
+from models.data.datasets import AUGMENTATIONS
 from models.errors import ModelError
 
 
@@ -40,7 +41,7 @@ def test_mirroring_turns_left_and_right():
     assert _places(Augmentation(mirror=True)) == {(4, 6), (4, 5)}
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_the_usual_reach_follows_each_side(kind):
     found = Augmentation.of(kind, (3, 49, 10))
     shifted = "shift" in kind

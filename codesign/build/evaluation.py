@@ -1,0 +1,96 @@
+"""Accuracy of an integer network with everything that says how far to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from codesign.design import Design
+from models.data.datasets import Dataset, Split
+from models.integer import reference
+from models.integer.network import IntegerNetwork
+from models.integer.scores import Scores
+
+TEST = "test"
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """Scores of each part of a data set that was evaluated. Made by ``evaluate``."""
+
+    parts: dict[str, Scores]
+    """By part, such as ``validation`` and ``test``; the last one is that of the class table."""
+    classes: tuple[str, ...]
+    notes: tuple[str, ...]
+    """Sentences on everything that was guessed, cut or is doubtful."""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Accuracy, 0..1, by part."""
+        return {part: scores.accuracy.share for part, scores in self.parts.items()}
+
+    @property
+    def last(self) -> Scores:
+        """The scores that per-class figures are of."""
+        return list(self.parts.values())[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON form that ``train``, ``evaluate`` and ``explore`` share.
+
+        accuracy by part (share, images and its 95 % interval), classes (names), per_class (recall
+        and images by name), confusion (rows: true class, columns: answer) and notes.
+        """
+        return {
+            "accuracy": {part: scores.accuracy.to_dict() for part, scores in self.parts.items()},
+            "classes": list(self.classes),
+            "per_class": self.last.per_class(self.classes),
+            "confusion": self.last.confusion.tolist(),
+            "notes": list(self.notes),
+        }
+
+
+def evaluate(
+    network: IntegerNetwork, dataset: Dataset, parts: Sequence[str] = ("validation", TEST)
+) -> Evaluation:
+    """Run the integer network on parts of a data set, all images of each.
+
+    >>> from benchmarks.untrained import random_weights
+    >>> from codesign import design
+    >>> from models.data import datasets
+    >>> from models.integer.lower import shape_only
+    >>> from pathlib import Path
+    >>> tiny = design.load(Path("examples/digits_tiny.yaml"))
+    >>> network = random_weights(shape_only(tiny.network, tiny.quantisation, 8), 8, seed=0)
+    >>> found = evaluate(network, datasets.load("digits"), ["test"])
+    >>> found.parts["test"].accuracy.images
+    360
+    """
+    scores = {part: scores_of(network, getattr(dataset, part), dataset.classes) for part in parts}
+    doubts = [
+        note
+        for part, found in scores.items()
+        if part == parts[-1]
+        for note in found.doubts(dataset.names, part)
+    ]
+    return Evaluation(scores, dataset.names, (*dataset.notes, *doubts))
+
+
+def scores_of(network: IntegerNetwork, split: Split, classes: int) -> Scores:
+    """Count the integer network's answers on one part."""
+    answers = reference.predict(network, split.images).argmax(axis=1)
+    return Scores.of(answers, split.labels, classes)
+
+
+def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -> dict[str, Any]:
+    """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training."""
+    found = evaluate(network, dataset)
+    details = found.to_dict()
+    return {
+        **found.shares,
+        "dataset": dataset.name,
+        "scores": details.pop("accuracy"),
+        **details,
+        "input": dataset.input_range.describe(),
+        "augmentation": design.training.augmentation(dataset).describe(),
+    }

@@ -1,0 +1,84 @@
+"""Options that say what a data set is and how training treats it, where the tool would guess."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from codesign.cli import options
+from codesign.design import Design
+from models.data.datasets import AUGMENTATIONS
+from models.data.layout import Layout
+from models.training.choices import MOST_SHIFT, TrainingChoices
+
+_TRAINING = tuple(field.name for field in dataclasses.fields(TrainingChoices))
+
+
+def add_to(parser: argparse._ActionsContainer) -> None:
+    """Add the options. Those that are not given are None."""
+    parser.add_argument(
+        "--augment",
+        choices=AUGMENTATIONS,
+        metavar="KIND",
+        help="random changes to training images: none, shift, mirror or shift+mirror (default: "
+        "none, except shift for digits, mnist and fashion-mnist, shift+mirror for cifar10)",
+    )
+    for side in ("rows", "columns"):
+        parser.add_argument(
+            f"--shift-{side}",
+            type=options.integer(0, MOST_SHIFT),
+            metavar="N",
+            help=f"with --augment shift: largest shift in {side} (default: 1 below 16 {side}, "
+            "else a twelfth of them)",
+        )
+    parser.add_argument(
+        "--class-weights",
+        action="store_true",
+        default=None,
+        help="let rare classes count as much as frequent ones in training (default: every example "
+        "counts the same)",
+    )
+    parser.add_argument(
+        "--layout",
+        choices=[str(layout) for layout in Layout],
+        metavar="AXES",
+        help="axes of an example in an .npz: f (features), cl or lc (channels and length), hw, chw "
+        "or hwc (rows, columns, channels) (default: auto, guessed and said)",
+    )
+    parser.add_argument(
+        "--resize",
+        type=size,
+        metavar="ROWSxCOLUMNS",
+        help="bring all pictures of a folder or zip to one size, such as 32x32 (default: they must "
+        "have one)",
+    )
+
+
+def size(text: str) -> tuple[int, int]:
+    """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32). Raises ArgumentTypeError."""
+    rows, _, columns = text.casefold().partition("x")
+    if rows.isdigit() and (columns or rows).isdigit() and int(rows) and int(columns or rows):
+        return int(rows), int(columns or rows)
+    raise argparse.ArgumentTypeError(f"must be ROWSxCOLUMNS, such as 32x32, not {text!r}")
+
+
+def training(base: TrainingChoices, given: Mapping[str, Any]) -> TrainingChoices:
+    """Return ``base`` with the choices among ``given``. Raises ModelError."""
+    changed = {name: given[name] for name in _TRAINING if given.get(name) is not None}
+    return dataclasses.replace(base, **changed)
+
+
+def applied(design: Design, args: argparse.Namespace) -> Design:
+    """Return the design with the options given on the command line.
+
+    Raises ModelError, UserError.
+    """
+    said = {name: value for name, value in vars(args).items() if value is not None}
+    spec = {name: said[name] for name in ("layout", "resize") if name in said}
+    return dataclasses.replace(
+        design,
+        training=training(design.training, said),
+        dataset=dataclasses.replace(design.dataset, **spec),
+    )
