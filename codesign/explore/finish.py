@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from codesign import prediction, report
 from codesign.build import build_folder, pipeline, verification
@@ -26,6 +27,7 @@ from codesign.design import Design
 from codesign.explore.choice import Option, Trained, best_option
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.explore.training import notes as notes_of_training
 from codesign.explore.training import train, widened
 from codesign.fpga import synthesis
 from codesign.fpga.synthesis import Synthesis
@@ -60,6 +62,10 @@ class FinishedDesign:
     """The build folder."""
     accuracy: dict[str, float] = field(default_factory=dict)
     """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """Content of reports/accuracy.json: intervals, recall by class and notes, too."""
+    notes: tuple[str, ...] = ()
+    """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
     weights: LayerBits | None = None
     """Bit counts over all weights of the full training."""
     synthesised: Synthesis | None = None
@@ -177,7 +183,10 @@ def _attempt(
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
         done.build = _build(design, lowered, measured, wanted)
-        done.accuracy = _scores(done.build)
+        done.scores = _scores(done.build)
+        done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
+        cut = notes_of_training(design, wanted)
+        done.notes = (*done.estimate.notes, *done.scores["notes"], *cut)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
         progress("verification", 0, 1, f"{wanted.settings.images} images")
@@ -233,9 +242,11 @@ def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: Finish
     )
 
 
-def _scores(folder: Path) -> dict[str, float]:
-    scores = json.loads((folder / "reports" / f"{collect.ACCURACY}.json").read_text())
-    return {name: float(scores[name]) for name in ("validation", "test")}
+def _scores(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (folder / "reports" / f"{collect.ACCURACY}.json").read_text()
+    )
+    return found
 
 
 def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
