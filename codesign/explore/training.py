@@ -76,8 +76,8 @@ def _better(
     _remember(
         design,
         wanted,
-        f"the full training ended at {100 * trained.validation_accuracy:.2f} % validation accuracy, "
-        f"below the short one's {100 * short.accuracy:.2f} %: the latter's network is delivered",
+        f"the full training ended at {100 * trained.validation_accuracy:.2f} % validation "
+        f"accuracy, below the short one's {100 * short.accuracy:.2f} %: the latter's network is delivered",
     )
     return again
 
