@@ -77,7 +77,8 @@ def _better(
         design,
         wanted,
         f"the full training ended at {100 * trained.validation_accuracy:.2f} % validation "
-        f"accuracy, below the short one's {100 * short.accuracy:.2f} %: the latter's network is delivered",
+        f"accuracy, below the short one's {100 * short.accuracy:.2f} %: the latter's network is "
+        "delivered",
     )
     return again
 
