@@ -36,9 +36,11 @@ class Fitted:
 
     calibration: Calibration
     before: tuple[float, float]
-    """Relative ends of the 90 % interval of the median design without it, e.g. (-0.02, 0.02)."""
+    """Ends of the 90 % interval without it, relative to the estimate, e.g. (-0.02, 0.02).
+
+    The design is the one of the reports with the median estimate of LUTs."""
     after: tuple[float, float]
-    """Relative ends of the 90 % interval of the same design with it."""
+    """Ends of the 90 % interval of the same design with it, relative to the calibrated estimate."""
     enough: int
     """Number of reports beyond which further ones narrow the interval little."""
 

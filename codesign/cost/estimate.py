@@ -30,6 +30,7 @@ class Estimate:
     fits: NDArray[np.bool_]
     """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
     clock_mhz: float
+    """Clock frequency that throughput and latency assume."""
 
     @property
     def images_per_second(self) -> Floats:

@@ -65,7 +65,8 @@ class TrialStore:
 
     ``settings`` must equal those that the file was started with. An incomplete last line, as a kill
     leaves it, is removed from the file. Optuna's log level is set to WARNING. Raises UserError when
-    the file belongs to another search or has lines that are no journal's, OSError.
+    the file belongs to another search or has lines that are no journal's, OSError when it cannot be
+    opened.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -55,7 +55,8 @@ def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
 class Trial:
     """Cross-validation of the area model of one resource on a data set.
 
-    Raises UserError when ``modules`` do not add up to ``rows``.
+    ``groups`` are the families of the NPUs (model.families_of), shape (rows,). Raises UserError
+    when ``modules`` do not add up to ``rows``.
 
     >>> from codesign.cost.data import dataset
     >>> trial = Trial(dataset.read()[:40], [], "luts")

@@ -134,7 +134,7 @@ def measure_all(
 
     Failures are recorded in the store and not made up for by other configurations. Rows of all tool
     versions count towards ``count``. measure_one runs in ``jobs`` processes; add: adds its result
-    to the store. refresh: before that, measure rows again whose Verilog is not that of the present
+    to the store. refresh: first measure rows again whose Verilog is not that of the present
     generator, even if a refresh of them failed before; an old row stays until the new one is added.
     retry: include configurations that failed before.
 

@@ -49,7 +49,7 @@ def _unfold(image: Records, rows: bool) -> None:
 
 @part
 def _unfolds(chain: Records, count: int) -> bool:
-    """True if one layer alone reads the image, which is neither depthwise nor an addition."""
+    """True if the image has a single reader, and that is neither depthwise nor an addition."""
     for slot in range(1, count):
         if chain[slot].skip == slot:
             return False

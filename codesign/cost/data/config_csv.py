@@ -43,7 +43,7 @@ R = TypeVar("R", bound=ConfigRow)
 
 
 def key(row: ConfigRow) -> tuple[str, str]:
-    """Return the identity of a row: a configuration is measured once per tool version."""
+    """Return configuration hash and tool version, a pair that no two rows of a file share."""
     return row.config.hash, row.tool
 
 
@@ -190,7 +190,7 @@ def _number(value: object) -> object:
 
 
 def of_one_tool(rows: Sequence[R]) -> list[R]:
-    """Return the rows of the most frequent tool version; of several, the alphabetically last one.
+    """Return the rows of the most frequent tool version, the alphabetically last one of equals.
 
     Counts of different versions are not mixed, as their technology mapping differs.
     """
