@@ -45,7 +45,6 @@ class ShortTraining:
     training: TrainingChoices = DEFAULT_CHOICES
 
     @classmethod
-<<<<<<< HEAD
     def of(
         cls,
         dataset: Dataset,
@@ -53,14 +52,11 @@ class ShortTraining:
         boo: float = 0.0,
         training: TrainingChoices = DEFAULT_CHOICES,
     ) -> ShortTraining:
-        """Return settings for a data set by which a network sees about 16,000 images in all."""
-=======
-    def of(cls, dataset: Dataset, seed: int, boo: float = 0.0) -> ShortTraining:
         """Return settings for a data set by which a network sees up to 20,000 images in all.
 
-        These are 4 to 14 epochs of 5,000 images, or of all where the data set has fewer.
+        These are 4 to 14 epochs of 5,000 images, or of all where the data set has fewer; a set of
+        fewer than ``SMALL_SET`` images may be seen up to 60 times.
         """
->>>>>>> main
         images = min(len(dataset.train), 5000)
         return cls(
             epochs=min(max(16000 // images, 4), 14 if images >= SMALL_SET else 60),
