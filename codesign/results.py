@@ -29,7 +29,7 @@ class Figures:
     dsps: float | None = None
     """DSP slices (DSP48E1; 18 x 18 multipliers on ECP5)."""
     cycles_per_image: float | None = None
-    """Latency of one image: clock cycles from start to the end of EMIT, memory waits included."""
+    """Latency of one image: clock cycles of a run, from start to END, memory waits included."""
     interval_cycles: float | None = None
     """Clock cycles from one image to the next when many are streamed back to back."""
     images_per_second: float | None = None

@@ -123,7 +123,7 @@ def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ..
 
 
 def part_bursts(config: NpuConfig, weight_words: int) -> int:
-    """Return the bursts of so many weight words; each part begins with a burst of its own."""
+    """Return the bursts of a part with so many weight words; no two parts share a burst."""
     return -(-weight_words * config.fetched_word_beats // BURST_BEATS)
 
 

@@ -50,6 +50,7 @@ class ProgramStep:
 def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
     """Return the program of one image: LOAD, a LAYER for each part, EMIT, END.
 
+    In a tiled network, LOADs, FILLs and SPILLs of bands (``schedule.moves``) take the LOAD's place.
     With weights from memory, a FETCH of the next part precedes each LAYER: it waits for the FETCH
     or FILL before it, which brings what that LAYER reads. If neither is due there, a FETCH of no
     bursts waits.
@@ -161,7 +162,7 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
-    """Return ``steps`` with a STORE behind the last LAYER of each tensor but the logits."""
+    """Return ``steps`` with a STORE behind the last LAYER of each tensor except logits."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
@@ -173,14 +174,17 @@ def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[Prog
 
 
 def program_words(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
-    """Return the words of program memory that ``steps`` take."""
+    """Return the 64-bit words of program memory that ``steps`` take."""
     return sum(instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> ProgramStep:
-    """Return the step with the plain fields ``values``; its cycles are counted."""
+    """Return the step of an instruction with the plain fields ``values``, and its cycles.
+
+    name: text for readers; tensor: the one that it moves or computes, or None.
+    """
     fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
