@@ -47,7 +47,7 @@ class ToolStatus:
 
 
 def check() -> list[ToolStatus]:
-    """Look for every tool; no program is run except with ``--version``."""
+    """Look for every tool and package; programs are run only to ask for their versions."""
     return [
         _python(),
         *(_package(name) for name in PACKAGES),

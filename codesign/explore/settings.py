@@ -74,9 +74,10 @@ class ExploreSettings(SearchSettings):
         return self.boo_within is not None
 
     def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
-        """Return the content of explore.json: all settings and hashes that decide the result.
+        """Return the content of explore.json: settings and hashes that decide the result.
 
-        A resumed search must have the same identity.
+        A resumed search must have the same ones. The time limit is not among them. Raises OSError
+        when the area model's file cannot be read.
         """
         model = self.area_model
         decisive = {

@@ -28,7 +28,7 @@ class Candidate:
     one_bits: int | None = None
     """One-bits of the weights after the short training; None if they are not an objective."""
     on_front: bool = False
-    """True if no other design is better in all objectives."""
+    """True if no other design is as good in all objectives and better in one (Pareto front)."""
     chosen: bool = False
 
 
@@ -98,7 +98,7 @@ class ReportData:
     bit_exact: bool | None = None
     """True if simulation agreed in every bit; None if not verified."""
     mismatch: str | None = None
-    """Place and values of the first difference, if not bit-exact."""
+    """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
     """Designs of the search."""
     critical_path: CriticalPath | None = None
@@ -110,7 +110,7 @@ class ReportData:
 
     @property
     def compute_cycles(self) -> int:
-        """Cycles of all layers, without the streams."""
+        """Compiled cycles of all layers, without the streams."""
         return sum(row.cycles for row in self.layers if row.macs)
 
     @property

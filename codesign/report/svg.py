@@ -81,7 +81,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times 10**n in [low, high]; only 10**n if these are over three decades."""
+    """Return 1, 2 and 5 times 10**n in [low, high], both > 0; only 10**n over three decades."""
     factors: Sequence[int] = (1,) if high / low > 1e3 else (1, 2, 5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [factor * 10.0**decade for decade in decades for factor in factors]
