@@ -52,7 +52,7 @@ class Verification:
     layers: tuple[LayerCycles, ...]
     """Instructions of the compared program, in order."""
     hardware: dict[str, str | None]
-    """Misuse test -> its failure, or None if it passed."""
+    """Test of long use or misuse -> its failure, or None if it passed; empty if none was run."""
     changed_files: tuple[str, ...]
     """Files of the build folder that differ from its manifest."""
     simulator: dict[str, Any]

@@ -87,7 +87,7 @@ class BufferUse:
         )
 
     def needs(self) -> dict[str, int]:
-        """Return the words by NpuConfig field."""
+        """Return the words that each memory needs, by the NpuConfig field of its depth."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
     def depths(self) -> dict[str, int]:

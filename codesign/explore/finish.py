@@ -207,7 +207,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger of measured over estimated LUTs and flip-flops."""
+    """Return the larger of two ratios, measured to estimated LUTs and flip-flops."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")

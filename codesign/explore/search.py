@@ -56,7 +56,7 @@ class Search:
         how: ShortTraining,
         progress: Progress,
     ) -> None:
-        """Prepare a search; ``how`` are the settings of its short trainings."""
+        """Prepare a search, whose time limit starts here; ``how``: settings of short trainings."""
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self.store, self.how, self.progress = store, how, progress
         limit_s = settings.time_limit_s

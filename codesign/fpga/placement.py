@@ -21,7 +21,7 @@ from codesign.results import UserError
 from codesign.tools import processes
 
 DEVICE = "lfe5u-85f"
-"""Default device."""
+"""Part that ``codesign synth --place`` takes if no device is given."""
 TARGET_MHZ = 150.0
 """Default target clock of placer and router, which stop improving when they reach it."""
 SPEED_GRADE = 6

@@ -43,16 +43,16 @@ class LayerRow:
 
     name: str
     op: str
-    """Layer type (conv2d, linear, ...), or load and emit for the streams."""
+    """Layer type (conv2d, linear, ...), or opcode of another instruction: load, emit, fetch, ..."""
     output: str
-    """Shape of the output as text: ``16 × 8 × 8``."""
+    """Shape of the computed or moved tensor as text, ``16 × 8 × 8``; empty without a tensor."""
     cycles: int
     """Clock cycles that the compiler computed."""
     simulated_cycles: int | None = None
     """The same in simulation; None if not simulated."""
     macs: int = 0
     """Multiply-accumulates with whole weights, without those that zero weights let the program
-    leave out; 0 for streams."""
+    leave out; 0 for instructions other than LAYER."""
     accumulations: int = 0
     """Accumulators drained through the post-processing units (before pooling)."""
     weight_bits: int | None = None
@@ -110,7 +110,7 @@ class ReportData:
 
     @property
     def compute_cycles(self) -> int:
-        """Compiled cycles of all layers, without the streams."""
+        """Compiled cycles of the layers, without those of streams and memory transfers."""
         return sum(row.cycles for row in self.layers if row.macs)
 
     @property

@@ -42,7 +42,10 @@ def titled(tag: str, tooltip: str, **attributes: object) -> str:
 
 
 def chart(width: int, height: int, name: str, content: str) -> str:
-    """Return a figure that scales with the page and has a name for screen readers."""
+    """Return an SVG figure that scales with the page and has a name for screen readers.
+
+    width, height: size of the coordinate system of ``content``, which is markup.
+    """
     return element(
         "svg",
         content,
@@ -90,6 +93,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 class Axis:
     """A linear or logarithmic mapping from values to pixel coordinates, with ticks.
+
+    Value ``low`` is at coordinate ``start``, ``high`` at ``end``; with ``log`` both are > 0.
 
     >>> axis = Axis(0, 200, start=50, end=550)
     >>> axis(100), axis.ticks()

@@ -20,7 +20,10 @@ from sim.process import execute
 
 
 class ToolError(Exception):
-    """An external tool failed, crashed or timed out; the message ends with its last log lines."""
+    """An external tool failed, crashed or timed out, or its result is not as expected.
+
+    After a failed run the message ends with its last log lines.
+    """
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class ProgramStep:
     """Exact cycles from its fetch to the next fetch in a run of one image, stalls not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form: opcode name, name, tensor, cycles and encoded fields."""
         return {
             "opcode": self.instruction.opcode.name,
             "name": self.name,
@@ -181,10 +181,7 @@ def program_words(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> ProgramStep:
-    """Return the step of an instruction with the plain fields ``values``, and its cycles.
-
-    name: text for readers; tensor: the one that it moves or computes, or None.
-    """
+    """Return the step of an instruction with the plain fields ``values``, its cycles counted."""
     fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)
