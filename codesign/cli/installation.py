@@ -47,7 +47,7 @@ class ToolStatus:
 
 
 def check() -> list[ToolStatus]:
-    """Look for every tool and package; programs are run only to ask for their versions."""
+    """Look for every tool and package and its version; nothing is installed or changed."""
     return [
         _python(),
         *(_package(name) for name in PACKAGES),

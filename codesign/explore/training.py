@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
-"""Fewest epochs of the full training, even when the time is up."""
+"""Fewest epochs of the full training, even when the time is up, unless fewer are asked for."""
 TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full training may plan for."""
 
