@@ -28,7 +28,10 @@ from rtl_gen.isa.opcodes import Opcode
 
 
 def tiled(unfolded: Unfolded, config: NpuConfig, activation_depth: int) -> Schedule | None:
-    """Return the fastest schedule in segments and bands found, or None if nothing fits."""
+    """Return the fastest schedule in segments and bands found, or None if nothing fits.
+
+    activation_depth: words of each bank of activation memory.
+    """
     network = unfolded.network
     shapes = layer_shapes(network)
     flow = Flow(network, shapes, storage_plan(network, shapes, config))
