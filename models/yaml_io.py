@@ -295,6 +295,6 @@ _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, 
 
 
 def dump(data: Any) -> str:
-    """Return plain data as YAML text, keys in order; FlowDict and lists of scalars on one line."""
+    """Return YAML text of plain data, keys in order; FlowDict, collections of scalars in a line."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return text
