@@ -47,8 +47,8 @@ class Raw:
 def checked_labels(labels: NDArray[Any], count: int, classes: int, file: object) -> Labels:
     """Return labels as int64 of shape (count,), each in 0..classes-1.
 
-    An array of shape (count, 1) is accepted. Raises DatasetError for any other shape, a type other
-    than integer, or a label out of range.
+    An array of shape (count, 1) is accepted. file: name used in messages. Raises DatasetError for
+    any other shape, a type other than integer, or a label out of range.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
@@ -81,8 +81,9 @@ def digits() -> Raw:
 def mnist(name: str, directory: Path | None) -> Raw:
     """Read MNIST or Fashion-MNIST from its four IDX files, plain or gzip.
 
-    If ``directory`` is given, the files are looked for there only (with torchvision's layout), not
-    in SYSTEM_DIRS: otherwise a wrong path would silently load other files. Raises DatasetError.
+    name: ``mnist`` or ``fashion-mnist``. If ``directory`` is given, the files are looked for in it
+    and its subfolders ``name`` and torchvision's, not in SYSTEM_DIRS: otherwise a wrong path would
+    silently load other files. Raises DatasetError.
     """
     if directory is not None:
         places = [directory, directory / name, directory / _TORCHVISION_DIRS[name]]
@@ -114,7 +115,7 @@ def _find_idx(name: str, places: list[Path], stem: str, dimensions: int) -> Path
 
 
 def read_idx(path: Path, dimensions: int) -> Images:
-    """Read an IDX array of unsigned bytes, plain or gzip.
+    """Read an IDX array of unsigned bytes with ``dimensions`` axes, plain or gzip.
 
     Raises DatasetError for a file that is unreadable, damaged or of another type or rank.
     """
@@ -143,8 +144,9 @@ def read_idx(path: Path, dimensions: int) -> Images:
 def npz(path: Path) -> Raw:
     """Read arrays x and y, or x_train, y_train, and x_test, y_test if there is a test part.
 
-    x: (n, H, W), (n, C, H, W) or (n, H, W, C), integers 0..255 or reals 0..1. y: integer labels
-    that use every class from 0 up. Raises DatasetError.
+    x: (n, H, W), (n, C, H, W) or (n, H, W, C), integers 0..255 or reals 0..1; C is 1, 3 or 4, and
+    axis 1 counts as C if it can. y: integer labels (n,); training images must use every class from
+    0 up, 2 to MAX_CLASSES of them. Raises DatasetError.
     """
     arrays = _npz_arrays(path)
     names = ("x", "y") if "x" in arrays else ("x_train", "y_train")

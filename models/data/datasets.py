@@ -20,7 +20,7 @@ from models.data.array_files import Images, Labels, Raw
 from models.errors import DatasetError
 
 Progress = Callable[[int, int], None]
-"""Callback with (images decoded, images in all) while image files are read."""
+"""Callback with (images decoded, images in all), every 500 images while image files are read."""
 
 VALIDATION_SHARE = 0.1
 """Fraction of the training part that becomes the validation split."""
@@ -105,7 +105,8 @@ def load(
     """Load a data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
 
     data_dir: folder with the files of mnist, fashion-mnist or cifar10, and the base of a relative
-    path. seed: seed of the split. Raises DatasetError naming the file and what is expected.
+    path. seed: seed of the split. progress: called while an image folder or zip is decoded, not if
+    its images are cached. Raises DatasetError naming the file and what is expected.
     """
     directory = None if data_dir is None else Path(data_dir)
     if name in NAMED:
@@ -149,8 +150,8 @@ def _sha256(raw: Raw) -> str:
 def stratified(split: Split, share: float, rng: np.random.Generator) -> tuple[Split, Split]:
     """Divide a split in two, per class; the second part gets ``share`` of every class.
 
-    That is at least one image each. The choice is random; both parts keep the order of ``split``.
-    Raises DatasetError when a class has fewer than two images.
+    Numbers are rounded, but at least one image each. The choice is random; both parts keep the
+    order of ``split``. Raises DatasetError when a class has fewer than two images.
     """
     second = np.zeros(len(split), bool)
     for label in np.unique(split.labels):

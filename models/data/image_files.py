@@ -73,8 +73,9 @@ def cache_dir() -> Path:
 def cifar10(directory: Path | None, progress: Progress | None = None) -> Raw:
     """Read CIFAR-10 from its Python batches, an image folder or a zip of one.
 
-    directory: the folder with the batches, with train/ and test/, or with one zip; or the zip.
-    Raises DatasetError.
+    directory: a folder with the batches (or cifar-10-batches-py/), with train/ and test/, or with a
+    zip named cifar*10*.zip; or the zip itself. progress: see ``datasets.Progress``; an image folder
+    or zip calls it. Raises as ``image_tree``.
     """
     expected = (
         "expected the python batches (data_batch_1..5, test_batch), an image folder "
@@ -156,7 +157,8 @@ def image_tree(path: Path, progress: Progress | None = None) -> Raw:
 
     Classes are numbered in the order of their sorted names. All images must have the same size and
     mode. Decoded arrays are cached; the key covers every file's name, size and modification time (a
-    zip's own). Raises DatasetError.
+    zip's own). progress: called with (images decoded, images in all), every 500 images. Raises
+    DatasetError, or OSError for a file system error such as a zip without read permission.
     """
     try:
         if path.is_dir():
