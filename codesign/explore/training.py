@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
-"""Fewest epochs of the full training, even when the time is up."""
+"""Fewest epochs of the full training, even when the time is up, unless fewer are asked for."""
 TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full training may plan for."""
 
@@ -32,7 +32,8 @@ def train(
     """Train the design's network in full, or load its weights if an earlier run trained it.
 
     short: the same network's short training, whose time predicts that of the full one. Weights and
-    checkpoint are kept in ``wanted.training``.
+    checkpoint are kept in the folder ``wanted.training``. Raises InfeasibleError if the NPU cannot
+    run the network, and ModelError.
     """
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
@@ -123,7 +124,7 @@ def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | Non
 
 
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
-    """Return the design with accumulators wide enough for the trained weights, and if it changed.
+    """Return the design with accumulators wide enough for the trained weights; True if it changed.
 
     Accumulators are sized for any weights, so only a bias much larger than its layer's sums needs
     wider ones.

@@ -28,7 +28,7 @@ _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": 
 
 
 def save(network: IntegerNetwork, path: Path) -> None:
-    """Write ``network``; the file appears whole or not at all. Raises OSError."""
+    """Write ``network`` to ``path`` (.npz); it appears whole or not at all. Raises OSError."""
     arrays: dict[str, Any] = {}
     layers = []
     for index, layer in enumerate(network.layers):
