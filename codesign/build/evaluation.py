@@ -64,7 +64,7 @@ def evaluate(
     >>> network = random_weights(shape_only(tiny.network, tiny.quantisation, 8), 8, seed=0)
     >>> found = evaluate(network, datasets.load("digits"), ["test"])
     >>> found.parts["test"].accuracy.images
-    360
+    359
     """
     scores = {part: scores_of(network, getattr(dataset, part), dataset.classes) for part in parts}
     doubts = [

@@ -73,7 +73,8 @@ npu: {lanes: 4, columns: 4}
 """
     made = design.loads(text)
     assert (made.seed, made.clock_mhz, made.quantisation) == (0, 100.0, Quantisation())
-    assert made.npu == NpuConfig(lanes=4, columns=4)
+    widest = made.quantisation.default.activation_bits
+    assert made.npu == NpuConfig(lanes=4, columns=4, activation_bits=widest)
 
 
 @pytest.mark.parametrize(
