@@ -40,6 +40,11 @@ def add_to(parser: argparse._ActionsContainer) -> None:
         help="let rare classes count as much as frequent ones in training (default: every example "
         "counts the same)",
     )
+    reading(parser)
+
+
+def reading(parser: argparse._ActionsContainer) -> None:
+    """Add the options that say how the files of a data set are read. Not given: None."""
     parser.add_argument(
         "--layout",
         choices=[str(layout) for layout in Layout],

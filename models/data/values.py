@@ -162,7 +162,9 @@ def doubts(levels: NDArray[np.uint8], input_bits: int = 8) -> list[str]:
     if used == 1:
         found.append("all inputs are equal: there is nothing to learn from")
     elif used < min(FEW_LEVELS, 1 << input_bits) // 4:
-        found.append(f"the data uses {used} of {LEVELS} input levels: {(used - 1).bit_length()} bits")
+        found.append(
+            f"the data uses {used} of {LEVELS} input levels: {(used - 1).bit_length()} bits"
+        )
     still = int((levels.min(axis=0) == levels.max(axis=0)).sum())
     if used > 1 and still:
         found.append(f"{still} of {levels[0].size} input positions never vary in the training part")
