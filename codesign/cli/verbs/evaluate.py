@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "image folder or a zip of one (default: the design's own data set)",
     )
     options.data_dir(parser)
-    data_options.reading(parser)
+    data_options.reading(parser, layout="as the design says", resize="as the design says")
     parser.add_argument(
         "--simulate",
         type=options.integer(1, 10000),

@@ -71,10 +71,12 @@ def test_the_own_data_set_is_split_as_for_training(evaluate, folder):
     test = datasets.load(named_build.OWN, folder.parent, 3, options=options).test
     values, labels = named_build.examples(120, seed=1)
     assert (status, found["accuracy"]["test"]["images"]) == (0, len(test)) == (0, 25)
-    right = named_build.logits(values).argmax(axis=1) == [NAMES.index(label) for label in labels]
+    answers = named_build.logits(values).argmax(axis=1)
     levels = np.floor((values.astype(np.float64)[:, None] + 1) * 127.5 + 0.5).astype(np.uint8)
-    tested = [bool((levels[i] == test.images).all(axis=(1, 2, 3)).any()) for i in range(120)]
-    assert found["accuracy"]["test"]["share"] == right[tested].mean()
+    tested = [i for i in range(120) if (levels[i] == test.images).all(axis=(1, 2, 3)).any()]
+    confusion = np.zeros((5, 5), int)
+    np.add.at(confusion, ([NAMES.index(labels[i]) for i in tested], answers[tested]), 1)
+    assert found["confusion"] == confusion.tolist()
 
 
 def test_numbers_count_where_the_data_has_no_names(evaluate, tmp_path):
