@@ -73,7 +73,8 @@ class Design:
 
     It holds everything that training, the compiler and the Verilog generator need. The network
     graph takes the design's name. Raises UserError for a bad name, seed or clock; ModelError for an
-    invalid network, or bit widths of layers that it does not have.
+    invalid network, bit widths of layers that it does not have, or a sparsity on a layer that
+    cannot have one.
 
     >>> design = load(Path("examples/digits_tiny.yaml"))
     >>> design.npu.lanes, design.quantisation.default.weight_bits
@@ -83,6 +84,7 @@ class Design:
     """
 
     name: str
+    """A letter and up to 63 letters, digits, ``_`` or ``-``."""
     seed: int
     """Seed of the data split and of training, >= 0."""
     dataset: DatasetSpec
@@ -90,7 +92,8 @@ class Design:
     quantisation: Quantisation
     npu: NpuConfig
     clock_mhz: float = 100.0
-    """Clock that turns cycles into images per second, and the constraint in project files."""
+    """Clock in MHz, above 0 and up to MAX_CLOCK_MHZ: it turns cycles into images per second, and is
+    the constraint in project files."""
     input: InputRange | None = None
     """The values that become input level 0 and 255; None: found on the training part."""
     training: TrainingChoices = DEFAULT_TRAINING
@@ -112,7 +115,10 @@ class Design:
         bits.check(self.quantisation, self.network)
 
     def to_yaml(self) -> str:
-        """Return the text of the design file; ``loads`` reads it back as an equal design."""
+        """Return the text of the design file; ``loads`` reads it back as an equal design.
+
+        Bit widths set on layers that have none of their own are left out, as they have no effect.
+        """
         items: dict[str, Any] = {
             "name": self.name,
             "seed": self.seed,

@@ -24,12 +24,14 @@ class DesignEstimate:
     figures: Figures
     """Resources by the area model and cycles by the compiler's schedule.
 
-    cycles_per_image is exact unless zero weights let the compiler leave out work; then it is an
-    upper bound. images_per_second is at the design's clock. fmax_mhz comes from the timing model,
-    for the ECP5 family only.
+    cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact
+    unless zero weights let the compiler leave out work; then it is an upper bound.
+    images_per_second is at the design's clock. fmax_mhz comes from the timing model, for the ECP5
+    family only.
     """
     intervals: Mapping[str, tuple[float, float]]
-    """Learned field of ``figures`` -> (low, high) of its 90 % prediction interval."""
+    """Field of ``figures`` that a fitted model predicts -> (low, high) of its 90 % prediction
+    interval."""
     plan: Plan
     """The compiler's schedule for the network's shapes."""
     notes: tuple[str, ...] = ()
@@ -61,8 +63,8 @@ def plan_design(design: Design) -> Plan:
 def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
     """Predict resources, cycles and clock of a design on an FPGA family.
 
-    Raises InfeasibleError when the NPU cannot run the network, UserError for a bad data set of the
-    area or timing model.
+    family: a key of families.FAMILIES. Raises InfeasibleError when the NPU cannot run the network,
+    UserError for bad data of the area or timing model, KeyError for an unknown family.
     """
     planned = plan_design(design)
     areas, npu = model_file.load(), ConfigTable.of([design.npu])

@@ -32,7 +32,7 @@ class Figures:
     dsps: float | None = None
     """DSP slices (DSP48E1; 18 x 18 multipliers on ECP5)."""
     cycles_per_image: float | None = None
-    """Latency of one image: clock cycles from start to the end of EMIT, memory waits included."""
+    """Latency of one image: clock cycles of a run, from start to END, memory waits included."""
     interval_cycles: float | None = None
     """Clock cycles from one image to the next when many are streamed back to back."""
     images_per_second: float | None = None
@@ -132,7 +132,7 @@ class Infeasible:
     """
 
     resource: str
-    """Name of the exhausted resource: luts, weight_depth, accumulator_bits, shape, op, ..."""
+    """Name of the violated limit: luts, latency_us, weight_depth, accumulator_bits, kernel, ..."""
     where: str
     """Layer, block or budget that needs the resource."""
     need: float
@@ -141,7 +141,7 @@ class Infeasible:
     """Amount that is available, in ``unit``."""
     unit: str
     levers: tuple[str, ...]
-    """Changes that would help, each an imperative sentence."""
+    """Changes that would help, each an imperative phrase; one of them may be enough."""
 
     def __str__(self) -> str:
         text = f"{self.where}: needs {_amount(self.need)} {self._what()}, has {_amount(self.have)}"
@@ -164,7 +164,10 @@ def _amount(value: float) -> str:
 
 
 class InfeasibleError(Exception):
-    """No feasible design exists; carries all violated constraints as ``reasons``."""
+    """A design cannot be built, or a search found none within its budget.
+
+    ``reasons`` holds the violated constraints that were found.
+    """
 
     def __init__(self, reasons: tuple[Infeasible, ...]) -> None:
         super().__init__("\n".join(str(reason) for reason in reasons))

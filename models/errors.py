@@ -4,14 +4,14 @@ from __future__ import annotations
 
 
 class ModelError(ValueError):
-    """Error in a network, its quantisation or its training settings.
+    """Error in a network, its quantisation, its training settings or a file that stores them.
 
     The message says what is wrong, where, and what is allowed.
     """
 
 
 class YamlError(ValueError):
-    """Error in a YAML file; the message begins with ``file:line``.
+    """Error in a YAML file; the message begins with ``file:line``, or ``file`` if no line is wrong.
 
     For an unknown key it suggests the nearest known one.
     """

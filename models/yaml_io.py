@@ -140,7 +140,7 @@ def load(source: Path | str, name: str = "<text>") -> Node:
     """Parse a YAML document into a tree of Nodes.
 
     source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
-    YamlError: no such file, not UTF-8, bad syntax, a duplicate key, a key that is not text.
+    YamlError: no such file, not UTF-8, empty, bad syntax, a key twice or not text, an alias loop.
     """
     if isinstance(source, Path):
         name = str(source)
@@ -211,7 +211,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
     Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
     ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
     set by the caller and are no YAML keys. Raises YamlError; a ValueError of the constructor
-    becomes one at the line that holds its key.
+    becomes one, as in ``construct``.
     """
     hints = typing.get_type_hints(kind)
     wanted = [f for f in dataclasses.fields(kind) if f.init and f.name not in given]  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
 
 def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T:
-    """Return ``make()``; its ValueError becomes a YamlError at the key that it names."""
+    """Return ``make()``; a ValueError becomes a YamlError at a key that it names, or ``node``."""
     try:
         return make()
     except YamlError:
@@ -238,7 +238,10 @@ def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T
 
 
 def convert(node: Node, hint: Any) -> Any:
-    """Return the value of ``node`` as type ``hint``; ``build`` lists the supported types."""
+    """Return the value of ``node`` as type ``hint``; ``build`` lists the supported types.
+
+    Raises YamlError for a value of another type, TypeError for an unsupported ``hint``.
+    """
     scalars: dict[Any, Callable[[], Any]] = {
         int: node.integer,
         float: node.number,
@@ -272,7 +275,7 @@ def convert(node: Node, hint: Any) -> Any:
 
 
 class FlowDict(dict[str, Any]):
-    r"""Mapping that ``dump`` writes on one line.
+    r"""Mapping that ``dump`` writes in flow style: ``{key: value}``, on one line if it fits.
 
     >>> dump({"conv1": FlowDict(weight_bits=4)})
     'conv1: {weight_bits: 4}\n'
@@ -292,6 +295,6 @@ _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, 
 
 
 def dump(data: Any) -> str:
-    """Return plain data as YAML text: keys in order, FlowDict and lists of scalars on one line."""
+    """Return YAML text of plain data, keys in order; FlowDict, collections of scalars in a line."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return text

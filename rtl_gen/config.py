@@ -26,8 +26,9 @@ def _log2_ceil(n: int) -> int:
 class NpuConfig(DerivedSizes[int]):
     """Parameters of one NPU; the ``npu`` section of a design file has the same names.
 
-    Each clock cycle the array computes ``pixels x lanes x columns`` products of an unsigned
-    ``activation_bits``-bit activation and one ``weight_digit_bits``-bit weight digit.
+    Each clock cycle the array computes ``pixels x lanes x columns`` products (N/M of them with N:M
+    sparsity) of an unsigned ``activation_bits``-bit activation and one ``weight_digit_bits``-bit
+    weight digit.
     docs/explanation/npu.md describes the micro-architecture. Raises ConfigError when a value is out
     of range or does not go with the others.
 
@@ -224,8 +225,8 @@ class NpuConfig(DerivedSizes[int]):
     def from_dict(values: Mapping[str, int | str]) -> NpuConfig:
         """Return the configuration with these values by parameter name, the inverse of ``to_dict``.
 
-        Parameters that are missing keep their defaults. Raises ConfigError for a value out of
-        range, TypeError for an unknown name.
+        Parameters that are missing have their defaults. Raises ConfigError for a value out of
+        range or in conflict with others, TypeError for an unknown name.
         """
         plain: dict[str, Any] = dict(values)
         return NpuConfig(**plain)

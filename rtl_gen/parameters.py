@@ -65,7 +65,10 @@ DEPTH_RANGES = {
 
 
 class ConfigError(ValueError):
-    """An NPU parameter out of range; the message names it, its value and what is allowed."""
+    """An NPU parameter out of range, or in conflict with others.
+
+    The message names it, its value and what is allowed.
+    """
 
 
 def check(values: Values) -> None:

@@ -27,7 +27,7 @@ OPERAND_DELAY_CYCLES = 5
 output register, the rotator."""
 
 READ_CYCLES = OPERAND_DELAY_CYCLES + 1
-"""Cycles in which a STORE reads one word: the register of the request, then as for operands."""
+"""Cycles that a STORE takes to read one word: a request register, then as for operands."""
 
 START_CYCLES = 0
 """Value of CYCLES at the first instruction's fetch."""
@@ -62,6 +62,7 @@ def issue_cycles(config: NpuConfig, opcode: Opcode) -> int:
 def fetch_cycles(bursts: int, latency_cycles: int) -> int:
     """Return the cycles from a FETCH's start to the cycle in which the next FETCH may start.
 
+    bursts: number of full bursts that it reads.
     ``latency_cycles`` from address to first beat, one cycle per beat, and 3 for the address, the
     last write and the return to idle. Exact if the bursts in flight (MOST_BURSTS) hide the latency
     of all except the first, up to some 90 cycles.
@@ -135,7 +136,8 @@ def layer_body_cycles(
 def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
     """Return the cycles in which a LAYER writes words to activation memory.
 
-    int64, shape (n_writes,), ascending, counted from the cycle of the instruction's fetch (0).
+    int64, shape (n_writes,), one for each activation word, ascending, counted from the cycle of the
+    instruction's fetch (0).
     Empty for a raw LAYER, which writes to the result buffer.
     """
     f = instruction.fields

@@ -28,7 +28,7 @@ PAGE_BYTES = 4096
 ADDRESSES = 1 << 32
 """Size in bytes of the address space of the NPU's memory port."""
 MAX_IMAGES = 0xFFFF
-"""Most images of one run, which the 16-bit register IMAGES can hold."""
+"""Most images of one run: the largest value of the 16-bit register IMAGES."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
 """Bits of the STATUS register."""
 
@@ -116,7 +116,8 @@ class Npu:
 
         place: needed by networks whose weights stay in external memory; it must write the given
         uint32 words to memory that the NPU's AXI4 port reads, and return their byte address, a
-        multiple of 4096. Raises NpuError if it is missing, or returns an unusable address.
+        multiple of 4096. A run in progress is stopped by a soft reset. Raises NpuError if ``place``
+        is missing, or returns an unusable address.
         """
         hardware = self.network.hardware
         base = self._place(place) if len(self.network.memory) else 0
@@ -156,7 +157,7 @@ class Npu:
         return self.predict(codes, timeout_s)
 
     def predict(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
-        """Classify images given as input codes, integers (n, channels, rows, columns).
+        """Classify images on the NPU hardware: integer codes (n, channels, rows, columns).
 
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
         classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'
@@ -183,7 +184,7 @@ class Npu:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run, without waits for streams or memory."""
+        """Clock cycles of the last run, summed over its images, without waits for data."""
         return self._read("CYCLES")
 
     def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:

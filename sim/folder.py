@@ -6,6 +6,9 @@ The simulation bench and the host driver (as driver/folder.py) both use it.
 from __future__ import annotations
 
 import json
+import tokenize
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,13 @@ PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m
 
 Words = NDArray[np.uint32]
 """32-bit words, as buses and streams carry them."""
+
+
+_BROKEN_NPZ = (
+    OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, MemoryError, OverflowError,
+    RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+"""Exceptions that reading a damaged .npz file can raise."""
 
 
 class FolderError(ValueError):
@@ -63,7 +73,7 @@ class StoredProgram:
         return [entry["tensor"] for entry in self.instructions if entry["opcode"] == opcode]
 
     def entry(self, opcode: str) -> dict[str, Any]:
-        """Return the first instruction with that opcode."""
+        """Return the first instruction with that opcode. Raises StopIteration if there is none."""
         return next(entry for entry in self.instructions if entry["opcode"] == opcode)
 
 
@@ -119,13 +129,14 @@ class BuildFolder(Loadable):
 def read(path: Path) -> BuildFolder:
     """Read the build folder ``path`` with its test vectors.
 
-    Raises FolderError naming the missing or broken file.
+    Raises FolderError naming the missing or broken file, or for another format.
     """
-    return BuildFolder(
-        **vars(read_loadable(path)),
-        inputs=_arrays(path / "vectors" / "inputs.npz")["codes"],
-        expected=_arrays(path / "vectors" / "expected.npz"),
-    )
+    loadable = read_loadable(path)
+    vectors = path / "vectors"
+    inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
+    if "codes" not in inputs:
+        raise FolderError(f"{vectors / 'inputs.npz'}: holds no array named codes")
+    return BuildFolder(**vars(loadable), inputs=inputs["codes"], expected=expected)
 
 
 def read_loadable(path: Path) -> Loadable:
@@ -139,6 +150,22 @@ def read_loadable(path: Path) -> Loadable:
             f"{path / 'program.json'}: format must be {PROGRAM_FORMAT}, "
             f"not {program.get('format')!r}; build the folder again"
         )
+    try:
+        return _loadable(path, program)
+    except FolderError:
+        raise
+    except KeyError as error:
+        raise FolderError(f"{path / 'program.json'}: key {error} is missing") from None
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FolderError(f"{path / 'program.json'}: {error}") from None
+
+
+def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
+    """Read the files that ``program``, the content of program.json, describes.
+
+    A key that is missing in it raises KeyError, a value of another type TypeError, ValueError or
+    AttributeError.
+    """
     hardware = program["hardware"]
     return Loadable(
         path=path,
@@ -150,7 +177,7 @@ def read_loadable(path: Path) -> Loadable:
                 name, program["programs"][name], path / file, hardware["program"]["columns"]
             )
             for name, file in PROGRAM_FILES.items()
-            if name in program["programs"]
+            if name == "normal" or name in program["programs"]
         },
         hardware=hardware,
         weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
@@ -192,16 +219,16 @@ def read_hex(path: Path, columns: int) -> Words:
     """Read a memory image, uint32 (n_words, columns).
 
     The file has one memory word per line, as ``columns`` hexadecimal 32-bit numbers, the low one
-    first. Raises FolderError.
+    first. Raises FolderError naming the file.
     """
     try:
         text = path.read_text()
         rows = [[int(column, 16) for column in line.split()] for line in text.splitlines()]
-    except (OSError, ValueError) as error:
+        if any(len(row) != columns for row in rows):
+            raise ValueError(f"every line must hold {columns} numbers")
+        return np.array(rows, np.uint32).reshape(len(rows), columns)
+    except (OSError, ValueError, OverflowError) as error:
         raise FolderError(f"{path}: {error}") from None
-    if any(len(row) != columns for row in rows):
-        raise FolderError(f"{path}: every line must hold {columns} numbers")
-    return np.array(rows, np.uint32).reshape(len(rows), columns)
 
 
 def format_hex(image: Words) -> str:
@@ -223,5 +250,5 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: stored[name] for name in stored.files}
-    except (OSError, ValueError) as error:
+    except _BROKEN_NPZ as error:
         raise FolderError(f"{path}: {error}") from None

@@ -95,7 +95,7 @@ class Judge:
             )
 
     def production(self, other: Judge) -> None:
-        """Add the verdict over a run of the normal program."""
+        """Add the verdict of ``other`` over a run of the normal program, and its cycles."""
         self.production_cycles = other.cycles
         self.also(other)
 

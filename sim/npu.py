@@ -53,7 +53,10 @@ class RunResult:
 
 
 class SimulatedNpu:
-    """NPU under test with bus models on its ports; ``start_up`` must be awaited first."""
+    """NPU under test with bus models on its ports; ``start_up`` must be awaited first.
+
+    stalls: fraction of cycles in which each bus channel is held back at random; 0 for none.
+    """
 
     def __init__(self, dut: Any, folder: BuildFolder, rng: random.Random, stalls: float) -> None:
         self.dut = dut
@@ -145,7 +148,10 @@ class SimulatedNpu:
         await self.write(self.hardware["program"]["base"], words)
 
     async def load_memories(self, weights: Words, channels: Words) -> None:
-        """Write weight memory and channel table from their first words on. Raises Hang."""
+        """Write weight memory and channel table from their first words on. Raises Hang.
+
+        If the NPU has a memory port, MEMORY_BASE is set to the memory model, too.
+        """
         for name, image in (("weights", weights), ("channels", channels)):
             place = self.hardware[name]
             padded = np.zeros((len(image), place["pitch"]), np.uint32)
@@ -201,7 +207,10 @@ class SimulatedNpu:
         return await self.finish(timeout_cycles)
 
     async def stream(self, images: Sequence[Words], timeout_cycles: int) -> RunResult:
-        """Run images back to back; the stream program must be loaded. Raises Hang."""
+        """Run images back to back; the stream program must be loaded. Raises Hang.
+
+        images: input beats of each. Register IMAGES is 1 again at the end.
+        """
         for beats in images:
             self.send(beats)
         await self.write_register("IMAGES", len(images))

@@ -68,7 +68,7 @@ class Request:
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Most simulator processes in parallel."""
+    """Most simulator processes in parallel; less than 1 counts as 1."""
     timeout_s: float = RUN_TIMEOUT_S
     """Time limit on each simulator process, in seconds."""
 
@@ -219,8 +219,8 @@ def table(result: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status.
 
-    0: all tests passed; 1: a mismatch or a failed test; 2: bad input or a missing tool; 130:
-    interrupted.
+    0: all tests passed; 1: a mismatch, a failed test or a failed simulator; 2: bad input, a missing
+    tool or an error of the file system; 130: interrupted.
     """
     parser = argparse.ArgumentParser(description="Simulate this NPU against its test vectors.")
     parser.add_argument("build", nargs="?", type=Path, default=Path(__file__).resolve().parents[1])

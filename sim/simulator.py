@@ -1,4 +1,4 @@
-"""Simulator: finds, builds and runs Verilator with cocotb.
+"""Simulation by Verilator and cocotb: finds the tools, compiles a design and runs it.
 
 Compiled simulations are cached per user, by the content of the Verilog and the versions of the
 tools, so a design is compiled once. Each tool runs in a process group of its own with a time limit.
@@ -140,7 +140,8 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
-    several times faster. Raises ToolMissing, SimulationError, or OSError on a full disk.
+    several times faster. timeout_s: time limit on each step, Verilator and make. Raises
+    ToolMissing, SimulationError, or OSError (such as a full disk).
     """
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
@@ -238,8 +239,10 @@ def run(
     """Run a built simulation with the cocotb tests of ``test_module`` and return its log.
 
     test_module: Python modules, separated by commas. python_path: folders to import them from.
-    variables: further environment variables for the tests. Raises SimulationError if the simulator
-    crashes or runs longer than ``timeout_s``, when it is killed.
+    variables: further environment variables for the tests. seed: seed of cocotb, and of the random
+    initial values of registers without a reset. A failed test raises nothing. Raises
+    SimulationError if the simulator crashes, or is killed after ``timeout_s``; OSError on a full
+    disk.
     """
     import cocotb_tools.config as cocotb_config
 

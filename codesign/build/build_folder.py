@@ -69,9 +69,10 @@ def build(
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    device: the part of the project files and the synthesis script; None: devices.DEFAULT. reports:
-    name -> JSON content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes.
-    The same arguments give byte-identical files. A build folder at ``out`` is replaced.
+    device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
+    files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
+    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
+    arguments give byte-identical files. A build folder at ``out`` is replaced.
 
     Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
     then stays as it was, and no temporary file is left.
@@ -97,7 +98,7 @@ def check_free(out: Path) -> None:
 
 
 def is_build(folder: Path) -> bool:
-    """Return True if ``folder`` holds a manifest that ``build`` wrote."""
+    """Return True if ``folder`` holds a manifest of this format, as ``build`` writes it."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
@@ -198,7 +199,10 @@ def _json(content: Any) -> str:
 
 
 def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return a compressed .npz without time stamps, so that equal arrays give equal bytes."""
+    """Return the content of a compressed .npz file; equal arrays give equal bytes.
+
+    It holds no time stamps, and its arrays are sorted by name.
+    """
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in sorted(arrays.items()):
@@ -240,7 +244,8 @@ def _sha256(data: bytes) -> str:
 def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     """Add a file (a report) to a build folder and to its manifest, or replace it.
 
-    Raises UserError when ``build_dir`` is not a build folder or cannot be written.
+    path: relative to ``build_dir``; data: text is written as UTF-8. Raises UserError when
+    ``build_dir`` is not a build folder or cannot be written.
     """
     if not is_build(build_dir):
         raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
@@ -261,7 +266,10 @@ def add_report(build_dir: Path, name: str, content: Any) -> None:
 
 
 def changed_files(build_dir: Path) -> list[str]:
-    """Return the files of the manifest that are missing or differ from their SHA-256."""
+    """Return the files of a build folder's manifest that are missing or differ from their SHA-256.
+
+    Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
+    """
     manifest = json.loads((build_dir / MANIFEST).read_text())
     return [
         path

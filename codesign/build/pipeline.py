@@ -79,11 +79,11 @@ class Lowered:
 
 
 def weight_blocks(design: Design) -> dict[str, BlockShape]:
-    """Return the block of weights in one weight word, for each layer that can be pruned in blocks.
+    """Return the size of the block of weights in a weight word, by conv2d or linear layer.
 
     A block is one kernel position of the output channels of a tile and the input channels of a word
-    (lanes). Grouped layers, and a first layer whose image is unfolded (im2col) by the host, have
-    none. Raises InfeasibleError.
+    (lanes). Grouped layers, and a first layer whose image is unfolded (im2col) by the host, are
+    left out. Raises InfeasibleError if the NPU cannot run the network.
     """
     planned = plan_design(design).schedule
     return {
@@ -100,7 +100,7 @@ def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
 
     These are the last ``share`` (0..1) of each layer's output-channel tiles. The output layer is
     left out because its channels share one scale, and so are layers that would have fewer than 2
-    weight bits. Raises InfeasibleError.
+    weight bits. Raises InfeasibleError if the NPU cannot run the network.
     """
     from models.training.narrowing import Narrow  # torch takes seconds to import
 
@@ -116,7 +116,12 @@ def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
 
 
 def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
-    """Count one-bits, zero digits and zero weight words of the trained weights, by layer."""
+    """Count one-bits and zeros (LayerBits) of the trained weights, by conv2d or linear layer.
+
+    A zero digit is one that is 0 in every weight of the layer. Zero weight words are counted only
+    in layers with ``weight_blocks``. Raises InfeasibleError if the NPU cannot run the network,
+    ModelError when weights break their sparsity pattern.
+    """
     _, integer = lower(trained, design.npu.scale_bits)
     return network_bits(integer, weight_blocks(design), design.npu.weight_digit_bits)
 
@@ -176,8 +181,9 @@ def settings_of(
     skip_blocks: float = 0.0,
     skip_digits: float = 0.0,
 ) -> TrainSettings:
-    """Return training settings for ``design``; epochs default to a fixed number of images seen.
+    """Return training settings for ``design``, with the hyperparameters for its image size.
 
+    epochs: None chooses a number within EPOCHS, by which training sees a fixed number of images.
     boo: weight of the one-bits per weight in the loss. zero_blocks, skip_blocks: fraction of the
     weight blocks to prune (0..1), anywhere or where the program can leave them out; at most one of
     the two is not 0. skip_digits: fraction of the output-channel tiles that lose a weight digit.
@@ -216,9 +222,11 @@ def train_design(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
-    """Train the design's network, continuing from ``checkpoint`` if there is one.
+    """Train the design's network, continuing from the file ``checkpoint`` if it exists.
 
-    Raises InfeasibleError before any training if the NPU cannot run the network, and ModelError.
+    checkpoint: written after each epoch; None: not written. Raises InfeasibleError before any
+    training if the NPU cannot run the network; ModelError when the network does not match the data
+    set or the settings, or the checkpoint is of another run.
     """
     from models.training.loop import train  # torch takes seconds to import
 
@@ -236,8 +244,8 @@ def train_design(
 def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
     """Lower the trained network to integers and compile it for the design's NPU.
 
-    Raises ModelError when ``trained`` has another network or other bit widths than the design,
-    InfeasibleError when it does not fit the NPU.
+    Raises ModelError when ``trained`` has another network or other bit widths than the design, or
+    weights that break their sparsity pattern; InfeasibleError when it does not fit the NPU.
     """
     if (trained.graph, trained.quantisation) != (design.network, design.quantisation):
         raise ModelError(f"the weights are of another network or other bits than {design.name}")
@@ -246,7 +254,7 @@ def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
 
 
 def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) -> Vectors:
-    """Compute every layer's output for the first ``images`` images of ``split``."""
+    """Compute every layer's output for the first ``images`` images of ``split``, or all it has."""
     codes = reference.quantise_input(network, split.images[:images])
     logits = network.layers[-1].output
     values = reference.run(network, codes)
@@ -267,10 +275,10 @@ def write_build(
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
 ) -> Path:
-    """Write the build folder with vectors, accuracy and estimate; see build_folder.build.
+    """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    reports: further reports, name -> JSON content. images: test images to keep as vectors. Raises
-    UserError.
+    device, reports and errors: as for build_folder.build; the reports accuracy and estimate are
+    added. images: most test images to keep as vectors.
     """
     estimate = estimate_design(design, devices.family_of(device))
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}

@@ -39,14 +39,15 @@ class Verification:
     figures: Figures
     """Simulated cycles_per_image, interval_cycles, and images_per_second at the clock given."""
     passed: bool
-    """True if bit-exact and cycle-exact, and every hardware test passed."""
+    """True if bit-exact and cycle-exact, and every hardware test that was run passed."""
     bit_exact: bool
+    """True if every run ended and every compared value equals the expected one."""
     images: int
     """Images that were simulated."""
     failure: str | None
-    """The first failure as one sentence with its place and both values."""
+    """The first failure as one sentence with its place and both values; None if all passed."""
     mismatch: dict[str, Any] | None
-    """The first differing value, as sim.compare.Mismatch."""
+    """The first differing value, as sim.compare.Mismatch.to_dict; None if no value differs."""
     cycles_expected: int
     """Cycles of the compared program (traced or not) that the compiler computed, for one image and
     without stalls."""
@@ -55,7 +56,7 @@ class Verification:
     layers: tuple[LayerCycles, ...]
     """Instructions of the compared program, in order."""
     hardware: dict[str, str | None]
-    """Misuse test -> its failure, or None if it passed."""
+    """Test of long use or misuse -> its failure, or None if it passed; empty if none was run."""
     changed_files: tuple[str, ...]
     """Files of the build folder that differ from its manifest."""
     simulator: dict[str, Any]
@@ -98,15 +99,18 @@ def verify(
     clock_mhz: float = 100.0,
     timeout_s: float = run.RUN_TIMEOUT_S,
 ) -> Verification:
-    """Simulate the first ``images`` images of the build folder and compare every result.
+    """Simulate the first ``images`` test images of a build folder and compare every result.
 
-    stalls: fraction of cycles (0..0.9) in which each channel of each bus is held back at random, by
-    ``seed``. traced: run the program that stores every layer's output, and compare each; otherwise
-    compare only the logits. hardware: also run the misuse tests (invalid programs, broken streams,
-    resets, 100 runs in a row). jobs: simulator processes side by side.
+    images: >= 1, cut to the number of images in the folder. stalls: fraction of cycles (0..0.9) in
+    which each channel of each bus is held back at random, by ``seed``. traced: run the program that
+    stores every layer's output, and compare each; otherwise compare only the logits. hardware: also
+    run the misuse tests (invalid programs, broken streams, resets, 100 runs in a row). jobs:
+    simulator processes side by side. clock_mhz: clock that turns cycles into images per second.
 
-    Raises UserError for a folder that is not a build folder or a missing tool, SimulationError when
-    the simulator itself fails or takes more than ``timeout_s`` seconds.
+    A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
+    that is not a build folder or lacks files, an argument out of range or a missing tool;
+    SimulationError when the simulator itself fails or one of its processes takes more than
+    ``timeout_s`` seconds.
     """
     if not build_folder.is_build(build_dir):
         raise UserError(

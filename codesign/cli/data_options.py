@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,9 +71,9 @@ def reading(
 
 def size(text: str) -> tuple[int, int]:
     """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32). Raises ArgumentTypeError."""
-    rows, _, columns = text.casefold().partition("x")
-    if rows.isdigit() and (columns or rows).isdigit() and int(rows) and int(columns or rows):
-        return int(rows), int(columns or rows)
+    match = re.fullmatch(r"0*([1-9]\d{0,5})(?:x0*([1-9]\d{0,5}))?", text.casefold())
+    if match:
+        return int(match[1]), int(match[2] or match[1])
     raise argparse.ArgumentTypeError(f"must be ROWSxCOLUMNS, such as 32x32, not {text!r}")
 
 

@@ -47,7 +47,7 @@ class ToolStatus:
 
 
 def check() -> list[ToolStatus]:
-    """Look for every tool; no program is run except with ``--version``."""
+    """Look for every tool and package and its version; nothing is installed or changed."""
     return [
         _python(),
         *(_package(name) for name in PACKAGES),

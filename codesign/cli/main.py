@@ -88,7 +88,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``codesign`` with ``argv`` (default: the process's arguments); return its exit status."""
+    """Run ``codesign`` with ``argv`` (default: the process's arguments); return its exit status.
+
+    Call it in the main thread, as SIGTERM acts like Ctrl-C meanwhile. ``--help`` and ``--version``
+    raise SystemExit; a bug's exception is not caught.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         args = parser().parse_args(arguments)
@@ -140,7 +144,10 @@ def _infeasible(error: InfeasibleError, console: Console) -> int:
 
 
 def _system(error: OSError, console: Console) -> int:
-    """Report an operating-system error as bad input; re-raise one without a file name, a bug."""
+    """Report an operating-system error as bad input; re-raise one that names no file, a bug.
+
+    A full disk is reported in any case; a closed pipe at stdout ends the command silently.
+    """
     if isinstance(error, BrokenPipeError):
         # The reader of the output has ended (`codesign ... | head`), so nothing more is printed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -124,8 +124,8 @@ class SearchOptions(SearchSettings):
 def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
     """Return the options of a YAML file, overridden by those of ``given`` that are not None.
 
-    Names in ``given`` that are no search options are ignored. Raises YamlError with file and line,
-    UserError for a value of the command line.
+    Names in ``given`` that are no search options are ignored. Raises YamlError with file and line
+    for the YAML file, UserError for a value in ``given`` that is out of range.
     """
     base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}

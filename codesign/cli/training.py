@@ -34,7 +34,8 @@ def run(
 ) -> TrainedNetwork:
     """Train with the options of options.training in ``args``, continuing from ``checkpoint``.
 
-    Raises InfeasibleError before any training if the NPU cannot run the network, and ModelError.
+    The file ``checkpoint`` is written after each epoch, and its folder made if missing. Raises
+    InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
     asked = {name: getattr(args, name) for name in options.TRAINING}
     settings = pipeline.settings_of(design, dataset, **asked)

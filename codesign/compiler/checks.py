@@ -68,7 +68,7 @@ _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
 class BufferUse:
     """Words of each memory that a network needs, by the names of NpuConfig's depths.
 
-    Made by ``BufferUse.of``.
+    Those of activation memory are per bank. Made by ``BufferUse.of``.
     """
 
     activation_depth: int
@@ -98,11 +98,14 @@ class BufferUse:
         )
 
     def needs(self) -> dict[str, int]:
-        """Return the words by NpuConfig field."""
+        """Return the words that each memory needs, by the NpuConfig field of its depth."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
     def depths(self) -> dict[str, int]:
-        """Return the smallest legal depths by NpuConfig field: powers of two, within the range."""
+        """Return the least depths that suffice, powers of two, by NpuConfig field.
+
+        None is below its range in DEPTH_RANGES; one that exceeds its range is returned as it is.
+        """
         return {
             name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
             for name, need in self.needs().items()
@@ -110,7 +113,10 @@ class BufferUse:
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield tensors whose codes, and multipliers that, are wider than the NPU's data path."""
+    """Yield tensors whose codes are wider than the NPU's activations, and too wide multipliers.
+
+    The multipliers are those of requantisation, of ``network.scale_bits`` bits.
+    """
     for name, spec in network.tensors.items():
         if spec.bits > config.activation_bits and name != network.layers[-1].output:
             levers = ("raise npu.activation_bits", "use fewer activation bits in this layer")
@@ -146,7 +152,7 @@ def depth_reasons(
 ) -> Iterator[Infeasible]:
     """Yield memories that are too small, each with the layer that takes most of it.
 
-    depths: by NpuConfig field.
+    depths: words that each memory has, by NpuConfig field.
     """
     for name, need in use.needs().items():
         if need > depths[name]:

@@ -68,9 +68,9 @@ class Program:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form of the program, as in program.json.
 
-        Keys: "words" (64-bit program words), "cycles", "interval_cycles", and "instructions", a
-        list of {"index", "opcode", "name", "tensor", "word" (address of the opcode), "cycles",
-        "wait_cycles", "log", "fields"}.
+        Keys: "words" (their number, of 64 bits each), "cycles", "interval_cycles", and
+        "instructions", a list of {"index", "opcode", "name", "tensor", "word" (address of the
+        opcode), "cycles", "wait_cycles", "log", "fields"}.
         """
         instructions = [
             {
@@ -120,6 +120,7 @@ class CompiledNetwork:
     channels: NDArray[np.uint32]
     """Image of the channel table (bias, multiplier, shift), (words, 2 * post_units)."""
     input: str
+    """Name of the input tensor."""
     layouts: dict[str, TensorLayout]
     """Stream layout of each stored tensor by its name, concat results included."""
     logits: LogitsLayout

@@ -119,7 +119,10 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
 
 
 def plan_of(planned: Schedule, steps: tuple[ProgramStep, ...], use: BufferUse) -> Plan:
-    """Compute the cycles and utilisation of a schedule and its program ``steps``."""
+    """Return the Plan of a schedule and its program ``steps``, whose cycles are added up here.
+
+    use: memory use of both (``BufferUse.of``), which the plan carries unchanged.
+    """
     config = planned.config
     cycles, walked = Counter[str](), Counter[int]()
     for step in steps:
@@ -153,8 +156,9 @@ def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]
     """Return the least memory depths of the fastest schedule, powers of two by NpuConfig field.
 
     ``dataclasses.replace(config, **minimal_depths(network, config))`` is an NPU that fits the
-    network; the depths of ``config`` itself are ignored. Raises InfeasibleError for constraints
-    that deeper memories do not remove, and for depths beyond what NpuConfig allows.
+    network. The depths of ``config`` itself are no limits; only with a memory port its weight_depth
+    counts, as weights that do not fit it are fetched in parts of half of it. Raises InfeasibleError
+    for constraints that deeper memories do not remove, and for depths beyond what NpuConfig allows.
     """
     largest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
     _, _, use = _schedule(network, config, None, largest)
@@ -167,7 +171,7 @@ def _schedule(
     activation_depth: int | None,
     depths: dict[str, int],
 ) -> tuple[Schedule, tuple[ProgramStep, ...], BufferUse]:
-    """Return the fastest feasible schedule over the three input layouts, its program and words.
+    """Return the fastest feasible schedule over the three input layouts, its program and memory.
 
     activation_depth: limit for schedule and tiling in words per bank, None for no limit; depths:
     limits of all memories. Raises InfeasibleError with every constraint that the plain input layout

@@ -21,7 +21,7 @@ from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 
 FEWEST = 2
-"""Reports that calibration needs."""
+"""Smallest number of reports that calibration accepts."""
 LEAST_DEVIATION = 0.005
 """Lower limit of the standard deviation of the log ratio: few reports may agree by chance."""
 NEAR = 1.1
@@ -36,9 +36,11 @@ class Fitted:
 
     calibration: Calibration
     before: tuple[float, float]
-    """Relative ends of the 90 % interval of the median design without it, e.g. (-0.02, 0.02)."""
+    """Ends of the 90 % interval without it, relative to the estimate, e.g. (-0.02, 0.02).
+
+    The design is the one of the reports with the median estimate of LUTs."""
     after: tuple[float, float]
-    """Relative ends of the 90 % interval of the same design with it."""
+    """Ends of the 90 % interval of the same design with it, relative to the calibrated estimate."""
     enough: int
     """Number of reports beyond which further ones narrow the interval little."""
 
@@ -48,9 +50,10 @@ def calibrate(
 ) -> tuple[AreaModel, dict[str, Fitted]]:
     """Return ``model`` calibrated for the flow of the reports, and what was fitted per resource.
 
-    Earlier calibration of ``model`` is replaced. A resource that some report lacks is not
-    calibrated. Raises UserError for fewer than FEWEST reports, for two of the same NPU, or if a
-    report lacks the number of LUTs.
+    Reports are NPUs with their resources, as that flow reports them. Earlier calibration of
+    ``model`` is replaced. A resource (of RESOURCES) that is missing or 0 in some report is not
+    calibrated. Raises UserError for fewer than FEWEST reports, for two of the same NPU, or if the
+    number of LUTs is missing or 0 in a report.
     """
     if len(reports) < FEWEST:
         raise UserError(
@@ -86,7 +89,10 @@ def calibrate(
 
 
 def enough() -> int:
-    """Return the number of reports from which on the interval is within NEAR of the narrowest."""
+    """Return the number of reports beyond which further ones narrow intervals little; up to MOST.
+
+    It is the smallest whose interval is at most NEAR times as wide as that of 10,000 reports.
+    """
     narrowest = Calibration(1.0, 1.0, 10_000).half(COVERAGE)
     return next(
         (

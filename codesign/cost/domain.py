@@ -26,7 +26,7 @@ OPTIONS = {
 """Option -> words that its column in a ConfigTable indexes; None if it holds the values."""
 OUTSIDE = 3.0
 """Factor by which intervals widen for each option value that the data lacks, and for each factor of
-two by which a number is outside its range (docs/explanation/cost-models.md)."""
+two, or part of one, by which a number is outside its range (docs/explanation/cost-models.md)."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Domain:
         return found
 
     def widening(self, table: ConfigTable) -> NDArray[np.float64]:
-        """Return the factors, >= 1, by which prediction intervals widen, shape (n,)."""
+        """Return the factors by which prediction intervals widen, shape (n,); 1 in the domain."""
         found = np.ones(len(table))
         for name, (low, high) in self.ranges.items():
             value = getattr(table, name)

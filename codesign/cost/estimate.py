@@ -30,6 +30,7 @@ class Estimate:
     fits: NDArray[np.bool_]
     """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
     clock_mhz: float
+    """Clock frequency that throughput and latency assume."""
 
     @property
     def images_per_second(self) -> Floats:
@@ -61,7 +62,8 @@ class Estimate:
 
         Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
         count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
-        measured over the estimated area of a design of this search that was synthesised.
+        measured over the estimated area of a design of this search that was synthesised. The
+        violation of a limit of 0 is the count itself; ``memory`` is 1 where a memory is too deep.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -99,7 +101,9 @@ def estimate(
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
-    confidence: one-sided confidence level of the area bound that the budget is tested with.
+    clock_mhz: clock frequency to assume, not an estimate. family: FPGA family of the area, a key of
+    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
+    budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())

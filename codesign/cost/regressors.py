@@ -44,7 +44,10 @@ def _threads() -> ThreadpoolController:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Return a context in which BLAS uses one thread; small matrices gain nothing from more."""
+    """Return a context in which BLAS of this process, in all its threads, uses one thread.
+
+    Small matrices gain nothing from more.
+    """
     limit: AbstractContextManager[object] = _threads().limit(limits=1)
     return limit
 
@@ -52,10 +55,10 @@ def one_thread() -> AbstractContextManager[object]:
 class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     """Weighted non-negative least squares, ``y = X @ factors``, with ridge penalty towards priors.
 
-    The penalty on the distance of a factor from its prior is ``ridge`` times the norm of its column
-    (squared, as the errors). Collinear columns thus stay near their priors, and columns of zeros
-    keep them. As factors are >= 0, y does not decrease in any column. ``priors`` has shape
-    (columns,), default 1.
+    Minimises the weighted sum of squared errors plus ``(ridge * norm * (factor - prior))**2`` for
+    each factor, where norm is that of its weighted column of X. Factors of collinear columns thus
+    stay near their priors, and those of zero columns equal them. As factors are >= 0, estimates do
+    not decrease in any column. ``priors`` has shape (columns,), default 1.
 
     >>> X = np.array([[1.0, 2.0], [2.0, 1.0], [3.0, 3.0]])
     >>> FactorRegressor().fit(X, X @ [2.0, 5.0]).factors_.round(2)
@@ -67,9 +70,10 @@ class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         self.ridge = ridge
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Fit ``factors_``.
+        """Fit ``factors_``, shape (columns,), to X, shape (n, columns), and y, shape (n,).
 
         sample_weight: weights of the squared errors, shape (n,); 1 / y**2 makes errors relative.
+        Raises ValueError for another number of priors than columns.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         root = np.sqrt(_check_sample_weight(sample_weight, X))
@@ -185,7 +189,10 @@ def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
 
 
 def _far_apart(place: Floats, count: int) -> list[int]:
-    """Return ``count`` rows by farthest-point sampling, the first nearest to the origin."""
+    """Return indices of ``count`` rows, far apart; the first is the row nearest to the origin.
+
+    By farthest-point sampling.
+    """
     chosen = [int(np.argmin(np.sum(place**2, axis=1)))]
     distance = np.sum((place - place[chosen[0]]) ** 2, axis=1)
     while len(chosen) < count:
@@ -197,7 +204,8 @@ def _far_apart(place: Floats, count: int) -> list[int]:
 def grouped(groups: Ints, seed: int, folds: int = FOLDS) -> Iterator[tuple[Ints, Ints]]:
     """Yield splits (training rows, test rows) of grouped k-fold cross-validation.
 
-    No group is on both sides; there are at most as many splits as groups.
+    groups: label of each row. No group is on both sides; there are at most as many splits as
+    groups. Raises ValueError if there is only one group.
     """
     folds = min(folds, len(np.unique(groups)))
     yield from GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
@@ -209,7 +217,7 @@ def cross_predict(
     """Return out-of-fold estimates and standard deviations of all rows, each of shape (n,).
 
     fit_and_predict: (training rows, test rows) -> estimates and standard deviations of test rows.
-    Each row is predicted by a model fitted without its group.
+    Each row is predicted by a model fitted without its group (``grouped``).
     """
     middle, deviation = np.zeros(len(groups)), np.zeros(len(groups))
     for train, test in grouped(groups, seed):
@@ -218,7 +226,7 @@ def cross_predict(
 
 
 def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """Return the score that ``coverage`` of unseen scores do not exceed, by conformal prediction.
+    """Return the score that at least ``coverage`` (0..1) of unseen scores do not exceed on average.
 
     It is the score of rank ceil(coverage * (n + 1)) (split conformal prediction, Papadopoulos et
     al., 2002), or infinity if there are too few scores.

@@ -150,16 +150,18 @@ class TimingModel:
 
     model: PeriodModel
     errors: Floats
-    """Conformal scores (PeriodModel.scores) of the rows, shape (rows,)."""
+    """Sorted conformal scores (PeriodModel.scores) of the placed NPUs, shape (rows,)."""
     domain: Domain
     largest: float
     """Analytic LUT count of the largest placed NPU."""
 
     @classmethod
     def fit(cls, rows: Sequence[TimingRow]) -> TimingModel:
-        """Fit the model to placed NPUs, of several flows to those of one (config_csv.of_one_tool).
+        """Fit the model to placed NPUs.
 
-        Raises UserError for fewer than FEWEST_ROWS, or if all are of one family.
+        Of rows by several tool versions only those of one are used (config_csv.of_one_tool). Raises
+        UserError if these are fewer than FEWEST_ROWS or of a single family (area.model.families_of:
+        NPUs with the same dot products).
         """
         rows = config_csv.of_one_tool(rows)
         configs = [row.config for row in rows]
@@ -179,7 +181,8 @@ class TimingModel:
     def load(cls, path: Path | None = None) -> TimingModel:
         """Return the model of a timing data file, by default the shipped one.
 
-        It is fitted once per process. Raises UserError for a bad file.
+        A file is read and fitted once per process, so later changes of it are not seen. Raises
+        UserError for a bad file or one with too few rows (``fit``).
         """
         return _load(path or timing_data.beside())
 

@@ -16,7 +16,7 @@ from codesign.search.pareto import Ints, pareto_mask
 from codesign.search.space.topology import network_key
 
 SHOWN_NPUS = 6
-"""NPUs per trained network that the report's front is drawn from."""
+"""Most NPUs per trained network that the report's front is drawn from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +67,12 @@ def best_option(
     refused: frozenset[bytes] = frozenset(),
     boo_within: float | None = None,
 ) -> Option | None:
-    """Choose the design with the best validation accuracy within the budget, or None.
+    """Choose the design with the best validation accuracy within the budget, or None if none fits.
 
-    Ties go to the higher throughput, then to fewer LUTs. refused: candidates (as bytes) that the
-    compiler or synthesis has rejected. boo_within: if given, choose instead the network with the
-    fewest one-bits among those whose accuracy (0..1) is at most this much below the best.
+    Each network is taken with its fastest NPU within the budget. Ties go to the higher throughput,
+    then to fewer LUTs. refused: candidates (as bytes) that the compiler or synthesis has rejected.
+    boo_within: if given, choose instead the network with the fewest one-bits among those whose
+    accuracy (0..1) is at most this much below the best.
     """
     every = (_best_npu(problem, one, refused) for one in trained)
     found = [option for option in every if option is not None]
@@ -99,9 +100,10 @@ def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Opti
 def shown_candidates(
     problem: Problem, trained: Sequence[Trained], chosen: Option | None, *, one_bits: bool = False
 ) -> list[Candidate]:
-    """Return the designs of the report's chart: each network on NPUs from small to fast.
+    """Return the designs of the report's chart, with those on the Pareto front marked.
 
-    one_bits: True if few one-bits are an objective.
+    These are up to SHOWN_NPUS NPUs within the budget for each network, from small to fast, and
+    ``chosen`` last. one_bits: True if few one-bits are an objective.
     """
     found: list[Candidate] = []
     for one in trained:
@@ -163,7 +165,10 @@ _LEVERS = {
 
 
 def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
-    """Return every constraint that the candidate nearest to feasibility in ``pool`` violates."""
+    """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
+
+    That is the candidate with the least ``Evaluated.violation``; its needs are estimates.
+    """
     row = int(np.argmin(pool.violation))
     found = []
     for name, values in problem.excess(pool.layers, pool.estimate).items():

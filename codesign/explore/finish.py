@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from codesign import prediction, report
 from codesign.build import build_folder, pipeline, verification
@@ -26,6 +27,7 @@ from codesign.design import Design
 from codesign.explore.choice import Option, Trained, best_option
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.explore.training import notes as notes_of_training
 from codesign.explore.training import train, widened
 from codesign.fpga import synthesis
 from codesign.fpga.synthesis import Synthesis
@@ -56,13 +58,19 @@ class FinishedDesign:
     option: Option | None = None
     """The design that was synthesised last."""
     estimate: DesignEstimate | None = None
+    """Estimate of that design by the shipped area model, whichever model the search used."""
     build: Path | None = None
     """The build folder."""
     accuracy: dict[str, float] = field(default_factory=dict)
     """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """Content of reports/accuracy.json: intervals, recall by class and notes, too."""
+    notes: tuple[str, ...] = ()
+    """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
     weights: LayerBits | None = None
     """Bit counts over all weights of the full training."""
     synthesised: Synthesis | None = None
+    """Synthesis of that design."""
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
     """Name, configuration hash and figures of each synthesised design."""
@@ -78,7 +86,7 @@ class FinishedDesign:
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
-        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``."""
+        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``, unless it raises."""
         start = time.monotonic()
         yield
         spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
@@ -90,7 +98,10 @@ def finish(
 ) -> FinishedDesign:
     """Synthesise the best designs in turn until one meets the budget; build and verify that one.
 
-    Raises InfeasibleError when the compiler refuses every design.
+    At most MAX_ATTEMPTS are synthesised. If none of them meets the budget, or verification fails,
+    the result says why in ``failure``. Files go below ``wanted.settings.out``. Raises
+    InfeasibleError when no design is left to synthesise, with the reasons of the last one that the
+    compiler refused; YosysError and SimulationError when a tool fails.
     """
     done = FinishedDesign(problem)
     refused: set[bytes] = set()
@@ -142,9 +153,12 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
 def _attempt(
     done: FinishedDesign, option: Option, design: Design, wanted: FinishSettings, progress: Progress
 ) -> bool:
-    """Train and synthesise a design, side by side with two or more jobs; build and verify it.
+    """Train and synthesise a design; if it meets the budget, build and verify it.
 
-    Returns False, without building, if synthesis finds it over the budget.
+    With two or more jobs, training and synthesis run side by side. Results go to ``done``. Returns
+    False if synthesis finds the design over the budget, which also raises the area factor of
+    ``done.problem`` to measured over estimated area, if that is larger; else True, even if
+    verification failed (``done.failure``).
     """
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         future = pool.submit(_synthesise, design, wanted) if wanted.settings.jobs > 1 else None
@@ -177,7 +191,10 @@ def _attempt(
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
         done.build = _build(design, lowered, measured, wanted)
-        done.accuracy = _scores(done.build)
+        done.scores = _scores(done.build)
+        done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
+        cut = notes_of_training(design, wanted)
+        done.notes = (*done.estimate.notes, *done.scores["notes"], *cut)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
         progress("verification", 0, 1, f"{wanted.settings.images} images")
@@ -189,7 +206,7 @@ def _attempt(
 
 
 def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Return the names of the resources that exceed the budget.
+    """Return the names of the synthesised resources that exceed the budget.
 
     Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
     """
@@ -202,7 +219,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger of measured over estimated LUTs and flip-flops."""
+    """Return the larger of two ratios, measured to estimated LUTs and flip-flops."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -233,9 +250,11 @@ def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: Finish
     )
 
 
-def _scores(folder: Path) -> dict[str, float]:
-    scores = json.loads((folder / "reports" / f"{collect.ACCURACY}.json").read_text())
-    return {name: float(scores[name]) for name in ("validation", "test")}
+def _scores(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(
+        (folder / "reports" / f"{collect.ACCURACY}.json").read_text()
+    )
+    return found
 
 
 def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:

@@ -19,14 +19,15 @@ BUILD, TRAINING = "build", "training"
 def open_folder(
     settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Create ``settings.out``, keep it to resume its search, or empty it for a new one.
+    """Create ``settings.out``, keep it to resume its search, or clear it for a new one.
 
-    wanted: the search's identity (``ExploreSettings.identity``), written to explore.json. warn is
-    called when there is no search to resume and when a search is replaced.
+    wanted: the content of explore.json (``ExploreSettings.identity``: what decides the search's
+    result), which is written for a new search. Clearing removes the files and folders that an
+    earlier search wrote. warn is called when there is no search to resume and when one is replaced.
 
-    Returns the identity as the files in the folder have it: ``wanted``, but with the option names
-    of release 0.1 if that started the search. Raises UserError when the folder holds anything else,
-    or a search of another identity to resume.
+    Returns the content of explore.json as it is in the folder: equal to ``wanted``, but with the
+    option names of release 0.1 if that started the search. Raises UserError when the folder holds
+    anything else, or a search of other settings to resume; OSError when it cannot be written.
     """
     out, marker = settings.out, settings.out / SETTINGS
     stored = _stored_identity(out)
@@ -53,9 +54,10 @@ def open_folder(
 
 
 def _stored_identity(out: Path) -> dict[str, Any] | None:
-    """Return the identity of the search in ``out``, or None if there is nothing.
+    """Return the identity (content of explore.json) of the search in ``out``; None if it is empty.
 
-    Raises UserError when ``out`` holds anything else.
+    None, too, if ``out`` is absent. Option names may be those of release 0.1. Raises UserError when
+    ``out`` holds anything else.
     """
     foreign = UserError(f"{out} holds something else than a search; choose another --out")
     if not out.exists():
@@ -75,7 +77,7 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
 
 
 def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return the identity of a search in the current format."""
+    """Return the content of an explore.json with the current format mark and option names."""
     if stored["format"] == FORMAT:
         return stored
     named = {OLD_OPTIONS.get(name, name): value for name, value in stored.items()}

@@ -58,12 +58,14 @@ def explore(
 ) -> ExploreResult:
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
-    warn is called with one sentence for each thing that the user may not have meant, such as
-    replacing an earlier search.
+    progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
+    for each thing that the user may not have meant, such as replacing an earlier search. Everything
+    is written below ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
     (a tool failed) after writing them to summary.json. Raises UserError, YamlError and DatasetError
-    (bad input, a missing tool) before writing anything.
+    for bad input or a missing tool, as a rule before anything is written; BrokenExecutor when a
+    worker process died.
     """
     start = time.monotonic()
     yosys.find()
@@ -96,7 +98,7 @@ def explore(
 def _problem(
     settings: ExploreSettings, model: AreaModel, declaration: SpaceDeclaration, dataset: Dataset
 ) -> Problem:
-    """Return what is searched: the space for the data set's images, cost model and budget."""
+    """Return the search problem: the space for the data set's images, cost model and budget."""
     return Problem(
         SearchSpace(declaration, dataset.shape, dataset.classes),
         model,

@@ -56,7 +56,7 @@ class Search:
         how: ShortTraining,
         progress: Progress,
     ) -> None:
-        """Prepare a search; ``how`` are the settings of its short trainings."""
+        """Prepare a search, whose time limit starts here; ``how``: settings of short trainings."""
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self.store, self.how, self.progress = store, how, progress
         limit_s = settings.time_limit_s
@@ -66,7 +66,8 @@ class Search:
     def run(self) -> list[Trained]:
         """Run the search; return the trained networks, best validation accuracy first.
 
-        Raises InfeasibleError when no design of the space meets the budget.
+        They are fewer than ``settings.networks`` if the time is up, or the front has no further
+        ones. Raises InfeasibleError when the optimiser finds no design within the budget.
         """
         seed, networks = self.settings.seed, self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")

@@ -18,7 +18,8 @@ from codesign.search.space.declaration import SpaceDeclaration
 from models.data.datasets import Dataset
 
 FORMAT = "codesign explore 2"
-"""Format mark in explore.json; a folder without it is not a search and is never written to."""
+"""Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
+OLD_FORMAT, is not a search and is never written to."""
 OLD_FORMAT = "codesign explore 1"
 """Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize")
@@ -82,9 +83,10 @@ class ExploreSettings(SearchSettings):
         return self.boo_within is not None
 
     def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
-        """Return the content of explore.json: all settings and hashes that decide the result.
+        """Return the content of explore.json: settings and hashes that decide the result.
 
-        A resumed search must have the same identity.
+        A resumed search must have the same ones. The time limit is not among them. Raises OSError
+        when the area model's file cannot be read.
         """
         model = self.area_model
         decisive = {

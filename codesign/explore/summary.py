@@ -26,6 +26,9 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "dataset": settings.dataset,
         "seed": settings.seed,
         "accuracy": {},
+        "scores": {},
+        "classes": [],
+        "per_class": {},
         "one_bits": {},
         "estimate": {},
         "notes": [],
@@ -70,7 +73,10 @@ def full_summary(
         if finished.weights
         else {},
         "estimate": finished.estimate.figures.to_dict() if finished.estimate else {},
-        "notes": list(finished.estimate.notes) if finished.estimate else [],
+        "scores": finished.scores.get("scores", {}),
+        "classes": finished.scores.get("classes", []),
+        "per_class": finished.scores.get("per_class", {}),
+        "notes": list(finished.notes),
         "simulated": {
             **simulated.figures.to_dict(),
             "images": simulated.images,

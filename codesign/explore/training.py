@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign.build import pipeline
@@ -12,6 +13,7 @@ from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.search.accuracy.short_training import TrainingTask, trained_network
 from models.files import atomic_file
 from models.integer.lower import lower
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
-"""Fewest epochs of the full training, even when the time is up."""
+"""Fewest epochs of the full training, even when the time is up, unless fewer are asked for."""
 TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full training may plan for."""
 
@@ -30,16 +32,16 @@ def train(
     """Train the design's network in full, or load its weights if an earlier run trained it.
 
     short: the same network's short training, whose time predicts that of the full one. Weights and
-    checkpoint are kept in ``wanted.training``.
+    checkpoint are kept in the folder ``wanted.training``. Raises InfeasibleError if the NPU cannot
+    run the network, and ModelError.
     """
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     weights = wanted.training / f"{design.name}.weights"
     if weights.exists():
         return TrainedNetwork.load(weights)
-    settings = pipeline.settings_of(
-        design, wanted.dataset, _epochs(design, short, wanted), wanted.settings.boo
-    )
+    epochs = _epochs(design, short, wanted)
+    settings = pipeline.settings_of(design, wanted.dataset, epochs, wanted.settings.boo)
 
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
         progress("training", done, total, f"validation {100 * accuracy:.2f} %")
@@ -53,8 +55,53 @@ def train(
         checkpoint=wanted.training / f"{design.name}.checkpoint",
         progress=epoch,
     )
+    if trained.validation_accuracy < short.accuracy:
+        trained = _better(trained, design, short, wanted)
     trained.save(weights)
     return trained
+
+
+def _better(
+    trained: TrainedNetwork, design: Design, short: Trained, wanted: FinishSettings
+) -> TrainedNetwork:
+    """Return the better network of a full training and of the short one, which is repeated.
+
+    A full training that a time limit has cut can end below what the search has seen. The short
+    training gives the same weights again; both are compared on all validation images.
+    """
+    task = TrainingTask(design.name, design.network, design.quantisation, design.npu.scale_bits)
+    again = trained_network(task, wanted.short.subset(wanted.dataset), wanted.short)
+    validation = wanted.dataset.validation
+    if again.evaluate(validation) <= trained.evaluate(validation):
+        return trained
+    _remember(
+        design,
+        wanted,
+        f"the full training ended at {100 * trained.validation_accuracy:.2f} % validation "
+        f"accuracy, below the short one's {100 * short.accuracy:.2f} %: the latter's network is "
+        "delivered",
+    )
+    return again
+
+
+def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
+    """Return a sentence for everything that a limit has cut from the design's training."""
+    path = _record(design, wanted)
+    return tuple(json.loads(path.read_text()).get("notes", ())) if path.exists() else ()
+
+
+def _record(design: Design, wanted: FinishSettings) -> Path:
+    """Return the file that keeps a training's number of epochs and notes for a resumed run."""
+    return wanted.training / f"{design.name}.json"
+
+
+def _remember(design: Design, wanted: FinishSettings, note: str, **more: int) -> None:
+    """Add a note, and further numbers, to the record of a design's training."""
+    path = _record(design, wanted)
+    known = json.loads(path.read_text()) if path.exists() else {}
+    content = {**known, **more, "notes": [*known.get("notes", ()), *([note] if note else ())]}
+    with atomic_file(path) as file:
+        file.write(json.dumps(content).encode())
 
 
 def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
@@ -64,20 +111,20 @@ def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | Non
     """
     if wanted.time_left_s is None:
         return wanted.settings.epochs
-    path = wanted.training / f"{design.name}.json"
-    if path.exists():
-        return int(json.loads(path.read_text())["epochs"])
+    path = _record(design, wanted)
+    if path.exists() and "epochs" in (known := json.loads(path.read_text())):
+        return int(known["epochs"])
     per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
     affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))
     full = pipeline.settings_of(design, wanted.dataset, wanted.settings.epochs).epochs
     epochs = min(full, max(int(affordable), LEAST_EPOCHS))
-    with atomic_file(path) as file:
-        file.write(json.dumps({"epochs": epochs}).encode())
+    cut = f"the time limit cut the full training to {epochs} of {full} epochs"
+    _remember(design, wanted, cut if epochs < full else "", epochs=epochs)
     return epochs
 
 
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:
-    """Return the design with accumulators wide enough for the trained weights, and if it changed.
+    """Return the design with accumulators wide enough for the trained weights; True if it changed.
 
     Accumulators are sized for any weights, so only a bias much larger than its layer's sums needs
     wider ones.

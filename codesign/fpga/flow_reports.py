@@ -34,10 +34,11 @@ _HALF_BRAM = 0.5
 
 
 def read(path: Path) -> Figures:
-    """Read the used resources from a report; resources that it does not mention are None.
+    """Read the used resources from a report; those that it does not state are None.
 
     The format is detected: Vivado's report_utilization (text), Yosys's ``stat -json`` or nextpnr's
-    ``--report``. Raises UserError, naming the file, for any other content.
+    ``--report`` (for ECP5, without lutrams). A Yosys report is of a flattened design, or has totals
+    of a hierarchical one. Raises UserError, naming the file, for any other content.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -37,8 +37,8 @@ class Hierarchy:
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:
         """Read the hierarchy of ``verilog`` (file name -> text).
 
-        context: tool version and options. Returns None unless every file holds exactly one module,
-        of the file's name.
+        context: tool version and options, as text that enters every hash. Returns None unless every
+        file holds exactly one module, of the file's name.
         """
         texts = {PurePath(file).stem: _COMMENT.sub("", text) for file, text in verilog.items()}
         for name, text in texts.items():
@@ -75,7 +75,7 @@ class SynthesisPlan:
 
     @classmethod
     def of(cls, hierarchy: Hierarchy, top: str) -> SynthesisPlan:
-        """Look up every module from ``top`` down in the cache."""
+        """Look up the module ``top`` and every module below it in the cache of this user."""
         known: Modules = {}
         missing: list[str] = []
         boxes: set[str] = set()
@@ -96,7 +96,10 @@ class SynthesisPlan:
         return cls(hierarchy, known, tuple(missing), tuple(sorted(boxes & below)))
 
     def keep(self, found: Modules) -> None:
-        """Store the synthesised cells of the missing modules in the cache."""
+        """Store the cells of the missing modules in the cache, as far as ``found`` has them.
+
+        found: cells of each module by this synthesis, parametrised modules included.
+        """
         for name in self.missing:
             if name in found:
                 below = {cell for cell in found[name] if cell in found}

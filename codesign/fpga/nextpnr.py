@@ -30,7 +30,10 @@ sys.exit(run_nextpnr_ecp5(sys.argv[1:]))
 
 
 class NextpnrError(ToolError):
-    """Place and route by nextpnr failed or timed out; the message ends with its last log lines."""
+    """Place and route by nextpnr failed or timed out, or its report has not exactly one clock.
+
+    After a failed run the message ends with its last log lines.
+    """
 
 
 @dataclass(frozen=True)

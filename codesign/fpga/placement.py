@@ -21,7 +21,7 @@ from codesign.results import UserError
 from codesign.tools import processes
 
 DEVICE = "lfe5u-85f"
-"""Default device."""
+"""Part that ``codesign synth --place`` takes if no device is given."""
 TARGET_MHZ = 150.0
 """Default target clock of placer and router, which stop improving when they reach it."""
 SPEED_GRADE = 6
@@ -106,12 +106,13 @@ def place_and_route(
     """Synthesise, place and route ``verilog`` (file name -> text) on an ECP5 ``device``.
 
     Placement is out of context (no pins), so the clock is limited by register-to-register paths
-    only. dsps: let Yosys use DSP slices. cache: keep the result per user, by content of files,
-    options and tool versions.
+    only. dsps: let Yosys use DSP slices. target_mhz: clock at which placer and router stop
+    improving. seed: of the placer. timeout_s: time limit on each tool. cache: keep the result per
+    user, by content of files, options and tool versions, and return a kept one.
 
-    Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails, takes more than
-    ``timeout_s`` seconds or the design does not fit the device; UserError for a device of another
-    family or a missing tool.
+    Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails or is out of time,
+    or the design does not fit the device or has not exactly one clock; UserError for a device of
+    another family or a missing tool.
     """
     mapper, placer = yosys.find(), nextpnr.find()
     script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
@@ -154,7 +155,10 @@ def _options(device: Device, target_mhz: float, seed: int) -> tuple[str, ...]:
 
 
 def fmax_mhz(report: Mapping[str, Any]) -> float:
-    """Return the highest clock of nextpnr's JSON report. Raises NextpnrError unless it has one."""
+    """Return the highest clock, in MHz, of the only clock domain in nextpnr's JSON report.
+
+    Raises NextpnrError for a report of no clock or several.
+    """
     clocks = report["fmax"]
     if len(clocks) != 1:
         raise nextpnr.NextpnrError(f"one clock expected, nextpnr reports {sorted(clocks)}")
@@ -163,7 +167,10 @@ def fmax_mhz(report: Mapping[str, Any]) -> float:
 
 
 def critical_path(report: Mapping[str, Any]) -> CriticalPath:
-    """Return the critical path within the clock domain from nextpnr's JSON report."""
+    """Return the critical path within the only clock domain in nextpnr's JSON report.
+
+    Raises ValueError for a report without such a path, or of several.
+    """
     (path,) = (
         path["path"]
         for path in report["critical_paths"]

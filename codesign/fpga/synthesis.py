@@ -64,8 +64,8 @@ def script(
 ) -> str:
     """Return the Yosys script that synthesises ``files`` and writes statistics to stat.json.
 
-    dsps: let Yosys use DSP slices. boxes: modules to treat as black boxes because their cell counts
-    are known.
+    family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. boxes: modules to treat as
+    black boxes because their cell counts are known. Raises UserError for an unknown family.
     """
     command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
     leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
@@ -84,7 +84,8 @@ def synthesise(
     """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
     dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
-    modules, by content, flow and version of Yosys; False synthesises everything from scratch.
+    modules, by content, flow and version of Yosys, and use kept ones; False synthesises everything
+    from scratch.
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
     that the family does not list; UserError if no Yosys is found or the family is unknown.

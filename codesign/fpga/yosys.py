@@ -33,7 +33,10 @@ libyosys.run_pass("script " + sys.argv[1], libyosys.Design())
 
 
 class YosysError(ToolError):
-    """Synthesis by Yosys failed or timed out; the message ends with its last log lines."""
+    """Synthesis by Yosys failed or timed out, or left cells that the family does not list.
+
+    After a failed run the message ends with its last log lines.
+    """
 
 
 @dataclass(frozen=True)

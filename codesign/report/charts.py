@@ -16,6 +16,8 @@ LEFT, RIGHT = 64, 580
 def front(candidates: tuple[Candidate, ...]) -> str:
     """Draw accuracy over throughput; a dot's area shows its LUTs, a ring marks the chosen design.
 
+    Returns SVG markup. ``candidates`` must not be empty.
+
     The step line is the front of accuracy and throughput alone. Designs below it can be on the
     front of all objectives because of their LUTs.
     """
@@ -76,7 +78,10 @@ def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
 
 
 def resources(data: ReportData) -> str:
-    """Draw one bar per resource as a fraction of its limit: the budget, else the device's."""
+    """Draw one bar per resource as a fraction of its limit: the budget, else the device's.
+
+    Returns SVG markup. A resource that is neither synthesised nor estimated has no bar.
+    """
     parts: list[str] = []
     count = 0
     for name in RESOURCES:
@@ -131,7 +136,10 @@ def _resource(
 
 
 def cycles(data: ReportData) -> str:
-    """Draw cycles per instruction as bars; the filled fraction is the array's utilisation."""
+    """Draw cycles per instruction as bars; the filled fraction is the array's utilisation.
+
+    Returns SVG markup. ``data`` must have one layer or more.
+    """
     rows = data.layers
     longest = max(row.cycles for row in rows)
     x = Axis(0, longest, 150, 480)
@@ -169,6 +177,8 @@ def _short(name: str, limit: int = 18) -> str:
 
 def roofline(data: ReportData) -> str:
     """Draw the roofline of the layers: MACs per cycle over MACs per accumulator.
+
+    Returns SVG markup. One layer or more must have MACs, accumulations and cycles.
 
     On-chip buffers feed the array at full rate, so a layer is bound either by the products per
     cycle (divided by its weight passes) or by the accumulators per cycle that the post-processing

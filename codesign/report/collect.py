@@ -33,9 +33,10 @@ def from_build(
 ) -> ReportData:
     """Collect the report of a build folder; a search adds its budget, candidates and facts.
 
-    device: part whose capacity limits the resources that the budget does not (default:
-    devices.DEFAULT). Raises UserError for a report that is not JSON, YamlError for an invalid
-    design file.
+    device: name of the part whose capacity limits the resources that the budget does not (default:
+    devices.DEFAULT). facts: names and values to list behind those of the build. Raises UserError
+    for an unknown device, or a missing or broken file (reports may be missing); YamlError for an
+    invalid design file; InfeasibleError if its NPU cannot run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
@@ -135,7 +136,12 @@ def _facts(
 
 
 def from_folder(folder: Path, device: str | None = None) -> ReportData:
-    """Collect the report of a build folder or of a search. Raises UserError for other folders."""
+    """Collect the report of a build folder or of a search.
+
+    device: name of the part as for ``from_build``; None: that of the search, if it has one, else
+    devices.DEFAULT. Raises UserError for other folders and for a search that built nothing, and as
+    ``from_build`` does.
+    """
     if build_folder.is_build(folder):
         return from_build(folder, device=device)
     summary = folder / "summary.json"

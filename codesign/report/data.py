@@ -28,7 +28,7 @@ class Candidate:
     one_bits: int | None = None
     """One-bits of the weights after the short training; None if they are not an objective."""
     on_front: bool = False
-    """True if no other design is better in all objectives."""
+    """True if no other design is as good in all objectives and better in one (Pareto front)."""
     chosen: bool = False
 
 
@@ -43,16 +43,16 @@ class LayerRow:
 
     name: str
     op: str
-    """Layer type (conv2d, linear, ...), or load and emit for the streams."""
+    """Layer type (conv2d, linear, ...), or opcode of another instruction: load, emit, fetch, ..."""
     output: str
-    """Shape of the output as text: ``16 × 8 × 8``."""
+    """Shape of the computed or moved tensor as text, ``16 × 8 × 8``; empty without a tensor."""
     cycles: int
     """Clock cycles that the compiler computed."""
     simulated_cycles: int | None = None
     """The same in simulation; None if not simulated."""
     macs: int = 0
     """Multiply-accumulates with whole weights, without those that zero weights let the program
-    leave out; 0 for streams."""
+    leave out; 0 for instructions other than LAYER."""
     accumulations: int = 0
     """Accumulators drained through the post-processing units (before pooling)."""
     weight_bits: int | None = None
@@ -98,7 +98,7 @@ class ReportData:
     bit_exact: bool | None = None
     """True if simulation agreed in every bit; None if not verified."""
     mismatch: str | None = None
-    """Place and values of the first difference, if not bit-exact."""
+    """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
     """Designs of the search."""
     critical_path: CriticalPath | None = None
@@ -110,7 +110,7 @@ class ReportData:
 
     @property
     def compute_cycles(self) -> int:
-        """Cycles of all layers, without the streams."""
+        """Compiled cycles of the layers, without those of streams and memory transfers."""
         return sum(row.cycles for row in self.layers if row.macs)
 
     @property

@@ -57,7 +57,7 @@ def _array(x: int, y: int, npu: NpuConfig) -> str:
 
 
 def draw(npu: NpuConfig) -> str:
-    """Return the block diagram as SVG markup, to be styled by the page."""
+    """Return the NPU's block diagram as SVG markup, to be styled by the page."""
     tip = element(
         "marker",
         element("path", d="M0 0 8 4 0 8z", class_="tip"),

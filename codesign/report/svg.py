@@ -42,7 +42,10 @@ def titled(tag: str, tooltip: str, **attributes: object) -> str:
 
 
 def chart(width: int, height: int, name: str, content: str) -> str:
-    """Return a figure that scales with the page and has a name for screen readers."""
+    """Return an SVG figure that scales with the page and has a name for screen readers.
+
+    width, height: size of the coordinate system of ``content``, which is markup.
+    """
     return element(
         "svg",
         content,
@@ -81,7 +84,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times 10**n in [low, high]; only 10**n if these are over three decades."""
+    """Return 1, 2 and 5 times 10**n in [low, high], both > 0; only 10**n over three decades."""
     factors: Sequence[int] = (1,) if high / low > 1e3 else (1, 2, 5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [factor * 10.0**decade for decade in decades for factor in factors]
@@ -90,6 +93,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 
 class Axis:
     """A linear or logarithmic mapping from values to pixel coordinates, with ticks.
+
+    Value ``low`` is at coordinate ``start``, ``high`` at ``end``; with ``log`` both are > 0.
 
     >>> axis = Axis(0, 200, start=50, end=550)
     >>> axis(100), axis.ticks()

@@ -87,7 +87,8 @@ class Problem:
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
         """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
 
-        Constraints are those of the budget and ``macs``, the limit of the space on work per image.
+        Constraints are those of the budget (Estimate.excess) and ``macs``, the limit of the space
+        on work per image. layers and found: networks and estimates of the same n candidates.
         """
         macs = layers.macs.sum(axis=1)
         return {
@@ -99,7 +100,8 @@ class Problem:
 class Shrunk:
     """Reduced search space: per gene, the choices that may be feasible. Made by ``shrink``.
 
-    A choice is removed if LEAST_EVIDENCE or more samples have it and none of them is feasible.
+    A choice is removed if LEAST_EVIDENCE or more samples have it and none of them is feasible; a
+    gene that would lose all of its choices keeps them.
     MCUNet (Lin et al., NeurIPS 2020) likewise fits its space to the budget before it searches.
     """
 
@@ -125,7 +127,7 @@ class Shrunk:
 
 
 def shrink(problem: Problem, seed: int) -> Shrunk:
-    """Reduce the search space by the feasibility of SHRINK_SAMPLES random candidates."""
+    """Reduce the search space by the estimated feasibility of SHRINK_SAMPLES random candidates."""
     space = problem.space
     random = np.random.default_rng([seed, 1])
     samples = random.integers(0, space.sizes, (SHRINK_SAMPLES, len(space.sizes)), dtype=np.int64)
@@ -138,8 +140,10 @@ def search(
 ) -> Evaluated:
     """Run ``rounds`` batches of an optimiser and return all feasible candidates it proposed.
 
-    Objectives are score, throughput and LUTs. If no candidate is feasible, the one with the least
-    constraint violation is returned.
+    Objectives are score and throughput, maximised, and LUTs, minimised; optimiser: a name of
+    optimisers.OPTIMISERS; rounds: 1 or more. Each feasible candidate is returned once. If none is
+    feasible, the one with the least constraint violation is returned. Raises UserError for an
+    unknown optimiser.
     """
     engine = optimisers.make(optimiser, shrunk.sizes, seed)
     seen: dict[bytes, Ints] = {}

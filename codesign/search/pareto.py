@@ -1,8 +1,8 @@
 """Pareto dominance, fronts, crowding distance and hypervolume of points of shape (n, m).
 
 There are n points of m objectives, all minimised. Constraint violation is one number per point, 0
-when feasible; by Deb's rules feasible points dominate infeasible ones, and those with less
-violation dominate the others. Equal points do not dominate each other.
+when feasible, else above 0; by Deb's rules feasible points dominate infeasible ones, and those with
+less violation dominate the others. Equal points do not dominate each other.
 """
 
 from __future__ import annotations

@@ -52,7 +52,8 @@ class TrialRecord:
     params: Mapping[str, Choice]
     """Values of the active parameters of the search space."""
     values: tuple[float, ...]
-    """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs."""
+    """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs
+    and, in searches that minimise them, 1-bits."""
     constraints: Mapping[str, float]
     """Constraint -> relative violation, <= 0 when met."""
     attributes: Mapping[str, Any]
@@ -60,10 +61,12 @@ class TrialRecord:
 
 
 class TrialStore:
-    """Trials in the journal ``path``, which is created if missing.
+    """Trials in the journal ``path``, which is created if missing, in an existing folder.
 
-    ``settings`` must equal those that the file was started with. Raises UserError when the file
-    belongs to another search or is not a journal.
+    ``settings`` must equal those that the file was started with. An incomplete last line, as a kill
+    leaves it, is removed from the file. Optuna's log level is set to WARNING. Raises UserError when
+    the file belongs to another search or has lines that are no journal's, OSError when it cannot be
+    opened.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -20,7 +20,10 @@ from sim.process import execute
 
 
 class ToolError(Exception):
-    """An external tool failed, crashed or timed out; the message ends with its last log lines."""
+    """An external tool failed, crashed or timed out, or its result is not as expected.
+
+    After a failed run the message ends with its last log lines.
+    """
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ToolRun:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Return the distinct lines of the log that start with ``Warning:``, in order."""
+        """Distinct lines of the log that start with ``Warning:``, in order."""
         lines = (line.strip() for line in self.log.splitlines())
         return tuple(dict.fromkeys(line for line in lines if line.startswith("Warning:")))
 
@@ -51,7 +54,7 @@ def run(
 
     Returns the log and the text of ``result``, a file that the command must write. Raises
     ``error``, whose message starts with ``version``, when the command fails, takes more than
-    ``timeout_s`` seconds or writes no such file.
+    ``timeout_s`` seconds or writes no such file; OSError when the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-tool-") as name:
         folder = Path(name)
@@ -74,7 +77,10 @@ def content_hash(content: object) -> str:
 
 
 def cached(kind: str, key: str) -> Any:
-    """Return the JSON value kept under ``kind`` and ``key``, or None if there is none to read."""
+    """Return the JSON value kept under ``kind`` and ``key``, or None if there is none to read.
+
+    kind: subfolder of the user's cache folder (sim.cache), which is created if it is missing.
+    """
     try:
         return json.loads((cache_folder(kind) / f"{key}.json").read_text())
     except (OSError, ValueError):
@@ -82,7 +88,10 @@ def cached(kind: str, key: str) -> Any:
 
 
 def keep(kind: str, key: str, value: object) -> None:
-    """Store a JSON value in the cache; a failure to write (a full disk) is ignored."""
+    """Store a JSON value in the user's cache, for ``cached`` with the same ``kind`` and ``key``.
+
+    A failure to write (a full disk) is ignored.
+    """
     try:
         with atomic_file(cache_folder(kind) / f"{key}.json") as file:
             file.write(json.dumps(value, sort_keys=True).encode())

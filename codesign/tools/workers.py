@@ -30,10 +30,12 @@ def spread(
 ) -> Iterator[Result]:
     """Apply ``function`` to each task in ``jobs`` processes; yield results in order of completion.
 
-    Closing the iterator kills the processes in the middle of their work. ``function`` is pickled
-    and sent once to each process, so it may carry data.
+    jobs: >= 1; no more processes than tasks are started. Closing the iterator kills the processes
+    in the middle of their work. ``function`` is pickled and sent once to each process, so it may
+    carry data.
 
-    Raises the exception that ``function`` raised, and BrokenExecutor when a process died.
+    Raises the exception that ``function`` raised, and BrokenExecutor when a process died; both end
+    all processes, and with them the tasks that are not done.
     """
     workers: dict[Connection, BaseProcess] = {}
     left = deque(tasks)

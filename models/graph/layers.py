@@ -41,7 +41,7 @@ def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 
 @dataclass(frozen=True)
 class LayerSpec:
-    """Base class of all layer specifications.
+    """Base class of all layer specifications; constructors raise ModelError for a bad field.
 
     >>> [spec.op for spec in OPS.values() if spec.most_inputs is None]
     ['concat']
@@ -55,7 +55,10 @@ class LayerSpec:
     """Largest number of inputs; None: no limit."""
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        """Return the output shape; ``inputs`` must have an allowed length. Raises ModelError."""
+        """Return the output shape for these input shapes, all (channels, rows, columns).
+
+        The number of inputs must be an allowed one. Raises ModelError for shapes that do not fit.
+        """
         return inputs[0]
 
 
@@ -83,7 +86,7 @@ class Input(LayerSpec):
 
 @dataclass(frozen=True)
 class Conv2d(LayerSpec):
-    """Convolution with bias or batch norm, then ReLU if ``relu`` is set.
+    """2-D convolution with bias or batch norm, then ReLU if ``relu`` is set.
 
     >>> Conv2d(16, (3, 3), stride=(2, 2), padding=(1, 1)).output_shape([(3, 32, 32)])
     (16, 16, 16)

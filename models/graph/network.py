@@ -139,14 +139,17 @@ class NetworkGraph:
         insert: Sequence[Layer] = (),
         remove: Iterable[str] = (),
     ) -> NetworkGraph:
-        """Return a graph with layers replaced by name, others inserted and some removed."""
+        """Return a graph with layers replaced by name, others inserted and some removed by name.
+
+        Raises ModelError if the result has a duplicate name, an unknown input or a cycle.
+        """
         new = {layer.name: layer for layer in replace}
         gone = set(remove)
         kept = [new.get(layer.name, layer) for layer in self.layers if layer.name not in gone]
         return NetworkGraph(self.name, [*kept, *insert])
 
     def rewired(self, rename: Callable[[str], str]) -> list[Layer]:
-        """Return the layers with every input name passed through ``rename``."""
+        """Return the layers, names unchanged, with every input name passed through ``rename``."""
         return [
             Layer(layer.name, layer.spec, tuple(rename(source) for source in layer.inputs))
             for layer in self.layers

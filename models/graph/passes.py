@@ -109,7 +109,10 @@ def _leaves(graph: NetworkGraph, name: str) -> list[str]:
 
 
 def scale_source(graph: NetworkGraph, name: str) -> str:
-    """Return the layer whose scale ``name`` inherits: max pooling passes codes on unchanged."""
+    """Return the name of the layer that sets the scale of the output of layer ``name``.
+
+    That is ``name`` itself, except for max pooling, which passes the codes of its input on.
+    """
     layer = graph[name]
     pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")
     return scale_source(graph, layer.inputs[0]) if pools else name

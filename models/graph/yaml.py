@@ -25,7 +25,10 @@ _FOLLOWS = {"stride": "kernel"}
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
-    """Return the network of a list of layers. Raises YamlError with file and line."""
+    """Return the verified network called ``name`` from a YAML list of layers.
+
+    Raises YamlError with file and line, also if the network cannot be legalised.
+    """
     layers: list[Layer] = []
     lines: dict[str, Node] = {}
     for item in node.items():

@@ -1,4 +1,4 @@
-"""Structure of the integer network: every layer as a MacLayer with numbers given by the caller."""
+"""Structure of the integer network: layers become MacLayers with numbers given by the caller."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, in
 
 
 def fused_pools(graph: NetworkGraph) -> dict[str, str]:
-    """Return the max pooling that is fused into a MacLayer, by the layer that it pools.
+    """Return the name of each max pooling fused into a MacLayer, by the name of the layer it pools.
 
     A pooling is fused if it has no padding, its windows do not overlap (the accelerator would
     compute shared positions once per window) and its producer is neither input, concat nor max
@@ -113,8 +113,9 @@ def assemble(
 ) -> IntegerNetwork:
     """Build the integer network of a graph in legal form.
 
-    numbers: called for every layer that becomes a MacLayer. scales: scale by the name of its owner
-    (TensorPlan.scale_owner), and the logits' scale by the output layer's name.
+    scale_bits: width of the requantisation multipliers. numbers: called for every layer that
+    becomes a MacLayer. scales: scale by the name of its owner (TensorPlan.scale_owner), and the
+    logits' scale by the output layer's name.
     """
     plans = plan_tensors(graph, quantisation)
     fused = fused_pools(graph)

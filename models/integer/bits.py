@@ -50,7 +50,7 @@ class LayerBits:
 
 
 def total(layers: Iterable[LayerBits]) -> LayerBits:
-    """Return the sum of every count over ``layers``."""
+    """Return the sum of every count over ``layers``, at least one."""
     return LayerBits(*map(sum, zip(*map(dataclasses.astuple, layers), strict=True)))
 
 
@@ -72,7 +72,8 @@ def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64
 def layer_bits(layer: MacLayer, block: BlockShape | None, digit_bits: int) -> LayerBits:
     """Count zeros and one-bits of a layer with one source.
 
-    block: None (for a grouped layer) counts no blocks. digit_bits: width of a weight digit.
+    block: shape of its blocks; None (for a grouped layer) counts no blocks and words. digit_bits:
+    width of a weight digit.
     """
     (source,) = layer.sources
     weights = source.weights
@@ -98,7 +99,8 @@ def network_bits(
 ) -> dict[str, LayerBits]:
     """Count zeros and one-bits of every conv2d and linear layer, by name.
 
-    blocks: block shape by layer name, for the layers that have blocks.
+    blocks: block shape by layer name, for the layers that have blocks. digit_bits: width of a
+    weight digit.
     """
     return {
         layer.name: layer_bits(layer, blocks.get(layer.name), digit_bits)

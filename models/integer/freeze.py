@@ -44,9 +44,10 @@ class Frozen:
 
 
 def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], dict[str, float]]:
-    """Return the integers of every layer except input and concats, and the scale of every owner.
+    """Return the integers of every layer except input and concats, and the activation scales.
 
-    Both are by layer name. The logits' scale has the output layer's name.
+    Both are by layer name, scales by that of their owner (TensorPlan.scale_owner), the logits' by
+    the output layer's. scale_bits: width of the requantisation multipliers.
     """
     scales = {
         plan.scale_owner: float(network.quantiser(name).scale)
@@ -91,7 +92,10 @@ def _freeze_layer(
 
 
 def snap(value: float, scale_bits: int) -> tuple[int, int]:
-    """Return arithmetic.nearest_scale, or the largest scale for any value beyond it."""
+    """Return the (multiplier, shift) nearest to ``value``, as arithmetic.nearest_scale does.
+
+    A value that is too large gives the largest: (2**scale_bits - 1, 1).
+    """
     largest = (1 << scale_bits) - 1
     if value >= largest / 2:
         return largest, 1
@@ -116,7 +120,10 @@ def _weight_scales(module: WeightLayer) -> Reals:
 
 
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
-    """Return the largest weighted sum that the layer's bits and number of weights allow."""
+    """Return the largest accumulator, without bias, for the layer's weight bits and kernel size.
+
+    largest_input: largest magnitude of an input code.
+    """
     channels, *kernel = module.weight.shape[1:]
     kept = module.sparsity.kept_of(channels) if module.sparsity else channels
     return module.quantiser.high * kept * math.prod(kernel) * largest_input

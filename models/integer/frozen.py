@@ -30,8 +30,8 @@ error. Exact values are multiples of at least 2**-31 codes, so nothing else is m
 class FrozenNetwork(nn.Module):
     """Float64 model of an integer network, for comparison with it.
 
-    Made by ``lower.lower`` from a ``graph`` in legal form; ``frozen`` and ``scales`` are those that
-    ``freeze.freeze`` returns.
+    Made by ``lower.lower`` from a ``graph`` in legal form and its ``plan_tensors``; ``frozen`` and
+    ``scales`` are those that ``freeze.freeze`` returns.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class FrozenNetwork(nn.Module):
 
     @torch.no_grad()
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Return every layer's output by name, in real values, float64."""
+        """Return every layer's output by name, as float64 reals, for uint8 pixels (n, C, H, W)."""
         values: dict[str, Tensor] = {}
         for layer in self.graph.layers:
             inputs = [values[name] for name in layer.inputs]

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int) -> IntegerNetwork:
     """Return the integer network with blank weights and unit scales, for estimates before training.
 
-    Raises ModelError when the graph is not sound, or ``quantisation`` names an unknown layer or
-    gives a sparsity to a layer that cannot have one.
+    scale_bits: width of the requantisation multipliers. Raises ModelError when the graph is not
+    sound, or ``quantisation`` names an unknown layer or gives a sparsity to a layer that cannot
+    have one.
     """
     check(quantisation, graph)
     legal = legalise(graph)

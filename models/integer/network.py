@@ -77,7 +77,9 @@ class MacLayer:
     """Operator of the graph's layer, for reports: conv2d, linear, max_pool, avg_pool, add, ..."""
     sources: tuple[Source, ...]
     output: str
+    """Name of the output tensor: the layer's, or that of the max pooling fused into it."""
     groups: int
+    """Groups of the convolution; the number of channels for pooling, copies and additions."""
     stride: tuple[int, int]
     padding: tuple[int, int]
     """Padding (rows above and below, columns left and right), which reads as code ``pad_code``."""
@@ -90,6 +92,7 @@ class MacLayer:
     requant_shift: Ints
     """Requantisation shifts, 1..31, shape (out_channels,)."""
     pool: PoolWindow | None = None
+    """Window of max pooling over the requantised codes; None without."""
     raw: bool = False
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is

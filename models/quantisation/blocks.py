@@ -22,6 +22,8 @@ from models.errors import ModelError
 class BlockShape:
     """Number of consecutive channels in a block; blocks at a layer's end may have fewer.
 
+    Raises ModelError for numbers below 1.
+
     >>> BlockShape(out_channels=4, in_channels=2).sums(np.ones((4, 6, 1, 1)))[0, :, 0, 0]
     array([8., 8., 8.])
     """
@@ -64,13 +66,15 @@ def zero_blocks(weights: NDArray[Any], block: BlockShape) -> int:
 class Pruning:
     """Setting of block pruning: the share of zero blocks in named layers at the end of training.
 
+    Raises ModelError if ``share`` is not between 0 and 1 (both excluded).
+
     >>> pruning = Pruning(share=0.5, blocks=(("conv1", BlockShape(4, 2)),))
     >>> [pruning.share_at(progress) for progress in (0, 0.5, 1)]
     [0.0, 0.4375, 0.5]
     """
 
     share: float
-    """Fraction of zero blocks, between 0 and 1."""
+    """Fraction of zero blocks in each layer."""
     blocks: tuple[tuple[str, BlockShape], ...]
     """(Layer name, block shape) pairs; other layers are not pruned."""
     boxed: bool = False
@@ -108,7 +112,10 @@ def wanted(blocks: int, share: float) -> int:
 
 
 def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-    """Return a mask: False at the blocks with the smallest sums of magnitudes, True elsewhere."""
+    """Return a mask like ``weights``: False at the blocks with the smallest sums of magnitudes.
+
+    There are ``wanted(blocks, share)`` of these.
+    """
     sums = block.sums(weights)
     order = np.argsort(sums, axis=None, kind="stable")
     stay = np.ones(sums.size, np.bool_)
@@ -120,8 +127,8 @@ def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[
     """Return a mask that keeps a box of blocks in every tile (a block's output channels).
 
     A box is a range of input blocks, kernel rows and kernel columns without gaps, which one
-    instruction can walk. Every tile loses at least the same share of blocks. Of all boxes that are
-    small enough, the one whose weights have the largest sum of squares is kept.
+    instruction can walk. Every tile loses at least ``wanted(its blocks, share)`` blocks. Of all
+    boxes that are small enough, the one whose weights have the largest sum of squares is kept.
     """
     energy = block.sums(weights.astype(np.float64) ** 2)
     tiles, per_tile = len(energy), energy[0].size

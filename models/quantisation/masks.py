@@ -1,4 +1,4 @@
-"""N:M masks in training: the largest weights of each group, chosen anew at every training step.
+"""N:M masks in training: the weights of largest magnitude in each group, chosen at every step.
 
 SR-STE (Zhou et al., Learning N:M Fine-grained Structured Sparse Neural Networks From Scratch, ICLR
 2021, arXiv 2102.04010): the forward pass uses masked weights, the gradient passes straight through
@@ -20,9 +20,9 @@ DECAY = 2e-4
 
 @torch.no_grad()
 def mask(weights: Tensor, sparsity: Sparsity) -> Tensor:
-    """Return a mask, True at the ``kept`` largest weights of each group; of equals the first.
+    """Return a mask, True at the N weights of largest magnitude in each group; of equals the first.
 
-    weights: (out_channels, in_channels, kernel_rows, kernel_cols).
+    weights: (out_channels, in_channels, kernel_rows, kernel_cols), as is the mask.
     """
     channels = weights.shape[1]
     padding = (0, 0, 0, 0, 0, -channels % sparsity.group)
@@ -50,6 +50,6 @@ class _Masked(Function):
 
 
 def masked(weights: Tensor, sparsity: Sparsity) -> Tensor:
-    """Return ``weights`` with zeros outside the mask; its gradient is SR-STE's."""
+    """Return ``weights`` with zeros outside their ``mask``; the gradient is SR-STE's."""
     result: Tensor = _Masked.apply(weights, mask(weights, sparsity))  # type: ignore[no-untyped-call]
     return result

@@ -31,6 +31,8 @@ def _bits(what: str, value: object) -> None:
 class QuantSpec:
     """Quantisation of one layer: bits and sparsity of its weights, bits of its output activations.
 
+    Raises ModelError for bits outside 1..8.
+
     >>> QuantSpec(weight_bits=2, sparsity=Sparsity(2, 4))
     QuantSpec(weight_bits=2, activation_bits=4, sparsity=Sparsity(kept=2, group=4))
     """
@@ -48,6 +50,8 @@ class QuantSpec:
 @dataclass(frozen=True)
 class Quantisation:
     """Quantisation of a whole network; layers not named in ``layers`` use ``default``.
+
+    Raises ModelError for ``input_bits`` outside 1..8; ``check`` compares it with a graph.
 
     >>> quantisation = Quantisation(input_bits=4, layers={"conv1": QuantSpec(8, 8)})
     >>> quantisation.spec("conv1").weight_bits, quantisation.spec("conv2").weight_bits
@@ -128,7 +132,10 @@ def can_be_sparse(spec: LayerSpec) -> bool:
 
 
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
-    """Return the concat that determines a layer's scale, by layer; ``graph`` is in legal form."""
+    """Return the name of the concat that determines a layer's scale, by the layer's name.
+
+    Layers that no concat reads are left out; ``graph`` is in legal form.
+    """
     members: dict[str, str] = {}
     for layer in graph.layers:
         if isinstance(layer.spec, Concat):
@@ -164,7 +171,10 @@ class TensorPlan:
 
 
 def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, TensorPlan]:
-    """Return the plan of every layer's output except the last's; ``graph`` is in legal form."""
+    """Return bits, sign and scale owner of each layer's output but the logits, by layer name.
+
+    ``graph`` is in legal form.
+    """
     concat_of = _concat_members(graph)
     plans: dict[str, TensorPlan] = {}
     for layer in graph.layers:

@@ -58,7 +58,10 @@ def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> Quan
 
 
 def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:
-    """Return plain data for yaml_io.dump; values that have no effect are left out."""
+    """Return plain data for yaml_io.dump: input bits, default, and what layers set themselves.
+
+    Fields that have no effect on a layer (``knobs``) are left out.
+    """
     layers: dict[str, FlowDict] = {}
     for name, fields in knobs(graph).items():
         if name in quantisation.layers:
@@ -72,7 +75,10 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
 
 
 def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
-    """Return a QuantSpec as plain data; its sparsity only where it differs from ``inherited``."""
+    """Return these ``fields`` of a QuantSpec as plain data.
+
+    Its sparsity is left out where it equals ``inherited``.
+    """
     item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
     if SPARSITY in fields and spec.sparsity != inherited:
         item[SPARSITY] = str(spec.sparsity) if spec.sparsity else None

@@ -50,7 +50,9 @@ class Statistics:
 
 @dataclass(frozen=True, eq=False)
 class Subnet:
-    """Sub-network of the family; without a ``quantisation`` it is computed in floating point.
+    """Choice of one network in a Supernet: graph and quantisation, without weights.
+
+    With ``quantisation`` None the Supernet computes it in floating point.
 
     >>> from models.graph.network import sequential
     >>> Subnet(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation()).graph.name
@@ -62,7 +64,9 @@ class Subnet:
 
 
 class Supernet(nn.Module):
-    """Shared weights, large enough for every one of ``graphs`` (in legal form, without concats).
+    """Shared weights, large enough for every one of ``graphs``.
+
+    Graphs are in legal form, without concats and grouped convolutions (computed as dense ones).
 
     >>> from models.graph.network import sequential
     >>> small, large = (sequential("net", (1, 8, 8), Linear(n), Linear(10)) for n in (16, 32))
@@ -86,14 +90,14 @@ class Supernet(nn.Module):
         self, pixels: Tensor, subnet: Subnet, known: Statistics | None = None,
         seen: Statistics | None = None,
     ) -> Tensor:  # fmt: skip
-        """Return logits (n, classes); the arguments are those of ``tensors``."""
+        """Return logits (n, classes); arguments and errors are those of ``tensors``."""
         return self.tensors(pixels, subnet, known, seen)[subnet.graph.output.name].flatten(1)
 
     def tensors(
         self, pixels: Tensor, subnet: Subnet, known: Statistics | None = None,
         seen: Statistics | None = None,
     ) -> dict[str, Tensor]:  # fmt: skip
-        """Return every layer's output by name.
+        """Return every layer's output by name, for pixels (n, C, H, W), uint8 or float 0..255.
 
         known: statistics that set batch norms and activation scales; None uses this batch's own.
         seen: receives this batch's statistics. Raises ModelError for a network that is larger than
@@ -174,8 +178,8 @@ class _Shared(nn.Module):
 def _key(graph: NetworkGraph, layer: Layer) -> str:
     """Return the key of a layer's shared weights.
 
-    A convolution's is its name. A linear layer's holds the linear and global pooling layers since
-    the last feature map and that map's size: linear layers share only if all these are alike.
+    That of a convolution is its name. A linear layer's holds the linear and global pooling layers
+    since the last feature map and that map's size: linear layers share only if all these are alike.
     """
     if isinstance(layer.spec, Conv2d):
         return f"/{layer.name}"

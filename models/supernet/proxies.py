@@ -33,7 +33,7 @@ def proxies(
 ) -> dict[str, float]:
     """Return every proxy of PROXIES on one mini-batch, by name.
 
-    seed: seed of the weights and of Zen's images.
+    seed: seed of the weights and of Zen's images. The process's random state is left as it is.
     """
     images = torch.from_numpy(np.array(batch.images))
     labels = torch.from_numpy(np.array(batch.labels))
@@ -87,8 +87,9 @@ def synflow(network: QuantNetwork, batch: Batch) -> float:
 
 
 def fisher(network: QuantNetwork, batch: Batch) -> float:
-    """Return the log of the summed squares of activation x gradient, per channel and image.
+    """Return the log of the Fisher information of the channels of all layers with a fused ReLU.
 
+    A channel's is half the mean over images of (sum over positions of activation x gradient)**2.
     Theis et al., arXiv 1801.05787; Turner et al., BlockSwap: Fisher-guided Block Substitution, ICLR
     2020, arXiv 1906.04113.
     """

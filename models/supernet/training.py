@@ -18,7 +18,7 @@ from models.training.schedule import TrainSettings, learning_rate, make_optimize
 Draw = Callable[[int], Subnet]
 """Function from a training step's number to the sub-network trained in it."""
 Progress = Callable[[int, float], None]
-"""Callback with (steps done, mean loss since the last call), every _REPORT_STEPS steps."""
+"""Callback with (steps done, mean loss since the last call), every 250 steps."""
 
 CALIBRATION_IMAGES = 1000
 """Usual number of training images on which ``judge`` measures statistics."""
@@ -65,6 +65,9 @@ def train(
 ) -> None:  # fmt: skip
     """Train the shared weights in place, one sampled sub-network per step.
 
+    draw: its quantisation is ignored in the steps that train in floating point. Images are
+    augmented as by ``augment: auto``.
+
     Single path one-shot, Guo et al., ECCV 2020, arXiv 1904.00420.
     """
     rates = TrainSettings(
@@ -100,7 +103,8 @@ def train(
 def judge(supernet: Supernet, subnet: Subnet, calibration: Split, split: Split) -> Judgement:
     """Evaluate ``subnet`` on ``split`` with the shared weights.
 
-    Batch-norm statistics, activation scales and the refitted classifier come from ``calibration``.
+    Batch-norm statistics, activation scales and the refitted classifier come from ``calibration``,
+    usually CALIBRATION_IMAGES training images. The weights stay as they are.
     """
     output = subnet.graph.output
     seen = Statistics()

@@ -32,6 +32,7 @@ FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
+"""(Mean training loss, validation accuracy, quantised) of each epoch."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ class StoredRun:
     network: State
     optimizer: dict[str, Any]
     best: State
+    """State of the best quantised epoch; empty before the first one."""
     history: History
 
 
 def identity(
     graph: NetworkGraph, quantisation: Quantisation, dataset: Dataset, settings: TrainSettings
 ) -> str:
-    """Return a hash of everything that determines a run.
+    """Return a hash (SHA-256, hexadecimal) of everything that determines a training run.
 
     It covers network, quantisation, training and validation split, and all settings.
     """
@@ -81,7 +83,10 @@ def network_text(graph: NetworkGraph, quantisation: Quantisation) -> str:
 def save_run(
     path: Path, run: str, network: State, optimizer: dict[str, Any], best: State, history: History
 ) -> None:
-    """Write a run's state. Raises OSError; the previous checkpoint stays in that case."""
+    """Write a run's state to ``path``; ``run`` is its ``identity``.
+
+    Raises OSError; the previous checkpoint stays in that case.
+    """
     content = {
         "run": run,
         "network": network,
@@ -109,7 +114,10 @@ def load_run(path: Path, run: str) -> StoredRun | None:
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
-    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ."""
+    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ.
+
+    path: file that the message names.
+    """
     try:
         network.load_state_dict(state)
     except RuntimeError as error:
@@ -117,7 +125,10 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
 
 
 def save(content: dict[str, Any], path: Path) -> None:
-    """Write plain values and tensors, with the format's number. Raises OSError."""
+    """Write plain values and tensors, with the format's number, whole or not at all.
+
+    Raises OSError.
+    """
     content = {"format": FORMAT, **content}
     stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
     torch.save(content, stream)

@@ -47,8 +47,10 @@ def train(
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep the best fake-quantised epoch on validation.
 
-    checkpoint: written after each epoch; an existing one of the same run is continued. Raises
-    ModelError: graph and data set do not match, or the checkpoint is another run's.
+    Of equal epochs it keeps the later. checkpoint: written after each epoch; an existing one of the
+    same run is continued. Torch's random state and threads are as before afterwards. Raises
+    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, or the
+    checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     _check_match(graph, dataset)
     run = _Run(graph, quantisation, dataset, settings, checkpoint)
@@ -137,7 +139,7 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """Create an optimiser for the present parameters, of which folding removes some."""
+        """Create optimiser and forward function anew: folding has removed some parameters."""
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 

@@ -45,7 +45,10 @@ def narrow(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
 
 @torch.no_grad()
 def settle(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
-    """Clamp the trained weights to their narrowed range, which is not stored with the network."""
+    """Clamp the trained weights in place to their narrowed range.
+
+    The range itself is not stored with the network. Raises ModelError for an unknown layer.
+    """
     for _, layer in _layers(network, layers):
         low, high = layer.quantiser.ends
         scale = layer.quantiser.scale

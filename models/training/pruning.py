@@ -30,7 +30,7 @@ class Pruner:
 
     @torch.no_grad()
     def apply(self, share: float) -> None:
-        """Set ``share`` of each layer's blocks to 0, those of least magnitude."""
+        """Set ``share`` of each layer's blocks to 0 in place, chosen by ``Pruning.kept``."""
         for layer, block in self._layers.values():
             assert self.pruning is not None
             stay = self.pruning.kept(layer.kept_weight().numpy(), block, share)

@@ -100,7 +100,10 @@ class TrainSettings:
 
 
 def pruned_share(settings: TrainSettings, epoch: float) -> float:
-    """Return the share of zero blocks at ``epoch``; it is final from the quantised phase on."""
+    """Return the share of zero blocks at ``epoch``, counted from 0 with fractions.
+
+    It is final from the quantised phase on, and 0 without pruning.
+    """
     if settings.pruning is None:
         return 0.0
     floats = settings.float_epochs
@@ -108,7 +111,10 @@ def pruned_share(settings: TrainSettings, epoch: float) -> float:
 
 
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
-    """Return the learning rate at ``epoch``: in each phase a linear rise, then half a cosine."""
+    """Return the learning rate at ``epoch``, counted from 0 with fractions, below the last.
+
+    In each phase it is a linear rise, then half a cosine.
+    """
     start, end, peak = 0, settings.float_epochs, settings.learning_rate
     if epoch >= end:
         start, end = end, settings.epochs

@@ -49,7 +49,10 @@ def can_compile() -> bool:
 
 
 def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
-    """True if training is to be compiled, by ``settings.compile`` or (auto) estimated time."""
+    """True if training is to be compiled, by ``settings.compile`` or (auto) estimated time.
+
+    images: number of training images.
+    """
     if settings.compile != "auto":
         return settings.compile == "always"
     if not can_compile():
@@ -61,9 +64,10 @@ def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
 def prepare(
     network: QuantNetwork, graph: NetworkGraph, settings: TrainSettings, images: int
 ) -> Callable[[Tensor], Tensor]:
-    """Return the forward function to train with; it uses the network's own parameters.
+    """Return the forward function to train with: the network, compiled by torch if that ``pays``.
 
-    The network's memory format becomes channels_last.
+    It uses the network's own parameters, whose memory format becomes channels_last. images: number
+    of training images.
     """
     # Measured: 1.4 times as fast in floating point, 1.05 times quantised, compiled or not.
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -13,11 +13,13 @@ def accumulate(
     m: Module, config: NpuConfig, partials: Sequence[Value], enable: Value, clear: Value,
     shift: Value, negate: Value | None = None,
 ) -> list[Signal]:  # fmt: skip
-    """Build one accumulator per partial sum and return them.
+    """Build one accumulator register per partial sum and return them.
 
-    The control bits are expected one cycle before ``partials``; they are registered here to keep
-    their fan-out local. negate: together with ``shift`` it inverts the sign of the value that is
-    shifted, which the adder's LUTs do at no cost.
+    With ``enable`` each becomes ``partial + (0 if clear else accumulator << (d if shift else 0))``,
+    d the width of a weight digit, wrapped to ``accumulator_bits``. The control bits are expected
+    one cycle before ``partials``; they are registered here to keep their fan-out local. negate:
+    together with ``shift`` it inverts the sign of the value that is shifted, which the adder's LUTs
+    do at no cost.
     """
     names = ("enable", "clear", "shift", "negate")[: 3 if negate is None else 4]
     now = {name: Signal(name=f"{name}_now") for name in names}

@@ -8,7 +8,8 @@ from amaranth import Module, Signal, Value
 def delay(m: Module, value: Value, cycles: int, name: str, *, resettable: bool = False) -> Value:
     """Return ``value`` delayed by ``cycles`` clock cycles.
 
-    Lines without reset map to shift-register LUTs; valid bits need ``resettable``.
+    name: prefix of the registers' names. Lines without reset map to shift-register LUTs; valid bits
+    need ``resettable``.
     """
     for k in range(cycles):
         register = Signal(value.shape(), name=f"{name}_{k + 1}", reset_less=not resettable)

@@ -95,7 +95,7 @@ class DotProductSpec:
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """Return the golden result; digits are raw ``digit_bits``-bit patterns."""
+        """Return the golden result; raw digits are signed if ``digit_signed``, not ``unsigned``."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned
@@ -264,9 +264,10 @@ def tree(m: Module, terms: list[Value], name: str) -> Value:
 
 
 def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
-    """Return ``low + high`` or, with ``negate``, ``low - high``, in one carry chain.
+    """Return ``low + high`` or, with ``negate``, ``low - high``, signed, in one carry chain.
 
-    The xor merges into the adder's LUTs; an extra lowest bit provides the carry in.
+    Both operands must be unsigned. The xor merges into the adder's LUTs; an extra lowest bit
+    provides the carry in.
     """
     width = max(len(low), len(high)) + 2
     operand = Cat(low, Const(0, width - len(low)))
@@ -278,7 +279,8 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
 def combine(m: Module, planes: list[Value], negate: Value | None = None) -> Value:
     """Return ``sum(plane[j] << j)``, the top one of several planes subtracted if ``negate``.
 
-    Latency: ceil(log2(len(planes))) cycles.
+    The planes are a power of two in number, unsigned if ``negate`` is given. Latency:
+    log2(len(planes)) cycles.
     """
     shift, level = 1, 0
     while len(planes) > 1:

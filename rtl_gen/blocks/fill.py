@@ -165,8 +165,8 @@ def next_strip(
     """Build the address counter of FILL and SPILL, which advances on ``moves``, bank by bank.
 
     In each bank it covers ``strip_words`` words from ``base`` on. It drives ``pointer`` (word
-    address), ``left`` (words left in the bank) and ``bank`` (one-hot). Both fields are sampled at
-    ``start``.
+    address), ``left`` (words left in the bank) and ``bank`` (one-hot; its top bit, beyond the last
+    bank, stays once set). Both fields are sampled at ``start``.
     """
     held_base = Signal(len(base), name="held_base", reset_less=True)
     held_words = Signal(len(strip_words), name="held_words", reset_less=True)

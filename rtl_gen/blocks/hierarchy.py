@@ -28,7 +28,8 @@ class Emission:
 class Block(wiring.Component):
     """A component that becomes one Verilog module, shared by its instances.
 
-    Two blocks with the same ``module_name`` must be the same hardware.
+    The class docstring of a block is the comment at the head of its module. Two blocks with the
+    same ``module_name`` must be the same hardware.
     """
 
     module_name: str
@@ -57,11 +58,11 @@ class Block(wiring.Component):
 
 
 def instantiate(m: Module, platform: object, name: str, block: Block, **inputs: Value) -> None:
-    """Add ``block`` to ``m`` as instance ``name``.
+    """Add ``block`` to ``m`` as instance ``name``, or as a submodule without an Emission.
 
-    inputs: values to connect to input ports, which keeps the Verilog of many instances short; the
-    other ports are connected through the block's signals as usual. Raises ValueError if the width
-    of an input differs from its port's.
+    platform: that of the caller's ``elaborate``. inputs: values to connect to input ports, which
+    keeps the Verilog of many instances short; the other ports are connected through the block's
+    signals as usual. Raises ValueError if the width of an input differs from its port's.
     """
     for port, value in inputs.items():
         if len(value) != len(getattr(block, port)):

@@ -71,7 +71,8 @@ class InstructionRegister:
     def illegal_field(self, m: Module, decoding: Value) -> Value:
         """Return the condition that the fetched field word has bits which no field uses.
 
-        The mask of unused bits is selected one cycle before the word arrives.
+        decoding: high in DECODE, when the opcode is still in ``fetched``. The mask of unused bits
+        is selected one cycle before the word arrives.
         """
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
         mask = Signal(WORD_BITS, reset_less=True)

@@ -60,7 +60,8 @@ class PackedDotSpec:
     ) -> list[int]:
         """Return the golden results, one per column and pixel, pixels innermost.
 
-        activations: codes (pixels, lanes); digits: raw patterns (columns, lanes).
+        activations: codes (pixels, lanes); digits: raw patterns (columns, lanes). digit_signed:
+        they are two's complement, as whole weights always are.
         """
         wrap = 1 << self.packing.digit_bits
         negative = digit_signed or self.packing.always_signed

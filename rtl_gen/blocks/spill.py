@@ -94,7 +94,7 @@ class Spill(Block):
         return bursts
 
     def _read(self, m: Module, platform: object) -> None:
-        """Build the FIFO of words that are read ahead of the bus."""
+        """Build the FIFO of activation words that are read ahead of the memory port's writes."""
         config = self.config
         pointer = Signal(len(self.read_address) + 1, reset_less=True)
         left = Signal(len(pointer), reset_less=True)

@@ -8,9 +8,11 @@ from rtl_gen.blocks.hierarchy import Block
 
 
 class WordWalk:
-    """Counters of a stream transfer: strip and address of its word, beat within the word.
+    """Registers of a stream transfer, made in its module: strip, word address, beat in the word.
 
-    ports: the transfer, whose fields are sampled while ``resting`` and held from the start on.
+    ports: the transfer, whose fields are sampled while ``resting``, which it must drive, and held
+    from the start on. ``enter_strip`` and ``next_word`` move on by words; the transfer counts
+    ``beat`` and sets ``last_beat``.
     """
 
     def __init__(self, m: Module, ports: Block) -> None:
@@ -45,7 +47,7 @@ class WordWalk:
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
 
     def enter_strip(self, m: Module, strip: Value) -> None:
-        """Move to the first word of a strip."""
+        """Move to the first word of strip ``strip``, in the next cycle."""
         full = self.last_strip_index != strip
         m.d.sync += [
             self.strip.eq(strip),

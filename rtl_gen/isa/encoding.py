@@ -91,8 +91,8 @@ def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Inst
     """Decode the instruction that begins at program word ``position`` of a program.
 
     words: the whole program as 32-bit bus words. Returns the instruction and the position of the
-    next one. Raises ValueError for an unknown opcode, a truncated instruction or bits that no field
-    uses.
+    next one. An opcode that only other NPUs have is decoded, too. Raises ValueError for an unknown
+    opcode, a truncated instruction or bits that no field uses.
     """
     image = 0
     for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):

@@ -51,6 +51,7 @@ class Field:
     name: str
     width: Callable[[NpuConfig], int]
     doc: str
+    """Meaning of its value, as in docs/reference/isa.md."""
 
 
 def _log2(n: int) -> int:

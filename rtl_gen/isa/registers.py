@@ -35,7 +35,7 @@ class Register(enum.IntEnum):
     ERROR = 0x14
     """Read: bits 7:0 ErrorCode, bits 31:16 index of the instruction (LOAD, LAYER, ...) it hit."""
     CYCLES = 0x18
-    """Read: cycles of the last (or current) run, stream stalls not counted."""
+    """Read: cycles of the last (or current) run, those in STALLS not counted."""
     STALLS = 0x1C
     """Read: cycles in which the run waited for s_axis TVALID, m_axis TREADY or memory."""
     WATCHDOG = 0x20
@@ -66,13 +66,13 @@ ADDRESS_BITS = 25
 
 
 def weight_address(config: NpuConfig, word: int, column: int) -> int:
-    """Return the byte address of 32-bit bus word ``column`` of weight word ``word``."""
+    """Return the AXI4-Lite byte address of 32-bit bus word ``column`` of weight word ``word``."""
     pitch = 1 << (config.weight_word_columns - 1).bit_length()
     return WEIGHT_BASE + 4 * (word * pitch + column)
 
 
 def channel_address(config: NpuConfig, word: int, unit: int) -> int:
-    """Return the byte address of post unit ``unit``'s bias in table word ``word``.
+    """Return the AXI4-Lite byte address of the bias of post unit ``unit`` in table word ``word``.
 
     Multiplier and shift are 4 bytes above.
     """

@@ -36,7 +36,7 @@ class _Channels:
 
 
 def run(memories: Memories, f: Mapping[str, int]) -> None:
-    """Execute a LAYER with fields ``f`` on the memories.
+    """Execute a LAYER with fields ``f`` on the memories, of which it writes activations or results.
 
     Raises TwinError with FIELD if it drains nothing, or more pixels or chunks than the array has,
     with ADDRESS for an access outside a memory.

@@ -27,6 +27,9 @@ class TwinInputError(ValueError):
 class Memories:
     """Memories of one NPU; ``load_*`` write them from address 0 on, as the host does.
 
+    They hold what the hardware's hold, but activations as one code per lane, uint8, and results as
+    sign-extended accumulators, int64.
+
     >>> memories = Memories(NpuConfig(pixels=2, activation_depth=64))
     >>> memories.activations.shape  # banks, words, lanes
     (2, 64, 8)

@@ -53,7 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     result = explore.explore(settings, progress, console.warn)
     show(result, settings.out, console)
-    console.result(result.summary)
+    # For scripts as train and evaluate have it: shares with their intervals.
+    console.result({**result.summary, "accuracy": result.summary["scores"]})
     return result.status
 
 
@@ -65,10 +66,12 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
         accuracy = result.finished.accuracy
         console.say(f"chosen design: {result.finished.build / 'design.yaml'}")
         console.say(f"build folder:  {result.finished.build}")
-        console.say(
-            f"accuracy:      {100 * accuracy['validation']:.2f} % validation, "
-            f"{100 * accuracy['test']:.2f} % test"
-        )
+        shown = [
+            f"{100 * accuracy[part]:.2f} % {part} ({one['images']:,} images, "
+            f"{100 * one['low']:.1f} - {100 * one['high']:.1f} %)"
+            for part, one in result.summary["scores"].items()
+        ]
+        console.say(f"accuracy:      {', '.join(shown)}")
     weights = result.finished.weights
     if weights:
         console.say(
@@ -95,7 +98,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
         estimate.intervals if estimate else {},
     )
     console.say(table(comparison.HEAD, rows))
-    for note in estimate.notes if estimate else ():
+    for note in result.summary["notes"]:
         console.say(f"note: {note}")
     console.say()
     page = result.summary["report"]

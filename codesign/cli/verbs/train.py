@@ -18,8 +18,8 @@ NAME = "train"
 HELP = "train a design's network with quantised weights and activations"
 DESCRIPTION = """\
 Train the network of a design with quantisation-aware training: first in
-floating point, then with the bit widths of the design. docs/explanation/training.md explains
-the options that make weights sparse.
+floating point, then with the bit widths of the design. The options that make
+weights sparse are explained in docs/explanation/training.md.
 
 Input:   a design file, and the files of its data set.
 Output:  a file of weights for codesign build --weights; accuracy and bit counts

@@ -52,7 +52,10 @@ class Part(TileRun):
 
 
 def whole_layers(tiles: Sequence[TileMap]) -> tuple[TileRun, ...]:
-    """Return one run per layer, of all its tiles with all their weights."""
+    """Return one run of tiles per layer: all its output-channel tiles, with all their taps.
+
+    tiles: those of each MacLayer, in order.
+    """
     return tuple(TileRun(layer, 0, tile.tiles, tile.extent) for layer, tile in enumerate(tiles))
 
 
@@ -62,7 +65,7 @@ def parts(
     runs: Sequence[TileRun],
     origins: Sequence[int] | None = None,
 ) -> tuple[Part, ...]:
-    """Give each run its place in weight memory, cut into parts if the weights do not fit it.
+    """Return the runs with their places in weight memory, cut shorter if the weights do not fit.
 
     Without a memory port, or if they fit, runs stay whole and their weights lie one after another.
     Otherwise each part fits one half of weight memory, and parts alternate between the halves; a
@@ -123,7 +126,7 @@ def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ..
 
 
 def part_bursts(config: NpuConfig, weight_words: int) -> int:
-    """Return the bursts of so many weight words; each part begins with a burst of its own."""
+    """Return the bursts of a part with so many weight words; no two parts share a burst."""
     return -(-weight_words * config.fetched_word_beats // BURST_BEATS)
 
 

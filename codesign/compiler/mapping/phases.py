@@ -23,10 +23,12 @@ from rtl_gen.config import NpuConfig
 
 
 def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> int:
-    """Return the weight words per tap that give a slot to every weight the pattern allows.
+    """Return the number of weight words (phases) that a layer takes per tap of its kernel loop.
 
-    One is enough for a layer of the NPU's own pattern or a sparser one, and for depthwise layers,
-    where an output channel reads one lane; a dense layer takes up to ``config.most_phases``.
+    They give a slot to every weight that the layer's sparsity pattern allows. One is enough for a
+    layer of the NPU's own pattern or a sparser one, and for depthwise layers, where an output
+    channel reads one lane; a dense layer takes up to ``config.most_phases``. sources: places of the
+    channels of each source.
     """
     if config.most_phases == 1:
         return 1

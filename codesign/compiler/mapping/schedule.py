@@ -151,12 +151,15 @@ class Schedule:
 
     @property
     def distinct(self) -> tuple[int, ...]:
-        """MacLayers whose weights and channel table are stored, without those that share them."""
+        """Indices of the MacLayers whose weights and channel table are stored.
+
+        Layers that share those of an earlier one are left out.
+        """
         return tuple(dict.fromkeys(self.origins or range(len(self.shapes))))
 
     @property
     def channel_bases(self) -> tuple[int, ...]:
-        """First word of each MacLayer's channel table."""
+        """Address of each MacLayer's first word in the channel table."""
         words = [self.tiles[index].channel_words for index in self.distinct]
         bases = dict(zip(self.distinct, accumulate(words, initial=0), strict=False))
         return tuple(bases[index] for index in self.origins or range(len(self.shapes)))

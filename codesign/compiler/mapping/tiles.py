@@ -101,9 +101,9 @@ class TileMap:
         return self.taps_of(self.extent)
 
     def taps_of(self, extent: Extent) -> int:
-        """Return the cycles of a tile at one output position within ``extent``, and weight words.
+        """Return the cycles of a tile at one output position, walking ``extent`` only.
 
-        Each cycle reads one weight word, so the two are equal.
+        Each cycle reads one weight word, so they equal the tile's weight words.
         """
         inputs = len(extent.rows) * len(extent.cols) * len(self.first_words) * len(extent.words)
         return extent.passes * self.phases * inputs

@@ -35,8 +35,9 @@ def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int 
 def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
     """Return the channel table, uint32 of shape (channel_words, 2 * post_units).
 
-    Each post unit has two words: the bias, and multiplier | shift << 16. Columns without an output
-    channel get bias 0 and multiplier 0 (shift 1).
+    Each post unit has two words: the bias (two's complement of ``accumulator_bits``), and
+    multiplier | shift << 16. Columns without an output channel get bias 0 and multiplier 0 (shift
+    1).
     """
     units = schedule.config.post_units
     parts = [np.zeros((0, 2 * units), np.uint32)]

@@ -37,7 +37,7 @@ class ProgramStep:
     """Exact cycles from its fetch to the next fetch in a run of one image, stalls not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form."""
+        """Return the JSON form: opcode name, name, tensor, cycles and encoded fields."""
         return {
             "opcode": self.instruction.opcode.name,
             "name": self.name,
@@ -50,6 +50,7 @@ class ProgramStep:
 def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
     """Return the program of one image: LOAD, a LAYER for each part, EMIT, END.
 
+    In a tiled network, LOADs, FILLs and SPILLs of bands (``schedule.moves``) take the LOAD's place.
     With weights from memory, a FETCH of the next part precedes each LAYER: it waits for the FETCH
     or FILL before it, which brings what that LAYER reads. If neither is due there, a FETCH of no
     bursts waits.
@@ -161,7 +162,7 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
-    """Return ``steps`` with a STORE behind the last LAYER of each tensor but the logits."""
+    """Return ``steps`` with a STORE behind the last LAYER of each tensor except logits."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
@@ -173,14 +174,14 @@ def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[Prog
 
 
 def program_words(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
-    """Return the words of program memory that ``steps`` take."""
+    """Return the 64-bit words of program memory that ``steps`` take."""
     return sum(instruction_words(config, step.instruction.opcode) for step in steps)
 
 
 def make_step(
     config: NpuConfig, name: str, tensor: str | None, opcode: Opcode, values: dict[str, int]
 ) -> ProgramStep:
-    """Return the step with the plain fields ``values``; its cycles are counted."""
+    """Return the step of an instruction with the plain fields ``values``, its cycles counted."""
     fields = reduced(config, values) if opcode is Opcode.LAYER else values
     instruction = Instruction(opcode, fields)
     cycles = timing.instruction_cycles(config, instruction)

@@ -74,12 +74,12 @@ class TensorLayout:
 
     @property
     def words(self) -> int:
-        """Activation words of one image, over all strips."""
+        """Activation words of the tensor for one image, over all strips."""
         return self.shape[1] * self.shape[2] * self.pixel_words
 
     @property
     def beats(self) -> int:
-        """Stream beats of one image."""
+        """32-bit stream beats of the tensor for one image."""
         return self.words * self.beats_per_word
 
     def to_dict(self) -> dict[str, Any]:

@@ -52,20 +52,21 @@ def waits(config: NpuConfig, steps: Sequence[ProgramStep]) -> tuple[int, ...]:
 
 
 def memory_image(
-    config: NpuConfig, cut: Sequence[Part], weights: NDArray[np.uint32], beats: int
+    config: NpuConfig, stored_parts: Sequence[Part], weights: NDArray[np.uint32], beats: int
 ) -> NDArray[np.uint32]:
     """Return the image of external memory, uint32 of shape (words,).
 
-    It holds the weights of the parts ``cut`` as FETCH reads them, unless all are on chip; zeros
-    follow up to ``beats`` beats of the port, as room for feature maps. weights: uint32 of shape
-    (weight words, weight_word_columns), part after part.
+    stored_parts: the parts whose weights are stored (``parts.stored``); each takes whole bursts, as
+    FETCH reads them. If FETCH reads none, the image holds no weights. Zeros follow up to ``beats``
+    beats of the port, as room for feature maps. weights: uint32 of shape (weight words,
+    weight_word_columns), part after part.
     """
     room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)
-    if not any(part.bursts for part in cut):
+    if not any(part.bursts for part in stored_parts):
         return room
     per_word = config.fetched_word_beats * config.memory_port_bits // STREAM_BITS
     images, position = [], 0
-    for part in cut:
+    for part in stored_parts:
         rows = weights[position : position + part.weight_words]
         position += part.weight_words
         image = np.zeros(part.bursts * burst_words(config), np.uint32)

@@ -23,7 +23,7 @@ WORD_CYCLES = READ_CYCLES + 1
 
 @dataclass(frozen=True)
 class PortTransfer:
-    """A FILL or SPILL under way (no output-channel tile): the cycle of its START, and its words.
+    """A FILL or SPILL under way: the cycle of its START, and the activation words that it moves.
 
     Made by ``Port.move``.
     """
@@ -81,9 +81,9 @@ class Port:
             self.spill = tile
 
     def free(self, opcode: Opcode) -> int:
-        """Return the first cycle in which an instruction of ``opcode`` may start.
+        """Return the first cycle in which a FETCH, FILL or SPILL (``opcode``) may start.
 
-        The transfer for which it has to wait is over then, and is forgotten.
+        The transfer for which it has to wait is over then, and is forgotten here.
         """
         if opcode is Opcode.SPILL:
             return self._spilled()

@@ -69,7 +69,7 @@ class Flow:
         return [cut for cut in range(len(layers) + 1) if cut not in inner]
 
     def entering(self, span: range) -> list[str]:
-        """Return the storages that the layers of ``span`` read and do not write, as first read."""
+        """Return the storages that layers of ``span`` read and none writes, in order of reading."""
         layers = [self.network.layers[i] for i in span]
         made = {self.makes(layer) for layer in layers}
         found = dict.fromkeys(r for layer in layers for r in sorted(self.uses(layer)))
@@ -84,8 +84,9 @@ class Flow:
 
 
 def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
-    """Return for each of ``bands`` bands the rows of every storage that it needs.
+    """Return for each of ``bands`` bands the rows of every storage that it reads or computes.
 
+    span: positions of the segment's layers; bands: at most the rows of the tensors that leave it.
     Each band computes at least its share of the tensors that leave the segment, and of all others
     the rows on which that share depends. A layer of two sources needs the same rows of both, as it
     walks both with the same steps.
@@ -169,12 +170,15 @@ class Piece:
 
 
 def own_name(tensor: str, piece: str) -> str:
-    """Return the name of a tensor or layer of the whole network in the piece of that name."""
+    """Return the name that a tensor or layer of the whole network has in the piece ``piece``."""
     return f"{tensor} {piece}"
 
 
 def pieces(flow: Flow, span: range, bands: int, segment: int) -> list[Piece]:
-    """Return the bands of the segment of layers ``span``; ``segment`` is its number."""
+    """Return the segment of layers ``span``, cut into ``bands`` bands, as networks of their own.
+
+    segment: its number, for the names.
+    """
     rows = band_rows(flow, span, bands)
     return [_piece(flow, span, of_band, f"[{segment}.{band}]") for band, of_band in enumerate(rows)]
 

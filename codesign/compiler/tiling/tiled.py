@@ -35,6 +35,7 @@ def tiled(
 ) -> Schedule | None:
     """Return the fastest schedule in segments and bands found, or None if nothing fits.
 
+    activation_depth: words of each bank of activation memory.
     shared: segments found for other layouts of the same network's input; new ones are added.
     """
     network = unfolded.network

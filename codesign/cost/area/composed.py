@@ -86,7 +86,7 @@ def priors(resource: str) -> Floats:
 
 
 def analytic(table: ConfigTable, resource: str) -> Floats:
-    """Return estimates with the prior factors, which need no data, shape (n,)."""
+    """Return estimates of one resource by its prior factors, which need no data, shape (n,)."""
     found: Floats = Features.of(table).sizes @ priors(resource)
     return found
 
@@ -108,7 +108,7 @@ class Measured:
 
 @dataclass(frozen=True, eq=False)
 class ComposedModel:
-    """Regression model of one resource: ``y = (sizes @ factors) * exp(correction(shape))``.
+    """Regression model of one resource: ``y = max(sizes @ factors, 1) * exp(correction(shape))``.
 
     The factors are fitted by non-negative least squares. The correction is a Gaussian process over
     the logarithm of measurement / linear estimate; its standard deviation is that of log y.
@@ -134,7 +134,7 @@ class ComposedModel:
         resource: str,
         like: ComposedModel | None = None,
     ) -> ComposedModel:
-        """Fit factors and correction to the measurements of ``resource``.
+        """Fit factors and correction to the measurements of ``resource``, all of them above 0.
 
         like: model whose kernel hyperparameters (length scale, noise) the correction takes over
         instead of selecting them by marginal likelihood.
@@ -174,7 +174,8 @@ class ComposedModel:
 def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:
     """Return the factors of all columns, fitted block by block if the data has blocks.
 
-    Squared errors are relative to the whole NPU, so that blocks weigh by their share of it.
+    drawn_to: prior factors, shape (columns,). Squared errors are relative to the whole NPU, so that
+    blocks weigh by their share of it.
     """
     weight = measured.totals**-2.0
 
@@ -205,7 +206,10 @@ def by_block(modules: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
 
 
 def owner(module: str) -> str:
-    """Return the block that owns a Verilog module: the one with the longest matching prefix."""
+    """Return the name of the block with the longest prefix that the Verilog module's name has.
+
+    Raises ValueError for a module of no block: a name that does not start with "npu".
+    """
     fits = [
         (len(start), block.name)
         for block in BLOCKS

@@ -33,7 +33,7 @@ def product_bits(c: ConfigTable) -> Ints:
 
 
 def wide(c: ConfigTable) -> Ints:
-    """Return 1 where such a product is wide enough that Yosys takes a DSP slice, else 0."""
+    """Return 1 where ``product_bits`` are enough for Yosys to take a DSP slice, else 0."""
     return (product_bits(c) >= LEAST_PRODUCT_BITS).astype(np.int64)
 
 
@@ -44,7 +44,7 @@ def sum_tree(terms: Ints, width: Ints) -> Floats:
 
 
 def tree_registers(terms: Ints, width: Ints) -> Floats:
-    """Return the register bits of such an adder tree with a register behind every level."""
+    """Return the register bits of the tree of ``sum_tree`` with registers behind every level."""
     adders, grown, waiting, waiting_grown = _trees()[:, terms]
     return (adders + waiting) * width + (grown + waiting_grown)
 
@@ -69,10 +69,11 @@ def _trees() -> Floats:
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
     """Return the DSP slices of each NPU on an FPGA family, shape (n,).
 
-    One slice per product, or one per group of products that share it (rtl_gen.packing). Where
-    products share slices, each post-processing unit takes one, too, or two if its accumulator is
-    too wide. A DSP48E1 has a 25-bit operand; an ECP5 multiplier has 18 bits, and two make a wider
-    one. Products too narrow for a slice (``wide``) stay in LUTs on xc7, not on ECP5.
+    None with LUT multipliers; else one slice per product, or one per group of products that share
+    it (rtl_gen.packing). Where products share slices, each post-processing unit takes one, too, or
+    two if its accumulator is too wide. A DSP48E1 has a 25-bit operand; an ECP5 multiplier has 18
+    bits, and two make a wider one. Products too narrow for a slice (``wide``) stay in LUTs on xc7,
+    not on ECP5.
     """
     found = Packed.of(c)
     cells = c.pixels * c.slots * c.columns

@@ -55,7 +55,8 @@ def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
 class Trial:
     """Cross-validation of the area model of one resource on a data set.
 
-    Raises UserError when ``modules`` do not add up to ``rows``.
+    ``groups`` are the families of the NPUs (model.families_of), shape (rows,). Raises UserError
+    when ``modules`` do not add up to ``rows``.
 
     >>> from codesign.cost.data import dataset
     >>> trial = Trial(dataset.read()[:40], [], "luts")
@@ -81,15 +82,16 @@ class Trial:
         )
 
     def errors(self, splits: Splits) -> dict[str, float]:
-        """Return the errors of the composed model over all rows that the splits leave out."""
+        """Return the figures of ``errors`` for all test rows, each estimated by its split's fit."""
         found = predicted(splits, self.composed, len(self.groups))
         seen = np.isfinite(found)
         return errors(found[seen], self.measured.totals[seen])
 
     def intervals(self, seed: int) -> Iterator[tuple[Ints, Floats, Floats, Learned]]:
-        """Yield for each grouped split: test rows, estimates, their deviations, fitted model.
+        """Yield for each grouped split: test rows, estimates, deviations, fitted model.
 
-        The conformal scores of the model are cross-validated within its training rows.
+        Deviations are the predicted standard deviations of the logarithms. The conformal scores of
+        the model are cross-validated within its training rows.
         """
         for train, test in grouped(self.groups, seed):
             features, measured = self.features.take(train), self.measured.take(train)
@@ -123,7 +125,8 @@ class Trial:
 
         false_prune is the fraction of feasible NPUs rejected, false_keep that of infeasible NPUs
         accepted. Few rows lie so close to one budget, so the rates are over 21 budgets from 1/1.2
-        to 1.2 times the one given. One item per confidence and budget.
+        to 1.2 times the one given. One item per confidence and budget (in units of the resource);
+        ``decisions`` in it is the number of (row, budget) pairs.
         """
         found = list(self.intervals(seed))
         truth = np.concatenate([self.measured.totals[test] for test, *_ in found])
@@ -152,7 +155,7 @@ class Trial:
 def cross_errors(
     rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str, seed: int = 0
 ) -> dict[str, float]:
-    """Return the errors on unseen families, by grouped cross-validation.
+    """Return the figures of ``errors`` for NPUs of unseen families, by grouped cross-validation.
 
     NPUs of different families differ in lanes, activation bits, digit bits, multiplier or sparsity.
     """

@@ -58,7 +58,7 @@ class MemoryCount:
 
 
 def distributed(width: Ints, depth: Ints) -> MemoryCount:
-    """Return the resources of npu_lutram (distributed RAM) of given width and depth.
+    """Return the resources of npu_lutram (distributed RAM), by bits per word and words.
 
     RAM32M (6 bits wide) up to 32 words, else banks of 64 words of RAM64M (3 bits wide); a primitive
     is 4 LUTs.
@@ -72,7 +72,10 @@ def distributed(width: Ints, depth: Ints) -> MemoryCount:
 
 
 def block(width: Ints, depth: Ints) -> Floats:
-    """Return the 36 Kb block RAMs in the cheapest aspect ratio."""
+    """Return the 36 Kb block RAMs, in halves, of memories in their cheapest aspect ratio.
+
+    width: bits per word; depth: words.
+    """
     options = [size * -(-width // bits) * -(-depth // words) for size, words, bits in BLOCK_MODES]
     return np.min(np.broadcast_arrays(*options), axis=0)
 
@@ -81,7 +84,7 @@ def automatic(width: Ints, depth: Ints) -> MemoryCount:
     """Return the resources of npu_ram, which Yosys maps to block RAM or distributed RAM.
 
     Distributed RAM is taken where it is small for the block RAM it replaces (MAX_DISTRIBUTED).
-    width: up to MAX_WIDTH; depth: powers of two.
+    width: bits per word, up to MAX_WIDTH; depth: words, powers of two up to 2**MAX_LOG_DEPTH.
     """
     found = _automatic_table()[width, np.log2(depth).astype(np.int64)]
     return MemoryCount(*found.T)

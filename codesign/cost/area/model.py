@@ -68,9 +68,10 @@ class AreaEstimate:
     """Resource -> one-sided upper confidence bound, which budgets are tested with."""
 
     def on(self, family: str) -> AreaEstimate:
-        """Return the estimate for another FPGA family, by FAMILY_RATIOS.
+        """Return this estimate, made for xc7, for another FPGA family (a key of FAMILY_RATIOS).
 
-        Counts take the median ratio, interval ends and bounds the extremes.
+        LUTs, LUTRAM and flip-flops take the median ratio, their interval ends and bounds the
+        extremes. DSP slices are counted for the family, block RAMs stay those of xc7.
         """
         ratios = FAMILY_RATIOS[family]
         if not ratios:
@@ -162,7 +163,8 @@ class AreaModel:
         Factors are fitted block by block if ``modules`` covers all ``rows``, else to the totals.
         Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
-        Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up.
+        Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up;
+        ValueError when all rows are of one family (``families_of``).
         """
         rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
@@ -210,7 +212,7 @@ class AreaModel:
         )
 
     def flow_factor(self, resource: str) -> float:
-        """Return the factor between the user's flow and the reference flow for a resource."""
+        """Return a resource's factor of the user's flow over the reference flow; 1 if not known."""
         return self.flow.get(resource, AS_MEASURED).factor
 
     def outside(self, config: NpuConfig) -> str | None:
@@ -222,9 +224,10 @@ class AreaModel:
 
 
 def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str) -> Measured:
-    """Return one resource of the rows, by block if ``modules`` covers all of them.
+    """Return the amounts of one resource in synthesised NPUs, one of RESOURCES.
 
-    Raises UserError when the modules of an NPU do not add up to its row.
+    They are given by block, too, if ``modules`` covers all ``rows``. Raises UserError when the
+    modules of an NPU do not add up to its row.
     """
     totals = np.array([getattr(row, resource) for row in rows])
     by_hash: dict[str, dict[str, float]] = {}
@@ -245,8 +248,8 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
 def families_of(table: ConfigTable) -> NDArray[np.int64]:
     """Return the family label of each NPU, shape (n,): the group in cross-validation.
 
-    NPUs of a family have identical array cells: the same lanes, activation bits, digit bits,
-    multiplier form and sparsity.
+    NPUs of a family have the same lanes, activation bits, digit bits, multiplier form and sparsity,
+    and so the same dot products. Labels have no further meaning.
     """
     forms = table.multiplier * 8 + table.sparsity
     return ((table.lanes * 16 + table.activation_bits) * 16 + table.weight_digit_bits) * 64 + forms

@@ -30,15 +30,15 @@ _NUMBERS = ("level_", "scale_", "length_", "noise_")
 
 @functools.lru_cache(maxsize=4)
 def load(path: Path = dataset.SHIPPED) -> AreaModel:
-    """Return the area model of a data set, read once per process (see ``of_data``)."""
+    """Return ``of_data(path)``, once per process: later changes of the file are not seen."""
     return of_data(path)
 
 
 def of_data(path: Path) -> AreaModel:
     """Return the area model of a data set file, from the user's cache or fitted and cached there.
 
-    The cache key covers the data and the source of codesign.cost. Raises UserError for a bad data
-    set.
+    The cache key covers the data and the source of codesign.cost; a cache that cannot be written is
+    ignored. Raises UserError for a bad data set or a damaged cached model.
     """
     modules = module_data.beside(path)
     try:
@@ -81,7 +81,8 @@ def _resource(learned: Learned) -> dict[str, Any]:
 def from_dict(data: Mapping[str, Any], where: str) -> AreaModel:
     """Return the model of a JSON form made by ``to_dict``.
 
-    Raises UserError, with a message that starts with ``where``, for anything else.
+    Raises UserError, with a message that starts with ``where``, for another format, another version
+    or missing or damaged values.
     """
     if not isinstance(data, Mapping) or data.get("format") != FORMAT:
         raise UserError(f"{where}: not an area model of this version (format {FORMAT!r})")

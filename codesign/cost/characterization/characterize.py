@@ -29,7 +29,11 @@ class Measurement:
 
 
 def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
-    """Generate and synthesise the Verilog of one configuration. Raises YosysError."""
+    """Generate the Verilog of one configuration and synthesise it for xc7.
+
+    Raises YosysError if Yosys fails or takes more than ``timeout_s`` seconds, UserError if it is
+    missing.
+    """
     verilog = emit.verilog(config)
     result = synthesis.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
     found = result.figures.to_dict()
@@ -87,10 +91,10 @@ def characterize(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """Synthesise configurations into the data set ``path`` until it holds ``count`` rows.
+    """Synthesise missing configurations into the data set ``path``, up to ``count`` rows in all.
 
-    Arguments and result as in measuring.measure_all. Raises UserError for a bad file, OSError when
-    it cannot be written.
+    Failures are not made up for by other configurations. Arguments and result as in
+    measuring.measure_all. Raises UserError for a bad file, OSError when it cannot be written.
     """
     store = SynthesisStore(path)
     return measuring.measure_all(

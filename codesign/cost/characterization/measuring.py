@@ -29,11 +29,11 @@ Progress = Callable[[str], None]
 TIMEOUT_S = 1800.0
 """Default time limit of one measurement, in seconds."""
 REASON_CHARACTERS = 300
-"""Length to which the reason of a failure is cut, from its end."""
+"""Characters at the end of a failure's reason that are kept."""
 
 
 class Found(Protocol):
-    """Result of one measurement."""
+    """Result of one measurement: any object whose ``row`` is the CSV row to keep."""
 
     @property
     def row(self) -> ConfigRow: ...
@@ -58,7 +58,8 @@ def rtl_hash(verilog: Mapping[str, str]) -> str:
 class RowStore(Generic[R]):
     """Rows of a CSV file, and a second file of failures (configuration hash, reason).
 
-    Raises UserError for a bad file.
+    ``rows`` maps (configuration hash, tool version) to a row, ``failures`` a configuration hash to
+    a reason. Files are made by the first ``add`` and ``fail``. Raises UserError for a bad file.
 
     >>> import tempfile
     >>> from codesign.cost.data import dataset
@@ -79,7 +80,8 @@ class RowStore(Generic[R]):
     def add(self, row: R) -> None:
         """Add a row to the file. Raises OSError.
 
-        It replaces rows of the same configuration that were measured with other Verilog.
+        It replaces rows of the same configuration that were measured with other Verilog or by the
+        same tool version, and removes the configuration from the failures.
         """
         self.rows = {
             key: one
@@ -92,7 +94,7 @@ class RowStore(Generic[R]):
             self._write_failures()
 
     def fail(self, config: NpuConfig, reason: str) -> None:
-        """Record that a configuration failed, and why. Raises OSError."""
+        """Record in the file of failures that a configuration failed, and why. Raises OSError."""
         # The end of a tool's log tells the reason, its beginning only the name of the tool.
         self.failures[config.hash] = " | ".join(reason.splitlines())[-REASON_CHARACTERS:]
         self._write_failures()
@@ -128,15 +130,16 @@ def measure_all(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """Measure those of ``configs`` that ``store`` lacks, until it holds ``count`` rows.
+    """Measure configurations that ``store`` lacks, the first ones, up to ``count`` rows in all.
 
-    add: adds a result to the store. refresh: before that, measure rows again whose Verilog is not
-    that of the present generator, even if a refresh of them failed before; an old row stays until
-    the new one is added. retry: include configurations that failed before. Rows of all tool
-    versions count towards ``count``.
+    Failures are recorded in the store and not made up for by other configurations. Rows of all tool
+    versions count towards ``count``. measure_one runs in ``jobs`` processes; add: adds its result
+    to the store. refresh: first measure rows again whose Verilog is not that of the present
+    generator, even if a refresh of them failed before; an old row stays until the new one is added.
+    retry: include configurations that failed before.
 
-    Returns the configurations that failed, each with the reason. Raises OSError when the store
-    cannot be written.
+    Returns the configurations that failed with ToolError, each with the reason. Raises OSError when
+    the store cannot be written, and any other exception of measure_one.
     """
     skipped = set() if retry else set(store.failures)
     known = {config for config, _ in store.rows} | skipped

@@ -31,7 +31,11 @@ class Placed:
 
 
 def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
-    """Generate, synthesise, place and route one configuration. Raises ToolError."""
+    """Generate, synthesise, place and route one configuration on DEVICE.
+
+    Raises ToolError if a tool fails or takes more than ``timeout_s`` seconds, or the NPU does not
+    fit; UserError if a tool is missing.
+    """
     verilog = emit.verilog(config)
     device = devices.get(DEVICE)
     found = placement.place_and_route(
@@ -78,10 +82,11 @@ def characterize(
     refresh: bool = False,
     retry: bool = False,
 ) -> list[tuple[NpuConfig, str]]:
-    """Place and route ``chosen(rows, most_luts)`` into ``path`` until it holds ``count`` rows.
+    """Place and route ``chosen(rows, most_luts)`` into ``path``, up to ``count`` rows in all.
 
-    The other arguments and the result are those of measuring.measure_all. Raises UserError for a
-    bad file or if nextpnr is missing, OSError when the file cannot be written.
+    Failures are not made up for by other configurations. The other arguments and the result are
+    those of measuring.measure_all. Raises UserError for a bad file or if nextpnr is missing,
+    OSError when the file cannot be written.
     """
     nextpnr.find()
     store = RowStore(path, timing_data.LAYOUT)

@@ -57,7 +57,8 @@ Choice = TypeVar("Choice")
 def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
     """Return ``count`` configurations between SMALLEST_LUTS and ``max_luts`` analytic LUTs.
 
-    Raises ValueError when the pool holds fewer than ``count``.
+    They come in an order in which each prefix spans all sizes; ``seed`` scrambles the sequence that
+    they are drawn from. Raises ValueError when the pool holds fewer than ``count``.
     """
     pool = _pool(seed)
     luts = analytic(ConfigTable.of(pool), "luts")
@@ -77,7 +78,11 @@ def sample(count: int, max_luts: float, seed: int = 0) -> list[NpuConfig]:
 
 
 def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> list[NpuConfig]:
-    """Return up to ``count`` configurations within NEAR of a LUT budget, widest interval first."""
+    """Return up to ``count`` configurations near a LUT budget, widest prediction interval first.
+
+    Their LUTs, as ``model`` estimates them, differ from ``budget_luts`` by the fraction NEAR at
+    most.
+    """
     pool = _pool(seed)
     found = model.estimate(ConfigTable.of(pool))
     inside = np.flatnonzero(np.abs(found.luts / budget_luts - 1) <= NEAR)

@@ -33,7 +33,7 @@ def part(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """Compile ``function`` to machine code that releases the interpreter lock, at its first call.
+    """Compile ``function`` to machine code at its first call; it runs without the interpreter lock.
 
     It may call ``part`` functions of its own folder; constants of other folders must be arguments,
     as the cache key covers the sources of this folder only. (numba's own key is the modification

@@ -38,6 +38,7 @@ class LayerTable:
     """
 
     active: Ints
+    """1 for a layer, 0 for a slot that the network does not use."""
     in_channels: Ints
     in_rows: Ints
     in_cols: Ints
@@ -127,7 +128,10 @@ class LayerTable:
 
     @functools.cached_property
     def macs(self) -> Ints:
-        """Multiply-accumulates per image, shape (networks, slots)."""
+        """Multiply-accumulates per image, shape (networks, slots).
+
+        Convolution outputs count once for each pooling window that holds them.
+        """
         return self.weights * (self.out_rows * self.out_cols * self.pool_area)
 
 

@@ -49,7 +49,7 @@ def _unfold(image: Records, rows: bool) -> None:
 
 @part
 def _unfolds(chain: Records, count: int) -> bool:
-    """True if the image has a single reader and that is a dense layer."""
+    """True if the image has a single reader, and that is neither depthwise nor an addition."""
     for slot in range(1, count):
         if chain[slot].skip == slot:
             return False
@@ -95,7 +95,7 @@ def _fits(plan: InputPlan, most: InputPlan) -> bool:
 
 @part
 def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
-    """Return the fastest plan within ``most`` over the input layouts, or the plain one."""
+    """Return the fastest plan within ``most`` over the layouts, or that of the image as is."""
     image, unfolds = chain[0], _unfolds(chain, count)
     best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image as is, its columns unfolded, its rows and columns
@@ -117,8 +117,10 @@ def plans(
 ) -> Ints:
     """Return the fields of each design's fastest InputPlan within ``most``, shape (5, n).
 
-    layers: shape (len(COLUMNS), n, slots); counts: layers per network, shape (n,); npus: n records
-    of type NPU; chain: slots + 1 records of type LAYER as working memory.
+    Where no layout is within ``most``, they are those of the image as is. layers: shape
+    (len(COLUMNS), n, slots); counts: layers per network, shape (n,); npus: n records of type NPU;
+    chain: slots + 1 records of type LAYER as working memory; most: largest depth of each memory;
+    stream_bits: width of the stream that loads the image.
     """
     found = np.empty((5, len(counts)), np.int64)
     records, numbers = chain

@@ -1,9 +1,10 @@
 """Closed form of the compiler's schedule, for thousands of (network, NPU) pairs at a time.
 
 Cycle counts are exact for chains with residual adds, which is all that the shipped search spaces
-hold; a concatenation counts as its parts. ``codesign.compiler.plan`` decides on every design that
-is kept. This file adds the cost common to all plans; the compiled search over plans is in
-codesign.cost.cycles.plans.
+hold; a concatenation counts as its parts. All weights and feature maps are on chip: external memory
+is not modelled. Work that zero weights save (trim) is not seen. ``codesign.compiler.plan`` decides
+on every design that is kept. This file adds the cost common to all plans; the compiled search over
+plans is in codesign.cost.cycles.plans.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ _ANY = NpuConfig()
 class ScheduleTable:
     """Cycles per image and words needed in each memory, int64, shape (n,). Made by ``schedule``.
 
-    The fields of memories have the names of the depths in NpuConfig.
+    The fields of memories have the names of the depths in NpuConfig. ``activation_depth`` is a
+    lower bound, which the compiler's allocation mostly meets; the others are exact.
     """
 
     cycles: Ints
@@ -52,14 +54,17 @@ class ScheduleTable:
     program_depth: Ints
 
     def fits(self) -> NDArray[np.bool_]:
-        """Return True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
+        """Return for each network whether NpuConfig allows memories of these depths, bool (n,)."""
         inside = np.ones(len(self.cycles), dtype=np.bool_)
         for name, (_, high) in DEPTH_RANGES.items():
             inside &= getattr(self, name) <= high
         return inside
 
     def depths(self) -> dict[str, Ints]:
-        """Return the smallest legal depths: powers of two, clipped to the ranges of NpuConfig."""
+        """Return the depths to build the memories with, by field of NpuConfig, each of shape (n,).
+
+        They are the next powers of two, clipped to the ranges of NpuConfig even if ``fits`` fails.
+        """
         return {
             name: np.clip(_power_of_two(getattr(self, name)), low, high)
             for name, (low, high) in DEPTH_RANGES.items()
@@ -74,7 +79,8 @@ def _power_of_two(words: Ints) -> Ints:
 def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
     """Return cycles and memory use of network i on NPU i; the depths of ``npu`` are ignored.
 
-    The schedule is the fastest that fits over the input layouts (compiler.mapping.unfolding).
+    The schedule is the fastest that fits over the input layouts (compiler.mapping.unfolding), or,
+    if none fits, that of the image as is; ScheduleTable.fits tells them apart.
     """
     count, kinds = layers.active.sum(axis=1), _kinds(npu)
     npus = np.empty(len(npu), NPU)

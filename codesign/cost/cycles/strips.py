@@ -39,7 +39,10 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
 
 @part
 def _spreadable(chain: Records, count: int, pixels: int) -> int:
-    """Return the index of the last tensor that may lie in all banks; 0 is the image."""
+    """Return the index of the last tensor that may lie in all banks; 0 is the image.
+
+    Writes ``ratio`` and ``least_rows`` of the tensors up to it.
+    """
     chain[0].ratio, chain[0].least_rows = 1, ceil(chain[0].height, pixels)
     for slot in range(count):
         layer, made = chain[slot], chain[slot + 1]
@@ -82,7 +85,10 @@ def _legal(chain: Records, count: int) -> bool:
 
 @part
 def most_words(chain: Records, count: int) -> int:
-    """Return the most words alive at once in a bank, a lower bound that allocation mostly meets."""
+    """Return the most words alive at once in a bank, a lower bound that allocation mostly meets.
+
+    Writes ``words`` of each tensor.
+    """
     for slot in range(count + 1):
         tensor = chain[slot]
         rows = min(tensor.strip_rows, tensor.height)

@@ -103,7 +103,11 @@ def _row_cycles(
 
 @part
 def layer_cycles(layer: Records, rows: int, lanes: int) -> int:
-    """Return the cycles of a layer of ``rows`` rows per pixel lane, ``lanes`` of which drain."""
+    """Return the cycles of a tiled layer.
+
+    rows: output rows that each pixel lane computes; lanes: number of pixel lanes in use, which
+    drain one after the other.
+    """
     drain, first = lanes * layer.chunks, layer.taps + layer.fills
     starts = layer.tiles * rows
     others = starts * (layer.out_cols * layer.pool_area - 1)

@@ -43,7 +43,7 @@ R = TypeVar("R", bound=ConfigRow)
 
 
 def key(row: ConfigRow) -> tuple[str, str]:
-    """Return the identity of a row: a configuration is measured once per tool version."""
+    """Return configuration hash and tool version, a pair that no two rows of a file share."""
     return row.config.hash, row.tool
 
 
@@ -102,7 +102,10 @@ class Layout(Generic[R]):
         )  # fmt: skip
 
     def read(self, path: Path) -> list[R]:
-        """Return all rows. Raises UserError that names file and line of the first error."""
+        """Return the rows of the file ``path``, in its order.
+
+        Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+        """
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 lines = list(csv.reader(file))
@@ -164,7 +167,7 @@ class Layout(Generic[R]):
     def write(self, path: Path, rows: Iterable[R]) -> None:
         """Write ``rows``, sorted by their first figure, to ``path``. Raises OSError.
 
-        The file is replaced atomically.
+        The file is replaced atomically; ``seconds`` are rounded to tenths.
         """
         text, rows = io.StringIO(), list(rows)
         used = set[str]().union(*(row.config.to_dict() for row in rows))
@@ -187,7 +190,7 @@ def _number(value: object) -> object:
 
 
 def of_one_tool(rows: Sequence[R]) -> list[R]:
-    """Return the rows of the most frequent tool version; of equally frequent ones, the later name.
+    """Return the rows of the most frequent tool version, the alphabetically last one of equals.
 
     Counts of different versions are not mixed, as their technology mapping differs.
     """

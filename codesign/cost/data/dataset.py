@@ -19,7 +19,9 @@ class Row:
 
     config: NpuConfig
     luts: float
+    """LUTs, those used as memory or shift register included."""
     lutrams: float
+    """The part of ``luts`` that is used as memory (distributed RAM) or shift register."""
     ffs: float
     brams: float
     """36 Kb block RAMs; an 18 Kb one counts 0.5."""
@@ -40,7 +42,10 @@ LAYOUT = Layout(Row, {name: Figure(0.5 if name == "brams" else 1.0) for name in 
 
 
 def read(path: Path = SHIPPED) -> list[Row]:
-    """Return all rows. Raises UserError that names file and line of the first error."""
+    """Return the synthesised NPUs of a data set file, in its order.
+
+    Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+    """
     return LAYOUT.read(path)
 
 

@@ -45,7 +45,11 @@ def beside(path: Path = SHIPPED) -> Path:
 
 
 def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
-    """Return the rows of one NPU from ``Synthesis.by_module``."""
+    """Return the rows of one NPU, one for each module name without the prefix that Yosys adds.
+
+    config_hash: hash of its configuration; modules: ``Synthesis.by_module``, module -> instances
+    and resources of each.
+    """
     found: dict[str, ModuleRow] = {}
     for module, use in modules.items():
         name = module.rsplit("\\", 1)[-1]
@@ -61,7 +65,10 @@ def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
 
 
 def read(path: Path) -> list[ModuleRow]:
-    """Return all rows. Raises UserError that names file and line of the first error."""
+    """Return the rows of the module file ``path``, in its order.
+
+    Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))

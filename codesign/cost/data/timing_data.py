@@ -49,10 +49,13 @@ def beside(path: Path = SYNTHESIS) -> Path:
 
 
 def read(path: Path) -> list[TimingRow]:
-    """Return all rows. Raises UserError that names file and line of the first error."""
+    """Return the placed NPUs of a timing file, in its order.
+
+    Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+    """
     return LAYOUT.read(path)
 
 
 def write(path: Path, rows: Iterable[TimingRow]) -> None:
-    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
+    """Write ``rows`` to ``path``, fewest sites first, replacing it atomically. Raises OSError."""
     LAYOUT.write(path, rows)

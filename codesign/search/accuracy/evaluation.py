@@ -63,7 +63,10 @@ class Study:
 
     @classmethod
     def load(cls, dataset: str, folder: Path = study_data.SHIPPED) -> Study:
-        """Read a study. Raises UserError for a bad file, or if a network was not trained."""
+        """Read the study of one of DATASETS from the tables in ``folder``.
+
+        Raises UserError for a bad file, or if a network was not trained.
+        """
         networks = study_data.read(folder / f"networks_{dataset}.csv", Description)
         path = folder / f"trainings_{dataset}.csv"
         trainings = {row.identity: row for row in study_data.read(path, Training)}
@@ -87,11 +90,14 @@ class Study:
         return len(self.test)
 
     def inputs(self, names: tuple[str, ...]) -> Floats:
-        """Return these columns as inputs of a predictor, shape (n, len(names))."""
+        """Return these columns as inputs of a predictor, shape (n, len(names)).
+
+        Accuracies among them are given as log odds.
+        """
         return np.column_stack([_even(name, self.columns[name]) for name in names])
 
     def predictor(self, name: str) -> AccuracyPredictor:
-        """Return one of PREDICTORS, fitted to all networks."""
+        """Return one of PREDICTORS, fitted to the validation accuracies of all networks."""
         return AccuracyPredictor(
             self.inputs(PREDICTORS[name]), self.validation, VALIDATION_IMAGES[self.dataset]
         )
@@ -119,7 +125,10 @@ class Prediction:
 
 
 def held_out(study: Study, name: str, seed: int) -> Prediction:
-    """Predict every network by a predictor fitted to the other folds (k-fold cross-validation)."""
+    """Predict every network by a predictor fitted to the other folds (k-fold cross-validation).
+
+    name: one of PREDICTORS; seed: shuffles the networks before they are split into FOLDS folds.
+    """
     inputs, images = study.inputs(PREDICTORS[name]), VALIDATION_IMAGES[study.dataset]
     found = np.zeros((3, len(study)))
     for fit, rest in KFold(FOLDS, shuffle=True, random_state=seed).split(inputs):

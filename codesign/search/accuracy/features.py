@@ -23,7 +23,8 @@ FEATURES = (
     "log2_classifier_inputs",
 )
 """Names of the columns of ``network_features``; ``sums`` counts residual adds and global average
-pooling, which count neither as layers nor as weights."""
+pooling, which count neither as layers nor as weights. Classifier inputs are channels times rows of
+the map that the classifier reads, whatever its columns."""
 
 
 class _Columns(NamedTuple):

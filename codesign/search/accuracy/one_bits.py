@@ -21,7 +21,7 @@ _BITS = range(1, MAX_BITS + 1)
 
 
 def weights_by_bits(layers: LayerTable) -> Floats:
-    """Return the number of weights of each bit width, shape (n, MAX_BITS).
+    """Return the number of weights of each bit width 1..MAX_BITS, shape (n, MAX_BITS).
 
     Weights that an N:M pattern removes, and constant ones (adds, average pooling), do not count.
     """

@@ -67,7 +67,10 @@ class AccuracyPredictor:
         return _share(odds)
 
     def predict_networks(self, layers: LayerTable, threads: int | None = None) -> Floats:
-        """Return ``predict`` of the features of networks; threads: as in ``in_parts``."""
+        """Return ``predict`` of ``network_features``, which it must be fitted to, shape (n,).
+
+        threads: as in ``in_parts``.
+        """
         return in_parts(
             lambda rows: self.predict(network_features(layers.take(rows))), len(layers), threads
         )
@@ -143,11 +146,14 @@ def _share(odds: Floats) -> Floats:
 
 
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
-    """Return up to ``count`` rows far from each other and from ``taken`` (farthest-point sampling).
+    """Return indices of up to ``count`` feature rows far from each other and from ``taken``.
 
-    taken: shape (m, f). If nothing is taken the first row is row 0, so callers put their first
-    choice there. Rows equal to one that is taken or chosen are left out.
+    By farthest-point sampling. features: shape (n, f); taken: shape (m, f). If nothing is taken the
+    first row is row 0, so callers put their first choice there. Rows equal to one that is taken or
+    chosen are left out.
     """
+    if not len(features):
+        return []
     spread = np.maximum(features.std(axis=0), 1e-9)
     place = features / spread
     chosen: list[int] = []

@@ -36,8 +36,9 @@ class ShortTraining:
 
     epochs: int
     train_images: int
-    """Images drawn from the training split by ``seed``."""
+    """Images drawn from the training split by ``seed``, at most all of them."""
     validation_images: int
+    """Images drawn from the validation split by ``seed``, at most all of them."""
     seed: int
     boo: float = 0.0
     """Weight of the 1-bits of the weights in the loss (TrainSettings.boo)."""
@@ -51,7 +52,11 @@ class ShortTraining:
         boo: float = 0.0,
         training: TrainingChoices = DEFAULT_CHOICES,
     ) -> ShortTraining:
-        """Return settings for a data set by which a network sees about 16,000 images in all."""
+        """Return settings for a data set by which a network sees up to 20,000 images in all.
+
+        These are 4 to 14 epochs of 5,000 images, or of all where the data set has fewer; a set of
+        fewer than ``SMALL_SET`` images may be seen up to 60 times.
+        """
         images = min(len(dataset.train), 5000)
         return cls(
             epochs=min(max(16000 // images, 4), 14 if images >= SMALL_SET else 60),
@@ -94,6 +99,7 @@ class TrainingTask:
     graph: NetworkGraph
     quantisation: Quantisation
     scale_bits: int
+    """Bits of the requantisation multipliers (NpuConfig.scale_bits)."""
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,7 @@ class Outcome:
     accuracy: float
     """Accuracy on the validation images, 0..1."""
     seconds: float
-    """Duration of the training."""
+    """Duration of the training in seconds of wall-clock time."""
     one_bits: int
     """1-bits of all weights in sign-magnitude form (models.integer.bits)."""
 
@@ -140,7 +146,8 @@ def train_all(
 ) -> Generator[Outcome]:
     """Train networks on up to ``jobs`` processes; yield results as they arrive, in any order.
 
-    Closing the generator drops trainings that have not ended.
+    dataset: the full one, of which ``how.subset`` is used. With one job, or one task, training runs
+    in this process. Closing the generator drops trainings that have not ended.
     """
     small = how.subset(dataset)
     if jobs == 1 or len(tasks) < 2:

@@ -57,7 +57,7 @@ def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
 
 
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:
-    """Return networks far from each other in their features, shape (count, genes).
+    """Return up to ``count`` networks far from each other in their features, shape (n, genes).
 
     They are taken from POOL random candidates, all on the first NPU. A larger count begins with the
     same networks.
@@ -70,7 +70,7 @@ def sample(space: SearchSpace, count: int, seed: int) -> Ints:
 
 
 def recipe(dataset: Dataset, seed: int) -> ShortTraining:
-    """Return training settings by which each network sees about 15,000 images.
+    """Return training settings by which each network sees up to 15,000 images.
 
     A search uses a little more (ShortTraining.of).
     """
@@ -136,9 +136,10 @@ def _versions() -> dict[str, Any]:
 def describe_all(
     space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
 ) -> None:
-    """Describe the networks that the table lacks. Raises UserError for a bad file, OSError.
+    """Describe the networks that the table ``networks_*.csv`` in ``out`` lacks, and add their rows.
 
-    The weights of the supernet lie beside the table until all networks are described.
+    The weights of the supernet lie beside the table until all networks are described. Raises
+    UserError for a bad file, OSError.
     """
     path = out / f"networks_{dataset.name}.csv"
     rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}
@@ -159,7 +160,10 @@ def describe_all(
 def train_all(
     space: SearchSpace, candidates: Ints, dataset: Dataset, out: Path, seed: int, progress: Progress
 ) -> None:
-    """Train the networks that the table lacks. Raises UserError for a bad file, OSError."""
+    """Train the networks that ``trainings_*.csv`` in ``out`` lacks for ``seed``; add their rows.
+
+    Raises UserError for a bad file, OSError.
+    """
     path = out / f"trainings_{dataset.name}.csv"
     found = study_data.read(path, Training) if path.exists() else []
     rows = {row.identity: row for row in found}

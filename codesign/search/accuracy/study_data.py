@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).parent / "data"
 class Training:
     """Result of one training of a network. Read by ``read``.
 
-    Accuracies, 0..1, are those of the fake-quantised network.
+    Accuracies are those of the fake-quantised network. Raises ValueError unless they are 0..1.
     """
 
     key: str
@@ -106,7 +106,10 @@ def columns(kind: type[Row]) -> tuple[str, ...]:
 
 
 def read(path: Path, kind: type[Row]) -> list[Row]:
-    """Return all rows. Raises UserError that names file and line of the first error."""
+    """Return the rows of the table ``path``, in its order. ``kind`` is the class of a row.
+
+    Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+    """
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))

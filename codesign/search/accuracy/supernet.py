@@ -63,7 +63,7 @@ def _largest(space: SearchSpace, gene: int) -> int:
 
 
 def subnet(space: SearchSpace, candidate: Ints) -> Subnet:
-    """Return the network of a candidate as a sub-network of the supernet."""
+    """Return the network of a candidate, shape (genes,), as a sub-network of the supernet."""
     return Subnet(*network(space, candidate))
 
 
@@ -73,8 +73,9 @@ def trained(
 ) -> Supernet:  # fmt: skip
     """Return the supernet stored in ``path``, or train one and store it there.
 
-    Each training step samples a random network within ``max_macs``. Raises UserError when the file
-    is not a supernet of this space, OSError.
+    Each training step samples a random network within ``max_macs``, of which the space must hold
+    some. A stored supernet is taken whatever data set and settings it was trained with. Raises
+    UserError when the file is not a supernet of this space, OSError when it cannot be written.
     """
     supernet = untrained(space, settings.seed)
     if path.exists():
@@ -103,7 +104,11 @@ def trained(
 
 
 def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
-    """Evaluate a network with shared weights on the validation split, or a part of it."""
+    """Evaluate a network with shared weights on the first JUDGED_IMAGES validation images.
+
+    seed: draws the training images that calibrate its batch norm and activation scales, and that
+    its classifier is refitted to.
+    """
     random = np.random.default_rng([seed, 5])
     chosen = random.permutation(len(dataset.train))[:CALIBRATION_IMAGES]
     validation = dataset.validation.take(np.arange(min(len(dataset.validation), JUDGED_IMAGES)))

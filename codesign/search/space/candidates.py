@@ -35,7 +35,11 @@ LEAST_ACCUMULATOR_BITS = 12
 
 
 def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
-    """Return the NPUs of candidates, with the smallest depths (the schedule tells those needed)."""
+    """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
+
+    Memories have the smallest depths that NpuConfig allows; cost.cycles.schedule tells the depths
+    that the networks need.
+    """
     lanes = space.integers(candidates, "lanes")
     patterns = space.patterns(candidates)
     groups = np.array([group for _, group in SPARSITIES.values()])[patterns]
@@ -102,7 +106,7 @@ def _multipliers(
 
 @functools.cache
 def _packs(pixels: int) -> NDArray[np.bool_]:
-    """Return True where the products of so many pixels can share a DSP slice.
+    """Return True where the products of ``pixels`` pixel lanes can share a DSP slice.
 
     Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
     """
@@ -114,9 +118,10 @@ def _packs(pixels: int) -> NDArray[np.bool_]:
 
 
 def accumulator_bits(layers: LayerTable) -> Ints:
-    """Return accumulator widths that no weights can overflow, shape (n,).
+    """Return the smallest accumulator widths that no weights can overflow, shape (n,).
 
-    The same as codesign.compiler.worst_accumulator_bits, for a batch.
+    The same as codesign.compiler.worst_accumulator_bits, for a batch; they may exceed the range of
+    NpuConfig.
     """
     channels = np.where(layers.diagonal == 1, 1, layers.in_channels) * layers.sources
     products = channels * layers.kernel_rows * layers.kernel_cols
@@ -134,7 +139,7 @@ def to_design(
     """Return one candidate, shape (genes,), as a design.
 
     ``npu`` gives all NPU parameters except the depths, which are the smallest that the compiler
-    needs. Raises InfeasibleError when no depth is enough.
+    needs; dataset: name of the data set. Raises InfeasibleError when no depth is enough.
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)

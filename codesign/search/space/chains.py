@@ -44,7 +44,8 @@ def write(
     """Write the layers of n candidates to ``table``, shape (columns, n, slots), all 0 before.
 
     networks: NETWORK records, shape (n,); stages: STAGE records, shape (n, stages); convs: CONV
-    records, shape (n, stages, convs); layer: one record of the columns as working memory.
+    records, shape (n, stages, convs); layer: one record of the columns as working memory; columns:
+    the fields of LayerTable in their order.
     """
     records, numbers = layer
     for i in range(len(networks)):
@@ -122,7 +123,10 @@ def _stage(
 
 @part
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
-    """Initialise a layer of stride 1 with a ``rows`` x ``cols`` kernel, except sizes and bits."""
+    """Initialise a dense layer of stride 1, except map sizes and activation bits.
+
+    rows and cols: size of the kernel.
+    """
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
     layer.out_channels, layer.kernel_rows, layer.kernel_cols = channels, rows, cols

@@ -100,7 +100,7 @@ class NpuChoices:
 class SpaceDeclaration:
     """Declaration of a search space, the content of a YAML file.
 
-    Raises ValueError for an empty list, a duplicate or an invalid choice.
+    Raises ValueError for an empty list, a duplicate, an invalid choice or ``max_macs`` below 1.
 
     >>> load_declaration("images").max_macs
     8000000
@@ -110,7 +110,7 @@ class SpaceDeclaration:
     bits: BitChoices
     npu: NpuChoices
     max_macs: int = 8_000_000
-    """Largest number of multiply-accumulates per image that training on a few cores can afford."""
+    """Largest number of multiply-accumulates per image of a feasible design; limits training."""
 
     def __post_init__(self) -> None:
         if self.max_macs < 1:
@@ -174,7 +174,7 @@ def dense_only(declaration: SpaceDeclaration) -> SpaceDeclaration:
 
 
 def load_declaration(source: Path | str) -> SpaceDeclaration:
-    """Read a space file by path, or a shipped one by name.
+    """Read a space file, given as a Path, or a shipped one, given by its name as text.
 
     Raises UserError for an unknown name, YamlError for a bad file.
     """

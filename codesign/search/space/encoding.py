@@ -73,7 +73,10 @@ class SearchSpace:
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
-        """Parameters in the order of the genes."""
+        """Parameters in the order of the genes.
+
+        ``stages`` has no choices above ``max_stages``, or only that if the declaration has none.
+        """
         net, bits, npu = self.declaration.network, self.declaration.bits, self.declaration.npu
         stages = tuple(s for s in net.stages if s <= self.max_stages) or (self.max_stages,)
         found = [
@@ -148,7 +151,7 @@ class SearchSpace:
         return found
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
-        """Return True where a gene has an effect, shape (n, genes)."""
+        """Return True where a gene has an effect, by Parameter.requires, shape (n, genes)."""
         mask = np.ones(candidates.shape, dtype=np.bool_)
         for gene, parameter in enumerate(self.parameters):
             for name, least in parameter.requires:

@@ -19,9 +19,10 @@ from rtl_gen.parameters import SPARSITIES
 
 
 def network_key(space: SearchSpace, candidate: Ints) -> str:
-    """Return the identity of a candidate's network and bit widths: 12 hexadecimal digits.
+    """Return a hash of a candidate's network and bit widths: 12 hexadecimal digits.
 
-    Candidates that differ in their NPU only have the same key.
+    Image shape and number of classes count, too. Candidates that differ in their NPU only have the
+    same key.
     """
     npu = {space.parameters[gene].name for gene in space.npu_genes}
     params = {k: v for k, v in space.params(candidate).items() if k not in npu}

@@ -22,12 +22,15 @@ from rtl_gen.config import NpuConfig
 
 NPU = NpuConfig(pixels=4, lanes=8, columns=16)
 LAYERS = (
-    LayerRow("load", "load", "1 x 8 x 8", 70, 70),
-    LayerRow("conv1", "conv2d", "16 x 8 x 8", 700, 700, 9216, 1024, 4, 2),
-    LayerRow("conv2", "conv2d", "32 x 4 x 4", 3200, 3200, 294912, 2048, 4, 2),
-    LayerRow("logits", "linear", "10", 330, 330, 5120, 10, 8, 4),
-    LayerRow("emit", "emit", "10", 20, 20),
-)
+    LayerRow("load", op="load", output="1 x 8 x 8", cycles=70, simulated_cycles=70),
+    LayerRow("conv1", op="conv2d", output="16 x 8 x 8", cycles=700, simulated_cycles=700,
+             macs=9216, accumulations=1024, weight_bits=4, passes=2),
+    LayerRow("conv2", op="conv2d", output="32 x 4 x 4", cycles=3200, simulated_cycles=3200,
+             macs=294912, accumulations=2048, weight_bits=4, passes=2),
+    LayerRow("logits", op="linear", output="10", cycles=330, simulated_cycles=330,
+             macs=5120, accumulations=10, weight_bits=8, passes=4),
+    LayerRow("emit", op="emit", output="10", cycles=20, simulated_cycles=20),
+)  # fmt: skip
 FULL = ReportData(
     name="digits <30k & more",
     npu=NPU,
@@ -47,7 +50,12 @@ FULL = ReportData(
     bit_exact=True,
     candidates=tuple(
         Candidate(
-            f"trial {i}", 0.90 + 0.01 * (i % 9), 2000 * 1.4**i, 9000 + 2100 * i, i % 2 == 0, i == 4
+            f"trial {i}",
+            accuracy=0.90 + 0.01 * (i % 9),
+            images_per_second=2000 * 1.4**i,
+            luts=9000 + 2100 * i,
+            on_front=i % 2 == 0,
+            chosen=i == 4,
         )
         for i in range(10)
     ),
@@ -70,6 +78,8 @@ def test_every_part_is_on_the_page():
         assert f"<h2>{part}" in page
     assert '<p class="note">150 MHz will hardly hold &lt;here&gt;.</p>' in page
     assert "bit-exact on 64 images" in page
+    assert "chosen: 17.4k LUTs" in page
+    assert [page.count(f'"dot {kind}"') for kind in ("chosen", "other")] == [1, 5]
     assert "within 30,000 LUTs" in page
     assert "-3.6 %" in page  # the estimate's error: 24100 / 25000 - 1
     assert "digits &lt;30k &amp; more" in page
@@ -122,7 +132,9 @@ def test_writing_replaces_the_whole_file(tmp_path):
 
 def test_the_front_line_is_a_staircase_of_the_unbeaten():
     points = [(100, 0.9), (200, 0.95), (300, 0.8), (250, 0.7), (50, 0.95)]
-    candidates = [Candidate("", score, rate, 1) for rate, score in points]
+    candidates = [
+        Candidate("", accuracy=score, images_per_second=rate, luts=1) for rate, score in points
+    ]
     assert _steps(candidates) == [(300, 0.8), (200, 0.8), (200, 0.95)]
 
 

@@ -100,7 +100,10 @@ def test_the_rule_takes_accuracy_first_then_throughput() -> None:
     one = problem(luts=15000, brams=60)
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
     chosen = pool.candidates[[0, len(pool.candidates) // 2, -1]]
-    trained = [Trained(chosen[k], accuracy, 1.0, 9) for k, accuracy in enumerate((0.9, 0.95, 0.95))]
+    trained = [
+        Trained(chosen[k], accuracy, seconds=1.0, one_bits=9)
+        for k, accuracy in enumerate((0.9, 0.95, 0.95))
+    ]
     best = choice.best_option(one, trained)
     assert best is not None
     assert best.trained.accuracy == 0.95
@@ -121,7 +124,10 @@ def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> No
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
     chosen = pool.candidates[[0, len(pool.candidates) // 3, len(pool.candidates) // 2, -1]]
     results = ((0.95, 900), (0.94, 500), (0.935, 500), (0.9, 100))
-    trained = [Trained(c, a, 1.0, ones) for c, (a, ones) in zip(chosen, results, strict=True)]
+    trained = [
+        Trained(candidate, accuracy, seconds=1.0, one_bits=ones)
+        for candidate, (accuracy, ones) in zip(chosen, results, strict=True)
+    ]
     for within, expected in ((None, 0.95), (0.0, 0.95), (0.02, 0.94), (0.05 + 1e-9, 0.9)):
         best = choice.best_option(one, trained, boo_within=within)
         assert best is not None
@@ -138,7 +144,10 @@ def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> No
 def test_the_front_marks_the_chosen_design() -> None:
     one = problem(luts=15000)
     pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=4)
-    trained = [Trained(pool.candidates[0], 0.9, 1.0, 9), Trained(pool.candidates[-1], 0.8, 1.0, 9)]
+    trained = [
+        Trained(pool.candidates[k], accuracy, seconds=1.0, one_bits=9)
+        for k, accuracy in ((0, 0.9), (-1, 0.8))
+    ]
     best = choice.best_option(one, trained)
     shown = choice.shown_candidates(one, trained, best)
     assert [c.chosen for c in shown].count(True) == 1

@@ -222,8 +222,7 @@ def test_a_loss_that_is_not_finite_ends_with_its_epoch():
     dataset = datasets.load("digits")
     wild = TrainSettings(epochs=2, learning_rate=10.0, optimizer="sgd", compile="never")
     with pytest.raises(ModelError, match=r"epoch \d of 2: the loss is (nan|inf); lower the learn"):
-        for seed in range(5):
-            train(SMALL, Quantisation(), dataset, dataclasses.replace(wild, seed=seed))
+        train(SMALL, Quantisation(), dataset, wild)
 
 
 def test_class_weights_lift_the_recall_of_a_rare_class():

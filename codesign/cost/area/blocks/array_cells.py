@@ -83,7 +83,7 @@ CELLS = AreaBlock(
 
 
 def _selection(c: ConfigTable) -> Sizes:
-    """Return the sizes of N:M operand selection; all 0 for dense arrays."""
+    """Return the area features (sizes) of N:M operand selection; all 0 for dense arrays."""
     cells = c.pixels * c.columns * (c.sparsity > 0)
     selected = cells * c.slots * c.activation_bits
     pairs = cells * (c.slots // 2)

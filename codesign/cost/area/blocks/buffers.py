@@ -21,7 +21,7 @@ BUS_BITS = 32
 
 
 def memory_counts(c: ConfigTable) -> MemoryCount:
-    """Return the resources of all memories of each NPU, arrays of shape (n,)."""
+    """Return the FPGA resources of all memories of each NPU together, arrays of shape (n,)."""
     word = c.weight_word_bits
     full = np.full_like(word, BUS_BITS)
     older = OLDER_COLUMNS * c.activation_word_bits
@@ -59,7 +59,7 @@ MEMORIES = AreaBlock(
 
 
 def _rotator(c: ConfigTable) -> Sizes:
-    """Return the sizes of the crossbar from activation banks to pixel lanes (rotator).
+    """Return the area features of the crossbar from activation banks to pixel lanes (rotator).
 
     Any pixel lane takes any bank or the padding value (rtl_gen.blocks.addressing.ActivationMemory).
     """

@@ -83,7 +83,7 @@ STREAMS = AreaBlock(
 
 
 def _port(c: ConfigTable) -> Sizes:
-    """Return the sizes of the external memory port (rtl_gen.blocks.fetch).
+    """Return the area features (sizes) of the external memory port (rtl_gen.blocks.fetch).
 
     ``memory_tiles`` adds its write channel and the transfers of feature-map rows (FILL, SPILL).
     """
@@ -111,7 +111,10 @@ PORT = AreaBlock(
 
 
 def _wiring(c: ConfigTable) -> Sizes:
-    """Return the sizes of top-level glue: control delays, multiplexers between memory readers."""
+    """Return the features (sizes, shape (n,)) that the area of top-level glue is linear in.
+
+    The glue is control delays and multiplexers between memory readers.
+    """
     return {
         "addresses": log_bits(c.activation_depth),
         "codes": c.activation_bits,

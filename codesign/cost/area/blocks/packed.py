@@ -50,7 +50,7 @@ PACKED_DOTS = AreaBlock(
 
 
 def shared_sizes(c: ConfigTable) -> Sizes:
-    """Return the sizes of the operands that the cells of a packed array share.
+    """Return the area features (sizes) of the operands that the cells of a packed array share.
 
     These are activations, weight digits with their signs, and the values at which the field sums
     start (rtl_gen.packing.Packing.start); all 0 where products share no slice.

@@ -29,7 +29,7 @@ def multiplexer(inputs: Ints) -> Floats:
 
 
 def _units(c: ConfigTable) -> Sizes:
-    """Return the sizes of the requantisation units (rtl_gen.blocks.post_unit).
+    """Return the area features (sizes) of the requantisation units (rtl_gen.blocks.post_unit).
 
     They multiply by radix-4 digits in LUTs, or in DSP slices where the array shares these, and
     shift in two stages.
@@ -74,7 +74,7 @@ POST_UNITS = AreaBlock(
 
 
 def _process(c: ConfigTable) -> Sizes:
-    """Return the sizes of rtl_gen.blocks.post_process except its memories and units."""
+    """Return the area features of rtl_gen.blocks.post_process except its memories and units."""
     drained = c.post_units * c.accumulator_bits
     channel_word = c.accumulator_bits + c.scale_bits + SHIFT_BITS
     index = log_bits(c.columns // c.post_units) + log_bits(c.pixels)
@@ -120,7 +120,7 @@ POST_PROCESS = AreaBlock(
 
 
 def channel_memories(c: ConfigTable) -> memories.MemoryCount:
-    """Return the memories of post-processing, arrays of shape (n,).
+    """Return the FPGA resources of the memories of post-processing, arrays of shape (n,).
 
     Biases, requantisation multipliers and shifts of the channels; the result buffer; the running
     maxima of max pooling.
