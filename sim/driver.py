@@ -6,20 +6,20 @@ knows no board: pass it a ``Bus`` (32-bit register access, such as a memory map)
 
     npu = Npu("build/digits", bus, stream)
     npu.load()
-    classes, logits = npu.predict(codes)
+    classes, logits = npu.predict(codes)  # or npu.predict_values(values), as in the data set
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .folder import Loadable, Words, read_loadable
-from .layout import packets, unpack_logits
+from .layout import LayoutError, check, image_shape, packets, quantise, unpack_logits
 
 START, SOFT_RESET = 1, 2
 """Bits of the CONTROL register."""
@@ -55,6 +55,31 @@ class Stream(Protocol):
 
     def receive(self, beats: int, timeout_s: float) -> Words:
         """Return the next packet, uint32 (beats,). Raises TimeoutError after ``timeout_s`` s."""
+
+
+class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
+    """Classes and logits of images: ``classes, logits = prediction``. Made by ``Npu.predict``."""
+
+    names: list[str]
+    """Class name of each image."""
+
+    @classmethod
+    def of(cls, logits: NDArray[np.int32], class_names: Sequence[str]) -> Prediction:
+        """Return the prediction from logits (n, classes); the first of equal logits wins."""
+        classes = np.argmax(logits, axis=1)
+        made = cls((classes, logits))
+        made.names = [class_names[index] for index in classes]
+        return made
+
+    @property
+    def classes(self) -> NDArray[np.int64]:
+        """Class numbers, int64 (n,)."""
+        return self[0]
+
+    @property
+    def logits(self) -> NDArray[np.int32]:
+        """Logits as integers, int32 (n, classes)."""
+        return self[1]
 
 
 class Npu:
@@ -122,22 +147,35 @@ class Npu:
             raise NpuError(f"weights must lie below {ADDRESSES:#x}, not at {base:#x}")
         return base
 
-    def predict(
-        self, codes: NDArray[np.uint8], timeout_s: float = 1.0
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Classify images on the NPU hardware, given as uint8 codes (n, channels, rows, columns).
+    def predict_values(self, values: NDArray[Any], timeout_s: float = 1.0) -> Prediction:
+        """Classify images given as values of the data set, (n, channels, rows, columns).
+
+        Values (pixels, or real numbers) become codes by the mapping that training used. Raises
+        LayoutError for another shape and for values that are no finite numbers; and as ``predict``.
+        """
+        codes = quantise(self.network.input, self.network.input_range, np.asarray(values))
+        return self.predict(codes, timeout_s)
+
+    def predict(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
+        """Classify images on the NPU hardware: integer codes (n, channels, rows, columns).
 
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
-        classes, int64 (n,), and the logits as integers, int32 (n, classes). Raises NpuError when
-        the NPU stops with an error or does not answer an image within ``timeout_s`` seconds,
-        LayoutError for codes of another shape or too large.
+        classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'
+        ``names``. Raises LayoutError, a ValueError, before anything is sent for codes of another
+        shape or beyond the input's bits; NpuError when the NPU stops with an error or does not
+        answer an image within ``timeout_s`` seconds.
         """
+        codes = np.asarray(codes)
+        if codes.ndim != 4:
+            shape = ", ".join(map(str, image_shape(self.network.input)))
+            raise LayoutError(f"codes must have shape (n, {shape}), not {codes.shape}")
+        check(self.network.input, codes)
         per_run = MAX_IMAGES if self._streams else 1
         logits: list[NDArray[np.int32]] = []
         for first in range(0, len(codes), per_run):
             logits += self._run(codes[first : first + per_run], timeout_s)
         stacked = np.stack(logits) if logits else np.zeros((0, self.classes), np.int32)
-        return np.argmax(stacked, axis=1), stacked
+        return Prediction.of(stacked, self.network.classes)
 
     @property
     def classes(self) -> int:

@@ -101,6 +101,11 @@ class Loadable:
     """Content of external memory that FETCH reads, shape (n_words,); empty if all is on chip."""
     memory_latency_cycles: int
     """Memory latency for which the expected waits were computed."""
+    classes: tuple[str, ...]
+    """A name for each class; its number where the folder does not have names."""
+    input_range: dict[str, list[float]]
+    """``low`` and ``high``: values that become input level 0 and 255, one for all channels or one
+    for each; 8-bit pixels where the folder does not say."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,8 @@ def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
         channels=read_hex(path / "mem" / "channels.hex", hardware["channels"]["columns"]),
         memory=_memory(path, program["memory"]["words"]),
         memory_latency_cycles=program["memory"]["latency_cycles"],
+        classes=tuple(program.get("classes") or map(str, range(program["output"]["classes"]))),
+        input_range=program.get("input_range") or {"low": [0.0], "high": [255.0]},
     )
 
 

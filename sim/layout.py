@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 BEAT_BITS = 32
 """Width of a stream beat."""
+LEVELS_TOP = 255
+"""Highest input level: the 8-bit values that input codes are made of."""
 
 Layout = Mapping[str, Any]
 """One entry of ``tensors``, or ``output``, in program.json."""
@@ -26,19 +28,60 @@ class LayoutError(ValueError):
     """Data do not fit the layout; the message names the tensor and what it expects."""
 
 
+def image_shape(layout: Layout) -> tuple[int, int, int]:
+    """Return (channels, rows, columns) of an image as the host has it, before any unfolding."""
+    channels, rows, columns = (layout["window"] or layout)["shape"]
+    return channels, rows, columns
+
+
+def check(layout: Layout, codes: NDArray[Any]) -> None:
+    """Raise LayoutError unless ``codes``, of one image or many, are integers 0..2**bits - 1.
+
+    codes: (channels, rows, columns) or (n, channels, rows, columns).
+    """
+    shape = image_shape(layout)
+    if codes.shape[-3:] != shape or codes.ndim > 4:
+        raise LayoutError(f"{layout['name']}: codes must have shape {shape}, not {codes.shape}")
+    if codes.dtype.kind not in "iu":
+        raise LayoutError(f"{layout['name']}: codes must be integers, not {codes.dtype}")
+    top = (1 << layout["bits"]) - 1
+    for end in (codes.min(), codes.max()) if codes.size else ():
+        if not 0 <= int(end) <= top:
+            raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {end}")
+
+
+def quantise(
+    layout: Layout, input_range: Mapping[str, Any], values: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Return the input codes, uint8 of the same shape, of values as the data set had them.
+
+    values: (n, channels, rows, columns). input_range: ``low`` and ``high``, of one number or one
+    for each channel, become level 0 and 255; levels become codes as in models.integer.reference.
+    Values beyond are clipped. Raises LayoutError for another shape, and for values that are no
+    finite numbers.
+    """
+    shape = image_shape(layout)
+    if values.ndim != 4 or values.shape[1:] != shape:
+        raise LayoutError(
+            f"{layout['name']}: values must have shape (n, {', '.join(map(str, shape))}), "
+            f"not {values.shape}"
+        )
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise LayoutError(f"{layout['name']}: values must be finite numbers")
+    low, high = (np.array(input_range[end], np.float64)[:, None, None] for end in ("low", "high"))
+    scaled = np.clip((values.astype(np.float64) - low) * (LEVELS_TOP / (high - low)), 0, LEVELS_TOP)
+    levels = np.floor(scaled + 0.5).astype(np.int64)
+    top = (1 << layout["bits"]) - 1
+    return ((levels * (2 * top) + LEVELS_TOP) // (2 * LEVELS_TOP)).astype(np.uint8)
+
+
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the input beats of an image, uint32 (layout["beats"],), as a LOAD takes them.
 
-    codes: uint8 (channels, rows, columns). Raises LayoutError for another shape, or for codes above
-    2**bits - 1.
+    codes: integers (channels, rows, columns). Raises LayoutError as ``check`` does.
     """
+    check(layout, codes)
     window = layout["window"]
-    shape = tuple(window["shape"] if window else layout["shape"])
-    if codes.shape != shape:
-        raise LayoutError(f"{layout['name']}: codes must have shape {shape}, not {codes.shape}")
-    top = (1 << layout["bits"]) - 1
-    if codes.size and int(codes.max()) > top:
-        raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {codes.max()}")
     if window:
         codes = unfold(window, codes)
     bits = layout["activation_bits"]

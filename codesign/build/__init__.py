@@ -1,12 +1,17 @@
 """Steps from a design to a verified build folder.
 
 pipeline (training, lowering to integers, compiling), build_folder (the folder's files and its
-manifest), verification (simulation of a build folder and the verdict).
+manifest), verification (simulation of a build folder and the verdict), evaluation (accuracy of the
+integer network), built (the network of a build folder, for other data), other_data (labelled data
+for it), inputs (pictures and arrays for it).
 """
 
 __all__ = [
     "build_folder",
+    "built",
     "evaluation",
+    "inputs",
+    "other_data",
     "pipeline",
     "verification",
 ]

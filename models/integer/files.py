@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.files import atomic_file
@@ -29,7 +30,13 @@ _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": 
 
 def save(network: IntegerNetwork, path: Path) -> None:
     """Write ``network`` to ``path`` (.npz); it appears whole or not at all. Raises OSError."""
-    arrays: dict[str, Any] = {}
+    with atomic_file(path) as file:
+        np.savez_compressed(file, **contents(network))  # type: ignore[arg-type]
+
+
+def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
+    """Return the arrays of the network's file by name; ``header`` is JSON text."""
+    arrays: dict[str, NDArray[Any]] = {}
     layers = []
     for index, layer in enumerate(network.layers):
         header = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
@@ -52,8 +59,7 @@ def save(network: IntegerNetwork, path: Path) -> None:
         "tensors": [dataclasses.asdict(spec) for spec in network.tensors.values()],
         "layers": layers,
     }
-    with atomic_file(path) as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), **arrays)
+    return {"header": np.array(json.dumps(header)), **arrays}
 
 
 def load(path: Path) -> IntegerNetwork:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models.integer import reference
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.isa.registers import (
     ISA_VERSION,
@@ -23,7 +24,8 @@ from rtl_gen.isa.registers import (
 )
 from rtl_gen.twin.model import Twin
 from sim import driver
-from tests.codesign import small_build
+from sim.layout import quantise
+from tests.codesign import named_build, small_build
 
 
 class Board:
@@ -165,3 +167,75 @@ def test_weights_for_external_memory_are_placed_where_the_host_says(tmp_path):
     assert board.written[Register.MEMORY_BASE] == 0x8000_0000
     _, logits = npu.predict(vectors.inputs)
     assert np.array_equal(logits, vectors.expected[compiled.logits.name])
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory) -> Path:
+    return named_build.write(tmp_path_factory.mktemp("named"))
+
+
+def test_values_are_mapped_as_in_training_and_classes_have_names(named, board):
+    _, compiled, _ = small_build.parts()
+    npu = driver.Npu(named, board, board)
+    npu.load()
+    rng = np.random.default_rng(8)
+    values = rng.uniform(-1.2, 1.2, (6, 1, 6, 6))  # some are clipped
+    found = npu.predict_values(values)
+    levels = named_build.RANGE.levels(values)
+    expected = reference.predict(compiled.integer, levels)
+    assert np.array_equal(found.logits, expected)
+    assert np.array_equal(found.classes, expected.argmax(axis=1))
+    assert found.names == [named_build.NAMES[index] for index in found.classes]
+    classes, logits = found
+    assert (classes is found.classes, logits is found.logits) == (True, True)
+
+
+def test_every_pixel_becomes_the_code_of_the_reference(folder, board):
+    """All 256 levels, at the four input bits of this network."""
+    npu = driver.Npu(folder, board, board)
+    pixels = np.arange(252, dtype=np.uint8).reshape(7, 1, 6, 6)
+    pixels[6, 0, 5] = range(250, 256)
+    codes = quantise(npu.network.input, npu.network.input_range, pixels)
+    assert np.array_equal(codes, reference.quantise_input(small_build.parts()[1].integer, pixels))
+
+
+@pytest.mark.parametrize(
+    "codes, words",
+    [
+        (np.full((1, 1, 6, 6), -3, np.int8), r"codes must be 0..15, not -3"),
+        (np.full((2, 1, 6, 6), 16, np.uint8), r"codes must be 0..15, not 16"),
+        (np.full((1, 1, 6, 6), 300), r"codes must be 0..15, not 300"),
+        (np.zeros((1, 1, 6, 6)), r"codes must be integers, not float64"),
+        (np.zeros((1, 1, 5, 6), np.uint8), r"must have shape \(1, 6, 6\), not \(1, 1, 5, 6\)"),
+        (np.zeros((1, 6, 6), np.uint8), r"must have shape \(n, 1, 6, 6\), not \(1, 6, 6\)"),
+    ],
+)
+def test_codes_that_the_input_cannot_hold_are_refused_before_the_start(folder, board, codes, words):
+    npu = driver.Npu(folder, board, board)
+    npu.load()
+    with pytest.raises(ValueError, match=words):
+        npu.predict(codes)
+    assert not board.started
+
+
+@pytest.mark.parametrize(
+    "values, words",
+    [
+        (np.full((1, 1, 6, 6), np.nan), "values must be finite numbers"),
+        (np.full((1, 1, 6, 6), "1"), "values must be finite numbers"),
+        (np.zeros((1, 2, 6, 6)), r"values must have shape \(n, 1, 6, 6\), not \(1, 2, 6, 6\)"),
+    ],
+)
+def test_values_that_cannot_be_mapped_are_refused(folder, board, values, words):
+    with pytest.raises(ValueError, match=words):
+        driver.Npu(folder, board, board).predict_values(values)
+
+
+def test_folders_of_older_versions_have_numbers_for_names(tmp_path, board):
+    older = named_build.write(tmp_path)
+    named_build.as_older_version(older)
+    npu = driver.Npu(older, board, board)
+    npu.load()
+    _, _, vectors = small_build.parts()
+    found = npu.predict(vectors.inputs)
+    assert found.names == [str(index) for index in found.classes]

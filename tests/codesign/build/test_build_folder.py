@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,10 @@ import pytest
 
 from codesign.build import build_folder
 from codesign.results import UserError
+from models.integer import files, reference
 from rtl_gen import emit
 from sim.folder import read, read_hex
-from tests.codesign import small_build
+from tests.codesign import named_build, small_build
 from tests.paths import ROOT
 
 emit_verilog = emit.verilog
@@ -46,7 +48,8 @@ def tree(folder: Path) -> dict[str, bytes]:
 def test_the_folder_is_complete_and_its_manifest_has_every_hash(folder):
     files = tree(folder)
     for path in (
-        "design.yaml", "program.json", "program.hex", "program_traced.hex", "rtl/npu.v",
+        "design.yaml", "network.npz",
+        "program.json", "program.hex", "program_traced.hex", "rtl/npu.v",
         "mem/weights.hex", "mem/channels.hex", "vectors/inputs.npz", "vectors/expected.npz",
         "sim/run.py", "sim/bench.py", "constraints/npu.xdc", "constraints/npu.lpf",
         "scripts/synth.ys", "scripts/vivado.tcl", "small.core", "driver/npu.py",
@@ -147,7 +150,7 @@ def test_a_full_disk_leaves_the_old_report(tmp_path, monkeypatch):
 KILLED = """\
 import os, signal, sys
 from pathlib import Path
-from tests.codesign import small_build
+from tests.codesign import named_build, small_build
 real, written = Path.write_bytes, 0
 def write_bytes(path, data):
     global written
@@ -187,3 +190,26 @@ def test_reports_enter_the_manifest_and_changed_files_are_noticed(tmp_path):
     assert build_folder.changed_files(out) == ["mem/weights.hex", "rtl/npu.v"]
     with pytest.raises(UserError, match=r"is not a build folder"):
         build_folder.add_report(tmp_path, "synthesis", {})
+
+
+def test_the_integer_network_is_in_the_folder(folder):
+    """Read back, it computes the vectors; the same network gives the same bytes at any time."""
+    _, compiled, vectors = small_build.parts()
+    stored = files.load(folder / build_folder.NETWORK)
+    found = reference.run(stored, vectors.inputs)
+    assert set(found) == set(vectors.expected)
+    for name, values in vectors.expected.items():
+        assert np.array_equal(found[name], values)
+    again = build_folder.npz(files.contents(compiled.integer))
+    assert (folder / build_folder.NETWORK).read_bytes() == again
+    with zipfile.ZipFile(folder / build_folder.NETWORK) as archive:
+        assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+
+
+def test_host_data_is_in_program_json(folder, tmp_path):
+    program = json.loads((folder / "program.json").read_text())
+    assert program["classes"] == ["0", "1", "2", "3", "4"]
+    assert program["input_range"] == {"low": [0.0], "high": [255.0]}
+    named = json.loads((named_build.write(tmp_path) / "program.json").read_text())
+    assert named["classes"] == list(named_build.NAMES)
+    assert named["input_range"] == {"low": [-1.0], "high": [1.0]}

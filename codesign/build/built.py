@@ -1,0 +1,86 @@
+"""The network of a build folder, with what is needed to run it on data of any origin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign import design as designs
+from codesign.build import build_folder
+from codesign.design import Design
+from codesign.results import UserError
+from models.data.values import PIXELS, InputRange
+from models.integer import files, reference
+from models.integer.network import IntegerNetwork
+from sim.folder import FolderError, read_loadable
+
+MOST_NAMES = 12
+"""Class names that a message lists."""
+
+
+@dataclass(frozen=True, eq=False)
+class BuiltNetwork:
+    """Integer network of a build folder, its class names and input mapping. Made by ``load``."""
+
+    design: Design
+    network: IntegerNetwork
+    classes: tuple[str, ...]
+    """Names by class number."""
+
+    @property
+    def input_range(self) -> InputRange:
+        """The values that become input level 0 and 255, as training had them."""
+        return self.design.input or PIXELS
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an input, (channels, rows, columns)."""
+        return self.network.tensors[self.network.input].shape
+
+    def logits(self, levels: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Return the logits (n, classes) of input levels (n, channels, rows, columns)."""
+        return reference.predict(self.network, levels)
+
+    def scores(self, logits: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return the softmax (n, classes) of logits in real values."""
+        scale = self.network.tensors[self.network.layers[-1].output].scale
+        real = (logits - logits.max(axis=1, keepdims=True)) * float(scale)
+        powers = np.exp(real)
+        shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+    def named(self) -> str:
+        """Return the class names for a message, the first of many."""
+        more = len(self.classes) - MOST_NAMES
+        shown = ", ".join(self.classes[:MOST_NAMES])
+        return f"{shown} and {more} more" if more > 0 else shown
+
+
+def load(folder: Path) -> BuiltNetwork:
+    """Read the network of a build folder.
+
+    Raises UserError for any other folder and for one of a version that did not store the network;
+    ModelError and YamlError for damaged files.
+    """
+    if not build_folder.is_build(folder):
+        raise UserError(f"{folder} is not a build folder; codesign build writes one")
+    path = folder / build_folder.NETWORK
+    if not path.exists():
+        raise UserError(
+            f"{folder} has no {build_folder.NETWORK}: it was built by an older version; build it "
+            "again with codesign build"
+        )
+    network = files.load(path)
+    try:
+        stored = read_loadable(folder)
+    except FolderError as error:
+        raise UserError(str(error)) from None
+    if len(stored.classes) != network.classes:
+        raise UserError(
+            f"{folder}: program.json names {len(stored.classes)} classes, the network has "
+            f"{network.classes}; build it again"
+        )
+    return BuiltNetwork(designs.load(folder / "design.yaml"), network, stored.classes)

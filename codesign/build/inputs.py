@@ -1,0 +1,126 @@
+"""Inputs without labels for a network that exists: picture files and arrays of numbers."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.build.built import BuiltNetwork
+from codesign.build.other_data import range_notes
+from models.data.layout import Layout, to_channels_first
+from models.data.pictures import SUFFIXES, decode
+from models.data.values import check_finite
+from models.errors import DatasetError
+
+ARRAYS = (".npy", ".npz")
+ARRAY = "x"
+"""Name of the array of an .npz."""
+_BROKEN = (
+    OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error,
+    RuntimeError, MemoryError, OverflowError, SyntaxError,
+)  # fmt: skip
+"""What numpy raises for damaged files."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Examples of one file as input levels. Made by ``read``."""
+
+    path: Path
+    levels: NDArray[np.uint8]
+    """Shape (n, channels, rows, columns)."""
+    single: bool
+    """True for a picture, and an array of one example without an axis that counts examples."""
+    notes: tuple[str, ...]
+
+
+def read(built: BuiltNetwork, path: Path) -> Examples:
+    """Read a picture, an .npy array, or the array ``x`` of an .npz, mapped as training did.
+
+    Pictures are resized only if those of the design's data set were. Raises DatasetError naming the
+    file: missing, damaged, of another kind or of another shape.
+    """
+    suffix = path.suffix.casefold()
+    if suffix not in (*SUFFIXES, *ARRAYS):
+        kinds = ", ".join(sorted(SUFFIXES) + list(ARRAYS))
+        raise DatasetError(f"{path}: must be a picture or an array of numbers ({kinds})")
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file")
+    if suffix in SUFFIXES:
+        values, notes = _picture(built, path)
+        single = True
+    else:
+        values, single, notes = _examples(built, _array(path), str(path))
+    levels = built.input_range.levels(values)
+    return Examples(path, levels, single, (*notes, *range_notes(built, values)))
+
+
+def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:
+    """Return the pixels (1, channels, rows, columns) of a picture, and notes."""
+    pixels, notes = decode(path.read_bytes, str(path), built.design.dataset.resize)
+    channels, *size = built.shape
+    if list(pixels.shape[1:]) != size:
+        found, wanted = (f"{rows}x{columns}" for rows, columns in (pixels.shape[1:], size))
+        raise DatasetError(
+            f"{path}: has {found} pixels (rows x columns), the network takes {wanted}; pictures "
+            "are resized only if the data set of the network was"
+        )
+    if len(pixels) == 1 and channels == 3:
+        pixels = np.repeat(pixels, 3, axis=0)
+    elif len(pixels) == 3 and channels == 1:
+        if (pixels != pixels[:1]).any():
+            raise DatasetError(f"{path}: is a colour picture, the network takes grey ones")
+        pixels = pixels[:1]
+    if len(pixels) != channels:
+        raise DatasetError(f"{path}: pictures have 1 or 3 channels, the network takes {channels}")
+    return pixels[None], sorted(notes)
+
+
+def _array(path: Path) -> NDArray[Any]:
+    """Return the only array of an .npy, or the array ``x`` of an .npz."""
+    try:
+        with path.open("rb") as file:
+            stored = np.load(file, allow_pickle=False)
+            if isinstance(stored, np.ndarray):
+                return stored
+            found = list(stored.files)
+            if ARRAY in found:
+                array: NDArray[Any] = stored[ARRAY]
+                return array
+    except _BROKEN as error:
+        raise DatasetError(f"{path}: is not a file of plain arrays ({error})") from None
+    raise DatasetError(f"{path}: array {ARRAY} is missing (found: {', '.join(found) or 'nothing'})")
+
+
+def _examples(
+    built: BuiltNetwork, array: NDArray[Any], where: str
+) -> tuple[NDArray[Any], bool, list[str]]:
+    """Return an array as (n, channels, rows, columns), whether it is one example, and notes.
+
+    Its axes are those that the design says; else those that the data set's reader would guess, or
+    the first that give the network's shape. Raises DatasetError.
+    """
+    if not array.size:
+        raise DatasetError(f"{where}: the array {array.shape} is empty")
+    asked = Layout(built.design.dataset.layout)
+    layouts = [asked] if asked is not Layout.AUTO else list(Layout)
+    for layout in layouts:
+        for single in (False, True):
+            try:
+                found, _ = to_channels_first(array[None] if single else array, layout, where)
+            except DatasetError:  # has not so many axes
+                continue
+            if found.shape[1:] == built.shape:
+                check_finite(found, where)
+                return found, single, []
+    axes = "" if asked is Layout.AUTO else f" in the design's layout {asked}"
+    raise DatasetError(
+        f"{where}: the array {array.shape} holds no examples of the shape {built.shape} (channels, "
+        f"rows, columns){axes}, which the network takes"
+    )

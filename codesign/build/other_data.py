@@ -1,0 +1,141 @@
+"""Labelled data for a network that exists: its mapping of values, its classes by name."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from codesign.build import pipeline
+from codesign.build.built import BuiltNetwork
+from codesign.build.evaluation import TEST, Evaluation, scores_of
+from codesign.design import DatasetSpec
+from models.data import datasets
+from models.data.datasets import Progress, ReadOptions, Split
+from models.data.layout import Layout
+from models.data.raw import TRAIN, Labels, Part, Raw
+from models.data.values import PIXELS
+from models.errors import DatasetError
+from sim.cache import cache_folder
+
+MOST_CLIPPED = 0.01
+"""Share of values outside the network's input range from which on a note says so."""
+LEAST_SPAN = 0.1
+"""Share of the input range that the values must span; less, and a note says so."""
+
+
+@dataclass(frozen=True, eq=False)
+class TestData:
+    """Examples with the network's class numbers. Made by ``load``."""
+
+    __test__ = False
+    """No class of tests, in spite of its name."""
+
+    name: str
+    split: Split
+    notes: tuple[str, ...]
+
+
+def load(
+    built: BuiltNetwork,
+    spec: DatasetSpec,
+    data_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> TestData:
+    """Load the examples of a data set that a network is tested with.
+
+    These are the test part of the network's own data set as training had it, split off if need be;
+    of another data set its test part, or all of it if it has none.
+
+    Raises DatasetError for data of another shape, or with classes that the network does not have.
+    """
+    own = built.design.dataset
+    if spec.name == own.name or Path(spec.name).resolve() == Path(own.name).resolve():
+        design = dataclasses.replace(built.design, dataset=spec, input=built.input_range)
+        dataset = pipeline.dataset_of(design, data_dir, progress)
+        _check_shape(built, spec.name, dataset.shape)
+        numbers, said = _numbers(built, spec.name, dataset.names)
+        split = Split(dataset.test.images, numbers[dataset.test.labels])
+        return TestData(spec.name, split, (*dataset.notes, *said))
+    options = ReadOptions(Layout(spec.layout), spec.resize)
+    cache = cache_folder("datasets")
+    raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
+    part, more = _part(raw)
+    values = part.values
+    if raw.range == PIXELS and values.shape[1] == 1 and built.shape[0] == 3:
+        values = np.repeat(values, 3, axis=1)  # grey pictures for a network of coloured ones
+    _check_shape(built, spec.name, values.shape[1:])
+    numbers, said = _numbers(built, spec.name, raw.class_names)
+    split = Split(built.input_range.levels(values), numbers[part.labels])
+    notes = (*raw.notes, *more, *said, *range_notes(built, values))
+    return TestData(spec.name, split, notes)
+
+
+def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
+    """Run the integer network on the examples, all of them."""
+    scores = scores_of(built.network, data.split, len(built.classes))
+    doubts = scores.doubts(built.classes, TEST)
+    return Evaluation({TEST: scores}, built.classes, (*data.notes, *doubts))
+
+
+def range_notes(built: BuiltNetwork, values: NDArray[Any]) -> list[str]:
+    """Return a note for values (n, channels, rows, columns) that the input range does not suit."""
+    mapping = built.input_range
+    outside = mapping.clipped(values)
+    if outside > MOST_CLIPPED:
+        return [
+            f"{100 * outside:.0f} % of the values lie outside the network's input range, "
+            f"{mapping.describe()}, and are clipped"
+        ]
+    low, high = float(values.min()), float(values.max())
+    if len(mapping.low) == 1 and high - low < LEAST_SPAN * (mapping.high[0] - mapping.low[0]):
+        return [
+            f"the values, {low:g}..{high:g}, fill little of the network's input range, "
+            f"{mapping.describe()}"
+        ]
+    return []
+
+
+def _part(raw: Raw) -> tuple[Part, list[str]]:
+    """Return the test part, or all parts as one, with a note."""
+    if TEST in raw.parts:
+        return raw.parts[TEST], []
+    parts = [raw.parts[TRAIN], *(part for name, part in raw.parts.items() if name != TRAIN)]
+    values = np.concatenate([part.values for part in parts])
+    labels = np.concatenate([part.labels for part in parts])
+    return Part(values, labels), [f"there is no test part: all {len(labels)} examples are used"]
+
+
+def _check_shape(built: BuiltNetwork, name: str, shape: tuple[int, ...]) -> None:
+    if tuple(shape) != built.shape:
+        raise DatasetError(
+            f"{name}: examples have the shape {tuple(shape)} (channels, rows, columns), the "
+            f"network takes {built.shape}"
+        )
+
+
+def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[Labels, list[str]]:
+    """Return the network's number of each class of the data, and notes. Raises DatasetError.
+
+    Classes are matched by name; data that has numbers for a network that has names, by number.
+    """
+    known = {own: number for number, own in enumerate(built.classes)}
+    if _are_numbers(names) and not _are_numbers(built.classes):
+        known = {str(number): number for number in range(len(built.classes))}
+    for one in names:
+        if one not in known:
+            raise DatasetError(
+                f"{name}: class {one} is not among the {len(built.classes)} classes of the "
+                f"network ({built.named()})"
+            )
+    by_number = _are_numbers(names) and not _are_numbers(built.classes)
+    said = [f"the data's classes have no names: class 0 is {built.classes[0]}"] if by_number else []
+    return np.array([known[one] for one in names], np.int64), said
+
+
+def _are_numbers(names: tuple[str, ...]) -> bool:
+    return all(name.isdecimal() for name in names)

@@ -1,0 +1,100 @@
+"""``codesign evaluate``: measure the accuracy of a build folder's network on any data."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from codesign.build import other_data, pipeline, verification
+from codesign.build.built import BuiltNetwork
+from codesign.build.other_data import TestData
+from codesign.build.verification import Verification
+from codesign.cli import data_options, options, training
+from codesign.cli.console import Console
+from codesign.design import DatasetSpec
+from models.data.datasets import Split
+
+NAME = "evaluate"
+HELP = "measure the accuracy of a build folder's integer network on any data set"
+DESCRIPTION = """\
+Run the integer network of a build folder, which computes what its Verilog
+computes, on a data set: the test part, or all of it if it has none. The data set
+that the network was trained on is split as for training. Values become input
+levels as for training; classes are matched by name.
+
+Input:   a build folder, and the files of the data set.
+Output:  accuracy with its 95 % interval, the classes of lowest recall, and notes;
+         with --json also recall by class and the confusion matrix.
+
+Exit status: 0 success, 1 the simulation differs or failed, 2 bad input (data of
+another shape or with other classes included) or missing tool."""
+EXAMPLES = """\
+  codesign evaluate build/digits_tiny
+  codesign evaluate build/digits_tiny --dataset own.npz --json
+  codesign evaluate build/flowers --dataset photos/ --resize 32x32 --simulate 4"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    options.build_argument(parser)
+    parser.add_argument(
+        "--dataset",
+        metavar="DATA",
+        help="name or path of the data set: digits, mnist, fashion-mnist, cifar10, an .npz, an "
+        "image folder or a zip of one (default: the design's own data set)",
+    )
+    options.data_dir(parser)
+    data_options.reading(parser, layout="as the design says", resize="as the design says")
+    parser.add_argument(
+        "--simulate",
+        type=options.integer(1, 10000),
+        metavar="N",
+        help="also run the first N of these images through the Verilog and compare every layer's "
+        "output, up to the number of images (default: none)",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    network = options.load_network(args.build, console.warn)
+    if args.simulate:
+        verification.check_tools()
+
+    def read(done: int, total: int) -> None:
+        console.progress("reading images", done, total)
+
+    data = other_data.load(network, _spec(network, args), args.data_dir, read)
+    with console.stage("evaluating the integer network", expected_s=10):
+        found = other_data.evaluate(network, data)
+    result: dict[str, Any] = {"dataset": data.name, **found.to_dict()}
+    training.show(found, console)
+    if not args.simulate:
+        console.result(result)
+        return 0
+    simulated = _simulate(args.build, network, data, args.simulate, console)
+    exact = "bit-exact" if simulated.bit_exact else "NOT bit-exact"
+    console.say(f"simulated:     {simulated.images} images, {exact}")
+    if simulated.failure:
+        console.say(f"first failure: {simulated.failure}")
+    names = ("images", "bit_exact", "passed", "failure")
+    console.result({**result, "simulated": {name: getattr(simulated, name) for name in names}})
+    return 0 if simulated.passed else 1
+
+
+def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
+    """The design's data set with what the command line says instead. Raises UserError."""
+    said = {"name": args.dataset, "layout": args.layout, "resize": args.resize}
+    given = {name: value for name, value in said.items() if value is not None}
+    return dataclasses.replace(network.design.dataset, **given)
+
+
+def _simulate(
+    build: Path, network: BuiltNetwork, data: TestData, images: int, console: Console
+) -> Verification:
+    """Simulate the first images. Raises UserError, SimulationError."""
+    first = Split(data.split.images[:images], data.split.labels[:images])
+    vectors = pipeline.vectors(network.network, first, images)
+    if len(first) < images:
+        console.warn(f"{data.name} has {len(first)} images to test with; all were simulated")
+    with console.stage("building and running the simulator", expected_s=60):
+        return verification.verify_vectors(build, vectors, clock_mhz=network.design.clock_mhz)

@@ -1,0 +1,82 @@
+"""``codesign predict``: classify new pictures and arrays with a build folder's network."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.build import inputs
+from codesign.build.built import BuiltNetwork
+from codesign.build.inputs import Examples
+from codesign.cli import options
+from codesign.cli.console import Console
+
+NAME = "predict"
+HELP = "classify new pictures and arrays with a build folder's integer network"
+DESCRIPTION = """\
+Classify new inputs with the integer network of a build folder, which computes
+what its Verilog computes. Values become input levels as for training.
+
+Input:   a build folder, and files: pictures of the network's size (resized only if
+         the pictures that it was trained on were), .npy arrays, or .npz files with
+         an array x; an array holds one example or many, its axes as in a data set.
+Output:  a line for each example: file, class, its score and the second best class.
+         Scores are the softmax of the logits, so they sum to 1.
+
+Exit status: 0 success, 2 bad input."""
+EXAMPLES = """\
+  codesign predict build/digits_tiny five.png seven.png
+  codesign predict build/digits_tiny examples.npy --json"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    options.build_argument(parser)
+    parser.add_argument(
+        "files",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="picture, .npy array, or .npz with an array x",
+    )
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    network = options.load_network(args.build, console.warn)
+    examples = [inputs.read(network, path) for path in args.files]  # all, before any is classified
+    results = []
+    for each in examples:
+        for note in each.notes:
+            console.warn(f"note: {each.path}: {note}")
+        results += _classified(network, each, console)
+    console.result(results)
+    return 0
+
+
+def _classified(
+    network: BuiltNetwork, examples: Examples, console: Console
+) -> list[dict[str, Any]]:
+    """Show the answer to each example of a file, and return the JSON forms."""
+    logits = network.logits(examples.levels)
+    found = []
+    for index, scores in enumerate(network.scores(logits)):
+        # By logits, of which the first of equal ones wins, as on hardware; softmax may round.
+        first, second = np.argsort(-logits[index], kind="stable")[:2].tolist()
+        names = network.classes
+        where = f"{examples.path}" if examples.single else f"{examples.path}[{index}]"
+        console.say(
+            f"{where}: {names[first]} {100 * scores[first]:.1f} %, "
+            f"then {names[second]} {100 * scores[second]:.1f} %"
+        )
+        found.append(
+            {
+                "file": str(examples.path),
+                "index": index,
+                "class": first,
+                "name": names[first],
+                "scores": scores.tolist(),
+            }
+        )
+    return found
