@@ -48,7 +48,7 @@ class TrialRecord:
     """
 
     key: str
-    """Identity of what was trained, with which seed and settings."""
+    """Identity of the network that was trained; seed and settings are the store's."""
     params: Mapping[str, Choice]
     """Values of the active parameters of the search space."""
     values: tuple[float, ...]
@@ -91,6 +91,8 @@ class TrialStore:
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a trial journal: {error}") from error
         stored = self._study.user_attrs.get(SETTINGS)
+        if stored is None and self._study.get_trials(deepcopy=False):
+            raise UserError(f"{path} holds trials of an unknown search; use another output folder")
         if stored is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

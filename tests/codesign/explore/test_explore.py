@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from codesign.search.accuracy.short_training import Outcome
 from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
+from models.errors import DatasetError
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
 from sim import simulator
@@ -445,6 +447,63 @@ def test_what_may_not_be_meant_is_told(fakes: Fakes, tmp_path: Path) -> None:
     assert len(warned) == 1
     run(settings(out), warned)
     assert f"{out} held a search, which this one replaces" in warned[1]
+
+
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Path below the folder -> content, None for folders."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"budget": Budget(luts=200)}, InfeasibleError),
+        ({"budget": Budget(luts=LUTS, min_throughput=1e9)}, InfeasibleError),
+        ({"space": "galaxies"}, UserError),
+        ({"dataset": "missing.npz"}, DatasetError),
+        ({"seed": 1, "resume": True}, UserError),
+    ],
+)
+def test_a_run_that_finds_nothing_leaves_the_search_before_it(
+    fakes: Fakes, tmp_path: Path, changes: dict[str, object], error: type[Exception]
+) -> None:
+    out = tmp_path / "out"
+    first, _ = run(settings(out))
+    before = everything(out)
+    warned: list[str] = []
+    with pytest.raises(error):
+        run(settings(out, **changes), warned)
+    assert everything(out) == before
+    assert not any("replaces" in text for text in warned)
+    assert (f"{out} keeps the search that it holds" in warned) is (error is InfeasibleError)
+    again, _ = run(settings(out, resume=True))
+    assert without_times(again.summary) == without_times(first.summary)
+
+
+def test_a_search_without_trials_is_replaced_by_one_without(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for luts in (200, 300):
+        with pytest.raises(InfeasibleError):
+            run(settings(out, budget=Budget(luts=luts)))
+        assert json.loads((out / "summary.json").read_text())["budget"]["luts"] == luts
+    result, _ = run(settings(out))
+    assert result.status == 0
+    assert not list(out.glob(".*"))
+
+
+def test_a_journal_of_another_seed_is_never_continued(fakes: Fakes, tmp_path: Path) -> None:
+    """Trials are named by their network alone; the seed is in the journal's identity."""
+    out = tmp_path / "out"
+    run(settings(out))
+    run(settings(tmp_path / "other", seed=1))
+    shutil.copyfile(tmp_path / "other" / "trials.journal", out / "trials.journal")
+    before = everything(out)
+    with pytest.raises(UserError, match="holds trials of a search with other seed"):
+        run(settings(out, resume=True))
+    assert everything(out) == before
 
 
 def test_a_marker_of_another_tool_is_none(fakes: Fakes, tmp_path: Path) -> None:
