@@ -121,7 +121,7 @@ class Console:
             if self._stage is None or self._stage.name != stage:
                 self._stage = _Stage(stage, now, done, done, total, note, expected_s, now)
                 if not self._live:
-                    self._log(f"{stage} begins")
+                    self._log(f"{stage}: started")
             self._stage.done, self._stage.total, self._stage.note = done, total, note
             self._draw(now)
         if self._ticker is None:

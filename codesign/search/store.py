@@ -82,12 +82,14 @@ class TrialStore:
         try:
             lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
             storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-            self._study = optuna.create_study(
-                study_name=STUDY_NAME,
-                storage=storage,
-                directions=list(objectives.values()),
-                load_if_exists=True,
-            )
+            if STUDY_NAME in optuna.get_all_study_names(storage):
+                self._study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+            else:
+                self._study = optuna.create_study(
+                    study_name=STUDY_NAME,
+                    storage=storage,
+                    directions=list(objectives.values()),
+                )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a trial journal: {error}") from error
         stored = self._study.user_attrs.get(SETTINGS)

@@ -86,11 +86,11 @@ def test_off_a_terminal_a_stage_is_one_line_and_then_one_a_minute(clock, capsys,
         console.progress("synthesis", 1, 1)  # done: nothing is left to say
     lines = file.getvalue().splitlines()
     assert lines == [
-        "codesign: training begins",
+        "codesign: training: started",
         "codesign: training: 30 %, 1 min 0 s, 2 min 20 s left, validation 97 %",
         "codesign: training: 60 %, 2 min 0 s, 1 min 20 s left, validation 97 %",
         "codesign: training: 90 %, 3 min 0 s, 20 s left, validation 97 %",
-        "codesign: synthesis begins",
+        "codesign: synthesis: started",
         "codesign: synthesis: 1 min 11 s, 3 min 49 s left",
     ]
     assert not any(ord(c) < 32 or ord(c) > 126 for line in lines for c in line)
@@ -103,7 +103,7 @@ def test_off_a_terminal_a_warning_does_not_begin_the_stage_anew(clock):
     console.progress("search", 0, 10)
     console.warn("careful")
     console.progress("search", 1, 10)
-    assert file.getvalue() == "codesign: search begins\ncodesign: careful\n"
+    assert file.getvalue() == "codesign: search: started\ncodesign: careful\n"
 
 
 def test_a_stage_without_steps_is_logged_while_it_runs(monkeypatch):

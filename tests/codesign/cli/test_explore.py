@@ -158,7 +158,7 @@ def test_json_is_the_summary(asked, capsys):
     assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["seed"] == 3
-    assert err == "codesign: search begins\n"
+    assert err == "codesign: search: started\n"
 
 
 def test_a_missed_budget_is_status_1_and_said(monkeypatch, tmp_path, capsys):

@@ -70,7 +70,7 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
         assert search.returncode == 130
         resume = shlex.join(["codesign", *command, "--resume"])
         last = f"codesign: interrupted; resume with: {resume}"
-        assert said.splitlines() == ["codesign: search begins", last]
+        assert said.splitlines() == ["codesign: search: started", last]
     before = trials(out)
     assert 2 <= len(before) < NETWORKS
     monkeypatch.setattr(finishing, "finish", _stop)
