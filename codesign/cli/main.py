@@ -23,6 +23,7 @@ from codesign.cli.verbs import (
     build,
     calibrate,
     characterize,
+    compare,
     doctor,
     estimate,
     evaluate,
@@ -40,8 +41,8 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, build, verify, evaluate, predict, synth, estimate, train, report, characterize,
-    calibrate, doctor,
+    explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
+    characterize, calibrate, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 

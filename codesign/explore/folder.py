@@ -1,7 +1,8 @@
-"""The output folder of a search: created, resumed or replaced; foreign folders are refused."""
+"""The output folder of a search: locked, created, resumed or replaced; foreign ones are refused."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 from collections.abc import Callable
@@ -10,47 +11,111 @@ from typing import Any
 
 from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
+from codesign.tools import locks
 from models.files import atomic_file
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
+LOCK = ".lock"
+"""File that the process of a search holds locked."""
+REPLACED = ".replaced"
+"""Subfolder that holds the search before this one until explore.json of this one is written."""
 
 
-def open_folder(
-    settings: ExploreSettings, wanted: dict[str, Any], warn: Callable[[str], None]
-) -> dict[str, Any]:
-    """Create ``settings.out``, keep it to resume its search, or clear it for a new one.
+class SearchFolder(contextlib.ExitStack):
+    """The output folder of one search, locked from the moment that it exists until the end.
 
-    wanted: the content of explore.json (``ExploreSettings.identity``: what decides the search's
-    result), which is written for a new search. Clearing removes the files and folders that an
-    earlier search wrote. warn is called when there is no search to resume and when one is replaced.
-
-    Returns the content of explore.json as it is in the folder: equal to ``wanted``, but with the
-    option names of release 0.1 if that started the search. Raises UserError when the folder holds
-    anything else, or a search of other settings to resume; OSError when it cannot be written.
+    A search that is in the folder already stays whole until ``claim``. Made by ``explore``.
     """
-    out, marker = settings.out, settings.out / SETTINGS
-    stored = _stored_identity(out)
-    if settings.resume and stored is not None:
-        named = _with_new_names(stored)
-        if named != wanted:
-            changed = sorted(k for k in {*named, *wanted} if named.get(k) != wanted.get(k))
-            raise UserError(
-                f"{out} holds a search with other {', '.join(changed)}; "
-                "start without --resume, or with another --out"
+
+    def __init__(self, out: Path, warn: Callable[[str], None]) -> None:
+        """Refuse a folder that holds something else, or in which a search is running.
+
+        warn is called when there is no search to resume and when a search is replaced. Nothing is
+        created. Raises UserError.
+        """
+        super().__init__()
+        self.out, self._warn = out, warn
+        self._wanted: dict[str, Any] | None = None
+        self._locked = False
+        _stored_identity(out)
+        if out.is_dir():
+            self._lock()
+
+    def open(self, settings: ExploreSettings, wanted: dict[str, Any]) -> dict[str, Any]:
+        """Create the folder for a new search, or find the search to resume or to replace.
+
+        wanted: the search's identity (``ExploreSettings.identity``), written to explore.json: at
+        once, or by ``claim`` where the folder holds trials of a search before.
+
+        Returns the identity as the files in the folder have it: ``wanted``, but with the option
+        names of release 0.1 if that started the search. Raises UserError when the folder holds a
+        search of another identity to resume.
+        """
+        self.out.mkdir(parents=True, exist_ok=True)
+        self._lock()
+        stored = _stored_identity(self.out)
+        if settings.resume and stored is not None:
+            named = _with_new_names(stored)
+            if named != wanted:
+                changed = sorted(k for k in {*named, *wanted} if named.get(k) != wanted.get(k))
+                raise UserError(
+                    f"{self.out} holds a search with other {', '.join(changed)}; "
+                    "start without --resume, or with another --out"
+                )
+            return stored
+        if settings.resume:
+            self._warn(f"{self.out} holds no search to resume: this one starts from the beginning")
+        self._wanted = wanted
+        if not (self.out / TRIALS).exists():
+            self.claim()
+        return wanted
+
+    @property
+    def claimed(self) -> bool:
+        """True if the folder's files belong to this search, False while they are another's."""
+        return self._wanted is None
+
+    def claim(self) -> None:
+        """Replace the search before this one, if there is one. Raises OSError.
+
+        If the process is killed in between, the next ``explore`` finds the old search or the new.
+        """
+        if self._wanted is None:
+            return
+        if (self.out / TRIALS).exists():
+            self._warn(
+                f"{self.out} held a search, which this one replaces; "
+                "--resume would have gone on with it"
             )
-        return stored
-    if settings.resume:
-        warn(f"{out} holds no search to resume: this one starts from the beginning")
-    if stored is not None:
-        warn(f"{out} held a search, which this one replaces; --resume would have gone on with it")
-        for name in (SUMMARY, FRONT, TRIALS):
-            (out / name).unlink(missing_ok=True)
-        for name in (TRAINING, BUILD):
-            shutil.rmtree(out / name, ignore_errors=True)
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(marker, wanted)
-    return wanted
+        old = self.out / REPLACED
+        if (self.out / SETTINGS).exists():
+            old.mkdir()
+            # explore.json goes first and comes back last: without it, the old search counts.
+            for name in (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD):
+                with contextlib.suppress(FileNotFoundError):
+                    (self.out / name).rename(old / name)
+        write_json(self.out / SETTINGS, self._wanted)
+        self._wanted = None
+        shutil.rmtree(old, ignore_errors=True)
+
+    def _lock(self) -> None:
+        """Lock the folder for this process and undo a replacement that a kill interrupted."""
+        if not self._locked:
+            self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
+            self._locked = True
+            _recover(self.out)
+
+
+def _recover(out: Path) -> None:
+    """Make the folder whole after a kill during ``claim``: the old search again, or the new."""
+    old = out / REPLACED
+    if not old.is_dir():
+        return
+    if not (out / SETTINGS).exists():
+        for path in sorted(old.iterdir(), key=lambda path: path.name == SETTINGS):
+            path.rename(out / path.name)
+    shutil.rmtree(old)
 
 
 def _stored_identity(out: Path) -> dict[str, Any] | None:
@@ -64,11 +129,15 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
         return None
     if not out.is_dir():
         raise foreign
-    # A run killed in its first moment leaves only the temporary file of explore.json.
-    if all(path.name.startswith(f".{SETTINGS}.") for path in out.iterdir()):
+    # A run killed in its first moment leaves its lock and the temporary file of explore.json.
+    started = (f".{SETTINGS}.", LOCK)
+    if all(path.name.startswith(started) for path in out.iterdir()):
         return None
+    marker = out / SETTINGS
+    if not marker.exists():
+        marker = out / REPLACED / SETTINGS  # killed while the search in it was being replaced
     try:
-        stored = json.loads((out / SETTINGS).read_text())
+        stored = json.loads(marker.read_text())
     except (OSError, ValueError):
         raise foreign from None
     if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, OLD_FORMAT):

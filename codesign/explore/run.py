@@ -17,7 +17,7 @@ from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import FRONT, SUMMARY, TRIALS, open_folder, write_json
+from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder, write_json
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
@@ -59,40 +59,47 @@ def explore(
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
     progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
-    for each thing that the user may not have meant, such as replacing an earlier search. Everything
-    is written below ``settings.out``.
+    for each thing that the user may not have meant, such as replacing an earlier search. That
+    search stays as it is until a design meets the budget. Everything is written below
+    ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
-    (a tool failed) after writing them to summary.json. Raises UserError, YamlError and DatasetError
-    for bad input or a missing tool, as a rule before anything is written; BrokenExecutor when a
-    worker process died.
+    (a tool failed) after writing them to summary.json, unless that is another search's. Raises
+    UserError, YamlError and DatasetError for bad input, a missing tool or a search that is running
+    in the folder, as a rule before anything is written; BrokenExecutor when a worker process died.
     """
     start = time.monotonic()
-    yosys.find()
-    verification.check_tools()
-    model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
-    dataset = pipeline.load_data(
-        settings.data,
-        settings.data_dir,
-        settings.seed,
-        lambda done, total: progress("reading images", done, total, ""),
-    )
-    settings.training.augmentation(dataset)  # raises before any work if it cannot be
-    declaration = _declaration(settings, dataset)
-    identity = open_folder(settings, settings.identity(declaration, dataset), warn)
-    try:
+    with SearchFolder(settings.out, warn) as folder:
+        yosys.find()
+        verification.check_tools()
+        model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
+        dataset = pipeline.load_data(
+            settings.data,
+            settings.data_dir,
+            settings.seed,
+            lambda done, total: progress("reading images", done, total, ""),
+        )
+        settings.training.augmentation(dataset)  # raises before any work if it cannot be
+        declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
-        result = _search_and_finish(settings, problem, dataset, identity, progress, start)
-    except InfeasibleError as error:
-        told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
-        write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
-        raise
-    except (YosysError, SimulationError) as error:
-        told = {"status": 1, "problem": str(error)}
-        write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
-        raise
-    write_json(settings.out / SUMMARY, result.summary)
-    return result
+        identity = folder.open(settings, settings.identity(declaration, dataset))
+        try:
+            result = _search_and_finish(
+                settings, problem, dataset, folder, identity, progress, start
+            )
+        except InfeasibleError as error:
+            told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
+            if folder.claimed:
+                write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+            else:
+                warn(f"{settings.out} keeps the search that it holds")
+            raise
+        except (YosysError, SimulationError) as error:
+            told = {"status": 1, "problem": str(error)}
+            write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+            raise
+        write_json(settings.out / SUMMARY, result.summary)
+        return result
 
 
 def _problem(
@@ -112,6 +119,7 @@ def _search_and_finish(
     settings: ExploreSettings,
     problem: Problem,
     dataset: Dataset,
+    folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
     start: float,
@@ -119,8 +127,12 @@ def _search_and_finish(
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
     how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
     objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
-    store = TrialStore(settings.out / TRIALS, identity, objectives)
-    trained = Search(settings, problem, dataset, store, how, progress).run()
+
+    def open_store() -> TrialStore:
+        folder.claim()
+        return TrialStore(settings.out / TRIALS, identity, objectives)
+
+    trained = Search(settings, problem, dataset, open_store, how, progress).run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)

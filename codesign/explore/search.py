@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -43,7 +44,7 @@ TIME_SHARE = 0.35
 class Search:
     """One search for networks worth a full training. Made by ``explore``.
 
-    Each trained network is added to ``store`` as soon as its training ends, so that a search that
+    Each trained network is added to a store as soon as its training ends, so that a search that
     was killed continues from there.
     """
 
@@ -52,16 +53,24 @@ class Search:
         settings: ExploreSettings,
         problem: Problem,
         dataset: Dataset,
-        store: TrialStore,
+        open_store: Callable[[], TrialStore],
         how: ShortTraining,
         progress: Progress,
     ) -> None:
-        """Prepare a search, whose time limit starts here; ``how``: settings of short trainings."""
+        """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
+
+        open_store: called once, when a design that meets the budget is found.
+        """
         self.settings, self.problem, self.dataset = settings, problem, dataset
-        self.store, self.how, self.progress = store, how, progress
+        self._open_store, self.how, self.progress = open_store, how, progress
         limit_s = settings.time_limit_s
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
+
+    @functools.cached_property
+    def store(self) -> TrialStore:
+        """The trials of this search and of those that it continues."""
+        return self._open_store()
 
     def run(self) -> list[Trained]:
         """Run the search; return the trained networks, best validation accuracy first.

@@ -11,6 +11,8 @@ from codesign.results import RESOURCES
 
 WIDTH = 600
 LEFT, RIGHT = 64, 580
+COLOURS = 6
+"""Runs that ``fronts`` can tell apart by colour; further ones start again."""
 
 
 def front(candidates: tuple[Candidate, ...]) -> str:
@@ -21,22 +23,12 @@ def front(candidates: tuple[Candidate, ...]) -> str:
     The step line is the front of accuracy and throughput alone. Designs below it can be on the
     front of all objectives because of their LUTs.
     """
-    rates = [c.images_per_second for c in candidates]
-    scores = [c.accuracy for c in candidates]
-    log = max(rates) > 8 * min(rates)
-    margin = 1.15 if log else 1.05
-    x = Axis(min(rates) / margin, max(rates) * margin, LEFT, RIGHT, log=log)
-    span = max(max(scores) - min(scores), 0.01)
-    y = Axis(min(scores) - 0.12 * span, max(scores) + 0.12 * span, 330, 40)
+    x, y = _front_axes(candidates)
     largest = max(c.luts for c in candidates)
 
     def dot(c: Candidate) -> str:
-        # The area grows with the LUTs, not the radius.
-        radius = 3 + 9 * math.sqrt(c.luts / largest)
-        tip = (
-            f"{c.label}: {100 * c.accuracy:.2f} %, {c.images_per_second:,.0f} images/s, "
-            f"{c.luts:,.0f} LUTs"
-        ) + (f", {c.one_bits:,} one-bits" if c.one_bits is not None else "")
+        radius = _radius(c, largest)
+        tip = _tip(c) + (f", {c.one_bits:,} one-bits" if c.one_bits is not None else "")
         cx, cy = x(c.images_per_second), y(c.accuracy)
         kind = "chosen" if c.chosen else "front" if c.on_front else "other"
         ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""
@@ -63,6 +55,54 @@ def front(candidates: tuple[Candidate, ...]) -> str:
             )
         )
     return chart(WIDTH, 380, "Pareto front: accuracy over images per second", "".join(parts))
+
+
+def _front_axes(candidates: Sequence[Candidate]) -> tuple[Axis, Axis]:
+    """Return the axes of images per second and accuracy that show all candidates."""
+    rates = [c.images_per_second for c in candidates]
+    scores = [c.accuracy for c in candidates]
+    log = max(rates) > 8 * min(rates)
+    margin = 1.15 if log else 1.05
+    x = Axis(min(rates) / margin, max(rates) * margin, LEFT, RIGHT, log=log)
+    span = max(max(scores) - min(scores), 0.01)
+    return x, Axis(min(scores) - 0.12 * span, max(scores) + 0.12 * span, 330, 40)
+
+
+def _radius(one: Candidate, largest: float) -> float:
+    """Return a dot's radius, whose area grows with the LUTs."""
+    return 3 + 9 * math.sqrt(one.luts / largest)
+
+
+def _tip(one: Candidate) -> str:
+    return (
+        f"{one.label}: {100 * one.accuracy:.2f} %, {one.images_per_second:,.0f} images/s, "
+        f"{one.luts:,.0f} LUTs"
+    )
+
+
+def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> str:
+    """Draw the fronts of several runs, each in a colour of its own, and what each run has built.
+
+    groups: the designs on the front of each run, and the design that it built.
+    """
+    every = [c for front, built in groups for c in (*front, *([built] if built else []))]
+    x, y = _front_axes(every)
+    largest = max(c.luts for c in every)
+    parts = [grid(x, y, "images per second", "validation accuracy", percent=True)]
+    for index, (front, built) in enumerate(groups):
+        kind = f"run{index % COLOURS}"
+        line = " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in _steps(front))
+        parts.append(element("polyline", points=line, class_=f"frontline {kind}"))
+        for one in front:
+            at = {"cx": x(one.images_per_second), "cy": y(one.accuracy)}
+            parts.append(
+                titled("circle", _tip(one), r=_radius(one, largest), class_=f"dot {kind}", **at)
+            )
+        if built:
+            at = {"cx": x(built.images_per_second), "cy": y(built.accuracy)}
+            size = _radius(built, largest) + 4
+            parts.append(titled("circle", _tip(built), r=size, class_=f"ring {kind}", **at))
+    return chart(WIDTH, 380, "Fronts: accuracy over images per second", "".join(parts))
 
 
 def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:

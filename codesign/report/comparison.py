@@ -43,15 +43,16 @@ def rows(
         if predicted is None and ran is None and mapped is None:
             continue
         measured = ran if mapped is None else mapped
-        shown = _show(predicted)
+        shown = show(predicted)
         if name in intervals:
             low, high = intervals[name]
-            shown += f" ({_show(low)}–{_show(high)})"
-        table.append([label, shown, _show(ran), _show(mapped), _error(predicted, measured)])
+            shown += f" ({show(low)}–{show(high)})"
+        table.append([label, shown, show(ran), show(mapped), _error(predicted, measured)])
     return table
 
 
-def _show(value: float | None) -> str:
+def show(value: float | None) -> str:
+    """Format a figure for a table, with separators; UNKNOWN for None."""
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}"

@@ -25,24 +25,20 @@ def write(data: ReportData, path: Path) -> Path:
 
 def render(data: ReportData) -> str:
     """Return the HTML page; it loads nothing from the network."""
+    body = "".join((_badges(data), _tiles(data), layout(list(_cards(data)))))
+    return document(data.name, _lead(data), body)
+
+
+def document(title: str, lead: str, body: str) -> str:
+    """Return a whole HTML page with the report's style; ``body`` is markup, the rest text."""
     style = package_files.files("codesign.report").joinpath("style.css").read_text("utf-8")
-    title = html.escape(data.name)
-    body = "".join(
-        (
-            f"<h1>{title}</h1>",
-            f'<p class="lead">{html.escape(_lead(data))}</p>',
-            _badges(data),
-            _tiles(data),
-            '<div class="cards">',
-            _layout(list(_cards(data))),
-            "</div>",
-        )
-    )
+    name = html.escape(title)
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}: codesign report</title><style>{style}</style></head>"
-        f"<body><main>{body}</main></body></html>\n"
+        f"<title>{name}: codesign report</title><style>{style}</style></head>"
+        f'<body><main><h1>{name}</h1><p class="lead">{html.escape(lead)}</p>{body}</main></body>'
+        "</html>\n"
     )
 
 
@@ -109,8 +105,12 @@ def _tiles(data: ReportData) -> str:
 
 
 @dataclass(frozen=True)
-class _Card:
-    """A section of the page; ``note`` and ``body`` are markup. Narrow cards form pairs."""
+class Card:
+    """A section of the page; ``note`` and ``body`` are markup. Narrow cards form pairs.
+
+    >>> Card("NPU", "", "<p>4 x 16 x 16</p>").markup(alone=False)
+    '<section><h2>NPU</h2><div class="scroll"><p>4 x 16 x 16</p></div></section>'
+    """
 
     title: str
     note: str
@@ -118,17 +118,18 @@ class _Card:
     wide: bool = False
 
     def markup(self, *, alone: bool) -> str:
+        """Return the section as markup; ``alone`` gives it the whole width."""
         kind = ' class="wide"' if self.wide or alone else ""
         note = f'<p class="note">{self.note}</p>' if self.note else ""
         body = f'<div class="scroll">{self.body}</div>'
         return f"<section{kind}><h2>{self.title}</h2>{note}{body}</section>"
 
 
-def _layout(cards: Sequence[_Card]) -> str:
+def layout(cards: Sequence[Card]) -> str:
     """Return the cards in order; a narrow card without a neighbour takes the whole width."""
     halves = [card for card in cards if not card.wide]
     odd = halves[-1] if len(halves) % 2 else None
-    return "".join(card.markup(alone=card is odd) for card in cards)
+    return f'<div class="cards">{"".join(card.markup(alone=card is odd) for card in cards)}</div>'
 
 
 def _objectives(data: ReportData) -> str:
@@ -138,27 +139,27 @@ def _objectives(data: ReportData) -> str:
     return "accuracy, throughput and LUTs"
 
 
-def _cards(data: ReportData) -> Iterable[_Card]:
+def _cards(data: ReportData) -> Iterable[Card]:
     """Yield the page's sections in reading order; sections without data are left out."""
     if any((data.estimate, data.simulated, data.synthesised)):
         notes = html.escape(" ".join(f"{note[:1].upper()}{note[1:]}." for note in data.notes))
-        yield _Card("Estimate against measurement", notes, _figures_table(data), wide=True)
+        yield Card("Estimate against measurement", notes, _figures_table(data), wide=True)
     if data.candidates:
-        yield _Card(
+        yield Card(
             "Pareto front",
             "Trained networks on NPUs within the budget. Area shows LUTs; none beats a blue one in "
             f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
             charts.front(data.candidates),
         )
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):
-        yield _Card(
+        yield Card(
             "Roofline",
             "What bounds each layer: products per cycle, split by weight passes, or accumulators "
             "per cycle through the post-process units. Numbers as in the table of layers.",
             charts.roofline(data),
         )
     if any(getattr(f, "luts", None) is not None for f in (data.estimate, data.synthesised)):
-        yield _Card(
+        yield Card(
             "Resources",
             "Bar: synthesised (pale: estimated only). Upright mark: the estimate.",
             charts.resources(data),
@@ -169,24 +170,24 @@ def _cards(data: ReportData) -> Iterable[_Card]:
             '<i class="legend" style="background:var(--pale)"></i> idle array &nbsp; '
             '<i class="legend" style="background:var(--grey)"></i> streaming'
         )
-        yield _Card("Cycles and MAC utilisation", legend, charts.cycles(data))
-        yield _Card("Layers", "", _layers_table(data), wide=True)
+        yield Card("Cycles and MAC utilisation", legend, charts.cycles(data))
+        yield Card("Layers", "", _layers_table(data), wide=True)
     if data.critical_path:
         path = data.critical_path
         note = f"{path.logic_ns:.2f} ns logic, {path.routing_ns:.2f} ns routing"
-        yield _Card("Critical path", note, _path_table(path), wide=True)
-    yield _Card("NPU", "", npu_picture.draw(data.npu), wide=True)
+        yield Card("Critical path", note, _path_table(path), wide=True)
+    yield Card("NPU", "", npu_picture.draw(data.npu), wide=True)
     if data.network_svg:
-        yield _Card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
+        yield Card("Network", "", f'<div class="drawing">{data.network_svg}</div>', wide=True)
     if data.facts:
         items = "".join(
             f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>"
             for name, value in data.facts
         )
-        yield _Card("How this was made", "", f"<dl>{items}</dl>", wide=True)
+        yield Card("How this was made", "", f"<dl>{items}</dl>", wide=True)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
     """Return a table as markup, cells escaped; columns in ``text_columns`` are aligned left."""
 
     def cell(tag: str, index: int, value: str) -> str:
@@ -203,12 +204,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set
 
 def _figures_table(data: ReportData) -> str:
     rows = comparison.rows(data.estimate, data.simulated, data.synthesised, data.intervals)
-    return _table(comparison.HEAD, rows, set())
+    return table(comparison.HEAD, rows, set())
 
 
 def _path_table(path: CriticalPath) -> str:
     rows = [[hop.name, f"{hop.logic_ns:.2f}", f"{hop.routing_ns:.2f}"] for hop in path.hops]
-    return _table(["signal", "logic, ns", "routing, ns"], [*rows, [path.end, "", ""]], {0})
+    return table(["signal", "logic, ns", "routing, ns"], [*rows, [path.end, "", ""]], {0})
 
 
 def _layers_table(data: ReportData) -> str:
@@ -232,4 +233,4 @@ def _layers_table(data: ReportData) -> str:
                 f"{100 * row.utilisation(data.npu):.1f} %" if row.macs else "",
             ]
         )
-    return _table(head, rows, {1, 2, 3})
+    return table(head, rows, {1, 2, 3})

@@ -48,7 +48,7 @@ class TrialRecord:
     """
 
     key: str
-    """Identity of what was trained, with which seed and settings."""
+    """Identity of the network that was trained; seed and settings are the store's."""
     params: Mapping[str, Choice]
     """Values of the active parameters of the search space."""
     values: tuple[float, ...]
@@ -85,15 +85,19 @@ class TrialStore:
         try:
             lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
             storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-            self._study = optuna.create_study(
-                study_name=STUDY_NAME,
-                storage=storage,
-                directions=list(objectives.values()),
-                load_if_exists=True,
-            )
+            if STUDY_NAME in optuna.get_all_study_names(storage):
+                self._study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+            else:
+                self._study = optuna.create_study(
+                    study_name=STUDY_NAME,
+                    storage=storage,
+                    directions=list(objectives.values()),
+                )
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path} is not a trial journal: {error}") from error
         stored = self._study.user_attrs.get(SETTINGS)
+        if stored is None and self._study.get_trials(deepcopy=False):
+            raise UserError(f"{path} holds trials of an unknown search; use another output folder")
         if stored is None:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)

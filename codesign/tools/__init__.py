@@ -1,7 +1,8 @@
-"""Operating-system helpers: external tools, worker processes, and atomic writing of folders."""
+"""Operating-system helpers: external tools, worker processes, locks, atomic writing of folders."""
 
 __all__ = [
     "folders",
+    "locks",
     "processes",
     "workers",
 ]

@@ -60,8 +60,9 @@ def run(
         folder = Path(name)
         for file, text in inputs.items():
             (folder / file).write_text(text)
-        # A tool that fails leaves its temporary files behind; here they go with the folder.
-        done = execute(command, folder, {**os.environ, "TMPDIR": name}, timeout_s)
+        # A tool that fails leaves its temporary files behind; here they go with the folder, which
+        # is "." because Yosys writes the path into scripts, where a blank would split it.
+        done = execute(command, folder, {**os.environ, "TMPDIR": "."}, timeout_s)
         output = folder / result
         failure = done.failure
         if failure is None and not output.exists():

@@ -9,6 +9,7 @@ __all__ = [
     "build",
     "calibrate",
     "characterize",
+    "compare",
     "doctor",
     "estimate",
     "evaluate",

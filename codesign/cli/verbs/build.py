@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.fpga import devices
+from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.data.datasets import Dataset
 
@@ -77,6 +79,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
     device = devices.get(args.device) if args.device else None
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
     dataset = training.load_data(design, args.data_dir, console)
+    with build_folder.locked(args.out):
+        return _build(args, design, dataset, device, console)
+
+
+def _build(
+    args: argparse.Namespace,
+    design: Design,
+    dataset: Dataset,
+    device: Device | None,
+    console: Console,
+) -> int:
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
@@ -88,7 +101,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
         f"{100 * plan.utilisation:.1f} % array utilisation"
     )
-    console.say(f"next: codesign verify {args.out}; codesign synth {args.out}")
+    folder = shlex.quote(str(args.out))
+    console.say(f"next: codesign verify {folder}; codesign synth {folder}")
     console.result({"build": str(args.out), "cycles_per_image": plan.cycles, **found.to_dict()})
     return 0
 

@@ -11,6 +11,7 @@ from codesign.cli import console as module
 from codesign.cli.console import Console, duration, table
 from codesign.report import comparison
 from codesign.results import Figures
+from tests.processes import wait_for
 
 
 class Terminal(io.StringIO):
@@ -60,19 +61,58 @@ def test_a_stage_without_steps_counts_down_what_is_usual(clock):
         assert "synthesis: 1 min 10 s, longer than usual" in terminal.getvalue()
 
 
-def test_progress_is_quiet_for_short_work_and_off_a_terminal(clock):
-    terminal, file = Terminal(), io.StringIO()
-    short, piped = Console(stderr=terminal), Console(stderr=file)
-    for console in (short, piped):
-        console.progress("a", 0, 10)
+def test_progress_is_quiet_for_short_work(clock):
+    terminal = Terminal()
+    console = Console(stderr=terminal)
+    console.progress("a", 0, 10)
     clock[0] = 0.9
-    short.progress("a", 10, 10)
-    clock[0] = 60.0
-    piped.progress("a", 5, 10)
-    with piped.stage("b", 1.0):
-        pass
+    console.progress("a", 10, 10)
     assert terminal.getvalue() == ""
-    assert file.getvalue() == ""
+
+
+def test_off_a_terminal_a_stage_is_one_line_and_then_one_a_minute(clock, capsys, monkeypatch):
+    monkeypatch.setattr(module, "REDRAW_S", 1e9)  # the clock stands still for the ticker, too
+    file = io.StringIO()
+    console = Console(stderr=file)
+    for second in range(200):
+        clock[0] = float(second)
+        console.progress("training", second / 20, 10, "validation 97 %")
+    with console.stage("synthesis", expected_s=300):
+        clock[0] = 270.0
+        console.progress("synthesis", 0, 1)
+        clock[0] = 280.0
+        console.progress("synthesis", 0, 1)
+        clock[0] = 400.0
+        console.progress("synthesis", 1, 1)  # done: nothing is left to say
+    lines = file.getvalue().splitlines()
+    assert lines == [
+        "codesign: training: started",
+        "codesign: training: 30 %, 1 min 0 s, 2 min 20 s left, validation 97 %",
+        "codesign: training: 60 %, 2 min 0 s, 1 min 20 s left, validation 97 %",
+        "codesign: training: 90 %, 3 min 0 s, 20 s left, validation 97 %",
+        "codesign: synthesis: started",
+        "codesign: synthesis: 1 min 11 s, 3 min 49 s left",
+    ]
+    assert not any(ord(c) < 32 or ord(c) > 126 for line in lines for c in line)
+    assert capsys.readouterr().out == ""
+
+
+def test_off_a_terminal_a_warning_does_not_begin_the_stage_anew(clock):
+    file = io.StringIO()
+    console = Console(stderr=file, as_json=True)
+    console.progress("search", 0, 10)
+    console.warn("careful")
+    console.progress("search", 1, 10)
+    assert file.getvalue() == "codesign: search: started\ncodesign: careful\n"
+
+
+def test_a_stage_without_steps_is_logged_while_it_runs(monkeypatch):
+    monkeypatch.setattr(module, "REDRAW_S", 0.01)
+    monkeypatch.setattr(module, "LOG_S", 0.05)
+    file = io.StringIO()
+    with Console(stderr=file).stage("synthesis", expected_s=60):
+        wait_for(lambda: file.getvalue().count("\n") >= 3)
+    assert file.getvalue().splitlines()[1:3] == ["codesign: synthesis: 0 s, 1 min 0 s left"] * 2
 
 
 def test_json_keeps_stdout_to_one_value(capsys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -33,6 +34,7 @@ from codesign.search.accuracy.short_training import Outcome
 from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
+from models.errors import DatasetError
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
 from sim import simulator
@@ -306,7 +308,7 @@ def test_missing_tools_are_told_before_any_work(
     def no_yosys() -> None:
         raise UserError("no Yosys found")
 
-    monkeypatch.setattr(exploring.datasets, "load", None)
+    monkeypatch.setattr(exploring.pipeline.datasets, "load", None)
     with monkeypatch.context() as patch:
         patch.setattr(simulator, "find", no_verilator)
         with pytest.raises(UserError, match="simulation needs verilator"):
@@ -320,13 +322,13 @@ def test_missing_tools_are_told_before_any_work(
 def test_reading_images_is_shown(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = exploring.datasets.load
+    load = exploring.pipeline.datasets.load
 
-    def slow(name, data_dir, seed, progress):
+    def slow(name, data_dir, seed, progress, **options):
         progress(500, 1000)
-        return load(name, data_dir, seed)
+        return load(name, data_dir, seed, **options)
 
-    monkeypatch.setattr(exploring.datasets, "load", slow)
+    monkeypatch.setattr(exploring.pipeline.datasets, "load", slow)
     _, said = run(settings(tmp_path / "out"))
     assert said[0] == ("reading images", 500, 1000, "")
 
@@ -365,7 +367,8 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     identity = wanted.identity(declaration, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
-    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s"}
+    later = {"training", "layout", "resize"}  # written where they are not the default
+    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s", *later}
     assert list(identity) == [
         *("format", "dataset", "optimiser", "area_confidence", "seed", "networks", "epochs"),
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
@@ -446,6 +449,63 @@ def test_what_may_not_be_meant_is_told(fakes: Fakes, tmp_path: Path) -> None:
     assert f"{out} held a search, which this one replaces" in warned[1]
 
 
+def everything(folder: Path) -> dict[str, bytes | None]:
+    """Path below the folder -> content, None for folders."""
+    return {
+        str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes()
+        for path in folder.rglob("*")
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [
+        ({"budget": Budget(luts=200)}, InfeasibleError),
+        ({"budget": Budget(luts=LUTS, min_throughput=1e9)}, InfeasibleError),
+        ({"space": "galaxies"}, UserError),
+        ({"dataset": "missing.npz"}, DatasetError),
+        ({"seed": 1, "resume": True}, UserError),
+    ],
+)
+def test_a_run_that_finds_nothing_leaves_the_search_before_it(
+    fakes: Fakes, tmp_path: Path, changes: dict[str, object], error: type[Exception]
+) -> None:
+    out = tmp_path / "out"
+    first, _ = run(settings(out))
+    before = everything(out)
+    warned: list[str] = []
+    with pytest.raises(error):
+        run(settings(out, **changes), warned)
+    assert everything(out) == before
+    assert not any("replaces" in text for text in warned)
+    assert (f"{out} keeps the search that it holds" in warned) is (error is InfeasibleError)
+    again, _ = run(settings(out, resume=True))
+    assert without_times(again.summary) == without_times(first.summary)
+
+
+def test_a_search_without_trials_is_replaced_by_one_without(fakes: Fakes, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for luts in (200, 300):
+        with pytest.raises(InfeasibleError):
+            run(settings(out, budget=Budget(luts=luts)))
+        assert json.loads((out / "summary.json").read_text())["budget"]["luts"] == luts
+    result, _ = run(settings(out))
+    assert result.status == 0
+    assert not list(out.glob(".*"))
+
+
+def test_a_journal_of_another_seed_is_never_continued(fakes: Fakes, tmp_path: Path) -> None:
+    """Trials are named by their network alone; the seed is in the journal's identity."""
+    out = tmp_path / "out"
+    run(settings(out))
+    run(settings(tmp_path / "other", seed=1))
+    shutil.copyfile(tmp_path / "other" / "trials.journal", out / "trials.journal")
+    before = everything(out)
+    with pytest.raises(UserError, match="holds trials of a search with other seed"):
+        run(settings(out, resume=True))
+    assert everything(out) == before
+
+
 def test_a_marker_of_another_tool_is_none(fakes: Fakes, tmp_path: Path) -> None:
     out = tmp_path / "out"
     wanted = settings(out)
@@ -485,17 +545,17 @@ def test_a_folder_with_something_else_is_left_alone(fakes: Fakes, tmp_path: Path
 def test_the_test_split_decides_nothing(
     fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    load = exploring.datasets.load
+    load = exploring.pipeline.datasets.load
 
-    def other_test(*arguments):
-        dataset = load(*arguments)
+    def other_test(*arguments, **options):
+        dataset = load(*arguments, **options)
         test = dataset.test
         random = np.random.default_rng(0)
         images = random.integers(0, 255, test.images.shape, dtype=np.uint8)
         return dataclasses.replace(dataset, test=type(test)(images, test.labels[::-1].copy()))
 
     first, _ = run(settings(tmp_path / "a"))
-    monkeypatch.setattr(exploring.datasets, "load", other_test)
+    monkeypatch.setattr(exploring.pipeline.datasets, "load", other_test)
     second, _ = run(settings(tmp_path / "b"))
     assert first.summary["accuracy"]["test"] != second.summary["accuracy"]["test"]
     for name in ("design", "estimate", "synthesised", "attempts"):
@@ -509,7 +569,7 @@ def test_the_test_split_decides_nothing(
     [
         ({"optimiser": "annealing"}, "optimiser must be one of random, evolution"),
         ({"networks": 0}, "networks must be >= 1, not 0"),
-        ({"space": "galaxies"}, "one of digits, images, not 'galaxies'"),
+        ({"space": "galaxies"}, "one of digits, images, .*not 'galaxies'"),
     ],
 )
 def test_bad_settings_are_named(

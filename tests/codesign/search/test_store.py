@@ -130,6 +130,20 @@ def test_other_settings_are_refused_by_name(tmp_path: Path) -> None:
         TrialStore(path, {"seed": 2, "dataset": "digits"})
 
 
+def test_trials_without_settings_are_refused(tmp_path: Path) -> None:
+    """Such as a study of the same name that something else made: its seed is unknown."""
+    path = tmp_path / "trials.journal"
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    study = optuna.create_study(
+        study_name=STUDY_NAME,
+        storage=optuna.storages.JournalStorage(backend),
+        directions=list(OBJECTIVES.values()),
+    )
+    study.add_trial(optuna.create_trial(values=[0.5, 1.0, 2.0]))
+    with pytest.raises(UserError, match="trials of an unknown search"):
+        TrialStore(path, {"seed": 1})
+
+
 def test_a_foreign_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "trials.journal"
     path.write_text("hello\nworld\n")

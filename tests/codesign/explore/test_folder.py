@@ -1,0 +1,150 @@
+"""The folder of a search: one process at a time, and a replacement that survives a kill."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from codesign.cli import main
+from codesign.explore import folder as module
+from codesign.explore.folder import SearchFolder
+from codesign.explore.settings import FORMAT, ExploreSettings
+from codesign.results import Budget, UserError
+from tests.codesign.explore.test_kills import SPACE, trials
+from tests.paths import ROOT
+from tests.processes import all_gone, children, wait_for
+
+OLD, NEW = {"format": FORMAT, "seed": 0}, {"format": FORMAT, "seed": 1}
+FILES = (
+    "summary.json",
+    "front.json",
+    "trials.journal",
+    "training/a.weights",
+    "build/a/design.yaml",
+)
+STEPS = 8
+"""Kills of a replacement: before each of its seven renames, and before what is left is removed."""
+
+
+def settings(out: Path, *, resume: bool) -> ExploreSettings:
+    return ExploreSettings(budget=Budget(luts=1000), out=out, resume=resume)
+
+
+def old_search(out: Path) -> dict[str, str]:
+    """Write a search; return its files by path."""
+    files = {"explore.json": json.dumps(OLD), **{name: f"old {name}" for name in FILES}}
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+    return files
+
+
+def content(out: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(out)): path.read_text() for path in out.rglob("*") if path.is_file()
+    }
+
+
+def replace_and_die(out: Path, step: int) -> None:
+    """Replace the search in ``out``, in a process that is killed in its step ``step``."""
+    child = os.fork()
+    if not child:
+        left = [step]
+        rename, replace = Path.rename, Path.replace
+
+        def counted(how):
+            def call(path: Path, target: Path) -> Path:
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return how(path, target)
+
+            return call
+
+        Path.rename, Path.replace = counted(rename), counted(replace)
+        module.shutil.rmtree = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            with SearchFolder(out, lambda text: None) as folder:
+                folder.open(settings(out, resume=False), NEW)
+                folder.claim()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+
+
+@pytest.mark.parametrize("step", range(STEPS))
+def test_a_kill_during_the_replacement_leaves_the_old_search_or_the_new(tmp_path, step):
+    out = tmp_path / "out"
+    files = old_search(out)
+    replace_and_die(out, step)
+    whole = OLD if step < STEPS - 1 else NEW
+    with SearchFolder(out, lambda text: None) as folder:
+        assert folder.open(settings(out, resume=True), whole) == whole
+        assert folder.claimed
+    if whole is OLD:
+        left = {name: text for name, text in content(out).items() if not name.startswith(".")}
+        assert left == files
+    else:
+        assert content(out) == {"explore.json": json.dumps(NEW, indent=1) + "\n"}
+    assert not (out / ".replaced").exists()
+
+
+def test_a_kill_while_the_replacement_is_undone_loses_nothing(tmp_path):
+    out = tmp_path / "out"
+    files = old_search(out)
+    for step in (3, 0, 1, 2):  # the renames back, then those of the next replacement
+        replace_and_die(out, step)
+    with SearchFolder(out, lambda text: None) as folder:
+        folder.open(settings(out, resume=True), OLD)
+    assert content(out) == files
+
+
+def test_a_second_search_in_the_same_folder_is_refused_and_a_kill_frees_it(tmp_path, capsys):
+    random = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "toy.npz",
+        x=random.integers(0, 256, (600, 8, 8), dtype=np.uint8),
+        y=np.arange(600) % 3,
+    )
+    (tmp_path / "space.yaml").write_text(SPACE)
+    out = tmp_path / "out"
+    command = ["explore", "--lut-budget", "20000", "--dataset", str(tmp_path / "toy.npz")]
+    command += ["--space", str(tmp_path / "space.yaml"), "--networks", "50", "--out", str(out)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "codesign.cli", *command],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as search:
+        try:
+            wait_for(lambda: len(trials(out)) >= 1, seconds=600)
+            marker, before = (out / "explore.json").read_bytes(), trials(out)
+            for more in ((), ("--resume",), ("--seed", "1")):
+                assert main([*command, *more]) == 2
+                error = f"codesign: error: a search is running in {out} (pid {search.pid})\n"
+                assert capsys.readouterr().err == error
+            assert search.poll() is None
+            assert (out / "explore.json").read_bytes() == marker
+            started = children(search.pid)
+        finally:
+            search.kill()
+    assert all_gone(started)
+    assert trials(out)[: len(before)] == before
+    assert (out / ".lock").exists()
+    mine = f"a search is running in .* .pid {os.getpid()}."
+    with SearchFolder(out, lambda text: None), pytest.raises(UserError, match=mine):
+        SearchFolder(out, lambda text: None)
+    assert not (out / ".lock").exists()
+
+
+def test_a_folder_that_does_not_exist_is_not_created_by_bad_input(tmp_path):
+    with SearchFolder(tmp_path / "out", lambda text: None):
+        assert not (tmp_path / "out").exists()
