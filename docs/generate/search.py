@@ -16,10 +16,19 @@ from codesign.search.space.declaration import SpaceDeclaration
 from docs.generate import verbs
 from docs.generate.markdown import Generator, code, table
 from docs.generate.sources import allowed, field_docs, module_docs, refusal, sentence
+from models.data.layout import Layout
+from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
 
 SHIPPED = ("digits", "images")
-WORDS = {"optimiser": ", ".join(f"`{name}`" for name in OPTIMISERS), "resume": "`true`, `false`"}
+WORDS = {
+    "optimiser": ", ".join(code(name) for name in OPTIMISERS),
+    "resume": "`true`, `false`",
+    "training": "a mapping: "
+    + ", ".join(code(field.name) for field in dataclasses.fields(TrainingChoices)),
+    "layout": ", ".join(code(str(layout)) for layout in Layout),
+    "resize": "`[rows, columns]`",
+}
 """Allowed values that only a run would name."""
 NOWHERE = -1e18
 """Below every range."""

@@ -35,7 +35,7 @@ AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """What a user may say about his data where the reader would have to guess.
+    """Choices of a user about his data where the reader would have to guess.
 
     >>> ReadOptions(resize=(32, 32)).layout
     <Layout.AUTO: 'auto'>

@@ -1,4 +1,4 @@
-"""Which picture is in which part and class: image folders and zips as people have them.
+"""Parts and classes of pictures by their folders: image folders and zips as people have them.
 
 ``train/<class>/...`` with ``val/`` and ``test/`` beside it, under their usual names in any case, or
 ``<class>/...`` alone; folders around everything are looked through, folders inside a class belong

@@ -1,4 +1,4 @@
-"""Which axis of an array is what: brought to (n, channels, rows, columns)."""
+"""Axes of arrays, guessed or said, and brought to (n, channels, rows, columns)."""
 
 from __future__ import annotations
 

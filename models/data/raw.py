@@ -56,7 +56,7 @@ class Raw:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """(channels, rows, columns) of one example."""
+        """Shape of one example: (channels, rows, columns)."""
         channels, rows, columns = self.parts[TRAIN].values.shape[1:]
         return channels, rows, columns
 

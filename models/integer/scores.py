@@ -1,4 +1,4 @@
-"""How well a classifier does: accuracy with its interval, recall by class, the confusion matrix."""
+"""Scores of a classifier: accuracy with its interval, recall by class, the confusion matrix."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user may say about training: augmentation and class weights. Needs no torch."""
+"""Choices of a user about training: augmentation and class weights. Needs no torch."""
 
 from __future__ import annotations
 

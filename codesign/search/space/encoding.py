@@ -62,7 +62,7 @@ class SearchSpace:
 
     @property
     def halving(self) -> tuple[int, int]:
-        """(rows, columns) by which a stage divides its map: 2, or 1 for a side of one pixel."""
+        """Rows and columns by which a stage divides its map: 2, or 1 for a side of one pixel."""
         rows, columns = (2 if side > 1 else 1 for side in self.shape[1:])
         return rows, columns
 

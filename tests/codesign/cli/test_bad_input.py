@@ -98,6 +98,7 @@ def test_missing_data_is_named_before_training(refuse, tmp_path):
         ("8, 8]", "28, 28]"),
         ("activation_depth: 128", "activation_depth: 2048"),
         ("weight_depth: 256", "weight_depth: 1024"),
+        ("accumulator_bits: 16", "accumulator_bits: 18"),
     )
     error = refuse("train", path, "--data-dir", tmp_path / "nowhere")
     assert "train-images-idx3-ubyte" in error

@@ -16,6 +16,7 @@ from codesign.explore.finish import FinishedDesign
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
+from models.integer.scores import Share
 from rtl_gen.config import NpuConfig
 
 CANDIDATES = (
@@ -43,7 +44,12 @@ def result(tmp_path, problem: str | None = None) -> ExploreResult:
         ),
         failure=problem,
     )
-    summary = {"report": "build/net-b/report.html", "seed": 3}
+    summary = {
+        "report": "build/net-b/report.html",
+        "seed": 3,
+        "scores": {"test": Share.of(176, 180).to_dict()},
+        "notes": ["values 0..16 become input levels 0..255"],
+    }
     return ExploreResult(finished.status, problem, CANDIDATES, finished, summary)
 
 
