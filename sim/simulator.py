@@ -204,9 +204,10 @@ def _compile(
     libraries = cocotb_config.libs_dir
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
     shutil.copyfile(main, work / main.name)
-    (objects := work / "objects").mkdir()
-    for folder in (work, objects) if tool.root else ():
-        (folder / _ROOT).symlink_to(tool.root)
+    objects = work / "objects"
+    objects.mkdir()
+    for root in (work / _ROOT, objects / _ROOT) if tool.root else ():
+        root.symlink_to(str(tool.root))
     place = _for_make(str(libraries))
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
