@@ -60,7 +60,7 @@ class ErrorCode(enum.IntEnum):
     STREAM_LONG = 5
     """The LOAD's last beat came without TLAST; beats up to the next TLAST are discarded."""
     WATCHDOG = 6
-    """The run took more cycles than the WATCHDOG register allows."""
+    """The run took more cycles, stalls included, than the WATCHDOG register allows."""
     PROGRAM = 7
     """The program ran past the end of program memory without END."""
 

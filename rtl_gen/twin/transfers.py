@@ -48,7 +48,8 @@ def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched:
 
     watched: True if a watchdog ends the wait for beats that never come. Raises TwinError with
     STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for missing
-    beats.
+    beats. Only STREAM_LONG is raised after the words were written; otherwise none is written, where
+    the hardware writes those before the fault.
     """
     c, beats = memories.config, f["beats"] + 1
     bank, address = _walk(memories, f)

@@ -33,7 +33,7 @@ class SlotMap:
 
     @property
     def used_lanes(self) -> int:
-        """Number of lanes that hold a channel in at least one word: lanes 0 to this, less 1."""
+        """Number of lanes that hold a channel in at least one word; these are the first lanes."""
         ends = (*self.first_channels[1:], self.channels)
         longest = max(end - first for first, end in zip(self.first_channels, ends, strict=True))
         return min(self.lanes, longest)

@@ -108,7 +108,7 @@ class LayerTable:
 
     @functools.cached_property
     def activation_bits(self) -> Ints:
-        """Bits of the widest tensor of each network, which the array must multiply, (networks,)."""
+        """Bits of each network's widest tensor, logits not counted, of shape (networks,)."""
         widest = np.maximum(self.in_bits, np.where(self.raw == 1, 0, self.out_bits))
         bits: Ints = widest.max(axis=1)
         return bits
