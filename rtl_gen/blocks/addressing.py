@@ -27,8 +27,8 @@ class ActivationMemory(Block):
 
     Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its register, rotator.
     Throughput: one tap per cycle, and one word written per cycle to the bank
-    that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
-    pixel leaves the memory or names a bank that does not exist.
+    that ``write_bank`` (one-hot) names. ``outside`` rises 3 cycles after a valid tap of which an
+    unmasked pixel leaves the memory or names a bank that does not exist.
 
     With ``memory_tiles``: in a cycle in which nothing is written (``free``), the word at
     ``spill_address`` of bank ``spill_bank`` (one-hot) is read beside the taps; ``spill_word`` is it
@@ -156,9 +156,9 @@ class WeightMemory(Block):
     """Function: the weight word at ``pointer``; 32-bit columns are written over the bus, or by a
     FETCH: column c takes part c, modulo their number, of ``fetch_data``.
 
-    Latency: 5 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
-    ``outside`` rises with a valid tap whose pointer is beyond the memory. The bus writes only
-    while nothing runs, so both never write at once.
+    Latency: 5 cycles, as ActivationMemory; 6 with column reuse. Throughput: one word per cycle.
+    ``outside`` rises one cycle less than that after a valid tap whose pointer is beyond the memory.
+    The bus writes only while nothing runs, so both never write at once.
     """
 
     def __init__(self, config: NpuConfig) -> None:
