@@ -44,7 +44,7 @@ class Synthesis:
     cells: Mapping[str, int]
     """Primitive -> count over the whole design."""
     by_module: Mapping[str, ModuleUse]
-    """Module, named as by Yosys -> instances and resources of each."""
+    """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
     family: str
     flow: str
     """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
