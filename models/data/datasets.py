@@ -106,7 +106,8 @@ def load(
 
     data_dir: folder with the files of mnist, fashion-mnist or cifar10, and the base of a relative
     path. seed: seed of the split. progress: called while an image folder or zip is decoded, not if
-    its images are cached. Raises DatasetError naming the file and what is expected.
+    its images are cached. Raises DatasetError naming the file and what is expected, OSError for a
+    file that cannot be read.
     """
     directory = None if data_dir is None else Path(data_dir)
     if name in NAMED:

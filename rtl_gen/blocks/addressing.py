@@ -27,8 +27,8 @@ class ActivationMemory(Block):
 
     Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its register, rotator.
     Throughput: one tap per cycle, and one word written per cycle to the bank
-    that ``write_bank`` (one-hot) names. ``outside`` rises 3 cycles after a valid tap of which an
-    unmasked pixel leaves the memory or names a bank that does not exist.
+    that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
+    pixel leaves the memory or names a bank that does not exist.
 
     With ``memory_tiles``: in a cycle in which nothing is written (``free``), the word at
     ``spill_address`` of bank ``spill_bank`` (one-hot) is read beside the taps; ``spill_word`` is it
@@ -146,7 +146,7 @@ class ActivationMemory(Block):
             absent.append(ok & missing)
             inside.append(ok)
         valid = delay(m, self.valid, 2, "valid", resettable=True)
-        outside = Signal()
+        outside = Signal()  # 3 cycles after the tap
         m.d.sync += outside.eq(valid & (Cat(absent).any() | (address[-1] & Cat(inside).any())))
         m.d.comb += self.outside.eq(outside)
         return address[:-1], choices
@@ -156,9 +156,9 @@ class WeightMemory(Block):
     """Function: the weight word at ``pointer``; 32-bit columns are written over the bus, or by a
     FETCH: column c takes part c, modulo their number, of ``fetch_data``.
 
-    Latency: 5 cycles, as ActivationMemory; 6 with column reuse. Throughput: one word per cycle.
-    ``outside`` rises one cycle less than that after a valid tap whose pointer is beyond the memory.
-    The bus writes only while nothing runs, so both never write at once.
+    Latency: 5 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
+    ``outside`` rises with a valid tap whose pointer is beyond the memory. The bus writes only
+    while nothing runs, so both never write at once.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -205,7 +205,7 @@ class WeightMemory(Block):
         early = 3 + history_cycles(config)  # aligned with TapHistory where there is one
         pointer = delay(m, self.pointer, early, "pointer")
         valid = delay(m, self.valid, early, "valid", resettable=True)
-        outside = Signal()
+        outside = Signal()  # 1 cycle before the weights would arrive
         m.d.sync += outside.eq(valid & pointer[-1])
         m.d.comb += self.outside.eq(outside)
         digits = Signal(config.weight_word_bits, reset_less=True)
