@@ -91,7 +91,10 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
 
 
 def _beyond(clock_mhz: float, low: float, high: float) -> str | None:
-    """Return a warning if ``clock_mhz`` is above the interval low..high of the clock's estimate."""
+    """Return a warning if ``clock_mhz`` is above ``low``, the lower end of the clock's estimate.
+
+    Up to ``high`` it says that the clock may not hold, above it that it will hardly hold.
+    """
     if clock_mhz <= low:
         return None
     chance = "will hardly hold" if clock_mhz > high else "may not hold"

@@ -33,7 +33,8 @@ def requantise(
     2**(bits - 1).
 
     accumulators: integers of any shape, bias included. multipliers (>= 0) and shifts (1..MAX_SHIFT)
-    broadcast against them. Returns int64 codes of the broadcast shape.
+    broadcast against them. Returns int64 codes of the broadcast shape. Ranges are not checked, nor
+    that products fit in int64.
     """
     acc = np.asarray(accumulators, dtype=np.int64)
     mult = np.asarray(multipliers, dtype=np.int64)
@@ -47,8 +48,8 @@ def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
     """Return the (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
 
     The multiplier has ``scale_bits`` bits; its top bit is set while shift < MAX_SHIFT, so the
-    relative error is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision; 0
-    gives (0, 1).
+    relative error is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision, down
+    to multiplier 0; 0 itself gives (0, 1).
 
     Raises ValueError when ``value`` is negative, not finite, or too large for shift 1.
     """

@@ -13,7 +13,7 @@ class ModelError(ValueError):
 class YamlError(ValueError):
     """Error in a YAML file; the message begins with ``file:line``, or ``file`` if no line is wrong.
 
-    For an unknown key it suggests the nearest known one.
+    For an unknown key it lists the known ones, and suggests the nearest if one is close.
     """
 
 

@@ -1,4 +1,4 @@
-"""Atomic file writes: a killed process or a full disk never leaves half a file."""
+"""Atomic file writes: a killed process or a full disk never leaves half a file at its path."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from typing import IO
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file for writing that becomes ``path`` when the block ends without an error.
 
-    The data goes to a temporary file in the same folder, which is created if missing. Until the
-    block ends, and for good after an error, the old file (or none) stays. Raises OSError.
+    The data goes to a temporary file in the same folder; a missing folder is created, and
+    leftovers are removed (``remove_leftovers``). Until the block ends, and for good after an error,
+    the old file (or none) stays. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
@@ -35,12 +36,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 
 
 def aside(path: Path) -> Path:
-    """Return an unused temporary name beside ``path``, in the same file system."""
+    """Return a random temporary path beside ``path``, in the same file system; create nothing."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove the temporary files beside ``path`` whose writing processes no longer exist."""
+    """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
         if process.isdigit() and not Path("/proc", process).exists():

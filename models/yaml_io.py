@@ -61,7 +61,7 @@ class Node:
         return self.value
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
-        """Return the nodes of a mapping with only ``known`` and all ``required`` keys."""
+        """Return the nodes of a mapping; keys not ``known``, or ``required`` and absent, raise."""
         given = self.mapping()
         for key, node in given.items():
             if key not in known:
@@ -140,7 +140,7 @@ def load(source: Path | str, name: str = "<text>") -> Node:
     """Parse a YAML document into a tree of Nodes.
 
     source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
-    YamlError: no such file, not UTF-8, empty, bad syntax, a key twice or not text, an alias loop.
+    YamlError: unreadable, not UTF-8, empty, bad syntax, a key twice or not a scalar, an alias loop.
     """
     if isinstance(source, Path):
         name = str(source)
@@ -210,8 +210,8 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
     Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
     ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
-    set by the caller and are no YAML keys. Raises YamlError; a ValueError of the constructor
-    becomes one, as in ``construct``.
+    set by the caller and are no YAML keys. Raises YamlError, also in place of a ValueError of the
+    constructor (``construct``), and TypeError as ``convert`` does.
     """
     hints = typing.get_type_hints(kind)
     wanted = [f for f in dataclasses.fields(kind) if f.init and f.name not in given]  # type: ignore[arg-type]
@@ -226,7 +226,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
 
 def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T:
-    """Return ``make()``; a ValueError becomes a YamlError at a key that it names, or ``node``."""
+    """Return ``make()``; a ValueError becomes a YamlError at the key that it names, or ``node``."""
     try:
         return make()
     except YamlError:
@@ -295,6 +295,6 @@ _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, 
 
 
 def dump(data: Any) -> str:
-    """Return YAML text of plain data, keys in order; FlowDict, collections of scalars in a line."""
+    """Return YAML text of plain data; FlowDicts and collections of scalars are in flow style."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return text

@@ -94,8 +94,8 @@ class NpuConfig(DerivedSizes[int]):
     depthwise_taps: int = 1
     """Kernel columns that a cell multiplies per cycle in depthwise layers: 1, or 3 with a history
     buffer of recently read columns, so that a 3x3 position with stride 1 takes 3 cycles a pass
-    instead of 9. 3 requires at least 4 ``lanes`` and ``sparsity`` dense, and costs distributed RAM
-    and multiplexers per pixel and lane."""
+    instead of 9. 3 requires at least 4 ``lanes``, ``sparsity`` dense and ``multiplier`` lut or
+    dsp, and costs distributed RAM and multiplexers per pixel and lane."""
     memory_port_bits: int = 0
     """Data width in bits of the AXI4 port over which FETCH reads weights from external memory while
     layers run: 32, 64, 128, or 0 for no port, with all weights on chip. Too narrow a port adds
@@ -107,9 +107,9 @@ class NpuConfig(DerivedSizes[int]):
     binary_weights: bool = False
     """Adds one array column that accumulates sum(a); post-processing computes
     sum(w a) = 2 sum(t a) - sum(a) with t = (w == +1), so layers of 1-bit weights (+1, -1) need one
-    pass instead of two, except grouped ones and ones with zeros. Costs ``pixels`` cells,
-    ``post_units * accumulator_bits`` LUTs and 1 cycle of latency. Requires ``weight_digit_bits`` 1,
-    ``multiplier`` lut and ``sparsity`` dense."""
+    pass instead of two, except ones with groups, two inputs, a sparsity pattern or zeros. Costs
+    ``pixels`` cells, ``post_units * accumulator_bits`` LUTs and 1 cycle of latency. Requires
+    ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
 
     def __post_init__(self) -> None:
         for name in FLAGS:
@@ -131,7 +131,10 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def hardware_products(self) -> int:
-        """Number of multipliers in the array: ``macs`` when dense, N/M of it with N:M sparsity."""
+        """Products that the array computes per cycle: ``macs`` when dense, N/M of it otherwise.
+
+        Those of the column that ``binary_weights`` adds are not counted.
+        """
         return self.pixels * self.slots * self.columns
 
     @property

@@ -1,4 +1,4 @@
-"""Verilog emission: writes an NpuConfig as Verilog-2005, one readable file per unique block."""
+"""Verilog emission: an NpuConfig as Verilog-2005, the text of one file per unique block."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def verilog(config: NpuConfig) -> dict[str, str]:
     """Return the NPU as Verilog: file name -> text, sorted by name; the top module is ``npu``.
 
     One file per unique module, each with the docstring of its Amaranth component as a comment at
-    its head. The same configuration always gives the same bytes. Takes a second or so: Yosys runs
-    once.
+    its head; hand-written memories are copied as they are. No file is written. The same
+    configuration always gives the same bytes. Takes a second or so: Yosys runs once.
     """
     emission = Emission()
     blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}

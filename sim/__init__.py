@@ -1,8 +1,8 @@
 """Simulation of a build folder: runs its Verilog in Verilator and compares with its test vectors.
 
 A build folder holds one generated NPU (rtl/), the layer program and memory images for one network,
-and test vectors. This package reads a build folder and nothing else. It is copied into each one, as
-sim/, and runs there without the toolkit: ``python sim/run.py``.
+and test vectors. This package reads no other part of the toolkit. It is copied into each folder, as
+sim/, and runs there alone: ``python sim/run.py``.
 
 run is the command, simulator builds and runs Verilator, bench and misuse are the cocotb tests, on
 top of harness, npu and bus_models (AXI). judge and compare give the verdict, driver is a host

@@ -13,11 +13,12 @@ STREAM_IMAGES = 8
 
 @bench_test
 async def inference(bench: Bench) -> dict[str, Any]:
-    """Compare every output bit and every instruction's cycles over the chosen images.
+    """Compare every output bit and the cycles in the cycle log over the chosen images.
 
     With ``traced`` the outputs of all layers are compared, and one image runs on the normal program
-    as well. Then follow a run that measures waits for memory, if the NPU has a memory port, and
-    images back to back, if the build folder has a program for that.
+    as well. Then, unless a run failed, follow a run that measures waits for memory, if the NPU has
+    a memory port, and images back to back, if the build folder has a program for that. Returns
+    ``Judge.outcome``, after an error or a hang at once.
     """
     program = bench.folder.programs["traced" if bench.options.traced else "normal"]
     await bench.npu.load_program(program.words)

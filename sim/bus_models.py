@@ -76,7 +76,8 @@ class Memory:
     Reads are answered in order: the first beat of a burst comes ``latency_cycles`` after its
     address was accepted, the others follow without a gap. Writes take one beat per cycle; the
     response comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back
-    addresses, beats and responses. Addresses beyond ``words`` get DECERR.
+    addresses, beats and responses. Addresses outside ``words`` get DECERR; a burst that ``check``
+    refuses raises AssertionError.
     """
 
     def __init__(
@@ -155,7 +156,7 @@ class Memory:
 
 
 class Writes:
-    """Write channels (AW, W, B) of a Memory, with its latency and pauses."""
+    """Write channels (AW, W, B) of a Memory; a burst's response depends on its last beat only."""
 
     def __init__(self, memory: Memory) -> None:
         self.memory, self.dut = memory, memory.dut

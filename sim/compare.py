@@ -25,7 +25,7 @@ class Mismatch:
     tensor: str
     """Name of the tensor."""
     channel: int
-    """Channel, for logits the class."""
+    """Channel; for logits the class, and row and column are 0."""
     row: int
     column: int
     expected: int
@@ -75,6 +75,8 @@ def first_mismatch(
 
 def cycle_log(instructions: tuple[dict[str, Any], ...], log: list[int]) -> list[dict[str, Any]]:
     """Return expected and simulated cycles per instruction, one row each.
+
+    Keys: index, opcode, name, expected, simulated. Instruction 0 includes the start of the run.
 
     instructions: those of program.json. log: the NPU's cycle log; entry i is CYCLES at the end of
     the last instruction whose index is i modulo len(log). Instructions whose entry, or whose

@@ -55,19 +55,19 @@ class Bench:
             self.npu.send(beats)
 
     def error_name(self, code: int) -> str:
-        """Return the name of an error code, or its number if it is unknown."""
+        """Return the name of an error code, or its number as text if it is unknown."""
         names: dict[str, int] = self.folder.hardware["errors"]
         return next((name for name, value in names.items() if value == code), str(code))
 
     def patience(self, program: StoredProgram) -> int:
-        """Return the cycles, stalls included, after which a run counts as hung."""
+        """Return the cycles, stalls included, after which a run of one image counts as hung."""
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
         beats += len(self.folder.memory)
         return SLACK_CYCLES + 2 * program.cycles + int(8 * beats / (1 - self.options.stalls))
 
     async def good_run(self, index: int = 0) -> None:
-        """Run one inference and assert that error code, logits and cycles are right."""
+        """Run one inference of the normal program; assert no error, right logits and cycles."""
         result = await self.npu.infer(self.packets(index), self.patience(self.program))
         assert result.error == 0, f"error {self.error_name(result.error)} in a correct run"
         assert len(result.frames) == 1, f"{len(result.frames)} output packets instead of 1"
@@ -81,7 +81,7 @@ class Bench:
     async def judged_run(
         self, judge: Judge, index: int, program: StoredProgram
     ) -> RunResult | None:
-        """Run one inference for the judge; return None if it stopped with an error or hung."""
+        """Run one inference; after an error or a hang, record it in ``judge`` and return None."""
         try:
             result = await self.npu.infer(self.packets(index), self.patience(program))
         except Hang as hang:
@@ -93,7 +93,7 @@ class Bench:
         return result
 
     async def memory_run(self, judge: Judge, index: int) -> None:
-        """Run one inference without random stalls, so that STALLS counts waits for memory only."""
+        """Run one inference without random stalls, and judge its STALLS: waits for memory only."""
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)
         self.send_image(index)
@@ -108,7 +108,7 @@ class Bench:
         """Run images back to back and judge them.
 
         First ``images`` images with random stalls, for bits and cycles; then one and two images
-        without, whose difference is the interval from image to image.
+        without, whose difference is the interval from image to image (recorded, not judged).
         """
         program = self.folder.programs["stream"]
         await self.npu.load_program(program.words)
@@ -160,7 +160,9 @@ def bench_test(test: Test) -> Any:
     """Turn ``test`` into a cocotb test that runs on a fresh Bench and records its outcome.
 
     The outcome is appended to the options' result file as one JSON line: ``test``, ``failure``
-    (None if it passed), ``clocks`` (simulated cycles), and what the test returned.
+    (None if it passed), ``clocks`` (cycles since the simulator's start, earlier tests included),
+    and what the test returned, which may set ``failure``. An exception other than AssertionError
+    and Hang leaves no line.
     """
 
     @functools.wraps(test)

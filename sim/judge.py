@@ -21,7 +21,7 @@ class Judge:
         self.images = 0
         self.mismatch: Mismatch | None = None
         self.failure: str | None = None
-        """Reason for which the simulation could not go on, such as an error or a hang."""
+        """What kept outputs from being compared: error, hang, wrong number of packets or beats."""
         self.cycle_mismatch: str | None = None
         self.instructions: list[dict[str, Any]] = []
         """Expected and simulated cycles per instruction, of the first image."""
@@ -100,7 +100,7 @@ class Judge:
         self.also(other)
 
     def also(self, other: Judge) -> None:
-        """Take over what another judge found wrong, unless something was found before."""
+        """Take over each kind of fault that another judge found and this one did not."""
         self.failure = self.failure or other.failure
         self.mismatch = self.mismatch or other.mismatch
         self.cycle_mismatch = self.cycle_mismatch or other.cycle_mismatch
@@ -134,7 +134,7 @@ class Judge:
         return first_mismatch(image, self._layer(entry), tensor, expected, got)
 
     def _layer(self, entry: dict[str, Any]) -> str:
-        """Return the name of the last LAYER instruction before this output instruction."""
+        """Return the name of the last LAYER before this output instruction, or its own if none."""
         before = [
             other["name"]
             for other in self.program.instructions[: entry["index"]]
@@ -143,7 +143,10 @@ class Judge:
         return str(before[-1] if before else entry["name"])
 
     def outcome(self) -> dict[str, Any]:
-        """Return the verdict in JSON types; ``failure`` is a sentence, or None if all is right."""
+        """Return the verdict in JSON types; ``failure`` is a sentence, or None if all is right.
+
+        ``bit_exact`` is True if ``run`` judged an image and no value differs, whatever the cycles.
+        """
         mismatch = str(self.mismatch) if self.mismatch else None
         return {
             "failure": self.failure or mismatch or self.cycle_mismatch,

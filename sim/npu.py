@@ -43,7 +43,7 @@ class RunResult:
     error: int
     """Error code, 0 if there was none."""
     error_instruction: int
-    """Index of the instruction that stopped the run."""
+    """Index of the instruction that stopped the run, if there was an error."""
     cycles: int
     """Register CYCLES."""
     stalls: int
@@ -55,7 +55,8 @@ class RunResult:
 class SimulatedNpu:
     """NPU under test with bus models on its ports; ``start_up`` must be awaited first.
 
-    stalls: fraction of cycles in which each bus channel is held back at random; 0 for none.
+    stalls: fraction of cycles in which each bus channel is held back at random, besides rare long
+    pauses; 0 for neither.
     """
 
     def __init__(self, dut: Any, folder: BuildFolder, rng: random.Random, stalls: float) -> None:
@@ -220,7 +221,7 @@ class SimulatedNpu:
         return result
 
     async def recover(self) -> None:
-        """Soft-reset the NPU, dropping input that is still queued. Raises Hang."""
+        """Soft-reset the NPU, dropping queued input and received output. Raises Hang."""
         self.drop_streams()
         await self.write_register("CONTROL", SOFT_RESET)
         for _ in range(RESET_READS):

@@ -26,7 +26,8 @@ class Options:
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.0
-    """Fraction of cycles in which each channel of each bus is held back, 0..0.9."""
+    """Fraction of cycles in which each bus channel is held back, 0..0.9; rare long pauses are added
+    unless it is 0."""
     traced: bool = False
     """True: run the program that stores every layer's output."""
 

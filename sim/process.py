@@ -51,8 +51,8 @@ def execute(
     """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have passed.
 
     environment: all its environment variables. Its whole process group is killed when the time is
-    up, and when this process is interrupted or killed. Raises OSError if the command failed because
-    the disk is full.
+    up, and when this process is interrupted or killed. Raises OSError if ``folder`` is missing, or
+    the command failed because the disk is full. A missing command ends with status 127.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(

@@ -50,18 +50,19 @@ RUN_TIMEOUT_S = 3600.0
 
 @dataclass(frozen=True)
 class Request:
-    """Settings of a simulation. Raises FolderError for a value out of range.
+    """Settings of a simulation. Raises FolderError for wrong images, stalls or tests.
 
     >>> Request(images=2, stalls=0.0).tests
     ('inference',)
     """
 
     images: int = 8
-    """Images of vectors/ to run, from the first on, >= 1; cut to the number there is."""
+    """Images of vectors/ that INFERENCE runs, from the first on, >= 1; cut to their number."""
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.2
-    """Fraction of cycles in which each bus channel is held back at random, 0..0.9."""
+    """Fraction of cycles in which each bus channel is held back, 0..0.9; rare long pauses are added
+    unless it is 0."""
     traced: bool = True
     """True: compare every layer's output, which the program stores. False: compare logits only,
     which is faster."""
@@ -86,12 +87,14 @@ class Request:
 def simulate(build: Path, request: Request) -> dict[str, Any]:
     """Simulate the build folder and return the verdict, in JSON types.
 
-    ``passed`` is True if no test failed. ``inference`` is ``Judge.outcome`` over all images, None
-    if not asked for. ``hardware`` maps each other test to None or what went wrong. ``simulator``
-    has its name and version, the seconds of build and run, and simulated clock cycles per second.
+    ``passed`` is True if no test failed. ``inference`` is ``Judge.outcome`` and ``clocks``, with
+    images, stall cycles and clocks summed over all processes, the rest of the first one that
+    failed, or of the first; None if not asked for. ``hardware`` maps each other test to None or
+    what went wrong. ``simulator`` has ``name`` (with version), ``build_seconds``, ``run_seconds``,
+    and ``clocks_per_second``, the tests' ``clocks`` (``harness.bench_test``) per run second.
 
-    Raises FolderError for a broken build folder, ToolMissing, SimulationError if the simulator
-    itself failed, OSError.
+    Raises FolderError for a broken build folder, ToolMissing, SimulationError if a tool failed to
+    build or run the simulator, OSError.
     """
     folder = read(build)
     images = min(request.images, len(folder.inputs))
@@ -177,7 +180,7 @@ def _one_process(
 
 
 def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Merge the verdicts over consecutive ranges of images; the first failed one counts."""
+    """Merge verdicts over ranges of images: the first failed one, else the first; None for none."""
     if not parts:
         return None
     failed = [part for part in parts if part["failure"]]

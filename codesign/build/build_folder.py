@@ -128,7 +128,10 @@ def contents(
     device: Device | None,
     reports: Mapping[str, Any],
 ) -> Files:
-    """Return all files of the build folder except the manifest."""
+    """Return the contents of all files of the build folder by path, except the manifest's.
+
+    Nothing is written.
+    """
     classes = reports.get("accuracy", {}).get("classes")
     simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))

@@ -39,7 +39,9 @@ class ToolStatus:
     name: str
     found: bool
     version: str | None
+    """None if the tool is missing or tells none."""
     path: str | None
+    """File, or folder of a package; None if missing or not known."""
     cure: str
     """Command or advice to install it."""
     needed_for: str
@@ -47,7 +49,7 @@ class ToolStatus:
 
 
 def check() -> list[ToolStatus]:
-    """Look for every tool and package and its version; nothing is installed or changed."""
+    """Return what was found of every tool and package; nothing is installed or changed."""
     return [
         _python(),
         *(_package(name) for name in PACKAGES),
@@ -128,7 +130,10 @@ def _libpython() -> ToolStatus:
 
 
 def _version(path: str) -> str | None:
-    """Return the first version number in the output of ``--version``, or None."""
+    """Return the first version number that ``--version`` prints to stdout, or None.
+
+    It has at least one dot. None also if the program does not start or takes more than 10 s.
+    """
     try:
         shown = subprocess.run(
             [path, "--version"], capture_output=True, text=True, timeout=10, check=False

@@ -2,8 +2,8 @@
 
 A flow (another synthesiser, FPGA family or option set) is modelled per resource by a log-normal
 ratio to the estimate for the reference flow. Its median is the geometric mean over the reports. The
-prediction interval of a further design adds Student's t interval for that number of reports to the
-model's own interval.
+half width of a further design's log interval is the root of the sum of two squares: the model's own
+and that of Student's t interval for that number of reports.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Fitted:
     before: tuple[float, float]
     """Ends of the 90 % interval without it, relative to the estimate, e.g. (-0.02, 0.02).
 
-    The design is the one of the reports with the median estimate of LUTs."""
+    The design is the one of the reports with the median estimate of LUTs, the upper of two."""
     after: tuple[float, float]
     """Ends of the 90 % interval of the same design with it, relative to the calibrated estimate."""
     enough: int

@@ -63,7 +63,8 @@ class Estimate:
         Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
         count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
         measured over the estimated area of a design of this search that was synthesised. The
-        violation of a limit of 0 is the count itself; ``memory`` is 1 where a memory is too deep.
+        violation of a resource limit of 0 is the count itself; ``memory`` is 1 where a memory is
+        too deep, else 0.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {

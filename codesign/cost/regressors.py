@@ -46,7 +46,8 @@ def _threads() -> ThreadpoolController:
 def one_thread() -> AbstractContextManager[object]:
     """Return a context in which BLAS of this process, in all its threads, uses one thread.
 
-    Small matrices gain nothing from more.
+    Small matrices gain nothing from more. Libraries that were loaded after the first call are not
+    limited.
     """
     limit: AbstractContextManager[object] = _threads().limit(limits=1)
     return limit
@@ -73,7 +74,7 @@ class FactorRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         """Fit ``factors_``, shape (columns,), to X, shape (n, columns), and y, shape (n,).
 
         sample_weight: weights of the squared errors, shape (n,); 1 / y**2 makes errors relative.
-        Raises ValueError for another number of priors than columns.
+        Raises ValueError for another number of priors than columns, and for values not finite.
         """
         X, y = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         root = np.sqrt(_check_sample_weight(sample_weight, X))
@@ -217,7 +218,8 @@ def cross_predict(
     """Return out-of-fold estimates and standard deviations of all rows, each of shape (n,).
 
     fit_and_predict: (training rows, test rows) -> estimates and standard deviations of test rows.
-    Each row is predicted by a model fitted without its group (``grouped``).
+    Each row is predicted by a model fitted without its group (``grouped``). Raises ValueError if
+    there is only one group.
     """
     middle, deviation = np.zeros(len(groups)), np.zeros(len(groups))
     for train, test in grouped(groups, seed):
@@ -226,10 +228,11 @@ def cross_predict(
 
 
 def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """Return the score that at least ``coverage`` (0..1) of unseen scores do not exceed on average.
+    """Return the score that at least ``coverage`` of unseen scores do not exceed on average.
 
     It is the score of rank ceil(coverage * (n + 1)) (split conformal prediction, Papadopoulos et
-    al., 2002), or infinity if there are too few scores.
+    al., 2002), or infinity if there are too few scores. ``coverage`` is above 0 and up to 1 (not
+    checked).
     """
     rank = int(np.ceil(coverage * (len(scores) + 1)))
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else float("inf")

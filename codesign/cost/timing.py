@@ -116,7 +116,8 @@ class PeriodModel:
     ) -> Floats:
         """Return sorted conformal scores, shape (n,): |log(measured / estimate)| / deviation.
 
-        Each row is predicted by a model fitted without its group; ``seed`` shuffles the folds.
+        Each row is predicted by a model fitted without its group, but with the kernel
+        hyperparameters of this one; ``seed`` shuffles the folds.
         """
 
         def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:

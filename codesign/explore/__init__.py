@@ -4,7 +4,8 @@
     -> full training and synthesis -> program and Verilog -> verification -> summary and report
 
 All results go to one folder, so that an interrupted run can resume after every step:
-trials.journal (the Optuna study), front.json, training/, build/, summary.json.
+explore.json (the settings), trials.journal (the Optuna study), front.json, training/, build/,
+summary.json.
 docs/explanation/search.md explains the steps and the rule of choice.
 """
 

@@ -87,7 +87,10 @@ def best_option(
 
 
 def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
-    """Return the network on the fastest NPU within the budget (ties: fewest LUTs), or None."""
+    """Return the network on the fastest NPU within the budget that is not refused, or None.
+
+    Ties go to fewer LUTs.
+    """
     found = engine.with_all_npus(problem, one.candidate)
     rate, luts = found.estimate.images_per_second, found.estimate.area.luts
     rows = np.flatnonzero(found.feasible)
@@ -102,8 +105,9 @@ def shown_candidates(
 ) -> list[Candidate]:
     """Return the designs of the report's chart, with those on the Pareto front marked.
 
-    These are up to SHOWN_NPUS NPUs within the budget for each network, from small to fast, and
-    ``chosen`` last. one_bits: True if few one-bits are an objective.
+    These are up to SHOWN_NPUS NPUs within the budget for each network, from small to fast (no other
+    is as small and as fast), and ``chosen`` last, in place of designs with its LUTs and throughput.
+    one_bits: True if few one-bits are an objective.
     """
     found: list[Candidate] = []
     for one in trained:
@@ -167,7 +171,9 @@ _LEVERS = {
 def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
 
-    That is the candidate with the least ``Evaluated.violation``; its needs are estimates.
+    That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
+    and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
+    the estimate; of ``memory`` they are always 2 and 1.
     """
     row = int(np.argmin(pool.violation))
     found = []

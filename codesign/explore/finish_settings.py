@@ -25,7 +25,10 @@ class FinishSettings:
 
     @property
     def name(self) -> str:
-        """Start of design names: stem of the data set's name, in letters, digits and dashes."""
+        """Start of design names: stem of the data set's name, in letters, digits and dashes.
+
+        At most 40 characters, behind ``net-`` if they do not start with a letter.
+        """
         stem = Path(self.settings.dataset).stem
         name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem).strip("-")[:40]
         return name if name[:1].isalpha() else f"net-{name}"

@@ -47,7 +47,7 @@ class Device:
 
 
 DEFAULT = "xc7a50t"
-"""Part that project files name if no device is given."""
+"""Part for synthesis (not placement), estimates, reports, project files if none is given."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 

@@ -31,7 +31,7 @@ class Hierarchy:
     children: Mapping[str, tuple[str, ...]]
     """Module -> modules that its text names."""
     keys: Mapping[str, str]
-    """Module -> hash of its text, of all text below it, and of the synthesis context."""
+    """Module -> hash of its text, of all text below it (no comments), and of the context."""
 
     @classmethod
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:
@@ -75,7 +75,10 @@ class SynthesisPlan:
 
     @classmethod
     def of(cls, hierarchy: Hierarchy, top: str) -> SynthesisPlan:
-        """Look up the module ``top`` and every module below it in the cache of this user."""
+        """Look up the module ``top`` and every module below it in the cache of this user.
+
+        Raises KeyError if the hierarchy has no module ``top``.
+        """
         known: Modules = {}
         missing: list[str] = []
         boxes: set[str] = set()

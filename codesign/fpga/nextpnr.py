@@ -51,7 +51,8 @@ class Nextpnr:
         """Run in a temporary folder that holds the ``inputs`` (file name -> text).
 
         Returns the log and the text of ``result``, a file that the options make nextpnr write.
-        Raises NextpnrError.
+        Raises NextpnrError if it fails, takes more than ``timeout_s`` seconds or writes no such
+        file; OSError on a full disk.
         """
         command = (*self.command, *options)
         return processes.run(command, self.version, inputs, result, timeout_s, NextpnrError)

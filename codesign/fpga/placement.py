@@ -42,9 +42,9 @@ class Hop:
     name: str
     """Verilog name of the cell that drives the signal: ``block.block.net``."""
     logic_ns: float
-    """Delay from the cell's inputs (or clock) to its output."""
+    """Delay from inputs (or clock) to output, summed over its cells if they are several."""
     routing_ns: float
-    """Routing delay from that output to the next hop."""
+    """Routing delay from that output to the next hop, and between its cells."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,10 @@ class Placement:
 
 
 def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = False) -> str:
-    """Return the Yosys script that writes the mapped and flattened netlist to npu.json."""
+    """Return the Yosys script that maps ``files`` to ECP5 and writes the netlist to npu.json.
+
+    The netlist is flattened after mapping. dsps: let Yosys use DSP slices.
+    """
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (
         f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
@@ -112,7 +115,8 @@ def place_and_route(
 
     Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails or is out of time,
     or the design does not fit the device or has not exactly one clock; UserError for a device of
-    another family or a missing tool.
+    another family or a missing tool; ValueError if no path runs from register to register (or
+    several are reported); OSError on a full disk.
     """
     mapper, placer = yosys.find(), nextpnr.find()
     script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
@@ -198,10 +202,13 @@ def critical_path(report: Mapping[str, Any]) -> CriticalPath:
 
 
 def readable(cell: str) -> str:
-    """Strip mapping suffixes from a cell name, which leaves the name of its Verilog net."""
+    """Return a cell name without mapping suffixes, which is the name of its Verilog net.
+
+    A name that is nothing but such a suffix is returned as it is.
+    """
     return _MAPPED.sub("", cell) or cell
 
 
 def to_dict(placement: Placement) -> dict[str, Any]:
-    """Return the content of reports/timing.json."""
+    """Return the fields as nested dicts, the content of reports/timing.json."""
     return dataclasses.asdict(placement)

@@ -44,11 +44,12 @@ class Synthesis:
     cells: Mapping[str, int]
     """Primitive -> count over the whole design."""
     by_module: Mapping[str, ModuleUse]
+    """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
     family: str
     flow: str
-    """The Yosys command; hierarchical unless it contains -flatten."""
+    """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
     seconds: float
-    """Wall time of the Yosys run; a cached result keeps that of its run."""
+    """Wall time of the Yosys run, for modules not in the cache; a cached result keeps it."""
     tool_version: str
     warnings: tuple[str, ...]
     """Distinct warning lines of Yosys."""
@@ -85,10 +86,11 @@ def synthesise(
 
     dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
     modules, by content, flow and version of Yosys, and use kept ones; False synthesises everything
-    from scratch.
+    from scratch. top: a module of ``verilog`` (not checked).
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
-    that the family does not list; UserError if no Yosys is found or the family is unknown.
+    that the family does not list; UserError if no Yosys is found or the family is unknown; OSError
+    on a full disk.
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
@@ -171,7 +173,7 @@ def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, 
 
 
 def to_dict(synthesis: Synthesis) -> dict[str, Any]:
-    """Return the content of reports/synthesis.json."""
+    """Return the fields as nested dicts, the content of reports/synthesis.json."""
     result = dataclasses.asdict(synthesis)
     result["figures"] = synthesis.figures.to_dict()
     for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):

@@ -52,7 +52,8 @@ class Yosys:
         """Run ``script`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
         Returns the log and the text of ``result``, a file that the script must write. Raises
-        YosysError.
+        YosysError if Yosys fails, takes more than ``timeout_s`` seconds or writes no such file;
+        OSError on a full disk.
         """
         files = {**inputs, _SCRIPT: script}
         return processes.run(

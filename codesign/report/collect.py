@@ -34,9 +34,10 @@ def from_build(
     """Collect the report of a build folder; a search adds its budget, candidates and facts.
 
     device: name of the part whose capacity limits the resources that the budget does not (default:
-    devices.DEFAULT). facts: names and values to list behind those of the build. Raises UserError
-    for an unknown device, or a missing or broken file (reports may be missing); YamlError for an
-    invalid design file; InfeasibleError if its NPU cannot run the network.
+    devices.DEFAULT). facts: names and values to list behind those of the build. Raises YamlError
+    for a missing or invalid design file; UserError for an unknown device, or another file that is
+    missing (reports may be) or not a JSON object, whose keys are not checked; InfeasibleError if
+    the NPU cannot run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
@@ -102,7 +103,7 @@ def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
 
 
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
-    """Return simulated cycles per instruction of the normal program.
+    """Return simulated cycles per instruction of the normal program; empty if not simulated.
 
     They are those of the traced program without its STORE instructions.
     """

@@ -28,7 +28,9 @@ class Candidate:
     one_bits: int | None = None
     """One-bits of the weights after the short training; None if they are not an objective."""
     on_front: bool = False
-    """True if no other design is as good in all objectives and better in one (Pareto front)."""
+    """True if no other design is as good in all objectives and better in one (Pareto front).
+
+    Of designs equal in all objectives only the first is on the front."""
     chosen: bool = False
 
 
@@ -60,7 +62,10 @@ class LayerRow:
     """Bit-serial passes, one per weight digit: each MAC takes this many array products."""
 
     def utilisation(self, npu: NpuConfig) -> float:
-        """Return the fraction (0..1) of the array's products that were useful in these cycles."""
+        """Return the fraction (0..1) of the array's products that were useful in ``cycles``.
+
+        0 if these are 0.
+        """
         return self.macs * self.passes / (self.cycles * npu.macs) if self.cycles else 0.0
 
 
@@ -115,12 +120,15 @@ class ReportData:
 
     @property
     def macs_per_image(self) -> int:
-        """Multiply-accumulates of all layers."""
+        """Multiply-accumulates of all layers, as LayerRow.macs counts them."""
         return sum(row.macs for row in self.layers)
 
     @property
     def utilisation(self) -> float | None:
-        """Fraction (0..1) of the array's products that were useful during the layers' cycles."""
+        """Fraction (0..1) of the array's products that were useful during the layers' cycles.
+
+        These are ``compute_cycles``; None if there are none.
+        """
         if not self.compute_cycles:
             return None
         products = sum(row.macs * row.passes for row in self.layers)

@@ -23,7 +23,8 @@ def layer_rows(
     those that the instruction leaves out because of zero weights.
 
     instructions: those of the normal program for the trained weights (program.json); None: those of
-    ``plan``. simulated: simulated cycles of each instruction, with or without END.
+    ``plan``. simulated: simulated cycles of each instruction, with or without END; rows behind its
+    end have None.
     """
     schedule = plan.schedule
     layers = {shape.layer.output: shape.index for shape in schedule.shapes}

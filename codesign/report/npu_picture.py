@@ -33,7 +33,10 @@ def _sheets(npu: NpuConfig) -> int:
 
 
 def _array(x: int, y: int, npu: NpuConfig) -> str:
-    """Draw the array as stacked sheets, one per pixel lane: grids of lanes and columns."""
+    """Draw the array as stacked sheets (``_sheets``), with its sizes.
+
+    The front sheet has a grid of lanes and columns, at most 6 x 8.
+    """
     parts = []
     for index in reversed(range(_sheets(npu))):
         left, top = x + 9 * index, y - 9 * index

@@ -11,7 +11,7 @@ def element(tag: str, content: str = "", **attributes: object) -> str:
     """Return an SVG element as text. ``content`` is markup; attribute values are escaped.
 
     In attribute names a trailing underscore (``class_``) is dropped and others become hyphens.
-    Attributes that are None are left out.
+    Attributes that are None are left out; floats are rounded to two decimals.
 
     >>> element("line", x1=0, x2=2.5, class_="grid", stroke_width=2)
     '<line x1="0" x2="2.5" class="grid" stroke-width="2"/>'
@@ -29,7 +29,10 @@ def _plain(value: object) -> str:
 
 
 def text(x: float, y: float, content: str, class_: str = "label", **attributes: object) -> str:
-    """Return a text element at a position; the attribute ``anchor`` is start, middle or end."""
+    """Return a text element at a position; ``content`` is escaped.
+
+    The attribute ``anchor`` is start, middle or end.
+    """
     anchor = attributes.pop("anchor", None)
     return element(
         "text", html.escape(content), x=x, y=y, class_=class_, text_anchor=anchor, **attributes
@@ -60,7 +63,10 @@ def chart(width: int, height: int, name: str, content: str) -> str:
 
 
 def compact(value: float) -> str:
-    """Format a number briefly for axes and tiles, with a suffix from 10,000 on.
+    """Return a number as short text for axes and tiles, with a suffix from 10,000 on.
+
+    It has three significant digits, or those of its whole part if it has no suffix and is whole or
+    100 or more.
 
     >>> compact(1234567), compact(29870), compact(0.5)
     ('1.23M', '29.9k', '0.5')
@@ -74,7 +80,10 @@ def compact(value: float) -> str:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about ``count`` round numbers in [low, high]."""
+    """Return up to ``count`` + 1 round numbers in [low, high], evenly spaced.
+
+    They are the multiples of 1, 2 or 5 times 10**n.
+    """
     span = max(high - low, 1e-12)
     step = 10.0 ** math.floor(math.log10(span / count))
     step *= next(factor for factor in (1, 2, 5, 10) if span / (step * factor) <= count)
@@ -84,7 +93,10 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 
 def log_ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times 10**n in [low, high], both > 0; only 10**n over three decades."""
+    """Return 1, 2 and 5 times 10**n in [low, high]; only 10**n if high / low is above 1000.
+
+    ``low`` and ``high`` are > 0 (not checked); values up to 0.1 % outside are included.
+    """
     factors: Sequence[int] = (1,) if high / low > 1e3 else (1, 2, 5)
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     values = [factor * 10.0**decade for decade in decades for factor in factors]
@@ -94,7 +106,8 @@ def log_ticks(low: float, high: float) -> list[float]:
 class Axis:
     """A linear or logarithmic mapping from values to pixel coordinates, with ticks.
 
-    Value ``low`` is at coordinate ``start``, ``high`` at ``end``; with ``log`` both are > 0.
+    Value ``low`` is at coordinate ``start``, ``high`` at ``end``. They differ, and with ``log``
+    both are > 0 (not checked); values outside are mapped to coordinates outside.
 
     >>> axis = Axis(0, 200, start=50, end=550)
     >>> axis(100), axis.ticks()
@@ -118,7 +131,10 @@ class Axis:
 
 
 def grid(x: Axis, y: Axis, x_title: str, y_title: str, *, percent: bool = False) -> str:
-    """Draw grid lines, tick labels and both axis titles; ``percent`` formats y in per cent."""
+    """Return grid lines, tick labels and both axis titles as markup.
+
+    ``percent`` shows y, a fraction, in per cent.
+    """
     parts = []
     for value in x.ticks():
         at = x(value)

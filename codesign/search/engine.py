@@ -66,7 +66,7 @@ class Problem:
     family: str = "xc7"
     """FPGA family of the budget."""
     area_factor: float = 1.0
-    """Measured over estimated area of a design of this search; 1 until one was synthesised."""
+    """Largest ratio, measured to estimated LUTs or flip-flops, of this search; at least 1."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
 
@@ -100,8 +100,8 @@ class Problem:
 class Shrunk:
     """Reduced search space: per gene, the choices that may be feasible. Made by ``shrink``.
 
-    A choice is removed if LEAST_EVIDENCE or more samples have it and none of them is feasible; a
-    gene that would lose all of its choices keeps them.
+    A choice is removed if LEAST_EVIDENCE or more samples have it in an active gene and none of them
+    is feasible; a gene that would lose all of its choices keeps them.
     MCUNet (Lin et al., NeurIPS 2020) likewise fits its space to the budget before it searches.
     """
 

@@ -54,10 +54,10 @@ class Evolution:
     """NSGA-II on integer vectors with Deb's constraint rules, vectorised over the population.
 
     Binary tournaments by front and crowding distance, uniform crossover, and mutation of one gene
-    or more by a step of +-1 or to a uniform value with equal probability. Until results of two
-    candidates are known, candidates are uniform. population: survivors of each generation;
-    crossover: probability that a child has two parents. Source: Deb et al., IEEE Trans. Evol. Comp.
-    6(2), 2002.
+    or more by a step of +-1 (none beyond the ends) or to a uniform value with equal probability.
+    Until results of two different candidates are known, candidates are uniform. population:
+    survivors of each generation; crossover: probability that a child has two parents. Source: Deb
+    et al., IEEE Trans. Evol. Comp. 6(2), 2002.
 
     >>> optimiser = Evolution(sizes=np.array([10, 10]), seed=0)
     >>> for _ in range(5):  # two objectives, both best at genes (3, 7)

@@ -60,7 +60,7 @@ def crowding_distance(points: Floats) -> Floats:
     """Return the crowding distance of each point, shape (n,) (Deb et al., 2002).
 
     It is the sum over objectives of the normalised gap between a point's neighbours, infinite for
-    the extreme points of an objective.
+    the extreme points of an objective: of equal extremes for one each, even if all are equal.
     """
     count, objectives = points.shape
     distance = np.zeros(count)

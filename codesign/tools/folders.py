@@ -13,7 +13,8 @@ def write(files: Mapping[str, bytes], out: Path) -> None:
     """Write ``files`` (path in the folder -> content) to a temporary folder and rename it ``out``.
 
     A folder at ``out`` is replaced. If the process is killed, ``out`` is the old folder, the new
-    one, or (between two renames) absent. Raises OSError, with the old folder left in place.
+    one, or (between two renames) absent. Raises OSError, also if there are no ``files``, with the
+    old folder left in place.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -30,9 +30,10 @@ def spread(
 ) -> Iterator[Result]:
     """Apply ``function`` to each task in ``jobs`` processes; yield results in order of completion.
 
-    jobs: >= 1; no more processes than tasks are started. Closing the iterator kills the processes
-    in the middle of their work. ``function`` is pickled and sent once to each process, so it may
-    carry data.
+    jobs: >= 1 (not checked: 0 yields nothing); no more processes than tasks are started, and none
+    before the first result is asked for. Closing the iterator kills the processes in the middle of
+    their work. ``function`` is pickled and sent once to each process, so it may carry data; tasks
+    and results are pickled, too.
 
     Raises the exception that ``function`` raised, and BrokenExecutor when a process died; both end
     all processes, and with them the tasks that are not done.
@@ -83,7 +84,10 @@ def _start() -> tuple[Connection, BaseProcess]:
 
 
 def _serve(connection: Connection) -> None:
-    """Run the worker: receive the function, then tasks one by one, and send back each result."""
+    """Run the worker: receive the function, then tasks one by one; answer (exception, result).
+
+    The exception is None unless the function raised one; then the result is None.
+    """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     function: Callable[[Any], Any] = connection.recv()
     while True:

@@ -128,11 +128,12 @@ def load(
     options: ReadOptions = ReadOptions(),
     cache: Path | None = None,
 ) -> Dataset:
-    """A data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
+    """Load a data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
 
-    data_dir: where the files of mnist, fashion-mnist and cifar10 are, and what a relative path
-    starts from. seed: of the split. cache: a folder in which decoded pictures are kept. Raises
-    DatasetError naming the file and what is expected.
+    data_dir: folder with the files of mnist, fashion-mnist or cifar10, and the base of a relative
+    path. seed: seed of the split. progress: called while an image folder or zip is decoded, not if
+    its images are cached. cache: folder in which decoded pictures are kept. Raises DatasetError
+    naming the file and what is expected, OSError for a file that cannot be read.
     """
     raw = read_raw(name, data_dir, progress, options=options, cache=cache)
     augmentation = NAMED[name].augmentation if name in NAMED else "none"
@@ -147,9 +148,9 @@ def read_raw(
     options: ReadOptions = ReadOptions(),
     cache: Path | None = None,
 ) -> Raw:
-    """A data set's own parts and values, with nothing mapped or split off; see ``load``.
+    """Return a data set's own parts and values, with nothing mapped or split off.
 
-    Raises DatasetError naming the file and what is expected.
+    Arguments and errors are those of ``load``; ``options.input_range`` has no effect.
     """
     directory = None if data_dir is None else Path(data_dir)
     if name in NAMED:

@@ -43,6 +43,8 @@ def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
 class LayerSpec:
     """Base class of all layer specifications; constructors raise ModelError for a bad field.
 
+    Types of the flags ``relu`` and ``batch_norm`` are not checked.
+
     >>> [spec.op for spec in OPS.values() if spec.most_inputs is None]
     ['concat']
     """
@@ -57,7 +59,8 @@ class LayerSpec:
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         """Return the output shape for these input shapes, all (channels, rows, columns).
 
-        The number of inputs must be an allowed one. Raises ModelError for shapes that do not fit.
+        The number of inputs must be an allowed one (not checked). Raises ModelError for shapes that
+        do not fit.
         """
         return inputs[0]
 
@@ -249,7 +252,7 @@ class Concat(LayerSpec):
 
 @dataclass(frozen=True)
 class Relu(LayerSpec):
-    """Rectifier max(x, 0); fused into the layer before it where that is legal.
+    """Rectifier max(x, 0); ``passes.fuse_relu`` fuses it into the layer before it if it can.
 
     >>> Relu().output_shape([(16, 8, 8)])
     (16, 8, 8)

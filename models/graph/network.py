@@ -33,7 +33,7 @@ class Layer:
 
 
 class NetworkGraph:
-    """Immutable graph of named layers; graphs with equal names and layers are equal.
+    """Immutable graph of named layers; graphs of equal name and layers, in any order, are equal.
 
     >>> from models.graph.layers import GlobalPool, Linear
     >>> graph = sequential("tiny", (3, 8, 8), GlobalPool(), Linear(10))
@@ -42,9 +42,10 @@ class NetworkGraph:
     """
 
     def __init__(self, name: str, layers: Iterable[Layer]) -> None:
-        """Check names and edges, and build the graph.
+        """Check the layers' names and edges, and build the graph.
 
-        Raises ModelError for a bad or duplicate name, an unknown input or a cycle.
+        Raises ModelError for a bad or duplicate layer name, an unknown input or a cycle. The
+        graph's ``name`` is not checked.
         """
         self.name = name
         graph = nx.DiGraph()
@@ -141,7 +142,8 @@ class NetworkGraph:
     ) -> NetworkGraph:
         """Return a graph with layers replaced by name, others inserted and some removed by name.
 
-        Raises ModelError if the result has a duplicate name, an unknown input or a cycle.
+        Unknown names in ``replace`` and ``remove`` are ignored. Raises ModelError if the result has
+        a bad or duplicate layer name, an unknown input or a cycle.
         """
         new = {layer.name: layer for layer in replace}
         gone = set(remove)
@@ -156,7 +158,7 @@ class NetworkGraph:
         ]
 
     def fresh_name(self, wish: str) -> str:
-        """Return ``wish``, with a number appended if the name is taken."""
+        """Return ``wish``, or if it is taken the first free one of ``wish_2``, ``wish_3``, ..."""
         name, number = wish, 2
         while name in self:
             name, number = f"{wish}_{number}", number + 1

@@ -1,4 +1,7 @@
-"""Graph passes: each takes a verified graph and returns an equivalent new one."""
+"""Graph passes: each takes a verified graph and returns one that computes the same real values.
+
+is_signed and scale_source are questions about a graph that passes and quantisation ask.
+"""
 
 from __future__ import annotations
 
@@ -59,10 +62,10 @@ def is_signed(graph: NetworkGraph, name: str) -> bool:
 
 
 def fuse_relu(graph: NetworkGraph) -> NetworkGraph:
-    """Fuse a standalone ReLU into its producer if nothing else reads the producer.
+    """Fuse every standalone ReLU into its producer if nothing else reads the producer.
 
-    Producers are Conv2d, Linear and Add. A ReLU over an unsigned tensor is removed; any other one
-    stays a layer of its own.
+    Producers are Conv2d, Linear and Add, and keep their names. A ReLU over an unsigned tensor is
+    removed; any other one stays a layer of its own.
     """
     for layer in graph.layers:
         if not isinstance(layer.spec, Relu):
@@ -111,7 +114,8 @@ def _leaves(graph: NetworkGraph, name: str) -> list[str]:
 def scale_source(graph: NetworkGraph, name: str) -> str:
     """Return the name of the layer that sets the scale of the output of layer ``name``.
 
-    That is ``name`` itself, except for max pooling, which passes the codes of its input on.
+    That is ``name`` itself, except for max pooling (also global), which passes the codes of its
+    input on.
     """
     layer = graph[name]
     pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")

@@ -4,7 +4,8 @@ A network is a list of layers; a layer reads the one above it unless ``inputs`` 
 
     - {name: image, op: input, shape: [1, 8, 8]}
     - {name: c1, op: conv2d, out_channels: 16, kernel: 3, padding: 1, batch_norm: true, relu: true}
-    - {name: sum, op: add, inputs: [c1, image]}
+    - {name: c2, op: conv2d, out_channels: 16, kernel: 3, padding: 1}
+    - {name: sum, op: add, inputs: [c1, c2]}
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def _value(node: Node, hint: Any) -> Any:
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:
-    """Return the layers as plain data for yaml_io.dump; read_graph gives back an equal graph."""
+    """Return a verified graph's layers as plain data for yaml_io.dump; read_graph restores them."""
     items: list[FlowDict] = []
     above: str | None = None
     for layer in graph.layers:

@@ -48,7 +48,10 @@ class Numbers:
 
 
 def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
-    """Return a MacLayer's integer weight shapes (out, in / groups, rows, cols), per source."""
+    """Return a MacLayer's integer weight shapes (out, in / groups, rows, cols), per source.
+
+    layer: any but an input or a concat (not checked).
+    """
     channels, rows, cols = graph.shapes[layer.inputs[0]]
     out = graph.shapes[layer.name][0]
     match layer.spec:

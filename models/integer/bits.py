@@ -39,7 +39,7 @@ class LayerBits:
     """Blocks of weights (BlockShape); 0 for a layer without blocks."""
     zero_blocks: int
     words: int
-    """Weight words: blocks times planes."""
+    """Weight words: blocks times planes, in each layer."""
     zero_words: int
     """Words that are 0: those of zero blocks, and zero digits of other blocks."""
 

@@ -2,7 +2,8 @@
 
 ``gain`` is the real value of one accumulator unit. The learned gain of a channel, input scale times
 weight scale, is snapped to the nearest ``multiplier / 2**shift`` times the output scale, so that
-the frozen network computes with exactly the scale that hardware has.
+the frozen network computes with exactly the scale that hardware has. The output layer is not
+requantised: its gain is not snapped.
 docs/explanation/arithmetic.md derives it.
 """
 
@@ -47,7 +48,8 @@ def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], d
     """Return the integers of every layer except input and concats, and the activation scales.
 
     Both are by layer name, scales by that of their owner (TensorPlan.scale_owner), the logits' by
-    the output layer's. scale_bits: width of the requantisation multipliers.
+    the output layer's. network: folded and quantised (not checked). scale_bits: width of the
+    requantisation multipliers.
     """
     scales = {
         plan.scale_owner: float(network.quantiser(name).scale)
@@ -103,7 +105,7 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
 
 
 def _codes(module: WeightLayer, scale: Reals) -> Ints:
-    """Return the integer weights; channels whose ``scale`` was widened are rounded anew."""
+    """Return the integer weights; those of 2 or more bits are rounded anew at a wider ``scale``."""
     kept = module.kept_weight().detach()
     codes: Ints = module.quantiser.codes(kept).numpy()
     wider = scale != _weight_scales(module)
@@ -120,7 +122,7 @@ def _weight_scales(module: WeightLayer) -> Reals:
 
 
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
-    """Return the largest accumulator, without bias, for the layer's weight bits and kernel size.
+    """Return the largest accumulator, without bias, that weight bits, kernel and sparsity allow.
 
     largest_input: largest magnitude of an input code.
     """
@@ -152,7 +154,8 @@ def _weight_layer(
     """Freeze a conv2d or linear layer: snapped scale, weights and bias of every channel.
 
     A channel whose largest sum spans less than a quarter of the output's range gets a wider weight
-    scale: otherwise its bias, in accumulator units, would set the accumulator's width.
+    scale, unless its weights have 1 bit: otherwise its bias, in accumulator units, would set the
+    accumulator's width. A channel that moves its output by less than _DEAD_CODES gets zero weights.
     """
     span = 1 << out_bits
     scale = _weight_scales(module)

@@ -1,9 +1,10 @@
 """IntegerNetwork: the layers, tensors and integer weights that hardware must compute with.
 
-Every arithmetic layer of a quantised network is one MacLayer: convolution, linear (a kernel as
-large as its input), average pooling (a depthwise convolution with ones), residual addition (two
-sources with diagonal weights) and max pooling (diagonal weights and a pooling window). A concat
-only names a tensor made of others.
+Arithmetic layers of a quantised network are MacLayers: convolution, linear (a kernel as large as
+its input), average pooling (a depthwise convolution with ones), residual addition (two sources with
+depthwise 1x1 weights), ReLU, copy and max pooling (depthwise 1x1 weights; max pooling has a pooling
+window, too). A max pooling that ``assemble.fused_pools`` names is part of the MacLayer before it. A
+concat only names a tensor made of others.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ Ints = NDArray[np.int64]
 @dataclass(frozen=True)
 class TensorSpec:
     """Activation tensor of one image: ``value = scale * (code - zero_point)``.
+
+    The logits are accumulators: ``value = scale * accumulator``, and zero_point has no meaning.
 
     >>> TensorSpec("conv1", (16, 8, 8), bits=4, signed=True, scale=0.1).zero_point
     8
@@ -79,18 +82,18 @@ class MacLayer:
     output: str
     """Name of the output tensor: the layer's, or that of the max pooling fused into it."""
     groups: int
-    """Groups of the convolution; the number of channels for pooling, copies and additions."""
+    """Groups of the convolution; 1 for linear, the number of channels for all other layers."""
     stride: tuple[int, int]
     padding: tuple[int, int]
-    """Padding (rows above and below, columns left and right), which reads as code ``pad_code``."""
+    """Padding (rows above, and as many below; columns left, and as many right) by ``pad_code``."""
     pad_code: int
     weight_bits: int
     bias: Ints
     """Bias in accumulator units, shape (out_channels,)."""
     requant_multiplier: Ints
-    """Requantisation multipliers, unsigned, shape (out_channels,)."""
+    """Requantisation multipliers, unsigned, shape (out_channels,); unused if ``raw``."""
     requant_shift: Ints
-    """Requantisation shifts, 1..31, shape (out_channels,)."""
+    """Requantisation shifts, 1..31, shape (out_channels,); unused if ``raw``."""
     pool: PoolWindow | None = None
     """Window of max pooling over the requantised codes; None without."""
     raw: bool = False

@@ -1,7 +1,7 @@
 """Integer reference: the exact computation of the hardware, in numpy.
 
-Products are summed by BLAS in floating point where the sums are provably exact there (below 2**24
-in float32, 2**53 in float64), else in int64.
+Where sums are provably exact in floating point (below 2**24 in float32, 2**53 in float64), products
+are summed in it, by BLAS except in depthwise layers; else in int64.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from models.integer.network import (
 )
 
 _COLUMN_ELEMENTS = 1 << 23
-"""Largest im2col matrix, in elements; more images are computed in several parts."""
+"""Largest im2col matrix, in elements, unless one image needs more; images are split in parts."""
 
 
 def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -70,7 +70,10 @@ def predict(
 def accuracy(
     network: IntegerNetwork, images: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> float:
-    """Return the fraction of images whose largest logit (the first of equals) is the label's."""
+    """Return the fraction of images whose largest logit (the first of equals) is the label's.
+
+    NaN if there are no images.
+    """
     return float((predict(network, images).argmax(axis=1) == labels).mean())
 
 
@@ -102,8 +105,8 @@ def convolve(
 ) -> Ints:
     """Compute an exact grouped convolution of padded integers.
 
-    values: (n, C, H, W), none larger than ``magnitude`` in absolute value; weights: (out,
-    C/groups, rows, cols). Returns int64 (n, out, Ho, Wo).
+    values: (n, C, H, W), none larger than ``magnitude`` in absolute value (not checked); weights:
+    (out, C/groups, rows, cols). Returns int64 (n, out, Ho, Wo).
     """
     bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64

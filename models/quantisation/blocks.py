@@ -1,8 +1,9 @@
 """Blocks of weights that are zero together, so that hardware can skip them.
 
-A block spans some output channels, some input channels and one kernel position: one word that the
-array reads. Training prunes the blocks of least magnitude, a growing share of them (Zhu & Gupta, To
-prune, or not to prune, 2017, arXiv 1710.01878).
+A block spans some output channels, some input channels and one kernel position: one word per weight
+digit that the array reads. Training prunes the blocks of least magnitude, or if ``boxed`` those
+outside a box, a growing share of them (Zhu & Gupta, To prune, or not to prune, 2017, arXiv
+1710.01878).
 """
 
 from __future__ import annotations
@@ -74,7 +75,7 @@ class Pruning:
     """
 
     share: float
-    """Fraction of zero blocks in each layer."""
+    """Fraction of zero blocks in each layer; ``least`` gives their number."""
     blocks: tuple[tuple[str, BlockShape], ...]
     """(Layer name, block shape) pairs; other layers are not pruned."""
     boxed: bool = False
@@ -93,7 +94,7 @@ class Pruning:
         return float(self.share * (1 - (1 - min(progress, 1.0)) ** 3))
 
     def kept(self, weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-        """Return a mask that is True where weights stay when ``share`` of the blocks are zero."""
+        """Return the mask of ``kept_box`` if ``boxed``, else ``kept``: True where weights stay."""
         return (kept_box if self.boxed else kept)(weights, block, share)
 
     def least(self, tiles: int, blocks: int) -> int:
@@ -107,7 +108,7 @@ class Pruning:
 
 
 def wanted(blocks: int, share: float) -> int:
-    """Return the number of zero blocks for ``share`` of ``blocks``; at least one block stays."""
+    """Return ``share`` of ``blocks`` rounded, at most ``blocks - 1``: the number of zero blocks."""
     return min(round(blocks * share), blocks - 1)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.arithmetic import MAX_SHIFT, weight_range
 
 SMALLEST_SCALE = 1e-8
-"""Lower limit of calibrated scales; the scale of a tensor that is all zero."""
+"""Lower limit of calibrated weight scales, and of the largest scale tried for activations."""
 TIE = 2.0**-13
 """Offset in codes that is added before rounding, so that an exact half rounds up in spite of
 float32's error (at most 2**-14 codes for 8-bit tensors). Averages and 1-bit weights yield many
@@ -23,11 +23,11 @@ exact halves."""
 _CALIBRATION_POINTS = 40
 """Number of scales tried by a calibration of activations."""
 _CALIBRATION_VALUES = 65536
-"""Approximate number of values that an activation calibration looks at."""
+"""Half the limit on the number of values that an activation calibration looks at."""
 
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
-    """Return the smallest and largest code, ``value / scale``, of an activation tensor."""
+    """Return the least and largest ``value / scale`` of an activation: code minus zero point."""
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
@@ -41,7 +41,7 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
     """Return the factor that moves each scale ratio to ``multiplier / 2**shift``.
 
     It rounds as arithmetic.nearest_scale does; a ratio beyond the largest multiplier with shift 1
-    is moved to that.
+    is moved to that. ratio: above 0 (not checked).
     """
     unit = torch.exp2(torch.clamp(torch.floor(torch.log2(ratio)) + 1 - scale_bits, -MAX_SHIFT, -1))
     largest = ((1 << scale_bits) - 1) / 2
@@ -97,7 +97,11 @@ class ActivationQuantiser(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, values: Tensor) -> None:
-        """Set the scale with the least mean squared error on ``values``, of 40 candidates."""
+        """Set the scale with the least mean squared error on ``values``, of 40 candidates.
+
+        They are even steps up to the largest magnitude divided by the largest code's. Of many
+        values an evenly spaced sample is used.
+        """
         flat = values.flatten()
         flat = flat[:: max(1, len(flat) // _CALIBRATION_VALUES)]
         widest = max(float(flat.abs().max()) / max(self.high, -self.low), SMALLEST_SCALE)
@@ -112,7 +116,7 @@ class ActivationQuantiser(nn.Module):
 class WeightQuantiser(nn.Module):
     """Symmetric signed weight quantiser with a learned scale per output channel or per tensor.
 
-    1-bit weights are {-1, +1} * scale; zeros stay 0 if ``sparse`` masks weights.
+    1-bit weights are {-1, +1} * scale; a weight of 0 gives +1, or 0 if ``sparse`` is set.
 
     >>> quantiser = WeightQuantiser(bits=3, channels=2, per_channel=True)
     >>> quantiser.codes(torch.tensor([-9.0, 1.2]).reshape(2, 1, 1, 1)).flatten()
@@ -127,7 +131,10 @@ class WeightQuantiser(nn.Module):
         self.log_scale = nn.Parameter(torch.zeros(channels if per_channel else 1, 1, 1, 1))
 
     def narrow(self, first: int, bits: int) -> None:
-        """Restrict the codes of the output channels from ``first`` on to ``bits`` bits."""
+        """Restrict the codes of the output channels from ``first`` on to ``bits`` bits.
+
+        There must be a scale per channel (not checked). A second call replaces the first.
+        """
         top = torch.full_like(self.log_scale.detach(), self.high)
         top[first:] = weight_range(bits)[1]
         self.ends = (-top, top)
@@ -160,8 +167,8 @@ class WeightQuantiser(nn.Module):
     def calibrate(self, weights: Tensor) -> None:
         """Set LSQ's initial scale ``2 * mean(|w|) / sqrt(top)``, or ``mean(|w|)`` for 1 bit.
 
-        For 1 bit the mean minimises the squared error. Pruned weights, which are exactly 0, do not
-        count in the mean.
+        top: the channel's largest code. For 1 bit the mean minimises the squared error. Pruned
+        weights, which are exactly 0, do not count in the mean.
         """
         mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
         present = (weights != 0).sum(dim=(1, 2, 3), keepdim=True)

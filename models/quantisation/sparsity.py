@@ -24,6 +24,8 @@ PATTERNS = ((1, 4), (2, 4), (4, 8))
 class Sparsity:
     """N:M pattern: at most ``kept`` non-zero weights in each ``group`` of input channels.
 
+    Raises ModelError if it is not one of PATTERNS.
+
     >>> Sparsity.parse("2:4").kept_of(channels=7)
     4
     """
@@ -39,7 +41,7 @@ class Sparsity:
         return f"{self.kept}:{self.group}"
 
     def kept_of(self, channels: int) -> int:
-        """Return the largest number of weights of one output channel at one kernel position."""
+        """Return the most non-zero weights of an output channel at one kernel position."""
         groups, rest = divmod(channels, self.group)
         return groups * self.kept + min(rest, self.kept)
 

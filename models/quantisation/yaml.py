@@ -28,7 +28,8 @@ from models.yaml_io import FlowDict, Node
 def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     """Return the quantisation of ``graph`` in ``node``.
 
-    Raises YamlError with file and line, also for a field that would have no effect.
+    Fields that a layer does not give are those of ``default``. Raises YamlError with file and line,
+    also for a layer's field that would have no effect.
     """
     nodes = node.fields(["input_bits", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
@@ -58,9 +59,10 @@ def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> Quan
 
 
 def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:
-    """Return plain data for yaml_io.dump: input bits, default, and what layers set themselves.
+    """Return plain data for yaml_io.dump: input bits, default, and the named layers.
 
-    Fields that have no effect on a layer (``knobs``) are left out.
+    A layer's fields without effect (``knobs``), and a sparsity equal to the default's, are left
+    out, as are layers without any field that has an effect.
     """
     layers: dict[str, FlowDict] = {}
     for name, fields in knobs(graph).items():

@@ -1,11 +1,11 @@
 """Supernet: one set of weights for all networks of a family, to evaluate each without training it.
 
 Networks of a family share layer names. A layer's weights are the first channels and the centre of
-the kernel of the largest layer of that name, as in Cai et al., Once-for-All, ICLR 2020,
-arXiv 1908.09791; linear layers share between equal map sizes. The weights are shared by all bit
-widths, too: weights and activations are rounded with a scale that follows from their root mean
-square. Batch-norm statistics and activation scales are measured anew for every network (Yu et al.,
-BigNAS, ECCV 2020, arXiv 2003.11142).
+the kernel of shared weights, which have the largest extents of all layers of that name, as in Cai
+et al., Once-for-All, ICLR 2020, arXiv 1908.09791; linear layers share between equal map sizes. The
+weights are shared by all bit widths, too: weights and activations are rounded with a scale that
+follows from their root mean square. Batch-norm statistics and activation scales are measured anew
+for every network (Yu et al., BigNAS, ECCV 2020, arXiv 2003.11142).
 """
 
 from __future__ import annotations
@@ -45,14 +45,16 @@ class Statistics:
     norms: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
     """Mean and variance of each batch norm's input, by layer name."""
     spreads: dict[str, Tensor] = field(default_factory=dict)
-    """Root mean square of each activation tensor that is rounded, by layer name."""
+    """Root mean square of each activation tensor that is rounded, by layer name; that of ``known``
+    if ``tensors`` was given that."""
 
 
 @dataclass(frozen=True, eq=False)
 class Subnet:
     """Choice of one network in a Supernet: graph and quantisation, without weights.
 
-    With ``quantisation`` None the Supernet computes it in floating point.
+    With ``quantisation`` None the Supernet computes it in floating point, but for 8-bit input
+    codes. The quantisation's sparsity has no effect.
 
     >>> from models.graph.network import sequential
     >>> Subnet(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation()).graph.name
@@ -66,7 +68,8 @@ class Subnet:
 class Supernet(nn.Module):
     """Shared weights, large enough for every one of ``graphs``.
 
-    Graphs are in legal form, without concats and grouped convolutions (computed as dense ones).
+    Graphs must be in legal form and have no concats and no grouped convolutions. This is not
+    checked: a grouped convolution would be computed as a dense one.
 
     >>> from models.graph.network import sequential
     >>> small, large = (sequential("net", (1, 8, 8), Linear(n), Linear(10)) for n in (16, 32))
@@ -100,8 +103,9 @@ class Supernet(nn.Module):
         """Return every layer's output by name, for pixels (n, C, H, W), uint8 or float 0..255.
 
         known: statistics that set batch norms and activation scales; None uses this batch's own.
-        seen: receives this batch's statistics. Raises ModelError for a network that is larger than
-        the shared weights.
+        seen: receives this batch's statistics, but the spreads of ``known`` if that is given.
+        Raises ModelError for a network that is larger than the shared weights, KeyError for a layer
+        that the shared weights or ``known`` lack.
         """
         graph, bits = subnet.graph, subnet.quantisation
         values: dict[str, Tensor] = {}
@@ -217,8 +221,9 @@ def _round(values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
 def best_scale(low: int, high: int) -> float:
     """Return the scale with the least mean squared error on normally distributed values.
 
-    low, high: range of the codes. The values have root mean square 1; if ``low`` is 0, they are the
-    positive half of the distribution.
+    Candidates are 0.01 to 3.99 in steps of 0.01, each divided by sqrt(high). low, high: range of
+    the codes. The values have root mean square 1; if ``low`` is 0, they are the positive half of
+    the distribution.
     """
     least = 0.5 if low == 0 else 0.0
     places = torch.arange(0.5, 4000) / 4000 * (1 - least) + least

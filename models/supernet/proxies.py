@@ -1,8 +1,9 @@
 """Zero-cost proxies: scores of an untrained network that rank it by accuracy after training.
 
-All use the network in floating point with fresh weights and batch norm on the batch's statistics;
-bits have no influence. Larger is better. Proxies that grow by orders of magnitude with the network
-are given as logarithms, which leaves their order as it is.
+All use the network in floating point with fresh weights and, except synflow, batch norm on the
+batch's statistics. Of the quantisation only input bits and sparsity have an influence. Larger is
+better. Proxies that grow by orders of magnitude with the network are given as logarithms, which
+leaves their order as it is.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def proxies(
     """Return every proxy of PROXIES on one mini-batch, by name.
 
     seed: seed of the weights and of Zen's images. The process's random state is left as it is.
+    Raises ModelError as QuantNetwork does, IndexError for a graph without convolution and add.
     """
     images = torch.from_numpy(np.array(batch.images))
     labels = torch.from_numpy(np.array(batch.labels))
@@ -71,8 +73,10 @@ def snip(network: QuantNetwork, batch: Batch) -> float:
 def synflow(network: QuantNetwork, batch: Batch) -> float:
     """Return the log of the summed |weight| x gradient of the outputs, for an image of ones.
 
-    Computed without batch norm, in float64; needs no data. Tanaka et al., Pruning neural networks
-    without any data by iteratively conserving synaptic flow, NeurIPS 2020, arXiv 2006.05467.
+    Computed without batch norm, in float64, from the images' shape alone. ``network`` is changed in
+    place: folded, float64, parameters replaced by their magnitudes, gradients left. Tanaka et al.,
+    Pruning neural networks without any data by iteratively conserving synaptic flow, NeurIPS 2020,
+    arXiv 2006.05467.
     """
     network.fold()  # removes the batch norms, whose fresh statistics are 0 and 1
     network.double()
@@ -87,7 +91,7 @@ def synflow(network: QuantNetwork, batch: Batch) -> float:
 
 
 def fisher(network: QuantNetwork, batch: Batch) -> float:
-    """Return the log of the Fisher information of the channels of all layers with a fused ReLU.
+    """Return the log of the summed Fisher information of channels, in layers with a fused ReLU.
 
     A channel's is half the mean over images of (sum over positions of activation x gradient)**2.
     Theis et al., arXiv 1801.05787; Turner et al., BlockSwap: Fisher-guided Block Substitution, ICLR
@@ -104,7 +108,9 @@ def fisher(network: QuantNetwork, batch: Batch) -> float:
 
 @torch.no_grad()
 def naswot(network: QuantNetwork, batch: Batch) -> float:
-    """Return log |det K|; K counts the ReLUs that agree between each two images of the batch.
+    """Return log |det K|; K counts the fused ReLUs that agree in each two images of the batch.
+
+    It is -inf, or very low, if K is singular, such as for two equal images.
 
     Mellor et al., Neural Architecture Search without Training, ICML 2021, arXiv 2006.04647.
     """
@@ -121,8 +127,10 @@ def naswot(network: QuantNetwork, batch: Batch) -> float:
 def zen(network: QuantNetwork, batch: Batch) -> float:
     """Return the Zen-score: the log change of the last feature map under noise on a Gaussian image.
 
-    The logarithms of the batch norms' deviations are added back. Needs no data. Lin et al.,
-    Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021, arXiv 2102.01063.
+    The logarithms of the batch norms' deviations are added back. It is the mean of several draws,
+    from the images' shape alone. The batch norms' momentum and statistics are changed in place. Lin
+    et al., Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021, arXiv
+    2102.01063.
     """
     shape = batch[0].shape
     norms = [layer.batch_norm for layer in network.weight_layers if layer.batch_norm is not None]

@@ -17,7 +17,9 @@ from models.training.weight_layer import WeightLayer
 
 @dataclass(frozen=True)
 class Narrow:
-    """Restriction of a layer's output channels from ``first`` on to weights of ``bits`` >= 2 bits.
+    """Restriction of a layer's output channels from ``first`` on to weights of ``bits`` bits.
+
+    ``narrow`` checks ``layer`` and ``bits``.
 
     >>> Narrow("conv2", first=24, bits=2)
     Narrow(layer='conv2', first=24, bits=2)
@@ -29,10 +31,11 @@ class Narrow:
 
 
 def narrow(network: QuantNetwork, layers: tuple[Narrow, ...]) -> None:
-    """Restrict the last output channels of these layers to fewer weight bits in training.
+    """Restrict the last output channels of these layers, in place, to fewer weight bits.
 
-    Raises ModelError for an unknown layer, the output layer, or, in a layer of b weight bits, bits
-    outside 2..b - 1.
+    ``first`` is not checked; of two entries for a layer the last counts. Raises ModelError for a
+    layer that is unknown or without weights, the output layer, or, in a layer of b weight bits,
+    bits outside 2..b - 1.
     """
     for spec, layer in _layers(network, layers):
         if not 2 <= spec.bits < layer.quantiser.bits:

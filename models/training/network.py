@@ -27,13 +27,14 @@ class _Node:
     module: WeightLayer | Weightless
     in_quantisers: tuple[Quantiser, ...]
     quantiser: ActivationQuantiser | None
-    """Quantiser of the result; None where codes are passed on, and at the output (accumulators)."""
+    """Quantiser of the result; None for max pooling, concat and the output layer."""
 
 
 class QuantNetwork(nn.Module):
     """Trainable network from pixels to logits, in floating point until ``quantise`` is called.
 
-    Raises ModelError when the graph is not sound or the quantisation does not fit it.
+    The input is rounded to its codes from the start. Raises ModelError when the graph is not sound
+    or the quantisation does not fit it.
 
     >>> from models.graph.network import sequential
     >>> network = QuantNetwork(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation())
@@ -156,7 +157,7 @@ class QuantNetwork(nn.Module):
     # Reading ---------------------------------------------------------------------------------
 
     def quantiser(self, name: str) -> Quantiser:
-        """Return the quantiser of the codes that layer ``name`` outputs."""
+        """Return the quantiser of the codes that layer ``name``, not the output layer, outputs."""
         if self.plans[name].scale_owner == self.input_name:
             return self.input
         quantiser = self.quantisers[_key(self.plans[name].scale_owner)]

@@ -12,8 +12,9 @@ from models.training.weight_layer import WeightLayer
 def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
     """Return the mean number of one-bits of the weights' magnitudes, 1-bit weights left out.
 
-    Between two integers the count is interpolated: where it falls (3 to 4, 7 to 8) the gradient
-    drives a magnitude up, where it rises (0 to 1, 4 to 5) down. At integers it is exact.
+    It is 0 if all weights have 1 bit. Between two integers the count is interpolated: where it
+    falls (3 to 4, 7 to 8) the gradient drives a magnitude up, where it rises (0 to 1, 4 to 5) down.
+    At integers it is exact.
     """
     priced = [layer for layer in layers if layer.quantiser.bits > 1]
     weights = sum(layer.weight.numel() for layer in priced)

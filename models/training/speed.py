@@ -43,7 +43,7 @@ def macs(graph: NetworkGraph) -> int:
 
 
 def can_compile() -> bool:
-    """True if torch.compile can run: it needs g++ and Python.h (Debian: g++ and python3-dev)."""
+    """True if torch.compile can run: it needs g++ (or $CXX) and Python.h (Debian: python3-dev)."""
     header = Path(sysconfig.get_path("include")) / "Python.h"
     return shutil.which(os.environ.get("CXX", "g++")) is not None and header.is_file()
 
@@ -51,7 +51,7 @@ def can_compile() -> bool:
 def pays(graph: NetworkGraph, settings: TrainSettings, images: int) -> bool:
     """True if training is to be compiled, by ``settings.compile`` or (auto) estimated time.
 
-    images: number of training images.
+    images: number of training images. Auto never compiles if ``can_compile`` is False.
     """
     if settings.compile != "auto":
         return settings.compile == "always"
@@ -79,7 +79,7 @@ def prepare(
 
 @contextlib.contextmanager
 def threads(count: int | None) -> Iterator[None]:
-    """Run a block on ``count`` torch threads; None keeps their number."""
+    """Run a block on ``count`` torch threads, then restore their number; None keeps it."""
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

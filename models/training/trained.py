@@ -88,7 +88,7 @@ class TrainedNetwork:
 def evaluate(network: QuantNetwork, split: Split) -> float:
     """Return the accuracy, 0..1: the fraction of images whose largest logit is the label's.
 
-    The network is left in eval mode.
+    It is 0 for an empty split. The network is left in eval mode.
     """
     network.eval()
     right = 0

@@ -67,7 +67,8 @@ class WeightLayer(nn.Module):
     ) -> Tensor:
         """Compute the layer with hardware's weights and bias, on the grid of snapped scales.
 
-        inputs, scales: a tensor and its scale each. out_scale: scale of the result; None where it
+        The batch norm must be folded (not checked), and the caller quantises the result. inputs,
+        scales: a tensor and its scale each. out_scale: scale of the result; None where it
         is not requantised (yet), and scales then stay as learned.
         """
         scale = self.quantiser.scale

@@ -18,7 +18,10 @@ from models.quantisation.plan import ADD_WEIGHT_BITS
 
 
 def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
-    """Return the function that a layer computes from its inputs, in real values."""
+    """Return the function that a layer computes from its inputs, in real values.
+
+    layer: any but input, conv2d and linear (not checked: the identity is returned).
+    """
     match layer.spec:
         case MaxPool(kernel=kernel, stride=stride, padding=padding):
             return lambda inputs: F.max_pool2d(inputs[0], kernel, stride, padding)
@@ -68,7 +71,10 @@ class Weightless(nn.Module):
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """Compute the layer with hardware's scale, or as learned if ``out_scale`` is None."""
+        """Compute the layer with hardware's scale.
+
+        If ``out_scale`` is None, or the layer passes codes on, compute as ``forward`` does.
+        """
         if out_scale is None or self.passes_on:
             return self.operation(inputs)
         weights, unit = self.fixed_weights(scales)
@@ -87,7 +93,7 @@ class Weightless(nn.Module):
         return [torch.ones_like(scales[0])], scales[0] / self.window
 
     def scaled(self, inputs: Sequence[Tensor], factors: Sequence[Tensor]) -> Tensor:
-        """Return the sum over the window with input i multiplied by factors[i].
+        """Compute the layer with input i multiplied by factors[i]; an average becomes a sum.
 
         ``operation`` computes means. The factors include the division by the window's size, so the
         division in ``operation`` is undone.

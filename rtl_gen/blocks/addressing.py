@@ -146,7 +146,7 @@ class ActivationMemory(Block):
             absent.append(ok & missing)
             inside.append(ok)
         valid = delay(m, self.valid, 2, "valid", resettable=True)
-        outside = Signal()
+        outside = Signal()  # 3 cycles after the tap
         m.d.sync += outside.eq(valid & (Cat(absent).any() | (address[-1] & Cat(inside).any())))
         m.d.comb += self.outside.eq(outside)
         return address[:-1], choices
@@ -205,7 +205,7 @@ class WeightMemory(Block):
         early = 3 + history_cycles(config)  # aligned with TapHistory where there is one
         pointer = delay(m, self.pointer, early, "pointer")
         valid = delay(m, self.valid, early, "valid", resettable=True)
-        outside = Signal()
+        outside = Signal()  # 1 cycle before the weights would arrive
         m.d.sync += outside.eq(valid & pointer[-1])
         m.d.comb += self.outside.eq(outside)
         digits = Signal(config.weight_word_bits, reset_less=True)

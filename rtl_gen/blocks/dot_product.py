@@ -95,7 +95,7 @@ class DotProductSpec:
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """Return the golden result; raw digits are signed if ``digit_signed``, not ``unsigned``."""
+        """Return the golden result; digits are signed if ``digit_signed``, unless ``unsigned``."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned

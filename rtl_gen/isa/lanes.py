@@ -13,7 +13,7 @@ def unpack_lanes(
 ) -> NDArray[np.uint8]:
     """Unpack words into lane codes of ``lane_bits`` <= 8 bits, lane 0 at ``first_bit``.
 
-    data: uint32 (n_words, n_beats), low beat first. Returns uint8 (n_words, lanes); lanes beyond
+    data: uint32 (n_words, n_beats), low beat first. Returns uint8 (n_words, lanes); bits beyond
     the beats are 0.
     """
     bits = np.unpackbits(data.astype("<u4").view(np.uint8), axis=1, bitorder="little")
@@ -31,8 +31,8 @@ def pack_lanes(
 ) -> NDArray[np.uint32]:
     """Pack lane codes of ``lane_bits`` <= 8 bits into words, lane 0 at ``first_bit``.
 
-    codes: uint8 (n_words, n_lanes). Returns uint32 (n_words, beats), low beat first; lanes beyond
-    the beats are dropped.
+    codes: uint8 (n_words, n_lanes). Returns uint32 (n_words, beats), low beat first; bits beyond
+    the beats, and bits of a code above ``lane_bits``, are dropped.
     """
     bits = np.unpackbits(codes[:, :, None], axis=2, bitorder="little")[:, :, :lane_bits]
     full = np.zeros((len(codes), beats * STREAM_BITS), np.uint8)

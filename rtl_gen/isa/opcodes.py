@@ -19,7 +19,8 @@ class Opcode(enum.IntEnum):
     LOAD = 1
     """Input stream to activation memory."""
     LAYER = 2
-    """One layer: convolution, bias, requantisation, clamp, maximum pooling."""
+    """One layer, or some of its output channels: convolution, bias, requantisation, clamp, maximum
+    pooling."""
     STORE = 3
     """Activation memory to the output stream."""
     EMIT = 4
@@ -49,9 +50,9 @@ class ErrorCode(enum.IntEnum):
 
     NONE = 0
     OPCODE = 1
-    """Unknown opcode."""
+    """Unknown opcode, or further bits in its word."""
     FIELD = 2
-    """A field has bits outside its width."""
+    """A field has bits outside its width, or a LAYER drains nothing or more than the array has."""
     ADDRESS = 3
     """A read or write left a buffer, or the memory refused a FETCH, FILL or SPILL."""
     STREAM_SHORT = 4
@@ -59,7 +60,7 @@ class ErrorCode(enum.IntEnum):
     STREAM_LONG = 5
     """The LOAD's last beat came without TLAST; beats up to the next TLAST are discarded."""
     WATCHDOG = 6
-    """The run took more cycles than the WATCHDOG register allows."""
+    """The run took more cycles, stalls included, than the WATCHDOG register allows."""
     PROGRAM = 7
     """The program ran past the end of program memory without END."""
 

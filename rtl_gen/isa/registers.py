@@ -49,7 +49,7 @@ class Register(enum.IntEnum):
 
 
 LOG_BASE = 0x0000_0400
-"""Base of the cycle log, read only: entry i is CYCLES at the last run's end of instruction i."""
+"""Base of the cycle log, read only: entry i is CYCLES when instruction i last ended."""
 LOG_DEPTH = 64
 """Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
 PROGRAM_BASE = 0x0010_0000

@@ -76,7 +76,8 @@ def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) ->
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
     """Return LAYER field values with the signed and modular address steps cut to their widths.
 
-    That is two's complement, as Instruction.encode needs them. Other fields stay as they are.
+    That is two's complement, as Instruction.encode needs them; that steps fit is not checked. Other
+    fields stay as they are.
     """
     known = bit_ranges(config, Opcode.LAYER)
     moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}

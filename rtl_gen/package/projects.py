@@ -23,7 +23,7 @@ class Target:
     """
 
     name: str
-    """Name of the design: letters, digits, '_' and '-'."""
+    """Name of the design: letters, digits, '_' and '-' (not checked)."""
     part: str
     """Vivado part name of a 7-series device."""
     clock_mhz: float

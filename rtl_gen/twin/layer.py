@@ -1,6 +1,6 @@
 """The LAYER instruction of the twin: array, post-processing and write-back.
 
-Only the order of additions differs from the hardware: all positions are computed at once, and the
+Only the order of additions differs from the hardware: many positions are computed at once, and the
 bit-serial digits are combined into whole weights first, which gives the same sums modulo
 2**accumulator_bits.
 """
@@ -23,7 +23,8 @@ from rtl_gen.twin.memories import Memories, TwinError, window
 from rtl_gen.twin.taps import Ints, gather, signed
 
 GATHER_ELEMENTS = 1 << 21
-"""Activations gathered per step, which bounds the memory that a layer takes."""
+"""Most activations gathered per step, which bounds the memory that a layer takes; a step has at
+least one output row of a strip, however many that takes."""
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,9 @@ class Twin(Memories):
         """Execute the program from word 0 until END or an error.
 
         stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
-        none. images: content of the register IMAGES; 0 counts as 1. Raises TwinInputError when a
-        LOAD waits for beats that never come and no watchdog is set.
+        none (stalls, which the hardware counts too, do not occur here). images: content of the
+        register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for beats that never
+        come and no watchdog is set.
         """
         streams, log, images_left = Streams(stream_beats), list[int](), max(images, 1)
         cycles, position, index = timing.START_CYCLES, 0, 0

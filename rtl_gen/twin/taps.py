@@ -100,7 +100,7 @@ def gather(
 
     activations: uint8 (pixels, depth, lanes). Returns float64 (pixels, rows, pool_rows, out_cols,
     pool_cols, kernel_rows, kernel_cols, groups, lanes). Raises TwinError(ADDRESS) if a read inside
-    the image leaves the memory.
+    the image leaves the memory or names a bank that does not exist.
     """
     pixels, depth, lanes = activations.shape
     at = positions(config, f, tile, rows)

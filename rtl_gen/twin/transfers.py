@@ -48,7 +48,8 @@ def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched:
 
     watched: True if a watchdog ends the wait for beats that never come. Raises TwinError with
     STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for missing
-    beats.
+    beats. Only STREAM_LONG is raised after the words were written; otherwise none is written, where
+    the hardware writes those before the fault.
     """
     c, beats = memories.config, f["beats"] + 1
     bank, address = _walk(memories, f)
@@ -108,9 +109,9 @@ def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], 
 
 
 def fetch(memories: Memories, f: Mapping[str, int]) -> None:
-    """Execute a FETCH at once: external memory to weight memory.
+    """Execute a FETCH at once: external memory to weight memory, whose addresses wrap.
 
-    Raises TwinError(ADDRESS) beyond the end of external memory.
+    Raises TwinError(ADDRESS) beyond the end of external memory, before anything is written.
     """
     c = memories.config
     first, end = (b * burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
@@ -127,8 +128,8 @@ def fetch(memories: Memories, f: Mapping[str, int]) -> None:
 def fill(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a FILL at once: external memory to activation memory.
 
-    An incomplete last word is not written. Raises TwinError(ADDRESS) beyond either memory, after
-    writing the words before.
+    An incomplete last word is not written. Raises TwinError(ADDRESS) beyond external memory, before
+    anything is written, and beyond activation memory, after writing the words before.
     """
     c = memories.config
     moved, bank, address = _tile(memories, f)
@@ -147,7 +148,7 @@ def fill(memories: Memories, f: Mapping[str, int]) -> None:
 def spill(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a SPILL at once: activation memory to external memory.
 
-    Raises TwinError(ADDRESS) beyond either memory.
+    Raises TwinError(ADDRESS) beyond either memory, before anything is written.
     """
     c = memories.config
     moved, bank, address = _tile(memories, f)

@@ -104,7 +104,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _place(
     design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
 ) -> Placement:
-    """Place and route the design. Done before synthesis, to report a missing nextpnr at once."""
+    """Place and route the design, from its Verilog; timeout_s limits each tool.
+
+    Done before the synthesis that counts, to report a missing nextpnr at once.
+    """
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
             verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
@@ -112,7 +115,7 @@ def _place(
 
 
 def _path(placed: Placement) -> str:
-    """Format the critical path as text."""
+    """Return the critical path as text: device, sums of delays, and a table of its signals."""
     path = placed.critical_path
     head = (
         f"\ncritical path on {placed.device}, speed grade {placed.speed_grade}: "

@@ -90,7 +90,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def show(result: Verification, console: Console) -> None:
-    """Print the verdict as text, and warn of files that were changed after the build."""
+    """Print cycles per instruction, hardware tests and verdict; warn of files changed since.
+
+    These are files of the build folder that were changed or removed after the build.
+    """
     rows = [(layer.name, f"{layer.expected:,}", f"{layer.simulated:,}") for layer in result.layers]
     console.say(table(("instruction", "cycles compiled", "cycles simulated"), rows))
     for test, failure in result.hardware.items():

@@ -1,7 +1,7 @@
 """Mapping of layers onto the array and the on-chip buffers: loop tiling and spatial unrolling.
 
-A convolution's loop nest is unrolled in space three ways: input channels over the N lanes, output
-channels over the M columns, output rows over the P pixel lanes. All other loops run in time. Files:
+A convolution's loop nest is unrolled in space three ways: input channels over the lanes, output
+channels over the columns, output rows over the pixel lanes. All other loops run in time. Files:
 
 - ``shapes``: loop bounds of each layer;
 - ``slots``: word and lane of each channel in activation memory;

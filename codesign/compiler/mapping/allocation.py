@@ -31,14 +31,15 @@ class Allocation:
     bases: Mapping[str, int]
     """First address of each buffer."""
     words: int
-    """Words of memory used: the highest address of all buffers, plus 1."""
+    """Words of memory used: the highest address of all buffers, plus 1; 0 without buffers."""
 
 
 def allocate(blocks: Mapping[str, LiveBuffer]) -> Allocation:
     """Assign addresses such that buffers that are alive at the same time never overlap.
 
-    Best fit (the smallest gap that holds the buffer, then the lowest address) in two orders,
-    largest first and earliest first; the one that uses less memory is returned.
+    Best fit (the smallest gap that holds the buffer, then the lowest address; behind all others if
+    there is no such gap) in two orders, largest first and earliest first; the one that uses less
+    memory is returned.
     """
     largest_first = sorted(blocks, key=lambda name: (-blocks[name].words, blocks[name].first))
     earliest_first = sorted(blocks, key=lambda name: (blocks[name].first, -blocks[name].words))
@@ -61,7 +62,10 @@ def _place(blocks: Mapping[str, LiveBuffer], order: list[str]) -> Allocation:
 
 
 def _best_gap(taken: list[tuple[int, int]], words: int) -> int:
-    """Return the start of the smallest gap between ``taken`` (ascending) that holds ``words``."""
+    """Return the start of the smallest gap between ``taken`` (ascending) that holds ``words``.
+
+    If there is none, it is the end of all ``taken``.
+    """
     end, gaps = 0, []
     for low, high in taken:
         if low - end >= words:

@@ -39,7 +39,7 @@ class Part(TileRun):
     """Address of its weights in weight memory."""
     weight_words: int
     first_burst: int = 0
-    """First burst of its weights in external memory, counted from MEMORY_BASE."""
+    """First burst of its weights in external memory, from MEMORY_BASE on; 0 without ``bursts``."""
     bursts: int = 0
     """Bursts of its weights in external memory; 0 if the host loads them into weight memory."""
     held: bool = False
@@ -68,9 +68,10 @@ def parts(
     """Return the runs with their places in weight memory, cut shorter if the weights do not fit.
 
     Without a memory port, or if they fit, runs stay whole and their weights lie one after another.
-    Otherwise each part fits one half of weight memory, and parts alternate between the halves; a
-    single tile larger than that stays one part, and the caller compares ``words_needed``. origins:
-    for each layer the first one with the same weights, which are stored once; None: no two share.
+    Otherwise each part fits one half of weight memory, and parts alternate between the halves, but
+    that a part stays in the half in which its weights already lie (``held``). A single tile larger
+    than a half is one part, and the caller compares ``words_needed``. origins: for each layer the
+    first one with the same weights, which are stored once; None: no two share.
     """
     whole, bases, base = list[Part](), dict[TileRun, int](), 0
     for run in runs:
@@ -108,7 +109,10 @@ def _weights_key(run: TileRun, origins: Sequence[int] | None) -> TileRun:
 
 
 def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
-    """Yield the run in as few shorter runs as fit ``half`` words each, evenly cut."""
+    """Yield the run in as few shorter runs as fit ``half`` words each, evenly cut.
+
+    Tiles that exceed ``half`` are yielded one by one.
+    """
     count = -(-run.tiles // max(half // tile.taps_of(run.extent), 1))
     size = -(-run.tiles // count)
     for skipped in range(0, run.tiles, size):
@@ -133,7 +137,8 @@ def part_bursts(config: NpuConfig, weight_words: int) -> int:
 def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
     """Return the words of weight memory that the parts need.
 
-    These are all weights, or with double buffering twice the largest part in whole bursts.
+    These are all weights, shared ones once, or with double buffering twice the largest part in
+    whole bursts.
     """
     if not any(part.bursts for part in cut):
         return sum(part.weight_words for part in cut if not part.held)

@@ -25,10 +25,11 @@ from rtl_gen.config import NpuConfig
 def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> int:
     """Return the number of weight words (phases) that a layer takes per tap of its kernel loop.
 
-    They give a slot to every weight that the layer's sparsity pattern allows. One is enough for a
-    layer of the NPU's own pattern or a sparser one, and for depthwise layers, where an output
-    channel reads one lane; a dense layer takes up to ``config.most_phases``. sources: places of the
-    channels of each source.
+    They give a slot to every weight that the layer's sparsity pattern allows. One is enough for
+    depthwise layers, where an output channel reads one lane, and for a layer of the NPU's own
+    pattern or a sparser one, unless concatenated parts or layer groups whose channels are no
+    multiple of M shift its groups against those of the lanes. A dense layer takes up to
+    ``config.most_phases``. sources: places of the channels of each source.
     """
     if config.most_phases == 1:
         return 1
@@ -57,7 +58,8 @@ def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArr
     taps: (tiles, taps, columns, lanes). Both results have the shape (tiles, taps * count, columns,
     slots), the ``count`` phases of a tap side by side. In each phase the next ``kept`` nonzero
     weights of a group, in rising order of their lanes, take the first slots that may choose these
-    lanes (rtl_gen.blocks.selection). On a dense NPU slots are lanes and indices 0.
+    lanes (rtl_gen.blocks.selection). On a dense NPU slots are lanes and indices 0. That ``count``
+    phases suffice is not checked (``sparsity_reasons``).
     """
     if config.most_phases == 1:
         return taps, np.zeros(taps.shape, np.uint8)
@@ -77,7 +79,10 @@ def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArr
 
 
 def sparsity_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield layers whose weights break the N:M pattern from which their phases were counted."""
+    """Yield layers whose weights break the N:M pattern from which their phases were counted.
+
+    A layer is yielded once, with its first violation. On a dense NPU there are none.
+    """
     for layer in network.mac_layers:
         if config.most_phases == 1 or layer.sparsity is None:
             continue

@@ -34,8 +34,9 @@ class ColumnWalk:
 def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk | None:
     """Return the walk of a layer with column reuse, or None if the layer cannot have it.
 
-    It must be depthwise with one source and no pooling, its kernel one or two columns wider than
-    the stride and at most MOST_ROWS rows high, its output wider than one column.
+    It must be depthwise (one output channel for each of several input channels) with one source
+    and no pooling, and not raw; its kernel one or two columns wider than the stride and at most
+    MOST_ROWS rows high, its output wider than one column.
     """
     kernel_rows, kernel_cols = layer.sources[0].weights.shape[2:]
     stride, padding = layer.stride[1], layer.padding[1]

@@ -75,7 +75,7 @@ class TileMove:
     beats: int
     """Beats of the memory port that the rows take."""
     needed: int
-    """MacLayer before which a FILL must be over: the first of its band."""
+    """MacLayer before which a FILL must be over, the first of its band; 0 for a LOAD or SPILL."""
 
 
 @dataclass(frozen=True)
@@ -201,8 +201,8 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
     """Return the fastest schedule whose buffers fit ``activation_depth`` words per bank.
 
     None is no limit. If nothing fits, the schedule that needs the least memory is returned, and the
-    caller compares ``words``. The input's words are kept for the next image if the limit leaves
-    room for that.
+    caller compares ``words``. The input's words are kept for the next image if there is a limit
+    that leaves room for that. Whether weights fit is not considered.
     """
     network = unfolded.network
     shapes = layer_shapes(network)
@@ -265,8 +265,9 @@ def walk_cycles(
 ) -> int:
     """Return the cycles of ``tiles`` tiles of a layer, without the issue of its instruction.
 
-    rows: output rows per pixel lane; drain_pixels: pixel lanes whose results are drained; taps:
-    cycles of a tile per output position.
+    The pipeline flush is included. rows: output rows per pixel lane, after max pooling;
+    drain_pixels: pixel lanes whose results are drained, once per convolution output; taps: cycles
+    of a tile per convolution output, of which a pooling window has several.
     """
     positions = rows * shape.out_shape[2] * shape.pool[0] * shape.pool[1]
     drain = drain_pixels * tile.chunks

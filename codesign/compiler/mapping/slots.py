@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SlotMap:
-    """Word and lane of each channel of one tensor; words count from the tensor's first one.
+    """Word and lane of each channel in a pixel of one tensor, whose words count from 0.
 
     A layer fills words in channel order. Concat puts tensors side by side, each from a word of its
     own on, so that a partly filled last word leaves lanes empty.
@@ -25,7 +25,7 @@ class SlotMap:
     lanes: int
     channels: int
     words: int
-    """Words from the first to the last one written, padding words included."""
+    """Words of a pixel from the first to the last one written, padding words included."""
     first_channels: tuple[int, ...] = (0,)
     """First channel of each concatenated tensor, ascending; one entry without concat."""
     first_words: tuple[int, ...] = (0,)
@@ -33,7 +33,7 @@ class SlotMap:
 
     @property
     def used_lanes(self) -> int:
-        """Lanes that hold a channel in at least one word."""
+        """Number of lanes that hold a channel in at least one word; these are the first lanes."""
         ends = (*self.first_channels[1:], self.channels)
         longest = max(end - first for first, end in zip(self.first_channels, ends, strict=True))
         return min(self.lanes, longest)
@@ -50,12 +50,18 @@ class SlotMap:
 
 
 def contiguous(lanes: int, channels: int, words: int) -> SlotMap:
-    """Return the slots of a tensor that one layer writes, as ``words`` words a pixel."""
+    """Return the slots of a tensor that one layer writes, as ``words`` words a pixel.
+
+    That these hold all channels is not checked.
+    """
     return SlotMap(lanes, channels, words)
 
 
 def stacked(parts: tuple[SlotMap, ...]) -> SlotMap:
-    """Return the slots of a concatenation of tensors with the slots ``parts``, in this order."""
+    """Return the slots of a concatenation of tensors with the slots ``parts``, in this order.
+
+    All have words of equally many lanes, which is not checked.
+    """
     channel, word = 0, 0
     first_channels: list[int] = []
     first_words: list[int] = []

@@ -39,13 +39,13 @@ class StripPlan:
         return -(-height // self.rows[tensor])
 
     def loop_rows(self, shape: LayerShape) -> int:
-        """Return the output rows that each pixel lane computes."""
+        """Return the output rows, after max pooling, that each pixel lane computes: all if raw."""
         if shape.layer.raw:
             return shape.out_shape[1]
         return min(self.rows[shape.layer.output], shape.out_shape[1])
 
     def drain_pixels(self, shape: LayerShape) -> int:
-        """Return the number of pixel lanes whose results are drained."""
+        """Return the number of pixel lanes whose results are drained; 1 for a raw layer."""
         if shape.layer.raw:
             return 1
         return self.strips(shape.layer.output, shape.out_shape[1])
@@ -54,7 +54,7 @@ class StripPlan:
 def strip_plans(
     network: IntegerNetwork, shapes: Sequence[LayerShape], pixels: int
 ) -> list[StripPlan]:
-    """Return the distinct legal plans, one per break point, from all layers split to none."""
+    """Return the distinct legal plans of all break points, from all layers split to none."""
     plans: dict[frozenset[str], StripPlan] = {}
     for split_until in range(len(shapes), -2, -1):
         plan = _plan(network, shapes, pixels, split_until)

@@ -1,11 +1,12 @@
 """Loop tiling over output channels, and the window of input words that each tile reads.
 
-A tile is a group of at most M output channels, one per array column, that are computed together
-(output stationary); a layer's tiles run one after another. Per output position a tile runs the
-reduction loop over kernel positions and input words (taps), once for each weight digit (bit-serial
-pass). A tap takes one cycle, or several (phases) with N:M sparsity. Tiles of grouped layers read
-different channels: their window of input words moves by a constant step from tile to tile, which
-the address generator can do, and weights of channels in it that are not connected are 0.
+A tile is a group of output channels, at most one per array column, that are computed together
+(output stationary); a layer's tiles run one after another. For each convolution output a tile runs
+the reduction loop over kernel positions and input words (taps), once for each weight digit
+(bit-serial pass). A tap takes one cycle, or several (phases) with N:M sparsity. Tiles of grouped
+layers read different channels: their window of input words moves by a constant step from tile to
+tile, which the address generator can do, and weights of channels in it that are not connected are
+0.
 """
 
 from __future__ import annotations
@@ -78,11 +79,11 @@ class TileMap:
     phases: int
     """Weight words per tap: 1 on a dense NPU, up to ``config.most_phases`` with N:M sparsity."""
     kernel: Pair
-    """Kernel rows and columns walked per output position; with column reuse, new columns only."""
+    """Kernel rows and columns walked per convolution output; with column reuse only new columns."""
     binary: bool = False
     """True if all weights are +1 or -1 and the NPU takes them in one pass (field ``binary``)."""
     walk: ColumnWalk | None = None
-    """Walk along a row with column reuse, else None; array column m then computes lane m."""
+    """Walk along a row with column reuse, in which array column m computes lane m; else None."""
 
     @property
     def fills(self) -> int:
@@ -97,13 +98,14 @@ class TileMap:
 
     @property
     def taps(self) -> int:
-        """Cycles of one tile at one output position, equal to its weight words."""
+        """Cycles of one tile per convolution output (before pooling), equal to its weight words."""
         return self.taps_of(self.extent)
 
     def taps_of(self, extent: Extent) -> int:
-        """Return the cycles of a tile at one output position, walking ``extent`` only.
+        """Return the cycles of a tile per convolution output, walking ``extent`` only.
 
-        Each cycle reads one weight word, so they equal the tile's weight words.
+        A max-pooling window has several of these outputs. Each cycle reads one weight word, so they
+        equal the tile's weight words.
         """
         inputs = len(extent.rows) * len(extent.cols) * len(self.first_words) * len(extent.words)
         return extent.passes * self.phases * inputs
@@ -126,9 +128,9 @@ class TileMap:
 def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:
     """Return the fastest tiling of a layer whose inputs have the slots ``sources``.
 
-    For ungrouped layers the fewest tiles are best, evened out so that the last one is not mostly
-    padding. For grouped layers every tile size is tried, as a smaller tile may read fewer input
-    words, and column reuse where the NPU has it.
+    For raw and ungrouped layers the fewest tiles are best, evened out so that the last one is not
+    mostly padding. For other grouped layers every tile size in whole output words is tried, as a
+    smaller tile may read fewer input words, and column reuse where the NPU has it.
     """
     layer = shape.layer
     if layer.raw:
@@ -219,7 +221,8 @@ def _windowed(
 def _binary(config: NpuConfig, shape: LayerShape) -> bool:
     """Return True if the layer's weights of +1 and -1 take one pass.
 
-    The output channels of a tile must share their inputs, and no weight may be 0.
+    The NPU must have ``binary_weights``, and the layer 1-bit weights of which none is 0, one
+    source, no groups and no sparsity pattern.
     """
     layer = shape.layer
     dense = layer.groups == 1 and len(layer.sources) == 1 and layer.sparsity is None
@@ -248,7 +251,8 @@ def _linear_window(
     """Return the smallest window of input words that moves evenly from tile to tile.
 
     needs: first and last word of each tile, for each source. Returns the window's words, its step
-    per tile, and its first word in each source. Step 0, a window over all words, always serves.
+    per tile, and its first word in each source. Step 0, a window over all words, always serves;
+    besides it the mean step of the first source is tried, rounded down, and one more.
     """
     tiles = len(needs[0])
     steps = {0}

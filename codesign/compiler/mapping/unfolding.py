@@ -4,7 +4,7 @@ Lanes take input channels, of which an image has one or three, so most lanes wou
 first convolution walks its kernel. The host may send the image unfolded: kernel columns, or kernel
 rows and columns, become channels, and the layer's kernel shrinks to n x 1 or 1 x 1. A pixel then
 takes more stream beats if its words fill up; the hardware needs nothing for it. The compiler counts
-the cycles of all three layouts and takes the fastest.
+the cycles of all three layouts and takes the fastest that fits.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class Unfolded:
 def unfoldings(network: IntegerNetwork) -> Iterator[Unfolded]:
     """Yield ``network`` as it is, with its input's columns unfolded, and with rows and columns.
 
-    The latter two exist if one ungrouped layer alone reads the input and its kernel is wider than
-    one column, or higher than one row.
+    The latter two exist if a single MacLayer reads the input, ungrouped and with no other source,
+    and its kernel is wider than one column, or higher than one row, respectively. In them this
+    layer has no sparsity pattern. Whether a concat reads the input is not checked.
     """
     yield Unfolded(network, None)
     readers = [

@@ -37,7 +37,7 @@ def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
 
     Each post unit has two words: the bias (two's complement of ``accumulator_bits``), and
     multiplier | shift << 16. Columns without an output channel get bias 0 and multiplier 0 (shift
-    1).
+    1). Layers that share the table of an earlier one (``schedule.origins``) add nothing.
     """
     units = schedule.config.post_units
     parts = [np.zeros((0, 2 * units), np.uint32)]

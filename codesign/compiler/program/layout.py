@@ -33,6 +33,9 @@ class TensorLayout:
     ``channel_lanes[c] * activation_bits`` of that pixel's word ``channel_groups[c]``. All other
     bits are 0 when packing (LOAD) and must be ignored when unpacking (STORE): they may hold
     padding lanes or another tensor that shares the storage (concat).
+
+    The input of a tiled network comes in several LOADs (``bands``); its ``base`` and strips are
+    those of the last band.
     """
 
     name: str
@@ -74,12 +77,12 @@ class TensorLayout:
 
     @property
     def words(self) -> int:
-        """Activation words of the tensor for one image, over all strips."""
+        """Activation words of the tensor for one image; rows that two bands share count once."""
         return self.shape[1] * self.shape[2] * self.pixel_words
 
     @property
     def beats(self) -> int:
-        """32-bit stream beats of the tensor for one image."""
+        """32-bit stream beats of the tensor for one image; rows that two bands share count once."""
         return self.words * self.beats_per_word
 
     def to_dict(self) -> dict[str, Any]:

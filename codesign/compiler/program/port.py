@@ -55,12 +55,12 @@ class Port:
     """First cycle in which a FETCH or FILL may start, valid while no FILL is under way."""
 
     def layer(self, instruction: Instruction, now: int) -> None:
-        """Note the writes of a LAYER that is fetched in cycle ``now``."""
+        """Note the writes of a LAYER that is fetched in cycle ``now``, if the NPU has FILL."""
         if self.config.memory_tiles:
             self.posts.update((now + timing.write_times(self.config, instruction)).tolist())
 
     def load(self, instruction: Instruction, start: int) -> None:
-        """Note the writes of a LOAD whose START is in cycle ``start``."""
+        """Note the writes of a LOAD whose START is in cycle ``start``, if the NPU has FILL."""
         if self.config.memory_tiles:
             f = instruction.fields
             words = f["last_strip"] * f["strip_words"] + f["last_words"]
@@ -103,7 +103,10 @@ class Port:
         return writes
 
     def _spilled(self) -> int:
-        """Return the cycle in which memory has answered the SPILL under way, if any."""
+        """Return the cycle in which memory has answered the SPILL under way, and forget that SPILL.
+
+        It is 0 if there is none.
+        """
         if not self.spill:
             return 0
         taken = self.posts | self.others | set(self._filled(self.fill) if self.fill else ())

@@ -56,7 +56,8 @@ class Flow:
     def cuts(self) -> list[int]:
         """Return the positions before which a segment may begin, and the end of the network.
 
-        Layers that write one storage stay in one segment, as do the layers that read the image.
+        Layers that write one storage stay in one segment, as do the layers that read the image,
+        together with all layers between them.
         """
         layers = self.network.layers
         held = list[tuple[int, int]]()
@@ -88,8 +89,8 @@ def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
 
     span: positions of the segment's layers; bands: at most the rows of the tensors that leave it.
     Each band computes at least its share of the tensors that leave the segment, and of all others
-    the rows on which that share depends. A layer of two sources needs the same rows of both, as it
-    walks both with the same steps.
+    the rows on which that share depends; logits depend on all rows of what their layer reads. A
+    layer of two sources needs the same rows of both, as it walks both with the same steps.
     """
     layers = [flow.network.layers[i] for i in span]
     last = [flow.makes(layer) for layer in layers]

@@ -124,7 +124,7 @@ class Segment:
         return found
 
     def _last_writer(self, piece: Piece, root: str) -> int:
-        """Return the piece's last MacLayer that writes to a storage."""
+        """Return the last MacLayer that writes to a storage, as its index in the piece."""
         names = [piece.rows[s.layer.output][0] if not s.layer.raw else None for s in piece.shapes]
         return max(i for i, name in enumerate(names) if name and self.flow.root(name) == root)
 
@@ -156,7 +156,7 @@ class Segment:
         return blocks
 
     def _uses(self, piece: Piece) -> dict[str, tuple[int, int]]:
-        """Return the first and the last MacLayer of a piece that uses each storage."""
+        """Return the first and last MacLayer that uses each storage, as indices in the piece."""
         found = dict[str, tuple[int, int]]()
         for step, shape in enumerate(piece.shapes):
             names = [source.tensor for source in shape.layer.sources]

@@ -47,7 +47,7 @@ class Need:
     """Weight digits, counted from the least significant one."""
 
     def __add__(self, next_tiles: Need) -> Need:
-        """Return the need of both; ``next_tiles`` follow in the same layer."""
+        """Return the need of both; that ``next_tiles`` follow in the same layer is not checked."""
         return Need(
             self.layer,
             self.first,
@@ -108,7 +108,10 @@ def _masks(there: NDArray[np.bool_]) -> list[int]:
 
 
 def _passes(taps: Ints, config: NpuConfig) -> list[int]:
-    """Return for each tile the number of digits whose two's complement holds all its weights."""
+    """Return for each tile the number of digits whose two's complement holds all its weights.
+
+    It is at least ``config.least_passes``.
+    """
     largest = np.maximum(taps, ~taps).max(axis=tuple(range(1, taps.ndim)))
     passes = (-(-(1 + size.bit_length()) // config.weight_digit_bits) for size in largest.tolist())
     return [max(one, config.least_passes) for one in passes]

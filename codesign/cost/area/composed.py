@@ -134,7 +134,7 @@ class ComposedModel:
         resource: str,
         like: ComposedModel | None = None,
     ) -> ComposedModel:
-        """Fit factors and correction to the measurements of ``resource``, all of them above 0.
+        """Fit factors and correction to measurements of ``resource``, all above 0 (not checked).
 
         like: model whose kernel hyperparameters (length scale, noise) the correction takes over
         instead of selecting them by marginal likelihood.
@@ -161,7 +161,9 @@ class ComposedModel:
     ) -> tuple[Floats, Floats]:
         """Predict each row by a model fitted without its group (grouped cross-validation).
 
-        Returns the same as ``predict``; ``seed`` shuffles the folds.
+        The kernel hyperparameters are those of this model, whichever rows it was fitted to. Returns
+        the same as ``predict``; ``seed`` shuffles the folds. groups: label of each row. Raises
+        ValueError if there is only one group.
         """
 
         def fit_and_predict(train: Ints, test: Ints) -> tuple[Floats, Floats]:
@@ -193,7 +195,8 @@ def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:
 def by_block(modules: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
     """Sum the modules of n NPUs by block: block -> amounts, shape (n,).
 
-    modules: for each NPU, Verilog module -> amount of the resource.
+    modules: for each NPU, Verilog module -> amount of the resource. Raises ValueError for a module
+    of no block (``owner``).
     """
     found = {block.name: np.zeros(len(modules)) for block in BLOCKS}
     owners: dict[str, str] = {}

@@ -69,11 +69,11 @@ def _trees() -> Floats:
 def dsp_count(c: ConfigTable, family: str = "xc7") -> Floats:
     """Return the DSP slices of each NPU on an FPGA family, shape (n,).
 
-    None with LUT multipliers; else one slice per product, or one per group of products that share
-    it (rtl_gen.packing). Where products share slices, each post-processing unit takes one, too, or
+    0 with LUT multipliers; else one slice per product, or one per group of products that share it
+    (rtl_gen.packing). Where products share slices, each post-processing unit takes one, too, or
     two if its accumulator is too wide. A DSP48E1 has a 25-bit operand; an ECP5 multiplier has 18
     bits, and two make a wider one. Products too narrow for a slice (``wide``) stay in LUTs on xc7,
-    not on ECP5.
+    not on ECP5. A family other than ecp5 counts as xc7.
     """
     found = Packed.of(c)
     cells = c.pixels * c.slots * c.columns

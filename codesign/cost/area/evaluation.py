@@ -23,8 +23,8 @@ Predictor = Callable[[Ints, Ints], Floats]
 def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
     """Return the error figures of estimates, by name.
 
-    rows (their number), mape and p90 (mean and 90 % quantile of the relative error), r2
-    (coefficient of determination), tau (Kendall's rank correlation).
+    rows (their number), mape and p90 (mean and 90 % quantile of the relative error, as fractions),
+    r2 (coefficient of determination; 0 if all truths are equal), tau (Kendall's rank correlation).
     """
     error = np.abs(estimates / truth - 1)
     spread = np.sum((truth - truth.mean()) ** 2)
@@ -55,8 +55,9 @@ def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
 class Trial:
     """Cross-validation of the area model of one resource on a data set.
 
-    ``groups`` are the families of the NPUs (model.families_of), shape (rows,). Raises UserError
-    when ``modules`` do not add up to ``rows``.
+    ``groups`` are the families of the NPUs (model.families_of), shape (rows,). All fits take the
+    kernel hyperparameters of one to all rows, ``whole``. Raises UserError when ``modules`` do not
+    add up to ``rows``.
 
     >>> from codesign.cost.data import dataset
     >>> trial = Trial(dataset.read()[:40], [], "luts")

@@ -31,7 +31,10 @@ MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
-    """FPGA resources of memories, float arrays of one shape. Made by ``automatic``."""
+    """FPGA resources of memories, float arrays of one shape.
+
+    Made by ``automatic`` or ``distributed``.
+    """
 
     lutrams: Floats
     """LUTs used as distributed RAM."""
@@ -72,7 +75,7 @@ def distributed(width: Ints, depth: Ints) -> MemoryCount:
 
 
 def block(width: Ints, depth: Ints) -> Floats:
-    """Return the 36 Kb block RAMs, in halves, of memories in their cheapest aspect ratio.
+    """Return the 36 Kb block RAMs, in steps of 0.5, of memories in their cheapest aspect ratio.
 
     width: bits per word; depth: words.
     """
@@ -83,7 +86,8 @@ def block(width: Ints, depth: Ints) -> Floats:
 def automatic(width: Ints, depth: Ints) -> MemoryCount:
     """Return the resources of npu_ram, which Yosys maps to block RAM or distributed RAM.
 
-    Distributed RAM is taken where it is small for the block RAM it replaces (MAX_DISTRIBUTED).
+    Distributed RAM is taken where it is small for the block RAM it replaces (MAX_DISTRIBUTED), and
+    for 1024 words of 2 bits.
     width: bits per word, up to MAX_WIDTH; depth: words, powers of two up to 2**MAX_LOG_DEPTH.
     """
     found = _automatic_table()[width, np.log2(depth).astype(np.int64)]

@@ -61,7 +61,7 @@ class AreaEstimate:
     dsps_by_family: Mapping[str, Floats]
     """FPGA family -> DSP slices; ``dsps`` is that of the reference family, xc7."""
     low: Mapping[str, Floats]
-    """Resource -> lower end of the two-sided conformal prediction interval, at COVERAGE."""
+    """LUTs, LUTRAM, flip-flops -> lower end of the conformal prediction interval, at COVERAGE."""
     high: Mapping[str, Floats]
     """Resource -> upper end of that interval."""
     bound: Mapping[str, Floats]
@@ -164,7 +164,7 @@ class AreaModel:
         Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
         Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up;
-        ValueError when all rows are of one family (``families_of``).
+        ValueError when all rows are of one family (``families_of``) or a module is of no block.
         """
         rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
@@ -187,7 +187,8 @@ class AreaModel:
         """Estimate all resources of all configurations of ``table``.
 
         confidence: one-sided confidence level of ``bound``. Intervals and bounds of configurations
-        outside the range of the data are wider (Domain.widening).
+        outside the range of the data are wider (Domain.widening). ``flow`` corrects neither block
+        RAMs nor DSP slices.
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}
@@ -227,7 +228,7 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
     """Return the amounts of one resource in synthesised NPUs, one of RESOURCES.
 
     They are given by block, too, if ``modules`` covers all ``rows``. Raises UserError when the
-    modules of an NPU do not add up to its row.
+    modules of an NPU do not add up to its row, ValueError for a module of no block.
     """
     totals = np.array([getattr(row, resource) for row in rows])
     by_hash: dict[str, dict[str, float]] = {}

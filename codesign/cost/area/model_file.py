@@ -38,7 +38,8 @@ def of_data(path: Path) -> AreaModel:
     """Return the area model of a data set file, from the user's cache or fitted and cached there.
 
     The cache key covers the data and the source of codesign.cost; a cache that cannot be written is
-    ignored. Raises UserError for a bad data set or a damaged cached model.
+    ignored. Raises UserError for a bad data set or a damaged cached model, ValueError as
+    AreaModel.fit.
     """
     modules = module_data.beside(path)
     try:

@@ -32,7 +32,7 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Measurement:
     """Generate the Verilog of one configuration and synthesise it for xc7.
 
     Raises YosysError if Yosys fails or takes more than ``timeout_s`` seconds, UserError if it is
-    missing.
+    missing, OSError on a full disk.
     """
     verilog = emit.verilog(config)
     result = synthesis.synthesise(verilog, dsps=config.uses_dsps, timeout_s=timeout_s)
@@ -70,6 +70,7 @@ class SynthesisStore(measuring.RowStore[Row]):
         """Add a measurement to the files. Raises OSError.
 
         Modules are written before the row, so that a kill in between leaves no row without modules.
+        Modules of configurations that have no row are left out.
         """
         self.modules[config_csv.short_hash(found.row.config)] = list(found.modules)
         held = {config_csv.short_hash(row.config) for row in (*self.rows.values(), found.row)}
@@ -94,7 +95,8 @@ def characterize(
     """Synthesise missing configurations into the data set ``path``, up to ``count`` rows in all.
 
     Failures are not made up for by other configurations. Arguments and result as in
-    measuring.measure_all. Raises UserError for a bad file, OSError when it cannot be written.
+    measuring.measure_all. Raises UserError for a bad file or if Yosys is missing, OSError when a
+    file cannot be written.
     """
     store = SynthesisStore(path)
     return measuring.measure_all(

@@ -46,7 +46,8 @@ R = TypeVar("R", bound=ConfigRow)
 def rtl_hash(verilog: Mapping[str, str]) -> str:
     """Return the first 12 hexadecimal digits of the SHA-256 of Verilog files (name -> text).
 
-    Comments and the order of lines do not count: the order depends on other modules.
+    Lines of comment and the order of lines in a file do not count: the order depends on other
+    modules.
     """
     text = ""
     for name, content in sorted(verilog.items()):
@@ -139,7 +140,8 @@ def measure_all(
     retry: include configurations that failed before.
 
     Returns the configurations that failed with ToolError, each with the reason. Raises OSError when
-    the store cannot be written, and any other exception of measure_one.
+    the store cannot be written, BrokenExecutor when a process died, and any other exception of
+    measure_one. A configuration that is in ``configs`` twice is measured twice.
     """
     skipped = set() if retry else set(store.failures)
     known = {config for config, _ in store.rows} | skipped

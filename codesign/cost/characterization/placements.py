@@ -34,7 +34,7 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
     """Generate, synthesise, place and route one configuration on DEVICE.
 
     Raises ToolError if a tool fails or takes more than ``timeout_s`` seconds, or the NPU does not
-    fit; UserError if a tool is missing.
+    fit; UserError if a tool is missing; OSError on a full disk.
     """
     verilog = emit.verilog(config)
     device = devices.get(DEVICE)
@@ -58,8 +58,9 @@ def measure(config: NpuConfig, timeout_s: float = TIMEOUT_S) -> Placed:
 def chosen(rows: Sequence[Row], most_luts: float) -> list[NpuConfig]:
     """Return the configurations of the synthesis data to place, in the order of their hashes.
 
-    These are all with up to ``most_luts`` LUTs (as synthesised for xc7) that fit the device. The
-    order is independent of their properties, so that every prefix is a fair sample.
+    These are all with up to ``most_luts`` LUTs (as synthesised for xc7) that fit the device. Its
+    LUTs are converted by the largest ratio of FAMILY_RATIOS. The order is independent of their
+    properties, so that every prefix is a fair sample.
     """
     device = devices.get(DEVICE)
     _, _, most_sites = FAMILY_RATIOS[device.family]["luts"]
@@ -85,8 +86,8 @@ def characterize(
     """Place and route ``chosen(rows, most_luts)`` into ``path``, up to ``count`` rows in all.
 
     Failures are not made up for by other configurations. The other arguments and the result are
-    those of measuring.measure_all. Raises UserError for a bad file or if nextpnr is missing,
-    OSError when the file cannot be written.
+    those of measuring.measure_all. Raises UserError for a bad file or if nextpnr or Yosys is
+    missing, OSError when the file cannot be written.
     """
     nextpnr.find()
     store = RowStore(path, timing_data.LAYOUT)

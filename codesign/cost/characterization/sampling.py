@@ -166,5 +166,8 @@ def _multiplier(unit: float) -> str:
 
 
 def _depth(bits: int, word_bits: int, low: int, high: int) -> int:
-    """Return the power of two of words whose size is nearest to ``bits``, within low..high."""
+    """Return the number of words, a power of two, whose size is nearest to ``bits``.
+
+    Nearest in logarithm, then limited to low..high.
+    """
     return int(np.clip(2 ** round(np.log2(bits / word_bits)), low, high))

@@ -1,4 +1,4 @@
-"""Exact cycle counts of batches of networks: the compiler's schedule in closed form.
+"""Cycle counts of batches of networks: the compiler's schedule in closed form.
 
 layers (networks as columns), tiles, strips and plans (the mapping decisions of the compiler),
 schedule (cycles and memory depths), compiled (just-in-time compilation by numba).

@@ -26,7 +26,7 @@ Scratch = tuple[Records, NDArray[np.int64]]
 def part(function: Callable[P, T]) -> Callable[P, T]:
     """Compile a helper that ``compiled`` functions of the same package call.
 
-    Integer division by zero is not checked.
+    That happens at its first call; integer division by zero is not checked in it.
     """
     made: Callable[P, T] = numba.njit(function, error_model="numpy")
     return made
@@ -38,7 +38,7 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
     It may call ``part`` functions of its own folder; constants of other folders must be arguments,
     as the cache key covers the sources of this folder only. (numba's own key is the modification
     time of one file, and its cache lies beside the source.) If the cache cannot be read or written,
-    the function is compiled in every process.
+    the function is compiled in every process. Integer division by zero is not checked in it.
     """
     plain: Callable[P, T] = numba.njit(function, nogil=True, error_model="numpy")
     kept = _kept(function) or plain
@@ -68,7 +68,10 @@ def _kept(function: Callable[P, T]) -> Callable[P, T] | None:
 
 
 def scratch(fields: np.dtype[np.void], count: int) -> Scratch:
-    """Return ``count`` zeroed records of type ``fields``, working memory of a compiled function."""
+    """Return ``count`` zeroed records of type ``fields``, working memory of a compiled function.
+
+    All fields are int64, as of ``int64_fields``.
+    """
     records = np.zeros(count, fields)
     return records, records.view(np.int64).reshape(count, -1)
 

@@ -53,11 +53,13 @@ class LayerTable:
     group: Ints
     """M of the N:M pattern of the weights; 0 if they are dense."""
     diagonal: Ints
-    """1 when each output channel reads one input channel (depthwise, average pooling, add)."""
+    """1 when each output channel reads one of several input channels (depthwise, average pooling,
+    add); 0 with a single input channel."""
     sources: Ints
     """Number of input tensors: 2 for a residual add."""
     skip: Ints
-    """Layers between the previous one and the earliest whose output is read; 0 in a plain chain."""
+    """Index of the previous layer minus that of the earliest whose output is read; the index is -1
+    for the image and for a concat's result. 0 in a plain chain."""
     stride: Ints
     step: Ints
     """Input rows per output row: ``stride`` x pooling stride."""
@@ -84,7 +86,7 @@ class LayerTable:
 
     @classmethod
     def of(cls, networks: Sequence[IntegerNetwork]) -> LayerTable:
-        """Return the table of lowered networks."""
+        """Return the table of one or more lowered networks."""
         table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
         for row, net in enumerate(networks):
             made = {layer.output: slot for slot, layer in enumerate(net.mac_layers)}
@@ -106,7 +108,7 @@ class LayerTable:
 
     @functools.cached_property
     def activation_bits(self) -> Ints:
-        """Bits of the widest tensor of each network, which the array must multiply, (networks,)."""
+        """Bits of each network's widest tensor, logits not counted, of shape (networks,)."""
         widest = np.maximum(self.in_bits, np.where(self.raw == 1, 0, self.out_bits))
         bits: Ints = widest.max(axis=1)
         return bits
@@ -121,7 +123,8 @@ class LayerTable:
     def weights(self) -> Ints:
         """Number of weights, shape (networks, slots).
 
-        Diagonal layers have one per output channel, kernel position and source.
+        Diagonal layers have one per output channel, kernel position and source; other grouped
+        layers count as dense ones.
         """
         channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
         return self.out_channels * channels * self.kernel_rows * self.kernel_cols
@@ -130,7 +133,8 @@ class LayerTable:
     def macs(self) -> Ints:
         """Multiply-accumulates per image, shape (networks, slots).
 
-        Convolution outputs count once for each pooling window that holds them.
+        Convolution outputs count once for each pooling window that holds them; grouped layers that
+        are not diagonal count as dense ones.
         """
         return self.weights * (self.out_rows * self.out_cols * self.pool_area)
 

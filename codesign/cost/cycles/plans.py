@@ -30,7 +30,7 @@ class InputPlan(NamedTuple):
 
 @part
 def _unfold(image: Records, rows: bool) -> None:
-    """Turn the kernel columns of the first layer into input channels.
+    """Turn the kernel columns of the first layer into input channels, in its record ``image``.
 
     With ``rows`` its kernel rows, once the columns are unfolded.
     """
@@ -95,7 +95,10 @@ def _fits(plan: InputPlan, most: InputPlan) -> bool:
 
 @part
 def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
-    """Return the fastest plan within ``most`` over the layouts, or that of the image as is."""
+    """Return the fastest plan within ``most`` over the layouts, or that of the image as is.
+
+    It leaves the record of the first layer unfolded.
+    """
     image, unfolds = chain[0], _unfolds(chain, count)
     best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image as is, its columns unfolded, its rows and columns

@@ -1,10 +1,10 @@
 """Closed form of the compiler's schedule, for thousands of (network, NPU) pairs at a time.
 
 Cycle counts are exact for chains with residual adds, which is all that the shipped search spaces
-hold; a concatenation counts as its parts. All weights and feature maps are on chip: external memory
-is not modelled. Work that zero weights save (trim) is not seen. ``codesign.compiler.plan`` decides
-on every design that is kept. This file adds the cost common to all plans; the compiled search over
-plans is in codesign.cost.cycles.plans.
+hold; for concatenations they are approximate. All weights and feature maps are on chip: external
+memory is not modelled. Work that zero weights save (trim) is not seen. ``codesign.compiler.plan``
+decides on every design that is kept. This file adds the cost common to all plans; the compiled
+search over plans is in codesign.cost.cycles.plans.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Strip plans of codesign.compiler.mapping.strips, computed on records.
 
 A strip plan is the partition of feature-map rows over the banks (strips). The tensors that are
-spread over all banks are a prefix of the chain; every end of that prefix (break) is tried.
+spread over all banks are a prefix of the chain; every end of that prefix (break) is tried, from the
+longest on, until the layers behind it alone take more cycles than the best plan found.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from codesign.cost.cycles.tiles import ceil, layer_cycles
 def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
     """Return the cycles of all layers under the fastest legal strip plan, and write its strips.
 
-    Of equally fast plans, the one that spreads most tensors is taken.
+    Cycles are those of ``layer_cycles``. Of equally fast plans, the one that spreads most tensors
+    is taken.
     """
     chain[count].alone_cycles = 0
     for slot in range(count - 1, -1, -1):

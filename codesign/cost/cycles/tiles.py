@@ -18,7 +18,7 @@ COLUMNS = (
 TILING = (
     "tiles",
     "chunks",  # cycles to drain one pixel lane of a tile
-    "taps",  # cycles of a tile at one position
+    "taps",  # cycles of a tile per convolution output
     "fills",  # extra cycles of a tile at the start of a row, which fill the history
     "alone_cycles",  # cycles of this layer and all later ones on one pixel lane
 )
@@ -103,10 +103,10 @@ def _row_cycles(
 
 @part
 def layer_cycles(layer: Records, rows: int, lanes: int) -> int:
-    """Return the cycles of a tiled layer.
+    """Return the cycles of a tiled layer, without its issue and the pipeline flush.
 
-    rows: output rows that each pixel lane computes; lanes: number of pixel lanes in use, which
-    drain one after the other.
+    rows: output rows, after pooling, that each pixel lane computes; lanes: number of pixel lanes in
+    use, which drain one after the other.
     """
     drain, first = lanes * layer.chunks, layer.taps + layer.fills
     starts = layer.tiles * rows

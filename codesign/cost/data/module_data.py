@@ -67,7 +67,8 @@ def of(config_hash: str, modules: Mapping[str, ModuleUse]) -> list[ModuleRow]:
 def read(path: Path) -> list[ModuleRow]:
     """Return the rows of the module file ``path``, in its order.
 
-    Raises UserError that names the file and, unless it cannot be read, the first wrong line.
+    Raises UserError that names the file and, unless it cannot be read, the first wrong line. Rows
+    that occur twice are not refused.
     """
     try:
         with path.open(newline="", encoding="utf-8") as file:
@@ -94,7 +95,10 @@ def _row(where: str, cells: list[str]) -> ModuleRow:
 
 
 def write(path: Path, rows: Iterable[ModuleRow]) -> None:
-    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
+    """Write ``rows``, sorted by hash and module, to ``path``. Raises OSError.
+
+    The file is replaced atomically; amounts have six significant digits.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -65,7 +65,8 @@ class Study:
     def load(cls, dataset: str, folder: Path = study_data.SHIPPED) -> Study:
         """Read the study of one of DATASETS from the tables in ``folder``.
 
-        Raises UserError for a bad file, or if a network was not trained.
+        The lowest seed in the table is that of the first trainings, the next number that of second
+        ones. Raises UserError for a bad file, or if a network was not trained with the first seed.
         """
         networks = study_data.read(folder / f"networks_{dataset}.csv", Description)
         path = folder / f"trainings_{dataset}.csv"
@@ -92,7 +93,7 @@ class Study:
     def inputs(self, names: tuple[str, ...]) -> Floats:
         """Return these columns as inputs of a predictor, shape (n, len(names)).
 
-        Accuracies among them are given as log odds.
+        Accuracies among them are given as log odds, limited to those of 0.01..0.99.
         """
         return np.column_stack([_even(name, self.columns[name]) for name in names])
 
@@ -104,7 +105,7 @@ class Study:
 
 
 def _even(name: str, values: Floats) -> Floats:
-    """Return a column, accuracies as log odds, so that equal steps mean about the same."""
+    """Return a column, accuracies (within 0.01..0.99) as log odds: equal steps mean the same."""
     if name in ("supernet_accuracy", "supernet_refit"):
         share = np.clip(values, 0.01, 0.99)
         even: Floats = np.log(share / (1 - share))
@@ -146,9 +147,11 @@ def tau(first: Floats, second: Floats) -> float:
 def report(study: Study) -> list[dict[str, Any]]:
     """Return one row per source or predictor, with Kendall's tau against test accuracy.
 
-    Further rows: capacity, the score by which a search ranks networks before any is trained;
-    validation accuracy, of the same training; second training, the test accuracy of networks that
-    were trained again with another seed.
+    Rows of predictors are means over REPETITIONS of ``held_out``, with tau_least (least of the
+    taus), mean_absolute_error and coverage (fraction of test accuracies in the intervals). Further
+    rows: capacity, the score by which a search ranks networks before any is trained; validation
+    accuracy, of the same training; second training, the test accuracy of networks that were trained
+    again with another seed, if there are any.
     """
     rows: list[dict[str, Any]] = []
     for name in (*PROXIES, *SUPERNET):

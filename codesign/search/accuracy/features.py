@@ -22,9 +22,10 @@ FEATURES = (
     "sums",
     "log2_classifier_inputs",
 )
-"""Names of the columns of ``network_features``; ``sums`` counts residual adds and global average
-pooling, which count neither as layers nor as weights. Classifier inputs are channels times rows of
-the map that the classifier reads, whatever its columns."""
+"""Names of the columns of ``network_features``; ``sums`` counts diagonal layers (LayerTable):
+residual adds, global average pooling and depthwise convolutions, which count neither as layers nor
+as weights, but in MACs. Classifier inputs are channels times rows of the map that the classifier
+reads, whatever its columns."""
 
 
 class _Columns(NamedTuple):
@@ -102,7 +103,8 @@ def _write(layers: _Columns, found: Floats) -> None:
 def capacity(features: Floats) -> Floats:
     """Return a score of ``network_features`` that needs no training, shape (n,).
 
-    It grows with the logarithms of weights and multiply-accumulates, and with mean bit widths.
+    It is the sum of log2 of weights, log2 of multiply-accumulates and 1.5 times both mean bit
+    widths.
     """
     score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
     return score

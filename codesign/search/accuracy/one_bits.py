@@ -23,7 +23,8 @@ _BITS = range(1, MAX_BITS + 1)
 def weights_by_bits(layers: LayerTable) -> Floats:
     """Return the number of weights of each bit width 1..MAX_BITS, shape (n, MAX_BITS).
 
-    Weights that an N:M pattern removes, and constant ones (adds, average pooling), do not count.
+    Weights that an N:M pattern removes do not count, nor those of diagonal layers (LayerTable):
+    adds and average pooling, which are constant, and depthwise convolutions.
     """
     weights = layers.weights * layers.kept_share * (layers.diagonal == 0)
     return np.stack(
@@ -61,8 +62,8 @@ class OneBitsPredictor:
     def fit(self, layers: LayerTable, one_bits: Floats) -> Self:
         """Fit 1-bits per weight to n trained networks, by relative errors.
 
-        one_bits: 1-bits of the weights of each network, shape (n,). Bit widths without data stay at
-        their means over all values.
+        one_bits: 1-bits of the weights of each network, shape (n,). 1-bits per weight are drawn to
+        their values before the fit, at which those of bit widths without data stay.
         """
         regressor = FactorRegressor(self._ones.tolist())
         weights = np.maximum(one_bits, 1.0) ** -2.0

@@ -59,8 +59,8 @@ def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:
     """Return up to ``count`` networks far from each other in their features, shape (n, genes).
 
-    They are taken from POOL random candidates, all on the first NPU. A larger count begins with the
-    same networks.
+    They are taken from POOL random candidates within MAX_MACS, all on the first NPU. A larger count
+    begins with the same networks.
     """
     random = np.random.default_rng([seed, 3])
     pool = supernet.affordable(space, supernet.random_networks(space, POOL, random), MAX_MACS)

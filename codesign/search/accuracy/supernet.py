@@ -27,7 +27,10 @@ largest choice."""
 
 
 def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
-    """Return the canonical candidates of at most ``max_macs`` multiply-accumulates per image."""
+    """Return those of canonical candidates that take up to ``max_macs`` MACs per image.
+
+    N:M patterns do not lower the number of MACs.
+    """
     chosen: Ints = candidates[layer_table(space, candidates).macs.sum(axis=1) <= max_macs]
     return chosen
 
@@ -35,7 +38,7 @@ def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
 def random_networks(space: SearchSpace, count: int, random: np.random.Generator) -> Ints:
     """Return random canonical candidates, shape (count, genes), all on the first NPU.
 
-    They are uniform in every gene of the network.
+    Every active gene of the network is uniform.
     """
     found = random.integers(0, space.sizes, (count, len(space.sizes)), dtype=np.int64)
     found[:, space.npu_genes] = 0
@@ -74,8 +77,9 @@ def trained(
     """Return the supernet stored in ``path``, or train one and store it there.
 
     Each training step samples a random network within ``max_macs``, of which the space must hold
-    some. A stored supernet is taken whatever data set and settings it was trained with. Raises
-    UserError when the file is not a supernet of this space, OSError when it cannot be written.
+    some (else training never ends). A stored supernet is taken whatever data set and settings it
+    was trained with. Raises UserError when the file is not a supernet of this space, OSError when
+    it cannot be written.
     """
     supernet = untrained(space, settings.seed)
     if path.exists():

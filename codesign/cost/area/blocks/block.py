@@ -48,7 +48,7 @@ class AreaBlock:
     """Feature -> LUTs used as memory or shift register per unit."""
 
     def prior(self, resource: str) -> Mapping[str, float]:
-        """Return the prior factors of one of RESOURCES, by feature."""
+        """Return the prior factors of one of RESOURCES by feature, without those that are 0."""
         found: Mapping[str, float] = getattr(self, resource)
         return found
 

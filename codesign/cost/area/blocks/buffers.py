@@ -21,7 +21,7 @@ BUS_BITS = 32
 
 
 def memory_counts(c: ConfigTable) -> MemoryCount:
-    """Return the FPGA resources of all memories of each NPU together, arrays of shape (n,)."""
+    """Return the xc7 resources of all memories of each NPU together, arrays of shape (n,)."""
     word = c.weight_word_bits
     full = np.full_like(word, BUS_BITS)
     older = OLDER_COLUMNS * c.activation_word_bits

@@ -42,8 +42,9 @@ def _plane_table() -> Floats:
 
     By lanes and activation bits; the last axis holds LUTs of the adder chains, LUTs of the tree
     over the chains, flip-flops, and result bits. A bit plane sums the activations whose weight
-    digit has that bit set; a chain adds them by lane pairs (rtl_gen.blocks.dot_product). The LUTs
-    equal those that Yosys maps in the shipped data, except for one lane of 1-bit activations.
+    digit has that bit set; a chain adds them by lane pairs (rtl_gen.blocks.dot_product). 1-bit
+    activations have no chains: all their LUTs are the first number (COUNTED_LUTS). The LUTs equal
+    those that Yosys maps in the shipped data, except for one lane of 1-bit activations.
     """
     table = np.zeros((MAX_LANES + 1, MAX_BITS + 1, 4))
     for lanes in range(1, MAX_LANES + 1):
@@ -77,9 +78,10 @@ def _plane(spec: DotProductSpec) -> tuple[float, float, float, int]:
 
 
 def _chain(spec: DotProductSpec, lanes: int) -> int:
-    """Return the LUTs that select and add the lanes of one chain: one per bit and lane pair.
+    """Return the LUTs that select and add the lanes of one chain of activations.
 
-    A single lane takes none: its register is reset where the weight bit is 0.
+    A pair of lanes takes one LUT more than the activation has bits, a lane left over one per bit. A
+    single lane takes none: its register is reset where the weight bit is 0.
     """
     bits = spec.activation_bits
     return lanes // 2 * (bits + 1) + lanes % 2 * bits * (lanes > 1)

@@ -120,7 +120,7 @@ POST_PROCESS = AreaBlock(
 
 
 def channel_memories(c: ConfigTable) -> memories.MemoryCount:
-    """Return the FPGA resources of the memories of post-processing, arrays of shape (n,).
+    """Return the xc7 resources of the memories of post-processing, arrays of shape (n,).
 
     Biases, requantisation multipliers and shifts of the channels; the result buffer; the running
     maxima of max pooling.
