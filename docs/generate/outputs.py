@@ -80,8 +80,8 @@ SUMMARY: Mapping[str, str] = {
     "dataset": "the data set",
     "seed": "the seed",
     "accuracy": "`validation` and `test`, 0..1; the test split decides nothing",
-    "scores": "by part of the data: `share` (accuracy, 0..1), `images`, and `low` and `high` of its "
-    "95 % interval (Wilson)",
+    "scores": "by part of the data: `share` (accuracy, 0..1), `images`, and `low` and `high` of "
+    "its 95 % interval (Wilson)",
     "classes": "names of the classes, in the order of their numbers",
     "per_class": "by class name: recall on the test split, and its images",
     "one_bits": "`total` and `per_weight`: ones of the trained weights' magnitudes",

@@ -73,8 +73,8 @@ npu: {lanes: 4, columns: 4}
 """
     made = design.loads(text)
     assert (made.seed, made.clock_mhz, made.quantisation) == (0, 100.0, Quantisation())
-    widest = made.quantisation.default.activation_bits
-    assert made.npu == NpuConfig(lanes=4, columns=4, activation_bits=widest)
+    image_bits = made.quantisation.input_bits  # more than the 4 of the convolutions' default
+    assert made.npu == NpuConfig(lanes=4, columns=4, activation_bits=image_bits)
 
 
 @pytest.mark.parametrize(
