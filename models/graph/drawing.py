@@ -1,4 +1,4 @@
-"""Drawing of a network as self-contained SVG, byte-identical for the same layers and notes.
+"""Drawing of a network as self-contained SVG, byte-identical for the same graph and notes.
 
 Layers stand in rows by their depth (longest path from the input). An edge over several rows passes
 through an empty place in each, so that it never runs behind a box.

@@ -1,7 +1,7 @@
 """Activation and weight memory: from a tap's position to its operands, with padding.
 
 A strip is the contiguous rows of a feature map in one bank; all banks are read at the same address,
-and a rotator gives each pixel lane the word of its own or a neighbouring bank.
+and a rotator gives pixel lane p the word of bank p + the tap's strip offset, which may be any.
 """
 
 from __future__ import annotations

@@ -58,8 +58,8 @@ class PostProcess(Block):
                     if config.binary_weights
                     else {}
                 ),
-                "snapshot": In(1),
-                "start": In(1),
+                "snapshot": In(1),  # accumulators are sampled; steps drain them from the next cycle
+                "start": In(1),  # a layer begins: pointers load its bases, before its first step
                 "f_channel_base": In(channel),
                 "f_out_base": In(activation - 1),
                 "f_out_pixel_words": In(activation),
@@ -75,11 +75,11 @@ class PostProcess(Block):
                 "window_first": In(1),
                 "window_last": In(1),
                 "group_end": In(1),
-                "table_write": In(2 * units),
+                "table_write": In(2 * units),  # for each unit: bias, then multiplier and shift
                 "table_address": In(channel),
                 "table_data": In(32),
                 "result_address": In(max((config.result_depth - 1).bit_length(), 1)),
-                "result": Out(units * config.accumulator_bits),
+                "result": Out(units * config.accumulator_bits),  # of the address in this cycle
                 "write_bank": Out(config.pixels),
                 "write_address": Out(activation - 1),
                 "write_word": Out(config.activation_word_bits),

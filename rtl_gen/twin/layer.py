@@ -117,10 +117,11 @@ def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, pha
 
 
 def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> Ints:
-    """Return the digit that each lane is multiplied by, int64 (n_words, weight_columns, lanes).
+    """Return the digit that each lane is multiplied by, in lane order.
 
-    Digits of the first ``top`` words are signed. With N:M sparsity, slot k of a group multiplies
-    lane k + min(index, M - N) of it; lanes without a slot have 0.
+    Result: int64 (n_words, weight_columns, lanes / M, M), where M is 1 if dense. Digits of the
+    first ``top`` words are signed. With N:M sparsity, slot k of a group multiplies lane
+    k + min(index, M - N) of it; lanes without a slot have 0.
     """
     digits, indices = weight_words.unpack(config, words)
     values = digits.astype(np.int64)

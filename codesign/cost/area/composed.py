@@ -75,7 +75,10 @@ def block_columns() -> dict[str, slice]:
 
 
 def priors(resource: str) -> Floats:
-    """Return the prior factors of all columns, shape (columns,): the model without any data."""
+    """Return the prior factors of the columns of Features.sizes, shape (columns,).
+
+    They are the linear model without any data. resource: one of cost.area.blocks.RESOURCES.
+    """
     return np.array(
         [
             block.prior(resource).get(size, 0.0)
