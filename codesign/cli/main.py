@@ -122,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.warn(f"interrupted; {_resume_hint(arguments)}")
         return INTERRUPTED
     finally:
+        console.clear()
         signal.signal(signal.SIGTERM, before)
 
 
