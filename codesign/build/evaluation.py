@@ -32,7 +32,7 @@ class Evaluation:
 
     @property
     def last(self) -> Scores:
-        """The scores that per-class figures are of."""
+        """Scores of the last part, which the per-class figures are of."""
         return list(self.parts.values())[-1]
 
     def to_dict(self) -> dict[str, Any]:

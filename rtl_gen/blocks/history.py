@@ -93,7 +93,7 @@ class ReusePlace(Block):
         m.d.comb += [
             self.fill.eq(fills_left.any()),
             self.reuse.eq(first_column & self.f_reuse.any()),
-            self.fresh.eq(first_column & row_start),
+            self.fresh.eq(first_column & row_start),  # also without f_reuse: unused then
             self.store.eq(self.last_pass),
             self.kernel_row.eq(row),
         ]

@@ -39,7 +39,7 @@ class PackedCell(Block):
         super().__init__(
             {
                 "wide": In(config.lanes * packing.wide_bits),
-                "narrow": In(config.lanes * packing.narrow_bits),
+                "narrow": In(config.lanes * packing.narrow_bits),  # late lanes: one cycle later
                 "starts": In(groups * packing.pixels * packing.start_bits),
                 "enable": In(1),
                 "clear": In(1),

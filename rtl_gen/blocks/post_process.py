@@ -194,8 +194,8 @@ class PostProcess(Block):
     def _write_address(self, m: Module) -> tuple[Value, Value, Value]:
         """Build the output address, at the time of the step.
 
-        Returns the condition that this step completes an output word, the word's address, and the
-        condition that the address is outside the memory.
+        Returns the condition that this step completes an output word inside the memory, its
+        address, and that it completes one outside (never in a raw layer).
         """
         config = self.config
         position = Signal(len(self.write_address) + 1, reset_less=True)

@@ -101,7 +101,7 @@ def _row_ratios(
 ) -> dict[str, int]:
     """Return the network's input rows per row of each stored tensor; 0 for those in bank 0 alone.
 
-    The strips of all other tensors have rows in these proportions.
+    Strips of the other tensors have rows in inverse proportion to these ratios.
     """
     made = {layer.output for layer in network.layers}
     inputs = (name for name in network.tensors if name not in made)

@@ -147,11 +147,13 @@ def tau(first: Floats, second: Floats) -> float:
 def report(study: Study) -> list[dict[str, Any]]:
     """Return one row per source or predictor, with Kendall's tau against test accuracy.
 
-    Rows of predictors are means over REPETITIONS of ``held_out``, with tau_least (least of the
-    taus), mean_absolute_error and coverage (fraction of test accuracies in the intervals). Further
-    rows: capacity, the score by which a search ranks networks before any is trained; validation
-    accuracy, of the same training; second training, the test accuracy of networks that were trained
-    again with another seed, if there are any.
+    A row has dataset, source, networks (their number) and tau, and all but the second training
+    tau_upper_half: that over the networks of at least the median test accuracy. Numbers are rounded
+    to 4 digits; the supernet's loss counts negated. Rows of predictors are means over REPETITIONS
+    of ``held_out``, with tau_least (least of the taus), mean_absolute_error and coverage (fraction
+    of test accuracies in the intervals). Further rows: capacity, the score by which a search ranks
+    networks before any is trained; validation accuracy, of the same training; second training, the
+    test accuracy of networks that were trained again with another seed, if there are any.
     """
     rows: list[dict[str, Any]] = []
     for name in (*PROXIES, *SUPERNET):
