@@ -12,8 +12,8 @@ from models.errors import DatasetError
 _USUAL_CHANNELS = (1, 2, 3, 4)
 _MOST_SIGNALS = 16
 _LONG = 4
-"""An array (n, a, b) is a signals of length b where a is at most _MOST_SIGNALS and b at least _LONG
-times as much; else an image of a rows and b columns."""
+"""An array (n, a, b) holds a signals of length b if a is at most _MOST_SIGNALS and b at least _LONG
+times a; else images of a rows and b columns."""
 
 
 class Layout(StrEnum):
