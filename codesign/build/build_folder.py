@@ -70,17 +70,17 @@ def build(
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
-    files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
-    arguments give byte-identical files. A build folder at ``out`` is replaced.
+    device: part that the files are for; None: devices.DEFAULT, which files and manifest then call
+    assumed (devices.for_vivado). reports: name -> JSON content of reports/<name>.json; the
+    ``classes`` of ``accuracy`` name the classes. The same arguments give byte-identical files. A
+    build folder at ``out`` is replaced.
 
     Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
     then stays as it was, and no temporary file is left.
     """
     check_free(out)
     files = contents(design, compiled, vectors, device=device, reports=reports or {})
-    files[MANIFEST] = _manifest(design, files)
+    files[MANIFEST] = _manifest(design, device, files)
     try:
         folders.write(files, out)
     except OSError as error:
@@ -137,7 +137,7 @@ def contents(
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
+        **_scripts(design, device, verilog),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
@@ -190,12 +190,12 @@ def simulated_files(
     }
 
 
-def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[str, str]:
-    part = device if device.family == "xc7" else devices.get(devices.DEFAULT)
-    target = projects.Target(design.name, part.part, design.clock_mhz, verilog)
+def _scripts(design: Design, device: Device | None, verilog: tuple[str, ...]) -> dict[str, str]:
+    part, assumed = devices.for_vivado(device)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, assumed)
     script = synthesis.script(
         tuple(f"rtl/{name}" for name in verilog),
-        family=device.family,
+        family=devices.family_of(device),
         dsps=design.npu.uses_dsps,
     )
     return {
@@ -232,12 +232,13 @@ def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
-def _manifest(design: Design, files: Files) -> bytes:
+def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
     manifest = {
         "format": FORMAT,
         "name": design.name,
         "seed": design.seed,
         "config_hash": design.npu.hash,
+        "device": device.name if device else None,
         "versions": _versions(),
         "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
     }

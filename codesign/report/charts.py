@@ -131,7 +131,8 @@ def resources(data: ReportData) -> str:
             continue
         budget = getattr(data.budget, name, None)
         limit = data.capacity.get(name) if budget is None else budget
-        kind = "device" if budget is None else "budget"
+        device = "assumed device" if data.device_assumed else "device"
+        kind = device if budget is None else "budget"
         parts.append(_resource(14 + 58 * count, name, measured, predicted, limit, kind))
         count += 1
     return chart(WIDTH, 24 + 58 * count, "Resources against their limits", "".join(parts))

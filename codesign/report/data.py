@@ -93,6 +93,8 @@ class ReportData:
     budget: Budget | None = None
     device: str | None = None
     """Full ordering name of the part."""
+    device_assumed: bool = False
+    """True if nobody named the part."""
     capacity: Mapping[str, float] = field(default_factory=dict)
     """Resource -> amount that the device has."""
     accuracy_validation: float | None = None

@@ -52,7 +52,7 @@ def _lead(data: ReportData) -> str:
         parts.append("weights of +1 and -1 in one pass")
     parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
     if data.device:
-        parts.append(data.device)
+        parts.append(f"{data.device} (assumed)" if data.device_assumed else data.device)
     return ", ".join(parts)
 
 

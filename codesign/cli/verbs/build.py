@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,8 @@ def _build(
         pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
+    if device is None:
+        found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
     training.show(found, console)
     plan = lowered.compiled.plan
     console.say(

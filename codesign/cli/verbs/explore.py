@@ -52,6 +52,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     def progress(stage: str, done: float, total: float, note: str) -> None:
         console.progress(stage, done, total, note, expected_s=_EXPECTED_S.get(stage))
 
+    for note in settings.notes:
+        console.warn(note)
     result = explore.explore(settings, progress, console.warn)
     show(result, settings.out, console)
     # For scripts as train and evaluate have it: shares with their intervals.
