@@ -194,7 +194,7 @@ def _scripts(design: Design, device: Device | None, verilog: tuple[str, ...]) ->
     part, assumed = devices.for_vivado(device)
     target = projects.Target(design.name, part.part, design.clock_mhz, verilog, assumed)
     script = synthesis.script(
-        tuple(f"rtl/{name}" for name in verilog),
+        tuple(f"rtl/{name}" for name in sorted(verilog)),  # as synthesise reads them
         family=devices.family_of(device),
         dsps=design.npu.uses_dsps,
     )
