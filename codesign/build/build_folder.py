@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
-from models.data.values import PIXELS, InputRange
-from models.files import atomic_file
+from models.data.values import PIXELS
+from models.files import atomic_file, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -132,8 +131,13 @@ def contents(
 
     Nothing is written.
     """
-    classes = reports.get("accuracy", {}).get("classes")
-    simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
+    mapping = design.input or PIXELS
+    host = {
+        "classes": reports.get("accuracy", {}).get("classes"),
+        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        "input_axes": design.dataset.layout,
+    }
+    simulated = simulated_files(design.npu, compiled, vectors, host)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
@@ -146,7 +150,7 @@ def contents(
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
     return {
         **simulated,
-        NETWORK: npz(network_files.contents(compiled.integer)),
+        NETWORK: npz_bytes(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
         "driver/__init__.py": b"",
@@ -157,18 +161,17 @@ def simulated_files(
     npu: NpuConfig,
     compiled: CompiledNetwork,
     vectors: Vectors,
-    classes: Sequence[str] | None = None,
-    mapping: InputRange = PIXELS,
+    host: Mapping[str, Any] = MappingProxyType({}),
 ) -> Files:
     """Return the files of a build folder that simulation reads.
 
-    classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
-    are for the host, in program.json.
+    host: what program.json tells the host of values and classes; without ``classes`` they are
+    called by their numbers.
     """
     program = {
         **compiled.to_dict(),
-        "classes": list(classes or map(str, range(compiled.logits.classes))),
-        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        **host,
+        "classes": host.get("classes") or [str(n) for n in range(compiled.logits.classes)],
         "hardware": hardware.describe(npu),
     }
     texts = {
@@ -185,8 +188,8 @@ def simulated_files(
     return {
         **fetched,
         **{path: text.encode() for path, text in texts.items()},
-        "vectors/inputs.npz": npz({"codes": vectors.inputs}),
-        "vectors/expected.npz": npz(vectors.expected),
+        "vectors/inputs.npz": npz_bytes({"codes": vectors.inputs}),
+        "vectors/expected.npz": npz_bytes(vectors.expected),
     }
 
 
@@ -213,23 +216,6 @@ def _program_hex(words: tuple[int, ...]) -> str:
 
 def _json(content: Any) -> str:
     return json.dumps(content, indent=1) + "\n"
-
-
-def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the content of a compressed .npz file; equal arrays give equal bytes.
-
-    It holds no time stamps, and its arrays are sorted by name.
-    """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in sorted(arrays.items()):
-            member = io.BytesIO()
-            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
-            np.lib.format.write_array(member, plain, allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return stream.getvalue()
 
 
 def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
