@@ -14,6 +14,7 @@ from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Ints, pareto_mask
 from codesign.search.space.topology import network_key
+from models.training.history import Epoch
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""
@@ -31,6 +32,8 @@ class Trained:
     """Wall time of the short training."""
     one_bits: int
     """One-bits of the magnitudes of all weights (models.integer.bits)."""
+    history: tuple[Epoch, ...] = ()
+    """Learning curve of the short training; empty in journals of release 0.2 and older."""
 
 
 @dataclass(frozen=True, eq=False)

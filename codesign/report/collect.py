@@ -18,9 +18,10 @@ from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.graph.drawing import draw
 from models.quantisation.plan import bit_notes
+from models.training.history import from_list
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
-TIMING = "timing"
+TIMING, TRAINING = "timing", "training"
 """Names of the files in reports/, without ``.json``; each may be missing."""
 
 
@@ -44,9 +45,8 @@ def from_build(
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
-    scores, predicted, mapped, placed, ran = (
-        _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, VERIFICATION)
-    )
+    names = (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, TRAINING, VERIFICATION)
+    scores, predicted, mapped, placed, curves, ran = (_report(folder, name) for name in names)
     manifest = _json(folder / "manifest.json")
     # Builds of searches of release 0.2 have no such key; the search says it.
     own = manifest.get("device", device if budget else None)
@@ -82,6 +82,7 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
+        curves={name: from_list(one["epochs"]) for name, one in curves.items()},
         critical_path=_critical_path(placed),
         network_svg=draw(design.network, bit_notes(design.network, design.quantisation)),
         facts=(*_facts(design, manifest, mapped, placed, ran), *facts),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from codesign.fpga.placement import CriticalPath
 from codesign.results import Budget, Figures
+from models.training.history import Epoch
 from rtl_gen.config import NpuConfig
 
 
@@ -108,6 +109,8 @@ class ReportData:
     """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
     """Designs of the search."""
+    curves: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
+    """Learning curves: of the ``full`` training and, after a search, of the ``short`` one."""
     critical_path: CriticalPath | None = None
     """Critical path found by place and route."""
     network_svg: str | None = None

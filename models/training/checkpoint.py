@@ -31,8 +31,8 @@ from models.training.schedule import TrainSettings
 FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
-History = list[tuple[float, float, bool]]
-"""(Mean training loss, validation accuracy, quantised) of each epoch."""
+History = list[tuple[Any, ...]]
+"""The fields of history.Epoch for each epoch; the last ones may be missing in older files."""
 
 
 @dataclass(frozen=True)
