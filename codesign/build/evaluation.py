@@ -105,6 +105,7 @@ def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -
     return {
         **found.shares,
         "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
         "scores": details.pop("accuracy"),
         **details,
         "input": dataset.input_range.describe(),

@@ -54,13 +54,15 @@ def identity(
 ) -> str:
     """Return a hash (SHA-256, hexadecimal) of everything that determines a training run.
 
-    It covers network, quantisation, training and validation split, and all settings.
+    It covers network, quantisation, training and validation split, and all settings but
+    ``compile`` and ``threads``, which change speed and the last bits of sums alone.
     """
     digest = hashlib.sha256(network_text(graph, quantisation).encode())
     for split in (dataset.train, dataset.validation):
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
+    del plain["compile"], plain["threads"]
     unset = ("boo", "pruning", "narrow", "class_weights")
     for later in unset:  # which do not change the hash
         if not plain[later]:

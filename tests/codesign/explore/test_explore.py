@@ -161,6 +161,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     best = max(record.values[0] for record in records)
     chosen = next(c for c in front if c["chosen"])
     assert chosen["accuracy"] == best
+    curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
+    assert curves["short"]["epochs"][-1]["accuracy"] == best
+    assert [one["training_accuracy"] for one in curves["short"]["epochs"]] == [0.4, 0.99]
+    assert len(curves["full"]["epochs"]) >= 2
+    assert devices.ASSUMED in summary["notes"]
 
 
 def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
@@ -370,7 +375,9 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
     later = {"training", "layout", "resize"}  # written where they are not the default
-    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s", *later}
+    assert fields - identity.keys() == {
+        *places, "jobs", "resume", "time_limit_s", "notes", *later
+    }  # fmt: skip
     assert list(identity) == [
         *("format", "dataset", "optimiser", "area_confidence", "seed", "networks", "epochs"),
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
