@@ -18,7 +18,7 @@ _TRAINING = tuple(field.name for field in dataclasses.fields(TrainingChoices))
 
 
 def add_to(parser: argparse._ActionsContainer) -> None:
-    """Add the options. Those that are not given are None."""
+    """Add the options of data set and augmentation. Those that are not given are None."""
     parser.add_argument(
         "--augment",
         choices=AUGMENTATIONS,
@@ -78,7 +78,10 @@ def size(text: str) -> tuple[int, int]:
 
 
 def training(base: TrainingChoices, given: Mapping[str, Any]) -> TrainingChoices:
-    """Return ``base`` with the choices among ``given``. Raises ModelError."""
+    """Return ``base`` with the choices among ``given`` that are not None. Raises ModelError.
+
+    given: values by name; other names are ignored.
+    """
     changed = {name: given[name] for name in _TRAINING if given.get(name) is not None}
     return dataclasses.replace(base, **changed)
 
@@ -86,7 +89,7 @@ def training(base: TrainingChoices, given: Mapping[str, Any]) -> TrainingChoices
 def applied(design: Design, args: argparse.Namespace) -> Design:
     """Return the design with the options given on the command line.
 
-    Raises ModelError, UserError.
+    Options that are None leave the design's values. Raises ModelError, UserError.
     """
     said = {name: value for name, value in vars(args).items() if value is not None}
     spec = {name: said[name] for name in ("layout", "resize") if name in said}

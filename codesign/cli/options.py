@@ -18,7 +18,7 @@ TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """Return an argparse type for a finite number in low..high."""
+    """Return an argparse type for a finite number in low..high, both included."""
 
     def convert(text: str) -> float:
         try:
@@ -33,7 +33,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
-    """Return an argparse type for an integer in low..high."""
+    """Return an argparse type for an integer in low..high, both included."""
 
     def convert(text: str) -> int:
         try:
@@ -135,7 +135,7 @@ def data_dir(parser: argparse._ActionsContainer) -> None:
 
 
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """Add ``--boo``, the weight of one-bits in the training loss."""
+    """Add ``--boo``, the weight of one-bits in the training loss, with this default."""
     parser.add_argument(
         "--boo",
         type=number(0, 1000),

@@ -31,7 +31,7 @@ class ToolRun:
     """Output of one run of a tool. Made by ``run``."""
 
     log: str
-    """Text that the tool wrote to stdout and stderr."""
+    """Text that the tool wrote to stdout and stderr, in one."""
     result: str
     """Text of the result file that it wrote."""
 
@@ -73,7 +73,10 @@ def run(
 
 
 def content_hash(content: object) -> str:
-    """Return the SHA-256 of a JSON value, the cache key of a result that depends on it alone."""
+    """Return the SHA-256 (hexadecimal) of a JSON value: the cache key of what depends on it alone.
+
+    The order of a mapping's keys does not matter.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -28,8 +28,9 @@ from models.yaml_io import FlowDict, Node
 def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     """Return the quantisation of ``graph`` in ``node``.
 
-    Fields that a layer does not give are those of ``default``. Raises YamlError with file and line,
-    also for a layer's field that would have no effect.
+    Fields that a layer does not give are those of ``default``; without ``default`` those of
+    QuantSpec(). Raises YamlError with file and line, also for a layer's field that would have no
+    effect.
     """
     nodes = node.fields(["input_bits", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits

@@ -32,7 +32,7 @@ _ZEN_REPEATS = 4
 def proxies(
     graph: NetworkGraph, quantisation: Quantisation, batch: Split, seed: int
 ) -> dict[str, float]:
-    """Return every proxy of PROXIES on one mini-batch, by name.
+    """Return every proxy of PROXIES on one mini-batch, by name, each on a fresh network.
 
     seed: seed of the weights and of Zen's images. The process's random state is left as it is.
     Raises ModelError as QuantNetwork does, IndexError for a graph without convolution and add.
@@ -173,7 +173,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def _activations(network: QuantNetwork) -> list[str]:
-    """Return the names of the layers that end in a fused ReLU."""
+    """Return the names of the conv2d, linear and add layers that end in a fused ReLU."""
     return [
         layer.name
         for layer in network.graph.layers

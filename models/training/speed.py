@@ -28,7 +28,10 @@ compiled training is about 2.5 times as fast."""
 
 
 def macs(graph: NetworkGraph) -> int:
-    """Return the multiplications of one image in conv2d and linear layers."""
+    """Return the multiplications of one image in conv2d and linear layers.
+
+    Products with padding count.
+    """
     total = 0
     for layer in graph.layers:
         if isinstance(layer.spec, Conv2d | Linear):

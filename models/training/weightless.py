@@ -84,8 +84,8 @@ class Weightless(nn.Module):
     def fixed_weights(self, scales: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Return the integer weight of each source, and the real value of one accumulator unit.
 
-        scales: scalar tensors, one per input. A sum weights its inputs by the ratio of their
-        scales.
+        All are scalar tensors, as are ``scales``, one per input. A sum weights its inputs by the
+        ratio of their scales: the larger has weight 127. Other layers have weight 1.
         """
         if self.adds:
             unit = torch.maximum(scales[0], scales[1]) / weight_range(ADD_WEIGHT_BITS)[1]
