@@ -20,7 +20,8 @@ class Evaluation:
     """Scores of each part of a data set that was evaluated. Made by ``evaluate``."""
 
     parts: dict[str, Scores]
-    """Scores by part, such as ``validation`` and ``test``; the last one is that of the class table."""
+    """Scores by part, such as ``validation`` and ``test``; the last one is that of the class
+    table."""
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     """Sentences on everything that was guessed, cut or is doubtful."""

@@ -77,9 +77,10 @@ class SearchFolder(contextlib.ExitStack):
         return self._wanted is None
 
     def claim(self) -> None:
-        """Replace the search before this one, if there is one. Raises OSError.
+        """Replace the search before this one, if there is one, and write explore.json.
 
-        If the process is killed in between, the next ``explore`` finds the old search or the new.
+        A second call does nothing. If the process is killed in between, the next ``explore`` finds
+        the old search or the new. Raises OSError.
         """
         if self._wanted is None:
             return
@@ -154,6 +155,6 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically. Raises OSError."""
+    """Write ``content`` to a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -20,17 +20,17 @@ _VIVADO = {
     "brams": ("Block RAM Tile",),
     "dsps": ("DSPs",),
 }
-"""Field of Figures -> rows of Vivado's ``report_utilization`` (UG835).
+"""Rows of Vivado's ``report_utilization`` (UG835), by field of Figures; the first that is there
+counts.
 
-Reports after synthesis mark some rows with an asterisk.
-"""
+Reports after synthesis mark some rows with an asterisk."""
 _NEXTPNR = {
     "luts": ("TRELLIS_COMB",), "ffs": ("TRELLIS_FF",), "brams": ("DP16KD",),
     "dsps": ("MULT18X18D",),
 }  # fmt: skip
-"""Field of Figures -> cell types of nextpnr-ecp5's report."""
+"""Cell types of nextpnr-ecp5's report, by field of Figures."""
 _HALF_BRAM = 0.5
-"""36 Kb block RAMs of one DP16KD."""
+"""36 Kb block RAMs of one DP16KD (18 Kb)."""
 
 
 def read(path: Path) -> Figures:
@@ -88,7 +88,10 @@ def _json(path: Path, text: str) -> Figures:
 
 
 def _flat(data: Mapping[str, Any]) -> Any:
-    """Return the statistics of the only module of a flattened design."""
+    """Return the statistics of the only module of a flattened design.
+
+    data: a report of ``stat -json``. Raises ValueError for none or several modules.
+    """
     (module,) = data["modules"].values()
     return module
 

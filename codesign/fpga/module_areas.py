@@ -19,9 +19,9 @@ _CACHE = "modules"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 Cells = dict[str, int]
-"""Cell type (or instantiated module) -> count."""
+"""Count of each cell type (or instantiated module), by its name."""
 Modules = dict[str, Cells]
-"""Module -> its cells."""
+"""Cells of each module, by its name."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,10 @@ class Hierarchy:
     """Module hierarchy of a design with one module per file. Made by ``Hierarchy.of``."""
 
     children: Mapping[str, tuple[str, ...]]
-    """Module -> modules that its text names."""
+    """Modules that a module's text names, sorted, by module."""
     keys: Mapping[str, str]
-    """Module -> hash of its text, of all text below it (no comments), and of the context."""
+    """Hash of a module's text, of all text below it (no comments), and of the context, by
+    module."""
 
     @classmethod
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:

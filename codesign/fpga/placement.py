@@ -32,7 +32,7 @@ _MAPPED = re.compile(
     r"(_(LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_FF|TRELLIS_DPR16X4|DP16KD|MULT18X18D)(_|$).*)"
     r"|\$(CCU2|nextpnr).*|(\.memory\.\d+\.\d+.*)"
 )
-"""Suffixes that mapping and packing append to the Verilog name of a net."""
+"""Pattern of the suffixes that mapping and packing append to the Verilog name of a net."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class Placement:
     """Clock frequency that placer and router aimed at."""
     critical_path: CriticalPath
     used: Mapping[str, int]
-    """nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...) -> number of used cells."""
+    """Number of used cells by nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...)."""
     device: str
     speed_grade: int
     seed: int
     """Seed of the placer."""
     seconds: float
-    """Wall time of synthesis, place and route; a cached result keeps that of its run."""
+    """Wall time of synthesis, place and route in seconds; a cached result keeps that of its run."""
     tool_version: str
     synthesis_version: str
 

@@ -26,7 +26,8 @@ class Candidate:
     luts: float
     """Estimated LUTs."""
     one_bits: int | None = None
-    """One-bits of the weights after the short training; None if they are not an objective."""
+    """One-bits of the magnitudes of all weights after the short training; None if they are not an
+    objective."""
     on_front: bool = False
     """True if no other design is as good in all objectives and better in one (Pareto front).
 
@@ -94,12 +95,12 @@ class ReportData:
     device: str | None = None
     """Full ordering name of the part."""
     capacity: Mapping[str, float] = field(default_factory=dict)
-    """Resource -> amount that the device has."""
+    """Amount that the device has, by resource."""
     accuracy_validation: float | None = None
     """Accuracy of the integer network, 0..1."""
     accuracy_test: float | None = None
     verified_images: int | None = None
-    """Images that were simulated."""
+    """Number of images that were simulated; None if not verified."""
     bit_exact: bool | None = None
     """True if simulation agreed in every bit; None if not verified."""
     mismatch: str | None = None
@@ -111,7 +112,7 @@ class ReportData:
     network_svg: str | None = None
     """Drawing of the network graph."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Names and values in the order to show: data set, seed, tool versions, hashes."""
+    """(Name, value) pairs in the order to show: data set, seed, tool versions, hashes."""
 
     @property
     def compute_cycles(self) -> int:

@@ -30,10 +30,9 @@ class TrainingChoices:
     """One of AUGMENTATIONS; None: the data set's own kind, which is ``none`` but for the named
     image sets."""
     shift_rows: int | None = None
-    """Largest shift in rows (pixels); None: the kind's usual one, 0 for a kind that does not shift."""
+    """Largest shift in rows; None: the kind's usual one, 0 for a kind that does not shift."""
     shift_columns: int | None = None
-    """Largest shift in columns (pixels); None: the kind's usual one, 0 for a kind that does not
-    shift."""
+    """Largest shift in columns; None: the kind's usual one, 0 for a kind that does not shift."""
     class_weights: bool = False
     """True: classes count the same in the loss, however many examples they have."""
 
