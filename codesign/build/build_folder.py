@@ -45,7 +45,7 @@ _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "
 """Source in the sim package of a file in driver/, both as file names."""
 
 Files = dict[str, bytes]
-"""Path in the build folder -> content."""
+"""Content of each file, by its path in the build folder."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Vectors:
     inputs: NDArray[np.uint8]
     """Input codes, shape (n_images, channels, rows, columns)."""
     expected: Mapping[str, NDArray[Any]]
-    """Tensor name -> codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images,
-    classes)."""
+    """Codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images, classes), by
+    tensor name."""
 
 
 def build(
@@ -102,8 +102,8 @@ def check_free(out: Path) -> None:
 def locked(out: Path) -> Iterator[None]:
     """Keep other processes from building into ``out`` during the ``with`` block.
 
-    The lock is a file beside the folder, which is replaced as a whole. Raises UserError when
-    another process holds it.
+    The lock is a file beside the folder, because the folder is replaced as a whole; a missing
+    parent folder is created. Raises UserError when another process holds the lock.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -89,7 +89,11 @@ def scores_of(network: IntegerNetwork, split: Split, classes: int) -> Scores:
 
 
 def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -> dict[str, Any]:
-    """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training."""
+    """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training.
+
+    ``validation`` and ``test`` hold the accuracies, ``scores`` the same with intervals, the other
+    keys what Evaluation.to_dict, the data set and the training say.
+    """
     found = evaluate(network, dataset)
     details = found.to_dict()
     return {

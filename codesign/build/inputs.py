@@ -108,9 +108,9 @@ def _examples(
     """Return an array as (n, channels, rows, columns), whether it is one example, and notes.
 
     Its axes are those that the design says, else the first layout (in Layout's order) that gives
-    the network's shape, each tried with an axis that counts examples, then without. There are no
-    notes now. where: what messages name. Raises DatasetError for no such layout, an empty array,
-    values that are no finite numbers.
+    the network's shape, each tried with an axis that counts examples, then without. The list of
+    notes is always empty. where: what messages name. Raises DatasetError for no such layout, an
+    empty array, values that are no finite numbers.
     """
     if not array.size:
         raise DatasetError(f"{where}: the array {array.shape} is empty")

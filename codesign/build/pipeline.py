@@ -79,7 +79,7 @@ class Lowered:
 
 
 def weight_blocks(design: Design) -> dict[str, BlockShape]:
-    """Return the size of the block of weights in a weight word, by conv2d or linear layer.
+    """Return the size of the block of weights in a weight word, by conv2d or linear layer's name.
 
     A block is one kernel position of the output channels of a tile and the input channels of a word
     (lanes). Grouped layers, and a first layer whose image is unfolded (im2col) by the host, are
@@ -117,7 +117,7 @@ def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
 
 
 def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
-    """Count one-bits and zeros (LayerBits) of the trained weights, by conv2d or linear layer.
+    """Count one-bits and zeros (LayerBits) of the trained weights, by layer name.
 
     A zero digit is one that is 0 in every weight of the layer. Zero weight words are counted only
     in layers with ``weight_blocks``. Raises InfeasibleError if the NPU cannot run the network,
@@ -167,7 +167,8 @@ def load_data(
 def with_mapping(design: Design, dataset: Dataset) -> Design:
     """Return the design with its data's mapping from values to input levels recorded.
 
-    The mapping of 8-bit pixels is not written down: it is what a design without one has.
+    A design that has a mapping stays as it is. The mapping of 8-bit pixels is not written down: it
+    is what a design without one has.
     """
     if design.input is not None or dataset.input_range.is_pixels:
         return design

@@ -43,7 +43,7 @@ class Verification:
     bit_exact: bool
     """True if every run ended and every compared value equals the expected one."""
     images: int
-    """Images that were simulated."""
+    """Number of images that were simulated."""
     failure: str | None
     """The first failure as one sentence with its place and both values; None if all passed."""
     mismatch: dict[str, Any] | None

@@ -162,7 +162,7 @@ class Console:
                 self._draw(time.monotonic())
 
     def _make_room(self) -> None:
-        """Erase the progress line of a terminal, for a line of text."""
+        """End the stage and erase its progress line if stderr is a terminal, for a line of text."""
         if self._live:
             self.clear()
 
@@ -184,7 +184,10 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds for people: 7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min."""
+    """Format seconds for people: 7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min.
+
+    Seconds are rounded to the nearest, smaller units left out; negative ones are 0 s.
+    """
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"

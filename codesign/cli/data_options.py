@@ -70,7 +70,10 @@ def reading(
 
 
 def size(text: str) -> tuple[int, int]:
-    """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32). Raises ArgumentTypeError."""
+    """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32); numbers are 1 to 999999.
+
+    Raises ArgumentTypeError for any other text.
+    """
     match = re.fullmatch(r"0*([1-9]\d{0,5})(?:x0*([1-9]\d{0,5}))?", text.casefold())
     if match:
         return int(match[1]), int(match[2] or match[1])

@@ -39,7 +39,8 @@ class ToolStatus:
     name: str
     found: bool
     version: str | None
-    """Version without the tool's name where it tells one; None if it is missing or tells none."""
+    """Version, of Yosys and nextpnr with the distribution's name; None if the tool is missing or
+    tells none."""
     path: str | None
     """Program or module file, or a package's folder; None if missing or not known."""
     cure: str

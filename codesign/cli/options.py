@@ -156,7 +156,8 @@ def load_build(folder: Path) -> Design:
 def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     """Load the integer network of a build folder, and warn of files changed since the build.
 
-    Raises UserError for any other folder, and for one that an older version built.
+    warn: called with a sentence for each of them. Raises UserError for any other folder, and for
+    one that an older version built.
     """
     network = built.load(folder)
     for path in build_folder.changed_files(folder):

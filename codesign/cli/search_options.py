@@ -143,7 +143,10 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
 
 
 def _load(config: Path) -> SearchOptions:
-    """Read the options of a YAML file. Raises YamlError with file and line."""
+    """Read the options of a YAML file, whose names may be old ones (OLD_OPTIONS).
+
+    Raises YamlError with file and line.
+    """
     node = yaml_io.load(config)
     given = node.mapping()
     for old, new in OLD_OPTIONS.items():

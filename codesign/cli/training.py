@@ -57,7 +57,10 @@ def run(
 
 
 def checkpoint_of(out: Path) -> Path:
-    """Return the checkpoint file of a training whose result is ``out``: a file beside it."""
+    """Return the checkpoint file of a training whose result is ``out``: beside it.
+
+    Its name is that of ``out`` with ``.checkpoint`` behind it.
+    """
     return out.with_name(f"{out.name}.checkpoint")
 
 

@@ -54,7 +54,7 @@ class FinishedDesign:
     """
 
     problem: Problem
-    """The search problem, with the area factor measured by synthesis."""
+    """The search problem; each synthesis that misses the budget may raise its area factor."""
     option: Option | None = None
     """The design that was synthesised last."""
     estimate: DesignEstimate | None = None

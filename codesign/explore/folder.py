@@ -31,8 +31,9 @@ class SearchFolder(contextlib.ExitStack):
     def __init__(self, out: Path, warn: Callable[[str], None]) -> None:
         """Refuse a folder that holds something else, or in which a search is running.
 
-        warn is called when there is no search to resume and when a search is replaced. Nothing is
-        created. Raises UserError.
+        A missing folder is not created; an existing one is locked, and a replacement in it that a
+        kill interrupted is undone. warn is called, later, when there is no search to resume and
+        when a search is replaced. Raises UserError.
         """
         super().__init__()
         self.out, self._warn = out, warn

@@ -152,7 +152,10 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    """Load the search space: a file, or a shipped one with all DSP forms if the budget has DSPs."""
+    """Load the search space: a file, or a shipped one.
+
+    A shipped one is with all DSP forms unless the budget allows no DSPs. Raises YamlError.
+    """
     if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
     found = load_declaration(settings.space or shipped_name(dataset.shape))

@@ -36,7 +36,7 @@ Progress = Callable[[str, float, float, str], None]
 FIRST_NETWORKS = 8
 """Most networks trained in the first round, chosen far from each other."""
 ROUNDS = (16, 32)
-"""Batches of the optimiser: (before the first trainings, before each later round)."""
+"""Numbers of batches of the optimiser: (before the first trainings, before each later round)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 

@@ -102,7 +102,8 @@ class SynthesisPlan:
     def keep(self, found: Modules) -> None:
         """Store the cells of the missing modules in the cache, as far as ``found`` has them.
 
-        found: cells of each module by this synthesis, parametrised modules included.
+        found: cells of each module by this synthesis, parametrised modules included, which are
+        stored with the modules that instantiate them.
         """
         for name in self.missing:
             if name in found:

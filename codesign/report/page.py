@@ -128,7 +128,7 @@ class Card:
 
 
 def layout(cards: Sequence[Card]) -> str:
-    """Return the cards in order; a narrow card without a neighbour takes the whole width."""
+    """Return the cards in order as markup; of an odd number of narrow cards the last is wide."""
     halves = [card for card in cards if not card.wide]
     odd = halves[-1] if len(halves) % 2 else None
     return f'<div class="cards">{"".join(card.markup(alone=card is odd) for card in cards)}</div>'

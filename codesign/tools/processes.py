@@ -52,9 +52,10 @@ def run(
 ) -> ToolRun:
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
-    Returns the log and the text of ``result``, a file that the command must write. Raises
-    ``error``, whose message starts with ``version``, when the command fails, takes more than
-    ``timeout_s`` seconds or writes no such file; OSError when the disk is full.
+    version: name and version of the tool, for messages. Returns the log and the text of ``result``,
+    a file that the command must write. Raises ``error``, whose message starts with ``version``,
+    when the command fails, takes more than ``timeout_s`` seconds or writes no such file; OSError
+    when the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-tool-") as name:
         folder = Path(name)

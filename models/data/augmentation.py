@@ -18,9 +18,10 @@ twelfth of the side (``reach``)."""
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random shifts of up to ``rows`` and ``columns`` pixels each way; ``mirror``: left to right.
+    """Random shifts of up to ``rows`` and ``columns`` pixels each way, and mirroring if ``mirror``.
 
-    Half of the images are mirrored, at random. Raises ModelError for negative numbers.
+    Half of the images, at random, are mirrored left to right. Raises ModelError for negative
+    numbers.
 
     >>> Augmentation.of("shift", (1, 28, 28))
     Augmentation(rows=2, columns=2, mirror=False)

@@ -27,8 +27,8 @@ TEST_SHARE = 0.2
 """Share of each class of the training data that becomes the test part, where there is none."""
 SMALL_SET = 5000
 SMALL_VALIDATION_SHARE = 0.15
-"""Share that becomes validation in place of VALIDATION_SHARE if the training data (without the test
-part) has fewer than SMALL_SET examples: a tenth would measure too coarsely."""
+"""Share of each class that becomes validation, in place of VALIDATION_SHARE, if the training data
+(without the test part) has fewer than SMALL_SET examples: a tenth would measure too coarsely."""
 FEW_TEST_IMAGES = 100
 AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
 """Names of the kinds of random changes to training images (models.data.augmentation)."""
@@ -70,7 +70,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The examples at ``indices``, in that order."""
+        """The examples at ``indices`` (from 0), in that order."""
         return Split(self.images[indices], self.labels[indices])
 
 
@@ -213,8 +213,8 @@ def _prepared(
 def _split_off(parts: dict[str, Part], rng: np.random.Generator) -> list[str]:
     """Add a missing test, then validation part to ``parts`` in place, taken from training.
 
-    It is taken by class (``stratified``). Returns a note if a test part was split off; validation
-    gets none. Raises DatasetError as ``stratified`` does.
+    It is taken by class (``stratified``). Returns a list that holds a note if a test part was split
+    off; validation gets none. Raises DatasetError as ``stratified`` does.
     """
     notes = []
     if TEST not in parts:

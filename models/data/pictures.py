@@ -36,7 +36,7 @@ _BROKEN = (
     zipfile.BadZipFile,
     Image.DecompressionBombError,
 )
-"""What reading a damaged picture may raise, from an encrypted or damaged zip as well."""
+"""Exceptions that reading a damaged picture may raise, also from an encrypted or damaged zip."""
 _GREY = ("1", "L")
 _WIDE = ("I", "F")
 """Pillow's modes of 16 or 32 bits a pixel; ``I;16`` and its kin come on top."""
@@ -74,7 +74,8 @@ def decode(
 def _plain(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
     """Return the picture in mode L or RGB; sentences on what was converted are added to ``notes``.
 
-    name: what messages name. Raises DatasetError as ``_eight_bits`` does.
+    Transparency is composed on BACKGROUND. name: what messages name. Raises DatasetError as
+    ``_eight_bits`` does.
     """
     if picture.mode in _GREY and "transparency" not in picture.info:
         return picture.convert("L")

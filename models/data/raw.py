@@ -36,7 +36,7 @@ class Part:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Part:
-        """The examples at ``indices``, in that order."""
+        """The examples at ``indices`` (from 0), in that order."""
         return Part(self.values[indices], self.labels[indices])
 
 

@@ -175,6 +175,8 @@ class _Pool(LayerSpec):
 class MaxPool(_Pool):
     """Maximum of each window; padding is never the maximum.
 
+    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
+
     >>> MaxPool((2, 2), stride=(2, 2)).output_shape([(16, 8, 8)])
     (16, 4, 4)
     """
@@ -185,6 +187,8 @@ class MaxPool(_Pool):
 @dataclass(frozen=True)
 class AvgPool(_Pool):
     """Mean of each window; padding counts as zeros (torch: count_include_pad=True).
+
+    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
 
     >>> AvgPool((3, 3), stride=(1, 1), padding=(1, 1)).output_shape([(16, 8, 8)])
     (16, 8, 8)
@@ -241,7 +245,7 @@ class Add(LayerSpec):
 
 @dataclass(frozen=True)
 class Concat(LayerSpec):
-    """Concatenation of the inputs along channels.
+    """Concatenation of the inputs along channels, in their order; rows and columns are equal.
 
     >>> Concat().output_shape([(16, 8, 8), (4, 8, 8)])
     (20, 8, 8)

@@ -22,8 +22,8 @@ from models.graph.verifier import unsupported, verify
 from models.yaml_io import FlowDict, Node
 
 _FOLLOWS = {"stride": "kernel"}
-"""Value that a field takes if it is absent, as the name of another field: a pooling stride is its
-kernel."""
+"""Field whose value another field takes where it is absent, by that other field's name: a pooling
+stride is its kernel."""
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
@@ -78,9 +78,9 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 
 
 def _value(node: Node, hint: Any) -> Any:
-    """Convert as yaml_io.convert does, but accept one integer for a pair of equal ones.
+    """Convert as yaml_io.convert does, but accept one integer for (rows, columns) of equal ones.
 
-    hint: the type of the field. Raises YamlError.
+    hint: the field's type. Raises YamlError.
     """
     if hint == Pair and not isinstance(node.value, tuple):
         size = node.integer()

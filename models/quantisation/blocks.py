@@ -104,7 +104,8 @@ class Pruning:
     def least(self, tiles: int, blocks: int) -> int:
         """Return the number of zero blocks that a layer must have after training.
 
-        tiles: its output-channel tiles (rows of blocks); blocks: its blocks in all tiles.
+        That is ``wanted`` of all its blocks, or if ``boxed`` of each tile's. tiles: its
+        output-channel tiles (rows of blocks); blocks: its blocks in all tiles.
         """
         if self.boxed:
             return tiles * wanted(blocks // tiles, self.share)

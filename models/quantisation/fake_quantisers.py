@@ -50,7 +50,7 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
 
 
 def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
-    """Return the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``.
+    """Return exp(log_scale), the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``.
 
     values: number of values that share a scale; top: the largest code.
     """

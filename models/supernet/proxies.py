@@ -127,7 +127,8 @@ def naswot(network: QuantNetwork, batch: Batch) -> float:
 def zen(network: QuantNetwork, batch: Batch) -> float:
     """Return the Zen-score: the log change of the last feature map under noise on a Gaussian image.
 
-    The logarithms of the batch norms' deviations are added back. It is the mean of several draws,
+    The change is absolute, summed over channels, then the mean over images and positions. The
+    logarithms of the batch norms' deviations are added back. It is the mean of _ZEN_REPEATS draws,
     from the images' shape alone. The batch norms' momentum and statistics are changed in place. Lin
     et al., Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021, arXiv
     2102.01063.

@@ -65,8 +65,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train the shared weights in place, one sampled sub-network per step.
 
-    draw: its quantisation is ignored in the steps that train in floating point. Images are
-    augmented as by ``augment: auto``.
+    draw: its quantisation is ignored in the steps that train in floating point, the first ones.
+    Images are augmented by the data set's own kind.
 
     Single path one-shot, Guo et al., ECCV 2020, arXiv 1904.00420.
     """

@@ -75,9 +75,10 @@ class TrainingChoices:
 
 
 def largest_batch(images: int) -> int:
-    """Return the largest batch, a power of two and at least 8, with STEPS_PER_EPOCH steps an epoch.
+    """Return the largest batch size with which an epoch has STEPS_PER_EPOCH steps, at least 8.
 
-    images: number of training images. Of few images an epoch has fewer steps of 8.
+    It is a power of two. images: number of training images. With few images an epoch has fewer
+    steps, of 8 images each.
 
     >>> largest_batch(1222), largest_batch(49)
     (64, 8)

@@ -143,7 +143,10 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """Create optimiser and forward function anew: folding has removed some parameters."""
+        """Create optimiser and forward function, anew for the quantised phase.
+
+        Folding has removed some parameters by then.
+        """
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 

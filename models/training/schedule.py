@@ -113,9 +113,10 @@ def pruned_share(settings: TrainSettings, epoch: float) -> float:
 
 
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
-    """Return the learning rate at ``epoch``, counted from 0 with fractions, below the last.
+    """Return the learning rate at ``epoch``, counted from 0 with fractions.
 
-    In each phase it is a linear rise, then half a cosine.
+    0 <= epoch < settings.epochs (not checked). In each phase it is a linear rise, then half a
+    cosine.
     """
     start, end, peak = 0, settings.float_epochs, settings.learning_rate
     if epoch >= end:

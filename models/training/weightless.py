@@ -58,7 +58,7 @@ class Weightless(nn.Module):
         self.passes_on = passes_on
         self.scale_bits = scale_bits
         self.window = 1
-        """Number of values that an average is over; else 1."""
+        """Number of values that an average pooling's mean is over; 1 for other layers."""
         if isinstance(layer.spec, AvgPool):
             self.window = math.prod(layer.spec.kernel)
         elif layer.spec == GlobalPool("avg"):
@@ -71,9 +71,10 @@ class Weightless(nn.Module):
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """Compute the layer with hardware's scale.
+        """Compute the layer with hardware's scale; the caller quantises the result.
 
-        If ``out_scale`` is None, or the layer passes codes on, compute as ``forward`` does.
+        scales: of the inputs, one scalar each. If ``out_scale`` is None, or the layer passes codes
+        on, compute as ``forward`` does.
         """
         if out_scale is None or self.passes_on:
             return self.operation(inputs)
