@@ -206,7 +206,7 @@ def _convert(
 
 
 def build(node: Node, kind: type[T], **given: Any) -> T:
-    """Build a dataclass from a mapping, its fields by their type hints.
+    """Build a dataclass ``kind`` from the mapping ``node``, its fields by their type hints.
 
     Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
     ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are

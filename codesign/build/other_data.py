@@ -25,7 +25,7 @@ from sim.cache import cache_folder
 MOST_CLIPPED = 0.01
 """Share (0..1) of values outside the network's input range above which a note says so."""
 LEAST_SPAN = 0.1
-"""Share of the input range that the values must span; less, and a note says so."""
+"""Share (0..1) of the input range that the values must span; less, and a note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +33,7 @@ class TestData:
     """Examples with the network's class numbers. Made by ``load``."""
 
     __test__ = False
-    """No class of tests, in spite of its name."""
+    """False: pytest must not collect this class as tests, in spite of its name."""
 
     name: str
     split: Split

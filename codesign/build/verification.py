@@ -141,8 +141,8 @@ def verify_vectors(
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
-    default stalls, in the traced program. The build folder is not changed. Raises as ``verify``
-    does, but does not check that it is a build folder.
+    default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
+    not changed. Raises as ``verify`` does, but does not check that it is a build folder.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
         copy = Path(name)

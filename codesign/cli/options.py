@@ -14,7 +14,7 @@ from codesign.design import Design
 from codesign.results import UserError
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
-"""Options of ``training`` that are arguments of ``pipeline.settings_of``."""
+"""Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:

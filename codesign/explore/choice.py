@@ -175,9 +175,9 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
 
     That is the candidate with the least ``Evaluated.violation``; if it violates none, nothing is
-    returned. Its needs are estimates, of LUTs and flip-flops the bounds that are tested. Of
-    throughput the need is the limit, and what it has the estimate; of ``memory`` they are always 2
-    and 1.
+    returned. Each result says what the candidate needs, an estimate (of LUTs and flip-flops the
+    bound that is tested), and the limit that it has. Of throughput the need is the limit, and what
+    it has the estimate; of ``memory`` they are always 2 and 1.
     """
     row = int(np.argmin(pool.violation))
     found = []

@@ -17,7 +17,7 @@ from models.files import atomic_file
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
 LOCK = ".lock"
-"""File that the process of a search holds locked."""
+"""File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
 """Subfolder that holds the search before this one until explore.json of this one is written."""
 

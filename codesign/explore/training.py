@@ -108,9 +108,9 @@ def _remember(design: Design, wanted: FinishSettings, note: str, **more: int) ->
 def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
     """Return the epochs of the full training; None: chosen by the size of the data set.
 
-    With a time limit, they are at most what TRAINING_SHARE of the time left allows by the short
-    training's pace, rounded down, but at least LEAST_EPOCHS; the number is stored per network, so
-    that a resumed run uses the same.
+    With a time limit, they are what TRAINING_SHARE of the time left allows by the short training's
+    pace, rounded down, but at least LEAST_EPOCHS and at most those without a limit; the number is
+    stored per network, so that a resumed run uses the same.
     """
     if wanted.time_left_s is None:
         return wanted.settings.epochs

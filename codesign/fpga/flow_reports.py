@@ -37,10 +37,10 @@ def read(path: Path) -> Figures:
     """Read the used resources from a report; those that it does not state are None.
 
     The format is detected: Vivado's report_utilization (text), Yosys's ``stat -json`` or nextpnr's
-    ``--report``. The last must be for ECP5 (not checked); cell types that it does not list count as
-    0, lutrams are None. A Yosys report is of a flattened design, or has totals of a hierarchical
-    one. Raises UserError, naming the file, if it cannot be read or has any other content, such as
-    cells that the family does not list.
+    ``--report``. A nextpnr report must be for ECP5 (not checked); cell types that are missing in it
+    count as 0, lutrams are None. A Yosys report is of a flattened design, or has totals of a
+    hierarchical one. Raises UserError, naming the file, if it cannot be read or has any other
+    content, such as cells that the family does not list.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")

@@ -86,7 +86,8 @@ class Placement:
 def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = False) -> str:
     """Return the Yosys script that maps ``files`` to ECP5 and writes the netlist to npu.json.
 
-    The netlist is flattened after mapping. dsps: let Yosys use DSP slices.
+    The netlist, of module ``top`` and those below it, is flattened after mapping. dsps: let Yosys
+    use DSP slices.
     """
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (

@@ -44,7 +44,8 @@ class Synthesis:
     cells: Mapping[str, int]
     """Count over the whole design, by primitive."""
     by_module: Mapping[str, ModuleUse]
-    """Instances and resources of each module, by its name in Yosys."""
+    """``instances``, and ``each``: figures of one instance, of each module, by its name in
+    Yosys."""
     family: str
     flow: str
     """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""

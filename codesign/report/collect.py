@@ -20,7 +20,8 @@ from models.quantisation.plan import bit_notes
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 TIMING = "timing"
-"""Names of the files in reports/, without ``.json``; each may be missing."""
+"""Name of the report of place and route. It and the four names above are files in reports/, without
+``.json``; each may be missing."""
 
 
 def from_build(

@@ -88,7 +88,7 @@ class ReportData:
     simulated: Figures | None = None
     synthesised: Figures | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Field of ``Figures`` -> (low, high) of the estimate's prediction interval."""
+    """(low, high) of the estimate's prediction interval, by field of ``Figures``."""
     notes: tuple[str, ...] = ()
     """Warnings about the estimate or the clock."""
     budget: Budget | None = None
@@ -106,7 +106,7 @@ class ReportData:
     mismatch: str | None = None
     """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
-    """Designs of the search."""
+    """Designs of the search; empty for a build alone."""
     critical_path: CriticalPath | None = None
     """Critical path found by place and route."""
     network_svg: str | None = None

@@ -48,7 +48,7 @@ class Run:
     front: tuple[Candidate, ...] | None = None
     """Designs on the Pareto front of a search; None for a build."""
     problem: str | None = None
-    """One sentence if a search failed."""
+    """One sentence if a search failed, else None."""
 
     @property
     def best(self) -> Figures:

@@ -40,7 +40,7 @@ def text(x: float, y: float, content: str, class_: str = "label", **attributes: 
 
 
 def titled(tag: str, tooltip: str, **attributes: object) -> str:
-    """Return a shape with a tooltip, which screen readers also read."""
+    """Return a shape with a tooltip, escaped, which screen readers also read."""
     return element(tag, element("title", html.escape(tooltip)), **attributes)
 
 

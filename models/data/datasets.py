@@ -108,7 +108,8 @@ class Dataset:
 class _Named:
     """A data set known by name, with the augmentation that its figures were measured with.
 
-    read: returns the data set from (folder with its files, progress, cache folder), each or None.
+    read: function of (folder with the files, progress, cache folder), each of which may be None,
+    that returns the data set.
     """
 
     read: Callable[[Path | None, Progress | None, Path | None], Raw]

@@ -36,10 +36,10 @@ class LayerBits:
     zero_planes: int
     """Digits that are 0 in every weight of the layer."""
     blocks: int
-    """Blocks of weights (BlockShape); 0 for a layer without blocks, as for its words."""
+    """Blocks of weights (BlockShape); like the words, 0 for a layer without blocks."""
     zero_blocks: int
     words: int
-    """Weight words: blocks times planes; in a sum, that of each layer's."""
+    """Weight words: blocks times planes, summed over the layers."""
     zero_words: int
     """Words that are 0: those of zero blocks, and zero digits of other blocks."""
 

@@ -168,7 +168,8 @@ def _weight_layer(
     scale, unless its weights have 1 bit: otherwise its bias, in accumulator units, would set the
     accumulator's width. A channel that moves its output by less than _DEAD_CODES gets zero weights.
     Biases are clipped where the output is saturated for every input, and rounded half to even.
-    in_scale, out_scale: scales of the tensors; largest_input: as in ``_largest_sum``.
+    in_scale, out_scale: scales of the tensors; out_bits: bits of the output; largest_input: as in
+    ``_largest_sum``.
     """
     span = 1 << out_bits
     scale = _weight_scales(module)

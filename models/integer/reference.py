@@ -109,8 +109,9 @@ def convolve(
 ) -> Ints:
     """Compute an exact grouped convolution of padded integers.
 
-    values: (n, C, H, W), none larger than ``magnitude`` in absolute value (not checked); weights:
-    (out, C/groups, rows, cols). Returns int64 (n, out, Ho, Wo).
+    values: (n, C, H, W), padding included, none larger than ``magnitude`` in absolute value (not
+    checked); weights: (out, C/groups, rows, cols); stride: (rows, columns). Returns int64 (n, out,
+    Ho, Wo).
     """
     bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64

@@ -85,7 +85,7 @@ WEIGHT_BITS, ACTIVATION_BITS, SPARSITY = "weight_bits", "activation_bits", "spar
 
 
 def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
-    """Return the QuantSpec fields that have an effect, by layer name, in layer order.
+    """Return the names of the QuantSpec fields that have an effect, by layer name, in layer order.
 
     Layers without any such field are left out. Layers without weights have no weight_bits. The
     output layer and layers that only pass codes on (max pooling, a fused ReLU) have no

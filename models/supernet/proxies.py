@@ -110,7 +110,8 @@ def fisher(network: QuantNetwork, batch: Batch) -> float:
 def naswot(network: QuantNetwork, batch: Batch) -> float:
     """Return log |det K|; K counts the fused ReLUs that agree in each two images of the batch.
 
-    It is -inf, or very low, if K is singular, such as for two equal images.
+    K is (n, n) for n images: at (i, j) the number of ReLU outputs that are above 0 in both or in
+    neither. The result is -inf, or very low, if K is singular, such as for two equal images.
 
     Mellor et al., Neural Architecture Search without Training, ICML 2021, arXiv 2006.04647.
     """

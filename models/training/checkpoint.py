@@ -32,7 +32,7 @@ FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
-"""(Mean training loss, validation accuracy 0..1, quantised) of each epoch, the first first."""
+"""(Mean training loss, validation accuracy 0..1, quantised) of each epoch, in order."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,8 @@ def save_run(
 ) -> None:
     """Write a run's state to ``path``; ``run`` is its ``identity``.
 
-    Raises OSError; the previous checkpoint stays in that case.
+    network, optimizer, best: state dictionaries, of ``best`` that of the best quantised epoch or
+    {}. Raises OSError; the previous checkpoint stays in that case.
     """
     content = {
         "run": run,
