@@ -20,8 +20,7 @@ class Evaluation:
     """Scores of each part of a data set that was evaluated. Made by ``evaluate``."""
 
     parts: dict[str, Scores]
-    """Scores by part, such as ``validation`` and ``test``; the last one is that of the class
-    table."""
+    """Scores by part, such as ``validation`` and ``test``; figures by class are of the last one."""
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     """Sentences on everything that was guessed, cut or is doubtful."""

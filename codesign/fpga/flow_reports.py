@@ -28,7 +28,7 @@ _NEXTPNR = {
     "luts": ("TRELLIS_COMB",), "ffs": ("TRELLIS_FF",), "brams": ("DP16KD",),
     "dsps": ("MULT18X18D",),
 }  # fmt: skip
-"""Cell types of nextpnr-ecp5's report, by field of Figures."""
+"""Cell types of nextpnr-ecp5's report whose used cells are summed, by field of Figures."""
 _HALF_BRAM = 0.5
 """36 Kb block RAMs of one DP16KD (18 Kb)."""
 

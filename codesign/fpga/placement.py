@@ -25,7 +25,7 @@ DEVICE = "lfe5u-85f"
 TARGET_MHZ = 150.0
 """Default target clock of placer and router, which stop improving when they reach it."""
 SPEED_GRADE = 6
-"""Speed grade of all placements: the slowest."""
+"""ECP5 speed grade of all placements: the slowest."""
 TIMEOUT_S = 7200.0
 _NETLIST, _REPORT, _CACHE = "npu.json", "report.json", "place"
 _MAPPED = re.compile(

@@ -31,7 +31,7 @@ class ToolRun:
     """Output of one run of a tool. Made by ``run``."""
 
     log: str
-    """Text that the tool wrote to stdout and stderr, in one."""
+    """Text that the tool wrote to stdout and stderr, merged."""
     result: str
     """Text of the result file that it wrote."""
 

@@ -77,7 +77,7 @@ def _known() -> str:
 
 
 def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
-    """Return the paths of pictures, and the numbers of hidden or system and of other files.
+    """Return (paths of pictures, number of hidden or system files, number of other files).
 
     Folders (names that end in a slash), thumbs.db and desktop.ini are in none of the three.
     """

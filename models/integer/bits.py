@@ -55,7 +55,7 @@ def total(layers: Iterable[LayerBits]) -> LayerBits:
 
 
 def ones(weights: Ints) -> int:
-    """Return the number of one-bits of the weights' magnitudes, in all weights."""
+    """Return the number of one-bits of the weights' magnitudes, summed over all weights."""
     return int(np.bitwise_count(np.abs(weights)).sum())
 
 

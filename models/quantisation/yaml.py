@@ -78,9 +78,9 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
 
 
 def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
-    """Return these ``fields`` of a QuantSpec as plain data.
+    """Return these ``fields`` of a QuantSpec as plain data: bits as integers, sparsity as text.
 
-    Its sparsity is left out where it equals ``inherited``.
+    The sparsity is None for dense weights, and left out where it equals ``inherited``.
     """
     item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
     if SPARSITY in fields and spec.sparsity != inherited:
