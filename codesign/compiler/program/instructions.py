@@ -91,9 +91,8 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 
 
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
-    """Return the FETCHes and FILLs issued before each part, with the part that needs each.
-
-    FILLs that are needed at once come first.
+    """Return for each part the FETCHes and FILLs issued before it: (step, index of the part that
+    needs it). FILLs that this part itself needs come first.
     """
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
@@ -144,7 +143,7 @@ def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
-    """Return the LAYER of a part: some tiles of a layer, perhaps with fewer taps."""
+    """Return the LAYER of a part; channel_base: first channel table word of the whole layer."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
     values |= _output_fields(schedule, shape, tile)
@@ -162,7 +161,7 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
-    """Return ``steps`` with a STORE behind the last LAYER of each tensor except logits."""
+    """Return ``steps`` and a STORE behind the last LAYER that writes each tensor but the logits."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
@@ -204,7 +203,7 @@ def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
 
 
 def word_beats(config: NpuConfig, used_lanes: int) -> int:
-    """Return the stream beats of an activation word whose first ``used_lanes`` lanes are used."""
+    """Return the stream beats, rounded up, that hold the first ``used_lanes`` lanes of a word."""
     return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 

@@ -30,8 +30,9 @@ class ModuleRow:
     config_hash: str
     """First HASH_DIGITS digits of the configuration's hash."""
     module: str
-    """Name without the prefix that Yosys adds to parametrised modules."""
+    """Name of the Verilog module, without the prefix that Yosys adds to parametrised ones."""
     instances: int
+    """Number of its instances, whose resources the other fields sum up (units as in Row)."""
     luts: float
     lutrams: float
     ffs: float

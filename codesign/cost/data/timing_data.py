@@ -31,7 +31,7 @@ class TimingRow:
     date: str
     """ISO date of the run."""
     seconds: float
-    """Duration of synthesis, placement and routing."""
+    """Duration of synthesis, placement and routing in seconds."""
 
 
 LAYOUT = Layout(

@@ -76,18 +76,19 @@ class AccuracyPredictor:
         )
 
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """Return the ends of the prediction interval of a trained accuracy, each of shape (n,).
+        """Return (low, high) ends of the prediction interval of trained accuracies, each (n,), 0..1.
 
-        The interval is that of the Gaussian process, which includes the noise of training.
+        coverage: its probability. The interval is that of the Gaussian process, which includes the
+        noise of training.
         """
         odds, std = self.odds(features)
         reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
         return _share(odds - reach), _share(odds + reach)
 
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
-        """Return log odds of a correct answer and their standard deviations, each of shape (n,).
+        """Return natural log odds of a correct answer and their standard deviations, each (n,).
 
-        Standard deviations include the noise of training.
+        features: shape (n, f). Standard deviations include the noise of training.
         """
         with one_thread():
             odds, std = self._process.predict(self._place(features), return_std=True)
@@ -116,7 +117,10 @@ class AccuracyPredictor:
 class PredictorTable:
     """Mean of an AccuracyPredictor in float32. Made by ``AccuracyPredictor.table``.
 
-    A prediction costs one matrix product and one exponential per trained network.
+    A prediction costs one matrix product and one exponential per trained network. Features are
+    standardised by ``centre`` and ``spread``; ``places`` are those of the trained networks, shape
+    (networks, features), and ``alpha`` their weights in the RBF kernel of scale ``length``; slope
+    and offset are the linear part of the log odds.
     """
 
     centre: NDArray[np.float32]
@@ -148,6 +152,7 @@ def _share(odds: Floats) -> Floats:
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
     """Return indices of up to ``count`` feature rows far from each other and from ``taken``.
 
+    In the order of choice; distances are in standard deviations of the columns.
     By farthest-point sampling. features: shape (n, f); taken: shape (m, f). If nothing is taken the
     first row is row 0, so callers put their first choice there. Rows equal to one that is taken or
     chosen are left out.
