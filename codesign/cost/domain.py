@@ -65,7 +65,11 @@ class Domain:
         return found
 
     def widening(self, table: ConfigTable) -> NDArray[np.float64]:
-        """Return the factors by which prediction intervals widen, shape (n,); 1 in the domain."""
+        """Return the factors by which prediction intervals widen, shape (n,); 1 in the domain.
+
+        Each is OUTSIDE to the power of missing option values plus started factors of two by which
+        numbers lie outside their ranges.
+        """
         found = np.ones(len(table))
         for name, (low, high) in self.ranges.items():
             value = getattr(table, name)

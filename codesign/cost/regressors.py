@@ -181,7 +181,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
     """Return (length scale, noise) of the exact process with the highest marginal likelihood.
 
-    place: rows of X, shape (n, columns); target: y, shape (n,); both of mean 0 and variance 1.
+    place: rows of X, shape (n, columns); target: y, shape (n,); both standardised.
     Candidates are LENGTHS and NOISES.
     """
     best = (-np.inf, LENGTHS[-1], NOISES[-1])
@@ -233,7 +233,7 @@ def cross_predict(
 
 
 def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """Return the score that on average a fraction ``coverage`` of unseen ones do not exceed.
+    """Return the score that, on average, at least ``coverage`` of unseen scores do not exceed.
 
     It is the score of rank ceil(coverage * (n + 1)) (split conformal prediction, Papadopoulos et
     al., 2002), or infinity if there are too few scores. ``coverage`` is above 0 and up to 1 (not

@@ -107,7 +107,7 @@ class PeriodModel:
         return cls(factors, process.fit(features.shape, ratio))
 
     def predict(self, features: TimingFeatures) -> tuple[Floats, Floats]:
-        """Return periods in ns and standard deviations of their logarithms, each of shape (n,)."""
+        """Return periods in ns and standard deviations of their natural logarithms, each (n,)."""
         ratio, deviation = self.correction.predict(features.shape, return_std=True)
         return features.sizes @ self.factors * np.exp(ratio), deviation
 
@@ -204,7 +204,7 @@ class TimingModel:
     def outside(self, config: NpuConfig) -> str | None:
         """Return a message that names the values of ``config`` outside the data, or None.
 
-        LUTs count as one, by the analytic area model.
+        Among them is the LUT count by the analytic area model, if it exceeds ``largest``.
         """
         beyond = self.domain.outside(config)
         luts = float(TimingFeatures.of(ConfigTable.of([config])).luts[0])

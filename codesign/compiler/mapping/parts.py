@@ -105,7 +105,10 @@ def parts(
 
 
 def _weights_key(run: TileRun, origins: Sequence[int] | None) -> TileRun:
-    """Return a key of the run's weights: the same run of the first layer that has them."""
+    """Return a key of the run's weights: the same run of the first layer that has them.
+
+    origins: as in ``parts``; without it, the run itself.
+    """
     return dataclasses.replace(run, layer=origins[run.layer]) if origins else run
 
 
@@ -123,8 +126,10 @@ def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
 
 
 def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ...]:
-    """Return the parts whose weights are stored, in order: of those with the same weights, the
-    first. origins: as in ``parts``."""
+    """Return the parts whose weights are stored, in order: of parts with equal weights the first.
+
+    origins: as in ``parts``.
+    """
     found = dict[TileRun, Part]()
     for part in cut:
         run = TileRun(part.layer, part.first, part.tiles, part.extent)

@@ -90,7 +90,7 @@ class TileMoves:
     barriers: frozenset[int]
     """MacLayers before which all SPILLs must be over: the first of each segment but the first."""
     rows: Mapping[str, tuple[str, range]]
-    """Tensor of the whole network, and which of its rows, that the tensor of a band holds."""
+    """Name of a band's tensor -> (tensor of the whole network, which of its rows it holds)."""
     beats: int
     """Beats of external memory that the network takes, weights included."""
 

@@ -59,8 +59,9 @@ def strip_plans(
 ) -> list[StripPlan]:
     """Return the distinct legal plans of all break points, from all layers split to none.
 
-    shapes: loop bounds of the MacLayers, in order; pixels: pixel lanes of the NPU. The last plan
-    has the network's input in bank 0 as well.
+    shapes: loop bounds of the MacLayers, in order; pixels: pixel lanes of the NPU. No two plans
+    split the same layers. The plan that splits none has the network's input in strips if that is
+    legal, else in bank 0.
     """
     plans: dict[frozenset[str], StripPlan] = {}
     for split_until in range(len(shapes), -2, -1):

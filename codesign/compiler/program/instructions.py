@@ -37,7 +37,7 @@ class ProgramStep:
     """Exact cycles from its fetch to the next fetch in a run of one image, stalls not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: opcode name, name, tensor, cycles and encoded fields."""
+        """Return the JSON form: opcode (its name), name, tensor, cycles, and encoded fields."""
         return {
             "opcode": self.instruction.opcode.name,
             "name": self.name,
@@ -91,8 +91,9 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 
 
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
-    """Return for each part the FETCHes and FILLs issued before it: (step, index of the part that
-    needs it). FILLs that this part itself needs come first.
+    """Return for each part the transfers issued before it: (FETCH or FILL, index of part in need).
+
+    FILLs that the part itself needs come first.
     """
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}

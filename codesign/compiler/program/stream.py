@@ -55,9 +55,9 @@ def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
 def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """Return the stall cycles per image of a program with REPEAT, if the host is never late.
 
-    Stalls for weights from memory are exact. To them come the cycles that a LOAD takes longer than
-    the layers beside it, an estimate: each of its words that meets a layer's write waits one cycle
-    more, which is not counted.
+    They are the exact stalls for weights from memory, plus the cycles that a LOAD takes longer than
+    the layers beside it. The latter are an estimate: each of its words that meets a layer's write
+    waits one cycle more, which is not counted.
     """
     body = _body(steps)
     fetching = sum(waits(config, body))

@@ -30,7 +30,7 @@ def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
     """Return the weights of all parts, uint32 of shape (weight words, weight_word_columns).
 
     Parts stand in order; weights that several parts share are stored once, at the first. A row is
-    one weight word, lowest bits first.
+    one weight word, its lowest 32 bits first.
     """
     config = schedule.config
     images = [np.zeros((0, config.weight_word_columns), np.uint32)]

@@ -172,9 +172,9 @@ class Piece:
     shapes: tuple[LayerShape, ...]
     """Loop bounds of its MacLayers."""
     origins: tuple[int, ...]
-    """MacLayers of the whole network of which its own, in this order, compute some rows."""
+    """Indices of the whole network's MacLayers of which its own, in this order, compute rows."""
     rows: Mapping[str, tuple[str, Rows]]
-    """Tensor of the whole network, and which of its rows, that each of its own tensors holds."""
+    """Own tensor name -> (tensor of the whole network, which of its rows it holds)."""
     name: str
     """Suffix of its names: "[segment.band]"."""
 

@@ -83,7 +83,8 @@ class SegmentSearch:
 
         One band is taken if it fits; else several, unless the segment has the network's output or
         more than MOST_FUSED layers. Numbers of bands rise from 2, by 1 up to 8, then by a quarter
-        until one fits, and of the first that fit the fastest is taken. number: for names only.
+        until one fits, then by 1; of the first 1 + MORE_BANDS that fit the fastest is taken.
+        number: the segment's, for names only.
         """
         whole = self._option(span, 1, number)
         leaving = self.flow.leaving(span)

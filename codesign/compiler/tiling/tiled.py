@@ -100,7 +100,10 @@ def _own_view(view: View, suffix: str) -> View:
 
 
 def _storages(segments: Sequence[Segment]) -> dict[str, Storage]:
-    """Return all buffers with lifetimes in steps of the whole program: step i + 1 is MacLayer i."""
+    """Return all buffers by their pieces' own names, with lifetimes in steps of the whole program.
+
+    Step i + 1 is MacLayer i of all pieces, one after another.
+    """
     found, first = dict[str, Storage](), 1
     for segment in segments:
         for own, block in segment.blocks.items():

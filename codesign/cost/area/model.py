@@ -233,8 +233,7 @@ def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: st
     """Return the amounts of one resource in synthesised NPUs, one of RESOURCES.
 
     They are given by block, too, if ``modules`` has some for each of ``rows``. Raises UserError
-    when the
-    modules of an NPU do not add up to its row, ValueError for a module of no block.
+    when the modules of an NPU do not add up to its row, ValueError for a module of no block.
     """
     totals = np.array([getattr(row, resource) for row in rows])
     by_hash: dict[str, dict[str, float]] = {}

@@ -33,7 +33,8 @@ def _unfold(image: Records, rows: bool) -> None:
     """Turn the kernel columns of the first layer into input channels, in its record ``image``.
 
     The record is changed in place. With ``rows`` its kernel rows are turned instead, once the
-    columns are unfolded.
+    columns are unfolded. Unfolding columns gives up an N:M pattern; weights that had one count as 2
+    bits or more.
     """
     if rows:
         image.in_channels *= image.kernel_rows

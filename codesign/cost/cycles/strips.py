@@ -44,7 +44,8 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
 def _spreadable(chain: Records, count: int, pixels: int) -> int:
     """Return the index of the last tensor that may lie in all banks; 0 is the image.
 
-    Writes ``ratio`` and ``least_rows`` of the tensors up to it.
+    count: layers of the chain; pixels: number of banks. Writes ``ratio`` and ``least_rows`` of the
+    tensors up to it into the records.
     """
     chain[0].ratio, chain[0].least_rows = 1, ceil(chain[0].height, pixels)
     for slot in range(count):
@@ -97,7 +98,8 @@ def _legal(chain: Records, count: int) -> bool:
 def most_words(chain: Records, count: int) -> int:
     """Return the most words alive at once in a bank, a lower bound that allocation mostly meets.
 
-    Writes ``words`` of each tensor.
+    count: layers of the chain, whose ``strip_rows`` are known. Writes ``words`` of each tensor into
+    the records.
     """
     for slot in range(count + 1):
         tensor = chain[slot]

@@ -100,7 +100,11 @@ def tile(layer: Records, npu: Records) -> int:
 def _row_cycles(
     layer: Records, npu: Records, tiles: int, chunks: int, taps: int, fills: int
 ) -> int:
-    """Return the cycles of one output row with all pixel lanes in use, without pooling."""
+    """Return the cycles of one output row of a layer without pooling, all pixel lanes in use.
+
+    chunks: cycles that draining one pixel lane of a tile takes; taps: cycles of a tile per output;
+    fills: further cycles of a tile at the row's start.
+    """
     drain = npu.pixels * chunks
     return tiles * (max(taps + fills, drain) + (layer.out_cols - 1) * max(taps, drain))
 

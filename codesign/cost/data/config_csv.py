@@ -90,7 +90,8 @@ class Layout(Generic[R]):
     """
 
     row: Callable[..., R]
-    """Constructor of a row, called with all columns by name."""
+    """Constructor of a row, called by keyword with config, an NpuConfig, and with all further
+    columns but config_hash: figures and seconds as numbers, the others as text."""
     figures: Mapping[str, Figure]
     """Measured columns and their valid values."""
 

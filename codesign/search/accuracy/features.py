@@ -25,8 +25,9 @@ FEATURES = (
 """Names of the columns of ``network_features``; ``sums`` counts diagonal layers (LayerTable):
 residual adds, global average pooling and depthwise convolutions, which count neither as layers nor
 as weights, but in MACs. Mean weight bits are per weight; mean activation bits and least channels
-are of the outputs of all layers but the classifier. Classifier inputs are channels times rows of
-the map that the classifier reads, whatever its columns."""
+are of the outputs of all layers but the classifier (0 and 4096 channels if there are none).
+Classifier inputs are channels times rows of the map that the classifier reads, whatever its
+columns."""
 
 
 class _Columns(NamedTuple):

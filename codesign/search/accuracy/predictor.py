@@ -76,10 +76,10 @@ class AccuracyPredictor:
         )
 
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """Return (low, high) ends of the prediction interval of trained accuracies, each (n,), 0..1.
+        """Return (low, high) ends of the prediction interval of trained accuracies, each (n,).
 
-        coverage: its probability. The interval is that of the Gaussian process, which includes the
-        noise of training.
+        Accuracies are 0..1; coverage: probability that one lies inside. The interval is that of the
+        Gaussian process, which includes the noise of training.
         """
         odds, std = self.odds(features)
         reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
@@ -152,10 +152,10 @@ def _share(odds: Floats) -> Floats:
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
     """Return indices of up to ``count`` feature rows far from each other and from ``taken``.
 
-    In the order of choice; distances are in standard deviations of the columns.
-    By farthest-point sampling. features: shape (n, f); taken: shape (m, f). If nothing is taken the
-    first row is row 0, so callers put their first choice there. Rows equal to one that is taken or
-    chosen are left out.
+    In the order of choice, by farthest-point sampling; columns are scaled by their standard
+    deviations. features: shape (n, f); taken: shape (m, f). If nothing is taken the first row is
+    row 0, so callers put their first choice there. Rows equal to one that is taken or chosen are
+    left out.
     """
     if not len(features):
         return []

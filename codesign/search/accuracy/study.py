@@ -149,8 +149,8 @@ def describe_all(
 ) -> None:
     """Describe the networks that the table ``networks_*.csv`` in ``out`` lacks, and add their rows.
 
-    The weights of the supernet lie beside the table until all networks are described. Raises
-    UserError for a bad file, OSError.
+    candidates: shape (n, genes). The weights of the supernet lie beside the table until all
+    networks are described. Raises UserError for a bad file, OSError if one cannot be written.
     """
     path = out / f"networks_{dataset.name}.csv"
     rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}
@@ -173,7 +173,7 @@ def train_all(
 ) -> None:
     """Train the networks that ``trainings_*.csv`` in ``out`` lacks for ``seed``; add their rows.
 
-    Raises UserError for a bad file, OSError.
+    candidates: shape (n, genes). Raises UserError for a bad file, OSError if one cannot be written.
     """
     path = out / f"trainings_{dataset.name}.csv"
     found = study_data.read(path, Training) if path.exists() else []

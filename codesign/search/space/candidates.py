@@ -37,8 +37,9 @@ LEAST_ACCUMULATOR_BITS = 12
 def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
     """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
 
-    Memories have the smallest depths that NpuConfig allows; cost.cycles.schedule tells the depths
-    that the networks need.
+    Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
+    multiple of M is dense. Memories have the smallest depths that NpuConfig allows;
+    cost.cycles.schedule tells the depths that the networks need.
     """
     lanes = space.integers(candidates, "lanes")
     patterns = space.patterns(candidates)

@@ -131,8 +131,8 @@ def _stage(
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
     """Set ``layer`` to a dense layer of stride 1 without pooling, but for map sizes and bits.
 
-    Its map sizes and activation bits stay as they are.
-    channels: of its output; rows and cols: size of the kernel.
+    Its map sizes and activation bits stay as they are. channels: of its output; rows and cols: size
+    of the kernel.
     """
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0

@@ -42,7 +42,8 @@ class NetworkChoices:
     channels: tuple[int, ...]
     """Output channels; one choice for each stage."""
     kernels: tuple[int, ...]
-    """Odd kernel sizes, rows and columns alike; one choice for each stage."""
+    """Odd kernel sizes, over rows and columns alike (1 over a side of one pixel); one choice for
+    each stage."""
     pooling: tuple[str, ...]
     """Down-sampling, one of POOLINGS; one choice for the network."""
     residual: tuple[bool, ...]
