@@ -220,10 +220,10 @@ def _read_input(node: yaml_io.Node) -> InputRange:
 def _read_npu(
     node: yaml_io.Node | None, graph: NetworkGraph, quantisation: Quantisation
 ) -> NpuConfig:
-    """Return the NPU of the block ``npu`` of a design file (None: no block, all defaults).
+    """Return the NPU of the block ``npu`` of a design file; None stands for a missing block.
 
-    Where ``activation_bits`` is not said, it is the widest activation of the network, not the
-    default of NpuConfig. Raises YamlError.
+    Parameters that are not said have the defaults of NpuConfig, but activation_bits has the width
+    of the network's widest activations. Raises YamlError.
     """
     widest = {"activation_bits": bits.widest_activation(quantisation, graph)}
     if node is None:

@@ -164,8 +164,11 @@ class Infeasible:
 
 
 def _amount(value: float) -> str:
-    """Return a number for a message: a finite one of magnitude 100 or more is rounded up to a whole
-    number with commas between thousands, any other has up to 6 significant digits."""
+    """Return a number as text for a message, large ones without a fraction.
+
+    A finite one of magnitude 100 or more is rounded up to a whole number, with commas between
+    thousands; any other has up to 6 significant digits.
+    """
     return f"{math.ceil(value):,}" if abs(value) >= 100 and math.isfinite(value) else f"{value:g}"
 
 

@@ -46,7 +46,7 @@ class TensorLocation:
 
     @property
     def row_words(self) -> int:
-        """Words of a row of the storage."""
+        """Words of a row of the storage, other tensors' words included."""
         return self.shape[2] * self.pixel_words
 
     @property
@@ -137,7 +137,7 @@ class Schedule:
 
     @property
     def tiles(self) -> tuple[TileMap, ...]:
-        """Output-channel tiles of each MacLayer."""
+        """Output-channel tiles of each MacLayer, by its index."""
         return self.storage.tiles
 
     @property
@@ -160,7 +160,7 @@ class Schedule:
 
     @property
     def channel_bases(self) -> tuple[int, ...]:
-        """Address of each MacLayer's first word in the channel table."""
+        """Address of each MacLayer's first word in the channel table, by its index."""
         words = [self.tiles[index].channel_words for index in self.distinct]
         bases = dict(zip(self.distinct, accumulate(words, initial=0), strict=False))
         return tuple(bases[index] for index in self.origins or range(len(self.shapes)))

@@ -53,7 +53,7 @@ class StoragePlan:
     """
 
     tiles: tuple[TileMap, ...]
-    """Output-channel tiles of each MacLayer."""
+    """Output-channel tiles of each MacLayer, by its index."""
     views: Mapping[str, View]
     """Place of each stored tensor, by its name."""
     storages: Mapping[str, Storage]

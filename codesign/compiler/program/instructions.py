@@ -127,7 +127,7 @@ def _fetch(schedule: Schedule, part: Part) -> ProgramStep:
 
 
 def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
-    """Return the FILL or SPILL of a band's rows."""
+    """Return the FILL or SPILL of a band's rows, which may begin and end within a burst."""
     location, config = schedule.location_of(move.tensor), schedule.config
     first, begins = divmod(move.first_beat, BURST_BEATS)
     last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
@@ -189,7 +189,7 @@ def make_step(
 
 
 def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
-    """Return the LOAD or STORE of a tensor's whole storage."""
+    """Return the LOAD or STORE (``opcode``) of a tensor's whole storage; a LOAD is not ahead."""
     location, config = schedule.location_of(tensor), schedule.config
     values = {
         "base": location.base,
@@ -277,7 +277,7 @@ def _input_fields(
 
 
 def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
-    """Return the fields that say where results go and how they are drained."""
+    """Return the fields that say where results go and how they are drained; unused ones are 0."""
     layer = shape.layer
     drain = {
         "drain_pixels": schedule.strips.drain_pixels(shape) - 1,

@@ -58,7 +58,7 @@ class Segment:
     """Strips and cycles of each band."""
 
     def loaded(self, root: str) -> bool:
-        """Return True if the storage comes from the host (LOAD), not from memory (FILL)."""
+        """Return True if the storage ``root`` comes from the host (LOAD), not memory (FILL)."""
         return root == self.flow.root(self.flow.network.input)
 
     @cached_property
@@ -100,9 +100,9 @@ class Segment:
     def fill_steps(self) -> Iterator[tuple[Piece, str, int]]:
         """Yield (piece, storage, position of the MacLayer before which its FILL is issued).
 
-        One for each piece and each storage that enters from memory.
-        A FILL is issued before one of the longest layers of the piece before, to hide behind it; in
-        the first piece, before its first layer.
+        One for each piece and each storage that enters from memory. The FILL of the k-th storage is
+        issued before the k-th longest layer of the piece before, to hide behind it (counted round
+        if there are fewer layers); in the first piece, before its first layer.
         """
         fills = [root for root in self.flow.entering(self.span) if not self.loaded(root)]
         first = 0

@@ -123,7 +123,7 @@ class Packed:
 
     @property
     def fields(self) -> Ints:
-        """Products per DSP slice."""
+        """Products per DSP slice where several share one, else 0."""
         return COLUMNS * self.pixels
 
 

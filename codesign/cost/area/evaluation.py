@@ -38,7 +38,10 @@ def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
 
 
 def each_value(values: Ints) -> Splits:
-    """Yield one split per distinct value, whose test rows are all rows with that value."""
+    """Yield one split per distinct value: its test rows have that value, training rows do not.
+
+    values: shape (rows,), int64.
+    """
     for value in np.unique(values):
         out = values == value
         yield np.flatnonzero(~out), np.flatnonzero(out)
@@ -77,7 +80,10 @@ class Trial:
         self.whole = ComposedModel.fit(self.features, self.measured, resource)
 
     def composed(self, train: Ints, test: Ints) -> Floats:
-        """Estimate the test rows by a composed model fitted to the training rows."""
+        """Return estimates of the test rows by a model fitted to the training rows.
+
+        train, test: row numbers; the result has the shape of ``test``.
+        """
         return self._fit(train).predict(self.features.take(test))[0]
 
     def _fit(self, train: Ints) -> ComposedModel:

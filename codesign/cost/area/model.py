@@ -98,12 +98,15 @@ class Learned:
     def factor(self, coverage: float) -> float:
         """Return the half width of the two-sided interval of log y, in standard deviations.
 
-        coverage: fraction of unseen NPUs that lie inside.
+        coverage: fraction of unseen NPUs that lie inside. Infinite if there are too few scores.
         """
         return conformal_quantile(np.abs(self.errors), coverage)
 
     def upper_quantile(self, share: float) -> float:
-        """Return the score that ``share`` of unseen NPUs do not exceed, in standard deviations."""
+        """Return the score that ``share`` of unseen NPUs do not exceed, in standard deviations.
+
+        share: a fraction, above 0 and up to 1. Infinite if there are too few scores.
+        """
         return conformal_quantile(self.errors, share)
 
 

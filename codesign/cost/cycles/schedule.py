@@ -123,7 +123,7 @@ class _Kinds:
 
 
 def _kinds(npu: ConfigTable) -> _Kinds:
-    """Return the costs of LAYER on each NPU, computed once per distinct _PIPELINE."""
+    """Return the costs of LAYER on each NPU, computed once for equal values of _PIPELINE."""
     columns = [getattr(npu, name) for name in _PIPELINE]
     key = np.zeros(len(npu), dtype=np.int64)
     for column in columns:

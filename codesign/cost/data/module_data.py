@@ -41,7 +41,7 @@ class ModuleRow:
 
 
 def beside(path: Path = SHIPPED) -> Path:
-    """Return the path of the module file that belongs to a data set file."""
+    """Return the path of the module file of a data set file: a_modules.csv for a.csv."""
     return path.with_name(path.stem + "_modules" + path.suffix)
 
 

@@ -61,7 +61,7 @@ class AccuracyPredictor:
         return place
 
     def predict(self, features: Floats) -> Floats:
-        """Return the predicted accuracies, 0..1, shape (n,)."""
+        """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f)."""
         with one_thread():
             odds = self._process.predict(self._place(features))
         return _share(odds)
@@ -132,7 +132,7 @@ class PredictorTable:
     length: float
 
     def predict(self, features: Floats) -> Floats:
-        """Return the predicted accuracies, 0..1, shape (n,).
+        """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f).
 
         They equal those of AccuracyPredictor.predict to about five digits.
         """

@@ -63,7 +63,7 @@ def untrained(space: SearchSpace, seed: int) -> Supernet:
 
 
 def _largest(space: SearchSpace, gene: int) -> int:
-    """Return the index of the largest choice (the last one of words in alphabetical order)."""
+    """Return the index of a gene's largest choice; of words, of the last in alphabetical order."""
     choices = space.parameters[gene].choices
     return max(range(len(choices)), key=lambda index: choices[index])
 
