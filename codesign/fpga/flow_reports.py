@@ -21,7 +21,8 @@ _VIVADO = {
     "brams": ("Block RAM Tile",),
     "dsps": ("DSPs",),
 }
-"""Field of Figures -> rows of Vivado's ``report_utilization`` (UG835).
+"""Rows of Vivado's ``report_utilization`` (UG835), by field of Figures; the first that is there
+counts.
 
 Reports after synthesis mark some rows with an asterisk.
 """
@@ -37,7 +38,7 @@ _NEXTPNR = {
     "luts": ("TRELLIS_COMB",), "ffs": ("TRELLIS_FF",), "brams": ("DP16KD",),
     "dsps": ("MULT18X18D",),
 }  # fmt: skip
-"""Field of Figures -> cell types of nextpnr-ecp5's report."""
+"""Cell types of nextpnr-ecp5's report whose used cells are summed, by field of Figures."""
 _HALF_BRAM = 0.5
 """36 Kb block RAMs of one DP16KD."""
 _OTHER_NEXTPNR = {

@@ -44,17 +44,19 @@ class Synthesis:
     figures: Figures
     """luts, lutrams, ffs, brams and dsps of the whole design."""
     cells: Mapping[str, int]
-    """Primitive -> count over the whole design."""
+    """Count over the whole design, by primitive."""
     by_module: Mapping[str, ModuleUse]
-    """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
+    """``instances``, and ``each``: figures of one instance, of each module, by its name in
+    Yosys."""
     family: str
     flow: str
     """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
     seconds: float
-    """Wall time of the Yosys run, for modules not in the cache; a cached result keeps it."""
+    """Wall time in seconds of the Yosys run, for modules not in the cache; a cached result keeps
+    it."""
     tool_version: str
     warnings: tuple[str, ...]
-    """Distinct warning lines of Yosys."""
+    """Distinct warning lines of Yosys, in order."""
 
 
 def script(

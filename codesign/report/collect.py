@@ -90,7 +90,7 @@ def from_build(
 
 
 def figures(values: Mapping[str, Any]) -> Figures | None:
-    """Return the fields of Figures that ``values`` has, or None if it has none."""
+    """Return the fields of Figures that ``values`` has and are not None, or None without any."""
     known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
     return Figures(**known) if known else None
 
@@ -142,7 +142,7 @@ def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
     """Return simulated cycles per instruction of the normal program; empty if not simulated.
 
-    They are those of the traced program without its STORE instructions.
+    They are, in order, those of the traced program without its STORE instructions.
     """
     rows = verification.get("layers", [])
     return [row["simulated"] for row in rows if row["opcode"] != "STORE"]

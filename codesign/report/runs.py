@@ -52,7 +52,7 @@ class Run:
     front: tuple[Candidate, ...] | None = None
     """Designs on the Pareto front of a search; None for a build."""
     problem: str | None = None
-    """One sentence if a search failed."""
+    """One sentence if a search failed, else None."""
 
     def same_data(self, other: Run) -> bool:
         """Return True if both runs are on the same data: by content, where that is known of both.
@@ -65,7 +65,7 @@ class Run:
 
     @property
     def best(self) -> Figures:
-        """Each figure from its best source: synthesis, simulation, else the estimate."""
+        """Each figure from its best source: synthesis, else simulation, else the estimate."""
         known = {
             **self.estimate.to_dict(),
             **self.simulated.to_dict(),
@@ -75,7 +75,7 @@ class Run:
 
     @property
     def array(self) -> str | None:
-        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit."""
+        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit, as text."""
         if self.design is None:
             return None
         npu = self.design.npu
@@ -83,7 +83,7 @@ class Run:
 
     @property
     def bits(self) -> str | None:
-        """Bit widths of weights and activations, such as ``w2-4 a4``."""
+        """Least and most bits of weights and activations, such as ``w2-4 a4``; None if unbuilt."""
         if self.design is None:
             return None
         quantisation, found = self.design.quantisation, []
@@ -190,7 +190,10 @@ def _goals(one: Candidate) -> tuple[float, float, float]:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what speaks against a comparison: other data sets, failed searches."""
+    """Return sentences on what speaks against a comparison of the runs; empty if nothing does.
+
+    That is other data sets, other clocks and failed searches.
+    """
     found = []
     foreign = [run for run in runs if not run.same_data(runs[0])]
     if foreign:

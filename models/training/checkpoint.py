@@ -37,7 +37,7 @@ History = list[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class StoredRun:
-    """State from which an unfinished run continues with its next epoch.
+    """State after its last epoch, from which an unfinished run continues with its next one.
 
     Made by ``load_run``.
     """
@@ -45,7 +45,7 @@ class StoredRun:
     network: State
     optimizer: dict[str, Any]
     best: State
-    """State of the best quantised epoch; empty before the first one."""
+    """State dictionary of the best quantised epoch; empty before the first one."""
     history: History
 
 
@@ -87,7 +87,8 @@ def save_run(
 ) -> None:
     """Write a run's state to ``path``; ``run`` is its ``identity``.
 
-    Raises OSError; the previous checkpoint stays in that case.
+    network, optimizer, best: state dictionaries, of ``best`` that of the best quantised epoch or
+    {}. Raises OSError; the previous checkpoint stays in that case.
     """
     content = {
         "run": run,
@@ -116,7 +117,7 @@ def load_run(path: Path, run: str) -> StoredRun | None:
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
-    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ.
+    """Load ``state`` into ``network`` in place. Raises ModelError when names or shapes differ.
 
     path: file that the message names.
     """
@@ -129,7 +130,7 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
 def save(content: dict[str, Any], path: Path) -> None:
     """Write plain values and tensors, with the format's number, whole or not at all.
 
-    Raises OSError.
+    ``content`` is not changed. Raises OSError.
     """
     content = {"format": FORMAT, **content}
     stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
@@ -139,9 +140,10 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Read a file that ``save`` wrote with at least these ``keys``.
+    """Return the content of a file that ``save`` wrote with at least these ``keys``.
 
-    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file.
+    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file,
+    also if it cannot be read.
     """
     broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:
