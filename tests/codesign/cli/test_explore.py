@@ -166,6 +166,7 @@ def test_json_is_the_summary(asked, capsys):
     assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["seed"] == 3
+    assert set(json.loads(out)["accuracy"]["test"]) == {"share", "images", "low", "high"}
     assert err == "codesign: search: started\n"
 
 

@@ -140,7 +140,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     assert result.status == 0
     summary = json.loads((out / "summary.json").read_text())
     assert summary == result.summary
-    assert {"validation", "test"} == set(summary["accuracy"])
+    assert {"validation", "test"} == set(summary["accuracy"]) == set(summary["scores"])
+    for part, share in summary["accuracy"].items():
+        assert summary["scores"][part]["share"] == pytest.approx(share, abs=1e-4)
+        assert set(summary["scores"][part]) == {"share", "images", "low", "high"}
+    assert summary["per_class"].keys() == set(summary["classes"])
     assert summary["simulated"]["bit_exact"] is True
     assert summary["simulated"]["images"] == 3
     assert summary["synthesised"]["luts"] <= LUTS
