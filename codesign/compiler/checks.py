@@ -54,14 +54,14 @@ COUNT_UNITS: Mapping[str, str] = {
 }
 """Loop levels in the words of a reader; their fields hold the number of repetitions minus 1."""
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
-    "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
-                         "use fewer channels or a smaller image"),
-    "weight_depth": ("raise npu.weight_depth", "raise npu.lanes, npu.columns or "
-                     "npu.weight_digit_bits", "use fewer channels or weight bits"),
-    "channel_depth": ("raise npu.channel_depth", "raise npu.post_units", "use fewer channels"),
-    "result_depth": ("raise npu.result_depth", "raise npu.post_units", "use fewer classes"),
-    "program_depth": ("raise npu.program_depth", "use fewer layers"),
+    "activation_depth": ("raise npu.pixels or npu.lanes", "use fewer channels or a smaller image"),
+    "weight_depth": ("raise npu.lanes, npu.columns or npu.weight_digit_bits",
+                     "use fewer channels or weight bits"),
+    "channel_depth": ("raise npu.post_units", "use fewer channels"),
+    "result_depth": ("raise npu.post_units", "use fewer classes"),
+    "program_depth": ("use fewer layers",),
 }  # fmt: skip
+"""What helps beside a deeper memory, if the NPU can have one that is deep enough."""
 
 
 @dataclass(frozen=True)
@@ -156,8 +156,10 @@ def depth_reasons(
     """
     for name, need in use.needs().items():
         if need > depths[name]:
-            where = _largest_user(planned, name)
-            yield Infeasible(name, where, need, depths[name], "words", _DEPTH_LEVERS[name])
+            where, deeper = _largest_user(planned, name), f"raise npu.{name}"
+            reach = need <= DEPTH_RANGES[name][1]
+            levers = (deeper, *_DEPTH_LEVERS[name]) if reach else _DEPTH_LEVERS[name]
+            yield Infeasible(name, where, need, depths[name], "words", levers)
 
 
 def _largest_user(planned: Schedule, depth: str) -> str:

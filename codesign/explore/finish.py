@@ -190,6 +190,8 @@ def _attempt(
         return False
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
+        plan = lowered.compiled.plan
+        done.estimate = prediction.estimate_design(design, done.problem.family, plan)
         done.build = _build(design, lowered, measured, wanted)
         done.scores = _scores(done.build)
         done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
