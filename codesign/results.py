@@ -49,6 +49,8 @@ class Figures:
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
 DEFAULT_TRAINING = TrainingChoices()
+_SAID_BY_UNIT = {*RESOURCES, "macs"}
+"""Resources of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -149,13 +151,10 @@ class Infeasible:
 
     def _what(self) -> str:
         """Return the unit, with the resource where the unit does not say it."""
-        if self.resource.casefold() == self.unit.casefold():
+        if self.resource in _SAID_BY_UNIT:
             return self.unit
-        return (
-            f"{self.unit} ({self.resource})"
-            if " " in self.unit
-            else f"{self.unit} of {self.resource}"
-        )
+        of = self.resource.removesuffix(f"_{self.unit}")
+        return f"{self.unit} ({of})" if " " in self.unit else f"{self.unit} of {of}"
 
 
 def _amount(value: float) -> str:

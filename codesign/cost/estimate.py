@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.cycles.schedule import schedule
+from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.cost.table import ConfigTable
 from codesign.results import AREA_CONFIDENCE, Budget, Figures
 
@@ -27,8 +27,8 @@ class Estimate:
     area: AreaEstimate
     cycles: Floats
     """Cycles per image, shape (n,)."""
-    fits: NDArray[np.bool_]
-    """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
+    words: ScheduleTable
+    """Words that the networks need in each memory, even beyond the largest depth of NpuConfig."""
     clock_mhz: float
     """Clock frequency that throughput and latency assume."""
 
@@ -63,8 +63,8 @@ class Estimate:
         Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
         count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
         measured over the estimated area of a design of this search that was synthesised. The
-        violation of a resource limit of 0 is the count itself; ``memory`` is 1 where a memory is
-        too deep, else 0.
+        violation of a resource limit of 0 is the count itself; ``memory`` is that of the memory
+        that exceeds the largest depth of NpuConfig most.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -82,7 +82,7 @@ class Estimate:
         }
         if budget.min_throughput is not None:
             found["throughput"] = budget.min_throughput / self.images_per_second - 1
-        found["memory"] = np.where(self.fits, 0.0, 1.0)
+        found["memory"] = self.words.overflow()
         return found
 
 
@@ -112,6 +112,6 @@ def estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
-        fits=planned.fits(),
+        words=planned,
         clock_mhz=clock_mhz,
     )

@@ -125,7 +125,7 @@ class NetworkGraph:
                 wanted = f"{low}" if low == high else f"at least {low}"
                 raise ModelError(
                     f"layer {layer.name}: {layer.spec.op} takes {wanted} inputs, not {count}"
-                    f"{_JOINED.get(high, '') if count > low else ''}"
+                    f"{_JOINED.get(high or 0, '') if count > low else ''}"
                 )
             try:
                 shapes[layer.name] = layer.spec.output_shape(

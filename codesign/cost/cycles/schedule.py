@@ -60,6 +60,17 @@ class ScheduleTable:
             inside &= getattr(self, name) <= high
         return inside
 
+    def overflow(self) -> NDArray[np.float64]:
+        """Return by which share the memory that is most too small exceeds its largest depth, (n,).
+
+        It is 0 where all fit.
+        """
+        return np.max(
+            [getattr(self, name) / high - 1 for name, (_, high) in DEPTH_RANGES.items()],
+            axis=0,
+            initial=0.0,
+        )
+
     def depths(self) -> dict[str, Ints]:
         """Return the depths to build the memories with, by field of NpuConfig, each of shape (n,).
 

@@ -21,10 +21,12 @@ from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
 from codesign.cost.data import dataset, module_data
 from codesign.cost.data.config_csv import short_hash
 from codesign.cost.table import ConfigTable
+from codesign.cost.timing import TimingModel
 from codesign.fpga import synthesis
 from codesign.fpga.families import FAMILIES
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.cost.synthetic import estimate_one
 
 ROWS = dataset.read()
@@ -179,6 +181,27 @@ def test_a_memory_port_is_counted(model: AreaModel) -> None:
         with_it, without = (model.estimate(ConfigTable.of([config])) for config in configs)
         assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, abs=50)
         assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, abs=30)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lanes, columns, post_units", [(2, 2, 1), (64, 128, 64), (64, 64, 1)])
+def test_npus_far_outside_the_data_get_a_note_and_finite_intervals(
+    model: AreaModel, lanes: int, columns: int, post_units: int
+) -> None:
+    deepest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
+    far = NpuConfig(
+        pixels=16, lanes=lanes, columns=columns, post_units=post_units, accumulator_bits=32,
+        scale_bits=16, memory_port_bits=128, memory_tiles=True, **deepest,
+    )  # fmt: skip
+    told = model.outside(far) or ""
+    assert all(f"{name} {deepest[name]} (has " in told for name in deepest)
+    for confidence in (0.1, 0.6, 0.99):
+        found = model.estimate(ConfigTable.of([far]), confidence)
+        for name in found.low:
+            middle, low, high = getattr(found, name), found.low[name], found.high[name]
+            assert np.allclose([low / middle, high / middle], [[0.1], [10]])
+            assert 0.0999 < found.bound[name] / middle < 10.001
+    assert np.isfinite(TimingModel.load().estimate(ConfigTable.of([far])).high).all()
 
 
 def test_tiles_are_counted_and_said_to_be_outside_the_data(model: AreaModel) -> None:
