@@ -153,7 +153,7 @@ class Infeasible:
         """Return the unit, with the resource where the unit does not say it."""
         if self.resource in _SAID_BY_UNIT:
             return self.unit
-        of = self.resource.removesuffix(f"_{self.unit}")
+        of = self.resource.removesuffix("_us")
         return f"{self.unit} ({of})" if " " in self.unit else f"{self.unit} of {of}"
 
 
