@@ -18,7 +18,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
 from rtl_gen.isa.opcodes import MOVES, Opcode
-from rtl_gen.parameters import DEPTH_RANGES
+from rtl_gen.parameters import DEPTH_RANGES, stacked_depth
 
 MAX_SOURCES = 2
 _ADDRESSES = {
@@ -101,15 +101,19 @@ class BufferUse:
         """Return the words that each memory needs, by the NpuConfig field of its depth."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
-    def depths(self) -> dict[str, int]:
+    def depths(self, stacked: bool = False) -> dict[str, int]:
         """Return the least depths that suffice, powers of two, by NpuConfig field.
 
         None is below its range in DEPTH_RANGES; one that exceeds its range is returned as it is.
+        stacked: the weights' depth may be ``stacked_depth``.
         """
-        return {
+        found = {
             name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
             for name, need in self.needs().items()
         }
+        if stacked:
+            found["weight_depth"] = int(stacked_depth(self.weight_depth, found["weight_depth"]))
+        return found
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:

@@ -49,8 +49,13 @@ def _depths(config: NpuConfig) -> dict[str, int]:
     return {name: getattr(config, name) for name in DEPTH_RANGES}
 
 
-def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]:
+def minimal_depths(
+    network: IntegerNetwork, config: NpuConfig, stacked: bool = False
+) -> dict[str, int]:
     """Return the least memory depths of the fastest schedule, powers of two by NpuConfig field.
+
+    stacked: that of the weights may also be 3/4 or 5/8 of a power of two, which saves block RAMs
+    for a multiplexer behind them.
 
     ``dataclasses.replace(config, **minimal_depths(network, config))`` is an NPU that fits the
     network. The depths of ``config`` itself are no limits; only with a memory port its weight_depth
@@ -59,7 +64,7 @@ def minimal_depths(network: IntegerNetwork, config: NpuConfig) -> dict[str, int]
     """
     largest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
     _, _, use = _schedule(network, config, None, largest)
-    return use.depths()
+    return use.depths(stacked)
 
 
 def _schedule(

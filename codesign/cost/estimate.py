@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.cost.area.blocks import memory_counts
 from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
@@ -99,15 +100,21 @@ def estimate(
     clock_mhz: float,
     family: str = "xc7",
     confidence: float = AREA_CONFIDENCE,
+    brams: float | None = None,
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
-    clock_mhz: clock frequency to assume, not an estimate. family: FPGA family of the area, a key of
-    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
-    budget is tested with.
+    brams: where more block RAMs would be needed, weight memory is a stack of them if that takes
+    fewer (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock frequency to assume, not
+    an estimate. family: FPGA family of the area, a key of area.model.FAMILY_RATIOS. confidence:
+    one-sided confidence level of the area bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
+    if brams is not None:
+        over = memory_counts(sized).brams > brams
+        depth = np.where(over, planned.stacked(sized.weight_depth), sized.weight_depth)
+        sized = dataclasses.replace(sized, weight_depth=depth)
     return Estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from rtl_gen.parameters import (
     PACKED_PIXELS,
     RANGES,
     SPARSITIES,
+    is_stacked,
 )
 
 LEAST_ACCUMULATOR_BITS = 12
@@ -139,10 +139,11 @@ def to_design(
     """Return one candidate, shape (genes,), as a design.
 
     ``npu`` gives all NPU parameters except the depths, which are the smallest that the compiler
-    needs; dataset: name of the data set. Raises InfeasibleError when no depth is enough.
+    needs, that of the weights in a stack if that of ``npu`` is; dataset: name of the data set.
+    Raises InfeasibleError when no depth is enough.
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)
-    depths: dict[str, Any] = dict(minimal_depths(integer, npu))
-    sized = dataclasses.replace(npu, **depths)
+    depths = minimal_depths(integer, npu, is_stacked(npu.weight_depth))
+    sized = dataclasses.replace(npu, **depths)  # type: ignore[arg-type]
     return Design(name, seed, dataset, graph, quantisation, sized, clock_mhz)
