@@ -1,12 +1,13 @@
 """Compile and simulate residual networks whose feature maps go to memory in bands.
 
-``nice python -m benchmarks.residual_tiling [--count 60] [--journal FILE] [--resnet18]``
+``nice python -m benchmarks.residual_tiling [--count 60] [--journal FILE] [--large]``
 
 Setting i is network i % 3 on an NPU drawn with seed i; those in the journal (a JSON object a line,
 written after each simulation) are not run again. The networks have layers of stride 2 that read one
 tensor: two convolutions with a shortcut, two blocks, and two bottlenecks of 1x1 and 3x3.
-``--resnet18`` plans and compiles ResNet-18 for 224 x 224 images instead and simulates its second
-stage, 64 x 56 x 56 to 128 x 28 x 28, on half of its activation memory, with all weights on chip.
+``--large`` instead compiles MobileNet-V1 (as benchmarks.memory) and ResNet-18 for 224 x 224 images,
+and simulates the second stage of the latter, 64 x 56 x 56 to 128 x 28 x 28, on half of its
+activation memory with all weights on chip.
 Columns:
 
 - refused: NPUs drawn before for which the compiler found no bands, or none were needed
@@ -14,7 +15,8 @@ Columns:
 - moves: FILL and SPILL instructions
 - cycles: of one image, simulated as compiled; waits for memory, wait_cycles, are among them
 - bit_exact: every layer's output and every instruction's cycles are as compiled
-- cpu_s: processor time of plan and compilation (ResNet-18)
+- plan_cpu_s, compile_cpu_s: processor time of the plan from shapes, and of the compilation with its
+  own plan (``--large``)
 """
 
 from __future__ import annotations
@@ -29,7 +31,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.networks.zoo import conv, residual, resnet18, resnet18_stage
+from benchmarks import memory
+from benchmarks.networks.zoo import (
+    conv,
+    mobilenet_v1_large,
+    residual,
+    resnet18,
+    resnet18_stage,
+)
 from benchmarks.simulated import simulate
 from benchmarks.untrained import random_weights
 from codesign.compiler import compile_network, minimal_depths, plan
@@ -137,16 +146,28 @@ def rows(count: int, journal: Path | None) -> Iterator[Mapping[str, Any]]:
         yield known[number]
 
 
-def large() -> Iterator[Mapping[str, Any]]:
-    """Yield the plan of ResNet-18 with its processor time, then the simulation of its stage."""
+def compiled(graph: NetworkGraph, npu: NpuConfig) -> dict[str, Any]:
+    """Return the cycles of a network, and the processor time of its plan and its compilation."""
+    shapes = shape_only(graph, BITS, npu.scale_bits)
+    network = random_weights(shapes, npu.scale_bits, seed=0)
     begin = time.process_time()
-    shapes = shape_only(resnet18(), BITS, LARGE.scale_bits)
-    compiled = compile_network(random_weights(shapes, LARGE.scale_bits, 0), LARGE)
-    planned = compiled.plan
-    yield {
-        "network": "resnet18", "cycles": planned.cycles, "wait_cycles": planned.memory_wait_cycles,
-        "cpu_s": round(time.process_time() - begin, 1),
-    }  # fmt: skip
+    planned = plan(shapes, npu)
+    middle = time.process_time()
+    compile_network(network, npu)
+    end = time.process_time()
+    return {
+        "network": graph.name,
+        "cycles": planned.cycles + planned.memory_wait_cycles,
+        "wait_cycles": planned.memory_wait_cycles,
+        "plan_cpu_s": round(middle - begin, 1),
+        "compile_cpu_s": round(end - middle, 1),
+    }
+
+
+def large() -> Iterator[Mapping[str, Any]]:
+    """Yield the rows of two compiled networks, then that of a simulated stage of ResNet-18."""
+    yield compiled(mobilenet_v1_large(), memory.planned(64, tiles=True).schedule.config)
+    yield compiled(resnet18(), LARGE)
     stage = resnet18_stage()
     depths = minimal_depths(shape_only(stage, BITS, LARGE.scale_bits), LARGE)
     depths |= {"activation_depth": LARGE.activation_depth // 2, "program_depth": 4096}
@@ -157,9 +178,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--count", type=int, default=60, help="settings (default: 60)")
     parser.add_argument("--journal", type=Path, help="file of finished settings, continued")
-    parser.add_argument("--resnet18", action="store_true", help="ResNet-18 and its second stage")
+    parser.add_argument("--large", action="store_true", help="networks for 224 x 224 images")
     options = parser.parse_args(arguments)
-    for found in large() if options.resnet18 else rows(options.count, options.journal):
+    for found in large() if options.large else rows(options.count, options.journal):
         print(json.dumps(found), flush=True)
 
 
