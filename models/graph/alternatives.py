@@ -1,4 +1,4 @@
-"""Operators and keys of other tools, which networks here do not have, with what to write instead."""
+"""Operators and keys that other tools have and networks here do not, with what to write instead."""
 
 from __future__ import annotations
 
