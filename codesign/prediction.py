@@ -24,16 +24,16 @@ class DesignEstimate:
     figures: Figures
     """Resources by the area model and cycles by the compiler's schedule.
 
-    cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact
-    unless zero weights let the compiler leave out work; then it is an upper bound.
-    images_per_second is at the design's clock. interval_cycles is None if activation memory lacks
-    room for the next image. fmax_mhz comes from the timing model on ECP5, else it is None.
+    cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact if
+    the weights are known, else an upper bound: zero weights may let the compiler leave out work.
+    images_per_second is at the design's clock. fmax_mhz comes from the timing model, for the ECP5
+    family only.
     """
     intervals: Mapping[str, tuple[float, float]]
     """Field of ``figures`` that a fitted model predicts -> (low, high) of its 90 % prediction
     interval."""
     plan: Plan
-    """The compiler's schedule for the network's shapes."""
+    """The compiler's schedule for the network's shapes, or for its weights if they are known."""
     notes: tuple[str, ...] = ()
     """Warnings, none if empty: NPU parameters outside the training data of the models; on ECP5, a
     design clock that is hard to reach."""
@@ -64,13 +64,16 @@ def plan_design(design: Design) -> Plan:
     return planned
 
 
-def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
+def estimate_design(
+    design: Design, family: str = families.XC7.name, compiled: Plan | None = None
+) -> DesignEstimate:
     """Predict resources, cycles and clock of a design on an FPGA family.
 
-    family: a key of families.FAMILIES. Raises InfeasibleError when the NPU cannot run the network,
-    UserError for bad data of the area or timing model, KeyError for an unknown family.
+    family: a key of families.FAMILIES. compiled: the plan for the trained weights; None: they are
+    not known yet. Raises InfeasibleError when the NPU cannot run the network, UserError for bad
+    data of the area or timing model, KeyError for an unknown family.
     """
-    planned = plan_design(design)
+    planned = compiled or plan_design(design)
     areas, npu = model_file.load(), ConfigTable.of([design.npu])
     area, cycles = areas.estimate(npu).on(family), planned.cycles + planned.memory_wait_cycles
     figures = Figures(

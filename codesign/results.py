@@ -49,6 +49,8 @@ class Figures:
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
 DEFAULT_TRAINING = TrainingChoices()
+_SAID_BY_UNIT = {*RESOURCES, "macs"}
+"""Resources of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -149,18 +151,11 @@ class Infeasible:
         return f"{text}; {' or '.join(self.levers)}" if self.levers else text
 
     def _what(self) -> str:
-        """Return what is lacking, in the words of a message: the unit, and of which resource.
-
-        The unit alone if it equals the resource but for case; a unit of several words has the
-        resource behind it in brackets, one word is followed by "of" and the resource.
-        """
-        if self.resource.casefold() == self.unit.casefold():
+        """Return the unit, with the resource where the unit does not say it."""
+        if self.resource in _SAID_BY_UNIT:
             return self.unit
-        return (
-            f"{self.unit} ({self.resource})"
-            if " " in self.unit
-            else f"{self.unit} of {self.resource}"
-        )
+        of = self.resource.removesuffix("_us")
+        return f"{self.unit} ({of})" if " " in self.unit else f"{self.unit} of {of}"
 
 
 def _amount(value: float) -> str:

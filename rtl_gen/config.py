@@ -68,9 +68,9 @@ class NpuConfig(DerivedSizes[int]):
     """Words per activation bank, a power of two, 16..32768. There are ``pixels`` banks of words of
     ``lanes * activation_bits`` bits, in block RAM."""
     weight_depth: int = 512
-    """Words of the weight buffer, a power of two, 16..65536. A word holds the digits of one cycle:
-    ``lanes * columns * weight_digit_bits`` bits for dense weights. It must hold all layers, unless
-    ``memory_port_bits`` provides the weights from memory."""
+    """Words of the weight buffer, a power of two or a multiple of 512, 16..65536. A word holds the
+    digits of one cycle: ``lanes * columns * weight_digit_bits`` bits for dense weights. It must
+    hold all layers, unless ``memory_port_bits`` provides the weights from memory."""
     channel_depth: int = 64
     """Words of the table of biases, requantisation multipliers and shifts, a power of two,
     4..16384. A word holds ``post_units`` output channels."""
@@ -154,6 +154,11 @@ class NpuConfig(DerivedSizes[int]):
     def activation_word_beats(self) -> int:
         """32-bit stream beats of one full activation word."""
         return _ceil_div(self.activation_word_bits, STREAM_BITS)
+
+    @property
+    def weight_address_bits(self) -> int:
+        """Width in bits of an address of the weight buffer."""
+        return _log2_ceil(self.weight_depth)
 
     @property
     def fetched_word_beats(self) -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from rtl_gen.packing import COLUMNS, packing
 
@@ -62,6 +65,29 @@ DEPTH_RANGES = {
     "program_depth": (32, 4096),
 }
 """Smallest and largest depth of each memory, in words; depths are powers of two."""
+DEPTH_STEPS = {"weight_depth": 512}
+"""Memories whose depth may also be a multiple of so many words, those of the shallowest block RAM.
+
+Such a depth saves block RAMs and takes multiplexers, as several of them make up the depth.
+"""
+
+
+def is_stacked(depth: Any) -> Any:
+    """Return True for a depth, or each of an array, that is no power of two: a block RAM stack."""
+    return (depth & (depth - 1)) > 0
+
+
+def stacked_depth(words: Any, depth: Any) -> Any:
+    """Return the least depth of weight memory in a stack of 3 or 5, or ``depth`` if none is less.
+
+    words: those that are needed; depth: the power of two from them on. Integers, or int64 arrays of
+    one shape.
+    """
+    found, step = depth, DEPTH_STEPS["weight_depth"]
+    for eighths in (6, 5):  # a stack of 3 is 3/4 of a power of two, one of 5 is 5/8
+        option = depth // 8 * eighths
+        found = np.where((option >= words) & (option % step == 0), option, found)
+    return found
 
 
 class ConfigError(ValueError):
@@ -89,9 +115,10 @@ def check(values: Values) -> None:
             raise ConfigError(f"npu.{name} must be one of {choices}, not {values[name]!r}")
     for name, (low, high) in DEPTH_RANGES.items():
         _check_range(values, name, low, high)
-        depth = _number(values, name)
-        if depth & (depth - 1):
-            raise ConfigError(f"npu.{name} must be a power of two, not {depth}")
+        depth, step = _number(values, name), DEPTH_STEPS.get(name)
+        if is_stacked(depth) and (step is None or depth % step):
+            multiple = f" or a multiple of {step}" if step else ""
+            raise ConfigError(f"npu.{name} must be a power of two{multiple}, not {depth}")
     lanes, columns, post_units = (_number(values, n) for n in ("lanes", "columns", "post_units"))
     if columns % lanes:
         raise ConfigError(f"npu.columns must be a multiple of npu.lanes ({lanes}), not {columns}")

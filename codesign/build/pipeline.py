@@ -286,7 +286,7 @@ def write_build(
     device, reports and errors: as for build_folder.build; the reports accuracy and estimate are
     added. images: most test images to keep as vectors.
     """
-    estimate = estimate_design(design, devices.family_of(device))
+    estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
     own["estimate"] = estimate.to_dict()
     return build_folder.build(

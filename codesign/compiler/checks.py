@@ -18,7 +18,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
 from rtl_gen.isa.opcodes import MOVES, Opcode
-from rtl_gen.parameters import DEPTH_RANGES
+from rtl_gen.parameters import DEPTH_RANGES, stacked_depth
 
 MAX_SOURCES = 2
 _ADDRESSES = {
@@ -57,14 +57,14 @@ COUNT_UNITS: Mapping[str, str] = {
 The field holds the number of repetitions minus 1.
 """
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
-    "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
-                         "use fewer channels or a smaller image"),
-    "weight_depth": ("raise npu.weight_depth", "raise npu.lanes, npu.columns or "
-                     "npu.weight_digit_bits", "use fewer channels or weight bits"),
-    "channel_depth": ("raise npu.channel_depth", "raise npu.post_units", "use fewer channels"),
-    "result_depth": ("raise npu.result_depth", "raise npu.post_units", "use fewer classes"),
-    "program_depth": ("raise npu.program_depth", "use fewer layers"),
+    "activation_depth": ("raise npu.pixels or npu.lanes", "use fewer channels or a smaller image"),
+    "weight_depth": ("raise npu.lanes, npu.columns or npu.weight_digit_bits",
+                     "use fewer channels or weight bits"),
+    "channel_depth": ("raise npu.post_units", "use fewer channels"),
+    "result_depth": ("raise npu.post_units", "use fewer classes"),
+    "program_depth": ("use fewer layers",),
 }  # fmt: skip
+"""What helps beside a deeper memory, if the NPU can have one that is deep enough."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +108,19 @@ class BufferUse:
         """Return the words that each memory needs, by the NpuConfig field of its depth."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
-    def depths(self) -> dict[str, int]:
+    def depths(self, stacked: bool = False) -> dict[str, int]:
         """Return the least depths that suffice, powers of two, by NpuConfig field.
 
         None is below its range in DEPTH_RANGES; one that exceeds its range is returned as it is.
+        stacked: the weights' depth may be ``stacked_depth``.
         """
-        return {
+        found = {
             name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
             for name, need in self.needs().items()
         }
+        if stacked:
+            found["weight_depth"] = int(stacked_depth(self.weight_depth, found["weight_depth"]))
+        return found
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
@@ -166,8 +170,10 @@ def depth_reasons(
     """
     for name, need in use.needs().items():
         if need > depths[name]:
-            where = _largest_user(planned, name)
-            yield Infeasible(name, where, need, depths[name], "words", _DEPTH_LEVERS[name])
+            where, deeper = _largest_user(planned, name), f"raise npu.{name}"
+            reach = need <= DEPTH_RANGES[name][1]
+            levers = (deeper, *_DEPTH_LEVERS[name]) if reach else _DEPTH_LEVERS[name]
+            yield Infeasible(name, where, need, depths[name], "words", levers)
 
 
 def _largest_user(planned: Schedule, depth: str) -> str:

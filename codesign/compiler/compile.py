@@ -1,7 +1,7 @@
 """Compilation of a trained integer network to everything that the NPU is loaded with.
 
-``compile_network`` runs the passes in order: feasibility checks, mapping and schedule (``plan``),
-dead-work elimination for zero weights (``zeros.trim``), memory images, and up to three programs:
+``compile_network`` runs the passes in order: feasibility checks, mapping and schedule without the
+work that zero weights make unnecessary (``plan``), memory images, and up to three programs:
 ``normal`` for one image, ``traced`` with a STORE behind every layer, ``stream`` for many images.
 """
 
@@ -20,7 +20,8 @@ from codesign.compiler.mapping.parts import stored
 from codesign.compiler.mapping.phases import sparsity_reasons
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.overflow import accumulator_reasons
-from codesign.compiler.plan import Plan, plan
+from codesign.compiler.plan import plan
+from codesign.compiler.planned import Plan
 from codesign.compiler.program.channels import channel_image
 from codesign.compiler.program.instructions import (
     ProgramStep,
@@ -32,7 +33,6 @@ from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, Tensor
 from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.program.stream import interval_cycles
 from codesign.compiler.program.weights import weight_image
-from codesign.compiler.zeros.trim import trimmed
 from codesign.results import InfeasibleError
 from models.integer.network import IntegerNetwork
 from rtl_gen import timing
@@ -157,9 +157,8 @@ class CompiledNetwork:
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
     """Compile ``network`` into the programs and memory images with which the NPU computes it.
 
-    The programs leave out work that zero weights make unnecessary (zeros.trim), so they may take
-    fewer cycles than ``plan(network, config)`` says. Raises InfeasibleError with every reason
-    found, before any image is made.
+    The programs take the cycles that ``plan(network, config)`` says. Raises InfeasibleError with
+    every reason found, before any image is made.
     """
     unfit = (*accumulator_reasons(network, config), *sparsity_reasons(network, config))
     try:
@@ -168,7 +167,6 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         raise InfeasibleError((*error.reasons, *unfit)) from None
     if unfit:
         raise InfeasibleError(unfit)
-    planned = trimmed(planned)
     schedule = planned.schedule
     weights = weight_image(schedule)
     own_parts = stored(schedule.parts, schedule.origins)

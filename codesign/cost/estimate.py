@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.cost.area.blocks import memory_counts
 from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
@@ -27,15 +28,10 @@ class Estimate:
     area: AreaEstimate
     cycles: Floats
     """Cycles per image, shape (n,)."""
-    planned: ScheduleTable
-    """Cycles, and the words that the networks need of each memory."""
+    words: ScheduleTable
+    """Words that the networks need in each memory, even beyond the largest depth of NpuConfig."""
     clock_mhz: float
     """Clock frequency in MHz that throughput and latency assume."""
-
-    @property
-    def fits(self) -> NDArray[np.bool_]:
-        """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
-        return self.planned.fits()
 
     @property
     def images_per_second(self) -> Floats:
@@ -68,11 +64,11 @@ class Estimate:
     def excess(self, budget: Budget, area_factor: float = 1.0) -> Mapping[str, Floats]:
         """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
-        Constraints are the limits that ``budget`` sets (luts, ffs, brams, dsps, latency_us,
-        throughput), and ``memory``: 1 where a memory is too deep, else 0. LUTs and flip-flops count
-        with their upper confidence bounds (AreaModel.estimate) times area_factor, the measured over
-        the estimated area of a design of this search that was synthesised. The violation of a
-        resource limit of 0 is the count itself. The clock is ``clock_mhz``, not the budget's.
+        Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
+        count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
+        measured over the estimated area of a design of this search that was synthesised. The
+        violation of a resource limit of 0 is the count itself; ``memory`` is that of the memory
+        that exceeds the largest depth of NpuConfig most.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -90,7 +86,7 @@ class Estimate:
         }
         if budget.min_throughput is not None:
             found["throughput"] = budget.min_throughput / self.images_per_second - 1
-        found["memory"] = np.where(self.fits, 0.0, 1.0)
+        found["memory"] = self.words.overflow()
         return found
 
 
@@ -110,19 +106,25 @@ def estimate(
     clock_mhz: float,
     family: str = "xc7",
     confidence: float = AREA_CONFIDENCE,
+    brams: float | None = None,
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
-    clock_mhz: clock frequency to assume, not an estimate. family: FPGA family of the area, a key of
-    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
-    budget is tested with.
+    brams: where more block RAMs would be needed, weight memory is a stack of them if that takes
+    fewer (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock frequency to assume, not
+    an estimate. family: FPGA family of the area, a key of area.model.FAMILY_RATIOS. confidence:
+    one-sided confidence level of the area bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
+    if brams is not None:
+        over = memory_counts(sized).brams > brams
+        depth = np.where(over, planned.stacked(sized.weight_depth), sized.weight_depth)
+        sized = dataclasses.replace(sized, weight_depth=depth)
     return Estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
-        planned=planned,
+        words=planned,
         clock_mhz=clock_mhz,
     )

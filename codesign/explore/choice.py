@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.cost.cycles.schedule import ScheduleTable
 from codesign.report.data import Candidate
 from codesign.results import Figures, Infeasible
 from codesign.search import engine
@@ -160,6 +162,10 @@ def shown_candidates(
     return [dataclasses.replace(c, on_front=bool(s)) for c, s in zip(found, shown, strict=True)]
 
 
+ROUNDING = 1e-6
+"""Part of a LUT or flip-flop that is taken for a rounding error."""
+_NEAREST = "the nearest design found"
+_SMALLER = ("allow smaller networks or wider arrays in the space", "use smaller images (--resize)")
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
           "latency_us": "us", "throughput": "images/s", "macs": "MACs"}  # fmt: skip
 _LEVERS = {
@@ -169,7 +175,6 @@ _LEVERS = {
     "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
     "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
     "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
-    "memory": ("allow smaller networks or wider arrays in the space",),
     "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
 }
 
@@ -179,24 +184,26 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
 
     That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
     and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
-    the estimate. A memory goes by the name of its depth, and has the largest depth of any NPU.
+    the estimate.
     """
-    row, where = int(np.argmin(pool.violation)), "the nearest design found"
-    found = []
+    row = int(np.argmin(pool.violation))
+    found = list[Infeasible]()
     for name, values in problem.excess(pool.layers, pool.estimate).items():
         share = float(values[row])
-        if share > 0 and name == "memory":
-            for depth, (_, have) in DEPTH_RANGES.items():
-                need = int(getattr(pool.estimate.planned, depth)[row])
-                if need > have:
-                    found.append(Infeasible(depth, where, need, have, "words", _LEVERS[name]))
+        if name == "memory":
+            found += _too_deep(pool.estimate.words, row)
         elif share > 0:
-            found.append(
-                Infeasible(
-                    name, where, *_need_and_have(name, share, problem), _UNITS[name], _LEVERS[name]
-                )
-            )
+            need, have = _need_and_have(name, share, problem)
+            found.append(Infeasible(name, _NEAREST, need, have, _UNITS[name], _LEVERS[name]))
     return tuple(found)
+
+
+def _too_deep(words: ScheduleTable, row: int) -> Iterator[Infeasible]:
+    """Yield the memories that would have to be deeper than NpuConfig allows."""
+    for name, (_, high) in DEPTH_RANGES.items():
+        need = int(getattr(words, name)[row])
+        if need > high:
+            yield Infeasible(name, _NEAREST, need, high, "words", _SMALLER)
 
 
 def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, float]:
@@ -208,4 +215,5 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
               "latency_us": budget.max_latency_us,
               "macs": problem.space.declaration.max_macs}  # fmt: skip
     limit = limits[name]
-    return (limit * (1 + share), limit) if limit else (share, 0.0)
+    need, have = (limit * (1 + share), limit) if limit else (share, 0.0)
+    return (math.ceil(need - ROUNDING), have) if name in ("luts", "ffs") else (need, have)

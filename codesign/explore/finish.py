@@ -192,6 +192,8 @@ def _attempt(
         return False
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
+        plan = lowered.compiled.plan
+        done.estimate = prediction.estimate_design(design, done.problem.family, plan)
         curves = training_report(weights.history, option.trained.history)
         done.build = _build(design, lowered, measured, curves, wanted)
         done.scores = _scores(done.build)

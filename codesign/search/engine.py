@@ -81,8 +81,9 @@ class Problem:
             mine, budget = layers.take(rows), self.budget
             npus = npu_table(self.space, candidates[rows], mine)
             found = estimate(
-                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence
-            )
+                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
+                budget.brams,
+            )  # fmt: skip
             return found, violation(self.excess(mine, found))
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))

@@ -137,6 +137,8 @@ class IntegerNetwork:
     tensors: Mapping[str, TensorSpec]
     scale_bits: int
     """Width of the requantisation multipliers: each is below 2**scale_bits."""
+    blank: bool = False
+    """True if the weights are not known yet (``lower.shape_only``): their zeros mean nothing."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:

@@ -164,7 +164,7 @@ class WeightMemory(Block):
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_weight_memory"
-        pointer = config.weight_depth.bit_length()
+        pointer = config.weight_address_bits + 1
         super().__init__(
             {
                 "valid": In(1),
@@ -206,13 +206,16 @@ class WeightMemory(Block):
         pointer = delay(m, self.pointer, early, "pointer")
         valid = delay(m, self.valid, early, "valid", resettable=True)
         outside = Signal()  # 1 cycle before the weights would arrive
-        m.d.sync += outside.eq(valid & pointer[-1])
+        depth = config.weight_depth
+        # The top bit of the pointer says it, except for a depth that is no power of two.
+        beyond = pointer[-1] if depth == 1 << config.weight_address_bits else pointer >= depth
+        m.d.sync += outside.eq(valid & beyond)
         m.d.comb += self.outside.eq(outside)
         digits = Signal(config.weight_word_bits, reset_less=True)
         words = []
         for column in range(config.weight_word_columns):
             width = min(32, config.weight_word_bits - 32 * column)
-            ram = Ram(width, config.weight_depth)
+            ram = Ram(width, depth)
             write = self._write(column, width)
             instantiate(m, platform, f"column{column}", ram, read_address=pointer[:-1], **write)
             words.append(ram.read_data)

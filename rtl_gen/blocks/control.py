@@ -62,7 +62,7 @@ class Control(Block):
         self.config = config
         self.module_name = "npu_control"
         channel = config.channel_depth.bit_length() - 1
-        weight = config.weight_depth.bit_length() - 1
+        weight = config.weight_address_bits
         super().__init__(
             {
                 **CONTROL_PORTS,
@@ -132,7 +132,10 @@ class Control(Block):
             (CHANNEL_BASE, self.table_write, self.table_address),
             (WEIGHT_BASE, self.weight_columns, self.weight_address),
         ):
-            hit = self._write_window(m, base, address, pending & full, enables, target)
+            write = pending & full
+            if base == WEIGHT_BASE and self.config.weight_depth != 1 << len(target):
+                write &= target < self.config.weight_depth
+            hit = self._write_window(m, base, address, write, enables, target)
             with m.If(hit):
                 m.d.comb += good.eq(1)
         with m.If(pending):

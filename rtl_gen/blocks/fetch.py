@@ -75,7 +75,7 @@ class Fetch(Block):
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_fetch"
-        address = config.weight_depth.bit_length() - 1
+        address = config.weight_address_bits
         super().__init__(
             {
                 **memory_ports(config),

@@ -29,7 +29,7 @@ class Fill(Block):
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_fill"
-        self.weight_address_bits = config.weight_depth.bit_length() - 1
+        self.weight_address_bits = config.weight_address_bits
         self.pointer_bits = config.activation_depth.bit_length()
         super().__init__(
             {

@@ -75,7 +75,7 @@ def _activation_pointer(config: NpuConfig) -> int:
 
 
 def _weight_address(config: NpuConfig) -> int:
-    return _log2(config.weight_depth)
+    return config.weight_address_bits
 
 
 def _channel_address(config: NpuConfig) -> int:

@@ -111,7 +111,8 @@ def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], 
 def fetch(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a FETCH at once: external memory to weight memory, whose addresses wrap.
 
-    Raises TwinError(ADDRESS) beyond the end of external memory, before anything is written.
+    They wrap at the next power of two; words beyond the memory are dropped. Raises
+    TwinError(ADDRESS) beyond the end of external memory, before anything is written.
     """
     c = memories.config
     first, end = (b * burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
@@ -120,9 +121,9 @@ def fetch(memories: Memories, f: Mapping[str, int]) -> None:
     per_word = c.fetched_word_beats * c.memory_port_bits // STREAM_BITS
     place = np.arange(end - first)
     word, column = f["weight_base"] + place // per_word, place % per_word
-    kept = column < c.weight_word_columns
-    fetched = memories.memory[first:end][kept]
-    memories.weights[word[kept] % c.weight_depth, column[kept]] = fetched
+    word %= 1 << c.weight_address_bits
+    kept = (column < c.weight_word_columns) & (word < c.weight_depth)
+    memories.weights[word[kept], column[kept]] = memories.memory[first:end][kept]
 
 
 def fill(memories: Memories, f: Mapping[str, int]) -> None:

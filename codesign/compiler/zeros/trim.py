@@ -17,7 +17,7 @@ import numpy as np
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.mapping.parts import TileRun, parts
 from codesign.compiler.mapping.schedule import Schedule, walk_cycles
-from codesign.compiler.plan import Plan, plan_of
+from codesign.compiler.planned import Plan, plan_of
 from codesign.compiler.program.instructions import program_steps
 from codesign.compiler.zeros.needs import Need, layer_needs
 from rtl_gen import timing

@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 COVERAGE = 0.9
 """Coverage of the two-sided prediction intervals: the fraction of unseen configurations whose
 synthesised area lies inside."""
+MOST = float(np.log(10))
+"""Largest half width of an interval of the log area, a factor of ten: counts follow the blocks'
+structure even far outside the data, where the widening alone would grow without limit."""
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -200,8 +203,8 @@ class AreaModel:
         """Estimate all resources of all configurations of ``table``.
 
         confidence: one-sided confidence level of ``bound``. Intervals and bounds of configurations
-        outside the range of the data are wider (Domain.widening). ``flow`` corrects neither block
-        RAMs nor DSP slices.
+        outside the range of the data are wider (Domain.widening), up to MOST. ``flow`` corrects
+        neither block RAMs nor DSP slices.
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}
@@ -210,11 +213,12 @@ class AreaModel:
             middle[name], deviation = learned.model.predict(features)
             middle[name] = middle[name] * flow.factor
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
+            half = np.minimum(half, MOST)
             low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
             bound = learned.upper_quantile(confidence) * deviation * wider
             scatter = flow.half(2 * confidence - 1)  # the scatter never lowers the bound
             bound = np.hypot(np.maximum(bound, 0), scatter) + np.minimum(bound, 0)
-            bounds[name] = middle[name] * np.exp(bound)
+            bounds[name] = middle[name] * np.exp(np.clip(bound, -MOST, MOST))
         return AreaEstimate(
             **middle,
             brams=memory_counts(table).brams,

@@ -26,7 +26,14 @@ from rtl_gen import packing, timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.opcodes import Opcode
-from rtl_gen.parameters import DEPTH_RANGES, MULTIPLIERS, PACKED_PIXELS, SPARSITIES, STREAM_BITS
+from rtl_gen.parameters import (
+    DEPTH_RANGES,
+    MULTIPLIERS,
+    PACKED_PIXELS,
+    SPARSITIES,
+    STREAM_BITS,
+    stacked_depth,
+)
 
 Ints = NDArray[np.int64]
 _PIPELINE = (
@@ -59,6 +66,22 @@ class ScheduleTable:
         for name, (_, high) in DEPTH_RANGES.items():
             inside &= getattr(self, name) <= high
         return inside
+
+    def overflow(self) -> NDArray[np.float64]:
+        """Return by which share the memory that is most too small exceeds its largest depth, (n,).
+
+        It is 0 where all fit.
+        """
+        return np.max(
+            [getattr(self, name) / high - 1 for name, (_, high) in DEPTH_RANGES.items()],
+            axis=0,
+            initial=0.0,
+        )
+
+    def stacked(self, depth: Ints) -> Ints:
+        """Return the depths of weight memories in stacks where that is less than ``depth``."""
+        found: Ints = stacked_depth(self.weight_depth, depth)
+        return found
 
     def depths(self) -> dict[str, Ints]:
         """Return the depths to build the memories with, by field of NpuConfig, each of shape (n,).

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from rtl_gen.parameters import (
     PACKED_PIXELS,
     RANGES,
     SPARSITIES,
+    is_stacked,
 )
 
 LEAST_ACCUMULATOR_BITS = 12
@@ -147,6 +147,6 @@ def to_design(
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)
-    depths: dict[str, Any] = dict(minimal_depths(integer, npu))
-    sized = dataclasses.replace(npu, **depths)
+    depths = minimal_depths(integer, npu, is_stacked(npu.weight_depth))
+    sized = dataclasses.replace(npu, **depths)  # type: ignore[arg-type]
     return Design(name, seed, dataset, graph, quantisation, sized, clock_mhz)

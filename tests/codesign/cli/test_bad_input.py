@@ -65,6 +65,7 @@ def test_duplicate_key_names_both_lines(refuse, tmp_path):
         ("  lanes: 4", "  lanes: 65", "npu.lanes must be 2..64, not 65"),
         ("  columns: 8", "  columns: 6", "npu.columns must be a multiple of npu.lanes (4), not 6"),
         ("activation_depth: 128", "activation_depth: 100", "must be a power of two, not 100"),
+        ("weight_depth: 256", "weight_depth: 1000", "or a multiple of 512, not 1000"),
         ("weight_bits: 4", "weight_bits: 9", "weight_bits must be 1..8, not 9"),
         ("clock_mhz: 100.0", "clock_mhz: fast", "must be a number"),
         ("op: max_pool", "op: attention", "attention"),

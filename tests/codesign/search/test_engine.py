@@ -6,6 +6,8 @@ On an area model fitted to analytic counts. Also the reasons given where nothing
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from functools import cache
 
 import numpy as np
@@ -61,7 +63,7 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
         & (found.estimate.cycles / 100 <= 150)
         & (area.dsps <= 0)
         & (found.layers.macs.sum(axis=1) <= one.space.declaration.max_macs)
-        & found.estimate.fits
+        & found.estimate.words.fits()
     )
     assert (found.feasible == expected).all()
     assert 0 < expected.sum() < 400
@@ -186,18 +188,28 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
         assert reason.need > reason.have == wanted
 
 
-def test_reasons_name_the_memories_that_are_too_small_with_their_words() -> None:
-    one = problem(luts=1e9)
-    large = dataclasses.replace(
-        one, space=SearchSpace(load_declaration("images"), (1, 600, 600), 4)
-    )
-    pool = engine.search(large, engine.shrink(large, 0), capacity, "evolution", seed=0, rounds=1)
-    assert not pool.estimate.fits.any()
-    found = {reason.resource: reason for reason in choice.reasons(large, pool)}
-    assert "memory" not in found
-    depth = found["activation_depth"]
-    assert depth.need > depth.have == DEPTH_RANGES["activation_depth"][1]
-    assert " MACs, has " in str(found["macs"])
+def test_reasons_have_real_figures_as_people_write_them() -> None:
+    """Images of 600 x 600 need deeper memories than there are."""
+    space = SearchSpace(load_declaration("images"), (3, 600, 600), 2)
+    budget = Budget(luts=500, ffs=300, max_latency_us=1.0, brams=2.5)
+    one = Problem(space, model(), budget)
+    pool = samples(one, 50)
+    row = int(np.argmin(pool.violation))
+    found = {reason.resource: reason for reason in choice.reasons(one, pool)}
+    deep = {name: high for name, (_, high) in DEPTH_RANGES.items() if name in found}
+    assert deep
+    for name, high in deep.items():
+        assert (found[name].need, found[name].have) == (
+            getattr(pool.estimate.words, name)[row], high,
+        )  # fmt: skip
+        assert found[name].need > high
+    assert found["luts"].need == math.ceil(pool.estimate.area.bound["luts"][row])
+    told = "\n".join(map(str, found.values()))
+    assert re.search(r"needs [\d,]+ LUTs, has 500;", told)
+    assert re.search(r"needs [\d,]+ flip-flops, has 300;", told)
+    assert re.search(r"needs [\d,.]+ block RAMs, has 2.5;", told)
+    assert re.search(r"needs [\d,.]+ us of latency, has 1;", told)
+    assert re.search(r"needs [\d,]+ MACs, has [\d,]+;", told)
 
 
 def test_the_predictor_ranks_networks_that_it_did_not_see() -> None:
