@@ -155,8 +155,9 @@ class NpuTop(wiring.Component):
     def _waiting_writes(self, m: Module, posting: Value) -> tuple[Value, dict[str, Value]]:
         """Arbitrate writes to activation memory: post-processing first, then FILL, then LOAD.
 
-        Returns the condition in which a LOAD must wait, and the write port (bank, address, word) of
-        whichever of FILL and LOAD writes while post-processing (``posting``) does not.
+        posting: high in a cycle in which post-processing writes. Returns the condition that a LOAD
+        must not write in this cycle, and the write port for cycles without ``posting`` (that of
+        FILL if it writes, else that of LOAD) as write_bank, write_address and write_word.
         """
         transfer, fill = self.transfer, self.memory.fetch if self.memory else None
         ports = {n: getattr(transfer, n) for n in ("write_bank", "write_address", "write_word")}
@@ -219,7 +220,10 @@ class NpuTop(wiring.Component):
             m.d.comb += getattr(self.array, name).eq(delay(m, value, cycles, name))
 
     def _words(self, m: Module) -> Value:
-        """Return the activation words for the array: as read, or delayed through the history."""
+        """Return the activation words of all pixels for the array, pixel 0 lowest.
+
+        As read, or with column reuse one cycle later, through the history, which is connected here.
+        """
         if not self.config.reuses_columns:
             return self.activations.activations
         history, sequencer = self.history, self.sequencer
