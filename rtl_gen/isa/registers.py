@@ -49,9 +49,10 @@ class Register(enum.IntEnum):
 
 
 LOG_BASE = 0x0000_0400
-"""Base of the cycle log, read only: entry i is CYCLES when instruction i last ended."""
+"""Base of the cycle log, read only: entry i, at LOG_BASE + 4 * i, is CYCLES at the last end of an
+instruction with index i modulo LOG_DEPTH."""
 LOG_DEPTH = 64
-"""Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
+"""Entries of the cycle log; instructions whose index is equal modulo LOG_DEPTH share one."""
 PROGRAM_BASE = 0x0010_0000
 """Base of program memory, write only: program word i at 8 * i, low half first."""
 CHANNEL_BASE = 0x0020_0000
@@ -62,7 +63,7 @@ WEIGHT_BASE = 0x0100_0000
 """Base of weight memory, write only: bus word j of weight word k at
 4 * (k * 2**ceil(log2(weight_word_columns)) + j)."""
 ADDRESS_BITS = 25
-"""Width of an AXI4-Lite byte address."""
+"""Width of an AXI4-Lite byte address in bits."""
 
 
 def weight_address(config: NpuConfig, word: int, column: int) -> int:

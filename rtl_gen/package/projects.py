@@ -29,7 +29,7 @@ class Target:
     clock_mhz: float
     """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
-    """Names of the Verilog files in rtl/."""
+    """Names of the Verilog files in rtl/, without the folder."""
 
     @property
     def period_ns(self) -> float:
