@@ -95,7 +95,7 @@ class DotProductSpec:
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """Return the golden result; raw digits are signed if ``digit_signed`` and not ``unsigned``."""
+        """Return the golden result; digits are raw bits, signed if ``digit_signed`` and allowed."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned
