@@ -70,7 +70,7 @@ class Verilator:
     root: Path | None
     """VERILATOR_ROOT to set; None if the program knows its own."""
     version: str
-    """Version such as ``5.036``."""
+    """Version such as ``5.036``; ``unknown`` if the program does not say."""
 
 
 @functools.cache
@@ -126,9 +126,9 @@ def _from_path() -> Verilator | None:
 
 
 def environment(root: Path | None) -> dict[str, str]:
-    """Return the process environment without variables of an outer make, pytest or cocotb.
+    """Return a copy of the process environment without variables of make, pytest and cocotb.
 
-    root: VERILATOR_ROOT to set, or None.
+    root: VERILATOR_ROOT to set; None leaves it as it is.
     """
     kept = {
         name: value
@@ -152,8 +152,7 @@ def build(
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises
-    ToolMissing, SimulationError, or OSError (such as a full disk).
-    """
+    ToolMissing, SimulationError, or OSError (such as a full disk)."""
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
     key = _digest(identity)
@@ -172,7 +171,9 @@ def build(
 
 
 def _place_for_make(folder: Path) -> Path:
-    """Return ``folder``, or one for temporary files if its path has blanks, which make refuses."""
+    """Return ``folder`` if writable and without blanks in its path, else such a temporary folder.
+
+    Raises SimulationError if there is none; make refuses paths with blanks."""
     places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
     for place in places:
         if not any(map(str.isspace, str(place.resolve()))) and os.access(place, os.W_OK):
@@ -242,7 +243,7 @@ def _copy_runtime(runtime: Path, objects: Path) -> None:
 
 
 def _keep_runtime(objects: Path, runtime: Path) -> None:
-    """Keep Verilator's compiled runtime library for further designs."""
+    """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
     if runtime.exists():
         return
     with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
@@ -274,8 +275,7 @@ def run(
     variables: further environment variables for the tests. seed: seed of cocotb, and of the random
     initial values of registers without a reset. A failed test raises nothing. Raises
     SimulationError if the simulator crashes, or is killed after ``timeout_s``; OSError on a full
-    disk.
-    """
+    disk. The seed of the registers is ``seed`` modulo 2**31, but 1 for 0."""
     import cocotb_tools.config as cocotb_config
 
     with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
