@@ -25,9 +25,9 @@ OKAY, DECERR = 0, 3
 PAGE_BYTES = 4096
 """Size in bytes of the aligned pages whose boundaries no AXI burst may cross."""
 LONG_PAUSE_CYCLES = (20, 60)
-"""Shortest and longest duration of a long pause."""
+"""Shortest and longest duration of a long pause, both included."""
 LONG_PAUSE_CHANCE = 1 / 400
-"""Probability per cycle that a long pause begins."""
+"""Probability per cycle, outside of long pauses, that a long pause begins."""
 
 
 def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
@@ -158,7 +158,7 @@ class Memory:
         assert address // PAGE_BYTES == end // PAGE_BYTES, f"burst at {address:#x} crosses 4 KiB"
 
     def inside(self, offset: int) -> bool:
-        """Return True if the beat at this byte offset lies within the memory."""
+        """Return True if the whole beat at this byte offset from BASE lies within the memory."""
         return 0 <= offset <= len(self.data) - self.beat_bytes
 
     def _drive(self, offset: int, last: bool) -> None:

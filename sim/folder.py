@@ -98,7 +98,8 @@ class Loadable:
     hardware: dict[str, Any]
     """Register map, memories and instruction fields of this NPU."""
     weights: Words
-    """Weight memory image, shape (n_words, bus words per weight word)."""
+    """Weight memory image, shape (n_words, bus words per weight word), from word 0 on; 0 words if
+    the NPU fetches its weights."""
     channels: Words
     """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
     memory: Words
@@ -136,7 +137,8 @@ class BuildFolder(Loadable):
 def read(path: Path) -> BuildFolder:
     """Read the build folder ``path`` with its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     loadable = read_loadable(path)
     vectors = path / "vectors"
@@ -149,7 +151,8 @@ def read(path: Path) -> BuildFolder:
 def read_loadable(path: Path) -> Loadable:
     """Read the build folder ``path`` without its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:

@@ -30,7 +30,12 @@ Test = Callable[["Bench"], Awaitable[dict[str, Any]]]
 
 
 class Bench:
-    """Fixture of one test: the simulated NPU and the build folder it came from."""
+    """Fixture of one test: the simulated NPU and the build folder it came from.
+
+    dut: cocotb's handle of the top module. Options come from the file that the environment variable
+    options.VARIABLE names; ``rng`` is seeded by their seed and first image; ``program`` is the
+    normal one.
+    """
 
     def __init__(self, dut: Any) -> None:
         self.options = options.load(Path(os.environ[options.VARIABLE]))
@@ -63,7 +68,11 @@ class Bench:
         return next((name for name, value in names.items() if value == code), str(code))
 
     def patience(self, program: StoredProgram) -> int:
-        """Return the cycles, stalls included, after which a run of one image counts as hung."""
+        """Return the cycles, stalls included, after which a run of one image counts as hung.
+
+        SLACK_CYCLES, twice the expected cycles, and 8 cycles per beat that streams and memory move,
+        more of these with random stalls.
+        """
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
         beats += len(self.folder.memory)

@@ -12,7 +12,9 @@ from sim.layout import unpack, unpack_logits
 class Judge:
     """Verdict over the runs of one program in one simulation; the first difference is kept.
 
-    ``run``, ``error``, ``stream`` and ``waited`` add runs, ``outcome`` returns the result.
+    ``run``, ``error``, ``stream`` and ``waited`` add runs, ``outcome`` returns the result. The
+    first mismatch of values and the first of cycles are kept; after a mismatch of values or a
+    failure outputs are no longer compared.
     """
 
     def __init__(self, folder: BuildFolder, program: StoredProgram) -> None:

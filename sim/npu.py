@@ -41,7 +41,7 @@ class RunResult:
     frames: list[Words]
     """Beats, uint32, of every complete output packet (ended by TLAST) in the order of arrival."""
     error: int
-    """Error code, 0 if there was none."""
+    """Number of the ErrorCode with which the run stopped, 0 if it ended well."""
     error_instruction: int
     """Index of the instruction that stopped the run; 0 if there was no error."""
     cycles: int
@@ -127,7 +127,7 @@ class SimulatedNpu:
         self.drop_streams()
 
     async def clocks(self, count: int) -> None:
-        """Wait ``count`` clock cycles."""
+        """Wait until ``count`` further rising edges of the clock have come."""
         await ClockCycles(self.dut.aclk, count)
 
     # Registers and memories ------------------------------------------------------------------
@@ -150,11 +150,11 @@ class SimulatedNpu:
         return [int(word) for word in np.frombuffer(bytes(done.data), "<u4")]
 
     async def write_register(self, name: str, value: int) -> None:
-        """Write a register by name. Raises Hang."""
+        """Write a 32-bit value to a register, by its name such as CONTROL. Raises Hang."""
         await self.write(self.registers[name], [value])
 
     async def read_register(self, name: str) -> int:
-        """Read a register by name. Raises Hang."""
+        """Return the 32-bit value of a register, by its name such as STATUS. Raises Hang."""
         return (await self.read(self.registers[name], 1))[0]
 
     async def load_program(self, words: Sequence[int]) -> None:

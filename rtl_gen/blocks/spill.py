@@ -18,7 +18,7 @@ from rtl_gen.isa.fields import SLOT_BITS
 READ_CYCLES = 2
 """Cycles from a granted read of activation memory to the word: block RAM, selection of the bank."""
 SPILL_WORDS = 16
-"""Words of the FIFO that is filled ahead of the bus."""
+"""Activation words that fit the FIFO that is filled ahead of the bus."""
 
 
 class Spill(Block):

@@ -184,7 +184,8 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         ),
     ),
 }
-"""Slot fields of each opcode over all NPUs; ``slots(config, opcode)`` are those of one NPU."""
+"""Slot fields of each opcode over all NPUs, in slot order; ``slots(config, opcode)`` are those of
+one NPU."""
 
 START = "start"
 """Name of the record that leads from position 0 to a LAYER's first tap."""

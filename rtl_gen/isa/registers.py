@@ -28,12 +28,14 @@ class Register(enum.IntEnum):
     CONFIG_HASH = 0x08
     """Read: first 32 bits of NpuConfig.hash."""
     CONTROL = 0x0C
-    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done), bit 2 irq enable (kept).
-    After a soft reset the pipelines run empty: start again when STATUS is no longer busy."""
+    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done; no start then), bit 2 irq
+    enable (kept). Read: bit 2. After a soft reset the pipelines run empty: start again when STATUS
+    is no longer busy."""
     STATUS = 0x10
     """Read: bit 0 busy, bit 1 done, bit 2 error, bit 3 discarding a stream that ran on."""
     ERROR = 0x14
-    """Read: bits 7:0 ErrorCode, bits 31:16 index of the instruction (LOAD, LAYER, ...) it hit."""
+    """Read: bits 7:0 ErrorCode, bits 31:16 index in the program, from 0 on, of the instruction that
+    it hit; 0 if there was no error."""
     CYCLES = 0x18
     """Read: cycles of the last (or current) run, those in STALLS not counted."""
     STALLS = 0x1C

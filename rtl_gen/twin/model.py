@@ -51,7 +51,8 @@ class Twin(Memories):
         """Execute the program from word 0 until END or an error.
 
         stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
-        none (stalls, which the hardware counts too, do not occur here). images: content of the
+        none (stalls, which the hardware counts too, do not occur here); an instruction that would
+        exceed it is not executed. images: content of the
         register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for beats that never
         come and no watchdog is set.
         """

@@ -31,7 +31,7 @@ def signed(values: Ints, bits: int) -> Ints:
 
 
 AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Loop levels in the order of the axes of ``positions``."""
+"""Loop levels of a LAYER, outermost first, in the order of the axes of ``positions``."""
 
 
 @dataclass(frozen=True)
