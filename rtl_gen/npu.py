@@ -170,7 +170,10 @@ class NpuTop(wiring.Component):
         return posting | filling, {name: Mux(filling, own, port) for (name, port), own in pairs}
 
     def _connect_operands(self, m: Module) -> None:
-        """Connect taps (or a STORE's reads) to the memories, and operands to the array."""
+        """Connect taps (or a STORE's reads) to the memories, and their operands to the array.
+
+        Flags of a tap are delayed to come with its operands.
+        """
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer = self.fields[Opcode.LAYER]
         storing, posting = Signal(), Signal()

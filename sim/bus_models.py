@@ -44,7 +44,8 @@ def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
 def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
     """Start a coroutine that holds VALID of ``source`` back as ``pauses`` says.
 
-    It takes a value of ``pauses`` in each cycle in which ``source`` has something to send.
+    It takes a value of ``pauses`` in each cycle of ``clock`` in which ``source`` has something to
+    send.
     """
 
     async def run() -> None:

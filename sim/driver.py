@@ -56,8 +56,8 @@ class Stream(Protocol):
     def receive(self, beats: int, timeout_s: float) -> Words:
         """Return the next packet, uint32 (beats,), waiting for it.
 
-        beats: its length without the end of the packet, as the caller expects it. Raises
-        TimeoutError if it is not there after ``timeout_s`` seconds.
+        beats: length that the caller expects. Raises TimeoutError if the packet is not there after
+        ``timeout_s`` seconds.
         """
 
 
@@ -103,8 +103,8 @@ class Npu:
     def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
         """Read the build folder ``folder`` and check that the hardware was generated for it.
 
-        Raises NpuError if its identity registers differ, FolderError for a broken build folder.
-        Nothing is written to the NPU before ``load``.
+        bus, stream: access to the hardware; nothing is written to it before ``load``. Raises
+        NpuError if its identity registers differ, FolderError for a broken build folder.
         """
         self.network: Loadable = read_loadable(Path(folder))
         self.bus = bus

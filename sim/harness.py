@@ -114,8 +114,8 @@ class Bench:
     async def memory_run(self, judge: Judge, index: int) -> None:
         """Run one inference without random stalls, and judge its STALLS: waits for memory only.
 
-        It loads the normal program and leaves random stalls on. An error is recorded in ``judge``,
-        too. Raises Hang.
+        index: image in vectors/. It loads the normal program and leaves random stalls on. An error
+        is recorded in ``judge``, too. Raises Hang.
         """
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)

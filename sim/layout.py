@@ -57,10 +57,11 @@ def quantise(
 ) -> NDArray[np.uint8]:
     """Return the input codes, uint8 of the same shape, of values as the data set had them.
 
-    values: (n, channels, rows, columns). input_range: ``low`` and ``high``, of one number or one
-    for each channel, become level 0 and 255; values beyond are clipped, those between become a
-    whole level, and a level the code level * (2**bits - 1) / 255, both rounded half up. Raises
-    LayoutError for another shape, and for values that are no finite numbers.
+    layout: of the input. values: (n, channels, rows, columns). input_range: ``low`` and ``high``,
+    lists of one number or one for each channel, become level 0 and 255; values beyond are clipped,
+    those between become a whole level, and a level the code level * (2**bits - 1) / 255, both
+    rounded half up. Raises LayoutError for another shape, and for values that are no finite
+    numbers.
     """
     shape = image_shape(layout)
     if values.ndim != 4 or values.shape[1:] != shape:

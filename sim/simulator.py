@@ -182,7 +182,7 @@ def _place_for_make(folder: Path) -> Path:
 
 
 def _move(built: Path, program: Path) -> None:
-    """Move a program to where it is kept, perhaps on another file system, whole or not at all."""
+    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
         shutil.move(built, name)
         (Path(name) / built.name).replace(program)

@@ -25,7 +25,7 @@ from rtl_gen.isa.registers import (
 
 SLVERR = 2
 REGISTER_BITS = max(Register).bit_length()
-"""Address bits that select a register; all higher ones are 0."""
+"""Number of low byte-address bits that select a register; all higher ones are 0."""
 
 CONTROL_PORTS = {
     "awaddr": In(ADDRESS_BITS),

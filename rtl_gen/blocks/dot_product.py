@@ -18,7 +18,7 @@ COUNTED_LANES = 3
 
 
 def pair_bits(activation_bits: int) -> int:
-    """Return the unsigned width of a lane pair's sum; 0 for 1-bit activations, which need none."""
+    """Return the width in bits of two lanes' unsigned sum; 0 for 1-bit codes, which need none."""
     return activation_bits + 1 if activation_bits > 1 else 0
 
 
@@ -36,8 +36,7 @@ class DotProductSpec:
         """True if digits count as unsigned here: 1-bit digits multiplied in LUTs.
 
         Their sign would cost an adder here and costs nothing in the accumulator
-        (rtl_gen.blocks.accumulators).
-        """
+        (rtl_gen.blocks.accumulators)."""
         return self.multiplier == "lut" and self.digit_bits == 1
 
     @property
@@ -72,7 +71,7 @@ class DotProductSpec:
 
     @property
     def sum_cycles(self) -> int:
-        """Cycles from the operands to the sums over the lanes."""
+        """Cycles from operands (of lanes not ``late``) to the sums over lanes (of each plane)."""
         if self.multiplier == "dsp":
             return 1 + (self.lanes - 1).bit_length()
         return self.stages + (len(self.chains) - 1).bit_length()
@@ -95,7 +94,9 @@ class DotProductSpec:
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """Return the golden result; digits are raw bits, signed if ``digit_signed`` and allowed."""
+        """Return the golden result of one activation code and one raw digit per lane.
+
+        Digits are two's complement if ``digit_signed``, unless ``unsigned`` holds."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned
@@ -240,7 +241,7 @@ class DotProduct(Block):
 
 
 def register(m: Module, value: Value, name: str) -> Signal:
-    """Return a register without reset that holds ``value`` of the cycle before."""
+    """Return a register ``name``, without reset, that holds ``value`` of the cycle before."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register
@@ -249,7 +250,7 @@ def register(m: Module, value: Value, name: str) -> Signal:
 def tree(m: Module, terms: list[Value], name: str) -> Value:
     """Return the sum over a binary adder tree, registered after every level; a lone term as it is.
 
-    Latency: ceil(log2(len(terms))) cycles. terms: at least one.
+    Latency: ceil(log2(len(terms))) cycles. terms: at least one. name: prefix of the registers.
     """
     level = 0
     while len(terms) > 1:

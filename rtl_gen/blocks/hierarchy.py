@@ -47,7 +47,10 @@ class Block(wiring.Component):
         return [(flow, name, inputs.get(name, signal)) for flow, name, signal in named]
 
     def instance(self, emission: Emission, inputs: Mapping[str, Value]) -> Instance:
-        """Return an instance of this block's Verilog module, and register it with ``emission``."""
+        """Return an instance of this block's Verilog module, and register the block for emission.
+
+        inputs: values to connect to input ports, by port name.
+        """
         emission.blocks.setdefault(self.module_name, self)
         return Instance(
             self.module_name,

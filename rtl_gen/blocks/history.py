@@ -21,7 +21,7 @@ from rtl_gen.isa.fields import REUSE_BITS
 OLDER_COLUMNS = 2
 """Columns that the history holds for every kernel row: the last two that were stored."""
 ROW_BITS = 4
-"""Width of a kernel row's number."""
+"""Width in bits of a kernel row's number in the history."""
 MOST_ROWS = 1 << ROW_BITS
 """Kernel rows that the history has room for; it numbers them modulo this."""
 HISTORY_FLAGS = {"reuse": 1, "fresh": 1, "store": 1, "kernel_row": ROW_BITS}

@@ -68,7 +68,7 @@ class InstructionRegister:
             m.d.sync += self.fetched.word_select(half, 32).eq(ram.read_data)
 
     def last_word(self) -> Value:
-        """Return the condition that ``word`` is the instruction's last field word."""
+        """Return the condition that ``word`` numbers the current instruction's last field word."""
         return Cat(
             (self.opcode == opcode) & (self.word == field_words(self.config, opcode) - 1)
             for opcode in self.kinds
@@ -77,8 +77,8 @@ class InstructionRegister:
     def illegal_field(self, m: Module, decoding: Value) -> Value:
         """Return the condition that the field word in ``fetched`` has bits which no field uses.
 
-        It holds while ``taking``. decoding: high in DECODE, when the opcode is still in
-        ``fetched``. The mask of unused bits is selected one cycle before the word arrives.
+        It has a meaning only while ``taking``. decoding: high in DECODE, when the opcode is still
+        in ``fetched``. The mask of unused bits is selected one cycle before the word arrives.
         """
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
         mask = Signal(WORD_BITS, reset_less=True)

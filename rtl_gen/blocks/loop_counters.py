@@ -20,7 +20,7 @@ TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
 
 
 def levels(config: NpuConfig) -> tuple[str, ...]:
-    """Return the loop levels of this NPU, innermost first."""
+    """Return the names of this NPU's loop levels, innermost first; PHASES only if N:M sparse."""
     return tuple(COUNT_BITS) if config.most_phases == 1 else (PHASES, *COUNT_BITS)
 
 

@@ -132,8 +132,8 @@ class PostProcess(Block):
     def _results(self, m: Module, platform: object, units: list[PostUnit]) -> None:
         """Build the result buffer, to which raw steps write biased accumulators in step order.
 
-        From word 0 on, with a memory port from word ``f_out_base`` on; words beyond its end are
-        dropped and are an error.
+        units: the post units, unit 0's accumulator lowest in a word. Words go from word 0 on, with
+        a memory port from ``f_out_base`` on; those beyond its end are dropped and are an error.
         """
         config = self.config
         ram = Ram(len(self.result), config.result_depth, distributed=True)

@@ -51,7 +51,7 @@ class PostUnitSpec:
 
     @property
     def scale_digits(self) -> int:
-        """Number of radix-4 digits of the requantisation multiplier."""
+        """Number of radix-4 digits of the requantisation multiplier, rounded up."""
         return (self.scale_bits + 1) // 2
 
     @property

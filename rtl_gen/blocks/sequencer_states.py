@@ -58,7 +58,10 @@ class States:
         self.decoding = Signal()
 
     def machine(self, m: Module, course: Course, halt: Value) -> None:
-        """Build the state machine; after a cycle with ``halt`` a run is in ABORT, then in IDLE."""
+        """Build the state machine; after a cycle with ``halt`` a run is in ABORT, then in IDLE.
+
+        course: conditions on the current instruction.
+        """
         at = self.instruction
         self.halt = halt
         illegal = at.illegal_field(m, self.decoding)

@@ -67,8 +67,8 @@ def record_values(
 def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) -> dict[str, int]:
     """Return a record's move by field name, with whole strips split off from rows and address.
 
-    The number of strips is rounded down, so ``<level>_rows`` is 0..strip_rows - 1; the other values
-    may be negative.
+    The number of strips in step.rows is rounded down, so ``<level>_rows`` is 0..strip_rows - 1;
+    each takes strip_words from ``<level>_pointer``. The other values may be negative.
     """
     strips, rows = divmod(step.rows, strip_rows)
     return {

@@ -164,9 +164,10 @@ def _accumulate(
 ) -> Ints:
     """Return one tile's accumulators as they are drained, wrapped to ``accumulator_bits``.
 
-    Without bias; in binary layers already 2 * sum(t a) - sum(a). weights: int64 (taps, lanes,
-    weight_columns). Result: int64 (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), with
-    column reuse only the drained out_cols. Raises TwinError(ADDRESS) as ``gather`` does.
+    Without bias; in binary layers already 2 * sum(t a) - sum(a). activations: uint8 (pixels, depth,
+    lanes); f: the LAYER's fields; weights: int64 (taps, lanes, weight_columns). Result: int64
+    (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), with column reuse only the drained
+    out_cols. Raises TwinError(ADDRESS) as ``gather`` does.
     """
     columns = config.weight_columns
     rows, matrix = f["out_rows"] + 1, weights.reshape(-1, columns).astype(np.float64)
@@ -191,8 +192,8 @@ def _accumulate(
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
     """Return output codes: biased accumulators requantised, clamped to 0..out_max and max-pooled.
 
-    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns). Result: int64 (pixels,
-    out_rows, out_cols, columns).
+    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns); channels: of these columns;
+    f: the LAYER's fields. Result: int64 (pixels, out_rows, out_cols, columns).
     """
     codes = arithmetic.requantise(
         biased,

@@ -44,12 +44,13 @@ class Streams:
 
 
 def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched: bool) -> None:
-    """Execute a LOAD: input beats to activation memory.
+    """Execute a LOAD with fields ``f``: input beats to activation memory.
 
-    watched: True if a watchdog ends the wait for beats that never come. Raises TwinError with
-    STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for missing
-    beats. Only STREAM_LONG is raised after the words were written; otherwise none is written, where
-    the hardware writes those before the fault.
+    The beats that it takes are counted in ``streams``; bits beyond a word's ``lanes`` codes are
+    ignored. watched: True if a watchdog ends the wait for beats that never come. Raises TwinError
+    with STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for
+    missing beats. Only STREAM_LONG is raised after the words were written; otherwise none is
+    written, where the hardware writes those before the fault.
     """
     c, beats = memories.config, f["beats"] + 1
     bank, address = _walk(memories, f)
@@ -75,7 +76,7 @@ def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched:
 
 
 def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
-    """Execute a STORE: activation memory to output beats, with TLAST on the last one.
+    """Execute a STORE with fields ``f``: activation memory to output beats, TLAST on the last.
 
     Raises TwinError(ADDRESS) at the first word outside the memory, after sending those before,
     without TLAST.
@@ -91,7 +92,7 @@ def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
 
 
 def emit(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
-    """Execute an EMIT: result words 0..chunks to output beats, with TLAST on the last one.
+    """Execute an EMIT: result words 0..f["chunks"] to output beats, with TLAST on the last one.
 
     One beat per accumulator, sign-extended to 32 bits, post unit 0 of each word first.
     """
