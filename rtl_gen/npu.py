@@ -35,8 +35,11 @@ from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 class NpuTop(wiring.Component):
     """Function: runs layer programs (rtl_gen.isa) on images that come and go by AXI4-Stream.
 
-    Clock ``aclk``, synchronous active-low reset ``aresetn``. Latency and throughput:
-    rtl_gen.timing. Overflow: accumulators wrap, which the compiler excludes; codes saturate.
+    Ports: ``s_axi_control_*`` (AXI4-Lite: registers, program, weights, channel table), ``s_axis_*``
+    (images in), ``m_axis_*`` (results out), with ``memory_port_bits`` also ``m_axi_*`` (AXI4 to
+    external memory); ``irq`` is high from a run's end on, if enabled. Clock ``aclk``, synchronous
+    active-low reset ``aresetn``. Latency and throughput: rtl_gen.timing. Overflow: accumulators
+    wrap, which the compiler excludes; codes saturate.
     """
 
     def __init__(self, config: NpuConfig) -> None:

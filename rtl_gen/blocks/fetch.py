@@ -65,6 +65,7 @@ class Fetch(Block):
     """Function: after ``start`` (in a cycle in which it is ``idle``) reads ``f_bursts`` bursts from
     burst ``f_first`` on and writes their beats to weight words ``f_weight_base``..., each word in
     ``fetched_word_beats`` beats, its low columns first. What a last word lacks is not written.
+    ``base``: bits 31:12 of burst 0's byte address. ``write_columns``: one enable per 32-bit column.
 
     Latency: the first address is out 2 cycles after ``start``, the last beat is written 1 cycle
     after it came; ``idle`` from the cycle after that on. Throughput: one beat per cycle, at most

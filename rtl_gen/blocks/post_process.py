@@ -30,7 +30,9 @@ def chunk_bits(config: NpuConfig) -> int:
 class PostProcess(Block):
     """Function: a snapshot of the array's accumulators is drained, ``post_units`` results a step.
 
-    A tile is what one snapshot holds: the accumulators of one position before pooling. A step
+    ``start``: a layer begins, before its first step. ``snapshot``: the accumulators are sampled,
+    for steps from the next cycle on; a tile is what one snapshot holds: the accumulators of one
+    position before pooling. A step
     (``step_valid`` with pixel and chunk) takes its results through the post units, keeps the
     maximum since the step with ``window_first`` of the same pixel and chunk, and on ``window_last``
     shifts it into the output word; a full word goes to bank ``pixel``. ``chunk_last`` /

@@ -27,6 +27,8 @@ class Sequencer(Block):
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
     FETCH, with a memory port, and FILL and SPILL: ``start_*`` when what moves it is idle.
+    ``layer_start``: high for one cycle before a LAYER's taps; ``tile``: high in the cycle in which
+    the last tap of a tile that is drained is issued. ``log``: entry ``log_address``, at once.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until ``stop`` or the next start. ``stop`` ends a run without an
