@@ -26,8 +26,8 @@ class DesignEstimate:
 
     cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact
     unless zero weights let the compiler leave out work; then it is an upper bound.
-    images_per_second is at the design's clock. fmax_mhz comes from the timing model, for the ECP5
-    family only.
+    images_per_second is at the design's clock. interval_cycles is None if activation memory lacks
+    room for the next image. fmax_mhz comes from the timing model on ECP5, else it is None.
     """
     intervals: Mapping[str, tuple[float, float]]
     """Field of ``figures`` that a fitted model predicts -> (low, high) of its 90 % prediction
@@ -35,10 +35,14 @@ class DesignEstimate:
     plan: Plan
     """The compiler's schedule for the network's shapes."""
     notes: tuple[str, ...] = ()
-    """Warnings: values outside the training data of the models, a clock that is hard to reach."""
+    """Warnings, none if empty: NPU parameters outside the training data of the models; on ECP5, a
+    design clock that is hard to reach."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of reports/estimate.json."""
+        """Return the content of reports/estimate.json: known figures by name, intervals, notes.
+
+        "intervals" maps a figure's name to [low, high], "notes" is a list of sentences.
+        """
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
         return {**self.figures.to_dict(), "intervals": intervals, "notes": list(self.notes)}
 
@@ -91,9 +95,10 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
 
 
 def _beyond(clock_mhz: float, low: float, high: float) -> str | None:
-    """Return a warning if ``clock_mhz`` is above ``low``, the lower end of the clock's estimate.
+    """Return a warning if ``clock_mhz`` is above ``low``, else None.
 
-    Up to ``high`` it says that the clock may not hold, above it that it will hardly hold.
+    low, high: ends of the 90 % interval of the estimated highest clock, in MHz. Up to ``high``,
+    included, the warning says that the clock may not hold, above it that it will hardly hold.
     """
     if clock_mhz <= low:
         return None

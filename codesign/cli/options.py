@@ -14,11 +14,11 @@ from codesign.design import Design
 from codesign.results import UserError
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
-"""Options of ``training`` that are arguments of ``pipeline.settings_of``."""
+"""Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """Return an argparse type for a finite number in low..high."""
+    """Return an argparse type for a finite number in low..high, both included."""
 
     def convert(text: str) -> float:
         try:
@@ -33,7 +33,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
-    """Return an argparse type for an integer in low..high."""
+    """Return an argparse type for an integer in low..high, both included."""
 
     def convert(text: str) -> int:
         try:
@@ -135,7 +135,7 @@ def data_dir(parser: argparse._ActionsContainer) -> None:
 
 
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """Add ``--boo``, the weight of one-bits in the training loss."""
+    """Add ``--boo``, the weight of one-bits in the training loss, with this default."""
     parser.add_argument(
         "--boo",
         type=number(0, 1000),
@@ -156,7 +156,8 @@ def load_build(folder: Path) -> Design:
 def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     """Load the integer network of a build folder, and warn of files changed since the build.
 
-    Raises UserError for any other folder, and for one that an older version built.
+    warn: called with a sentence for each of them. Raises UserError for any other folder, and for
+    one that an older version built.
     """
     network = built.load(folder)
     for path in build_folder.changed_files(folder):

@@ -52,7 +52,10 @@ COUNT_UNITS: Mapping[str, str] = {
     "out_cols": "output columns",
     "out_groups": "tiles of output channels",
 }
-"""Loop levels in the words of a reader; their fields hold the number of repetitions minus 1."""
+"""LAYER field of a loop -> what the loop counts, in the words of a message.
+
+The field holds the number of repetitions minus 1.
+"""
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
                          "use fewer channels or a smaller image"),
@@ -80,7 +83,11 @@ class BufferUse:
 
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[ProgramStep]) -> BufferUse:
-        """Count the words that ``schedule`` and its program ``steps`` need."""
+        """Count the words that ``schedule`` and its program for one image, ``steps``, need.
+
+        Activation addresses must also be wide enough for the first result word of each part of a
+        raw layer, which stands in such a field; activation_depth counts that in.
+        """
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         store = instruction_words(schedule.config, Opcode.STORE)
         # A raw part states its first result word in out_base, which is an activation address.
@@ -113,9 +120,10 @@ class BufferUse:
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield tensors whose codes are wider than the NPU's activations, and too wide multipliers.
+    """Yield a reason for each tensor whose codes are wider than ``config.activation_bits``.
 
-    The multipliers are those of requantisation, of ``network.scale_bits`` bits.
+    The logits are no such tensor, as they are no codes. One more reason follows if the network's
+    requantisation multipliers (``network.scale_bits``) are wider than ``config.scale_bits``.
     """
     for name, spec in network.tensors.items():
         if spec.bits > config.activation_bits and name != network.layers[-1].output:
@@ -131,9 +139,10 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
 
 
 def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
-    """Yield layers of several sources that the address generator cannot walk.
+    """Yield reasons for layers of several sources that the address generator cannot walk.
 
-    These have more than two sources, or two and a kernel larger than 1x1 or padding.
+    One for more than MAX_SOURCES sources, one for several sources with a kernel larger than 1x1 or
+    with padding; a layer may have both.
     """
     for layer in network.mac_layers:
         if len(layer.sources) > MAX_SOURCES:
@@ -150,9 +159,10 @@ def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
 def depth_reasons(
     planned: Schedule, use: BufferUse, depths: Mapping[str, int]
 ) -> Iterator[Infeasible]:
-    """Yield memories that are too small, each with the layer that takes most of it.
+    """Yield a reason for each memory that is too small, with the layer that takes most of it.
 
-    depths: words that each memory has, by NpuConfig field.
+    use: words that each memory needs; depths: words that it has, by NpuConfig field. Program memory
+    is named with the network instead of a layer.
     """
     for name, need in use.needs().items():
         if need > depths[name]:
@@ -161,7 +171,11 @@ def depth_reasons(
 
 
 def _largest_user(planned: Schedule, depth: str) -> str:
-    """Return the name of the layer that takes most of a memory; for the program, the network's."""
+    """Return the name of the layer that takes most of a memory; for the program, the network's.
+
+    depth: NpuConfig field of the memory's depth. Of equal layers it is the first; of activation
+    memory the one during which most words are in use, of the result buffer the raw layer.
+    """
     words = {
         "activation_depth": planned.live_words,
         "weight_depth": lambda i: planned.tiles[i].weight_words,
@@ -174,7 +188,11 @@ def _largest_user(planned: Schedule, depth: str) -> str:
 
 
 def field_reasons(config: NpuConfig, steps: Sequence[ProgramStep]) -> Iterator[Infeasible]:
-    """Yield sizes of LAYERs, and burst addresses, that their instruction fields cannot hold."""
+    """Yield a reason for each value of a LAYER that its instruction field cannot hold.
+
+    Addresses are left out: depths limit them. One more reason follows if the highest first burst
+    of all FETCHes, FILLs and SPILLs exceeds its field.
+    """
     widths = {
         field.name: field.width(config)
         for field in fields(config, Opcode.LAYER)

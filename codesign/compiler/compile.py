@@ -50,7 +50,7 @@ class Program:
     starts: tuple[int, ...]
     """Address of each step's opcode, in 64-bit words of program memory."""
     waits: tuple[int, ...]
-    """Stall cycles of each step in a run of one image: waits for the memory port."""
+    """Stall cycles of each step in a run of one image: waits for the memory port (memory.waits)."""
     interval_cycles: int | None = None
     """Cycles that each further image of a run adds, without stalls; None without a REPEAT."""
 
@@ -61,7 +61,10 @@ class Program:
 
     @property
     def log(self) -> tuple[int, ...]:
-        """Cycle log of a run of one image: the CYCLES register at the end of each instruction."""
+        """Cycle log of a run of one image: CYCLES at the end of each instruction, stalls left out.
+
+        One entry per step.
+        """
         cycles = [step.cycles for step in self.steps]
         return tuple(accumulate(cycles, initial=timing.START_CYCLES))[1:]
 
@@ -128,7 +131,12 @@ class CompiledNetwork:
     """The network that was compiled: what the programs compute."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the compiler's part of program.json (docs/reference/build-folder.md)."""
+        """Return the compiler's part of program.json (docs/reference/build-folder.md).
+
+        Keys: "format" (LAYOUT_FORMAT), "network" and "input" (names), "output" (logits layout),
+        "memory" ({"words" of 32 bits, "latency_cycles"}), "tensors" (layouts by tensor), "programs"
+        (by name).
+        """
         return {
             "format": LAYOUT_FORMAT,
             "network": self.name,
@@ -200,8 +208,9 @@ def _stream(planned: Plan) -> Program | None:
 def _layouts(schedule: Schedule) -> dict[str, TensorLayout]:
     """Return the layout of every stored tensor by its name.
 
-    In a tiled network the stored tensors are bands of rows; the whole input image is added, with
-    the rows that each LOAD takes (``bands``).
+    In a tiled network the stored tensors are bands, whose layouts say of which tensor (``whole``)
+    they hold which rows; the whole input image is added under its own name, with the rows that each
+    LOAD takes (``bands``).
     """
     found = {name: _tensor_layout(schedule, name) for name in schedule.storage.views}
     if not schedule.moves:

@@ -70,7 +70,7 @@ class Plan:
     macs: int
     """Multiplications of all layers, for one image."""
     utilisation: float
-    """Used share of the array's products over all cycles, those of LOAD and EMIT included."""
+    """Used share of the array's products, 0..1, over all cycles, LOAD and EMIT included."""
     use: BufferUse
     schedule: Schedule
     steps: tuple[ProgramStep, ...]
@@ -97,7 +97,7 @@ class Plan:
 
     @property
     def interval_cycles(self) -> int | None:
-        """Cycles from image to image, back to back, stalls included; None without that program.
+        """Cycles from image to image, back to back, stalls included; None if ``stream`` is None.
 
         Exact if the LOAD takes no longer than the layers beside it, else an estimate
         (stream.wait_cycles).
@@ -204,7 +204,10 @@ def _schedule(
 
 
 def _run_cycles(option: tuple[Schedule, tuple[ProgramStep, ...], BufferUse]) -> int:
-    """Return the cycles of one image; stalls count if the network is tiled, as options differ."""
+    """Return the cycles of one image, by which options are compared.
+
+    Stalls for the memory port count only if the network is tiled, where options differ in them.
+    """
     planned, steps, _ = option
     waiting = sum(waits(planned.config, steps)) if planned.moves else 0
     return waiting + sum(step.cycles for step in steps)

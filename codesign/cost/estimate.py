@@ -26,11 +26,11 @@ class Estimate:
     """The NPUs, with the memory depths that the networks need."""
     area: AreaEstimate
     cycles: Floats
-    """Cycles per image, shape (n,)."""
+    """Cycles per image, shape (n,); those of an NPU without external memory, so without stalls."""
     fits: NDArray[np.bool_]
     """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
     clock_mhz: float
-    """Clock frequency that throughput and latency assume."""
+    """Clock frequency in MHz that throughput and latency assume."""
 
     @property
     def images_per_second(self) -> Floats:
@@ -38,7 +38,7 @@ class Estimate:
         return rate
 
     def figures(self, row: int) -> Figures:
-        """Return the point estimates of one design."""
+        """Return the point estimates of design number ``row``; fields not estimated are None."""
         area = self.area
         return Figures(
             luts=float(area.luts[row]),
@@ -51,20 +51,23 @@ class Estimate:
         )
 
     def intervals(self, row: int) -> dict[str, tuple[float, float]]:
-        """Return the 90 % prediction interval of each regressed resource of one design."""
+        """Return resource -> (low, high) of its 90 % prediction interval, of design ``row``.
+
+        Resources are luts, lutrams and ffs, as block RAMs and DSP slices are counted.
+        """
         return {
             name: (float(low[row]), float(self.area.high[name][row]))
             for name, low in self.area.low.items()
         }
 
     def excess(self, budget: Budget, area_factor: float = 1.0) -> Mapping[str, Floats]:
-        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
+        """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
-        Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
-        count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
-        measured over the estimated area of a design of this search that was synthesised. The
-        violation of a resource limit of 0 is the count itself; ``memory`` is 1 where a memory is
-        too deep, else 0.
+        Constraints are the limits that ``budget`` sets (luts, ffs, brams, dsps, latency_us,
+        throughput), and ``memory``: 1 where a memory is too deep, else 0. LUTs and flip-flops count
+        with their upper confidence bounds (AreaModel.estimate) times area_factor, the measured over
+        the estimated area of a design of this search that was synthesised. The violation of a
+        resource limit of 0 is the count itself. The clock is ``clock_mhz``, not the budget's.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -87,7 +90,10 @@ class Estimate:
 
 
 def violation(excess: Mapping[str, Floats]) -> Floats:
-    """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible."""
+    """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible.
+
+    excess: as ``Estimate.excess`` returns it.
+    """
     total: Floats = np.sum([np.maximum(part, 0.0) for part in excess.values()], axis=0)
     return total
 

@@ -28,7 +28,7 @@ class Trained:
     accuracy: float
     """Validation accuracy, 0..1."""
     seconds: float
-    """Wall time of the short training."""
+    """Wall time of the short training, in seconds."""
     one_bits: int
     """One-bits of the magnitudes of all weights (models.integer.bits)."""
 
@@ -40,7 +40,7 @@ class Option:
     evaluated: Evaluated
     """Estimates of the network on all NPUs of the space."""
     row: int
-    """Row of this NPU in ``evaluated``."""
+    """Row of this NPU in ``evaluated``, from 0."""
     trained: Trained
 
     @property
@@ -51,7 +51,10 @@ class Option:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs."""
+        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs.
+
+        (Images per second, LUTs negated), both estimated.
+        """
         estimate = self.evaluated.estimate
         return float(estimate.images_per_second[self.row]), -float(estimate.area.luts[self.row])
 
@@ -89,7 +92,7 @@ def best_option(
 def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
     """Return the network on the fastest NPU within the budget that is not refused, or None.
 
-    Ties go to fewer LUTs.
+    Ties go to fewer LUTs. refused: candidates as bytes.
     """
     found = engine.with_all_npus(problem, one.candidate)
     rate, luts = found.estimate.images_per_second, found.estimate.area.luts
@@ -171,9 +174,10 @@ _LEVERS = {
 def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
 
-    That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
-    and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
-    the estimate; of ``memory`` they are always 2 and 1.
+    That is the candidate with the least ``Evaluated.violation``; if it violates none, nothing is
+    returned. Each result says what the candidate needs, an estimate (of LUTs and flip-flops the
+    bound that is tested), and the limit that it has. Of throughput the need is the limit, and what
+    it has the estimate; of ``memory`` they are always 2 and 1.
     """
     row = int(np.argmin(pool.violation))
     found = []

@@ -54,13 +54,13 @@ class FinishedDesign:
     """
 
     problem: Problem
-    """The search problem, with the area factor measured by synthesis."""
+    """The search problem; each synthesis that misses the budget may raise its area factor."""
     option: Option | None = None
     """The design that was synthesised last."""
     estimate: DesignEstimate | None = None
     """Estimate of that design by the shipped area model, whichever model the search used."""
     build: Path | None = None
-    """The build folder."""
+    """The build folder; None if no design met the budget after synthesis."""
     accuracy: dict[str, float] = field(default_factory=dict)
     """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
     scores: dict[str, Any] = field(default_factory=dict)
@@ -68,20 +68,21 @@ class FinishedDesign:
     notes: tuple[str, ...] = ()
     """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
     weights: LayerBits | None = None
-    """Bit counts over all weights of the full training."""
+    """Bit counts summed over all weights of the full training; None if nothing was built."""
     synthesised: Synthesis | None = None
     """Synthesis of that design."""
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
-    """Name, configuration hash and figures of each synthesised design."""
+    """``design`` (name), ``config`` (hash) and figures by name of each synthesised design, in
+    order."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Stage -> wall time in seconds."""
+    """Wall time in seconds, by stage: training, synthesis, build, verification."""
     failure: str | None = None
-    """One sentence if the budget is missed or verification failed."""
+    """One sentence if the budget is missed or verification failed; else None."""
 
     @property
     def status(self) -> int:
-        """Exit status: 0 good, 1 failed."""
+        """Exit status: 0 good, 1 failed (``failure``)."""
         return 1 if self.failure else 0
 
     @contextmanager
@@ -206,7 +207,7 @@ def _attempt(
 
 
 def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Return the names of the synthesised resources that exceed the budget.
+    """Return the names of the synthesised resources that exceed the budget; empty if it is met.
 
     Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
     """
@@ -219,7 +220,10 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger of two ratios, measured to estimated LUTs and flip-flops."""
+    """Return the larger of two ratios, measured to estimated LUTs and flip-flops.
+
+    An estimate of 0 is left out.
+    """
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -236,7 +240,7 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
 
 
 def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
-    """Write the build folder, with the synthesis among its reports."""
+    """Write the build folder, with the synthesis among its reports, and return its path."""
     out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
     return pipeline.write_build(

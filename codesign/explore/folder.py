@@ -17,7 +17,7 @@ from models.files import atomic_file
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
 LOCK = ".lock"
-"""File that the process of a search holds locked."""
+"""File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
 """Subfolder that holds the search before this one until explore.json of this one is written."""
 
@@ -31,8 +31,9 @@ class SearchFolder(contextlib.ExitStack):
     def __init__(self, out: Path, warn: Callable[[str], None]) -> None:
         """Refuse a folder that holds something else, or in which a search is running.
 
-        warn is called when there is no search to resume and when a search is replaced. Nothing is
-        created. Raises UserError.
+        A missing folder is not created; an existing one is locked, and a replacement in it that a
+        kill interrupted is undone. warn is called, later, when there is no search to resume and
+        when a search is replaced. Raises UserError.
         """
         super().__init__()
         self.out, self._warn = out, warn
@@ -77,9 +78,10 @@ class SearchFolder(contextlib.ExitStack):
         return self._wanted is None
 
     def claim(self) -> None:
-        """Replace the search before this one, if there is one. Raises OSError.
+        """Replace the search before this one, if there is one, and write explore.json.
 
-        If the process is killed in between, the next ``explore`` finds the old search or the new.
+        A second call does nothing. If the process is killed in between, the next ``explore`` finds
+        the old search or the new. Raises OSError.
         """
         if self._wanted is None:
             return
@@ -154,6 +156,6 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically. Raises OSError."""
+    """Write ``content`` to a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:
         file.write((json.dumps(content, indent=1) + "\n").encode())

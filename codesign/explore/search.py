@@ -34,9 +34,9 @@ Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
 FIRST_NETWORKS = 8
-"""Networks trained in the first round, chosen far from each other."""
+"""Most networks trained in the first round, chosen far from each other."""
 ROUNDS = (16, 32)
-"""Batches of the optimiser before the first trainings, and before each later round."""
+"""Numbers of batches of the optimiser: (before the first trainings, before each later round)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -69,7 +69,7 @@ class Search:
 
     @functools.cached_property
     def store(self) -> TrialStore:
-        """The trials of this search and of those that it continues."""
+        """The trials of this search and of those that it continues; opened at the first use."""
         return self._open_store()
 
     def run(self) -> list[Trained]:
@@ -106,7 +106,8 @@ class Search:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
 
         Each network occurs once. The first round takes networks far from each other; later ones the
-        most promising network, then those farthest from all trained ones.
+        most promising network, then those farthest from all trained ones. Only the better part of
+        the front by predicted accuracy is looked at. Empty if it has no untrained network.
         """
         goals = score(pool.layers).reshape(len(pool.candidates), -1)
         shown = engine.front(goals, pool.estimate.images_per_second, pool.estimate.area.luts)
@@ -128,7 +129,10 @@ class Search:
         return [promising[0], *(promising[1 + k] for k in rest)]
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
-        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective."""
+        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective.
+
+        It maps layers of n networks to (n,), with one-bits to (n, 2): accuracy, -log(one-bits).
+        """
         if not self.settings.one_bits:
             return accuracy
         bits = OneBitsPredictor()
@@ -143,7 +147,10 @@ class Search:
         return layer_table(self.problem.space, candidates)
 
     def _evidence(self) -> tuple[Floats, Floats]:
-        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed."""
+        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed.
+
+        Accuracies are 0..1.
+        """
         accuracies = np.array([one.accuracy for one in self.trained.values()])
         return network_features(self._trained_layers()), accuracies
 

@@ -23,7 +23,8 @@ OLD_FORMAT, is not a search and is never written to."""
 OLD_FORMAT = "codesign explore 1"
 """Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize")
-"""Shared settings that searches before them did not have: left out where they say nothing."""
+"""Shared settings that searches before them did not have: left out of the identity where they have
+their default."""
 _INDIFFERENT = ("space", "jobs", "resume")
 """Shared settings that do not decide the result; the space does by its content, not by its name."""
 
@@ -46,7 +47,7 @@ class ExploreSettings(SearchSettings):
     """FPGA part for project files, capacities in the report and the synthesis family; None: the
     family xc7."""
     data_dir: Path | None = None
-    """Folder with the data set's files."""
+    """Folder with the data set's files; None: none."""
     area_model: Path | None = None
     """A model file of ``codesign calibrate``; None: the model of the shipped data."""
     boo_within: float | None = None
@@ -74,7 +75,7 @@ class ExploreSettings(SearchSettings):
 
     @property
     def data(self) -> DatasetSpec:
-        """The data set as a design names it."""
+        """Name, layout and size of the data set, in the form that a design has."""
         return DatasetSpec(self.dataset, self.layout, self.resize)
 
     @property

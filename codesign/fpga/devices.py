@@ -47,13 +47,13 @@ class Device:
 
 
 DEFAULT = "xc7a50t"
-"""Part for synthesis (not placement), estimates, reports, project files if none is given."""
+"""Part for synthesis (not placement), estimates, reports and project files if none is given."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 
 
 def read(path: Path) -> dict[str, Device]:
-    """Read a device file: part name -> Device. Raises YamlError with file and line."""
+    """Read a device file and return its parts by name. Raises YamlError with file and line."""
     return {name: _device(name, node) for name, node in yaml_io.load(path).mapping().items()}
 
 

@@ -22,23 +22,23 @@ class Family:
     command: str
     """Yosys command, without -top and -nodsp."""
     luts: Mapping[str, int]
-    """Logic primitive -> LUTs."""
+    """LUTs that a logic primitive takes, by its name."""
     lutrams: Mapping[str, int]
-    """Primitive of distributed RAM or shift registers -> LUTs."""
+    """LUTs that a primitive of distributed RAM or shift registers takes, by its name."""
     ffs: frozenset[str]
     """Primitives that are one flip-flop or latch."""
     brams: Mapping[str, float]
-    """Block RAM primitive -> 36 Kb blocks."""
+    """36 Kb blocks that a block RAM primitive takes, by its name."""
     dsps: frozenset[str]
     """Primitives that are one DSP slice."""
     free: frozenset[str]
     """Primitives that take none of the resources above."""
 
     def figures(self, cells: Mapping[str, int]) -> Figures:
-        """Convert primitive counts to resources.
+        """Convert primitive counts to resources; LUTs include the lutrams.
 
-        Raises YosysError for a primitive that the family does not list, because its resources are
-        unknown.
+        cells: count by primitive. Raises YosysError for a primitive that the family does not list,
+        because its resources are unknown.
         """
         known = {
             *self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free,

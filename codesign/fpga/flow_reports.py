@@ -20,27 +20,27 @@ _VIVADO = {
     "brams": ("Block RAM Tile",),
     "dsps": ("DSPs",),
 }
-"""Field of Figures -> rows of Vivado's ``report_utilization`` (UG835).
+"""Rows of Vivado's ``report_utilization`` (UG835), by field of Figures; the first that is there
+counts.
 
-Reports after synthesis mark some rows with an asterisk.
-"""
+Reports after synthesis mark some rows with an asterisk."""
 _NEXTPNR = {
     "luts": ("TRELLIS_COMB",), "ffs": ("TRELLIS_FF",), "brams": ("DP16KD",),
     "dsps": ("MULT18X18D",),
 }  # fmt: skip
-"""Field of Figures -> cell types of nextpnr-ecp5's report."""
+"""Cell types of nextpnr-ecp5's report whose used cells are summed, by field of Figures."""
 _HALF_BRAM = 0.5
-"""36 Kb block RAMs of one DP16KD."""
+"""36 Kb block RAMs of one DP16KD (18 Kb)."""
 
 
 def read(path: Path) -> Figures:
     """Read the used resources from a report; those that it does not state are None.
 
     The format is detected: Vivado's report_utilization (text), Yosys's ``stat -json`` or nextpnr's
-    ``--report``. The last must be for ECP5 (not checked); cell types that it does not list count as
-    0, lutrams are None. A Yosys report is of a flattened design, or has totals of a hierarchical
-    one. Raises UserError, naming the file, if it cannot be read or has any other content, such as
-    cells that the family does not list.
+    ``--report``. A nextpnr report must be for ECP5 (not checked); cell types that are missing in it
+    count as 0, lutrams are None. A Yosys report is of a flattened design, or has totals of a
+    hierarchical one. Raises UserError, naming the file, if it cannot be read or has any other
+    content, such as cells that the family does not list.
     """
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
@@ -88,7 +88,10 @@ def _json(path: Path, text: str) -> Figures:
 
 
 def _flat(data: Mapping[str, Any]) -> Any:
-    """Return the statistics of the only module of a flattened design."""
+    """Return the statistics of the only module of a flattened design.
+
+    data: a report of ``stat -json``. Raises ValueError for none or several modules.
+    """
     (module,) = data["modules"].values()
     return module
 

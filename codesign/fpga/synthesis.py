@@ -42,17 +42,19 @@ class Synthesis:
     figures: Figures
     """luts, lutrams, ffs, brams and dsps of the whole design."""
     cells: Mapping[str, int]
-    """Primitive -> count over the whole design."""
+    """Count over the whole design, by primitive."""
     by_module: Mapping[str, ModuleUse]
-    """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
+    """``instances``, and ``each``: figures of one instance, of each module, by its name in
+    Yosys."""
     family: str
     flow: str
     """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
     seconds: float
-    """Wall time of the Yosys run, for modules not in the cache; a cached result keeps it."""
+    """Wall time in seconds of the Yosys run, for modules not in the cache; a cached result keeps
+    it."""
     tool_version: str
     warnings: tuple[str, ...]
-    """Distinct warning lines of Yosys."""
+    """Distinct warning lines of Yosys, in order."""
 
 
 def script(
@@ -120,7 +122,7 @@ def synthesise(
 
 
 def _modules(stat: dict[str, Any]) -> Modules:
-    """Read the cells of each module from ``stat -json``, whose names start with a backslash."""
+    """Read the cells of each module from ``stat -json``; the backslash before names is dropped."""
     return {
         _plain(module): {
             _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()

@@ -12,7 +12,7 @@ from codesign.results import RESOURCES
 WIDTH = 600
 LEFT, RIGHT = 64, 580
 COLOURS = 6
-"""Runs that ``fronts`` can tell apart by colour; further ones start again."""
+"""Number of runs that ``fronts`` can tell apart by colour; further ones start again."""
 
 
 def front(candidates: tuple[Candidate, ...]) -> str:
@@ -58,7 +58,10 @@ def front(candidates: tuple[Candidate, ...]) -> str:
 
 
 def _front_axes(candidates: Sequence[Candidate]) -> tuple[Axis, Axis]:
-    """Return the axes of images per second and accuracy that show all candidates."""
+    """Return the axes of images per second and accuracy, in this order, that show all candidates.
+
+    Images per second are logarithmic if the largest is more than 8 times the smallest.
+    """
     rates = [c.images_per_second for c in candidates]
     scores = [c.accuracy for c in candidates]
     log = max(rates) > 8 * min(rates)
@@ -69,7 +72,10 @@ def _front_axes(candidates: Sequence[Candidate]) -> tuple[Axis, Axis]:
 
 
 def _radius(one: Candidate, largest: float) -> float:
-    """Return a dot's radius, whose area grows with the LUTs."""
+    """Return a dot's radius in pixels, 3 to 12, which grows with the root of the LUTs.
+
+    largest: LUTs of the largest dot.
+    """
     return 3 + 9 * math.sqrt(one.luts / largest)
 
 
@@ -83,7 +89,8 @@ def _tip(one: Candidate) -> str:
 def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> str:
     """Draw the fronts of several runs, each in a colour of its own, and what each run has built.
 
-    groups: the designs on the front of each run, and the design that it built.
+    groups: the designs on the front of each run, and the design that it built or None; at least one
+    design in all. Returns SVG markup.
     """
     every = [c for front, built in groups for c in (*front, *([built] if built else []))]
     x, y = _front_axes(every)
@@ -106,7 +113,7 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
 
 
 def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
-    """Return the corners (images per second, accuracy) of the front's step line."""
+    """Return the corners (images per second, accuracy) of the front's step line, fastest first."""
     corners: list[tuple[float, float]] = []
     for one in sorted(candidates, key=lambda c: (-c.images_per_second, -c.accuracy)):
         if not corners:
@@ -145,7 +152,11 @@ def _resource(
     limit: float | None,
     limit_kind: str,
 ) -> str:
-    """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated."""
+    """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated.
+
+    top: the bar's y in pixels. measured, predicted: amounts, of which one is not None. limit: the
+    bar's whole length, None if not known; limit_kind: ``budget`` or ``device``.
+    """
     value = measured if measured is not None else predicted or 0.0
     x = Axis(0, max(limit or 0, value, predicted or 0) or 1, 150, 540)
     over = limit is not None and value > limit

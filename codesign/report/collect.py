@@ -20,7 +20,8 @@ from models.quantisation.plan import bit_notes
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 TIMING = "timing"
-"""Names of the files in reports/, without ``.json``; each may be missing."""
+"""Name of the report of place and route. It and the four names above are files in reports/, without
+``.json``; each may be missing."""
 
 
 def from_build(
@@ -75,7 +76,7 @@ def from_build(
 
 
 def figures(values: Mapping[str, Any]) -> Figures | None:
-    """Return the fields of Figures that ``values`` has, or None if it has none."""
+    """Return the fields of Figures that ``values`` has and are not None, or None without any."""
     known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
     return Figures(**known) if known else None
 
@@ -105,7 +106,7 @@ def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
     """Return simulated cycles per instruction of the normal program; empty if not simulated.
 
-    They are those of the traced program without its STORE instructions.
+    They are, in order, those of the traced program without its STORE instructions.
     """
     rows = verification.get("layers", [])
     return [row["simulated"] for row in rows if row["opcode"] != "STORE"]

@@ -48,11 +48,11 @@ class Run:
     front: tuple[Candidate, ...] | None = None
     """Designs on the Pareto front of a search; None for a build."""
     problem: str | None = None
-    """One sentence if a search failed."""
+    """One sentence if a search failed, else None."""
 
     @property
     def best(self) -> Figures:
-        """Each figure from its best source: synthesis, simulation, else the estimate."""
+        """Each figure from its best source: synthesis, else simulation, else the estimate."""
         known = {
             **self.estimate.to_dict(),
             **self.simulated.to_dict(),
@@ -62,7 +62,7 @@ class Run:
 
     @property
     def array(self) -> str | None:
-        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit."""
+        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit, as text."""
         if self.design is None:
             return None
         npu = self.design.npu
@@ -70,7 +70,7 @@ class Run:
 
     @property
     def bits(self) -> str | None:
-        """Bit widths of weights and activations, such as ``w2-4 a4``."""
+        """Least and most bits of weights and activations, such as ``w2-4 a4``; None if unbuilt."""
         if self.design is None:
             return None
         quantisation, found = self.design.quantisation, []
@@ -153,6 +153,7 @@ def dominated_by(one: Candidate, others: Sequence[Run], dataset: str) -> list[st
     """Return the names of the searches on the same data set with a design that beats ``one``.
 
     A design beats another that is worse in accuracy, images per second or LUTs, and better in none.
+    dataset: name of the data set of ``one``.
     """
     return [
         run.name
@@ -171,7 +172,10 @@ def _goals(one: Candidate) -> tuple[float, float, float]:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what speaks against a comparison: other data sets, failed searches."""
+    """Return sentences on what speaks against a comparison of the runs; empty if nothing does.
+
+    That is other data sets, other clocks and failed searches.
+    """
     found = []
     datasets = sorted({run.dataset for run in runs})
     if len(datasets) > 1:

@@ -29,7 +29,7 @@ def _plain(value: object) -> str:
 
 
 def text(x: float, y: float, content: str, class_: str = "label", **attributes: object) -> str:
-    """Return a text element at a position; ``content`` is escaped.
+    """Return a text element at a position in pixels; ``content`` is escaped.
 
     The attribute ``anchor`` is start, middle or end.
     """
@@ -40,7 +40,7 @@ def text(x: float, y: float, content: str, class_: str = "label", **attributes: 
 
 
 def titled(tag: str, tooltip: str, **attributes: object) -> str:
-    """Return a shape with a tooltip, which screen readers also read."""
+    """Return a shape with a tooltip, escaped, which screen readers also read."""
     return element(tag, element("title", html.escape(tooltip)), **attributes)
 
 
@@ -80,7 +80,7 @@ def compact(value: float) -> str:
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return up to ``count`` + 1 round numbers in [low, high], evenly spaced.
+    """Return up to ``count`` + 1 round numbers in [low, high], evenly spaced, ascending.
 
     They are the multiples of 1, 2 or 5 times 10**n.
     """

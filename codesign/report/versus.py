@@ -48,7 +48,11 @@ def _accuracy(run: Run) -> str:
 
 
 def _figure(run: Run, name: str) -> str:
-    """Return the measured figure with the estimate behind it, where these differ."""
+    """Return a run's figure as text: the measured one, with the estimate behind it if it differs.
+
+    name: a field of Figures. Measured is synthesised, else simulated; without it the estimate is
+    marked as one, and without both the text is UNKNOWN.
+    """
     guess = getattr(run.estimate, name)
     measured = getattr(run.synthesised, name)
     measured = getattr(run.simulated, name) if measured is None else measured
@@ -95,7 +99,7 @@ def _ordered(run: Run) -> list[Candidate]:
 
 
 def to_dict(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the JSON form: ``runs`` in order, and ``notes``."""
+    """Return the JSON form: ``runs`` (one dict per run, in order) and ``notes`` (sentences)."""
     return {"runs": [_run(run, runs) for run in runs], "notes": notes(runs)}
 
 
@@ -128,7 +132,10 @@ def _run(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _built(run: Run) -> Candidate | None:
-    """Return the design that a run built as a dot of the chart, as far as all is known."""
+    """Return the design that a run built as a dot of the chart; None if not all of it is known.
+
+    Known must be its validation accuracy, images per second and LUTs.
+    """
     best = run.best
     if run.validation is None or best.images_per_second is None or best.luts is None:
         return None

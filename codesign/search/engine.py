@@ -40,7 +40,7 @@ class Evaluated:
     layers: LayerTable
     estimate: Estimate
     violation: Floats
-    """Constraint violation, shape (n,); 0 if feasible."""
+    """Constraint violation, the sum of positive relative excesses, shape (n,); 0 if feasible."""
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
@@ -71,7 +71,10 @@ class Problem:
     """One-sided confidence level of the area bound that the budget is tested with."""
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
-        """Estimate canonical candidates of shape (n, genes); threads: as in ``in_parts``."""
+        """Estimate canonical candidates of shape (n, genes), row by row.
+
+        threads: at most so many, by default one per processor (``in_parts``).
+        """
         layers = layer_table(self.space, candidates, threads)
 
         def part(rows: slice) -> tuple[Estimate, Floats]:
@@ -85,10 +88,11 @@ class Problem:
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
-        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
+        """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
-        Constraints are those of the budget (Estimate.excess) and ``macs``, the limit of the space
-        on work per image. layers and found: networks and estimates of the same n candidates.
+        Constraints are those of the budget and the memories (Estimate.excess) and ``macs``, the
+        limit of the space on multiply-accumulates per image. layers and found: networks and
+        estimates of the same n candidates.
         """
         macs = layers.macs.sum(axis=1)
         return {
@@ -101,7 +105,9 @@ class Shrunk:
     """Reduced search space: per gene, the choices that may be feasible. Made by ``shrink``.
 
     A choice is removed if LEAST_EVIDENCE or more samples have it in an active gene and none of them
-    is feasible; a gene that would lose all of its choices keeps them.
+    is feasible; a gene that would lose all of its choices keeps them. samples: canonical
+    candidates, shape (n, genes); feasible: shape (n,). ``kept`` holds the choices left of each
+    gene, ascending indices into those of the space.
     MCUNet (Lin et al., NeurIPS 2020) likewise fits its space to the budget before it searches.
     """
 
@@ -121,13 +127,19 @@ class Shrunk:
         return np.array([len(kept) for kept in self.kept], dtype=np.int64)
 
     def widen(self, candidates: Ints) -> Ints:
-        """Return vectors of the reduced space as canonical candidates of the full space."""
+        """Return vectors of the reduced space as canonical candidates of the full space.
+
+        candidates: shape (n, genes); gene g is an index into ``kept[g]``.
+        """
         columns = [kept[candidates[:, gene]] for gene, kept in enumerate(self.kept)]
         return self.space.canonical(np.column_stack(columns))
 
 
 def shrink(problem: Problem, seed: int) -> Shrunk:
-    """Reduce the search space by the estimated feasibility of SHRINK_SAMPLES random candidates."""
+    """Reduce the search space by the estimated feasibility of SHRINK_SAMPLES random candidates.
+
+    seed: draws them, uniformly in every gene.
+    """
     space = problem.space
     random = np.random.default_rng([seed, 1])
     samples = random.integers(0, space.sizes, (SHRINK_SAMPLES, len(space.sizes)), dtype=np.int64)
@@ -169,7 +181,11 @@ def search(
 
 
 def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
-    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space."""
+    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space.
+
+    One row per combination of NPU choices, the choice of the last gene changing fastest;
+    ``candidate``'s own NPU is among them.
+    """
     space = problem.space
     choices = [range(int(space.sizes[gene])) for gene in space.npu_genes]
     grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
@@ -181,6 +197,7 @@ def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
 def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
     """Return True for designs on the Pareto front of score, throughput and LUTs, shape (n,).
 
-    goals: values of a Score. Of equal designs only the first is on the front.
+    goals: values of a Score, shape (n,) or (n, objectives), which like throughputs are to be large;
+    throughputs, luts: shape (n,). Of equal designs only the first is on the front.
     """
     return pareto_mask(np.column_stack([-goals, -throughputs, luts]))

@@ -25,9 +25,9 @@ class Optimiser(Protocol):
         ...
 
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
-        """Report results of candidates, whether asked for or not.
+        """Report results of candidates, whether asked for or not; objectives are minimised.
 
-        Shapes: candidates (n, genes), objectives (n, m), violation (n,).
+        Shapes: candidates (n, genes), objectives (n, m), violation (n,), 0 if feasible, else above.
         """
         ...
 
@@ -106,7 +106,10 @@ class Evolution:
         self._ranks, self._crowding = ranks[keep], crowding[keep]
 
     def _tournament(self, count: int) -> Ints:
-        """Return the winners of ``count`` binary tournaments between random parents."""
+        """Return the winners of ``count`` tournaments between two random parents, (count, genes).
+
+        The lower front wins, then the larger crowding distance, else the first of the two.
+        """
         left, right = self._random.integers(0, len(self._parents), (2, count))
         worse = (self._ranks[right] < self._ranks[left]) | (
             (self._ranks[right] == self._ranks[left])
@@ -134,7 +137,10 @@ OPTIMISERS: Mapping[str, Callable[[Ints, int], Optimiser]] = {
 
 
 def make(name: str, sizes: Ints, seed: int) -> Optimiser:
-    """Return a new optimiser by name. Raises UserError for an unknown name."""
+    """Return a new optimiser by its name in OPTIMISERS. Raises UserError for an unknown name.
+
+    sizes: number of choices of each gene, shape (genes,).
+    """
     if name not in OPTIMISERS:
         raise UserError(f"optimiser must be one of {', '.join(OPTIMISERS)}, not {name!r}")
     return OPTIMISERS[name](sizes, seed)

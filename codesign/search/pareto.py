@@ -15,7 +15,10 @@ Ints = NDArray[np.int64]
 
 
 def dominance(points: Floats) -> NDArray[np.bool_]:
-    """Return an (n, n) matrix that is True at (i, j) where point i dominates point j."""
+    """Return an (n, n) matrix that is True at (i, j) where point i dominates point j.
+
+    By objectives alone; constraint violation is not considered.
+    """
     first, second = points[:, None, :], points[None, :, :]
     dominates: NDArray[np.bool_] = np.all(first <= second, axis=2) & np.any(first < second, axis=2)
     return dominates
@@ -24,8 +27,8 @@ def dominance(points: Floats) -> NDArray[np.bool_]:
 def nondominated_sort(points: Floats, violation: Floats | None = None) -> Ints:
     """Return the front number of each point, shape (n,); 0 for the non-dominated points.
 
-    Infeasible points come after feasible ones; points of different violation are never on one
-    front.
+    violation: shape (n,); None: all points are feasible. Infeasible points come after feasible
+    ones; points of different violation are never on one front.
     """
     count = len(points)
     dominates = dominance(points)
@@ -97,7 +100,10 @@ def hypervolume(points: Floats, reference: Floats) -> float:
 
 
 def _area(points: Floats, reference: Floats) -> float:
-    """Return the hypervolume of two objectives, by sweeping the front from left to right."""
+    """Return the hypervolume of points (n, 2), by sweeping the front from left to right.
+
+    All points lie below the reference, shape (2,), in both objectives.
+    """
     total, height = 0.0, float(reference[1])
     for x, y in points[np.lexsort(points.T[::-1])]:
         if y < height:

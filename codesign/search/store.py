@@ -31,7 +31,8 @@ OBJECTIVES: Objectives = {
 ONE_BITS: Objectives = {"one_bits": "minimize"}
 """Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
 LOCK_SECONDS = 5
-"""Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
+"""Age in seconds from which on a journal lock is taken to be left by a killed process (an append
+takes milliseconds)."""
 KEY = "key"
 SETTINGS = "settings"
 
@@ -50,7 +51,7 @@ class TrialRecord:
     key: str
     """Identity of the network that was trained; seed and settings are the store's."""
     params: Mapping[str, Choice]
-    """Values of the active parameters of the search space."""
+    """Name -> value of the active parameters of the search space."""
     values: tuple[float, ...]
     """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs
     and, in searches that minimise them, 1-bits."""
@@ -122,7 +123,11 @@ class TrialStore:
         return list(self._records.values())
 
     def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
-        """Append a trial; ``choices`` holds the allowed values of each of its parameters."""
+        """Append a trial to the journal.
+
+        choices: allowed values of each of its parameters, by name. A trial with the same key as an
+        earlier one takes its place in ``find`` and ``records``; the file keeps both.
+        """
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices[name]) for name in record.params
         }
@@ -150,7 +155,10 @@ def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Remove the incomplete last line that a kill during an append leaves in the journal."""
+    """Cut off the incomplete last line that a kill during an append leaves in the journal.
+
+    A line is complete if it ends in a newline. Nothing happens if the file is missing.
+    """
     if not path.exists():
         return
     with path.open("rb+") as file:

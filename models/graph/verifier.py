@@ -38,11 +38,11 @@ ALTERNATIVES = {
     "fc": "use linear",
     "conv": "use conv2d",
 }
-"""Advice for operators that do not exist here, by their usual names."""
+"""Advice for operators that do not exist here, by their usual names in lower case."""
 
 
 def unsupported(op: str) -> str:
-    """Return the error message for ``op``: advice, and the supported operators."""
+    """Return the error message for the unknown operator ``op``: advice, and the supported ones."""
     hint = ALTERNATIVES.get(op.lower())
     if hint is None:
         near = difflib.get_close_matches(op.lower(), OPS, n=1)

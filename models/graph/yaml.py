@@ -22,7 +22,8 @@ from models.graph.verifier import unsupported, verify
 from models.yaml_io import FlowDict, Node
 
 _FOLLOWS = {"stride": "kernel"}
-"""Field -> field whose value it takes if absent: a pooling stride is its kernel."""
+"""Field whose value another field takes where it is absent, by that other field's name: a pooling
+stride is its kernel."""
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
@@ -77,7 +78,10 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 
 
 def _value(node: Node, hint: Any) -> Any:
-    """Convert as yaml_io.convert does, but accept one integer for a pair of equal ones."""
+    """Convert as yaml_io.convert does, but accept one integer for (rows, columns) of equal ones.
+
+    hint: the field's type. Raises YamlError.
+    """
     if hint == Pair and not isinstance(node.value, tuple):
         size = node.integer()
         return size, size
@@ -85,7 +89,10 @@ def _value(node: Node, hint: Any) -> Any:
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:
-    """Return a verified graph's layers as plain data for yaml_io.dump; read_graph restores them."""
+    """Return a verified graph's layers as plain data for yaml_io.dump; read_graph restores them.
+
+    Fields with their default value are left out, and ``inputs`` that are just the layer above.
+    """
     items: list[FlowDict] = []
     above: str | None = None
     for layer in graph.layers:

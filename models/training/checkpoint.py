@@ -32,12 +32,12 @@ FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
-"""(Mean training loss, validation accuracy, quantised) of each epoch."""
+"""(Mean training loss, validation accuracy 0..1, quantised) of each epoch, in order."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """State from which an unfinished run continues with its next epoch.
+    """State after its last epoch, from which an unfinished run continues with its next one.
 
     Made by ``load_run``.
     """
@@ -45,7 +45,7 @@ class StoredRun:
     network: State
     optimizer: dict[str, Any]
     best: State
-    """State of the best quantised epoch; empty before the first one."""
+    """State dictionary of the best quantised epoch; empty before the first one."""
     history: History
 
 
@@ -54,7 +54,8 @@ def identity(
 ) -> str:
     """Return a hash (SHA-256, hexadecimal) of everything that determines a training run.
 
-    It covers network, quantisation, training and validation split, and all settings.
+    It covers network, quantisation, training and validation split, and all settings (boo, pruning,
+    narrow and class_weights only where they are set).
     """
     digest = hashlib.sha256(network_text(graph, quantisation).encode())
     for split in (dataset.train, dataset.validation):
@@ -85,7 +86,8 @@ def save_run(
 ) -> None:
     """Write a run's state to ``path``; ``run`` is its ``identity``.
 
-    Raises OSError; the previous checkpoint stays in that case.
+    network, optimizer, best: state dictionaries, of ``best`` that of the best quantised epoch or
+    {}. Raises OSError; the previous checkpoint stays in that case.
     """
     content = {
         "run": run,
@@ -114,7 +116,7 @@ def load_run(path: Path, run: str) -> StoredRun | None:
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
-    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ.
+    """Load ``state`` into ``network`` in place. Raises ModelError when names or shapes differ.
 
     path: file that the message names.
     """
@@ -127,7 +129,7 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
 def save(content: dict[str, Any], path: Path) -> None:
     """Write plain values and tensors, with the format's number, whole or not at all.
 
-    Raises OSError.
+    ``content`` is not changed. Raises OSError.
     """
     content = {"format": FORMAT, **content}
     stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
@@ -137,9 +139,10 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Read a file that ``save`` wrote with at least these ``keys``.
+    """Return the content of a file that ``save`` wrote with at least these ``keys``.
 
-    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file.
+    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file,
+    also if it cannot be read.
     """
     broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:

@@ -30,7 +30,8 @@ from models.training.schedule import TrainSettings, learning_rate, make_optimize
 from models.training.trained import Epoch, TrainedNetwork, evaluate
 
 Progress = Callable[[int, int, float, float, float], None]
-"""Callback after an epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
+"""Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
+0..1, estimated seconds left)."""
 
 _CALIBRATION_IMAGES = 256
 """Number of training images that the quantisers' first scales are set on."""
@@ -101,7 +102,10 @@ class _Run:
         self.best: dict[str, Tensor] = {}
 
     def prepare(self) -> None:
-        """Build the network, and load the checkpoint if there is one."""
+        """Build the network, and load the checkpoint if there is one.
+
+        Raises ModelError as ``train`` does.
+        """
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         narrow(self.network, self.settings.narrow)
@@ -139,7 +143,10 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """Create optimiser and forward function anew: folding has removed some parameters."""
+        """Create optimiser and forward function, anew for the quantised phase.
+
+        Folding has removed some parameters by then.
+        """
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
@@ -160,9 +167,10 @@ class _Run:
             )
 
     def _train_epoch(self, epoch: int) -> float:
-        """Train one epoch and return its mean loss, including the penalty on one-bits.
+        """Train one epoch (from 0) and return its mean loss, including the penalty on one-bits.
 
-        Seed and epoch alone determine the order and augmentation of the images.
+        Seed and epoch alone determine the order and augmentation of the images. Images that fill no
+        whole batch are left out. Raises ModelError for a loss that is not finite.
         """
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)

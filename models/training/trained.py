@@ -56,7 +56,7 @@ class TrainedNetwork:
         return max(epoch.accuracy for epoch in self.history if epoch.quantised)
 
     def evaluate(self, split: Split) -> float:
-        """Return the accuracy on ``split``, 0..1."""
+        """Return the accuracy on ``split``, 0..1; 0 for an empty one."""
         return evaluate(self.network, split)
 
     def save(self, path: Path) -> None:

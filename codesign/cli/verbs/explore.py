@@ -38,7 +38,7 @@ EXAMPLES = """\
   codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # prefer weights with few bits set
   codesign explore --config search.yaml --resume"""
 _EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
-"""Usual seconds of the stages that report no steps, or none for long."""
+"""Usual seconds, by name, of the stages that report no steps, or none for long."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -110,7 +110,10 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
 
 
 def _front(candidates: Sequence[Candidate]) -> str:
-    """Format the Pareto front as a table, best accuracy first, with the chosen design marked."""
+    """Format the Pareto front as a table, best accuracy first, with the chosen design marked.
+
+    The chosen design is in it even if it is not on the front.
+    """
     front = sorted(
         (one for one in candidates if one.on_front or one.chosen), key=lambda one: -one.accuracy
     )

@@ -104,9 +104,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _place(
     design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
 ) -> Placement:
-    """Place and route the design, from its Verilog; timeout_s limits each tool.
+    """Place and route the design, from its Verilog (text by file name).
 
-    Done before the synthesis that counts, to report a missing nextpnr at once.
+    timeout_s: limit of each tool in seconds. Done before the synthesis that counts, to report a
+    missing nextpnr at once.
     """
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(

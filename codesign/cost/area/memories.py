@@ -31,7 +31,7 @@ MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
-    """FPGA resources of memories, float arrays of one shape.
+    """FPGA resources (xc7) of each of n memories or NPUs, float arrays of one shape.
 
     Made by ``automatic`` or ``distributed``.
     """
@@ -54,14 +54,14 @@ class MemoryCount:
         )
 
     def times(self, copies: Ints) -> MemoryCount:
-        """Return the resources of so many copies of each memory."""
+        """Return the resources of ``copies`` copies of each memory, in the same shape."""
         return MemoryCount(
             self.lutrams * copies, self.luts * copies, self.brams * copies, self.ffs * copies
         )
 
 
 def distributed(width: Ints, depth: Ints) -> MemoryCount:
-    """Return the resources of npu_lutram (distributed RAM), by bits per word and words.
+    """Return the resources of npu_lutram (distributed RAM) with ``depth`` words of ``width`` bits.
 
     RAM32M (6 bits wide) up to 32 words, else banks of 64 words of RAM64M (3 bits wide); a primitive
     is 4 LUTs.
@@ -96,7 +96,10 @@ def automatic(width: Ints, depth: Ints) -> MemoryCount:
 
 @functools.cache
 def _automatic_table() -> Floats:
-    """Return ``automatic`` for look-up: shape (widths, log2 depths, fields of MemoryCount)."""
+    """Return ``automatic`` for look-up, shape (MAX_WIDTH + 1, MAX_LOG_DEPTH + 1, 4).
+
+    By bits per word and log2 of the words; the last axis holds the fields of MemoryCount in order.
+    """
     width, log_depth = np.meshgrid(
         np.arange(MAX_WIDTH + 1), np.arange(MAX_LOG_DEPTH + 1), indexing="ij"
     )

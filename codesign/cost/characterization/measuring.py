@@ -95,7 +95,11 @@ class RowStore(Generic[R]):
             self._write_failures()
 
     def fail(self, config: NpuConfig, reason: str) -> None:
-        """Record in the file of failures that a configuration failed, and why. Raises OSError."""
+        """Record in the file of failures that a configuration failed, and why. Raises OSError.
+
+        Lines of ``reason`` are joined by " | ", its last REASON_CHARACTERS kept. It replaces an
+        earlier reason.
+        """
         # The end of a tool's log tells the reason, its beginning only the name of the tool.
         self.failures[config.hash] = " | ".join(reason.splitlines())[-REASON_CHARACTERS:]
         self._write_failures()
@@ -136,7 +140,8 @@ def measure_all(
     Failures are recorded in the store and not made up for by other configurations. Rows of all tool
     versions count towards ``count``. measure_one runs in ``jobs`` processes; add: adds its result
     to the store. refresh: first measure rows again whose Verilog is not that of the present
-    generator, even if a refresh of them failed before; an old row stays until the new one is added.
+    generator, even if a refresh of them failed before, and beyond ``count``; an old row stays until
+    the new one is added.
     retry: include configurations that failed before.
 
     Returns the configurations that failed with ToolError, each with the reason. Raises OSError when
@@ -171,7 +176,7 @@ def measure_all(
 
 
 def _told(store: RowStore[R], found: Found) -> str:
-    """Return the first two measured figures of a row as text."""
+    """Return the first two measured figures of a row as text "name value, name value"."""
     names = list(store.layout.figures)[:2]
     return ", ".join(f"{name} {getattr(found.row, name):g}" for name in names)
 
@@ -182,7 +187,10 @@ def _hashed(config: NpuConfig) -> tuple[NpuConfig, str]:
 
 
 def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
-    """Return configurations that have no row measured with the Verilog of the present generator."""
+    """Return configurations of ``rows`` none of whose rows has the present generator's Verilog.
+
+    jobs: processes that generate it.
+    """
     measured: dict[NpuConfig, set[str]] = {}
     for row in rows:
         measured.setdefault(row.config, set()).add(row.rtl_hash)
@@ -191,7 +199,7 @@ def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
 
 
 def _outcome(config: NpuConfig, measure_one: Callable[[NpuConfig], F]) -> tuple[NpuConfig, F | str]:
-    """Return a configuration and its measurement, or the reason why the tool failed."""
+    """Return (configuration, measurement), or (configuration, reason) if ToolError was raised."""
     try:
         return config, measure_one(config)
     except ToolError as error:

@@ -68,7 +68,10 @@ class ShortTraining:
         )
 
     def subset(self, dataset: Dataset) -> Dataset:
-        """Return the images of ``dataset`` that proxy training uses; its test split is empty."""
+        """Return the images of ``dataset`` that proxy training uses, drawn by ``seed``.
+
+        Its test split and its sha256 are empty. ``dataset`` is not changed.
+        """
         random = np.random.default_rng([self.seed, 2])
 
         def take(split: Split, count: int) -> Split:
@@ -116,7 +119,7 @@ class Outcome:
 
 
 def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
-    """Train a network on ``dataset``, which is ``how.subset`` of the full one."""
+    """Train a network on ``dataset``, which is ``how.subset`` of the full one, on one thread."""
     from models.training.loop import train
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 

@@ -55,14 +55,18 @@ class SearchSpace:
 
     @cached_property
     def max_stages(self) -> int:
-        """Stages that the images allow: each halves every side, which has two pixels at least."""
+        """Most stages: of the declared choices, but no more than the images allow.
+
+        Each stage halves every side of more than one pixel, rounding down, and finds two or more
+        pixels there.
+        """
         sides = [side for side in self.shape[1:] if side > 1]
         allowed = min(sides).bit_length() - 1 if sides else 0
         return min(max(self.declaration.network.stages), allowed)
 
     @property
     def halving(self) -> tuple[int, int]:
-        """Rows and columns by which a stage divides its map: 2, or 1 for a side of one pixel."""
+        """Factors by which a stage divides (rows, columns) of its map: 2, or 1 for a side of 1."""
         rows, columns = (2 if side > 1 else 1 for side in self.shape[1:])
         return rows, columns
 
@@ -130,7 +134,7 @@ class SearchSpace:
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
-        """Return the values of one parameter, shape (n,).
+        """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
 
         Where its gene is inactive (0 in canonical candidates), that is the first choice.
         """
@@ -138,7 +142,7 @@ class SearchSpace:
         return np.array(self.parameters[gene].choices)[candidates[:, gene]]
 
     def integers(self, candidates: Ints, name: str) -> Ints:
-        """Return ``values`` of a numeric parameter as int64."""
+        """Return ``values`` of a numeric parameter as int64, shape (n,)."""
         return self.values(candidates, name).astype(np.int64)
 
     def patterns(self, candidates: Ints) -> Ints:
@@ -159,7 +163,7 @@ class SearchSpace:
         return mask
 
     def canonical(self, candidates: Ints) -> Ints:
-        """Return the candidates with inactive genes set to 0."""
+        """Return a copy of the candidates, shape (n, genes), with inactive genes set to 0."""
         # One round is enough: a gene also lists the conditions of the genes that it depends on.
         return np.where(self.active(candidates), candidates, 0)
 
@@ -174,5 +178,5 @@ class SearchSpace:
 
     @cached_property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
-        """Parameter name -> choices."""
+        """Parameter name -> its choices, which genes are indices into."""
         return {parameter.name: parameter.choices for parameter in self.parameters}
