@@ -44,7 +44,8 @@ def verilog(config: NpuConfig) -> dict[str, str]:
 def _modules(rtlil_text: str) -> dict[str, str]:
     """Convert RTLIL to Verilog, module name -> text, in one run of Amaranth's own Yosys.
 
-    The passes are those of amaranth.back.verilog, which would start Yosys once per component.
+    rtlil_text: all modules. The passes are those of amaranth.back.verilog, which would start Yosys
+    once per component.
     """
     removals = " ".join(f"-remove {attribute}" for attribute in _ATTRIBUTES)
     script = [
@@ -64,5 +65,5 @@ def _modules(rtlil_text: str) -> dict[str, str]:
 
 
 def _comment(doc: str) -> str:
-    """Return a docstring as Verilog comment lines."""
+    """Return a docstring as Verilog comment lines, each with a newline; no line if it is empty."""
     return "".join(f"// {line.strip()}".rstrip() + "\n" for line in doc.strip().splitlines())

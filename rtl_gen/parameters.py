@@ -100,7 +100,8 @@ class ConfigError(ValueError):
 def check(values: Values) -> None:
     """Check all parameters of one NPU, each alone and against the others.
 
-    Raises ConfigError for the first violation.
+    values: every parameter of NpuConfig by name, flags as bool. Raises ConfigError for the first
+    violation.
     """
     for name, value in values.items():
         kind = type(CHOICES[name][0]) if name in CHOICES else int
@@ -164,14 +165,17 @@ def _check_options(values: Values) -> None:
 
 
 def _check_needs(values: Values, needs: Values, option: str) -> None:
-    """Raise ConfigError if a parameter differs from what ``option`` needs."""
+    """Raise ConfigError if a parameter differs from its value in ``needs``.
+
+    option: what needs these values, as the message names it.
+    """
     for name, needed in needs.items():
         if values[name] != needed:
             raise ConfigError(f"npu.{name} must be {needed} with {option}, not {values[name]}")
 
 
 def _check_packing(values: Values) -> None:
-    """Raise ConfigError if products cannot share DSP slices as ``multiplier`` asks."""
+    """Raise ConfigError if products cannot share DSP slices as ``multiplier`` (dsp2, dsp4) asks."""
     option = f"npu.multiplier {values['multiplier']}"
     pixels = PACKED_PIXELS[str(values["multiplier"])]
     _check_needs(values, PACKING_NEEDS, option)

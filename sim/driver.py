@@ -33,9 +33,9 @@ from .layout import (
 )
 
 START, SOFT_RESET = 1, 2
-"""Bits of the CONTROL register."""
+"""Masks of bits of the CONTROL register."""
 PAGE_BYTES = 4096
-"""Alignment of weights in memory: bursts must not cross a page."""
+"""Alignment of weights in memory in bytes: bursts must not cross a page of that size."""
 ADDRESSES = 1 << 32
 """Size in bytes of the address space of the NPU's memory port."""
 CLIPPED_FRACTION = 0.01
@@ -43,7 +43,7 @@ CLIPPED_FRACTION = 0.01
 MAX_IMAGES = 0xFFFF
 """Most images of one run: the largest value of the 16-bit register IMAGES."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
-"""Bits of the STATUS register."""
+"""Masks of bits of the STATUS register."""
 
 
 class NpuError(RuntimeError):
@@ -54,10 +54,10 @@ class Bus(Protocol):
     """Access to the NPU's AXI4-Lite port; ``address`` in bytes from its base, a multiple of 4."""
 
     def read(self, address: int) -> int:
-        """Read one 32-bit word."""
+        """Read the 32-bit word at ``address``, as an unsigned number."""
 
     def write(self, address: int, value: int) -> None:
-        """Write one 32-bit word."""
+        """Write ``value``, 0..2**32 - 1, as the 32-bit word at ``address``."""
 
 
 class Stream(Protocol):
@@ -67,18 +67,25 @@ class Stream(Protocol):
         """Start sending a packet, uint32 (n,), with TLAST on the last beat; need not wait."""
 
     def receive(self, beats: int, timeout_s: float) -> Words:
-        """Return the next packet, uint32 (beats,). Raises TimeoutError after ``timeout_s`` s."""
+        """Return the next packet, uint32 (beats,), waiting for it.
+
+        beats: length that the caller expects. Raises TimeoutError if the packet is not there after
+        ``timeout_s`` seconds.
+        """
 
 
 class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
     """Classes and logits of images: ``classes, logits = prediction``. Made by ``Npu.predict``."""
 
     names: list[str]
-    """Class name of each image."""
+    """Name of the class of each image, in the order of ``classes``."""
 
     @classmethod
     def of(cls, logits: NDArray[np.int32], class_names: Sequence[str]) -> Prediction:
-        """Return the prediction from logits (n, classes); the first of equal logits wins."""
+        """Return the prediction from logits (n, classes): the class of the largest logit.
+
+        The first of equal logits wins. class_names: one for each class number.
+        """
         classes = np.argmax(logits, axis=1)
         made = cls((classes, logits))
         made.names = [class_names[index] for index in classes]
@@ -107,9 +114,10 @@ class Npu:
     """
 
     def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
-        """Read the build folder and check that the hardware was generated for it.
+        """Read the build folder ``folder`` and check that the hardware was generated for it.
 
-        Raises NpuError if its identity registers differ, FolderError for a broken build folder.
+        bus, stream: access to the hardware; nothing is written to it before ``load``. Raises
+        NpuError if its identity registers differ, FolderError for a broken build folder.
         """
         self.network: Loadable = read_loadable(Path(folder))
         self.bus = bus
@@ -127,11 +135,12 @@ class Npu:
     def load(self, place: Callable[[Words], int] | None = None, timeout_s: float = 1.0) -> None:
         """Write program, weights and channel table to the NPU, after power-up or for a new network.
 
-        place: needed by networks whose weights stay in external memory; it must write the given
-        uint32 words to memory that the NPU's AXI4 port reads, and return their byte address, a
-        multiple of 4096. A run in progress is stopped by a soft reset. Raises NpuError if ``place``
-        is missing or returns an unusable address, or if the NPU is still busy ``timeout_s`` seconds
-        after the reset.
+        place: needed by networks whose weights stay in external memory, not called for others; it
+        must write the given uint32 words to memory that the NPU's AXI4 port reads, and return their
+        byte address, a multiple of 4096. A run in progress is stopped by a soft reset. Raises
+        NpuError, before the NPU is touched, if ``place`` is missing, or returns an address that is
+        no such multiple or leaves words beyond 32-bit addresses; also if the NPU is still busy
+        ``timeout_s`` seconds after the reset.
         """
         hardware = self.network.hardware
         base = self._place(place) if len(self.network.memory) else 0
@@ -153,7 +162,10 @@ class Npu:
             self._write("MEMORY_BASE", base)
 
     def _place(self, place: Callable[[Words], int] | None) -> int:
-        """Put the weights into memory by ``place`` and return their checked byte address."""
+        """Put the weights into memory by ``place`` and return their byte address.
+
+        Raises NpuError if ``place`` is None, or the address is unusable.
+        """
         if place is None:
             raise NpuError("this network's weights stay in memory: load(place) must put them there")
         base = place(self.network.memory)
@@ -188,9 +200,9 @@ class Npu:
 
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
         classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'
-        ``names``. Raises LayoutError, a ValueError, before anything is sent for codes of another
-        shape or beyond the input's bits; NpuError when the NPU stops with an error or does not
-        answer an image within ``timeout_s`` seconds.
+        ``names``; n may be 0. Raises LayoutError, a ValueError, before anything is sent for codes
+        of another shape, beyond the input's bits or no integers; NpuError when the NPU stops with
+        an error or the wait for an image's logits exceeds ``timeout_s`` seconds.
         """
         codes = np.asarray(codes)
         if codes.ndim != 4:
@@ -211,11 +223,19 @@ class Npu:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run, summed over its images, without waits for data."""
+        """Clock cycles of the NPU's last run, summed over its images, without waits for data.
+
+        ``predict`` makes one run of all images (up to MAX_IMAGES) if they are sent back to back,
+        else one run per image.
+        """
         return self._read("CYCLES")
 
     def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:
-        """Run images with one start, sending each image while the one before it is computed."""
+        """Run images with one start, sending each image while the one before it is computed.
+
+        images: (n, channels, rows, columns). Returns the logits of each, int32 (classes,). Raises
+        NpuError if logits do not come in time.
+        """
         output, logits = self.network.output, []
         self._write("IMAGES", len(images))
         self._write("CONTROL", START)
@@ -233,7 +253,10 @@ class Npu:
         return logits
 
     def _why(self, timeout_s: float) -> str:
-        """Return the reason for missing logits: the NPU's error, or its status."""
+        """Return the reason for missing logits as text: the NPU's error, or the time-out.
+
+        timeout_s: seconds that were waited.
+        """
         status, error = self._read("STATUS"), self._read("ERROR")
         if not status & STATUS_ERROR:
             return f"no answer within {timeout_s:g} s, STATUS is {status:#x}"

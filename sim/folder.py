@@ -30,7 +30,7 @@ MEMORY_FILE = "mem/memory.bin"
 TOP = "npu"
 """Name of the top Verilog module."""
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
-"""Ports of the top module, the only signals that the bench touches."""
+"""Names of the top module's ports (``*`` as wildcard), the only signals that the bench touches."""
 
 Words = NDArray[np.uint32]
 """32-bit words, as buses and streams carry them."""
@@ -56,8 +56,9 @@ class StoredProgram:
     words: tuple[int, ...]
     """32-bit bus words, the low half of each program word first."""
     instructions: tuple[dict[str, Any], ...]
-    """Instructions in order. Their keys include index, opcode, name, tensor, word (its address in
-    program memory), cycles, wait_cycles and log (expected CYCLES at its end)."""
+    """Instructions in order. Their keys include index (from 0 on), opcode (its name), name, tensor,
+    word (its address in program memory, in program words), cycles, wait_cycles (expected stalls at
+    memory) and log (expected CYCLES at its end)."""
     cycles: int
     """Expected value of CYCLES after a run of one image."""
     interval_cycles: int | None
@@ -69,11 +70,14 @@ class StoredProgram:
         return sum(entry["wait_cycles"] for entry in self.instructions)
 
     def tensors(self, opcode: str) -> list[str]:
-        """Return the tensors of all instructions with that opcode, in order."""
+        """Return the tensor's name of each instruction with that opcode, in program order."""
         return [entry["tensor"] for entry in self.instructions if entry["opcode"] == opcode]
 
     def entry(self, opcode: str) -> dict[str, Any]:
-        """Return the first instruction with that opcode. Raises StopIteration if there is none."""
+        """Return the first instruction with that opcode, by its keys.
+
+        Raises StopIteration if there is none.
+        """
         return next(entry for entry in self.instructions if entry["opcode"] == opcode)
 
 
@@ -88,19 +92,20 @@ class Loadable:
     output: dict[str, Any]
     """Layout of the logits."""
     tensors: dict[str, dict[str, Any]]
-    """Layouts of all tensors, by name."""
+    """Layouts by name of all tensors in activation memory; that of the logits is ``output``."""
     programs: dict[str, StoredProgram]
     """Programs by name; ``normal`` is always there."""
     hardware: dict[str, Any]
     """Register map, memories and instruction fields of this NPU."""
     weights: Words
-    """Weight memory image, shape (n_words, bus words per weight word)."""
+    """Weight memory image, shape (n_words, bus words per weight word), from word 0 on; 0 words if
+    the NPU fetches its weights."""
     channels: Words
     """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
     memory: Words
     """Content of external memory that FETCH reads, shape (n_words,); empty if all is on chip."""
     memory_latency_cycles: int
-    """Memory latency for which the expected waits were computed."""
+    """Memory latency in clock cycles for which the expected waits were computed."""
     classes: tuple[str, ...]
     """A name for each class; its number where the folder does not have names."""
     input_range: dict[str, list[float]]
@@ -121,7 +126,10 @@ class BuildFolder(Loadable):
     (n_images, classes)."""
 
     def verilog(self) -> dict[str, str]:
-        """Return the Verilog files rtl/*.v as file name -> text. Raises FolderError if none."""
+        """Return the Verilog files rtl/*.v as file name -> text, sorted by name.
+
+        Raises FolderError if there is none.
+        """
         files = sorted((self.path / "rtl").glob("*.v"))
         if not files:
             raise FolderError(f"{self.path / 'rtl'} holds no Verilog")
@@ -131,7 +139,8 @@ class BuildFolder(Loadable):
 def read(path: Path) -> BuildFolder:
     """Read the build folder ``path`` with its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     loadable = read_loadable(path)
     vectors = path / "vectors"
@@ -144,7 +153,8 @@ def read(path: Path) -> BuildFolder:
 def read_loadable(path: Path) -> Loadable:
     """Read the build folder ``path`` without its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:
@@ -165,8 +175,8 @@ def read_loadable(path: Path) -> Loadable:
 def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
     """Read the files that ``program``, the content of program.json, describes.
 
-    A key that is missing in it raises KeyError, a value of another type TypeError, ValueError or
-    AttributeError.
+    path: the build folder. A key that is missing in ``program`` raises KeyError, a value of another
+    type TypeError, ValueError or AttributeError, a missing or broken file FolderError.
     """
     hardware = program["hardware"]
     return Loadable(
@@ -222,7 +232,8 @@ def read_hex(path: Path, columns: int) -> Words:
     """Read a memory image, uint32 (n_words, columns).
 
     The file has one memory word per line, as ``columns`` hexadecimal 32-bit numbers, the low one
-    first. Raises FolderError naming the file.
+    first; an empty one gives 0 words. Raises FolderError, naming the file, if it cannot be read or
+    is of another form.
     """
     try:
         text = path.read_text()
@@ -235,7 +246,7 @@ def read_hex(path: Path, columns: int) -> Words:
 
 
 def format_hex(image: Words) -> str:
-    """Return a memory image as the text that ``read_hex`` reads."""
+    """Return a memory image, uint32 (n_words, columns), as the text that ``read_hex`` reads."""
     return "".join(" ".join(f"{value:08x}" for value in row) + "\n" for row in image.tolist())
 
 

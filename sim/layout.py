@@ -3,8 +3,9 @@
 A layout (one entry of ``tensors``) gives the place of channel c of a pixel: its code of
 ``activation_bits`` bits is at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
 ``channel_groups[c]``. The stream is the array (rows, columns, pixel_words) in C order, each word as
-``beats_per_word`` 32-bit beats, low beat first. An input with a ``window`` is unfolded (im2col)
-before it is packed: every kernel position becomes channels of its own.
+``beats_per_word`` 32-bit beats, low beat first. An input whose ``window`` is not None is unfolded
+(im2col) before it is packed: every kernel position becomes channels of its own. ``shape`` is
+(channels, rows, columns), after unfolding.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 BEAT_BITS = 32
 """Width of a stream beat."""
 LEVELS_TOP = 255
-"""Highest input level: the 8-bit values that input codes are made of."""
+"""Highest input level; levels are the 8-bit values that input codes are made of."""
 
 AXES = {"f": "nc", "cl": "ncw", "lc": "nwc", "hw": "nhw", "chw": "nchw", "hwc": "nhwc"}
 """Order of a data set's axes -> what each is: example, channel, row (h) or column (w). Axes that
@@ -41,7 +42,8 @@ def image_shape(layout: Layout) -> tuple[int, int, int]:
 def check(layout: Layout, codes: NDArray[Any]) -> None:
     """Raise LayoutError unless ``codes``, of one image or many, are integers 0..2**bits - 1.
 
-    codes: (channels, rows, columns) or (n, channels, rows, columns).
+    codes: (channels, rows, columns) or (n, channels, rows, columns), before any unfolding. bits:
+    that of the layout. No codes (n = 0) pass.
     """
     shape = image_shape(layout)
     if codes.shape[-3:] != shape or codes.ndim > 4:
@@ -82,8 +84,9 @@ def quantise(
     """Return the input codes of values, and the fraction of values that had to be clipped.
 
     values, codes: (n, channels, rows, columns), not checked. input_range: ``low`` and ``high``, of
-    one number or one for each channel, become level 0 and 255; levels become codes as in
-    models.integer.reference. Raises LayoutError for values that are no finite numbers.
+    one number or one for each channel, become level 0 and 255; values beyond are clipped, those
+    between become a whole level, and a level the code level * (2**bits - 1) / 255, both rounded
+    half up. Raises LayoutError for values that are no finite numbers.
     """
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise LayoutError(f"{layout['name']}: values must be finite numbers")
@@ -99,7 +102,8 @@ def quantise(
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the input beats of an image, uint32 (layout["beats"],), as a LOAD takes them.
 
-    codes: integers (channels, rows, columns). Raises LayoutError as ``check`` does.
+    codes: integers (channels, rows, columns), before any unfolding. Raises LayoutError as ``check``
+    does.
     """
     check(layout, codes)
     window = layout["window"]
@@ -116,7 +120,8 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]]:
     """Return an image as the packets that a program's LOADs take: one, or one per band of rows.
 
-    Bands (``bands`` of the layout) may overlap. Raises LayoutError as ``pack`` does.
+    ``bands`` of the layout are pairs (first row, row behind the last), which may overlap. Raises
+    LayoutError as ``pack`` does.
     """
     beats = pack(layout, codes)
     if not layout.get("bands"):
@@ -128,8 +133,11 @@ def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unfold an image (im2col): the positions of a kernel window become channels.
 
-    codes: (channels, rows, columns), padded by ``pad_code``. Kernel position (i, j), read at every
-    ``stride`` pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels on.
+    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows,
+    columns) on each side; not changed. Kernel position (i, j) of ``kernel`` (rows, columns), at
+    every ``stride`` (rows, columns) pixels, becomes ``channels`` channels from
+    (i * kernel_columns + j) * channels on. Returns (channels * kernel positions, output rows,
+    output columns).
     """
     (down, right), (step, across) = window["padding"], window["stride"]
     margins = ((0, 0), (down, down), (right, right))
@@ -160,9 +168,10 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Return the logits, int32 (classes,), in the beats that an EMIT sends.
+    """Return the logits, int32 (classes,), in the beats that an EMIT sends, one a beat.
 
-    Raises LayoutError if the number of beats is not ``layout["beats"]``.
+    Beats behind those of the classes are ignored. Raises LayoutError if the number of beats is not
+    ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
@@ -174,7 +183,10 @@ def _word_bits(layout: Layout) -> int:
 
 
 def _places(layout: Layout) -> list[tuple[int, int]]:
-    """Return, for each channel, the pixel's word that holds it and its lowest bit there."""
+    """Return, for each channel, (number of the pixel's word that holds it, its lowest bit there).
+
+    Both count from 0; the channels are those after any unfolding.
+    """
     bits = layout["activation_bits"]
     lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
     return [(group, lane * bits) for group, lane in lanes]

@@ -45,7 +45,7 @@ HARDWARE_TESTS = (
 )
 """Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
 RUN_TIMEOUT_S = 3600.0
-"""Default time limit on each simulator process."""
+"""Default time limit on each simulator process, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,8 @@ class Request:
     """
 
     images: int = 8
-    """Images of vectors/ that INFERENCE runs, from the first on, >= 1; cut to their number."""
+    """Number of images of vectors/ that INFERENCE runs, from the first on, >= 1; all of them if
+    there are fewer."""
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.2
@@ -69,7 +70,8 @@ class Request:
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Most simulator processes in parallel; less than 1 counts as 1."""
+    """Most simulator processes in parallel, among which images and tests are divided; less than 1
+    counts as 1."""
     timeout_s: float = RUN_TIMEOUT_S
     """Time limit on each simulator process, in seconds."""
 
@@ -128,7 +130,11 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
 
 
 def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, int]]:
-    """Return the tests, first image and number of images of each simulator process."""
+    """Return (names of tests, first image, number of images) of each simulator process.
+
+    INFERENCE over ``images`` images is cut into up to ``jobs`` ranges; the other tests are dealt
+    out to up to ``jobs`` further processes, which get 0 and 1 for the images.
+    """
     shares: list[tuple[tuple[str, ...], int, int]] = []
     if INFERENCE in request.tests:
         jobs = min(max(1, request.jobs), images)
@@ -142,9 +148,10 @@ def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, i
 def _one_process(
     build: Path, program: Path, request: Request, tests: tuple[str, ...], first: int, images: int
 ) -> list[dict[str, Any]]:
-    """Run one simulator process and return one outcome per test.
+    """Run one simulator process and return one outcome (``harness.bench_test``) per test.
 
-    Raises SimulationError if it failed, or ended before all tests.
+    tests: names; first, images: range of images for INFERENCE. A failed test is an outcome. Raises
+    SimulationError if the process failed, or ended before all tests.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
         work = Path(name)
@@ -180,7 +187,11 @@ def _one_process(
 
 
 def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Merge verdicts over ranges of images: the first failed one, else the first; None for none."""
+    """Merge the outcomes of INFERENCE over ranges of images; None if there are no ``parts``.
+
+    images, stall_cycles and clocks are sums over all parts; everything else, but for ``test``, is
+    that of the first failed part, or of the first part if none failed. The parts are not changed.
+    """
     if not parts:
         return None
     failed = [part for part in parts if part["failure"]]
@@ -191,7 +202,11 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the result of ``simulate`` as text for the terminal."""
+    """Return the result of ``simulate`` as text for the terminal, without a newline at the end.
+
+    It has expected and simulated cycles per instruction and of the run, images, faults, the other
+    tests and the simulator's speed.
+    """
     lines = []
     inference = result["inference"]
     if inference:
@@ -220,8 +235,9 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status.
+    """Run the command line and return its exit status; the result goes to stdout, errors to stderr.
 
+    arguments: without the program's name; None for those of this process.
     0: all tests passed; 1: a mismatch, a failed test or a failed simulator; 2: bad input, a missing
     tool or an error of the file system; 130: interrupted.
     """

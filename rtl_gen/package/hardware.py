@@ -31,9 +31,10 @@ from rtl_gen.parameters import STREAM_BITS
 def describe(config: NpuConfig) -> dict[str, Any]:
     """Return everything that software needs to know about this NPU, in JSON types.
 
-    Addresses are in bytes. A memory has ``words`` words of ``columns`` 32-bit bus words each,
-    ``pitch`` bus words apart. ``fields`` maps opcode -> field -> [first bit, width], where bit 0 is
-    the lowest of the instruction's opcode word.
+    Addresses are in bytes. A memory (program, weights, channels) has ``words`` words of ``columns``
+    32-bit bus words each, low one first, from address ``base`` on; its words begin ``pitch`` bus
+    words apart. ``fields`` maps opcode -> field -> [first bit, width], where bit 0 is the lowest of
+    the instruction's opcode word.
     """
     return {
         "id": NPU_ID,

@@ -29,7 +29,7 @@ class Target:
     clock_mhz: float
     """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
-    """Names of the Verilog files in rtl/."""
+    """Names of the Verilog files in rtl/, without the folder."""
     assumed: str = ""
     """Why the part is assumed, as a line of text; empty: the user chose it."""
 
@@ -40,7 +40,7 @@ class Target:
 
 
 def xdc(target: Target) -> str:
-    """Return constraints/npu.xdc: the clock alone, as the AXI ports are meant to stay on chip."""
+    """Return the text of constraints/npu.xdc: the clock alone, as AXI ports stay on chip."""
     return (
         f"# {target.clock_mhz:g} MHz\n"
         f"create_clock -name {CLOCK_PORT} -period {target.period_ns:.3f} "
@@ -49,12 +49,18 @@ def xdc(target: Target) -> str:
 
 
 def lpf(target: Target) -> str:
-    """Return constraints/npu.lpf: the clock, for nextpnr-ecp5 --lpf-allow-unconstrained."""
+    """Return the text of constraints/npu.lpf: the clock, for nextpnr-ecp5.
+
+    The pins have no places, which needs its option --lpf-allow-unconstrained.
+    """
     return f'FREQUENCY PORT "{CLOCK_PORT}" {target.clock_mhz:g} MHZ;\n'
 
 
 def vivado_tcl(target: Target) -> str:
-    """Return scripts/vivado.tcl: synthesis, placement and routing out of context, with reports."""
+    """Return the text of scripts/vivado.tcl: synthesis, placement and routing, with reports.
+
+    Out of context, that is of the NPU between its AXI ports.
+    """
     files = " \\\n".join(f"  $root/rtl/{file}" for file in target.verilog)
     note = f"# NOTE: {target.assumed}\n" if target.assumed else ""
     return f"""\
@@ -83,7 +89,7 @@ write_checkpoint -force $out/{TOP}.dcp
 
 
 def fusesoc_core(target: Target) -> str:
-    """Return <name>.core (CAPI2): filesets for FuseSoC projects, targets for lint and Vivado."""
+    """Return the text of <name>.core (CAPI2) for FuseSoC: filesets, targets for lint and Vivado."""
     note = f"  # NOTE: {target.assumed}" if target.assumed else ""
     return f"""\
 CAPI=2:
