@@ -1,15 +1,23 @@
-"""Atomic file writes: a killed process or a full disk never leaves half a file at its path."""
+"""Atomic file writes: a killed process or a full disk never leaves half a file at its path.
+
+Also the content of .npz files, the same bytes for the same arrays.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 @contextlib.contextmanager
@@ -33,6 +41,23 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the content of a compressed .npz file; equal arrays give equal bytes.
+
+    It holds no time stamps, and its arrays are sorted by name.
+    """
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in sorted(arrays.items()):
+            member = io.BytesIO()
+            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
+            np.lib.format.write_array(member, plain, allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return stream.getvalue()
 
 
 def aside(path: Path) -> Path:

@@ -6,11 +6,14 @@ knows no board: pass it a ``Bus`` (32-bit register access, such as a memory map)
 
     npu = Npu("build/digits", bus, stream)
     npu.load()
-    classes, logits = npu.predict(codes)  # or npu.predict_values(values), as in the data set
+    prediction = npu.predict(values)  # as the data set had them: pixels, real numbers, ...
+    print(prediction.names)
 """
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +22,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folder import Loadable, Words, read_loadable
-from .layout import LayoutError, check, image_shape, packets, quantise, unpack_logits
+from .layout import (
+    LayoutError,
+    check,
+    image_shape,
+    packets,
+    quantise,
+    to_images,
+    unpack_logits,
+)
 
 START, SOFT_RESET = 1, 2
 """Bits of the CONTROL register."""
@@ -27,6 +38,8 @@ PAGE_BYTES = 4096
 """Alignment of weights in memory: bursts must not cross a page."""
 ADDRESSES = 1 << 32
 """Size in bytes of the address space of the NPU's memory port."""
+CLIPPED_FRACTION = 0.01
+"""Fraction of values outside the input range above which ``predict`` warns."""
 MAX_IMAGES = 0xFFFF
 """Most images of one run: the largest value of the 16-bit register IMAGES."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
@@ -85,12 +98,12 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
 class Npu:
     """NPU hardware that runs the network of one build folder.
 
-    The example needs the hardware; ``codes`` are images quantised to codes, (n, channels, rows,
-    columns).
+    The example needs the hardware; ``values`` are examples as the data set has them.
 
     >>> npu = Npu("build/digits", bus, stream)  # doctest: +SKIP
     >>> npu.load()  # doctest: +SKIP
-    >>> classes, logits = npu.predict(codes)  # doctest: +SKIP
+    >>> npu.predict(values).names  # doctest: +SKIP
+    ['7', '2']
     """
 
     def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
@@ -111,19 +124,22 @@ class Npu:
             if found != wanted:
                 raise NpuError(f"{register} reads {found:#x}, this build folder needs {wanted:#x}")
 
-    def load(self, place: Callable[[Words], int] | None = None) -> None:
+    def load(self, place: Callable[[Words], int] | None = None, timeout_s: float = 1.0) -> None:
         """Write program, weights and channel table to the NPU, after power-up or for a new network.
 
         place: needed by networks whose weights stay in external memory; it must write the given
         uint32 words to memory that the NPU's AXI4 port reads, and return their byte address, a
         multiple of 4096. A run in progress is stopped by a soft reset. Raises NpuError if ``place``
-        is missing, or returns an unusable address.
+        is missing or returns an unusable address, or if the NPU is still busy ``timeout_s`` seconds
+        after the reset.
         """
         hardware = self.network.hardware
         base = self._place(place) if len(self.network.memory) else 0
         self._write("CONTROL", SOFT_RESET)
+        start = time.monotonic()
         while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until its pipelines are empty
-            pass
+            if time.monotonic() - start > timeout_s:
+                raise NpuError(f"still busy {timeout_s:g} s after a soft reset")
         program = self.network.programs["stream" if self._streams else "normal"]
         for index, word in enumerate(program.words):
             self.bus.write(hardware["program"]["base"] + 4 * index, word)
@@ -147,17 +163,28 @@ class Npu:
             raise NpuError(f"weights must lie below {ADDRESSES:#x}, not at {base:#x}")
         return base
 
-    def predict_values(self, values: NDArray[Any], timeout_s: float = 1.0) -> Prediction:
-        """Classify images given as values of the data set, (n, channels, rows, columns).
+    def predict(self, values: NDArray[Any], timeout_s: float = 1.0) -> Prediction:
+        """Classify examples given as the data set had them: pixels, samples or features.
 
-        Values (pixels, or real numbers) become codes by the mapping that training used. Raises
-        LayoutError for another shape and for values that are no finite numbers; and as ``predict``.
+        values: numbers or booleans (n, ...), with axes as in the data set or as (n, channels, rows,
+        columns). They become codes by the mapping that training used; where more than
+        CLIPPED_FRACTION of them lie outside its range, a UserWarning says so. Raises LayoutError
+        for another shape and for values that are no finite numbers; and as ``predict_codes``.
         """
-        codes = quantise(self.network.input, self.network.input_range, np.asarray(values))
-        return self.predict(codes, timeout_s)
+        network = self.network
+        images = to_images(network.input, network.input_axes, np.asarray(values))
+        codes, clipped = quantise(network.input, network.input_range, images)
+        if clipped > CLIPPED_FRACTION:
+            low, high = min(network.input_range["low"]), max(network.input_range["high"])
+            warnings.warn(
+                f"{100 * clipped:.0f} % of the values lie outside the network's input range, "
+                f"{low:g}..{high:g}, and are clipped",
+                stacklevel=2,
+            )
+        return self.predict_codes(codes, timeout_s)
 
-    def predict(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
-        """Classify images on the NPU hardware: integer codes (n, channels, rows, columns).
+    def predict_codes(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
+        """Classify images given as the NPU's input codes, integers (n, channels, rows, columns).
 
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
         classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'

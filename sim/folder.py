@@ -106,6 +106,8 @@ class Loadable:
     input_range: dict[str, list[float]]
     """``low`` and ``high``: values that become input level 0 and 255, one for all channels or one
     for each; 8-bit pixels where the folder does not say."""
+    input_axes: str
+    """Order of the axes of the data set's examples (a key of layout.AXES), or ``auto``."""
 
 
 @dataclass(frozen=True)
@@ -134,8 +136,8 @@ def read(path: Path) -> BuildFolder:
     loadable = read_loadable(path)
     vectors = path / "vectors"
     inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
-    if "codes" not in inputs:
-        raise FolderError(f"{vectors / 'inputs.npz'}: holds no array named codes")
+    if "codes" not in inputs or not inputs["codes"].size:
+        raise FolderError(f"{vectors / 'inputs.npz'}: holds no images in an array named codes")
     return BuildFolder(**vars(loadable), inputs=inputs["codes"], expected=expected)
 
 
@@ -186,6 +188,7 @@ def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
         memory_latency_cycles=program["memory"]["latency_cycles"],
         classes=tuple(program.get("classes") or map(str, range(program["output"]["classes"]))),
         input_range=program.get("input_range") or {"low": [0.0], "high": [255.0]},
+        input_axes=program.get("input_axes", "auto"),
     )
 
 

@@ -20,6 +20,10 @@ BEAT_BITS = 32
 LEVELS_TOP = 255
 """Highest input level: the 8-bit values that input codes are made of."""
 
+AXES = {"f": "nc", "cl": "ncw", "lc": "nwc", "hw": "nhw", "chw": "nchw", "hwc": "nhwc"}
+"""Order of a data set's axes -> what each is: example, channel, row (h) or column (w). Axes that
+are left out have one element."""
+
 Layout = Mapping[str, Any]
 """One entry of ``tensors``, or ``output``, in program.json."""
 
@@ -50,29 +54,46 @@ def check(layout: Layout, codes: NDArray[Any]) -> None:
             raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {end}")
 
 
-def quantise(
-    layout: Layout, input_range: Mapping[str, Any], values: NDArray[Any]
-) -> NDArray[np.uint8]:
-    """Return the input codes, uint8 of the same shape, of values as the data set had them.
+def to_images(layout: Layout, axes: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return examples as the data set had them as images, (n, channels, rows, columns).
 
-    values: (n, channels, rows, columns). input_range: ``low`` and ``high``, of one number or one
-    for each channel, become level 0 and 255; levels become codes as in models.integer.reference.
-    Values beyond are clipped. Raises LayoutError for another shape, and for values that are no
-    finite numbers.
+    axes: a key of AXES; ``auto``: those of AXES, in this order, that give the network's shape.
+    Images with channels first are always taken. Raises LayoutError for any other shape.
     """
     shape = image_shape(layout)
-    if values.ndim != 4 or values.shape[1:] != shape:
-        raise LayoutError(
-            f"{layout['name']}: values must have shape (n, {', '.join(map(str, shape))}), "
-            f"not {values.shape}"
-        )
+    for name in AXES if axes == "auto" else (axes, "chw"):
+        order = AXES[name]
+        if values.ndim == len(order):
+            moved = values.transpose([order.index(axis) for axis in "nchw" if axis in order])
+            absent = [place for place, axis in enumerate("nchw") if axis not in order]
+            images = np.expand_dims(moved, absent)
+            if images.shape[1:] == shape:
+                return images
+    wanted = f"(n, {', '.join(map(str, shape))})"
+    also = "" if axes in ("auto", "chw") else f", or their axes in the order of {axes!r}"
+    raise LayoutError(
+        f"{layout['name']}: values must have shape {wanted}{also}, not {values.shape}"
+    )
+
+
+def quantise(
+    layout: Layout, input_range: Mapping[str, Any], values: NDArray[Any]
+) -> tuple[NDArray[np.uint8], float]:
+    """Return the input codes of values, and the fraction of values that had to be clipped.
+
+    values, codes: (n, channels, rows, columns), not checked. input_range: ``low`` and ``high``, of
+    one number or one for each channel, become level 0 and 255; levels become codes as in
+    models.integer.reference. Raises LayoutError for values that are no finite numbers.
+    """
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise LayoutError(f"{layout['name']}: values must be finite numbers")
     low, high = (np.array(input_range[end], np.float64)[:, None, None] for end in ("low", "high"))
-    scaled = np.clip((values.astype(np.float64) - low) * (LEVELS_TOP / (high - low)), 0, LEVELS_TOP)
-    levels = np.floor(scaled + 0.5).astype(np.int64)
+    scaled = (values.astype(np.float64) - low) * (LEVELS_TOP / (high - low))
+    levels = np.floor(np.clip(scaled, 0, LEVELS_TOP) + 0.5).astype(np.int64)
     top = (1 << layout["bits"]) - 1
-    return ((levels * (2 * top) + LEVELS_TOP) // (2 * LEVELS_TOP)).astype(np.uint8)
+    codes = ((levels * (2 * top) + LEVELS_TOP) // (2 * LEVELS_TOP)).astype(np.uint8)
+    outside = (values < low) | (values > high)
+    return codes, float(outside.mean()) if values.size else 0.0
 
 
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:

@@ -8,12 +8,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -26,8 +25,8 @@ from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
-from models.data.values import PIXELS, InputRange
-from models.files import atomic_file
+from models.data.values import PIXELS
+from models.files import atomic_file, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -70,17 +69,17 @@ def build(
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
-    files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
-    arguments give byte-identical files. A build folder at ``out`` is replaced.
+    device: part that the files are for; None: devices.DEFAULT, which files and manifest then call
+    assumed (devices.for_vivado). reports: name -> JSON content of reports/<name>.json; the
+    ``classes`` of ``accuracy`` name the classes. The same arguments give byte-identical files. A
+    build folder at ``out`` is replaced.
 
     Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
     then stays as it was, and no temporary file is left.
     """
     check_free(out)
     files = contents(design, compiled, vectors, device=device, reports=reports or {})
-    files[MANIFEST] = _manifest(design, files)
+    files[MANIFEST] = _manifest(design, device, files)
     try:
         folders.write(files, out)
     except OSError as error:
@@ -132,12 +131,17 @@ def contents(
 
     Nothing is written. device, reports: as for ``build``.
     """
-    classes = reports.get("accuracy", {}).get("classes")
-    simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
+    mapping = design.input or PIXELS
+    host = {
+        "classes": reports.get("accuracy", {}).get("classes"),
+        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        "input_axes": design.dataset.layout,
+    }
+    simulated = simulated_files(design.npu, compiled, vectors, host)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
+        **_scripts(design, device, verilog),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
@@ -146,7 +150,7 @@ def contents(
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
     return {
         **simulated,
-        NETWORK: npz(network_files.contents(compiled.integer)),
+        NETWORK: npz_bytes(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
         "driver/__init__.py": b"",
@@ -157,18 +161,17 @@ def simulated_files(
     npu: NpuConfig,
     compiled: CompiledNetwork,
     vectors: Vectors,
-    classes: Sequence[str] | None = None,
-    mapping: InputRange = PIXELS,
+    host: Mapping[str, Any] = MappingProxyType({}),
 ) -> Files:
     """Return the files of a build folder that simulation reads, by path.
 
-    classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
-    are for the host, in program.json.
+    host: what program.json tells the host of values and classes; without ``classes`` they are
+    called by their numbers.
     """
     program = {
         **compiled.to_dict(),
-        "classes": list(classes or map(str, range(compiled.logits.classes))),
-        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        **host,
+        "classes": host.get("classes") or [str(n) for n in range(compiled.logits.classes)],
         "hardware": hardware.describe(npu),
     }
     texts = {
@@ -185,17 +188,17 @@ def simulated_files(
     return {
         **fetched,
         **{path: text.encode() for path, text in texts.items()},
-        "vectors/inputs.npz": npz({"codes": vectors.inputs}),
-        "vectors/expected.npz": npz(vectors.expected),
+        "vectors/inputs.npz": npz_bytes({"codes": vectors.inputs}),
+        "vectors/expected.npz": npz_bytes(vectors.expected),
     }
 
 
-def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[str, str]:
-    part = device if device.family == "xc7" else devices.get(devices.DEFAULT)
-    target = projects.Target(design.name, part.part, design.clock_mhz, verilog)
+def _scripts(design: Design, device: Device | None, verilog: tuple[str, ...]) -> dict[str, str]:
+    part, assumed = devices.for_vivado(device)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, assumed)
     script = synthesis.script(
-        tuple(f"rtl/{name}" for name in verilog),
-        family=device.family,
+        tuple(f"rtl/{name}" for name in sorted(verilog)),  # as synthesise reads them
+        family=devices.family_of(device),
         dsps=design.npu.uses_dsps,
     )
     return {
@@ -215,29 +218,13 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the content of a compressed .npz file; equal arrays give equal bytes.
-
-    It holds no time stamps, and its arrays are sorted by name.
-    """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in sorted(arrays.items()):
-            member = io.BytesIO()
-            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
-            np.lib.format.write_array(member, plain, allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return stream.getvalue()
-
-
-def _manifest(design: Design, files: Files) -> bytes:
+def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
     manifest = {
         "format": FORMAT,
         "name": design.name,
         "seed": design.seed,
         "config_hash": design.npu.hash,
+        "device": device.name if device else None,
         "versions": _versions(),
         "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
     }

@@ -11,6 +11,7 @@ from models.data.datasets import Dataset, Split
 from models.integer import reference
 from models.integer.network import IntegerNetwork
 from models.integer.scores import Scores
+from models.training.history import Epoch, kept_epoch, to_list
 
 TEST = "test"
 
@@ -87,6 +88,21 @@ def scores_of(network: IntegerNetwork, split: Split, classes: int) -> Scores:
     return Scores.of(answers, split.labels, classes)
 
 
+def training_report(full: Sequence[Epoch], short: Sequence[Epoch] = ()) -> dict[str, Any]:
+    """Return reports/training.json: learning curves of the full and of the short training.
+
+    An epoch has the fields of history.Epoch; kept_epoch is the number, from 1, of that whose
+    weights were kept. Where the short training's network was the better one and is delivered,
+    ``full`` is that training, which is then listed as ``short`` alone.
+    """
+    curves = {"full": () if tuple(full) == tuple(short) else full, "short": short}
+    return {
+        name: {"kept_epoch": kept_epoch(epochs), "epochs": to_list(epochs)}
+        for name, epochs in curves.items()
+        if epochs
+    }
+
+
 def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -> dict[str, Any]:
     """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training.
 
@@ -98,6 +114,7 @@ def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -
     return {
         **found.shares,
         "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
         "scores": details.pop("accuracy"),
         **details,
         "input": dataset.input_range.describe(),

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import range_notes
 from models.data.layout import Layout, to_channels_first
-from models.data.pictures import SUFFIXES, decode
+from models.data.pictures import SUFFIXES, decode, to_channels
 from models.data.values import check_finite
 from models.errors import DatasetError
 
@@ -75,15 +75,10 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
             f"{path}: has {found} pixels (rows x columns), the network takes {wanted}; pictures "
             "are resized only if the data set of the network was"
         )
-    if len(pixels) == 1 and channels == 3:
-        pixels = np.repeat(pixels, 3, axis=0)
-    elif len(pixels) == 3 and channels == 1:
-        if (pixels != pixels[:1]).any():
-            raise DatasetError(f"{path}: is a colour picture, the network takes grey ones")
-        pixels = pixels[:1]
-    if len(pixels) != channels:
+    stack, greyed = to_channels(pixels[None], channels)
+    if stack.shape[1] != channels:
         raise DatasetError(f"{path}: pictures have 1 or 3 channels, the network takes {channels}")
-    return pixels[None], sorted(notes)
+    return stack, sorted({*notes, *greyed})
 
 
 def _array(path: Path) -> NDArray[Any]:

@@ -17,6 +17,7 @@ from codesign.design import DatasetSpec
 from models.data import datasets
 from models.data.datasets import Progress, ReadOptions, Split
 from models.data.layout import Layout
+from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
@@ -68,8 +69,9 @@ def load(
     raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
     part, more = _part(raw)
     values = part.values
-    if raw.range == PIXELS and values.shape[1] == 1 and built.shape[0] == 3:
-        values = np.repeat(values, 3, axis=1)  # grey pictures for a network of coloured ones
+    if raw.range == PIXELS:  # pictures, whose channels can be fitted
+        values, greyed = to_channels(values, built.shape[0])
+        more += greyed
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
     split = Split(built.input_range.levels(values), numbers[part.labels])

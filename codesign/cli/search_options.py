@@ -96,7 +96,24 @@ class SearchOptions(SearchSettings):
             area_model=Path(self.area_model) if self.area_model else None,
             boo_within=None if self.boo_within is None else self.boo_within / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
+            notes=self.cut(),
             **self.shared(),
+        )
+
+    def cut(self) -> tuple[str, ...]:
+        """Return a sentence for each budget that is larger than what the device holds."""
+        if self.device is None:
+            return ()
+        part = devices.get(self.device)
+        return tuple(
+            f"{part.name} holds {held:,g} {name}, so the budget of {own:,g} is cut to that"
+            for own, held, name in (
+                (self.lut_budget, part.luts, "LUTs"),
+                (self.ff_budget, part.ffs, "flip-flops"),
+                (self.bram_budget, part.brams, "36 Kb block RAMs"),
+                (self.dsp_budget, part.dsps, "DSP slices"),
+            )
+            if own is not None and own > held
         )
 
     def budget(self) -> Budget:

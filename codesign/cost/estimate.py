@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.cycles.schedule import schedule
+from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.cost.table import ConfigTable
 from codesign.results import AREA_CONFIDENCE, Budget, Figures
 
@@ -26,11 +26,16 @@ class Estimate:
     """The NPUs, with the memory depths that the networks need."""
     area: AreaEstimate
     cycles: Floats
-    """Cycles per image, shape (n,); those of an NPU without external memory, so without stalls."""
-    fits: NDArray[np.bool_]
-    """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
+    """Cycles per image, shape (n,)."""
+    planned: ScheduleTable
+    """Cycles, and the words that the networks need of each memory."""
     clock_mhz: float
     """Clock frequency in MHz that throughput and latency assume."""
+
+    @property
+    def fits(self) -> NDArray[np.bool_]:
+        """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
+        return self.planned.fits()
 
     @property
     def images_per_second(self) -> Floats:
@@ -118,6 +123,6 @@ def estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
-        fits=planned.fits(),
+        planned=planned,
         clock_mhz=clock_mhz,
     )

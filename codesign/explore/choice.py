@@ -14,6 +14,8 @@ from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Ints, pareto_mask
 from codesign.search.space.topology import network_key
+from models.training.history import Epoch
+from rtl_gen.parameters import DEPTH_RANGES
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""
@@ -31,6 +33,8 @@ class Trained:
     """Wall time of the short training, in seconds."""
     one_bits: int
     """One-bits of the magnitudes of all weights (models.integer.bits)."""
+    history: tuple[Epoch, ...] = ()
+    """Learning curve of the short training; empty in journals of release 0.2 and older."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,8 +161,7 @@ def shown_candidates(
 
 
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
-          "latency_us": "us", "throughput": "images/s", "memory": "words",
-          "macs": "multiply-accumulates"}  # fmt: skip
+          "latency_us": "us", "throughput": "images/s", "macs": "MACs"}  # fmt: skip
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
     "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
@@ -174,20 +177,23 @@ _LEVERS = {
 def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
     """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
 
-    That is the candidate with the least ``Evaluated.violation``; if it violates none, nothing is
-    returned. Each result says what the candidate needs, an estimate (of LUTs and flip-flops the
-    bound that is tested), and the limit that it has. Of throughput the need is the limit, and what
-    it has the estimate; of ``memory`` they are always 2 and 1.
+    That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
+    and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
+    the estimate. A memory goes by the name of its depth, and has the largest depth of any NPU.
     """
-    row = int(np.argmin(pool.violation))
+    row, where = int(np.argmin(pool.violation)), "the nearest design found"
     found = []
     for name, values in problem.excess(pool.layers, pool.estimate).items():
         share = float(values[row])
-        if share > 0:
-            need, have = _need_and_have(name, share, problem)
+        if share > 0 and name == "memory":
+            for depth, (_, have) in DEPTH_RANGES.items():
+                need = int(getattr(pool.estimate.planned, depth)[row])
+                if need > have:
+                    found.append(Infeasible(depth, where, need, have, "words", _LEVERS[name]))
+        elif share > 0:
             found.append(
                 Infeasible(
-                    name, "the nearest design found", need, have, _UNITS[name], _LEVERS[name]
+                    name, where, *_need_and_have(name, share, problem), _UNITS[name], _LEVERS[name]
                 )
             )
     return tuple(found)
@@ -199,7 +205,7 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
         wanted = budget.min_throughput or 0.0
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
-              "latency_us": budget.max_latency_us, "memory": 1.0,
+              "latency_us": budget.max_latency_us,
               "macs": problem.space.declaration.max_macs}  # fmt: skip
     limit = limits[name]
     return (limit * (1 + share), limit) if limit else (share, 0.0)

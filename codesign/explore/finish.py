@@ -12,7 +12,7 @@ import concurrent.futures
 import dataclasses
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Any
 
 from codesign import prediction, report
 from codesign.build import build_folder, pipeline, verification
+from codesign.build.evaluation import training_report
 from codesign.build.pipeline import Lowered
 from codesign.build.verification import Verification
 from codesign.cost.area.model import AreaModel
@@ -191,7 +192,8 @@ def _attempt(
         return False
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
-        done.build = _build(design, lowered, measured, wanted)
+        curves = training_report(weights.history, option.trained.history)
+        done.build = _build(design, lowered, measured, curves, wanted)
         done.scores = _scores(done.build)
         done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
         cut = notes_of_training(design, wanted)
@@ -239,10 +241,16 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
     )
 
 
-def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
-    """Write the build folder, with the synthesis among its reports, and return its path."""
+def _build(
+    design: Design,
+    lowered: Lowered,
+    measured: Synthesis,
+    curves: Mapping[str, Any],
+    wanted: FinishSettings,
+) -> Path:
+    """Write the build folder, with synthesis and learning curves among its reports."""
     out = wanted.builds / design.name
-    reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
+    reports = {collect.SYNTHESIS: synthesis.to_dict(measured), collect.TRAINING: curves}
     return pipeline.write_build(
         design,
         lowered,

@@ -99,6 +99,8 @@ def explore(
             write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             raise
         write_json(settings.out / SUMMARY, result.summary)
+        if result.status == 0:
+            folder.finish()
         return result
 
 

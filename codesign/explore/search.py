@@ -29,6 +29,7 @@ from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
 from codesign.search.store import TrialRecord, TrialStore
 from models.data.datasets import Dataset
+from models.training.history import from_list, to_list
 
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
@@ -183,6 +184,7 @@ class Search:
                     record.values[0],
                     float(record.attributes["seconds"]),
                     int(record.attributes["one_bits"]),
+                    from_list(record.attributes.get("history", ())),
                 )
         self._report()
 
@@ -209,6 +211,7 @@ class Search:
                 "candidate": pool.candidates[row].tolist(),
                 "seconds": round(outcome.seconds, 2),
                 "one_bits": outcome.one_bits,
+                "history": to_list(outcome.history),
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),

@@ -56,6 +56,8 @@ class ExploreSettings(SearchSettings):
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was cut in making these settings; they go to summary.json."""
 
     def __post_init__(self) -> None:
         if self.strategy not in STRATEGIES:

@@ -47,7 +47,9 @@ class Device:
 
 
 DEFAULT = "xc7a50t"
-"""Part for synthesis (not placement), estimates, reports and project files if none is given."""
+"""Part for synthesis (not placement), estimates, reports, project files if none is given."""
+ASSUMED = f"no --device was given, so the part is assumed: {DEFAULT}"
+"""Note where DEFAULT stands in files or on pages."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 
@@ -73,6 +75,20 @@ def _device(name: str, node: yaml_io.Node) -> Device:
 def family_of(device: Device | None) -> str:
     """Return the device's family; for None, xc7 (docs/explanation/synthesis.md)."""
     return device.family if device else families.XC7.name
+
+
+def for_vivado(device: Device | None) -> tuple[Device, str]:
+    """Return the part of the Vivado files, and why it is assumed: a sentence, empty if it is not.
+
+    Vivado knows no ECP5: DEFAULT stands for ``device`` then, as it does for None.
+    """
+    if device is None:
+        return get(DEFAULT), ASSUMED
+    if device.family != families.XC7.name:
+        return get(
+            DEFAULT
+        ), f"Vivado does not know {device.name}, so the part is assumed: {DEFAULT}"
+    return device, ""
 
 
 @functools.cache

@@ -34,16 +34,20 @@ class Family:
     free: frozenset[str]
     """Primitives that take none of the resources above."""
 
+    @property
+    def primitives(self) -> frozenset[str]:
+        """All primitives that the family lists."""
+        return frozenset(
+            {*self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free}
+        )
+
     def figures(self, cells: Mapping[str, int]) -> Figures:
         """Convert primitive counts to resources; LUTs include the lutrams.
 
         cells: count by primitive. Raises YosysError for a primitive that the family does not list,
         because its resources are unknown.
         """
-        known = {
-            *self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free,
-        }  # fmt: skip
-        unknown = sorted(set(cells) - known)
+        unknown = sorted(set(cells) - self.primitives)
         if unknown:
             raise YosysError(f"{self.name} netlist holds unknown cells: {', '.join(unknown)}")
         lutrams = sum(self.lutrams.get(cell, 0) * n for cell, n in cells.items())

@@ -8,6 +8,7 @@ docs/explanation/synthesis.md defines what counts as a LUT and gives the reasons
 from __future__ import annotations
 
 import dataclasses
+import graphlib
 import json
 import time
 from collections import Counter
@@ -18,8 +19,9 @@ from typing import Any
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
 from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
-from codesign.results import Figures
+from codesign.results import Figures, UserError
 from codesign.tools import processes
+from models.yaml_io import nearest
 
 _RESULT = "stat.json"
 _CACHE = "synth"
@@ -88,11 +90,11 @@ def synthesise(
 
     dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
     modules, by content, flow and version of Yosys, and use kept ones; False synthesises everything
-    from scratch. top: a module of ``verilog`` (not checked).
+    from scratch. top: a module of ``verilog``.
 
-    Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
-    that the family does not list; UserError if no Yosys is found or the family is unknown; OSError
-    on a full disk.
+    Raises yosys.YosysError when Yosys fails (also for an unknown ``top`` where a file holds several
+    modules), takes more than ``timeout_s`` seconds or leaves cells that the family does not list;
+    UserError if no Yosys is found, or ``top`` or the family is unknown; OSError on a full disk.
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
@@ -102,12 +104,14 @@ def synthesise(
     if report is None:
         context = f"{tool.version} {families.get(family).command} {dsps}"
         hierarchy = Hierarchy.of(verilog, context) if cache else None
+        if hierarchy and top not in hierarchy.children:
+            raise UserError(f"no module {top!r}; {nearest(top, hierarchy.children)}")
         plan = SynthesisPlan.of(hierarchy, top) if hierarchy else None
         boxes = plan.boxes if plan else ()
         start = time.monotonic()
         text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)
         run = tool.run(text, verilog, _RESULT, timeout_s)
-        modules = _modules(json.loads(run.result))
+        modules = module_cells(json.loads(run.result))
         if plan:
             plan.keep(modules)
             modules = {**plan.known, **modules}
@@ -121,8 +125,8 @@ def synthesise(
     return _count(report, top, families.get(family), tool.version)
 
 
-def _modules(stat: dict[str, Any]) -> Modules:
-    """Read the cells of each module from ``stat -json``; the backslash before names is dropped."""
+def module_cells(stat: Mapping[str, Any]) -> Modules:
+    """Return the cells of each module from Yosys's ``stat -json``, names without a backslash."""
     return {
         _plain(module): {
             _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
@@ -137,7 +141,7 @@ def _plain(name: str) -> str:
 
 def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
     modules: Modules = report["modules"]
-    instances = _instances(modules, top)
+    instances = count_instances(modules, top)
     own = {
         name: Counter({cell: n for cell, n in modules[name].items() if cell not in modules})
         for name in instances
@@ -160,18 +164,18 @@ def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Sy
     )
 
 
-def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
-    """Count the instances of each module in the hierarchy of ``top``, ``top`` included."""
-    found: Counter[str] = Counter()
+def count_instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
+    """Count the instances of each module in the hierarchy of ``top``, ``top`` included.
 
-    def visit(name: str, copies: int) -> None:
-        found[name] += copies
-        for cell, count in modules[name].items():
-            if cell in modules:
-                visit(cell, copies * count)
-
-    visit(top, 1)
-    return dict(found)
+    modules: module -> its cells and modules with their counts. Raises graphlib.CycleError, a
+    ValueError, for a module that holds itself.
+    """
+    inside = {name: [cell for cell in cells if cell in modules] for name, cells in modules.items()}
+    found = Counter({top: 1})
+    for name in reversed(list(graphlib.TopologicalSorter(inside).static_order())):
+        for cell in inside[name]:
+            found[cell] += found[name] * modules[name][cell]
+    return {name: copies for name, copies in found.items() if copies}
 
 
 def to_dict(synthesis: Synthesis) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from codesign.fpga.placement import CriticalPath
 from codesign.results import Budget, Figures
+from models.training.history import Epoch
 from rtl_gen.config import NpuConfig
 
 
@@ -94,6 +95,8 @@ class ReportData:
     budget: Budget | None = None
     device: str | None = None
     """Full ordering name of the part."""
+    device_assumed: bool = False
+    """True if nobody named the part."""
     capacity: Mapping[str, float] = field(default_factory=dict)
     """Amount that the device has, by resource."""
     accuracy_validation: float | None = None
@@ -106,7 +109,9 @@ class ReportData:
     mismatch: str | None = None
     """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
-    """Designs of the search; empty for a build alone."""
+    """Designs of the search."""
+    curves: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
+    """Learning curves: of the ``full`` training and, after a search, of the ``short`` one."""
     critical_path: CriticalPath | None = None
     """Critical path found by place and route."""
     network_svg: str | None = None

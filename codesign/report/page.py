@@ -9,7 +9,7 @@ from importlib import resources as package_files
 from pathlib import Path
 
 from codesign.fpga.placement import CriticalPath
-from codesign.report import charts, comparison, npu_picture
+from codesign.report import charts, comparison, curves, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
 from codesign.results import Figures
@@ -52,7 +52,7 @@ def _lead(data: ReportData) -> str:
         parts.append("weights of +1 and -1 in one pass")
     parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
     if data.device:
-        parts.append(data.device)
+        parts.append(f"{data.device} (assumed)" if data.device_assumed else data.device)
     return ", ".join(parts)
 
 
@@ -153,6 +153,8 @@ def _cards(data: ReportData) -> Iterable[Card]:
             f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
             charts.front(data.candidates),
         )
+    for name, history in data.curves.items():
+        yield Card(f"Learning curve, {name} training", curves.legend(history), curves.draw(history))
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):
         yield Card(
             "Roofline",

@@ -62,6 +62,9 @@ def chart(width: int, height: int, name: str, content: str) -> str:
     )
 
 
+_SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
 def compact(value: float) -> str:
     """Return a number as short text for axes and tiles, with a suffix from 10,000 on.
 
@@ -71,10 +74,11 @@ def compact(value: float) -> str:
     >>> compact(1234567), compact(29870), compact(0.5)
     ('1.23M', '29.9k', '0.5')
     """
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if suffix == "k" else limit)
-            return f"{scaled:.3g}{suffix}"
+    if abs(value) >= 1e4:
+        rounded = float(f"{value:.3g}")  # which may need the next suffix
+        unit, suffix = next((u, s) for u, s in _SUFFIXES if abs(rounded) >= u)
+        scaled = rounded / unit
+        return f"{scaled:,.0f}{suffix}" if abs(scaled) >= 1000 else f"{scaled:.3g}{suffix}"
     whole = value == round(value) or abs(value) >= 100
     return f"{value:,.0f}" if whole else f"{value:.3g}"
 

@@ -69,13 +69,9 @@ def _front(run: Run) -> str:
 def _beaten(run: Run, runs: Sequence[Run]) -> str:
     if run.front is None:
         return UNKNOWN
-    beaten = [by for one in run.front if (by := _by(one, run, runs))]
+    beaten = [by for one in run.front if (by := dominated_by(one, run, runs))]
     others = dict.fromkeys(name for by in beaten for name in by)
     return f"{len(beaten)} (by {', '.join(others)})" if beaten else "0"
-
-
-def _by(one: Candidate, run: Run, runs: Sequence[Run]) -> list[str]:
-    return dominated_by(one, [other for other in runs if other is not run], run.dataset)
 
 
 def front_rows(runs: Sequence[Run]) -> list[list[str]]:
@@ -87,7 +83,7 @@ def front_rows(runs: Sequence[Run]) -> list[list[str]]:
             f"{100 * one.accuracy:.2f} %",
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
-            ", ".join(_by(one, run, runs)),
+            ", ".join(dominated_by(one, run, runs)),
         ]
         for run in runs
         for one in _ordered(run)
@@ -109,7 +105,10 @@ def _run(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
     if run.front is not None:
         keys = ("label", "accuracy", "images_per_second", "luts", "chosen")
         front = [
-            {**{key: getattr(one, key) for key in keys}, "dominated_by": _by(one, run, runs)}
+            {
+                **{key: getattr(one, key) for key in keys},
+                "dominated_by": dominated_by(one, run, runs),
+            }
             for one in _ordered(run)
         ]
     return {

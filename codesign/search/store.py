@@ -6,6 +6,7 @@ progress. Any Optuna tool (dashboard, importance analysis) reads the file.
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Mapping
@@ -31,8 +32,9 @@ OBJECTIVES: Objectives = {
 ONE_BITS: Objectives = {"one_bits": "minimize"}
 """Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
 LOCK_SECONDS = 5
-"""Age in seconds from which on a journal lock is taken to be left by a killed process (an append
-takes milliseconds)."""
+"""Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
+_CREATE_TRIAL = 4
+"""``op_code`` of a journal's line that holds a trial (Optuna's JournalOperation.CREATE_TRIAL)."""
 KEY = "key"
 SETTINGS = "settings"
 
@@ -141,6 +143,17 @@ class TrialStore:
             )
         )
         self._records[record.key] = record
+
+
+def is_empty(path: Path) -> bool:
+    """Return True if the journal ``path`` has no complete trial, or does not exist."""
+    try:
+        lines = path.read_bytes().split(b"\n")[:-1]  # without an incomplete last line
+        return all(json.loads(line)["op_code"] != _CREATE_TRIAL for line in lines)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:

@@ -43,6 +43,7 @@ _WIDE = ("I", "F")
 
 COMPOSED = "transparent pictures are composed on white"
 SCALED = "16-bit pictures are scaled to 8 bits"
+GREYED = "coloured pictures are made grey (luma), as the network takes one channel"
 FRAME = "only the first frame of animations is read"
 
 
@@ -104,6 +105,26 @@ def _eight_bits(picture: Image.Image, name: str, notes: set[str]) -> Image.Image
         )
     notes.add(SCALED)
     return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def to_channels(
+    stack: NDArray[np.uint8], channels: int
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Pictures (n, 1 or 3, rows, columns) with the channels that a network takes, and notes.
+
+    Grey ones are repeated; coloured ones become grey by ITU-R 601-2 luma, as Pillow's mode L.
+    Pictures stay as they are for any other number of channels.
+    """
+    if len(stack) and stack.shape[1] == 3 and channels == 1:
+        grey = grey_if_grey(stack)
+        if grey.shape[1] == 1:
+            return grey, ()
+        red, green, blue = stack.astype(np.uint32).transpose(1, 0, 2, 3)
+        luma = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+        return luma.astype(np.uint8)[:, None], (GREYED,)
+    if stack.shape[1] == 1 and channels == 3:
+        return np.repeat(stack, 3, axis=1), ()
+    return stack, ()
 
 
 def grey_if_grey(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -31,8 +31,8 @@ from models.training.schedule import TrainSettings
 FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
 State = dict[str, Tensor]
-History = list[tuple[float, float, bool]]
-"""(Mean training loss, validation accuracy 0..1, quantised) of each epoch, in order."""
+History = list[tuple[Any, ...]]
+"""The fields of history.Epoch for each epoch; the last ones may be missing in older files."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +54,15 @@ def identity(
 ) -> str:
     """Return a hash (SHA-256, hexadecimal) of everything that determines a training run.
 
-    It covers network, quantisation, training and validation split, and all settings (boo, pruning,
-    narrow and class_weights only where they are set).
+    It covers network, quantisation, training and validation split, and all settings but
+    ``compile`` and ``threads``, which change speed and the last bits of sums alone.
     """
     digest = hashlib.sha256(network_text(graph, quantisation).encode())
     for split in (dataset.train, dataset.validation):
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
+    del plain["compile"], plain["threads"]
     unset = ("boo", "pruning", "narrow", "class_weights")
     for later in unset:  # which do not change the hash
         if not plain[later]:

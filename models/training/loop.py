@@ -8,6 +8,7 @@ with the same result as without the break (on the same number of threads).
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -22,12 +23,13 @@ from models.errors import ModelError
 from models.graph.network import NetworkGraph
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
+from models.training.history import Epoch, kept_epoch
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
 from models.training.penalty import ones_per_weight
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
-from models.training.trained import Epoch, TrainedNetwork, evaluate
+from models.training.trained import TrainedNetwork, evaluate
 
 Progress = Callable[[int, int, float, float, float], None]
 """Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
@@ -128,9 +130,9 @@ class _Run:
                 self.network.eval()
                 self.network.quantise(self.images[:_CALIBRATION_IMAGES])
                 self._start_phase()
-            loss = self._train_epoch(epoch)
+            loss, right = self._train_epoch(epoch)
             accuracy = evaluate(self.network, self.dataset.validation)
-            self._keep(Epoch(loss, accuracy, self.network.quantised))
+            self._keep(Epoch(loss, accuracy, self.network.quantised, right))
             if progress:
                 spent = time.monotonic() - start
                 left = spent / (epoch + 1 - first) * (settings.epochs - epoch - 1)
@@ -151,11 +153,9 @@ class _Run:
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
     def _keep(self, epoch: Epoch) -> None:
-        # The later of equals: small validation splits saturate while training still gains.
-        ahead = all(epoch.accuracy >= past.accuracy for past in self.history if past.quantised)
-        if epoch.quantised and ahead:
-            self.best = copy.deepcopy(self.network.state_dict())
         self.history.append(epoch)
+        if kept_epoch(self.history) == len(self.history):
+            self.best = copy.deepcopy(self.network.state_dict())
         if self.path:
             checkpoint.save_run(
                 self.path,
@@ -163,11 +163,11 @@ class _Run:
                 self.network.state_dict(),
                 self.optimizer.state_dict(),
                 self.best,
-                [(past.loss, past.accuracy, past.quantised) for past in self.history],
+                [dataclasses.astuple(past) for past in self.history],
             )
 
-    def _train_epoch(self, epoch: int) -> float:
-        """Train one epoch (from 0) and return its mean loss, including the penalty on one-bits.
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch and return the loss and training accuracy of its history.Epoch.
 
         Seed and epoch alone determine the order and augmentation of the images. Images that fill no
         whole batch are left out. Raises ModelError for a loss that is not finite.
@@ -179,7 +179,7 @@ class _Run:
         steps = len(order) // size  # a shorter last batch is left out: one shape for all
         self.network.train()
         priced = settings.boo > 0 and self.network.quantised
-        total = 0.0
+        total, right = 0.0, 0
         for step in range(steps):
             rate = learning_rate(settings, epoch + step / steps)
             for group in self.optimizer.param_groups:
@@ -200,9 +200,10 @@ class _Run:
             self.optimizer.step()
             self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
             total += float(loss.detach())
+            right += int((logits.detach().argmax(dim=1) == self.labels[chosen]).sum())
         if not math.isfinite(total):
             raise ModelError(
                 f"epoch {epoch + 1} of {settings.epochs}: the loss is {total / steps}; lower the "
                 f"learning rate ({settings.learning_rate:g})"
             )
-        return total / steps
+        return total / steps, right / (steps * size)

@@ -30,6 +30,8 @@ class Target:
     """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
     """Names of the Verilog files in rtl/."""
+    assumed: str = ""
+    """Why the part is assumed, as a line of text; empty: the user chose it."""
 
     @property
     def period_ns(self) -> float:
@@ -54,10 +56,11 @@ def lpf(target: Target) -> str:
 def vivado_tcl(target: Target) -> str:
     """Return scripts/vivado.tcl: synthesis, placement and routing out of context, with reports."""
     files = " \\\n".join(f"  $root/rtl/{file}" for file in target.verilog)
+    note = f"# NOTE: {target.assumed}\n" if target.assumed else ""
     return f"""\
 # vivado -mode batch -source scripts/vivado.tcl
 # Out of context: resources and timing of the NPU between its AXI ports. Not run by the generator.
-set part {target.part}
+{note}set part {target.part}
 set root [file normalize [file join [file dirname [info script]] ..]]
 set out [file join $root vivado]
 file mkdir $out
@@ -81,6 +84,7 @@ write_checkpoint -force $out/{TOP}.dcp
 
 def fusesoc_core(target: Target) -> str:
     """Return <name>.core (CAPI2): filesets for FuseSoC projects, targets for lint and Vivado."""
+    note = f"  # NOTE: {target.assumed}" if target.assumed else ""
     return f"""\
 CAPI=2:
 
@@ -114,7 +118,7 @@ targets:
     default_tool: vivado
     tools:
       vivado:
-        part: {target.part}
+        part: {target.part}{note}
 """
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import build_folder, pipeline
-from codesign.build.evaluation import evaluate
+from codesign.build.evaluation import evaluate, training_report
 from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -90,11 +91,17 @@ def _build(
     device: Device | None,
     console: Console,
 ) -> int:
-    lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
+    trained = _trained(args, design, dataset, console)
+    lowered = pipeline.lower_design(design, trained)
+    curves = {"training": training_report(trained.history)}
     with console.stage("writing Verilog, program and vectors", expected_s=10):
-        pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
+        pipeline.write_build(
+            design, lowered, dataset, args.out, device=device, reports=curves, images=args.images
+        )
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
+    if device is None:
+        found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
     training.show(found, console)
     plan = lowered.compiled.plan
     console.say(

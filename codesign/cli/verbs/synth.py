@@ -13,6 +13,7 @@ from codesign.design import Design
 from codesign.fpga import devices, placement, synthesis
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
+from codesign.fpga.synthesis import Synthesis
 from codesign.report.collect import SYNTHESIS, TIMING
 from sim.folder import TOP
 
@@ -94,11 +95,24 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if placed is not None:
         console.say(_path(placed))
     console.result({**figures, **report, **timing})
-    luts = result.figures.luts
-    if args.lut_budget is not None and luts is not None and luts > args.lut_budget:
-        console.warn(f"{luts:,.0f} LUTs exceed the budget of {args.lut_budget:,.0f}")
-        return 1
-    return 0
+    return 0 if _within(args.lut_budget, device if args.device else None, result, console) else 1
+
+
+def _within(
+    budget: float | None, device: Device | None, found: Synthesis, console: Console
+) -> bool:
+    """Return False, and say so, if the design takes more LUTs than the budget, cut to the device's.
+
+    budget, device: as asked for; without a budget nothing is too large.
+    """
+    luts = found.figures.luts or 0
+    if budget is not None and device is not None and budget > device.luts:
+        console.warn(f"{device.name} holds {device.luts:,} LUTs, so the budget is cut to that")
+        budget = device.luts
+    if budget is None or luts <= budget:
+        return True
+    console.warn(f"{luts:,.0f} LUTs exceed the budget of {budget:,.0f}")
+    return False
 
 
 def _place(

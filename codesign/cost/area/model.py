@@ -171,8 +171,8 @@ class AreaModel:
         Factors are fitted block by block if ``modules`` covers all ``rows``, else to the totals.
         Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
-        Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up;
-        ValueError when all rows are of one family (``families_of``) or a module is of no block.
+        Raises UserError for fewer than FEWEST_ROWS, for rows of one family alone (``families_of``),
+        or when modules and rows do not add up; ValueError when a module is of no block.
         """
         rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
@@ -183,6 +183,11 @@ class AreaModel:
         configs = [row.config for row in rows]
         table = ConfigTable.of(configs)
         features, groups = Features.of(table), families_of(table)
+        if len(np.unique(groups)) < 2:
+            raise UserError(
+                "all rows of the synthesis data have the same lanes, activation bits, digit bits, "
+                "multiplier and sparsity; the area model needs two kinds of dot products at least"
+            )
         learned = {}
         for name in RESOURCES:
             measured = measurements(rows, modules, name)

@@ -110,7 +110,7 @@ class Layout(Generic[R]):
         try:
             with path.open(newline="", encoding="utf-8") as file:
                 lines = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
             raise UserError(f"{path}: cannot be read: {error}") from None
         columns = tuple(lines[0]) if lines else ()
         options = tuple(name for name in OPTIONS if name in columns)

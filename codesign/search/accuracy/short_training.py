@@ -17,6 +17,7 @@ from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.plan import Quantisation
 from models.training.choices import TrainingChoices, largest_batch
+from models.training.history import Epoch
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -116,6 +117,8 @@ class Outcome:
     """Duration of the training in seconds of wall-clock time."""
     one_bits: int
     """1-bits of all weights in sign-magnitude form (models.integer.bits)."""
+    history: tuple[Epoch, ...] = ()
+    """Learning curve."""
 
 
 def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
@@ -141,7 +144,8 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
     seconds = time.monotonic() - start
     _, integer = lower(trained, task.scale_bits)
     bits = network_bits(integer, {}, 1)
-    return Outcome(task.key, trained.validation_accuracy, seconds, total(bits.values()).ones)
+    ones = total(bits.values()).ones
+    return Outcome(task.key, trained.validation_accuracy, seconds, ones, trained.history)
 
 
 def train_all(

@@ -113,7 +113,7 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     found, wanted = tuple(lines[0]) if lines else (), columns(kind)
     if found != wanted:

@@ -13,6 +13,8 @@ from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
 from codesign.explore import run as exploring
 from codesign.explore.finish import FinishedDesign
+from codesign.explore.summary import empty_summary
+from codesign.fpga import devices
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
@@ -163,6 +165,7 @@ def test_json_is_the_summary(asked, capsys):
     assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["seed"] == 3
+    assert set(json.loads(out)["accuracy"]["test"]) == {"share", "images", "low", "high"}
     assert err == "codesign: search: started\n"
 
 
@@ -208,3 +211,19 @@ def test_a_killed_worker_is_named_and_resumable(monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "worker process was killed" in error
     assert "codesign explore --lut-budget 30000 --out runs/x --resume" in error
+
+
+def test_a_budget_beyond_the_part_is_cut_and_that_is_said(asked, capsys):
+    argv = "explore --lut-budget 99999 --dsp-budget 5 --device xc7s15"
+    assert main(argv.split()) == 0
+    (settings,) = asked
+    assert settings.budget.luts == 8000
+    assert settings.notes == ("xc7s15 holds 8,000 LUTs, so the budget of 99,999 is cut to that",)
+    assert settings.notes[0] in capsys.readouterr().err
+    assert settings.notes[0] in empty_summary(settings, 0.0)["notes"]
+
+
+def test_a_part_that_nobody_chose_is_noted(asked):
+    assert main(["explore", "--lut-budget", "9000"]) == 0
+    assert main(["explore", "--lut-budget", "9000", "--device", "xc7s15"]) == 0
+    assert [devices.ASSUMED in empty_summary(one, 0.0)["notes"] for one in asked] == [True, False]

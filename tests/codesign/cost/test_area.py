@@ -17,12 +17,14 @@ from codesign.cost.area import dsps, evaluation, model_file
 from codesign.cost.area.blocks import memory_counts
 from codesign.cost.area.blocks.dot_products import DOTS
 from codesign.cost.area.composed import analytic
-from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, families_of
 from codesign.cost.data import dataset, module_data
 from codesign.cost.data.config_csv import short_hash
+from codesign.cost.regressors import FEWEST_ROWS
 from codesign.cost.table import ConfigTable
 from codesign.fpga import synthesis
 from codesign.fpga.families import FAMILIES
+from codesign.results import UserError
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.config import NpuConfig
 from tests.codesign.cost.synthetic import estimate_one
@@ -138,6 +140,14 @@ def test_sparse_npus_are_estimated(
     assert found.ffs[0] == pytest.approx(ffs, rel=0.01)
     assert found.brams[0] == brams
     assert model.outside(config) is None
+
+
+def test_data_of_one_kind_of_dot_product_is_refused() -> None:
+    family = families_of(TABLE)
+    largest = np.bincount(family).argmax()
+    alike = [row for row, one in zip(ROWS, family, strict=True) if one == largest]
+    with pytest.raises(UserError, match="needs two kinds of dot products at least"):
+        AreaModel.fit(alike * (FEWEST_ROWS // len(alike) + 1))
 
 
 def test_parameters_outside_the_data_are_named_and_widen_the_interval(model: AreaModel) -> None:

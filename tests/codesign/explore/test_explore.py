@@ -35,6 +35,7 @@ from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
 from models.errors import DatasetError
+from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
 from sim import simulator
@@ -71,7 +72,8 @@ class Fakes:
         self.trained.append(task.key)
         weights = sum(len(layer.name) for layer in task.graph.layers)
         accuracy = 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights
-        return Outcome(task.key, accuracy, 0.5, one_bits=100 + int(task.key, 16) % 97)
+        curve = (Epoch(1.5, 0.5, False, 0.4), Epoch(0.2, accuracy, True, 0.99))
+        return Outcome(task.key, accuracy, 0.5, 100 + int(task.key, 16) % 97, curve)
 
     def synthesise(self, design, plan) -> Synthesis:
         ratio = self.luts_ratio[min(self.synthesised, len(self.luts_ratio) - 1)]
@@ -138,7 +140,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     assert result.status == 0
     summary = json.loads((out / "summary.json").read_text())
     assert summary == result.summary
-    assert {"validation", "test"} == set(summary["accuracy"])
+    assert {"validation", "test"} == set(summary["accuracy"]) == set(summary["scores"])
+    for part, share in summary["accuracy"].items():
+        assert summary["scores"][part]["share"] == pytest.approx(share, abs=1e-4)
+        assert set(summary["scores"][part]) == {"share", "images", "low", "high"}
+    assert summary["per_class"].keys() == set(summary["classes"])
     assert summary["simulated"]["bit_exact"] is True
     assert summary["simulated"]["images"] == 3
     assert summary["synthesised"]["luts"] <= LUTS
@@ -159,6 +165,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     best = max(record.values[0] for record in records)
     chosen = next(c for c in front if c["chosen"])
     assert chosen["accuracy"] == best
+    curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
+    assert curves["short"]["epochs"][-1]["accuracy"] == best
+    assert [one["training_accuracy"] for one in curves["short"]["epochs"]] == [0.4, 0.99]
+    assert len(curves["full"]["epochs"]) >= 2
+    assert devices.ASSUMED in summary["notes"]
 
 
 def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
@@ -368,7 +379,9 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
     later = {"training", "layout", "resize"}  # written where they are not the default
-    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s", *later}
+    assert fields - identity.keys() == {
+        *places, "jobs", "resume", "time_limit_s", "notes", *later
+    }  # fmt: skip
     assert list(identity) == [
         *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),

@@ -71,6 +71,13 @@ def test_each_module_is_counted_as_often_as_it_is_instantiated(monkeypatch):
     assert synthesis.synthesise(DESIGN) == result
 
 
+def test_an_unknown_top_is_refused():
+    with pytest.raises(UserError, match=r"no module 'pare'; did you mean 'pair'"):
+        synthesis.synthesise(DESIGN, "pare")
+    with pytest.raises(yosys.YosysError, match="pare"):
+        synthesis.synthesise(DESIGN, "pare", cache=False)
+
+
 def test_dsps_are_taken_only_where_allowed():
     multiplier = {
         "m.v": "module npu(input [15:0] a, input [15:0] b, output [31:0] y);\n"

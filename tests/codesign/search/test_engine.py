@@ -23,6 +23,7 @@ from codesign.search.engine import InnerSearch, Problem
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.strategies import STRATEGIES
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.cost import synthetic
 
 
@@ -223,6 +224,20 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
         assert reason.have < reason.need == wanted
     else:
         assert reason.need > reason.have == wanted
+
+
+def test_reasons_name_the_memories_that_are_too_small_with_their_words() -> None:
+    one = problem(luts=1e9)
+    large = dataclasses.replace(
+        one, space=SearchSpace(load_declaration("images"), (1, 600, 600), 4)
+    )
+    pool = explored(large, seed=0, evaluations=engine.SAMPLES + 64)
+    assert not pool.estimate.fits.any()
+    found = {reason.resource: reason for reason in choice.reasons(large, pool)}
+    assert "memory" not in found
+    depth = found["activation_depth"]
+    assert depth.need > depth.have == DEPTH_RANGES["activation_depth"][1]
+    assert " MACs, has " in str(found["macs"])
 
 
 def test_the_predictor_ranks_networks_that_it_did_not_see() -> None:
