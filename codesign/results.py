@@ -55,8 +55,8 @@ AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
-OLD_OPTIONS = {"strategy": "optimiser", "guard": "area_confidence"}
-"""Option names of release 0.1 that are still read, each with the name that replaces it."""
+OLD_OPTIONS = {"optimiser": "strategy", "guard": "area_confidence"}
+"""Option names of releases 0.1 and 0.2 that are still read, each with the name that replaces it."""
 
 
 @dataclass(frozen=True)
@@ -95,8 +95,8 @@ class SearchSettings:
     """Name or path that models.data.datasets.load takes."""
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
-    optimiser: str = "evolution"
-    """Name in codesign.search.optimisers.OPTIMISERS."""
+    strategy: str = "evolution"
+    """Name in codesign.search.strategies.STRATEGIES."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
     seed: int = 0

@@ -83,9 +83,10 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         "tables (default: chosen by the shape of the data)",
     )
     group.add_argument(
-        "--optimiser",
+        "--strategy",
         metavar="NAME",
-        help=f"search algorithm: evolution (NSGA-II) or random (default: {_DEFAULT.optimiser})",
+        help="search algorithm: evolution, nsga2, regularised-evolution or random "
+        f"(default: {_DEFAULT.strategy})",
     )
     group.add_argument(
         "--area-confidence",

@@ -82,7 +82,7 @@ class SearchOptions(SearchSettings):
     def settings(self) -> ExploreSettings:
         """Convert to the types and units of the search: paths, fractions and seconds.
 
-        Raises UserError as ``budget`` does, or for an unknown optimiser.
+        Raises UserError as ``budget`` does, or for an unknown strategy.
         """
         budget = self.budget()
         # The search takes seconds to import, so the options are checked first.

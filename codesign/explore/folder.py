@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
+from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.search.store import is_empty
 from codesign.tools import locks
@@ -170,8 +170,8 @@ def _remove(path: Path) -> None:
 def _stored_identity(out: Path) -> dict[str, Any] | None:
     """Return the identity (content of explore.json) of the search in ``out``; None if it is empty.
 
-    None, too, if ``out`` is absent. Option names may be those of release 0.1. Raises UserError when
-    ``out`` holds anything else.
+    None, too, if ``out`` is absent. Option names may be those of earlier releases. Raises UserError
+    when ``out`` holds anything else.
     """
     foreign = UserError(f"{out} holds something else than a search; choose another --out")
     if not out.exists():
@@ -189,7 +189,7 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
         stored = json.loads(marker.read_text())
     except (OSError, ValueError):
         raise foreign from None
-    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, OLD_FORMAT):
+    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, *OLD_FORMATS):
         raise foreign
     return stored
 

@@ -1,6 +1,6 @@
 """The search part of ``explore``: candidates are pruned by estimates and ranked by training.
 
-Multi-objective search with a surrogate: an optimiser explores the space against cost models and an
+Multi-objective search with a surrogate: a strategy explores the space against cost models and an
 accuracy predictor; networks of its front are trained briefly, and the predictor learns from them.
 """
 
@@ -23,7 +23,7 @@ from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
-from codesign.search.engine import Evaluated, Problem
+from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.pareto import Floats
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
@@ -36,8 +36,9 @@ Progress = Callable[[str, float, float, str], None]
 
 FIRST_NETWORKS = 8
 """Most networks trained in the first round, chosen far from each other."""
-ROUNDS = (16, 32)
-"""Numbers of batches of the optimiser: (before the first trainings, before each later round)."""
+EVALUATIONS = (3072, 8192)
+"""Candidates estimated (before the first trainings, besides the first random ones; before each
+later round)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -77,16 +78,15 @@ class Search:
         """Run the search; return the trained networks, best validation accuracy first.
 
         They are fewer than ``settings.networks`` if the time is up, or the front has no further
-        ones. Raises InfeasibleError when the optimiser finds no design within the budget.
+        ones. Raises InfeasibleError when the search finds no design within the budget.
         """
         seed, networks = self.settings.seed, self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        shrunk = engine.shrink(self.problem, seed)
+        inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
-        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, networks)
+        evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            optimiser, round_seed = self.settings.optimiser, seed * 1000 + len(self.trained)
-            pool = engine.search(self.problem, shrunk, score, optimiser, round_seed, rounds)
+            pool = inner.run(score, evaluations)
             if not pool.feasible.any():
                 raise InfeasibleError(reasons(self.problem, pool))
             picks = self._pick(pool, score, wanted)
@@ -95,7 +95,7 @@ class Search:
             self._train(pool, picks)
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
             score = self._goals(predictor.predict_networks)
-            rounds, wanted = ROUNDS[1], min(3, networks - len(self.trained))
+            evaluations, wanted = EVALUATIONS[1], min(3, networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:

@@ -13,15 +13,15 @@ from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import Budget, SearchSettings, UserError
-from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
+from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 
-FORMAT = "codesign explore 2"
+FORMAT = "codesign explore 3"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
-OLD_FORMAT, is not a search and is never written to."""
-OLD_FORMAT = "codesign explore 1"
-"""Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
+one of OLD_FORMATS, is not a search and is never written to."""
+OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
+"""Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
@@ -33,10 +33,10 @@ _INDIFFERENT = ("space", "jobs", "resume")
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1.
+    Raises UserError for an unknown strategy, a negative seed, or networks, images or jobs below 1.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
-    >>> settings.optimiser, settings.networks, settings.budget.dsps
+    >>> settings.strategy, settings.networks, settings.budget.dsps
     ('evolution', 14, 0)
     """
 
@@ -60,9 +60,9 @@ class ExploreSettings(SearchSettings):
     """Sentences on what was cut in making these settings; they go to summary.json."""
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
+        if self.strategy not in STRATEGIES:
             raise UserError(
-                f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}"
+                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
             )
         for name in ("networks", "images", "jobs"):
             if getattr(self, name) < 1:

@@ -8,6 +8,8 @@ does not have) are inactive and held at 0, so equal designs are equal vectors (c
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.search.space.declaration import DENSE, Choice, SpaceDeclaration
+from codesign.search.strategies import Genes
 from rtl_gen.parameters import SPARSITIES
 
 Ints = NDArray[np.int64]
@@ -126,6 +129,39 @@ class SearchSpace:
     def sizes(self) -> Ints:
         """Number of choices of each gene, shape (genes,)."""
         return np.array([len(parameter.choices) for parameter in self.parameters], dtype=np.int64)
+
+    @cached_property
+    def designs(self) -> int:
+        """Number of different designs: of canonical candidates."""
+        names = {name for parameter in self.parameters for name, _ in parameter.requires}
+        deciding = [
+            gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
+        ]
+        choices = [np.arange(self.sizes[gene]) for gene in deciding]
+        grid = np.stack([axis.ravel() for axis in np.meshgrid(*choices, indexing="ij")], axis=1)
+        candidates = np.zeros((len(grid), len(self.sizes)), dtype=np.int64)
+        candidates[:, deciding] = grid
+        candidates = np.unique(self.canonical(candidates), axis=0)
+        free = self.active(candidates)
+        free[:, deciding] = False
+        # Integers of Python, since the product exceeds 64 bits.
+        return sum(math.prod(map(int, self.sizes[row])) for row in free)
+
+    @cached_property
+    def genes(self) -> Genes:
+        """Sizes and kinds of the genes, as search strategies see them.
+
+        Parameters are of one kind if their names start alike; the input's bits belong to those of
+        activations, since the widest tensor decides the array's width.
+        """
+        kinds: dict[str, list[int]] = {}
+        for gene, parameter in enumerate(self.parameters):
+            stem = re.match("[a-z_]*", parameter.name)
+            assert stem is not None  # the pattern matches the empty text, too
+            kind = "activation_bits" if parameter.name == "input_bits" else stem.group()
+            kinds.setdefault(kind, []).append(gene)
+        several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
+        return Genes(self.sizes, tuple(several))
 
     @cached_property
     def npu_genes(self) -> Ints:
