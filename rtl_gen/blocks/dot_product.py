@@ -125,6 +125,8 @@ class DotProduct(Block):
     DSP form: one registered product per lane, then one tree.
     """
 
+    keep_hierarchy = True
+
     def __init__(self, spec: DotProductSpec) -> None:
         self.spec = spec
         self.module_name = (

@@ -33,6 +33,9 @@ class Block(wiring.Component):
     """
 
     module_name: str
+    keep_hierarchy = False
+    """True: synthesis keeps the module's borders even where it flattens. For modules of which many
+    instances share inputs: logic made common to them costs more LUTs than their carry chains."""
     _MustUse__silence = True  # instantiated by name: most are rightly never elaborated
 
     def ports(self, inputs: Mapping[str, Value]) -> list[tuple[str, str, Value]]:
