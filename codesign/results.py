@@ -115,6 +115,8 @@ class SearchSettings:
     """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed, and said."""
     resize: tuple[int, int] | None = None
     """(rows, columns) that all pictures are brought to."""
+    prefix: str = ""
+    """Text before the names of all Verilog modules (rtl_gen.naming)."""
     resume: bool = False
     """Continue the search in the output folder instead of replacing it."""
 

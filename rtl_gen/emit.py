@@ -10,9 +10,9 @@ from amaranth.back import rtlil
 
 from rtl_gen.blocks.hierarchy import Block, Emission
 from rtl_gen.config import NpuConfig
+from rtl_gen.naming import TOP
 from rtl_gen.npu import NpuTop
 
-TOP = "npu"
 _STATIC = Path(__file__).parent / "verilog"
 _ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
@@ -35,11 +35,12 @@ _KEEP = '(* keep_hierarchy = "yes" *)\n'
 
 
 def verilog(config: NpuConfig) -> dict[str, str]:
-    """Return the NPU as Verilog: file name -> text, sorted by name; the top module is ``npu``.
+    """Return the NPU as Verilog with plain names: file name -> text, sorted; the top is ``npu``.
 
     One file per unique module, each with the docstring of its Amaranth component as a comment at
     its head; hand-written memories are copied as they are. No file is written. The same
-    configuration always gives the same bytes. Takes a second or so: Yosys runs once.
+    configuration always gives the same bytes. Takes a second or so: Yosys runs once. naming.Names
+    gives the modules the names that they have in a build folder.
     """
     emission = Emission()
     blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}

@@ -30,8 +30,8 @@ from models.data.values import PIXELS, InputRange
 from models.files import atomic_file
 from models.integer import files as network_files
 from rtl_gen import emit
-from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.naming import Names
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
@@ -67,19 +67,21 @@ def build(
     *,
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
     device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
     files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
-    arguments give byte-identical files. A build folder at ``out`` is replaced.
+    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. prefix: of
+    the names of all Verilog modules (rtl_gen.naming). The same arguments give byte-identical files.
+    A build folder at ``out`` is replaced.
 
-    Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
-    then stays as it was, and no temporary file is left.
+    Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
+    be written (a full disk); ``out`` then stays as it was, and no temporary file is left.
     """
     check_free(out)
-    files = contents(design, compiled, vectors, device=device, reports=reports or {})
+    files = contents(design, compiled, vectors, device=device, reports=reports or {}, prefix=prefix)
     files[MANIFEST] = _manifest(design, files)
     try:
         folders.write(files, out)
@@ -127,17 +129,19 @@ def contents(
     *,
     device: Device | None,
     reports: Mapping[str, Any],
+    prefix: str,
 ) -> Files:
     """Return the contents of all files of the build folder by path, except the manifest's.
 
     Nothing is written.
     """
     classes = reports.get("accuracy", {}).get("classes")
-    simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
+    names = Names(design.npu, prefix)
+    simulated = simulated_files(names, compiled, vectors, classes, design.input or PIXELS)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
+        **_scripts(design, device or devices.get(devices.DEFAULT), verilog, names.top),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
@@ -154,7 +158,7 @@ def contents(
 
 
 def simulated_files(
-    npu: NpuConfig,
+    names: Names,
     compiled: CompiledNetwork,
     vectors: Vectors,
     classes: Sequence[str] | None = None,
@@ -162,17 +166,18 @@ def simulated_files(
 ) -> Files:
     """Return the files of a build folder that simulation reads.
 
-    classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
-    are for the host, in program.json.
+    names: the NPU and the names of its modules. classes: a name for each class; None: their
+    numbers. mapping: from values to input levels. Both are for the host, in program.json.
     """
     program = {
         **compiled.to_dict(),
         "classes": list(classes or map(str, range(compiled.logits.classes))),
         "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
-        "hardware": hardware.describe(npu),
+        "hardware": hardware.describe(names.config, names.top),
     }
+    verilog = names.named(emit.verilog(names.config))
     texts = {
-        **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
+        **{f"rtl/{name}": text for name, text in verilog.items()},
         "program.json": _json(program),
         **{
             PROGRAM_FILES[name]: _program_hex(program.words)
@@ -190,11 +195,12 @@ def simulated_files(
     }
 
 
-def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[str, str]:
+def _scripts(design: Design, device: Device, verilog: tuple[str, ...], top: str) -> dict[str, str]:
     part = device if device.family == "xc7" else devices.get(devices.DEFAULT)
-    target = projects.Target(design.name, part.part, design.clock_mhz, verilog)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, top)
     script = synthesis.script(
         tuple(f"rtl/{name}" for name in verilog),
+        top=top,
         family=device.family,
         dsps=design.npu.uses_dsps,
     )

@@ -274,11 +274,12 @@ def write_build(
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports and errors: as for build_folder.build; the reports accuracy and estimate are
-    added. images: most test images to keep as vectors.
+    device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
+    are added. images: most test images to keep as vectors.
     """
     estimate = estimate_design(design, devices.family_of(device))
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
@@ -290,4 +291,5 @@ def write_build(
         out,
         device=device,
         reports={**own, **(reports or {})},
+        prefix=prefix,
     )

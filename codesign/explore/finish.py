@@ -247,6 +247,7 @@ def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: Finish
         device=wanted.settings.device,
         reports=reports,
         images=wanted.images,
+        prefix=wanted.settings.prefix,
     )
 
 

@@ -16,6 +16,7 @@ from codesign.results import Budget, SearchSettings, UserError
 from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
 from models.data.datasets import Dataset
+from rtl_gen.naming import check_prefix
 
 FORMAT = "codesign explore 2"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
@@ -24,7 +25,7 @@ OLD_FORMAT = "codesign explore 1"
 """Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize")
 """Shared settings that searches before them did not have: left out where they say nothing."""
-_INDIFFERENT = ("space", "jobs", "resume")
+_INDIFFERENT = ("space", "jobs", "resume", "prefix")
 """Shared settings that do not decide the result; the space does by its content, not by its name."""
 
 
@@ -32,7 +33,8 @@ _INDIFFERENT = ("space", "jobs", "resume")
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1.
+    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1,
+    ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.optimiser, settings.networks, settings.budget.dsps
@@ -64,6 +66,7 @@ class ExploreSettings(SearchSettings):
         for name in ("networks", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        check_prefix(self.prefix)
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 

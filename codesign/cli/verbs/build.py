@@ -18,6 +18,7 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.data.datasets import Dataset
+from rtl_gen.naming import check_prefix
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -58,6 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
     )
+    options.prefix(parser)
     parser.add_argument(
         "--images",
         type=options.integer(1, 10000),
@@ -75,6 +77,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"{option} applies to training, which --weights replaces; give only one of them"
             )
     design = data_options.applied(designs.load(args.design), args)
+    check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
@@ -92,7 +95,10 @@ def _build(
 ) -> int:
     lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
     with console.stage("writing Verilog, program and vectors", expected_s=10):
-        pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
+        pipeline.write_build(
+            design, lowered, dataset, args.out,
+            device=device, images=args.images, prefix=args.prefix or "",
+        )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
     training.show(found, console)

@@ -14,7 +14,7 @@ from codesign.fpga import devices, placement, synthesis
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
 from codesign.report.collect import SYNTHESIS, TIMING
-from sim.folder import TOP
+from rtl_gen.naming import Names
 
 NAME = "synth"
 HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
@@ -69,13 +69,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    verilog = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    named = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    verilog = Names.of_files(design.npu, named).unnamed(named)
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None
     with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
         result = synthesis.synthesise(
             verilog,
-            TOP,
             dsps=design.npu.uses_dsps,
             family=device.family,
             timeout_s=timeout_s,
@@ -110,7 +110,7 @@ def _place(
     """
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
-            verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
+            verilog, device, dsps=design.npu.uses_dsps, timeout_s=timeout_s
         )
 
 
