@@ -1,7 +1,7 @@
 """Synthesis by Yosys: resources of a Verilog design on AMD 7-series or Lattice ECP5.
 
 The reference flow is ``synth_xilinx -family xc7``, hierarchical (each module is mapped once and
-counted once per instance), without IO pads and clock buffers.
+counted once per instance), without IO pads and clock buffers. The flattened one is a check.
 docs/explanation/synthesis.md defines what counts as a LUT and gives the reasons for this flow.
 """
 
@@ -47,7 +47,7 @@ class Synthesis:
     """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
     family: str
     flow: str
-    """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
+    """The Yosys command without -top and -nodsp."""
     seconds: float
     """Wall time of the Yosys run, for modules not in the cache; a cached result keeps it."""
     tool_version: str
@@ -61,16 +61,22 @@ def script(
     top: str = "npu",
     family: str = "xc7",
     dsps: bool = False,
+    flatten: bool = False,
     boxes: tuple[str, ...] = (),
 ) -> str:
     """Return the Yosys script that synthesises ``files`` and writes statistics to stat.json.
 
-    family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. boxes: modules to treat as
-    black boxes because their cell counts are known. Raises UserError for an unknown family.
+    family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. flatten: dissolve modules
+    that need not be kept. boxes: modules to treat as black boxes because their cell counts are
+    known. Raises UserError for an unknown family.
     """
-    command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
+    command = f"{_flow(family, flatten)} -top {top}" + ("" if dsps else " -nodsp")
     leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
     return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
+
+
+def _flow(family: str, flatten: bool) -> str:
+    return families.get(family).flat if flatten else families.get(family).command
 
 
 def synthesise(
@@ -79,14 +85,15 @@ def synthesise(
     *,
     dsps: bool = False,
     family: str = "xc7",
+    flatten: bool = False,
     timeout_s: float = _TIMEOUT_S,
     cache: bool = True,
 ) -> Synthesis:
     """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
-    dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
-    modules, by content, flow and version of Yosys, and use kept ones; False synthesises everything
-    from scratch. top: a module of ``verilog`` (not checked).
+    dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
+    results per user, of the whole design and (unless flattened) of its modules, by content, flow
+    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a module of ``verilog`` (not checked).
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
     that the family does not list; UserError if no Yosys is found or the family is unknown; OSError
@@ -94,16 +101,16 @@ def synthesise(
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
-    plain = script(files, top=top, family=family, dsps=dsps)
+    plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
     key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
     report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None
     if report is None:
         context = f"{tool.version} {families.get(family).command} {dsps}"
-        hierarchy = Hierarchy.of(verilog, context) if cache else None
+        hierarchy = Hierarchy.of(verilog, context) if cache and not flatten else None
         plan = SynthesisPlan.of(hierarchy, top) if hierarchy else None
         boxes = plan.boxes if plan else ()
         start = time.monotonic()
-        text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)
+        text = script(files, top=top, family=family, dsps=dsps, flatten=flatten, boxes=boxes)
         run = tool.run(text, verilog, _RESULT, timeout_s)
         modules = _modules(json.loads(run.result))
         if plan:
@@ -116,7 +123,7 @@ def synthesise(
         }
         if cache:
             processes.keep(_CACHE, key, report)
-    return _count(report, top, families.get(family), tool.version)
+    return _count(report, top, families.get(family), _flow(family, flatten), tool.version)
 
 
 def _modules(stat: dict[str, Any]) -> Modules:
@@ -133,7 +140,7 @@ def _plain(name: str) -> str:
     return name.removeprefix("\\")
 
 
-def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
+def _count(report: dict[str, Any], top: str, family: Family, flow: str, version: str) -> Synthesis:
     modules: Modules = report["modules"]
     instances = _instances(modules, top)
     own = {
@@ -151,7 +158,7 @@ def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Sy
             name: ModuleUse(copies, family.figures(own[name])) for name, copies in instances.items()
         },
         family=family.name,
-        flow=family.command,
+        flow=flow,
         seconds=report["seconds"],
         tool_version=version,
         warnings=tuple(report["warnings"]),

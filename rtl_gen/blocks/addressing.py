@@ -35,6 +35,8 @@ class ActivationMemory(Block):
     2 cycles later.
     """
 
+    keep_hierarchy = True
+
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_activation_memory"
