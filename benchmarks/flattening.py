@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         for one in (row.items() for row in rows)
     ]
-    print(json.dumps(rows) if args.json else table(titles, lines))  # noqa: T201
+    print(json.dumps(rows) if args.json else table(titles, lines))
     return int(any(row["ratio"] > MOST for row in rows))
 
 

@@ -78,7 +78,10 @@ def _json(path: Path, text: str) -> Figures:
         if "utilization" in data:
             return _nextpnr(data["utilization"])
         cells = (data["design"] if "design" in data else _flat(data))["num_cells_by_type"]
-        return _yosys(Counter({name.removeprefix("\\"): int(n) for name, n in cells.items()}))
+        # The cells of modules that stayed whole are in the sum beside the modules themselves.
+        whole = {name.removeprefix("\\") for name in data.get("modules", ())}
+        counts = {name.removeprefix("\\"): int(n) for name, n in cells.items()}
+        return _yosys(Counter({name: n for name, n in counts.items() if name not in whole}))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
             f"{path}: neither Yosys's stat -json nor nextpnr's --report: {error}"

@@ -93,7 +93,8 @@ def synthesise(
 
     dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
     results per user, of the whole design and (unless flattened) of its modules, by content, flow
-    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a module of ``verilog`` (not checked).
+    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a
+    module of ``verilog`` (not checked).
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
     that the family does not list; UserError if no Yosys is found or the family is unknown; OSError

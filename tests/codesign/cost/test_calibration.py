@@ -114,6 +114,9 @@ def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
     assert flow_reports.read(path) == Figures(luts=18, lutrams=8, ffs=7, brams=1.5, dsps=0)
     path.write_text(json.dumps({"modules": {"\\\\npu": {"num_cells_by_type": cells}}}))
     assert flow_reports.read(path).luts == 18
+    kept = {"modules": {"\\dot": {}, "\\npu": {}}}
+    path.write_text(json.dumps({**kept, "design": {"num_cells_by_type": {**cells, "dot": 2}}}))
+    assert flow_reports.read(path).luts == 18
     used = {"TRELLIS_COMB": {"used": 900, "available": 1}, "TRELLIS_FF": {"used": 5},
             "DP16KD": {"used": 3}, "MULT18X18D": {"used": 1}}  # fmt: skip
     path.write_text(json.dumps({"utilization": used, "fmax": {}}))
