@@ -40,7 +40,8 @@ class Synthesis:
     """Synthesis result: resources of the whole design and per module. Made by ``synthesise``."""
 
     figures: Figures
-    """luts, lutrams, ffs, brams and dsps of the whole design."""
+    """luts, lutrams, ffs, brams and dsps of the whole design; where there is ``flattened``, luts is
+    the larger of both."""
     cells: Mapping[str, int]
     """Primitive -> count over the whole design."""
     by_module: Mapping[str, ModuleUse]
@@ -53,6 +54,15 @@ class Synthesis:
     tool_version: str
     warnings: tuple[str, ...]
     """Distinct warning lines of Yosys."""
+    flattened: Figures | None = None
+    """The same of the design flattened, except for modules whose Verilog says ``keep_hierarchy``;
+    None if it was not synthesised so."""
+
+    def beside(self, flat: Synthesis) -> Synthesis:
+        """Return this hierarchical synthesis with that of the flattened design, ``flat``."""
+        most = max(self.figures.luts or 0, flat.figures.luts or 0)
+        figures = dataclasses.replace(self.figures, luts=most)
+        return dataclasses.replace(self, figures=figures, flattened=flat.figures)
 
 
 def script(
@@ -184,6 +194,7 @@ def to_dict(synthesis: Synthesis) -> dict[str, Any]:
     """Return the fields as nested dicts, the content of reports/synthesis.json."""
     result = dataclasses.asdict(synthesis)
     result["figures"] = synthesis.figures.to_dict()
+    result["flattened"] = synthesis.flattened.to_dict() if synthesis.flattened else None
     for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):
         plain["each"] = use.each.to_dict()
     return result

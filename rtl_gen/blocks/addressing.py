@@ -35,8 +35,6 @@ class ActivationMemory(Block):
     2 cycles later.
     """
 
-    keep_hierarchy = True
-
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_activation_memory"
@@ -162,6 +160,8 @@ class WeightMemory(Block):
     ``outside`` rises with a valid tap whose pointer is beyond the memory. The bus writes only
     while nothing runs, so both never write at once.
     """
+
+    keep_hierarchy = True  # else its delays and those behind it become shift registers in LUTs
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
