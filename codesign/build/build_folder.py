@@ -73,12 +73,10 @@ def build(
 
     device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
     files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. prefix: of
-    the names of all Verilog modules (rtl_gen.naming). The same arguments give byte-identical files.
-    A build folder at ``out`` is replaced.
-
-    Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
-    be written (a full disk); ``out`` then stays as it was, and no temporary file is left.
+    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. prefix: of the
+    names of all modules (rtl_gen.naming). The same arguments give the same bytes. A build folder at
+    ``out`` is replaced. Raises ConfigError for an invalid prefix; UserError when ``out`` holds
+    anything else or cannot be written (a full disk): it then stays as it was, no file is left.
     """
     check_free(out)
     files = contents(design, compiled, vectors, device=device, reports=reports or {}, prefix=prefix)

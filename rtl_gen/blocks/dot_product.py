@@ -114,8 +114,7 @@ class DotProduct(Block):
     ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares
     the additions among its columns). Operands of lanes with ``spec.late`` come one cycle after the
     others, ``digit_signed`` ``spec.sign_offset_cycles`` after them.
-    Latency: ``spec.latency_cycles``. Throughput: one result per cycle, no stall.
-    Overflow: none, ``result`` holds every sum.
+    Latency: ``spec.latency_cycles``. Throughput: one result per cycle, no stall. Overflow: none.
 
     LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
