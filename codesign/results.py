@@ -118,6 +118,8 @@ class SearchSettings:
     shape, which a note of the data set says."""
     resize: tuple[int, int] | None = None
     """(rows, columns) that all pictures are resized to; None: kept as they are."""
+    prefix: str = ""
+    """Text before the names of all Verilog modules (rtl_gen.naming)."""
     resume: bool = False
     """Continue the search in the output folder instead of replacing it."""
 

@@ -27,8 +27,6 @@ PROGRAM_FILES = {
 activation memory has room for the next image."""
 MEMORY_FILE = "mem/memory.bin"
 """File of external memory, little-endian 32-bit words; exists if the NPU fetches its weights."""
-TOP = "npu"
-"""Name of the top Verilog module."""
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
 """Names of the top module's ports (``*`` as wildcard), the only signals that the bench touches."""
 
@@ -124,6 +122,11 @@ class BuildFolder(Loadable):
     expected: dict[str, NDArray[Any]]
     """Expected values by tensor name: codes (n_images, channels, rows, columns), logits int32
     (n_images, classes)."""
+
+    @property
+    def top(self) -> str:
+        """Name of the top Verilog module; ``npu`` where the folder does not say."""
+        return str(self.hardware.get("top", "npu"))
 
     def verilog(self) -> dict[str, str]:
         """Return the Verilog files rtl/*.v as file name -> text, sorted by name.

@@ -22,7 +22,7 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sim import simulator
-from sim.folder import PORTS, TOP, FolderError, read
+from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.options import VARIABLE, Options
 from sim.process import kill_all
 from sim.simulator import SimulationError, ToolMissing
@@ -101,13 +101,13 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     folder = read(build)
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(folder.verilog(), TOP, PORTS)
+    program = simulator.build(folder.verilog(), folder.top, PORTS)
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
         try:
             lines = list(
-                pool.map(lambda share: _one_process(build, program, request, *share), shares)
+                pool.map(lambda share: _one_process(folder, program, request, *share), shares)
             )
         except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
@@ -146,7 +146,12 @@ def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, i
 
 
 def _one_process(
-    build: Path, program: Path, request: Request, tests: tuple[str, ...], first: int, images: int
+    folder: BuildFolder,
+    program: Path,
+    request: Request,
+    tests: tuple[str, ...],
+    first: int,
+    images: int,
 ) -> list[dict[str, Any]]:
     """Run one simulator process and return one outcome (``harness.bench_test``) per test.
 
@@ -157,7 +162,7 @@ def _one_process(
         work = Path(name)
         result = work / "result.jsonl"
         Options(
-            build=str(build.resolve()),
+            build=str(folder.path.resolve()),
             result=str(result),
             first=first,
             images=images,
@@ -167,7 +172,7 @@ def _one_process(
         ).save(work / "options.json")
         log = simulator.run(
             program,
-            TOP,
+            folder.top,
             "sim.bench,sim.misuse",
             [Path(__file__).resolve().parent.parent],
             {

@@ -213,8 +213,7 @@ def _compile(
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
         "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
-        # Amaranth's Verilog relies on the language's implicit width rules in places.
-        "-Wno-fatal", "-Wno-WIDTH",
+        "-Wno-fatal",
         "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
         "public.vlt", main.name, *files,
     ]  # fmt: skip

@@ -29,8 +29,8 @@ from models.data.values import PIXELS
 from models.files import atomic_file, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
-from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.naming import Names
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
@@ -66,19 +66,21 @@ def build(
     *,
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
     device: part that the files are for; None: devices.DEFAULT, which files and manifest then call
     assumed (devices.for_vivado). reports: name -> JSON content of reports/<name>.json; the
-    ``classes`` of ``accuracy`` name the classes. The same arguments give byte-identical files. A
-    build folder at ``out`` is replaced.
+    ``classes`` of ``accuracy`` name the classes. prefix: of the names of all modules
+    (rtl_gen.naming). The same arguments give byte-identical files. A build folder at ``out`` is
+    replaced.
 
-    Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
-    then stays as it was, and no temporary file is left.
+    Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
+    be written (a full disk). ``out`` then stays as it was, and no temporary file is left.
     """
     check_free(out)
-    files = contents(design, compiled, vectors, device=device, reports=reports or {})
+    files = contents(design, compiled, vectors, device=device, reports=reports or {}, prefix=prefix)
     files[MANIFEST] = _manifest(design, device, files)
     try:
         folders.write(files, out)
@@ -126,6 +128,7 @@ def contents(
     *,
     device: Device | None,
     reports: Mapping[str, Any],
+    prefix: str,
 ) -> Files:
     """Return the contents of all files of the build folder by path, except the manifest's.
 
@@ -137,11 +140,12 @@ def contents(
         "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
         "input_axes": design.dataset.layout,
     }
-    simulated = simulated_files(design.npu, compiled, vectors, host)
+    names = Names(design.npu, prefix)
+    simulated = simulated_files(names, compiled, vectors, host)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **_scripts(design, device, verilog),
+        **_scripts(design, device, verilog, names.top),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
@@ -158,24 +162,25 @@ def contents(
 
 
 def simulated_files(
-    npu: NpuConfig,
+    names: Names,
     compiled: CompiledNetwork,
     vectors: Vectors,
     host: Mapping[str, Any] = MappingProxyType({}),
 ) -> Files:
     """Return the files of a build folder that simulation reads, by path.
 
-    host: what program.json tells the host of values and classes; without ``classes`` they are
-    called by their numbers.
+    names: the NPU and the names of its modules. host: what program.json tells the host of values
+    and classes; without ``classes`` they are called by their numbers.
     """
     program = {
         **compiled.to_dict(),
         **host,
         "classes": host.get("classes") or [str(n) for n in range(compiled.logits.classes)],
-        "hardware": hardware.describe(npu),
+        "hardware": hardware.describe(names.config, names.top),
     }
+    verilog = names.named(emit.verilog(names.config))
     texts = {
-        **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
+        **{f"rtl/{name}": text for name, text in verilog.items()},
         "program.json": _json(program),
         **{
             PROGRAM_FILES[name]: _program_hex(program.words)
@@ -193,11 +198,14 @@ def simulated_files(
     }
 
 
-def _scripts(design: Design, device: Device | None, verilog: tuple[str, ...]) -> dict[str, str]:
+def _scripts(
+    design: Design, device: Device | None, verilog: tuple[str, ...], top: str
+) -> dict[str, str]:
     part, assumed = devices.for_vivado(device)
-    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, assumed)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, top, assumed)
     script = synthesis.script(
         tuple(f"rtl/{name}" for name in sorted(verilog)),  # as synthesise reads them
+        top=top,
         family=devices.family_of(device),
         dsps=design.npu.uses_dsps,
     )

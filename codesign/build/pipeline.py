@@ -257,10 +257,7 @@ def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
 
 
 def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) -> Vectors:
-    """Compute every layer's output for the first ``images`` images of ``split``, or all it has.
-
-    The input codes are among the expected tensors.
-    """
+    """Compute the codes of input and layers for ``split``'s first ``images``, or all it has."""
     codes = reference.quantise_input(network, split.images[:images])
     logits = network.layers[-1].output
     values = reference.run(network, codes)
@@ -280,11 +277,12 @@ def write_build(
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports and errors: as for build_folder.build; the reports accuracy and estimate are
-    added. images: most test images to keep as vectors.
+    device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
+    are added. images: most test images to keep as vectors.
     """
     estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
@@ -296,4 +294,5 @@ def write_build(
         out,
         device=device,
         reports={**own, **(reports or {})},
+        prefix=prefix,
     )

@@ -12,6 +12,7 @@ from codesign.build import build_folder, built, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
+from rtl_gen import naming
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
 """Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
@@ -83,6 +84,17 @@ def device(parser: argparse._ActionsContainer, use: str) -> None:
         "--device",
         metavar="NAME",
         help=f"FPGA part, such as xc7a50t or lfe5u-85f (all: constraints/devices.yaml): {use}",
+    )
+
+
+def prefix(parser: argparse._ActionsContainer) -> None:
+    """Add ``--prefix``, the start of the names of all Verilog modules."""
+    parser.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="start of the names of all Verilog modules, the top included, for several NPUs in one "
+        f"project: letters, digits and _, at most {naming.LONGEST_PREFIX}, no digit first "
+        f"(default: none; the top is {naming.TOP})",
     )
 
 

@@ -32,6 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "command line overrides it (default: none)",
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    options.prefix(files)
     files.add_argument(
         "--resume",
         action="store_true",

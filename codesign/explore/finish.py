@@ -224,10 +224,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger of two ratios, measured to estimated LUTs and flip-flops.
-
-    An estimate of 0 is left out.
-    """
+    """Return the larger ratio, measured to estimated, of LUTs and flip-flops; zeros left out."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -261,6 +258,7 @@ def _build(
         device=wanted.settings.device,
         reports=reports,
         images=wanted.images,
+        prefix=wanted.settings.prefix,
     )
 
 

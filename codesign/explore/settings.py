@@ -16,6 +16,7 @@ from codesign.results import Budget, SearchSettings, UserError
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
+from rtl_gen.naming import check_prefix
 
 FORMAT = "codesign explore 3"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
@@ -33,7 +34,8 @@ _INDIFFERENT = ("space", "jobs", "resume")
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown strategy, a negative seed, or networks, images or jobs below 1.
+    Raises UserError for an unknown strategy, a negative seed, or networks, images or jobs below 1,
+    ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
@@ -67,6 +69,7 @@ class ExploreSettings(SearchSettings):
         for name in ("networks", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        check_prefix(self.prefix)
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 

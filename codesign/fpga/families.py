@@ -20,7 +20,9 @@ class Family:
 
     name: str
     command: str
-    """Yosys command, without -top and -nodsp."""
+    """Yosys command that keeps the hierarchy, without -top and -nodsp."""
+    flat: str
+    """The same command, flattening all modules but those whose Verilog says ``keep_hierarchy``."""
     luts: Mapping[str, int]
     """LUTs that a logic primitive takes, by its name."""
     lutrams: Mapping[str, int]
@@ -63,6 +65,7 @@ class Family:
 XC7 = Family(
     name="xc7",
     command="synth_xilinx -family xc7 -noiopad -noclkbuf",
+    flat="synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
     luts={f"LUT{inputs}": 1 for inputs in range(1, 7)},
     lutrams={
         "RAM16X1D": 2, "RAM32X1S": 1, "RAM32X1D": 2, "RAM64X1S": 1, "RAM64X1D": 2,
@@ -79,6 +82,7 @@ XC7 = Family(
 ECP5 = Family(
     name="ecp5",
     command="synth_ecp5 -noflatten",
+    flat="synth_ecp5",
     # LUTs are TRELLIS_COMB sites, as nextpnr-ecp5 counts them.
     luts={"LUT4": 1, "CCU2C": 2},
     # Four LUTs of data and two that the write port occupies (FPGA-TN-02204, "PFU RAM").

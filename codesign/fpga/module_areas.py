@@ -24,6 +24,11 @@ Modules = dict[str, Cells]
 """Cells of each module, by its name."""
 
 
+def code(verilog: str) -> str:
+    """Return Verilog without its comments."""
+    return _COMMENT.sub("", verilog)
+
+
 @dataclass(frozen=True)
 class Hierarchy:
     """Module hierarchy of a design with one module per file. Made by ``Hierarchy.of``."""
@@ -41,7 +46,7 @@ class Hierarchy:
         context: tool version and options, as text that enters every hash. Returns None unless every
         file holds exactly one module, of the file's name.
         """
-        texts = {PurePath(file).stem: _COMMENT.sub("", text) for file, text in verilog.items()}
+        texts = {PurePath(file).stem: code(text) for file, text in verilog.items()}
         for name, text in texts.items():
             if re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE) != [name]:
                 return None

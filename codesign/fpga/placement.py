@@ -92,7 +92,7 @@ def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = Fal
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (
         f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
-        f"flatten\nopt_clean\nwrite_json {_NETLIST}\n"
+        f"setattr -mod -unset keep_hierarchy\nflatten\nopt_clean\nwrite_json {_NETLIST}\n"
     )
 
 

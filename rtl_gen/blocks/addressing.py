@@ -167,6 +167,8 @@ class WeightMemory(Block):
     same cycle; the bus writes only while nothing runs.
     """
 
+    keep_hierarchy = True  # else its delays and those behind it become shift registers in LUTs
+
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_weight_memory"

@@ -113,18 +113,18 @@ class DotProduct(Block):
     """Function: DotProductSpec.compute of each cycle's inputs.
 
     ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares
-    the additions among its columns). Operands of lanes with ``spec.late`` come one cycle after
-    those of the others, ``digit_signed`` ``spec.sign_offset_cycles`` after the latter.
-    Latency: ``spec.latency_cycles`` from the latter. Throughput: one result per cycle, no stall.
-    Overflow: none, ``result`` holds every sum.
+    its additions). Operands of lanes with ``spec.late`` come one cycle after those of the others,
+    ``digit_signed`` ``spec.sign_offset_cycles`` after the latter. Latency: ``spec.latency_cycles``
+    from the latter. Throughput: one result per cycle, no stall. Overflow: none.
 
     LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
     result bit, so chains of pairs cost one LUT per bit and pair; the chains are summed by a tree,
-    the planes combined, the top one subtracted when the digit is signed. Activations of one bit
-    are counted, three in two LUTs, and chains of pairs go on from there.
-    DSP form: one registered product per lane, then one tree.
+    the planes combined, the top one subtracted when the digit is signed. Chains of 1-bit
+    activations begin with three counted in two LUTs. DSP form: a registered product per lane, a tree.
     """
+
+    keep_hierarchy = True
 
     def __init__(self, spec: DotProductSpec) -> None:
         self.spec = spec

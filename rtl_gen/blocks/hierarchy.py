@@ -33,6 +33,9 @@ class Block(wiring.Component):
     """
 
     module_name: str
+    keep_hierarchy = False
+    """True: synthesis keeps the module's borders even where it flattens, because LUTs would grow if
+    logic moved across them (measured by ``python -m benchmarks.flattening``)."""
     _MustUse__silence = True  # instantiated by name: most are rightly never elaborated
 
     def ports(self, inputs: Mapping[str, Value]) -> list[tuple[str, str, Value]]:

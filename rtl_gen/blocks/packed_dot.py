@@ -92,6 +92,8 @@ class PackedDot(Block):
     by trees; the top field goes on, as it has room.
     """
 
+    keep_hierarchy = True
+
     def __init__(self, spec: PackedDotSpec) -> None:
         self.spec = spec
         packing = spec.packing

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TOP = "npu"
 CLOCK_PORT = "aclk"
 
 
@@ -17,7 +16,7 @@ CLOCK_PORT = "aclk"
 class Target:
     """Design, device and clock that the project files are written for.
 
-    >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",))
+    >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",), "npu")
     >>> target.period_ns
     12.5
     """
@@ -30,6 +29,8 @@ class Target:
     """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
     """Names of the Verilog files in rtl/, without the folder."""
+    top: str
+    """Name of the top module."""
     assumed: str = ""
     """Why the part is assumed, as a line of text; empty: the user chose it."""
 
@@ -76,7 +77,7 @@ read_verilog [list \\
 ]
 read_xdc $root/constraints/npu.xdc
 
-synth_design -top {TOP} -part $part -mode out_of_context
+synth_design -top {target.top} -part $part -mode out_of_context
 report_utilization -file $out/utilization_synth.rpt
 opt_design
 place_design
@@ -84,7 +85,7 @@ phys_opt_design
 route_design
 report_utilization -hierarchical -file $out/utilization.rpt
 report_timing_summary -file $out/timing.rpt
-write_checkpoint -force $out/{TOP}.dcp
+write_checkpoint -force $out/{target.top}.dcp
 """
 
 
@@ -110,14 +111,13 @@ filesets:
 targets:
   default: &default
     filesets: [rtl]
-    toplevel: {TOP}
+    toplevel: {target.top}
   lint:
     <<: *default
     default_tool: verilator
     tools:
       verilator:
         mode: lint-only
-        verilator_options: [-Wno-fatal]
   synth:
     <<: *default
     filesets: [rtl, xdc]

@@ -19,6 +19,7 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.data.datasets import Dataset
+from rtl_gen.naming import check_prefix
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -59,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
     )
+    options.prefix(parser)
     parser.add_argument(
         "--images",
         type=options.integer(1, 10000),
@@ -76,6 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"{option} applies to training, which --weights replaces; give only one of them"
             )
     design = data_options.applied(designs.load(args.design), args)
+    check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
@@ -96,8 +99,9 @@ def _build(
     curves = {"training": training_report(trained.history)}
     with console.stage("writing Verilog, program and vectors", expected_s=10):
         pipeline.write_build(
-            design, lowered, dataset, args.out, device=device, reports=curves, images=args.images
-        )
+            design, lowered, dataset, args.out,
+            device=device, reports=curves, images=args.images, prefix=args.prefix or "",
+        )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
     if device is None:

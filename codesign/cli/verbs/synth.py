@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from codesign.build import build_folder
 from codesign.cli import options
@@ -15,7 +16,7 @@ from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.report.collect import SYNTHESIS, TIMING
-from sim.folder import TOP
+from rtl_gen.naming import Names
 
 NAME = "synth"
 HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
@@ -34,6 +35,7 @@ missing tool."""
 EXAMPLES = """\
   codesign synth build/digits_tiny
   codesign synth build/digits_tiny --device lfe5u-85f --json
+  codesign synth build/digits_tiny --flatten
   codesign synth build/digits_tiny --place
   codesign synth build/digits_tiny --lut-budget 2000"""
 
@@ -50,6 +52,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=options.number(1),
         metavar="N",
         help="most LUTs; exit status 1 if the design takes more (default: no limit)",
+    )
+    parser.add_argument(
+        "--flatten",
+        action="store_true",
+        help="synthesise flattened as well, as most flows around Yosys do, and let luts be the "
+        "larger count; takes two to four times as long",
     )
     parser.add_argument(
         "--place",
@@ -70,17 +78,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    verilog = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    named = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    verilog = Names.of_files(design.npu, named).unnamed(named)
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None
+    options_of_run: dict[str, Any] = {
+        "dsps": design.npu.uses_dsps, "family": device.family, "timeout_s": timeout_s,
+    }  # fmt: skip
     with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
-        result = synthesis.synthesise(
-            verilog,
-            TOP,
-            dsps=design.npu.uses_dsps,
-            family=device.family,
-            timeout_s=timeout_s,
-        )
+        result = synthesis.synthesise(verilog, **options_of_run)
+    if args.flatten:
+        with console.stage("flattened synthesis", expected_s=40 + design.npu.macs / 2):
+            flat = synthesis.synthesise(verilog, flatten=True, **options_of_run)
+        result = result.beside(flat)
     timing: dict[str, object] = {}
     if placed is not None:
         fmax = dataclasses.replace(result.figures, fmax_mhz=placed.fmax_mhz)
@@ -92,6 +102,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     figures = result.figures.to_dict()
     rows = [(name, f"{n:,g}") for name, n in figures.items()]
     console.say(table(("resource", device.family), rows))
+    if result.flattened is not None:
+        console.say(f"flattened: {result.flattened.luts:,g} LUTs; luts is the larger of both")
     if placed is not None:
         console.say(_path(placed))
     console.result({**figures, **report, **timing})
@@ -125,7 +137,7 @@ def _place(
     """
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
-            verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
+            verilog, device, dsps=design.npu.uses_dsps, timeout_s=timeout_s
         )
 
 

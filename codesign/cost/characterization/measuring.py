@@ -17,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 from codesign.cost.data import config_csv
 from codesign.cost.data.config_csv import ConfigRow, Layout
+from codesign.fpga import module_areas
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
@@ -46,13 +47,13 @@ R = TypeVar("R", bound=ConfigRow)
 def rtl_hash(verilog: Mapping[str, str]) -> str:
     """Return the first 12 hexadecimal digits of the SHA-256 of Verilog files (name -> text).
 
-    Lines of comment and the order of lines in a file do not count: the order depends on other
-    modules.
+    verilog: with plain names, as emit.verilog returns it. Comments, blank lines and the order of
+    lines in a file do not count: the order depends on other modules.
     """
     text = ""
     for name, content in sorted(verilog.items()):
-        lines = (line for line in content.splitlines() if not line.lstrip().startswith("//"))
-        text += "\n".join((name, *sorted(lines), ""))
+        lines = (line.rstrip() for line in module_areas.code(content).splitlines())
+        text += "\n".join((name, *sorted(line for line in lines if line), ""))
     return hashlib.sha256(text.encode()).hexdigest()[: config_csv.HASH_DIGITS]
 
 
