@@ -121,7 +121,7 @@ class DotProduct(Block):
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
     result bit, so chains of pairs cost one LUT per bit and pair; the chains are summed by a tree,
     the planes combined, the top one subtracted when the digit is signed. Chains of 1-bit
-    activations begin with three counted in two LUTs. DSP form: a registered product per lane, a tree.
+    activations begin with three counted in two LUTs. DSP form: registered products, then a tree.
     """
 
     keep_hierarchy = True
