@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codesign.results import UserError
 from models import yaml_io
@@ -25,6 +26,7 @@ from models.quantisation.yaml import quantisation_items, read_quantisation
 from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
 
+T = TypeVar("T")
 MAX_CLOCK_MHZ = 1000.0
 MOST_PIXELS = 4096
 DEFAULT_TRAINING = TrainingChoices()
@@ -39,6 +41,7 @@ class DatasetSpec:
     """The data set that a network is trained and evaluated on, by name.
 
     The folder that holds its files is no part of a design: commands take it as ``--data-dir``.
+    Raises UserError for a bad layout or size; that the data set exists is not checked.
 
     >>> DatasetSpec("fashion-mnist").name
     'fashion-mnist'
@@ -124,7 +127,7 @@ class Design:
     def to_yaml(self) -> str:
         """Return the text of the design file; ``loads`` reads it back as an equal design.
 
-        Bit widths set on layers that have none of their own are left out, as they have no effect.
+        Only bit widths and sparsities that have no effect on their layer are left out.
         """
         items: dict[str, Any] = {
             "name": self.name,
@@ -178,16 +181,17 @@ def load(path: Path) -> Design:
 
 def _read(node: yaml_io.Node) -> Design:
     nodes = node.fields(_KEYS, ("name", "dataset", "network"))
-    name = nodes["name"].string()
+    name, dataset = nodes["name"].string(), nodes["dataset"]
     graph = read_graph(nodes["network"], name)
     quantisation = Quantisation()
     if "quantisation" in nodes:
         quantisation = read_quantisation(nodes["quantisation"], graph)
-    try:
+
+    def make() -> Design:
         return Design(
             name=name,
             seed=nodes["seed"].integer(0) if "seed" in nodes else 0,
-            dataset=yaml_io.build(nodes["dataset"], DatasetSpec),
+            dataset=_construct(dataset, lambda: yaml_io.build(dataset, DatasetSpec)),
             network=graph,
             quantisation=quantisation,
             npu=_read_npu(nodes.get("npu"), graph, quantisation),
@@ -197,8 +201,23 @@ def _read(node: yaml_io.Node) -> Design:
             if "training" in nodes
             else TrainingChoices(),
         )
-    except UserError as error:
-        raise node.error(str(error)) from None
+
+    return _construct(node, make)
+
+
+def _construct(node: yaml_io.Node, make: Callable[[], T]) -> T:
+    """Return ``make()``, as ``yaml_io.construct`` does; its UserError becomes a YamlError as well.
+
+    The line is that of the first key of the mapping ``node`` that the message names, if any.
+    """
+
+    def strict() -> T:
+        try:
+            return make()
+        except UserError as error:
+            raise ValueError(str(error)) from None
+
+    return yaml_io.construct(node, node.mapping(), strict)
 
 
 def _read_input(node: yaml_io.Node) -> InputRange:

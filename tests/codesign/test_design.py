@@ -98,6 +98,34 @@ def test_mistakes_are_named_with_file_and_line(old: str, new: str, message: str)
         design.loads(text.replace(old, new, 1), "d.yaml")
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("name: a", "name: 9lives", r"d\.yaml:8: design name '9lives' must be a letter"),
+        ("clock_mhz: 50", "clock_mhz: 1001", r"d\.yaml:9: clock_mhz must be 0..1000, not 1001"),
+        ("layout: auto", "layout: hexagons", r"d\.yaml:3: layout must be one of .*'hexagons'"),
+        ("resize: [8, 8]", "resize: [8, 0]", r"d\.yaml:4: resize must be 1..4096 rows"),
+    ],
+)
+def test_values_that_the_design_itself_checks_have_their_own_line(
+    old: str, new: str, message: str
+) -> None:
+    text = """\
+dataset:
+  name: digits
+  layout: auto
+  resize: [8, 8]
+network:
+  - {name: image, op: input, shape: [1, 8, 8]}
+  - {name: out, op: linear, out_features: 10}
+name: a
+clock_mhz: 50
+"""
+    design.loads(text, "d.yaml")
+    with pytest.raises(YamlError, match=f"^{message}"):
+        design.loads(text.replace(old, new), "d.yaml")
+
+
 def test_bits_of_an_unknown_layer_are_refused() -> None:
     with pytest.raises(ValueError, match="no layer is named 'conv9'"):
         dataclasses.replace(SMALL, quantisation=Quantisation(layers={"conv9": QuantSpec()}))
