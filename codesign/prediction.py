@@ -70,8 +70,9 @@ def estimate_design(
     """Predict resources, cycles and clock of a design on an FPGA family.
 
     family: a key of families.FAMILIES. compiled: the plan for the trained weights; None: they are
-    not known yet. Raises InfeasibleError when the NPU cannot run the network, UserError for bad
-    data of the area or timing model, KeyError for an unknown family.
+    not known yet. Raises InfeasibleError when the NPU cannot run the network (never with
+    ``compiled``), UserError for bad data of the area or timing model, KeyError for an unknown
+    family.
     """
     planned = compiled or plan_design(design)
     areas, npu = model_file.load(), ConfigTable.of([design.npu])

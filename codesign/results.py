@@ -94,7 +94,7 @@ class SearchSettings:
     dataset: str = "digits"
     """Name or path that models.data.datasets.load takes."""
     space: str | None = None
-    """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
+    """A space file (*.yaml) or the name of a shipped one; None: chosen by the image's shape."""
     strategy: str = "evolution"
     """Name in codesign.search.strategies.STRATEGIES."""
     area_confidence: float = AREA_CONFIDENCE

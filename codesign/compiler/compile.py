@@ -2,7 +2,8 @@
 
 ``compile_network`` runs the passes in order: feasibility checks, mapping and schedule without the
 work that zero weights make unnecessary (``plan``), memory images, and up to three programs:
-``normal`` for one image, ``traced`` with a STORE behind every layer, ``stream`` for many images.
+``normal`` for one image, ``traced`` with STOREs of all tensors but the logits, ``stream`` for many
+images.
 """
 
 from __future__ import annotations
@@ -112,7 +113,7 @@ class CompiledNetwork:
     program: Program
     """Program for one image: LOAD, LAYERs, EMIT, END, with FETCH, FILL and SPILL where needed."""
     traced: Program
-    """The same program with a STORE of every layer's output, for verification."""
+    """The same program with a STORE of every layer's output but the logits, for verification."""
     stream: Program | None
     """Program for images back to back; None if activation memory lacks room for the next image."""
     weights: NDArray[np.uint32]
@@ -125,7 +126,8 @@ class CompiledNetwork:
     input: str
     """Name of the input tensor."""
     layouts: dict[str, TensorLayout]
-    """Stream layout of each stored tensor by its name, concat results included."""
+    """Stream layout of each stored tensor by its name, concat results included; of a tiled network
+    those of all bands' tensors, and of the whole input image."""
     logits: LogitsLayout
     integer: IntegerNetwork
     """The network that was compiled: what the programs compute."""

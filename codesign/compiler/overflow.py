@@ -54,7 +54,7 @@ def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
 def worst_accumulator_bits(network: IntegerNetwork) -> int:
     """Return accumulator bits that suffice for the sums of any weights of the layers' widths.
 
-    The worst case of all MacLayers; biases are not counted.
+    The worst case of all MacLayers, on an NPU without activation_offset; biases are not counted.
     """
     return max(_worst_bits(layer, network.tensors) for layer in network.mac_layers)
 
@@ -73,7 +73,7 @@ def worst_accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Ite
     """Yield a reason for each MacLayer that some weights of its width could make overflow.
 
     The network's own weights are not looked at. A layer that passes here can only fail for its
-    biases after training.
+    biases after training, or for NpuConfig.activation_offset, which is not regarded.
     """
     for layer in network.mac_layers:
         need = _worst_bits(layer, network.tensors)

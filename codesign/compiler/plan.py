@@ -31,7 +31,7 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     Work that zero weights make unnecessary is left out (``zeros.trim``), so the cycles are those of
     the compiled program; of a ``blank`` network they are those of weights without such zeros, an
     upper bound. Raises InfeasibleError with every reason found; external memory is among the levers
-    of a reason that it removes.
+    of a reason that it removes. Accumulators and sparsity patterns of weights are not checked.
     """
 
     def depths_of(option: NpuConfig) -> dict[str, int]:
@@ -59,8 +59,9 @@ def minimal_depths(
 
     ``dataclasses.replace(config, **minimal_depths(network, config))`` is an NPU that fits the
     network. The depths of ``config`` itself are no limits; only with a memory port its weight_depth
-    counts, as weights that do not fit it are fetched in parts of half of it. Raises InfeasibleError
-    for constraints that deeper memories do not remove, and for depths beyond what NpuConfig allows.
+    counts, as weights that do not fit it are fetched in parts of half of it. Nothing is tiled, even
+    with memory_tiles. Raises InfeasibleError for constraints that deeper memories do not remove,
+    and for depths beyond what NpuConfig allows.
     """
     largest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
     _, _, use = _schedule(network, config, None, largest)
@@ -77,7 +78,7 @@ def _schedule(
 
     activation_depth: limit for schedule and tiling in words per bank, None for no limit; depths:
     limits of all memories. Raises InfeasibleError with every constraint that the plain input layout
-    violates.
+    violates, but with those of ``source_reasons`` alone if there are any.
     """
     reasons = tuple(checks.source_reasons(network))
     if reasons:
@@ -108,7 +109,8 @@ def _schedule(
 def _run_cycles(option: tuple[Schedule, tuple[ProgramStep, ...], BufferUse]) -> int:
     """Return the cycles of one image, by which options are compared.
 
-    Stalls for the memory port count only if the network is tiled, where options differ in them.
+    Stalls for the memory port count only if the network is tiled, else those for weights from
+    memory are left out.
     """
     planned, steps, _ = option
     waiting = sum(waits(planned.config, steps)) if planned.moves else 0

@@ -29,7 +29,7 @@ class LayerPlan:
     macs: int
     """Multiplications of the layer's definition, for one image."""
     passes: int
-    """Bit-serial passes over its weights, one per digit."""
+    """Bit-serial passes over its weights, one per digit, before zero digits are left out."""
     utilisation: float
     """Used share of the array's products, 0..1: macs * passes, less the share of weight words that
     the program leaves out, divided by cycles * NpuConfig.macs."""
@@ -55,10 +55,11 @@ class Plan:
     """
 
     layers: tuple[LayerPlan, ...]
+    """One for each MacLayer in order; in a tiled network for each layer of each band."""
     cycles: int
     """Cycles of one image from start to END, stalls not counted."""
     macs: int
-    """Multiplications of all layers, for one image."""
+    """Multiplications of all layers, for one image; rows that two bands compute count in both."""
     utilisation: float
     """Used share of the array's products over all cycles, those of LOAD and EMIT included."""
     use: BufferUse
@@ -75,6 +76,7 @@ class Plan:
     def stream(self) -> tuple[ProgramStep, ...] | None:
         """The program for images back to back; None if activation memory has no room for it.
 
+        It never has in a tiled network.
         Program memory is never the limit: the traced program is longer from three layers on, and
         with fewer layers both fit the same power of two.
         """

@@ -37,9 +37,10 @@ class Allocation:
 def allocate(blocks: Mapping[str, LiveBuffer]) -> Allocation:
     """Assign addresses such that buffers that are alive at the same time never overlap.
 
-    Best fit (the smallest gap that holds the buffer, then the lowest address; behind all others if
-    there is no such gap) in two orders, largest first and earliest first; the one that uses less
-    memory is returned, the former if they are equal. Memory has no limit here.
+    Best fit (the smallest gap that holds the buffer, then the lowest address; if there is no such
+    gap, behind all placed buffers that are alive with it) in two orders, largest first and earliest
+    first; the one that uses less memory is returned, the former if they are equal. Memory has no
+    limit here.
     """
     largest_first = sorted(blocks, key=lambda name: (-blocks[name].words, blocks[name].first))
     earliest_first = sorted(blocks, key=lambda name: (blocks[name].first, -blocks[name].words))

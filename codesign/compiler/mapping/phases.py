@@ -64,8 +64,8 @@ def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArr
     by side. Index i of a group's slot s chooses the group's lane s + i; empty slots have weight and
     index 0. In each phase the next ``kept`` nonzero weights of a group, in rising order of their
     lanes, take the first slots that may choose these lanes (rtl_gen.blocks.selection). On a dense
-    NPU slots are lanes and indices 0. That ``count`` phases suffice is not checked
-    (``sparsity_reasons``).
+    NPU slots are lanes, the weights ``taps`` itself and indices 0. That ``count`` phases suffice is
+    not checked (``sparsity_reasons``).
     """
     if config.most_phases == 1:
         return taps, np.zeros(taps.shape, np.uint8)

@@ -28,7 +28,7 @@ class ColumnWalk:
     fills: int
     """Positions at the start of a row that only fill the history; they have no output."""
     first: int
-    """Column of the input that is read first in a row; negative in the padding."""
+    """Column of the input that is read first in a row; negative left of the image."""
 
 
 def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk | None:

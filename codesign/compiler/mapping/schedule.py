@@ -127,8 +127,8 @@ class Schedule:
     allocation: Allocation
     """Addresses of the buffers; with ``keeps_input`` they may take more than ``words``."""
     keeps_input: bool
-    """True if no tensor takes the input image's words after its last use, so that the next image
-    can be loaded beside the layers."""
+    """True if ``allocation`` keeps the input image's words from other tensors to the end of a run,
+    so that the next image can be loaded beside the layers; never in a tiled network."""
     origins: tuple[int, ...] | None = None
     """First MacLayer that has the weights and the channel table of each MacLayer, by its index;
     shared ones are stored once. None if no two layers share them."""
@@ -172,12 +172,12 @@ class Schedule:
         return sum(tile.channel_words for tile, shape in pairs if shape.layer.raw)
 
     def is_image(self, tensor: str) -> bool:
-        """Return True if ``tensor`` is the network's input or a band of it."""
+        """Return True if a stored tensor is the network's input or a band of it (if tiled)."""
         name = self.moves.rows[tensor][0] if self.moves else tensor
         return name == self.network.input
 
     def live_words(self, index: int) -> int:
-        """Return the words per bank of all storages alive while MacLayer ``index`` runs."""
+        """Return the words per bank of all storages whose lifetime includes MacLayer ``index``."""
         step = index + 1
         return sum(
             self.location_of(name).strip_words

@@ -260,7 +260,8 @@ def _linear_window(
     needs: for each source a list of the (first, last) word of each tile, both included. Returns the
     window's number of words, its step in words per tile, and its first word at tile 0 in each
     source. Step 0, a window over all words, always serves; besides it the mean step of the first
-    source is tried, rounded down, and one more. Of equal windows the smaller step is taken.
+    source is tried, rounded down, and one more, each if no window begins before word 0. Of equal
+    windows the smaller step is taken.
     """
     tiles = len(needs[0])
     steps = {0}

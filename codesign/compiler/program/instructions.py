@@ -50,10 +50,10 @@ class ProgramStep:
 def program_steps(schedule: Schedule) -> tuple[ProgramStep, ...]:
     """Return the program of one image: LOAD, a LAYER for each part, EMIT, END.
 
-    In a tiled network, LOADs, FILLs and SPILLs of bands (``schedule.moves``) take the LOAD's place.
-    With weights from memory, a FETCH of the next part, unless it is held, precedes each LAYER (two
-    the first): it waits for the FETCH or FILL before it, which brings what that LAYER reads. If
-    neither is due there, a FETCH of no bursts waits.
+    In a tiled network, LOADs, FILLs and SPILLs of bands (``schedule.moves``) take the LOAD's place,
+    and a SPILL of no bursts waits at its barriers. With weights from memory, a FETCH of the next
+    part, unless it is held, precedes each LAYER (two the first). Each FETCH and FILL waits for the
+    one before it; for the last one before the LAYER that reads it, a FETCH of no bursts waits.
     """
     network, config = schedule.network, schedule.config
     cut, moves = schedule.parts, schedule.moves

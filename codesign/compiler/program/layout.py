@@ -66,8 +66,8 @@ class TensorLayout:
     channel_lanes: tuple[int, ...]
     """Lane of that word for each channel."""
     window: InputWindow | None = None
-    """Unfolding (im2col) that the host applies to the input image first; ``shape`` is its result.
-    None for other tensors and for an image that is sent as it is."""
+    """Unfolding (im2col) that the host applies to the input image first; ``shape`` is its result,
+    of a band some rows of it. None for other tensors and for an image that is sent as it is."""
     bands: tuple[Pair, ...] | None = None
     """Rows (first, end) of each LOAD's packet in order, end excluded, for the input image of a
     tiled network; None for all other tensors."""

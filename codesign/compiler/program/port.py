@@ -70,7 +70,10 @@ class Port:
             self.others.update(start + 1 + beats * (i + 1) for i in range(words))
 
     def move(self, instruction: Instruction, start: int) -> None:
-        """Start a FETCH, FILL or SPILL of at least one burst in cycle ``start``."""
+        """Start a FETCH, FILL or SPILL of at least one burst in cycle ``start``.
+
+        ``free`` of its opcode must have been called since the last one of its direction.
+        """
         f, opcode = instruction.fields, instruction.opcode
         if opcode is Opcode.FETCH:
             self.read_free = start + timing.fetch_cycles(f["bursts"], self.latency_cycles)

@@ -23,7 +23,7 @@ def stream_steps(
 ) -> tuple[ProgramStep, ...] | None:
     """Return the program of one image, ``steps``, as a loop over the images of a run.
 
-    None if other tensors take the image's words after its last use (``schedule.keeps_input``).
+    None if the image's words are not kept for the next one (``schedule.keeps_input``).
     REPEAT, behind EMIT, jumps back to the step behind the first LOAD.
     The next image is loaded behind the last layer that reads this one. EMIT is issued ahead if that
     LOAD, which waits for the EMIT, comes before the layer that writes the logits again.

@@ -97,8 +97,8 @@ def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk
     """Write the weights of a layer with column reuse into ``full``, which holds zeros.
 
     full: shape (tiles, kernel rows, new columns, columns, lanes). Array column m has its weights of
-    the new columns in lane m; at the first new column two other lanes hold those of the older
-    columns, whose activations come from the history.
+    the new columns in lane m; at the first new column one or two other lanes hold those of the
+    older columns, whose activations come from the history.
     """
     lanes = full.shape[-1]
     weights = shape.layer.sources[0].weights[:, 0].astype(np.int64)

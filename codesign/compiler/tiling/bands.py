@@ -73,7 +73,8 @@ class Flow:
     def entering(self, span: range) -> list[str]:
         """Return the storages that layers of ``span`` read and none of them writes.
 
-        Names in order of reading; span: positions in ``network.layers``.
+        Names in order of the first layer that reads them, sorted where one layer reads several;
+        span: positions in ``network.layers``.
         """
         layers = [self.network.layers[i] for i in span]
         made = {self.makes(layer) for layer in layers}
@@ -83,7 +84,7 @@ class Flow:
     def leaving(self, span: range) -> list[str]:
         """Return the storages that the layers of ``span`` write and layers behind it read.
 
-        Names in order of writing; span: positions in ``network.layers``.
+        Names in order of the first layer that writes them; span: positions in ``network.layers``.
         """
         later = self.network.layers[span.stop :]
         wanted = set[str]().union(*(self.uses(layer) for layer in later))
@@ -123,7 +124,7 @@ def _need_inputs(flow: Flow, layer: Layer, rows: dict[str, Rows]) -> None:
     """Add to ``rows`` the input rows that a layer reads for the output rows that it computes.
 
     rows: storage -> rows needed so far, changed in place; the rows of each source grow to one
-    range. Nothing changes if no output rows of the layer are needed.
+    range. Nothing changes for a concat, or if no output rows of the layer are needed.
     """
     if isinstance(layer, ConcatLayer):  # its inputs lie in the same storage as its output
         return
@@ -168,25 +169,25 @@ class Piece:
     """
 
     network: IntegerNetwork
-    """The band's layers; its ``input`` is the first storage that enters the segment."""
+    """The band's layers; its ``input`` is its part of the first storage in ``Flow.entering``."""
     shapes: tuple[LayerShape, ...]
     """Loop bounds of its MacLayers."""
     origins: tuple[int, ...]
     """Indices of the whole network's MacLayers of which its own, in this order, compute rows."""
     rows: Mapping[str, tuple[str, Rows]]
-    """Own tensor name -> (tensor of the whole network, which of its rows it holds)."""
+    """Own name of a stored tensor -> (tensor of the whole network, which of its rows it holds)."""
     name: str
     """Suffix of its names: "[segment.band]"."""
 
     def own(self, tensor: str) -> str:
-        """Return this piece's name for a tensor of the whole network."""
+        """Return this piece's name for a stored tensor of the whole network."""
         return own_name(tensor, self.name)
 
 
 def own_name(tensor: str, piece: str) -> str:
     """Return the name of a tensor or layer of the whole network in the piece named ``piece``.
 
-    piece: suffix "[segment.band]" (``Piece.name``).
+    piece: suffix "[segment.band]" (``Piece.name``). The logits' tensor keeps its name instead.
     """
     return f"{tensor} {piece}"
 

@@ -20,7 +20,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
 
 MOST_FUSED = 8
-"""Most layers of a segment of several bands; halos grow with every layer."""
+"""Most layers, concats included, of a segment of several bands; halos grow with every layer."""
 MORE_BANDS = 2
 """Further numbers of bands that fit which are compared with the first one that does."""
 
@@ -34,14 +34,15 @@ class SegmentSearch:
     depth: int
     """Words of activation memory, per bank."""
     shared: dict[range, Segment | None] = field(default_factory=dict)
-    """Segments that do not read the image, which are the same for every input layout, by span; None
-    for a span that does not fit. Found ones are added."""
+    """Segments that do not read the image, which are the same for every input layout of one network
+    on one NPU, by span; None for a span that does not fit. Both are added as they are found."""
     _forms: dict[tuple[object, ...], tuple[Form, ...]] = field(default_factory=dict)
-    """Results of ``_ways`` by (span, rows of each of the band's tensors)."""
+    """Results of ``_ways`` by (span, numbers of rows of the band's tensors)."""
 
     def best(self) -> list[Segment] | None:
-        """Return the segments, in order, that take the fewest cycles, or None if nothing fits.
+        """Return the segments, in order, that take the fewest estimated cycles, or None.
 
+        None if no cut was found that fits.
         Dynamic programming over the positions where segments begin.
         """
         cuts = self.flow.cuts()
@@ -82,9 +83,9 @@ class SegmentSearch:
         """Return the layers ``span`` as a segment, or None if it does not fit.
 
         One band is taken if it fits; else several, unless the segment has the network's output or
-        more than MOST_FUSED layers. Numbers of bands rise from 2, by 1 up to 8, then by a quarter
-        until one fits, then by 1; of the first 1 + MORE_BANDS that fit the fastest is taken.
-        number: the segment's, for names only.
+        more than MOST_FUSED layers. Numbers of bands rise from 2, up to 8 and behind one that fits
+        by 1, else by a quarter, at most to the fewest rows of a tensor that leaves. Of the first
+        1 + MORE_BANDS that fit the fastest is taken. number: the segment's, for names only.
         """
         whole = self._option(span, 1, number)
         leaving = self.flow.leaving(span)

@@ -68,10 +68,11 @@ class Segment:
 
     @cached_property
     def cycles(self) -> int:
-        """Estimated cycles: LAYERs exactly, beats of LOADs, and stalls for FILLs and SPILLs.
+        """Estimated cycles: LAYERs, beats of LOADs in whole words, and stalls for FILLs and SPILLs.
 
-        A FILL is assumed to hide behind the longest layer of the piece before, the SPILLs of a
-        piece behind as many cycles as its layers take, those of the last piece behind nothing.
+        LAYERs are exact unless weights from memory cut them. A FILL is assumed to hide behind the
+        longest layer of the piece before, in the first piece behind nothing; the SPILLs of a piece
+        behind as many cycles as its layers take, those of the last piece behind nothing.
         """
         total = sum(sum(form.cycles) for form in self.forms)
         before = 0

@@ -35,8 +35,9 @@ def tiled(
 ) -> Schedule | None:
     """Return the fastest schedule in segments and bands found, or None if nothing fits.
 
-    activation_depth: words of each bank of activation memory.
-    shared: segments found for other layouts of the same network's input; new ones are added.
+    activation_depth: words of each bank of activation memory. shared: results for other layouts of
+    the same network's input, with the same config and depth (SegmentSearch.shared); new ones are
+    added.
     """
     network = unfolded.network
     shapes = layer_shapes(network)
