@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from codesign.results import UserError
-from models import yaml_io
 from models.data.layout import Layout
 from models.data.values import InputRange
-from models.files import atomic_file
+from models.files import yaml_io
+from models.files.nodes import Node, build, construct
+from models.files.writing import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.graph.yaml import graph_items, read_graph
@@ -161,7 +162,7 @@ def load(path: Path) -> Design:
     return dataclasses.replace(_read(yaml_io.load(path)), folder=path.parent)
 
 
-def _read(node: yaml_io.Node) -> Design:
+def _read(node: Node) -> Design:
     nodes = node.fields(_KEYS, ("name", "dataset", "network"))
     name = nodes["name"].string()
     graph = read_graph(nodes["network"], name)
@@ -172,13 +173,13 @@ def _read(node: yaml_io.Node) -> Design:
         return Design(
             name=name,
             seed=nodes["seed"].integer(0) if "seed" in nodes else 0,
-            dataset=yaml_io.build(nodes["dataset"], DatasetSpec),
+            dataset=build(nodes["dataset"], DatasetSpec),
             network=graph,
             quantisation=quantisation,
             npu=_read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
             input=_read_input(nodes["input"]) if "input" in nodes else None,
-            training=yaml_io.build(nodes["training"], TrainingChoices)
+            training=build(nodes["training"], TrainingChoices)
             if "training" in nodes
             else TrainingChoices(),
         )
@@ -186,7 +187,7 @@ def _read(node: yaml_io.Node) -> Design:
         raise node.error(str(error)) from None
 
 
-def _read_input(node: yaml_io.Node) -> InputRange:
+def _read_input(node: Node) -> InputRange:
     """Values that become input level 0 and 255: numbers, or lists of one per channel.
 
     Raises YamlError.
@@ -198,12 +199,10 @@ def _read_input(node: yaml_io.Node) -> InputRange:
         else (end.number(),)
         for end in (nodes["low"], nodes["high"])
     ]
-    return yaml_io.construct(node, nodes, lambda: InputRange(*ends))
+    return construct(node, nodes, lambda: InputRange(*ends))
 
 
-def _read_npu(
-    node: yaml_io.Node | None, graph: NetworkGraph, quantisation: Quantisation
-) -> NpuConfig:
+def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
     """The NPU of a design file; where it does not say ``activation_bits``, the network's widest.
 
     Raises YamlError.
@@ -212,7 +211,7 @@ def _read_npu(
     if node is None:
         return NpuConfig(activation_bits=widest["activation_bits"])
     given = "activation_bits" in node.mapping()
-    return yaml_io.build(node, NpuConfig, **({} if given else widest))
+    return build(node, NpuConfig, **({} if given else widest))
 
 
 def _scalar(value: int | str) -> str:

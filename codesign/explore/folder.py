@@ -12,7 +12,7 @@ from typing import Any
 from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.tools import locks
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"

@@ -14,7 +14,7 @@ from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
 from codesign.search.accuracy.short_training import TrainingTask, trained_network
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from models.integer.lower import lower
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from sim.cache import cache_folder
 from sim.process import execute
 

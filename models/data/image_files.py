@@ -18,7 +18,7 @@ from models.data.pictures import SUFFIXES, decode, grey_if_grey
 from models.data.raw import ClassNames, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 Progress = Callable[[int, int], None]
 """Called with (images decoded, images in all) while files are read."""

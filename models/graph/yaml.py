@@ -13,13 +13,13 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, get_type_hints
 
-from models import yaml_io
 from models.errors import ModelError
+from models.files.nodes import Node, construct, convert
+from models.files.yaml_io import FlowDict
 from models.graph.layers import OPS, LayerSpec, Pair
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise
 from models.graph.verifier import unsupported, verify
-from models.yaml_io import FlowDict, Node
 
 _FOLLOWS = {"stride": "kernel"}
 """Field -> field whose value it takes if absent: a pooling stride is its kernel."""
@@ -68,7 +68,7 @@ def _read_layer(node: Node, above: str | None) -> Layer:
     values = {key: _value(nodes[key], hints[key]) for key in fields if key in nodes}
     for key in _without_default(spec_type):
         values.setdefault(key, values.get(_FOLLOWS.get(key, key)))
-    spec = yaml_io.construct(node, nodes, lambda: spec_type(**values))
+    spec = construct(node, nodes, lambda: spec_type(**values))
     return Layer(nodes["name"].string(), spec, default_inputs if inputs is None else inputs)
 
 
@@ -77,11 +77,11 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 
 
 def _value(node: Node, hint: Any) -> Any:
-    """Convert as yaml_io.convert does, but accept one integer for a pair of equal ones."""
+    """Convert as convert does, but accept one integer for a pair of equal ones."""
     if hint == Pair and not isinstance(node.value, tuple):
         size = node.integer()
         return size, size
-    return yaml_io.convert(node, hint)
+    return convert(node, hint)
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,

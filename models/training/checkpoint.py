@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import yaml_io
 from models.data.datasets import Dataset
 from models.errors import ModelError
-from models.files import atomic_file
+from models.files import yaml_io
+from models.files.writing import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.yaml import graph_items
 from models.quantisation.plan import Quantisation

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from models import yaml_io
 from models.data.datasets import Split
+from models.files import yaml_io
 from models.graph.network import NetworkGraph
 from models.graph.yaml import read_graph
 from models.quantisation.plan import Quantisation

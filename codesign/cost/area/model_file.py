@@ -20,7 +20,7 @@ from codesign.cost.domain import Domain
 from codesign.cost.regressors import ProcessRegressor
 from codesign.results import UserError
 from codesign.tools import processes
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 FORMAT = "codesign area model 1"
 _CACHE = "area-model"

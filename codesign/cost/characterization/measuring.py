@@ -20,7 +20,7 @@ from codesign.cost.data.config_csv import ConfigRow, Layout
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 

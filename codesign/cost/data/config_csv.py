@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import OPTIONS, ConfigError
 

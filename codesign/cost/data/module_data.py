@@ -18,7 +18,7 @@ from codesign.cost.data.config_csv import HASH_DIGITS
 from codesign.cost.data.dataset import MEASURED, SHIPPED
 from codesign.fpga.synthesis import ModuleUse
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 COLUMNS = ("config_hash", "module", "instances", *MEASURED)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 SHIPPED = Path(__file__).parent / "data"
 """Folder of the shipped tables, made by ``python -m codesign.search.accuracy.study``."""

@@ -15,7 +15,7 @@ from codesign.search.space.encoding import Ints, SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
 from models.data.datasets import Dataset
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from models.supernet.network import Subnet, Supernet
 from models.supernet.training import CALIBRATION_IMAGES, Judgement, SupernetSettings, judge, train
 

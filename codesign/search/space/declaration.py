@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
-from models import yaml_io
+from models.files import yaml_io
+from models.files.nodes import build
 from models.quantisation.plan import MAX_BITS
 from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 
@@ -179,7 +180,7 @@ def load_declaration(source: Path | str) -> SpaceDeclaration:
     Raises UserError for an unknown name, YamlError for a bad file.
     """
     if isinstance(source, Path):
-        return yaml_io.build(yaml_io.load(source), SpaceDeclaration)
+        return build(yaml_io.load(source), SpaceDeclaration)
     folder = importlib.resources.files("codesign.search.space.presets")
     names = sorted(
         entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name[-5:] == ".yaml"
@@ -187,4 +188,4 @@ def load_declaration(source: Path | str) -> SpaceDeclaration:
     if source not in names:
         raise UserError(f"space must be a YAML file or one of {', '.join(names)}, not {source!r}")
     text = (folder / f"{source}.yaml").read_text(encoding="utf-8")
-    return yaml_io.build(yaml_io.load(text, f"{source}.yaml"), SpaceDeclaration)
+    return build(yaml_io.load(text, f"{source}.yaml"), SpaceDeclaration)

@@ -20,7 +20,7 @@ from codesign.build import build_folder
 from codesign.results import UserError
 from models.integer import files, reference
 from rtl_gen import emit
-from sim.folder import read, read_hex
+from sim.folder import read
 from tests.codesign import named_build, small_build
 from tests.paths import ROOT
 
@@ -75,7 +75,7 @@ def test_the_folder_reads_back_as_what_was_compiled(folder):
     assert np.array_equal(found.channels, compiled.channels)
     assert np.array_equal(found.inputs, vectors.inputs)
     assert found.expected.keys() == vectors.expected.keys()
-    assert read_hex(folder / "program.hex", 2).ravel().tolist() == list(compiled.program.words)
+    assert read(folder).programs["normal"].words == compiled.program.words
 
 
 def test_the_same_input_gives_the_same_bytes_and_an_own_folder_is_replaced(

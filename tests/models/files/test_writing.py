@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from models.files import aside, atomic_file
+from models.files.writing import aside, atomic_file
 
 
 def test_a_file_appears_when_it_is_whole(tmp_path):
