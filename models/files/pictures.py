@@ -10,11 +10,11 @@ from PIL import Image
 
 from models.files.reading import FileError
 
-MAX_PIXELS = 64_000_000
+MAX_PIXELS = 40_000_000
 """Most pixels of one picture; decoding takes up to 16 bytes of memory for each."""
 MAX_BYTES = 256 << 20
 """Size of the largest picture file."""
-_FORMATS = ("PNG", "JPEG", "MPO", "BMP", "PPM", "GIF", "TIFF", "WEBP")
+_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
 """What Pillow may take a file for, whatever its name; others start programs."""
 
 
