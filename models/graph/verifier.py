@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import difflib
+import math
 
 import networkx as nx
 
 from models.errors import ModelError
-from models.graph.layers import OPS, Conv2d, Input, Linear
+from models.files.reading import SHOWN, quoted
+from models.graph.layers import OPS, Conv2d, Input, Linear, Shape
 from models.graph.network import NetworkGraph
+
+MOST_LAYERS = 2000
+MOST_SIDE = 1 << 16
+"""Most channels, rows or columns of a tensor."""
+MOST_ELEMENTS = 1 << 26
+"""Most elements of a tensor."""
+MOST_WEIGHTS = 1 << 28
+"""Most weights of a network."""
 
 ALTERNATIVES = {
     "softmax": "leave it out: the largest logit is the prediction",
@@ -45,21 +55,24 @@ def unsupported(op: str) -> str:
     """Return the error message for ``op``: advice, and the supported operators."""
     hint = ALTERNATIVES.get(op.lower())
     if hint is None:
-        near = difflib.get_close_matches(op.lower(), OPS, n=1)
+        near = difflib.get_close_matches(op.lower()[:SHOWN], OPS, n=1)
         hint = f"did you mean {near[0]}?" if near else "use the layers below"
-    return f"op {op!r} is not supported: {hint} (supported: {', '.join(OPS)})"
+    return f"op {quoted(op)} is not supported: {hint} (supported: {', '.join(OPS)})"
 
 
 def verify(graph: NetworkGraph) -> NetworkGraph:
     """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
 
-    Rules: known operators, matching shapes, one input, one output, all layers reached from the
-    input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    Rules: known operators, matching shapes, no more layers, elements and weights than the limits
+    above, one input, one output, all layers reached from the input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
     """
+    if len(graph.layers) > MOST_LAYERS:
+        raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
     for layer in graph.layers:
         if OPS.get(layer.spec.op) is not type(layer.spec):
             raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op)}")
     shapes = graph.shapes
+    _check_sizes(graph, shapes)
     _check_ends(graph)
     reached = {graph.input.name, *nx.descendants(graph.nx, graph.input.name)}
     loose = [name for name in shapes if name not in reached]
@@ -67,6 +80,25 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
         raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
     _check_output(graph)
     return graph
+
+
+def _check_sizes(graph: NetworkGraph, shapes: dict[str, Shape]) -> None:
+    """Refuse tensors and weights that no memory would hold, before any is taken."""
+    total = 0
+    for layer in graph.layers:
+        shape, spec = shapes[layer.name], layer.spec
+        if max(shape) > MOST_SIDE or math.prod(shape) > MOST_ELEMENTS:
+            raise ModelError(
+                f"layer {layer.name}: a tensor has up to {MOST_SIDE} channels, rows and columns "
+                f"and {MOST_ELEMENTS} elements, not the shape {quoted(shape)}"
+            )
+        if isinstance(spec, Conv2d):
+            before = shapes[layer.inputs[0]][0]
+            total += spec.out_channels * (before // spec.groups) * math.prod(spec.kernel)
+        elif isinstance(spec, Linear):
+            total += shape[0] * math.prod(shapes[layer.inputs[0]])
+        if total > MOST_WEIGHTS:
+            raise ModelError(f"layer {layer.name}: a network has up to {MOST_WEIGHTS} weights")
 
 
 def _check_ends(graph: NetworkGraph) -> None:
