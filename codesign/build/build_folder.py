@@ -8,9 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +26,9 @@ from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
 from models.data.values import PIXELS, InputRange
-from models.files.writing import atomic_file
+from models.files.forms import conform
+from models.files.reading import FileError, opened, read_json, told_as
+from models.files.writing import atomic_file, inside, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -117,10 +117,18 @@ def locked(out: Path) -> Iterator[None]:
 def is_build(folder: Path) -> bool:
     """Return True if ``folder`` holds a manifest of this format, as ``build`` writes it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+        return manifest(folder)["format"] == FORMAT
+    except UserError:
         return False
-    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a build folder. Raises UserError."""
+    path = folder / MANIFEST
+    with told_as(UserError):
+        found: dict[str, Any] = read_json(path)
+        conform(found, {"format": int, "sha256": {str: str}}, str(path))
+    return found
 
 
 def contents(
@@ -153,7 +161,7 @@ def contents(
         copies |= {f"{user}/files/{name}": file for name, file in door.items()}
     return {
         **simulated,
-        NETWORK: npz(network_files.contents(compiled.integer)),
+        NETWORK: npz_bytes(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
         **{path: source.read_bytes() for path, source in copies.items()},
         **dict.fromkeys(
@@ -194,8 +202,8 @@ def simulated_files(
     return {
         **fetched,
         **{path: text.encode() for path, text in texts.items()},
-        "vectors/inputs.npz": npz({"codes": vectors.inputs}),
-        "vectors/expected.npz": npz(vectors.expected),
+        "vectors/inputs.npz": npz_bytes({"codes": vectors.inputs}),
+        "vectors/expected.npz": npz_bytes(vectors.expected),
     }
 
 
@@ -224,25 +232,8 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def npz(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the content of a compressed .npz file; equal arrays give equal bytes.
-
-    It holds no time stamps, and its arrays are sorted by name.
-    """
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in sorted(arrays.items()):
-            member = io.BytesIO()
-            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
-            np.lib.format.write_array(member, plain, allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy")
-            info.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(info, member.getvalue())
-    return stream.getvalue()
-
-
 def _manifest(design: Design, files: Files) -> bytes:
-    manifest = {
+    content = {
         "format": FORMAT,
         "name": design.name,
         "seed": design.seed,
@@ -250,16 +241,14 @@ def _manifest(design: Design, files: Files) -> bytes:
         "versions": _versions(),
         "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
     }
-    return _json(manifest).encode()
+    return _json(content).encode()
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions = dict.fromkeys(_PACKAGES, "not installed")
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return versions
 
 
@@ -276,11 +265,13 @@ def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     if not is_build(build_dir):
         raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
     content = data.encode() if isinstance(data, str) else data
-    manifest = json.loads((build_dir / MANIFEST).read_text())
-    manifest["sha256"] = dict(sorted({**manifest["sha256"], path: _sha256(content)}.items()))
+    listed = manifest(build_dir)
+    listed["sha256"] = dict(sorted({**listed["sha256"], path: _sha256(content)}.items()))
+    with told_as(UserError):
+        target = inside(build_dir, path)
     try:
-        for target, text in ((path, content), (MANIFEST, _json(manifest).encode())):
-            with atomic_file(build_dir / target) as file:
+        for file_path, text in ((target, content), (build_dir / MANIFEST, _json(listed).encode())):
+            with atomic_file(file_path) as file:
                 file.write(text)
     except OSError as error:
         raise UserError(f"cannot write {build_dir / path}: {error.strerror or error}") from None
@@ -296,9 +287,14 @@ def changed_files(build_dir: Path) -> list[str]:
 
     Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
     """
-    manifest = json.loads((build_dir / MANIFEST).read_text())
-    return [
-        path
-        for path, digest in manifest["sha256"].items()
-        if not (build_dir / path).is_file() or _sha256((build_dir / path).read_bytes()) != digest
-    ]
+    digests = manifest(build_dir)["sha256"]
+    return [path for path, digest in digests.items() if _digest(build_dir, path) != digest]
+
+
+def _digest(build_dir: Path, path: str) -> str | None:
+    """Return the SHA-256 of a file in a build folder, None if there is no such regular file."""
+    try:
+        with opened(inside(build_dir, path)) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileError:
+        return None

@@ -10,6 +10,7 @@ from typing import Any
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
+from models.files.writing import npz_bytes
 from sim import run, simulator
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
@@ -149,7 +150,7 @@ def verify_vectors(
                 (copy / path).symlink_to((build_dir / path).resolve())
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
-            (copy / "vectors" / f"{path}.npz").write_bytes(build_folder.npz(arrays))
+            (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
         try:
             result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
         except (FolderError, ToolMissing) as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.tools import locks
-from models.files.writing import atomic_file
+from models.files import json_io
+from models.files.reading import FileError, read_json, told_as
+from models.files.writing import inside
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
@@ -95,13 +96,16 @@ class SearchFolder(contextlib.ExitStack):
             for name in (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD):
                 with contextlib.suppress(FileNotFoundError):
                     (self.out / name).rename(old / name)
-        write_json(self.out / SETTINGS, self._wanted)
+        json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
         shutil.rmtree(old, ignore_errors=True)
 
     def _lock(self) -> None:
         """Lock the folder for this process and undo a replacement that a kill interrupted."""
         if not self._locked:
+            with told_as(UserError):
+                for name in (TRIALS, TRAINING, BUILD, REPLACED):
+                    inside(self.out, name)
             self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
             self._locked = True
             _recover(self.out)
@@ -137,8 +141,8 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
     if not marker.exists():
         marker = out / REPLACED / SETTINGS  # killed while the search in it was being replaced
     try:
-        stored = json.loads(marker.read_text())
-    except (OSError, ValueError):
+        stored = read_json(marker)
+    except FileError:
         raise foreign from None
     if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, OLD_FORMAT):
         raise foreign
@@ -151,9 +155,3 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
     named = {OLD_OPTIONS.get(name, name): value for name, value in stored.items()}
     return {**named, "format": FORMAT}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file atomically. Raises OSError."""
-    with atomic_file(path) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -16,6 +16,7 @@ from codesign.results import Budget, SearchSettings, UserError
 from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
 from models.data.datasets import Dataset
+from models.files.reading import read_bytes
 
 FORMAT = "codesign explore 2"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
@@ -95,7 +96,7 @@ class ExploreSettings(SearchSettings):
             "boo_within": self.boo_within,
             "device": self.device.name if self.device else None,
             "data_sha256": dataset.sha256,
-            "area_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
+            "area_model_sha256": hashlib.sha256(read_bytes(model)).hexdigest() if model else None,
             "space": dataclasses.asdict(declaration),
         }
         for name in _LATER:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from typing import Any
 from codesign.fpga.families import FAMILIES
 from codesign.fpga.yosys import YosysError
 from codesign.results import Figures, UserError
+from models.files.reading import parse_json, read_bytes, told_as
 
 _VIVADO = {
     "luts": ("Slice LUTs", "CLB LUTs"),
@@ -42,10 +42,8 @@ def read(path: Path) -> Figures:
     one. Raises UserError, naming the file, if it cannot be read or has any other content, such as
     cells that the family does not list.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    with told_as(UserError):
+        text = read_bytes(path).decode("utf-8", "replace")
     if text.lstrip().startswith("{"):
         return _json(path, text)
     found = {
@@ -70,10 +68,8 @@ def _vivado_row(text: str, names: tuple[str, ...]) -> float | None:
 
 
 def _json(path: Path, text: str) -> Figures:
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+    with told_as(UserError):
+        data = parse_json(text, str(path))
     try:
         if "utilization" in data:
             return _nextpnr(data["utilization"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from codesign import prediction
 from codesign.build import build_folder
 from codesign.fpga import devices
 from codesign.fpga.placement import CriticalPath, Hop
+from codesign.report import stored
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
+from models.files import forms
 from models.graph.drawing import draw
 from models.quantisation.plan import bit_notes
 
@@ -36,8 +38,8 @@ def from_build(
     device: name of the part whose capacity limits the resources that the budget does not (default:
     devices.DEFAULT). facts: names and values to list behind those of the build. Raises YamlError
     for a missing or invalid design file; UserError for an unknown device, or another file that is
-    missing (reports may be) or not a JSON object, whose keys are not checked; InfeasibleError if
-    the NPU cannot run the network.
+    missing (reports may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot
+    run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
@@ -45,8 +47,8 @@ def from_build(
         _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, VERIFICATION)
     )
     part = devices.get(device or devices.DEFAULT)
-    manifest = _json(folder / "manifest.json")
-    program = _json(folder / "program.json")["programs"]["normal"]
+    manifest = stored.read(folder, "manifest")
+    program = stored.read(folder, "program")["programs"]["normal"]
     return ReportData(
         name=design.name,
         npu=design.npu,
@@ -56,7 +58,9 @@ def from_build(
         simulated=figures(ran),
         synthesised=figures(mapped.get("figures", {})),
         intervals={
-            name: (ends[0], ends[1]) for name, ends in predicted.get("intervals", {}).items()
+            name: (min(ends), max(ends))
+            for name, ends in predicted.get("intervals", {}).items()
+            if ends
         },
         notes=tuple(predicted.get("notes", ())),
         budget=budget,
@@ -81,18 +85,8 @@ def figures(values: Mapping[str, Any]) -> Figures | None:
 
 
 def _report(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "reports" / f"{name}.json"
-    return _json(path) if path.exists() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object")
-    return content
+    present = (folder / "reports" / f"{name}.json").exists()
+    return stored.read(folder / "reports", name) if present else {}
 
 
 def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
@@ -148,16 +142,32 @@ def from_folder(folder: Path, device: str | None = None) -> ReportData:
     summary = folder / "summary.json"
     if not summary.exists():
         raise UserError(f"{folder} is neither a build folder nor a finished codesign explore")
-    return _from_run(folder, _json(summary), device)
+    return _from_run(folder, stored.read(folder, "summary"), device)
 
 
-def _from_run(folder: Path, summary: Mapping[str, Any], device: str | None) -> ReportData:
+def _from_run(folder: Path, summary: dict[str, Any], device: str | None) -> ReportData:
     if not summary.get("build"):
         raise UserError(f"{folder}: this search built nothing: {summary.get('problem')}")
-    candidates = _json(folder / "front.json")["candidates"]
     return from_build(
-        folder / summary["build"],
-        budget=Budget(**summary["budget"]),
-        device=device or _json(folder / "explore.json").get("device"),
-        candidates=[Candidate(**one) for one in candidates],
+        stored.built(folder, summary),
+        budget=_budget(summary["budget"], folder),
+        device=device or stored.read(folder, "explore").get("device"),
+        candidates=candidates(stored.read(folder, "front")),
     )
+
+
+def candidates(front: Mapping[str, Any]) -> list[Candidate]:
+    """Return the candidates of a front.json."""
+    names = [field.name for field in dataclasses.fields(Candidate)]
+    return [
+        Candidate(**{name: one[name] for name in names if name in one})
+        for one in front["candidates"]
+    ]
+
+
+def _budget(limits: Mapping[str, Any], folder: Path) -> Budget:
+    try:
+        forms.conform(limits, {str: (None, float)}, f"{folder / 'summary.json'}: budget")
+        return Budget(**limits)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'summary.json'}: budget: {error}") from None

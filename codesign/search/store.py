@@ -19,6 +19,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from codesign.results import UserError
+from models.files.reading import parse_json, printable, read_bytes, told_as
+from models.files.writing import check_own
 
 STUDY_NAME = "explore"
 Objectives = Mapping[str, Literal["minimize", "maximize"]]
@@ -32,6 +34,10 @@ ONE_BITS: Objectives = {"one_bits": "minimize"}
 """Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
 LOCK_SECONDS = 5
 """Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
+MAX_BYTES = 256 << 20
+"""Size of the largest journal."""
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
+"""What Optuna raises for damaged journals."""
 KEY = "key"
 SETTINGS = "settings"
 
@@ -81,7 +87,9 @@ class TrialStore:
         self, path: Path, settings: Mapping[str, Any], objectives: Objectives = OBJECTIVES
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        _drop_torn_line(path)
+        with told_as(UserError):
+            check_own(path)
+            _drop_torn_line(path)
         try:
             lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
             storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
@@ -93,8 +101,8 @@ class TrialStore:
                     storage=storage,
                     directions=list(objectives.values()),
                 )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is not a trial journal: {error}") from error
+        except _BROKEN as error:
+            raise UserError(f"{path} is not a trial journal: {printable(error)}") from error
         stored = self._study.user_attrs.get(SETTINGS)
         if stored is None and self._study.get_trials(deepcopy=False):
             raise UserError(f"{path} holds trials of an unknown search; use another output folder")
@@ -109,9 +117,11 @@ class TrialStore:
                 f"{path} holds trials of a search with other {', '.join(changed)}; "
                 "use another output folder or the old settings"
             )
-        self._records = {
-            record.key: record for record in map(_record, self._study.get_trials(deepcopy=False))
-        }
+        try:
+            found = [_record(trial) for trial in self._study.get_trials(deepcopy=False)]
+        except _BROKEN as error:
+            raise UserError(f"{path} holds a damaged trial: {printable(error)}") from error
+        self._records = {record.key: record for record in found}
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the trial with that key, or None."""
@@ -153,9 +163,9 @@ def _drop_torn_line(path: Path) -> None:
     """Remove the incomplete last line that a kill during an append leaves in the journal."""
     if not path.exists():
         return
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        complete = file.read().rfind(b"\n") + 1
-        if complete < size:
-            file.truncate(complete)
+    text = read_bytes(path, MAX_BYTES)
+    complete = text.rfind(b"\n") + 1
+    for number, line in enumerate(text[:complete].splitlines(), start=1):
+        parse_json(line.decode(errors="replace"), f"{path}:{number}")
+    if complete < len(text):
+        os.truncate(path, complete)

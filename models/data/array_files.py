@@ -99,7 +99,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
             raise DatasetError(f"{path}: truncated or damaged gzip file ({error})") from None
 
 
-def _read_idx(file: IO[bytes], dimensions: int, path: Path) -> NDArray[np.uint8]:
+def _read_idx(file: IO[bytes] | gzip.GzipFile, dimensions: int, path: Path) -> NDArray[np.uint8]:
     """Read the array of an open IDX file, as many bytes as its header says."""
     header = file.read(4 + 4 * dimensions)
     if len(header) < 4 + 4 * dimensions or header[:4] != bytes((0, 0, _IDX_UINT8, dimensions)):

@@ -75,7 +75,7 @@ def _array(file: IO[bytes], have: int, where: str) -> NDArray[Any]:
         what = "truncated" if left < need else "too long"
         raise FileError(f"{where} is {what}: {need} bytes of data expected, {left} found")
     array = np.empty(math.prod(shape), dtype)
-    data = memoryview(array.view(np.uint8)) if need else memoryview(b"")
+    data = memoryview(array.view(np.uint8).data) if need else memoryview(b"")
     done = 0
     while done < need:
         read = file.readinto(data[done:])  # type: ignore[attr-defined]

@@ -6,6 +6,7 @@ It needs the standard library alone, as build folders carry a copy.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import math
 import os
@@ -140,7 +141,7 @@ def check_memory(where: object, need: int) -> None:
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file, or a link to one, for reading; nothing else is ever waited for.
 
     Raises MissingFile, and FileError for a folder, pipe, device or socket, or what cannot be read.
@@ -150,7 +151,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         _check_regular(name, path.stat().st_mode)
         # Should it be replaced meanwhile: a pipe opened without O_NONBLOCK waits for a writer.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
-        file = os.fdopen(os.open(path, flags), "rb")
+        file = open(os.open(path, flags), "rb")  # noqa: PTH123, SIM115
     except FileNotFoundError:
         raise MissingFile(f"{name}: no such file") from None
     except OSError as error:

@@ -1,15 +1,27 @@
-"""Atomic file writes: a killed process or a full disk never leaves half a file at its path."""
+"""Atomic file writes: a killed process or a full disk never leaves half a file at its path.
+Also the content of .npz files, the same bytes for the same arrays.
+
+Nothing is written through a link, and nothing outside the folder that is meant (``inside``).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import io
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
+import stat
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.files.reading import FileError, escaped, quoted
 
 
 @contextlib.contextmanager
@@ -33,6 +45,55 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Return the content of a compressed .npz file; equal arrays give equal bytes.
+
+    It holds no time stamps, and its arrays are sorted by name.
+    """
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in sorted(arrays.items()):
+            member = io.BytesIO()
+            plain = np.asarray(array, order="C")  # ascontiguousarray would add a dimension to ()
+            np.lib.format.write_array(member, plain, allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy")
+            info.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(info, member.getvalue())
+    return stream.getvalue()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of ``name`` in a folder, which it must not leave by ``..`` or a link.
+
+    name: a relative path; what does not exist is no link. Raises FileError.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise FileError(f"{escaped(str(folder))}: {quoted(name)} lies outside this folder")
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise FileError(f"{escaped(str(path))}: is a link, which could lead out of its folder")
+    return path
+
+
+def check_own(path: Path) -> None:
+    """Refuse a file that must not be appended to: a link, a file of two names, no file at all.
+
+    What does not exist may be created. Raises FileError.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        what = "has another name, too (a hard link)"
+        kind = "is a link" if stat.S_ISLNK(status.st_mode) else "is no regular file"
+        shown = what if stat.S_ISREG(status.st_mode) else kind
+        raise FileError(f"{escaped(str(path))}: {shown}; nothing is written through it")
 
 
 def aside(path: Path) -> Path:

@@ -64,7 +64,8 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
     """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
 
     Rules: known operators, matching shapes, no more layers, elements and weights than the limits
-    above, one input, one output, all layers reached from the input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    above, one input, one output, all layers reached from the input. The output is a linear layer or
+    a convolution with a 1x1 map, without ReLU.
     """
     if len(graph.layers) > MOST_LAYERS:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
@@ -84,21 +85,30 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
 
 def _check_sizes(graph: NetworkGraph, shapes: dict[str, Shape]) -> None:
     """Refuse tensors and weights that no memory would hold, before any is taken."""
-    total = 0
     for layer in graph.layers:
-        shape, spec = shapes[layer.name], layer.spec
+        shape = shapes[layer.name]
         if max(shape) > MOST_SIDE or math.prod(shape) > MOST_ELEMENTS:
             raise ModelError(
                 f"layer {layer.name}: a tensor has up to {MOST_SIDE} channels, rows and columns "
                 f"and {MOST_ELEMENTS} elements, not the shape {quoted(shape)}"
             )
+    if count_weights(graph) > MOST_WEIGHTS:
+        raise ModelError(
+            f"a network has up to {MOST_WEIGHTS} weights, not {quoted(count_weights(graph))}"
+        )
+
+
+def count_weights(graph: NetworkGraph) -> int:
+    """Return the weights of all convolutions and linear layers, biases not counted."""
+    total = 0
+    for layer in graph.layers:
+        out, spec = graph.shapes[layer.name][0], layer.spec
         if isinstance(spec, Conv2d):
-            before = shapes[layer.inputs[0]][0]
-            total += spec.out_channels * (before // spec.groups) * math.prod(spec.kernel)
+            channels = graph.shapes[layer.inputs[0]][0]
+            total += out * (channels // spec.groups) * math.prod(spec.kernel)
         elif isinstance(spec, Linear):
-            total += shape[0] * math.prod(shapes[layer.inputs[0]])
-        if total > MOST_WEIGHTS:
-            raise ModelError(f"layer {layer.name}: a network has up to {MOST_WEIGHTS} weights")
+            total += out * math.prod(graph.shapes[layer.inputs[0]])
+    return total
 
 
 def _check_ends(graph: NetworkGraph) -> None:

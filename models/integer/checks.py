@@ -86,9 +86,8 @@ def _mac(network: IntegerNetwork, layer: MacLayer, where: str) -> Shape:
         wanted = (out, spec.shape[0] // layer.groups, *kernel)
         top = weight_range(layer.weight_bits)[1]
         _check_ints(source.weights, wanted, top, f"{where}: weights")
-        if 1 << spec.bits > MOST_SUM // max(
-            1, int(np.abs(source.weights).sum(axis=(1, 2, 3)).max())
-        ):
+        largest = int(np.abs(source.weights).sum(axis=(1, 2, 3)).max())
+        if largest << spec.bits > MOST_SUM:
             raise ModelError(f"{where}: sums beyond {MOST_SUM}")
         rows, columns = (
             (spec.shape[1 + i] + 2 * layer.padding[i] - kernel[i]) // layer.stride[i] + 1

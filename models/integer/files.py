@@ -120,8 +120,8 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
         convert(item.at("padding"), Pair),
         item.at("pad_code").integer(0, 255),
         item.at("weight_bits").integer(1, 32),
-        pool=pool and build(pool, PoolWindow),
+        pool=build(pool, PoolWindow) if pool else None,
         raw=item.at("raw").boolean(),
-        sparsity=sparsity and convert(sparsity, Sparsity),
+        sparsity=convert(sparsity, Sparsity) if sparsity else None,
         **{field: array(name) for field, name in _ARRAYS.items()},
     )

@@ -6,11 +6,13 @@ pruning, penalty and narrowing (zeros that hardware skips), speed (compilation a
 """
 
 __all__ = [
+    "checkpoint",
     "choices",
     "loop",
     "narrowing",
     "network",
     "schedule",
+    "tensor_file",
     "trained",
     "weight_layer",
     "weightless",

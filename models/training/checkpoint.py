@@ -1,6 +1,6 @@
 """Checkpoints: unfinished training runs on disk, as tensors and plain values without code.
 
-The files are torch.save's; they are read with ``weights_only=True``, which builds nothing else.
+The files are torch.save's; ``tensor_file`` reads them, which builds nothing else.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import pickle
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +19,19 @@ from torch import Tensor, nn
 from models.data.datasets import Dataset
 from models.errors import ModelError
 from models.files import yaml_io
+from models.files.reading import FileError, MissingFile, printable, quoted
 from models.files.writing import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.yaml import graph_items
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import quantisation_items
+from models.training import tensor_file
 from models.training.schedule import TrainSettings
 
 FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
+MOST_WEIGHT = 1e9
+"""Largest magnitude of a trained number; larger ones come from damage."""
 State = dict[str, Tensor]
 History = list[tuple[float, float, bool]]
 """(Mean training loss, validation accuracy, quantised) of each epoch."""
@@ -110,7 +112,38 @@ def load_run(path: Path, run: str) -> StoredRun | None:
             f"{path}: is the checkpoint of another run (network, bits, data or settings differ); "
             "remove it or name another file"
         )
-    return StoredRun(content["network"], content["optimizer"], content["best"], content["history"])
+    for name in ("network", "best"):
+        check_state(content[name], path)
+    history = checked_history(content["history"], path)
+    return StoredRun(content["network"], content["optimizer"], content["best"], history)
+
+
+def check_state(state: Any, path: Path) -> None:
+    """Raise ModelError unless ``state`` holds tensors of numbers that training can have reached."""
+    if not isinstance(state, dict):
+        raise ModelError(f"{path}: weights must be tensors by name")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ModelError(f"{path}: weights must be tensors by name")
+        if tensor.numel() and not bool((tensor.abs() <= MOST_WEIGHT).all()):
+            raise ModelError(
+                f"{path}: {printable(name)} holds NaN or numbers beyond {MOST_WEIGHT:g}, which no "
+                "training gives"
+            )
+
+
+def checked_history(history: Any, path: Path) -> History:
+    """Return the history of a file. Raises ModelError unless each epoch is three such values."""
+    wrong = ModelError(f"{path}: history must hold loss, accuracy and quantised of each epoch")
+    if not isinstance(history, list):
+        raise wrong
+    for epoch in history:
+        kinds = (int | float, int | float, bool)
+        if not isinstance(epoch, tuple | list) or len(epoch) != len(kinds):
+            raise wrong
+        if not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
+            raise wrong
+    return history
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
@@ -141,12 +174,11 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
 
     State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file.
     """
-    broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
+        content = tensor_file.read(path)
+    except MissingFile:
         raise ModelError(f"{path}: no such file") from None
-    except (OSError, pickle.UnpicklingError, zipfile.BadZipFile, *broken) as error:
+    except FileError as error:
         raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
     if not isinstance(content, dict) or not keys <= set(content):
         raise ModelError(f"{path}: is another kind of file; it must hold {', '.join(sorted(keys))}")
@@ -154,7 +186,9 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
         states = ("network", "best", "state")
         return {**content, **{key: _renamed(content[key]) for key in states if key in content}}
     if content.get("format") != FORMAT:
-        raise ModelError(f"{path}: format {content.get('format')}, this version reads 1, {FORMAT}")
+        raise ModelError(
+            f"{path}: format {quoted(content.get('format'))}, this version reads 1, {FORMAT}"
+        )
     return content
 
 

@@ -14,6 +14,8 @@ from codesign.fpga import devices, placement, synthesis
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
 from codesign.report.collect import SYNTHESIS, TIMING
+from codesign.results import UserError
+from models.files.reading import read_text, told_as
 from sim.folder import TOP
 
 NAME = "synth"
@@ -69,7 +71,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    verilog = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    with told_as(UserError):
+        verilog = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None
     with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):

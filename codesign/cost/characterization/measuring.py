@@ -20,6 +20,8 @@ from codesign.cost.data.config_csv import ConfigRow, Layout
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
+from models.files.reading import told_as
+from models.files.tables import read_csv
 from models.files.writing import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
@@ -108,11 +110,8 @@ class RowStore(Generic[R]):
 
 
 def _failures(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with told_as(UserError):
+        lines = read_csv(path)
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
             raise UserError(f"{path}:{number}: must be a configuration's hash and a reason")

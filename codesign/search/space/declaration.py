@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from codesign.results import UserError
 from models.files import yaml_io
 from models.files.nodes import build
+from models.files.reading import quoted
 from models.quantisation.plan import MAX_BITS
 from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 
@@ -181,11 +181,10 @@ def load_declaration(source: Path | str) -> SpaceDeclaration:
     """
     if isinstance(source, Path):
         return build(yaml_io.load(source), SpaceDeclaration)
-    folder = importlib.resources.files("codesign.search.space.presets")
-    names = sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name[-5:] == ".yaml"
-    )
+    folder = Path(__file__).parent / "presets"
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
     if source not in names:
-        raise UserError(f"space must be a YAML file or one of {', '.join(names)}, not {source!r}")
-    text = (folder / f"{source}.yaml").read_text(encoding="utf-8")
-    return build(yaml_io.load(text, f"{source}.yaml"), SpaceDeclaration)
+        raise UserError(
+            f"space must be a YAML file or one of {', '.join(names)}, not {quoted(source)}"
+        )
+    return build(yaml_io.load(folder / f"{source}.yaml"), SpaceDeclaration)

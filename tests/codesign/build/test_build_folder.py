@@ -18,6 +18,7 @@ import pytest
 
 from codesign.build import build_folder
 from codesign.results import UserError
+from models.files.writing import npz_bytes
 from models.integer import files, reference
 from rtl_gen import emit
 from sim.folder import read
@@ -200,7 +201,7 @@ def test_the_integer_network_is_in_the_folder(folder):
     assert set(found) == set(vectors.expected)
     for name, values in vectors.expected.items():
         assert np.array_equal(found[name], values)
-    again = build_folder.npz(files.contents(compiled.integer))
+    again = npz_bytes(files.contents(compiled.integer))
     assert (folder / build_folder.NETWORK).read_bytes() == again
     with zipfile.ZipFile(folder / build_folder.NETWORK) as archive:
         assert {member.date_time for member in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}

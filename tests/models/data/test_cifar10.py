@@ -48,7 +48,7 @@ ENDLESS_INTEGER = b"\x80\x02r\xff\xff\xff\xff."
     [
         (None, "no such file; all six batches are needed"),
         (pickle.dumps({b"data": np.zeros((2, 3072), np.uint8)})[:-50], "truncated, or not a CIFAR"),
-        (pickle.dumps({b"data": _Evil(), b"labels": []}), "has no place in a batch"),
+        (pickle.dumps({b"data": _Evil(), b"labels": []}), "has no place in it"),
         (pickle.dumps({b"data": np.zeros((2, 9)), b"labels": [1, 2]}), "arrays must be of bytes"),
         (
             pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [1, 10]}),
