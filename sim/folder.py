@@ -134,7 +134,47 @@ def read(path: Path) -> BuildFolder:
     inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
     if "codes" not in inputs:
         raise FolderError(f"{vectors / 'inputs.npz'}: holds no array named codes")
+    _check_vectors(vectors, loadable, inputs["codes"], expected)
     return BuildFolder(**vars(loadable), inputs=inputs["codes"], expected=expected)
+
+
+def _check_vectors(
+    vectors: Path, loadable: Loadable, codes: NDArray[Any], expected: dict[str, NDArray[Any]]
+) -> None:
+    """Raise FolderError unless there are images, and of each what the programs give."""
+    window = loadable.input["window"] or loadable.input
+    _check_array(vectors / "inputs.npz", "codes", codes, np.uint8, (len(codes), *window["shape"]))
+    file, count = vectors / "expected.npz", len(codes)
+    for entry in (
+        entry for program in loadable.programs.values() for entry in program.instructions
+    ):
+        if entry["opcode"] == "EMIT":
+            shape: tuple[int, ...] = (count, loadable.output["classes"])
+            _check_array(file, entry["tensor"], expected.get(entry["tensor"]), np.int32, shape)
+        elif entry["opcode"] == "STORE":
+            layout = loadable.tensors.get(entry["tensor"])
+            if layout is None:
+                raise FolderError(
+                    f"{vectors.parent / 'program.json'}: a STORE of an unknown tensor"
+                )
+            name = layout.get("whole", entry["tensor"])
+            array = expected.get(name)
+            if array is not None and array.ndim == 4 and "rows" in layout:
+                array = array[:, :, slice(*layout["rows"])]
+            _check_array(file, name, array, np.uint8, (count, *layout["shape"]))
+
+
+def _check_array(
+    file: Path, name: str, array: NDArray[Any] | None, dtype: type, shape: tuple[int, ...]
+) -> None:
+    """Raise FolderError unless an array is there, of that type and shape, and not empty."""
+    where = f"{file}: {reading.printable(name)}"
+    if array is None:
+        raise FolderError(f"{where} is missing")
+    if array.shape != shape or array.dtype != dtype or not array.size:
+        raise FolderError(
+            f"{where} must be {np.dtype(dtype)} of {shape}, not {array.dtype} of {array.shape}"
+        )
 
 
 def read_loadable(path: Path) -> Loadable:

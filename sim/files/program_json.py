@@ -16,7 +16,8 @@ _LAYOUT = {
     "name": str, "shape": [range(1, 1 << 16)], "bits": range(1, 9), "activation_bits": range(1, 9),
     "pixel_words": range(1, 1 << 16), "beats_per_word": range(1, 1 << 8), "beats": _COUNT,
     "channel_groups": [range(1 << 16)], "channel_lanes": [range(1 << 16)],
-    "window": (None, _WINDOW), "bands?": (None, [[_COUNT]]), "rows?": (None, [_COUNT]),
+    "window": (None, _WINDOW), "bands?": (None, [[_COUNT]]), "rows?": [_COUNT],
+    "whole?": str,
 }  # fmt: skip
 _STEP = {
     "index": _COUNT, "opcode": str, "name": str, "tensor?": (None, str), "word": _COUNT,
@@ -74,5 +75,5 @@ def _check_layout(layout: dict[str, Any], where: str) -> None:
         raise reading.FileError(f"{where}: window must have a shape of 3 numbers and pairs")
     if shape[1] * shape[2] * layout["pixel_words"] * word > _MOST_BITS:
         raise reading.FileError(f"{where}: takes more than {_MOST_BITS} bits")
-    if any(len(ends) != 2 for ends in [*(layout.get("bands") or []), layout.get("rows") or (0, 0)]):
+    if any(len(ends) != 2 for ends in [*(layout.get("bands") or []), layout.get("rows", (0, 0))]):
         raise reading.FileError(f"{where}: bands and rows must be pairs")

@@ -93,7 +93,7 @@ def test_numbers_that_are_none_are_refused(model: AreaModel, tmp_path: Path) -> 
     data["resources"]["luts"]["factors"][3] = float("nan")
     path = tmp_path / "model.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="not a finite number"):
         model_file.read(path)
     data["resources"]["luts"]["factors"] = [1.0]
     path.write_text(json.dumps(data))
