@@ -61,7 +61,9 @@ def read(path: Path) -> Figures:
 
 def _vivado_row(text: str, names: tuple[str, ...]) -> float | None:
     for name in names:
-        row = re.search(rf"^\|\s*{re.escape(name)}\*?\s*\|\s*([\d.,]+)\s*\|", text, re.MULTILINE)
+        row = re.search(
+            rf"^\|\s*{re.escape(name)}\*?\s*\|\s*([\d,]*\d(?:\.\d+)?)\s*\|", text, re.MULTILINE
+        )
         if row:
             return float(row[1].replace(",", ""))
     return None

@@ -19,7 +19,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from codesign.results import UserError
-from models.files.reading import parse_json, printable, read_bytes, told_as
+from models.files.reading import printable, read_bytes, told_as
 from models.files.writing import check_own
 
 STUDY_NAME = "explore"
@@ -165,7 +165,5 @@ def _drop_torn_line(path: Path) -> None:
         return
     text = read_bytes(path, MAX_BYTES)
     complete = text.rfind(b"\n") + 1
-    for number, line in enumerate(text[:complete].splitlines(), start=1):
-        parse_json(line.decode(errors="replace"), f"{path}:{number}")
     if complete < len(text):
         os.truncate(path, complete)

@@ -15,7 +15,7 @@ from models.files.reading import MAX_DEPTH, MAX_DIGITS, escaped, printable, quot
 
 MAX_BYTES = 1 << 20
 """Size of the largest YAML file."""
-MAX_NODES = 100_000
+MAX_NODES = 50_000
 """Most keys and values of a file, those that aliases repeat counted each time."""
 MAX_SCALAR = 100
 """Most characters of a number."""
