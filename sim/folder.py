@@ -239,7 +239,7 @@ def _memory(folder: Path, words: int) -> Words:
     with _told():
         data = reading.read_bytes(path, 4 * words)
     if len(data) != 4 * words:
-        raise FolderError(f"{path} holds {len(data)} bytes, program.json says {words} words")
+        raise FolderError(f"{path} holds {len(data) / 4:g} words, program.json says {words}")
     return np.frombuffer(data, "<u4")
 
 

@@ -127,8 +127,8 @@ def manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     with told_as(UserError):
         found: dict[str, Any] = read_json(path)
-        conform(found, {"format": int, "sha256": {str: str}}, str(path))
-    return found
+        conform(found, {"format": int, "sha256?": {str: str}}, str(path))
+    return {"sha256": {}, **found}
 
 
 def contents(

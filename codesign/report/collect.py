@@ -150,7 +150,7 @@ def _from_run(folder: Path, summary: dict[str, Any], device: str | None) -> Repo
         raise UserError(f"{folder}: this search built nothing: {summary.get('problem')}")
     return from_build(
         stored.built(folder, summary),
-        budget=_budget(summary["budget"], folder),
+        budget=_budget(summary.get("budget", {}), folder),
         device=device or stored.read(folder, "explore").get("device"),
         candidates=candidates(stored.read(folder, "front")),
     )

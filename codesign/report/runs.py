@@ -106,7 +106,7 @@ def _read(folder: Path, name: str) -> Run:
 def _build(folder: Path, name: str) -> Run:
     design = designs.load(folder / "design.yaml")
     scores, predicted, mapped, ran = (
-        stored.read(folder / "reports", report)
+        stored.read(folder / "reports", report, stored.FIGURES)
         if (folder / "reports" / f"{report}.json").exists()
         else {}
         for report in (collect.ACCURACY, collect.ESTIMATE, collect.SYNTHESIS, collect.VERIFICATION)

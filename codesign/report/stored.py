@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,19 +38,24 @@ FORMS: dict[str, Any] = {
     },
     "manifest": {"versions?": {str: str}},
     "program": {"programs": {"normal": {"instructions": [_INSTRUCTION]}}},
-    "summary": {"build?": (None, str), "problem?": (None, str), "dataset": str, "budget": dict},
+    "summary": {"build?": (None, str), "problem?": (None, str), "dataset": str, "budget?": dict},
     "front": {"candidates": [_CANDIDATE]},
     "explore": {"device?": (None, str)},
 }  # fmt: skip
 """Name of a file, without ``.json``, -> its form."""
+FIGURES: dict[str, Any] = FORMS | {"synthesis": {"figures?": _FIGURES}, "verification": _FIGURES}
+"""The same for those who only take the figures, as old build folders have them."""
 
 
-def read(folder: Path, name: str) -> dict[str, Any]:
-    """Return the content of ``name``.json, a key of FORMS, in a folder. Raises UserError."""
+def read(folder: Path, name: str, known: Mapping[str, Any] = FORMS) -> dict[str, Any]:
+    """Return the content of ``name``.json in a folder, which has its form in ``known``.
+
+    Raises UserError.
+    """
     path = folder / f"{name}.json"
     with told_as(UserError):
         content: dict[str, Any] = read_json(path)
-        forms.conform(content, FORMS[name], str(path))
+        forms.conform(content, known[name], str(path))
     return content
 
 

@@ -6,6 +6,7 @@ progress. Any Optuna tool (dashboard, importance analysis) reads the file.
 
 from __future__ import annotations
 
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -91,37 +92,20 @@ class TrialStore:
             check_own(path)
             _drop_torn_line(path)
         try:
-            lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-            if STUDY_NAME in optuna.get_all_study_names(storage):
-                self._study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-            else:
-                self._study = optuna.create_study(
-                    study_name=STUDY_NAME,
-                    storage=storage,
-                    directions=list(objectives.values()),
-                )
+            self._study, stored, self._records = _read(path, objectives)
+            if stored is None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    self._study.set_metric_names(list(objectives))
+                self._study.set_user_attr(SETTINGS, dict(settings))
         except _BROKEN as error:
             raise UserError(f"{path} is not a trial journal: {printable(error)}") from error
-        stored = self._study.user_attrs.get(SETTINGS)
-        if stored is None and self._study.get_trials(deepcopy=False):
-            raise UserError(f"{path} holds trials of an unknown search; use another output folder")
-        if stored is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._study.set_metric_names(list(objectives))
-            self._study.set_user_attr(SETTINGS, dict(settings))
-        elif stored != dict(settings):
+        if stored is not None and stored != dict(settings):
             changed = sorted(k for k in {*stored, *settings} if stored.get(k) != settings.get(k))
             raise UserError(
                 f"{path} holds trials of a search with other {', '.join(changed)}; "
                 "use another output folder or the old settings"
             )
-        try:
-            found = [_record(trial) for trial in self._study.get_trials(deepcopy=False)]
-        except _BROKEN as error:
-            raise UserError(f"{path} holds a damaged trial: {printable(error)}") from error
-        self._records = {record.key: record for record in found}
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the trial with that key, or None."""
@@ -148,15 +132,39 @@ class TrialStore:
         self._records[record.key] = record
 
 
-def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+def _read(
+    path: Path, objectives: Objectives
+) -> tuple[optuna.Study, dict[str, Any] | None, dict[str, TrialRecord]]:
+    """Return the study of a journal, the settings that it was started with, and its trials by key.
+
+    A new study has no settings. Raises UserError for trials without settings, and what is in
+    _BROKEN for a damaged journal.
+    """
+    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
+    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    if STUDY_NAME in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+    else:
+        directions = list(objectives.values())
+        study = optuna.create_study(study_name=STUDY_NAME, storage=storage, directions=directions)
+    stored = study.user_attrs.get(SETTINGS)
+    if stored is not None and not isinstance(stored, dict):
+        raise ValueError("its settings are no settings")
+    if stored is None and study.get_trials(deepcopy=False):
+        raise UserError(f"{path} holds trials of an unknown search; use another output folder")
+    records = [_record(trial, len(objectives)) for trial in study.get_trials(deepcopy=False)]
+    return study, stored, {record.key: record for record in records}
+
+
+def _record(trial: optuna.trial.FrozenTrial, count: int) -> TrialRecord:
+    """Return a stored trial. Raises ValueError unless it has ``count`` values and numbers only."""
     attributes = dict(trial.user_attrs)
-    return TrialRecord(
-        key=attributes.pop(KEY),
-        params=trial.params,
-        values=tuple(trial.values),
-        constraints=trial.constraints,
-        attributes=attributes,
-    )
+    key, values, constraints = attributes.pop(KEY), tuple(trial.values), dict(trial.constraints)
+    numbers = (*values, *constraints.values())
+    finite = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+    if not isinstance(key, str) or len(values) != count or not finite:
+        raise ValueError("a trial is damaged")
+    return TrialRecord(key, trial.params, values, constraints, attributes)
 
 
 def _drop_torn_line(path: Path) -> None:
