@@ -49,7 +49,6 @@ REASONS = {
     # Descriptors of locks and of a closed standard output.
     "codesign/tools/locks.py": "the lock file, which must be no link (check_own)",
     "codesign/cli/main.py": "/dev/null in place of a closed pipe",
-    "codesign/explore/folder.py": "SearchFolder.open opens no file",
     "codesign/explore/run.py": "SearchFolder.open opens no file",
     "codesign/explore/settings.py": "brings its own settings to JSON's types",
     # Files of this installation.

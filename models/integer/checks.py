@@ -1,4 +1,4 @@
-"""What an integer network from a file must satisfy before it is computed with."""
+"""Checks of an integer network from a file, before anything is computed with it."""
 
 from __future__ import annotations
 

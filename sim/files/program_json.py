@@ -1,4 +1,4 @@
-"""What a program.json must hold for a build folder to be read: keys, types, ranges, sizes."""
+"""Form of program.json: the keys, types, ranges and sizes that readers of it need."""
 
 from __future__ import annotations
 
