@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -214,3 +215,17 @@ def test_host_data_is_in_program_json(folder, tmp_path):
     named = json.loads((named_build.write(tmp_path) / "program.json").read_text())
     assert named["classes"] == list(named_build.NAMES)
     assert named["input_range"] == {"low": [-1.0], "high": [1.0]}
+
+
+def test_reports_are_not_written_through_a_link(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if (folder / "reports").exists():
+        shutil.rmtree(folder / "reports")
+    (folder / "reports").symlink_to(elsewhere)
+    with pytest.raises(UserError, match=r"reports: is a link"):
+        build_folder.add_report(folder, "synthesis", {})
+    assert not list(elsewhere.iterdir())
+    for path in ("../synthesis.json", "/tmp/synthesis.json"):
+        with pytest.raises(UserError, match="lies outside this folder"):
+            build_folder.add_file(folder, path, "")

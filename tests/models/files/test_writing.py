@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from models.files import writing
+from models.files.reading import FileError
 from models.files.writing import aside, atomic_file
 
 
@@ -34,3 +37,29 @@ def test_leftovers_of_dead_processes_go_and_those_of_others_stay(tmp_path):
     with atomic_file(path) as file:
         file.write(b"new")
     assert {found.name for found in tmp_path.iterdir()} == {path.name, own.name, other.name}
+
+
+@pytest.mark.parametrize("name", ["/etc/passwd", "../a", "a/../../b", "", "reports/a", "a\0b"])
+def test_paths_stay_inside_their_folder(tmp_path: Path, name: str) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "reports").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(FileError, match=r"lies outside this folder|is a link"):
+        writing.inside(folder, name)
+    assert writing.inside(folder, "new/a.json") == folder / "new" / "a.json"
+
+
+def test_files_of_others_are_not_appended_to(tmp_path: Path) -> None:
+    own, link, second, pipe = (tmp_path / name for name in ("own", "link", "second", "pipe"))
+    writing.check_own(own)  # may be created
+    own.write_text("x")
+    writing.check_own(own)
+    link.symlink_to(own)
+    os.mkfifo(pipe)
+    for path, told in ((link, "is a link"), (pipe, "no regular file")):
+        with pytest.raises(FileError, match=told):
+            writing.check_own(path)
+    second.hardlink_to(own)
+    with pytest.raises(FileError, match="another name"):
+        writing.check_own(own)
