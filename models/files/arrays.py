@@ -21,6 +21,8 @@ MAX_ARRAYS = 100_000
 """Most arrays of an .npz."""
 MAX_SIDE = (1 << 31) - 1
 """Longest axis of an array."""
+_PIECE = 1 << 18
+"""Bytes that are read at once: zipfile copies what it has unpacked more than once."""
 _KINDS = "biufUS"
 """Kinds of plain numbers and text; objects, records, complex numbers and dates are refused."""
 _HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
@@ -78,10 +80,11 @@ def _array(file: IO[bytes], have: int, where: str) -> NDArray[Any]:
     data = memoryview(array.view(np.uint8).data) if need else memoryview(b"")
     done = 0
     while done < need:
-        read = file.readinto(data[done:])  # type: ignore[attr-defined]
-        if not read:
+        piece = file.read(min(_PIECE, need - done))
+        if not piece:
             raise FileError(f"{where} is truncated: {need} bytes of data expected, {done} found")
-        done += read
+        data[done : done + len(piece)] = piece
+        done += len(piece)
     return array.reshape(shape, order="F" if fortran else "C")
 
 
