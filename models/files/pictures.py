@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import warnings
 from collections.abc import Iterator
 
 from PIL import Image
@@ -24,7 +25,10 @@ def opened_picture(data: bytes, where: str) -> Iterator[Image.Image]:
 
     Raises FileError for more than MAX_PIXELS, and what Pillow raises for damaged pictures.
     """
-    with Image.open(io.BytesIO(data), formats=_FORMATS) as picture:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower
+        opened = Image.open(io.BytesIO(data), formats=_FORMATS)
+    with opened as picture:
         columns, rows = picture.size
         if columns * rows > MAX_PIXELS:
             raise FileError(
