@@ -38,6 +38,7 @@ from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
+from rtl_gen.naming import Names
 from sim.run import Request, simulate
 
 CLOCK_MHZ = 100.0
@@ -111,7 +112,7 @@ def simulated(found: Plan) -> dict[str, Any]:
     compiled = compile_network(network, config)
     vectors = build_folder.Vectors(codes, reference.run(network, codes))
     with tempfile.TemporaryDirectory(prefix="codesign-memory-") as name:
-        for path, content in build_folder.simulated_files(config, compiled, vectors).items():
+        for path, content in build_folder.simulated_files(Names(config), compiled, vectors).items():
             file = Path(name) / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)

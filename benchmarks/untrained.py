@@ -57,4 +57,4 @@ def random_weights(network: IntegerNetwork, scale_bits: int, seed: int) -> Integ
                 requant_shift=np.array([shift for _, shift in scales]),
             )
         layers.append(layer)
-    return dataclasses.replace(network, layers=tuple(layers))
+    return dataclasses.replace(network, layers=tuple(layers), blank=False)

@@ -48,9 +48,10 @@ class DatasetSpec:
     name: str
     """A name that ``models.data.datasets.load`` knows, or the path of a data set."""
     layout: str = "auto"
-    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed, and said."""
+    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed from the array's
+    shape, which a note of the data set says."""
     resize: tuple[int, int] | None = None
-    """(rows, columns) that all pictures are brought to."""
+    """(rows, columns) that all pictures are resized to, each 1..MOST_PIXELS; None: kept as is."""
 
     def __post_init__(self) -> None:
         if self.layout not in list(Layout):
@@ -59,7 +60,10 @@ class DatasetSpec:
             raise UserError(f"resize must be 1..{MOST_PIXELS} rows and columns, not {self.resize}")
 
     def to_dict(self) -> dict[str, Any]:
-        """The fields that are not at their defaults, and the name."""
+        """Return the block ``dataset`` of a design file: the name, and fields not at defaults.
+
+        Tuples become lists.
+        """
         plain: dict[str, Any] = {"name": self.name}
         for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
@@ -96,10 +100,13 @@ class Design:
     """Clock in MHz, above 0 and up to MAX_CLOCK_MHZ: it turns cycles into images per second, and is
     the constraint in project files."""
     input: InputRange | None = None
-    """The values that become input level 0 and 255; None: found on the training part."""
+    """The values that become input level 0 and 255; None: derived from the training part."""
     training: TrainingChoices = DEFAULT_TRAINING
     folder: Path | None = dataclasses.field(default=None, compare=False, repr=False)
-    """Folder of the file that it was read from: relative paths of data sets may start there."""
+    """Folder of the file that it was read from: relative paths of data sets may start there.
+
+    None if it was read from no file. Equality of designs ignores it.
+    """
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -134,7 +141,11 @@ class Design:
         return f"{yaml_io.dump(items)}npu:\n{knobs}"
 
     def _data_items(self) -> dict[str, Any]:
-        """The blocks ``input`` and ``training``, where they say anything."""
+        """Return the blocks ``input`` and ``training`` of the design file, each only if needed.
+
+        ``input``, unless it is None: low and high, each a number, or a list if there is one per
+        channel. ``training``: its fields that are not at their defaults, if there are any.
+        """
         items: dict[str, Any] = {}
         if self.input is not None:
             ends = {"low": self.input.low, "high": self.input.high}
@@ -153,12 +164,16 @@ class Design:
 
 
 def loads(text: str, name: str = "<text>") -> Design:
-    """Parse YAML text as a design; error messages call it ``name``. Raises YamlError."""
+    """Parse YAML text as a design without a folder; errors call it ``name``. Raises YamlError."""
     return _read(yaml_io.load(text, name))
 
 
 def load(path: Path) -> Design:
-    """Read a design file. Raises YamlError with file and line."""
+    """Read the design file ``path``, whose folder becomes ``Design.folder``.
+
+    Raises YamlError, also for a file that cannot be read; it names the file, and where a value is
+    bad, the line.
+    """
     return dataclasses.replace(_read(yaml_io.load(path)), folder=path.parent)
 
 
@@ -188,9 +203,11 @@ def _read(node: Node) -> Design:
 
 
 def _read_input(node: Node) -> InputRange:
-    """Values that become input level 0 and 255: numbers, or lists of one per channel.
+    """Read a block ``input``: low and high, the values that become input level 0 and 255.
 
-    Raises YamlError.
+
+    Both are required, each a number for all channels or a list of one number per channel. Raises
+    YamlError.
     """
     nodes = node.fields(("low", "high"), ("low", "high"))
     ends = [
@@ -203,9 +220,10 @@ def _read_input(node: Node) -> InputRange:
 
 
 def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
-    """The NPU of a design file; where it does not say ``activation_bits``, the network's widest.
+    """Return the NPU of the block ``npu`` of a design file; None stands for a missing block.
 
-    Raises YamlError.
+    Parameters that are not said have the defaults of NpuConfig, but activation_bits has the width
+    of the network's widest activations. Raises YamlError.
     """
     widest = {"activation_bits": bits.widest_activation(quantisation, graph)}
     if node is None:
@@ -215,5 +233,5 @@ def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation
 
 
 def _scalar(value: int | str) -> str:
-    """Format an NPU parameter for YAML, quoting N:M, which YAML would read as a base-60 number."""
+    """Return an NPU parameter as YAML; N:M is quoted, as YAML would read a base-60 number."""
     return f'"{value}"' if ":" in str(value) else str(value)

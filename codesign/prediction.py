@@ -24,8 +24,8 @@ class DesignEstimate:
     figures: Figures
     """Resources by the area model and cycles by the compiler's schedule.
 
-    cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact
-    unless zero weights let the compiler leave out work; then it is an upper bound.
+    cycles_per_image includes waits for a memory of program.memory.LATENCY_CYCLES. It is exact if
+    the weights are known, else an upper bound: zero weights may let the compiler leave out work.
     images_per_second is at the design's clock. fmax_mhz comes from the timing model, for the ECP5
     family only.
     """
@@ -33,12 +33,16 @@ class DesignEstimate:
     """Field of ``figures`` that a fitted model predicts -> (low, high) of its 90 % prediction
     interval."""
     plan: Plan
-    """The compiler's schedule for the network's shapes."""
+    """The compiler's schedule for the network's shapes, or for its weights if they are known."""
     notes: tuple[str, ...] = ()
-    """Warnings: values outside the training data of the models, a clock that is hard to reach."""
+    """Warnings, none if empty: NPU parameters outside the training data of the models; on ECP5, a
+    design clock that is hard to reach."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of reports/estimate.json."""
+        """Return the content of reports/estimate.json: known figures by name, intervals, notes.
+
+        "intervals" maps a figure's name to [low, high], "notes" is a list of sentences.
+        """
         intervals = {name: list(ends) for name, ends in self.intervals.items()}
         return {**self.figures.to_dict(), "intervals": intervals, "notes": list(self.notes)}
 
@@ -60,13 +64,16 @@ def plan_design(design: Design) -> Plan:
     return planned
 
 
-def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEstimate:
+def estimate_design(
+    design: Design, family: str = families.XC7.name, compiled: Plan | None = None
+) -> DesignEstimate:
     """Predict resources, cycles and clock of a design on an FPGA family.
 
-    family: a key of families.FAMILIES. Raises InfeasibleError when the NPU cannot run the network,
-    UserError for bad data of the area or timing model, KeyError for an unknown family.
+    family: a key of families.FAMILIES. compiled: the plan for the trained weights; None: they are
+    not known yet. Raises InfeasibleError when the NPU cannot run the network, UserError for bad
+    data of the area or timing model, KeyError for an unknown family.
     """
-    planned = plan_design(design)
+    planned = compiled or plan_design(design)
     areas, npu = model_file.load(), ConfigTable.of([design.npu])
     area, cycles = areas.estimate(npu).on(family), planned.cycles + planned.memory_wait_cycles
     figures = Figures(
@@ -91,9 +98,10 @@ def estimate_design(design: Design, family: str = families.XC7.name) -> DesignEs
 
 
 def _beyond(clock_mhz: float, low: float, high: float) -> str | None:
-    """Return a warning if ``clock_mhz`` is above ``low``, the lower end of the clock's estimate.
+    """Return a warning if ``clock_mhz`` is above ``low``, else None.
 
-    Up to ``high`` it says that the clock may not hold, above it that it will hardly hold.
+    low, high: ends of the 90 % interval of the estimated highest clock, in MHz. Up to ``high``,
+    included, the warning says that the clock may not hold, above it that it will hardly hold.
     """
     if clock_mhz <= low:
         return None

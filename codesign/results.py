@@ -28,7 +28,7 @@ class Figures:
     ffs: float | None = None
     """Flip-flops."""
     brams: float | None = None
-    """36 Kb block RAMs; an 18 Kb block counts as 0.5."""
+    """Block RAMs in units of 36 Kb; an 18 Kb block counts as 0.5."""
     dsps: float | None = None
     """DSP slices (DSP48E1; 18 x 18 multipliers on ECP5)."""
     cycles_per_image: float | None = None
@@ -38,10 +38,10 @@ class Figures:
     images_per_second: float | None = None
     """Throughput of single images: clock frequency over ``cycles_per_image``."""
     fmax_mhz: float | None = None
-    """Highest clock frequency on an ECP5 of the slowest speed grade (6)."""
+    """Highest clock frequency in MHz on an ECP5 of the slowest speed grade (6)."""
 
     def to_dict(self) -> dict[str, float]:
-        """Return the known fields, by name."""
+        """Return the known fields, those that are not None, by name."""
         values = dataclasses.asdict(self)
         return {name: value for name, value in values.items() if value is not None}
 
@@ -49,36 +49,38 @@ class Figures:
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
 DEFAULT_TRAINING = TrainingChoices()
+_SAID_BY_UNIT = {*RESOURCES, "macs"}
+"""Resources of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
-OLD_OPTIONS = {"strategy": "optimiser", "guard": "area_confidence"}
-"""Option names of release 0.1 that are still read, each with the name that replaces it."""
+OLD_OPTIONS = {"optimiser": "strategy", "guard": "area_confidence"}
+"""Option names of releases 0.1 and 0.2 that are still read, each with the name that replaces it."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """Hard limits that a design must meet; None is no limit.
+    """Hard limits that a design must meet, each allowed itself; None is no limit.
 
     >>> Budget(luts=30000, min_throughput=5000).dsps  # no DSP slices unless asked for
     0
     """
 
     luts: float | None = None
-    """LUTs after synthesis."""
+    """Most LUTs after synthesis."""
     ffs: float | None = None
-    """Flip-flops."""
+    """Most flip-flops."""
     brams: float | None = None
-    """36 Kb block RAMs."""
+    """Most block RAMs, counted as in ``Figures.brams``."""
     dsps: float | None = 0
-    """DSP slices; 0: all products are made in LUTs."""
+    """Most DSP slices; 0: all products are made in LUTs."""
     max_latency_us: float | None = None
     """Longest time from start to result of one image, in microseconds at ``clock_mhz``."""
     min_throughput: float | None = None
     """Lowest throughput of single images at ``clock_mhz``, in images per second."""
     clock_mhz: float = 100.0
-    """Clock that turns cycles into time; not a limit itself."""
+    """Clock in MHz that turns cycles into time; not a limit itself."""
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,14 @@ class SearchSettings:
     """Name or path that models.data.datasets.load takes."""
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image size."""
-    optimiser: str = "evolution"
-    """Name in codesign.search.optimisers.OPTIMISERS."""
+    strategy: str = "evolution"
+    """Name in codesign.search.strategies.STRATEGIES."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
     seed: int = 0
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
-    """Networks that are trained briefly and compared."""
+    """Number of networks that are trained briefly and compared."""
     epochs: int | None = None
     """Epochs of the full training; None: chosen by the size of the data set."""
     boo: float = 0.0
@@ -112,14 +114,17 @@ class SearchSettings:
     training: TrainingChoices = DEFAULT_TRAINING
     """Augmentation and class weights of all trainings."""
     layout: str = "auto"
-    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed, and said."""
+    """Axes of an example in an .npz (models.data.layout.Layout); auto: guessed from the array's
+    shape, which a note of the data set says."""
     resize: tuple[int, int] | None = None
-    """(rows, columns) that all pictures are brought to."""
+    """(rows, columns) that all pictures are resized to; None: kept as they are."""
+    prefix: str = ""
+    """Text before the names of all Verilog modules (rtl_gen.naming)."""
     resume: bool = False
     """Continue the search in the output folder instead of replacing it."""
 
     def shared(self) -> dict[str, Any]:
-        """Return these settings by name, without those that a subclass adds."""
+        """Return the fields of SearchSettings by name, without those that a subclass adds."""
         return {f.name: getattr(self, f.name) for f in dataclasses.fields(SearchSettings)}
 
 
@@ -149,17 +154,18 @@ class Infeasible:
 
     def _what(self) -> str:
         """Return the unit, with the resource where the unit does not say it."""
-        if self.resource.casefold() == self.unit.casefold():
+        if self.resource in _SAID_BY_UNIT:
             return self.unit
-        return (
-            f"{self.unit} ({self.resource})"
-            if " " in self.unit
-            else f"{self.unit} of {self.resource}"
-        )
+        of = self.resource.removesuffix("_us")
+        return f"{self.unit} ({of})" if " " in self.unit else f"{self.unit} of {of}"
 
 
 def _amount(value: float) -> str:
-    """Format a number as people write it: whole, with separators, where it is large."""
+    """Return a number as text for a message, large ones without a fraction.
+
+    A finite one of magnitude 100 or more is rounded up to a whole number, with commas between
+    thousands; any other has up to 6 significant digits.
+    """
     return f"{math.ceil(value):,}" if abs(value) >= 100 and math.isfinite(value) else f"{value:g}"
 
 
@@ -174,7 +180,7 @@ class InfeasibleError(Exception):
         self.reasons = reasons
 
     def to_list(self) -> list[dict[str, Any]]:
-        """Return the reasons as JSON objects."""
+        """Return the reasons as JSON objects: each the fields of Infeasible by name."""
         return [{**vars(reason), "levers": list(reason.levers)} for reason in self.reasons]
 
 

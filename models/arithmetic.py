@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 MAX_SHIFT = 31
-"""Largest right shift of a requantisation."""
+"""Largest right shift of a requantisation, in bits."""
 
 
 def requantise(
@@ -47,9 +47,10 @@ def requantise(
 def nearest_scale(value: float, scale_bits: int) -> tuple[int, int]:
     """Return the (multiplier, shift) whose ratio multiplier / 2**shift is nearest to ``value``.
 
-    The multiplier has ``scale_bits`` bits; its top bit is set while shift < MAX_SHIFT, so the
-    relative error is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision, down
-    to multiplier 0; 0 itself gives (0, 1).
+    The multiplier is an integer in 0..2**scale_bits - 1 (a tie rounds to the even one), the shift
+    in 1..MAX_SHIFT. The multiplier's top bit is set while shift < MAX_SHIFT, so the relative error
+    is at most 2**-scale_bits. A value too small for MAX_SHIFT loses precision, down to multiplier
+    0; 0 itself gives (0, 1).
 
     Raises ValueError when ``value`` is negative, not finite, or too large for shift 1.
     """

@@ -53,24 +53,25 @@ class NpuConfig(DerivedSizes[int]):
     ceil(max(w, 2) / d) passes over its taps (1-bit weights one pass with ``binary_weights``). More
     bits cost more LUTs per product and a wider weight buffer."""
     activation_bits: int = 4
-    """Stored activation width A in bits, 1..8. A tensor may use fewer; that saves no cycles."""
+    """Width A in bits of a stored activation code, which is unsigned, 1..8. A tensor may use fewer
+    bits; that saves no cycles."""
     accumulator_bits: int = 20
-    """Accumulator width in bits, 10..32. The compiler rejects a network of which a layer's sums or
-    biases could overflow it."""
+    """Width in bits of the signed accumulators, 10..32, which wrap. The compiler rejects a network
+    of which a layer's sums or biases could overflow them."""
     scale_bits: int = 8
     """Width in bits of the unsigned requantisation multiplier, 4..16. Training with the same width
     learns scales that the hardware represents exactly."""
     post_units: int = 2
-    """Post-processing units U, 1..64, a divisor of ``lanes``. Draining a full tile takes
-    pixels * columns / U cycles; it overlaps with the next tile's taps, and the longer of the two
-    sets the pace."""
+    """Post-processing units U, 1..64, a divisor of ``lanes``. Draining the accumulators of one
+    output position of all pixels and columns takes pixels * columns / U cycles; it overlaps with
+    the products of the next position, and the longer of the two sets the pace."""
     activation_depth: int = 1024
     """Words per activation bank, a power of two, 16..32768. There are ``pixels`` banks of words of
     ``lanes * activation_bits`` bits, in block RAM."""
     weight_depth: int = 512
-    """Words of the weight buffer, a power of two, 16..65536. A word holds the digits of one cycle:
-    ``lanes * columns * weight_digit_bits`` bits for dense weights. It must hold all layers, unless
-    ``memory_port_bits`` provides the weights from memory."""
+    """Words of the weight buffer, a power of two or a multiple of 512, 16..65536. A word holds the
+    digits of one cycle: ``lanes * columns * weight_digit_bits`` bits for dense weights. It must
+    hold all layers, unless ``memory_port_bits`` provides the weights from memory."""
     channel_depth: int = 64
     """Words of the table of biases, requantisation multipliers and shifts, a power of two,
     4..16384. A word holds ``post_units`` output channels."""
@@ -152,17 +153,29 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def activation_word_beats(self) -> int:
-        """32-bit stream beats of one full activation word."""
+        """32-bit stream beats of one full activation word, rounded up."""
         return _ceil_div(self.activation_word_bits, STREAM_BITS)
 
     @property
+    def weight_address_bits(self) -> int:
+        """Width in bits of an address of the weight buffer."""
+        return _log2_ceil(self.weight_depth)
+
+    @property
     def fetched_word_beats(self) -> int:
-        """Beats of the memory port per weight word; needs a port (``memory_port_bits`` > 0)."""
+        """Beats of the memory port per weight word, rounded up.
+
+        A weight word is a whole number of 32-bit bus words. Raises ZeroDivisionError without a
+        port (``memory_port_bits`` 0).
+        """
         return _ceil_div(self.weight_word_columns * STREAM_BITS, self.memory_port_bits)
 
     @property
     def tile_word_beats(self) -> int:
-        """Beats of the memory port per activation word; needs a port (``memory_port_bits`` > 0)."""
+        """Beats of the memory port per activation word, rounded up.
+
+        Raises ZeroDivisionError without a port (``memory_port_bits`` 0).
+        """
         return _ceil_div(self.activation_word_bits, self.memory_port_bits)
 
     @property
@@ -193,10 +206,10 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def activation_offset(self) -> int:
-        """Constant that the array subtracts from every activation code.
+        """Constant that the array subtracts from every activation code before it multiplies.
 
-        128 for ``dsp2`` with 8-bit activations and digits, else 0; the compiler folds it into the
-        biases.
+        128 for ``dsp2`` with 8-bit activations and digits, else 0. The compiler makes up for it in
+        the biases.
         """
         return self.packing.activation_offset if self.packing else 0
 
@@ -206,19 +219,19 @@ class NpuConfig(DerivedSizes[int]):
         return self.depthwise_taps > 1
 
     def passes(self, weight_bits: int) -> int:
-        """Return the bit-serial passes of a layer with ``weight_bits``-bit weights, >= 1.
+        """Return the bit-serial passes of a layer: ceil(max(weight_bits, 2) / weight_digit_bits).
 
-        1-bit weights (+1, -1) count as 2-bit ones; layers that ``binary_weights`` serves take one
-        pass instead.
+        weight_bits: width of the layer's weights, >= 1. 1-bit weights (+1, -1) count as 2-bit ones;
+        layers that ``binary_weights`` serves take one pass instead, which is not regarded here.
         """
         return _ceil_div(max(weight_bits, 2), self.weight_digit_bits)
 
     @property
     def least_passes(self) -> int:
-        """Smallest number of bit-serial passes of a layer with signed weights: 1 or 2.
+        """Smallest number of bit-serial passes in which the array can apply a weight's sign.
 
         It is 2 for 1-bit digits multiplied in LUTs, whose sign is applied when the second pass
-        starts.
+        starts, otherwise 1.
         """
         return 2 if self.multiplier == "lut" and self.weight_digit_bits == 1 else 1
 
@@ -246,9 +259,9 @@ class NpuConfig(DerivedSizes[int]):
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the canonical JSON form, in hexadecimal.
+        """SHA-256 of ``to_dict`` as JSON with sorted keys and no blanks, in hexadecimal.
 
-        The CONFIG_HASH register holds its first 32 bits.
+        The CONFIG_HASH register holds its first 8 digits as a 32-bit number.
         """
         text = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -10,9 +10,9 @@ from amaranth.back import rtlil
 
 from rtl_gen.blocks.hierarchy import Block, Emission
 from rtl_gen.config import NpuConfig
+from rtl_gen.naming import TOP
 from rtl_gen.npu import NpuTop
 
-TOP = "npu"
 _STATIC = Path(__file__).parent / "verilog"
 _ATTRIBUTES = ("generator", "top", "src", "amaranth.hierarchy", "amaranth.decoding")
 
@@ -20,13 +20,27 @@ _TRIGGER = r"\\\$auto\$verilog_backend\S+ "
 """Pattern of the numbered register with which Yosys makes combinational processes run at time 0;
 it is given a fixed name, so that a module's text does not depend on the other modules."""
 
+_NOTHING = re.compile(r"^(?: *wire width 0 .*|connect \S+ \{  \})\n", re.MULTILINE)
+"""Pattern of RTLIL lines for signals of 0 bits, which Verilog does not have."""
+
+_LINT = """\
+// Operands are as short as they can be; the language extends them where they meet longer ones.
+/* verilator lint_save */
+/* verilator lint_off WIDTHEXPAND */
+/* verilator lint_off WIDTHTRUNC */
+{module}/* verilator lint_restore */
+"""
+_KEEP = '(* keep_hierarchy = "yes" *)\n'
+"""Attribute of modules that synthesis must not flatten, for Yosys and Vivado."""
+
 
 def verilog(config: NpuConfig) -> dict[str, str]:
-    """Return the NPU as Verilog: file name -> text, sorted by name; the top module is ``npu``.
+    """Return the NPU as Verilog with plain names: file name -> text, sorted; the top is ``npu``.
 
     One file per unique module, each with the docstring of its Amaranth component as a comment at
     its head; hand-written memories are copied as they are. No file is written. The same
-    configuration always gives the same bytes. Takes a second or so: Yosys runs once.
+    configuration always gives the same bytes. Takes a second or so: Yosys runs once. naming.Names
+    gives the modules the names that they have in a build folder.
     """
     emission = Emission()
     blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}
@@ -37,18 +51,22 @@ def verilog(config: NpuConfig) -> dict[str, str]:
             texts[name] = rtlil.convert(blocks[name], name=name, platform=emission, emit_src=False)
     files = {f"{name}.v": _STATIC.joinpath(f"{name}.v").read_text() for name in emission.static}
     for name, module in _modules("\n".join(texts[name] for name in sorted(texts))).items():
-        files[f"{name}.v"] = f"{_comment(type(blocks[name]).__doc__ or '')}\n{module}"
+        block = blocks[name]
+        kept = _KEEP if isinstance(block, Block) and block.keep_hierarchy else ""
+        text = _LINT.format(module=kept + module)
+        files[f"{name}.v"] = f"{_comment(type(block).__doc__ or '')}\n{text}"
     return dict(sorted(files.items()))
 
 
 def _modules(rtlil_text: str) -> dict[str, str]:
     """Convert RTLIL to Verilog, module name -> text, in one run of Amaranth's own Yosys.
 
-    The passes are those of amaranth.back.verilog, which would start Yosys once per component.
+    rtlil_text: all modules. The passes are those of amaranth.back.verilog, which would start Yosys
+    once per component.
     """
     removals = " ".join(f"-remove {attribute}" for attribute in _ATTRIBUTES)
     script = [
-        f"read_rtlil <<rtlil\n{rtlil_text}\nrtlil",
+        f"read_rtlil <<rtlil\n{_NOTHING.sub('', rtlil_text)}\nrtlil",
         "proc -nomux -norom",
         "memory_collect",
         f"attrmap {removals}",
@@ -58,11 +76,26 @@ def _modules(rtlil_text: str) -> dict[str, str]:
     yosys = find_yosys(lambda version: version >= (0, 40))
     text = yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True)
     text = re.sub(_TRIGGER, "time_zero ", text)
-    modules = re.findall(r"^module (\w+).*?^endmodule\n", text, re.DOTALL | re.MULTILINE)
-    bodies = re.findall(r"^module \w+.*?^endmodule\n", text, re.DOTALL | re.MULTILINE)
-    return dict(zip(modules, bodies, strict=True))
+    modules = re.finditer(r"^module (\w+).*?^endmodule\n", text, re.DOTALL | re.MULTILINE)
+    return {module[1]: _with_defaults(module[0]) for module in modules}
+
+
+def _with_defaults(module: str) -> str:
+    """Return Verilog, as Yosys writes it, with a default in each case statement."""
+    out: list[str] = []
+    complete: list[bool] = []
+    for line in module.splitlines(keepends=True):
+        statement = line.lstrip()
+        if statement.startswith("casez "):
+            complete.append(False)
+        elif statement.startswith("default:"):
+            complete[-1] = True
+        elif statement.startswith("endcase") and not complete.pop():
+            out.append(f"{line[: -len(statement)]}  default: ;\n")
+        out.append(line)
+    return "".join(out)
 
 
 def _comment(doc: str) -> str:
-    """Return a docstring as Verilog comment lines."""
+    """Return a docstring as Verilog comment lines, each with a newline; no line if it is empty."""
     return "".join(f"// {line.strip()}".rstrip() + "\n" for line in doc.strip().splitlines())

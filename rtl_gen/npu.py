@@ -35,8 +35,11 @@ from rtl_gen.timing import OPERAND_DELAY_CYCLES, step_delay_cycles
 class NpuTop(wiring.Component):
     """Function: runs layer programs (rtl_gen.isa) on images that come and go by AXI4-Stream.
 
-    Clock ``aclk``, synchronous active-low reset ``aresetn``. Latency and throughput:
-    rtl_gen.timing. Overflow: accumulators wrap, which the compiler excludes; codes saturate.
+    Ports: ``s_axi_control_*`` (AXI4-Lite: registers, program, weights, channel table), ``s_axis_*``
+    (images in), ``m_axis_*`` (results out), with ``memory_port_bits`` also ``m_axi_*`` (AXI4 to
+    external memory); ``irq`` is high from a run's end on, if enabled. Clock ``aclk``, synchronous
+    active-low reset ``aresetn``. Latency and throughput: rtl_gen.timing. Overflow: accumulators
+    wrap, which the compiler excludes; codes saturate.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -155,8 +158,9 @@ class NpuTop(wiring.Component):
     def _waiting_writes(self, m: Module, posting: Value) -> tuple[Value, dict[str, Value]]:
         """Arbitrate writes to activation memory: post-processing first, then FILL, then LOAD.
 
-        Returns the condition in which a LOAD must wait, and the write port (bank, address, word) of
-        whichever of FILL and LOAD writes while post-processing (``posting``) does not.
+        posting: high in a cycle in which post-processing writes. Returns the condition that a LOAD
+        must not write in this cycle, and the write port for cycles without ``posting`` (that of
+        FILL if it writes, else that of LOAD) as write_bank, write_address and write_word.
         """
         transfer, fill = self.transfer, self.memory.fetch if self.memory else None
         ports = {n: getattr(transfer, n) for n in ("write_bank", "write_address", "write_word")}
@@ -169,7 +173,10 @@ class NpuTop(wiring.Component):
         return posting | filling, {name: Mux(filling, own, port) for (name, port), own in pairs}
 
     def _connect_operands(self, m: Module) -> None:
-        """Connect taps (or a STORE's reads) to the memories, and operands to the array."""
+        """Connect taps (or a STORE's reads) to the memories, and their operands to the array.
+
+        Flags of a tap are delayed to come with its operands.
+        """
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer = self.fields[Opcode.LAYER]
         storing, posting = Signal(), Signal()
@@ -219,7 +226,10 @@ class NpuTop(wiring.Component):
             m.d.comb += getattr(self.array, name).eq(delay(m, value, cycles, name))
 
     def _words(self, m: Module) -> Value:
-        """Return the activation words for the array: as read, or delayed through the history."""
+        """Return the activation words of all pixels for the array, pixel 0 lowest.
+
+        As read, or with column reuse one cycle later, through the history, which is connected here.
+        """
         if not self.config.reuses_columns:
             return self.activations.activations
         history, sequencer = self.history, self.sequencer

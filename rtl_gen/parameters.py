@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
 
 from rtl_gen.packing import COLUMNS, packing
 
@@ -62,6 +65,29 @@ DEPTH_RANGES = {
     "program_depth": (32, 4096),
 }
 """Smallest and largest depth of each memory, in words; depths are powers of two."""
+DEPTH_STEPS = {"weight_depth": 512}
+"""Memories whose depth may also be a multiple of so many words, those of the shallowest block RAM.
+
+Such a depth saves block RAMs and takes multiplexers, as several of them make up the depth.
+"""
+
+
+def is_stacked(depth: Any) -> Any:
+    """Return True for a depth, or each of an array, that is no power of two: a block RAM stack."""
+    return (depth & (depth - 1)) > 0
+
+
+def stacked_depth(words: Any, depth: Any) -> Any:
+    """Return the least depth of weight memory in a stack of 3 or 5, or ``depth`` if none is less.
+
+    words: those that are needed; depth: the power of two from them on. Integers, or int64 arrays of
+    one shape.
+    """
+    found, step = depth, DEPTH_STEPS["weight_depth"]
+    for eighths in (6, 5):  # a stack of 3 is 3/4 of a power of two, one of 5 is 5/8
+        option = depth // 8 * eighths
+        found = np.where((option >= words) & (option % step == 0), option, found)
+    return found
 
 
 class ConfigError(ValueError):
@@ -74,7 +100,8 @@ class ConfigError(ValueError):
 def check(values: Values) -> None:
     """Check all parameters of one NPU, each alone and against the others.
 
-    Raises ConfigError for the first violation.
+    values: every parameter of NpuConfig by name, flags as bool. Raises ConfigError for the first
+    violation.
     """
     for name, value in values.items():
         kind = type(CHOICES[name][0]) if name in CHOICES else int
@@ -89,9 +116,10 @@ def check(values: Values) -> None:
             raise ConfigError(f"npu.{name} must be one of {choices}, not {values[name]!r}")
     for name, (low, high) in DEPTH_RANGES.items():
         _check_range(values, name, low, high)
-        depth = _number(values, name)
-        if depth & (depth - 1):
-            raise ConfigError(f"npu.{name} must be a power of two, not {depth}")
+        depth, step = _number(values, name), DEPTH_STEPS.get(name)
+        if is_stacked(depth) and (step is None or depth % step):
+            multiple = f" or a multiple of {step}" if step else ""
+            raise ConfigError(f"npu.{name} must be a power of two{multiple}, not {depth}")
     lanes, columns, post_units = (_number(values, n) for n in ("lanes", "columns", "post_units"))
     if columns % lanes:
         raise ConfigError(f"npu.columns must be a multiple of npu.lanes ({lanes}), not {columns}")
@@ -137,14 +165,17 @@ def _check_options(values: Values) -> None:
 
 
 def _check_needs(values: Values, needs: Values, option: str) -> None:
-    """Raise ConfigError if a parameter differs from what ``option`` needs."""
+    """Raise ConfigError if a parameter differs from its value in ``needs``.
+
+    option: what needs these values, as the message names it.
+    """
     for name, needed in needs.items():
         if values[name] != needed:
             raise ConfigError(f"npu.{name} must be {needed} with {option}, not {values[name]}")
 
 
 def _check_packing(values: Values) -> None:
-    """Raise ConfigError if products cannot share DSP slices as ``multiplier`` asks."""
+    """Raise ConfigError if products cannot share DSP slices as ``multiplier`` (dsp2, dsp4) asks."""
     option = f"npu.multiplier {values['multiplier']}"
     pixels = PACKED_PIXELS[str(values["multiplier"])]
     _check_needs(values, PACKING_NEEDS, option)

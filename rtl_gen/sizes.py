@@ -56,13 +56,17 @@ class DerivedSizes(ABC, Generic[Number]):
     def macs(self) -> Number:
         """Products (activation x weight digit) per clock cycle: pixels * lanes * columns.
 
-        With N:M sparsity, the products of a dense layer that one cycle replaces.
+        An array of N:M sparsity makes only N/M of them; the others have weight 0. The column that
+        ``binary_weights`` adds is not counted.
         """
         return self.pixels * self.lanes * self.columns
 
     @cached_property
     def slots(self) -> Number:
-        """Multipliers of one array cell: ``kept`` for each group of lanes; ``lanes`` when dense."""
+        """Multipliers of one cell (of one pixel and column): ``kept`` per group of lanes.
+
+        That is ``lanes`` when dense.
+        """
         return self.lanes // self.group * self.kept
 
     @cached_property
@@ -82,5 +86,5 @@ class DerivedSizes(ABC, Generic[Number]):
 
     @cached_property
     def weight_word_columns(self) -> Number:
-        """32-bit bus words that hold one weight word."""
+        """32-bit bus words that hold one weight word, rounded up."""
         return -(-self.weight_word_bits // STREAM_BITS)

@@ -23,8 +23,8 @@ from rtl_gen.isa.encoding import Instruction, field_words
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
 
 OPERAND_DELAY_CYCLES = 5
-"""Cycles from a tap's addresses to its operands at the array: two address stages, the memory, its
-output register, the rotator."""
+"""Cycles from a tap's position to its operands at the array: two address stages, the memory, its
+output register, the rotator. The history of ``depthwise_taps`` 3 adds one more."""
 
 READ_CYCLES = OPERAND_DELAY_CYCLES + 1
 """Cycles that a STORE takes to read one word: a request register, then as for operands."""
@@ -55,6 +55,7 @@ def issue_cycles(config: NpuConfig, opcode: Opcode) -> int:
     """Return the cycles that issuing an instruction takes, its work not included.
 
     One for each of the sequencer states FETCH, DECODE, START and FINISH, and one per field word.
+    Not for END, which takes END_CYCLES.
     """
     return 4 + field_words(config, opcode)
 
@@ -62,10 +63,10 @@ def issue_cycles(config: NpuConfig, opcode: Opcode) -> int:
 def fetch_cycles(bursts: int, latency_cycles: int) -> int:
     """Return the cycles from a FETCH's start to the cycle in which the next FETCH may start.
 
-    bursts: number of full bursts that it reads.
-    ``latency_cycles`` from address to first beat, one cycle per beat, and 3 for the address, the
-    last write and the return to idle. Exact if the bursts in flight (MOST_BURSTS) hide the latency
-    of all except the first, up to some 90 cycles.
+    bursts: number of full bursts that it reads; latency_cycles: from an address to its first beat.
+    The sum of that latency, one cycle per beat, and 3 for the address, the last write and the
+    return to idle. Exact if the bursts in flight (MOST_BURSTS) hide the latency of all except the
+    first, up to some 90 cycles.
     """
     return 3 + latency_cycles + bursts * BURST_BEATS
 
@@ -73,7 +74,8 @@ def fetch_cycles(bursts: int, latency_cycles: int) -> int:
 def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
     """Return the cycles that an instruction takes on top of its work.
 
-    Its issue, and for LOAD, STORE and EMIT one cycle more, as the sequencer sees their end late.
+    That is its issue, and for LOAD, STORE and EMIT one cycle more, as the sequencer sees their end
+    one cycle late. Not for END, which takes END_CYCLES.
     """
     return issue_cycles(config, opcode) + (opcode in STREAMED)
 
@@ -82,8 +84,9 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
     """Return the cycles of one instruction, from its fetch to the fetch of the next one.
 
     last: True in the last (or only) image of a run. Instructions that only start something which
-    continues beside the following ones (FETCH, FILL, SPILL, a LOAD or EMIT ``ahead``) take their
-    issue cycles; a later transfer that has to wait for them counts stalls instead.
+    continues beside the following ones (FETCH, FILL, SPILL, a LOAD ``ahead``, an EMIT ``ahead``
+    unless ``last``) take their issue cycles; a later transfer that has to wait for them counts
+    stalls, which are not in the result.
     """
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
@@ -125,8 +128,9 @@ def layer_body_cycles(
 
     taps, drain: cycles per tile, where a tile is one set of accumulators (one output position of
     all pixels and columns); tiles: number of tiles of the layer. With column reuse the first tile
-    of each of ``rows`` rows takes the taps of ``fills`` further positions, which are not drained;
-    ``tiles`` does not count these.
+    of each row of positions takes (1 + fills) * taps instead of taps, for ``fills`` positions
+    that only fill the history and are not drained. rows: number of such rows, over all groups of
+    output channels; ``tiles`` counts the first tiles, but not the fills.
     """
     first = (1 + fills) * taps
     starts = first + (rows - 1) * max(first, drain)
@@ -136,9 +140,9 @@ def layer_body_cycles(
 def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
     """Return the cycles in which a LAYER writes words to activation memory.
 
-    int64, shape (n_writes,), one for each activation word, ascending, counted from the cycle of the
-    instruction's fetch (0).
-    Empty for a raw LAYER, which writes to the result buffer.
+    int64, shape (n_writes,), one for each activation word of each pixel, ascending, counted from
+    the cycle of the instruction's fetch, which is 0. Empty for a raw LAYER, which writes to the
+    result buffer.
     """
     f = instruction.fields
     if f["raw"]:
@@ -161,7 +165,10 @@ def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64
 
 
 def _product(fields: Mapping[str, int], *names: str) -> int:
-    """Return the product of the repetitions of these levels, whose fields hold them minus 1."""
+    """Return the product of the repetitions of these levels: each field's value plus 1.
+
+    A level that ``fields`` lacks has one repetition.
+    """
     result = 1
     for name in names:
         result *= fields.get(name, 0) + 1  # a level that this NPU lacks runs once

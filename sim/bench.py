@@ -15,10 +15,11 @@ STREAM_IMAGES = 8
 async def inference(bench: Bench) -> dict[str, Any]:
     """Compare every output bit and the cycles in the cycle log over the chosen images.
 
-    With ``traced`` the outputs of all layers are compared, and one image runs on the normal program
-    as well. Then, unless a run failed, follow a run that measures waits for memory, if the NPU has
-    a memory port, and images back to back, if the build folder has a program for that. Returns
-    ``Judge.outcome``, after an error or a hang at once.
+    With the option ``traced`` the outputs of all layers are compared, and the first image runs on
+    the normal program as well. Then, unless a run failed (an error, a hang or a wrong number of
+    packets or beats), follow a run that measures waits for memory, if the NPU has a memory port,
+    and at most STREAM_IMAGES images back to back, if the build folder has a program for that.
+    Returns ``Judge.outcome``, at once after an error or a hang of one of the chosen images.
     """
     program = bench.folder.programs["traced" if bench.options.traced else "normal"]
     await bench.npu.load_program(program.words)
@@ -47,7 +48,10 @@ async def inference(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def hundred_runs(bench: Bench) -> dict[str, Any]:
-    """Run a hundred inferences in a row without a reset; each must be right."""
+    """Run a hundred inferences in a row without a reset; each must have right logits and cycles.
+
+    Image i is that with index i modulo the number of images in vectors/. Returns {}.
+    """
     for index in range(100):
         await bench.good_run(index % len(bench.folder.inputs))
     return {}

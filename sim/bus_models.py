@@ -21,17 +21,20 @@ from sim.folder import Words
 BASE = 0x1000_0000
 """Byte address of the memory model, which the bench writes to MEMORY_BASE."""
 OKAY, DECERR = 0, 3
-"""AXI responses: success, no memory at this address."""
+"""AXI response codes: success, no memory at this address."""
 PAGE_BYTES = 4096
-"""Page that no AXI burst may cross."""
+"""Size in bytes of the aligned pages whose boundaries no AXI burst may cross."""
 LONG_PAUSE_CYCLES = (20, 60)
-"""Shortest and longest duration of a long pause."""
+"""Shortest and longest duration of a long pause, both included."""
 LONG_PAUSE_CHANCE = 1 / 400
-"""Probability per cycle that a long pause begins."""
+"""Probability per cycle, outside of long pauses, that a long pause begins."""
 
 
 def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
-    """Yield True for each cycle to pause: with probability ``rate``, and in rare long pauses."""
+    """Yield for each cycle, without end, True if it is to pause, False if not.
+
+    It pauses with probability ``rate``, and in rare long pauses.
+    """
     while True:
         if rng.random() < LONG_PAUSE_CHANCE:
             yield from [True] * rng.randint(*LONG_PAUSE_CYCLES)
@@ -39,7 +42,11 @@ def pauses(rng: random.Random, rate: float) -> Iterator[bool]:
 
 
 def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
-    """Hold VALID back as ``pauses`` says, in cycles in which ``source`` has something to send."""
+    """Start a coroutine that holds VALID of ``source`` back as ``pauses`` says.
+
+    It takes a value of ``pauses`` in each cycle of ``clock`` in which ``source`` has something to
+    send.
+    """
 
     async def run() -> None:
         edge = RisingEdge(clock)
@@ -53,10 +60,11 @@ def stall_source(source: Any, clock: Any, pauses: Iterator[bool]) -> None:
 
 
 def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> None:
-    """Hold READY back as ``pauses`` says, in cycles in which ``valid`` is high.
+    """Start a coroutine that holds READY of ``sink`` back as ``pauses`` says.
 
-    The last state stays until the next transfer, so that READY comes before VALID in some transfers
-    and after it in others.
+    It takes a value of ``pauses`` in each cycle in which the signal ``valid`` is high. The last
+    state stays until the next transfer, so that READY comes before VALID in some transfers and
+    after it in others.
     """
 
     async def run() -> None:
@@ -73,11 +81,12 @@ def stall_sink(sink: Any, valid: Any, clock: Any, pauses: Iterator[bool]) -> Non
 class Memory:
     """Model of the memory behind the NPU's AXI4 port, with a fixed latency.
 
-    Reads are answered in order: the first beat of a burst comes ``latency_cycles`` after its
-    address was accepted, the others follow without a gap. Writes take one beat per cycle; the
-    response comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back
-    addresses, beats and responses. Addresses outside ``words`` get DECERR; a burst that ``check``
-    refuses raises AssertionError.
+    words: its content, uint32, from byte address BASE on; copied. Reads are answered in order: the
+    first beat of a burst comes ``latency_cycles`` after its address was accepted, or behind the
+    burst before, the others follow without a gap. Writes take one beat per cycle; the response
+    comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back addresses, beats
+    and responses. Beats outside ``words`` get DECERR; a burst that ``check`` refuses raises
+    AssertionError.
     """
 
     def __init__(
@@ -88,12 +97,15 @@ class Memory:
         self.data = bytearray(np.asarray(words, "<u4").tobytes())
         self.writes = Writes(self) if hasattr(dut, "m_axi_awvalid") else None
         self.beats: deque[tuple[int, int, bool]] = deque()
-        """Read beats to send: (earliest cycle, byte offset from BASE, last of its burst)."""
+        """Read beats to send: (earliest cycle, byte offset from BASE, last of its burst).
+
+        Cycles are those that ``_run`` counts; 0 for as soon as the beat before is sent.
+        """
         dut.m_axi_rvalid.value = 0
         self.be_ready()
 
     def start(self) -> None:
-        """Start the coroutines that serve the port."""
+        """Start the coroutines that serve the port's read channels and, if any, write channels."""
         cocotb.start_soon(self._run())
         if self.writes:
             cocotb.start_soon(self.writes.run())
@@ -138,13 +150,16 @@ class Memory:
             self.beats.append((due, address - BASE + k * self.beat_bytes, k == beats - 1))
 
     def check(self, address: int, beats: int) -> None:
-        """Assert that a burst is aligned to its beats and crosses no 4 KiB boundary."""
+        """Assert that a burst is aligned to the size of a beat and crosses no 4 KiB boundary.
+
+        address: in bytes; beats: their number.
+        """
         assert address % self.beat_bytes == 0, f"burst at {address:#x} not aligned"
         end = address + beats * self.beat_bytes - 1
         assert address // PAGE_BYTES == end // PAGE_BYTES, f"burst at {address:#x} crosses 4 KiB"
 
     def inside(self, offset: int) -> bool:
-        """Return True if the beat at this byte offset lies within the memory."""
+        """Return True if the whole beat at this byte offset from BASE lies within the memory."""
         return 0 <= offset <= len(self.data) - self.beat_bytes
 
     def _drive(self, offset: int, last: bool) -> None:
@@ -156,16 +171,19 @@ class Memory:
 
 
 class Writes:
-    """Write channels (AW, W, B) of a Memory; a burst's response depends on its last beat only."""
+    """Write channels (AW, W, B) of a Memory; beats outside it are dropped, WSTRB is ignored.
+
+    A burst's response depends on its last beat only: OKAY inside the memory, DECERR outside.
+    """
 
     def __init__(self, memory: Memory) -> None:
         self.memory, self.dut = memory, memory.dut
         self.beats: deque[tuple[int, bool]] = deque()
         """Beats expected by accepted addresses: (byte offset from BASE, last of its burst)."""
         self.data: deque[tuple[int, bool]] = deque()
-        """Received beats that wait for their address: (data, WLAST)."""
+        """Received beats that wait for their address: (WDATA, WLAST)."""
         self.answers: deque[tuple[int, int]] = deque()
-        """Responses to send: (earliest cycle, BRESP)."""
+        """Responses to send: (earliest cycle as ``run`` counts them, BRESP)."""
         self.dut.m_axi_bvalid.value = 0
 
     def be_ready(self) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 def cache_folder(kind: str) -> Path:
     """Return the user's cache folder for ``kind``, creating it if it is missing.
 
-    It is a subfolder of ``$CODESIGN_CACHE``, if unset of ``$XDG_CACHE_HOME/codesign``, if that is
-    unset too of ``~/.cache/codesign``. Everything in it can be deleted at any time. Raises OSError
-    when it cannot be created.
+    It is the subfolder ``kind`` of ``$CODESIGN_CACHE``, if unset or empty of
+    ``$XDG_CACHE_HOME/codesign``, if that is unset or empty too of ``~/.cache/codesign``. Everything
+    in it can be deleted at any time. Raises OSError when it cannot be created.
     """
     chosen = os.environ.get("CODESIGN_CACHE")
     if chosen:

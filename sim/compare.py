@@ -21,7 +21,7 @@ class Mismatch:
     image: int
     """Index of the image in vectors/inputs.npz."""
     layer: str
-    """Name of the LAYER instruction that computed the tensor."""
+    """Name of the LAYER instruction that computed the tensor: the last one before its output."""
     tensor: str
     """Name of the tensor."""
     channel: int
@@ -43,16 +43,17 @@ class Mismatch:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields in JSON types, and the sentence as ``text``."""
+        """Return the fields by name in JSON types, and ``str`` of the mismatch as ``text``."""
         return asdict(self) | {"text": str(self)}
 
 
 def first_mismatch(
     image: int, layer: str, tensor: str, expected: NDArray[Any], got: NDArray[Any]
 ) -> Mismatch | None:
-    """Compare two tensors of the same shape; return the first difference, or None.
+    """Compare two tensors of the same shape; return the first difference, None if all are equal.
 
-    Codes have shape (channels, rows, columns), logits (classes,).
+    Codes have shape (channels, rows, columns), logits (classes,); first means in C order. image,
+    layer and tensor are copied into the result.
     """
     different = expected != got
     if not different.any():
@@ -76,11 +77,13 @@ def first_mismatch(
 def cycle_log(instructions: tuple[dict[str, Any], ...], log: list[int]) -> list[dict[str, Any]]:
     """Return expected and simulated cycles per instruction, one row each.
 
-    Keys: index, opcode, name, expected, simulated. Instruction 0 includes the start of the run.
+    Keys: index, opcode, name, expected, simulated; rows in order of index. Instruction 0 includes
+    the start of the run.
 
     instructions: those of program.json. log: the NPU's cycle log; entry i is CYCLES at the end of
     the last instruction whose index is i modulo len(log). Instructions whose entry, or whose
-    predecessor's entry, was overwritten are left out.
+    predecessor's entry, was overwritten are left out: the result has at most len(log) rows, and
+    len(log) - 1 of a longer program.
     """
     entries = len(log)
     oldest = max(0, len(instructions) - entries)

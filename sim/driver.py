@@ -6,11 +6,14 @@ knows no board: pass it a ``Bus`` (32-bit register access, such as a memory map)
 
     npu = Npu("build/digits", bus, stream)
     npu.load()
-    classes, logits = npu.predict(codes)  # or npu.predict_values(values), as in the data set
+    prediction = npu.predict(values)  # as the data set had them: pixels, real numbers, ...
+    print(prediction.names)
 """
 
 from __future__ import annotations
 
+import time
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,18 +22,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .folder import Loadable, Words, read_loadable
-from .layout import LayoutError, check, image_shape, packets, quantise, unpack_logits
+from .layout import (
+    LayoutError,
+    check,
+    image_shape,
+    packets,
+    quantise,
+    to_images,
+    unpack_logits,
+)
 
 START, SOFT_RESET = 1, 2
-"""Bits of the CONTROL register."""
+"""Masks of bits of the CONTROL register."""
 PAGE_BYTES = 4096
-"""Alignment of weights in memory: bursts must not cross a page."""
+"""Alignment of weights in memory in bytes: bursts must not cross a page of that size."""
 ADDRESSES = 1 << 32
 """Size in bytes of the address space of the NPU's memory port."""
+CLIPPED_FRACTION = 0.01
+"""Fraction of values outside the input range above which ``predict`` warns."""
 MAX_IMAGES = 0xFFFF
 """Most images of one run: the largest value of the 16-bit register IMAGES."""
 STATUS_BUSY, STATUS_ERROR = 1, 4
-"""Bits of the STATUS register."""
+"""Masks of bits of the STATUS register."""
 
 
 class NpuError(RuntimeError):
@@ -41,10 +54,10 @@ class Bus(Protocol):
     """Access to the NPU's AXI4-Lite port; ``address`` in bytes from its base, a multiple of 4."""
 
     def read(self, address: int) -> int:
-        """Read one 32-bit word."""
+        """Read the 32-bit word at ``address``, as an unsigned number."""
 
     def write(self, address: int, value: int) -> None:
-        """Write one 32-bit word."""
+        """Write ``value``, 0..2**32 - 1, as the 32-bit word at ``address``."""
 
 
 class Stream(Protocol):
@@ -54,18 +67,25 @@ class Stream(Protocol):
         """Start sending a packet, uint32 (n,), with TLAST on the last beat; need not wait."""
 
     def receive(self, beats: int, timeout_s: float) -> Words:
-        """Return the next packet, uint32 (beats,). Raises TimeoutError after ``timeout_s`` s."""
+        """Return the next packet, uint32 (beats,), waiting for it.
+
+        beats: length that the caller expects. Raises TimeoutError if the packet is not there after
+        ``timeout_s`` seconds.
+        """
 
 
 class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
     """Classes and logits of images: ``classes, logits = prediction``. Made by ``Npu.predict``."""
 
     names: list[str]
-    """Class name of each image."""
+    """Name of the class of each image, in the order of ``classes``."""
 
     @classmethod
     def of(cls, logits: NDArray[np.int32], class_names: Sequence[str]) -> Prediction:
-        """Return the prediction from logits (n, classes); the first of equal logits wins."""
+        """Return the prediction from logits (n, classes): the class of the largest logit.
+
+        The first of equal logits wins. class_names: one for each class number.
+        """
         classes = np.argmax(logits, axis=1)
         made = cls((classes, logits))
         made.names = [class_names[index] for index in classes]
@@ -85,18 +105,19 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
 class Npu:
     """NPU hardware that runs the network of one build folder.
 
-    The example needs the hardware; ``codes`` are images quantised to codes, (n, channels, rows,
-    columns).
+    The example needs the hardware; ``values`` are examples as the data set has them.
 
     >>> npu = Npu("build/digits", bus, stream)  # doctest: +SKIP
     >>> npu.load()  # doctest: +SKIP
-    >>> classes, logits = npu.predict(codes)  # doctest: +SKIP
+    >>> npu.predict(values).names  # doctest: +SKIP
+    ['7', '2']
     """
 
     def __init__(self, folder: str | Path, bus: Bus, stream: Stream) -> None:
-        """Read the build folder and check that the hardware was generated for it.
+        """Read the build folder ``folder`` and check that the hardware was generated for it.
 
-        Raises NpuError if its identity registers differ, FolderError for a broken build folder.
+        bus, stream: access to the hardware; nothing is written to it before ``load``. Raises
+        NpuError if its identity registers differ, FolderError for a broken build folder.
         """
         self.network: Loadable = read_loadable(Path(folder))
         self.bus = bus
@@ -111,19 +132,23 @@ class Npu:
             if found != wanted:
                 raise NpuError(f"{register} reads {found:#x}, this build folder needs {wanted:#x}")
 
-    def load(self, place: Callable[[Words], int] | None = None) -> None:
+    def load(self, place: Callable[[Words], int] | None = None, timeout_s: float = 1.0) -> None:
         """Write program, weights and channel table to the NPU, after power-up or for a new network.
 
-        place: needed by networks whose weights stay in external memory; it must write the given
-        uint32 words to memory that the NPU's AXI4 port reads, and return their byte address, a
-        multiple of 4096. A run in progress is stopped by a soft reset. Raises NpuError if ``place``
-        is missing, or returns an unusable address.
+        place: needed by networks whose weights stay in external memory, not called for others; it
+        must write the given uint32 words to memory that the NPU's AXI4 port reads, and return their
+        byte address, a multiple of 4096. A run in progress is stopped by a soft reset. Raises
+        NpuError, before the NPU is touched, if ``place`` is missing, or returns an address that is
+        no such multiple or leaves words beyond 32-bit addresses; also if the NPU is still busy
+        ``timeout_s`` seconds after the reset.
         """
         hardware = self.network.hardware
         base = self._place(place) if len(self.network.memory) else 0
         self._write("CONTROL", SOFT_RESET)
+        start = time.monotonic()
         while self._read("STATUS") & STATUS_BUSY:  # a few cycles, until its pipelines are empty
-            pass
+            if time.monotonic() - start > timeout_s:
+                raise NpuError(f"still busy {timeout_s:g} s after a soft reset")
         program = self.network.programs["stream" if self._streams else "normal"]
         for index, word in enumerate(program.words):
             self.bus.write(hardware["program"]["base"] + 4 * index, word)
@@ -137,7 +162,10 @@ class Npu:
             self._write("MEMORY_BASE", base)
 
     def _place(self, place: Callable[[Words], int] | None) -> int:
-        """Put the weights into memory by ``place`` and return their checked byte address."""
+        """Put the weights into memory by ``place`` and return their byte address.
+
+        Raises NpuError if ``place`` is None, or the address is unusable.
+        """
         if place is None:
             raise NpuError("this network's weights stay in memory: load(place) must put them there")
         base = place(self.network.memory)
@@ -147,23 +175,34 @@ class Npu:
             raise NpuError(f"weights must lie below {ADDRESSES:#x}, not at {base:#x}")
         return base
 
-    def predict_values(self, values: NDArray[Any], timeout_s: float = 1.0) -> Prediction:
-        """Classify images given as values of the data set, (n, channels, rows, columns).
+    def predict(self, values: NDArray[Any], timeout_s: float = 1.0) -> Prediction:
+        """Classify examples given as the data set had them: pixels, samples or features.
 
-        Values (pixels, or real numbers) become codes by the mapping that training used. Raises
-        LayoutError for another shape and for values that are no finite numbers; and as ``predict``.
+        values: numbers or booleans (n, ...), with axes as in the data set or as (n, channels, rows,
+        columns). They become codes by the mapping that training used; where more than
+        CLIPPED_FRACTION of them lie outside its range, a UserWarning says so. Raises LayoutError
+        for another shape and for values that are no finite numbers; and as ``predict_codes``.
         """
-        codes = quantise(self.network.input, self.network.input_range, np.asarray(values))
-        return self.predict(codes, timeout_s)
+        network = self.network
+        images = to_images(network.input, network.input_axes, np.asarray(values))
+        codes, clipped = quantise(network.input, network.input_range, images)
+        if clipped > CLIPPED_FRACTION:
+            low, high = min(network.input_range["low"]), max(network.input_range["high"])
+            warnings.warn(
+                f"{100 * clipped:.0f} % of the values lie outside the network's input range, "
+                f"{low:g}..{high:g}, and are clipped",
+                stacklevel=2,
+            )
+        return self.predict_codes(codes, timeout_s)
 
-    def predict(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
-        """Classify images on the NPU hardware: integer codes (n, channels, rows, columns).
+    def predict_codes(self, codes: NDArray[np.uint8], timeout_s: float = 1.0) -> Prediction:
+        """Classify images given as the NPU's input codes, integers (n, channels, rows, columns).
 
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
         classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'
-        ``names``. Raises LayoutError, a ValueError, before anything is sent for codes of another
-        shape or beyond the input's bits; NpuError when the NPU stops with an error or does not
-        answer an image within ``timeout_s`` seconds.
+        ``names``; n may be 0. Raises LayoutError, a ValueError, before anything is sent for codes
+        of another shape, beyond the input's bits or no integers; NpuError when the NPU stops with
+        an error or the wait for an image's logits exceeds ``timeout_s`` seconds.
         """
         codes = np.asarray(codes)
         if codes.ndim != 4:
@@ -184,11 +223,19 @@ class Npu:
 
     @property
     def cycles(self) -> int:
-        """Clock cycles of the last run, summed over its images, without waits for data."""
+        """Clock cycles of the NPU's last run, summed over its images, without waits for data.
+
+        ``predict`` makes one run of all images (up to MAX_IMAGES) if they are sent back to back,
+        else one run per image.
+        """
         return self._read("CYCLES")
 
     def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:
-        """Run images with one start, sending each image while the one before it is computed."""
+        """Run images with one start, sending each image while the one before it is computed.
+
+        images: (n, channels, rows, columns). Returns the logits of each, int32 (classes,). Raises
+        NpuError if logits do not come in time.
+        """
         output, logits = self.network.output, []
         self._write("IMAGES", len(images))
         self._write("CONTROL", START)
@@ -206,7 +253,10 @@ class Npu:
         return logits
 
     def _why(self, timeout_s: float) -> str:
-        """Return the reason for missing logits: the NPU's error, or its status."""
+        """Return the reason for missing logits as text: the NPU's error, or the time-out.
+
+        timeout_s: seconds that were waited.
+        """
         status, error = self._read("STATUS"), self._read("ERROR")
         if not status & STATUS_ERROR:
             return f"no answer within {timeout_s:g} s, STATUS is {status:#x}"

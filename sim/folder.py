@@ -27,10 +27,8 @@ PROGRAM_FILES = {
 activation memory has room for the next image."""
 MEMORY_FILE = "mem/memory.bin"
 """File of external memory, little-endian 32-bit words; exists if the NPU fetches its weights."""
-TOP = "npu"
-"""Name of the top Verilog module."""
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
-"""Ports of the top module, the only signals that the bench touches."""
+"""Names of the top module's ports (``*`` as wildcard), the only signals that the bench touches."""
 
 Words = NDArray[np.uint32]
 """32-bit words, as buses and streams carry them."""
@@ -53,8 +51,9 @@ class StoredProgram:
     words: tuple[int, ...]
     """32-bit bus words, the low half of each program word first."""
     instructions: tuple[dict[str, Any], ...]
-    """Instructions in order. Their keys include index, opcode, name, tensor, word (its address in
-    program memory), cycles, wait_cycles and log (expected CYCLES at its end)."""
+    """Instructions in order. Their keys include index (from 0 on), opcode (its name), name, tensor,
+    word (its address in program memory, in program words), cycles, wait_cycles (expected stalls at
+    memory) and log (expected CYCLES at its end)."""
     cycles: int
     """Expected value of CYCLES after a run of one image."""
     interval_cycles: int | None
@@ -66,11 +65,14 @@ class StoredProgram:
         return sum(entry["wait_cycles"] for entry in self.instructions)
 
     def tensors(self, opcode: str) -> list[str]:
-        """Return the tensors of all instructions with that opcode, in order."""
+        """Return the tensor's name of each instruction with that opcode, in program order."""
         return [entry["tensor"] for entry in self.instructions if entry["opcode"] == opcode]
 
     def entry(self, opcode: str) -> dict[str, Any]:
-        """Return the first instruction with that opcode. Raises StopIteration if there is none."""
+        """Return the first instruction with that opcode, by its keys.
+
+        Raises StopIteration if there is none.
+        """
         return next(entry for entry in self.instructions if entry["opcode"] == opcode)
 
 
@@ -85,24 +87,27 @@ class Loadable:
     output: dict[str, Any]
     """Layout of the logits."""
     tensors: dict[str, dict[str, Any]]
-    """Layouts of all tensors, by name."""
+    """Layouts by name of all tensors in activation memory; that of the logits is ``output``."""
     programs: dict[str, StoredProgram]
     """Programs by name; ``normal`` is always there."""
     hardware: dict[str, Any]
     """Register map, memories and instruction fields of this NPU."""
     weights: Words
-    """Weight memory image, shape (n_words, bus words per weight word)."""
+    """Weight memory image, shape (n_words, bus words per weight word), from word 0 on; 0 words if
+    the NPU fetches its weights."""
     channels: Words
     """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
     memory: Words
     """Content of external memory that FETCH reads, shape (n_words,); empty if all is on chip."""
     memory_latency_cycles: int
-    """Memory latency for which the expected waits were computed."""
+    """Memory latency in clock cycles for which the expected waits were computed."""
     classes: tuple[str, ...]
     """A name for each class; its number where the folder does not have names."""
     input_range: dict[str, list[float]]
     """``low`` and ``high``: values that become input level 0 and 255, one for all channels or one
     for each; 8-bit pixels where the folder does not say."""
+    input_axes: str
+    """Order of the axes of the data set's examples (a key of layout.AXES), or ``auto``."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +120,16 @@ class BuildFolder(Loadable):
     """Expected values by tensor name: codes (n_images, channels, rows, columns), logits int32
     (n_images, classes)."""
 
+    @property
+    def top(self) -> str:
+        """Name of the top Verilog module; ``npu`` where the folder does not say."""
+        return str(self.hardware.get("top", "npu"))
+
     def verilog(self) -> dict[str, str]:
-        """Return the Verilog files rtl/*.v as file name -> text. Raises FolderError if none."""
+        """Return the Verilog files rtl/*.v as file name -> text, sorted by name.
+
+        Raises FolderError if there is none.
+        """
         files = sorted((self.path / "rtl").glob("*.v"))
         if not files:
             raise FolderError(f"{self.path / 'rtl'} holds no Verilog")
@@ -127,13 +140,14 @@ class BuildFolder(Loadable):
 def read(path: Path) -> BuildFolder:
     """Read the build folder ``path`` with its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     loadable = read_loadable(path)
     vectors = path / "vectors"
     inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
-    if "codes" not in inputs:
-        raise FolderError(f"{vectors / 'inputs.npz'}: holds no array named codes")
+    if "codes" not in inputs or not inputs["codes"].size:
+        raise FolderError(f"{vectors / 'inputs.npz'}: holds no images in an array named codes")
     _check_vectors(vectors, loadable, inputs["codes"], expected)
     return BuildFolder(**vars(loadable), inputs=inputs["codes"], expected=expected)
 
@@ -180,7 +194,8 @@ def _check_array(
 def read_loadable(path: Path) -> Loadable:
     """Read the build folder ``path`` without its test vectors.
 
-    Raises FolderError naming the missing or broken file, or for another format.
+    Raises FolderError naming the missing or broken file, or if program.json has another
+    PROGRAM_FORMAT.
     """
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:
@@ -194,7 +209,7 @@ def read_loadable(path: Path) -> Loadable:
 
 
 def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
-    """Read the files that ``program``, the content of program.json, describes."""
+    """Read the files in the build folder ``path`` that ``program`` (of program.json) describes."""
     hardware = program["hardware"]
     images = {
         name: read_hex(path / "mem" / f"{name}.hex", hardware[name])
@@ -216,6 +231,7 @@ def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
         memory_latency_cycles=program["memory"]["latency_cycles"],
         classes=tuple(program.get("classes") or map(str, range(program["output"]["classes"]))),
         input_range=program.get("input_range") or {"low": [0.0], "high": [255.0]},
+        input_axes=program.get("input_axes", "auto"),
     )
 
 
@@ -247,7 +263,8 @@ def read_hex(path: Path, window: Mapping[str, int]) -> Words:
     """Read a memory image, uint32 (n_words, columns).
 
     window: ``words`` of the memory and their ``columns``. The file has up to one line a word, with
-    ``columns`` hexadecimal 32-bit numbers, the low one first. Raises FolderError naming the file.
+    ``columns`` hexadecimal 32-bit numbers, the low one first; an empty one gives 0 words. Raises
+    FolderError, naming the file, if it cannot be read or is of another form.
     """
     columns = window["columns"]
     with _told():
@@ -264,7 +281,7 @@ def read_hex(path: Path, window: Mapping[str, int]) -> Words:
 
 
 def format_hex(image: Words) -> str:
-    """Return a memory image as the text that ``read_hex`` reads."""
+    """Return a memory image, uint32 (n_words, columns), as the text that ``read_hex`` reads."""
     return "".join(" ".join(f"{value:08x}" for value in row) + "\n" for row in image.tolist())
 
 

@@ -30,7 +30,12 @@ Test = Callable[["Bench"], Awaitable[dict[str, Any]]]
 
 
 class Bench:
-    """Fixture of one test: the simulated NPU and the build folder it came from."""
+    """Fixture of one test: the simulated NPU and the build folder it came from.
+
+    dut: cocotb's handle of the top module. Options come from the file that the environment variable
+    options.VARIABLE names; ``rng`` is seeded by their seed and first image; ``program`` is the
+    normal one.
+    """
 
     def __init__(self, dut: Any) -> None:
         self.options = options.load(Path(os.environ[options.VARIABLE]))
@@ -40,17 +45,20 @@ class Bench:
         self.program: StoredProgram = self.folder.programs["normal"]
 
     async def start_up(self) -> None:
-        """Reset the NPU and load its memories and the normal program."""
+        """Start the clock and bus models, reset the NPU, load its memories and normal program."""
         await self.npu.start_up()
         await self.npu.load_memories(self.folder.weights, self.folder.channels)
         await self.npu.load_program(self.program.words)
 
     def packets(self, index: int) -> list[Words]:
-        """Return the input beats of image ``index``, packet by packet."""
+        """Return the input beats of image ``index`` in vectors/, uint32 (n_beats,) per packet.
+
+        One packet, or one per band if the program loads the image in bands of rows.
+        """
         return packets(self.folder.input, self.folder.inputs[index])
 
     def send_image(self, index: int) -> None:
-        """Queue the packets of image ``index`` for the NPU."""
+        """Queue the packets of image ``index`` for the NPU, without waiting until it takes them."""
         for beats in self.packets(index):
             self.npu.send(beats)
 
@@ -60,14 +68,21 @@ class Bench:
         return next((name for name, value in names.items() if value == code), str(code))
 
     def patience(self, program: StoredProgram) -> int:
-        """Return the cycles, stalls included, after which a run of one image counts as hung."""
+        """Return the cycles, stalls included, after which a run of one image counts as hung.
+
+        SLACK_CYCLES, twice the expected cycles, and 8 cycles per beat that streams and memory move,
+        more of these with random stalls.
+        """
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
         beats += len(self.folder.memory)
         return SLACK_CYCLES + 2 * program.cycles + int(8 * beats / (1 - self.options.stalls))
 
     async def good_run(self, index: int = 0) -> None:
-        """Run one inference of the normal program; assert no error, right logits and cycles."""
+        """Run one inference of the normal program; assert no error, right logits and cycles.
+
+        index: image in vectors/. The program must be loaded. Raises Hang.
+        """
         result = await self.npu.infer(self.packets(index), self.patience(self.program))
         assert result.error == 0, f"error {self.error_name(result.error)} in a correct run"
         assert len(result.frames) == 1, f"{len(result.frames)} output packets instead of 1"
@@ -81,7 +96,11 @@ class Bench:
     async def judged_run(
         self, judge: Judge, index: int, program: StoredProgram
     ) -> RunResult | None:
-        """Run one inference; after an error or a hang, record it in ``judge`` and return None."""
+        """Run one inference of image ``index`` on ``program``, which must be loaded.
+
+        After an error or a hang, record it in ``judge`` and return None; the outputs of a good run
+        are not judged here.
+        """
         try:
             result = await self.npu.infer(self.packets(index), self.patience(program))
         except Hang as hang:
@@ -93,7 +112,11 @@ class Bench:
         return result
 
     async def memory_run(self, judge: Judge, index: int) -> None:
-        """Run one inference without random stalls, and judge its STALLS: waits for memory only."""
+        """Run one inference without random stalls, and judge its STALLS: waits for memory only.
+
+        index: image in vectors/. It loads the normal program and leaves random stalls on. An error
+        is recorded in ``judge``, too. Raises Hang.
+        """
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)
         self.send_image(index)
@@ -107,8 +130,9 @@ class Bench:
     async def stream_runs(self, judge: Judge, first: int, images: int) -> None:
         """Run images back to back and judge them.
 
-        First ``images`` images with random stalls, for bits and cycles; then one and two images
-        without, whose difference is the interval from image to image (recorded, not judged).
+        First ``images`` images from index ``first`` on with random stalls, for bits and cycles;
+        then one and two images without, whose difference is the interval from image to image
+        (recorded in ``judge``, not judged). An error or a hang ends this and is recorded.
         """
         program = self.folder.programs["stream"]
         await self.npu.load_program(program.words)
@@ -134,7 +158,11 @@ class Bench:
         judge.also(streamed)
 
     async def expect_error(self, name: str, instruction: int) -> None:
-        """Assert that the current run stops with that error, and that a correct run follows."""
+        """Assert that the current run stops with that error, and that a correct run follows.
+
+        name: of the error code; instruction: index of the one that stopped. In between the NPU is
+        soft-reset and the normal program loaded again. Raises Hang.
+        """
         result = await self.npu.finish(self.patience(self.program))
         found = (self.error_name(result.error), result.error_instruction)
         assert found == (name, instruction), f"error {found} instead of {(name, instruction)}"
@@ -143,7 +171,10 @@ class Bench:
         await self.good_run()
 
     def patched(self, opcode: str, field: str) -> list[int]:
-        """Return the program with the bit above ``field`` set in its first ``opcode``: illegal."""
+        """Return the normal program's bus words with an illegal bit, the one above ``field``.
+
+        It is set in the first instruction with that opcode.
+        """
         first, width = self.folder.hardware["fields"][opcode][field]
         word, bit = divmod(first + width, 32)
         words = list(self.program.words)
@@ -151,7 +182,10 @@ class Bench:
         return words
 
     def bus_word(self, entry: dict[str, Any]) -> int:
-        """Return the index in a program's ``words`` at which an instruction begins."""
+        """Return the index in a program's ``words`` (bus words) at which an instruction begins.
+
+        entry: one of the program's ``instructions``.
+        """
         columns: int = self.folder.hardware["program"]["columns"]
         return columns * int(entry["word"])
 

@@ -12,7 +12,9 @@ from sim.layout import unpack, unpack_logits
 class Judge:
     """Verdict over the runs of one program in one simulation; the first difference is kept.
 
-    ``run``, ``error``, ``stream`` and ``waited`` add runs, ``outcome`` returns the result.
+    ``run``, ``error``, ``stream`` and ``waited`` add runs, ``outcome`` returns the result. The
+    first mismatch of values and the first of cycles are kept; after a mismatch of values or a
+    failure outputs are no longer compared.
     """
 
     def __init__(self, folder: BuildFolder, program: StoredProgram) -> None:
@@ -21,31 +23,40 @@ class Judge:
         self.images = 0
         self.mismatch: Mismatch | None = None
         self.failure: str | None = None
-        """What kept outputs from being compared: error, hang, wrong number of packets or beats."""
+        """What kept outputs from being compared: error, hang, wrong number of packets or beats;
+        None if nothing did."""
         self.cycle_mismatch: str | None = None
         self.instructions: list[dict[str, Any]] = []
-        """Expected and simulated cycles per instruction, of the first image."""
+        """Rows of ``compare.cycle_log`` for the first image that was judged."""
         self.cycles: int | None = None
         self.production_cycles: int | None = None
-        """Simulated CYCLES of a run of the normal program."""
+        """Simulated CYCLES of a run of the normal program; None if none was judged."""
         self.stalls = 0
         self.memory_wait_cycles = 0
-        """STALLS of a run in which only memory made the NPU wait."""
+        """STALLS of a run in which only memory made the NPU wait; 0 if there was none."""
         self.interval_cycles: int | None = None
-        """Simulated cycles from image to image, back to back, if no stream is ever late."""
+        """Simulated cycles from image to image, back to back, waits for memory included, if no
+        stream is ever late; None if that was not measured."""
         self._outputs = [
             entry for entry in program.instructions if entry["opcode"] in ("STORE", "EMIT")
         ]
 
     def error(self, image: int, name: str, index: int) -> None:
-        """Record that the NPU stopped with error ``name`` at instruction ``index``."""
+        """Record as ``failure`` that the NPU stopped with error ``name`` at instruction ``index``.
+
+        image: its index in vectors/.
+        """
         where = self.program.instructions[min(index, len(self.program.instructions) - 1)]
         self.failure = f"image {image}: error {name} at instruction {index} ({where['name']})"
 
     def run(
         self, image: int, frames: list[Words], cycles: int, stalls: int, log: list[int]
     ) -> None:
-        """Judge a run that ended without an error: output packets, CYCLES and cycle log."""
+        """Judge a run of one image that ended without an error: output packets, CYCLES, cycle log.
+
+        image: its index in vectors/; frames: beats of each output packet; stalls: STALLS, which are
+        added up, not judged.
+        """
         self.images += 1
         self.stalls += stalls
         self._outputs_of(image, frames)
@@ -56,8 +67,9 @@ class Judge:
     ) -> None:
         """Judge a run of the stream program: every image's logits, and the last image's cycles.
 
-        CYCLES adds up over the images, so the interval of the images before the last one is
-        subtracted.
+        first: index of the first image in vectors/; frames: one packet per image. CYCLES and the
+        log's entries add up over the images, so the expected intervals of the images before the
+        last one are subtracted.
         """
         if len(frames) != images:
             self.failure = f"{images} images back to back: {len(frames)} output packets"
@@ -85,7 +97,10 @@ class Judge:
             )
 
     def waited(self, stalls: int) -> None:
-        """Judge the STALLS of a run of the normal program in which only memory made it wait."""
+        """Judge the STALLS of a run of the normal program in which only memory made it wait.
+
+        Another number than expected is a ``cycle_mismatch``.
+        """
         self.memory_wait_cycles = stalls
         expected = self.folder.programs["normal"].wait_cycles
         if stalls != expected and self.cycle_mismatch is None:
@@ -95,7 +110,10 @@ class Judge:
             )
 
     def production(self, other: Judge) -> None:
-        """Add the verdict of ``other`` over a run of the normal program, and its cycles."""
+        """Add the verdict of ``other`` over a run of the normal program, and its cycles.
+
+        ``other`` may be this judge itself.
+        """
         self.production_cycles = other.cycles
         self.also(other)
 
@@ -134,7 +152,10 @@ class Judge:
         return first_mismatch(image, self._layer(entry), tensor, expected, got)
 
     def _layer(self, entry: dict[str, Any]) -> str:
-        """Return the name of the last LAYER before this output instruction, or its own if none."""
+        """Return the name of the last LAYER before the output instruction ``entry``.
+
+        That is ``entry``'s own name if there is no LAYER before it.
+        """
         before = [
             other["name"]
             for other in self.program.instructions[: entry["index"]]
@@ -145,7 +166,9 @@ class Judge:
     def outcome(self) -> dict[str, Any]:
         """Return the verdict in JSON types; ``failure`` is a sentence, or None if all is right.
 
-        ``bit_exact`` is True if ``run`` judged an image and no value differs, whatever the cycles.
+        ``failure`` is an error, hang or wrong length first, then a mismatch of values, then one of
+        cycles. ``bit_exact`` is True if ``run`` judged an image and no value differs, whatever the
+        cycles. ``images`` and ``stall_cycles`` are those of ``run``; the other keys are attributes.
         """
         mismatch = str(self.mismatch) if self.mismatch else None
         return {

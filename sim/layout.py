@@ -3,8 +3,9 @@
 A layout (one entry of ``tensors``) gives the place of channel c of a pixel: its code of
 ``activation_bits`` bits is at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
 ``channel_groups[c]``. The stream is the array (rows, columns, pixel_words) in C order, each word as
-``beats_per_word`` 32-bit beats, low beat first. An input with a ``window`` is unfolded (im2col)
-before it is packed: every kernel position becomes channels of its own.
+``beats_per_word`` 32-bit beats, low beat first. An input whose ``window`` is not None is unfolded
+(im2col) before it is packed: every kernel position becomes channels of its own. ``shape`` is
+(channels, rows, columns), after unfolding.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ from numpy.typing import NDArray
 BEAT_BITS = 32
 """Width of a stream beat."""
 LEVELS_TOP = 255
-"""Highest input level: the 8-bit values that input codes are made of."""
+"""Highest input level; levels are the 8-bit values that input codes are made of."""
+
+AXES = {"f": "nc", "cl": "ncw", "lc": "nwc", "hw": "nhw", "chw": "nchw", "hwc": "nhwc"}
+"""Order of a data set's axes -> what each is: example, channel, row (h) or column (w). Axes that
+are left out have one element."""
 
 Layout = Mapping[str, Any]
 """One entry of ``tensors``, or ``output``, in program.json."""
@@ -37,7 +42,8 @@ def image_shape(layout: Layout) -> tuple[int, int, int]:
 def check(layout: Layout, codes: NDArray[Any]) -> None:
     """Raise LayoutError unless ``codes``, of one image or many, are integers 0..2**bits - 1.
 
-    codes: (channels, rows, columns) or (n, channels, rows, columns).
+    codes: (channels, rows, columns) or (n, channels, rows, columns), before any unfolding. bits:
+    that of the layout. No codes (n = 0) pass.
     """
     shape = image_shape(layout)
     if codes.shape[-3:] != shape or codes.ndim > 4:
@@ -50,35 +56,54 @@ def check(layout: Layout, codes: NDArray[Any]) -> None:
             raise LayoutError(f"{layout['name']}: codes must be 0..{top}, not {end}")
 
 
-def quantise(
-    layout: Layout, input_range: Mapping[str, Any], values: NDArray[Any]
-) -> NDArray[np.uint8]:
-    """Return the input codes, uint8 of the same shape, of values as the data set had them.
+def to_images(layout: Layout, axes: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Return examples as the data set had them as images, (n, channels, rows, columns).
 
-    values: (n, channels, rows, columns). input_range: ``low`` and ``high``, of one number or one
-    for each channel, become level 0 and 255; levels become codes as in models.integer.reference.
-    Values beyond are clipped. Raises LayoutError for another shape, and for values that are no
-    finite numbers.
+    axes: a key of AXES; ``auto``: those of AXES, in this order, that give the network's shape.
+    Images with channels first are always taken. Raises LayoutError for any other shape.
     """
     shape = image_shape(layout)
-    if values.ndim != 4 or values.shape[1:] != shape:
-        raise LayoutError(
-            f"{layout['name']}: values must have shape (n, {', '.join(map(str, shape))}), "
-            f"not {values.shape}"
-        )
+    for name in AXES if axes == "auto" else (axes, "chw"):
+        order = AXES[name]
+        if values.ndim == len(order):
+            moved = values.transpose([order.index(axis) for axis in "nchw" if axis in order])
+            absent = [place for place, axis in enumerate("nchw") if axis not in order]
+            images = np.expand_dims(moved, absent)
+            if images.shape[1:] == shape:
+                return images
+    wanted = f"(n, {', '.join(map(str, shape))})"
+    also = "" if axes in ("auto", "chw") else f", or their axes in the order of {axes!r}"
+    raise LayoutError(
+        f"{layout['name']}: values must have shape {wanted}{also}, not {values.shape}"
+    )
+
+
+def quantise(
+    layout: Layout, input_range: Mapping[str, Any], values: NDArray[Any]
+) -> tuple[NDArray[np.uint8], float]:
+    """Return the input codes of values, and the fraction of values that had to be clipped.
+
+    values, codes: (n, channels, rows, columns), not checked. input_range: ``low`` and ``high``, of
+    one number or one for each channel, become level 0 and 255; values beyond are clipped, those
+    between become a whole level, and a level the code level * (2**bits - 1) / 255, both rounded
+    half up. Raises LayoutError for values that are no finite numbers.
+    """
     if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise LayoutError(f"{layout['name']}: values must be finite numbers")
     low, high = (np.array(input_range[end], np.float64)[:, None, None] for end in ("low", "high"))
-    scaled = np.clip((values.astype(np.float64) - low) * (LEVELS_TOP / (high - low)), 0, LEVELS_TOP)
-    levels = np.floor(scaled + 0.5).astype(np.int64)
+    scaled = (values.astype(np.float64) - low) * (LEVELS_TOP / (high - low))
+    levels = np.floor(np.clip(scaled, 0, LEVELS_TOP) + 0.5).astype(np.int64)
     top = (1 << layout["bits"]) - 1
-    return ((levels * (2 * top) + LEVELS_TOP) // (2 * LEVELS_TOP)).astype(np.uint8)
+    codes = ((levels * (2 * top) + LEVELS_TOP) // (2 * LEVELS_TOP)).astype(np.uint8)
+    outside = (values < low) | (values > high)
+    return codes, float(outside.mean()) if values.size else 0.0
 
 
 def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """Return the input beats of an image, uint32 (layout["beats"],), as a LOAD takes them.
 
-    codes: integers (channels, rows, columns). Raises LayoutError as ``check`` does.
+    codes: integers (channels, rows, columns), before any unfolding. Raises LayoutError as ``check``
+    does.
     """
     check(layout, codes)
     window = layout["window"]
@@ -95,7 +120,8 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
 def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]]:
     """Return an image as the packets that a program's LOADs take: one, or one per band of rows.
 
-    Bands (``bands`` of the layout) may overlap. Raises LayoutError as ``pack`` does.
+    ``bands`` of the layout are pairs (first row, row behind the last), which may overlap. Raises
+    LayoutError as ``pack`` does.
     """
     beats = pack(layout, codes)
     if not layout.get("bands"):
@@ -107,8 +133,11 @@ def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unfold an image (im2col): the positions of a kernel window become channels.
 
-    codes: (channels, rows, columns), padded by ``pad_code``. Kernel position (i, j), read at every
-    ``stride`` pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels on.
+    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows,
+    columns) on each side; not changed. Kernel position (i, j) of ``kernel`` (rows, columns), at
+    every ``stride`` (rows, columns) pixels, becomes ``channels`` channels from
+    (i * kernel_columns + j) * channels on. Returns (channels * kernel positions, output rows,
+    output columns).
     """
     (down, right), (step, across) = window["padding"], window["stride"]
     margins = ((0, 0), (down, down), (right, right))
@@ -139,9 +168,10 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Return the logits, int32 (classes,), in the beats that an EMIT sends.
+    """Return the logits, int32 (classes,), in the beats that an EMIT sends, one a beat.
 
-    Raises LayoutError if the number of beats is not ``layout["beats"]``.
+    Beats behind those of the classes are ignored. Raises LayoutError if the number of beats is not
+    ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
@@ -153,7 +183,10 @@ def _word_bits(layout: Layout) -> int:
 
 
 def _places(layout: Layout) -> list[tuple[int, int]]:
-    """Return, for each channel, the pixel's word that holds it and its lowest bit there."""
+    """Return, for each channel, (number of the pixel's word that holds it, its lowest bit there).
+
+    Both count from 0; the channels are those after any unfolding.
+    """
     bits = layout["activation_bits"]
     lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
     return [(group, lane * bits) for group, lane in lanes]

@@ -1,6 +1,7 @@
 """cocotb tests of misuse: the NPU must give the right error code or the right answer, never hang.
 
-Each test ends with a correct run on the NPU that was misused.
+Each test ends with a correct run on the NPU that was misused, but for start_while_busy, whose
+misused run must itself be correct. All return {}, nothing to add to the test's outcome.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from sim.npu import DISCARDING
 
 @bench_test
 async def illegal_opcode(bench: Bench) -> dict[str, Any]:
-    """Run programs with an unknown opcode, as the first and as the second instruction."""
+    """Run programs with an unknown opcode, as the first and as the second instruction.
+
+    The run must stop there with OPCODE. The opcode word is drawn from four that are illegal.
+    """
     next_free = max(bench.folder.hardware["opcodes"].values()) + 1
     for entry in bench.program.instructions[:2]:
         words = list(bench.program.words)
@@ -31,7 +35,10 @@ async def illegal_opcode(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def illegal_field(bench: Bench) -> dict[str, Any]:
-    """Run programs with a bit above a field's width: in a LOAD, a LAYER's slots, a record."""
+    """Run programs with a bit above a field's width: in a LOAD, a LAYER's slots, a record.
+
+    The run must stop with FIELD at that instruction.
+    """
     for opcode, field in (("LOAD", "base"), ("LAYER", "out_max"), ("LAYER", "out_groups")):
         await bench.npu.load_program(bench.patched(opcode, field))
         await bench.npu.start()
@@ -43,7 +50,10 @@ async def illegal_field(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def address_outside(bench: Bench) -> dict[str, Any]:
-    """Run a LOAD that exceeds activation memory."""
+    """Run a LOAD that exceeds activation memory: it must stop with ADDRESS.
+
+    Its base address is the highest one.
+    """
     words = list(bench.program.words)
     first, width = bench.folder.hardware["fields"]["LOAD"]["base"]
     words[bench.bus_word(bench.program.entry("LOAD")) + first // 32] |= (1 << width) - 1
@@ -56,7 +66,7 @@ async def address_outside(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def program_without_end(bench: Bench) -> dict[str, Any]:
-    """Run a program memory full of EMIT, without END."""
+    """Run a program memory full of EMIT, without END: it must stop with PROGRAM behind the last."""
     depth = bench.folder.hardware["program"]["words"]
     emit = [bench.folder.hardware["opcodes"]["EMIT"], 0, 0, 0]
     await bench.npu.load_program(emit * (depth // 2))
@@ -67,7 +77,10 @@ async def program_without_end(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def early_tlast(bench: Bench) -> dict[str, Any]:
-    """Send input packets that end after one beat, in the middle, or just before their end."""
+    """Send input packets that end after one beat, in the middle, or just before their end.
+
+    Each run must stop with STREAM_SHORT at instruction 0, the LOAD.
+    """
     beats = bench.packets(0)[0]
     for length in {1, len(beats) // 2, len(beats) - 1} - {0, len(beats)}:
         await bench.npu.start()
@@ -78,7 +91,10 @@ async def early_tlast(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def late_tlast(bench: Bench) -> dict[str, Any]:
-    """Send input packets that go on after the image; the rest must be discarded up to TLAST."""
+    """Send input packets that go on after the image; the rest must be discarded up to TLAST.
+
+    Each run must stop with STREAM_LONG at instruction 0, the LOAD.
+    """
     for extra in (1, 37):
         await bench.npu.start()
         bench.npu.send(np.concatenate([bench.packets(0)[0], np.arange(extra, dtype=np.uint32)]))
@@ -95,7 +111,10 @@ async def late_tlast(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def soft_reset(bench: Bench) -> dict[str, Any]:
-    """Soft-reset the NPU while a run waits for input, and at random times within runs."""
+    """Soft-reset the NPU while a run waits for input, and at random times within runs.
+
+    STATUS must then be 0, and a run without loading anything again correct.
+    """
     for share in (0.0, bench.rng.random(), bench.rng.random()):
         await bench.npu.start()
         if share:
@@ -110,7 +129,10 @@ async def soft_reset(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def hard_reset(bench: Bench) -> dict[str, Any]:
-    """Reset the NPU by aresetn at random times within runs, and load its memories again."""
+    """Reset the NPU by aresetn at random times within runs, and load its memories again.
+
+    STATUS must be 0 after the reset.
+    """
     for _ in range(3):
         await bench.npu.start()
         bench.send_image(0)
@@ -126,7 +148,7 @@ async def hard_reset(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def start_while_busy(bench: Bench) -> dict[str, Any]:
-    """Start the NPU again within a run, which must change nothing."""
+    """Start the NPU again within a run, twice, which must change neither logits nor CYCLES."""
     await bench.npu.start()
     await bench.npu.start()
     bench.send_image(0)
@@ -143,7 +165,10 @@ async def start_while_busy(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def watchdog(bench: Bench) -> dict[str, Any]:
-    """Let the watchdog stop a run that takes too long, and one whose input never comes."""
+    """Let the watchdog stop a run that takes too long, and one whose input never comes.
+
+    Both must stop with WATCHDOG, the latter at instruction 0. A limit of 0 then means none.
+    """
     await bench.npu.write_register("WATCHDOG", bench.program.cycles - 1)
     await bench.npu.start()
     bench.send_image(0)
@@ -163,7 +188,10 @@ async def watchdog(bench: Bench) -> dict[str, Any]:
 
 @bench_test
 async def stray_accesses(bench: Bench) -> dict[str, Any]:
-    """Access unmapped addresses and read write-only memory; the bus must answer all the same."""
+    """Access unmapped addresses, read write-only and write read-only memory.
+
+    The bus must answer all the same, and the identity registers keep their values.
+    """
     for address in (0x40, 0x3FC, bench.folder.hardware["program"]["base"], 0x1FF_FFFC):
         await bench.npu.read(address, 1)
     for address in (0x40, bench.folder.hardware["log"]["base"], 0x30_0000):

@@ -16,11 +16,11 @@ class Options:
     """Task of one simulator process. Written by ``Options.save``, read by ``load``."""
 
     build: str
-    """Path of the build folder."""
+    """Absolute path of the build folder."""
     result: str
     """File to which one JSON line per finished test is appended."""
     first: int = 0
-    """Index of the first image in vectors/."""
+    """Index, from 0 on, of the first image in vectors/."""
     images: int = 1
     """Number of images, from ``first`` on."""
     seed: int = 0
@@ -29,10 +29,10 @@ class Options:
     """Fraction of cycles in which each bus channel is held back, 0..0.9; rare long pauses are added
     unless it is 0."""
     traced: bool = False
-    """True: run the program that stores every layer's output."""
+    """True: inference runs the program that stores every layer's output; False: the normal one."""
 
     def save(self, path: Path) -> None:
-        """Write the options to ``path`` as JSON."""
+        """Write the options to ``path`` as JSON, overwriting it."""
         path.write_text(json.dumps(dataclasses.asdict(self)))
 
 

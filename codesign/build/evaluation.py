@@ -11,6 +11,7 @@ from models.data.datasets import Dataset, Split
 from models.integer import reference
 from models.integer.network import IntegerNetwork
 from models.integer.scores import Scores
+from models.training.history import Epoch, kept_epoch, to_list
 
 TEST = "test"
 
@@ -20,7 +21,7 @@ class Evaluation:
     """Scores of each part of a data set that was evaluated. Made by ``evaluate``."""
 
     parts: dict[str, Scores]
-    """By part, such as ``validation`` and ``test``; the last one is that of the class table."""
+    """Scores by part, such as ``validation`` and ``test``; figures by class are of the last one."""
     classes: tuple[str, ...]
     notes: tuple[str, ...]
     """Sentences on everything that was guessed, cut or is doubtful."""
@@ -32,7 +33,7 @@ class Evaluation:
 
     @property
     def last(self) -> Scores:
-        """Scores of the last part, which the per-class figures are of."""
+        """Scores of the last part, which the figures by class are of."""
         return list(self.parts.values())[-1]
 
     def to_dict(self) -> dict[str, Any]:
@@ -53,7 +54,9 @@ class Evaluation:
 def evaluate(
     network: IntegerNetwork, dataset: Dataset, parts: Sequence[str] = ("validation", TEST)
 ) -> Evaluation:
-    """Run the integer network on parts of a data set, all images of each.
+    """Run the integer network on parts of a data set (by name), all images of each.
+
+    parts: at least one. Only the last one's doubts (``Scores.doubts``) are noted.
 
     >>> from benchmarks.untrained import random_weights
     >>> from codesign import design
@@ -77,18 +80,41 @@ def evaluate(
 
 
 def scores_of(network: IntegerNetwork, split: Split, classes: int) -> Scores:
-    """Count the integer network's answers on one part."""
+    """Count the integer network's answers (the first of the largest logits) on one part.
+
+    classes: number of classes.
+    """
     answers = reference.predict(network, split.images).argmax(axis=1)
     return Scores.of(answers, split.labels, classes)
 
 
+def training_report(full: Sequence[Epoch], short: Sequence[Epoch] = ()) -> dict[str, Any]:
+    """Return reports/training.json: learning curves of the full and of the short training.
+
+    An epoch has the fields of history.Epoch; kept_epoch is the number, from 1, of that whose
+    weights were kept. Where the short training's network was the better one and is delivered,
+    ``full`` is that training, which is then listed as ``short`` alone.
+    """
+    curves = {"full": () if tuple(full) == tuple(short) else full, "short": short}
+    return {
+        name: {"kept_epoch": kept_epoch(epochs), "epochs": to_list(epochs)}
+        for name, epochs in curves.items()
+        if epochs
+    }
+
+
 def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -> dict[str, Any]:
-    """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training."""
+    """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training.
+
+    ``validation`` and ``test`` hold the accuracies, ``scores`` the same with intervals, the other
+    keys what Evaluation.to_dict, the data set and the training say.
+    """
     found = evaluate(network, dataset)
     details = found.to_dict()
     return {
         **found.shares,
         "dataset": dataset.name,
+        "data_sha256": dataset.sha256,
         "scores": details.pop("accuracy"),
         **details,
         "input": dataset.input_range.describe(),

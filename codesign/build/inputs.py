@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import range_notes
 from models.data.layout import Layout, to_channels_first
-from models.data.pictures import SUFFIXES, decode
+from models.data.pictures import SUFFIXES, decode, to_channels
 from models.data.values import check_finite
 from models.errors import DatasetError
 from models.files import arrays
@@ -21,7 +21,7 @@ from models.files.reading import printable, read_bytes, told_as
 
 ARRAYS = (".npy", ".npz")
 ARRAY = "x"
-"""Name of the array of an .npz."""
+"""Name of the array that is read from an .npz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +56,11 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
 
 
 def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:
-    """Return the pixels (1, channels, rows, columns) of a picture, and notes."""
+    """Return the pixels (1, channels, rows, columns) of a picture, and notes.
+
+    Grey becomes three equal channels, and three equal channels one, as the network takes it. Raises
+    DatasetError for a colour picture where it takes grey ones, and for another size.
+    """
     pixels, notes = decode(
         lambda: read_bytes(path, MAX_BYTES), str(path), built.design.dataset.resize
     )
@@ -67,19 +71,14 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
             f"{path}: has {found} pixels (rows x columns), the network takes {wanted}; pictures "
             "are resized only if the data set of the network was"
         )
-    if len(pixels) == 1 and channels == 3:
-        pixels = np.repeat(pixels, 3, axis=0)
-    elif len(pixels) == 3 and channels == 1:
-        if (pixels != pixels[:1]).any():
-            raise DatasetError(f"{path}: is a colour picture, the network takes grey ones")
-        pixels = pixels[:1]
-    if len(pixels) != channels:
+    stack, greyed = to_channels(pixels[None], channels)
+    if stack.shape[1] != channels:
         raise DatasetError(f"{path}: pictures have 1 or 3 channels, the network takes {channels}")
-    return pixels[None], sorted(notes)
+    return stack, sorted({*notes, *greyed})
 
 
 def _array(path: Path) -> NDArray[Any]:
-    """Return the only array of an .npy, or the array ``x`` of an .npz."""
+    """Return the only array of an .npy, or the array ``x`` of an .npz. Raises DatasetError."""
     with told_as(DatasetError):
         if path.suffix.casefold() == ".npy":
             return arrays.read_npy(path)
@@ -95,8 +94,10 @@ def _examples(
 ) -> tuple[NDArray[Any], bool, list[str]]:
     """Return an array as (n, channels, rows, columns), whether it is one example, and notes.
 
-    Its axes are those that the design says; else those that the data set's reader would guess, or
-    the first that give the network's shape. Raises DatasetError.
+    Its axes are those that the design says, else the first layout (in Layout's order) that gives
+    the network's shape, each tried with an axis that counts examples, then without. The list of
+    notes is always empty. where: what messages name. Raises DatasetError for no such layout, an
+    empty array, values that are no finite numbers.
     """
     if not array.size:
         raise DatasetError(f"{where}: the array {array.shape} is empty")

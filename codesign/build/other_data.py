@@ -17,15 +17,16 @@ from codesign.design import DatasetSpec
 from models.data import datasets
 from models.data.datasets import Progress, ReadOptions, Split
 from models.data.layout import Layout
+from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
 from sim.cache import cache_folder
 
 MOST_CLIPPED = 0.01
-"""Share of values outside the network's input range from which on a note says so."""
+"""Share (0..1) of values outside the network's input range above which a note says so."""
 LEAST_SPAN = 0.1
-"""Share of the input range that the values must span; less, and a note says so."""
+"""Share (0..1) of the input range that the values must span; less, and a note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +34,7 @@ class TestData:
     """Examples with the network's class numbers. Made by ``load``."""
 
     __test__ = False
-    """No class of tests, in spite of its name."""
+    """False: pytest must not collect this class as tests, in spite of its name."""
 
     name: str
     split: Split
@@ -49,7 +50,9 @@ def load(
     """Load the examples of a data set that a network is tested with.
 
     These are the test part of the network's own data set as training had it, split off if need be;
-    of another data set its test part, or all of it if it has none.
+    of another data set its test part, or all of it if it has none. spec: the data set; its own if
+    the name or path is the design's. data_dir: folder with its files, or None. progress: called
+    while pictures are decoded.
 
     Raises DatasetError for data of another shape, or with classes that the network does not have.
     """
@@ -66,8 +69,9 @@ def load(
     raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
     part, more = _part(raw)
     values = part.values
-    if raw.range == PIXELS and values.shape[1] == 1 and built.shape[0] == 3:
-        values = np.repeat(values, 3, axis=1)  # grey pictures for a network of coloured ones
+    if raw.range == PIXELS:  # pictures, whose channels can be fitted
+        values, greyed = to_channels(values, built.shape[0])
+        more += greyed
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
     split = Split(built.input_range.levels(values), numbers[part.labels])
@@ -76,14 +80,18 @@ def load(
 
 
 def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
-    """Run the integer network on the examples, all of them."""
+    """Run the integer network on all examples; the evaluation's only part is ``test``."""
     scores = scores_of(built.network, data.split, len(built.classes))
     doubts = scores.doubts(built.classes, TEST)
     return Evaluation({TEST: scores}, built.classes, (*data.notes, *doubts))
 
 
 def range_notes(built: BuiltNetwork, values: NDArray[Any]) -> list[str]:
-    """Return a note for values (n, channels, rows, columns) that the input range does not suit."""
+    """Return at most one note on values that the network's input range does not suit.
+
+    values: (n, channels, rows, columns), at least one. Noted is a share above MOST_CLIPPED outside
+    the range; else, with one range for all channels, values that span less than LEAST_SPAN of it.
+    """
     mapping = built.input_range
     outside = mapping.clipped(values)
     if outside > MOST_CLIPPED:
@@ -101,7 +109,7 @@ def range_notes(built: BuiltNetwork, values: NDArray[Any]) -> list[str]:
 
 
 def _part(raw: Raw) -> tuple[Part, list[str]]:
-    """Return the test part, or all parts as one, with a note."""
+    """Return the test part without notes, or all parts as one (training first) with a note."""
     if TEST in raw.parts:
         return raw.parts[TEST], []
     parts = [raw.parts[TRAIN], *(part for name, part in raw.parts.items() if name != TRAIN)]
@@ -119,9 +127,11 @@ def _check_shape(built: BuiltNetwork, name: str, shape: tuple[int, ...]) -> None
 
 
 def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[Labels, list[str]]:
-    """Return the network's number of each class of the data, and notes. Raises DatasetError.
+    """Return the network's class number of each of the data's classes, int64, and notes.
 
     Classes are matched by name; data that has numbers for a network that has names, by number.
+    name: the data set's, for messages. Raises DatasetError for a class that the network does not
+    have.
     """
     known = {own: number for number, own in enumerate(built.classes)}
     if _are_numbers(names) and not _are_numbers(built.classes):

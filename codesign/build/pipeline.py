@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 VECTOR_IMAGES = 64
 """Default number of test images whose layer outputs go into a build folder."""
 EPOCHS = (12, 100)
-"""Fewest and most epochs that are chosen by the size of the data set."""
+"""(Fewest, most) epochs that are chosen by the size of the data set."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class _Recipe:
     """Hyperparameters of full training for images of one size."""
 
     images_seen: int
-    """Training images over all epochs, when the number of epochs is not given."""
+    """Training images over all epochs, which set the number of epochs when it is not given."""
     batch_size: int
     weight_decay: float
     label_smoothing: float
@@ -58,8 +58,8 @@ class _Recipe:
 
 
 _SMALL_MAP = 16 * 16
-"""Pixels per image up to which training uses one thread: on digits, two threads took 4 to 10 times
-the processor time of one, for the same wall time."""
+"""Most pixels per image (rows x columns) for which training uses _SMALL and one thread: on digits,
+two threads took 4 to 10 times the processor time of one, for the same wall time."""
 _SMALL = _Recipe(600_000, 64, 1e-4, label_smoothing=0.1, threads=1)
 """Recipe for small images, with label smoothing (Szegedy et al., arXiv 1512.00567).
 
@@ -79,7 +79,7 @@ class Lowered:
 
 
 def weight_blocks(design: Design) -> dict[str, BlockShape]:
-    """Return the size of the block of weights in a weight word, by conv2d or linear layer.
+    """Return the size of the block of weights in a weight word, by conv2d or linear layer's name.
 
     A block is one kernel position of the output channels of a tile and the input channels of a word
     (lanes). Grouped layers, and a first layer whose image is unfolded (im2col) by the host, are
@@ -98,9 +98,10 @@ def weight_blocks(design: Design) -> dict[str, BlockShape]:
 def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
     """Return the output channels to train without the top weight digit: a pass less for the array.
 
-    These are the last ``share`` (0..1) of each layer's output-channel tiles. The output layer is
-    left out because its channels share one scale, and so are layers that would have fewer than 2
-    weight bits. Raises InfeasibleError if the NPU cannot run the network.
+    These are the last ``share`` (0..1) of each layer's output-channel tiles, rounded half to even.
+    Left out are the output layer because its channels share one scale, layers that would have fewer
+    than 2 weight bits, and those where the share rounds to no tile. Raises InfeasibleError if the
+    NPU cannot run the network.
     """
     from models.training.narrowing import Narrow  # torch takes seconds to import
 
@@ -116,7 +117,7 @@ def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
 
 
 def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]:
-    """Count one-bits and zeros (LayerBits) of the trained weights, by conv2d or linear layer.
+    """Count one-bits and zeros (LayerBits) of the trained weights, by layer name.
 
     A zero digit is one that is 0 in every weight of the layer. Zero weight words are counted only
     in layers with ``weight_blocks``. Raises InfeasibleError if the NPU cannot run the network,
@@ -155,7 +156,8 @@ def load_data(
 ) -> Dataset:
     """Load a data set, decoded pictures cached, and split it by ``seed``. Raises DatasetError.
 
-    mapping: from values to input levels; None: found on the training part.
+    data_dir, progress: as for datasets.load. mapping: from values to input levels; None: the
+    format's own (8-bit pictures), else found on the training part.
     """
     options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
     cache = cache_folder("datasets")
@@ -165,7 +167,8 @@ def load_data(
 def with_mapping(design: Design, dataset: Dataset) -> Design:
     """Return the design with its data's mapping from values to input levels recorded.
 
-    The mapping of 8-bit pixels is not written down: it is what a design without one has.
+    A design that has a mapping stays as it is. The mapping of 8-bit pixels is not written down: it
+    is what a design without one has.
     """
     if design.input is not None or dataset.input_range.is_pixels:
         return design
@@ -254,7 +257,7 @@ def lower_design(design: Design, trained: TrainedNetwork) -> Lowered:
 
 
 def vectors(network: IntegerNetwork, split: Split, images: int = VECTOR_IMAGES) -> Vectors:
-    """Compute every layer's output for the first ``images`` images of ``split``, or all it has."""
+    """Compute the codes of input and layers for ``split``'s first ``images``, or all it has."""
     codes = reference.quantise_input(network, split.images[:images])
     logits = network.layers[-1].output
     values = reference.run(network, codes)
@@ -274,13 +277,14 @@ def write_build(
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
+    prefix: str = "",
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports and errors: as for build_folder.build; the reports accuracy and estimate are
-    added. images: most test images to keep as vectors.
+    device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
+    are added. images: most test images to keep as vectors.
     """
-    estimate = estimate_design(design, devices.family_of(device))
+    estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
     own["estimate"] = estimate.to_dict()
     return build_folder.build(
@@ -290,4 +294,5 @@ def write_build(
         out,
         device=device,
         reports={**own, **(reports or {})},
+        prefix=prefix,
     )

@@ -28,7 +28,7 @@ class LayerCycles:
     name: str
     opcode: str
     expected: int
-    """Cycles that the compiler computed."""
+    """Cycles that the compiler computed, for one image."""
     simulated: int
     """Cycles that the simulated NPU logged."""
 
@@ -44,7 +44,7 @@ class Verification:
     bit_exact: bool
     """True if every run ended and every compared value equals the expected one."""
     images: int
-    """Images that were simulated."""
+    """Number of images that were simulated."""
     failure: str | None
     """The first failure as one sentence with its place and both values; None if all passed."""
     mismatch: dict[str, Any] | None
@@ -57,11 +57,12 @@ class Verification:
     layers: tuple[LayerCycles, ...]
     """Instructions of the compared program, in order."""
     hardware: dict[str, str | None]
-    """Test of long use or misuse -> its failure, or None if it passed; empty if none was run."""
+    """Failure of each test of long use or misuse by its name, None if it passed; empty if none was
+    run."""
     changed_files: tuple[str, ...]
-    """Files of the build folder that differ from its manifest."""
+    """Files of the build folder that are missing or differ from its manifest."""
     simulator: dict[str, Any]
-    """Name, seconds of build and run, and simulated clock cycles per second."""
+    """The simulator's name, seconds of build and run, and simulated clock cycles per second."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form, with the known figures at the top level."""
@@ -140,8 +141,9 @@ def verify_vectors(
 ) -> Verification:
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
-    vectors: the images and what every layer must give, all of which are simulated. The build folder
-    is not changed. Raises as ``verify`` does.
+    vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
+    default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
+    not changed. Raises as ``verify`` does, but does not check that it is a build folder.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
         copy = Path(name)

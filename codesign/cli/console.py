@@ -36,21 +36,27 @@ class _Stage:
     note: str
     expected_s: float | None
     told: float
-    """Time of the last line about it where stderr is no terminal."""
+    """Time (time.monotonic) of the last line about it where stderr is no terminal."""
 
     def left_s(self, elapsed: float) -> float | None:
-        """Estimate the remaining seconds by the pace so far or the expected time, else None."""
+        """Estimate the remaining seconds by the pace so far, else by the expected time, else None.
+
+        elapsed: seconds since the stage began. Negative if it takes longer than expected.
+        """
         if self.done > self.first:
             return elapsed * max(self.total - self.done, 0.0) / (self.done - self.first)
         return None if self.expected_s is None else self.expected_s - elapsed
 
     @property
     def share(self) -> float | None:
-        """Fraction done, 0..1, or None for a stage without steps."""
+        """Fraction done, 0..1, or None for a stage without steps (``total`` at most 1)."""
         return min(max(self.done / self.total, 0.0), 1.0) if self.total > 1 else None
 
     def line(self, now: float, *, plain: bool = False) -> str:
-        """Return the progress as a line of text, without the bar if ``plain``."""
+        """Return the progress as a line of text, without the bar if ``plain``.
+
+        now: time.monotonic(), as ``started`` is.
+        """
         elapsed = now - self.started
         left = self.left_s(elapsed)
         parts = [duration(elapsed)]
@@ -119,7 +125,8 @@ class Console:
     ) -> None:
         """Show that ``done`` of ``total`` steps of a stage are done, until ``clear``.
 
-        expected_s: usual duration of the stage, for stages without steps to extrapolate from.
+        stage: its name; another one begins a new stage. note: text at the end of the line.
+        expected_s: usual duration in seconds, for stages without steps to extrapolate from.
         """
         with self._lock:
             now = time.monotonic()
@@ -135,7 +142,10 @@ class Console:
 
     @contextmanager
     def stage(self, name: str, expected_s: float) -> Iterator[None]:
-        """Show progress by elapsed time during the ``with`` block, for work without steps."""
+        """Show progress by elapsed time during the ``with`` block, for work without steps.
+
+        expected_s: usual duration in seconds.
+        """
         self.progress(name, 0, 1, expected_s=expected_s)
         try:
             yield
@@ -143,7 +153,7 @@ class Console:
             self.clear()
 
     def clear(self) -> None:
-        """End the stage and erase its progress line."""
+        """End the stage, if there is one, and erase its progress line."""
         with self._lock:
             stage, self._stage = self._stage, None
             if stage is not None and self._live:
@@ -157,7 +167,7 @@ class Console:
                 self._draw(time.monotonic())
 
     def _make_room(self) -> None:
-        """Erase the progress line of a terminal, for a line of text."""
+        """End the stage and erase its progress line if stderr is a terminal, for a line of text."""
         if self._live:
             self.clear()
 
@@ -179,7 +189,10 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-    """Format seconds for people: 7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min."""
+    """Format seconds for people: 7 -> 7 s, 125 -> 2 min 5 s, 4000 -> 1 h 6 min.
+
+    Seconds are rounded to the nearest, smaller units left out; negative ones are 0 s.
+    """
     whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
@@ -189,7 +202,11 @@ def duration(seconds: float) -> str:
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Format rows of text as a table; the first ``left`` columns are aligned left, others right."""
+    """Format rows of text as a table; the first ``left`` columns are aligned left, others right.
+
+    A rule of dashes follows the head; columns are two spaces apart. Each row is as long as
+    ``head``.
+    """
     lines = [list(head), *(list(row) for row in rows)]
     widths = [max(len(line[index]) for line in lines) for index in range(len(head))]
 

@@ -18,7 +18,7 @@ _TRAINING = tuple(field.name for field in dataclasses.fields(TrainingChoices))
 
 
 def add_to(parser: argparse._ActionsContainer) -> None:
-    """Add the options. Those that are not given are None."""
+    """Add the options of data set and augmentation. Those that are not given are None."""
     parser.add_argument(
         "--augment",
         choices=AUGMENTATIONS,
@@ -70,7 +70,10 @@ def reading(
 
 
 def size(text: str) -> tuple[int, int]:
-    """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32). Raises ArgumentTypeError."""
+    """Parse ``32x48`` as (rows, columns), or ``32`` as (32, 32); numbers are 1 to 999999.
+
+    Raises ArgumentTypeError for any other text.
+    """
     match = re.fullmatch(r"0*([1-9]\d{0,5})(?:x0*([1-9]\d{0,5}))?", text.casefold())
     if match:
         return int(match[1]), int(match[2] or match[1])
@@ -78,7 +81,10 @@ def size(text: str) -> tuple[int, int]:
 
 
 def training(base: TrainingChoices, given: Mapping[str, Any]) -> TrainingChoices:
-    """Return ``base`` with the choices among ``given``. Raises ModelError."""
+    """Return ``base`` with the choices among ``given`` that are not None. Raises ModelError.
+
+    given: values by name; other names are ignored.
+    """
     changed = {name: given[name] for name in _TRAINING if given.get(name) is not None}
     return dataclasses.replace(base, **changed)
 
@@ -86,7 +92,7 @@ def training(base: TrainingChoices, given: Mapping[str, Any]) -> TrainingChoices
 def applied(design: Design, args: argparse.Namespace) -> Design:
     """Return the design with the options given on the command line.
 
-    Raises ModelError, UserError.
+    Options that are None leave the design's values. Raises ModelError, UserError.
     """
     said = {name: value for name, value in vars(args).items() if value is not None}
     spec = {name: said[name] for name in ("layout", "resize") if name in said}

@@ -39,9 +39,10 @@ class ToolStatus:
     name: str
     found: bool
     version: str | None
-    """None if the tool is missing or tells none."""
+    """Version, of Yosys and nextpnr with the distribution's name; None if the tool is missing or
+    tells none."""
     path: str | None
-    """File, or folder of a package; None if missing or not known."""
+    """Program or module file, or a package's folder; None if missing or not known."""
     cure: str
     """Command or advice to install it."""
     needed_for: str

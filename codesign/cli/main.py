@@ -149,7 +149,8 @@ def _infeasible(error: InfeasibleError, console: Console) -> int:
 def _system(error: OSError, console: Console) -> int:
     """Report an operating-system error as bad input; re-raise one that names no file, a bug.
 
-    A full disk is reported in any case; a closed pipe at stdout ends the command silently.
+    A full disk is reported in any case; a closed pipe at stdout ends the command silently. Returns
+    the exit status 2.
     """
     if isinstance(error, BrokenPipeError):
         # The reader of the output has ended (`codesign ... | head`), so nothing more is printed.
@@ -167,7 +168,7 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """Return the command that continues the interrupted one."""
+    """Return a hint with the command that continues the interrupted one, ``resume with: ...``."""
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
     return f"resume with: codesign {shlex.join(arguments)}"

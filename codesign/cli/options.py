@@ -12,13 +12,14 @@ from codesign.build import build_folder, built, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
+from rtl_gen import naming
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
-"""Options of ``training`` that are arguments of ``pipeline.settings_of``."""
+"""Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
 
 
 def number(low: float, high: float = math.inf) -> Callable[[str], float]:
-    """Return an argparse type for a finite number in low..high."""
+    """Return an argparse type for a finite number in low..high, both included."""
 
     def convert(text: str) -> float:
         try:
@@ -33,7 +34,7 @@ def number(low: float, high: float = math.inf) -> Callable[[str], float]:
 
 
 def integer(low: int, high: float = math.inf) -> Callable[[str], int]:
-    """Return an argparse type for an integer in low..high."""
+    """Return an argparse type for an integer in low..high, both included."""
 
     def convert(text: str) -> int:
         try:
@@ -86,6 +87,17 @@ def device(parser: argparse._ActionsContainer, use: str) -> None:
     )
 
 
+def prefix(parser: argparse._ActionsContainer) -> None:
+    """Add ``--prefix``, the start of the names of all Verilog modules."""
+    parser.add_argument(
+        "--prefix",
+        metavar="TEXT",
+        help="start of the names of all Verilog modules, the top included, for several NPUs in one "
+        f"project: letters, digits and _, at most {naming.LONGEST_PREFIX}, no digit first "
+        f"(default: none; the top is {naming.TOP})",
+    )
+
+
 def training(parser: argparse.ArgumentParser) -> None:
     """Add the options of verbs that train a design."""
     data_dir(parser)
@@ -135,7 +147,7 @@ def data_dir(parser: argparse._ActionsContainer) -> None:
 
 
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
-    """Add ``--boo``, the weight of one-bits in the training loss."""
+    """Add ``--boo``, the weight of one-bits in the training loss, with this default."""
     parser.add_argument(
         "--boo",
         type=number(0, 1000),
@@ -156,7 +168,8 @@ def load_build(folder: Path) -> Design:
 def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     """Load the integer network of a build folder, and warn of files changed since the build.
 
-    Raises UserError for any other folder, and for one that an older version built.
+    warn: called with a sentence for each of them. Raises UserError for any other folder, and for
+    one that an older version built.
     """
     network = built.load(folder)
     for path in build_folder.changed_files(folder):

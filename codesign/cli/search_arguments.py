@@ -32,6 +32,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "command line overrides it (default: none)",
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    options.prefix(files)
     files.add_argument(
         "--resume",
         action="store_true",
@@ -83,9 +84,10 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         "tables (default: chosen by the shape of the data)",
     )
     group.add_argument(
-        "--optimiser",
+        "--strategy",
         metavar="NAME",
-        help=f"search algorithm: evolution (NSGA-II) or random (default: {_DEFAULT.optimiser})",
+        help="search algorithm: evolution, nsga2, regularised-evolution or random "
+        f"(default: {_DEFAULT.strategy})",
     )
     group.add_argument(
         "--area-confidence",

@@ -32,27 +32,29 @@ class SearchOptions(SearchSettings):
 
     lut_budget: float | None = None
     dsp_budget: float = 0
-    """DSP slices; 0: all products are made in LUTs."""
+    """Most DSP slices; 0: all products are made in LUTs."""
     bram_budget: float | None = None
-    """36 Kb block RAMs."""
+    """Most 36 Kb block RAMs; None: the device's, else no limit."""
     ff_budget: float | None = None
     device: str | None = None
     """A part of constraints/devices.yaml, whose resources limit every budget."""
     clock_mhz: float | None = None
-    """Clock in MHz; None: the device's, or 100."""
+    """Clock in MHz; None: the device's, or 100 without a device."""
     min_throughput: float | None = None
-    """Images per second."""
+    """Fewest images per second, one image at a time; None: no limit."""
     max_latency_us: float | None = None
     data_dir: str | None = None
-    """Folder with the data set's files."""
+    """Folder with the data set's files; None: none."""
     area_model: str | None = None
     """A model file of ``calibrate``; None: the model of the shipped data."""
     boo_within: float | None = None
-    """Validation accuracy in percentage points to trade for fewer one-bits; None: do not trade."""
+    """Validation accuracy in percentage points (0..100) to trade for fewer one-bits; None: do not
+    trade."""
     out: str = "runs/explore"
     """Folder of the search."""
     time_limit: float | None = None
-    """Minutes for search and training; build, synthesis and simulation take some more."""
+    """Minutes for search and training, None without limit; build, synthesis and simulation take
+    some more."""
 
     def __post_init__(self) -> None:
         for name, low, high in (
@@ -81,7 +83,7 @@ class SearchOptions(SearchSettings):
     def settings(self) -> ExploreSettings:
         """Convert to the types and units of the search: paths, fractions and seconds.
 
-        Raises UserError as ``budget`` does, or for an unknown optimiser.
+        Raises UserError as ``budget`` does, or for an unknown strategy.
         """
         budget = self.budget()
         # The search takes seconds to import, so the options are checked first.
@@ -95,13 +97,31 @@ class SearchOptions(SearchSettings):
             area_model=Path(self.area_model) if self.area_model else None,
             boo_within=None if self.boo_within is None else self.boo_within / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
+            notes=self.cut(),
             **self.shared(),
+        )
+
+    def cut(self) -> tuple[str, ...]:
+        """Return a sentence for each budget that is larger than what the device holds."""
+        if self.device is None:
+            return ()
+        part = devices.get(self.device)
+        return tuple(
+            f"{part.name} holds {held:,g} {name}, so the budget of {own:,g} is cut to that"
+            for own, held, name in (
+                (self.lut_budget, part.luts, "LUTs"),
+                (self.ff_budget, part.ffs, "flip-flops"),
+                (self.bram_budget, part.brams, "36 Kb block RAMs"),
+                (self.dsp_budget, part.dsps, "DSP slices"),
+            )
+            if own is not None and own > held
         )
 
     def budget(self) -> Budget:
         """Return the hard limits: the smaller of each budget and the device's resources.
 
-        Raises UserError for an unknown device, or if neither --lut-budget nor --device is given.
+        A limit that neither gives is None: no limit. Raises UserError for an unknown device, or if
+        neither --lut-budget nor --device is given.
         """
         part = devices.get(self.device).budget() if self.device else None
         if self.lut_budget is None and part is None:
@@ -141,7 +161,10 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
 
 
 def _load(config: Path) -> SearchOptions:
-    """Read the options of a YAML file. Raises YamlError with file and line."""
+    """Read the options of a YAML file, whose names may be old ones (OLD_OPTIONS).
+
+    Raises YamlError with file and line.
+    """
     node = yaml_io.load(config)
     given = node.mapping()
     for old, new in OLD_OPTIONS.items():

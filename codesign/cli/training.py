@@ -17,11 +17,14 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 WORST_CLASSES = 3
-"""Classes of lowest recall that are shown; --json has all."""
+"""Number of classes of lowest recall that are shown; --json has all."""
 
 
 def load_data(design: Design, data_dir: Path | None, console: Console) -> Dataset:
-    """Load the design's data set. Raises DatasetError."""
+    """Load the design's data set, with progress on ``console``. Raises DatasetError.
+
+    data_dir: folder with its files, or None.
+    """
 
     def read(done: int, total: int) -> None:
         console.progress("reading images", done, total)
@@ -54,12 +57,15 @@ def run(
 
 
 def checkpoint_of(out: Path) -> Path:
-    """Return the checkpoint file of a training whose result is ``out``: a file beside it."""
+    """Return the checkpoint file of a training whose result is ``out``: beside it.
+
+    Its name is that of ``out`` with ``.checkpoint`` behind it.
+    """
     return out.with_name(f"{out.name}.checkpoint")
 
 
 def show(found: Evaluation, console: Console) -> None:
-    """Show accuracies with their intervals, recall by class where it is low, and all notes."""
+    """Print accuracies with their intervals, the classes of lowest recall, and all notes."""
     for part, scores in found.parts.items():
         console.say(f"accuracy:      {scores.accuracy.describe()} ({part})")
     recalls = found.last.per_class(found.classes)

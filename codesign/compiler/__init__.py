@@ -1,10 +1,12 @@
 """Compiler from an integer network and an NPU configuration to programs and memory images.
 
-``plan`` says what a network takes on an NPU (cycles, memory depths) from layer shapes alone, fast
-enough for a search. ``compile_network`` turns a trained network into everything that the NPU is
-loaded with. All scheduling is static, so the cycles of every instruction are known at compile time.
+``plan`` says what a network takes on an NPU (cycles, memory depths), from layer shapes alone where
+weights are not known, fast enough for a search. ``compile_network`` turns a trained network into
+everything that the NPU is loaded with. All scheduling is static, so the cycles of every instruction
+are known at compile time.
 
-Files: ``plan``, ``compile``, and the reasons why a network cannot run (``checks``, ``overflow``).
+Files: ``plan`` (its result: ``planned``), ``compile``, and the reasons why a network cannot run
+(``checks``, ``overflow``; what external memory would change: ``remedies``).
 Rooms, in the order of the work:
 
 - ``mapping``: layers onto array and buffers: loop tiling, spatial unrolling, memory allocation;
@@ -21,7 +23,8 @@ from codesign.compiler.overflow import (
     worst_accumulator_bits,
     worst_accumulator_reasons,
 )
-from codesign.compiler.plan import LayerPlan, Plan, minimal_depths, plan
+from codesign.compiler.plan import minimal_depths, plan
+from codesign.compiler.planned import LayerPlan, Plan
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
 
 __all__ = [

@@ -18,7 +18,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
 from rtl_gen.isa.opcodes import MOVES, Opcode
-from rtl_gen.parameters import DEPTH_RANGES
+from rtl_gen.parameters import DEPTH_RANGES, stacked_depth
 
 MAX_SOURCES = 2
 _ADDRESSES = {
@@ -52,16 +52,19 @@ COUNT_UNITS: Mapping[str, str] = {
     "out_cols": "output columns",
     "out_groups": "tiles of output channels",
 }
-"""Loop levels in the words of a reader; their fields hold the number of repetitions minus 1."""
+"""LAYER field of a loop -> what the loop counts, in the words of a message.
+
+The field holds the number of repetitions minus 1.
+"""
 _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
-    "activation_depth": ("raise npu.activation_depth", "raise npu.pixels or npu.lanes",
-                         "use fewer channels or a smaller image"),
-    "weight_depth": ("raise npu.weight_depth", "raise npu.lanes, npu.columns or "
-                     "npu.weight_digit_bits", "use fewer channels or weight bits"),
-    "channel_depth": ("raise npu.channel_depth", "raise npu.post_units", "use fewer channels"),
-    "result_depth": ("raise npu.result_depth", "raise npu.post_units", "use fewer classes"),
-    "program_depth": ("raise npu.program_depth", "use fewer layers"),
+    "activation_depth": ("raise npu.pixels or npu.lanes", "use fewer channels or a smaller image"),
+    "weight_depth": ("raise npu.lanes, npu.columns or npu.weight_digit_bits",
+                     "use fewer channels or weight bits"),
+    "channel_depth": ("raise npu.post_units", "use fewer channels"),
+    "result_depth": ("raise npu.post_units", "use fewer classes"),
+    "program_depth": ("use fewer layers",),
 }  # fmt: skip
+"""What helps beside a deeper memory, if the NPU can have one that is deep enough."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,11 @@ class BufferUse:
 
     @staticmethod
     def of(schedule: Schedule, steps: Sequence[ProgramStep]) -> BufferUse:
-        """Count the words that ``schedule`` and its program ``steps`` need."""
+        """Count the words that ``schedule`` and its program for one image, ``steps``, need.
+
+        Activation addresses must also be wide enough for the first result word of each part of a
+        raw layer, which stands in such a field; activation_depth counts that in.
+        """
         stores = sum(not shape.layer.raw for shape in schedule.shapes)
         store = instruction_words(schedule.config, Opcode.STORE)
         # A raw part states its first result word in out_base, which is an activation address.
@@ -101,21 +108,26 @@ class BufferUse:
         """Return the words that each memory needs, by the NpuConfig field of its depth."""
         return {name: getattr(self, name) for name in DEPTH_RANGES}
 
-    def depths(self) -> dict[str, int]:
+    def depths(self, stacked: bool = False) -> dict[str, int]:
         """Return the least depths that suffice, powers of two, by NpuConfig field.
 
         None is below its range in DEPTH_RANGES; one that exceeds its range is returned as it is.
+        stacked: the weights' depth may be ``stacked_depth``.
         """
-        return {
+        found = {
             name: max(DEPTH_RANGES[name][0], 1 << (need - 1).bit_length())
             for name, need in self.needs().items()
         }
+        if stacked:
+            found["weight_depth"] = int(stacked_depth(self.weight_depth, found["weight_depth"]))
+        return found
 
 
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield tensors whose codes are wider than the NPU's activations, and too wide multipliers.
+    """Yield a reason for each tensor whose codes are wider than ``config.activation_bits``.
 
-    The multipliers are those of requantisation, of ``network.scale_bits`` bits.
+    The logits are no such tensor, as they are no codes. One more reason follows if the network's
+    requantisation multipliers (``network.scale_bits``) are wider than ``config.scale_bits``.
     """
     for name, spec in network.tensors.items():
         if spec.bits > config.activation_bits and name != network.layers[-1].output:
@@ -131,9 +143,10 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
 
 
 def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
-    """Yield layers of several sources that the address generator cannot walk.
+    """Yield reasons for layers of several sources that the address generator cannot walk.
 
-    These have more than two sources, or two and a kernel larger than 1x1 or padding.
+    One for more than MAX_SOURCES sources, one for several sources with a kernel larger than 1x1 or
+    with padding; a layer may have both.
     """
     for layer in network.mac_layers:
         if len(layer.sources) > MAX_SOURCES:
@@ -150,18 +163,25 @@ def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:
 def depth_reasons(
     planned: Schedule, use: BufferUse, depths: Mapping[str, int]
 ) -> Iterator[Infeasible]:
-    """Yield memories that are too small, each with the layer that takes most of it.
+    """Yield a reason for each memory that is too small, with the layer that takes most of it.
 
-    depths: words that each memory has, by NpuConfig field.
+    use: words that each memory needs; depths: words that it has, by NpuConfig field. Program memory
+    is named with the network instead of a layer.
     """
     for name, need in use.needs().items():
         if need > depths[name]:
-            where = _largest_user(planned, name)
-            yield Infeasible(name, where, need, depths[name], "words", _DEPTH_LEVERS[name])
+            where, deeper = _largest_user(planned, name), f"raise npu.{name}"
+            reach = need <= DEPTH_RANGES[name][1]
+            levers = (deeper, *_DEPTH_LEVERS[name]) if reach else _DEPTH_LEVERS[name]
+            yield Infeasible(name, where, need, depths[name], "words", levers)
 
 
 def _largest_user(planned: Schedule, depth: str) -> str:
-    """Return the name of the layer that takes most of a memory; for the program, the network's."""
+    """Return the name of the layer that takes most of a memory; for the program, the network's.
+
+    depth: NpuConfig field of the memory's depth. Of equal layers it is the first; of activation
+    memory the one during which most words are in use, of the result buffer the raw layer.
+    """
     words = {
         "activation_depth": planned.live_words,
         "weight_depth": lambda i: planned.tiles[i].weight_words,
@@ -174,7 +194,11 @@ def _largest_user(planned: Schedule, depth: str) -> str:
 
 
 def field_reasons(config: NpuConfig, steps: Sequence[ProgramStep]) -> Iterator[Infeasible]:
-    """Yield sizes of LAYERs, and burst addresses, that their instruction fields cannot hold."""
+    """Yield a reason for each value of a LAYER that its instruction field cannot hold.
+
+    Addresses are left out: depths limit them. One more reason follows if the highest first burst
+    of all FETCHes, FILLs and SPILLs exceeds its field.
+    """
     widths = {
         field.name: field.width(config)
         for field in fields(config, Opcode.LAYER)

@@ -1,7 +1,7 @@
 """Compilation of a trained integer network to everything that the NPU is loaded with.
 
-``compile_network`` runs the passes in order: feasibility checks, mapping and schedule (``plan``),
-dead-work elimination for zero weights (``zeros.trim``), memory images, and up to three programs:
+``compile_network`` runs the passes in order: feasibility checks, mapping and schedule without the
+work that zero weights make unnecessary (``plan``), memory images, and up to three programs:
 ``normal`` for one image, ``traced`` with a STORE behind every layer, ``stream`` for many images.
 """
 
@@ -20,7 +20,8 @@ from codesign.compiler.mapping.parts import stored
 from codesign.compiler.mapping.phases import sparsity_reasons
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.overflow import accumulator_reasons
-from codesign.compiler.plan import Plan, plan
+from codesign.compiler.plan import plan
+from codesign.compiler.planned import Plan
 from codesign.compiler.program.channels import channel_image
 from codesign.compiler.program.instructions import (
     ProgramStep,
@@ -32,7 +33,6 @@ from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, Tensor
 from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.program.stream import interval_cycles
 from codesign.compiler.program.weights import weight_image
-from codesign.compiler.zeros.trim import trimmed
 from codesign.results import InfeasibleError
 from models.integer.network import IntegerNetwork
 from rtl_gen import timing
@@ -50,7 +50,7 @@ class Program:
     starts: tuple[int, ...]
     """Address of each step's opcode, in 64-bit words of program memory."""
     waits: tuple[int, ...]
-    """Stall cycles of each step in a run of one image: waits for the memory port."""
+    """Stall cycles of each step in a run of one image: waits for the memory port (memory.waits)."""
     interval_cycles: int | None = None
     """Cycles that each further image of a run adds, without stalls; None without a REPEAT."""
 
@@ -61,7 +61,10 @@ class Program:
 
     @property
     def log(self) -> tuple[int, ...]:
-        """Cycle log of a run of one image: the CYCLES register at the end of each instruction."""
+        """Cycle log of a run of one image: CYCLES at the end of each instruction, stalls left out.
+
+        One entry per step.
+        """
         cycles = [step.cycles for step in self.steps]
         return tuple(accumulate(cycles, initial=timing.START_CYCLES))[1:]
 
@@ -128,7 +131,12 @@ class CompiledNetwork:
     """The network that was compiled: what the programs compute."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the compiler's part of program.json (docs/reference/build-folder.md)."""
+        """Return the compiler's part of program.json (docs/reference/build-folder.md).
+
+        Keys: "format" (LAYOUT_FORMAT), "network" and "input" (names), "output" (logits layout),
+        "memory" ({"words" of 32 bits, "latency_cycles"}), "tensors" (layouts by tensor), "programs"
+        (by name).
+        """
         return {
             "format": LAYOUT_FORMAT,
             "network": self.name,
@@ -149,9 +157,8 @@ class CompiledNetwork:
 def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwork:
     """Compile ``network`` into the programs and memory images with which the NPU computes it.
 
-    The programs leave out work that zero weights make unnecessary (zeros.trim), so they may take
-    fewer cycles than ``plan(network, config)`` says. Raises InfeasibleError with every reason
-    found, before any image is made.
+    The programs take the cycles that ``plan(network, config)`` says. Raises InfeasibleError with
+    every reason found, before any image is made.
     """
     unfit = (*accumulator_reasons(network, config), *sparsity_reasons(network, config))
     try:
@@ -160,7 +167,6 @@ def compile_network(network: IntegerNetwork, config: NpuConfig) -> CompiledNetwo
         raise InfeasibleError((*error.reasons, *unfit)) from None
     if unfit:
         raise InfeasibleError(unfit)
-    planned = trimmed(planned)
     schedule = planned.schedule
     weights = weight_image(schedule)
     own_parts = stored(schedule.parts, schedule.origins)
@@ -200,8 +206,9 @@ def _stream(planned: Plan) -> Program | None:
 def _layouts(schedule: Schedule) -> dict[str, TensorLayout]:
     """Return the layout of every stored tensor by its name.
 
-    In a tiled network the stored tensors are bands of rows; the whole input image is added, with
-    the rows that each LOAD takes (``bands``).
+    In a tiled network the stored tensors are bands, whose layouts say of which tensor (``whole``)
+    they hold which rows; the whole input image is added under its own name, with the rows that each
+    LOAD takes (``bands``).
     """
     found = {name: _tensor_layout(schedule, name) for name in schedule.storage.views}
     if not schedule.moves:

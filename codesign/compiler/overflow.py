@@ -21,10 +21,11 @@ from rtl_gen.config import NpuConfig
 def layer_accumulator_bits(
     layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0
 ) -> int:
-    """Return the two's complement bits that hold a layer's sums and its folded biases.
+    """Return the least bits, sign included, that hold a layer's sums and its folded biases.
 
-    For a raw layer, whose results are sums with bias, these count as well. The bound is the worst
-    case over all input codes. offset: NpuConfig.activation_offset.
+    Sums are those over all taps, without bias; for a raw layer, whose results are sums with bias,
+    these must fit as well. The bound is the worst case over all input codes. offset: constant that
+    the array subtracts from every code (NpuConfig.activation_offset).
     """
     channels = len(layer.bias)
     low, high = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
@@ -41,9 +42,9 @@ def layer_accumulator_bits(
 
 
 def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
-    """Return the accumulator bits that a trained network needs.
+    """Return the accumulator bits that a trained network needs: those of its widest MacLayer.
 
-    offset: NpuConfig.activation_offset.
+    offset: as in ``layer_accumulator_bits``. Weights and biases are taken as they are.
     """
     return max(
         layer_accumulator_bits(layer, network.tensors, offset) for layer in network.mac_layers
@@ -51,12 +52,15 @@ def accumulator_bits(network: IntegerNetwork, offset: int = 0) -> int:
 
 
 def worst_accumulator_bits(network: IntegerNetwork) -> int:
-    """Return accumulator bits that suffice for the sums of any weights; biases are not counted."""
+    """Return accumulator bits that suffice for the sums of any weights of the layers' widths.
+
+    The worst case of all MacLayers; biases are not counted.
+    """
     return max(_worst_bits(layer, network.tensors) for layer in network.mac_layers)
 
 
 def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield layers whose sums or biases do not fit the accumulators."""
+    """Yield a reason for each MacLayer whose sums or folded biases exceed the accumulators."""
     for layer in network.mac_layers:
         need = layer_accumulator_bits(layer, network.tensors, config.activation_offset)
         have = config.accumulator_bits
@@ -66,9 +70,10 @@ def accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[
 
 
 def worst_accumulator_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield layers whose sums could overflow the accumulators, whatever training makes of them.
+    """Yield a reason for each MacLayer that some weights of its width could make overflow.
 
-    Weights are not looked at: what passes here can only fail for its biases after training.
+    The network's own weights are not looked at. A layer that passes here can only fail for its
+    biases after training.
     """
     for layer in network.mac_layers:
         need = _worst_bits(layer, network.tensors)

@@ -27,7 +27,7 @@ LEAST_DEVIATION = 0.005
 MOST_COUNT = 10**9
 """Largest count of a resource that a report may have."""
 NEAR = 1.1
-"""Reports are enough once the interval is at most this factor wider than with very many."""
+"""Reports are enough once the interval is at most this many times as wide as with very many."""
 MOST = 30
 """Upper limit of the number of reports that ``enough`` returns."""
 
@@ -110,5 +110,5 @@ def enough() -> int:
 
 
 def to_dict(fitted: Mapping[str, Fitted]) -> dict[str, object]:
-    """Return the JSON form of the second result of ``calibrate``."""
+    """Return the JSON form of the second result of ``calibrate``: resource -> fields of Fitted."""
     return {name: dataclasses.asdict(one) for name, one in fitted.items()}

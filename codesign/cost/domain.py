@@ -39,7 +39,9 @@ class Domain:
     """
 
     ranges: dict[str, tuple[int, int]]
+    """Parameter of NUMBERS -> (least, largest) value, both in the domain."""
     options: dict[str, tuple[int | str, ...]]
+    """Parameter of OPTIONS -> values that occur, ascending; flags as 0 and 1."""
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> Domain:
@@ -50,7 +52,7 @@ class Domain:
         )
 
     def outside(self, config: NpuConfig) -> list[str]:
-        """Return one line for each value of ``config`` outside the domain."""
+        """Return one line for each value of ``config`` outside the domain, [] if there is none."""
         found = []
         for name, (low, high) in self.ranges.items():
             value = _plain(config, name)
@@ -63,7 +65,11 @@ class Domain:
         return found
 
     def widening(self, table: ConfigTable) -> NDArray[np.float64]:
-        """Return the factors by which prediction intervals widen, shape (n,); 1 in the domain."""
+        """Return the factors by which prediction intervals widen, shape (n,); 1 in the domain.
+
+        Each is OUTSIDE to the power of missing option values plus started factors of two by which
+        numbers lie outside their ranges.
+        """
         found = np.ones(len(table))
         for name, (low, high) in self.ranges.items():
             value = getattr(table, name)
@@ -79,6 +85,6 @@ class Domain:
 
 
 def _plain(config: NpuConfig, name: str) -> Any:
-    """Return the value of a parameter, flags as 0 and 1 (as in the data files)."""
+    """Return the value of the parameter ``name``, flags as 0 and 1 (as in the data files)."""
     value = getattr(config, name)
     return int(value) if name in FLAGS else value

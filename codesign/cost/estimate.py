@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.cost.area.blocks import memory_counts
 from codesign.cost.area.model import AreaEstimate, AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.cycles.schedule import schedule
+from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.cost.table import ConfigTable
 from codesign.results import AREA_CONFIDENCE, Budget, Figures
 
@@ -27,10 +28,10 @@ class Estimate:
     area: AreaEstimate
     cycles: Floats
     """Cycles per image, shape (n,)."""
-    fits: NDArray[np.bool_]
-    """True where no memory exceeds the largest depth of NpuConfig, shape (n,)."""
+    words: ScheduleTable
+    """Words that the networks need in each memory, even beyond the largest depth of NpuConfig."""
     clock_mhz: float
-    """Clock frequency that throughput and latency assume."""
+    """Clock frequency in MHz that throughput and latency assume."""
 
     @property
     def images_per_second(self) -> Floats:
@@ -38,7 +39,7 @@ class Estimate:
         return rate
 
     def figures(self, row: int) -> Figures:
-        """Return the point estimates of one design."""
+        """Return the point estimates of design number ``row``; fields not estimated are None."""
         area = self.area
         return Figures(
             luts=float(area.luts[row]),
@@ -51,20 +52,23 @@ class Estimate:
         )
 
     def intervals(self, row: int) -> dict[str, tuple[float, float]]:
-        """Return the 90 % prediction interval of each regressed resource of one design."""
+        """Return resource -> (low, high) of its 90 % prediction interval, of design ``row``.
+
+        Resources are luts, lutrams and ffs, as block RAMs and DSP slices are counted.
+        """
         return {
             name: (float(low[row]), float(self.area.high[name][row]))
             for name, low in self.area.low.items()
         }
 
     def excess(self, budget: Budget, area_factor: float = 1.0) -> Mapping[str, Floats]:
-        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
+        """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
         Constraints are the limits that ``budget`` sets, and the memory depths. LUTs and flip-flops
         count with their upper confidence bounds (AreaModel.estimate) times area_factor, the
         measured over the estimated area of a design of this search that was synthesised. The
-        violation of a resource limit of 0 is the count itself; ``memory`` is 1 where a memory is
-        too deep, else 0.
+        violation of a resource limit of 0 is the count itself; ``memory`` is that of the memory
+        that exceeds the largest depth of NpuConfig most.
         """
         area = self.area
         needs: dict[str, tuple[Floats, float | None]] = {
@@ -82,12 +86,15 @@ class Estimate:
         }
         if budget.min_throughput is not None:
             found["throughput"] = budget.min_throughput / self.images_per_second - 1
-        found["memory"] = np.where(self.fits, 0.0, 1.0)
+        found["memory"] = self.words.overflow()
         return found
 
 
 def violation(excess: Mapping[str, Floats]) -> Floats:
-    """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible."""
+    """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible.
+
+    excess: as ``Estimate.excess`` returns it.
+    """
     total: Floats = np.sum([np.maximum(part, 0.0) for part in excess.values()], axis=0)
     return total
 
@@ -99,19 +106,25 @@ def estimate(
     clock_mhz: float,
     family: str = "xc7",
     confidence: float = AREA_CONFIDENCE,
+    brams: float | None = None,
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
-    clock_mhz: clock frequency to assume, not an estimate. family: FPGA family of the area, a key of
-    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
-    budget is tested with.
+    brams: where more block RAMs would be needed, weight memory is a stack of them if that takes
+    fewer (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock frequency to assume, not
+    an estimate. family: FPGA family of the area, a key of area.model.FAMILY_RATIOS. confidence:
+    one-sided confidence level of the area bound that the budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())
+    if brams is not None:
+        over = memory_counts(sized).brams > brams
+        depth = np.where(over, planned.stacked(sized.weight_depth), sized.weight_depth)
+        sized = dataclasses.replace(sized, weight_depth=depth)
     return Estimate(
         npu=sized,
         area=model.estimate(sized, confidence).on(family),
         cycles=planned.cycles.astype(np.float64),
-        fits=planned.fits(),
+        words=planned,
         clock_mhz=clock_mhz,
     )

@@ -171,7 +171,7 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return (mean, deviation) if return_std else mean
 
     def moments(self, X: Floats) -> tuple[Floats, Floats]:
-        """Return ``predict(X, return_std=True)`` without validation of X."""
+        """Return ``predict(X, return_std=True)``, (means, deviations), without validation of X."""
         kernel = self._kernel((X - self.centre_) / self.spread_)
         known = np.einsum("np,np->n", kernel @ self.known_, kernel)
         deviation = self.scale_ * np.sqrt(np.maximum(1.0 - known, 0.0) + self.noise_)
@@ -179,7 +179,11 @@ class ProcessRegressor(RegressorMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
-    """Return length scale and noise of the exact process with the highest marginal likelihood."""
+    """Return (length scale, noise) of the exact process with the highest marginal likelihood.
+
+    place: rows of X, shape (n, columns); target: y, shape (n,); both standardised.
+    Candidates are LENGTHS and NOISES.
+    """
     best = (-np.inf, LENGTHS[-1], NOISES[-1])
     for length in LENGTHS:
         for noise in NOISES:
@@ -192,7 +196,7 @@ def _most_likely(place: Floats, target: Floats) -> tuple[float, float]:
 def _far_apart(place: Floats, count: int) -> list[int]:
     """Return indices of ``count`` rows, far apart; the first is the row nearest to the origin.
 
-    By farthest-point sampling.
+    By farthest-point sampling, in the order of choice. ``count`` is at most the number of rows.
     """
     chosen = [int(np.argmin(np.sum(place**2, axis=1)))]
     distance = np.sum((place - place[chosen[0]]) ** 2, axis=1)
@@ -205,8 +209,9 @@ def _far_apart(place: Floats, count: int) -> list[int]:
 def grouped(groups: Ints, seed: int, folds: int = FOLDS) -> Iterator[tuple[Ints, Ints]]:
     """Yield splits (training rows, test rows) of grouped k-fold cross-validation.
 
-    groups: label of each row. No group is on both sides; there are at most as many splits as
-    groups. Raises ValueError if there is only one group.
+    groups: label of each row; seed: shuffles the groups. No group is on both sides; there are
+    ``folds`` splits, but at most as many as groups, and each row is a test row in one of them.
+    Raises ValueError if there is only one group.
     """
     folds = min(folds, len(np.unique(groups)))
     yield from GroupKFold(folds, shuffle=True, random_state=seed).split(groups, groups=groups)
@@ -228,7 +233,7 @@ def cross_predict(
 
 
 def conformal_quantile(scores: Floats, coverage: float) -> float:
-    """Return the score that at least ``coverage`` of unseen scores do not exceed on average.
+    """Return the score that, on average, at least ``coverage`` of unseen scores do not exceed.
 
     It is the score of rank ceil(coverage * (n + 1)) (split conformal prediction, Papadopoulos et
     al., 2002), or infinity if there are too few scores. ``coverage`` is above 0 and up to 1 (not

@@ -60,7 +60,7 @@ class ConfigTable(DerivedSizes[Ints]):
 
     @classmethod
     def of(cls, configs: Sequence[NpuConfig]) -> ConfigTable:
-        """Return the table of the given configurations."""
+        """Return the table of the given configurations, in their order."""
         numeric = [f.name for f in dataclasses.fields(cls) if f.name not in _WORDS]
         columns = {
             name: np.array([getattr(config, name) for config in configs], dtype=np.int64)
@@ -75,7 +75,7 @@ class ConfigTable(DerivedSizes[Ints]):
         return len(self.pixels)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_]) -> ConfigTable:
-        """Return the table of the chosen rows."""
+        """Return the table of the chosen rows: row numbers in their order, or a mask of (n,)."""
         return ConfigTable(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
@@ -117,5 +117,8 @@ class ConfigTable(DerivedSizes[Ints]):
 
     @functools.cached_property
     def index_bits(self) -> Ints:
-        """Bits beside each weight digit that select its lane; 0 when dense."""
+        """Bits of the index beside each weight digit that selects its lane: ceil(log2(M - N + 1)).
+
+        0 when dense.
+        """
         return np.ceil(np.log2(self.group - self.kept + 1)).astype(np.int64)

@@ -94,7 +94,7 @@ class PeriodModel:
     def fit(
         cls, features: TimingFeatures, period_ns: Floats, like: PeriodModel | None = None
     ) -> PeriodModel:
-        """Fit factors and correction to measured periods.
+        """Fit factors and correction to measured clock periods in ns, shape (n,), all above 0.
 
         like: model whose kernel hyperparameters (length scale, noise) the correction takes over
         instead of selecting them by marginal likelihood.
@@ -107,7 +107,7 @@ class PeriodModel:
         return cls(factors, process.fit(features.shape, ratio))
 
     def predict(self, features: TimingFeatures) -> tuple[Floats, Floats]:
-        """Return periods in ns and standard deviations of their logarithms, each of shape (n,)."""
+        """Return periods in ns and standard deviations of their natural logarithms, each (n,)."""
         ratio, deviation = self.correction.predict(features.shape, return_std=True)
         return features.sizes @ self.factors * np.exp(ratio), deviation
 
@@ -202,7 +202,10 @@ class TimingModel:
         return TimingEstimate(mhz, mhz * np.exp(-half), mhz * np.exp(half))
 
     def outside(self, config: NpuConfig) -> str | None:
-        """Return a message that names the values of ``config`` outside the data, or None."""
+        """Return a message that names the values of ``config`` outside the data, or None.
+
+        Among them is the LUT count by the analytic area model, if it exceeds ``largest``.
+        """
         beyond = self.domain.outside(config)
         luts = float(TimingFeatures.of(ConfigTable.of([config])).luts[0])
         if luts > self.largest:

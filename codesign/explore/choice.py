@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from codesign.cost.cycles.schedule import ScheduleTable
 from codesign.report.data import Candidate
 from codesign.results import Figures, Infeasible
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Ints, pareto_mask
 from codesign.search.space.topology import network_key
+from models.training.history import Epoch
+from rtl_gen.parameters import DEPTH_RANGES
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""
@@ -28,9 +32,11 @@ class Trained:
     accuracy: float
     """Validation accuracy, 0..1."""
     seconds: float
-    """Wall time of the short training."""
+    """Wall time of the short training, in seconds."""
     one_bits: int
     """One-bits of the magnitudes of all weights (models.integer.bits)."""
+    history: tuple[Epoch, ...] = ()
+    """Learning curve of the short training; empty in journals of release 0.2 and older."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,7 @@ class Option:
     evaluated: Evaluated
     """Estimates of the network on all NPUs of the space."""
     row: int
-    """Row of this NPU in ``evaluated``."""
+    """Row of this NPU in ``evaluated``, from 0."""
     trained: Trained
 
     @property
@@ -51,7 +57,10 @@ class Option:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs."""
+        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs.
+
+        (Images per second, LUTs negated), both estimated.
+        """
         estimate = self.evaluated.estimate
         return float(estimate.images_per_second[self.row]), -float(estimate.area.luts[self.row])
 
@@ -89,7 +98,7 @@ def best_option(
 def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
     """Return the network on the fastest NPU within the budget that is not refused, or None.
 
-    Ties go to fewer LUTs.
+    Ties go to fewer LUTs. refused: candidates as bytes.
     """
     found = engine.with_all_npus(problem, one.candidate)
     rate, luts = found.estimate.images_per_second, found.estimate.area.luts
@@ -153,9 +162,12 @@ def shown_candidates(
     return [dataclasses.replace(c, on_front=bool(s)) for c, s in zip(found, shown, strict=True)]
 
 
+ROUNDING = 1e-6
+"""Part of a LUT or flip-flop that is taken for a rounding error."""
+_NEAREST = "the nearest design found"
+_SMALLER = ("allow smaller networks or wider arrays in the space", "use smaller images (--resize)")
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
-          "latency_us": "us", "throughput": "images/s", "memory": "words",
-          "macs": "multiply-accumulates"}  # fmt: skip
+          "latency_us": "us", "throughput": "images/s", "macs": "MACs"}  # fmt: skip
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
     "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
@@ -163,7 +175,6 @@ _LEVERS = {
     "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
     "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
     "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
-    "memory": ("allow smaller networks or wider arrays in the space",),
     "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
 }
 
@@ -173,20 +184,26 @@ def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
 
     That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
     and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
-    the estimate; of ``memory`` they are always 2 and 1.
+    the estimate.
     """
     row = int(np.argmin(pool.violation))
-    found = []
+    found = list[Infeasible]()
     for name, values in problem.excess(pool.layers, pool.estimate).items():
         share = float(values[row])
-        if share > 0:
+        if name == "memory":
+            found += _too_deep(pool.estimate.words, row)
+        elif share > 0:
             need, have = _need_and_have(name, share, problem)
-            found.append(
-                Infeasible(
-                    name, "the nearest design found", need, have, _UNITS[name], _LEVERS[name]
-                )
-            )
+            found.append(Infeasible(name, _NEAREST, need, have, _UNITS[name], _LEVERS[name]))
     return tuple(found)
+
+
+def _too_deep(words: ScheduleTable, row: int) -> Iterator[Infeasible]:
+    """Yield the memories that would have to be deeper than NpuConfig allows."""
+    for name, (_, high) in DEPTH_RANGES.items():
+        need = int(getattr(words, name)[row])
+        if need > high:
+            yield Infeasible(name, _NEAREST, need, high, "words", _SMALLER)
 
 
 def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, float]:
@@ -195,7 +212,8 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
         wanted = budget.min_throughput or 0.0
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
-              "latency_us": budget.max_latency_us, "memory": 1.0,
+              "latency_us": budget.max_latency_us,
               "macs": problem.space.declaration.max_macs}  # fmt: skip
     limit = limits[name]
-    return (limit * (1 + share), limit) if limit else (share, 0.0)
+    need, have = (limit * (1 + share), limit) if limit else (share, 0.0)
+    return (math.ceil(need - ROUNDING), have) if name in ("luts", "ffs") else (need, have)

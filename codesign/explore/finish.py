@@ -11,7 +11,7 @@ from __future__ import annotations
 import concurrent.futures
 import dataclasses
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from codesign import prediction, report
 from codesign.build import build_folder, pipeline, verification
+from codesign.build.evaluation import training_report
 from codesign.build.pipeline import Lowered
 from codesign.build.verification import Verification
 from codesign.cost.area.model import AreaModel
@@ -54,13 +55,13 @@ class FinishedDesign:
     """
 
     problem: Problem
-    """The search problem, with the area factor measured by synthesis."""
+    """The search problem; each synthesis that misses the budget may raise its area factor."""
     option: Option | None = None
     """The design that was synthesised last."""
     estimate: DesignEstimate | None = None
     """Estimate of that design by the shipped area model, whichever model the search used."""
     build: Path | None = None
-    """The build folder."""
+    """The build folder; None if no design met the budget after synthesis."""
     accuracy: dict[str, float] = field(default_factory=dict)
     """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
     scores: dict[str, Any] = field(default_factory=dict)
@@ -68,20 +69,21 @@ class FinishedDesign:
     notes: tuple[str, ...] = ()
     """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
     weights: LayerBits | None = None
-    """Bit counts over all weights of the full training."""
+    """Bit counts summed over all weights of the full training; None if nothing was built."""
     synthesised: Synthesis | None = None
     """Synthesis of that design."""
     verification: Verification | None = None
     attempts: list[dict[str, float | str]] = field(default_factory=list)
-    """Name, configuration hash and figures of each synthesised design."""
+    """``design`` (name), ``config`` (hash) and figures by name of each synthesised design, in
+    order."""
     stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Stage -> wall time in seconds."""
+    """Wall time in seconds, by stage: training, synthesis, build, verification."""
     failure: str | None = None
-    """One sentence if the budget is missed or verification failed."""
+    """One sentence if the budget is missed or verification failed; else None."""
 
     @property
     def status(self) -> int:
-        """Exit status: 0 good, 1 failed."""
+        """Exit status: 0 good, 1 failed (``failure``)."""
         return 1 if self.failure else 0
 
     @contextmanager
@@ -190,7 +192,10 @@ def _attempt(
         return False
     with done.timed("build"):
         lowered = pipeline.lower_design(design, weights)
-        done.build = _build(design, lowered, measured, wanted)
+        plan = lowered.compiled.plan
+        done.estimate = prediction.estimate_design(design, done.problem.family, plan)
+        curves = training_report(weights.history, option.trained.history)
+        done.build = _build(design, lowered, measured, curves, wanted)
         done.scores = _scores(done.build)
         done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
         cut = notes_of_training(design, wanted)
@@ -206,7 +211,7 @@ def _attempt(
 
 
 def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Return the names of the synthesised resources that exceed the budget.
+    """Return the names of the synthesised resources that exceed the budget; empty if it is met.
 
     Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
     """
@@ -219,7 +224,7 @@ def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
 
 
 def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger of two ratios, measured to estimated LUTs and flip-flops."""
+    """Return the larger ratio, measured to estimated, of LUTs and flip-flops; zeros left out."""
     pairs = [
         (getattr(measured.figures, name), getattr(estimate.figures, name))
         for name in ("luts", "ffs")
@@ -235,10 +240,16 @@ def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
     )
 
 
-def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: FinishSettings) -> Path:
-    """Write the build folder, with the synthesis among its reports."""
+def _build(
+    design: Design,
+    lowered: Lowered,
+    measured: Synthesis,
+    curves: Mapping[str, Any],
+    wanted: FinishSettings,
+) -> Path:
+    """Write the build folder, with synthesis and learning curves among its reports."""
     out = wanted.builds / design.name
-    reports = {collect.SYNTHESIS: synthesis.to_dict(measured)}
+    reports = {collect.SYNTHESIS: synthesis.to_dict(measured), collect.TRAINING: curves}
     return pipeline.write_build(
         design,
         lowered,
@@ -247,6 +258,7 @@ def _build(design: Design, lowered: Lowered, measured: Synthesis, wanted: Finish
         device=wanted.settings.device,
         reports=reports,
         images=wanted.images,
+        prefix=wanted.settings.prefix,
     )
 
 

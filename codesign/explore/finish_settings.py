@@ -35,7 +35,7 @@ class FinishSettings:
 
     @property
     def images(self) -> int:
-        """Test images to verify, at most those of the data set."""
+        """Number of test images to verify, at most those of the data set."""
         return min(self.settings.images, len(self.dataset.test))
 
     @property

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.settings import FORMAT, OLD_FORMAT, ExploreSettings
+from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
+from codesign.search.store import is_empty
 from codesign.tools import locks
 from models.files import json_io
 from models.files.reading import FileError, read_json, told_as
@@ -18,9 +19,10 @@ from models.files.writing import inside
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
 LOCK = ".lock"
-"""File that the process of a search holds locked."""
+"""File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
-"""Subfolder that holds the search before this one until explore.json of this one is written."""
+"""Subfolder that holds the search before this one until this one has its design."""
+_FILES = (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD)
 
 
 class SearchFolder(contextlib.ExitStack):
@@ -32,8 +34,9 @@ class SearchFolder(contextlib.ExitStack):
     def __init__(self, out: Path, warn: Callable[[str], None]) -> None:
         """Refuse a folder that holds something else, or in which a search is running.
 
-        warn is called when there is no search to resume and when a search is replaced. Nothing is
-        created. Raises UserError.
+        A missing folder is not created; an existing one is locked, and a replacement in it that a
+        kill interrupted is undone. warn is called, later, when there is no search to resume and
+        when a search is replaced. Raises UserError.
         """
         super().__init__()
         self.out, self._warn = out, warn
@@ -78,9 +81,10 @@ class SearchFolder(contextlib.ExitStack):
         return self._wanted is None
 
     def claim(self) -> None:
-        """Replace the search before this one, if there is one. Raises OSError.
+        """Put this search in the place of the one before, if there is one. Raises OSError.
 
-        If the process is killed in between, the next ``explore`` finds the old search or the new.
+        That one stays in the subfolder REPLACED until ``finish``. If the process is killed in
+        between, the next ``explore`` finds the old search or the new.
         """
         if self._wanted is None:
             return
@@ -90,15 +94,35 @@ class SearchFolder(contextlib.ExitStack):
                 "--resume would have gone on with it"
             )
         old = self.out / REPLACED
-        if (self.out / SETTINGS).exists():
+        if old.is_dir() and not _is_finished(self.out):
+            _remove_search(self.out)  # it began in the place of the finished one in REPLACED
+        elif (self.out / SETTINGS).exists():
+            _remove(old)
             old.mkdir()
             # explore.json goes first and comes back last: without it, the old search counts.
-            for name in (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD):
+            for name in _FILES:
                 with contextlib.suppress(FileNotFoundError):
                     (self.out / name).rename(old / name)
         json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
-        shutil.rmtree(old, ignore_errors=True)
+        if is_empty(old / TRIALS):
+            _remove(old)
+
+    def finish(self) -> None:
+        """Remove the search that this one has replaced, now that this one has its design."""
+        shutil.rmtree(self.out / REPLACED, ignore_errors=True)
+
+    def __exit__(self, *error: Any) -> bool | None:
+        """Unlock the folder. An unfinished search without trials gives way to the one before."""
+        old = self.out / REPLACED
+        if self._locked and self.claimed and old.is_dir():
+            if is_empty(self.out / TRIALS):
+                _remove_search(self.out)
+                _recover(self.out)
+                self._warn(f"{self.out} holds the search before this one again")
+            else:
+                self._warn(f"the search before this one is kept in {old} until this one succeeds")
+        return super().__exit__(*error)
 
     def _lock(self) -> None:
         """Lock the folder for this process and undo a replacement that a kill interrupted."""
@@ -111,22 +135,47 @@ class SearchFolder(contextlib.ExitStack):
             _recover(self.out)
 
 
+def _is_finished(out: Path) -> bool:
+    """Return True if the search in ``out`` has ended with a design."""
+    try:
+        return bool(read_json(out / SUMMARY)["status"] == 0)
+    except (FileError, LookupError, TypeError):
+        return False
+
+
 def _recover(out: Path) -> None:
-    """Make the folder whole after a kill during ``claim``: the old search again, or the new."""
+    """Make the folder whole after a kill while a search was put in place of another."""
     old = out / REPLACED
+    if (out / SETTINGS).exists():
+        if not (old / SETTINGS).exists():
+            _remove(old)  # nothing was moved yet, or its removal was cut short
+        return
     if not old.is_dir():
         return
-    if not (out / SETTINGS).exists():
-        for path in sorted(old.iterdir(), key=lambda path: path.name == SETTINGS):
-            path.rename(out / path.name)
-    shutil.rmtree(old)
+    for path in sorted(old.iterdir(), key=lambda path: path.name == SETTINGS):
+        _remove(out / path.name)
+        path.rename(out / path.name)
+    old.rmdir()
+
+
+def _remove_search(out: Path) -> None:
+    """Remove the files of the search in ``out``, explore.json first: then it no longer counts."""
+    for name in _FILES:
+        _remove(out / name)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _stored_identity(out: Path) -> dict[str, Any] | None:
     """Return the identity (content of explore.json) of the search in ``out``; None if it is empty.
 
-    None, too, if ``out`` is absent. Option names may be those of release 0.1. Raises UserError when
-    ``out`` holds anything else.
+    None, too, if ``out`` is absent. Option names may be those of earlier releases. Raises UserError
+    when ``out`` holds anything else.
     """
     foreign = UserError(f"{out} holds something else than a search; choose another --out")
     if not out.exists():
@@ -144,7 +193,7 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
         stored = read_json(marker)
     except FileError:
         raise foreign from None
-    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, OLD_FORMAT):
+    if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, *OLD_FORMATS):
         raise foreign
     return stored
 

@@ -46,7 +46,7 @@ class ExploreResult:
     status: int
     """Exit status of the command: 0 good, 1 simulation mismatch or budget missed by synthesis."""
     problem: str | None
-    """One sentence when status is 1."""
+    """One sentence when status is 1, else None."""
     candidates: tuple[Candidate, ...]
     """Trained networks on NPUs within the budget, with ``on_front`` and ``chosen`` set."""
     finished: FinishedDesign
@@ -100,6 +100,8 @@ def explore(
             json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             raise
         json_io.write(settings.out / SUMMARY, result.summary)
+        if result.status == 0:
+            folder.finish()
         return result
 
 
@@ -125,7 +127,11 @@ def _search_and_finish(
     progress: Progress,
     start: float,
 ) -> ExploreResult:
-    """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start."""
+    """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
+
+    identity: content of explore.json, which the trials must be of. Writes front.json and the
+    report, not summary.json. Raises as ``explore`` does.
+    """
     how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
     objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
 
@@ -149,7 +155,10 @@ def _search_and_finish(
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:
-    """Load the search space: a file, or a shipped one with all DSP forms if the budget has DSPs."""
+    """Load the search space: a file, or a shipped one.
+
+    A shipped one is with all DSP forms unless the budget allows no DSPs. Raises YamlError.
+    """
     if settings.space is not None and settings.space.endswith((".yaml", ".yml")):
         return load_declaration(Path(settings.space))
     found = load_declaration(settings.space or shipped_name(dataset.shape))

@@ -1,6 +1,6 @@
 """The search part of ``explore``: candidates are pruned by estimates and ranked by training.
 
-Multi-objective search with a surrogate: an optimiser explores the space against cost models and an
+Multi-objective search with a surrogate: a strategy explores the space against cost models and an
 accuracy predictor; networks of its front are trained briefly, and the predictor learns from them.
 """
 
@@ -23,20 +23,22 @@ from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
-from codesign.search.engine import Evaluated, Problem
+from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.pareto import Floats
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
 from codesign.search.store import TrialRecord, TrialStore
 from models.data.datasets import Dataset
+from models.training.history import from_list, to_list
 
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
 FIRST_NETWORKS = 8
-"""Networks trained in the first round, chosen far from each other."""
-ROUNDS = (16, 32)
-"""Batches of the optimiser before the first trainings, and before each later round."""
+"""Most networks trained in the first round, chosen far from each other."""
+EVALUATIONS = (3072, 8192)
+"""Candidates estimated (before the first trainings, besides the first random ones; before each
+later round)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -69,23 +71,22 @@ class Search:
 
     @functools.cached_property
     def store(self) -> TrialStore:
-        """The trials of this search and of those that it continues."""
+        """The trials of this search and of those that it continues; opened at the first use."""
         return self._open_store()
 
     def run(self) -> list[Trained]:
         """Run the search; return the trained networks, best validation accuracy first.
 
         They are fewer than ``settings.networks`` if the time is up, or the front has no further
-        ones. Raises InfeasibleError when the optimiser finds no design within the budget.
+        ones. Raises InfeasibleError when the search finds no design within the budget.
         """
         seed, networks = self.settings.seed, self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        shrunk = engine.shrink(self.problem, seed)
+        inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
-        rounds, wanted = ROUNDS[0], min(FIRST_NETWORKS, networks)
+        evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            optimiser, round_seed = self.settings.optimiser, seed * 1000 + len(self.trained)
-            pool = engine.search(self.problem, shrunk, score, optimiser, round_seed, rounds)
+            pool = inner.run(score, evaluations)
             if not pool.feasible.any():
                 raise InfeasibleError(reasons(self.problem, pool))
             picks = self._pick(pool, score, wanted)
@@ -94,7 +95,7 @@ class Search:
             self._train(pool, picks)
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
             score = self._goals(predictor.predict_networks)
-            rounds, wanted = ROUNDS[1], min(3, networks - len(self.trained))
+            evaluations, wanted = EVALUATIONS[1], min(3, networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
@@ -106,7 +107,8 @@ class Search:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
 
         Each network occurs once. The first round takes networks far from each other; later ones the
-        most promising network, then those farthest from all trained ones.
+        most promising network, then those farthest from all trained ones. Only the better part of
+        the front by predicted accuracy is looked at. Empty if it has no untrained network.
         """
         goals = score(pool.layers).reshape(len(pool.candidates), -1)
         shown = engine.front(goals, pool.estimate.images_per_second, pool.estimate.area.luts)
@@ -128,7 +130,10 @@ class Search:
         return [promising[0], *(promising[1 + k] for k in rest)]
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
-        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective."""
+        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective.
+
+        It maps layers of n networks to (n,), with one-bits to (n, 2): accuracy, -log(one-bits).
+        """
         if not self.settings.one_bits:
             return accuracy
         bits = OneBitsPredictor()
@@ -143,7 +148,10 @@ class Search:
         return layer_table(self.problem.space, candidates)
 
     def _evidence(self) -> tuple[Floats, Floats]:
-        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed."""
+        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed.
+
+        Accuracies are 0..1.
+        """
         accuracies = np.array([one.accuracy for one in self.trained.values()])
         return network_features(self._trained_layers()), accuracies
 
@@ -176,6 +184,7 @@ class Search:
                     record.values[0],
                     float(record.attributes["seconds"]),
                     int(record.attributes["one_bits"]),
+                    from_list(record.attributes.get("history", ())),
                 )
         self._report()
 
@@ -202,6 +211,7 @@ class Search:
                 "candidate": pool.candidates[row].tolist(),
                 "seconds": round(outcome.seconds, 2),
                 "one_bits": outcome.one_bits,
+                "history": to_list(outcome.history),
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),

@@ -13,18 +13,20 @@ from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import Budget, SearchSettings, UserError
-from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space.declaration import SpaceDeclaration
+from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
+from rtl_gen.naming import check_prefix
 
-FORMAT = "codesign explore 2"
+FORMAT = "codesign explore 3"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
-OLD_FORMAT, is not a search and is never written to."""
-OLD_FORMAT = "codesign explore 1"
-"""Format mark of release 0.1, whose option names OLD_OPTIONS translates."""
+one of OLD_FORMATS, is not a search and is never written to."""
+OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
+"""Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize")
-"""Shared settings that searches before them did not have: left out where they say nothing."""
+"""Shared settings that searches before them did not have: left out of the identity where they have
+their default."""
 _INDIFFERENT = ("space", "jobs", "resume")
 """Shared settings that do not decide the result; the space does by its content, not by its name."""
 
@@ -33,10 +35,11 @@ _INDIFFERENT = ("space", "jobs", "resume")
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown optimiser, a negative seed, or networks, images or jobs below 1.
+    Raises UserError for an unknown strategy, a negative seed, or networks, images or jobs below 1,
+    ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
-    >>> settings.optimiser, settings.networks, settings.budget.dsps
+    >>> settings.strategy, settings.networks, settings.budget.dsps
     ('evolution', 14, 0)
     """
 
@@ -47,7 +50,7 @@ class ExploreSettings(SearchSettings):
     """FPGA part for project files, capacities in the report and the synthesis family; None: the
     family xc7."""
     data_dir: Path | None = None
-    """Folder with the data set's files."""
+    """Folder with the data set's files; None: none."""
     area_model: Path | None = None
     """A model file of ``codesign calibrate``; None: the model of the shipped data."""
     boo_within: float | None = None
@@ -56,15 +59,18 @@ class ExploreSettings(SearchSettings):
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
+    notes: tuple[str, ...] = ()
+    """Sentences on what was cut in making these settings; they go to summary.json."""
 
     def __post_init__(self) -> None:
-        if self.optimiser not in OPTIMISERS:
+        if self.strategy not in STRATEGIES:
             raise UserError(
-                f"optimiser must be one of {', '.join(OPTIMISERS)}, not {self.optimiser!r}"
+                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
             )
         for name in ("networks", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        check_prefix(self.prefix)
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
@@ -75,7 +81,7 @@ class ExploreSettings(SearchSettings):
 
     @property
     def data(self) -> DatasetSpec:
-        """The data set as a design names it."""
+        """Name, layout and size of the data set, in the form that a design has."""
         return DatasetSpec(self.dataset, self.layout, self.resize)
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 
 from codesign.explore.finish import FinishedDesign
 from codesign.explore.settings import ExploreSettings
+from codesign.fpga import devices
 
 
 def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "per_class": {},
         "one_bits": {},
         "estimate": {},
-        "notes": [],
+        "notes": [*settings.notes, *(() if settings.device else (devices.ASSUMED,))],
         "simulated": {},
         "synthesised": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
@@ -58,8 +59,9 @@ def full_summary(
         return None if path is None else str(path.relative_to(out))
 
     simulated = finished.verification
+    empty = empty_summary(settings, start)
     return {
-        **empty_summary(settings, start),
+        **empty,
         "status": finished.status,
         "problem": finished.failure,
         "design": relative(finished.build and finished.build / "design.yaml"),
@@ -76,7 +78,7 @@ def full_summary(
         "scores": finished.scores.get("scores", {}),
         "classes": finished.scores.get("classes", []),
         "per_class": finished.scores.get("per_class", {}),
-        "notes": list(finished.notes),
+        "notes": [*empty["notes"], *finished.notes],
         "simulated": {
             **simulated.figures.to_dict(),
             "images": simulated.images,

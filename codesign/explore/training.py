@@ -69,7 +69,8 @@ def _better(
     """Return the better network of a full training and of the short one, which is repeated.
 
     A full training that a time limit has cut can end below what the search has seen. The short
-    training gives the same weights again; both are compared on all validation images.
+    training gives the same weights again; both are compared on all validation images, and equal
+    ones keep the full one. If the short one's is taken, a note is recorded.
     """
     task = TrainingTask(design.name, design.network, design.quantisation, design.npu.scale_bits)
     again = trained_network(task, wanted.short.subset(wanted.dataset), wanted.short)
@@ -98,7 +99,7 @@ def _record(design: Design, wanted: FinishSettings) -> Path:
 
 
 def _remember(design: Design, wanted: FinishSettings, note: str, **more: int) -> None:
-    """Add a note, and further numbers, to the record of a design's training."""
+    """Add a note (unless "") and further numbers to the record of a design's training."""
     path = _record(design, wanted)
     known = _known(path)
     content = {**known, **more, "notes": [*known.get("notes", ()), *([note] if note else ())]}
@@ -118,7 +119,9 @@ def _known(path: Path) -> dict[str, Any]:
 def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
     """Return the epochs of the full training; None: chosen by the size of the data set.
 
-    With a time limit, the number is stored per network, so that a resumed run uses the same.
+    With a time limit, they are what TRAINING_SHARE of the time left allows by the short training's
+    pace, rounded down, but at least LEAST_EPOCHS and at most those without a limit; the number is
+    stored per network, so that a resumed run uses the same.
     """
     if wanted.time_left_s is None:
         return wanted.settings.epochs

@@ -10,6 +10,7 @@ __all__ = [
     "devices",
     "families",
     "flow_reports",
+    "module_areas",
     "nextpnr",
     "placement",
     "synthesis",

@@ -49,12 +49,14 @@ class Device:
 
 DEFAULT = "xc7a50t"
 """Part for synthesis (not placement), estimates, reports, project files if none is given."""
+ASSUMED = f"no --device was given, so the part is assumed: {DEFAULT}"
+"""Note where DEFAULT stands in files or on pages."""
 _COUNTS = ("luts", "ffs", "dsps")
 _KEYS = ("vendor", "family", "part", *_COUNTS, "brams", "clock_mhz")
 
 
 def read(path: Path) -> dict[str, Device]:
-    """Read a device file: part name -> Device. Raises YamlError with file and line."""
+    """Read a device file and return its parts by name. Raises YamlError with file and line."""
     return {name: _device(name, node) for name, node in yaml_io.load(path).mapping().items()}
 
 
@@ -74,6 +76,20 @@ def _device(name: str, node: Node) -> Device:
 def family_of(device: Device | None) -> str:
     """Return the device's family; for None, xc7 (docs/explanation/synthesis.md)."""
     return device.family if device else families.XC7.name
+
+
+def for_vivado(device: Device | None) -> tuple[Device, str]:
+    """Return the part of the Vivado files, and why it is assumed: a sentence, empty if it is not.
+
+    Vivado knows no ECP5: DEFAULT stands for ``device`` then, as it does for None.
+    """
+    if device is None:
+        return get(DEFAULT), ASSUMED
+    if device.family != families.XC7.name:
+        return get(
+            DEFAULT
+        ), f"Vivado does not know {device.name}, so the part is assumed: {DEFAULT}"
+    return device, ""
 
 
 @functools.cache

@@ -20,30 +20,36 @@ class Family:
 
     name: str
     command: str
-    """Yosys command, without -top and -nodsp."""
+    """Yosys command that keeps the hierarchy, without -top and -nodsp."""
+    flat: str
+    """The same command, flattening all modules but those whose Verilog says ``keep_hierarchy``."""
     luts: Mapping[str, int]
-    """Logic primitive -> LUTs."""
+    """LUTs that a logic primitive takes, by its name."""
     lutrams: Mapping[str, int]
-    """Primitive of distributed RAM or shift registers -> LUTs."""
+    """LUTs that a primitive of distributed RAM or shift registers takes, by its name."""
     ffs: frozenset[str]
     """Primitives that are one flip-flop or latch."""
     brams: Mapping[str, float]
-    """Block RAM primitive -> 36 Kb blocks."""
+    """36 Kb blocks that a block RAM primitive takes, by its name."""
     dsps: frozenset[str]
     """Primitives that are one DSP slice."""
     free: frozenset[str]
     """Primitives that take none of the resources above."""
 
-    def figures(self, cells: Mapping[str, int]) -> Figures:
-        """Convert primitive counts to resources.
+    @property
+    def primitives(self) -> frozenset[str]:
+        """All primitives that the family lists."""
+        return frozenset(
+            {*self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free}
+        )
 
-        Raises YosysError for a primitive that the family does not list, because its resources are
-        unknown.
+    def figures(self, cells: Mapping[str, int]) -> Figures:
+        """Convert primitive counts to resources; LUTs include the lutrams.
+
+        cells: count by primitive. Raises YosysError for a primitive that the family does not list,
+        because its resources are unknown.
         """
-        known = {
-            *self.luts, *self.lutrams, *self.ffs, *self.brams, *self.dsps, *self.free,
-        }  # fmt: skip
-        unknown = sorted(set(cells) - known)
+        unknown = sorted(set(cells) - self.primitives)
         if unknown:
             raise YosysError(f"{self.name} netlist holds unknown cells: {', '.join(unknown)}")
         lutrams = sum(self.lutrams.get(cell, 0) * n for cell, n in cells.items())
@@ -59,6 +65,7 @@ class Family:
 XC7 = Family(
     name="xc7",
     command="synth_xilinx -family xc7 -noiopad -noclkbuf",
+    flat="synth_xilinx -family xc7 -noiopad -noclkbuf -flatten",
     luts={f"LUT{inputs}": 1 for inputs in range(1, 7)},
     lutrams={
         "RAM16X1D": 2, "RAM32X1S": 1, "RAM32X1D": 2, "RAM64X1S": 1, "RAM64X1D": 2,
@@ -75,6 +82,7 @@ XC7 = Family(
 ECP5 = Family(
     name="ecp5",
     command="synth_ecp5 -noflatten",
+    flat="synth_ecp5",
     # LUTs are TRELLIS_COMB sites, as nextpnr-ecp5 counts them.
     luts={"LUT4": 1, "CCU2C": 2},
     # Four LUTs of data and two that the write port occupies (FPGA-TN-02204, "PFU RAM").

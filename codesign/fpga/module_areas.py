@@ -19,9 +19,14 @@ _CACHE = "modules"
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 Cells = dict[str, int]
-"""Cell type (or instantiated module) -> count."""
+"""Count of each cell type (or instantiated module), by its name."""
 Modules = dict[str, Cells]
-"""Module -> its cells."""
+"""Cells of each module, by its name."""
+
+
+def code(verilog: str) -> str:
+    """Return Verilog without its comments."""
+    return _COMMENT.sub("", verilog)
 
 
 @dataclass(frozen=True)
@@ -29,9 +34,10 @@ class Hierarchy:
     """Module hierarchy of a design with one module per file. Made by ``Hierarchy.of``."""
 
     children: Mapping[str, tuple[str, ...]]
-    """Module -> modules that its text names."""
+    """Modules that a module's text names, sorted, by module."""
     keys: Mapping[str, str]
-    """Module -> hash of its text, of all text below it (no comments), and of the context."""
+    """Hash of a module's text, of all text below it (no comments), and of the context, by
+    module."""
 
     @classmethod
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:
@@ -40,7 +46,7 @@ class Hierarchy:
         context: tool version and options, as text that enters every hash. Returns None unless every
         file holds exactly one module, of the file's name.
         """
-        texts = {PurePath(file).stem: _COMMENT.sub("", text) for file, text in verilog.items()}
+        texts = {PurePath(file).stem: code(text) for file, text in verilog.items()}
         for name, text in texts.items():
             if re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE) != [name]:
                 return None
@@ -101,7 +107,8 @@ class SynthesisPlan:
     def keep(self, found: Modules) -> None:
         """Store the cells of the missing modules in the cache, as far as ``found`` has them.
 
-        found: cells of each module by this synthesis, parametrised modules included.
+        found: cells of each module by this synthesis, parametrised modules included, which are
+        stored with the modules that instantiate them.
         """
         for name in self.missing:
             if name in found:

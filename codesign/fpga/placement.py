@@ -25,14 +25,14 @@ DEVICE = "lfe5u-85f"
 TARGET_MHZ = 150.0
 """Default target clock of placer and router, which stop improving when they reach it."""
 SPEED_GRADE = 6
-"""Speed grade of all placements: the slowest."""
+"""ECP5 speed grade of all placements: the slowest."""
 TIMEOUT_S = 7200.0
 _NETLIST, _REPORT, _CACHE = "npu.json", "report.json", "place"
 _MAPPED = re.compile(
     r"(_(LUT4|PFUMX|L6MUX21|CCU2C|TRELLIS_FF|TRELLIS_DPR16X4|DP16KD|MULT18X18D)(_|$).*)"
     r"|\$(CCU2|nextpnr).*|(\.memory\.\d+\.\d+.*)"
 )
-"""Suffixes that mapping and packing append to the Verilog name of a net."""
+"""Pattern of the suffixes that mapping and packing append to the Verilog name of a net."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class Placement:
     """Clock frequency that placer and router aimed at."""
     critical_path: CriticalPath
     used: Mapping[str, int]
-    """nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...) -> number of used cells."""
+    """Number of used cells by nextpnr's cell type (TRELLIS_COMB, TRELLIS_FF, DP16KD, ...)."""
     device: str
     speed_grade: int
     seed: int
     """Seed of the placer."""
     seconds: float
-    """Wall time of synthesis, place and route; a cached result keeps that of its run."""
+    """Wall time of synthesis, place and route in seconds; a cached result keeps that of its run."""
     tool_version: str
     synthesis_version: str
 
@@ -86,12 +86,13 @@ class Placement:
 def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = False) -> str:
     """Return the Yosys script that maps ``files`` to ECP5 and writes the netlist to npu.json.
 
-    The netlist is flattened after mapping. dsps: let Yosys use DSP slices.
+    The netlist, of module ``top`` and those below it, is flattened after mapping. dsps: let Yosys
+    use DSP slices.
     """
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (
         f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
-        f"flatten\nopt_clean\nwrite_json {_NETLIST}\n"
+        f"setattr -mod -unset keep_hierarchy\nflatten\nopt_clean\nwrite_json {_NETLIST}\n"
     )
 
 

@@ -1,13 +1,14 @@
 """Synthesis by Yosys: resources of a Verilog design on AMD 7-series or Lattice ECP5.
 
 The reference flow is ``synth_xilinx -family xc7``, hierarchical (each module is mapped once and
-counted once per instance), without IO pads and clock buffers.
+counted once per instance), without IO pads and clock buffers. The flattened one is a check.
 docs/explanation/synthesis.md defines what counts as a LUT and gives the reasons for this flow.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import graphlib
 import json
 import time
 from collections import Counter
@@ -18,12 +19,15 @@ from typing import Any
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
 from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
-from codesign.results import Figures
+from codesign.results import Figures, UserError
 from codesign.tools import processes
+from models.files.nodes import nearest
 
 _RESULT = "stat.json"
 _CACHE = "synth"
 _TIMEOUT_S = 1800.0
+MOST_INSTANCES = 10**9
+"""Most instances of one module in a design."""
 
 
 @dataclass(frozen=True)
@@ -40,19 +44,31 @@ class Synthesis:
     """Synthesis result: resources of the whole design and per module. Made by ``synthesise``."""
 
     figures: Figures
-    """luts, lutrams, ffs, brams and dsps of the whole design."""
+    """luts, lutrams, ffs, brams and dsps of the whole design; where there is ``flattened``, luts is
+    the larger of both."""
     cells: Mapping[str, int]
-    """Primitive -> count over the whole design."""
+    """Count over the whole design, by primitive."""
     by_module: Mapping[str, ModuleUse]
-    """Verilog module, as Yosys names it -> ``instances``, and ``each``: figures of one instance."""
+    """``instances``, and ``each``: figures of one instance, of each module, by its name in
+    Yosys."""
     family: str
     flow: str
-    """The Yosys command without -top and -nodsp; hierarchical unless it contains -flatten."""
+    """The Yosys command without -top and -nodsp."""
     seconds: float
-    """Wall time of the Yosys run, for modules not in the cache; a cached result keeps it."""
+    """Wall time in seconds of the Yosys run, for modules not in the cache; a cached result keeps
+    it."""
     tool_version: str
     warnings: tuple[str, ...]
-    """Distinct warning lines of Yosys."""
+    """Distinct warning lines of Yosys, in order."""
+    flattened: Figures | None = None
+    """The same of the design flattened, except for modules whose Verilog says ``keep_hierarchy``;
+    None if it was not synthesised so."""
+
+    def beside(self, flat: Synthesis) -> Synthesis:
+        """Return this hierarchical synthesis with that of the flattened design, ``flat``."""
+        most = max(self.figures.luts or 0, flat.figures.luts or 0)
+        figures = dataclasses.replace(self.figures, luts=most)
+        return dataclasses.replace(self, figures=figures, flattened=flat.figures)
 
 
 def script(
@@ -61,16 +77,22 @@ def script(
     top: str = "npu",
     family: str = "xc7",
     dsps: bool = False,
+    flatten: bool = False,
     boxes: tuple[str, ...] = (),
 ) -> str:
     """Return the Yosys script that synthesises ``files`` and writes statistics to stat.json.
 
-    family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. boxes: modules to treat as
-    black boxes because their cell counts are known. Raises UserError for an unknown family.
+    family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. flatten: dissolve modules
+    that need not be kept. boxes: modules to treat as black boxes because their cell counts are
+    known. Raises UserError for an unknown family.
     """
-    command = f"{families.get(family).command} -top {top}" + ("" if dsps else " -nodsp")
+    command = f"{_flow(family, flatten)} -top {top}" + ("" if dsps else " -nodsp")
     leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
     return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
+
+
+def _flow(family: str, flatten: bool) -> str:
+    return families.get(family).flat if flatten else families.get(family).command
 
 
 def synthesise(
@@ -79,33 +101,37 @@ def synthesise(
     *,
     dsps: bool = False,
     family: str = "xc7",
+    flatten: bool = False,
     timeout_s: float = _TIMEOUT_S,
     cache: bool = True,
 ) -> Synthesis:
     """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
-    dsps: let Yosys use DSP slices. cache: keep results per user, of the whole design and of its
-    modules, by content, flow and version of Yosys, and use kept ones; False synthesises everything
-    from scratch. top: a module of ``verilog`` (not checked).
+    dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
+    results per user, of the whole design and (unless flattened) of its modules, by content, flow
+    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a
+    module of ``verilog``.
 
-    Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
-    that the family does not list; UserError if no Yosys is found or the family is unknown; OSError
-    on a full disk.
+    Raises yosys.YosysError when Yosys fails (also for an unknown ``top`` where a file holds several
+    modules), takes more than ``timeout_s`` seconds or leaves cells that the family does not list;
+    UserError if no Yosys is found, or ``top`` or the family is unknown; OSError on a full disk.
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
-    plain = script(files, top=top, family=family, dsps=dsps)
+    plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
     key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
     report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None
     if report is None:
         context = f"{tool.version} {families.get(family).command} {dsps}"
-        hierarchy = Hierarchy.of(verilog, context) if cache else None
+        hierarchy = Hierarchy.of(verilog, context) if cache and not flatten else None
+        if hierarchy and top not in hierarchy.children:
+            raise UserError(f"no module {top!r}; {nearest(top, hierarchy.children)}")
         plan = SynthesisPlan.of(hierarchy, top) if hierarchy else None
         boxes = plan.boxes if plan else ()
         start = time.monotonic()
-        text = script(files, top=top, family=family, dsps=dsps, boxes=boxes)
+        text = script(files, top=top, family=family, dsps=dsps, flatten=flatten, boxes=boxes)
         run = tool.run(text, verilog, _RESULT, timeout_s)
-        modules = _modules(json.loads(run.result))
+        modules = module_cells(json.loads(run.result))
         if plan:
             plan.keep(modules)
             modules = {**plan.known, **modules}
@@ -116,11 +142,11 @@ def synthesise(
         }
         if cache:
             processes.keep(_CACHE, key, report)
-    return _count(report, top, families.get(family), tool.version)
+    return _count(report, top, families.get(family), _flow(family, flatten), tool.version)
 
 
-def _modules(stat: dict[str, Any]) -> Modules:
-    """Read the cells of each module from ``stat -json``, whose names start with a backslash."""
+def module_cells(stat: Mapping[str, Any]) -> Modules:
+    """Return the cells of each module from Yosys's ``stat -json``, names without a backslash."""
     return {
         _plain(module): {
             _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
@@ -133,9 +159,9 @@ def _plain(name: str) -> str:
     return name.removeprefix("\\")
 
 
-def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Synthesis:
+def _count(report: dict[str, Any], top: str, family: Family, flow: str, version: str) -> Synthesis:
     modules: Modules = report["modules"]
-    instances = _instances(modules, top)
+    instances = count_instances(modules, top)
     own = {
         name: Counter({cell: n for cell, n in modules[name].items() if cell not in modules})
         for name in instances
@@ -151,31 +177,34 @@ def _count(report: dict[str, Any], top: str, family: Family, version: str) -> Sy
             name: ModuleUse(copies, family.figures(own[name])) for name, copies in instances.items()
         },
         family=family.name,
-        flow=family.command,
+        flow=flow,
         seconds=report["seconds"],
         tool_version=version,
         warnings=tuple(report["warnings"]),
     )
 
 
-def _instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
-    """Count the instances of each module in the hierarchy of ``top``, ``top`` included."""
-    found: Counter[str] = Counter()
+def count_instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
+    """Count the instances of each module in the hierarchy of ``top``, ``top`` included.
 
-    def visit(name: str, copies: int) -> None:
-        found[name] += copies
-        for cell, count in modules[name].items():
-            if cell in modules:
-                visit(cell, copies * count)
-
-    visit(top, 1)
-    return dict(found)
+    modules: module -> its cells and modules with their counts. Raises ValueError for a module that
+    holds itself (graphlib.CycleError), or has more than MOST_INSTANCES instances.
+    """
+    inside = {name: [cell for cell in cells if cell in modules] for name, cells in modules.items()}
+    found = Counter({top: 1})
+    for name in reversed(list(graphlib.TopologicalSorter(inside).static_order())):
+        for cell in inside[name]:
+            found[cell] += found[name] * modules[name][cell]
+            if found[cell] > MOST_INSTANCES:
+                raise ValueError(f"{cell} has more than {MOST_INSTANCES} instances")
+    return {name: copies for name, copies in found.items() if copies}
 
 
 def to_dict(synthesis: Synthesis) -> dict[str, Any]:
     """Return the fields as nested dicts, the content of reports/synthesis.json."""
     result = dataclasses.asdict(synthesis)
     result["figures"] = synthesis.figures.to_dict()
+    result["flattened"] = synthesis.flattened.to_dict() if synthesis.flattened else None
     for use, plain in zip(synthesis.by_module.values(), result["by_module"].values(), strict=True):
         plain["each"] = use.each.to_dict()
     return result

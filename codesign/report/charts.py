@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from codesign.report.comparison import show
 from codesign.report.data import Candidate, LayerRow, ReportData
 from codesign.report.svg import Axis, chart, compact, element, grid, text, titled
 from codesign.results import RESOURCES
 
 WIDTH = 600
 LEFT, RIGHT = 64, 580
+ROOFS = 480
+"""Right end of the roofline; behind it the roofs have their labels."""
 COLOURS = 6
-"""Runs that ``fronts`` can tell apart by colour; further ones start again."""
+"""Number of runs that ``fronts`` can tell apart by colour; further ones start again."""
 
 
 def front(candidates: tuple[Candidate, ...]) -> str:
@@ -58,7 +61,10 @@ def front(candidates: tuple[Candidate, ...]) -> str:
 
 
 def _front_axes(candidates: Sequence[Candidate]) -> tuple[Axis, Axis]:
-    """Return the axes of images per second and accuracy that show all candidates."""
+    """Return the axes of images per second and accuracy, in this order, that show all candidates.
+
+    Images per second are logarithmic if the largest is more than 8 times the smallest.
+    """
     rates = [c.images_per_second for c in candidates]
     scores = [c.accuracy for c in candidates]
     log = max(rates) > 8 * min(rates)
@@ -69,7 +75,10 @@ def _front_axes(candidates: Sequence[Candidate]) -> tuple[Axis, Axis]:
 
 
 def _radius(one: Candidate, largest: float) -> float:
-    """Return a dot's radius, whose area grows with the LUTs."""
+    """Return a dot's radius in pixels, 3 to 12, which grows with the root of the LUTs.
+
+    largest: LUTs of the largest dot.
+    """
     return 3 + 9 * math.sqrt(one.luts / largest)
 
 
@@ -83,7 +92,8 @@ def _tip(one: Candidate) -> str:
 def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> str:
     """Draw the fronts of several runs, each in a colour of its own, and what each run has built.
 
-    groups: the designs on the front of each run, and the design that it built.
+    groups: the designs on the front of each run, and the design that it built or None; at least one
+    design in all. Returns SVG markup.
     """
     every = [c for front, built in groups for c in (*front, *([built] if built else []))]
     x, y = _front_axes(every)
@@ -106,7 +116,7 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
 
 
 def _steps(candidates: Sequence[Candidate]) -> list[tuple[float, float]]:
-    """Return the corners (images per second, accuracy) of the front's step line."""
+    """Return the corners (images per second, accuracy) of the front's step line, fastest first."""
     corners: list[tuple[float, float]] = []
     for one in sorted(candidates, key=lambda c: (-c.images_per_second, -c.accuracy)):
         if not corners:
@@ -131,7 +141,8 @@ def resources(data: ReportData) -> str:
             continue
         budget = getattr(data.budget, name, None)
         limit = data.capacity.get(name) if budget is None else budget
-        kind = "device" if budget is None else "budget"
+        device = "assumed device" if data.device_assumed else "device"
+        kind = device if budget is None else "budget"
         parts.append(_resource(14 + 58 * count, name, measured, predicted, limit, kind))
         count += 1
     return chart(WIDTH, 24 + 58 * count, "Resources against their limits", "".join(parts))
@@ -145,13 +156,17 @@ def _resource(
     limit: float | None,
     limit_kind: str,
 ) -> str:
-    """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated."""
+    """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated.
+
+    top: the bar's y in pixels. measured, predicted: amounts, of which one is not None. limit: the
+    bar's whole length, None if not known; limit_kind: ``budget`` or ``device``.
+    """
     value = measured if measured is not None else predicted or 0.0
     x = Axis(0, max(limit or 0, value, predicted or 0) or 1, 150, 540)
     over = limit is not None and value > limit
     kind = "over" if over else "predicted" if measured is None else "measured"
-    limits = "" if limit is None else f" of {limit:,.5g} ({limit_kind})"
-    caption = f"{value:,.5g}{limits}"
+    limits = "" if limit is None else f" of {show(limit)} ({limit_kind})"
+    caption = f"{show(value)}{limits}"
     source = "estimated" if measured is None else "synthesised"
     width = max(x(value) - 150, 1.5 if value else 0.0)
     parts = [
@@ -230,7 +245,7 @@ def roofline(data: ReportData) -> str:
     peaks = sorted({row.passes for row in rows})
     units = data.npu.post_units
     low_x, high_x = min(intensities) / 2, max(intensities) * 2
-    x = Axis(low_x, high_x, LEFT, RIGHT, log=True)
+    x = Axis(low_x, high_x, LEFT, ROOFS, log=True)
     roof = data.npu.macs / peaks[0]
     y = Axis(min([*rates, units * low_x, roof / peaks[-1]]) / 1.5, roof * 1.6, 330, 40, log=True)
     parts = [grid(x, y, "MACs per accumulator", "MACs per cycle")]
@@ -238,19 +253,27 @@ def roofline(data: ReportData) -> str:
     top = min(max(ridge, low_x), high_x)
     slope = f"{x(low_x):.1f},{y(max(units * low_x, y.low)):.1f} {x(top):.1f},{y(units * top):.1f}"
     parts.append(element("polyline", points=slope, class_="roof"))
-    for passes in peaks:
+    heights = [y(data.npu.macs / passes) for passes in peaks]
+    for passes, at, label_at in zip(peaks, heights, spread(heights, 15), strict=True):
         peak = data.npu.macs / passes
         start = min(max(peak / units, low_x), high_x)
-        at = y(peak)
-        parts.append(element("line", x1=x(start), x2=RIGHT, y1=at, y2=at, class_="roof"))
-        label = f"array, {passes} pass{'es' if passes > 1 else ''}: {compact(peak)} MAC/cycle"
-        parts.append(text(RIGHT, at - 6, label, anchor="end"))
-    if ridge > low_x:
-        middle = math.sqrt(low_x * top)
-        parts.append(text(x(middle) + 8, y(units * middle) + 14, f"{units} post units", "label"))
+        parts.append(element("line", x1=x(start), x2=ROOFS, y1=at, y2=at, class_="roof"))
+        label = f"{compact(peak)} in {passes} pass{'es' if passes > 1 else ''}"
+        parts.append(text(ROOFS + 8, label_at + 4, label))
+    if ridge > low_x:  # no layer is above the roof, so that there is room
+        of = f"slope: {units} post unit{'s' if units > 1 else ''}"
+        parts.append(text(LEFT + 10, y.end + 16, of))
     for index, (row, at_x, at_y) in enumerate(zip(rows, intensities, rates, strict=True)):
         parts.append(_layer_dot(index + 1, row, x(at_x), y(at_y), at_y))
     return chart(WIDTH, 380, "Roofline of the layers", "".join(parts))
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """Return ascending places that are at least ``gap`` apart, moved up from the given ones."""
+    found: list[float] = []
+    for place in places:
+        found.append(max(place, found[-1] + gap) if found else place)
+    return found
 
 
 def _layer_dot(number: int, row: LayerRow, x: float, y: float, rate: float) -> str:

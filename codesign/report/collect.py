@@ -10,7 +10,8 @@ from typing import Any
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import build_folder
-from codesign.fpga import devices
+from codesign.fpga import devices, families, placement
+from codesign.fpga.devices import Device
 from codesign.fpga.placement import CriticalPath, Hop
 from codesign.report import stored
 from codesign.report.data import Candidate, ReportData
@@ -19,9 +20,10 @@ from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.files import forms
 from models.graph.drawing import draw
 from models.quantisation.plan import bit_notes
+from models.training.history import from_list
 
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
-TIMING = "timing"
+TIMING, TRAINING = "timing", "training"
 """Names of the files in reports/, without ``.json``; each may be missing."""
 
 
@@ -36,18 +38,29 @@ def from_build(
     """Collect the report of a build folder; a search adds its budget, candidates and facts.
 
     device: name of the part whose capacity limits the resources that the budget does not (default:
-    devices.DEFAULT). facts: names and values to list behind those of the build. Raises YamlError
+    that of the build; without one, and without a budget, a part of the synthesised family, called
+    assumed). All resources are of the part's family: budget and synthesis of another are left out,
+    which a note says. facts: names and values to list behind those of the build. Raises YamlError
     for a missing or invalid design file; UserError for an unknown device, or another file that is
     missing (reports may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot
     run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
-    scores, predicted, mapped, placed, ran = (
-        _report(folder, name) for name in (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, VERIFICATION)
-    )
-    part = devices.get(device or devices.DEFAULT)
+    names = (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, TRAINING, VERIFICATION)
+    scores, predicted, mapped, placed, curves, ran = (_report(folder, name) for name in names)
     manifest = stored.read(folder, "manifest")
+    # Builds of searches of release 0.2 have no such key; the search says it.
+    own = manifest.get("device", device if budget else None)
+    chosen = device or own
+    part = devices.get(chosen or (devices.DEFAULT if budget else _usual_part(mapped, placed)))
+    family = devices.family_of(devices.get(own) if own else None)
+    synthesised, foreign = _synthesised(mapped, part)
+    if part.family != family:
+        predicted = prediction.estimate_design(design, part.family).to_dict()
+        if budget:
+            foreign.append(f"the budget counts resources of {family} and is left out")
+            budget = None
     program = stored.read(folder, "program")["programs"]["normal"]
     return ReportData(
         name=design.name,
@@ -56,15 +69,16 @@ def from_build(
         layers=layer_rows(plan, program["instructions"], _simulated(ran)),
         estimate=figures(predicted),
         simulated=figures(ran),
-        synthesised=figures(mapped.get("figures", {})),
+        synthesised=synthesised,
         intervals={
             name: (min(ends), max(ends))
             for name, ends in predicted.get("intervals", {}).items()
             if ends
         },
-        notes=tuple(predicted.get("notes", ())),
+        notes=(*predicted.get("notes", ()), *foreign),
         budget=budget,
         device=part.part,
+        device_assumed=chosen is None,
         capacity={name: getattr(part, name) for name in RESOURCES},
         accuracy_validation=scores.get("validation"),
         accuracy_test=scores.get("test"),
@@ -72,6 +86,7 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
+        curves={name: from_list(one["epochs"]) for name, one in curves.items()},
         critical_path=_critical_path(placed),
         network_svg=draw(design.network, bit_notes(design.network, design.quantisation)),
         facts=(*_facts(design, manifest, mapped, placed, ran), *facts),
@@ -79,9 +94,31 @@ def from_build(
 
 
 def figures(values: Mapping[str, Any]) -> Figures | None:
-    """Return the fields of Figures that ``values`` has, or None if it has none."""
+    """Return the fields of Figures that ``values`` has and are not None, or None without any."""
     known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
     return Figures(**known) if known else None
+
+
+def _usual_part(mapped: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
+    """Return the part to assume for a build whose maker named none: of the synthesised family."""
+    if mapped.get("family") != families.ECP5.name:
+        return devices.DEFAULT
+    return str(placed.get("device", placement.DEVICE))
+
+
+def _synthesised(mapped: Mapping[str, Any], part: Device) -> tuple[Figures | None, list[str]]:
+    """Return the synthesised figures of the part's family, and a note where they are of another.
+
+    The clock that place and route found is kept: it says itself what it is of.
+    """
+    found, family = figures(mapped.get("figures", {})), mapped.get("family", part.family)
+    if found is None or family == part.family:
+        return found, []
+    clock = Figures(fmax_mhz=found.fmax_mhz) if found.fmax_mhz else None
+    return clock, [
+        f"synthesis was for {family}, this page is for {part.name} ({part.family}): its resources "
+        f"are left out; codesign synth --device {part.name} counts them"
+    ]
 
 
 def _report(folder: Path, name: str) -> dict[str, Any]:
@@ -99,7 +136,7 @@ def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
     """Return simulated cycles per instruction of the normal program; empty if not simulated.
 
-    They are those of the traced program without its STORE instructions.
+    They are, in order, those of the traced program without its STORE instructions.
     """
     rows = verification.get("layers", [])
     return [row["simulated"] for row in rows if row["opcode"] != "STORE"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from codesign.results import Figures
 
 HEAD = ("", "estimate", "simulated", "synthesised", "error")
-"""Column titles."""
+"""Column titles of ``rows``."""
 UNKNOWN = "—"
 """Text of a cell without a value."""
 
@@ -52,7 +52,10 @@ def rows(
 
 
 def show(value: float | None) -> str:
-    """Format a figure for a table, with separators; UNKNOWN for None."""
+    """Format a figure for a table, with separators; UNKNOWN for None.
+
+    Whole figures and those from 1000 on have no decimals, others four significant digits.
+    """
     if value is None:
         return UNKNOWN
     return f"{value:,.0f}" if abs(value) >= 1000 or value == round(value) else f"{value:,.4g}"

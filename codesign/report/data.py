@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from codesign.fpga.placement import CriticalPath
 from codesign.results import Budget, Figures
+from models.training.history import Epoch
 from rtl_gen.config import NpuConfig
 
 
@@ -26,7 +27,8 @@ class Candidate:
     luts: float
     """Estimated LUTs."""
     one_bits: int | None = None
-    """One-bits of the weights after the short training; None if they are not an objective."""
+    """One-bits of the magnitudes of all weights after the short training; None if they are not an
+    objective."""
     on_front: bool = False
     """True if no other design is as good in all objectives and better in one (Pareto front).
 
@@ -87,31 +89,35 @@ class ReportData:
     simulated: Figures | None = None
     synthesised: Figures | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    """Field of ``Figures`` -> (low, high) of the estimate's prediction interval."""
+    """(low, high) of the estimate's prediction interval, by field of ``Figures``."""
     notes: tuple[str, ...] = ()
     """Warnings about the estimate or the clock."""
     budget: Budget | None = None
     device: str | None = None
     """Full ordering name of the part."""
+    device_assumed: bool = False
+    """True if nobody named the part."""
     capacity: Mapping[str, float] = field(default_factory=dict)
-    """Resource -> amount that the device has."""
+    """Amount that the device has, by resource."""
     accuracy_validation: float | None = None
     """Accuracy of the integer network, 0..1."""
     accuracy_test: float | None = None
     verified_images: int | None = None
-    """Images that were simulated."""
+    """Number of images that were simulated; None if not verified."""
     bit_exact: bool | None = None
     """True if simulation agreed in every bit; None if not verified."""
     mismatch: str | None = None
     """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()
     """Designs of the search."""
+    curves: Mapping[str, tuple[Epoch, ...]] = field(default_factory=dict)
+    """Learning curves: of the ``full`` training and, after a search, of the ``short`` one."""
     critical_path: CriticalPath | None = None
     """Critical path found by place and route."""
     network_svg: str | None = None
     """Drawing of the network graph."""
     facts: tuple[tuple[str, str], ...] = ()
-    """Names and values in the order to show: data set, seed, tool versions, hashes."""
+    """(Name, value) pairs in the order to show: data set, seed, tool versions, hashes."""
 
     @property
     def compute_cycles(self) -> int:

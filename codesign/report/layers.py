@@ -74,10 +74,13 @@ def layer_rows(
 
 
 def _walked(fields: Mapping[str, int]) -> int:
-    """Return the input words per output that a LAYER instruction multiplies in one pass."""
+    """Return the input words per output position that a LAYER instruction reads in one pass.
+
+    fields: the instruction's, which hold repetitions less 1.
+    """
     return (fields["groups"] + 1) * (fields["kernel_cols"] + 1) * (fields["kernel_rows"] + 1)
 
 
 def _walks(tile: TileMap) -> int:
-    """Return the input words per output and pass if no words are left out."""
+    """Return the input words per output position and pass if no words are left out."""
     return tile.taps // (tile.passes * tile.phases)

@@ -11,7 +11,10 @@ WIDTH, HEIGHT = 768, 404
 
 
 def _box(x: int, y: int, width: int, height: int, kind: str, *lines: str) -> str:
-    """Draw a block with its name (first line) and its sizes below."""
+    """Draw a block with its name (first line) and its sizes below.
+
+    x, y: upper left corner, in pixels as all sizes. kind: class of the style.
+    """
     middle = x + width / 2
     top = y + height / 2 - 9 * (len(lines) - 1) + 5
     captions = (
@@ -35,7 +38,8 @@ def _sheets(npu: NpuConfig) -> int:
 def _array(x: int, y: int, npu: NpuConfig) -> str:
     """Draw the array as stacked sheets (``_sheets``), with its sizes.
 
-    The front sheet has a grid of lanes and columns, at most 6 x 8.
+    The front sheet, whose upper left corner is (x, y) in pixels, has a grid of lanes (down) and
+    columns (across), at most 6 x 8.
     """
     parts = []
     for index in reversed(range(_sheets(npu))):

@@ -9,7 +9,7 @@ from importlib import resources as package_files
 from pathlib import Path
 
 from codesign.fpga.placement import CriticalPath
-from codesign.report import charts, comparison, npu_picture
+from codesign.report import charts, comparison, curves, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
 from codesign.results import Figures
@@ -52,7 +52,7 @@ def _lead(data: ReportData) -> str:
         parts.append("weights of +1 and -1 in one pass")
     parts.append(f"{npu.activation_bits}-bit activations, {data.clock_mhz:g} MHz")
     if data.device:
-        parts.append(data.device)
+        parts.append(f"{data.device} (assumed)" if data.device_assumed else data.device)
     return ", ".join(parts)
 
 
@@ -108,6 +108,8 @@ def _tiles(data: ReportData) -> str:
 class Card:
     """A section of the page; ``note`` and ``body`` are markup. Narrow cards form pairs.
 
+    note: left out if empty. wide: the whole width, else half of it.
+
     >>> Card("NPU", "", "<p>4 x 16 x 16</p>").markup(alone=False)
     '<section><h2>NPU</h2><div class="scroll"><p>4 x 16 x 16</p></div></section>'
     """
@@ -126,14 +128,14 @@ class Card:
 
 
 def layout(cards: Sequence[Card]) -> str:
-    """Return the cards in order; a narrow card without a neighbour takes the whole width."""
+    """Return the cards in order as markup; of an odd number of narrow cards the last is wide."""
     halves = [card for card in cards if not card.wide]
     odd = halves[-1] if len(halves) % 2 else None
     return f'<div class="cards">{"".join(card.markup(alone=card is odd) for card in cards)}</div>'
 
 
 def _objectives(data: ReportData) -> str:
-    """Name the objectives of the search."""
+    """Name the objectives of the search in words, one-bits only if they are one."""
     if any(one.one_bits is not None for one in data.candidates):
         return "accuracy, throughput, LUTs and one-bits"
     return "accuracy, throughput and LUTs"
@@ -151,6 +153,8 @@ def _cards(data: ReportData) -> Iterable[Card]:
             f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
             charts.front(data.candidates),
         )
+    for name, history in data.curves.items():
+        yield Card(f"Learning curve, {name} training", curves.legend(history), curves.draw(history))
     if any(row.macs and row.accumulations and row.cycles for row in data.layers):
         yield Card(
             "Roofline",
@@ -188,7 +192,10 @@ def _cards(data: ReportData) -> Iterable[Card]:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], text_columns: set[int]) -> str:
-    """Return a table as markup, cells escaped; columns in ``text_columns`` are aligned left."""
+    """Return a table as markup, cells escaped; columns in ``text_columns`` are aligned left.
+
+    text_columns: indices from 0; others are aligned right.
+    """
 
     def cell(tag: str, index: int, value: str) -> str:
         kind = ' class="text"' if index in text_columns else ""

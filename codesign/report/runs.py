@@ -32,6 +32,8 @@ class Run:
     """Name of the folder, or its path where two of the runs have the same name."""
     folder: Path
     dataset: str
+    data_sha256: str | None = None
+    """Hash of the data set's values and labels; None in folders of release 0.2 and older builds."""
     accuracy: float | None = None
     """Test accuracy of the integer network, 0..1."""
     images: int | None = None
@@ -43,14 +45,25 @@ class Run:
     estimate: Figures = UNKNOWN
     simulated: Figures = UNKNOWN
     synthesised: Figures = UNKNOWN
+    family: str | None = None
+    """FPGA family of ``synthesised``."""
     front: tuple[Candidate, ...] | None = None
     """Designs on the Pareto front of a search; None for a build."""
     problem: str | None = None
-    """One sentence if a search failed."""
+    """One sentence if a search failed, else None."""
+
+    def same_data(self, other: Run) -> bool:
+        """Return True if both runs are on the same data: by content, where that is known of both.
+
+        Otherwise the names of the data sets count.
+        """
+        if self.data_sha256 and other.data_sha256:
+            return self.data_sha256 == other.data_sha256
+        return self.dataset == other.dataset
 
     @property
     def best(self) -> Figures:
-        """Each figure from its best source: synthesis, simulation, else the estimate."""
+        """Each figure from its best source: synthesis, else simulation, else the estimate."""
         known = {
             **self.estimate.to_dict(),
             **self.simulated.to_dict(),
@@ -60,7 +73,7 @@ class Run:
 
     @property
     def array(self) -> str | None:
-        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit."""
+        """Pixel lanes x input lanes x columns of the array, and bits of a weight digit, as text."""
         if self.design is None:
             return None
         npu = self.design.npu
@@ -68,7 +81,7 @@ class Run:
 
     @property
     def bits(self) -> str | None:
-        """Bit widths of weights and activations, such as ``w2-4 a4``."""
+        """Least and most bits of weights and activations, such as ``w2-4 a4``; None if unbuilt."""
         if self.design is None:
             return None
         quantisation, found = self.design.quantisation, []
@@ -116,6 +129,7 @@ def _build(folder: Path, name: str) -> Run:
         name,
         folder,
         design.dataset.name,
+        scores.get("data_sha256"),
         accuracy=scores.get("test"),
         images=scores.get("scores", {}).get("test", {}).get("images"),
         validation=scores.get("validation"),
@@ -123,33 +137,38 @@ def _build(folder: Path, name: str) -> Run:
         estimate=_figures(predicted),
         simulated=_figures(ran),
         synthesised=_figures(mapped.get("figures", {})),
+        family=mapped.get("family"),
     )
 
 
 def _search(folder: Path, name: str) -> Run:
-    summary = stored.read(folder, "summary")
+    summary, explored = (stored.read(folder, one) for one in ("summary", "explore"))
+    known = explored.get("data_sha256")
     shown = stored.read(folder, "front") if (folder / FRONT).exists() else {"candidates": []}
     front = tuple(one for one in collect.candidates(shown) if one.on_front)
     details: dict[str, Any] = {"front": front, "problem": summary.get("problem")}
     if not summary.get("build"):
-        return Run(name, folder, summary["dataset"], **details)
+        return Run(name, folder, summary["dataset"], known, **details)
     built = vars(_build(stored.built(folder, summary), name))
-    return Run(**{**built, "folder": folder, **details})
+    return Run(**{**built, "folder": folder, "data_sha256": known, **details})
 
 
 def _figures(values: dict[str, Any]) -> Figures:
     return collect.figures(values) or UNKNOWN
 
 
-def dominated_by(one: Candidate, others: Sequence[Run], dataset: str) -> list[str]:
-    """Return the names of the searches on the same data set with a design that beats ``one``.
+def dominated_by(one: Candidate, run: Run, runs: Sequence[Run]) -> list[str]:
+    """Return the names of the other searches on the same data with a design that beats ``one``.
 
-    A design beats another that is worse in accuracy, images per second or LUTs, and better in none.
+    one: a design of ``run``. A design beats another that is worse in accuracy, images per second or
+    LUTs, and better in none.
     """
     return [
-        run.name
-        for run in others
-        if run.dataset == dataset and any(_beats(other, one) for other in run.front or ())
+        other.name
+        for other in runs
+        if other is not run
+        and other.same_data(run)
+        and any(_beats(better, one) for better in other.front or ())
     ]
 
 
@@ -163,14 +182,27 @@ def _goals(one: Candidate) -> tuple[float, float, float]:
 
 
 def notes(runs: Sequence[Run]) -> list[str]:
-    """Return what speaks against a comparison: other data sets, failed searches."""
+    """Return sentences on what speaks against a comparison of the runs; empty if nothing does.
+
+    That is other data sets, other clocks and failed searches.
+    """
     found = []
-    datasets = sorted({run.dataset for run in runs})
-    if len(datasets) > 1:
-        found.append(
-            f"the runs are on different data sets ({', '.join(datasets)}): their accuracies do not "
-            "compare, and fronts are compared on the same data set alone"
+    foreign = [run for run in runs if not run.same_data(runs[0])]
+    if foreign:
+        datasets = sorted({run.dataset for run in runs})
+        of = (
+            f"sets ({', '.join(datasets)})"
+            if len(datasets) > 1
+            else f"({datasets[0]} of {runs[0].name} is not that of "
+            + f"{', '.join(run.name for run in foreign)})"
         )
+        found.append(
+            f"the runs are on different data {of}; their accuracies do not compare, and fronts "
+            "are compared on the same data alone"
+        )
+    families = sorted({run.family for run in runs if run.family})
+    if len(families) > 1:
+        found.append(f"resources are of different FPGA families ({', '.join(families)})")
     clocks = sorted({run.design.clock_mhz for run in runs if run.design})
     if len(clocks) > 1:
         told = ", ".join(f"{clock:g}" for clock in clocks)

@@ -18,12 +18,18 @@ _SCORES = {"test?": {"images?": (None, _COUNT)}}
 _INSTRUCTION = {
     "opcode": str, "name": str, "tensor": (None, str), "cycles": _COUNT, "fields": {str: int},
 }  # fmt: skip
+_EPOCH = {
+    "loss": float, "accuracy": float, "quantised": bool, "training_accuracy?": (None, float),
+}  # fmt: skip
 _CANDIDATE = {
     "label": str, "accuracy": float, "images_per_second": float, "luts": float,
     "one_bits?": (None, _COUNT), "on_front?": bool, "chosen?": bool,
 }  # fmt: skip
 FORMS: dict[str, Any] = {
-    "accuracy": {"validation?": (None, float), "test?": (None, float), "scores?": _SCORES},
+    "accuracy": {
+        "validation?": (None, float), "test?": (None, float), "scores?": _SCORES,
+        "data_sha256?": str,
+    },
     "estimate": _FIGURES | {"intervals?": {str: [float]}, "notes?": [str]},
     "synthesis": {
         "figures?": _FIGURES, "tool_version": str, "family": str, "seconds": float,
@@ -36,11 +42,12 @@ FORMS: dict[str, Any] = {
         "images?": (None, _COUNT), "bit_exact?": (None, bool), "failure?": (None, str),
         "layers?": [{"opcode": str, "simulated": (None, int)}], "simulator": {"name": str},
     },
-    "manifest": {"versions?": {str: str}},
+    "training": {str: {"epochs": [_EPOCH]}},
+    "manifest": {"versions?": {str: str}, "device?": (None, str)},
     "program": {"programs": {"normal": {"instructions": [_INSTRUCTION]}}},
     "summary": {"build?": (None, str), "problem?": (None, str), "dataset": str, "budget?": dict},
     "front": {"candidates": [_CANDIDATE]},
-    "explore": {"device?": (None, str)},
+    "explore": {"device?": (None, str), "data_sha256?": str},
 }  # fmt: skip
 """Name of a file, without ``.json``, -> its form."""
 FIGURES: dict[str, Any] = FORMS | {"synthesis": {"figures?": _FIGURES}, "verification": _FIGURES}

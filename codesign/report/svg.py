@@ -29,7 +29,7 @@ def _plain(value: object) -> str:
 
 
 def text(x: float, y: float, content: str, class_: str = "label", **attributes: object) -> str:
-    """Return a text element at a position; ``content`` is escaped.
+    """Return a text element at a position in pixels; ``content`` is escaped.
 
     The attribute ``anchor`` is start, middle or end.
     """
@@ -40,7 +40,7 @@ def text(x: float, y: float, content: str, class_: str = "label", **attributes: 
 
 
 def titled(tag: str, tooltip: str, **attributes: object) -> str:
-    """Return a shape with a tooltip, which screen readers also read."""
+    """Return a shape with a tooltip, escaped, which screen readers also read."""
     return element(tag, element("title", html.escape(tooltip)), **attributes)
 
 
@@ -62,6 +62,9 @@ def chart(width: int, height: int, name: str, content: str) -> str:
     )
 
 
+_SUFFIXES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
 def compact(value: float) -> str:
     """Return a number as short text for axes and tiles, with a suffix from 10,000 on.
 
@@ -71,16 +74,17 @@ def compact(value: float) -> str:
     >>> compact(1234567), compact(29870), compact(0.5)
     ('1.23M', '29.9k', '0.5')
     """
-    for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
-        if abs(value) >= limit:
-            scaled = value / (1e3 if suffix == "k" else limit)
-            return f"{scaled:.3g}{suffix}"
+    if abs(value) >= 1e4:
+        rounded = float(f"{value:.3g}")  # which may need the next suffix
+        unit, suffix = next((u, s) for u, s in _SUFFIXES if abs(rounded) >= u)
+        scaled = rounded / unit
+        return f"{scaled:,.0f}{suffix}" if abs(scaled) >= 1000 else f"{scaled:.3g}{suffix}"
     whole = value == round(value) or abs(value) >= 100
     return f"{value:,.0f}" if whole else f"{value:.3g}"
 
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return up to ``count`` + 1 round numbers in [low, high], evenly spaced.
+    """Return up to ``count`` + 1 round numbers in [low, high], evenly spaced, ascending.
 
     They are the multiples of 1, 2 or 5 times 10**n.
     """

@@ -48,7 +48,11 @@ def _accuracy(run: Run) -> str:
 
 
 def _figure(run: Run, name: str) -> str:
-    """Return the measured figure with the estimate behind it, where these differ."""
+    """Return a run's figure as text: the measured one, with the estimate behind it if it differs.
+
+    name: a field of Figures. Measured is synthesised, else simulated; without it the estimate is
+    marked as one, and without both the text is UNKNOWN.
+    """
     guess = getattr(run.estimate, name)
     measured = getattr(run.synthesised, name)
     measured = getattr(run.simulated, name) if measured is None else measured
@@ -65,13 +69,9 @@ def _front(run: Run) -> str:
 def _beaten(run: Run, runs: Sequence[Run]) -> str:
     if run.front is None:
         return UNKNOWN
-    beaten = [by for one in run.front if (by := _by(one, run, runs))]
+    beaten = [by for one in run.front if (by := dominated_by(one, run, runs))]
     others = dict.fromkeys(name for by in beaten for name in by)
     return f"{len(beaten)} (by {', '.join(others)})" if beaten else "0"
-
-
-def _by(one: Candidate, run: Run, runs: Sequence[Run]) -> list[str]:
-    return dominated_by(one, [other for other in runs if other is not run], run.dataset)
 
 
 def front_rows(runs: Sequence[Run]) -> list[list[str]]:
@@ -83,7 +83,7 @@ def front_rows(runs: Sequence[Run]) -> list[list[str]]:
             f"{100 * one.accuracy:.2f} %",
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
-            ", ".join(_by(one, run, runs)),
+            ", ".join(dominated_by(one, run, runs)),
         ]
         for run in runs
         for one in _ordered(run)
@@ -95,7 +95,7 @@ def _ordered(run: Run) -> list[Candidate]:
 
 
 def to_dict(runs: Sequence[Run]) -> dict[str, Any]:
-    """Return the JSON form: ``runs`` in order, and ``notes``."""
+    """Return the JSON form: ``runs`` (one dict per run, in order) and ``notes`` (sentences)."""
     return {"runs": [_run(run, runs) for run in runs], "notes": notes(runs)}
 
 
@@ -105,7 +105,10 @@ def _run(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
     if run.front is not None:
         keys = ("label", "accuracy", "images_per_second", "luts", "chosen")
         front = [
-            {**{key: getattr(one, key) for key in keys}, "dominated_by": _by(one, run, runs)}
+            {
+                **{key: getattr(one, key) for key in keys},
+                "dominated_by": dominated_by(one, run, runs),
+            }
             for one in _ordered(run)
         ]
     return {
@@ -128,7 +131,10 @@ def _run(run: Run, runs: Sequence[Run]) -> dict[str, Any]:
 
 
 def _built(run: Run) -> Candidate | None:
-    """Return the design that a run built as a dot of the chart, as far as all is known."""
+    """Return the design that a run built as a dot of the chart; None if not all of it is known.
+
+    Known must be its validation accuracy, images per second and LUTs.
+    """
     best = run.best
     if run.validation is None or best.images_per_second is None or best.luts is None:
         return None

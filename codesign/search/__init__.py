@@ -1,7 +1,7 @@
 """Joint multi-objective search over network, bit widths and NPU.
 
 space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimation for networks that
-are not fully trained), optimisers (NSGA-II, random search), engine (search loop on estimates),
+are not fully trained), strategies/ (what to try next), engine (search loop on estimates),
 pareto (fronts, crowding distance, hypervolume), store (journal of trained designs), parts (batches
 in chunks on several threads).
 """
@@ -9,8 +9,8 @@ in chunks on several threads).
 __all__ = [
     "accuracy",
     "engine",
-    "optimisers",
     "pareto",
     "space",
     "store",
+    "strategies",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,19 +13,20 @@ from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.estimate import Estimate, estimate, violation
 from codesign.results import AREA_CONFIDENCE, Budget
-from codesign.search import optimisers
+from codesign.search import strategies
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.parts import in_parts
 from codesign.search.space.candidates import npu_table
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
+from codesign.search.strategies import Strategy
 
-SHRINK_SAMPLES = 2048
-"""Random candidates evaluated for search-space reduction."""
-LEAST_EVIDENCE = 24
-"""Samples of a choice, all infeasible, from which on it is removed from the space."""
-BATCH = 256
-"""Candidates that the optimiser proposes per round."""
+SAMPLES = 1024
+"""Candidates drawn uniformly that a search starts with."""
+BATCH = 64
+"""New candidates that the strategy proposes per round."""
+MOST_REPEATS = 20
+"""Batches asked for, one after the other, until BATCH new candidates are found."""
 Score = Callable[[LayerTable], Floats]
 """Predicted objectives to maximise: layers of n networks -> array of shape (n,), the accuracy, or
 (n, n_objectives), of which column 0 is the accuracy."""
@@ -40,7 +41,7 @@ class Evaluated:
     layers: LayerTable
     estimate: Estimate
     violation: Floats
-    """Constraint violation, shape (n,); 0 if feasible."""
+    """Constraint violation, the sum of positive relative excesses, shape (n,); 0 if feasible."""
 
     @property
     def feasible(self) -> NDArray[np.bool_]:
@@ -71,24 +72,29 @@ class Problem:
     """One-sided confidence level of the area bound that the budget is tested with."""
 
     def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
-        """Estimate canonical candidates of shape (n, genes); threads: as in ``in_parts``."""
+        """Estimate canonical candidates of shape (n, genes), row by row.
+
+        threads: at most so many, by default one per processor (``in_parts``).
+        """
         layers = layer_table(self.space, candidates, threads)
 
         def part(rows: slice) -> tuple[Estimate, Floats]:
             mine, budget = layers.take(rows), self.budget
             npus = npu_table(self.space, candidates[rows], mine)
             found = estimate(
-                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence
-            )
+                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
+                budget.brams,
+            )  # fmt: skip
             return found, violation(self.excess(mine, found))
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
     def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
-        """Return the relative violation of each constraint, shape (n,); <= 0 where it is met.
+        """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
-        Constraints are those of the budget (Estimate.excess) and ``macs``, the limit of the space
-        on work per image. layers and found: networks and estimates of the same n candidates.
+        Constraints are those of the budget and the memories (Estimate.excess) and ``macs``, the
+        limit of the space on multiply-accumulates per image. layers and found: networks and
+        estimates of the same n candidates.
         """
         macs = layers.macs.sum(axis=1)
         return {
@@ -97,60 +103,99 @@ class Problem:
         }
 
 
-class Shrunk:
-    """Reduced search space: per gene, the choices that may be feasible. Made by ``shrink``.
+class InnerSearch:
+    """Search of a problem on estimates alone, which goes on from what it has found.
 
-    A choice is removed if LEAST_EVIDENCE or more samples have it in an active gene and none of them
-    is feasible; a gene that would lose all of its choices keeps them.
-    MCUNet (Lin et al., NeurIPS 2020) likewise fits its space to the budget before it searches.
+    >>> from codesign.cost.data import dataset
+    >>> from codesign.search.accuracy.features import capacity, network_features
+    >>> from codesign.search.space.declaration import load_declaration
+    >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
+    >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
+    >>> search = InnerSearch(problem, "evolution", seed=0)
+    >>> found = search.run(lambda layers: capacity(network_features(layers)), evaluations=256)
+    >>> bool(found.feasible.all()), search.evaluations
+    (True, 1280)
     """
 
-    def __init__(self, space: SearchSpace, samples: Ints, feasible: NDArray[np.bool_]) -> None:
-        self.space = space
-        active = space.active(samples)
-        self.kept: list[Ints] = []
-        for gene, size in enumerate(space.sizes):
-            seen = np.bincount(samples[active[:, gene], gene], minlength=size)
-            good = np.bincount(samples[active[:, gene] & feasible, gene], minlength=size)
-            keep = np.flatnonzero((good > 0) | (seen < LEAST_EVIDENCE))
-            self.kept.append(keep if len(keep) else np.arange(size))
+    def __init__(self, problem: Problem, strategy: str, seed: int) -> None:
+        """Evaluate SAMPLES candidates drawn uniformly, with which every ``run`` starts.
 
-    @property
-    def sizes(self) -> Ints:
-        """Number of choices left of each gene, shape (genes,)."""
-        return np.array([len(kept) for kept in self.kept], dtype=np.int64)
+        strategy: a name of strategies.STRATEGIES. Raises UserError for another one.
+        """
+        strategies.make(strategy, problem.space.genes, seed)  # raises before any work
+        self.problem, self.strategy, self._seed = problem, strategy, seed
+        self.evaluations = 0
+        """Candidates evaluated until now, all runs together; none of them twice."""
+        self._seen: set[bytes] = set()
+        self._found: list[_Told] = []
+        random = np.random.default_rng([seed, 1])
+        sizes = problem.space.sizes
+        self._evaluate(random.integers(0, sizes, (SAMPLES, len(sizes)), dtype=np.int64))
+        self.sampled_feasible = int(self._found[0].evaluated.feasible.sum())
+        """Feasible ones of the SAMPLES drawn uniformly."""
 
-    def widen(self, candidates: Ints) -> Ints:
-        """Return vectors of the reduced space as canonical candidates of the full space."""
-        columns = [kept[candidates[:, gene]] for gene, kept in enumerate(self.kept)]
-        return self.space.canonical(np.column_stack(columns))
+    def run(self, score: Score, evaluations: int) -> Evaluated:
+        """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.
 
+        A new strategy is told, with ``score``, what is known: of feasible candidates all, else the
+        SAMPLES with the least violation. Objectives are score and throughput, maximised, and LUTs,
+        minimised. A run ends early when the strategy finds no new candidate in MOST_REPEATS
+        batches, which is how a small space ends. If none is feasible, the one candidate with the
+        least constraint violation is returned.
+        """
+        seed = [self._seed, len(self._found)]
+        strategy = strategies.make(self.strategy, self.problem.space.genes, _mixed(seed))
+        self._tell(strategy, self._known(), score)
+        wanted = self.evaluations + evaluations
+        while self.evaluations < wanted:
+            fresh = self._fresh(strategy, min(BATCH, wanted - self.evaluations))
+            if not len(fresh):
+                break
+            self._tell(strategy, self._evaluate(fresh), score)
+        known = self._known().evaluated
+        if known.feasible.any():
+            return known
+        return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
 
-def shrink(problem: Problem, seed: int) -> Shrunk:
-    """Reduce the search space by the estimated feasibility of SHRINK_SAMPLES random candidates."""
-    space = problem.space
-    random = np.random.default_rng([seed, 1])
-    samples = random.integers(0, space.sizes, (SHRINK_SAMPLES, len(space.sizes)), dtype=np.int64)
-    found = problem.evaluate(space.canonical(samples))
-    return Shrunk(space, found.candidates, found.feasible)
+    def _fresh(self, strategy: Strategy, count: int) -> Ints:
+        """Return up to ``count`` genes asked for whose canonical candidates are new."""
+        found: list[Ints] = []
+        keys: set[bytes] = set()
+        for _ in range(MOST_REPEATS):
+            genes = strategy.ask(count)
+            for row, candidate in zip(genes, self.problem.space.canonical(genes), strict=True):
+                key = candidate.tobytes()
+                if len(found) < count and key not in self._seen and key not in keys:
+                    keys.add(key)
+                    found.append(row)
+            if len(found) == count:
+                break
+        return np.array(found, dtype=np.int64).reshape(-1, len(self.problem.space.sizes))
 
+    def _evaluate(self, genes: Ints) -> _Told:
+        """Evaluate those of ``genes`` whose canonical candidates are new, and remember them."""
+        candidates = self.problem.space.canonical(genes)
+        keys = [candidate.tobytes() for candidate in candidates]
+        first = {key: row for row, key in reversed(list(enumerate(keys)))}
+        rows = sorted(row for key, row in first.items() if key not in self._seen)
+        self._seen.update(first)
+        told = _Told(genes[rows], self.problem.evaluate(candidates[rows]))
+        self.evaluations += len(rows)
+        self._found.append(told)
+        return told
 
-def search(
-    problem: Problem, shrunk: Shrunk, score: Score, optimiser: str, seed: int, rounds: int
-) -> Evaluated:
-    """Run ``rounds`` batches of an optimiser and return all feasible candidates it proposed.
+    def _known(self) -> _Told:
+        """Return what is known: all feasible candidates, else SAMPLES with the least violation."""
+        genes = np.concatenate([told.genes for told in self._found])
+        candidates = np.concatenate([told.evaluated.candidates for told in self._found])
+        violation = np.concatenate([told.evaluated.violation for told in self._found])
+        rows = np.flatnonzero(violation <= 0)
+        if not len(rows):
+            rows = np.argsort(violation, kind="stable")[:SAMPLES]
+        return _Told(genes[rows], self.problem.evaluate(candidates[rows]))
 
-    Objectives are score and throughput, maximised, and LUTs, minimised; optimiser: a name of
-    optimisers.OPTIMISERS; rounds: 1 or more. Each feasible candidate is returned once. If none is
-    feasible, the one with the least constraint violation is returned. Raises UserError for an
-    unknown optimiser.
-    """
-    engine = optimisers.make(optimiser, shrunk.sizes, seed)
-    seen: dict[bytes, Ints] = {}
-    best: tuple[float, Ints] | None = None
-    for _ in range(rounds):
-        genes = engine.ask(BATCH)
-        found = problem.evaluate(shrunk.widen(genes))
+    def _tell(self, strategy: Strategy, told: _Told, score: Score) -> None:
+        found = told.evaluated
         objectives = np.column_stack(
             [
                 -score(found.layers),
@@ -158,18 +203,32 @@ def search(
                 np.log(found.estimate.area.luts),
             ]
         )
-        engine.tell(genes, objectives, found.violation)
-        for row in np.flatnonzero(found.feasible):
-            seen[found.candidates[row].tobytes()] = found.candidates[row]
-        least = int(np.argmin(found.violation))
-        if best is None or found.violation[least] < best[0]:
-            best = (float(found.violation[least]), found.candidates[least])
-    assert best is not None
-    return problem.evaluate(np.stack(list(seen.values()) or [best[1]]))
+        strategy.tell(told.genes, objectives, found.violation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Told:
+    """Genes as a strategy proposed them, shape (n, genes), and their evaluation, row by row.
+
+    Genes without effect differ from those of the canonical candidates; a strategy keeps them as a
+    memory of what worked.
+    """
+
+    genes: Ints
+    evaluated: Evaluated
+
+
+def _mixed(seed: Sequence[int]) -> int:
+    """Return one seed, below 2**32, made of several numbers."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0])
 
 
 def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
-    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space."""
+    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space.
+
+    One row per combination of NPU choices, the choice of the last gene changing fastest;
+    ``candidate``'s own NPU is among them.
+    """
     space = problem.space
     choices = [range(int(space.sizes[gene])) for gene in space.npu_genes]
     grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
@@ -181,6 +240,7 @@ def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
 def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
     """Return True for designs on the Pareto front of score, throughput and LUTs, shape (n,).
 
-    goals: values of a Score. Of equal designs only the first is on the front.
+    goals: values of a Score, shape (n,) or (n, objectives), which like throughputs are to be large;
+    throughputs, luts: shape (n,). Of equal designs only the first is on the front.
     """
     return pareto_mask(np.column_stack([-goals, -throughputs, luts]))

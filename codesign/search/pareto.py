@@ -1,12 +1,14 @@
-"""Pareto dominance, fronts, crowding distance and hypervolume of points of shape (n, m).
+"""Pareto fronts, crowding distance and hypervolume of points of shape (n, m).
 
 There are n points of m objectives, all minimised. Constraint violation is one number per point, 0
 when feasible, else above 0; by Deb's rules feasible points dominate infeasible ones, and those with
-less violation dominate the others. Equal points do not dominate each other.
+less violation dominate the others. Equal points do not dominate each other. Fronts and volumes are
+computed by moocore.
 """
 
 from __future__ import annotations
 
+import moocore
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,46 +16,33 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 
-def dominance(points: Floats) -> NDArray[np.bool_]:
-    """Return an (n, n) matrix that is True at (i, j) where point i dominates point j."""
-    first, second = points[:, None, :], points[None, :, :]
-    dominates: NDArray[np.bool_] = np.all(first <= second, axis=2) & np.any(first < second, axis=2)
-    return dominates
+def fronts(points: Floats) -> Ints:
+    """Return the front number of each point, shape (n,); 0 for the non-dominated points."""
+    if len(points) < 2:
+        return np.zeros(len(points), dtype=np.int64)
+    return np.asarray(moocore.pareto_rank(points), dtype=np.int64)
 
 
-def nondominated_sort(points: Floats, violation: Floats | None = None) -> Ints:
-    """Return the front number of each point, shape (n,); 0 for the non-dominated points.
+def nondominated_sort(points: Floats, violation: Floats) -> Ints:
+    """Return the front number of each point under constraints, shape (n,), from 0 on.
 
     Infeasible points come after feasible ones; points of different violation are never on one
-    front.
+    front. violation: shape (n,).
     """
-    count = len(points)
-    dominates = dominance(points)
-    if violation is not None:
-        ahead = violation[:, None] < violation[None, :]
-        dominates = ahead | (dominates & (violation[:, None] == violation[None, :]))
-    dominators = dominates.sum(axis=0)
-    ranks = np.full(count, -1, dtype=np.int64)
-    rank = 0
-    while np.any(ranks < 0):
-        front = (ranks < 0) & (dominators == 0)
-        ranks[front] = rank
-        dominators = dominators - dominates[front].sum(axis=0)
-        rank += 1
+    ranks = np.empty(len(points), dtype=np.int64)
+    first = 0
+    for level in np.unique(violation):
+        here = violation == level
+        ranks[here] = first + fronts(points[here])
+        first = int(ranks[here].max()) + 1
     return ranks
 
 
 def pareto_mask(points: Floats) -> NDArray[np.bool_]:
     """Return True for points that no other dominates, shape (n,); of equal ones only the first."""
-    order = np.lexsort(points.T[::-1])
-    mask = np.zeros(len(points), dtype=np.bool_)
-    kept = np.empty((0, points.shape[1]))
-    for index in order:
-        # In lexicographic order a dominator always comes before the point it dominates.
-        if not np.any(np.all(kept <= points[index], axis=1)):
-            mask[index] = True
-            kept = np.vstack([kept, points[index]])
-    return mask
+    if len(points) < 2:
+        return np.ones(len(points), dtype=np.bool_)
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=False), dtype=np.bool_)
 
 
 def crowding_distance(points: Floats) -> Floats:
@@ -75,32 +64,18 @@ def crowding_distance(points: Floats) -> Floats:
 
 
 def hypervolume(points: Floats, reference: Floats) -> float:
-    """Return the volume dominated by ``points`` up to ``reference``, for 2 or 3 objectives.
+    """Return the volume dominated by ``points`` up to ``reference``, shape (m,).
 
     Points that are not below the reference in every objective do not contribute.
-    Raises ValueError for another number of objectives.
     """
-    inside = points[np.all(points < reference, axis=1)]
-    if points.shape[1] == 2:
-        return _area(inside, reference)
-    if points.shape[1] != 3:
-        raise ValueError(f"hypervolume needs 2 or 3 objectives, not {points.shape[1]}")
-    ordered = inside[np.argsort(inside[:, 2], kind="stable")]
-    tops = np.append(ordered[1:, 2], reference[2])
-    return float(
-        sum(
-            _area(ordered[: index + 1, :2], reference[:2]) * (top - ordered[index, 2])
-            for index, top in enumerate(tops[: len(ordered)])
-            if top > ordered[index, 2]
-        )
-    )
+    return float(moocore.hypervolume(points, ref=reference)) if len(points) else 0.0
 
 
-def _area(points: Floats, reference: Floats) -> float:
-    """Return the hypervolume of two objectives, by sweeping the front from left to right."""
-    total, height = 0.0, float(reference[1])
-    for x, y in points[np.lexsort(points.T[::-1])]:
-        if y < height:
-            total += (float(reference[0]) - x) * (height - y)
-            height = float(y)
-    return total
+def hypervolume_contributions(points: Floats, reference: Floats) -> Floats:
+    """Return the volume up to ``reference`` that no other point dominates, shape (n,).
+
+    points: non-dominated ones (``fronts`` 0). The volume of one that occurs twice is 0.
+    """
+    if len(points) == 0:
+        return np.zeros(0)
+    return np.asarray(moocore.hv_contributions(points, ref=reference), dtype=np.float64)

@@ -20,7 +20,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from codesign.results import UserError
-from models.files.reading import printable, read_bytes, told_as
+from models.files.reading import MissingFile, parse_json, printable, read_bytes, told_as
 from models.files.writing import check_own
 
 STUDY_NAME = "explore"
@@ -37,6 +37,8 @@ LOCK_SECONDS = 5
 """Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
 MAX_BYTES = 256 << 20
 """Size of the largest journal."""
+_CREATE_TRIAL = 4
+"""``op_code`` of a journal's line that holds a trial (Optuna's JournalOperation.CREATE_TRIAL)."""
 _BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Optuna raises for damaged journals."""
 KEY = "key"
@@ -57,7 +59,7 @@ class TrialRecord:
     key: str
     """Identity of the network that was trained; seed and settings are the store's."""
     params: Mapping[str, Choice]
-    """Values of the active parameters of the search space."""
+    """Name -> value of the active parameters of the search space."""
     values: tuple[float, ...]
     """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs
     and, in searches that minimise them, 1-bits."""
@@ -116,7 +118,11 @@ class TrialStore:
         return list(self._records.values())
 
     def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
-        """Append a trial; ``choices`` holds the allowed values of each of its parameters."""
+        """Append a trial to the journal.
+
+        choices: allowed values of each of its parameters, by name. A trial with the same key as an
+        earlier one takes its place in ``find`` and ``records``; the file keeps both.
+        """
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices[name]) for name in record.params
         }
@@ -130,6 +136,17 @@ class TrialStore:
             )
         )
         self._records[record.key] = record
+
+
+def is_empty(path: Path) -> bool:
+    """Return True if the journal ``path`` has no complete trial, or does not exist."""
+    try:
+        lines = read_bytes(path, MAX_BYTES).split(b"\n")[:-1]  # without an incomplete last line
+        return all(parse_json(line.decode())["op_code"] != _CREATE_TRIAL for line in lines)
+    except MissingFile:
+        return True
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 def _read(
@@ -168,7 +185,10 @@ def _record(trial: optuna.trial.FrozenTrial, count: int) -> TrialRecord:
 
 
 def _drop_torn_line(path: Path) -> None:
-    """Remove the incomplete last line that a kill during an append leaves in the journal."""
+    """Cut off the incomplete last line that a kill during an append leaves in the journal.
+
+    A line is complete if it ends in a newline. Nothing happens if the file is missing.
+    """
     if not path.exists():
         return
     text = read_bytes(path, MAX_BYTES)

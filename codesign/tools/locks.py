@@ -41,7 +41,10 @@ def held(path: Path, doing: str) -> Iterator[None]:
 
 
 def _lock(path: Path, doing: str) -> int:
-    """Return the descriptor of the file at ``path``, locked. Raises UserError."""
+    """Return the descriptor of the file at ``path``, created if missing, locked.
+
+    doing: start of the message. Raises UserError when another process holds the lock.
+    """
     while True:
         with told_as(UserError):
             check_own(path)

@@ -32,7 +32,7 @@ class ToolRun:
     """Output of one run of a tool. Made by ``run``."""
 
     log: str
-    """Text that the tool wrote to stdout and stderr."""
+    """Text that the tool wrote to stdout and stderr, merged."""
     result: str
     """Text of the result file that it wrote."""
 
@@ -53,9 +53,10 @@ def run(
 ) -> ToolRun:
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
-    Returns the log and the text of ``result``, a file that the command must write. Raises
-    ``error``, whose message starts with ``version``, when the command fails, takes more than
-    ``timeout_s`` seconds or writes no such file; OSError when the disk is full.
+    version: name and version of the tool, for messages. Returns the log and the text of ``result``,
+    a file that the command must write. Raises ``error``, whose message starts with ``version``,
+    when the command fails, takes more than ``timeout_s`` seconds or writes no such file; OSError
+    when the disk is full.
     """
     with tempfile.TemporaryDirectory(prefix="codesign-tool-") as name:
         folder = Path(name)
@@ -74,7 +75,10 @@ def run(
 
 
 def content_hash(content: object) -> str:
-    """Return the SHA-256 of a JSON value, the cache key of a result that depends on it alone."""
+    """Return the SHA-256 (hexadecimal) of a JSON value: the cache key of what depends on it alone.
+
+    The order of a mapping's keys does not matter.
+    """
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

@@ -86,7 +86,8 @@ def _start() -> tuple[Connection, BaseProcess]:
 def _serve(connection: Connection) -> None:
     """Run the worker: receive the function, then tasks one by one; answer (exception, result).
 
-    The exception is None unless the function raised one; then the result is None.
+    The exception is None unless the function raised one; then the result is None. It never returns:
+    the parent kills the process.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
     function: Callable[[Any], Any] = connection.recv()

@@ -17,8 +17,8 @@ from docs.generate.markdown import Generator, code, sections, table
 from docs.generate.sources import allowed, prose, refusal
 from models.errors import YamlError
 from models.files import yaml_io
+from models.graph.alternatives import ALTERNATIVES
 from models.graph.layers import OPS, LayerSpec, Pair, Shape
-from models.graph.verifier import ALTERNATIVES
 from models.graph.yaml import read_graph
 from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
@@ -171,8 +171,8 @@ def limits() -> str:
 
 
 def alternatives() -> str:
-    """Words for layers of other tools, and what stands for them here."""
-    return table(("op", "instead"), [(code(op), hint) for op, hint in ALTERNATIVES.items()])
+    """Words of other tools for layers and their keys, and what stands for them here."""
+    return table(("word", "instead"), [(code(word), hint) for word, hint in ALTERNATIVES.items()])
 
 
 GENERATORS: Mapping[str, Generator] = {

@@ -10,7 +10,7 @@ from typing import Any
 from docs.generate.markdown import Generator, code, table
 from docs.generate.sources import field_docs, refusal
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import CHOICES, DEPTH_RANGES, RANGES, ConfigError
+from rtl_gen.parameters import CHOICES, DEPTH_RANGES, DEPTH_STEPS, RANGES, ConfigError
 
 CONFLICTS: tuple[dict[str, Any], ...] = (
     {"columns": 12},
@@ -50,7 +50,9 @@ def _range(name: str) -> str:
         return ", ".join(_plain(choice) for choice in CHOICES[name])
     if name in DEPTH_RANGES:
         low, high = DEPTH_RANGES[name]
-        return f"{low}..{high}, a power of two"
+        step = DEPTH_STEPS.get(name)
+        multiple = f" or a multiple of {step}" if step else ""
+        return f"{low}..{high}, a power of two{multiple}"
     low, high = RANGES[name]
     return f"{low}..{high}"
 

@@ -17,6 +17,7 @@ from codesign.results import Budget, Figures, Infeasible
 from docs.generate.markdown import Generator, code, table
 from docs.generate.sources import field_docs, parse, sentence
 from models.integer.bits import LayerBits
+from models.training.history import Epoch
 
 UNSAID: Mapping[str, str] = {
     "ffs": "flip-flops",
@@ -86,7 +87,7 @@ SUMMARY: Mapping[str, str] = {
     "per_class": "by class name: recall on the test split, and its images",
     "one_bits": "`total` and `per_weight`: ones of the trained weights' magnitudes",
     "estimate": "figures as predicted (table below)",
-    "notes": "what speaks against believing the estimate, or against the clock",
+    "notes": "a sentence for everything that was guessed, cut or is doubtful",
     "simulated": "figures as simulated, with `images` and `bit_exact`",
     "synthesised": "figures as Yosys finds them",
     "budget": "the limits that were asked for (table below)",
@@ -154,6 +155,7 @@ GENERATORS: Mapping[str, Generator] = {
     "critical-path": lambda: fields(CriticalPath),
     "hop": lambda: fields(Hop),
     "layer-bits": lambda: fields(LayerBits),
+    "epoch": lambda: fields(Epoch),
     "tensor-layout": tensor_layout,
     "logits-layout": lambda: fields(LogitsLayout),
     "input-window": lambda: fields(InputWindow),

@@ -10,9 +10,9 @@ from typing import Any
 
 from codesign.cli.search_options import SearchOptions
 from codesign.results import OLD_OPTIONS, UserError
-from codesign.search.optimisers import OPTIMISERS
 from codesign.search.space import declaration
 from codesign.search.space.declaration import SpaceDeclaration
+from codesign.search.strategies import STRATEGIES
 from docs.generate import verbs
 from docs.generate.markdown import Generator, code, table
 from docs.generate.sources import allowed, field_docs, module_docs, refusal, sentence
@@ -22,7 +22,7 @@ from rtl_gen.config import NpuConfig
 
 SHIPPED = ("digits", "images")
 WORDS = {
-    "optimiser": ", ".join(code(name) for name in OPTIMISERS),
+    "strategy": ", ".join(code(name) for name in STRATEGIES),
     "resume": "`true`, `false`",
     "training": "a mapping: "
     + ", ".join(code(field.name) for field in dataclasses.fields(TrainingChoices)),

@@ -20,7 +20,8 @@ from models.files import arrays
 from models.files.reading import FileError, MissingFile, check_memory, opened, told_as
 
 SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
-"""Where Debian's packages put them: ``apt install dataset-fashion-mnist``."""
+"""Folder of a data set where Debian's package puts it, by the data set's name (``apt install
+dataset-fashion-mnist``)."""
 _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
 _SUFFIXES = {
@@ -28,12 +29,16 @@ _SUFFIXES = {
     VALIDATION: ("_val", "_valid", "_validation"),
     TEST: ("_test",),
 }
-"""What array names end in, behind x and y, for each part."""
+"""Suffixes of the array names (x, y) of each part; the first suffix whose x the file has counts,
+others of that part are ignored."""
 TEN = tuple(str(number) for number in range(10))
 
 
 def digits() -> Raw:
-    """scikit-learn's 1,797 digits of 8x8 pixels with 17 grey levels, scaled to 0..255."""
+    """Return scikit-learn's 1,797 digits of 8x8 pixels as a training part alone.
+
+    Values are uint8 (1797, 1, 8, 8): 17 grey levels, scaled to 0..255 and rounded half to even.
+    """
     from sklearn.datasets import load_digits  # a second to import: only when it is asked for
 
     bunch = load_digits()
@@ -46,9 +51,12 @@ def digits() -> Raw:
 
 
 def mnist(name: str, directory: Path | None) -> Raw:
-    """MNIST or Fashion-MNIST: four IDX files, plain or gzip.
+    """Return MNIST or Fashion-MNIST, training and test part, from four IDX files, plain or gzip.
 
-    A ``directory`` that is given counts alone: other files than the named ones would be a surprise.
+    name: ``mnist`` or ``fashion-mnist``. directory: the files are looked for in it, in its
+    subfolder ``name`` and in torchvision's (``MNIST/raw``, ``FashionMNIST/raw``), nowhere else;
+    None: in SYSTEM_DIRS, which has no folder for mnist. Raises DatasetError for a missing or
+    damaged file.
     """
     if directory is not None:
         places = [directory, directory / name, directory / _TORCHVISION_DIRS[name]]
@@ -68,7 +76,10 @@ def mnist(name: str, directory: Path | None) -> Raw:
 
 
 def numbered(labels: NDArray[Any], count: int, classes: int, file: object) -> Labels:
-    """Labels as int64 (count,), each 0..classes-1. Raises DatasetError."""
+    """Return ``labels`` as int64 of shape (count,), checked to be class numbers 0..classes-1.
+
+    file: the file that messages name. Raises DatasetError for another shape or number.
+    """
     if labels.shape != (count,):
         raise DatasetError(f"{file}: {count} labels expected, one per image, not {labels.shape}")
     wrong = labels[(labels < 0) | (labels >= classes)]
@@ -88,7 +99,11 @@ def _find_idx(name: str, places: list[Path], stem: str, dimensions: int) -> Path
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """An IDX array of unsigned bytes. Raises DatasetError: truncated, or not such a file."""
+    """Return the unsigned bytes of an IDX file as a uint8 array with so many ``dimensions``.
+
+    A file whose name ends in .gz is decompressed. Raises DatasetError: unreadable, truncated, too
+    long, of another type or number of dimensions.
+    """
     with told_as(DatasetError), opened(path) as raw:
         if path.suffix != ".gz":
             return _read_idx(raw, dimensions, path)
@@ -119,12 +134,12 @@ def _read_idx(file: IO[bytes] | gzip.GzipFile, dimensions: int, path: Path) -> N
 
 
 def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
-    """Arrays x and y (or x_train and y_train), and x_val, y_val, x_test, y_test where there are.
+    """Return the parts of an .npz file, whose arrays x and y are the training part.
 
-    x: numbers of shape (n, features), (n, rows, columns), (n, channels, length), (n, channels,
-    rows, columns) or (n, rows, columns, channels). y: a class number, a name or a one-hot row per
-    example.
-    Raises DatasetError.
+    They may be called x_train and y_train; x_val, y_val, x_test and y_test are optional (_SUFFIXES
+    has more names). x: numbers of shape (n, features), (n, rows, columns), (n, channels, length),
+    (n, channels, rows, columns) or (n, rows, columns, channels); ``layout`` says which, AUTO
+    guesses. y: a class number, a name or a one-hot row per example. Raises DatasetError.
     """
     found = _npz_arrays(path)
     parts: dict[str, Part] = {}
@@ -154,7 +169,13 @@ def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
 
 
 def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list[str]]:
-    """Labels as hashable values (count,), with a note for each conversion. Raises DatasetError."""
+    """Return labels as a list of ``count`` ints, bools or names, with a note for each conversion.
+
+    y: (count,), (count, 1), or one-hot (count, classes). where: file and array that messages name.
+    Notes also say which numbers are the classes where those are not 0, 1, 2, ... Raises
+    DatasetError for another shape, and for labels that are no integers, whole reals, booleans or
+    text.
+    """
     notes = []
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -182,7 +203,7 @@ def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list
 
 
 def _one_hot(y: NDArray[Any]) -> bool:
-    """True if each row of ``y`` (n, classes) has a single 1 among zeros."""
+    """True if each row of ``y`` (n, classes) has a single 1 among zeros, and if it has no rows."""
     return bool(
         y.dtype.kind in "biuf" and ((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all()
     )

@@ -12,12 +12,16 @@ from models.data.datasets import AUGMENTATIONS
 from models.errors import ModelError
 
 _SMALL_SIDE = 16
-"""Images below this many rows or columns move by one pixel; others by a twelfth of that side."""
+"""Images with fewer pixels than this along a side are shifted by one pixel along it, others by a
+twelfth of the side (``reach``)."""
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Shifts of up to ``rows`` and ``columns`` pixels, and mirroring left to right.
+    """Random shifts of up to ``rows`` and ``columns`` pixels each way, and mirroring if ``mirror``.
+
+    Half of the images, at random, are mirrored left to right. Raises ModelError for negative
+    numbers.
 
     >>> Augmentation.of("shift", (1, 28, 28))
     Augmentation(rows=2, columns=2, mirror=False)
@@ -36,9 +40,10 @@ class Augmentation:
 
     @classmethod
     def of(cls, kind: str, shape: tuple[int, int, int]) -> Augmentation:
-        """The usual reach of a kind for images (channels, rows, columns).
+        """Return the usual changes of a ``kind`` (AUGMENTATIONS) to images of a ``shape``.
 
-        Raises ModelError for an unknown kind.
+        shape: (channels, rows, columns). Shifts are those of ``reach``. Raises ModelError for an
+        unknown kind.
         """
         if kind not in AUGMENTATIONS:
             raise ModelError(f"augment must be one of {', '.join(AUGMENTATIONS)}, not {kind!r}")
@@ -46,7 +51,10 @@ class Augmentation:
         return cls(rows, columns, "mirror" in kind)
 
     def check(self, shape: tuple[int, int, int]) -> None:
-        """Raises ModelError for a shift as large as images (channels, rows, columns)."""
+        """Raise ModelError for a shift, other than 0, that is not less than the images' side.
+
+        shape: (channels, rows, columns) of the images.
+        """
         for what, shift, side in (
             ("rows", self.rows, shape[1]),
             ("columns", self.columns, shape[2]),
@@ -55,7 +63,10 @@ class Augmentation:
                 raise ModelError(f"augmentation: a shift by {shift} of {side} {what} is too far")
 
     def describe(self) -> str:
-        """In words, for manifest and report."""
+        """Return the changes in words for manifest and report, such as ``mirrored left to right``.
+
+        Without any it is ``none``.
+        """
         words = []
         if self.rows or self.columns:
             words.append(f"shifted by up to {self.rows} rows and {self.columns} columns")
@@ -64,7 +75,12 @@ class Augmentation:
         return " and ".join(words) or "none"
 
     def apply(self, images: Tensor, generator: torch.Generator) -> Tensor:
-        """A randomly changed copy of ``images`` (n, channels, rows, columns); new pixels are 0."""
+        """Return ``images`` (n, channels, rows, columns), each changed at random; new pixels are 0.
+
+        Each image has its own shift, uniform in -rows..rows and -columns..columns. The argument is
+        not changed in place; without any change to make it is returned itself. Draws are from
+        ``generator``.
+        """
         count, _, height, width = images.shape
         if self.rows or self.columns:
             padded = F.pad(images, (self.columns, self.columns, self.rows, self.rows))
@@ -79,7 +95,10 @@ class Augmentation:
 
 
 def reach(side: int) -> int:
-    """The usual largest shift, in pixels, of images with so many rows or columns."""
+    """Return the usual largest shift, in pixels, along a side of so many pixels.
+
+    It is 0 below 2, 1 below 16, else side // 12.
+    """
     return 0 if side < 2 else 1 if side < _SMALL_SIDE else side // 12
 
 

@@ -24,9 +24,12 @@ BINARY = ".bin"
 def cifar10(
     directory: Path | None, progress: Progress | None = None, *, cache: Path | None = None
 ) -> Raw:
-    """CIFAR-10 from its python or binary batches, an image folder or a zip of one.
+    """Return CIFAR-10 from its python or binary batches, an image folder or a zip of one.
 
-    directory: the folder with the batches, with train/ and test/, or with one zip; or the zip.
+    directory: the folder with the batches (or with ``cifar-10-batches-py``), with train/ and test/,
+    or with zips named ``cifar*10*.zip``, of which the first by name is read; or a zip itself.
+    progress, cache: as for ``image_tree``; the batches need neither. Raises DatasetError: nothing
+    of these is there (None included), it is damaged, or not 10 classes of (3, 32, 32) images.
     """
     expected = (
         "expected the python batches (data_batch_1..5, test_batch), the binary ones (.bin), an "

@@ -24,18 +24,21 @@ Progress = image_files.Progress
 Images = NDArray[np.uint8]
 VALIDATION_SHARE = 0.1
 TEST_SHARE = 0.2
-"""Share of the training data that becomes the test part, where there is none."""
+"""Share of each class of the training data that becomes the test part, where there is none."""
 SMALL_SET = 5000
 SMALL_VALIDATION_SHARE = 0.15
-"""The same for validation, of training sets below SMALL_SET: a tenth would measure too coarsely."""
+"""Share of each class that becomes validation, in place of VALIDATION_SHARE, if the training data
+(without the test part) has fewer than SMALL_SET examples: a tenth would measure too coarsely."""
 FEW_TEST_IMAGES = 100
 AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
-"""Kinds of random changes to training images (models.data.augmentation)."""
+"""Names of the kinds of random changes to training images (models.data.augmentation)."""
 
 
 @dataclass(frozen=True)
 class ReadOptions:
     """Choices of a user about his data where the reader would have to guess.
+
+    layout: axes of an .npz's x; no effect on other data.
 
     >>> ReadOptions(resize=(32, 32)).layout
     <Layout.AUTO: 'auto'>
@@ -43,9 +46,11 @@ class ReadOptions:
 
     layout: Layout = Layout.AUTO
     resize: tuple[int, int] | None = None
-    """(rows, columns) that all pictures are brought to."""
+    """(rows, columns) that the pictures of a folder or zip are brought to; None: all must have one
+    size. No effect on other data."""
     input_range: InputRange | None = None
-    """The mapping from values to input levels; None: found on the training part."""
+    """The mapping from values to input levels; None: the format's own (8-bit pictures: 0..255),
+    else found on the training part."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +70,7 @@ class Split:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Split:
-        """The examples at ``indices``, in that order."""
+        """The examples at ``indices`` (from 0), in that order."""
         return Split(self.images[indices], self.labels[indices])
 
 
@@ -82,25 +87,30 @@ class Dataset:
     validation: Split
     test: Split
     sha256: str = ""
-    """Hash of all levels and labels, before the split; "" for a part of a data set."""
+    """SHA-256, hexadecimal, of the user's values and labels in all parts, before values are mapped
+    and parts split off; "" for a part of a data set."""
     class_names: tuple[str, ...] = ()
     """Names by class number; empty: the numbers are the names."""
     input_range: InputRange = PIXELS
     """The values that became level 0 and level 255."""
     augmentation: str = "none"
-    """The kind of random changes that training uses unless told otherwise."""
+    """The kind of random changes (AUGMENTATIONS) that training uses unless told otherwise."""
     notes: tuple[str, ...] = ()
     """A sentence for everything that was guessed, converted, left out or is doubtful."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each class."""
+        """A name for each class, by class number."""
         return self.class_names or tuple(map(str, range(self.classes)))
 
 
 @dataclass(frozen=True)
 class _Named:
-    """A data set known by name, with the augmentation that its figures were measured with."""
+    """A data set known by name, with the augmentation that its figures were measured with.
+
+    read: function of (folder with the files, progress, cache folder), each of which may be None,
+    that returns the data set.
+    """
 
     read: Callable[[Path | None, Progress | None, Path | None], Raw]
     augmentation: str
@@ -131,9 +141,10 @@ def load(
     """Load a data set by name, or by path: an ``.npz`` file, an image folder or a zip of one.
 
     data_dir: folder with the files of mnist, fashion-mnist or cifar10, and the base of a relative
-    path. seed: seed of the split. progress: called while an image folder or zip is decoded, not if
-    its images are cached. cache: folder in which decoded pictures are kept. Raises DatasetError
-    naming the file and what is expected, OSError for a file that cannot be read.
+    path (None: the current folder). seed: seed of the split into parts that are missing. progress:
+    called while an image folder or zip is decoded, not if its images are cached. cache: folder in
+    which decoded pictures are kept; None keeps none. Raises DatasetError naming the file and what
+    is expected, OSError for a file that cannot be read.
     """
     raw = read_raw(name, data_dir, progress, options=options, cache=cache)
     augmentation = NAMED[name].augmentation if name in NAMED else "none"
@@ -171,7 +182,11 @@ def read_raw(
 def _prepared(
     name: str, raw: Raw, seed: int, wanted: InputRange | None, augmentation: str
 ) -> Dataset:
-    """The levels of all parts, by one mapping, and the parts that the user did not make."""
+    """Return the Dataset of ``raw``: missing parts split off, all parts mapped to levels alike.
+
+    seed: of the split. wanted: the mapping; None takes the format's own, or one found on the
+    training part (after the split). augmentation: the data set's usual kind. Raises DatasetError.
+    """
     notes = list(raw.notes)
     digest = hashlib.sha256()
     for given in raw.parts.values():
@@ -197,7 +212,11 @@ def _prepared(
 
 
 def _split_off(parts: dict[str, Part], rng: np.random.Generator) -> list[str]:
-    """Add the parts that are missing, taken from training by class; a note for each."""
+    """Add a missing test, then validation part to ``parts`` in place, taken from training.
+
+    It is taken by class (``stratified``). Returns a list that holds a note if a test part was split
+    off; validation gets none. Raises DatasetError as ``stratified`` does.
+    """
     notes = []
     if TEST not in parts:
         _take_from_training(parts, TEST, TEST_SHARE, rng)
@@ -220,9 +239,10 @@ def _take_from_training(
 def stratified(
     labels: Labels, share: float, rng: np.random.Generator
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions in two parts, the second with ``share`` of every class (at least one example).
+    """Return positions in two parts, each ascending; the second has ``share`` of every class.
 
-    Raises DatasetError when a class has fewer than two examples.
+    Of each class that is round(share * its examples), half to even, at least one; ``rng`` picks
+    them. labels: (n,). Raises DatasetError when a class has fewer than two examples.
     """
     second = np.zeros(len(labels), bool)
     for label in np.unique(labels):

@@ -27,7 +27,10 @@ EXPECTED = "expected train/<class>/*, val/<class>/* and test/<class>/*, or <clas
 
 @dataclass(frozen=True)
 class Entry:
-    """One picture file: its part, class and path. Made by ``entries``."""
+    """One picture file: its part (TRAIN, ...), its class folder's name, its path as given.
+
+    Made by ``entries``.
+    """
 
     part: str
     label: str
@@ -35,9 +38,13 @@ class Entry:
 
 
 def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
-    """The pictures among ``names`` (paths with slashes), in order, and notes on what was left out.
+    """Return the pictures among ``names`` and notes on what is left out.
 
-    Raises DatasetError when they lie in no class folders, or in parts that are not clear.
+    names: paths with slashes, relative to the data set's folder or zip; those that end in a slash
+    are folders. The pictures are sorted by part, class and path. where: what messages name. Without
+    folders named as parts, all is training. Raises DatasetError when there are no pictures, they
+    lie in no class folders, or in parts that are not clear (two folders of one part, parts beside
+    other folders, no training part).
     """
     kept, hidden, others = _pictures(names)
     if not kept:
@@ -70,7 +77,10 @@ def _known() -> str:
 
 
 def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
-    """Paths of pictures, the number of hidden files, and of files that are no pictures."""
+    """Return (paths of pictures, number of hidden or system files, number of other files).
+
+    Folders (names that end in a slash), thumbs.db and desktop.ini are in none of the three.
+    """
     kept: list[PurePosixPath] = []
     hidden = others = 0
     for name in names:
@@ -87,7 +97,10 @@ def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
 
 
 def _without_common_folder(trails: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Paths without the folders that all of them share, unless those are a part's name."""
+    """Return paths (parts of a path, the file's name last) without leading folders that all share.
+
+    It stops at a folder with a part's name, and leaves at least one folder before each file.
+    """
     found = list(trails)
     while all(len(trail) > 2 for trail in found) and len({trail[0] for trail in found}) == 1:
         if found[0][0].casefold() in _PARTS:

@@ -25,12 +25,13 @@ from models.files.writing import atomic_file
 from models.files.zips import opened_zip
 
 Progress = Callable[[int, int], None]
-"""Called with (images decoded, images in all) while files are read."""
+"""Callback with (images decoded before this one, images in all), at the first and each 500th image.
+"""
 Size = tuple[int, int]
 """(rows, columns) of a picture."""
 _PROGRESS_EVERY = 500
 LOADER_VERSION = 2
-"""Part of the cache's key: another number where the same files give other arrays."""
+"""Part of the cache's key; raised where the same files begin to give other arrays."""
 
 
 def image_tree(
@@ -40,10 +41,12 @@ def image_tree(
     resize: Size | None = None,
     cache: Path | None = None,
 ) -> Raw:
-    """The pictures of a folder or zip (models.data.folders says how it is laid out).
+    """Return the pictures of a folder or zip (models.data.folders says how it is laid out).
 
-    resize: brings all pictures to one size; without it, they must have one. cache: the folder in
-    which decoded arrays are kept, keyed by every file's name, size and time. Raises DatasetError.
+    progress: called while pictures are decoded, not if they are cached. resize: brings all pictures
+    to (rows, columns); None: they must have one size. cache: the folder in which decoded arrays are
+    kept, keyed by the path and every picture's name, size and time (of a zip, its own); None keeps
+    none. Raises DatasetError.
     """
     if not path.exists():
         raise DatasetError(f"{path}: no such image folder or zip")
@@ -73,7 +76,11 @@ def _zipped(path: Path, progress: Progress | None, resize: Size | None, cache: P
 
 
 def _list_folder(path: Path) -> tuple[list[str], str]:
-    """Relative names of all files in order, and a text that changes when any picture does."""
+    """Return the sorted names of all files below ``path``, and a text to tell if a picture changes.
+
+    Names are relative, with slashes. The text is a hash of the path and of each picture's name,
+    size and modification time.
+    """
     files = sorted(file for file in path.rglob("*") if not file.is_dir())
     names = [file.relative_to(path).as_posix() for file in files]
     digest = hashlib.sha256(os.fsencode(path.resolve()))
@@ -114,7 +121,12 @@ def _decoded(
     progress: Progress | None,
     resize: Size | None,
 ) -> tuple[NDArray[np.uint8], list[str]]:
-    """All pictures as one array (n, 1 or 3, rows, columns), with notes on what was converted."""
+    """Return all pictures as one uint8 array (n, 1 or 3, rows, columns), with notes.
+
+    They are in the order of ``found``; one channel if every picture is grey. Notes, sorted, say
+    what was converted. read: returns a file's bytes by its name. path: what messages name. Raises
+    DatasetError for a picture that is damaged or of another size than the first.
+    """
     stack: NDArray[np.uint8] | None = None
     notes: set[str] = set()
     for index, entry in enumerate(found):
@@ -143,7 +155,11 @@ def _decoded(
 
 
 def _cached(cache: Path | None, stamp: str, resize: Size | None, make: Callable[[], Raw]) -> Raw:
-    """``make()``, or what it made before for the same files. A broken cache is made again."""
+    """Return ``make()``, or what it returned before for the same ``stamp`` and ``resize``.
+
+    cache: folder of the files; None always makes. A cache file that is broken is made again; one
+    that cannot be written is left out without an error.
+    """
     if cache is None:
         return make()
     key = f"{LOADER_VERSION} {resize} {stamp}"

@@ -12,12 +12,14 @@ from models.errors import DatasetError
 _USUAL_CHANNELS = (1, 2, 3, 4)
 _MOST_SIGNALS = 16
 _LONG = 4
-"""An array (n, a, b) holds a signals of length b if a is at most _MOST_SIGNALS and b at least _LONG
-times a; else images of a rows and b columns."""
+"""An array (n, a, b) holds ``a`` signals of length b if 1 < a <= _MOST_SIGNALS and b >= _LONG * a;
+else images of a rows and b columns."""
 
 
 class Layout(StrEnum):
     """The axes of an example behind the first, which counts examples.
+
+    Letters: f features, c channels, l length, h rows, w columns; AUTO: guessed from the shape.
 
     >>> Layout("chw") is Layout.CHANNELS_ROWS_COLUMNS
     True
@@ -51,9 +53,11 @@ _WORDS = {
 def to_channels_first(
     x: NDArray[Any], layout: Layout, where: str
 ) -> tuple[NDArray[Any], list[str]]:
-    """``x`` as (n, channels, rows, columns), with a note where its layout was guessed.
+    """Return ``x`` as a view (n, channels, rows, columns), and a note if its layout was guessed.
 
-    Features become channels of one pixel, a signal an image of one row. Raises DatasetError.
+    Features become channels of one pixel, a signal an image of one row. No note is made where only
+    one layout makes sense. where: what messages name. Raises DatasetError for another number of
+    axes than 2 to 4 or than ``layout`` has, and for an empty array.
     """
     if x.ndim not in (2, 3, 4) or not x.size:
         raise DatasetError(
@@ -82,7 +86,10 @@ def to_channels_first(
 
 
 def _guess(shape: tuple[int, ...]) -> tuple[Layout, bool]:
-    """The most likely layout, and whether no other makes sense."""
+    """Return the likeliest layout of an array of 2 to 4 axes, and whether no other makes sense.
+
+    shape: the whole array's, first the number of examples.
+    """
     if len(shape) == 2:
         return Layout.FEATURES, True
     if len(shape) == 3:

@@ -35,23 +35,25 @@ _BROKEN = (
     zlib.error,
     Image.DecompressionBombError,
 )
-"""What reading a damaged picture may raise."""
+"""Exceptions that reading a damaged picture may raise."""
 _GREY = ("1", "L")
 _WIDE = ("I", "F")
-"""Modes of 16 or 32 bits a pixel; ``I;16`` and its kin come on top."""
+"""Pillow's modes of 16 or 32 bits a pixel; ``I;16`` and its kin come on top."""
 
 COMPOSED = "transparent pictures are composed on white"
 SCALED = "16-bit pictures are scaled to 8 bits"
+GREYED = "coloured pictures are made grey (luma), as the network takes one channel"
 FRAME = "only the first frame of animations is read"
 
 
 def decode(
     read: Callable[[], bytes], name: str, resize: tuple[int, int] | None = None
 ) -> tuple[NDArray[np.uint8], set[str]]:
-    """Pixels uint8 (1 or 3, rows, columns) of a picture, and sentences on what was converted.
+    """Return the pixels uint8 (1 or 3, rows, columns) of a picture, and what was converted.
 
-    read: gives the file's bytes. resize: (rows, columns) that the picture is brought to (bicubic,
-    with antialiasing). Raises DatasetError naming the file.
+    That is a set of sentences. read: returns the file's bytes. name: what messages name. resize:
+    (rows, columns) that the picture is brought to (bicubic, with antialiasing); None keeps its
+    size. One channel is grey, three are RGB. Raises DatasetError naming the file.
     """
     notes: set[str] = set()
     try:
@@ -72,7 +74,11 @@ def decode(
 
 
 def _plain(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
-    """The picture in mode L or RGB."""
+    """Return the picture in mode L or RGB; sentences on what was converted are added to ``notes``.
+
+    Transparency is composed on BACKGROUND. name: what messages name. Raises DatasetError as
+    ``_eight_bits`` does.
+    """
     if picture.mode in _GREY and "transparency" not in picture.info:
         return picture.convert("L")
     if picture.mode in _WIDE or picture.mode.startswith("I;"):
@@ -87,7 +93,11 @@ def _plain(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
 
 
 def _eight_bits(picture: Image.Image, name: str, notes: set[str]) -> Image.Image:
-    """A grey picture of more than 8 bits a pixel, scaled from 0..65535 to 0..255."""
+    """Return a grey picture of more than 8 bits a pixel in mode L, scaled from 0..65535 to 0..255.
+
+    Levels are rounded to the nearest; the sentence SCALED is added to ``notes``. Raises
+    DatasetError naming ``name`` for reals and for pixels outside 0..65535.
+    """
     values = np.asarray(picture)
     if values.dtype.kind == "f" or values.min() < 0 or values.max() > 65535:
         raise DatasetError(
@@ -98,8 +108,31 @@ def _eight_bits(picture: Image.Image, name: str, notes: set[str]) -> Image.Image
     return Image.fromarray(((values.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8))
 
 
+def to_channels(
+    stack: NDArray[np.uint8], channels: int
+) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """Pictures (n, 1 or 3, rows, columns) with the channels that a network takes, and notes.
+
+    Grey ones are repeated; coloured ones become grey by ITU-R 601-2 luma, as Pillow's mode L.
+    Pictures stay as they are for any other number of channels.
+    """
+    if len(stack) and stack.shape[1] == 3 and channels == 1:
+        grey = grey_if_grey(stack)
+        if grey.shape[1] == 1:
+            return grey, ()
+        red, green, blue = stack.astype(np.uint32).transpose(1, 0, 2, 3)
+        luma = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16
+        return luma.astype(np.uint8)[:, None], (GREYED,)
+    if stack.shape[1] == 1 and channels == 3:
+        return np.repeat(stack, 3, axis=1), ()
+    return stack, ()
+
+
 def grey_if_grey(stack: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """RGB pictures (n, 3, rows, columns) as one channel where all their channels are equal."""
+    """Return RGB pictures (n, 3, rows, columns) with one channel if their channels are equal.
+
+    That must hold in all of them; otherwise ``stack`` itself is returned.
+    """
     if stack.shape[1] == 3 and (stack == stack[:, :1]).all():
         return np.ascontiguousarray(stack[:, :1])
     return stack

@@ -22,7 +22,7 @@ MAX_CLASSES = 1000
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Examples of one part of a data set: values (n, channels, rows, columns), labels (n,).
+    """Examples of one part of a data set: values (n, channels, rows, columns), labels int64 (n,).
 
     >>> import numpy as np
     >>> len(Part(np.zeros((5, 1, 8, 8)), np.zeros(5, np.int64)))
@@ -36,7 +36,7 @@ class Part:
         return len(self.labels)
 
     def take(self, indices: NDArray[np.int64]) -> Part:
-        """The examples at ``indices``, in that order."""
+        """The examples at ``indices`` (from 0), in that order."""
         return Part(self.values[indices], self.labels[indices])
 
 
@@ -44,13 +44,15 @@ class Part:
 class Raw:
     """The parts that the user made, at least ``train``, with everything that had to be guessed.
 
-    Made by ``models.data.array_files.npz`` and the other readers.
+    parts: by name (TRAIN, VALIDATION, TEST). class_names: by class number. Made by
+    ``models.data.array_files.npz`` and the other readers.
     """
 
     parts: dict[str, Part]
     class_names: tuple[str, ...]
     range: InputRange | None = None
-    """The range of the values where the format fixes it (8-bit pictures); None: to be found."""
+    """The range of the values where the format fixes it (8-bit pictures: 0..255); None: to be
+    found."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that was guessed, converted or left out."""
 
@@ -63,7 +65,7 @@ class Raw:
 
 @dataclass
 class ClassNames:
-    """Numbers labels by their natural order, the same in every part.
+    """Numbers labels from 0 by their natural order, the same in every part.
 
     >>> names = ClassNames.of(["dog", "cat", "cat"], "pets.npz: y")
     >>> names.names, names.numbers(["cat", "dog"], "pets.npz: y_test").tolist()
@@ -75,7 +77,11 @@ class ClassNames:
 
     @classmethod
     def of(cls, labels: Sequence[object], where: str) -> ClassNames:
-        """The classes of the training labels. Raises DatasetError for fewer than 2 or too many."""
+        """Return the classes of the training labels, numbered in natural order.
+
+        Ints are ordered by value, other labels by ``natural``. where: what messages name. Raises
+        DatasetError for fewer than 2 or more than MAX_CLASSES classes.
+        """
         numbers = all(isinstance(label, int) for label in labels)
         found = sorted(set(labels), key=int if numbers else lambda label: natural(str(label)))  # type: ignore[call-overload, arg-type]
         if not 2 <= len(found) <= MAX_CLASSES:
@@ -83,7 +89,10 @@ class ClassNames:
         return cls(tuple(map(str, found)), {label: i for i, label in enumerate(found)})
 
     def numbers(self, labels: Sequence[object], where: str) -> Labels:
-        """Class numbers (n,) of labels. Raises DatasetError for one that training does not have."""
+        """Return class numbers int64 (n,) of labels.
+
+        where: what messages name. Raises DatasetError for a label that training does not have.
+        """
         for label in labels:
             if label not in self._index:
                 raise DatasetError(f"{where}: class {label} is not among the training labels")

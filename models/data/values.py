@@ -19,17 +19,20 @@ from models.errors import DatasetError
 LEVELS = 256
 PIXEL_HIGH = 255
 BRIGHT = 127
-"""8-bit arrays with a value above are pictures of the full range 0..255."""
+"""Training values of dtype uint8 with one above this are pictures of the full range 0..255."""
 TAIL_PERCENT = 0.1
-"""Real values with outliers are clipped at this percentile and at 100 less it."""
+"""Real values with outliers are clipped below this percentile and above 100 less it."""
 WIDE_STDS = 8.0
-"""A range of more standard deviations than this counts as one with outliers."""
+"""Real values whose range is more standard deviations than this count as ones with outliers."""
 FEW_LEVELS = 32
 
 
 @dataclass(frozen=True)
 class InputRange:
-    """The values that become level 0 and level 255: one pair for all, or one for each channel.
+    """The values that become level 0 (low) and level 255 (high): for all, or for each channel.
+
+    low, high: one value, or one for each channel. Raises DatasetError unless each low is less than
+    its high, both finite.
 
     >>> import numpy as np
     >>> InputRange.of(0, 16).levels(np.array([0, 8, 16, 20]).reshape(4, 1, 1, 1)).ravel().tolist()
@@ -59,14 +62,21 @@ class InputRange:
         return self == PIXELS
 
     def check(self, channels: int) -> None:
-        """Raises DatasetError when there is neither one range nor one for each channel."""
+        """Raise DatasetError unless there is one range for all, or one for each channel.
+
+        channels: number of channels of the data.
+        """
         if len(self.low) not in (1, channels):
             raise DatasetError(
                 f"input: low and high have {len(self.low)} values, the data has {channels} channels"
             )
 
     def levels(self, values: NDArray[Any]) -> NDArray[np.uint8]:
-        """Levels uint8 of values (n, channels, rows, columns), clipped, rounded half up."""
+        """Return levels uint8 of values (n, channels, rows, columns), clipped, rounded half up.
+
+        Pixels that are levels already are returned themselves, not copied. Raises DatasetError as
+        ``check`` does.
+        """
         if self.is_pixels and values.dtype == np.uint8:
             return values
         self.check(values.shape[1])
@@ -75,12 +85,18 @@ class InputRange:
         return np.floor(np.clip(scaled, 0, PIXEL_HIGH) + 0.5).astype(np.uint8)
 
     def clipped(self, values: NDArray[Any]) -> float:
-        """Share of ``values`` that lies outside the range."""
+        """Return the share, 0..1, of ``values`` that is outside low..high; 0 if empty.
+
+        values: (n, channels, rows, columns).
+        """
         low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
         return float(((values < low) | (values > high)).mean()) if values.size else 0.0
 
     def describe(self) -> str:
-        """The range in a few words, for notes and reports."""
+        """Return the range in a few words, for notes and reports.
+
+        It is such as ``0..255``, or says for how many channels there are ranges.
+        """
         if len(self.low) == 1:
             return f"{self.low[0]:g}..{self.high[0]:g}"
         return f"one range for each of {len(self.low)} channels"
@@ -90,7 +106,10 @@ PIXELS = InputRange.of(0, PIXEL_HIGH)
 
 
 def check_finite(values: NDArray[Any], where: str) -> None:
-    """Raises DatasetError for values that are no finite numbers."""
+    """Raise DatasetError for values (n, ...) that are no numbers, or NaN or infinite.
+
+    where: what messages name.
+    """
     if values.dtype.kind not in "biuf":
         raise DatasetError(f"{where}: must hold numbers, not {values.dtype}")
     if values.dtype.kind == "f":
@@ -103,11 +122,13 @@ def check_finite(values: NDArray[Any], where: str) -> None:
 
 
 def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
-    """The range of training values (n, channels, rows, columns), with a note for each guess.
+    """Return the range of training values, with notes on what was guessed.
 
-    Integers and booleans start at 0 where none is negative and end at the largest value; 8-bit
-    values above BRIGHT are pixels. Reals in 0..1 or -1..1 keep that range; others get one range,
-    or one for each channel where there are no rows and columns or their scales differ.
+    train: (n, channels, rows, columns). Booleans get 0..1. Integers start at 0, or the smallest
+    value if that is negative, and end at the largest value (at least 1 above the start); uint8 with
+    a value above BRIGHT are pixels, 0..255. Reals in 0..1 or -1..1 whose largest is above 0.5 keep
+    that range; others get one range, or one for each channel where there are no rows and columns or
+    their scales differ. Booleans and pixels get no note.
     """
     low, high = float(train.min()), float(train.max())
     kind = train.dtype.kind
@@ -134,7 +155,12 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
 
 
 def _real_range(train: NDArray[Any]) -> InputRange:
-    """A range without outliers; for each channel where one range would waste levels."""
+    """Return the range of real values (n, channels, rows, columns) without outliers (``_ends``).
+
+    It is one for each channel where an example is one pixel of several channels, or the widest
+    channel's range is more than 4 times the narrowest's that is not 0. A constant value gets a
+    range of width 1.
+    """
     single = train.shape[2:] == (1, 1) and train.shape[1] > 1
     columns = train.transpose(1, 0, 2, 3).reshape(train.shape[1], -1).astype(np.float64)
     ends = np.array([_ends(column) for column in columns])
@@ -156,7 +182,12 @@ def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def doubts(levels: NDArray[np.uint8], input_bits: int = 8) -> list[str]:
-    """Warnings about training levels (n, channels, rows, columns) that hold little information."""
+    """Return warnings about training levels that hold little information.
+
+    levels: (n, channels, rows, columns). Warned of are levels that are all equal, fewer different
+    ones than a quarter of FEW_LEVELS or of 2**input_bits, whichever is less, and positions of an
+    example that never vary.
+    """
     used = len(np.unique(levels))
     found = []
     if used == 1:

@@ -27,7 +27,7 @@ NAMES_SHOWN = 100
 
 @dataclass(frozen=True)
 class Node:
-    """One YAML value (scalar, list or mapping) with the file and line it comes from.
+    """One YAML value (scalar, list, mapping) with its file and line (from 1; its key's, if any).
 
     Made by ``yaml_io.load`` and ``json_io.load``.
 
@@ -94,7 +94,7 @@ class Node:
         return found
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
-        """Return the nodes of a mapping; keys not ``known``, or ``required`` and absent, raise."""
+        """Return a mapping's nodes; unknown keys, or ``required`` ones absent, raise YamlError."""
         given = self.mapping()
         for key, node in given.items():
             if key not in known:
@@ -172,7 +172,7 @@ class Node:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """Return a hint for an unknown word: the closest known word, if any, and all of them."""
+    """Return a hint for an unknown word: the closest known one, if any, and all of them, sorted."""
     if len(known) > NAMES_SHOWN:
         return f"{len(known)} are known"
     close = difflib.get_close_matches(word[:SHOWN], known, n=1)
@@ -184,7 +184,7 @@ def nearest(word: str, known: Collection[str]) -> str:
 
 
 def build(node: Node, kind: type[T], **given: Any) -> T:
-    """Build a dataclass from a mapping, its fields by their type hints.
+    """Build a dataclass ``kind`` from the mapping ``node``, its fields by their type hints.
 
     Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
     ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
@@ -204,7 +204,7 @@ def build(node: Node, kind: type[T], **given: Any) -> T:
 
 
 def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T:
-    """Return ``make()``; a ValueError becomes a YamlError at the key that it names, or ``node``."""
+    """Return ``make()``; its ValueError becomes a YamlError at the key it names, or at ``node``."""
     try:
         return make()
     except YamlError:

@@ -20,9 +20,9 @@ _BOX = (208, 58)
 _GAP = (26, 34)
 _MARGIN = 20
 _PASSAGE = 28
-"""Width in pixels of the place that a long edge passes through."""
+"""Width in pixels of the place in a row that a long edge passes through."""
 _SWEEPS = 8
-"""Number of sweeps that reorder all rows."""
+"""Number of sweeps over all rows in ``_untangle``: down and up in turn, down first."""
 _FILLS: tuple[tuple[tuple[type, ...], str], ...] = (
     ((Input,), "#e8eaed"),
     ((Conv2d, Linear), "#d6e6fb"),
@@ -34,7 +34,10 @@ _OTHER_FILL = "#f1e4f7"
 
 @dataclass(frozen=True)
 class _Place:
-    """A layer, or the passage of an edge through a row if ``layer`` is None."""
+    """A layer in a row, or the passage of an edge through the row if ``layer`` is None.
+
+    key: the layer's name, or ``source>consumer@row`` of a passage.
+    """
 
     key: str
     layer: Layer | None
@@ -47,7 +50,8 @@ class _Place:
 def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the SVG text of a verified graph.
 
-    notes: layer name -> short text for its box, such as its bits (quantisation.plan.bit_notes).
+    notes: short text for a layer's box, such as its bits (quantisation.plan.bit_notes), by layer
+    name; layers without one get none.
     """
     rows, chains = _rows(graph)
     rows = _untangle(rows, chains)
@@ -84,7 +88,11 @@ def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -
 
 
 def _rows(graph: NetworkGraph) -> tuple[list[list[_Place]], list[list[str]]]:
-    """Return the places of every row, and every edge as the keys of the places it runs through."""
+    """Return the places of every row, and every edge as the keys of the places it runs through.
+
+    Rows are from the input down; a layer's is one below the lowest of its inputs. An edge's keys
+    are from source to consumer, both included; a source that a layer reads twice gives one edge.
+    """
     depth: dict[str, int] = {}
     for layer in graph.layers:
         depth[layer.name] = 1 + max((depth[source] for source in layer.inputs), default=-1)
@@ -102,7 +110,11 @@ def _rows(graph: NetworkGraph) -> tuple[list[list[_Place]], list[list[str]]]:
 
 
 def _untangle(rows: list[list[_Place]], chains: list[list[str]]) -> list[list[_Place]]:
-    """Order each row by its neighbours' mean position (barycentre method), down and up in turn."""
+    """Order each row by its neighbours' mean position (barycentre method), down and up in turn.
+
+    rows, chains: from ``_rows``. ``rows`` is changed in place and returned. A sweep down looks at
+    the row above, a sweep up at the row below; a place without neighbours there keeps its position.
+    """
     above: dict[str, list[str]] = {}
     below: dict[str, list[str]] = {}
     for chain in chains:
@@ -171,7 +183,10 @@ def _box(layer: Layer, centre: tuple[float, float], graph: NetworkGraph, note: s
 
 
 def describe(layer: Layer) -> str:
-    """Return a short description of a layer: ``conv2d 3×3 /2 groups 4 + bn + relu``."""
+    """Return a short description of a layer: ``conv2d 3×3 /2 groups 4 + bn + relu``.
+
+    ``/2`` is the stride, left out if it is 1.
+    """
     fields = {f.name: getattr(layer.spec, f.name) for f in dataclasses.fields(layer.spec)}
     words = [layer.spec.op]
     if "kernel" in fields:

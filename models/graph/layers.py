@@ -29,7 +29,11 @@ def _pair(what: str, low: int, value: object) -> None:
 
 
 def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return output rows and columns of a sliding window. Raises ModelError if it does not fit."""
+    """Return (rows, columns) of a sliding window's output; incomplete windows are left out.
+
+    shape: input (channels, rows, columns); kernel, stride, padding (on both sides): (rows,
+    columns). Raises ModelError if the kernel is larger than the padded input.
+    """
     rows, cols = (size + 2 * pad for size, pad in zip(shape[1:], padding, strict=True))
     if kernel[0] > rows or kernel[1] > cols:
         raise ModelError(
@@ -89,7 +93,10 @@ class Input(LayerSpec):
 
 @dataclass(frozen=True)
 class Conv2d(LayerSpec):
-    """2-D convolution with bias or batch norm, then ReLU if ``relu`` is set.
+    """2-D convolution with bias or (if ``batch_norm``) batch norm, then ReLU if ``relu`` is set.
+
+    kernel, stride, padding: (rows, columns); padding is with zeros on both sides and smaller than
+    the kernel. groups: divides both input and output channels.
 
     >>> Conv2d(16, (3, 3), stride=(2, 2), padding=(1, 1)).output_shape([(3, 32, 32)])
     (16, 16, 16)
@@ -125,6 +132,8 @@ class Conv2d(LayerSpec):
 @dataclass(frozen=True)
 class Linear(LayerSpec):
     """Fully connected layer over all channels, rows and columns; it flattens its input itself.
+
+    It has a bias or (if ``batch_norm``) batch norm, then ReLU if ``relu`` is set.
 
     >>> Linear(10).output_shape([(16, 4, 4)])
     (10, 1, 1)
@@ -166,6 +175,8 @@ class _Pool(LayerSpec):
 class MaxPool(_Pool):
     """Maximum of each window; padding is never the maximum.
 
+    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
+
     >>> MaxPool((2, 2), stride=(2, 2)).output_shape([(16, 8, 8)])
     (16, 4, 4)
     """
@@ -176,6 +187,8 @@ class MaxPool(_Pool):
 @dataclass(frozen=True)
 class AvgPool(_Pool):
     """Mean of each window; padding counts as zeros (torch: count_include_pad=True).
+
+    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
 
     >>> AvgPool((3, 3), stride=(1, 1), padding=(1, 1)).output_shape([(16, 8, 8)])
     (16, 8, 8)
@@ -190,7 +203,7 @@ POOL_KINDS = ("max", "avg")
 
 @dataclass(frozen=True)
 class GlobalPool(LayerSpec):
-    """Maximum or mean of each channel over its whole feature map.
+    """Maximum or mean (``kind``: max, avg) of each channel over its whole feature map.
 
     >>> GlobalPool("max").output_shape([(16, 8, 8)])
     (16, 1, 1)
@@ -232,7 +245,7 @@ class Add(LayerSpec):
 
 @dataclass(frozen=True)
 class Concat(LayerSpec):
-    """Concatenation of the inputs along channels.
+    """Concatenation of the inputs along channels, in their order; rows and columns are equal.
 
     >>> Concat().output_shape([(16, 8, 8), (4, 8, 8)])
     (20, 8, 8)

@@ -17,6 +17,8 @@ from models.errors import ModelError
 from models.graph.layers import Input, LayerSpec, Shape
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_JOINED = {1: "; join them by add or concat before it", 2: "; add two at a time, layer by layer"}
+"""Most inputs of a layer that has more -> what to do with them."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,10 @@ class NetworkGraph:
 
     @cached_property
     def shapes(self) -> dict[str, Shape]:
-        """Output shape of every layer. Raises ModelError naming a layer that does not fit."""
+        """Output shape (channels, rows, columns) of every layer, by name.
+
+        Raises ModelError naming a layer that does not fit.
+        """
         shapes: dict[str, Shape] = {}
         for layer in self.layers:
             low, high = layer.spec.least_inputs, layer.spec.most_inputs
@@ -123,6 +128,7 @@ class NetworkGraph:
                 wanted = f"{low}" if low == high else f"at least {low}"
                 raise ModelError(
                     f"layer {layer.name}: {layer.spec.op} takes {wanted} inputs, not {count}"
+                    f"{_JOINED.get(high or 0, '') if count > low else ''}"
                 )
             try:
                 shapes[layer.name] = layer.spec.output_shape(
@@ -142,8 +148,9 @@ class NetworkGraph:
     ) -> NetworkGraph:
         """Return a graph with layers replaced by name, others inserted and some removed by name.
 
-        Unknown names in ``replace`` and ``remove`` are ignored. Raises ModelError if the result has
-        a bad or duplicate layer name, an unknown input or a cycle.
+        A replaced layer keeps its place in the order, inserted ones come last. Unknown names in
+        ``replace`` and ``remove`` are ignored; a name in both is removed. Raises ModelError if the
+        result has a bad or duplicate layer name, an unknown input or a cycle.
         """
         new = {layer.name: layer for layer in replace}
         gone = set(remove)
@@ -151,7 +158,7 @@ class NetworkGraph:
         return NetworkGraph(self.name, [*kept, *insert])
 
     def rewired(self, rename: Callable[[str], str]) -> list[Layer]:
-        """Return the layers, names unchanged, with every input name passed through ``rename``."""
+        """Return the layers in order, names unchanged, inputs' names passed through ``rename``."""
         return [
             Layer(layer.name, layer.spec, tuple(rename(source) for source in layer.inputs))
             for layer in self.layers
@@ -166,7 +173,10 @@ class NetworkGraph:
 
 
 def sequential(name: str, shape: Shape, *specs: LayerSpec) -> NetworkGraph:
-    """Build a chain: ``input``, then the specifications, named operator plus running number."""
+    """Build a chain: ``input``, then the specifications, named operator and number (from 1).
+
+    shape: of the input, (channels, rows, columns). Raises ModelError for an impossible shape.
+    """
     layers = [Layer("input", Input(shape))]
     for index, spec in enumerate(specs, start=1):
         layers.append(Layer(f"{spec.op}{index}", spec, (layers[-1].name,)))

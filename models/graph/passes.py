@@ -89,7 +89,10 @@ def _bypass(graph: NetworkGraph, name: str, source: str) -> NetworkGraph:
 
 
 def flatten_concats(graph: NetworkGraph) -> NetworkGraph:
-    """Replace nested concats by flat ones; an inner concat that nothing else reads is removed."""
+    """Replace nested concats by flat ones; an inner concat that nothing else reads is removed.
+
+    The inner concat's inputs stand in its place, in their order.
+    """
     replaced = []
     for layer in graph.layers:
         if isinstance(layer.spec, Concat):
@@ -114,8 +117,8 @@ def _leaves(graph: NetworkGraph, name: str) -> list[str]:
 def scale_source(graph: NetworkGraph, name: str) -> str:
     """Return the name of the layer that sets the scale of the output of layer ``name``.
 
-    That is ``name`` itself, except for max pooling (also global), which passes the codes of its
-    input on.
+    That is ``name`` itself; for max pooling (also global), which passes the codes of its input on,
+    it is the layer that sets the scale of the input.
     """
     layer = graph[name]
     pools = isinstance(layer.spec, MaxPool) or layer.spec == GlobalPool("max")
@@ -127,7 +130,8 @@ def copy_concat_inputs(graph: NetworkGraph) -> NetworkGraph:
 
     A copy is needed for the network's input (its scale is fixed), for a scale that belongs to a
     concat already (a tensor has one place in memory), and for the result of a ReLU among signed
-    tensors (ReLU clamps at code 0, which is the zero point of unsigned tensors only).
+    tensors (ReLU clamps at code 0, which is the zero point of unsigned tensors only); also if max
+    pooling stands between. Copies are named after their input, with ``_copy``.
     """
     taken: set[str] = set()
     for concat in graph.layers:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 
 import networkx as nx
 
 from models.errors import ModelError
-from models.files.reading import SHOWN, quoted
+from models.files.reading import quoted
+from models.graph.alternatives import unsupported
 from models.graph.layers import OPS, Conv2d, Input, Linear, Shape
 from models.graph.network import NetworkGraph
 
@@ -19,45 +19,6 @@ MOST_ELEMENTS = 1 << 26
 """Most elements of a tensor."""
 MOST_WEIGHTS = 1 << 28
 """Most weights of a network."""
-
-ALTERNATIVES = {
-    "softmax": "leave it out: the largest logit is the prediction",
-    "log_softmax": "leave it out: the largest logit is the prediction",
-    "sigmoid": "use relu, or leave it out after the last layer",
-    "tanh": "use relu",
-    "gelu": "use relu",
-    "silu": "use relu",
-    "swish": "use relu",
-    "hardswish": "use relu",
-    "leaky_relu": "use relu",
-    "prelu": "use relu",
-    "relu6": "use relu: the learned scale clips",
-    "batch_norm": "set batch_norm: true on the conv2d or linear before it",
-    "batchnorm2d": "set batch_norm: true on the conv2d or linear before it",
-    "layer_norm": "set batch_norm: true on the conv2d or linear before it",
-    "dropout": "leave it out: it does nothing at inference",
-    "flatten": "leave it out: linear flattens by itself",
-    "reshape": "leave it out: linear flattens by itself",
-    "conv1d": "use conv2d with kernel [1, k]",
-    "depthwise_conv2d": "use conv2d with groups equal to its input channels",
-    "conv_transpose2d": "use conv2d",
-    "upsample": "keep the resolution with stride 1",
-    "adaptive_avg_pool": "use global_pool with kind: avg",
-    "mul": "use add or concat",
-    "dense": "use linear",
-    "fc": "use linear",
-    "conv": "use conv2d",
-}
-"""Advice for operators that do not exist here, by their usual names."""
-
-
-def unsupported(op: str) -> str:
-    """Return the error message for ``op``: advice, and the supported operators."""
-    hint = ALTERNATIVES.get(op.lower())
-    if hint is None:
-        near = difflib.get_close_matches(op.lower()[:SHOWN], OPS, n=1)
-        hint = f"did you mean {near[0]}?" if near else "use the layers below"
-    return f"op {quoted(op)} is not supported: {hint} (supported: {', '.join(OPS)})"
 
 
 def verify(graph: NetworkGraph) -> NetworkGraph:
@@ -71,7 +32,7 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
     for layer in graph.layers:
         if OPS.get(layer.spec.op) is not type(layer.spec):
-            raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op)}")
+            raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op, OPS)}")
     shapes = graph.shapes
     _check_sizes(graph, shapes)
     _check_ends(graph)

@@ -16,13 +16,24 @@ from typing import Any, get_type_hints
 from models.errors import ModelError
 from models.files.nodes import Node, construct, convert
 from models.files.yaml_io import FlowDict
+from models.graph.alternatives import alternative, unsupported
 from models.graph.layers import OPS, LayerSpec, Pair
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise
-from models.graph.verifier import unsupported, verify
+from models.graph.verifier import verify
 
 _FOLLOWS = {"stride": "kernel"}
-"""Field -> field whose value it takes if absent: a pooling stride is its kernel."""
+"""Field whose value another field takes where it is absent, by that other field's name: a pooling
+stride is its kernel."""
+_PADDINGS = {
+    "same": "write a number: half of an odd kernel, rounded down, keeps the size at stride 1",
+    "valid": "write 0, or leave it out",
+}
+"""Words for a padding in other tools -> what to write."""
+_FOUR_SIDES = (
+    "write [rows, columns], which pad opposite sides alike; a kernel that is one larger, with "
+    "padding 1, computes all that padding below and right alone does"
+)
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
@@ -55,37 +66,53 @@ def _read_layer(node: Node, above: str | None) -> Layer:
     for key in ("name", "op"):
         if key not in given:
             raise node.error(f"missing key {key}")
-    op = given["op"].string()
+    name, op = given["name"].string(), given["op"].string()
     if op not in OPS:
-        raise given["op"].error(unsupported(op))
+        raise given["op"].error(f"layer {name}: {unsupported(op, OPS)}")
     spec_type = OPS[op]
     fields = {field.name: field for field in dataclasses.fields(spec_type)}
     required = [f for f in _without_default(spec_type) if _FOLLOWS.get(f) not in fields]
-    nodes = node.fields(["name", "op", "inputs", *fields], ["name", "op", *required])
+    known = ["name", "op", "inputs", *fields]
+    for key, child in given.items():
+        hint = None if key in known else alternative(key)
+        if hint:
+            raise child.error(f"layer {name} ({op}): unknown key {key!r}: {hint}")
+    nodes = node.fields(known, ["name", "op", *required])
     default_inputs = (above,) if spec_type.most_inputs != 0 and above is not None else ()
     inputs = tuple(item.string() for item in nodes["inputs"].items()) if "inputs" in nodes else None
     hints = get_type_hints(spec_type)
-    values = {key: _value(nodes[key], hints[key]) for key in fields if key in nodes}
+    values = {key: _value(nodes[key], hints[key], name) for key in fields if key in nodes}
     for key in _without_default(spec_type):
         values.setdefault(key, values.get(_FOLLOWS.get(key, key)))
     spec = construct(node, nodes, lambda: spec_type(**values))
-    return Layer(nodes["name"].string(), spec, default_inputs if inputs is None else inputs)
+    return Layer(name, spec, default_inputs if inputs is None else inputs)
 
 
 def _without_default(spec_type: type[LayerSpec]) -> list[str]:
     return [f.name for f in dataclasses.fields(spec_type) if f.default is dataclasses.MISSING]
 
 
-def _value(node: Node, hint: Any) -> Any:
-    """Convert as convert does, but accept one integer for a pair of equal ones."""
+def _value(node: Node, hint: Any, layer: str) -> Any:
+    """Convert as ``convert`` does, but accept one integer for (rows, columns) of equal ones.
+
+    hint: the field's type. Raises YamlError; for values of other tools (a padding of four sides,
+    same, valid) it says what to write in the layer called ``layer``.
+    """
     if hint == Pair and not isinstance(node.value, tuple):
+        if isinstance(node.value, str) and node.value.lower() in _PADDINGS:
+            raise node.error(f"layer {layer}: {_PADDINGS[node.value.lower()]}")
         size = node.integer()
         return size, size
+    if hint == Pair and len(node.items()) == 4:
+        raise node.error(f"layer {layer}: {_FOUR_SIDES}")
     return convert(node, hint)
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:
-    """Return a verified graph's layers as plain data for yaml_io.dump; read_graph restores them."""
+    """Return a verified graph's layers as plain data for yaml_io.dump; read_graph restores them.
+
+    Fields with their default value are left out, and ``inputs`` that are just the layer above.
+    """
     items: list[FlowDict] = []
     above: str | None = None
     for layer in graph.layers:

@@ -31,14 +31,15 @@ from models.integer.network import (
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, Quantisation, plan_tensors
 
 LOGIT_BITS = 32
-"""Nominal width in the logits' TensorSpec; the logits are accumulators."""
+"""Nominal width in bits in the logits' TensorSpec; the logits are accumulators."""
 
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
     """Weights, bias and requantisation of a MacLayer, with the shapes given in MacLayer and Source.
 
-    Made by ``freeze`` from a trained network, by ``blank_numbers`` without one.
+    weights: one array per source. Made by ``freeze`` from a trained network, by ``blank_numbers``
+    without one.
     """
 
     weights: tuple[Ints, ...]
@@ -50,7 +51,8 @@ class Numbers:
 def weight_shapes(graph: NetworkGraph, layer: Layer) -> tuple[tuple[int, int, int, int], ...]:
     """Return a MacLayer's integer weight shapes (out, in / groups, rows, cols), per source.
 
-    layer: any but an input or a concat (not checked).
+    layer: any but an input or a concat (not checked). Layers other than conv2d, linear and average
+    pooling have depthwise 1x1 weights.
     """
     channels, rows, cols = graph.shapes[layer.inputs[0]]
     out = graph.shapes[layer.name][0]
@@ -70,8 +72,8 @@ def fused_pools(graph: NetworkGraph) -> dict[str, str]:
     """Return the name of each max pooling fused into a MacLayer, by the name of the layer it pools.
 
     A pooling is fused if it has no padding, its windows do not overlap (the accelerator would
-    compute shared positions once per window) and its producer is neither input, concat nor max
-    pooling and has no other consumer.
+    compute shared positions once per window; along an axis with one window none do) and its
+    producer is neither input, concat nor max pooling and has no other consumer.
     """
     fused: dict[str, str] = {}
     for layer in graph.layers:
@@ -116,9 +118,9 @@ def assemble(
 ) -> IntegerNetwork:
     """Build the integer network of a graph in legal form.
 
-    scale_bits: width of the requantisation multipliers. numbers: called for every layer that
-    becomes a MacLayer. scales: scale by the name of its owner (TensorPlan.scale_owner), and the
-    logits' scale by the output layer's name.
+    scale_bits: width of the requantisation multipliers. numbers: called once for every layer that
+    becomes a MacLayer, in order. scales: scale by the name of its owner (TensorPlan.scale_owner),
+    and the logits' scale by the output layer's name.
     """
     plans = plan_tensors(graph, quantisation)
     fused = fused_pools(graph)
@@ -182,7 +184,7 @@ def _mac_layer(
 def blank_numbers(graph: NetworkGraph, layer: Layer, quantisation: Quantisation) -> Numbers:
     """Return Numbers of the right shapes for estimates before training: all 0, shift 1.
 
-    Dense 1-bit weights, which are never 0, are 1.
+    Dense 1-bit weights, which are never 0, are 1. layer: as for ``weight_shapes``.
     """
     shapes = weight_shapes(graph, layer)
     channels = shapes[0][0]

@@ -30,22 +30,22 @@ class LayerBits:
     ones: int
     """One-bits of the magnitudes."""
     stored_ones: int
-    """One-bits in two's complement of the layer's weight bits (at least 2)."""
+    """One-bits of the weights in two's complement of max(2, the layer's weight bits) bits."""
     planes: int
     """Digits of a weight: bit-serial passes of the array over the layer."""
     zero_planes: int
     """Digits that are 0 in every weight of the layer."""
     blocks: int
-    """Blocks of weights (BlockShape); 0 for a layer without blocks."""
+    """Blocks of weights (BlockShape); like the words, 0 for a layer without blocks."""
     zero_blocks: int
     words: int
-    """Weight words: blocks times planes, in each layer."""
+    """Weight words: blocks times planes, summed over the layers."""
     zero_words: int
     """Words that are 0: those of zero blocks, and zero digits of other blocks."""
 
     @property
     def ones_per_weight(self) -> float:
-        """Mean one-bits of a weight, comparable between networks of any size."""
+        """Mean one-bits of a weight's magnitude, comparable between networks of any size."""
         return self.ones / self.weights
 
 
@@ -55,13 +55,14 @@ def total(layers: Iterable[LayerBits]) -> LayerBits:
 
 
 def ones(weights: Ints) -> int:
-    """Return the number of one-bits of the magnitudes."""
+    """Return the number of one-bits of the weights' magnitudes, summed over all weights."""
     return int(np.bitwise_count(np.abs(weights)).sum())
 
 
 def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64]:
-    """Return the two's complement digits, lowest first: (planes, *weights.shape), each unsigned.
+    """Return the two's complement digits of weights, lowest first: (planes, *weights.shape).
 
+    Each is unsigned, 0..2**digit_bits - 1; planes is max(weight_bits, 2) / digit_bits, rounded up.
     A 1-bit weight takes two bits, for -1 and +1; the top digit is sign-extended.
     """
     planes = -(-max(weight_bits, 2) // digit_bits)
@@ -70,7 +71,7 @@ def digits(weights: Ints, weight_bits: int, digit_bits: int) -> NDArray[np.int64
 
 
 def layer_bits(layer: MacLayer, block: BlockShape | None, digit_bits: int) -> LayerBits:
-    """Count zeros and one-bits of a layer with one source.
+    """Count zeros and one-bits of a layer with one source (ValueError for more).
 
     block: shape of its blocks; None (for a grouped layer) counts no blocks and words. digit_bits:
     width of a weight digit.

@@ -30,7 +30,7 @@ from models.quantisation.sparsity import Sparsity
 
 FORMAT = 1
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
-"""MacLayer field -> name of its array in the file."""
+"""Name of an array in the file, behind the layer's index and a dot, by its MacLayer field."""
 
 
 def save(network: IntegerNetwork, path: Path) -> None:
@@ -40,7 +40,11 @@ def save(network: IntegerNetwork, path: Path) -> None:
 
 
 def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
-    """Return the arrays of the network's file by name; ``header`` is JSON text."""
+    """Return the arrays of the network's file by name; ``header`` is JSON text.
+
+    The others are ``i.weightsj`` (layer i, source j), ``i.bias``, ``i.multiplier`` and ``i.shift``,
+    counted from 0.
+    """
     found: dict[str, NDArray[Any]] = {}
     layers = []
     for index, layer in enumerate(network.layers):

@@ -27,17 +27,19 @@ from models.training.weight_layer import WeightLayer
 Reals = NDArray[np.float64]
 
 _DEAD_CODES = 1 / 64
-"""A channel whose weighted sum moves its output by less than this many codes gets zero weights."""
+"""A channel whose weighted sum moves its output by less than this many output codes gets zero
+weights."""
 
 _LEAST_SPAN = 1 / 4
-"""Fraction of the output's range below which a channel's largest sum gets a wider weight scale."""
+"""Fraction of the output's range of codes; a channel whose largest possible sum spans less gets a
+wider weight scale."""
 
 
 @dataclass(frozen=True, eq=False)
 class Frozen:
     """Integers of one MacLayer, with ``gain`` (out_channels,): real value of one accumulator unit.
 
-    Made by ``freeze``.
+    gain: float64. Made by ``freeze``.
     """
 
     numbers: Numbers
@@ -48,8 +50,8 @@ def freeze(network: QuantNetwork, scale_bits: int) -> tuple[dict[str, Frozen], d
     """Return the integers of every layer except input and concats, and the activation scales.
 
     Both are by layer name, scales by that of their owner (TensorPlan.scale_owner), the logits' by
-    the output layer's. network: folded and quantised (not checked). scale_bits: width of the
-    requantisation multipliers.
+    the output layer's. network: folded and quantised (not checked), not changed. scale_bits: width
+    of the requantisation multipliers.
     """
     scales = {
         plan.scale_owner: float(network.quantiser(name).scale)
@@ -96,7 +98,7 @@ def _freeze_layer(
 def snap(value: float, scale_bits: int) -> tuple[int, int]:
     """Return the (multiplier, shift) nearest to ``value``, as arithmetic.nearest_scale does.
 
-    A value that is too large gives the largest: (2**scale_bits - 1, 1).
+    A value of at least (2**scale_bits - 1) / 2 gives the largest: (2**scale_bits - 1, 1).
     """
     largest = (1 << scale_bits) - 1
     if value >= largest / 2:
@@ -105,7 +107,11 @@ def snap(value: float, scale_bits: int) -> tuple[int, int]:
 
 
 def _codes(module: WeightLayer, scale: Reals) -> Ints:
-    """Return the integer weights; those of 2 or more bits are rounded anew at a wider ``scale``."""
+    """Return the integer weights, int64 (out, in / groups, rows, cols), at ``scale`` (out,).
+
+    Channels whose scale is not the learned one are rounded anew, half up, unless weights have 1
+    bit.
+    """
     kept = module.kept_weight().detach()
     codes: Ints = module.quantiser.codes(kept).numpy()
     wider = scale != _weight_scales(module)
@@ -116,7 +122,7 @@ def _codes(module: WeightLayer, scale: Reals) -> Ints:
 
 
 def _weight_scales(module: WeightLayer) -> Reals:
-    """Return the learned weight scales, shape (out_channels,)."""
+    """Return a copy of the learned weight scales, float64 (out_channels,)."""
     scale = module.quantiser.scale.double().flatten()
     return scale.expand(len(module.weight)).numpy().copy()
 
@@ -124,7 +130,8 @@ def _weight_scales(module: WeightLayer) -> Reals:
 def _largest_sum(module: WeightLayer, largest_input: int) -> int:
     """Return the largest accumulator, without bias, that weight bits, kernel and sparsity allow.
 
-    largest_input: largest magnitude of an input code.
+    It is for one output channel. largest_input: largest magnitude of an input code less its zero
+    point.
     """
     channels, *kernel = module.weight.shape[1:]
     kept = module.sparsity.kept_of(channels) if module.sparsity else channels
@@ -132,7 +139,11 @@ def _largest_sum(module: WeightLayer, largest_input: int) -> int:
 
 
 def _output_layer(module: WeightLayer, in_scale: float, largest_input: int) -> Frozen:
-    """Freeze the layer of the logits; a weight scale too small for the bias is widened."""
+    """Freeze the layer of the logits; a weight scale too small for the bias is widened.
+
+    The widened scale is the least at which the largest bias is no larger than ``_largest_sum``.
+    in_scale: scale of the input tensor. Multipliers and shifts, which are unused, are 1.
+    """
     bias = module.bias.detach().double().numpy()
     least = float(np.abs(bias).max()) / (in_scale * _largest_sum(module, largest_input))
     scale = np.maximum(_weight_scales(module), least)
@@ -156,6 +167,9 @@ def _weight_layer(
     A channel whose largest sum spans less than a quarter of the output's range gets a wider weight
     scale, unless its weights have 1 bit: otherwise its bias, in accumulator units, would set the
     accumulator's width. A channel that moves its output by less than _DEAD_CODES gets zero weights.
+    Biases are clipped where the output is saturated for every input, and rounded half to even.
+    in_scale, out_scale: scales of the tensors; out_bits: bits of the output; largest_input: as in
+    ``_largest_sum``.
     """
     span = 1 << out_bits
     scale = _weight_scales(module)

@@ -53,7 +53,10 @@ class FrozenNetwork(nn.Module):
 
     @torch.no_grad()
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Return every layer's output by name, as float64 reals, for uint8 pixels (n, C, H, W)."""
+        """Return every layer's output by name, as float64 reals, for uint8 pixels (n, C, H, W).
+
+        Outputs have four axes, too; the logits' map is 1x1.
+        """
         values: dict[str, Tensor] = {}
         for layer in self.graph.layers:
             inputs = [values[name] for name in layer.inputs]
@@ -64,9 +67,9 @@ class FrozenNetwork(nn.Module):
         return values
 
     def codes(self, name: str, values: Tensor) -> np.ndarray:  # type: ignore[type-arg]
-        """Convert a result of ``tensors`` to the reference's integers, int64.
+        """Convert a result of ``tensors`` for layer ``name`` to the reference's integers, int64.
 
-        These are codes, or accumulators for the logits.
+        These are codes, or accumulators for the logits, rounded to the nearest.
         """
         scale = self.scales[self.plans[name].scale_owner if name in self.plans else name]
         plan = self.plans.get(name)

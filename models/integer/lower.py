@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
@@ -26,13 +27,14 @@ def shape_only(graph: NetworkGraph, quantisation: Quantisation, scale_bits: int)
     """
     check(quantisation, graph)
     legal = legalise(graph)
-    return assemble(
+    network = assemble(
         legal,
         quantisation,
         scale_bits,
         lambda layer: blank_numbers(legal, layer, quantisation),
         defaultdict(lambda: 1.0),
     )
+    return dataclasses.replace(network, blank=True)
 
 
 def lower(trained: TrainedNetwork, scale_bits: int) -> tuple[FrozenNetwork, IntegerNetwork]:

@@ -45,7 +45,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Input tensor of a MacLayer with its weights.
+    """Input tensor of a MacLayer (its name) with its weights.
 
     Made by ``assemble``. weights: int64 (out_channels, in_channels / groups, kernel_rows,
     kernel_cols).
@@ -59,7 +59,7 @@ class Source:
 class PoolWindow:
     """Window of the max pooling of a layer's codes; it never leaves the layer's output.
 
-    Made by ``assemble``.
+    kernel, stride: (rows, columns). Made by ``assemble``.
     """
 
     kernel: tuple[int, int]
@@ -89,7 +89,7 @@ class MacLayer:
     pad_code: int
     weight_bits: int
     bias: Ints
-    """Bias in accumulator units, shape (out_channels,)."""
+    """Bias in accumulator units, int64 (out_channels,)."""
     requant_multiplier: Ints
     """Requantisation multipliers, unsigned, shape (out_channels,); unused if ``raw``."""
     requant_shift: Ints
@@ -137,6 +137,8 @@ class IntegerNetwork:
     tensors: Mapping[str, TensorSpec]
     scale_bits: int
     """Width of the requantisation multipliers: each is below 2**scale_bits."""
+    blank: bool = False
+    """True if the weights are not known yet (``lower.shape_only``): their zeros mean nothing."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:

@@ -27,7 +27,10 @@ _COLUMN_ELEMENTS = 1 << 23
 
 
 def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Convert pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, half up."""
+    """Convert pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, half up.
+
+    images: any shape, which the codes (uint8) have, too.
+    """
     top = (1 << network.tensors[network.input].bits) - 1
     codes = (images.astype(np.int64) * (2 * top) + 255) // 510
     return codes.astype(np.uint8)
@@ -36,8 +39,9 @@ def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArra
 def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     """Compute every tensor of the network for input codes (n, C, H, W).
 
-    Returns int64 arrays by tensor name: codes (n, C, H, W), and for the output tensor the logits
-    (n, classes). Raises ValueError for codes of another shape or beyond the input's bits.
+    Returns int64 arrays by tensor name (the input included): codes (n, C, H, W), and for the output
+    tensor the logits (n, classes). Raises ValueError for codes of another shape or beyond the
+    input's bits.
     """
     spec = network.tensors[network.input]
     if codes.ndim != 4 or codes.shape[1:] != spec.shape:
@@ -58,7 +62,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
 def predict(
     network: IntegerNetwork, images: NDArray[np.uint8], batch: int = 256
 ) -> NDArray[np.int64]:
-    """Return logits (n, classes) of images uint8 (n, C, H, W), a batch at a time."""
+    """Return logits int64 (n, classes) of images uint8 (n, C, H, W), ``batch`` images at a time."""
     output = network.layers[-1].output
     parts = [
         run(network, quantise_input(network, images[start : start + batch]))[output]
@@ -72,7 +76,7 @@ def accuracy(
 ) -> float:
     """Return the fraction of images whose largest logit (the first of equals) is the label's.
 
-    NaN if there are no images.
+    images: uint8 (n, C, H, W); labels: (n,). NaN if there are no images.
     """
     return float((predict(network, images).argmax(axis=1) == labels).mean())
 
@@ -105,8 +109,9 @@ def convolve(
 ) -> Ints:
     """Compute an exact grouped convolution of padded integers.
 
-    values: (n, C, H, W), none larger than ``magnitude`` in absolute value (not checked); weights:
-    (out, C/groups, rows, cols). Returns int64 (n, out, Ho, Wo).
+    values: (n, C, H, W), padding included, none larger than ``magnitude`` in absolute value (not
+    checked); weights: (out, C/groups, rows, cols); stride: (rows, columns). Returns int64 (n, out,
+    Ho, Wo).
     """
     bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
@@ -134,7 +139,11 @@ def _output_map(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> tu
 
 
 def _depthwise(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> NDArray[Any]:
-    """Convolve one input channel per output channel, where a matrix product is mostly overhead."""
+    """Convolve one input channel per output channel, where a matrix product is mostly overhead.
+
+    x: padded (n, C, H, W); w: (out, 1, rows, cols), out a multiple of C: output o reads input
+    channel o // (out / C). Returns (n, out, Ho, Wo) of x's dtype.
+    """
     rows, cols = _output_map(x, w, stride)
     spread = np.repeat(x, len(w) // x.shape[1], axis=1)
     total = np.zeros((len(x), len(w), rows, cols), x.dtype)
@@ -150,7 +159,10 @@ def _taps(
     rows: int,
     cols: int,
 ) -> Iterator[tuple[int, int, NDArray[Any]]]:
-    """Yield kernel row, kernel column, and the values that meet it at every output position."""
+    """Yield kernel row, kernel column, and the values that meet it at every output position.
+
+    x: padded (n, C, H, W); rows, cols: size of the output. The values are views (n, C, rows, cols).
+    """
     for ky in range(kernel[0]):
         for kx in range(kernel[1]):
             last_row, last_col = ky + (rows - 1) * stride[0], kx + (cols - 1) * stride[1]

@@ -17,7 +17,7 @@ MAJORITY_MARGIN = 0.02
 
 @dataclass(frozen=True)
 class Share:
-    """A share of ``images`` test images, with its 95 % interval.
+    """A share (0..1) of ``images`` test images, with the ends low and high of its 95 % interval.
 
     >>> Share.of(9, 10)
     Share(share=0.9, images=10, low=0.5958, high=0.9821)
@@ -30,7 +30,11 @@ class Share:
 
     @classmethod
     def of(cls, right: int, images: int) -> Share:
-        """The share ``right / images`` with Wilson's score interval (J. Am. Stat. Assoc., 1927)."""
+        """Return ``right / images`` with Wilson's score interval (J. Am. Stat. Assoc., 1927).
+
+        The interval's ends are rounded to 4 decimals. Of no images the share is 0, the interval
+        0..1.
+        """
         if not images:
             return cls(0.0, 0, 0.0, 1.0)
         share, square = right / images, Z95**2
@@ -41,11 +45,11 @@ class Share:
         return cls(share, images, round(low, 4), round(high, 4))
 
     def to_dict(self) -> dict[str, float]:
-        """JSON form: share, images, low, high."""
+        """Return the JSON form: share, images, low, high."""
         return {"share": self.share, "images": self.images, "low": self.low, "high": self.high}
 
     def describe(self) -> str:
-        """In words: ``97.50 % (94.3 - 98.9 %) of 200 images``."""
+        """Return the share in words: ``97.50 % (94.3 - 98.9 %) of 200 images``."""
         return (
             f"{100 * self.share:.2f} % ({100 * self.low:.1f} - {100 * self.high:.1f} %) "
             f"of {self.images:,} images"
@@ -61,7 +65,7 @@ class Scores:
 
     @classmethod
     def of(cls, answers: NDArray[np.int64], labels: NDArray[np.int64], classes: int) -> Scores:
-        """Count answers (n,) against labels (n,).
+        """Count answers (n,) against labels (n,), both class numbers 0..classes-1 (int64).
 
         >>> Scores.of(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).confusion.tolist()
         [[1, 0], [1, 1]]
@@ -71,11 +75,14 @@ class Scores:
 
     @property
     def accuracy(self) -> Share:
-        """Share of images that got the right answer."""
+        """Share of all images that got the right answer."""
         return Share.of(int(self.confusion.trace()), int(self.confusion.sum()))
 
     def per_class(self, names: Sequence[str]) -> dict[str, dict[str, Any]]:
-        """Recall and number of images by class name; recall is None where there is no image."""
+        """Return ``recall`` (0..1, None without images) and ``images`` (count) by class name.
+
+        names: one per class number.
+        """
         images = self.confusion.sum(axis=1)
         right = self.confusion.diagonal()
         return {
@@ -85,7 +92,12 @@ class Scores:
         }  # fmt: skip
 
     def doubts(self, names: Sequence[str], part: str) -> list[str]:
-        """Warnings: classes that are never answered, and an accuracy that guessing reaches, too."""
+        """Return warnings: classes never answered, and an accuracy that guessing reaches, too.
+
+        A class without images is not warned of. Guessing always answers the most frequent class; an
+        accuracy of less than MAJORITY_MARGIN above it is warned of. names: by class number. part:
+        the data's name in the texts, such as ``test``.
+        """
         images, answers = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         never = [name for i, name in enumerate(names) if images[i] and not answers[i]]
         found = []

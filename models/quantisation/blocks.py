@@ -42,8 +42,8 @@ class BlockShape:
     def sums(self, weights: NDArray[Any]) -> NDArray[Any]:
         """Return the sum of magnitudes of each block.
 
-        Shape (out blocks, in blocks, kernel_rows, kernel_cols). weights: (out_channels,
-        in_channels, kernel_rows, kernel_cols).
+        Shape (out blocks, in blocks, kernel_rows, kernel_cols), counted from channel 0. weights:
+        (out_channels, in_channels, kernel_rows, kernel_cols).
         """
         out, channels = weights.shape[:2]
         over_out = np.add.reduceat(np.abs(weights), range(0, out, self.out_channels), axis=0)
@@ -75,7 +75,7 @@ class Pruning:
     """
 
     share: float
-    """Fraction of zero blocks in each layer; ``least`` gives their number."""
+    """Fraction of zero blocks in each layer, 0..1; ``least`` gives their number."""
     blocks: tuple[tuple[str, BlockShape], ...]
     """(Layer name, block shape) pairs; other layers are not pruned."""
     boxed: bool = False
@@ -94,13 +94,18 @@ class Pruning:
         return float(self.share * (1 - (1 - min(progress, 1.0)) ** 3))
 
     def kept(self, weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-        """Return the mask of ``kept_box`` if ``boxed``, else ``kept``: True where weights stay."""
+        """Return the mask of ``kept_box`` if ``boxed``, else of ``kept``: True where weights stay.
+
+        weights: (out_channels, in_channels, kernel_rows, kernel_cols), as is the mask. share:
+        fraction of zero blocks, 0..1.
+        """
         return (kept_box if self.boxed else kept)(weights, block, share)
 
     def least(self, tiles: int, blocks: int) -> int:
         """Return the number of zero blocks that a layer must have after training.
 
-        tiles: its output-channel tiles (rows of blocks); blocks: its blocks in all tiles.
+        That is ``wanted`` of all its blocks, or if ``boxed`` of each tile's. tiles: its
+        output-channel tiles (rows of blocks); blocks: its blocks in all tiles.
         """
         if self.boxed:
             return tiles * wanted(blocks // tiles, self.share)
@@ -108,14 +113,18 @@ class Pruning:
 
 
 def wanted(blocks: int, share: float) -> int:
-    """Return ``share`` of ``blocks`` rounded, at most ``blocks - 1``: the number of zero blocks."""
+    """Return the number of zero blocks: ``share`` of ``blocks``, but at most ``blocks - 1``.
+
+    It is rounded half to even.
+    """
     return min(round(blocks * share), blocks - 1)
 
 
 def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
     """Return a mask like ``weights``: False at the blocks with the smallest sums of magnitudes.
 
-    There are ``wanted(blocks, share)`` of these.
+    There are ``wanted(blocks, share)`` of these; of equal sums the first blocks. weights:
+    (out_channels, in_channels, kernel_rows, kernel_cols).
     """
     sums = block.sums(weights)
     order = np.argsort(sums, axis=None, kind="stable")
@@ -125,11 +134,13 @@ def kept(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.b
 
 
 def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[np.bool_]:
-    """Return a mask that keeps a box of blocks in every tile (a block's output channels).
+    """Return a mask like ``weights``: True in a box of blocks in every tile.
 
-    A box is a range of input blocks, kernel rows and kernel columns without gaps, which one
-    instruction can walk. Every tile loses at least ``wanted(its blocks, share)`` blocks. Of all
-    boxes that are small enough, the one whose weights have the largest sum of squares is kept.
+    A tile is the output channels of a block; a box is a range of input blocks, kernel rows and
+    kernel columns without gaps, which one instruction can walk. Every tile loses at least
+    ``wanted(its blocks, share)`` blocks. Of all boxes that are small enough, the one whose weights
+    have the largest sum of squares is kept. weights: (out_channels, in_channels, kernel_rows,
+    kernel_cols).
     """
     energy = block.sums(weights.astype(np.float64) ** 2)
     tiles, per_tile = len(energy), energy[0].size
@@ -148,9 +159,10 @@ def kept_box(weights: NDArray[Any], block: BlockShape, share: float) -> NDArray[
 
 @lru_cache
 def _boxes(shape: tuple[int, int, int], most: int) -> NDArray[np.int64]:
-    """Return the boxes of at most ``most`` blocks; per row and column extent, the deepest ones.
+    """Return the boxes of at most ``most`` blocks; per row and column range, the deepest ones.
 
-    Shape (boxes, 2, 3): first and end along the axes of ``shape`` (input blocks, rows, columns).
+    Shape (boxes, 2, 3): first and end (excluded) along the axes of ``shape`` (input blocks, rows,
+    columns). Deepest: of most input blocks, in every position.
     """
     inputs, rows, cols = shape
     found = []

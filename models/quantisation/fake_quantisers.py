@@ -23,16 +23,17 @@ exact halves."""
 _CALIBRATION_POINTS = 40
 """Number of scales tried by a calibration of activations."""
 _CALIBRATION_VALUES = 65536
-"""Half the limit on the number of values that an activation calibration looks at."""
+"""Number of values that an activation calibration samples; the step is rounded down, so it looks at
+less than twice as many."""
 
 
 def code_range(bits: int, signed: bool) -> tuple[int, int]:
-    """Return the least and largest ``value / scale`` of an activation: code minus zero point."""
+    """Return the (least, largest) ``value / scale`` of an activation: its code minus zero point."""
     return (-(1 << (bits - 1)), (1 << (bits - 1)) - 1) if signed else (0, (1 << bits) - 1)
 
 
 def round_half_up(values: Tensor) -> Tensor:
-    """Round half up as hardware does; the gradient passes straight through."""
+    """Return ``values`` rounded half up as hardware does; the gradient passes straight through."""
     return values + (torch.floor(values + 0.5) - values).detach()
 
 
@@ -41,7 +42,7 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
     """Return the factor that moves each scale ratio to ``multiplier / 2**shift``.
 
     It rounds as arithmetic.nearest_scale does; a ratio beyond the largest multiplier with shift 1
-    is moved to that. ratio: above 0 (not checked).
+    is moved to that. ratio: above 0 (not checked), any shape, which the factors have, too.
     """
     unit = torch.exp2(torch.clamp(torch.floor(torch.log2(ratio)) + 1 - scale_bits, -MAX_SHIFT, -1))
     largest = ((1 << scale_bits) - 1) / 2
@@ -49,14 +50,17 @@ def snapping(ratio: Tensor, scale_bits: int) -> Tensor:
 
 
 def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
-    """Return the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``."""
+    """Return exp(log_scale), the scale, its gradient scaled by LSQ's ``1 / sqrt(values * top)``.
+
+    values: number of values that share a scale; top: the largest code.
+    """
     scale = torch.exp(log_scale)
     share = 1 / math.sqrt(values * top)
     return scale * share + (scale * (1 - share)).detach()
 
 
 class InputQuantiser(nn.Module):
-    """Quantiser of pixels 0..255 to real values 0..1 with ``2**bits`` levels.
+    """Quantiser of pixels 0..255 to real values 0..1 with ``2**bits`` levels, rounded half up.
 
     >>> InputQuantiser(bits=2)(torch.tensor([0, 80, 255])).mul(3)
     tensor([0., 1., 3.])
@@ -133,7 +137,8 @@ class WeightQuantiser(nn.Module):
     def narrow(self, first: int, bits: int) -> None:
         """Restrict the codes of the output channels from ``first`` on to ``bits`` bits.
 
-        There must be a scale per channel (not checked). A second call replaces the first.
+        first: counted from 0, itself restricted. There must be a scale per channel (not checked). A
+        second call replaces the first.
         """
         top = torch.full_like(self.log_scale.detach(), self.high)
         top[first:] = weight_range(bits)[1]
@@ -154,7 +159,7 @@ class WeightQuantiser(nn.Module):
 
     @torch.no_grad()
     def codes(self, weights: Tensor) -> Tensor:
-        """Return the integers, int64, that ``forward`` multiplies by the scale."""
+        """Return the integers, int64 like ``weights``, that ``forward`` multiplies by the scale."""
         scaled = torch.clamp(weights / self.scale, *self.ends)
         return self._round(scaled).to(torch.int64)
 

@@ -22,7 +22,9 @@ DECAY = 2e-4
 def mask(weights: Tensor, sparsity: Sparsity) -> Tensor:
     """Return a mask, True at the N weights of largest magnitude in each group; of equals the first.
 
-    weights: (out_channels, in_channels, kernel_rows, kernel_cols), as is the mask.
+    weights: (out_channels, in_channels, kernel_rows, kernel_cols), as is the mask (bool). Groups
+    are of M input channels from channel 0 on, per output channel and kernel position; the last may
+    have fewer.
     """
     channels = weights.shape[1]
     padding = (0, 0, 0, 0, 0, -channels % sparsity.group)

@@ -77,7 +77,7 @@ class Quantisation:
         return self.layers.get(name, self.default)
 
     def sparsity(self, layer: Layer) -> Sparsity | None:
-        """Return the N:M pattern of a layer's weights; None for a layer that cannot have one."""
+        """Return the N:M pattern of a layer's weights; None if dense or unable to have one."""
         return self.spec(layer.name).sparsity if can_be_sparse(layer.spec) else None
 
 
@@ -85,12 +85,13 @@ WEIGHT_BITS, ACTIVATION_BITS, SPARSITY = "weight_bits", "activation_bits", "spar
 
 
 def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
-    """Return the QuantSpec fields that have an effect, by layer, in layer order.
+    """Return the names of the QuantSpec fields that have an effect, by layer name, in layer order.
 
     Layers without any such field are left out. Layers without weights have no weight_bits. The
     output layer and layers that only pass codes on (max pooling, a fused ReLU) have no
-    activation_bits; a concat's activation_bits apply to all its inputs. Only layers that
-    ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not sound.
+    activation_bits; a concat's activation_bits apply to all its inputs, which have none. Only
+    layers that ``can_be_sparse`` accepts have a sparsity. Raises ModelError when the graph is not
+    sound.
     """
     legal = legalise(graph)
     concat_of = _concat_members(legal)
@@ -110,7 +111,7 @@ def knobs(graph: NetworkGraph) -> dict[str, tuple[str, ...]]:
 
 
 def bit_notes(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, str]:
-    """Return texts such as ``w4 a4 2:4``, by layer: weight bits, activation bits, sparsity.
+    """Return texts such as ``w4 a4 2:4``, by layer name: weight bits, activation bits, sparsity.
 
     The input has its bits only (``a8``); layers without bits of their own are left out.
     """
@@ -134,7 +135,8 @@ def can_be_sparse(spec: LayerSpec) -> bool:
 def _concat_members(graph: NetworkGraph) -> dict[str, str]:
     """Return the name of the concat that determines a layer's scale, by the layer's name.
 
-    Layers that no concat reads are left out; ``graph`` is in legal form.
+    Layers are those that set a concat input's scale (``scale_source``); others are left out.
+    ``graph`` is in legal form.
     """
     members: dict[str, str] = {}
     for layer in graph.layers:
@@ -190,8 +192,8 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
 
 
 def widest_activation(quantisation: Quantisation, graph: NetworkGraph) -> int:
-    """Largest number of bits of a tensor other than the logits: the width of activation memory.
+    """Return the most bits of a tensor other than the logits: the width of activation memory.
 
-    Raises ModelError when the graph is not sound.
+    ``graph`` need not be in legal form. Raises ModelError when it is not sound.
     """
     return max(plan.bits for plan in plan_tensors(legalise(graph), quantisation).values())

@@ -41,7 +41,10 @@ class Sparsity:
         return f"{self.kept}:{self.group}"
 
     def kept_of(self, channels: int) -> int:
-        """Return the most non-zero weights of an output channel at one kernel position."""
+        """Return the most non-zero weights of an output channel at one kernel position.
+
+        channels: number of input channels.
+        """
         groups, rest = divmod(channels, self.group)
         return groups * self.kept + min(rest, self.kept)
 
@@ -62,7 +65,7 @@ def _refused(value: object) -> ModelError:
 class Violation(NamedTuple):
     """Position of a group of input channels with more weights than the pattern keeps.
 
-    Made by ``violation``.
+    All count from 0; group g begins at input channel g * M. Made by ``violation``.
     """
 
     out_channel: int
@@ -72,7 +75,10 @@ class Violation(NamedTuple):
 
 
 def violation(weights: NDArray[np.int64], sparsity: Sparsity) -> Violation | None:
-    """Return the first group that breaks the pattern, by Violation's fields in order, or None."""
+    """Return the first group that breaks the pattern, by Violation's fields in order, or None.
+
+    weights: (out_channels, in_channels, kernel_rows, kernel_cols).
+    """
     out, channels, rows, cols = weights.shape
     groups = -(-channels // sparsity.group)
     used = np.zeros((out, groups * sparsity.group, rows, cols), np.bool_)
@@ -83,7 +89,7 @@ def violation(weights: NDArray[np.int64], sparsity: Sparsity) -> Violation | Non
 
 
 def check(name: str, weights: NDArray[np.int64], sparsity: Sparsity) -> None:
-    """Check the weights of layer ``name``.
+    """Check the weights of layer ``name``: (out_channels, in_channels, kernel_rows, kernel_cols).
 
     Raises ModelError with the first group of input channels that breaks the pattern.
     """

@@ -28,8 +28,9 @@ from models.quantisation.sparsity import Sparsity
 def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     """Return the quantisation of ``graph`` in ``node``.
 
-    Fields that a layer does not give are those of ``default``. Raises YamlError with file and line,
-    also for a layer's field that would have no effect.
+    Fields that a layer does not give are those of ``default``; without ``default`` those of
+    QuantSpec(). Raises YamlError with file and line, also for a layer's field that would have no
+    effect.
     """
     nodes = node.fields(["input_bits", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
@@ -77,9 +78,9 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
 
 
 def _spec_item(spec: QuantSpec, fields: Sequence[str], inherited: Sparsity | None) -> FlowDict:
-    """Return these ``fields`` of a QuantSpec as plain data.
+    """Return these ``fields`` of a QuantSpec as plain data: bits as integers, sparsity as text.
 
-    Its sparsity is left out where it equals ``inherited``.
+    The sparsity is None for dense weights, and left out where it equals ``inherited``.
     """
     item = FlowDict({field: getattr(spec, field) for field in fields if field != SPARSITY})
     if SPARSITY in fields and spec.sparsity != inherited:

@@ -43,10 +43,11 @@ class Statistics:
     """
 
     norms: dict[str, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    """Mean and variance of each batch norm's input, by layer name."""
+    """(Mean, variance) of each batch norm's input, each (channels,), by layer name; the variance is
+    divided by the count, not by one less."""
     spreads: dict[str, Tensor] = field(default_factory=dict)
-    """Root mean square of each activation tensor that is rounded, by layer name; that of ``known``
-    if ``tensors`` was given that."""
+    """Root mean square, a scalar, of each activation tensor that is rounded, by layer name; that of
+    ``known`` if ``tensors`` was given that."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,10 @@ class Supernet(nn.Module):
 
 
 class _Shared(nn.Module):
-    """Weights of the largest layer of a name, with batch norm's gain and bias (or its own bias)."""
+    """Weights of the largest layer of a name, with batch norm's gain and bias (or its own bias).
+
+    shape: (output channels, input channels, rows, columns).
+    """
 
     def __init__(self, shape: tuple[int, ...]) -> None:
         super().__init__()
@@ -180,7 +184,7 @@ class _Shared(nn.Module):
 
 
 def _key(graph: NetworkGraph, layer: Layer) -> str:
-    """Return the key of a layer's shared weights.
+    """Return the key of a layer's shared weights: layers with equal keys share.
 
     That of a convolution is its name. A linear layer's holds the linear and global pooling layers
     since the last feature map and that map's size: linear layers share only if all these are alike.
@@ -222,8 +226,8 @@ def best_scale(low: int, high: int) -> float:
     """Return the scale with the least mean squared error on normally distributed values.
 
     Candidates are 0.01 to 3.99 in steps of 0.01, each divided by sqrt(high). low, high: range of
-    the codes. The values have root mean square 1; if ``low`` is 0, they are the positive half of
-    the distribution.
+    the codes, both included. The values have root mean square 1; if ``low`` is 0, they are the
+    positive half of the distribution.
     """
     least = 0.5 if low == 0 else 0.0
     places = torch.arange(0.5, 4000) / 4000 * (1 - least) + least

@@ -32,7 +32,7 @@ _ZEN_REPEATS = 4
 def proxies(
     graph: NetworkGraph, quantisation: Quantisation, batch: Split, seed: int
 ) -> dict[str, float]:
-    """Return every proxy of PROXIES on one mini-batch, by name.
+    """Return every proxy of PROXIES on one mini-batch, by name, each on a fresh network.
 
     seed: seed of the weights and of Zen's images. The process's random state is left as it is.
     Raises ModelError as QuantNetwork does, IndexError for a graph without convolution and add.
@@ -110,7 +110,8 @@ def fisher(network: QuantNetwork, batch: Batch) -> float:
 def naswot(network: QuantNetwork, batch: Batch) -> float:
     """Return log |det K|; K counts the fused ReLUs that agree in each two images of the batch.
 
-    It is -inf, or very low, if K is singular, such as for two equal images.
+    K is (n, n) for n images: at (i, j) the number of ReLU outputs that are above 0 in both or in
+    neither. The result is -inf, or very low, if K is singular, such as for two equal images.
 
     Mellor et al., Neural Architecture Search without Training, ICML 2021, arXiv 2006.04647.
     """
@@ -127,7 +128,8 @@ def naswot(network: QuantNetwork, batch: Batch) -> float:
 def zen(network: QuantNetwork, batch: Batch) -> float:
     """Return the Zen-score: the log change of the last feature map under noise on a Gaussian image.
 
-    The logarithms of the batch norms' deviations are added back. It is the mean of several draws,
+    The change is absolute, summed over channels, then the mean over images and positions. The
+    logarithms of the batch norms' deviations are added back. It is the mean of _ZEN_REPEATS draws,
     from the images' shape alone. The batch norms' momentum and statistics are changed in place. Lin
     et al., Zen-NAS: A Zero-Shot NAS for High-Performance Image Recognition, ICCV 2021, arXiv
     2102.01063.
@@ -173,7 +175,7 @@ def _gradient(tensor: Tensor) -> Tensor:
 
 
 def _activations(network: QuantNetwork) -> list[str]:
-    """Return the names of the layers that end in a fused ReLU."""
+    """Return the names of the conv2d, linear and add layers that end in a fused ReLU."""
     return [
         layer.name
         for layer in network.graph.layers

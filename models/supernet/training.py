@@ -16,9 +16,9 @@ from models.supernet.network import Statistics, Subnet, Supernet
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer
 
 Draw = Callable[[int], Subnet]
-"""Function from a training step's number to the sub-network trained in it."""
+"""Function from a training step's number (from 0) to the sub-network trained in it."""
 Progress = Callable[[int, float], None]
-"""Callback with (steps done, mean loss since the last call), every 250 steps."""
+"""Callback with (steps done, mean training loss since the last call), every 250 steps."""
 
 CALIBRATION_IMAGES = 1000
 """Usual number of training images on which ``judge`` measures statistics."""
@@ -32,7 +32,7 @@ _REPORT_STEPS = 250
 class SupernetSettings:
     """Settings of a supernet's training.
 
-    The first ``float_share`` of the steps is in floating point.
+    The first ``float_share`` (0..1) of the steps is in floating point. learning_rate: at its peak.
 
     >>> SupernetSettings(steps=1000).batch_size
     64
@@ -65,8 +65,8 @@ def train(
 ) -> None:  # fmt: skip
     """Train the shared weights in place, one sampled sub-network per step.
 
-    draw: its quantisation is ignored in the steps that train in floating point. Images are
-    augmented as by ``augment: auto``.
+    draw: its quantisation is ignored in the steps that train in floating point, the first ones.
+    Images are augmented by the data set's own kind.
 
     Single path one-shot, Guo et al., ECCV 2020, arXiv 1904.00420.
     """
@@ -101,7 +101,7 @@ def train(
 
 @torch.no_grad()
 def judge(supernet: Supernet, subnet: Subnet, calibration: Split, split: Split) -> Judgement:
-    """Evaluate ``subnet`` on ``split`` with the shared weights.
+    """Evaluate ``subnet`` on ``split`` (at least one image) with the shared weights.
 
     Batch-norm statistics, activation scales and the refitted classifier come from ``calibration``,
     usually CALIBRATION_IMAGES training images. The weights stay as they are.
@@ -129,7 +129,8 @@ def _images(split: Split) -> Tensor:
 def _ridge(features: Tensor, labels: Tensor) -> Callable[[Tensor], Tensor]:
     """Fit a classifier of features (n, d) and return it; it maps features to classes (n,).
 
-    Ridge regression on one-hot labels; the kernel matrix (n, n) is solved (dual form).
+    labels: int64 (n,). Ridge regression on one-hot labels; the kernel matrix (n, n) is solved (dual
+    form).
     """
     centre, spread = features.mean(dim=0), features.std()
     place = ((features - centre) / spread).double()

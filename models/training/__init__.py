@@ -1,13 +1,15 @@
 """Quantisation-aware training of one network in torch.
 
-loop (train), schedule (settings, learning rates), trained (the result and its file), checkpoint
-(unfinished runs on disk), network with weight_layer and weightless (the trainable modules),
-pruning, penalty and narrowing (zeros that hardware skips), speed (compilation and threads).
+loop (train), schedule (settings, learning rates), trained (the result and its file), history
+(learning curves), checkpoint (unfinished runs on disk), network with weight_layer and weightless
+(the trainable modules), pruning, penalty and narrowing (zeros that hardware skips), speed
+(compilation and threads).
 """
 
 __all__ = [
     "checkpoint",
     "choices",
+    "history",
     "loop",
     "narrowing",
     "network",

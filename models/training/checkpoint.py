@@ -33,13 +33,13 @@ FORMAT = 2
 MOST_WEIGHT = 1e9
 """Largest magnitude of a trained number; larger ones come from damage."""
 State = dict[str, Tensor]
-History = list[tuple[float, float, bool]]
-"""(Mean training loss, validation accuracy, quantised) of each epoch."""
+History = list[tuple[Any, ...]]
+"""The fields of history.Epoch for each epoch; the last ones may be missing in older files."""
 
 
 @dataclass(frozen=True)
 class StoredRun:
-    """State from which an unfinished run continues with its next epoch.
+    """State after its last epoch, from which an unfinished run continues with its next one.
 
     Made by ``load_run``.
     """
@@ -47,7 +47,7 @@ class StoredRun:
     network: State
     optimizer: dict[str, Any]
     best: State
-    """State of the best quantised epoch; empty before the first one."""
+    """State dictionary of the best quantised epoch; empty before the first one."""
     history: History
 
 
@@ -56,13 +56,15 @@ def identity(
 ) -> str:
     """Return a hash (SHA-256, hexadecimal) of everything that determines a training run.
 
-    It covers network, quantisation, training and validation split, and all settings.
+    It covers network, quantisation, training and validation split, and all settings but
+    ``compile`` and ``threads``, which change speed and the last bits of sums alone.
     """
     digest = hashlib.sha256(network_text(graph, quantisation).encode())
     for split in (dataset.train, dataset.validation):
         digest.update(split.images.tobytes())
         digest.update(split.labels.tobytes())
     plain = dataclasses.asdict(settings)
+    del plain["compile"], plain["threads"]
     unset = ("boo", "pruning", "narrow", "class_weights")
     for later in unset:  # which do not change the hash
         if not plain[later]:
@@ -87,7 +89,8 @@ def save_run(
 ) -> None:
     """Write a run's state to ``path``; ``run`` is its ``identity``.
 
-    Raises OSError; the previous checkpoint stays in that case.
+    network, optimizer, best: state dictionaries, of ``best`` that of the best quantised epoch or
+    {}. Raises OSError; the previous checkpoint stays in that case.
     """
     content = {
         "run": run,
@@ -133,21 +136,24 @@ def check_state(state: Any, path: Path) -> None:
 
 
 def checked_history(history: Any, path: Path) -> History:
-    """Return the history of a file. Raises ModelError unless each epoch is three such values."""
-    wrong = ModelError(f"{path}: history must hold loss, accuracy and quantised of each epoch")
-    if not isinstance(history, list):
-        raise wrong
-    for epoch in history:
-        kinds = (int | float, int | float, bool)
-        if not isinstance(epoch, tuple | list) or len(epoch) != len(kinds):
-            raise wrong
-        if not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
-            raise wrong
+    """Return the history of a file, each of its epochs the fields of history.Epoch.
+
+    Raises ModelError unless they are such values; the training accuracy may be missing.
+    """
+    kinds = (int | float, int | float, bool, int | float | None)
+    epochs: list[Any] = history if isinstance(history, list) else [None]
+    for epoch in epochs:
+        known = isinstance(epoch, tuple | list) and len(epoch) in (len(kinds) - 1, len(kinds))
+        if not known or not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
+            raise ModelError(
+                f"{path}: history must hold loss, accuracy, quantised and training accuracy of "
+                "each epoch"
+            )
     return history
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
-    """Load ``state`` into ``network``. Raises ModelError when names or shapes differ.
+    """Load ``state`` into ``network`` in place. Raises ModelError when names or shapes differ.
 
     path: file that the message names.
     """
@@ -160,7 +166,7 @@ def load_state(network: nn.Module, state: State, path: Path | None) -> None:
 def save(content: dict[str, Any], path: Path) -> None:
     """Write plain values and tensors, with the format's number, whole or not at all.
 
-    Raises OSError.
+    ``content`` is not changed. Raises OSError.
     """
     content = {"format": FORMAT, **content}
     stream = io.BytesIO()  # torch.save turns the OSError of a full disk into a RuntimeError
@@ -170,9 +176,10 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def load(path: Path, keys: set[str]) -> dict[str, Any]:
-    """Read a file that ``save`` wrote with at least these ``keys``.
+    """Return the content of a file that ``save`` wrote with at least these ``keys``.
 
-    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file.
+    State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file,
+    also if it cannot be read.
     """
     try:
         content = tensor_file.read(path)

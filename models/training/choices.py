@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 MOST_SHIFT = 256
 STEPS_PER_EPOCH = 16
-"""Fewest steps of an epoch that small data sets are given, by smaller batches."""
+"""Fewest steps of an epoch, for which small data sets get smaller batches (``largest_batch``)."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,12 @@ class TrainingChoices:
     """
 
     augment: str | None = None
-    """One of AUGMENTATIONS; None: the data set's own: none, except for the named image sets."""
+    """One of AUGMENTATIONS; None: the data set's own kind, which is ``none`` but for the named
+    image sets."""
     shift_rows: int | None = None
-    """Largest shift in rows; None: the usual one of a kind that shifts."""
+    """Largest shift in rows; None: the kind's usual one, 0 for a kind that does not shift."""
     shift_columns: int | None = None
-    """Largest shift in columns; None: the usual one of a kind that shifts."""
+    """Largest shift in columns; None: the kind's usual one, 0 for a kind that does not shift."""
     class_weights: bool = False
     """True: classes count the same in the loss, however many examples they have."""
 
@@ -48,7 +49,10 @@ class TrainingChoices:
                 raise ModelError(f"{name} needs augment: shift or shift+mirror")
 
     def augmentation(self, dataset: Dataset) -> Augmentation:
-        """The random changes to ``dataset``'s training images. Raises ModelError."""
+        """Return the random changes to ``dataset``'s training images.
+
+        Raises ModelError for a shift that is not less than the images' side.
+        """
         from models.data.augmentation import Augmentation  # torch takes seconds to import
 
         found = Augmentation.of(self.augment or dataset.augmentation, dataset.shape)
@@ -59,7 +63,10 @@ class TrainingChoices:
         return wanted
 
     def loss_weights(self, dataset: Dataset) -> tuple[float, ...]:
-        """The weight of each class in the loss, mean 1 over the examples; empty: all the same."""
+        """Return the weight of each class in the loss, by class number; empty: all the same.
+
+        They are inverse to the classes' sizes in the training part, with mean 1 over its examples.
+        """
         if not self.class_weights:
             return ()
         counts = np.bincount(dataset.train.labels, minlength=dataset.classes)
@@ -68,7 +75,10 @@ class TrainingChoices:
 
 
 def largest_batch(images: int) -> int:
-    """Return the largest batch, a power of two from 8 on, of which an epoch has enough.
+    """Return the largest batch size with which an epoch has STEPS_PER_EPOCH steps, at least 8.
+
+    It is a power of two. images: number of training images. With few images an epoch has fewer
+    steps, of 8 images each.
 
     >>> largest_batch(1222), largest_batch(49)
     (64, 8)

@@ -8,6 +8,7 @@ with the same result as without the break (on the same number of threads).
 from __future__ import annotations
 
 import copy
+import dataclasses
 import math
 import time
 from collections.abc import Callable
@@ -22,15 +23,17 @@ from models.errors import ModelError
 from models.graph.network import NetworkGraph
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
+from models.training.history import Epoch, kept_epoch
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
 from models.training.penalty import ones_per_weight
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
-from models.training.trained import Epoch, TrainedNetwork, evaluate
+from models.training.trained import TrainedNetwork, evaluate
 
 Progress = Callable[[int, int, float, float, float], None]
-"""Callback after an epoch: (epochs done, epochs, mean loss, validation accuracy, seconds left)."""
+"""Callback after an epoch: (epochs done, epochs in all, mean training loss, validation accuracy
+0..1, estimated seconds left)."""
 
 _CALIBRATION_IMAGES = 256
 """Number of training images that the quantisers' first scales are set on."""
@@ -101,7 +104,10 @@ class _Run:
         self.best: dict[str, Tensor] = {}
 
     def prepare(self) -> None:
-        """Build the network, and load the checkpoint if there is one."""
+        """Build the network, and load the checkpoint if there is one.
+
+        Raises ModelError as ``train`` does.
+        """
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         narrow(self.network, self.settings.narrow)
@@ -124,9 +130,9 @@ class _Run:
                 self.network.eval()
                 self.network.quantise(self.images[:_CALIBRATION_IMAGES])
                 self._start_phase()
-            loss = self._train_epoch(epoch)
+            loss, right = self._train_epoch(epoch)
             accuracy = evaluate(self.network, self.dataset.validation)
-            self._keep(Epoch(loss, accuracy, self.network.quantised))
+            self._keep(Epoch(loss, accuracy, self.network.quantised, right))
             if progress:
                 spent = time.monotonic() - start
                 left = spent / (epoch + 1 - first) * (settings.epochs - epoch - 1)
@@ -139,16 +145,17 @@ class _Run:
         return TrainedNetwork(self.graph, self.quantisation, self.network, tuple(self.history))
 
     def _start_phase(self) -> None:
-        """Create optimiser and forward function anew: folding has removed some parameters."""
+        """Create optimiser and forward function, anew for the quantised phase.
+
+        Folding has removed some parameters by then.
+        """
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
     def _keep(self, epoch: Epoch) -> None:
-        # The later of equals: small validation splits saturate while training still gains.
-        ahead = all(epoch.accuracy >= past.accuracy for past in self.history if past.quantised)
-        if epoch.quantised and ahead:
-            self.best = copy.deepcopy(self.network.state_dict())
         self.history.append(epoch)
+        if kept_epoch(self.history) == len(self.history):
+            self.best = copy.deepcopy(self.network.state_dict())
         if self.path:
             checkpoint.save_run(
                 self.path,
@@ -156,13 +163,14 @@ class _Run:
                 self.network.state_dict(),
                 self.optimizer.state_dict(),
                 self.best,
-                [(past.loss, past.accuracy, past.quantised) for past in self.history],
+                [dataclasses.astuple(past) for past in self.history],
             )
 
-    def _train_epoch(self, epoch: int) -> float:
-        """Train one epoch and return its mean loss, including the penalty on one-bits.
+    def _train_epoch(self, epoch: int) -> tuple[float, float]:
+        """Train one epoch and return the loss and training accuracy of its history.Epoch.
 
-        Seed and epoch alone determine the order and augmentation of the images.
+        Seed and epoch alone determine the order and augmentation of the images. Images that fill no
+        whole batch are left out. Raises ModelError for a loss that is not finite.
         """
         settings = self.settings
         generator = torch.Generator().manual_seed(settings.seed * 100003 + epoch)
@@ -171,7 +179,7 @@ class _Run:
         steps = len(order) // size  # a shorter last batch is left out: one shape for all
         self.network.train()
         priced = settings.boo > 0 and self.network.quantised
-        total = 0.0
+        total, right = 0.0, 0
         for step in range(steps):
             rate = learning_rate(settings, epoch + step / steps)
             for group in self.optimizer.param_groups:
@@ -192,9 +200,10 @@ class _Run:
             self.optimizer.step()
             self.pruner.apply(pruned_share(settings, epoch + (step + 1) / steps))
             total += float(loss.detach())
+            right += int((logits.detach().argmax(dim=1) == self.labels[chosen]).sum())
         if not math.isfinite(total):
             raise ModelError(
                 f"epoch {epoch + 1} of {settings.epochs}: the loss is {total / steps}; lower the "
                 f"learning rate ({settings.learning_rate:g})"
             )
-        return total / steps
+        return total / steps, right / (steps * size)

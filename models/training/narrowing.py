@@ -19,7 +19,7 @@ from models.training.weight_layer import WeightLayer
 class Narrow:
     """Restriction of a layer's output channels from ``first`` on to weights of ``bits`` bits.
 
-    ``narrow`` checks ``layer`` and ``bits``.
+    first: counted from 0, itself narrowed. ``narrow`` checks ``layer`` and ``bits``.
 
     >>> Narrow("conv2", first=24, bits=2)
     Narrow(layer='conv2', first=24, bits=2)

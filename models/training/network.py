@@ -97,7 +97,10 @@ class QuantNetwork(nn.Module):
         return self.tensors(pixels)[self.output_name].flatten(1)
 
     def tensors(self, pixels: Tensor) -> dict[str, Tensor]:
-        """Return every layer's output by name, in real values."""
+        """Return every layer's output by name, in real values (n, C, H, W).
+
+        pixels: as for ``forward``.
+        """
         return self.tensors_from(self.input(pixels))
 
     def tensors_from(self, image: Tensor) -> dict[str, Tensor]:
@@ -120,7 +123,7 @@ class QuantNetwork(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Fold every batch norm; what the network computes in eval mode stays the same."""
+        """Fold every batch norm in place; what the network computes in eval mode stays the same."""
         for layer in self.weight_layers:
             layer.fold()
 
@@ -128,7 +131,8 @@ class QuantNetwork(nn.Module):
     def quantise(self, pixels: Tensor | None = None) -> None:
         """Fold, switch the quantisers on for good, and set their scales from a batch of ``pixels``.
 
-        If ``pixels`` is None the scales stay as they are: a stored state is loaded next.
+        pixels: (n, C, H, W), 0..255. If it is None the scales stay as they are: a stored state is
+        loaded next.
         """
         self.fold()
         self.quantised = True
@@ -138,7 +142,8 @@ class QuantNetwork(nn.Module):
     def _calibrate(self, pixels: Tensor) -> None:
         """Set the scales layer by layer, each on the output of the quantised layers before it.
 
-        The inputs of a concat share a quantiser; each sets it from all values up to its own.
+        pixels: as for ``quantise``. The inputs of a concat share a quantiser; each sets it anew
+        from its own values and those of the concat's inputs before it.
         """
         values = {self.input_name: self.input(pixels)}
         seen: dict[ActivationQuantiser, list[Tensor]] = {}

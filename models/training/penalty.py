@@ -23,7 +23,7 @@ def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
 
 
 def _ones(quantiser: WeightQuantiser, weights: Tensor) -> Tensor:
-    """Return the interpolated number of one-bits of ``weights``.
+    """Return the interpolated number of one-bits of all ``weights``, a scalar.
 
     Scales get no gradient: a larger scale would be the cheapest way to fewer ones.
     """

@@ -11,7 +11,7 @@ from models.training.weight_layer import WeightLayer
 
 
 class Pruner:
-    """Block pruning of the layers that ``pruning`` names; None prunes nothing.
+    """Block pruning of the layers that ``pruning`` names, in place; None prunes nothing.
 
     Blocks are chosen anew each time: a block returns once its gradient has made it outgrow another.
     Raises ModelError for an unknown layer, a grouped one, or dense 1-bit weights, which have no 0.
@@ -30,7 +30,7 @@ class Pruner:
 
     @torch.no_grad()
     def apply(self, share: float) -> None:
-        """Set ``share`` of each layer's blocks to 0 in place, chosen by ``Pruning.kept``."""
+        """Set ``share`` (0..1) of each layer's blocks to 0 in place, chosen by ``Pruning.kept``."""
         for layer, block in self._layers.values():
             assert self.pruning is not None
             stay = self.pruning.kept(layer.kept_weight().numpy(), block, share)
@@ -38,7 +38,7 @@ class Pruner:
 
     @torch.no_grad()
     def verify(self) -> None:
-        """Raise ModelError if a layer's integers have fewer zero blocks than required."""
+        """Raise ModelError if a layer's integers have fewer zero blocks than ``Pruning.least``."""
         for name, (layer, block) in self._layers.items():
             codes = layer.quantiser.codes(layer.kept_weight()).numpy()
             assert self.pruning is not None

@@ -22,7 +22,7 @@ COMPILE = ("auto", "always", "never")
 _WARM_UP = {"cosine": 0.05, "one_cycle": 0.3}
 """Share of a phase in which the learning rate rises, by schedule."""
 _FLOOR = 0.01
-"""Learning rate at both ends of a phase, as a share of its peak."""
+"""Learning rate at both ends of a phase, as a share of the phase's peak."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class TrainSettings:
     learning_rate: float = 4e-3
     """Peak learning rate of the floating-point phase."""
     float_share: float = 0.4
-    """Share of the epochs in floating point; the rest (at least one) are fake-quantised."""
+    """Share of the epochs in floating point, rounded half to even; the rest (at least one) are
+    fake-quantised."""
     quantised_rate_share: float = 0.5
     """Peak learning rate of the quantised phase, as a share of learning_rate."""
     optimizer: str = "adamw"
@@ -52,7 +53,8 @@ class TrainSettings:
     augmentation: Augmentation = NONE
     """Random changes to training images."""
     class_weights: tuple[float, ...] = ()
-    """Weight of each class in the loss, mean 1; empty: all the same."""
+    """Weight of each class in the loss, by class number, mean 1 over the examples; empty: all the
+    same."""
     compile: str = "auto"
     """Use of torch.compile: auto (if it saves time by a rough estimate), always or never."""
     scale_bits: int = 8
@@ -100,7 +102,7 @@ class TrainSettings:
 
 
 def pruned_share(settings: TrainSettings, epoch: float) -> float:
-    """Return the share of zero blocks at ``epoch``, counted from 0 with fractions.
+    """Return the share (0..1) of zero blocks at ``epoch``, counted from 0 with fractions.
 
     It is final from the quantised phase on, and 0 without pruning.
     """
@@ -111,9 +113,10 @@ def pruned_share(settings: TrainSettings, epoch: float) -> float:
 
 
 def learning_rate(settings: TrainSettings, epoch: float) -> float:
-    """Return the learning rate at ``epoch``, counted from 0 with fractions, below the last.
+    """Return the learning rate at ``epoch``, counted from 0 with fractions.
 
-    In each phase it is a linear rise, then half a cosine.
+    0 <= epoch < settings.epochs (not checked). In each phase it is a linear rise, then half a
+    cosine.
     """
     start, end, peak = 0, settings.float_epochs, settings.learning_rate
     if epoch >= end:
@@ -128,7 +131,10 @@ def learning_rate(settings: TrainSettings, epoch: float) -> float:
 
 
 def make_optimizer(network: nn.Module, settings: TrainSettings) -> torch.optim.Optimizer:
-    """Create the optimiser; weight decay applies to kernels, not to biases, norms or scales."""
+    """Create the optimiser; weight decay applies to kernels (4-D weights) alone.
+
+    Biases, batch norms and learned scales have none.
+    """
     named = list(network.named_parameters())
     decayed = [p for name, p in named if name.endswith(".weight") and p.dim() == 4]
     others = [p for name, p in named if not (name.endswith(".weight") and p.dim() == 4)]

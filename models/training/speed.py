@@ -21,14 +21,17 @@ EAGER_MACS_PER_SECOND = 4e9
 """Rough speed of training without compilation on one core, in forward MACs per second, for networks
 of 3 to 6 MMAC: 1.1e10 was measured on two idle cores, 4e9 on one busy one."""
 COMPILE_SECONDS = 70.0
-"""Rough cost of compiling both phases (measured: 65 to 75 s on one busy core)."""
+"""Rough cost of compiling both phases, in seconds (measured: 65 to 75 s on one busy core)."""
 _PAYS = 2.0
 """Training time without compilation, in units of COMPILE_SECONDS, above which compiling saves time;
 compiled training is about 2.5 times as fast."""
 
 
 def macs(graph: NetworkGraph) -> int:
-    """Return the multiplications of one image in conv2d and linear layers."""
+    """Return the multiplications of one image in conv2d and linear layers.
+
+    Products with padding count.
+    """
     total = 0
     for layer in graph.layers:
         if isinstance(layer.spec, Conv2d | Linear):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +17,10 @@ from models.graph.yaml import read_graph
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import read_quantisation
 from models.training import checkpoint
+from models.training.history import Epoch
 from models.training.network import QuantNetwork
 
 EVALUATION_BATCH = 512
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Result of one epoch: mean training loss, validation accuracy (0..1), and whether quantised.
-
-    Made by ``train``.
-    """
-
-    loss: float
-    accuracy: float
-    quantised: bool
 
 
 class TrainedNetwork:
@@ -59,7 +47,7 @@ class TrainedNetwork:
         return max(epoch.accuracy for epoch in self.history if epoch.quantised)
 
     def evaluate(self, split: Split) -> float:
-        """Return the accuracy on ``split``, 0..1."""
+        """Return the accuracy on ``split``, 0..1; 0 for an empty one."""
         return evaluate(self.network, split)
 
     def save(self, path: Path) -> None:

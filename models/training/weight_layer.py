@@ -55,7 +55,10 @@ class WeightLayer(nn.Module):
         return self.weight if self.sparsity is None else masked(self.weight, self.sparsity)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Compute the layer in floating point."""
+        """Compute the layer in floating point, with batch norm unless folded, and ReLU.
+
+        inputs: one tensor (n, C, H, W).
+        """
         bias = None if self.batch_norm else self.bias
         out = self._convolve(inputs[0], self.kept_weight(), bias)
         if self.batch_norm is not None:
@@ -88,7 +91,10 @@ class WeightLayer(nn.Module):
 
     @torch.no_grad()
     def fold(self) -> None:
-        """Fold the batch norm's running statistics into weight and bias."""
+        """Fold the batch norm's running statistics into weight and bias in place, and remove it.
+
+        A layer without batch norm stays as it is.
+        """
         norm = self.batch_norm
         if norm is None:
             return

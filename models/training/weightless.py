@@ -58,7 +58,7 @@ class Weightless(nn.Module):
         self.passes_on = passes_on
         self.scale_bits = scale_bits
         self.window = 1
-        """Number of values that an average is over; else 1."""
+        """Number of values that an average pooling's mean is over; 1 for other layers."""
         if isinstance(layer.spec, AvgPool):
             self.window = math.prod(layer.spec.kernel)
         elif layer.spec == GlobalPool("avg"):
@@ -71,9 +71,10 @@ class Weightless(nn.Module):
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:
-        """Compute the layer with hardware's scale.
+        """Compute the layer with hardware's scale; the caller quantises the result.
 
-        If ``out_scale`` is None, or the layer passes codes on, compute as ``forward`` does.
+        scales: of the inputs, one scalar each. If ``out_scale`` is None, or the layer passes codes
+        on, compute as ``forward`` does.
         """
         if out_scale is None or self.passes_on:
             return self.operation(inputs)
@@ -84,8 +85,8 @@ class Weightless(nn.Module):
     def fixed_weights(self, scales: Sequence[Tensor]) -> tuple[list[Tensor], Tensor]:
         """Return the integer weight of each source, and the real value of one accumulator unit.
 
-        scales: scalar tensors, one per input. A sum weights its inputs by the ratio of their
-        scales.
+        All are scalar tensors, as are ``scales``, one per input. A sum weights its inputs by the
+        ratio of their scales: the larger has weight 127. Other layers have weight 1.
         """
         if self.adds:
             unit = torch.maximum(scales[0], scales[1]) / weight_range(ADD_WEIGHT_BITS)[1]

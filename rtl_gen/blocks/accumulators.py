@@ -16,10 +16,11 @@ def accumulate(
     """Build one accumulator register per partial sum and return them.
 
     With ``enable`` each becomes ``partial + (0 if clear else accumulator << (d if shift else 0))``,
-    d the width of a weight digit, wrapped to ``accumulator_bits``. The control bits are expected
-    one cycle before ``partials``; they are registered here to keep their fan-out local. negate:
-    together with ``shift`` it inverts the sign of the value that is shifted, which the adder's LUTs
-    do at no cost.
+    d the width of a weight digit, wrapped to ``accumulator_bits``, one cycle after ``partials``
+    (signed). The control bits are expected one cycle before ``partials``; they are registered here
+    to keep their fan-out local. negate: together with ``shift`` it inverts the sign of the value
+    that is shifted, which the adder's LUTs do at no cost; it must be low without ``shift`` and with
+    ``clear``. None if it is never wanted.
     """
     names = ("enable", "clear", "shift", "negate")[: 3 if negate is None else 4]
     now = {name: Signal(name=f"{name}_now") for name in names}

@@ -20,15 +20,15 @@ from rtl_gen.isa.fields import COLUMN_BITS, STRIP_BITS
 class ActivationMemory(Block):
     """Function: reads one word per pixel for a tap, masked where the tap is outside the image.
 
-    Pixel p gets bank p + strip at ``pointer``, which comes one cycle later; it gets ``pad_code`` in
-    every lane when the column is outside 0..col_limit-1, the bank is outside
-    0..last_strip, or the row is beyond the last strip's last_rows. ``direct`` taps (STORE) skip
-    the column and row tests.
+    Pixel p gets bank p + ``strip`` (signed) at ``pointer``, which comes one cycle after the tap's
+    other inputs; it gets ``pad_code`` in every lane when the column is outside 0..col_limit-1, the
+    bank is outside 0..last_strip, or the bank is last_strip and ``row`` is not less than
+    ``last_rows``. ``direct`` taps (STORE) skip the column and row tests.
 
-    Latency: 5 cycles (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its register, rotator.
-    Throughput: one tap per cycle, and one word written per cycle to the bank
-    that ``write_bank`` (one-hot) names. ``outside`` rises with a valid tap of which an unmasked
-    pixel leaves the memory or names a bank that does not exist.
+    Latency: 5 cycles from ``valid`` (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its
+    register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank
+    that ``write_bank`` (one-hot, 0 for none) names. ``outside`` is high 3 cycles after a valid tap
+    of which an unmasked pixel leaves the memory or names a bank that does not exist.
 
     With ``memory_tiles``: in a cycle in which nothing is written (``free``), the word at
     ``spill_address`` of bank ``spill_bank`` (one-hot) is read beside the taps; ``spill_word`` is it
@@ -69,13 +69,16 @@ class ActivationMemory(Block):
         }
 
     def _write_address(self) -> Value:
-        """Return the address of the banks' write ports, at which SPILL reads in unused cycles."""
+        """Return this cycle's address of the banks' write ports: SPILL's while nothing writes."""
         if not self.config.memory_tiles:
             return self.write_address
         return Mux(self.free, self.spill_address, self.write_address)
 
     def _spill(self, m: Module, words: list[Value]) -> None:
-        """Select the word that SPILL reads; words: output of each bank's shared port."""
+        """Build the outputs for SPILL: ``free`` in the cycle of a read, the word 2 cycles later.
+
+        words: output of each bank's shared port, one cycle after its address.
+        """
         chosen = delay(m, self.spill_bank, 1, "spilled_bank")
         word: Value = Const(0, self.config.activation_word_bits)
         for bank, read in zip(chosen, words, strict=True):
@@ -116,10 +119,12 @@ class ActivationMemory(Block):
         return m
 
     def _address(self, m: Module) -> tuple[Value, list[Value]]:
-        """Build stages 1 and 2: the word address, and each pixel's choice of bank.
+        """Build stages 1 and 2: the word address, and each pixel's choice of bank; and ``outside``.
 
-        The choice is one-hot with the top bit for padding, so that one LUT selects between two
-        banks and the padding value; it is delayed to meet the data.
+        Returns the address, for the banks' read ports 2 cycles after the tap, and a choice per
+        pixel, 4 cycles after it, when the banks' registered words are there. A choice is one-hot
+        over the banks, with the top bit for padding, so that one LUT selects between two banks and
+        the padding value.
         """
         config = self.config
         address = delay(m, self.pointer, 1, "address")
@@ -156,15 +161,18 @@ class WeightMemory(Block):
     """Function: the weight word at ``pointer``; 32-bit columns are written over the bus, or by a
     FETCH: column c takes part c, modulo their number, of ``fetch_data``.
 
-    Latency: 5 cycles (aligned with ActivationMemory). Throughput: one word per cycle.
-    ``outside`` rises with a valid tap whose pointer is beyond the memory. The bus writes only
-    while nothing runs, so both never write at once.
+    Latency: 5 cycles from ``valid`` and ``pointer``, like ActivationMemory; 6 with column reuse, as
+    TapHistory follows that one. Throughput: one word per cycle. ``outside`` is high 1 cycle before
+    the word of a valid tap whose pointer is beyond the memory. Bus and FETCH must not write in the
+    same cycle; the bus writes only while nothing runs.
     """
+
+    keep_hierarchy = True  # else its delays and those behind it become shift registers in LUTs
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_weight_memory"
-        pointer = config.weight_depth.bit_length()
+        pointer = config.weight_address_bits + 1
         super().__init__(
             {
                 "valid": In(1),
@@ -188,7 +196,11 @@ class WeightMemory(Block):
         }
 
     def _write(self, column: int, width: int) -> dict[str, Value]:
-        """Return the write-port inputs of a bus column's RAM: from the bus, or from a FETCH."""
+        """Return the write-port inputs by name of the RAM of a 32-bit column of the weight word.
+
+        They are those of a FETCH in a cycle in which it writes, else those of the bus. width: bits
+        of the column that the weight word has, 1..32.
+        """
         enable, address = self.write_columns[column], self.write_address
         data = self.write_data
         if self.config.memory_port_bits:
@@ -206,13 +218,16 @@ class WeightMemory(Block):
         pointer = delay(m, self.pointer, early, "pointer")
         valid = delay(m, self.valid, early, "valid", resettable=True)
         outside = Signal()  # 1 cycle before the weights would arrive
-        m.d.sync += outside.eq(valid & pointer[-1])
+        depth = config.weight_depth
+        # The top bit of the pointer says it, except for a depth that is no power of two.
+        beyond = pointer[-1] if depth == 1 << config.weight_address_bits else pointer >= depth
+        m.d.sync += outside.eq(valid & beyond)
         m.d.comb += self.outside.eq(outside)
         digits = Signal(config.weight_word_bits, reset_less=True)
         words = []
         for column in range(config.weight_word_columns):
             width = min(32, config.weight_word_bits - 32 * column)
-            ram = Ram(width, config.weight_depth)
+            ram = Ram(width, depth)
             write = self._write(column, width)
             instantiate(m, platform, f"column{column}", ram, read_address=pointer[:-1], **write)
             words.append(ram.read_data)

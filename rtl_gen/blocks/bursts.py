@@ -15,12 +15,14 @@ from rtl_gen.isa.fields import SLOT_BITS
 class Bursts(Block):
     """Function: after ``start`` (in a cycle in which it is ``idle``) asks for ``f_bursts`` bursts
     from burst ``f_first`` on: all of BURST_BEATS beats, but that the first begins with its beat
-    ``f_first_beat`` and the last ends with its beat ``f_last_beat``. ``asks``: one goes out in the
-    next cycle. ``over``, an input: the answer to one is complete.
+    ``f_first_beat`` and the last ends with its beat ``f_last_beat`` (included; ignored in a single
+    burst that begins later). ``length`` is beats - 1. ``asks``: one goes out in the next cycle.
+    ``over``, an input: the answer to one is complete in this cycle. ``idle``: none is left to ask
+    for, and all are over. ``base``: bits 31:12 of burst 0's byte address.
 
     Latency: the first address is out 2 cycles after ``start``. Throughput: one address per cycle,
     at most MOST_BURSTS asked and not over. Overflow: burst numbers wrap. ``abort``: no further
-    ones.
+    ones are asked for; an address that is out stays until it is taken.
     """
 
     def __init__(self, config: NpuConfig) -> None:

@@ -25,7 +25,7 @@ from rtl_gen.isa.registers import (
 
 SLVERR = 2
 REGISTER_BITS = max(Register).bit_length()
-"""Address bits that select a register; all higher ones are 0."""
+"""Number of low byte-address bits that select a register; all higher ones are 0."""
 
 CONTROL_PORTS = {
     "awaddr": In(ADDRESS_BITS),
@@ -46,15 +46,17 @@ CONTROL_PORTS = {
     "rvalid": Out(1),
     "rready": In(1),
 }
-"""Signals of the AXI4-Lite port by name without prefix."""
+"""Signals of the AXI4-Lite port by name without prefix, with their direction at the NPU."""
 
 
 class Control(Block):
     """Function: the address map of rtl_gen.isa on AXI4-Lite (32-bit data).
 
-    Latency: a write answers 1 cycle after address and data are both there, a read 2 cycles after
-    its address. Throughput: one transfer at a time each way. SLVERR answers an unmapped address, a
-    write with partial strobes, and a write to a memory window while the NPU is busy.
+    Latency: a write is answered 2 cycles after the one in which address and data are both taken, a
+    read 2 cycles after its address is. ``start`` and ``stop`` are high for one cycle, with the
+    answer to the write of CONTROL. Throughput: one transfer at a time each way. SLVERR answers an
+    access to an unmapped address, a write to a read-only register, with partial strobes, or to a
+    memory window while the NPU is busy, and a read of a memory window other than the cycle log.
     Overflow: none.
     """
 
@@ -62,7 +64,7 @@ class Control(Block):
         self.config = config
         self.module_name = "npu_control"
         channel = config.channel_depth.bit_length() - 1
-        weight = config.weight_depth.bit_length() - 1
+        weight = config.weight_address_bits
         super().__init__(
             {
                 **CONTROL_PORTS,
@@ -104,9 +106,9 @@ class Control(Block):
     def _write(self, m: Module) -> None:
         """Build the write channel: accept address and data together, decode in the next cycle.
 
-        The effect of a write follows one cycle after decoding; both registers hold until then. A
-        write takes longer than the register of ``busy``, so no write to a memory can slip in behind
-        a start.
+        The effect of a write follows one cycle after decoding; the registers of address and data
+        hold until then. A write takes longer than the register of ``busy``, so no write to a memory
+        can slip in behind a start.
         """
         self.locked = delay(m, self.busy, 1, "locked", resettable=True)
         taken, pending = Signal(), Signal()
@@ -132,7 +134,10 @@ class Control(Block):
             (CHANNEL_BASE, self.table_write, self.table_address),
             (WEIGHT_BASE, self.weight_columns, self.weight_address),
         ):
-            hit = self._write_window(m, base, address, pending & full, enables, target)
+            write = pending & full
+            if base == WEIGHT_BASE and self.config.weight_depth != 1 << len(target):
+                write &= target < self.config.weight_depth
+            hit = self._write_window(m, base, address, write, enables, target)
             with m.If(hit):
                 m.d.comb += good.eq(1)
         with m.If(pending):
@@ -164,8 +169,10 @@ class Control(Block):
     ) -> Value:
         """Build the write window of a memory of 32-bit columns at byte address ``base``.
 
-        The low address bits select the column; its write enable follows one cycle later. Returns
-        the condition that the window is written.
+        Byte address bits from 2 on select the column, those above it the word. address: of the
+        write that ``write`` says is decoded in this cycle. target: driven with the word's number;
+        enables: driven with a one-hot write enable of the column, one cycle later. Returns the
+        condition that the window is written, in the cycle of decoding; not while the NPU is busy.
         """
         word = address[2:]
         column_bits = (len(enables) - 1).bit_length()

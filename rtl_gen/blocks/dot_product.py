@@ -18,13 +18,13 @@ COUNTED_LANES = 3
 
 
 def pair_bits(activation_bits: int) -> int:
-    """Return the unsigned width of a lane pair's sum; 0 for 1-bit activations, which need none."""
+    """Return the width in bits of two lanes' unsigned sum; 0 for 1-bit codes, which need none."""
     return activation_bits + 1 if activation_bits > 1 else 0
 
 
 @dataclass(frozen=True)
 class DotProductSpec:
-    """Specification and golden model of the dot product sum(activation[n] * digit[n])."""
+    """Specification and golden model of a dot product: sum(activation[n] * digit[n]) over lanes."""
 
     lanes: int
     activation_bits: int
@@ -36,13 +36,12 @@ class DotProductSpec:
         """True if digits count as unsigned here: 1-bit digits multiplied in LUTs.
 
         Their sign would cost an adder here and costs nothing in the accumulator
-        (rtl_gen.blocks.accumulators).
-        """
+        (rtl_gen.blocks.accumulators)."""
         return self.multiplier == "lut" and self.digit_bits == 1
 
     @property
     def result_bits(self) -> int:
-        """Signed width of the result, which no input can overflow."""
+        """Width of the result in bits, sign included, which no input can overflow."""
         largest = self.lanes * ((1 << self.activation_bits) - 1) * (1 << self.digit_bits)
         return largest.bit_length() + 1
 
@@ -56,23 +55,23 @@ class DotProductSpec:
 
     @property
     def stage_lanes(self) -> int:
-        """Number of lanes in the first register stage of a chain."""
+        """Most lanes in the first register stage of a chain, in LUTs; the second one has 4."""
         return COUNTED_LANES if self.activation_bits == 1 else 2 * STAGE_PAIRS
 
     @property
     def chains(self) -> list[range]:
-        """Lanes of each chain; every bit plane of the digits has the same chains."""
+        """Successive lanes of each chain, in LUTs; every bit plane of the digits has the same."""
         size = self.stage_lanes + 2 * STAGE_PAIRS
         return [range(first, min(first + size, self.lanes)) for first in range(0, self.lanes, size)]
 
     @property
     def stages(self) -> int:
-        """Register stages of each chain: 1 or 2."""
+        """Register stages of each chain, in LUTs: 1 if all lanes fit the first one, else 2."""
         return 2 if self.lanes > self.stage_lanes else 1
 
     @property
     def sum_cycles(self) -> int:
-        """Cycles from the operands to the sums over the lanes."""
+        """Cycles from operands (of lanes not ``late``) to the sums over lanes (of each plane)."""
         if self.multiplier == "dsp":
             return 1 + (self.lanes - 1).bit_length()
         return self.stages + (len(self.chains) - 1).bit_length()
@@ -90,12 +89,14 @@ class DotProductSpec:
         return 0 if self.multiplier == "dsp" else self.sum_cycles
 
     def late(self, lane: int) -> bool:
-        """Return True if the lane's operands must come one cycle after the others."""
+        """Return True if the lane's operands must come one cycle after those of other lanes."""
         size = self.stage_lanes + 2 * STAGE_PAIRS
         return self.multiplier == "lut" and lane % size >= self.stage_lanes
 
     def compute(self, activations: Sequence[int], digits: Sequence[int], digit_signed: bool) -> int:
-        """Return the golden result; digits are signed if ``digit_signed``, unless ``unsigned``."""
+        """Return the golden result of one activation code and one raw digit per lane.
+
+        Digits are two's complement if ``digit_signed``, unless ``unsigned`` holds."""
         wrap = 1 << self.digit_bits
         half = wrap >> 1
         digit_signed = digit_signed and not self.unsigned
@@ -112,18 +113,18 @@ class DotProduct(Block):
     """Function: DotProductSpec.compute of each cycle's inputs.
 
     ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares
-    the additions among its columns). Operands of lanes with ``spec.late`` come one cycle after the
-    others, ``digit_signed`` ``spec.sign_offset_cycles`` after them.
-    Latency: ``spec.latency_cycles``. Throughput: one result per cycle, no stall.
-    Overflow: none, ``result`` holds every sum.
+    its additions). Operands of lanes with ``spec.late`` come one cycle after those of the others,
+    ``digit_signed`` ``spec.sign_offset_cycles`` after the latter. Latency: ``spec.latency_cycles``
+    from the latter. Throughput: one result per cycle, no stall. Overflow: none.
 
     LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
     result bit, so chains of pairs cost one LUT per bit and pair; the chains are summed by a tree,
-    the planes combined, the top one subtracted when the digit is signed. Activations of one bit
-    are counted, three in two LUTs, and chains of pairs go on from there.
-    DSP form: one registered product per lane, then one tree.
+    the planes combined, the top one subtracted when the digit is signed. Chains of 1-bit
+    activations begin with three counted in two LUTs. DSP form: registered products, then a tree.
     """
+
+    keep_hierarchy = True
 
     def __init__(self, spec: DotProductSpec) -> None:
         self.spec = spec
@@ -157,7 +158,7 @@ class DotProduct(Block):
         return self.digits.word_select(n, self.spec.digit_bits)
 
     def _plane(self, m: Module, bit: int) -> Value:
-        """Return the sum of the activations whose digit has ``bit`` set, after ``sum_cycles``."""
+        """Return the sum of activations whose digit has ``bit`` set, ``spec.sum_cycles`` later."""
         sums: list[Value] = [
             self._chain(m, lanes, bit, f"plane{bit}_group{k}")
             for k, lanes in enumerate(self.spec.chains)
@@ -165,7 +166,7 @@ class DotProduct(Block):
         return tree(m, sums, f"plane{bit}")
 
     def _chain(self, m: Module, lanes: range, bit: int, name: str) -> Value:
-        """Return the sum of what ``lanes`` add to plane ``bit``, a chain of carry adders.
+        """Return the sum of what a chain's ``lanes`` add to plane ``bit``, ``spec.stages`` later.
 
         Yosys orders the operands of an addition: narrower ones first, then those that come first in
         the file, where nets are sorted by name. The first operand bypasses the LUT to the carry
@@ -198,13 +199,13 @@ class DotProduct(Block):
         return total
 
     def _count(self, lanes: range, bit: int) -> Value:
-        """Return the number of selected 1-bit activations among at most COUNTED_LANES lanes."""
+        """Return, in 2 bits, how many of 1..COUNTED_LANES lanes have activation and digit bit 1."""
         taken = [self._activation(n)[0] & self._digit(n)[bit] for n in lanes]
         a, b, c = (*taken, Const(0), Const(0))[:COUNTED_LANES]
         return Cat(a ^ b ^ c, a & b | a & c | b & c)
 
     def _choice(self, m: Module, lanes: range, bit: int, name: str) -> Value:
-        """Return what a lane pair, or a last lane alone, adds to bit plane ``bit``."""
+        """Return what 2 lanes, or a last one alone, add to plane ``bit``: 0, one or both codes."""
         low, high = lanes[0], lanes[-1]
         size = self.spec.activation_bits + 1
         choice = Signal(size, name=name)
@@ -221,7 +222,7 @@ class DotProduct(Block):
         return choice
 
     def _both(self, low: int, high: int) -> Value:
-        """Return the sum of a lane pair."""
+        """Return the sum of a pair's two codes: from ``pair_sums``, or of 1-bit codes made here."""
         if self.spec.pair_bits:
             return self.pair_sums.word_select(low // 2, self.spec.pair_bits)
         a, b = self._activation(low), self._activation(high)
@@ -240,16 +241,16 @@ class DotProduct(Block):
 
 
 def register(m: Module, value: Value, name: str) -> Signal:
-    """Return a register without reset that holds ``value`` of the cycle before."""
+    """Return a register ``name``, without reset, that holds ``value`` of the cycle before."""
     register = Signal(value.shape(), name=name, reset_less=True)
     m.d.sync += register.eq(value)
     return register
 
 
 def tree(m: Module, terms: list[Value], name: str) -> Value:
-    """Return the sum over a binary adder tree, registered after every level.
+    """Return the sum over a binary adder tree, registered after every level; a lone term as it is.
 
-    Latency: ceil(log2(len(terms))) cycles.
+    Latency: ceil(log2(len(terms))) cycles. terms: at least one. name: prefix of the registers.
     """
     level = 0
     while len(terms) > 1:
@@ -279,8 +280,8 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
 def combine(m: Module, planes: list[Value], negate: Value | None = None) -> Value:
     """Return ``sum(plane[j] << j)``, the top one of several planes subtracted if ``negate``.
 
-    The planes are a power of two in number, unsigned if ``negate`` is given. Latency:
-    log2(len(planes)) cycles.
+    The planes, the lowest first, are a power of two in number, unsigned if ``negate`` is given,
+    which comes in their cycle. Latency: log2(len(planes)) cycles.
     """
     shift, level = 1, 0
     while len(planes) > 1:

@@ -13,10 +13,12 @@ from rtl_gen.config import NpuConfig
 
 class DrainSteps(Block):
     """Function: after ``tile`` (the last tap of a tile is issued), one step per cycle for every
-    pixel 0..drain_pixels and chunk 0..drain_chunks, with the tile's flags.
+    pixel 0..f_drain_pixels and chunk 0..f_drain_chunks, both included, chunks innermost.
 
-    Latency: 1 cycle from ``tile`` to the first step. Throughput: one step per cycle; ``blocking``
-    says that a further ``tile`` must wait. Overflow: none.
+    The flags are those that came with ``tile``; ``chunk_last`` / ``tile_last`` mark the last step
+    of a pixel / of the tile. Latency: 1 cycle from ``tile`` to the first step. Throughput: one step
+    per cycle; while ``blocking`` no further ``tile`` may come: it is low from the tile's last step
+    on. Overflow: none.
     """
 
     FLAGS = ("window_first", "window_last", "group_end")

@@ -20,8 +20,8 @@ INCREMENTING, BUFFERABLE = 1, 0b0011
 def memory_ports(config: NpuConfig) -> dict[str, Member]:
     """Return the AXI4 port's signals by name without prefix, empty if the NPU has no port.
 
-    The write channels are there only with ``memory_tiles``. All transfers have one ID, so data come
-    in order.
+    Directions are those at the NPU. The write channels are there only with ``memory_tiles``. There
+    are no ID signals, so all data come in order.
     """
     if not config.memory_port_bits:
         return {}
@@ -65,17 +65,19 @@ class Fetch(Block):
     """Function: after ``start`` (in a cycle in which it is ``idle``) reads ``f_bursts`` bursts from
     burst ``f_first`` on and writes their beats to weight words ``f_weight_base``..., each word in
     ``fetched_word_beats`` beats, its low columns first. What a last word lacks is not written.
+    ``base``: bits 31:12 of burst 0's byte address. ``write_columns``: one enable per 32-bit column.
 
     Latency: the first address is out 2 cycles after ``start``, the last beat is written 1 cycle
-    after it came; then ``idle``. Throughput: one beat per cycle, at most MOST_BURSTS bursts under
-    way. Overflow: word addresses wrap. ``failed``: an answer was no OKAY. ``abort``: no further
-    bursts are asked for; ``idle`` when those under way are over.
+    after it came; ``idle`` from the cycle after that on. Throughput: one beat per cycle, at most
+    MOST_BURSTS bursts under way. Overflow: word addresses wrap. ``failed``: a beat that comes in
+    this cycle is an error; it is written all the same. ``abort``: no further bursts are asked for;
+    ``idle`` when those under way are over, whose beats are written.
     """
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_fetch"
-        address = config.weight_depth.bit_length() - 1
+        address = config.weight_address_bits
         super().__init__(
             {
                 **memory_ports(config),
@@ -100,7 +102,10 @@ class Fetch(Block):
         return m
 
     def _ask(self, m: Module) -> None:
-        """Issue read addresses while bursts are left and fewer than MOST_BURSTS are in flight."""
+        """Issue read addresses while bursts are left and fewer than MOST_BURSTS are in flight.
+
+        A burst is in flight from the cycle after it is asked for through that of its last beat.
+        """
         beat_bytes = self.config.memory_port_bits // 8
         burst = Signal(SLOT_BITS, reset_less=True)
         wanted = Signal(SLOT_BITS)
@@ -130,7 +135,10 @@ class Fetch(Block):
             m.d.sync += wanted.eq(0)
 
     def _take(self, m: Module) -> None:
-        """Write each beat to the next columns of the weight word."""
+        """Write each beat, one cycle after it came, to the next 32-bit columns of the weight word.
+
+        The lowest columns come first; the word's last beat moves on to the next word.
+        """
         beats = self.config.fetched_word_beats
         columns = self.config.memory_port_bits // STREAM_BITS
         word = Signal(len(self.write_address), reset_less=True)

@@ -11,7 +11,10 @@ from rtl_gen.isa.opcodes import Opcode, opcodes
 
 
 def slot_widths(config: NpuConfig) -> list[int]:
-    """Return the width of each slot register: that of the widest field any opcode has there."""
+    """Return the width in bits of each slot register, by slot number.
+
+    It is that of the widest field that any opcode of this NPU has there.
+    """
     known = [slots(config, opcode) for opcode in opcodes(config)]
     widths = [0] * max(map(len, known))
     for held in known:
@@ -21,12 +24,15 @@ def slot_widths(config: NpuConfig) -> list[int]:
 
 
 def layer_layout(config: NpuConfig) -> dict[str, int]:
-    """Return name -> width of all LAYER fields, records included."""
+    """Return name -> width in bits of all LAYER fields of this NPU, records included."""
     return {field.name: field.width(config) for field in fields(config, Opcode.LAYER)}
 
 
 def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> dict[str, Value]:
-    """Return the slot fields of ``opcode`` by name, as slices of the slot registers."""
+    """Return the slot fields of ``opcode`` by name, as the low bits of the slot registers.
+
+    registers: one per slot, of ``slot_widths``.
+    """
     known = slots(config, opcode)
     return {field.name: registers[k][: field.width(config)] for k, field in enumerate(known)}
 
@@ -34,7 +40,8 @@ def field_view(config: NpuConfig, opcode: Opcode, registers: list[Signal]) -> di
 def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
     """Return the fields of a level's record as slices of its program word.
 
-    Names lack the level, as in ``pointer``; the number of repetitions has the level's name.
+    word: 64 bits. Names lack the level, as in ``pointer``; the repetitions, minus 1, have the
+    level's name (START's record has none).
     """
     found = bit_ranges(config, Opcode.LAYER)
     first = WORD_BITS * (slot_words(config, Opcode.LAYER) + RECORDS.index(level))
@@ -46,7 +53,7 @@ def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
 
 
 def unused_bits(config: NpuConfig, opcode: Opcode) -> list[int]:
-    """Return the mask of bits that must be zero, one for each field word of ``opcode``."""
+    """Return a 64-bit mask of the bits that must be zero for each field word of ``opcode``."""
     used = 0
     for bits in bit_ranges(config, opcode).values():
         used |= (1 << len(bits)) - 1 << bits.start

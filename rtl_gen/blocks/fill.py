@@ -22,14 +22,16 @@ class Fill(Block):
 
     Either start comes in a cycle in which it is ``idle``. Latency: as Fetch. Throughput: a beat per
     cycle; but while a full word finds the memory's port taken (``blocked``), no beat is. Overflow:
-    weight addresses wrap; ``outside``: a word would leave activation memory (it is dropped).
-    ``failed``: an answer was no OKAY. ``abort``: what still comes is dropped.
+    weight addresses wrap; ``outside``: a word would in this cycle be written beyond activation
+    memory (it is dropped). An incomplete last activation word is not written. ``failed``: a beat
+    taken in this cycle is an error. ``abort``: no further bursts are asked for, and beats that
+    still come are dropped.
     """
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
         self.module_name = "npu_fill"
-        self.weight_address_bits = config.weight_depth.bit_length() - 1
+        self.weight_address_bits = config.weight_address_bits
         self.pointer_bits = config.activation_depth.bit_length()
         super().__init__(
             {
@@ -99,7 +101,7 @@ class Fill(Block):
         ]
 
     def _parts(self, m: Module) -> Signal:
-        """Return the counter of beats within the current word."""
+        """Return the number, from 0 on, of the next beat within its weight or activation word."""
         config = self.config
         most = max(config.fetched_word_beats, config.tile_word_beats)
         beat = Signal(range(most), reset_less=True)
@@ -112,7 +114,10 @@ class Fill(Block):
         return beat
 
     def _weights(self, m: Module, beat: Signal) -> None:
-        """Write each beat of a FETCH to the next columns of the weight word."""
+        """Write each beat of a FETCH, one cycle later, to the next columns of the weight word.
+
+        beat: number of the beat within its word.
+        """
         columns = self.config.memory_port_bits // STREAM_BITS
         word = Signal(self.weight_address_bits, reset_less=True)
         taken = self.accepted & ~self.filling & ~self.dropped
@@ -127,7 +132,11 @@ class Fill(Block):
             m.d.sync += word.eq(word + 1)
 
     def _activations(self, m: Module, beat: Signal) -> None:
-        """Assemble the beats of a FILL into activation words and write those strip after strip."""
+        """Assemble the beats of a FILL into activation words and write those strip after strip.
+
+        beat: number of the beat within its word. A word is written in the first cycle after its
+        last beat that is not ``blocked``.
+        """
         config = self.config
         port_bits, pixels = config.memory_port_bits, config.pixels
         word = Signal(config.activation_word_bits, reset_less=True)
@@ -165,8 +174,10 @@ def next_strip(
     """Build the address counter of FILL and SPILL, which advances on ``moves``, bank by bank.
 
     In each bank it covers ``strip_words`` words from ``base`` on. It drives ``pointer`` (word
-    address), ``left`` (words left in the bank) and ``bank`` (one-hot; its top bit, beyond the last
-    bank, stays once set). Both fields are sampled at ``start``.
+    address), ``left`` (words left in the bank, this one included) and ``bank`` (one-hot from bank 0
+    on; its top bit, beyond the last bank, stays once set), from the cycle after ``start`` or
+    ``moves`` on. ``base`` and ``strip_words`` are sampled at ``start``; 0 strip words count as the
+    whole range of ``left``.
     """
     held_base = Signal(len(base), name="held_base", reset_less=True)
     held_words = Signal(len(strip_words), name="held_words", reset_less=True)

@@ -13,13 +13,14 @@ ERROR_BITS = max(ErrorCode).bit_length()
 
 
 class Halt(Block):
-    """Function: ``halt`` for one cycle on ``fail`` (a bad instruction), ``fault`` (of another
-    block), the watchdog's end or ``stop``; while ``active``, the first one's code and instruction
-    stay in ``error`` and ``error_instruction`` until ``stop`` or the next ``begin``.
+    """Function: ``halt`` for one cycle on each cycle of ``fail`` (ErrorCode of a bad instruction, 0
+    for none), ``fault`` (ErrorCode of another block), or ``stop``, and at the watchdog's end.
 
-    ``begin`` starts the watchdog: WATCHDOG cycles, 0 for no limit. Latency: ``stop`` 0, ``fail`` 1,
-    ``fault`` 2 cycles; all are registered, as they come from everywhere and lead everywhere.
-    Throughput: one error a run. Overflow: none.
+    If ``active`` then, the first error's code and the ``index`` in that cycle stay in ``error`` and
+    ``error_instruction`` until ``stop`` or the next ``begin``. Of several in one cycle ``fault``
+    comes before the watchdog, ``fail`` last. Latency to ``halt``: ``stop`` 0, ``fail`` 1, ``fault``
+    2 cycles (they come from everywhere and lead everywhere), ``begin`` as many cycles as
+    ``watchdog`` says, 0 for no limit. Throughput: one error a run. Overflow: none.
     """
 
     def __init__(self) -> None:

@@ -33,10 +33,13 @@ class Block(wiring.Component):
     """
 
     module_name: str
+    keep_hierarchy = False
+    """True: synthesis keeps the module's borders even where it flattens, because LUTs would grow if
+    logic moved across them (measured by ``python -m benchmarks.flattening``)."""
     _MustUse__silence = True  # instantiated by name: most are rightly never elaborated
 
     def ports(self, inputs: Mapping[str, Value]) -> list[tuple[str, str, Value]]:
-        """Return (direction ``i`` or ``o``, name, value) of each port.
+        """Return (direction ``i`` or ``o``, name, value) of each port, clock and reset left out.
 
         The value is what ``inputs`` connects to the port, else the port's own signal.
         """
@@ -47,7 +50,10 @@ class Block(wiring.Component):
         return [(flow, name, inputs.get(name, signal)) for flow, name, signal in named]
 
     def instance(self, emission: Emission, inputs: Mapping[str, Value]) -> Instance:
-        """Return an instance of this block's module, and register the module with ``emission``."""
+        """Return an instance of this block's Verilog module, and register the block for emission.
+
+        inputs: values to connect to input ports, by port name.
+        """
         emission.blocks.setdefault(self.module_name, self)
         return Instance(
             self.module_name,
@@ -58,9 +64,10 @@ class Block(wiring.Component):
 
 
 def instantiate(m: Module, platform: object, name: str, block: Block, **inputs: Value) -> None:
-    """Add ``block`` to ``m`` as instance ``name``, or as a submodule without an Emission.
+    """Add ``block`` to ``m`` under ``name``: as instance of its Verilog module, or as a submodule.
 
-    platform: that of the caller's ``elaborate``. inputs: values to connect to input ports, which
+    platform: that of the caller's ``elaborate``; an Emission asks for an instance, anything else
+    for an Amaranth submodule. inputs: values to connect to input ports, by port name, which
     keeps the Verilog of many instances short; the other ports are connected through the block's
     signals as usual. Raises ValueError if the width of an input differs from its port's.
     """

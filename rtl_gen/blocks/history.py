@@ -19,11 +19,11 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import REUSE_BITS
 
 OLDER_COLUMNS = 2
-"""Columns that the history holds for every kernel row."""
+"""Columns that the history holds for every kernel row: the last two that were stored."""
 ROW_BITS = 4
-"""Width of a kernel row's number."""
+"""Width in bits of a kernel row's number in the history."""
 MOST_ROWS = 1 << ROW_BITS
-"""Kernel rows that the history has room for."""
+"""Kernel rows that the history has room for; it numbers them modulo this."""
 HISTORY_FLAGS = {"reuse": 1, "fresh": 1, "store": 1, "kernel_row": ROW_BITS}
 """Signals of a tap that control the history, and their widths in bits."""
 TAP_FLAGS = {"fill": 1, **HISTORY_FLAGS}
@@ -39,9 +39,10 @@ def history_cycles(config: NpuConfig) -> int:
 def older_lanes(lanes: int, column: int) -> tuple[int, int]:
     """Return the lanes of array column ``column`` that take the older columns, the newer one first.
 
-    Each is the first lane of a pair of its own, whose other lane has weight 0, so that the pair sum
-    shared by all columns is never selected. With only two pairs both lanes share one pair, which
-    then needs a sum of its own.
+    The first lane takes the kernel column that was read last, the second the one before it. Each is
+    the first lane of a pair of its own, whose other lane has weight 0, so that the pair sum shared
+    by all columns is never selected. With only two pairs (4 lanes) both lanes share one pair, which
+    then needs a sum of its own. lanes: at least 4; columns repeat modulo ``lanes``.
     """
     pairs, own = (lanes + 1) // 2, column % lanes // 2
     if pairs == 2:
@@ -52,11 +53,13 @@ def older_lanes(lanes: int, column: int) -> tuple[int, int]:
 class ReusePlace(Block):
     """Function: where in its row a LAYER's next tap is, from the steps of its loop nest.
 
-    ``fill``: the position only fills the history (the first ``f_reuse`` - 1 of each row).
-    ``reuse``: the tap takes older columns (the first kernel column, if ``f_reuse``); ``fresh``: and
+    All outputs are of the tap that the next ``advance`` issues. ``fill``: its position only fills
+    the history (the first ``f_reuse`` - 1 positions of each row; none if ``f_reuse`` is 0).
+    ``reuse``: the tap takes older columns (the first kernel column, if ``f_reuse``); ``fresh``: it
     is the first of its kernel row in this row of positions, where the column before is padding.
     ``store``: the tap goes into the history (the last pass). ``kernel_row``: modulo MOST_ROWS.
-    Latency: 1 cycle from start or advance. Throughput: one advance per cycle. Overflow: none.
+    ``step_*``: this advance moves that loop level. Latency: 1 cycle from start or advance; store
+    is ``last_pass`` in the same cycle. Throughput: one advance per cycle. Overflow: none.
     """
 
     def __init__(self) -> None:
@@ -104,8 +107,9 @@ class TapHistory(Block):
     """Function: the words of a tap, and per pixel the words of the two taps stored before it at
     the same kernel row; ``pad_code`` in all lanes for the last of them when the tap is ``fresh``.
 
-    ``words`` holds one word a pixel, ``older`` two (the last stored first). A ``store`` tap that is
-    ``valid`` enters the history.
+    ``words`` holds one word a pixel, ``older`` two (the last stored first). All inputs come with
+    the tap. A ``store`` tap that is ``valid`` enters the history, for taps from the next cycle on;
+    if it is ``fresh``, the padding enters with it as the word before.
     Latency: 1 cycle (history_cycles), ``reuse_now`` is ``reuse`` with it. Throughput: one tap per
     cycle. Overflow: none.
     """

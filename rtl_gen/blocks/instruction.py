@@ -16,10 +16,12 @@ from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes
 class InstructionRegister:
     """Registers of the current instruction, part of the sequencer, which drives their control.
 
-    The sequencer advances ``pc`` and the read pointer ``ahead``, and sets ``taking`` while it
-    latches a field word; ``word`` is that word's number and ``coming`` the next one's. In DECODE
-    and FIELDS, ``fetched`` is the word before ``pc``. Block RAM and the register behind it take two
-    cycles, so ``ahead`` runs two words ahead.
+    The sequencer advances ``pc`` and the read pointer ``ahead`` (both in program words), and sets
+    ``taking`` while it latches a field word; ``word`` is that word's number, 0 for the one after
+    the opcode, and ``coming`` that of the word fetched in the next cycle. In DECODE and FIELDS,
+    ``fetched`` is the word before ``pc``. Block RAM and the register behind it take two cycles, so
+    ``ahead`` runs two words ahead. ``kinds`` has one flag per opcode but END, ``counts`` the
+    repetitions - 1 of each loop level of a LAYER.
     """
 
     def __init__(self, config: NpuConfig, slots: list[Signal]) -> None:
@@ -43,13 +45,17 @@ class InstructionRegister:
         self.fetched = Signal(WORD_BITS, reset_less=True)
 
     def fields(self, opcode: Opcode) -> dict[str, Value]:
-        """Return the slot fields by name, if the instruction has that opcode."""
+        """Return the slot fields by name, which hold only while the instruction has that opcode."""
         return field_view(self.config, opcode, self.slots)
 
     def read(
         self, m: Module, platform: object, *, write: Value, address: Value, data: Value
     ) -> None:
-        """Instantiate program memory, written in 32-bit halves of a word and read at ``ahead``."""
+        """Instantiate program memory; ``fetched`` is the word at ``ahead``, 2 cycles later.
+
+        write: enable of each 32-bit half of the word at ``address``, bit 0 for the low one; data:
+        32 bits.
+        """
         for half in range(BUS_WORDS):
             ram = Ram(32, self.config.program_depth)
             instantiate(m, platform, f"program{half}", ram)
@@ -62,17 +68,17 @@ class InstructionRegister:
             m.d.sync += self.fetched.word_select(half, 32).eq(ram.read_data)
 
     def last_word(self) -> Value:
-        """Return the condition that ``word`` is the instruction's last field word."""
+        """Return the condition that ``word`` numbers the current instruction's last field word."""
         return Cat(
             (self.opcode == opcode) & (self.word == field_words(self.config, opcode) - 1)
             for opcode in self.kinds
         ).any()
 
     def illegal_field(self, m: Module, decoding: Value) -> Value:
-        """Return the condition that the fetched field word has bits which no field uses.
+        """Return the condition that the field word in ``fetched`` has bits which no field uses.
 
-        decoding: high in DECODE, when the opcode is still in ``fetched``. The mask of unused bits
-        is selected one cycle before the word arrives.
+        It has a meaning only while ``taking``. decoding: high in DECODE, when the opcode is still
+        in ``fetched``. The mask of unused bits is selected one cycle before the word arrives.
         """
         opcode = Mux(decoding, self.fetched[: len(self.opcode)], self.opcode)
         mask = Signal(WORD_BITS, reset_less=True)
@@ -86,7 +92,10 @@ class InstructionRegister:
         return (self.fetched & mask).any()
 
     def latch(self, m: Module) -> None:
-        """Latch the fetched field word while ``taking``: its slots, or a record's repetitions."""
+        """Latch the fetched field word while ``taking``: its slots, or a record's repetitions.
+
+        The rest of a record is not kept here, but in the loop nest.
+        """
         per_word = WORD_BITS // SLOT_BITS
         first = slot_words(self.config, Opcode.LAYER)
         with m.If(self.taking):

@@ -19,9 +19,10 @@ from rtl_gen.isa.opcodes import Opcode
 class LayerIssue:
     """Loop nest and drain steps of the sequencer, with the conditions that its states test.
 
-    Taps are issued while ``running``. ``issued`` marks the layer's last tap, ``drained`` the last
-    drain step. ``too_many`` is set if the fields ask for more pixels or chunks than the array has,
-    or leave nothing to drain.
+    Taps are issued while ``running``, unless drain steps are in the way. ``issued`` is high in the
+    cycle in which the layer's last tap is issued, ``drained`` in that of a tile's last drain step.
+    ``too_many`` is high from the cycle after the fields ask for more pixels or chunks than the
+    array has, or leave nothing to drain.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -41,7 +42,7 @@ class LayerIssue:
         self.drained: Value = self.steps.valid & self.steps.tile_last
 
     def ports(self) -> dict[str, Member]:
-        """Return the sequencer's output ports for taps and drain steps."""
+        """Return the sequencer's output ports: ``tap_*`` for taps, ``step_*`` for drain steps."""
         loops, steps = self.loops.signature.members, self.steps.signature.members
         return {
             **{f"tap_{n}": Out(loops[n].shape) for n in self.tap_names},
@@ -59,7 +60,8 @@ class LayerIssue:
     ) -> None:
         """Instantiate both blocks, connected to the fields of ``instruction``.
 
-        start: begins the layer. tile: driven high with the last tap of each tile.
+        start: high for one cycle to begin the layer. tile: driven high in the cycle in which the
+        last tap of a tile that is drained is issued.
         """
         config, loops, steps = self.config, self.loops, self.steps
         instantiate(m, platform, "loops", loops)

@@ -14,22 +14,24 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.fields import COUNT_BITS, PHASES
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
-"""Flags of the position in the nest at which the next ``advance`` occurs."""
+"""Flags of the place in the nest: of the tap that an ``advance`` in this cycle issues."""
 TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
-"""Flags that accompany a tap to the array."""
+"""Flags that accompany a tap to the array, where they come with its operands."""
 
 
 def levels(config: NpuConfig) -> tuple[str, ...]:
-    """Return the loop levels of this NPU, innermost first."""
+    """Return the names of this NPU's loop levels, innermost first; PHASES only if N:M sparse."""
     return tuple(COUNT_BITS) if config.most_phases == 1 else (PHASES, *COUNT_BITS)
 
 
 class LoopCounters(Block):
     """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
-    ``step_<level>``: this advance moves the level forward and restarts those inside it. PLACE and
-    TAP_FLAGS are those of LoopNest. Latency: 1 cycle from start or advance. Throughput: one advance
-    per cycle. Overflow: none.
+    ``step_<level>``, in the cycle of an advance: it moves the level forward and restarts those
+    inside it (none at the layer's last tap). PLACE and TAP_FLAGS have the meaning that LoopNest
+    gives them, and like ``last_pass`` (a tap of the last pass) are of the tap that an ``advance``
+    in this cycle issues. ``f_<level>``: repetitions - 1. Latency: 1 cycle from start or advance.
+    Throughput: one advance per cycle. Overflow: none.
 
     Each level counts down the repetitions left; a register says whether there are none, so that
     the ripple from level to level is one wide AND.

@@ -23,7 +23,7 @@ from rtl_gen.isa.opcodes import Opcode
 TAP_CYCLES = 2
 """Cycles from the loop counters to the tap's position; its address follows one cycle later."""
 RECORD_BITS = 4
-"""Width of a record's word number within its LAYER instruction."""
+"""Width in bits of a record's word number within its LAYER's field words, which count from 0."""
 
 
 _USED = ("strip_rows", "strip_words", "weight_base")
@@ -32,13 +32,14 @@ _USED = ("strip_rows", "strip_words", "weight_base")
 class LoopNest(Block):
     """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
-    Its place in the nest, at once: ``tile_last`` tap of a convolution position, ``window_first`` /
-    ``window_last`` position of a pooling window, ``group_end``: last position of an output tile
-    group, ``layer_last``: last tap of all. The tap itself, ``TAP_CYCLES`` later: ``valid`` as
-    ``advance`` was, ``column`` (signed), ``strip`` (signed) and ``row`` for masking,
-    ``weight_pointer``, ``tile_first`` tap of a convolution position, ``pass_first`` tap of a later
-    digit pass, ``top_pass`` (signed digit); and one cycle after these ``pointer``, its word address
-    modulo 2 * activation_depth.
+    Its place in the nest, that of the tap which an ``advance`` in this cycle issues: ``tile_last``
+    tap of a convolution position, ``window_first`` / ``window_last`` position of a pooling window,
+    ``group_end``: last position of a group of output channels, ``layer_last``: last tap of all. The
+    tap itself, ``TAP_CYCLES`` later: ``valid`` as ``advance`` was, ``column`` (signed), ``strip``
+    (signed) and ``row`` for masking, ``weight_pointer``, ``tile_first`` tap of a convolution
+    position, ``pass_first`` tap of each digit pass but the first, ``top_pass``: a tap of the first
+    pass, whose digits are signed; and one cycle after these ``pointer``, its word address modulo
+    2 * activation_depth.
 
     Records come by ``record_*`` before the start: MOVE of the word ``record_word``.
 
@@ -97,7 +98,11 @@ class LoopNest(Block):
         return m
 
     def _counters(self, m: Module, platform: object) -> dict[str, Value]:
-        """Instantiate the counters; return per record the condition that it is added this cycle."""
+        """Instantiate the counters; return per record the condition that it is to be added.
+
+        START's holds in the cycle of ``start``, a level's in that of an ``advance`` that moves it;
+        at most one holds.
+        """
         counters = LoopCounters(self.config)
         instantiate(m, platform, "counters", counters)
         m.d.comb += [counters.start.eq(self.start), counters.advance.eq(self.advance)]
@@ -117,7 +122,7 @@ class LoopNest(Block):
     def _reuse(self, m: Module, platform: object, counters: LoopCounters) -> Value:
         """Instantiate ReusePlace and pass its flags to the tap, TAP_CYCLES later.
 
-        Returns the condition that the position only fills the history.
+        Returns the condition that the position in the nest only fills the history.
         """
         reuse = ReusePlace()
         instantiate(m, platform, "reuse_place", reuse)
@@ -132,7 +137,11 @@ class LoopNest(Block):
         return reuse.fill
 
     def _record(self, m: Module, platform: object, chosen: dict[str, Value]) -> dict[str, Value]:
-        """Return the fields of the record of the level that advances, read from distributed RAM."""
+        """Return the chosen record's fields by name of MOVE, read from distributed RAM.
+
+        chosen: a condition per record, one cycle after ``start`` or ``advance``; the fields come in
+        the same cycle.
+        """
         names = [field.name for field in MOVE]
         ports = [getattr(self, f"record_{name}") for name in names]
         ram = Ram(sum(map(len, ports)), 1 << RECORD_BITS, distributed=True)
@@ -156,7 +165,10 @@ class LoopNest(Block):
         return record
 
     def _walk(self, m: Module, moves: Value, record: dict[str, Value]) -> None:
-        """Build the position registers; ``moves`` adds the record that was read a cycle before."""
+        """Build the position registers; ``moves`` adds the record that was read a cycle before.
+
+        Row, column and strip change at the end of a cycle with ``moves``, the pointer one later.
+        """
         now = {name: delay(m, value, 1, name) for name, value in record.items()}
         rows_back = delay(m, (record["rows"] - self.f_strip_rows)[:COLUMN_BITS], 1, "rows_back")
         words_back = record["pointer"] - self.f_strip_words
@@ -191,7 +203,9 @@ class LoopNest(Block):
     def _weights(self, m: Module, moves: Value, again: Value, next_block: Value) -> None:
         """Build the weight pointer: sequential within a tile's block of weights.
 
-        Every further position of the tile (``again``) reads the block from its start. The next
+        moves: high in the cycle of a tap, whose word ``weight_pointer`` is then at, and once before
+        the first tap. Every further position of the tile (``again``, in the cycle of the last tap
+        of the position before, and before the first) reads the block from its start. The next
         tile's block begins where the pointer stands when ``next_block`` arrives. ``next_block``
         overrides ``again``, which a position of a single tap raises in the same cycle, when the
         pointer already stands at the block's start.

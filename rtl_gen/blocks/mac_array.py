@@ -16,7 +16,7 @@ from rtl_gen.config import NpuConfig
 
 
 def dot_product_spec(config: NpuConfig) -> DotProductSpec:
-    """Return the dot product of one cell, over its slots."""
+    """Return the specification of one cell's dot product, over its slots (lanes if dense)."""
     return DotProductSpec(
         config.slots, config.activation_bits, config.weight_digit_bits, config.multiplier
     )
@@ -35,10 +35,10 @@ def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
 
 
 def _groups_late(config: NpuConfig) -> bool:
-    """Return True if the slots of an N:M group are either all late or all early.
+    """Return True if in each N:M group either all slots or none are late (DotProductSpec.late).
 
-    Then the group's lanes are delayed once, before the selection, for all columns. With 1-bit
-    activations a chain stage may end within a group.
+    Then the group's lanes are delayed once, before the selection, for all columns. False with 1-bit
+    activations, where a chain stage may end within a group.
     """
     return config.activation_bits > 1
 
@@ -47,10 +47,11 @@ class MacCell(Block):
     """Function: ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
 
     ``partial`` is the dot product of the operands. Where its digits are unsigned, ``negate`` beside
-    ``shift`` changes the sign of what is shifted. Latency: ``spec.latency_cycles`` + 1.
+    ``shift`` changes the sign of what is shifted. Latency: ``spec.latency_cycles`` + 1 from digits.
     Throughput: one step per cycle; without ``enable`` the accumulator holds. Overflow: wraps (the
-    compiler proves that it cannot happen). The control bits come ``spec.latency_cycles`` - 1 after
-    the operands (they are registered here to keep their fan-out local).
+    compiler proves that it cannot happen). With N:M sparsity activations and indices come 1 cycle
+    before the digits. ``digit_signed`` comes ``spec.sign_offset_cycles``, the other control bits
+    ``spec.latency_cycles`` - 1 after the digits (registered here to keep their fan-out local).
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -88,7 +89,7 @@ class MacCell(Block):
         return m
 
     def _operands(self, m: Module, platform: object) -> dict[str, Value]:
-        """Return the dot product's activations and pair sums.
+        """Return the dot product's activations and pair sums by port name.
 
         With N:M sparsity they are selected, added and registered here for each cell, in the cycle
         in which a dense array adds the shared ones."""
@@ -113,14 +114,14 @@ class MacCell(Block):
 class MacArray(Block):
     """Function: MacCell for every (pixel p, column c): activation word p, digit word c.
 
-    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come with the operands. ``accumulators``
-    packs cell (p, c) at index p * columns + c; ``activation_sums``, with ``binary_weights``, those
-    of the column behind them. Latency: ``latency_cycles``, from operands to accumulators.
+    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands; digits
+    is a whole weight word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
+    ``binary_weights`` ``activation_sums`` the cells of the column behind these at index p. Latency:
+    ``latency_cycles``, from operands to accumulators.
     Throughput: one step per cycle. Overflow: as MacCell.
 
     What the cells share is made here once: the sums of lane pairs (per pixel, for all columns)
-    and the registers of late lanes.
-    """
+    and the registers of late lanes."""
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -181,7 +182,7 @@ class MacArray(Block):
         return m
 
     def _result(self, pixel: int, column: int) -> Value:
-        """Return the slice of the output ports for a cell's accumulator."""
+        """Return the slice of the output ports for the accumulator of cell (pixel, column)."""
         config = self.config
         if column == config.columns:
             return self.activation_sums.word_select(pixel, config.accumulator_bits)
@@ -189,7 +190,7 @@ class MacArray(Block):
         return self.accumulators.word_select(index, config.accumulator_bits)
 
     def _controls(self, m: Module, cycles: int) -> dict[str, Value]:
-        """Return valid, clear and shift for the cells, delayed by ``cycles``."""
+        """Return the cells' enable (from valid), clear and shift by port, ``cycles`` later."""
         return {
             "enable": delay(m, self.valid, cycles, "valid", resettable=True),
             "clear": delay(m, self.clear, cycles, "clear"),
@@ -197,20 +198,20 @@ class MacArray(Block):
         }
 
     def _negate(self, m: Module) -> Value:
-        """Return the condition to negate the accumulator at the start of a pass.
+        """Return the condition to negate the accumulator, in the cycle of the inputs.
 
-        True if the pass before had signed 1-bit digits, each of which was added as +1."""
+        High in a pass's first step if the pass before had signed 1-bit digits, added as +1 each."""
         counted = Signal(reset_less=True, name="signed_before")
         with m.If(self.valid):
             m.d.sync += counted.eq(self.digit_signed)
         return self.shift & ~self.clear & counted
 
     def _lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
-        """Return a slot's operand as the dot products expect it: registered, late slots twice."""
+        """Return a slot's operand as the dot products take it: 1 cycle later, 2 for late slots."""
         return delay(m, value, 1 + dot_product_spec(self.config).late(slot), name)
 
     def _selected_lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
-        """Return a slot's input of the lane selection, registered if the slot is late."""
+        """Return a slot's input of the lane selection, a cycle later if its whole group is late."""
         late = _groups_late(self.config) and dot_product_spec(self.config).late(slot)
         return delay(m, value, int(late), name)
 
@@ -236,7 +237,7 @@ class MacArray(Block):
         """Return the activation inputs of one pixel's cells by port, pair sums included if dense.
 
         The cell of column c takes element c modulo the length: one for all columns, or with column
-        reuse one per channel.
+        reuse one per lane.
         """
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
@@ -271,7 +272,9 @@ class MacArray(Block):
         pair_sums: list[Value],
         lanes: list[Value],
     ) -> dict[str, Value]:
-        """Return a pixel's operands in which two lanes take older columns of ``channel``."""
+        """Return a pixel's operands by port; in two lanes ``reuse`` selects older columns' codes.
+
+        These are of lane ``channel`` of ``older``. No list is changed."""
         bits = self.config.activation_bits
         activations, pair_sums = [*activations], [*pair_sums]
         chosen: dict[int, Value] = {}
@@ -283,9 +286,8 @@ class MacArray(Block):
             name = f"reused_p{pixel}_c{channel}_n{lane}"
             activations[lane] = self._lane(m, chosen[lane], lane, name)
         first = min(chosen)
-        if (
-            pair_sums and first + 1 in chosen
-        ):  # both lanes are of one pair, whose sum differs from the shared one
+        # Both lanes are of one pair, whose sum differs from the shared one.
+        if pair_sums and first + 1 in chosen:
             name = f"reused_sum_p{pixel}_c{channel}"
             total = chosen[first] + chosen[first + 1]
             pair_sums[first // 2] = self._lane(m, total, first, name)

@@ -18,8 +18,9 @@ from rtl_gen.blocks.hierarchy import Block, Emission
 class Ram(Block):
     """``depth`` words of ``width`` bits, one write port, one read port.
 
-    Read latency: 1 cycle (block RAM), or 0 when ``distributed``. A word must not be read in the
-    cycle in which it is written.
+    Read latency: 1 cycle (block RAM), or 0 when ``distributed``. A read in the cycle in which the
+    same word is written gives the old word when ``distributed``, an undefined one otherwise. The
+    initial content is undefined. more: further ports, of a subclass.
     """
 
     def __init__(
@@ -76,8 +77,10 @@ class Ram(Block):
 
 
 class SharedRam(Ram):
-    """A Ram whose write port reads in cycles in which it does not write: ``other_data`` is the word
-    at ``write_address``, 1 cycle later. The two ports of a block RAM are no more."""
+    """A block Ram whose write port reads in cycles in which it does not write.
+
+    ``other_data`` is the word at ``write_address``, 1 cycle later, and stays in the cycle after a
+    write. It takes both ports of a block RAM."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__(width, depth, more={"other_data": Out(width)})

@@ -26,7 +26,10 @@ class MemoryPort:
         self.spill = Spill(config) if config.memory_tiles else None
 
     def fault(self, fault: Value) -> Value:
-        """Return the error code of these blocks, or else ``fault``, that of the other ones."""
+        """Return ErrorCode.ADDRESS in a cycle in which one of these blocks fails, else ``fault``.
+
+        fault: error code of the other blocks, 0 for none.
+        """
         fault = Mux(self.fetch.failed, ErrorCode.ADDRESS, fault)
         if self.spill:
             moved = self.fetch.outside | self.spill.outside | self.spill.failed

@@ -25,10 +25,11 @@ class PackedCell(Block):
     """Function: for each field of the operands,
     ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
 
-    ``partial`` is the field's dot product. Latency: ``spec.latency_cycles`` + 1. Throughput: one
-    step per cycle; without ``enable`` the accumulators hold. Overflow: wraps (the compiler proves
-    that it cannot happen). enable, clear and shift come ``spec.latency_cycles`` - 1 after the
-    operands, ``starts`` as in PackedDot.
+    ``partial`` is the field's dot product. ``accumulators`` has one per field, field 0 lowest, of
+    column k / pixels (rounded down) and pixel k % pixels of the cell for field k. Latency:
+    ``spec.latency_cycles`` + 1. Throughput: one step per cycle; without ``enable`` the accumulators
+    hold. Overflow: wraps (the compiler proves that it cannot happen). enable, clear and shift come
+    ``spec.latency_cycles`` - 1 after the operands, ``starts`` as in PackedDot.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -94,7 +95,10 @@ class PackedArray(MacArray):
         return delay(m, value, 1 + _spec(self.config).late(lane), name)
 
     def _wide(self, m: Module, column: int) -> Value:
-        """Return Packing.wide of every lane, for ``column`` and the next one."""
+        """Return Packing.wide of every lane, lane 0 lowest, for ``column`` and the next one.
+
+        One cycle after the inputs, late lanes two.
+        """
         config, packing = self.config, _spec(self.config).packing
         d, found = config.weight_digit_bits, []
         for n in range(config.lanes):
@@ -113,7 +117,11 @@ class PackedArray(MacArray):
         return Cat(found)
 
     def _narrow(self, m: Module, pixels: range) -> dict[str, Value]:
-        """Return the activation inputs of the cells of ``pixels`` by port."""
+        """Return ``narrow`` and ``starts``, the activation inputs of the cells of ``pixels``.
+
+        pixels: those that share multipliers. The former comes one cycle after the inputs, late
+        lanes two; for the latter see ``_start``.
+        """
         config, spec = self.config, _spec(self.config)
         a, packing = config.activation_bits, spec.packing
         words = [self.activations.word_select(p, config.activation_word_bits) for p in pixels]
@@ -136,7 +144,11 @@ class PackedArray(MacArray):
         return {"narrow": Cat(narrow), "starts": Cat(starts)}
 
     def _start(self, m: Module, word: Value, first: int, negative: Value, name: str) -> Value:
-        """Return Packing.start of the group at lane ``first``, a cycle after its first operands."""
+        """Return Packing.start of the group from lane ``first`` on, for one pixel's ``word``.
+
+        It comes 2 cycles after the word (3 if the lane is late), that is one after the group's
+        first operands. negative: one cycle after the word, high if its digits are signed.
+        """
         config, packing = self.config, _spec(self.config).packing
         a, d = config.activation_bits, config.weight_digit_bits
         end = min(first + packing.group_lanes, config.lanes)
@@ -154,5 +166,8 @@ class PackedArray(MacArray):
 
 
 def array(config: NpuConfig) -> MacArray:
-    """Return the MAC array for ``config``: PackedArray if products share DSP slices."""
+    """Return the MAC array for ``config``: PackedArray if products share DSP slices, else MacArray.
+
+    Both have the same ports and latencies.
+    """
     return PackedArray(config) if config.packing else MacArray(config)

@@ -27,12 +27,12 @@ class PackedDotSpec:
 
     @property
     def result_bits(self) -> int:
-        """Signed width of a result, which no input can overflow."""
+        """Width of a result in bits, sign included, which no input can overflow."""
         return self.packing.sum_bits(self.lanes)
 
     @property
     def groups(self) -> range:
-        """First lane of each group; a group's sum fits one field."""
+        """First lane of each group of ``packing.group_lanes``, whose sum fits one field."""
         return range(0, self.lanes, self.packing.group_lanes)
 
     @property
@@ -49,7 +49,7 @@ class PackedDotSpec:
         return 1 + self.stages + (len(self.groups) - 1).bit_length()
 
     def late(self, lane: int) -> bool:
-        """Return True if the lane's operands must come one cycle after the others."""
+        """Return True if the lane's operands must come one cycle after those of other lanes."""
         return lane % CHAIN_LANES >= STAGE_LANES
 
     def compute(
@@ -61,7 +61,7 @@ class PackedDotSpec:
         """Return the golden results, one per column and pixel, pixels innermost.
 
         activations: codes (pixels, lanes); digits: raw patterns (columns, lanes). digit_signed:
-        they are two's complement, as whole weights always are.
+        True if the digits are two's complement, as whole weights always are, whatever it says.
         """
         wrap = 1 << self.packing.digit_bits
         negative = digit_signed or self.packing.always_signed
@@ -82,14 +82,17 @@ class PackedDot(Block):
 
     ``wide`` and ``narrow`` hold Packing.wide and Packing.narrow of each lane, those of lanes with
     ``spec.late`` one cycle after the others; ``starts`` Packing.start of each group and pixel, one
-    cycle after the operands of the group's first lane. ``results`` packs one result a field.
-    Latency: ``spec.latency_cycles``. Throughput: one result a field per cycle, no stall.
+    cycle after the operands of the group's first lane, pixels innermost. ``results`` packs one
+    result a field, field 0 lowest. Latency: ``spec.latency_cycles``, from the operands of lanes
+    that are not late. Throughput: one result a field per cycle, no stall.
     Overflow: none, each result holds every sum.
 
     A lane is one multiplier. The products of a chain are added in the DSP slices (on a Xilinx
     device), two a register stage. Behind each group the lower fields leave the chain, to be summed
     by trees; the top field goes on, as it has room.
     """
+
+    keep_hierarchy = True
 
     def __init__(self, spec: PackedDotSpec) -> None:
         self.spec = spec
@@ -132,10 +135,11 @@ class PackedDot(Block):
         return register(m, wide * narrow.as_signed(), f"product{lane}")
 
     def _start(self, lane: int, top: Value) -> Value:
-        """Return the initial value of the group at ``lane``.
+        """Return the initial value of all fields for the group whose first lane is ``lane``.
 
         Lower fields start at half a field, those of the first column less what the packing of its
-        digits adds; the top field continues from ``top``.
+        digits adds; the top field continues from ``top``, its sum over the chain's groups before
+        (0 for the first). If centred, ``top`` is not used: a group is a whole chain.
         """
         packing = self.spec.packing
         starts = packing.pixels * packing.start_bits
@@ -149,9 +153,11 @@ class PackedDot(Block):
     def _chain(
         self, m: Module, first: int, products: list[Value], leaves: list[list[Value]]
     ) -> None:
-        """Build the chain that sums ``products`` from lane ``first`` on.
+        """Build the chain that sums ``products``, those of the lanes from ``first`` on.
 
-        Appends its sums to ``leaves``, one list per field.
+        Appends to ``leaves[f]`` what field f sums up to, all at the same time, ``spec.stages``
+        cycles after the products of lanes that are not late: for the top field one sum over the
+        chain, for each other one a sum per group.
         """
         spec, packing = self.spec, self.spec.packing
         k, low = packing.field_bits, (packing.fields - 1) * packing.field_bits

@@ -27,7 +27,11 @@ def operand_cycles(config: NpuConfig) -> int:
 
 
 def accumulators(m: Module, config: NpuConfig, post: Block) -> list[Value]:
-    """Build the snapshot register and its multiplexers; return one accumulator per post unit."""
+    """Build the snapshot register and its multiplexers; return one accumulator per post unit.
+
+    The snapshot is taken at the end of a cycle with ``post.snapshot``. The accumulators, as
+    unsigned bit patterns, are those of a step's pixel and chunk, ``operand_cycles`` after it.
+    """
     snapshot = Signal(len(post.accumulators), reset_less=True)
     with m.If(post.snapshot):
         m.d.sync += snapshot.eq(post.accumulators)
@@ -51,9 +55,10 @@ def accumulators(m: Module, config: NpuConfig, post: Block) -> list[Value]:
 
 
 def _binary(m: Module, config: NpuConfig, post: Block, sums: list[Value]) -> list[Value]:
-    """Return 2 * sums - sum(a) in layers of binary weights, else ``sums``; latency 1 cycle.
+    """Return 2 * sum - sum(a) for each of ``sums`` in layers of binary weights, else ``sums``.
 
-    It turns accumulators of digits 0 and 1 into those of weights -1 and +1.
+    One cycle after ``sums``, which come SELECT_CYCLES after their step. It turns accumulators of
+    digits 0 and 1 into those of weights -1 and +1, wrapped to ``accumulator_bits``.
     """
     bits = config.accumulator_bits
     snapshot = Signal(len(post.activation_sums), reset_less=True, name="activation_snapshot")
@@ -73,10 +78,12 @@ def _binary(m: Module, config: NpuConfig, post: Block, sums: list[Value]) -> lis
 def channel_words(
     m: Module, platform: object, config: NpuConfig, post: Block
 ) -> tuple[list[Value], Value]:
-    """Build the channel table and its pointer.
+    """Build the channel table and its pointer, which moves on by one word a step.
 
-    Returns the table words of the step, per post unit the bias and then multiplier and shift, and
-    the condition that a step's address is outside the table.
+    It goes back to the tile's first word after a tile without ``group_end``. Returns the columns of
+    a step's table word, ``operand_cycles`` after it (for each post unit the bias, then the
+    multiplier with the shift above it), and, in the cycle of the step, the condition that the word
+    is outside the table.
     """
     pointer = Signal(len(post.table_address) + 1, reset_less=True)
     base = Signal(len(pointer), reset_less=True)

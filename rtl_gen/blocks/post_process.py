@@ -1,6 +1,7 @@
 """Post-processing of accumulators: snapshot, requantisation, max pooling, write-back, results.
 
-A tile is drained in steps: a step takes one chunk of ``post_units`` accumulators of one pixel.
+A tile, here the accumulators of one output position of all pixels and columns, is drained in steps:
+a step takes one chunk of ``post_units`` accumulators of one pixel.
 """
 
 from __future__ import annotations
@@ -17,28 +18,34 @@ from rtl_gen.config import NpuConfig
 
 
 def pixel_bits(config: NpuConfig) -> int:
-    """Return the width of a pixel lane's number."""
+    """Return the width in bits of a pixel lane's number 0..pixels - 1, at least 1."""
     return max((config.pixels - 1).bit_length(), 1)
 
 
 def chunk_bits(config: NpuConfig) -> int:
-    """Return the width of a chunk's number, among the chunks of one pixel."""
+    """Return the width in bits of a chunk's number, among the chunks of one pixel, at least 1."""
     return max((config.chunks - 1).bit_length(), 1)
 
 
 class PostProcess(Block):
     """Function: a snapshot of the array's accumulators is drained, ``post_units`` results a step.
 
-    A step (``step_valid`` with pixel and chunk) takes its results through the post units, keeps
-    the maximum since the step with ``window_first``, and on ``window_last`` shifts it into the
-    output word; a full word goes to bank ``pixel``. ``chunk_last`` / ``tile_last`` mark the last
-    step of a pixel / of the tile; ``group_end`` the last tile of an output group. ``raw`` steps put
-    accumulator + bias into the result buffer instead. In a layer of binary weights (``f_binary``)
-    a result is twice its accumulator, less the pixel's sum of activations.
+    ``start``: a layer begins, before its first step. ``snapshot``: the accumulators are sampled,
+    for steps from the next cycle on; a tile is what one snapshot holds: the accumulators of one
+    position before pooling. A step
+    (``step_valid`` with pixel and chunk) takes its results through the post units, keeps the
+    maximum since the step with ``window_first`` of the same pixel and chunk, and on ``window_last``
+    shifts it into the output word; a full word goes to bank ``pixel``. ``chunk_last`` /
+    ``tile_last`` mark the last step of a pixel / of the tile; window_first, window_last and
+    ``group_end`` (last position of a group of output channels) hold in all steps of their tile. In
+    a layer with ``f_raw`` accumulator + bias go into the result buffer instead. In a layer of
+    binary weights (``f_binary``) a result is twice its accumulator, less the pixel's sum of
+    activations.
 
     Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
-    cycle. Overflow: codes saturate; ``outside`` rises when a write or a channel word would leave
-    its memory (the write is dropped).
+    cycle. Overflow: codes saturate; ``outside`` is high for one cycle when a write or a channel
+    word leaves its memory (the write is dropped): 1 cycle after the step, for the result buffer 1
+    after its write.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -125,7 +132,11 @@ class PostProcess(Block):
         return units
 
     def _results(self, m: Module, platform: object, units: list[PostUnit]) -> None:
-        """Build the result buffer, to which raw steps write biased accumulators in step order."""
+        """Build the result buffer, to which raw steps write biased accumulators in step order.
+
+        units: the post units, unit 0's accumulator lowest in a word. Words go from word 0 on, with
+        a memory port from ``f_out_base`` on; those beyond its end are dropped and are an error.
+        """
         config = self.config
         ram = Ram(len(self.result), config.result_depth, distributed=True)
         instantiate(m, platform, "results", ram)
@@ -151,7 +162,11 @@ class PostProcess(Block):
         ]
 
     def _assemble(self, m: Module, platform: object, codes: Value) -> None:
-        """Build the running maximum per (pixel, chunk) and the assembly of words of N codes."""
+        """Build the running maximum per (pixel, chunk) and the assembly of activation words.
+
+        codes: those of one step's post units, unit 0 lowest, at the end of their latency; a full
+        word is at the write port one cycle later.
+        """
         config = self.config
         cycles = operand_cycles(config) + PostUnitSpec.of(config).latency_cycles
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
@@ -194,8 +209,9 @@ class PostProcess(Block):
     def _write_address(self, m: Module) -> tuple[Value, Value, Value]:
         """Build the output address, at the time of the step.
 
-        Returns the condition that this step completes an output word inside the memory, its
-        address, and that it completes one outside (never in a raw layer).
+        Returns, in the cycle of the step, the condition that it completes an output word inside the
+        memory, the word's address, and the condition that it completes one outside (never in a raw
+        layer).
         """
         config = self.config
         position = Signal(len(self.write_address) + 1, reset_less=True)

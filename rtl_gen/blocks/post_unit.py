@@ -16,7 +16,8 @@ from rtl_gen.packing import MULT18_BITS, WIDE_BITS
 from rtl_gen.parameters import SHIFT_BITS
 
 FINE_SHIFTS = 8
-"""Granularity of the first of two shift stages; the second one shifts by less."""
+"""Granularity of the first of two shift stages, which shifts by a multiple of it; the second one
+shifts by 0..FINE_SHIFTS - 1."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class PostUnitSpec:
 
     @property
     def scale_digits(self) -> int:
-        """Number of radix-4 digits of the requantisation multiplier."""
+        """Number of radix-4 digits of the requantisation multiplier, rounded up."""
         return (self.scale_bits + 1) // 2
 
     @property
@@ -64,7 +65,7 @@ class PostUnitSpec:
 
     @property
     def kept_bits(self) -> int:
-        """Bits of the coarsely shifted product that are kept for the fine shift.
+        """Low bits of the coarsely shifted product that are kept for the fine shift, sign included.
 
         If higher bits are significant, the code saturates.
         """
@@ -78,7 +79,11 @@ class PostUnitSpec:
     def compute(
         self, accumulator: int, bias: int, multiplier: int, shift: int, zero: int, largest: int
     ) -> int:
-        """Return the golden output code; ``largest`` is 2**bits - 1 for a ``bits``-bit output."""
+        """Return the golden output code, for one accumulator.
+
+        clamp(floor(((accumulator + bias) * multiplier + 2**(shift - 1)) / 2**shift) + zero, 0,
+        largest), where largest must be 2**bits - 1 for a ``bits``-bit output.
+        """
         code = arithmetic.requantise(
             accumulator + bias, multiplier, shift, zero, largest.bit_length()
         )
@@ -91,8 +96,10 @@ class PostUnitSpec:
 class PostUnit(Block):
     """Function: PostUnitSpec.compute; ``biased`` is accumulator + bias, one cycle after the inputs.
 
-    Latency: ``spec.latency_cycles``. Throughput: one result per cycle. Overflow: none inside;
-    the code saturates at 0 and ``largest``. ``zero`` and ``largest`` are constant during a layer.
+    accumulator, bias, multiplier and shift (1..31) of a result come in the same cycle; ``zero`` and
+    ``largest`` are constant during a layer. Latency: ``spec.latency_cycles`` to ``code``.
+    Throughput: one result per cycle. Overflow: none inside; the code saturates at 0 and
+    ``largest``.
     """
 
     def __init__(self, spec: PostUnitSpec) -> None:
@@ -127,7 +134,11 @@ class PostUnit(Block):
         return m
 
     def _multiply(self, m: Module, biased: Value, multiplier: Value) -> Value:
-        """Multiply in LUTs, radix 4: a digit adds 0..3 times the value at one LUT per bit."""
+        """Multiply in LUTs, radix 4: a digit adds 0..3 times the value at one LUT per bit.
+
+        biased (signed) and multiplier (unsigned) come in the same cycle. Returns the whole signed
+        product, ``spec.multiply_cycles`` later.
+        """
         spec = self.spec
         digits = Cat(multiplier, Const(0, 2 * spec.scale_digits - spec.scale_bits))
         triple = Signal(signed(spec.biased_bits + 2), reset_less=True)
@@ -150,10 +161,10 @@ class PostUnit(Block):
         return Cat(done, total)[: spec.product_bits].as_signed()
 
     def _multiply_in_dsps(self, m: Module, biased: Value, multiplier: Value) -> Value:
-        """Multiply in DSP slices: one product, or two if the value is wider than WIDE_BITS.
+        """Multiply in DSP slices: one product, or two if ``biased`` is wider than WIDE_BITS.
 
-        Then the low and the high bits are multiplied separately, and the low product's upper part
-        is added to the high one.
+        In the latter case its low and high bits are multiplied separately, and the low product's
+        upper part is added to the high one. Operands and result as in ``_multiply``.
         """
         scale = Cat(multiplier, Const(0, 1)).as_signed()
         if self.spec.biased_bits <= WIDE_BITS:
@@ -167,9 +178,11 @@ class PostUnit(Block):
         return Cat(done, total)[: self.spec.product_bits].as_signed()
 
     def _shift(self, m: Module, product: Value, amount: Value) -> tuple[Value, Value, Value]:
-        """Build ``product >> amount`` in two registered stages.
+        """Build ``product >> amount``, rounded down, in two registered stages.
 
-        Returns its low bits, the condition that higher ones are significant, and its sign.
+        product (signed) and amount (the requantisation shift - 1) come in the same cycle. Returns,
+        2 cycles later, its low ``spec.kept_bits`` bits (signed), the condition that it does not fit
+        them, and that it is negative.
         """
         kept = self.spec.kept_bits
         steps = amount[3:]
@@ -196,7 +209,11 @@ class PostUnit(Block):
         return fine, wide, negative
 
     def _round_and_clamp(self, m: Module, halves: Value, wide: Value, negative: Value) -> None:
-        """Build clamp(((halves + 1) >> 1) + zero); values too wide for the sum saturate by sign."""
+        """Build clamp(((halves + 1) >> 1) + zero, 0, largest), which is ``code`` 2 cycles later.
+
+        halves, wide, negative: results of ``_shift``, twice the value to round half up. Values too
+        wide for the sum give 0 if negative, else ``largest``.
+        """
         bits = self.spec.activation_bits
         low = bits + 2
         sign = Signal(reset_less=True)

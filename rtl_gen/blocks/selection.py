@@ -44,12 +44,15 @@ class SelectionSpec:
         return pair_bits(self.activation_bits)
 
     def choices(self, slot: int) -> range:
-        """Return the lanes that ``slot`` may take, by index; larger indices take the last one."""
+        """Return the lanes that ``slot``, 0..slots - 1, takes by its index 0..group - kept."""
         first = slot // self.kept * self.group + slot % self.kept
         return range(first, first + self.group - self.kept + 1)
 
     def compute(self, activations: Sequence[int], indices: Sequence[int]) -> list[int]:
-        """Return the golden result, one activation per slot."""
+        """Return the golden result: for each slot the activation of the lane that its index takes.
+
+        activations: one per lane; indices: one per slot, larger ones take the slot's last lane.
+        """
         choices = [self.choices(slot) for slot in range(self.slots)]
         return [
             activations[lanes[min(index, len(lanes) - 1)]]
@@ -62,7 +65,7 @@ class SelectionSpec:
 
 class Selection(Block):
     """Function: SelectionSpec.compute of each cycle's inputs, and the sums of neighbouring slots
-    where dot products take them.
+    where dot products take them (not for 1-bit activations): ``pair_sums`` k of slots 2k, 2k + 1.
 
     Latency: 1 cycle. Throughput: one word per cycle, no stall. Overflow: none.
 

@@ -27,9 +27,13 @@ class Sequencer(Block):
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
     awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
     FETCH, with a memory port, and FILL and SPILL: ``start_*`` when what moves it is idle.
+    ``layer_start``: high for one cycle before a LAYER's taps; ``tile``: high in the cycle in which
+    the last tap of a tile that is drained is issued. ``log``: entry ``log_address``, at once.
     Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
     Errors: the first one stops the run after the pipelines have run empty; ``error`` and
-    ``error_instruction`` keep it until the next start.
+    ``error_instruction`` keep it until ``stop`` or the next start. ``stop`` ends a run without an
+    error. A ``start`` while ``busy`` does nothing; ``done`` is high from END to the next start or
+    stop.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -101,7 +105,10 @@ class Sequencer(Block):
         ]
 
     def _course(self, m: Module) -> Course:
-        """Count the images of the run and decide what follows for ``ahead`` and REPEAT."""
+        """Count the images of the run and decide what follows for ``ahead`` and REPEAT.
+
+        0 images count as 1.
+        """
         images_left = Signal(IMAGE_COUNT_BITS, reset_less=True)
         last = Signal(reset_less=True)
         m.d.sync += last.eq(~images_left[1:].any())
@@ -124,7 +131,7 @@ class Sequencer(Block):
         return Course(skipped, again, issued, free)
 
     def _halt(self, m: Module, platform: object) -> Value:
-        """Instantiate Halt and return the condition that the run ends at once."""
+        """Instantiate Halt, build ``done``'s reset, and return the condition to end the run now."""
         halt, states = Halt(), self.states
         instantiate(m, platform, "halting", halt)
         begin = self.start & ~self.busy
@@ -142,7 +149,11 @@ class Sequencer(Block):
         return halt.halt
 
     def _counters(self, m: Module, platform: object) -> None:
-        """Build CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction)."""
+        """Build CYCLES, STALLS and the cycle log (CYCLES at the end of each instruction).
+
+        A cycle of a run counts in CYCLES or, if it waits, in STALLS; both are 0 at a start. The log
+        entry is the instruction's index modulo LOG_DEPTH.
+        """
         log = Ram(32, LOG_DEPTH, distributed=True)
         instantiate(m, platform, "log", log)
         states = self.states

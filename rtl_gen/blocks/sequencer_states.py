@@ -19,24 +19,26 @@ from rtl_gen.timing import flush_cycles
 
 @dataclass(frozen=True)
 class Course:
-    """Conditions that decide, in state START, how the instruction continues."""
+    """Conditions on the current instruction that decide, in state START, how it continues."""
 
     skipped: Value
-    """It is a LOAD ``ahead`` in the last image, which has no next image to load."""
+    """High for a LOAD ``ahead`` in the run's last image, which has no next image to load."""
     again: Value
-    """It is a REPEAT that jumps back, as images are left."""
+    """High for a REPEAT that jumps back, as further images are left."""
     issued: Value
-    """The sequencer does not wait for its end."""
+    """High if the sequencer goes on without waiting for its end: REPEAT, FETCH, FILL, SPILL, a LOAD
+    ``ahead``, an EMIT ``ahead`` but in the last image."""
     free: Value
-    """The block that executes it is idle."""
+    """High if the block that executes it is idle; of no meaning for LAYER and REPEAT."""
 
 
 class States:
     """State machine of the sequencer, whose ports it reads and drives.
 
-    ``index`` is the instruction's number and ``fail`` its error code, 0 if none. ``active`` is high
-    during a run, ``finishing`` in the last cycle of an instruction, ``waiting`` while the executing
-    block is busy, ``stalled`` while a stream is late.
+    ``index`` is the current instruction's number in the program, from 0 on, and ``fail`` the
+    ErrorCode found in this cycle, 0 if none. ``active`` is high during a run (not in IDLE and
+    ABORT), ``finishing`` in the last cycle of an instruction unless the run is halted, ``waiting``
+    while it cannot start as the executing block is busy, ``stalled`` while its stream is late.
     """
 
     def __init__(
@@ -56,7 +58,10 @@ class States:
         self.decoding = Signal()
 
     def machine(self, m: Module, course: Course, halt: Value) -> None:
-        """Build the state machine; ``halt`` ends a run at once."""
+        """Build the state machine; after a cycle with ``halt`` a run is in ABORT, then in IDLE.
+
+        course: conditions on the current instruction.
+        """
         at = self.instruction
         self.halt = halt
         illegal = at.illegal_field(m, self.decoding)
@@ -81,7 +86,7 @@ class States:
 
     @contextmanager
     def _state(self, m: Module, name: str) -> Iterator[None]:
-        """Open a state that belongs to a run: it goes to ABORT on ``halt``."""
+        """Open a state that belongs to a run: ``active`` is high, and ABORT follows on ``halt``."""
         with m.State(name):
             m.d.comb += self.active.eq(1)
             yield
@@ -89,7 +94,11 @@ class States:
                 m.next = "ABORT"
 
     def _reading(self, m: Module, illegal: Value) -> None:
-        """Build the states that read an instruction: FETCH, DECODE, FIELDS."""
+        """Build the states that read an instruction: FETCH, DECODE and, except for END, FIELDS.
+
+        FIELDS takes a cycle per field word. illegal: high there if the word has bits that no field
+        uses.
+        """
         at = self.instruction
         past_end, last_word = at.pc[-1] & at.pc[:-1].any(), at.last_word()
         with self._state(m, "FETCH"):
@@ -121,7 +130,11 @@ class States:
                 m.d.sync += at.pc.eq(at.pc + 1)
 
     def _running(self, m: Module, course: Course) -> None:
-        """Build the states that execute it: START, then TAPS, DRAIN, FLUSH or TRANSFER."""
+        """Build the states that execute an instruction: START, then others by its opcode.
+
+        A LAYER goes through TAPS, DRAIN and FLUSH, a LOAD, STORE or EMIT that is awaited through
+        TRANSFER; all others go on to FINISH.
+        """
         at, layer = self.instruction, self.layer
         awaits = ~(self.is_layer | at.kinds[Opcode.REPEAT])
         with self._state(m, "START"):
@@ -158,7 +171,11 @@ class States:
                 m.next = "FINISH"
 
     def _ending(self, m: Module, course: Course) -> None:
-        """Build the states that end an instruction (FINISH) and a halted run (ABORT)."""
+        """Build the states that end an instruction (FINISH, one cycle) and a halted run (ABORT).
+
+        After FINISH comes the next FETCH, or IDLE if it was END; after ABORT, which lasts until the
+        pipelines have run empty, IDLE.
+        """
         at = self.instruction
         with self._state(m, "FINISH"):
             repeated = at.fields(Opcode.REPEAT)["index"]

@@ -16,9 +16,9 @@ from rtl_gen.isa.bursts import BEAT_BITS, BURST_BEATS, MEMORY_PAGE_BITS
 from rtl_gen.isa.fields import SLOT_BITS
 
 READ_CYCLES = 2
-"""Cycles from a granted read to the word: block RAM, selection of the bank."""
+"""Cycles from a granted read of activation memory to the word: block RAM, selection of the bank."""
 SPILL_WORDS = 16
-"""Words of the FIFO that is filled ahead of the bus."""
+"""Activation words that fit the FIFO that is filled ahead of the bus."""
 
 
 class Spill(Block):
@@ -26,13 +26,14 @@ class Spill(Block):
     ``f_bursts``, ``f_first_beat``, ``f_last_beat`` (see Bursts), of activation words in
     ``tile_word_beats`` beats each, the low ones first: ``f_strip_words`` words from ``f_base`` on
     of bank 0, as many of bank 1, ... A word is asked for by ``reads`` with ``read_bank`` and
-    ``read_address`` until ``granted``, and comes READ_CYCLES later. Up to SPILL_WORDS words behind
-    the last one may be read, and are not sent.
+    ``read_address`` until a cycle in which it is ``granted``, and comes READ_CYCLES after that. Up
+    to SPILL_WORDS words behind the last one may be read, and are not sent.
 
     Latency: the first word is asked for 1 cycle after ``start``; ``idle`` when memory has answered
-    the last burst. Throughput: a beat per cycle. Overflow: ``outside``: a word that is sent comes
-    from beyond activation memory. ``failed``: an answer was no OKAY. ``abort``: bursts that were
-    asked for are sent all the same, as memory waits for them, and no others.
+    the last burst. Throughput: a beat per cycle. Overflow: ``outside``: a beat taken in this cycle
+    is of a word beyond activation memory. ``failed``: an answer in this cycle is an error.
+    ``abort``: bursts that were asked for are sent all the same, as memory waits for them, and no
+    others.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -65,7 +66,7 @@ class Spill(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self.active = Signal()
-        """High from the start until the last beat is sent."""
+        """High from the cycle after a start with bursts through that of the last beat sent."""
         self.popped = Signal()
         bursts = self._ask(m, platform)
         self._read(m, platform)
@@ -94,7 +95,11 @@ class Spill(Block):
         return bursts
 
     def _read(self, m: Module, platform: object) -> None:
-        """Build the FIFO of activation words that are read ahead of the memory port's writes."""
+        """Build the FIFO of activation words that are read ahead of the memory port's writes.
+
+        It reads while it has room for the words under way; ``self.word`` is the oldest word if
+        ``self.there``, which leaves it on ``self.popped``.
+        """
         config = self.config
         pointer = Signal(len(self.read_address) + 1, reset_less=True)
         left = Signal(len(pointer), reset_less=True)
@@ -138,7 +143,10 @@ class Spill(Block):
         self.word_beyond, self.word = fifo.read_data[0], fifo.read_data[1:]
 
     def _send(self, m: Module, asks: Value) -> None:
-        """Build the data channel, which sends the beats of the bursts whose address was issued."""
+        """Build the data channel, which sends the beats of the bursts whose address was issued.
+
+        asks: high in the cycle before a burst's address is out.
+        """
         config = self.config
         beats, port_bits = config.tile_word_beats, config.memory_port_bits
         part = Signal(range(beats), reset_less=True)

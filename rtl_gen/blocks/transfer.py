@@ -15,14 +15,16 @@ from rtl_gen.timing import READ_CYCLES
 
 class Transfer(Block):
     """Function: one LOAD (stream to memory), STORE (memory to stream) or EMIT (results to stream)
-    after ``start_*`` in a cycle in which it is ``idle``; ``done`` in the cycle after its last.
+    after ``start_*`` in a cycle in which it is ``idle``; ``done`` in the cycle after its last beat.
 
     Latency and throughput: LOAD one beat per cycle; STORE beats + 7 cycles a word; EMIT
-    post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top.
-    Overflow: ``outside`` when an address leaves the memory (the write is dropped); ``short`` when
-    TLAST came early; ``long`` when the last beat lacks TLAST: then beats are taken and dropped up
-    to the next TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once,
-    but a beat on offer stays on offer until it is taken; ``flush`` also ends discarding.
+    post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top. A start
+    while not ``idle`` is ignored.
+    Overflow: ``outside`` in the cycle in which an address leaves the memory (the write is dropped);
+    ``short`` in that of a TLAST before the LOAD's last beat; ``long`` in that of a last beat
+    without TLAST: from the next cycle on beats are taken and dropped up to and including the next
+    TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once, but a beat on
+    offer stays on offer until it is taken; ``flush`` ends discarding.
 
     The fields need not stand after the start: a transfer may go on beside a LAYER. While that
     writes to memory (``blocked``), a LOAD's word waits, and its stream with it.

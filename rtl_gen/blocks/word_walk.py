@@ -12,7 +12,9 @@ class WordWalk:
 
     ports: the transfer, whose fields are sampled while ``resting``, which it must drive, and held
     from the start on. ``enter_strip`` and ``next_word`` move on by words; the transfer counts
-    ``beat`` and sets ``last_beat``.
+    ``beat`` and sets ``last_beat`` (the beat is its word's last). ``last_in_strip``, ``last_strip``
+    and ``last_word`` say that the current word is the last of its strip, lies in the last strip,
+    and both.
     """
 
     def __init__(self, m: Module, ports: Block) -> None:
@@ -47,7 +49,7 @@ class WordWalk:
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
 
     def enter_strip(self, m: Module, strip: Value) -> None:
-        """Move to the first word of strip ``strip``, in the next cycle."""
+        """Move to the first word of strip ``strip``, which is current from the next cycle on."""
         full = self.last_strip_index != strip
         m.d.sync += [
             self.strip.eq(strip),
@@ -58,7 +60,10 @@ class WordWalk:
         ]
 
     def next_word(self, m: Module) -> None:
-        """Move to the next word, in the next strip after the last one of this."""
+        """Move to the next word, which is current from the next cycle on.
+
+        It is the first of the next strip after the last one of this, even of the last strip.
+        """
         with m.If(self.last_in_strip):
             self.enter_strip(m, (self.strip + 1)[:4])
         with m.Else():

@@ -15,5 +15,5 @@ MEMORY_PAGE_BITS = 12
 
 
 def burst_words(config: NpuConfig) -> int:
-    """Return the number of 32-bit words in a full burst."""
+    """Return the number of 32-bit words in a full burst; 0 without a memory port."""
     return BURST_BEATS * config.memory_port_bits // STREAM_BITS

@@ -22,7 +22,7 @@ BUS_WORDS = WORD_BITS // STREAM_BITS
 
 
 def slot_words(config: NpuConfig, opcode: Opcode) -> int:
-    """Return the number of program words that hold the opcode's slots."""
+    """Return the number of program words that hold the opcode's slots, four a word, rounded up."""
     return -(-len(slots(config, opcode)) * SLOT_BITS // WORD_BITS)
 
 
@@ -37,7 +37,10 @@ def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
 
 
 def bit_ranges(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
-    """Return each field's bits by name; bit 0 is the lowest of the word after the opcode word."""
+    """Return each field's bits by name, of slots and records; the end of a range is not included.
+
+    Bit 0 is the lowest bit of the word after the opcode word; each further word adds WORD_BITS.
+    """
     found = {
         field.name: range(SLOT_BITS * k, SLOT_BITS * k + field.width(config))
         for k, field in enumerate(slots(config, opcode))
@@ -90,9 +93,10 @@ class Instruction:
 def decode(config: NpuConfig, words: Sequence[int], position: int) -> tuple[Instruction, int]:
     """Decode the instruction that begins at program word ``position`` of a program.
 
-    words: the whole program as 32-bit bus words. Returns the instruction and the position of the
-    next one. An opcode that only other NPUs have is decoded, too. Raises ValueError for an unknown
-    opcode, a truncated instruction or bits that no field uses.
+    words: the whole program as 32-bit bus words, the low half of each program word first. Returns
+    the instruction and the program word at which the next one begins. An opcode that only other
+    NPUs have is decoded, too. Raises ValueError for an unknown opcode, a truncated instruction or
+    bits that no field uses.
     """
     image = 0
     for k, word in enumerate(words[BUS_WORDS * position : BUS_WORDS * (position + 1)]):

@@ -17,12 +17,12 @@ from rtl_gen.isa.opcodes import Opcode
 SLOT_BITS = 16
 """Width of a slot, the place of one field in a program word."""
 COLUMN_BITS = 12
-"""Signed width of image column positions and of row positions within a strip."""
+"""Width in bits of image column positions (two's complement) and of rows within a strip (>= 0)."""
 STRIP_BITS = 6
-"""Signed width of strip offsets (in banks)."""
+"""Width in bits of strip offsets, two's complement numbers of banks."""
 PHASES = "phases"
-"""Innermost loop level of NPUs with N:M sparsity: weight words that multiply the same tap's
-activations."""
+"""Name of the innermost loop level of NPUs with N:M sparsity, over the weight words that multiply
+the same tap's activations."""
 COUNT_BITS = {
     "groups": 8,
     "kernel_cols": 8,
@@ -34,9 +34,10 @@ COUNT_BITS = {
     "out_rows": COLUMN_BITS,
     "out_groups": 8,
 }
-"""Levels of a LAYER's loop nest in every NPU, innermost first, and the width of their counts."""
+"""Levels of a LAYER's loop nest in every NPU, innermost first, and the width in bits of their
+counts, which are repetitions minus 1."""
 REUSE_BITS = 2
-"""Width of the LAYER field ``reuse``, in NPUs with depthwise column reuse."""
+"""Width in bits of the LAYER field ``reuse``, in NPUs with depthwise column reuse."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def _activation_address(config: NpuConfig) -> int:
 
 
 def _activation_pointer(config: NpuConfig) -> int:
-    """Return the width of a pointer: an address and, as its top bit, "outside the memory".
+    """Return the width in bits of a pointer: an address below a bit "outside the memory".
 
     Pointers wrap modulo 2 * activation_depth.
     """
@@ -75,7 +76,7 @@ def _activation_pointer(config: NpuConfig) -> int:
 
 
 def _weight_address(config: NpuConfig) -> int:
-    return _log2(config.weight_depth)
+    return config.weight_address_bits
 
 
 def _channel_address(config: NpuConfig) -> int:
@@ -183,7 +184,8 @@ FIELDS: Mapping[Opcode, tuple[Field, ...]] = {
         ),
     ),
 }
-"""Slot fields of each opcode over all NPUs; ``slots(config, opcode)`` are those of one NPU."""
+"""Slot fields of each opcode over all NPUs, in slot order; ``slots(config, opcode)`` are those of
+one NPU."""
 
 START = "start"
 """Name of the record that leads from position 0 to a LAYER's first tap."""
@@ -196,11 +198,15 @@ MOVE = (
 """Address step in a record: from the last tap of one repetition of a level to the first tap of the
 next, the return of all inner levels to their start included."""
 RECORDS = (START, *COUNT_BITS)
-"""Records of a LAYER, in the order of their words."""
+"""Records of a LAYER in the order of their words: START, then the levels, innermost first."""
 
 
 def record_fields(level: str) -> tuple[Field, ...]:
-    """Return the fields of a level's record, from its low bits on; the pointer takes SLOT_BITS."""
+    """Return the fields of a level's record in the order of their bits, from the lowest on.
+
+    They are ``<level>_pointer``, which takes SLOT_BITS whatever its width, ``<level>_columns``,
+    ``<level>_rows``, ``<level>_strips``, and ``<level>``, its count, which START's record lacks.
+    """
     move = tuple(Field(f"{level}_{field.name}", field.width, field.doc) for field in MOVE)
     if level == START:
         return move
@@ -208,7 +214,10 @@ def record_fields(level: str) -> tuple[Field, ...]:
 
 
 def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
-    """Return the opcode's slot fields in this NPU, in the order of their slots."""
+    """Return the opcode's slot fields in this NPU, in the order of their slots.
+
+    Fields that this NPU lacks (width 0) take no slot.
+    """
     return tuple(field for field in FIELDS[opcode] if field.width(config))
 
 

@@ -50,13 +50,13 @@ class ErrorCode(enum.IntEnum):
 
     NONE = 0
     OPCODE = 1
-    """Unknown opcode, or further bits in its word."""
+    """Unknown opcode, one that this NPU lacks, or further bits in its word."""
     FIELD = 2
     """A field has bits outside its width, or a LAYER drains nothing or more than the array has."""
     ADDRESS = 3
     """A read or write left a buffer, or the memory refused a FETCH, FILL or SPILL."""
     STREAM_SHORT = 4
-    """TLAST came before the end of the LOAD."""
+    """TLAST came before the last beat of the LOAD."""
     STREAM_LONG = 5
     """The LOAD's last beat came without TLAST; beats up to the next TLAST are discarded."""
     WATCHDOG = 6

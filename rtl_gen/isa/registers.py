@@ -28,12 +28,14 @@ class Register(enum.IntEnum):
     CONFIG_HASH = 0x08
     """Read: first 32 bits of NpuConfig.hash."""
     CONTROL = 0x0C
-    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done), bit 2 irq enable (kept).
-    After a soft reset the pipelines run empty: start again when STATUS is no longer busy."""
+    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done; no start then), bit 2 irq
+    enable (kept). Read: bit 2. After a soft reset the pipelines run empty: start again when STATUS
+    is no longer busy."""
     STATUS = 0x10
     """Read: bit 0 busy, bit 1 done, bit 2 error, bit 3 discarding a stream that ran on."""
     ERROR = 0x14
-    """Read: bits 7:0 ErrorCode, bits 31:16 index of the instruction (LOAD, LAYER, ...) it hit."""
+    """Read: bits 7:0 ErrorCode, bits 31:16 index in the program, from 0 on, of the instruction that
+    it hit; 0 if there was no error."""
     CYCLES = 0x18
     """Read: cycles of the last (or current) run, those in STALLS not counted."""
     STALLS = 0x1C
@@ -49,9 +51,10 @@ class Register(enum.IntEnum):
 
 
 LOG_BASE = 0x0000_0400
-"""Base of the cycle log, read only: entry i is CYCLES when instruction i last ended."""
+"""Base of the cycle log, read only: entry i, at LOG_BASE + 4 * i, is CYCLES at the last end of an
+instruction with index i modulo LOG_DEPTH."""
 LOG_DEPTH = 64
-"""Entries of the cycle log: one per instruction of a program, index modulo LOG_DEPTH."""
+"""Entries of the cycle log; instructions whose index is equal modulo LOG_DEPTH share one."""
 PROGRAM_BASE = 0x0010_0000
 """Base of program memory, write only: program word i at 8 * i, low half first."""
 CHANNEL_BASE = 0x0020_0000
@@ -62,7 +65,7 @@ WEIGHT_BASE = 0x0100_0000
 """Base of weight memory, write only: bus word j of weight word k at
 4 * (k * 2**ceil(log2(weight_word_columns)) + j)."""
 ADDRESS_BITS = 25
-"""Width of an AXI4-Lite byte address."""
+"""Width of an AXI4-Lite byte address in bits."""
 
 
 def weight_address(config: NpuConfig, word: int, column: int) -> int:

@@ -25,7 +25,7 @@ class AddressStep:
     """
 
     words: int = 0
-    """Address difference in words, the words of ``columns`` and ``rows`` included."""
+    """Signed difference of addresses in words, that due to ``columns`` and ``rows`` included."""
     columns: int = 0
     rows: int = 0
 
@@ -49,8 +49,10 @@ def record_values(
 
     start: position of the first tap, relative to address 0, row 0, column 0 of pixel 0's strip.
     steps: what one repetition of a level adds, 0 for missing levels. counts: repetitions of every
-    level, minus 1. A strip is ``strip_rows`` rows, or ``strip_words`` words, at the same address in
-    each bank. ``reduced`` turns the result into field values.
+    level of COUNT_BITS, minus 1. A strip is ``strip_rows`` rows, or ``strip_words`` words, at the
+    same address in each bank. Keys: ``<record>_pointer``, ``_columns``, ``_rows`` and ``_strips``
+    for ``start`` and every level, and ``<level>`` for its count. ``reduced`` turns the result into
+    field values.
     """
     values = _record(START, start, strip_rows, strip_words)
     back = AddressStep()
@@ -63,7 +65,11 @@ def record_values(
 
 
 def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) -> dict[str, int]:
-    """Return a record's move, with whole strips split off from the rows and the address."""
+    """Return a record's move by field name, with whole strips split off from rows and address.
+
+    The number of strips in step.rows is rounded down, so ``<level>_rows`` is 0..strip_rows - 1;
+    each takes strip_words from ``<level>_pointer``. The other values may be negative.
+    """
     strips, rows = divmod(step.rows, strip_rows)
     return {
         f"{level}_pointer": step.words - strips * strip_words,
@@ -74,10 +80,10 @@ def _record(level: str, step: AddressStep, strip_rows: int, strip_words: int) ->
 
 
 def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
-    """Return LAYER field values with the signed and modular address steps cut to their widths.
+    """Return LAYER field values with the address steps and ``strip_words`` cut to their widths.
 
-    That is two's complement, as Instruction.encode needs them; that steps fit is not checked. Other
-    fields stay as they are.
+    values: by field name; not changed. Address steps become the two's complement patterns (>= 0)
+    that Instruction.encode needs; that they fit is not checked. Other fields stay as they are.
     """
     known = bit_ranges(config, Opcode.LAYER)
     moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}
@@ -91,8 +97,9 @@ def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
 def totals(fields: Mapping[str, int]) -> dict[str, dict[str, int]]:
     """Return what one repetition of each level adds to pointer, columns, rows and strips.
 
-    Result: level -> move name -> step, modulo the field widths and before rows wrap into the next
-    strip. The inverse of ``record_values`` for given LAYER fields.
+    fields: field values of a LAYER. Result: level (without ``start``) -> move name -> step, the
+    sum of the level's record and of the inner levels' way back. Plain integers that are right
+    modulo the field widths only, before rows wrap into the next strip. Undoes ``record_values``.
     """
     found, returns = {}, dict.fromkeys((move.name for move in MOVE), 0)
     for level in COUNT_BITS:

@@ -17,8 +17,9 @@ def pack(
 ) -> NDArray[np.uint32]:
     """Pack digits and lane indices into weight words.
 
-    digits, indices: uint8 (n_words, weight_columns, slots). Returns uint32 (n_words,
-    weight_word_columns), low bus word first.
+    digits, indices: uint8 (n_words, weight_columns, slots); indices are ignored when dense. Digits
+    come first, those of column 0 lowest, slot 0 of a column lowest; then the indices in the same
+    order. Returns uint32 (n_words, weight_word_columns), low bus word first.
     """
     shape = (len(digits), config.weight_columns * config.slots)
     columns = config.weight_word_columns
@@ -31,7 +32,8 @@ def unpack(
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Unpack weight words into digits and lane indices, the inverse of ``pack``.
 
-    Both are uint8 (n_words, weight_columns, slots); the indices are 0 when dense.
+    Returns (digits, indices), both uint8 (n_words, weight_columns, slots): digits are raw bit
+    patterns, indices are 0 when dense.
     """
     shape = (len(words), config.weight_columns, config.slots)
     count = config.weight_columns * config.slots
@@ -41,5 +43,5 @@ def unpack(
 
 
 def _first(config: NpuConfig) -> int:
-    """Return the bit position of the first lane index."""
+    """Return the bit position of the first lane index in a weight word: the bits of all digits."""
     return config.weight_columns * config.slots * config.weight_digit_bits

@@ -9,7 +9,10 @@ CONTROL_BITS = (("START", 0), ("SOFT_RESET", 1), ("IRQ_ENABLE", 2))
 
 
 def c_header(hardware: dict[str, Any]) -> str:
-    """Return the text of the C header for an NPU, from its ``hardware.describe()``."""
+    """Return the text of the C header for an NPU.
+
+    hardware: the NPU's description, from rtl_gen.package.hardware.describe.
+    """
     lines = [
         "/* Register map of the NPU on its AXI4-Lite port s_axi_control. Byte offsets. */",
         "#ifndef NPU_REGS_H",

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-TOP = "npu"
 CLOCK_PORT = "aclk"
 
 
@@ -17,7 +16,7 @@ CLOCK_PORT = "aclk"
 class Target:
     """Design, device and clock that the project files are written for.
 
-    >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",))
+    >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",), "npu")
     >>> target.period_ns
     12.5
     """
@@ -29,7 +28,11 @@ class Target:
     clock_mhz: float
     """Requested clock frequency in MHz."""
     verilog: tuple[str, ...]
-    """Names of the Verilog files in rtl/."""
+    """Names of the Verilog files in rtl/, without the folder."""
+    top: str
+    """Name of the top module."""
+    assumed: str = ""
+    """Why the part is assumed, as a line of text; empty: the user chose it."""
 
     @property
     def period_ns(self) -> float:
@@ -38,7 +41,7 @@ class Target:
 
 
 def xdc(target: Target) -> str:
-    """Return constraints/npu.xdc: the clock alone, as the AXI ports are meant to stay on chip."""
+    """Return the text of constraints/npu.xdc: the clock alone, as AXI ports stay on chip."""
     return (
         f"# {target.clock_mhz:g} MHz\n"
         f"create_clock -name {CLOCK_PORT} -period {target.period_ns:.3f} "
@@ -47,17 +50,24 @@ def xdc(target: Target) -> str:
 
 
 def lpf(target: Target) -> str:
-    """Return constraints/npu.lpf: the clock, for nextpnr-ecp5 --lpf-allow-unconstrained."""
+    """Return the text of constraints/npu.lpf: the clock, for nextpnr-ecp5.
+
+    The pins have no places, which needs its option --lpf-allow-unconstrained.
+    """
     return f'FREQUENCY PORT "{CLOCK_PORT}" {target.clock_mhz:g} MHZ;\n'
 
 
 def vivado_tcl(target: Target) -> str:
-    """Return scripts/vivado.tcl: synthesis, placement and routing out of context, with reports."""
+    """Return the text of scripts/vivado.tcl: synthesis, placement and routing, with reports.
+
+    Out of context, that is of the NPU between its AXI ports.
+    """
     files = " \\\n".join(f"  $root/rtl/{file}" for file in target.verilog)
+    note = f"# NOTE: {target.assumed}\n" if target.assumed else ""
     return f"""\
 # vivado -mode batch -source scripts/vivado.tcl
 # Out of context: resources and timing of the NPU between its AXI ports. Not run by the generator.
-set part {target.part}
+{note}set part {target.part}
 set root [file normalize [file join [file dirname [info script]] ..]]
 set out [file join $root vivado]
 file mkdir $out
@@ -67,7 +77,7 @@ read_verilog [list \\
 ]
 read_xdc $root/constraints/npu.xdc
 
-synth_design -top {TOP} -part $part -mode out_of_context
+synth_design -top {target.top} -part $part -mode out_of_context
 report_utilization -file $out/utilization_synth.rpt
 opt_design
 place_design
@@ -75,12 +85,13 @@ phys_opt_design
 route_design
 report_utilization -hierarchical -file $out/utilization.rpt
 report_timing_summary -file $out/timing.rpt
-write_checkpoint -force $out/{TOP}.dcp
+write_checkpoint -force $out/{target.top}.dcp
 """
 
 
 def fusesoc_core(target: Target) -> str:
-    """Return <name>.core (CAPI2): filesets for FuseSoC projects, targets for lint and Vivado."""
+    """Return the text of <name>.core (CAPI2) for FuseSoC: filesets, targets for lint and Vivado."""
+    note = f"  # NOTE: {target.assumed}" if target.assumed else ""
     return f"""\
 CAPI=2:
 
@@ -100,21 +111,20 @@ filesets:
 targets:
   default: &default
     filesets: [rtl]
-    toplevel: {TOP}
+    toplevel: {target.top}
   lint:
     <<: *default
     default_tool: verilator
     tools:
       verilator:
         mode: lint-only
-        verilator_options: [-Wno-fatal]
   synth:
     <<: *default
     filesets: [rtl, xdc]
     default_tool: vivado
     tools:
       vivado:
-        part: {target.part}
+        part: {target.part}{note}
 """
 
 

@@ -29,7 +29,7 @@ least one output row of a strip, however many that takes."""
 
 @dataclass(frozen=True)
 class _Channels:
-    """Post-processing parameters of one tile, each int64 (n_drained_columns,)."""
+    """Post-processing parameters of one tile, each int64 (n_drained_columns,), in column order."""
 
     bias: Ints
     requant_multiplier: Ints
@@ -39,8 +39,9 @@ class _Channels:
 def run(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a LAYER with fields ``f`` on the memories, of which it writes activations or results.
 
-    Raises TwinError with FIELD if it drains nothing, or more pixels or chunks than the array has,
-    with ADDRESS for an access outside a memory.
+    Raises TwinError with FIELD, before anything is written, if it drains nothing, or more pixels or
+    chunks than the array has; with ADDRESS for an access outside a memory, after output-channel
+    tiles before it were written.
     """
     c = memories.config
     passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
@@ -69,7 +70,10 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
 def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
     """Write biased accumulators in drain order to the result buffer from word ``first`` on.
 
-    Returns the next free word. Raises TwinError(ADDRESS) beyond the buffer's end.
+    biased: of one tile, (n_drained_pixels, out_rows, pool_rows, out_cols, pool_cols,
+    n_drained_columns); wrapped here to ``accumulator_bits``. Drain order, outermost first:
+    out_rows, out_cols, pool_rows, pool_cols, pixels, columns. Returns the next free word. Raises
+    TwinError(ADDRESS) if the words do not fit; none is written then.
     """
     c = memories.config
     wrapped = signed(biased, c.accumulator_bits)
@@ -82,9 +86,10 @@ def _keep_raw(memories: Memories, biased: Ints, first: int) -> int:
 
 
 def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> None:
-    """Write the output codes of tile ``tile`` to activation memory.
+    """Write the output codes of tile ``tile`` to activation memory, pixel p's to bank p.
 
-    codes: (n_drained_pixels, out_rows, out_cols, n_columns). Raises TwinError(ADDRESS) beyond it.
+    codes: (n_drained_pixels, out_rows, out_cols, n_columns); columns that do not fill a whole word
+    are dropped. Raises TwinError(ADDRESS) if a word lies beyond the memory; none is written then.
     """
     c = memories.config
     pixels, rows, cols, columns = codes.shape
@@ -99,9 +104,11 @@ def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> 
 
 
 def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, phases: int) -> Ints:
-    """Return one tile's whole weights, int64 (taps, lanes, weight_columns).
+    """Return one tile's whole weights, int64 (taps, lanes, weight_columns), passes combined.
 
-    words: uint32 (passes * taps * phases, weight_word_columns), most significant digit first.
+    words: uint32 (passes * taps * phases, weight_word_columns), phases innermost, the pass of the
+    most significant digit first. That digit is signed, unless a single pass of 1-bit digits in LUTs
+    (fewer than config.least_passes) leaves no pass to apply the sign: then weights are 0 or 1.
     """
     digit_bits = config.weight_digit_bits
     whole = config.packing is not None and config.packing.always_signed
@@ -120,8 +127,9 @@ def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> I
     """Return the digit that each lane is multiplied by, in lane order.
 
     Result: int64 (n_words, weight_columns, lanes / M, M), where M is 1 if dense. Digits of the
-    first ``top`` words are signed. With N:M sparsity, slot k of a group multiplies lane
-    k + min(index, M - N) of it; lanes without a slot have 0.
+    first ``top`` words are two's complement, the others unsigned. With N:M sparsity, slot k of a
+    group multiplies lane k + min(index, M - N) of it; lanes that no slot takes have 0, and the
+    digits of slots that take the same lane add up.
     """
     digits, indices = weight_words.unpack(config, words)
     values = digits.astype(np.int64)
@@ -136,7 +144,8 @@ def _digits_by_lane(config: NpuConfig, words: NDArray[np.uint32], top: int) -> I
 def _tile_channels(config: NpuConfig, table: NDArray[np.uint32]) -> _Channels:
     """Decode one tile's words of the channel table.
 
-    table: uint32 (chunks, 2 * post_units), per unit the bias and multiplier | shift << 16.
+    table: uint32 (chunks, 2 * post_units), per unit the bias (``accumulator_bits``, two's
+    complement) and multiplier | shift << 16. Result: one entry per channel, unit by unit.
     """
     pairs = table.reshape(-1, 2).astype(np.int64)
     return _Channels(
@@ -155,7 +164,10 @@ def _accumulate(
 ) -> Ints:
     """Return one tile's accumulators as they are drained, wrapped to ``accumulator_bits``.
 
-    Shape (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), int64.
+    Without bias; in binary layers already 2 * sum(t a) - sum(a). activations: uint8 (pixels, depth,
+    lanes); f: the LAYER's fields; weights: int64 (taps, lanes, weight_columns). Result: int64
+    (pixels, out_rows, pool_rows, out_cols, pool_cols, columns), with column reuse only the drained
+    out_cols. Raises TwinError(ADDRESS) as ``gather`` does.
     """
     columns = config.weight_columns
     rows, matrix = f["out_rows"] + 1, weights.reshape(-1, columns).astype(np.float64)
@@ -178,7 +190,11 @@ def _accumulate(
 
 
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
-    """Return output codes (pixels, out_rows, out_cols, columns): requantised, clamped, pooled."""
+    """Return output codes: biased accumulators requantised, clamped to 0..out_max and max-pooled.
+
+    biased: (pixels, out_rows, pool_rows, out_cols, pool_cols, columns); channels: of these columns;
+    f: the LAYER's fields. Result: int64 (pixels, out_rows, out_cols, columns).
+    """
     codes = arithmetic.requantise(
         biased,
         channels.requant_multiplier,

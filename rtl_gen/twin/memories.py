@@ -47,35 +47,41 @@ class Memories:
         """External memory behind the port, as 32-bit words from MEMORY_BASE on."""
 
     def load_program(self, words: Sequence[int]) -> None:
-        """Write 32-bit bus words to program memory.
+        """Write 32-bit bus words to program memory, from its first word on, low halves first.
 
-        Raises TwinInputError if they exceed it.
+        Words behind them stay. Raises TwinInputError if they exceed it.
         """
         if len(words) > len(self.program):
             raise TwinInputError(f"program of {len(words)} words, at most {len(self.program)} fit")
         self.program[: len(words)] = words
 
     def load_weights(self, image: NDArray[np.uint32]) -> None:
-        """Write a weight image, uint32 (n_words, weight_word_columns).
+        """Write a weight image, uint32 (n_words, weight_word_columns), from weight word 0 on.
 
-        Raises TwinInputError for another width or too many words.
+        Words behind it stay. Raises TwinInputError for another width or too many words.
         """
         _load(self.weights, image, "weight image")
 
     def load_channels(self, image: NDArray[np.uint32]) -> None:
-        """Write a channel table, uint32 (n_words, 2 * post_units).
+        """Write a channel table, uint32 (n_words, 2 * post_units), from table word 0 on.
 
-        Per post unit the bias and multiplier | shift << 16. Raises TwinInputError for another width
-        or too many words.
+        A word holds, for each post unit, the bias and then multiplier | shift << 16. Words behind
+        the table stay. Raises TwinInputError for another width or too many words.
         """
         _load(self.channels, image, "channel image")
 
     def load_memory(self, words: NDArray[np.uint32]) -> None:
-        """Replace external memory by these uint32 words, from MEMORY_BASE on."""
+        """Replace external memory by a copy of these uint32 words, from MEMORY_BASE on.
+
+        Any shape; its size becomes their number, and accesses beyond it are errors.
+        """
         self.memory = words.reshape(-1).copy()
 
     def first_outside(self, bank: NDArray[np.int64], address: NDArray[np.int64]) -> int | None:
-        """Return the index of the first (bank, address) outside activation memory, or None."""
+        """Return the index of the first (bank, address) outside activation memory.
+
+        bank, address: int64 (n,), not negative. None if all are inside.
+        """
         outside = (bank >= self.config.pixels) | (address >= self.config.activation_depth)
         return int(np.argmax(outside)) if outside.any() else None
 
@@ -89,7 +95,7 @@ def _load(memory: NDArray[np.uint32], image: NDArray[np.uint32], what: str) -> N
 
 
 def window(memory: NDArray[np.uint32], first: int, count: int) -> NDArray[np.uint32]:
-    """Return ``count`` words from word ``first`` on.
+    """Return ``count`` words of a memory (n_words, columns) from word ``first`` on, not copied.
 
     Raises TwinError(ADDRESS) if they reach beyond the memory.
     """

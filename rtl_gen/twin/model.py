@@ -3,9 +3,9 @@
 Like the hardware it knows no networks: it executes program words on stream beats, and keeps its
 memories from run to run. It has no clock, so it is fast; network tests compare the RTL with it.
 
-Asynchronous transfers (LOAD ahead, FETCH, FILL) complete at once here. A program that reads their
-words before the instruction that waits for them, which no compiled program does, may see other data
-in the RTL.
+Asynchronous transfers (LOAD and EMIT ahead, FETCH, FILL, SPILL) complete at once here. A program
+that reads what they write, or overwrites what they read, before the instruction that waits for
+them, which no compiled program does, may see other data in the RTL.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class TwinResult:
     error_instruction: int
     """Index of the instruction that stopped the run; 0 if there was no error."""
     cycle_log: list[int]
-    """CYCLES at the end of each finished instruction, in order of execution; all of them, where the
-    hardware's log keeps LOG_DEPTH entries."""
+    """CYCLES at the end of each finished instruction, in order of execution, once per execution;
+    all of them, where the hardware's log keeps LOG_DEPTH entries."""
     beats_used: int
     """Input beats consumed, including those discarded after STREAM_LONG."""
 
@@ -51,7 +51,8 @@ class Twin(Memories):
         """Execute the program from word 0 until END or an error.
 
         stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
-        none (stalls, which the hardware counts too, do not occur here). images: content of the
+        none (stalls, which the hardware counts too, do not occur here); an instruction that would
+        exceed it is not executed. images: content of the
         register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for beats that never
         come and no watchdog is set.
         """
@@ -78,9 +79,10 @@ class Twin(Memories):
         return TwinResult(streams.output, error, index if error else 0, log, streams.used)
 
     def _fetch(self, position: int) -> tuple[Instruction, int]:
-        """Return the instruction at program word ``position`` and the position after it.
+        """Return the instruction at program word ``position``, and the position after it.
 
-        Raises TwinError with PROGRAM, OPCODE or FIELD as the hardware would stop.
+        Raises TwinError as the hardware would stop: PROGRAM if the instruction is not wholly inside
+        program memory, OPCODE for one that this NPU lacks, FIELD for bits that no field uses.
         """
         c, first = self.config, BUS_WORDS * position
         if first >= len(self.program):

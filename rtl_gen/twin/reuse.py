@@ -19,10 +19,12 @@ Ints = NDArray[np.int64]
 
 
 def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Return each tap's output position and kernel column, and True where the tap exists.
+    """Return where in a row of positions each column of a position's wider kernel was read.
 
-    Three arrays of shape (n_drained_positions, OLDER_COLUMNS + n_new_columns). A row is read column
-    after column; columns before its first one do not exist and read as padding.
+    f: the LAYER's fields. Three arrays of shape (n_drained_positions, OLDER_COLUMNS +
+    n_new_columns), the oldest column first: the output position (int64) that read the column, its
+    kernel column there (int64), and True where it exists. Columns before the first that the row
+    reads do not exist; they are padding, with 0 in the other two arrays.
     """
     new = f["kernel_cols"] + 1
     position = np.arange(f["reuse"] - 1, f["out_cols"] + 1)[:, None]
@@ -32,9 +34,12 @@ def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
 
 
 def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:
-    """Return a tile's weights for the wider kernel whose taps ``columns`` gives.
+    """Return a tile's weights for the wider kernel whose columns ``columns`` gives.
 
-    weights: int64 (taps, lanes, weight_columns) as stored; the result has more taps.
+    weights: int64 (kernel_rows * n_new_columns, lanes, weight_columns) as stored, kernel columns
+    innermost; not changed. Result: int64 (kernel_rows * (OLDER_COLUMNS + n_new_columns), lanes,
+    weight_columns), where the weights that the first new column stores in ``older_lanes`` are moved
+    to the older columns.
     """
     new = f["kernel_cols"] + 1
     narrow = weights.reshape(-1, new, config.lanes, config.weight_columns)

@@ -25,13 +25,13 @@ COLUMN_MASK = (1 << COLUMN_BITS) - 1
 
 
 def signed(values: Ints, bits: int) -> Ints:
-    """Return the low ``bits`` bits of each value, read as two's complement."""
+    """Return the low ``bits`` bits of each value, read as two's complement, as a new array."""
     half = 1 << (bits - 1)
     return ((values + half) & ((1 << bits) - 1)) - half
 
 
 AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Loop levels in the order of the axes of ``positions``."""
+"""Loop levels of a LAYER, outermost first, in the order of the axes of ``positions``."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +45,22 @@ class Positions:
     strip: Ints
     """Signed offset of the bank from the pixel's own one."""
     row: Ints
-    """Row within the strip."""
+    """Row within the strip, 0..strip_rows - 1."""
     column: Ints
-    """Image column, unsigned: a column left of the image is a large number, beyond the limit."""
+    """Image column modulo 2**COLUMN_BITS: one left of the image is a large number, >= col_limit."""
     words: Ints
     """Word address, modulo 2 * activation_depth."""
     walked: NDArray[np.bool_]
-    """True where the hardware reads the tap; others are padding."""
+    """True where the hardware reads the tap; False, with column reuse, for columns before the first
+    that a row reads, which are padding."""
 
 
 def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
     """Return the input positions for output rows ``rows`` of tile ``tile`` of a LAYER.
 
-    f: the LAYER's fields; rows: output rows within a strip.
+    f: the LAYER's fields; tile: 0 for the first group of output channels; rows: range of output
+    rows within a strip. With column reuse the axis out_cols has the drained positions only, and
+    kernel_cols the columns of ``reuse.columns``.
     """
     counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
     counts["out_rows"] = np.arange(rows.start, rows.stop)
@@ -89,7 +92,7 @@ def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -
 
 
 def _along(count: Ints, axis: int) -> Ints:
-    """Reshape a vector to vary along one of the axes of ``positions``."""
+    """Reshape a vector to vary along axis number ``axis`` of AXES; the other axes have length 1."""
     return count.reshape([-1 if k == axis else 1 for k in range(len(AXES))])
 
 
@@ -98,9 +101,10 @@ def gather(
 ) -> NDArray[np.float64]:
     """Return the activation codes read for output rows ``rows`` of one tile, padding included.
 
-    activations: uint8 (pixels, depth, lanes). Returns float64 (pixels, rows, pool_rows, out_cols,
-    pool_cols, kernel_rows, kernel_cols, groups, lanes). Raises TwinError(ADDRESS) if a read inside
-    the image leaves the memory or names a bank that does not exist.
+    activations: uint8 (pixels, depth, lanes); f, tile, rows as in ``positions``. Returns float64
+    (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes); taps
+    outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside the
+    image leaves the memory or names a bank that does not exist.
     """
     pixels, depth, lanes = activations.shape
     at = positions(config, f, tile, rows)

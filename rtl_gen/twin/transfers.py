@@ -36,7 +36,7 @@ class Streams:
     """Output beats sent so far."""
 
     def discard(self) -> None:
-        """Consume input beats up to and including the next TLAST."""
+        """Consume input beats up to and including the next TLAST, or all if there is none."""
         while self.used < len(self.beats):
             self.used += 1
             if self.beats[self.used - 1][1]:
@@ -44,12 +44,13 @@ class Streams:
 
 
 def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched: bool) -> None:
-    """Execute a LOAD: input beats to activation memory.
+    """Execute a LOAD with fields ``f``: input beats to activation memory.
 
-    watched: True if a watchdog ends the wait for beats that never come. Raises TwinError with
-    STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for missing
-    beats. Only STREAM_LONG is raised after the words were written; otherwise none is written, where
-    the hardware writes those before the fault.
+    The beats that it takes are counted in ``streams``; bits beyond a word's ``lanes`` codes are
+    ignored. watched: True if a watchdog ends the wait for beats that never come. Raises TwinError
+    with STREAM_SHORT, STREAM_LONG, ADDRESS or WATCHDOG; without a watchdog TwinInputError for
+    missing beats. Only STREAM_LONG is raised after the words were written; otherwise none is
+    written, where the hardware writes those before the fault.
     """
     c, beats = memories.config, f["beats"] + 1
     bank, address = _walk(memories, f)
@@ -75,9 +76,10 @@ def load(memories: Memories, f: Mapping[str, int], streams: Streams, *, watched:
 
 
 def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
-    """Execute a STORE: activation memory to output beats.
+    """Execute a STORE with fields ``f``: activation memory to output beats, TLAST on the last.
 
-    Raises TwinError(ADDRESS) at the first word outside the memory, after sending those before.
+    Raises TwinError(ADDRESS) at the first word outside the memory, after sending those before,
+    without TLAST.
     """
     bank, address = _walk(memories, f)
     first_outside = memories.first_outside(bank, address)
@@ -90,14 +92,20 @@ def store(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
 
 
 def emit(memories: Memories, f: Mapping[str, int], streams: Streams) -> None:
-    """Execute an EMIT: accumulators of the result buffer to output beats, sign-extended."""
+    """Execute an EMIT: result words 0..f["chunks"] to output beats, with TLAST on the last one.
+
+    One beat per accumulator, sign-extended to 32 bits, post unit 0 of each word first.
+    """
     values = memories.results[: f["chunks"] + 1].reshape(-1)
     words = (values & 0xFFFFFFFF).tolist()
     streams.output += [(value, i == len(words) - 1) for i, value in enumerate(words)]
 
 
 def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return bank and word address of each word of a LOAD or STORE, in stream order."""
+    """Return bank and word address of each word of a LOAD or STORE, in stream order.
+
+    Two int64 arrays (n_words,): strip by strip, strip s in bank s. They may leave the memory.
+    """
     endless = 2 * memories.config.activation_depth  # a count of 0 wraps and leaves the memory
     sizes = [f["strip_words"] or endless] * f["last_strip"] + [f["last_words"] or endless]
     bank = np.repeat(np.arange(len(sizes)), sizes)
@@ -111,7 +119,9 @@ def _walk(memories: Memories, f: Mapping[str, int]) -> tuple[NDArray[np.int64], 
 def fetch(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a FETCH at once: external memory to weight memory, whose addresses wrap.
 
-    Raises TwinError(ADDRESS) beyond the end of external memory, before anything is written.
+    They wrap at the next power of two; words beyond the memory are dropped. Of a last weight word
+    that the bursts do not fill, only what they hold is written. Raises
+    TwinError(ADDRESS) beyond the end of external memory, before anything is written.
     """
     c = memories.config
     first, end = (b * burst_words(c) for b in (f["first"], f["first"] + f["bursts"]))
@@ -120,9 +130,9 @@ def fetch(memories: Memories, f: Mapping[str, int]) -> None:
     per_word = c.fetched_word_beats * c.memory_port_bits // STREAM_BITS
     place = np.arange(end - first)
     word, column = f["weight_base"] + place // per_word, place % per_word
-    kept = column < c.weight_word_columns
-    fetched = memories.memory[first:end][kept]
-    memories.weights[word[kept] % c.weight_depth, column[kept]] = fetched
+    word %= 1 << c.weight_address_bits
+    kept = (column < c.weight_word_columns) & (word < c.weight_depth)
+    memories.weights[word[kept], column[kept]] = memories.memory[first:end][kept]
 
 
 def fill(memories: Memories, f: Mapping[str, int]) -> None:
@@ -148,7 +158,8 @@ def fill(memories: Memories, f: Mapping[str, int]) -> None:
 def spill(memories: Memories, f: Mapping[str, int]) -> None:
     """Execute a SPILL at once: activation memory to external memory.
 
-    Raises TwinError(ADDRESS) beyond either memory, before anything is written.
+    Of the last activation word only the beats are written that the bursts have room for. Raises
+    TwinError(ADDRESS) beyond either memory, before anything is written.
     """
     c = memories.config
     moved, bank, address = _tile(memories, f)
@@ -164,7 +175,9 @@ def _tile(
 ) -> tuple[slice, NDArray[np.int64], NDArray[np.int64]]:
     """Return what a FILL or SPILL moves: 32-bit words of memory, and each activation word's place.
 
-    The place is bank and word address. Raises TwinError(ADDRESS) beyond external memory.
+    (slice of external memory, bank of each word, word address of each word); the latter two are
+    int64 (n_words,), an incomplete last word included, and may leave activation memory. Raises
+    TwinError(ADDRESS) beyond external memory.
     """
     c, end = memories.config, f["last_beat"]
     if f["bursts"] == 1 and end < f["first_beat"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..layout import AXES, image_shape
 from . import forms, reading
 
 _COUNT = range(1 << 32)
@@ -35,8 +36,10 @@ _FORM = {
     "programs": {"normal": _PROGRAM, "traced?": _PROGRAM, "stream?": _PROGRAM},
     "classes?": (None, [str]),
     "input_range?": (None, {"low": [float], "high": [float]}),
+    "input_axes?": str,
     "hardware": {
-        "id": _COUNT, "isa_version": _COUNT, "config_hash": _COUNT, "registers": {str: _COUNT},
+        "top?": str, "id": _COUNT, "isa_version": _COUNT, "config_hash": _COUNT,
+        "registers": {str: _COUNT},
         "errors": {str: _COUNT}, "log": {"base": _COUNT, "entries": range(1, 1 << 16)},
         "program": _IMAGE, "weights": _IMAGE, "channels": _IMAGE,
         "memory": {"port_bits": _COUNT}, "opcodes": {str: _COUNT},
@@ -55,6 +58,31 @@ def check(program: dict[str, Any], where: str) -> None:
         raise reading.FileError(f"{where}: input: is not among the tensors")
     for layout in program["tensors"].values():
         _check_layout(layout, f"{where}: {reading.printable(layout['name'])}")
+    _check_input(program, where)
+    top = program["hardware"].get("top", "npu")
+    if not (top.isascii() and top.isidentifier()):
+        raise reading.FileError(f"{where}: hardware.top: {reading.quoted(top)} names no module")
+
+
+def _check_input(program: dict[str, Any], where: str) -> None:
+    """Raise FileError unless values of the data set can become codes by what the program says."""
+    axes, mapping = program.get("input_axes", "auto"), program.get("input_range")
+    if axes not in ("auto", *AXES):
+        raise reading.FileError(
+            f"{where}: input_axes: must be auto or one of {', '.join(AXES)}, "
+            f"not {reading.quoted(axes)}"
+        )
+    if mapping is None:
+        return
+    low, high = mapping["low"], mapping["high"]
+    channels = image_shape(program["tensors"][program["input"]])[0]
+    if not {len(low), len(high)} <= {1, channels}:
+        raise reading.FileError(
+            f"{where}: input_range: low and high must be 1 or {channels} numbers each"
+        )
+    lows, highs = (ends * (channels // len(ends)) for ends in (low, high))
+    if any(least >= most for least, most in zip(lows, highs, strict=True)):
+        raise reading.FileError(f"{where}: input_range: low must be below high")
 
 
 def _check_layout(layout: dict[str, Any], where: str) -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 
+from benchmarks.untrained import random_weights
 from codesign import design as designs
+from codesign.compiler import compile_network, plan
 from codesign.prediction import estimate_design
+from models.integer.lower import shape_only
 from tests import paths
 
 EXAMPLE = designs.load(paths.EXAMPLE)
@@ -27,6 +30,19 @@ def test_the_clock_of_an_ecp5_is_estimated_and_compared_with_the_wanted_one() ->
     slow = dataclasses.replace(EXAMPLE, clock_mhz=20.0)
     assert estimate_design(slow, "ecp5").notes == ()
     assert estimate_design(slow, "ecp5").to_dict()["notes"] == []
+
+
+def test_known_weights_give_the_cycles_of_the_compiled_program() -> None:
+    shapes = shape_only(EXAMPLE.network, EXAMPLE.quantisation, EXAMPLE.npu.scale_bits)
+    network = random_weights(shapes, EXAMPLE.npu.scale_bits, seed=1)
+    network.mac_layers[1].sources[0].weights[:, :, 0] = 0
+    network.mac_layers[1].sources[0].weights[:, :, :, 2] = 0
+    compiled = compile_network(network, EXAMPLE.npu)
+    before, after = estimate_design(EXAMPLE), estimate_design(EXAMPLE, compiled=compiled.plan)
+    assert after.figures.cycles_per_image == compiled.program.cycles
+    assert before.figures.cycles_per_image == plan(shapes, EXAMPLE.npu).cycles
+    assert compiled.program.cycles < plan(shapes, EXAMPLE.npu).cycles
+    assert plan(network, EXAMPLE.npu).cycles == compiled.program.cycles
 
 
 def test_npus_outside_the_data_are_noted() -> None:

@@ -135,8 +135,9 @@ def test_operands_are_what_was_written() -> None:
     prove_bounded(Contents(ActivationMemory(config(2))), cycles=9)
 
 
-def test_no_weight_read_leaves_the_memory_unnoticed() -> None:
-    memory = WeightMemory(NpuConfig(lanes=2, columns=2, post_units=1, weight_depth=16))
+@pytest.mark.parametrize("depth", [16, 1536])
+def test_no_weight_read_leaves_the_memory_unnoticed(depth: int) -> None:
+    memory = WeightMemory(NpuConfig(lanes=2, columns=2, post_units=1, weight_depth=depth))
     prove(WeightReads(memory), depth=6, reach=7)
 
 

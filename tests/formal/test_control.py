@@ -5,6 +5,8 @@ Of rtl_gen.blocks.control, against the address map of rtl_gen.isa.registers.
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from amaranth import Cat, Elaboratable, Module, Mux, Signal, Value
 
@@ -108,6 +110,8 @@ class Windows(Elaboratable):
         landed: Value = Value.cast(0)
         for name, (enable, where) in targets.items():
             hit = allowed & (address == where)
+            if name.startswith("weight"):
+                hit &= c.weight_address < config.weight_depth
             due = past(m, hit, f"{name.replace(' ', '_')}_due")
             always(m, enable == due, f"{name}: written when addressed")
             still = where == past(m, where, f"{name.replace(' ', '_')}_where")
@@ -129,8 +133,10 @@ def test_every_transfer_is_answered_once() -> None:
     prove(Answers(Control(CONFIG)), depth=DEPTH, reach=8)
 
 
-def test_writes_land_where_the_address_map_says() -> None:
-    prove(Windows(Control(CONFIG)), depth=DEPTH, reach=8)
+@pytest.mark.parametrize("weight_depth", [16, 1536])
+def test_writes_land_where_the_address_map_says(weight_depth: int) -> None:
+    config = dataclasses.replace(CONFIG, weight_depth=weight_depth)
+    prove(Windows(Control(config)), depth=DEPTH, reach=8)
 
 
 class Impatient(Control):

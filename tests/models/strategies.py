@@ -27,8 +27,9 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import SPARSITY, Quantisation, QuantSpec, knobs
 from models.quantisation.sparsity import PATTERNS, Sparsity
+from models.training.history import Epoch
 from models.training.network import QuantNetwork
-from models.training.trained import Epoch, TrainedNetwork
+from models.training.trained import TrainedNetwork
 
 CLASSES = 5
 SPARSITIES = st.sampled_from([None, *(Sparsity(*pattern) for pattern in PATTERNS)])

@@ -108,14 +108,14 @@ def test_predictions_are_those_of_the_reference(folder, board):
     _, compiled, vectors = small_build.parts()
     npu = driver.Npu(folder, board, board)
     npu.load()
-    classes, logits = npu.predict(vectors.inputs)
+    classes, logits = npu.predict_codes(vectors.inputs)
     expected = vectors.expected[compiled.logits.name]
     assert np.array_equal(logits, expected)
     assert np.array_equal(classes, expected.argmax(axis=1))
     assert compiled.stream
     further = (len(vectors.inputs) - 1) * compiled.stream.interval_cycles
     assert npu.cycles == compiled.stream.cycles + further
-    none, empty = npu.predict(vectors.inputs[:0])
+    none, empty = npu.predict_codes(vectors.inputs[:0])
     assert (len(none), empty.shape) == (0, (0, 5))
 
 
@@ -127,7 +127,7 @@ def test_the_copy_in_the_build_folder_runs_by_itself(folder, board, monkeypatch)
         npu = copied.Npu(folder, board, board)
         npu.load()
         _, _, vectors = small_build.parts()
-        assert npu.predict(vectors.inputs[:1])[1].shape == (1, 5)
+        assert npu.predict_codes(vectors.inputs[:1])[1].shape == (1, 5)
     finally:
         for name in [name for name in sys.modules if name.split(".")[0] == "driver"]:
             del sys.modules[name]
@@ -145,7 +145,7 @@ def test_an_error_of_the_hardware_is_named(folder, board):
     npu.load()
     board.written[PROGRAM_BASE] = 0x77
     with pytest.raises(driver.NpuError, match=r"stopped with error OPCODE at instruction 0"):
-        npu.predict(vectors.inputs[:1])
+        npu.predict_codes(vectors.inputs[:1])
 
 
 def test_weights_for_external_memory_are_placed_where_the_host_says(tmp_path):
@@ -165,29 +165,8 @@ def test_weights_for_external_memory_are_placed_where_the_host_says(tmp_path):
 
     npu.load(place)
     assert board.written[Register.MEMORY_BASE] == 0x8000_0000
-    _, logits = npu.predict(vectors.inputs)
+    _, logits = npu.predict_codes(vectors.inputs)
     assert np.array_equal(logits, vectors.expected[compiled.logits.name])
-
-
-@pytest.fixture(scope="module")
-def named(tmp_path_factory) -> Path:
-    return named_build.write(tmp_path_factory.mktemp("named"))
-
-
-def test_values_are_mapped_as_in_training_and_classes_have_names(named, board):
-    _, compiled, _ = small_build.parts()
-    npu = driver.Npu(named, board, board)
-    npu.load()
-    rng = np.random.default_rng(8)
-    values = rng.uniform(-1.2, 1.2, (6, 1, 6, 6))  # some are clipped
-    found = npu.predict_values(values)
-    levels = named_build.RANGE.levels(values)
-    expected = reference.predict(compiled.integer, levels)
-    assert np.array_equal(found.logits, expected)
-    assert np.array_equal(found.classes, expected.argmax(axis=1))
-    assert found.names == [named_build.NAMES[index] for index in found.classes]
-    classes, logits = found
-    assert (classes is found.classes, logits is found.logits) == (True, True)
 
 
 def test_every_pixel_becomes_the_code_of_the_reference(folder, board):
@@ -195,7 +174,8 @@ def test_every_pixel_becomes_the_code_of_the_reference(folder, board):
     npu = driver.Npu(folder, board, board)
     pixels = np.arange(252, dtype=np.uint8).reshape(7, 1, 6, 6)
     pixels[6, 0, 5] = range(250, 256)
-    codes = quantise(npu.network.input, npu.network.input_range, pixels)
+    codes, clipped = quantise(npu.network.input, npu.network.input_range, pixels)
+    assert clipped == 0
     assert np.array_equal(codes, reference.quantise_input(small_build.parts()[1].integer, pixels))
 
 
@@ -214,21 +194,14 @@ def test_codes_that_the_input_cannot_hold_are_refused_before_the_start(folder, b
     npu = driver.Npu(folder, board, board)
     npu.load()
     with pytest.raises(ValueError, match=words):
-        npu.predict(codes)
+        npu.predict_codes(codes)
     assert not board.started
 
 
-@pytest.mark.parametrize(
-    "values, words",
-    [
-        (np.full((1, 1, 6, 6), np.nan), "values must be finite numbers"),
-        (np.full((1, 1, 6, 6), "1"), "values must be finite numbers"),
-        (np.zeros((1, 2, 6, 6)), r"values must have shape \(n, 1, 6, 6\), not \(1, 2, 6, 6\)"),
-    ],
-)
-def test_values_that_cannot_be_mapped_are_refused(folder, board, values, words):
-    with pytest.raises(ValueError, match=words):
-        driver.Npu(folder, board, board).predict_values(values)
+def test_an_npu_that_stays_busy_is_reported(folder, board):
+    board.values[Register.STATUS] = 1
+    with pytest.raises(driver.NpuError, match=r"still busy 0.01 s after a soft reset"):
+        driver.Npu(folder, board, board).load(timeout_s=0.01)
 
 
 def test_folders_of_older_versions_have_numbers_for_names(tmp_path, board):
@@ -237,5 +210,5 @@ def test_folders_of_older_versions_have_numbers_for_names(tmp_path, board):
     npu = driver.Npu(older, board, board)
     npu.load()
     _, _, vectors = small_build.parts()
-    found = npu.predict(vectors.inputs)
+    found = npu.predict_codes(vectors.inputs)
     assert found.names == [str(index) for index in found.classes]

@@ -68,6 +68,12 @@ def test_inputs_without_codes_are_refused(folder):
     assert "codes" in refused(folder, INPUTS)
 
 
+@pytest.mark.parametrize("shape", [(0, 1, 6, 6), (0,)])
+def test_a_folder_without_images_is_refused(folder, shape):
+    np.savez(folder / INPUTS, codes=np.zeros(shape, np.uint8))
+    assert "holds no images" in refused(folder, INPUTS)
+
+
 @pytest.mark.parametrize("key", ["hardware", "tensors", "input", "output", "programs", "memory"])
 def test_a_missing_key_of_program_json_is_named(folder, key):
     program = json.loads((folder / "program.json").read_text())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from codesign.compiler import minimal_depths
 from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
 from rtl_gen.config import NpuConfig
-from rtl_gen.parameters import CHOICES, RANGES
+from rtl_gen.parameters import CHOICES, RANGES, is_stacked
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def outside(network: IntegerNetwork, config: NpuConfig) -> list[str]:
 
 
 def _outside_npu(network: IntegerNetwork, config: NpuConfig) -> Iterator[str]:
-    depths = minimal_depths(network, config)
+    depths = minimal_depths(network, config, is_stacked(config.weight_depth))
     if config.memory_port_bits:
         depths |= {name: getattr(config, name) for name in ("weight_depth", "program_depth")}
     if config.memory_tiles:

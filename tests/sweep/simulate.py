@@ -20,6 +20,7 @@ from codesign.tools import folders
 from models.data.datasets import Split
 from models.integer import reference
 from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, Source, TensorSpec
+from rtl_gen.naming import Names
 from sim.run import Request
 from sim.run import simulate as run_bench
 from sim.simulator import SimulationError
@@ -74,7 +75,7 @@ def simulate(case: Case) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="codesign-sweep-") as name:
         folder = Path(name) / "build"
         start = time.monotonic()
-        folders.write(simulated_files(case.config, case.compiled, vectors), folder)
+        folders.write(simulated_files(Names(case.config), case.compiled, vectors), folder)
         emitted = time.monotonic() - start
         request = Request(images=images, seed=case.seed, stalls=case.stalls, traced=True)
         try:

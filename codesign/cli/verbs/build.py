@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 from codesign import design as designs
 from codesign import prediction
 from codesign.build import build_folder, pipeline
-from codesign.build.evaluation import evaluate
+from codesign.build.evaluation import evaluate, training_report
 from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
@@ -18,6 +19,7 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.data.datasets import Dataset
+from rtl_gen.naming import check_prefix
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -58,6 +60,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         parser,
         f"project files, constraints and estimates are for this part (default: {devices.DEFAULT})",
     )
+    options.prefix(parser)
     parser.add_argument(
         "--images",
         type=options.integer(1, 10000),
@@ -75,6 +78,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
                 f"{option} applies to training, which --weights replaces; give only one of them"
             )
     design = data_options.applied(designs.load(args.design), args)
+    check_prefix(args.prefix or "")
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network
@@ -90,11 +94,18 @@ def _build(
     device: Device | None,
     console: Console,
 ) -> int:
-    lowered = pipeline.lower_design(design, _trained(args, design, dataset, console))
+    trained = _trained(args, design, dataset, console)
+    lowered = pipeline.lower_design(design, trained)
+    curves = {"training": training_report(trained.history)}
     with console.stage("writing Verilog, program and vectors", expected_s=10):
-        pipeline.write_build(design, lowered, dataset, args.out, device=device, images=args.images)
+        pipeline.write_build(
+            design, lowered, dataset, args.out,
+            device=device, reports=curves, images=args.images, prefix=args.prefix or "",
+        )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)
+    if device is None:
+        found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
     training.show(found, console)
     plan = lowered.compiled.plan
     console.say(

@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         metavar="DESIGN=REPORT",
         help="a design file or build folder, and its report: Vivado's report_utilization (text), "
-        "Yosys's stat -json or nextpnr's --report; two or more, of different NPUs",
+        "Yosys's stat -json or nextpnr-ecp5's --report; two or more, of different NPUs",
     )
     parser.add_argument(
         "--out",

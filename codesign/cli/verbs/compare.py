@@ -16,7 +16,7 @@ Show builds and searches side by side: data set, test accuracy, images/s, cycles
 per image, resources as synthesised and as estimated, array and bit widths; for
 searches also their Pareto fronts, and which of their designs another search
 beats: no worse in validation accuracy, images/s and LUTs, and better in one.
-Fronts are compared on the same data set alone.
+Fronts are compared on the same data alone.
 
 Input:   two or more build folders or output folders of codesign explore.
 Output:  tables on stdout; with --out one self-contained HTML page, with a chart

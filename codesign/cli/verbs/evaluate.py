@@ -82,7 +82,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
-    """The design's data set with what the command line says instead. Raises UserError."""
+    """Return the design's data set with what the command line says instead. Raises UserError."""
     said = {"name": args.dataset, "layout": args.layout, "resize": args.resize}
     given = {name: value for name, value in said.items() if value is not None}
     return dataclasses.replace(network.design.dataset, **given)
@@ -91,7 +91,10 @@ def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
 def _simulate(
     build: Path, network: BuiltNetwork, data: TestData, images: int, console: Console
 ) -> Verification:
-    """Simulate the first images. Raises UserError, SimulationError."""
+    """Simulate the first ``images`` examples, or all if there are fewer, with a warning.
+
+    Raises UserError, SimulationError.
+    """
     first = Split(data.split.images[:images], data.split.labels[:images])
     vectors = pipeline.vectors(network.network, first, images)
     if len(first) < images:

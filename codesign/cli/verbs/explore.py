@@ -28,7 +28,8 @@ Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
          report.html; summary.json with all figures; the state of the search.
 
 After an interruption, the same command with --resume continues the search.
-Another search that is in --out stays until a design within the budget is found.
+Another search that is in --out is kept, in the subfolder .replaced once a design
+within the budget is found, until this one has succeeded.
 Exit status: 0 success, 1 the simulation differs, the budget is missed after
 synthesis or a tool failed, 2 bad input or missing tool, 3 no feasible design."""
 EXAMPLES = """\
@@ -38,7 +39,7 @@ EXAMPLES = """\
   codesign explore --lut-budget 30000 --boo 2 --boo-within 0.5    # prefer weights with few bits set
   codesign explore --config search.yaml --resume"""
 _EXPECTED_S = {"search": 120.0, "synthesis": 90.0, "verification": 60.0}
-"""Usual seconds of the stages that report no steps, or none for long."""
+"""Usual seconds, by name, of the stages that report no steps, or none for long."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     def progress(stage: str, done: float, total: float, note: str) -> None:
         console.progress(stage, done, total, note, expected_s=_EXPECTED_S.get(stage))
 
+    for note in settings.notes:
+        console.warn(note)
     result = explore.explore(settings, progress, console.warn)
     show(result, settings.out, console)
     # For scripts as train and evaluate have it: shares with their intervals.
@@ -110,7 +113,10 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
 
 
 def _front(candidates: Sequence[Candidate]) -> str:
-    """Format the Pareto front as a table, best accuracy first, with the chosen design marked."""
+    """Format the Pareto front as a table, best accuracy first, with the chosen design marked.
+
+    The chosen design is in it even if it is not on the front.
+    """
     front = sorted(
         (one for one in candidates if one.on_front or one.chosen), key=lambda one: -one.accuracy
     )

@@ -58,7 +58,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _classified(
     network: BuiltNetwork, examples: Examples, console: Console
 ) -> list[dict[str, Any]]:
-    """Show the answer to each example of a file, and return the JSON forms."""
+    """Print the answer to each example of a file, and return the JSON forms, in order.
+
+    Each has ``file``, ``index`` (in the file, from 0), ``class`` (number), ``name`` and ``scores``
+    (by class number).
+    """
     logits = network.logits(examples.levels)
     found = []
     for index, scores in enumerate(network.scores(logits)):

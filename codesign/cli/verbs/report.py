@@ -15,8 +15,9 @@ NAME = "report"
 HELP = "write the HTML report of a build folder or of a search"
 DESCRIPTION = """\
 Write one self-contained HTML page about a design: estimated, simulated and
-synthesised figures, resources against their limits, roofline, cycles per layer
-and, for a search, its Pareto front. Missing measurements are marked as unknown.
+synthesised figures, learning curves, resources against their limits, roofline,
+cycles per layer and, for a search, its Pareto front. Missing measurements are
+marked as unknown. All resources are of one FPGA family.
 
 Input:   a build folder, or the output folder of codesign explore.
 Output:  the page, and its path on stdout.
@@ -39,8 +40,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.device(
         parser,
-        "its resources are the limits where there is no budget (default: the search's device, "
-        f"else {devices.DEFAULT})",
+        "its resources are the limits where there is no budget (default: that of the build or "
+        f"search, else {devices.DEFAULT}, called assumed)",
     )
 
 

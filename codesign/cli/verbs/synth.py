@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 from codesign.build import build_folder
 from codesign.cli import options
@@ -13,10 +14,11 @@ from codesign.design import Design
 from codesign.fpga import devices, placement, synthesis
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
+from codesign.fpga.synthesis import Synthesis
 from codesign.report.collect import SYNTHESIS, TIMING
 from codesign.results import UserError
 from models.files.reading import read_text, told_as
-from sim.folder import TOP
+from rtl_gen.naming import Names
 
 NAME = "synth"
 HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
@@ -35,6 +37,7 @@ missing tool."""
 EXAMPLES = """\
   codesign synth build/digits_tiny
   codesign synth build/digits_tiny --device lfe5u-85f --json
+  codesign synth build/digits_tiny --flatten
   codesign synth build/digits_tiny --place
   codesign synth build/digits_tiny --lut-budget 2000"""
 
@@ -51,6 +54,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         type=options.number(1),
         metavar="N",
         help="most LUTs; exit status 1 if the design takes more (default: no limit)",
+    )
+    parser.add_argument(
+        "--flatten",
+        action="store_true",
+        help="synthesise flattened as well, as most flows around Yosys do, and let luts be the "
+        "larger count; takes two to four times as long",
     )
     parser.add_argument(
         "--place",
@@ -72,17 +81,19 @@ def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
     with told_as(UserError):
-        verilog = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
+        named = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
+    verilog = Names.of_files(design.npu, named).unnamed(named)
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None
+    options_of_run: dict[str, Any] = {
+        "dsps": design.npu.uses_dsps, "family": device.family, "timeout_s": timeout_s,
+    }  # fmt: skip
     with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
-        result = synthesis.synthesise(
-            verilog,
-            TOP,
-            dsps=design.npu.uses_dsps,
-            family=device.family,
-            timeout_s=timeout_s,
-        )
+        result = synthesis.synthesise(verilog, **options_of_run)
+    if args.flatten:
+        with console.stage("flattened synthesis", expected_s=40 + design.npu.macs / 2):
+            flat = synthesis.synthesise(verilog, flatten=True, **options_of_run)
+        result = result.beside(flat)
     timing: dict[str, object] = {}
     if placed is not None:
         fmax = dataclasses.replace(result.figures, fmax_mhz=placed.fmax_mhz)
@@ -94,26 +105,42 @@ def run(args: argparse.Namespace, console: Console) -> int:
     figures = result.figures.to_dict()
     rows = [(name, f"{n:,g}") for name, n in figures.items()]
     console.say(table(("resource", device.family), rows))
+    if result.flattened is not None:
+        console.say(f"flattened: {result.flattened.luts:,g} LUTs; luts is the larger of both")
     if placed is not None:
         console.say(_path(placed))
     console.result({**figures, **report, **timing})
-    luts = result.figures.luts
-    if args.lut_budget is not None and luts is not None and luts > args.lut_budget:
-        console.warn(f"{luts:,.0f} LUTs exceed the budget of {args.lut_budget:,.0f}")
-        return 1
-    return 0
+    return 0 if _within(args.lut_budget, device if args.device else None, result, console) else 1
+
+
+def _within(
+    budget: float | None, device: Device | None, found: Synthesis, console: Console
+) -> bool:
+    """Return False, and say so, if the design takes more LUTs than the budget, cut to the device's.
+
+    budget, device: as asked for; without a budget nothing is too large.
+    """
+    luts = found.figures.luts or 0
+    if budget is not None and device is not None and budget > device.luts:
+        console.warn(f"{device.name} holds {device.luts:,} LUTs, so the budget is cut to that")
+        budget = device.luts
+    if budget is None or luts <= budget:
+        return True
+    console.warn(f"{luts:,.0f} LUTs exceed the budget of {budget:,.0f}")
+    return False
 
 
 def _place(
     design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
 ) -> Placement:
-    """Place and route the design, from its Verilog; timeout_s limits each tool.
+    """Place and route the design, from its Verilog (text by file name).
 
-    Done before the synthesis that counts, to report a missing nextpnr at once.
+    timeout_s: limit of each tool in seconds. Done before the synthesis that counts, to report a
+    missing nextpnr at once.
     """
     with console.stage("place and route", expected_s=60 + design.npu.macs):
         return placement.place_and_route(
-            verilog, device, TOP, dsps=design.npu.uses_dsps, timeout_s=timeout_s
+            verilog, device, dsps=design.npu.uses_dsps, timeout_s=timeout_s
         )
 
 

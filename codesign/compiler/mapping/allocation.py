@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class LiveBuffer:
-    """A buffer of ``words`` words that is alive from step ``first`` to ``last``, both included.
+    """A buffer of ``words`` words, alive from step ``first`` to step ``last``, both included.
 
     >>> buffers = {"a": LiveBuffer(8, 0, 1), "b": LiveBuffer(4, 1, 2), "c": LiveBuffer(8, 2, 3)}
     >>> allocate(buffers).words
@@ -39,7 +39,7 @@ def allocate(blocks: Mapping[str, LiveBuffer]) -> Allocation:
 
     Best fit (the smallest gap that holds the buffer, then the lowest address; behind all others if
     there is no such gap) in two orders, largest first and earliest first; the one that uses less
-    memory is returned.
+    memory is returned, the former if they are equal. Memory has no limit here.
     """
     largest_first = sorted(blocks, key=lambda name: (-blocks[name].words, blocks[name].first))
     earliest_first = sorted(blocks, key=lambda name: (blocks[name].first, -blocks[name].words))
@@ -62,9 +62,11 @@ def _place(blocks: Mapping[str, LiveBuffer], order: list[str]) -> Allocation:
 
 
 def _best_gap(taken: list[tuple[int, int]], words: int) -> int:
-    """Return the start of the smallest gap between ``taken`` (ascending) that holds ``words``.
+    """Return the start of the smallest gap of at least ``words`` words between ``taken``.
 
-    If there is none, it is the end of all ``taken``.
+    taken: address ranges (start, end), end excluded, in ascending order; they may overlap. Before
+    the first of them there is a gap from 0 on. Of equal gaps it is the lowest; if none is large
+    enough, the highest end of ``taken``, or 0 if that is empty.
     """
     end, gaps = 0, []
     for low, high in taken:

@@ -20,7 +20,7 @@ from rtl_gen.isa.bursts import BURST_BEATS
 
 @dataclass(frozen=True)
 class TileRun:
-    """Tiles ``first`` to ``first + tiles - 1`` of MacLayer ``layer``, walked with one extent.
+    """Tiles ``first`` to ``first + tiles - 1`` of MacLayer number ``layer``, with one extent.
 
     Made by ``whole_layers`` and ``zeros.trim.trimmed_runs``.
     """
@@ -38,6 +38,7 @@ class Part(TileRun):
     weight_base: int
     """Address of its weights in weight memory."""
     weight_words: int
+    """Words of its weights: cycles of one tile per convolution output, times tiles."""
     first_burst: int = 0
     """First burst of its weights in external memory, from MEMORY_BASE on; 0 without ``bursts``."""
     bursts: int = 0
@@ -104,14 +105,18 @@ def parts(
 
 
 def _weights_key(run: TileRun, origins: Sequence[int] | None) -> TileRun:
-    """Return a key of the run's weights: the same run of the first layer that has them."""
+    """Return a key of the run's weights: the same run of the first layer that has them.
+
+    origins: as in ``parts``; without it, the run itself.
+    """
     return dataclasses.replace(run, layer=origins[run.layer]) if origins else run
 
 
 def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
-    """Yield the run in as few shorter runs as fit ``half`` words each, evenly cut.
+    """Yield the run as the fewest shorter runs of at most ``half`` weight words each.
 
-    Tiles that exceed ``half`` are yielded one by one.
+    They have equally many tiles, the last one perhaps fewer. Tiles that exceed ``half`` are yielded
+    one by one.
     """
     count = -(-run.tiles // max(half // tile.taps_of(run.extent), 1))
     size = -(-run.tiles // count)
@@ -121,7 +126,10 @@ def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
 
 
 def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ...]:
-    """Return the parts whose weights are stored: of parts with the same weights, the first."""
+    """Return the parts whose weights are stored, in order: of parts with equal weights the first.
+
+    origins: as in ``parts``.
+    """
     found = dict[TileRun, Part]()
     for part in cut:
         run = TileRun(part.layer, part.first, part.tiles, part.extent)
@@ -130,15 +138,18 @@ def stored(cut: Sequence[Part], origins: Sequence[int] | None) -> tuple[Part, ..
 
 
 def part_bursts(config: NpuConfig, weight_words: int) -> int:
-    """Return the bursts of a part with so many weight words; no two parts share a burst."""
+    """Return the memory bursts that a part's weight words take, rounded up.
+
+    No two parts share a burst. The NPU must have a memory port.
+    """
     return -(-weight_words * config.fetched_word_beats // BURST_BEATS)
 
 
 def words_needed(config: NpuConfig, cut: Sequence[Part]) -> int:
     """Return the words of weight memory that the parts need.
 
-    These are all weights, shared ones once, or with double buffering twice the largest part in
-    whole bursts.
+    If the host loads them, these are all weights, shared ones once. If they are fetched, they are
+    twice the words that the largest part's whole bursts take, as there are two halves.
     """
     if not any(part.bursts for part in cut):
         return sum(part.weight_words for part in cut if not part.held)

@@ -38,7 +38,11 @@ def phases(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> 
 
 
 def _most_weights(config: NpuConfig, shape: LayerShape, slots: SlotMap) -> int:
-    """Return the most weights that one output channel may have in a group of lanes at a tap."""
+    """Return the most weights that one output channel may have in a group of lanes at a tap.
+
+    A group is ``config.group`` neighbouring lanes of one activation word. slots: places of the
+    channels of one source.
+    """
     layer = shape.layer
     kept, group = (layer.sparsity.kept, layer.sparsity.group) if layer.sparsity else (1, 1)
     per_group = shape.in_shape[0] // layer.groups
@@ -55,11 +59,13 @@ def _most_weights(config: NpuConfig, shape: LayerShape, slots: SlotMap) -> int:
 def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArray[np.uint8]]:
     """Return the weight of each multiplier slot, and the index that chooses its lane.
 
-    taps: (tiles, taps, columns, lanes). Both results have the shape (tiles, taps * count, columns,
-    slots), the ``count`` phases of a tap side by side. In each phase the next ``kept`` nonzero
-    weights of a group, in rising order of their lanes, take the first slots that may choose these
-    lanes (rtl_gen.blocks.selection). On a dense NPU slots are lanes and indices 0. That ``count``
-    phases suffice is not checked (``sparsity_reasons``).
+    taps: weights, int64 of shape (tiles, taps, columns, lanes). Results: weights (int64) and
+    indices, both of shape (tiles, taps * count, columns, slots), the ``count`` phases of a tap side
+    by side. Index i of a group's slot s chooses the group's lane s + i; empty slots have weight and
+    index 0. In each phase the next ``kept`` nonzero weights of a group, in rising order of their
+    lanes, take the first slots that may choose these lanes (rtl_gen.blocks.selection). On a dense
+    NPU slots are lanes and indices 0. That ``count`` phases suffice is not checked
+    (``sparsity_reasons``).
     """
     if config.most_phases == 1:
         return taps, np.zeros(taps.shape, np.uint8)
@@ -79,9 +85,10 @@ def slot_weights(config: NpuConfig, taps: Ints, count: int) -> tuple[Ints, NDArr
 
 
 def sparsity_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
-    """Yield layers whose weights break the N:M pattern from which their phases were counted.
+    """Yield a reason for each layer whose weights break its N:M pattern, with the first violation.
 
-    A layer is yielded once, with its first violation. On a dense NPU there are none.
+    Its phases were counted from that pattern. Only the weights of its first source are looked at.
+    On a dense NPU there are no reasons.
     """
     for layer in network.mac_layers:
         if config.most_phases == 1 or layer.sparsity is None:

@@ -22,7 +22,7 @@ class ColumnWalk:
     """
 
     new: int
-    """Columns that a position reads, equal to the stride."""
+    """Kernel columns that a position reads from memory, equal to the stride."""
     older: int
     """Kernel columns that a position takes from the history, 1 or 2."""
     fills: int
@@ -34,9 +34,10 @@ class ColumnWalk:
 def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk | None:
     """Return the walk of a layer with column reuse, or None if the layer cannot have it.
 
-    It must be depthwise (one output channel for each of several input channels) with one source
-    and no pooling, and not raw; its kernel one or two columns wider than the stride and at most
-    MOST_ROWS rows high, its output wider than one column.
+    in_channels: channels of its input; out_cols: columns of its output. Whether the NPU has a
+    history is not checked. The layer must be depthwise (one output channel for each of several
+    input channels) with one source and no pooling, and not raw; its kernel one or two columns wider
+    than the stride and at most MOST_ROWS rows high, its output wider than one column.
     """
     kernel_rows, kernel_cols = layer.sources[0].weights.shape[2:]
     stride, padding = layer.stride[1], layer.padding[1]

@@ -46,7 +46,7 @@ class TensorLocation:
 
     @property
     def row_words(self) -> int:
-        """Words of a row of the storage."""
+        """Words of a row of the storage, other tensors' words included."""
         return self.shape[2] * self.pixel_words
 
     @property
@@ -75,7 +75,8 @@ class TileMove:
     beats: int
     """Beats of the memory port that the rows take."""
     needed: int
-    """MacLayer before which a FILL must be over, the first of its band; 0 for a LOAD or SPILL."""
+    """Index of the MacLayer before which a FILL must be over, the first of its band; 0 for LOADs
+    and SPILLs."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class TileMoves:
     barriers: frozenset[int]
     """MacLayers before which all SPILLs must be over: the first of each segment but the first."""
     rows: Mapping[str, tuple[str, range]]
-    """Tensor of the whole network, and which of its rows, that the tensor of a band holds."""
+    """Name of a band's tensor -> (tensor of the whole network, which of its rows it holds)."""
     beats: int
     """Beats of external memory that the network takes, weights included."""
 
@@ -136,7 +137,7 @@ class Schedule:
 
     @property
     def tiles(self) -> tuple[TileMap, ...]:
-        """Output-channel tiles of each MacLayer."""
+        """Output-channel tiles of each MacLayer, by its index."""
         return self.storage.tiles
 
     @property
@@ -159,7 +160,7 @@ class Schedule:
 
     @property
     def channel_bases(self) -> tuple[int, ...]:
-        """Address of each MacLayer's first word in the channel table."""
+        """Address of each MacLayer's first word in the channel table, by its index."""
         words = [self.tiles[index].channel_words for index in self.distinct]
         bases = dict(zip(self.distinct, accumulate(words, initial=0), strict=False))
         return tuple(bases[index] for index in self.origins or range(len(self.shapes)))
@@ -176,7 +177,7 @@ class Schedule:
         return name == self.network.input
 
     def live_words(self, index: int) -> int:
-        """Return the words per bank that are in use while MacLayer ``index`` runs."""
+        """Return the words per bank of all storages alive while MacLayer ``index`` runs."""
         step = index + 1
         return sum(
             self.location_of(name).strip_words
@@ -185,7 +186,7 @@ class Schedule:
         )
 
     def location_of(self, tensor: str) -> TensorLocation:
-        """Return the address and the strips of a stored tensor."""
+        """Return the address and the strips of a stored tensor (any but the logits)."""
         view, shape = self.storage.views[tensor], self.network.tensors[tensor].shape
         return TensorLocation(
             view=view,
@@ -238,7 +239,7 @@ def schedule(unfolded: Unfolded, config: NpuConfig, activation_depth: int | None
 def _cycles(
     config: NpuConfig, shapes: tuple[LayerShape, ...], storage: StoragePlan
 ) -> Callable[[StripPlan], int]:
-    """Return a function from strip plans to the cycles of all layers, without their issue.
+    """Return a function from a strip plan to the sum of all layers' cycles, without their issue.
 
     Plans differ in a few layers, so counts are cached by (layer, rows per lane, drained lanes).
     """
@@ -284,7 +285,10 @@ def _place(
     *,
     keep_input: bool = False,
 ) -> Allocation:
-    """Allocate the buffers; with ``keep_input``, the image's stays alive to the last layer."""
+    """Return addresses of all storages under a strip plan, by their names.
+
+    With ``keep_input`` the image's stays alive to the last layer.
+    """
     buffers = {}
     kept = storage.views[network.input].storage if keep_input else None
     for name, held in storage.storages.items():

@@ -19,7 +19,7 @@ class LayerShape:
     index: int
     """Position among the network's MacLayers, in execution order."""
     in_shape: tuple[int, int, int]
-    """Channels, rows, columns of its sources."""
+    """Channels, rows, columns of each of its sources."""
     out_shape: tuple[int, int, int]
     """Channels, rows, columns of the output, after max pooling."""
     kernel: tuple[int, int]
@@ -29,19 +29,25 @@ class LayerShape:
 
     @property
     def step(self) -> tuple[int, int]:
-        """Input rows and columns from one output to the next: stride times pooling stride."""
+        """Input (rows, columns) from one output, after max pooling, to the next.
+
+        Stride times pooling stride.
+        """
         stride = self.layer.stride
         return self.pool_stride[0] * stride[0], self.pool_stride[1] * stride[1]
 
     @property
     def kernel_taps(self) -> int:
-        """Positions of the kernel."""
+        """Positions of the kernel: its rows times its columns."""
         return self.kernel[0] * self.kernel[1]
 
     @property
     def macs(self) -> int:
-        """Multiplications of the layer's definition for one image, kernel positions in the padding
-        included; a convolution output that several pooling windows read counts once."""
+        """Multiplications of the layer's definition for one image.
+
+        Kernel positions in the padding are included, all sources too. A convolution output that
+        several pooling windows read counts once, one that none reads does not count.
+        """
         per_output = self.in_shape[0] // self.layer.groups * self.kernel_taps
         positions = 1
         for count, window, stride in zip(

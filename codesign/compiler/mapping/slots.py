@@ -39,12 +39,12 @@ class SlotMap:
         return min(self.lanes, longest)
 
     def word(self, channel: int) -> int:
-        """Return the word that holds ``channel``."""
+        """Return the word of a pixel that holds ``channel``, counted from the tensor's first."""
         member = bisect_right(self.first_channels, channel) - 1
         return self.first_words[member] + (channel - self.first_channels[member]) // self.lanes
 
     def lane(self, channel: int) -> int:
-        """Return the lane of its word that holds ``channel``."""
+        """Return the lane, 0..lanes - 1, that holds ``channel`` in its word."""
         member = bisect_right(self.first_channels, channel) - 1
         return (channel - self.first_channels[member]) % self.lanes
 

@@ -42,7 +42,7 @@ class Storage:
     first: int
     """First step that uses it: step 0 is the LOAD, step i + 1 MacLayer i."""
     last: int
-    """Last step that uses it."""
+    """Last step that uses it, counted alike; it is alive in both and between."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class StoragePlan:
     """
 
     tiles: tuple[TileMap, ...]
-    """Output-channel tiles of each MacLayer."""
+    """Output-channel tiles of each MacLayer, by its index."""
     views: Mapping[str, View]
-    """Place of each stored tensor."""
+    """Place of each stored tensor, by its name."""
     storages: Mapping[str, Storage]
     """Buffers by the name of the outermost tensor that each holds."""
 
@@ -63,7 +63,10 @@ class StoragePlan:
 def storage_plan(
     network: IntegerNetwork, shapes: Sequence[LayerShape], config: NpuConfig
 ) -> StoragePlan:
-    """Choose the tiles of each MacLayer, and assign each stored tensor to a buffer."""
+    """Choose the tiles of each MacLayer, and assign each stored tensor to a storage.
+
+    shapes: loop bounds of the network's MacLayers, in execution order.
+    """
     slots, tiles = _slots_and_tiles(network, shapes, config)
     views = _views(network, slots)
     pixel_words = _pixel_words(shapes, tiles, views)
@@ -92,7 +95,10 @@ def _slots_and_tiles(
 
 
 def _views(network: IntegerNetwork, slots: Mapping[str, SlotMap]) -> dict[str, View]:
-    """Return each tensor's place in its outermost concat, or in a storage of its own."""
+    """Return by name each tensor's place in its outermost concat, or in a storage of its own.
+
+    slots: places of the channels of each stored tensor.
+    """
     places: dict[str, tuple[str, int]] = {}
     for layer in reversed(network.layers):
         if isinstance(layer, ConcatLayer):
@@ -106,10 +112,11 @@ def _views(network: IntegerNetwork, slots: Mapping[str, SlotMap]) -> dict[str, V
 def _pixel_words(
     shapes: Sequence[LayerShape], tiles: Sequence[TileMap], views: Mapping[str, View]
 ) -> dict[str, int]:
-    """Return the words per pixel of each storage.
+    """Return the words per pixel of each storage, by its name.
 
-    A layer walks all its sources with the same address step per pixel, so their storages get the
-    same width. The windows of its tiles stay within the pixel, so that no read leaves the storage.
+    A layer walks all its sources with the same address step per pixel, so their storages all get
+    the width of the widest. The windows of its tiles stay within the pixel, which is widened where
+    needed, so that no read leaves the storage.
     """
     words: dict[str, int] = {}
     for view in views.values():
@@ -133,7 +140,10 @@ def _pixel_words(
 def _spans(
     network: IntegerNetwork, shapes: Sequence[LayerShape], views: Mapping[str, View]
 ) -> dict[str, tuple[int, int]]:
-    """Return the first and the last step that uses each storage."""
+    """Return (first, last) step that uses each storage, by its name, both included.
+
+    Step 0 is the LOAD, step i + 1 MacLayer i.
+    """
     spans = {views[network.input].storage: (0, 0)}
     for step, shape in enumerate(shapes, start=1):
         names = [source.tensor for source in shape.layer.sources]

@@ -32,14 +32,17 @@ class StripPlan:
     rows: Mapping[str, int]
     """Rows per strip, by tensor; the last strip of a tensor may be shorter."""
     split: frozenset[str]
-    """Layers whose results all pixel lanes compute; of other layers lane 0 alone does."""
+    """Names of the layers whose results all pixel lanes compute; of others only lane 0's count."""
 
     def strips(self, tensor: str, height: int) -> int:
-        """Return the number of banks that hold rows of a tensor of ``height`` rows."""
+        """Return the number of strips, and so of banks, that a tensor of ``height`` rows takes."""
         return -(-height // self.rows[tensor])
 
     def loop_rows(self, shape: LayerShape) -> int:
-        """Return the output rows, after max pooling, that each pixel lane computes: all if raw."""
+        """Return the output rows, after max pooling, that each pixel lane walks.
+
+        They are those of a full strip (all rows if that is less), and all rows of a raw layer.
+        """
         if shape.layer.raw:
             return shape.out_shape[1]
         return min(self.rows[shape.layer.output], shape.out_shape[1])
@@ -54,7 +57,12 @@ class StripPlan:
 def strip_plans(
     network: IntegerNetwork, shapes: Sequence[LayerShape], pixels: int
 ) -> list[StripPlan]:
-    """Return the distinct legal plans of all break points, from all layers split to none."""
+    """Return the distinct legal plans of all break points, from all layers split to none.
+
+    shapes: loop bounds of the MacLayers, in order; pixels: pixel lanes of the NPU. No two plans
+    split the same layers. The plan that splits none has the network's input in strips if that is
+    legal, else in bank 0.
+    """
     plans: dict[frozenset[str], StripPlan] = {}
     for split_until in range(len(shapes), -2, -1):
         plan = _plan(network, shapes, pixels, split_until)
@@ -66,10 +74,11 @@ def strip_plans(
 def _plan(
     network: IntegerNetwork, shapes: Sequence[LayerShape], pixels: int, split_until: int
 ) -> StripPlan | None:
-    """Return the plan in which the layers before ``split_until`` split, where they can.
+    """Return the plan in which MacLayers of an index below ``split_until`` split, where they can.
 
-    If ``split_until`` is below 0 the input itself lies in bank 0. None if tensors that one layer
-    reads, or one concat stacks, would have different strips.
+    A layer cannot if it is raw, has one output row or reads a tensor that lies in bank 0 alone. If
+    ``split_until`` is below 0 the input itself lies there. None if tensors that one layer reads, or
+    one concat stacks, would have different strips.
     """
     ratios = _row_ratios(network, shapes, split_until)
     heights = {name: network.tensors[name].shape[1] for name in ratios}
@@ -101,7 +110,8 @@ def _row_ratios(
 ) -> dict[str, int]:
     """Return the network's input rows per row of each stored tensor; 0 for those in bank 0 alone.
 
-    Strips of the other tensors have rows in inverse proportion to these ratios.
+    Strips of the other tensors have rows in inverse proportion to these ratios. split_until: as in
+    ``_plan``.
     """
     made = {layer.output for layer in network.layers}
     inputs = (name for name in network.tensors if name not in made)
@@ -120,7 +130,11 @@ def _row_ratios(
 
 
 def least_strip_rows(shape: LayerShape) -> int:
-    """Return the least rows per input strip with which no row step crosses two strip boundaries."""
+    """Return the least rows per input strip with which no row step crosses two strip boundaries.
+
+    It is at least 1. Row steps are those from output to output and within the pooling window. A
+    layer that only lane 0 computes needs it of an input that lies in strips.
+    """
     steps = [1]
     if shape.out_shape[1] > 1:
         steps.append(shape.step[0])

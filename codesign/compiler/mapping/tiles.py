@@ -42,7 +42,7 @@ class Extent:
     words: range
     """Input words of each source, counted from the first word of the tile's window."""
     passes: int
-    """Weight digits, counted from the least significant one."""
+    """Number of weight digits, from the least significant one on."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class TileMap:
     chunks: int
     """Drain steps per pixel and tile, each of ``post_units`` output channels."""
     out_words: int
-    """Activation words that a tile writes per pixel; 0 for raw layers."""
+    """Activation words that a tile writes per pixel, padding included; 0 for raw layers."""
     words: int
     """Input words per pixel and source that a tile reads."""
     first_words: tuple[int, ...]
@@ -117,16 +117,19 @@ class TileMap:
 
     @property
     def channel_words(self) -> int:
-        """Words of the layer's channel table: bias, multiplier and shift."""
+        """Words of the layer's channel table: one per tile and chunk."""
         return self.tiles * self.chunks
 
     def reach(self, source: int) -> int:
-        """Return the words of a pixel of ``source``, from its first one, that the layer reads."""
+        """Return how many words of a pixel, from the tensor's first one on, hold all that is read.
+
+        source: position of the tensor among the layer's sources.
+        """
         return self.first_words[source] + (self.tiles - 1) * self.step_words + self.words
 
 
 def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:
-    """Return the fastest tiling of a layer whose inputs have the slots ``sources``.
+    """Return the fastest tiling of a layer, each of whose sources has its slots in ``sources``.
 
     For raw and ungrouped layers the fewest tiles are best, evened out so that the last one is not
     mostly padding. For other grouped layers every tile size in whole output words is tried, as a
@@ -149,9 +152,9 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
 
 
 def _cost(config: NpuConfig, shape: LayerShape, option: TileMap) -> tuple[int, int, int]:
-    """Return the key to minimise: cycles of a row of outputs, output words, tiles.
+    """Return the key to minimise: (cycles of a row of outputs, output words per pixel, tiles).
 
-    Cycles are those with all pixel lanes in use.
+    Cycles are those of all tiles with all pixel lanes drained, an estimate without issue and flush.
     """
     drain = config.pixels * option.chunks
     positions = shape.out_shape[2] * shape.pool[0] * shape.pool[1]
@@ -161,9 +164,9 @@ def _cost(config: NpuConfig, shape: LayerShape, option: TileMap) -> tuple[int, i
 
 
 def _reused(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap | None:
-    """Return tiles of one word with column reuse, or None if the layer cannot have it.
+    """Return tiles of one output word with column reuse, or None if the layer cannot have it.
 
-    Every input channel must lie in the lane of its output channel.
+    Every input channel must lie in the lane of its output channel, and a tile read one input word.
     """
     walk = column_walk(shape.layer, shape.in_shape[0], shape.out_shape[2])
     if walk is None:
@@ -231,7 +234,11 @@ def _binary(config: NpuConfig, shape: LayerShape) -> bool:
 
 
 def _needs(shape: LayerShape, slots: SlotMap, tiles: int, channels: int) -> list[tuple[int, int]]:
-    """Return the first and the last input word that each tile needs."""
+    """Return (first, last) input word of one source that each tile needs, both included.
+
+    slots: places of the source's channels; channels: output channels per tile. Words count from the
+    tensor's first.
+    """
     groups, total_out, total_in = shape.layer.groups, shape.out_shape[0], shape.in_shape[0]
     if groups == 1:
         return [(slots.word(0), slots.word(total_in - 1))] * tiles
@@ -250,9 +257,10 @@ def _linear_window(
 ) -> tuple[int, int, tuple[int, ...]]:
     """Return the smallest window of input words that moves evenly from tile to tile.
 
-    needs: first and last word of each tile, for each source. Returns the window's words, its step
-    per tile, and its first word in each source. Step 0, a window over all words, always serves;
-    besides it the mean step of the first source is tried, rounded down, and one more.
+    needs: for each source a list of the (first, last) word of each tile, both included. Returns the
+    window's number of words, its step in words per tile, and its first word at tile 0 in each
+    source. Step 0, a window over all words, always serves; besides it the mean step of the first
+    source is tried, rounded down, and one more. Of equal windows the smaller step is taken.
     """
     tiles = len(needs[0])
     steps = {0}

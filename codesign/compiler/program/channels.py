@@ -15,7 +15,8 @@ from codesign.compiler.mapping.schedule import Schedule
 from models.integer.network import Ints, MacLayer, TensorSpec
 
 SHIFT_POSITION = 16
-"""Bit of the shift beside the multiplier in a table entry (rtl_gen.isa.registers.CHANNEL_BASE)."""
+"""Lowest bit of the shift in the second word of a table entry, above the multiplier
+(rtl_gen.isa.registers.CHANNEL_BASE)."""
 
 
 def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int = 0) -> Ints:
@@ -23,7 +24,8 @@ def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int 
 
     The array multiplies ``code - offset`` (NpuConfig.activation_offset), and
     ``sum w * (code - zero) = sum w * (code - offset) - (zero - offset) * sum w``. Taps in the
-    padding read pad_code in both forms, so they count like all others.
+    padding read pad_code in both forms, so they count like all others. tensors: those of the
+    network, by name. The layer is not changed.
     """
     bias = layer.bias.astype(np.int64)
     for source in layer.sources:
@@ -35,7 +37,8 @@ def folded_bias(layer: MacLayer, tensors: Mapping[str, TensorSpec], offset: int 
 def channel_image(schedule: Schedule) -> NDArray[np.uint32]:
     """Return the channel table, uint32 of shape (channel_words, 2 * post_units).
 
-    Each post unit has two words: the bias (two's complement of ``accumulator_bits``), and
+    A row is one chunk of one tile, in order of layers, tiles and chunks. Post unit u has its words
+    2u and 2u + 1: the bias (the low ``accumulator_bits`` of its two's complement), and
     multiplier | shift << 16. Columns without an output channel get bias 0 and multiplier 0 (shift
     1). Layers that share the table of an earlier one (``schedule.origins``) add nothing.
     """

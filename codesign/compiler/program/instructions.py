@@ -37,7 +37,7 @@ class ProgramStep:
     """Exact cycles from its fetch to the next fetch in a run of one image, stalls not counted."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: opcode name, name, tensor, cycles and encoded fields."""
+        """Return the JSON form: opcode (its name), name, tensor, cycles, and encoded fields."""
         return {
             "opcode": self.instruction.opcode.name,
             "name": self.name,
@@ -91,9 +91,9 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 
 
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
-    """Return the FETCHes and FILLs issued before each part, with the part that needs each.
+    """Return for each part the transfers issued before it: (FETCH or FILL, index of part in need).
 
-    FILLs that are needed at once come first.
+    FILLs that the part itself needs come first.
     """
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
@@ -127,7 +127,7 @@ def _fetch(schedule: Schedule, part: Part) -> ProgramStep:
 
 
 def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
-    """Return the FILL or SPILL of a band's rows."""
+    """Return the FILL or SPILL of a band's rows, which may begin and end within a burst."""
     location, config = schedule.location_of(move.tensor), schedule.config
     first, begins = divmod(move.first_beat, BURST_BEATS)
     last, ends = divmod(move.first_beat + move.beats - 1, BURST_BEATS)
@@ -144,7 +144,7 @@ def _move(schedule: Schedule, move: TileMove) -> ProgramStep:
 
 
 def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
-    """Return the LAYER of a part: some tiles of a layer, perhaps with fewer taps."""
+    """Return the LAYER of a part; channel_base: first channel table word of the whole layer."""
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
     values |= _output_fields(schedule, shape, tile)
@@ -162,7 +162,7 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
 
 
 def traced_steps(schedule: Schedule, steps: Sequence[ProgramStep]) -> tuple[ProgramStep, ...]:
-    """Return ``steps`` with a STORE behind the last LAYER of each tensor except logits."""
+    """Return ``steps`` and a STORE behind the last LAYER that writes each tensor but the logits."""
     traced = []
     ends = {step.tensor: step for step in steps if step.instruction.opcode is Opcode.LAYER}
     for step in steps:
@@ -189,7 +189,7 @@ def make_step(
 
 
 def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
-    """Return the LOAD or STORE of a tensor's whole storage."""
+    """Return the LOAD or STORE (``opcode``) of a tensor's whole storage; a LOAD is not ahead."""
     location, config = schedule.location_of(tensor), schedule.config
     values = {
         "base": location.base,
@@ -204,7 +204,7 @@ def _transfer(schedule: Schedule, opcode: Opcode, tensor: str) -> ProgramStep:
 
 
 def word_beats(config: NpuConfig, used_lanes: int) -> int:
-    """Return the stream beats of an activation word whose first ``used_lanes`` lanes are used."""
+    """Return the stream beats, rounded up, that hold the first ``used_lanes`` lanes of a word."""
     return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
@@ -277,7 +277,7 @@ def _input_fields(
 
 
 def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict[str, int]:
-    """Return the fields that say where results go and how they are drained."""
+    """Return the fields that say where results go and how they are drained; unused ones are 0."""
     layer = shape.layer
     drain = {
         "drain_pixels": schedule.strips.drain_pixels(shape) - 1,

@@ -69,11 +69,12 @@ class TensorLayout:
     """Unfolding (im2col) that the host applies to the input image first; ``shape`` is its result.
     None for other tensors and for an image that is sent as it is."""
     bands: tuple[Pair, ...] | None = None
-    """Rows (first, end) of each LOAD's packet in order, for the input of a tiled network."""
+    """Rows (first, end) of each LOAD's packet in order, end excluded, for the input image of a
+    tiled network; None for all other tensors."""
     whole: str | None = None
-    """Tensor of the whole network of which a band holds rows, in a tiled network."""
+    """Tensor of the whole network of which this one, a band, holds rows; None if it is no band."""
     rows: Pair | None = None
-    """Rows (first, end) of ``whole`` that a band holds."""
+    """Rows (first, end) of ``whole`` that a band holds, end excluded; None if it is no band."""
 
     @property
     def words(self) -> int:
@@ -86,7 +87,7 @@ class TensorLayout:
         return self.words * self.beats_per_word
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every field, ``words`` and ``beats``.
+        """Return the JSON form: every field by its name, ``words`` and ``beats``.
 
         ``bands``, ``whole`` and ``rows`` are left out if they are None.
         """
@@ -114,5 +115,5 @@ class LogitsLayout:
     """Real value of one unit of a logit."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every field."""
+        """Return the JSON form: every field by its name."""
         return dataclasses.asdict(self)

@@ -27,10 +27,11 @@ comes in every cycle. This is the value for a DDR3 controller behind an intercon
 
 
 def waits(config: NpuConfig, steps: Sequence[ProgramStep]) -> tuple[int, ...]:
-    """Return the exact stall cycles of each step, for a memory of LATENCY_CYCLES.
+    """Return the exact stall cycles of each step of a program, for a memory of LATENCY_CYCLES.
 
-    The host is assumed never to be late. A FETCH or FILL waits for the FETCH or FILL before it, a
-    SPILL for the SPILL before it. The program's end waits for no transfer.
+    steps: all steps from the start of the run on. The host is assumed never to be late. A FETCH or
+    FILL waits for the FETCH or FILL before it, a SPILL for the SPILL before it, all other steps for
+    none. The program's end waits for no transfer.
     """
     now, port = timing.START_CYCLES, Port(config, LATENCY_CYCLES)
     found = []
@@ -56,9 +57,10 @@ def memory_image(
 ) -> NDArray[np.uint32]:
     """Return the image of external memory, uint32 of shape (words,).
 
-    stored_parts: the parts whose weights are stored (``parts.stored``); each takes whole bursts, as
-    FETCH reads them. If FETCH reads none, the image holds no weights. Zeros follow up to ``beats``
-    beats of the port, as room for feature maps. weights: uint32 of shape (weight words,
+    stored_parts: the parts whose weights are stored (``parts.stored``); each takes whole bursts,
+    filled up with zeros, as FETCH reads them. If FETCH reads none, the image holds no weights.
+    Zeros follow until the image has ``beats`` beats of the port in all, as room for feature maps;
+    an image that is as long already is not cut. weights: uint32 of shape (weight words,
     weight_word_columns), part after part.
     """
     room = np.zeros(beats * config.memory_port_bits // STREAM_BITS, np.uint32)

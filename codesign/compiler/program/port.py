@@ -18,7 +18,7 @@ from rtl_gen.isa.encoding import Instruction
 from rtl_gen.isa.opcodes import Opcode
 
 WORD_CYCLES = READ_CYCLES + 1
-"""Cycles from the read of a word by SPILL to its first beat on the bus."""
+"""Cycles from the one in which SPILL reads a word to that of the word's first beat on the bus."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,9 @@ class PortTransfer:
 
 @dataclass
 class Port:
-    """State of the memory port along a program. Made by ``memory.waits``.
+    """State of the memory port along a program; cycles count from the run's start.
+
+    Made by ``memory.waits``.
 
     External memory answers after ``latency_cycles`` and then takes or gives a beat per cycle. The
     end of a transfer is computed when a later one asks for it (``free``): by then all writes of the
@@ -83,7 +85,8 @@ class Port:
     def free(self, opcode: Opcode) -> int:
         """Return the first cycle in which a FETCH, FILL or SPILL (``opcode``) may start.
 
-        The transfer for which it has to wait is over then, and is forgotten here.
+        The transfer for which it has to wait is over then, and is forgotten here. 0 if there was
+        none.
         """
         if opcode is Opcode.SPILL:
             return self._spilled()
@@ -94,7 +97,7 @@ class Port:
         return self.read_free
 
     def _filled(self, tile: PortTransfer) -> list[int]:
-        """Return the cycles in which a FILL writes its words."""
+        """Return the cycles in which a FILL writes its words, one each, ascending."""
         beats, writes = self.config.tile_word_beats, []
         now = tile.start + 2 + self.latency_cycles
         for _ in range(tile.words):

@@ -21,9 +21,10 @@ from rtl_gen.isa.opcodes import Opcode
 def stream_steps(
     schedule: Schedule, steps: Sequence[ProgramStep]
 ) -> tuple[ProgramStep, ...] | None:
-    """Return the program ``steps`` as a loop over the images of a run.
+    """Return the program of one image, ``steps``, as a loop over the images of a run.
 
     None if other tensors take the image's words after its last use (``schedule.keeps_input``).
+    REPEAT, behind EMIT, jumps back to the step behind the first LOAD.
     The next image is loaded behind the last layer that reads this one. EMIT is issued ahead if that
     LOAD, which waits for the EMIT, comes before the layer that writes the logits again.
     """
@@ -54,8 +55,9 @@ def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
 def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """Return the stall cycles per image of a program with REPEAT, if the host is never late.
 
-    Stalls for weights from memory are exact. The cycles that a LOAD takes longer than the layers
-    beside it are an estimate, as each of its words that meets a layer's write waits a cycle.
+    They are the exact stalls for weights from memory, plus the cycles that a LOAD takes longer than
+    the layers beside it. The latter are an estimate: each of its words that meets a layer's write
+    waits one cycle more, which is not counted.
     """
     body = _body(steps)
     fetching = sum(waits(config, body))

@@ -29,7 +29,8 @@ from rtl_gen.isa import weight_words
 def weight_image(schedule: Schedule) -> NDArray[np.uint32]:
     """Return the weights of all parts, uint32 of shape (weight words, weight_word_columns).
 
-    Parts stand in order; weights that several parts share are stored once.
+    Parts stand in order; weights that several parts share are stored once, at the first. A row is
+    one weight word, its lowest 32 bits first.
     """
     config = schedule.config
     images = [np.zeros((0, config.weight_word_columns), np.uint32)]
@@ -60,8 +61,10 @@ def _walked(taps: Ints, part: Part) -> Ints:
 def layer_taps(schedule: Schedule, index: int) -> Ints:
     """Return the weights of MacLayer ``index`` at the places where the array multiplies them.
 
-    int64 of shape (tiles, kernel rows, kernel columns, sources, words, columns, lanes). Lanes
-    without a channel and columns without an output get 0. Layers of two sources have 1x1 kernels.
+    int64 of shape (tiles, kernel rows, kernel columns, sources, words, columns, lanes), the kernel
+    being ``tile.kernel`` (with column reuse only new columns) and words those of the tile's window.
+    Lanes without a channel and columns without an output get 0. Layers of two sources have 1x1
+    kernels.
     """
     config, shape, tile = schedule.config, schedule.shapes[index], schedule.tiles[index]
     slots = [schedule.storage.views[source.tensor].slots for source in shape.layer.sources]
@@ -91,10 +94,11 @@ def _fill(full: Ints, shape: LayerShape, tile: TileMap, slots: Sequence[SlotMap]
 
 
 def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk) -> None:
-    """Fill in the weights of a layer with column reuse.
+    """Write the weights of a layer with column reuse into ``full``, which holds zeros.
 
-    full: shape (tiles, kernel rows, new columns, columns, lanes). At the first new column other
-    lanes hold the weights of the older columns, whose activations come from the history.
+    full: shape (tiles, kernel rows, new columns, columns, lanes). Array column m has its weights of
+    the new columns in lane m; at the first new column two other lanes hold those of the older
+    columns, whose activations come from the history.
     """
     lanes = full.shape[-1]
     weights = shape.layer.sources[0].weights[:, 0].astype(np.int64)
@@ -109,8 +113,9 @@ def _fill_reusing(full: Ints, shape: LayerShape, tile: TileMap, walk: ColumnWalk
 def _with_sum(taps: Ints, binary: bool) -> Ints:
     """Return taps with the column that ``binary_weights`` adds: (tiles, taps, columns + 1, lanes).
 
-    Of a binary layer a weight of +1 becomes 1 and -1 becomes 0, and the last column, which sums the
-    activations, is 1 wherever there is a weight. Of other layers it is 0.
+    binary: True for a binary layer; there a weight of +1 becomes 1 and -1 becomes 0, and the last
+    column, which sums the activations, is 1 in lanes where any column has a weight. In other layers
+    weights stay as they are and the last column is 0. ``taps`` is not changed.
     """
     if not binary:
         return np.concatenate([taps, np.zeros_like(taps[:, :, :1])], axis=2)
@@ -123,7 +128,8 @@ def _words(
 ) -> NDArray[np.uint32]:
     """Return the weight words of a part: for each tile all taps of the top digit, then the next.
 
-    weights, indices: shape (tiles, taps, columns, slots).
+    weights, indices: shape (tiles, taps, columns, slots); passes: number of digits. Result: shape
+    (tiles * passes * taps, weight_word_columns); each digit has the indices of its weight.
     """
     digit_bits = config.weight_digit_bits
     shifts = digit_bits * np.arange(passes - 1, -1, -1)

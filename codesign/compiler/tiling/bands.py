@@ -34,28 +34,29 @@ class Flow:
     storage: StoragePlan
 
     def root(self, tensor: str) -> str:
-        """Return the name of the storage that holds a tensor."""
+        """Return the name of the storage that holds a stored tensor (any but the logits)."""
         return self.storage.views[tensor].storage
 
     def inputs(self, layer: Layer) -> list[str]:
-        """Return the tensors that a layer reads."""
+        """Return the names of the tensors that a layer reads, in its order."""
         if isinstance(layer, ConcatLayer):
             return list(layer.inputs)
         return [source.tensor for source in layer.sources]
 
     def uses(self, layer: Layer) -> set[str]:
-        """Return the storages that a layer reads."""
+        """Return the names of the storages that a layer reads."""
         return {self.root(name) for name in self.inputs(layer)}
 
     def makes(self, layer: Layer) -> str | None:
-        """Return the storage that a layer writes; None for the logits."""
+        """Return the name of the storage that a layer writes; None for the raw layer (logits)."""
         if isinstance(layer, MacLayer) and layer.raw:
             return None
         return self.root(layer.output)
 
     def cuts(self) -> list[int]:
-        """Return the positions before which a segment may begin, and the end of the network.
+        """Return the layer positions before which a segment may begin, and the network's end.
 
+        Ascending, from 0 to the number of layers.
         Layers that write one storage stay in one segment, as do the layers that read the image,
         together with all layers between them.
         """
@@ -70,14 +71,20 @@ class Flow:
         return [cut for cut in range(len(layers) + 1) if cut not in inner]
 
     def entering(self, span: range) -> list[str]:
-        """Return the storages that layers of ``span`` read and none writes, in order of reading."""
+        """Return the storages that layers of ``span`` read and none of them writes.
+
+        Names in order of reading; span: positions in ``network.layers``.
+        """
         layers = [self.network.layers[i] for i in span]
         made = {self.makes(layer) for layer in layers}
         found = dict.fromkeys(r for layer in layers for r in sorted(self.uses(layer)))
         return [root for root in found if root not in made]
 
     def leaving(self, span: range) -> list[str]:
-        """Return the storages that the layers of ``span`` write and later layers read."""
+        """Return the storages that the layers of ``span`` write and layers behind it read.
+
+        Names in order of writing; span: positions in ``network.layers``.
+        """
         later = self.network.layers[span.stop :]
         wanted = set[str]().union(*(self.uses(layer) for layer in later))
         made = dict.fromkeys(self.makes(self.network.layers[i]) for i in span)
@@ -87,7 +94,8 @@ class Flow:
 def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
     """Return for each of ``bands`` bands the rows of every storage that it reads or computes.
 
-    span: positions of the segment's layers; bands: at most the rows of the tensors that leave it.
+    Dictionaries are by storage name. span: positions of the segment's layers; bands: at most the
+    rows of the tensors that leave it, whose rows are shared out evenly.
     Each band computes at least its share of the tensors that leave the segment, and of all others
     the rows on which that share depends; logits depend on all rows of what their layer reads. A
     layer of two sources needs the same rows of both, as it walks both with the same steps.
@@ -112,7 +120,11 @@ def band_rows(flow: Flow, span: range, bands: int) -> list[dict[str, Rows]]:
 
 
 def _need_inputs(flow: Flow, layer: Layer, rows: dict[str, Rows]) -> None:
-    """Add to ``rows`` the input rows that a layer reads for the output rows that it computes."""
+    """Add to ``rows`` the input rows that a layer reads for the output rows that it computes.
+
+    rows: storage -> rows needed so far, changed in place; the rows of each source grow to one
+    range. Nothing changes if no output rows of the layer are needed.
+    """
     if isinstance(layer, ConcatLayer):  # its inputs lie in the same storage as its output
         return
     root, first = flow.makes(layer), flow.root(layer.sources[0].tensor)
@@ -132,7 +144,8 @@ def _need_inputs(flow: Flow, layer: Layer, rows: dict[str, Rows]) -> None:
 def input_rows(layer: MacLayer, out: Rows, height: int) -> Rows:
     """Return the rows of an input of ``height`` rows on which the output rows ``out`` depend.
 
-    There is at least one, even if ``out`` depends on padding alone.
+    out: rows of the layer's output after max pooling, at least one. Rows outside the input are left
+    out, but there is at least one, even if ``out`` depends on padding alone.
     """
     window, step = (layer.pool.kernel[0], layer.pool.stride[0]) if layer.pool else (1, 1)
     kernel = layer.sources[0].weights.shape[2]
@@ -159,26 +172,30 @@ class Piece:
     shapes: tuple[LayerShape, ...]
     """Loop bounds of its MacLayers."""
     origins: tuple[int, ...]
-    """MacLayers of the whole network of which its own, in this order, compute some rows."""
+    """Indices of the whole network's MacLayers of which its own, in this order, compute rows."""
     rows: Mapping[str, tuple[str, Rows]]
-    """Tensor of the whole network, and which of its rows, that each of its own tensors holds."""
+    """Own tensor name -> (tensor of the whole network, which of its rows it holds)."""
     name: str
     """Suffix of its names: "[segment.band]"."""
 
     def own(self, tensor: str) -> str:
-        """Return this network's name for a tensor of the whole one."""
+        """Return this piece's name for a tensor of the whole network."""
         return own_name(tensor, self.name)
 
 
 def own_name(tensor: str, piece: str) -> str:
-    """Return the name that a tensor or layer of the whole network has in the piece ``piece``."""
+    """Return the name of a tensor or layer of the whole network in the piece named ``piece``.
+
+    piece: suffix "[segment.band]" (``Piece.name``).
+    """
     return f"{tensor} {piece}"
 
 
 def pieces(flow: Flow, span: range, bands: int, segment: int) -> list[Piece]:
     """Return the segment of layers ``span``, cut into ``bands`` bands, as networks of their own.
 
-    segment: its number, for the names.
+    span: positions in the network's layers; segment: its number, for the names. Bands are numbered
+    from 0, from the top down.
     """
     rows = band_rows(flow, span, bands)
     return [_piece(flow, span, of_band, f"[{segment}.{band}]") for band, of_band in enumerate(rows)]
@@ -234,7 +251,8 @@ def _rows_above(layer: MacLayer, out: Rows, source: Rows) -> int:
     """Return the padding above a band, in rows of its input.
 
     That is the distance from the first tap of its first output row to its first input row; it is
-    negative if the input band begins above that tap.
+    negative if the input band begins above that tap. out, source: rows of the whole network's
+    output (after max pooling) and input that the band holds.
     """
     step = layer.pool.stride[0] if layer.pool else 1
     return source.start - (out.start * step * layer.stride[0] - layer.padding[0])

@@ -22,7 +22,7 @@ from rtl_gen.isa.opcodes import Opcode
 MOST_FUSED = 8
 """Most layers of a segment of several bands; halos grow with every layer."""
 MORE_BANDS = 2
-"""Numbers of bands that are tried beyond the least that fits."""
+"""Further numbers of bands that fit which are compared with the first one that does."""
 
 
 @dataclass
@@ -34,12 +34,13 @@ class SegmentSearch:
     depth: int
     """Words of activation memory, per bank."""
     shared: dict[range, Segment | None] = field(default_factory=dict)
-    """Segments that do not read the image: the same for every input layout."""
+    """Segments that do not read the image, which are the same for every input layout, by span; None
+    for a span that does not fit. Found ones are added."""
     _forms: dict[tuple[object, ...], tuple[Form, ...]] = field(default_factory=dict)
-    """Results of ``_ways`` by span and band heights."""
+    """Results of ``_ways`` by (span, rows of each of the band's tensors)."""
 
     def best(self) -> list[Segment] | None:
-        """Return the segments that take the fewest cycles, or None if nothing fits.
+        """Return the segments, in order, that take the fewest cycles, or None if nothing fits.
 
         Dynamic programming over the positions where segments begin.
         """
@@ -66,7 +67,10 @@ class SegmentSearch:
         ]
 
     def _known_segment(self, span: range, number: int) -> Segment | None:
-        """Return ``_segment``, from ``shared`` where the input layout makes no difference."""
+        """Return ``_segment`` of the same arguments, kept in ``shared`` unless it reads the image.
+
+        A kept one may have another number in the names of its pieces.
+        """
         image = self.flow.root(self.flow.network.input)
         if any(image in self.flow.uses(self.flow.network.layers[i]) for i in span):
             return self._segment(span, number)
@@ -78,7 +82,9 @@ class SegmentSearch:
         """Return the layers ``span`` as a segment, or None if it does not fit.
 
         One band is taken if it fits; else several, unless the segment has the network's output or
-        more than MOST_FUSED layers.
+        more than MOST_FUSED layers. Numbers of bands rise from 2, by 1 up to 8, then by a quarter
+        until one fits, then by 1; of the first 1 + MORE_BANDS that fit the fastest is taken.
+        number: the segment's, for names only.
         """
         whole = self._option(span, 1, number)
         leaving = self.flow.leaving(span)
@@ -94,9 +100,9 @@ class SegmentSearch:
         return min(options, key=lambda option: option.cycles, default=None)
 
     def _option(self, span: range, bands: int, number: int) -> Segment | None:
-        """Return the segment of so many bands, or None if it does not fit.
+        """Return the segment of so many bands, or None if it does not fit activation memory.
 
-        Several bands are tried with their fastest strips only.
+        One band takes its fastest strips that fit; several take their fastest ones, or do not fit.
         """
         cut = tuple(pieces(self.flow, span, bands, number))
         every = [self._ways(span, piece) for piece in cut]
@@ -112,7 +118,8 @@ class SegmentSearch:
     def _ways(self, span: range, piece: Piece) -> tuple[Form, ...]:
         """Return the piece's ways to be cut into strips, the fastest first.
 
-        They are cached, as bands of the same heights have the same ways.
+        An empty tuple if there is none. They are cached, as bands of the same heights have the same
+        ways. span: positions of the segment's layers.
         """
         heights = tuple(len(rows) for _, rows in piece.rows.values())
         key = (span, heights)

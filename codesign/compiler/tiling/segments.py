@@ -28,7 +28,7 @@ class Form:
     rows: Mapping[str, int]
     """Rows per strip, by tensor of the whole network."""
     split: frozenset[int]
-    """MacLayers of the whole network that compute on all pixel lanes."""
+    """Indices of the whole network's MacLayers that compute on all pixel lanes."""
     cycles: tuple[int, ...]
     """Cycles of each of the piece's MacLayers, the issue of the instruction included."""
 
@@ -45,20 +45,20 @@ class Form:
 class Segment:
     """Successive layers that run band by band. Made by ``SegmentSearch``.
 
-    Lifetimes and issue positions count the MacLayers of all pieces, one after another.
+    Lifetimes and issue positions count the MacLayers of all pieces, one after another, from 0.
     """
 
     flow: Flow
     config: NpuConfig
     span: range
-    """Its layers, as positions in the whole network."""
+    """Its layers, as positions in ``flow.network.layers``, concats included."""
     pieces: tuple[Piece, ...]
     """Its bands, in order."""
     forms: tuple[Form, ...]
     """Strips and cycles of each band."""
 
     def loaded(self, root: str) -> bool:
-        """Return True if the storage comes from the host (LOAD), not from memory (FILL)."""
+        """Return True if the storage ``root`` comes from the host (LOAD), not memory (FILL)."""
         return root == self.flow.root(self.flow.network.input)
 
     @cached_property
@@ -98,10 +98,11 @@ class Segment:
         return len(piece.rows[piece.own(root)][1]) * self.row_beats(root)
 
     def fill_steps(self) -> Iterator[tuple[Piece, str, int]]:
-        """Yield (piece, storage, layer before which its FILL is issued).
+        """Yield (piece, storage, position of the MacLayer before which its FILL is issued).
 
-        A FILL is issued before one of the longest layers of the piece before, to hide behind it; in
-        the first piece, before its first layer.
+        One for each piece and each storage that enters from memory. The FILL of the k-th storage is
+        issued before the k-th longest layer of the piece before, to hide behind it (counted round
+        if there are fewer layers); in the first piece, before its first layer.
         """
         fills = [root for root in self.flow.entering(self.span) if not self.loaded(root)]
         first = 0
@@ -114,7 +115,10 @@ class Segment:
             first += len(form.cycles)
 
     def spill_steps(self) -> list[tuple[Piece, str, int]]:
-        """Return (piece, storage, layer behind which its SPILL is issued), in order of issue."""
+        """Return (piece, storage, position of the MacLayer behind which its SPILL is issued).
+
+        In order of issue: behind the last layer of the piece that writes to the storage.
+        """
         leaving = self.flow.leaving(self.span)
         found, first = [], 0
         for piece in self.pieces:
@@ -135,7 +139,10 @@ class Segment:
 
     @cached_property
     def blocks(self) -> dict[str, LiveBuffer]:
-        """Buffers of all pieces with their lifetimes, by the pieces' own names of storages."""
+        """Buffers of all pieces with their lifetimes, by the pieces' own names of storages.
+
+        A buffer's words are those of one bank.
+        """
         begins = {piece.own(root): step for piece, root, step in self.fill_steps()}
         spills = self.spill_steps()
         following = [step for _, _, step in spills[1:]] + [self.mac_layers - 1]
@@ -156,7 +163,10 @@ class Segment:
         return blocks
 
     def _uses(self, piece: Piece) -> dict[str, tuple[int, int]]:
-        """Return the first and last MacLayer that uses each storage, as indices in the piece."""
+        """Return by storage the (first, last) MacLayer of the piece that uses it, both included.
+
+        Storages have the whole network's names; indices count from the piece's first MacLayer.
+        """
         found = dict[str, tuple[int, int]]()
         for step, shape in enumerate(piece.shapes):
             names = [source.tensor for source in shape.layer.sources]

@@ -100,7 +100,10 @@ def _own_view(view: View, suffix: str) -> View:
 
 
 def _storages(segments: Sequence[Segment]) -> dict[str, Storage]:
-    """Return all buffers with lifetimes in steps of the whole program: step i + 1 is MacLayer i."""
+    """Return all buffers by their pieces' own names, with lifetimes in steps of the whole program.
+
+    Step i + 1 is MacLayer i of all pieces, one after another.
+    """
     found, first = dict[str, Storage](), 1
     for segment in segments:
         for own, block in segment.blocks.items():
@@ -114,7 +117,11 @@ def _storages(segments: Sequence[Segment]) -> dict[str, Storage]:
 def _moves(
     segments: Sequence[Segment], rows: Mapping[str, tuple[str, range]], bursts: int
 ) -> TileMoves:
-    """Return the transfers between the layers. bursts: those of the weights in memory."""
+    """Return the transfers between the layers of all pieces.
+
+    rows: (tensor of the whole network, its rows) by a piece's own tensor name; bursts: those that
+    weights take at the start of external memory.
+    """
     regions, end = _regions(segments, bursts * BURST_BEATS)
     before, after = defaultdict[int, list[TileMove]](list), defaultdict[int, list[TileMove]](list)
     barriers, first = list[int](), 0
@@ -146,9 +153,9 @@ def _moves(
 
 
 def _regions(segments: Sequence[Segment], beat: int) -> tuple[dict[str, int], int]:
-    """Return the first beat in memory of each storage between segments, and the end of all.
+    """Return the first beat in memory of each storage between segments, and the beat behind all.
 
-    They lie from ``beat`` on, each from the start of a burst.
+    They lie from beat number ``beat`` on, in order of the segments, each from the start of a burst.
     """
     found = dict[str, int]()
     for segment in segments:

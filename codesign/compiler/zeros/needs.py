@@ -40,11 +40,11 @@ class Need:
     rows: int
     """Mask of kernel rows."""
     cols: int
-    """Mask of kernel columns."""
+    """Mask of kernel columns, with column reuse of the new ones."""
     words: int
     """Mask of input words of the tile's window."""
     passes: int
-    """Weight digits, counted from the least significant one."""
+    """Number of weight digits that hold all weights, from the least significant one on."""
 
     def __add__(self, next_tiles: Need) -> Need:
         """Return the need of both; that ``next_tiles`` follow in the same layer is not checked."""
@@ -76,16 +76,20 @@ class Need:
 
 
 def _places(mask: int) -> list[int]:
-    """Return the bits that are set, or [0] if there is none: a tile without weights has a bias."""
+    """Return the positions of the set bits, ascending; [0] if there are none.
+
+    A tile without weights still has biases, so one tap is walked.
+    """
     return [i for i in range(mask.bit_length()) if mask >> i & 1] or [0]
 
 
 def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
     """Return the needs of the tiles of MacLayer ``index``, successive equal ones joined.
 
-    Tiles that one LAYER must compute are joined, too. With column reuse, whose history depends on
-    the whole kernel, and with two sources, which are walked by the loops over words or columns,
-    only digits are left out.
+    Equal are those with the same masks and digits. A raw layer has a single need unless the NPU has
+    a memory port, as one LAYER must compute it. With column reuse, whose history depends on the
+    whole kernel, and with two sources, which are walked by the loops over words or columns, masks
+    are full and only digits are left out.
     """
     taps, tile = layer_taps(schedule, index), schedule.tiles[index]
     there = (taps != 0).any(axis=(-2, -1))
@@ -108,9 +112,9 @@ def _masks(there: NDArray[np.bool_]) -> list[int]:
 
 
 def _passes(taps: Ints, config: NpuConfig) -> list[int]:
-    """Return for each tile the number of digits whose two's complement holds all its weights.
+    """Return for each tile the least number of digits whose two's complement holds all its weights.
 
-    It is at least ``config.least_passes``.
+    taps: as ``layer_taps`` returns them. It is at least ``config.least_passes``.
     """
     largest = np.maximum(taps, ~taps).max(axis=tuple(range(1, taps.ndim)))
     passes = (-(-(1 + size.bit_length()) // config.weight_digit_bits) for size in largest.tolist())

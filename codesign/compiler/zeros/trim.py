@@ -17,7 +17,7 @@ import numpy as np
 from codesign.compiler.checks import BufferUse
 from codesign.compiler.mapping.parts import TileRun, parts
 from codesign.compiler.mapping.schedule import Schedule, walk_cycles
-from codesign.compiler.plan import Plan, plan_of
+from codesign.compiler.planned import Plan, plan_of
 from codesign.compiler.program.instructions import program_steps
 from codesign.compiler.zeros.needs import Need, layer_needs
 from rtl_gen import timing
@@ -56,10 +56,11 @@ def _fits(option: Plan) -> bool:
 
 
 def _option(schedule: Schedule, needs: Sequence[Need], most: int) -> Plan:
-    """Return the plan whose layers are cut into at most ``most`` runs.
+    """Return the plan whose layers are cut into at most ``most`` runs, all layers together.
 
-    If weights come from memory, the runs that take fewest cycles may stall for longest, so
-    ``trimmed`` compares several options.
+    needs: those of all layers, in order. That it fits the memories is not checked. If weights come
+    from memory, the runs that take fewest cycles may stall for longest, so ``trimmed`` compares
+    several options.
     """
     runs = trimmed_runs(schedule, needs, most)
     option = dataclasses.replace(schedule, parts=parts(schedule.config, schedule.tiles, runs))
@@ -70,8 +71,9 @@ def _option(schedule: Schedule, needs: Sequence[Need], most: int) -> Plan:
 def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[TileRun, ...]:
     """Return at most ``most`` runs that take the fewest cycles, and among these the fewest runs.
 
-    needs: those of all layers, in order; most: at least the number of layers. Dynamic programming
-    over the end of the last run and the number of runs.
+    needs: those of all layers, in order, each of which stays whole; a run joins successive ones of
+    one layer. most: at least the number of layers. Stalls are not counted. Dynamic programming over
+    the end of the last run and the number of runs.
     """
     most = min(most, len(needs))
     cycles = np.full((len(needs) + 1, most + 1), np.inf)
@@ -95,7 +97,7 @@ def trimmed_runs(schedule: Schedule, needs: Sequence[Need], most: int) -> tuple[
 
 
 def run_cycles(schedule: Schedule, run: TileRun) -> int:
-    """Return the cycles of a run as one LAYER, its issue included."""
+    """Return the cycles of a run as one LAYER, its issue included, stalls not counted."""
     shape, tile = schedule.shapes[run.layer], schedule.tiles[run.layer]
     rows, drained = schedule.strips.loop_rows(shape), schedule.strips.drain_pixels(shape)
     walk = walk_cycles(

@@ -45,8 +45,8 @@ class Features:
     sizes: Floats
     """Features of all blocks side by side, shape (n, columns)."""
     shape: Floats
-    """Inputs of the Gaussian process, shape (n, parameters): logarithms of numbers, 0 / 1 for
-    options."""
+    """Inputs of the Gaussian process, shape (n, parameters): natural logarithms of the numeric
+    parameters, then 0 / 1 for the options, in the order of _LOGARITHMIC and _FLAGS."""
 
     @classmethod
     def of(cls, table: ConfigTable) -> Features:
@@ -68,7 +68,7 @@ SIZE_NAMES = {block.name: tuple(block.sizes(_ONE)) for block in BLOCKS}
 
 
 def block_columns() -> dict[str, slice]:
-    """Return the columns of Features.sizes that belong to each block."""
+    """Return the columns of Features.sizes that belong to each block, by its name."""
     found, start = {}, 0
     for name, sizes in SIZE_NAMES.items():
         found[name] = slice(start, start + len(sizes))
@@ -91,7 +91,10 @@ def priors(resource: str) -> Floats:
 
 
 def analytic(table: ConfigTable, resource: str) -> Floats:
-    """Return estimates of one resource by its prior factors, which need no data, shape (n,)."""
+    """Return estimates of one resource by its prior factors alone, shape (n,).
+
+    They need no data, and have no correction. resource: one of cost.area.blocks.RESOURCES.
+    """
     found: Floats = Features.of(table).sizes @ priors(resource)
     return found
 
@@ -103,7 +106,7 @@ class Measured:
     totals: Floats
     """Amounts of whole NPUs, shape (n,)."""
     by_block: Mapping[str, Floats] | None
-    """Block -> amounts, shape (n,); None if the data has whole NPUs only."""
+    """Name of a block -> its amounts, shape (n,); None if the data has whole NPUs only."""
 
     def take(self, rows: Ints) -> Measured:
         blocks = self.by_block
@@ -151,7 +154,7 @@ class ComposedModel:
         return cls(factors, process.fit(features.shape, ratio))
 
     def predict(self, features: Features) -> tuple[Floats, Floats]:
-        """Return estimates and the standard deviations of their logarithms, each of shape (n,)."""
+        """Return estimates and the standard deviations of their natural logarithms, each (n,)."""
         with one_thread():
             ratio, deviation = self.correction.moments(features.shape)
             return np.maximum(features.sizes @ self.factors, 1.0) * np.exp(ratio), deviation
@@ -181,8 +184,8 @@ class ComposedModel:
 def _factors(sizes: Floats, measured: Measured, drawn_to: Floats) -> Floats:
     """Return the factors of all columns, fitted block by block if the data has blocks.
 
-    drawn_to: prior factors, shape (columns,). Squared errors are relative to the whole NPU, so that
-    blocks weigh by their share of it.
+    sizes: features, shape (n, columns); drawn_to: prior factors, shape (columns,), like the result.
+    Squared errors are relative to the whole NPU, so that blocks weigh by their share of it.
     """
     weight = measured.totals**-2.0
 

@@ -24,27 +24,38 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 MAX_LANES = 64
 MAX_BITS = 8
-"""Largest number of terms and largest operand width that the tables below hold."""
+"""MAX_LANES and MAX_BITS: most terms, and widest operand in bits, that the tables below hold."""
 
 
 def product_bits(c: ConfigTable) -> Ints:
-    """Return the width of a product with a slice of its own (rtl_gen.blocks.dot_product)."""
+    """Return the bits of a product that has a DSP slice of its own, shape (n,).
+
+    Activation bits + weight digit bits + 2, as both operands are taken as signed ones
+    (rtl_gen.blocks.dot_product).
+    """
     return c.activation_bits + c.weight_digit_bits + 2
 
 
 def wide(c: ConfigTable) -> Ints:
-    """Return 1 where ``product_bits`` are enough for Yosys to take a DSP slice, else 0."""
+    """Return 1 where ``product_bits`` are enough for Yosys to take a DSP slice, else 0; (n,)."""
     return (product_bits(c) >= LEAST_PRODUCT_BITS).astype(np.int64)
 
 
 def sum_tree(terms: Ints, width: Ints) -> Floats:
-    """Return the adder bits of a binary tree over up to MAX_LANES ``terms`` of ``width`` bits."""
+    """Return the adder bits of a binary tree over ``terms`` terms of ``width`` bits each.
+
+    terms: 0..MAX_LANES; a tree of 0 or 1 has none. An adder has as many bits as its sum, one more
+    than its operands. Elementwise, in the shape of ``terms``.
+    """
     adders, grown, _, _ = _trees()[:, terms]
     return adders * width + grown
 
 
 def tree_registers(terms: Ints, width: Ints) -> Floats:
-    """Return the register bits of the tree of ``sum_tree`` with registers behind every level."""
+    """Return the register bits of the tree of ``sum_tree`` with registers behind every level.
+
+    These hold the level's sums and a value that is left over for the next level.
+    """
     adders, grown, waiting, waiting_grown = _trees()[:, terms]
     return (adders + waiting) * width + (grown + waiting_grown)
 
@@ -53,8 +64,8 @@ def tree_registers(terms: Ints, width: Ints) -> Floats:
 def _trees() -> Floats:
     """Return the sizes of binary adder trees by the number of terms, shape (4, MAX_LANES + 1).
 
-    Rows: adders; bits that all of these have beyond the width of a term; values passed on to the
-    next level; bits that all of these have beyond the width of a term.
+    Rows: number of adders; bits that all their sums have beyond the width of a term; number of
+    values that a level passes on without adding; bits that all of these have beyond that width.
     """
     table = np.zeros((4, MAX_LANES + 1))
     for count in range(MAX_LANES + 1):
@@ -112,7 +123,7 @@ class Packed:
 
     @property
     def fields(self) -> Ints:
-        """Products per DSP slice."""
+        """Products per DSP slice where several share one, else 0."""
         return COLUMNS * self.pixels
 
 
@@ -120,7 +131,8 @@ class Packed:
 def _packings() -> Ints:
     """Return the fields of Packed by multiplier form, activation bits and digit bits.
 
-    The last axis holds the fields; 0 where products of these widths cannot share a slice.
+    Shape (multiplier forms, MAX_BITS + 1, MAX_BITS + 1, fields); a form is its position in
+    MULTIPLIERS, fields are in the order of Packed. 0 where products cannot share a slice.
     """
     names = [field.name for field in dataclasses.fields(Packed)]
     shape = (len(MULTIPLIERS), MAX_BITS + 1, MAX_BITS + 1, len(names))

@@ -21,7 +21,7 @@ Predictor = Callable[[Ints, Ints], Floats]
 
 
 def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
-    """Return the error figures of estimates, by name.
+    """Return the error figures of estimates of ``truth`` (none 0), both of shape (rows,), by name.
 
     rows (their number), mape and p90 (mean and 90 % quantile of the relative error, as fractions),
     r2 (coefficient of determination; 0 if all truths are equal), tau (Kendall's rank correlation).
@@ -38,14 +38,20 @@ def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
 
 
 def each_value(values: Ints) -> Splits:
-    """Yield one split per distinct value, whose test rows are all rows with that value."""
+    """Yield one split per distinct value: its test rows have that value, training rows do not.
+
+    values: shape (rows,), int64.
+    """
     for value in np.unique(values):
         out = values == value
         yield np.flatnonzero(~out), np.flatnonzero(out)
 
 
 def predicted(splits: Splits, predictor: Predictor, rows: int) -> Floats:
-    """Return out-of-sample estimates, shape (rows,); NaN for rows that no split leaves out."""
+    """Return out-of-sample estimates, shape (rows,); NaN for rows in no split's test rows.
+
+    Of a row in several, the last split counts. rows: number of all rows.
+    """
     found = np.full(rows, np.nan)
     for train, test in splits:
         found[test] = predictor(train, test)
@@ -74,7 +80,10 @@ class Trial:
         self.whole = ComposedModel.fit(self.features, self.measured, resource)
 
     def composed(self, train: Ints, test: Ints) -> Floats:
-        """Estimate the test rows by a composed model fitted to the training rows."""
+        """Return estimates of the test rows by a model fitted to the training rows.
+
+        train, test: row numbers; the result has the shape of ``test``.
+        """
         return self._fit(train).predict(self.features.take(test))[0]
 
     def _fit(self, train: Ints) -> ComposedModel:
@@ -83,16 +92,20 @@ class Trial:
         )
 
     def errors(self, splits: Splits) -> dict[str, float]:
-        """Return the figures of ``errors`` for all test rows, each estimated by its split's fit."""
+        """Return the figures of the function ``errors`` over the test rows of all splits.
+
+        Each row is estimated by the model fitted to its split's training rows.
+        """
         found = predicted(splits, self.composed, len(self.groups))
         seen = np.isfinite(found)
         return errors(found[seen], self.measured.totals[seen])
 
     def intervals(self, seed: int) -> Iterator[tuple[Ints, Floats, Floats, Learned]]:
-        """Yield for each grouped split: test rows, estimates, deviations, fitted model.
+        """Yield for each grouped split: (test rows, estimates, deviations, fitted model).
 
-        Deviations are the predicted standard deviations of the logarithms. The conformal scores of
-        the model are cross-validated within its training rows.
+        Estimates and deviations are those of the test rows; deviations are the predicted standard
+        deviations of the logarithms. The conformal scores of the model are cross-validated within
+        its training rows. seed: shuffles the splits.
         """
         for train, test in grouped(self.groups, seed):
             features, measured = self.features.take(train), self.measured.take(train)
@@ -107,7 +120,7 @@ class Trial:
     def coverage(self, seed: int) -> dict[str, float]:
         """Return coverage and width of the 90 % intervals of unseen rows.
 
-        coverage: fraction of the rows inside; width: mean width relative to the estimate.
+        coverage: fraction of the rows inside; width: mean of (upper - lower end) / estimate.
         """
         inside, width = [], []
         for test, middle, deviation, learned in self.intervals(seed):
@@ -126,8 +139,10 @@ class Trial:
 
         false_prune is the fraction of feasible NPUs rejected, false_keep that of infeasible NPUs
         accepted. Few rows lie so close to one budget, so the rates are over 21 budgets from 1/1.2
-        to 1.2 times the one given. One item per confidence and budget (in units of the resource);
-        ``decisions`` in it is the number of (row, budget) pairs.
+        to 1.2 times the one given. near: greatest |amount / budget - 1|. An NPU is accepted if its
+        upper bound is at most the budget. One item per confidence and budget (in units of the
+        resource), with both; ``decisions`` in it is the number of (row, budget) pairs. A rate over
+        no NPUs is 0.
         """
         found = list(self.intervals(seed))
         truth = np.concatenate([self.measured.totals[test] for test, *_ in found])

@@ -7,11 +7,14 @@ NPUs.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from rtl_gen.parameters import is_stacked
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,7 +34,7 @@ MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
 
 @dataclass(frozen=True, eq=False)
 class MemoryCount:
-    """FPGA resources of memories, float arrays of one shape.
+    """FPGA resources (xc7) of each of n memories or NPUs, float arrays of one shape.
 
     Made by ``automatic`` or ``distributed``.
     """
@@ -54,14 +57,14 @@ class MemoryCount:
         )
 
     def times(self, copies: Ints) -> MemoryCount:
-        """Return the resources of so many copies of each memory."""
+        """Return the resources of ``copies`` copies of each memory, in the same shape."""
         return MemoryCount(
             self.lutrams * copies, self.luts * copies, self.brams * copies, self.ffs * copies
         )
 
 
 def distributed(width: Ints, depth: Ints) -> MemoryCount:
-    """Return the resources of npu_lutram (distributed RAM), by bits per word and words.
+    """Return the resources of npu_lutram (distributed RAM) with ``depth`` words of ``width`` bits.
 
     RAM32M (6 bits wide) up to 32 words, else banks of 64 words of RAM64M (3 bits wide); a primitive
     is 4 LUTs.
@@ -88,15 +91,48 @@ def automatic(width: Ints, depth: Ints) -> MemoryCount:
 
     Distributed RAM is taken where it is small for the block RAM it replaces (MAX_DISTRIBUTED), and
     for 1024 words of 2 bits.
-    width: bits per word, up to MAX_WIDTH; depth: words, powers of two up to 2**MAX_LOG_DEPTH.
+    width: bits per word, up to MAX_WIDTH; depth: words, powers of two up to 2**MAX_LOG_DEPTH, or
+    other multiples of 512, which are ``stacked``.
     """
-    found = _automatic_table()[width, np.log2(depth).astype(np.int64)]
-    return MemoryCount(*found.T)
+    found = MemoryCount(*_automatic_table()[width, np.log2(depth).astype(np.int64)].T)
+    uneven = is_stacked(depth)
+    if not uneven.any():
+        return found
+    other = stacked(width, depth)
+    return MemoryCount(
+        *(
+            np.where(uneven, getattr(other, field.name), getattr(found, field.name))
+            for field in dataclasses.fields(found)
+        )
+    )
+
+
+def stacked(width: Ints, depth: Ints) -> MemoryCount:
+    """Return the resources of block RAMs one on top of the other, behind a multiplexer.
+
+    Of the aspect ratios with the fewest block RAMs the deepest is taken. Multiplexers of up to four
+    inputs take a LUT per bit, of five two, of seven four, of nine five; each block RAM has its
+    write enable, and the select is registered. width, depth: as for ``automatic``.
+    """
+    shape = np.broadcast_shapes(width.shape, depth.shape)
+    brams, banks = np.full(shape, np.inf), np.full(shape, 0)
+    for size, words, bits in sorted(BLOCK_MODES, key=lambda mode: -mode[1]):
+        option = size * -(-width // bits) * -(-depth // words)
+        better = option < brams
+        brams, banks = np.where(better, option, brams), np.where(better, -(-depth // words), banks)
+    several = banks > 1
+    per_bit = -(-banks // 4) + np.where(banks > 5, 2, 0)
+    luts = np.where(several, width * per_bit + banks, 0)
+    ffs = np.where(several, np.ceil(np.log2(np.maximum(banks, 2))), 0)
+    return MemoryCount(np.zeros(shape), luts.astype(np.float64), brams, ffs)
 
 
 @functools.cache
 def _automatic_table() -> Floats:
-    """Return ``automatic`` for look-up: shape (widths, log2 depths, fields of MemoryCount)."""
+    """Return ``automatic`` for look-up, shape (MAX_WIDTH + 1, MAX_LOG_DEPTH + 1, 4).
+
+    By bits per word and log2 of the words; the last axis holds the fields of MemoryCount in order.
+    """
     width, log_depth = np.meshgrid(
         np.arange(MAX_WIDTH + 1), np.arange(MAX_LOG_DEPTH + 1), indexing="ij"
     )

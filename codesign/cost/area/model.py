@@ -32,6 +32,9 @@ Floats = NDArray[np.float64]
 COVERAGE = 0.9
 """Coverage of the two-sided prediction intervals: the fraction of unseen configurations whose
 synthesised area lies inside."""
+MOST = float(np.log(10))
+"""Largest half width of an interval of the log area, a factor of ten: counts follow the blocks'
+structure even far outside the data, where the widening alone would grow without limit."""
 
 
 FAMILY_RATIOS: Mapping[str, Mapping[str, tuple[float, float, float]]] = {
@@ -61,11 +64,11 @@ class AreaEstimate:
     dsps_by_family: Mapping[str, Floats]
     """FPGA family -> DSP slices; ``dsps`` is that of the reference family, xc7."""
     low: Mapping[str, Floats]
-    """LUTs, LUTRAM, flip-flops -> lower end of the conformal prediction interval, at COVERAGE."""
+    """"luts", "lutrams", "ffs" -> lower end of the conformal prediction interval, at COVERAGE."""
     high: Mapping[str, Floats]
-    """Resource -> upper end of that interval."""
+    """Upper end of that interval, by the same keys."""
     bound: Mapping[str, Floats]
-    """Resource -> one-sided upper confidence bound, which budgets are tested with."""
+    """One-sided upper confidence bound, which budgets are tested with, by the same keys."""
 
     def on(self, family: str) -> AreaEstimate:
         """Return this estimate, made for xc7, for another FPGA family (a key of FAMILY_RATIOS).
@@ -96,11 +99,17 @@ class Learned:
     deviation, of each row by a model fitted without its family."""
 
     def factor(self, coverage: float) -> float:
-        """Return the half width of the two-sided interval of log y, in standard deviations."""
+        """Return the half width of the two-sided interval of log y, in standard deviations.
+
+        coverage: fraction of unseen NPUs that lie inside. Infinite if there are too few scores.
+        """
         return conformal_quantile(np.abs(self.errors), coverage)
 
     def upper_quantile(self, share: float) -> float:
-        """Return the score that ``share`` of unseen NPUs do not exceed, in standard deviations."""
+        """Return the score that ``share`` of unseen NPUs do not exceed, in standard deviations.
+
+        share: a fraction, above 0 and up to 1. Infinite if there are too few scores.
+        """
         return conformal_quantile(self.errors, share)
 
 
@@ -116,14 +125,15 @@ class Calibration:
     factor: float
     """Geometric mean, over designs, of that flow's count over the reference flow's estimate."""
     deviation: float
-    """Standard deviation of the logarithm of that ratio."""
+    """Standard deviation, over designs, of the natural logarithm of that ratio."""
     points: int
     """Number of designs; 0 for the reference flow itself."""
 
     def half(self, coverage: float) -> float:
         """Return the half width of the prediction interval of one further design's log ratio.
 
-        By Student's t distribution; 0 for fewer than two designs.
+        coverage: probability that it lies inside. By Student's t distribution; 0 for fewer than two
+        designs.
         """
         if self.points < 2:
             return 0.0
@@ -154,7 +164,8 @@ class AreaModel:
     rows: int
     """Number of NPUs that it was fitted to."""
     flow: Mapping[str, Calibration] = dataclasses.field(default_factory=dict)
-    """Resource -> correction for the user's own synthesis flow (codesign.cost.calibration)."""
+    """Resource -> correction for the user's own synthesis flow (codesign.cost.calibration); none
+    for a resource that is missing."""
 
     @classmethod
     def fit(cls, rows: Sequence[Row], modules: Sequence[ModuleRow] = ()) -> AreaModel:
@@ -163,8 +174,8 @@ class AreaModel:
         Factors are fitted block by block if ``modules`` covers all ``rows``, else to the totals.
         Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
-        Raises UserError for fewer than FEWEST_ROWS, or when modules and rows do not add up;
-        ValueError when all rows are of one family (``families_of``) or a module is of no block.
+        Raises UserError for fewer than FEWEST_ROWS, for rows of one family alone (``families_of``),
+        or when modules and rows do not add up; ValueError when a module is of no block.
         """
         rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
@@ -175,6 +186,11 @@ class AreaModel:
         configs = [row.config for row in rows]
         table = ConfigTable.of(configs)
         features, groups = Features.of(table), families_of(table)
+        if len(np.unique(groups)) < 2:
+            raise UserError(
+                "all rows of the synthesis data have the same lanes, activation bits, digit bits, "
+                "multiplier and sparsity; the area model needs two kinds of dot products at least"
+            )
         learned = {}
         for name in RESOURCES:
             measured = measurements(rows, modules, name)
@@ -187,8 +203,8 @@ class AreaModel:
         """Estimate all resources of all configurations of ``table``.
 
         confidence: one-sided confidence level of ``bound``. Intervals and bounds of configurations
-        outside the range of the data are wider (Domain.widening). ``flow`` corrects neither block
-        RAMs nor DSP slices.
+        outside the range of the data are wider (Domain.widening), up to MOST. ``flow`` corrects
+        neither block RAMs nor DSP slices.
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}
@@ -197,11 +213,12 @@ class AreaModel:
             middle[name], deviation = learned.model.predict(features)
             middle[name] = middle[name] * flow.factor
             half = np.hypot(learned.factor(COVERAGE) * deviation * wider, flow.half(COVERAGE))
+            half = np.minimum(half, MOST)
             low[name], high[name] = middle[name] * np.exp(-half), middle[name] * np.exp(half)
             bound = learned.upper_quantile(confidence) * deviation * wider
             scatter = flow.half(2 * confidence - 1)  # the scatter never lowers the bound
             bound = np.hypot(np.maximum(bound, 0), scatter) + np.minimum(bound, 0)
-            bounds[name] = middle[name] * np.exp(bound)
+            bounds[name] = middle[name] * np.exp(np.clip(bound, -MOST, MOST))
         return AreaEstimate(
             **middle,
             brams=memory_counts(table).brams,
@@ -217,7 +234,7 @@ class AreaModel:
         return self.flow.get(resource, AS_MEASURED).factor
 
     def outside(self, config: NpuConfig) -> str | None:
-        """Return a message that names the values of ``config`` outside the data, or None."""
+        """Return a message naming the values of ``config`` outside the data; None if none is."""
         beyond = self.domain.outside(config)
         if not beyond:
             return None
@@ -227,8 +244,8 @@ class AreaModel:
 def measurements(rows: Sequence[Row], modules: Sequence[ModuleRow], resource: str) -> Measured:
     """Return the amounts of one resource in synthesised NPUs, one of RESOURCES.
 
-    They are given by block, too, if ``modules`` covers all ``rows``. Raises UserError when the
-    modules of an NPU do not add up to its row, ValueError for a module of no block.
+    They are given by block, too, if ``modules`` has some for each of ``rows``. Raises UserError
+    when the modules of an NPU do not add up to its row, ValueError for a module of no block.
     """
     totals = np.array([getattr(row, resource) for row in rows])
     by_hash: dict[str, dict[str, float]] = {}

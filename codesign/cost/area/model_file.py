@@ -74,7 +74,11 @@ def of_data(path: Path) -> AreaModel:
 
 
 def to_dict(model: AreaModel) -> dict[str, Any]:
-    """Return the JSON form of a model."""
+    """Return the JSON form of a model, which ``from_dict`` reads.
+
+    Keys: "format", "rows", "columns" (features by block), "domain", "resources" (fitted models by
+    resource), "flow" (calibrations by resource).
+    """
     return {
         "format": FORMAT,
         "rows": model.rows,

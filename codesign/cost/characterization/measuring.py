@@ -17,6 +17,7 @@ from typing import Generic, Protocol, TypeVar
 
 from codesign.cost.data import config_csv
 from codesign.cost.data.config_csv import ConfigRow, Layout
+from codesign.fpga import module_areas
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
@@ -48,13 +49,13 @@ R = TypeVar("R", bound=ConfigRow)
 def rtl_hash(verilog: Mapping[str, str]) -> str:
     """Return the first 12 hexadecimal digits of the SHA-256 of Verilog files (name -> text).
 
-    Lines of comment and the order of lines in a file do not count: the order depends on other
-    modules.
+    verilog: with plain names, as emit.verilog returns it. Comments, blank lines and the order of
+    lines in a file do not count: the order depends on other modules.
     """
     text = ""
     for name, content in sorted(verilog.items()):
-        lines = (line for line in content.splitlines() if not line.lstrip().startswith("//"))
-        text += "\n".join((name, *sorted(lines), ""))
+        lines = (line.rstrip() for line in module_areas.code(content).splitlines())
+        text += "\n".join((name, *sorted(line for line in lines if line), ""))
     return hashlib.sha256(text.encode()).hexdigest()[: config_csv.HASH_DIGITS]
 
 
@@ -97,7 +98,11 @@ class RowStore(Generic[R]):
             self._write_failures()
 
     def fail(self, config: NpuConfig, reason: str) -> None:
-        """Record in the file of failures that a configuration failed, and why. Raises OSError."""
+        """Record in the file of failures that a configuration failed, and why. Raises OSError.
+
+        Lines of ``reason`` are joined by " | ", its last REASON_CHARACTERS kept. It replaces an
+        earlier reason.
+        """
         # The end of a tool's log tells the reason, its beginning only the name of the tool.
         self.failures[config.hash] = " | ".join(reason.splitlines())[-REASON_CHARACTERS:]
         self._write_failures()
@@ -135,7 +140,8 @@ def measure_all(
     Failures are recorded in the store and not made up for by other configurations. Rows of all tool
     versions count towards ``count``. measure_one runs in ``jobs`` processes; add: adds its result
     to the store. refresh: first measure rows again whose Verilog is not that of the present
-    generator, even if a refresh of them failed before; an old row stays until the new one is added.
+    generator, even if a refresh of them failed before, and beyond ``count``; an old row stays until
+    the new one is added.
     retry: include configurations that failed before.
 
     Returns the configurations that failed with ToolError, each with the reason. Raises OSError when
@@ -170,7 +176,7 @@ def measure_all(
 
 
 def _told(store: RowStore[R], found: Found) -> str:
-    """Return the first two measured figures of a row as text."""
+    """Return the first two measured figures of a row as text "name value, name value"."""
     names = list(store.layout.figures)[:2]
     return ", ".join(f"{name} {getattr(found.row, name):g}" for name in names)
 
@@ -181,7 +187,10 @@ def _hashed(config: NpuConfig) -> tuple[NpuConfig, str]:
 
 
 def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
-    """Return configurations that have no row measured with the Verilog of the present generator."""
+    """Return configurations of ``rows`` none of whose rows has the present generator's Verilog.
+
+    jobs: processes that generate it.
+    """
     measured: dict[NpuConfig, set[str]] = {}
     for row in rows:
         measured.setdefault(row.config, set()).add(row.rtl_hash)
@@ -190,7 +199,7 @@ def _outdated(rows: Iterable[ConfigRow], jobs: int) -> list[NpuConfig]:
 
 
 def _outcome(config: NpuConfig, measure_one: Callable[[NpuConfig], F]) -> tuple[NpuConfig, F | str]:
-    """Return a configuration and its measurement, or the reason why the tool failed."""
+    """Return (configuration, measurement), or (configuration, reason) if ToolError was raised."""
     try:
         return config, measure_one(config)
     except ToolError as error:

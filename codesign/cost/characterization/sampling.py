@@ -35,9 +35,9 @@ WEIGHT_DIGIT_BITS = (1, 2, 2, 4, 4, 8)
 ACTIVATION_BITS = (1, 2, 3, 4, 4, 5, 6, 7, 8)
 MULTIPLIER_SHARES = {"lut": 0.7, "dsp": 0.1, "dsp2": 0.1, "dsp4": 0.1}
 SPARSE_SHARE, TAPS_SHARE, PORT_SHARE, BINARY_SHARE = 0.4, 0.25, 0.25, 0.6
-"""Fractions of points drawn with N:M sparsity, column reuse, a memory port and, where the other
-parameters allow it, binary weights. Points whose options exclude each other are dropped, so
-fractions of the sample are smaller."""
+"""Fractions of points drawn with N:M sparsity (SPARSE_SHARE), column reuse (TAPS_), a memory port
+(PORT_) and, where the other parameters allow it, binary weights (BINARY_). Points whose options
+exclude each other are dropped, so fractions of the sample are smaller."""
 NEAR = 0.1
 """Relative distance to a budget within which ``near`` samples."""
 DIMENSIONS = 18
@@ -47,9 +47,9 @@ POOL = 16384
 SMALLEST_LUTS = 1000.0
 """Analytic LUT count of the smallest configurations sampled."""
 BANK_BITS = (10, 18)
-"""Range of log2 of the bits of one activation bank."""
+"""Range of log2 of the bits of one activation bank, integers, both ends included."""
 WEIGHT_BITS = (12, 19)
-"""Range of log2 of the bits of the weight buffer."""
+"""Range of log2 of the bits of weight memory, integers, both ends included."""
 
 Choice = TypeVar("Choice")
 
@@ -81,7 +81,8 @@ def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> lis
     """Return up to ``count`` configurations near a LUT budget, widest prediction interval first.
 
     Their LUTs, as ``model`` estimates them, differ from ``budget_luts`` by the fraction NEAR at
-    most.
+    most. Width is that of the 90 % interval relative to its lower end. seed: of the Sobol sequence
+    that they are drawn from.
     """
     pool = _pool(seed)
     found = model.estimate(ConfigTable.of(pool))
@@ -91,7 +92,7 @@ def near(model: AreaModel, budget_luts: float, count: int, seed: int = 0) -> lis
 
 
 def _pool(seed: int) -> list[NpuConfig]:
-    """Return the different valid configurations of POOL Sobol points."""
+    """Return the different valid configurations of POOL Sobol points, scrambled by ``seed``."""
     units = qmc.Sobol(DIMENSIONS, scramble=True, rng=np.random.default_rng(seed)).random(POOL)
     return list(dict.fromkeys(config for config in map(_config, units) if config))
 
@@ -107,7 +108,7 @@ def _spread_order(count: int) -> np.ndarray:
 
 
 def _config(unit: np.ndarray) -> NpuConfig | None:
-    """Return the configuration of a point in the unit cube.
+    """Return the configuration of a point of DIMENSIONS coordinates in [0, 1).
 
     None if its array has too many columns or its options exclude each other.
     """
@@ -160,14 +161,14 @@ def _config(unit: np.ndarray) -> NpuConfig | None:
 
 
 def _multiplier(unit: float) -> str:
-    """Return the multiplier form at a quantile of MULTIPLIER_SHARES."""
+    """Return the multiplier form at the quantile ``unit``, in [0, 1), of MULTIPLIER_SHARES."""
     ends = np.cumsum(list(MULTIPLIER_SHARES.values()))
     return list(MULTIPLIER_SHARES)[int(np.searchsorted(ends[:-1], unit, side="right"))]
 
 
 def _depth(bits: int, word_bits: int, low: int, high: int) -> int:
-    """Return the number of words, a power of two, whose size is nearest to ``bits``.
+    """Return the number of words of ``word_bits`` bits, a power of two, nearest to ``bits`` in all.
 
-    Nearest in logarithm, then limited to low..high.
+    Nearest in logarithm, then limited to low..high, themselves powers of two.
     """
     return int(np.clip(2 ** round(np.log2(bits / word_bits)), low, high))

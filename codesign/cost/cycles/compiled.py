@@ -70,7 +70,8 @@ def _kept(function: Callable[P, T]) -> Callable[P, T] | None:
 def scratch(fields: np.dtype[np.void], count: int) -> Scratch:
     """Return ``count`` zeroed records of type ``fields``, working memory of a compiled function.
 
-    All fields are int64, as of ``int64_fields``.
+    The records and, of the same memory, an int64 array of shape (count, fields). All fields are
+    int64, as of ``int64_fields``.
     """
     records = np.zeros(count, fields)
     return records, records.view(np.int64).reshape(count, -1)

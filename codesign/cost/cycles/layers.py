@@ -61,8 +61,9 @@ class LayerTable:
     """Index of the previous layer minus that of the earliest whose output is read; the index is -1
     for the image and for a concat's result. 0 in a plain chain."""
     stride: Ints
+    """Stride of the convolution over rows."""
     step: Ints
-    """Input rows per output row: ``stride`` x pooling stride."""
+    """Input rows per output row: ``stride`` x pooling stride over rows."""
     conv_rows: Ints
     """Rows of the convolution's output, before max pooling."""
     conv_cols: Ints
@@ -86,7 +87,7 @@ class LayerTable:
 
     @classmethod
     def of(cls, networks: Sequence[IntegerNetwork]) -> LayerTable:
-        """Return the table of one or more lowered networks."""
+        """Return the table of one or more lowered networks, with as many slots as the longest."""
         table = cls.empty(len(networks), max(len(net.mac_layers) for net in networks))
         for row, net in enumerate(networks):
             made = {layer.output: slot for slot, layer in enumerate(net.mac_layers)}
@@ -101,7 +102,7 @@ class LayerTable:
         return len(self.active)
 
     def take(self, index: NDArray[np.int64] | NDArray[np.bool_] | slice) -> LayerTable:
-        """Return the table of the chosen networks."""
+        """Return the table of the chosen networks, by row numbers, a mask or a slice of rows."""
         return LayerTable(
             **{f.name: getattr(self, f.name)[index] for f in dataclasses.fields(self)}
         )
@@ -115,7 +116,7 @@ class LayerTable:
 
     @functools.cached_property
     def kept_share(self) -> NDArray[np.float64]:
-        """Fraction of the weights that the N:M pattern keeps, shape (networks, slots)."""
+        """Fraction N/M of the weights that the N:M pattern keeps, 1 if dense; (networks, slots)."""
         share: NDArray[np.float64] = self.kept / np.maximum(self.group, 1)
         return np.where(self.group > 0, share, 1.0)
 

@@ -32,7 +32,9 @@ class InputPlan(NamedTuple):
 def _unfold(image: Records, rows: bool) -> None:
     """Turn the kernel columns of the first layer into input channels, in its record ``image``.
 
-    With ``rows`` its kernel rows, once the columns are unfolded.
+    The record is changed in place. With ``rows`` its kernel rows are turned instead, once the
+    columns are unfolded. Unfolding columns gives up an N:M pattern; weights that had one count as 2
+    bits or more.
     """
     if rows:
         image.in_channels *= image.kernel_rows
@@ -49,7 +51,10 @@ def _unfold(image: Records, rows: bool) -> None:
 
 @part
 def _unfolds(chain: Records, count: int) -> bool:
-    """True if the image has a single reader, and that is neither depthwise nor an addition."""
+    """Return True if the image has a single reader, neither depthwise nor an addition.
+
+    count: layers of the chain.
+    """
     for slot in range(1, count):
         if chain[slot].skip == slot:
             return False
@@ -58,9 +63,11 @@ def _unfolds(chain: Records, count: int) -> bool:
 
 @part
 def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int) -> InputPlan:
-    """Return the plan with one input layout.
+    """Return the plan with one input layout, that of the first layer's record.
 
-    Layers from ``tiled`` on keep the tiles of the previous layout.
+    Layers below number ``tiled`` are tiled anew, those from it on keep the tiles of the previous
+    layout. Tiles and strips are written into ``chain``. count: layers; stream_bits: width of the
+    stream that loads the image.
     """
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
@@ -84,7 +91,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
 
 @part
 def _fits(plan: InputPlan, most: InputPlan) -> bool:
-    """True if no memory of ``plan`` exceeds ``most``."""
+    """Return True if no memory of ``plan`` exceeds ``most``; cycles are not compared."""
     return (
         plan.activation_depth <= most.activation_depth
         and plan.weight_depth <= most.weight_depth

@@ -26,7 +26,14 @@ from rtl_gen import packing, timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.opcodes import Opcode
-from rtl_gen.parameters import DEPTH_RANGES, MULTIPLIERS, PACKED_PIXELS, SPARSITIES, STREAM_BITS
+from rtl_gen.parameters import (
+    DEPTH_RANGES,
+    MULTIPLIERS,
+    PACKED_PIXELS,
+    SPARSITIES,
+    STREAM_BITS,
+    stacked_depth,
+)
 
 Ints = NDArray[np.int64]
 _PIPELINE = (
@@ -54,16 +61,33 @@ class ScheduleTable:
     program_depth: Ints
 
     def fits(self) -> NDArray[np.bool_]:
-        """Return for each network whether NpuConfig allows memories of these depths, bool (n,)."""
+        """Return for each network whether NpuConfig allows memories as deep, bool, shape (n,)."""
         inside = np.ones(len(self.cycles), dtype=np.bool_)
         for name, (_, high) in DEPTH_RANGES.items():
             inside &= getattr(self, name) <= high
         return inside
 
+    def overflow(self) -> NDArray[np.float64]:
+        """Return by which share the memory that is most too small exceeds its largest depth, (n,).
+
+        It is 0 where all fit.
+        """
+        return np.max(
+            [getattr(self, name) / high - 1 for name, (_, high) in DEPTH_RANGES.items()],
+            axis=0,
+            initial=0.0,
+        )
+
+    def stacked(self, depth: Ints) -> Ints:
+        """Return the depths of weight memories in stacks where that is less than ``depth``."""
+        found: Ints = stacked_depth(self.weight_depth, depth)
+        return found
+
     def depths(self) -> dict[str, Ints]:
         """Return the depths to build the memories with, by field of NpuConfig, each of shape (n,).
 
-        They are the next powers of two, clipped to the ranges of NpuConfig even if ``fits`` fails.
+        They are the least powers of two that suffice, clipped to the ranges of NpuConfig, and so
+        too small where ``fits`` is False.
         """
         return {
             name: np.clip(_power_of_two(getattr(self, name)), low, high)
@@ -96,7 +120,7 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
 
 
 def _rest_cycles() -> int:
-    """Return the cycles of start, LOAD, EMIT and END without their data words."""
+    """Return the cycles of start, LOAD, EMIT and END without those of the words they transfer."""
     overhead = sum(timing.overhead_cycles(_ANY, opcode) for opcode in (Opcode.LOAD, Opcode.EMIT))
     return overhead + timing.END_CYCLES + timing.START_CYCLES
 
@@ -116,13 +140,13 @@ class _Kinds:
     """Cost of each LAYER instruction that no plan changes, arrays of shape (n,)."""
 
     layer_cycles: Ints
-    """Cycles of pipeline flush and instruction overhead."""
+    """Cycles of pipeline flush and instruction overhead, per LAYER."""
     layer_words: Ints
-    """Words of program memory."""
+    """64-bit words of program memory, per LAYER."""
 
 
 def _kinds(npu: ConfigTable) -> _Kinds:
-    """Return the costs of LAYER on each NPU, computed once per distinct _PIPELINE."""
+    """Return the costs of LAYER on each NPU, computed once for equal values of _PIPELINE."""
     columns = [getattr(npu, name) for name in _PIPELINE]
     key = np.zeros(len(npu), dtype=np.int64)
     for column in columns:

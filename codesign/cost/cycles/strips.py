@@ -15,8 +15,9 @@ from codesign.cost.cycles.tiles import ceil, layer_cycles
 def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
     """Return the cycles of all layers under the fastest legal strip plan, and write its strips.
 
-    Cycles are those of ``layer_cycles``. Of equally fast plans, the one that spreads most tensors
-    is taken.
+    count: layers of the chain, all tiled. Cycles are those of ``layer_cycles``. Of equally fast
+    plans, the one that spreads most tensors is taken. Its ``strip_rows`` are written into the
+    records.
     """
     chain[count].alone_cycles = 0
     for slot in range(count - 1, -1, -1):
@@ -43,7 +44,8 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
 def _spreadable(chain: Records, count: int, pixels: int) -> int:
     """Return the index of the last tensor that may lie in all banks; 0 is the image.
 
-    Writes ``ratio`` and ``least_rows`` of the tensors up to it.
+    count: layers of the chain; pixels: number of banks. Writes ``ratio`` and ``least_rows`` of the
+    tensors up to it into the records.
     """
     chain[0].ratio, chain[0].least_rows = 1, ceil(chain[0].height, pixels)
     for slot in range(count):
@@ -57,7 +59,10 @@ def _spreadable(chain: Records, count: int, pixels: int) -> int:
 
 @part
 def _unit(chain: Records, count: int, last: int) -> int:
-    """Return the rows per strip of tensor ``last`` if it is the last one in all banks."""
+    """Return the least rows per strip of tensor ``last`` if it is the last one in all banks.
+
+    Rounded up to whole rows. ``_spreadable`` has been called.
+    """
     layer = chain[last]
     least = layer.least_rows
     if last < count:  # pixel lane 0 alone reads it, at most one strip boundary per step
@@ -68,7 +73,11 @@ def _unit(chain: Records, count: int, last: int) -> int:
 
 @part
 def _spread(chain: Records, count: int, last: int, unit: int) -> None:
-    """Write the rows per strip of all tensors, with those up to ``last`` in all banks."""
+    """Write the rows per strip of all tensors, with those up to ``last`` in all banks.
+
+    unit: rows per strip of tensor ``last``. The tensors behind it have all their rows in bank 0; if
+    ``last`` is -1, all tensors have.
+    """
     for tensor in range(last + 1):
         chain[tensor].strip_rows = unit * (chain[last].ratio // chain[tensor].ratio)
     for tensor in range(last + 1, count + 1):
@@ -77,7 +86,7 @@ def _spread(chain: Records, count: int, last: int, unit: int) -> None:
 
 @part
 def _legal(chain: Records, count: int) -> bool:
-    """True if the tensors of each addition have equal strips."""
+    """Return True if the two tensors that each addition reads have equally many rows per strip."""
     for slot in range(count):
         layer = chain[slot]
         if layer.sources > 1 and layer.strip_rows != chain[slot - layer.skip].strip_rows:
@@ -89,7 +98,8 @@ def _legal(chain: Records, count: int) -> bool:
 def most_words(chain: Records, count: int) -> int:
     """Return the most words alive at once in a bank, a lower bound that allocation mostly meets.
 
-    Writes ``words`` of each tensor.
+    count: layers of the chain, whose ``strip_rows`` are known. Writes ``words`` of each tensor into
+    the records.
     """
     for slot in range(count + 1):
         tensor = chain[slot]

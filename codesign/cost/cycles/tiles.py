@@ -41,13 +41,16 @@ NPU = int64_fields(
 
 @part
 def ceil(a: int, b: int) -> int:
-    """Return a / b, rounded up."""
+    """Return a / b, rounded up; a >= 0, b > 0."""
     return (a + b - 1) // b
 
 
 @part
 def _phases(channels: int, layer: Records, npu: Records) -> int:
-    """Return the weight words per tap (phases) of an N:M array, for channels in adjacent lanes."""
+    """Return the weight words per tap (phases) of an N:M array, for channels in adjacent lanes.
+
+    channels: input channels that an output channel reads. At least 1, which a dense array has.
+    """
     width, kept, group = min(channels, npu.group), max(layer.kept, 1), max(layer.group, 1)
     most = width // group * kept + min(width % group, kept)
     return max(ceil(most, npu.kept), 1)
@@ -55,9 +58,10 @@ def _phases(channels: int, layer: Records, npu: Records) -> int:
 
 @part
 def tile(layer: Records, npu: Records) -> int:
-    """Write the fastest tiling of a layer, as the compiler chooses it.
+    """Write the fastest tiling of a layer, as the compiler chooses it, into its record.
 
-    Returns the words per pixel of its output, 0 for a raw layer.
+    These are tiles, chunks, taps and fills. Returns the words per pixel of its output, 0 for a raw
+    layer.
     """
     channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
     size = npu.columns // npu.lanes
@@ -96,7 +100,11 @@ def tile(layer: Records, npu: Records) -> int:
 def _row_cycles(
     layer: Records, npu: Records, tiles: int, chunks: int, taps: int, fills: int
 ) -> int:
-    """Return the cycles of one output row with all pixel lanes in use, without pooling."""
+    """Return the cycles of one output row of a layer without pooling, all pixel lanes in use.
+
+    chunks: cycles that draining one pixel lane of a tile takes; taps: cycles of a tile per output;
+    fills: further cycles of a tile at the row's start.
+    """
     drain = npu.pixels * chunks
     return tiles * (max(taps + fills, drain) + (layer.out_cols - 1) * max(taps, drain))
 

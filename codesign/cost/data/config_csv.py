@@ -20,9 +20,9 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import OPTIONS, ConfigError
 
 CONFIG_FIELDS = tuple(NpuConfig().to_dict())
-"""Parameters that have a column in every file."""
+"""Parameters of NpuConfig that have a column in every file: all but OPTIONS, in order."""
 HASH_DIGITS = 12
-"""Hexadecimal digits that the files keep of a hash."""
+"""Number of hexadecimal digits, the first ones, that the files keep of a hash."""
 _DEFAULT = NpuConfig()
 
 
@@ -56,7 +56,7 @@ def short_hash(config: NpuConfig) -> str:
 
 @dataclass(frozen=True)
 class Figure:
-    """Valid values of a measured column.
+    """Valid values of a measured column: ``low`` to ``high``, both included, in steps.
 
     >>> Figure(low=1.0, high=1000.0, what="counts are 1 to 1000").refusal(2.5)
     'cannot be 2.5: counts are 1 to 1000; is it in another unit?'
@@ -92,7 +92,8 @@ class Layout(Generic[R]):
     """
 
     row: Callable[..., R]
-    """Constructor of a row, called with all columns by name."""
+    """Constructor of a row, called by keyword with config, an NpuConfig, and with all further
+    columns but config_hash: figures and seconds as numbers, the others as text."""
     figures: Mapping[str, Figure]
     """Measured columns and their valid values."""
 
@@ -129,7 +130,10 @@ class Layout(Generic[R]):
         return list(rows.values())
 
     def _twice(self, first: R, second: R) -> str:
-        """Return the error message for two rows of one configuration."""
+        """Return the error message for two rows of one configuration.
+
+        It names the first figure in which they differ, if there is one.
+        """
         told = "this configuration is in the file twice"
         for name in self.figures:
             values = getattr(first, name), getattr(second, name)
@@ -164,7 +168,7 @@ class Layout(Generic[R]):
         return self.row(config=config, **source, **numbers)
 
     def write(self, path: Path, rows: Iterable[R]) -> None:
-        """Write ``rows``, sorted by their first figure, to ``path``. Raises OSError.
+        """Write ``rows``, in ascending order of their first figure, to ``path``. Raises OSError.
 
         The file is replaced atomically; ``seconds`` are rounded to tenths.
         """
@@ -183,7 +187,10 @@ class Layout(Generic[R]):
 
 
 def _number(value: object) -> object:
-    """Return whole floats and flags as integers, so that counts have no decimal point."""
+    """Return whole floats and flags as integers, so that counts have no decimal point.
+
+    Other values are returned unchanged.
+    """
     whole = isinstance(value, bool) or (isinstance(value, float) and value.is_integer())
     return int(value) if whole else value  # type: ignore[call-overload]
 
@@ -191,6 +198,7 @@ def _number(value: object) -> object:
 def of_one_tool(rows: Sequence[R]) -> list[R]:
     """Return the rows of the most frequent tool version, the alphabetically last one of equals.
 
+    They keep their order; no rows have none.
     Counts of different versions are not mixed, as their technology mapping differs.
     """
     counts = Counter(row.tool for row in rows)

@@ -33,11 +33,11 @@ class Row:
     date: str
     """ISO date of the run."""
     seconds: float
-    """Duration of the synthesis."""
+    """Duration of the synthesis in seconds."""
 
 
 MEASURED = ("luts", "lutrams", "ffs", "brams", "dsps")
-"""Measured columns."""
+"""Measured columns, in the order of the file."""
 LAYOUT = Layout(Row, {name: Figure(0.5 if name == "brams" else 1.0) for name in MEASURED})
 
 

@@ -32,8 +32,9 @@ class ModuleRow:
     config_hash: str
     """First HASH_DIGITS digits of the configuration's hash."""
     module: str
-    """Name without the prefix that Yosys adds to parametrised modules."""
+    """Name of the Verilog module, without the prefix that Yosys adds to parametrised ones."""
     instances: int
+    """Number of its instances, whose resources the other fields sum up (units as in Row)."""
     luts: float
     lutrams: float
     ffs: float
@@ -42,7 +43,7 @@ class ModuleRow:
 
 
 def beside(path: Path = SHIPPED) -> Path:
-    """Return the path of the module file that belongs to a data set file."""
+    """Return the path of the module file of a data set file: a_modules.csv for a.csv."""
     return path.with_name(path.stem + "_modules" + path.suffix)
 
 

@@ -23,7 +23,7 @@ class TimingRow:
     sites: float
     """Occupied TRELLIS_COMB sites: LUT4s and carry bits."""
     fmax_mhz: float
-    """Highest clock frequency after routing."""
+    """Highest clock frequency in MHz after routing."""
     rtl_hash: str
     """First 12 hexadecimal digits of the SHA-256 of the Verilog (measuring.rtl_hash)."""
     tool: str
@@ -31,7 +31,7 @@ class TimingRow:
     date: str
     """ISO date of the run."""
     seconds: float
-    """Duration of synthesis, placement and routing."""
+    """Duration of synthesis, placement and routing in seconds."""
 
 
 LAYOUT = Layout(
@@ -44,7 +44,7 @@ LAYOUT = Layout(
 
 
 def beside(path: Path = SYNTHESIS) -> Path:
-    """Return the path of the timing file that belongs to a synthesis data set file."""
+    """Return the path of the timing file of a synthesis data set file: a_ecp5.csv for a.csv."""
     return path.with_name(f"{path.stem}_ecp5{path.suffix}")
 
 

@@ -35,11 +35,11 @@ PREDICTORS = {
 """Predictor -> columns that it reads."""
 DATASETS = ("fashion-mnist", "digits")
 VALIDATION_IMAGES = {"fashion-mnist": 6000, "digits": 216}
-"""Size of the validation split that the trained networks were evaluated on."""
+"""Data set -> images of the validation split that the trained networks were evaluated on."""
 FOLDS = 8
 """Folds of cross-validation."""
 REPETITIONS = 5
-"""Shuffles of the folds that figures are averaged over."""
+"""Number of shuffles of the folds that figures are averaged over."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,11 @@ class Study:
 
 
 def _even(name: str, values: Floats) -> Floats:
-    """Return a column, accuracies (within 0.01..0.99) as log odds: equal steps mean the same."""
+    """Return the column ``name`` as an input of a predictor, in whose units equal steps mean alike.
+
+    Accuracies (of SUPERNET) become natural log odds, limited to those of 0.01..0.99; other columns
+    are returned unchanged.
+    """
     if name in ("supernet_accuracy", "supernet_refit"):
         share = np.clip(values, 0.01, 0.99)
         even: Floats = np.log(share / (1 - share))
@@ -140,7 +144,10 @@ def held_out(study: Study, name: str, seed: int) -> Prediction:
 
 
 def tau(first: Floats, second: Floats) -> float:
-    """Return Kendall's tau-b."""
+    """Return Kendall's tau-b, the rank correlation (-1..1) of two arrays of shape (n,).
+
+    NaN if all values of one are equal.
+    """
     return float(kendalltau(first, second).statistic)
 
 
@@ -181,7 +188,10 @@ def report(study: Study) -> list[dict[str, Any]]:
 
 
 def _taus(study: Study, score: Floats) -> dict[str, float]:
-    """Return Kendall's tau over all networks, and over the half with the better test accuracy."""
+    """Return Kendall's tau of a score (n,) and test accuracy, and that of the better half.
+
+    Keys: tau (all networks), tau_upper_half (those of at least the median test accuracy).
+    """
     upper = study.test >= np.median(study.test)
     return {
         "tau": tau(score, study.test),

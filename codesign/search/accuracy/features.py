@@ -24,8 +24,10 @@ FEATURES = (
 )
 """Names of the columns of ``network_features``; ``sums`` counts diagonal layers (LayerTable):
 residual adds, global average pooling and depthwise convolutions, which count neither as layers nor
-as weights, but in MACs. Classifier inputs are channels times rows of the map that the classifier
-reads, whatever its columns."""
+as weights, but in MACs. Mean weight bits are per weight; mean activation bits and least channels
+are of the outputs of all layers but the classifier (0 and 4096 channels if there are none).
+Classifier inputs are channels times rows of the map that the classifier reads, whatever its
+columns."""
 
 
 class _Columns(NamedTuple):
@@ -61,7 +63,10 @@ def network_features(layers: LayerTable) -> Floats:
 
 @compiled
 def _write(layers: _Columns, found: Floats) -> None:
-    """Write the features, before logarithms are taken, to ``found``, shape (len(FEATURES), n)."""
+    """Write the features to ``found``, shape (len(FEATURES), n), before logarithms are taken.
+
+    Rows are in the order of FEATURES.
+    """
     networks, slots = layers.active.shape
     for i in range(networks):
         weights = macs = weight_bits = 0.0
@@ -104,7 +109,7 @@ def capacity(features: Floats) -> Floats:
     """Return a score of ``network_features`` that needs no training, shape (n,).
 
     It is the sum of log2 of weights, log2 of multiply-accumulates and 1.5 times both mean bit
-    widths.
+    widths (of weights and of activations). features: shape (n, len(FEATURES)).
     """
     score: Floats = features[:, :2].sum(axis=1) + 1.5 * (features[:, 3] + features[:, 5])
     return score

@@ -33,7 +33,10 @@ def weights_by_bits(layers: LayerTable) -> Floats:
 
 
 def _mean_ones(bits: int) -> float:
-    """Return the mean 1-bits of a magnitude over all weight values; 1-bit weights are +1 and -1."""
+    """Return the mean number of 1-bits of the magnitude of a ``bits``-bit weight.
+
+    The mean over all values that such a weight has; 1-bit weights are +1 and -1.
+    """
     if bits == 1:
         return 1.0
     low, high = weight_range(bits)
@@ -71,6 +74,6 @@ class OneBitsPredictor:
         return self
 
     def predict(self, layers: LayerTable) -> Floats:
-        """Return the predicted 1-bits of networks, at least 1, shape (n,)."""
+        """Return the predicted number of 1-bits of each network, at least 1, shape (n,)."""
         found: Floats = np.maximum(weights_by_bits(layers) @ self._ones, 1.0)
         return found

@@ -61,7 +61,7 @@ class AccuracyPredictor:
         return place
 
     def predict(self, features: Floats) -> Floats:
-        """Return the predicted accuracies, 0..1, shape (n,)."""
+        """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f)."""
         with one_thread():
             odds = self._process.predict(self._place(features))
         return _share(odds)
@@ -76,18 +76,19 @@ class AccuracyPredictor:
         )
 
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
-        """Return the ends of the prediction interval of a trained accuracy, each of shape (n,).
+        """Return (low, high) ends of the prediction interval of trained accuracies, each (n,).
 
-        The interval is that of the Gaussian process, which includes the noise of training.
+        Accuracies are 0..1; coverage: probability that one lies inside. The interval is that of the
+        Gaussian process, which includes the noise of training.
         """
         odds, std = self.odds(features)
         reach = NormalDist().inv_cdf((1 + coverage) / 2) * std
         return _share(odds - reach), _share(odds + reach)
 
     def odds(self, features: Floats) -> tuple[Floats, Floats]:
-        """Return log odds of a correct answer and their standard deviations, each of shape (n,).
+        """Return natural log odds of a correct answer and their standard deviations, each (n,).
 
-        Standard deviations include the noise of training.
+        features: shape (n, f). Standard deviations include the noise of training.
         """
         with one_thread():
             odds, std = self._process.predict(self._place(features), return_std=True)
@@ -116,7 +117,10 @@ class AccuracyPredictor:
 class PredictorTable:
     """Mean of an AccuracyPredictor in float32. Made by ``AccuracyPredictor.table``.
 
-    A prediction costs one matrix product and one exponential per trained network.
+    A prediction costs one matrix product and one exponential per trained network. Features are
+    standardised by ``centre`` and ``spread``; ``places`` are those of the trained networks, shape
+    (networks, features), and ``alpha`` their weights in the RBF kernel of scale ``length``; slope
+    and offset are the linear part of the log odds.
     """
 
     centre: NDArray[np.float32]
@@ -128,7 +132,7 @@ class PredictorTable:
     length: float
 
     def predict(self, features: Floats) -> Floats:
-        """Return the predicted accuracies, 0..1, shape (n,).
+        """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f).
 
         They equal those of AccuracyPredictor.predict to about five digits.
         """
@@ -148,9 +152,10 @@ def _share(odds: Floats) -> Floats:
 def farthest(features: Floats, taken: Floats, count: int) -> list[int]:
     """Return indices of up to ``count`` feature rows far from each other and from ``taken``.
 
-    By farthest-point sampling. features: shape (n, f); taken: shape (m, f). If nothing is taken the
-    first row is row 0, so callers put their first choice there. Rows equal to one that is taken or
-    chosen are left out.
+    In the order of choice, by farthest-point sampling; columns are scaled by their standard
+    deviations. features: shape (n, f); taken: shape (m, f). If nothing is taken the first row is
+    row 0, so callers put their first choice there. Rows equal to one that is taken or chosen are
+    left out.
     """
     if not len(features):
         return []

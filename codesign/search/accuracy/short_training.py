@@ -17,6 +17,7 @@ from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.plan import Quantisation
 from models.training.choices import TrainingChoices, largest_batch
+from models.training.history import Epoch
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -68,7 +69,10 @@ class ShortTraining:
         )
 
     def subset(self, dataset: Dataset) -> Dataset:
-        """Return the images of ``dataset`` that proxy training uses; its test split is empty."""
+        """Return the images of ``dataset`` that proxy training uses, drawn by ``seed``.
+
+        Its test split and its sha256 are empty. ``dataset`` is not changed.
+        """
         random = np.random.default_rng([self.seed, 2])
 
         def take(split: Split, count: int) -> Split:
@@ -113,10 +117,12 @@ class Outcome:
     """Duration of the training in seconds of wall-clock time."""
     one_bits: int
     """1-bits of all weights in sign-magnitude form (models.integer.bits)."""
+    history: tuple[Epoch, ...] = ()
+    """Learning curve."""
 
 
 def trained_network(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> TrainedNetwork:
-    """Train a network on ``dataset``, which is ``how.subset`` of the full one."""
+    """Train a network on ``dataset``, which is ``how.subset`` of the full one, on one thread."""
     from models.training.loop import train
     from models.training.schedule import TrainSettings  # torch takes seconds to import
 
@@ -138,7 +144,8 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
     seconds = time.monotonic() - start
     _, integer = lower(trained, task.scale_bits)
     bits = network_bits(integer, {}, 1)
-    return Outcome(task.key, trained.validation_accuracy, seconds, total(bits.values()).ones)
+    ones = total(bits.values()).ones
+    return Outcome(task.key, trained.validation_accuracy, seconds, ones, trained.history)
 
 
 def train_all(

@@ -52,7 +52,10 @@ Progress = Callable[[str], None]
 
 
 def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
-    """Return the shipped space that a search on such images would use, without N:M sparsity."""
+    """Return the shipped space that a search on such images would use, without N:M sparsity.
+
+    shape: channels, rows, columns of the images.
+    """
     return SearchSpace(dense_only(load_declaration(shipped_name(shape))), shape, classes)
 
 
@@ -84,7 +87,10 @@ def recipe(dataset: Dataset, seed: int) -> ShortTraining:
 
 
 def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> Training:
-    """Train a network by ``recipe`` and evaluate it on the full validation and test splits."""
+    """Train a network by ``recipe`` and evaluate it on the full validation and test splits.
+
+    candidate: shape (genes,). Accuracies are rounded to 5 digits.
+    """
     how = recipe(dataset, seed)
     key = network_key(space, candidate)
     task = TrainingTask(key, *network(space, candidate), SCALE_BITS)
@@ -106,7 +112,12 @@ def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> T
 def describe(
     space: SearchSpace, candidate: Ints, dataset: Dataset, shared: Supernet, seed: int
 ) -> Description:
-    """Compute features, zero-cost proxies (on one mini-batch) and supernet figures of a network."""
+    """Compute features, zero-cost proxies and supernet figures of a network, which is not trained.
+
+    candidate: shape (genes,); shared: trained supernet of the space; seed: draws the PROXY_IMAGES
+    training images of the proxies and those that calibrate the supernet. Figures are rounded to 5
+    digits.
+    """
     start = time.process_time()
     random = np.random.default_rng([seed, 6])
     batch = dataset.train.take(random.permutation(len(dataset.train))[:PROXY_IMAGES])
@@ -138,8 +149,8 @@ def describe_all(
 ) -> None:
     """Describe the networks that the table ``networks_*.csv`` in ``out`` lacks, and add their rows.
 
-    The weights of the supernet lie beside the table until all networks are described. Raises
-    UserError for a bad file, OSError.
+    candidates: shape (n, genes). The weights of the supernet lie beside the table until all
+    networks are described. Raises UserError for a bad file, OSError if one cannot be written.
     """
     path = out / f"networks_{dataset.name}.csv"
     rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}
@@ -162,7 +173,7 @@ def train_all(
 ) -> None:
     """Train the networks that ``trainings_*.csv`` in ``out`` lacks for ``seed``; add their rows.
 
-    Raises UserError for a bad file, OSError.
+    candidates: shape (n, genes). Raises UserError for a bad file, OSError if one cannot be written.
     """
     path = out / f"trainings_{dataset.name}.csv"
     found = study_data.read(path, Training) if path.exists() else []

@@ -103,7 +103,7 @@ Row = TypeVar("Row", Training, Description)
 
 
 def columns(kind: type[Row]) -> tuple[str, ...]:
-    """Return the columns of a table of Training or Description rows."""
+    """Return the columns of a table of Training or Description rows, in order: their fields."""
     return tuple(field.name for field in dataclasses.fields(kind))
 
 
@@ -147,7 +147,10 @@ def _row(where: str, kind: type[Row], cells: Sequence[str]) -> Row:
 
 
 def write(path: Path, kind: type[Row], rows: Iterable[Row]) -> None:
-    """Write ``rows`` to ``path``, replacing it atomically. Raises OSError."""
+    """Write ``rows`` of class ``kind`` to ``path`` in their order, replacing it atomically.
+
+    Raises OSError.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns(kind))

@@ -30,7 +30,7 @@ largest choice."""
 
 
 def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
-    """Return those of canonical candidates that take up to ``max_macs`` MACs per image.
+    """Return those of canonical candidates (n, genes) that take up to ``max_macs`` MACs per image.
 
     N:M patterns do not lower the number of MACs.
     """
@@ -41,7 +41,7 @@ def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
 def random_networks(space: SearchSpace, count: int, random: np.random.Generator) -> Ints:
     """Return random canonical candidates, shape (count, genes), all on the first NPU.
 
-    Every active gene of the network is uniform.
+    Every gene of the network is uniform, then inactive ones are set to 0.
     """
     found = random.integers(0, space.sizes, (count, len(space.sizes)), dtype=np.int64)
     found[:, space.npu_genes] = 0
@@ -49,7 +49,10 @@ def random_networks(space: SearchSpace, count: int, random: np.random.Generator)
 
 
 def untrained(space: SearchSpace, seed: int) -> Supernet:
-    """Return an untrained supernet that contains every network of the space."""
+    """Return an untrained supernet that contains every network of the space.
+
+    seed: of its initial weights; torch's own random state is left as it was.
+    """
     genes = [space.index[name] for name in _SHAPES]
     largest = np.array([_largest(space, gene) for gene in range(len(space.sizes))])
     rows = []
@@ -63,7 +66,7 @@ def untrained(space: SearchSpace, seed: int) -> Supernet:
 
 
 def _largest(space: SearchSpace, gene: int) -> int:
-    """Return the index of the largest choice of a gene."""
+    """Return the index of a gene's largest choice; of words, of the last in alphabetical order."""
     choices = space.parameters[gene].choices
     return max(range(len(choices)), key=lambda index: choices[index])
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +27,7 @@ from rtl_gen.parameters import (
     PACKED_PIXELS,
     RANGES,
     SPARSITIES,
+    is_stacked,
 )
 
 LEAST_ACCUMULATOR_BITS = 12
@@ -37,8 +37,9 @@ LEAST_ACCUMULATOR_BITS = 12
 def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
     """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
 
-    Memories have the smallest depths that NpuConfig allows; cost.cycles.schedule tells the depths
-    that the networks need.
+    Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
+    multiple of M is dense. Memories have the smallest depths that NpuConfig allows;
+    cost.cycles.schedule tells the depths that the networks need.
     """
     lanes = space.integers(candidates, "lanes")
     patterns = space.patterns(candidates)
@@ -76,7 +77,9 @@ def _binary(
 ) -> Ints:
     """Return 1 where the array computes 1-bit weights in one pass, else 0, shape (n,).
 
-    It does if the network has dense 1-bit weights and the array allows it (BINARY_NEEDS).
+    It does if the network has a layer of dense 1-bit weights and the array allows it
+    (BINARY_NEEDS). multiplier, sparsity: forms and patterns of the arrays as indices into
+    MULTIPLIERS and SPARSITIES, shape (n,).
     """
     ones = (layers.weight_bits == 1) & (layers.diagonal == 0) & (layers.group == 0)
     able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
@@ -90,7 +93,7 @@ def _multipliers(
     """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
 
     Where array shape or bit widths do not allow the chosen form, the next one with fewer products
-    per DSP slice is taken.
+    per DSP slice is taken. dense: True where the array has no N:M sparsity, shape (n,).
     """
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
     form = np.array(choices)[candidates[:, space.index["multiplier"]]]
@@ -108,7 +111,7 @@ def _multipliers(
 def _packs(pixels: int) -> NDArray[np.bool_]:
     """Return True where the products of ``pixels`` pixel lanes can share a DSP slice.
 
-    Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
+    bool of shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
     """
     found = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.bool_)
     for bits in range(1, MAX_BITS + 1):
@@ -139,10 +142,11 @@ def to_design(
     """Return one candidate, shape (genes,), as a design.
 
     ``npu`` gives all NPU parameters except the depths, which are the smallest that the compiler
-    needs; dataset: name of the data set. Raises InfeasibleError when no depth is enough.
+    needs; clock_mhz: the design's clock in MHz. Raises InfeasibleError when no depth is enough or
+    the NPU cannot run the network for another reason.
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)
-    depths: dict[str, Any] = dict(minimal_depths(integer, npu))
-    sized = dataclasses.replace(npu, **depths)
+    depths = minimal_depths(integer, npu, is_stacked(npu.weight_depth))
+    sized = dataclasses.replace(npu, **depths)  # type: ignore[arg-type]
     return Design(name, seed, dataset, graph, quantisation, sized, clock_mhz)

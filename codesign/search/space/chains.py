@@ -23,7 +23,11 @@ CONV = int64_fields("weight_bits", "activation_bits")
 
 
 class ChainTask(NamedTuple):
-    """Inputs common to all candidates: image shape, classes, and bit widths that are not genes."""
+    """Inputs common to all candidates: image shape, classes, and bit widths that are not genes.
+
+    These are the widths of the weights of additions (add) and average pooling (ones), and of the
+    logits.
+    """
 
     channels: int
     rows: int
@@ -33,8 +37,9 @@ class ChainTask(NamedTuple):
     ones_weight_bits: int
     logit_bits: int
     row_step: int
-    """Rows by which a stage divides its map: 2, or 1 where the images have one row."""
+    """Factor by which a stage divides the rows of its map: 2, or 1 where images have one row."""
     col_step: int
+    """The same for columns."""
 
 
 @compiled
@@ -82,9 +87,10 @@ def _stage(
     net: Records, stage: Records, convs: Records, task: ChainTask, layer: Records, numbers: Ints,
     table: Ints, slot: int,
 ) -> int:  # fmt: skip
-    """Append the layers of a stage and return the next free slot.
+    """Append the layers of a stage from ``slot`` on and return the next free slot.
 
-    Max pooling is part of the last convolution or, if there is one, of the residual add.
+    Max pooling is part of the last convolution or, if there is one, of the residual add. ``layer``
+    holds the stage's input before, that of the next layer afterwards.
     """
     residual = stage.convs >= 2 and stage.residual
     for conv in range(stage.convs):
@@ -123,9 +129,10 @@ def _stage(
 
 @part
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
-    """Initialise a dense layer of stride 1, except map sizes and activation bits.
+    """Set ``layer`` to a dense layer of stride 1 without pooling, but for map sizes and bits.
 
-    rows and cols: size of the kernel.
+    Its map sizes and activation bits stay as they are. channels: of its output; rows and cols: size
+    of the kernel.
     """
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
@@ -135,7 +142,10 @@ def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int
 
 @part
 def _whole(layer: Records, channels: int, weight_bits: int, bits: int) -> None:
-    """Initialise a layer with one output position, whose kernel covers the whole map."""
+    """Set ``layer`` to a dense layer with one output position, whose kernel covers the whole map.
+
+    channels, bits: of its output.
+    """
     _dense(layer, channels, layer.in_rows, layer.in_cols, weight_bits)
     _sizes(layer, 1, 1)
     layer.out_bits = bits
@@ -149,7 +159,10 @@ def _sizes(layer: Records, rows: int, cols: int) -> None:
 
 @part
 def _pool(layer: Records, task: ChainTask) -> None:
-    """Max pooling behind the layer, by 2 along each side that has more than one pixel."""
+    """Add max pooling to ``layer``, by 2 along each side on which images have several pixels.
+
+    A row or column left over is dropped; the layer's stride is 1.
+    """
     layer.step, layer.pool_area = task.row_step, task.row_step * task.col_step
     layer.out_rows = layer.conv_rows // task.row_step
     layer.out_cols = layer.conv_cols // task.col_step
@@ -157,7 +170,11 @@ def _pool(layer: Records, task: ChainTask) -> None:
 
 @part
 def _append(layer: Records, numbers: Ints, table: Ints, slot: int) -> int:
-    """Write the layer to its slot, make its output the next input, and return the next slot."""
+    """Write the layer to column ``slot`` of ``table``, and return the next slot.
+
+    numbers: the fields of ``layer`` as an array. The layer's output becomes its input, that of the
+    next layer.
+    """
     for column in range(len(numbers)):
         table[column, slot] = numbers[column]
     layer.in_channels, layer.in_bits = layer.out_channels, layer.out_bits

@@ -24,7 +24,8 @@ HEADS = ("average", "flatten")
 """Input of the classifier: global average of each channel, or all positions."""
 
 SMALL_IMAGE = 16
-"""Images with fewer rows or columns are searched in the space "digits", others in "images"."""
+"""Images of several rows and columns are searched in the space "digits" if they have fewer rows or
+columns than this, others in "images"."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class NetworkChoices:
     channels: tuple[int, ...]
     """Output channels; one choice for each stage."""
     kernels: tuple[int, ...]
-    """Odd kernel sizes; one choice for each stage."""
+    """Odd kernel sizes, over rows and columns alike (1 over a side of one pixel); one choice for
+    each stage."""
     pooling: tuple[str, ...]
     """Down-sampling, one of POOLINGS; one choice for the network."""
     residual: tuple[bool, ...]
@@ -154,7 +156,10 @@ def _check(
 
 
 def shipped_name(shape: tuple[int, int, int]) -> str:
-    """Return the name of the shipped space for examples (channels, rows, columns)."""
+    """Return the name of the shipped space for examples of ``shape`` (channels, rows, columns).
+
+    "tables" for one pixel, "signals" for one row or one column, else by SMALL_IMAGE.
+    """
     if shape[1:] == (1, 1):
         return "tables"
     if min(shape[1:]) == 1:
@@ -169,7 +174,7 @@ def with_every_multiplier(declaration: SpaceDeclaration) -> SpaceDeclaration:
 
 
 def dense_only(declaration: SpaceDeclaration) -> SpaceDeclaration:
-    """Return the space without N:M sparsity."""
+    """Return the space with dense weights only, without N:M sparsity."""
     bits = dataclasses.replace(declaration.bits, sparsity=(DENSE,))
     return dataclasses.replace(declaration, bits=bits)
 

@@ -8,6 +8,8 @@ does not have) are inactive and held at 0, so equal designs are equal vectors (c
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.search.space.declaration import DENSE, Choice, SpaceDeclaration
+from codesign.search.strategies import Genes
 from rtl_gen.parameters import SPARSITIES
 
 Ints = NDArray[np.int64]
@@ -55,14 +58,18 @@ class SearchSpace:
 
     @cached_property
     def max_stages(self) -> int:
-        """Stages that the images allow: each halves every side, which has two pixels at least."""
+        """Most stages: of the declared choices, but no more than the images allow.
+
+        Each stage halves every side of more than one pixel, rounding down, and finds two or more
+        pixels there.
+        """
         sides = [side for side in self.shape[1:] if side > 1]
         allowed = min(sides).bit_length() - 1 if sides else 0
         return min(max(self.declaration.network.stages), allowed)
 
     @property
     def halving(self) -> tuple[int, int]:
-        """Rows and columns by which a stage divides its map: 2, or 1 for a side of one pixel."""
+        """Factors by which a stage divides (rows, columns) of its map: 2, or 1 for a side of 1."""
         rows, columns = (2 if side > 1 else 1 for side in self.shape[1:])
         return rows, columns
 
@@ -124,13 +131,46 @@ class SearchSpace:
         return np.array([len(parameter.choices) for parameter in self.parameters], dtype=np.int64)
 
     @cached_property
+    def designs(self) -> int:
+        """Number of different designs: of canonical candidates."""
+        names = {name for parameter in self.parameters for name, _ in parameter.requires}
+        deciding = [
+            gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
+        ]
+        choices = [np.arange(self.sizes[gene]) for gene in deciding]
+        grid = np.stack([axis.ravel() for axis in np.meshgrid(*choices, indexing="ij")], axis=1)
+        candidates = np.zeros((len(grid), len(self.sizes)), dtype=np.int64)
+        candidates[:, deciding] = grid
+        candidates = np.unique(self.canonical(candidates), axis=0)
+        free = self.active(candidates)
+        free[:, deciding] = False
+        # Integers of Python, since the product exceeds 64 bits.
+        return sum(math.prod(map(int, self.sizes[row])) for row in free)
+
+    @cached_property
+    def genes(self) -> Genes:
+        """Sizes and kinds of the genes, as search strategies see them.
+
+        Parameters are of one kind if their names start alike; the input's bits belong to those of
+        activations, since the widest tensor decides the array's width.
+        """
+        kinds: dict[str, list[int]] = {}
+        for gene, parameter in enumerate(self.parameters):
+            stem = re.match("[a-z_]*", parameter.name)
+            assert stem is not None  # the pattern matches the empty text, too
+            kind = "activation_bits" if parameter.name == "input_bits" else stem.group()
+            kinds.setdefault(kind, []).append(gene)
+        several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
+        return Genes(self.sizes, tuple(several))
+
+    @cached_property
     def npu_genes(self) -> Ints:
         """Indices of the genes of the NPU; all others are those of the network."""
         names = [field.name for field in dataclasses.fields(self.declaration.npu)]
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
-        """Return the values of one parameter, shape (n,).
+        """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
 
         Where its gene is inactive (0 in canonical candidates), that is the first choice.
         """
@@ -138,7 +178,7 @@ class SearchSpace:
         return np.array(self.parameters[gene].choices)[candidates[:, gene]]
 
     def integers(self, candidates: Ints, name: str) -> Ints:
-        """Return ``values`` of a numeric parameter as int64."""
+        """Return ``values`` of a numeric parameter as int64, shape (n,)."""
         return self.values(candidates, name).astype(np.int64)
 
     def patterns(self, candidates: Ints) -> Ints:
@@ -159,7 +199,7 @@ class SearchSpace:
         return mask
 
     def canonical(self, candidates: Ints) -> Ints:
-        """Return the candidates with inactive genes set to 0."""
+        """Return a copy of the candidates, shape (n, genes), with inactive genes set to 0."""
         # One round is enough: a gene also lists the conditions of the genes that it depends on.
         return np.where(self.active(candidates), candidates, 0)
 
@@ -174,5 +214,5 @@ class SearchSpace:
 
     @cached_property
     def choices(self) -> dict[str, tuple[Choice, ...]]:
-        """Parameter name -> choices."""
+        """Parameter name -> its choices, which genes are indices into."""
         return {parameter.name: parameter.choices for parameter in self.parameters}

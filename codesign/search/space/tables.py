@@ -31,7 +31,10 @@ _GENES = {
 
 
 def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
-    """Return the MAC layers of candidates of shape (n, genes); threads: as in ``in_parts``."""
+    """Return the MAC layers of candidates of shape (n, genes), with slots for the longest network.
+
+    threads: at most so many, by default one per processor (``in_parts``).
+    """
     slots = space.max_stages * (space.max_convs + 1) + 3
     table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)
 
@@ -45,7 +48,8 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
 def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
     """Write the layers of candidates to ``table``.
 
-    Shapes: candidates (n, genes), table (columns, n, slots), all 0 before.
+    Shapes: candidates (n, genes), table (columns, n, slots), all 0 before; columns are the fields
+    of LayerTable in their order.
     """
     task = ChainTask(
         *space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS, *space.halving

@@ -63,7 +63,10 @@ class _Builder:
         return name
 
     def stage(self, stage: int) -> None:
-        """Append a stage: convolutions, residual connection if chosen, down-sampling."""
+        """Append stage number ``stage``, from 1: convolutions, residual add if chosen, pooling.
+
+        With pooling "stride" its first convolution has stride 2 instead.
+        """
         convs = self.integer(f"convs{stage}")
         size = self.integer(f"kernel{stage}")
         rows, columns = (size if step > 1 else 1 for step in self.halving)

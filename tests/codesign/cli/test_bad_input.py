@@ -65,6 +65,7 @@ def test_duplicate_key_names_both_lines(refuse, tmp_path):
         ("  lanes: 4", "  lanes: 65", "npu.lanes must be 2..64, not 65"),
         ("  columns: 8", "  columns: 6", "npu.columns must be a multiple of npu.lanes (4), not 6"),
         ("activation_depth: 128", "activation_depth: 100", "must be a power of two, not 100"),
+        ("weight_depth: 256", "weight_depth: 1000", "or a multiple of 512, not 1000"),
         ("weight_bits: 4", "weight_bits: 9", "weight_bits must be 1..8, not 9"),
         ("clock_mhz: 100.0", "clock_mhz: fast", "must be a number"),
         ("op: max_pool", "op: attention", "attention"),
@@ -196,7 +197,7 @@ def search_file(tmp_path: Path, text: str) -> Path:
         ("lut_budget: 9000\njobs: 0\n", 2, "jobs must be 1..256, not 0"),
         ("lut_budget: plenty\n", 1, "must be a number"),
         ("guard: 0.7\narea_confidence: 0.7\n", 1, "is the old name of area_confidence"),
-        ("optimiser: random\nstrategy: random\n", 2, "is the old name of optimiser"),
+        ("strategy: random\noptimiser: random\n", 2, "is the old name of strategy"),
         ("lut_budget: 9000\nguard: 0.3\n", 2, "area_confidence must be 0.5..0.99, not 0.3"),
     ],
 )
@@ -221,7 +222,7 @@ def test_the_command_line_wins_over_the_search_file(tmp_path):
     [
         ([], "--lut-budget N or --device NAME"),
         (["--lut-budget", "9000", "--device", "xc7a35tt"], "did you mean"),
-        (["--lut-budget", "9000", "--optimiser", "luck"], "optimiser must be one of"),
+        (["--lut-budget", "9000", "--strategy", "luck"], "strategy must be one of"),
         (["--lut-budget", "9000", "--space", "no.yaml"], "no.yaml"),
         (["--lut-budget", "9000", "--dataset", "mnist", "--data-dir", "/nowhere"], "/nowhere"),
         (["--lut-budget", "0"], "--lut-budget must be >= 1, not 0"),

@@ -138,6 +138,36 @@ def test_mixed_data_sets_are_said_and_their_fronts_not_compared(tmp_path, capsys
     assert rows(out)["of these beaten by another run"] == ["0", "0"]
 
 
+def with_data(folder: Path, sha256: str) -> Path:
+    """Record the content of a search's data set."""
+    path = folder / "explore.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "data_sha256": sha256}))
+    return folder
+
+
+def test_data_sets_are_told_apart_by_content_where_it_is_known(tmp_path, capsys):
+    better = dataclasses.replace(FRONT[0], luts=1)
+    first, second = with_data(search(tmp_path / "a"), "1"), search(tmp_path / "b", (better,))
+    moved = with_data(search(tmp_path / "c", (better,), dataset="elsewhere/digits"), "1")
+    assert main(["compare", str(first), str(with_data(second, "2")), str(moved), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["runs"][0]["front"][0]["dominated_by"] == ["c"]
+    assert told["notes"][0].startswith("the runs are on different data sets (digits, elsewhere")
+    assert main(["compare", str(first), str(second)]) == 0
+    assert "different data (digits of a is not that of b); their" in capsys.readouterr().out
+    assert main(["compare", str(first), str(moved), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
+
+
+def test_resources_of_two_families_are_told_apart(tmp_path, capsys):
+    folders = [build(tmp_path / name, NEW, luts=2100) for name in "ab"]
+    for folder, family in zip(folders, ("xc7", "ecp5"), strict=True):
+        figures = {"figures": {"luts": 2100}, "family": family}
+        build_folder.add_report(folder, "synthesis", figures)
+    assert main(["compare", *map(str, folders)]) == 0
+    assert "resources are of different FPGA families (ecp5, xc7)" in capsys.readouterr().out
+
+
 def test_a_search_that_built_nothing_shows_its_front_and_its_problem(tmp_path, capsys):
     first, failed = search(tmp_path / "a"), search(tmp_path / "b", built=False)
     assert main(["compare", str(first), str(failed)]) == 0

@@ -50,6 +50,11 @@ def test_nothing_is_mirrored_unless_asked_for(tmp_path, capsys):
     assert found["classes"] == ["left", "right"]
     assert found["per_class"]["right"]["recall"] == 1
     assert any("no test part" in note for note in found["notes"])
+    # What others script against, of evaluate and explore as well.
+    assert {"accuracy", "classes", "per_class", "notes"} <= found.keys()
+    assert set(found["accuracy"]) == {"validation", "test"}
+    assert set(test) == {"share", "images", "low", "high"}
+    assert set(found["per_class"]["left"]) == {"recall", "images"}
     mirrored = trained(capsys, "train", design, "--epochs", 12, "--out", out, "--augment", "mirror")
     assert mirrored["accuracy"]["test"]["share"] < 0.8
 

@@ -114,6 +114,21 @@ def test_pictures_are_resized_when_asked(evaluate, tmp_path):
     )
 
 
+def test_coloured_pictures_are_made_grey_for_a_grey_network(evaluate, tmp_path):
+    for kind, mode in (("colour", "RGB"), ("grey", "L")):
+        rng = np.random.default_rng(0)
+        for name in ("ant", "bee"):
+            (tmp_path / kind / name).mkdir(parents=True)
+            for index in range(3):
+                pixels = rng.integers(0, 256, (6, 6, 3), dtype=np.uint8)
+                picture = Image.fromarray(pixels).convert(mode)
+                picture.save(tmp_path / kind / name / f"{index}.png")
+    (_, colour), (_, grey) = (evaluate("--dataset", tmp_path / kind) for kind in ("colour", "grey"))
+    assert colour["confusion"] == grey["confusion"]
+    assert any("coloured pictures are made grey" in note for note in colour["notes"])
+    assert not any("coloured" in note for note in grey["notes"])
+
+
 def test_simulation_of_other_images_is_bit_exact(evaluate, tmp_path, folder):
     values, labels = named_build.examples(8, seed=9)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

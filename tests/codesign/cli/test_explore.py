@@ -13,6 +13,8 @@ from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
 from codesign.explore import run as exploring
 from codesign.explore.finish import FinishedDesign
+from codesign.explore.summary import empty_summary
+from codesign.fpga import devices
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate
 from codesign.results import Figures, Infeasible, InfeasibleError
@@ -70,7 +72,7 @@ def asked(monkeypatch, tmp_path):
 def test_options_reach_the_search(asked, tmp_path):
     argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
     argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
-    argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --optimiser random --resume"
+    argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --strategy random --resume"
     argv += " --boo 2 --boo-within 0.5 --area-confidence 0.7 --space digits --area-model m.json"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
@@ -80,7 +82,7 @@ def test_options_reach_the_search(asked, tmp_path):
     assert settings.device.name == "xc7a35t"
     assert (settings.dataset, str(settings.data_dir)) == ("mnist", "d")
     assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
-    assert (settings.images, settings.optimiser, settings.resume) == (16, "random", True)
+    assert (settings.images, settings.strategy, settings.resume) == (16, "random", True)
     assert settings.time_limit_s == 120
     assert (settings.boo, settings.boo_within, settings.area_confidence) == (2, 0.005, 0.7)
     assert (settings.space, str(settings.area_model)) == ("digits", "m.json")
@@ -114,14 +116,14 @@ def test_a_search_file_may_resume(asked, tmp_path):
 
 
 def test_the_old_names_of_options_work_and_do_not_show(asked, tmp_path, capsys):
-    """--guard and --strategy of release 0.1, from the command line and from a search file."""
-    argv = "explore --lut-budget 9000 --guard 0.7 --strategy random"
+    """--guard and --optimiser of older releases, on the command line and in a search file."""
+    argv = "explore --lut-budget 9000 --guard 0.7 --optimiser random"
     assert main(argv.split()) == 0
     path = tmp_path / "search.yaml"
-    path.write_text("lut_budget: 9000\nguard: 0.7\nstrategy: random\n")
+    path.write_text("lut_budget: 9000\nguard: 0.7\noptimiser: random\n")
     assert main(["explore", "--config", str(path)]) == 0
     assert main(["explore", "--config", str(path), "--area-confidence", "0.8"]) == 0
-    found = [(settings.area_confidence, settings.optimiser) for settings in asked]
+    found = [(settings.area_confidence, settings.strategy) for settings in asked]
     assert found == [(0.7, "random"), (0.7, "random"), (0.8, "random")]
     assert main(["explore", "--lut-budget", "9000", "--guard", "0.3"]) == 2
     assert "--area-confidence must be 0.5..0.99, not 0.3" in capsys.readouterr().err
@@ -129,9 +131,9 @@ def test_the_old_names_of_options_work_and_do_not_show(asked, tmp_path, capsys):
         main(["explore", "--help"])
     shown = capsys.readouterr().out
     assert "--area-confidence" in shown
-    assert "--optimiser" in shown
+    assert "--strategy" in shown
     assert "guard" not in shown
-    assert "strategy" not in shown
+    assert "optimiser" not in shown
 
 
 def test_a_search_of_release_0_1_is_resumed(monkeypatch, tmp_path, capsys):
@@ -149,7 +151,6 @@ def test_a_search_of_release_0_1_is_resumed(monkeypatch, tmp_path, capsys):
     assert main([*command, "--area-confidence", "0.7"]) == 0
     old = json.loads((out / "explore.json").read_text())
     old |= {"format": "codesign explore 1", "guard": old.pop("area_confidence")}
-    old |= {"strategy": old.pop("optimiser")}
     (out / "explore.json").write_text(json.dumps(old))
     for flag in ("--area-confidence", "--guard"):
         assert main([*command, "--resume", flag, "0.7"]) == 0
@@ -164,6 +165,7 @@ def test_json_is_the_summary(asked, capsys):
     assert main(["explore", "--lut-budget", "30000", "--json"]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["seed"] == 3
+    assert set(json.loads(out)["accuracy"]["test"]) == {"share", "images", "low", "high"}
     assert err == "codesign: search: started\n"
 
 
@@ -209,3 +211,19 @@ def test_a_killed_worker_is_named_and_resumable(monkeypatch, capsys):
     error = capsys.readouterr().err
     assert "worker process was killed" in error
     assert "codesign explore --lut-budget 30000 --out runs/x --resume" in error
+
+
+def test_a_budget_beyond_the_part_is_cut_and_that_is_said(asked, capsys):
+    argv = "explore --lut-budget 99999 --dsp-budget 5 --device xc7s15"
+    assert main(argv.split()) == 0
+    (settings,) = asked
+    assert settings.budget.luts == 8000
+    assert settings.notes == ("xc7s15 holds 8,000 LUTs, so the budget of 99,999 is cut to that",)
+    assert settings.notes[0] in capsys.readouterr().err
+    assert settings.notes[0] in empty_summary(settings, 0.0)["notes"]
+
+
+def test_a_part_that_nobody_chose_is_noted(asked):
+    assert main(["explore", "--lut-budget", "9000"]) == 0
+    assert main(["explore", "--lut-budget", "9000", "--device", "xc7s15"]) == 0
+    assert [devices.ASSUMED in empty_summary(one, 0.0)["notes"] for one in asked] == [True, False]

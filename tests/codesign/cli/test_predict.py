@@ -92,7 +92,7 @@ def test_a_line_for_each_example(folder, tmp_path, capsys):
         assert ", then " in line
 
 
-def test_pictures_are_read_as_pixels(predict, refused, other, tmp_path):
+def test_pictures_are_read_as_pixels(predict, other, tmp_path, capsys):
     changed_design(other, input=None)
     pixels = np.random.default_rng(4).integers(0, 256, (6, 6), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "grey.png")
@@ -102,9 +102,12 @@ def test_pictures_are_read_as_pixels(predict, refused, other, tmp_path):
         assert one["class"] == expected.argmax()
     colour = np.dstack([pixels, pixels, 255 - pixels])
     Image.fromarray(colour).save(tmp_path / "colour.png")
-    assert "is a colour picture, the network takes grey ones" in refused(
-        other, tmp_path / "colour.png"
-    )
+    grey = np.asarray(Image.fromarray(colour).convert("L"))
+    expected = reference.predict(small_build.parts()[1].integer, grey[None, None])[0]
+    assert main(["predict", str(other), str(tmp_path / "colour.png"), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)[0]["class"] == expected.argmax()
+    assert "colour.png: coloured pictures are made grey" in err
 
 
 def test_pictures_are_resized_only_if_those_of_training_were(predict, refused, other, tmp_path):

@@ -93,6 +93,8 @@ def test_synth_counts_and_holds_a_budget(built, capsys):
     assert (built / "reports" / "synthesis.json").exists()
     assert main(["synth", str(built), "--lut-budget", "100"]) == 1
     assert "exceed the budget of 100" in capsys.readouterr().err
+    assert main(["synth", str(built), "--lut-budget", "99999", "--device", "xc7s15"]) == 0
+    assert "xc7s15 holds 8,000 LUTs, so the budget is cut" in capsys.readouterr().err
 
 
 def test_report_holds_what_was_measured(built, capsys):

@@ -36,6 +36,8 @@ SHARED_DSP_SHARE = 0.7
 """Share of those in which several products share a slice, where the widths allow it."""
 BINARY_SHARE = 0.7
 """Share of the NPUs that take weights of +1 and -1 in one pass, where the network has any."""
+STACKED_SHARE = 0.5
+"""Share of the NPUs whose weight memory may be a stack of block RAMs, where that is shallower."""
 REUSE_SHARE = 0.7
 """Share of the NPUs with column reuse in depthwise layers, where they have lanes enough for it."""
 
@@ -273,7 +275,8 @@ def random_config(
     )
     pick = random.Random(config.hash)  # options behind the others change nothing before them
     config = with_binary_weights(pick, network, with_shared_dsps(pick, network, config))
-    return dataclasses.replace(config, **minimal_depths(network, config))
+    stacked = pick.random() < STACKED_SHARE
+    return dataclasses.replace(config, **minimal_depths(network, config, stacked))
 
 
 def with_shared_dsps(pick: random.Random, network: IntegerNetwork, config: NpuConfig) -> NpuConfig:

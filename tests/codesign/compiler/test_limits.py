@@ -189,16 +189,55 @@ def test_networks_larger_than_any_memory_are_refused() -> None:
         minimal_depths(net.build(), NpuConfig(pixels=1, lanes=2, columns=2))
 
 
+def test_external_memory_is_named_where_it_helps() -> None:
+    """The maps need more than the deepest activation memory, so a deeper one is no lever."""
+    net = NetworkBuilder(random.Random(3), (3, 224, 224), 4)
+    first = net.conv("image", 16, (7, 7), stride=(2, 2), padding=(3, 3))
+    net.linear(net.conv(net.conv(first, 16, stride=(4, 4)), 16, stride=(4, 4)), 4)
+    built = net.build()
+    config = NpuConfig(
+        pixels=2, lanes=4, columns=4, weight_digit_bits=4, post_units=4, accumulator_bits=24,
+        activation_depth=32768, weight_depth=4096, channel_depth=1024, program_depth=128,
+    )  # fmt: skip
+    reason = reasons(built, config)["activation_depth"]
+    assert reason.need > DEPTH_RANGES["activation_depth"][1]
+    assert "raise npu.activation_depth" not in reason.levers
+    lever = reason.levers[0]
+    assert lever.startswith("set npu.memory_tiles to true and npu.memory_port_bits to 32")
+    changes = {"memory_tiles": True, "memory_port_bits": 32, "program_depth": 512}
+    assert f"npu.program_depth to {changes['program_depth']}" in lever
+    plan(built, dataclasses.replace(config, **changes))  # type: ignore[arg-type]
+    small = dataclasses.replace(config, activation_depth=16)
+    assert not any(
+        "memory_tiles" in one for one in reasons(built, small)["activation_depth"].levers
+    )
+
+
+def test_fetched_weights_are_named_where_they_help() -> None:
+    net = network()
+    config = dataclasses.replace(fitting(net), weight_depth=512)
+    reason = reasons(net, config)["weight_depth"]
+    lever = "set npu.memory_port_bits to 32 and npu.program_depth to "
+    depth = next(int(one.removeprefix(lever)) for one in reason.levers if one.startswith(lever))
+    assert reason.levers[0] == "raise npu.weight_depth"
+    plan(net, dataclasses.replace(config, memory_port_bits=32, program_depth=depth))
+    with pytest.raises(InfeasibleError, match="program_depth"):
+        plan(net, dataclasses.replace(config, memory_port_bits=32, program_depth=depth // 2))
+    small = reasons(net, dataclasses.replace(config, weight_depth=16))["weight_depth"]
+    assert not any("memory_port_bits" in one for one in small.levers)
+
+
 def test_the_plan_matches_the_compiled_network() -> None:
-    """The plan from shapes alone is exact where no weights are zero together, else an upper
+    """The plan is exact; from shapes alone it is where no weights are zero together, else an upper
     bound."""
     exact = 0
     for seed in range(30):
         pick = random.Random(seed)
         net = random_network(pick, 4)
         config = random_config(pick, net, 4)
-        before, compiled = plan(net, config), compile_network(net, config)
-        planned = compiled.plan
+        before = plan(dataclasses.replace(net, blank=True), config)
+        planned, compiled = plan(net, config), compile_network(net, config)
+        assert planned.steps == compiled.plan.steps
         exact += planned.steps == before.steps
         assert planned.cycles <= before.cycles
         assert planned.cycles == compiled.program.cycles == compiled.program.log[-1]

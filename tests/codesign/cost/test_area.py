@@ -7,24 +7,37 @@ estimates that never fall when the NPU grows, and NPUs outside the data.
 from __future__ import annotations
 
 import dataclasses
+import itertools
+import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
 from amaranth.back import verilog
 
 from benchmarks.density import POINTS
-from codesign.cost.area import dsps, evaluation, model_file
+from codesign.cost.area import dsps, evaluation, memories, model_file
 from codesign.cost.area.blocks import memory_counts
 from codesign.cost.area.blocks.dot_products import DOTS
 from codesign.cost.area.composed import analytic
-from codesign.cost.area.model import FAMILY_RATIOS, AreaModel
+from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, families_of
+from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.data import dataset, module_data
 from codesign.cost.data.config_csv import short_hash
+from codesign.cost.estimate import estimate
+from codesign.cost.regressors import FEWEST_ROWS
 from codesign.cost.table import ConfigTable
-from codesign.fpga import synthesis
+from codesign.cost.timing import TimingModel
+from codesign.fpga import synthesis, yosys
 from codesign.fpga.families import FAMILIES
+from codesign.results import UserError
+from models.graph.layers import Linear
+from models.graph.network import sequential
+from models.integer.lower import shape_only
+from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen.blocks.dot_product import DotProductSpec
 from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.cost.synthetic import estimate_one
 
 ROWS = dataset.read()
@@ -140,6 +153,14 @@ def test_sparse_npus_are_estimated(
     assert model.outside(config) is None
 
 
+def test_data_of_one_kind_of_dot_product_is_refused() -> None:
+    family = families_of(TABLE)
+    largest = np.bincount(family).argmax()
+    alike = [row for row, one in zip(ROWS, family, strict=True) if one == largest]
+    with pytest.raises(UserError, match="needs two kinds of dot products at least"):
+        AreaModel.fit(alike * (FEWEST_ROWS // len(alike) + 1))
+
+
 def test_parameters_outside_the_data_are_named_and_widen_the_interval(model: AreaModel) -> None:
     inside = NpuConfig(pixels=4, lanes=8, columns=16)
     outside = dataclasses.replace(inside, accumulator_bits=32, activation_depth=32768)
@@ -179,6 +200,65 @@ def test_a_memory_port_is_counted(model: AreaModel) -> None:
         with_it, without = (model.estimate(ConfigTable.of([config])) for config in configs)
         assert with_it.luts[0] - without.luts[0] == pytest.approx(luts, abs=50)
         assert with_it.ffs[0] - without.ffs[0] == pytest.approx(ffs, abs=30)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("lanes, columns, post_units", [(2, 2, 1), (64, 128, 64), (64, 64, 1)])
+def test_npus_far_outside_the_data_get_a_note_and_finite_intervals(
+    model: AreaModel, lanes: int, columns: int, post_units: int
+) -> None:
+    deepest = {name: high for name, (_, high) in DEPTH_RANGES.items()}
+    far = NpuConfig(
+        pixels=16, lanes=lanes, columns=columns, post_units=post_units, accumulator_bits=32,
+        scale_bits=16, memory_port_bits=128, memory_tiles=True, **deepest,
+    )  # fmt: skip
+    told = model.outside(far) or ""
+    assert all(f"{name} {deepest[name]} (has " in told for name in deepest)
+    for confidence in (0.1, 0.6, 0.99):
+        found = model.estimate(ConfigTable.of([far]), confidence)
+        for name in found.low:
+            middle, low, high = getattr(found, name), found.low[name], found.high[name]
+            assert np.allclose([low / middle, high / middle], [[0.1], [10]])
+            assert 0.0999 < found.bound[name] / middle < 10.001
+    assert np.isfinite(TimingModel.load().estimate(ConfigTable.of([far])).high).all()
+
+
+@pytest.mark.parametrize("width, depth", [(32, 1536), (32, 2560), (16, 3072), (7, 1536)])
+def test_stacks_of_block_rams_take_what_synthesis_finds(width: int, depth: int) -> None:
+    text = (files("rtl_gen") / "verilog" / "npu_ram.v").read_text()
+    bits = (depth - 1).bit_length()
+    parameters = f"-set WIDTH {width} -set DEPTH {depth} -set ADDRESS_BITS {bits}"
+    script = (
+        f"read_verilog ram.v\nchparam {parameters} npu_ram\n"
+        "synth_xilinx -top npu_ram -noiopad -noclkbuf\ntee -q -o out.json stat -json\n"
+    )
+    run = yosys.find().run(script, {"ram.v": text}, "out.json", 300.0)
+    (module,) = json.loads(run.result)["modules"].values()
+    cells = module["num_cells_by_type"]
+    found = memories.automatic(np.array([width]), np.array([depth]))
+    assert found.brams == cells.get("RAMB36E1", 0) + cells.get("RAMB18E1", 0) / 2
+    assert found.luts == sum(count for cell, count in cells.items() if cell.startswith("LUT"))
+    assert found.ffs == sum(count for cell, count in cells.items() if cell.startswith("FD"))
+
+
+def test_a_block_ram_budget_stacks_the_weight_memory(model: AreaModel) -> None:
+    """The auto-encoder of MLPerf Tiny (1,032 words of 2,048 bits) takes 96 block RAMs, not 128."""
+    lanes = columns = 16
+    npu = ConfigTable.of([NpuConfig(
+        pixels=1, lanes=lanes, columns=columns, weight_digit_bits=8, activation_bits=8
+    )])  # fmt: skip
+    sizes = (640, *4 * [128], 8, *4 * [128], 640)
+    graph = sequential("auto_encoder", (640, 1, 1), *(Linear(n) for n in sizes[1:]))
+    layers = LayerTable.of([shape_only(graph, Quantisation(8, QuantSpec(8, 8)), 8)])
+    plain, stacked = (estimate(model, layers, npu, 100.0, brams=brams) for brams in (None, 100.0))
+    assert plain.words.weight_depth[0] == sum(
+        -(-a // lanes) * -(-b // columns) for a, b in itertools.pairwise(sizes)
+    )
+    assert (plain.npu.weight_depth, stacked.npu.weight_depth) == (2048, 1536)
+    assert (plain.area.brams - stacked.area.brams) == 32
+    assert stacked.area.luts > plain.area.luts
+    enough = estimate(model, layers, npu, 100.0, brams=float(plain.area.brams[0]))
+    assert enough.npu.weight_depth == 2048
 
 
 def test_tiles_are_counted_and_said_to_be_outside_the_data(model: AreaModel) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,11 @@ from codesign.cli.main import main
 from codesign.cost import calibration
 from codesign.cost.area.model import AreaModel, Learned
 from codesign.cost.table import ConfigTable
-from codesign.fpga import flow_reports
+from codesign.fpga import families, flow_reports, synthesis, yosys
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
 from tests.codesign.cost import synthetic
+from tests.codesign.fpga.test_module_areas import DESIGN
 
 VIVADO = """
 | Site Type                  | Used | Fixed | Prohibited | Available | Util% |
@@ -31,6 +34,32 @@ VIVADO = """
 | Block RAM Tile             |  3.5 |     0 |          0 |       135 |  2.59 |
 | DSPs                       |    2 |     0 |          0 |       240 |  0.83 |
 """
+
+
+HIERARCHICAL = """
+| Tool Version : Vivado v.2023.1 (lin64)
+1. Utilization by Hierarchy
+---------------------------
+
++------------+----------+------------+------------+---------+------+------+--------+--------+{dsp}
+| Instance   |  Module  | Total LUTs | Logic LUTs | LUTRAMs | SRLs | FFs  | RAMB36 | RAMB18 |{dsp}
++------------+----------+------------+------------+---------+------+------+--------+--------+{dsp}
+| npu        |    (top) | 1591{pct}  |       1430 |     113 |   48 | 1720 |      2 |      3 | 2 |
+|   (npu)    |    (top) |         92 |         92 |       0 |    0 |  142 |      0 |      0 | 0 |
+|   array    | my_array |        801 |        801 |       0 |    0 |  632 |      0 |      0 | 2 |
++------------+----------+------------+------------+---------+------+------+--------+--------+{dsp}
+"""
+
+
+def stat(**modules: dict[str, object]) -> str:
+    """Return Yosys's stat -json of modules with their cells."""
+    bodies = {f"\\{name}": {"num_cells_by_type": cells} for name, cells in modules.items()}
+    return json.dumps({"modules": bodies})
+
+
+def nextpnr(**used: object) -> str:
+    """Return nextpnr's report of cell types and their numbers."""
+    return json.dumps({"utilization": {name: {"used": n} for name, n in used.items()}})
 
 
 def npus(count: int) -> list[NpuConfig]:
@@ -107,13 +136,42 @@ def test_vivado_reports_are_read(tmp_path: Path) -> None:
     assert flow_reports.read(path) == Figures(luts=1591, lutrams=161, ffs=1720, brams=3.5, dsps=2)
 
 
+@pytest.mark.parametrize(("dsp", "pct"), [("DSP Blocks |", ""), ("DSP48 Blocks |", "(4.88%)")])
+def test_the_table_that_the_build_folders_vivado_script_writes_is_read(
+    tmp_path: Path, dsp: str, pct: str
+) -> None:
+    path = tmp_path / "utilization.rpt"
+    path.write_text(HIERARCHICAL.format(dsp=f" {dsp}", pct=pct))
+    assert flow_reports.read(path) == Figures(luts=1591, lutrams=161, ffs=1720, brams=3.5, dsps=2)
+
+
+@pytest.mark.parametrize("family", ["xc7", "ecp5"])
+def test_what_the_script_of_a_build_folder_writes_is_read(tmp_path: Path, family: str) -> None:
+    """It is hierarchical; Yosys adds up the primitives of the whole design in it, too."""
+    for name, text in DESIGN.items():
+        (tmp_path / name).write_text(text)
+    (tmp_path / "synth.ys").write_text(synthesis.script(tuple(DESIGN), family=family))
+    subprocess.run((*yosys.find().command, "synth.ys"), cwd=tmp_path, check=True)
+    written = json.loads((tmp_path / "stat.json").read_text())
+    assert len(written["modules"]) > 4
+    cells = written["design"]["num_cells_by_type"]
+    own = {cell: n for cell, n in cells.items() if cell in families.get(family).primitives}
+    found = flow_reports.read(tmp_path / "stat.json")
+    assert found == families.get(family).figures(own)
+    assert found.ffs == 18
+
+
 def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
     path = tmp_path / "stat.json"
     cells = {"LUT6": 10, "RAM64M": 2, "FDRE": 7, "RAMB18E1": 3, "CARRY4": 4}
-    path.write_text(json.dumps({"design": {"num_cells_by_type": cells}}))
+    path.write_text(stat(npu=cells))
     assert flow_reports.read(path) == Figures(luts=18, lutrams=8, ffs=7, brams=1.5, dsps=0)
-    path.write_text(json.dumps({"modules": {"\\\\npu": {"num_cells_by_type": cells}}}))
-    assert flow_reports.read(path).luts == 18
+    path.write_text(stat(npu={"LUT4": 3, "CCU2C": 2, "TRELLIS_FF": 7}))  # LUT4 is xc7's as well
+    assert flow_reports.read(path) == Figures(luts=7, lutrams=0, ffs=7, brams=0, dsps=0)
+    # Each module counts once per instance, whatever the modules are called.
+    dot = {"LUT6": 10, "ram": 1}
+    path.write_text(stat(ram={"RAM32M": 1}, mine_top={"FDRE": 2, "dot": 3, "ram": 4}, dot=dot))
+    assert flow_reports.read(path) == Figures(luts=58, lutrams=28, ffs=2, brams=0, dsps=0)
     used = {"TRELLIS_COMB": {"used": 900, "available": 1}, "TRELLIS_FF": {"used": 5},
             "DP16KD": {"used": 3}, "MULT18X18D": {"used": 1}}  # fmt: skip
     path.write_text(json.dumps({"utilization": used, "fmax": {}}))
@@ -125,9 +183,18 @@ def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
     [
         ("nothing of the kind", "not a report that is known"),
         ("{", "not JSON"),
-        ('{"modules": {}}', "neither Yosys's stat -json nor nextpnr's"),
-        ('{"design": {"num_cells_by_type": {"AND2": 3}}}', "no cells of a known family"),
-        ('{"design": {"num_cells_by_type": {"LUT6": 3, "X": 1}}}', "unknown cells: X"),
+        ('{"modules": {}}', "neither Yosys's stat -json nor nextpnr-ecp5's .*one top module"),
+        (stat(a={"LUT6": 1}, b={"LUT6": 1}), "one top module expected, not a, b"),
+        (stat(a={"b": 1}, b={"c": 1}, c={"b": 1}), "cycle"),
+        (stat(npu={"AND2": 3}), r"no cells of a known family \(xc7, ecp5\)"),
+        (stat(npu={"LUT6": 3, "X": 1}), "unknown cells: X"),
+        (stat(npu={"LUT6": -3}), r"LUT6 must be used 0\.\.1000000000 times, not -3"),
+        (stat(npu={"LUT6": 1.5}), "LUT6 must be used"),
+        (stat(npu={"LUT6": math.nan}), "LUT6 must be used"),
+        (nextpnr(ICESTORM_LC=900), "of iCE40, only ECP5 is read"),
+        (nextpnr(OXIDE_COMB=900), "of Nexus, only ECP5 is read"),
+        (nextpnr(LUT4=900), "no TRELLIS_COMB cells"),
+        (nextpnr(TRELLIS_COMB="many"), "TRELLIS_COMB must be used"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:

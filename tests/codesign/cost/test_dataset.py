@@ -223,6 +223,7 @@ def test_a_bad_module_file_is_refused_with_its_line(
         ("2000", "-2000", r"csv:2: numbers must be finite and >= 0"),
         ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, dsp2, dsp4, not 'lit'"),
         ("fake 1,", "", r"csv:2: 22 cells, not 24"),
+        ("fake 1,", 200_000 * "a", r"csv: cannot be read: field larger than field limit"),
         ("512,lut", "256,lut", r"csv:2: config_hash is not that of the configuration"),
     ],
 )

@@ -22,6 +22,7 @@ SET = {
     "binary weights": NpuConfig(
         lanes=8, columns=16, weight_digit_bits=1, activation_bits=2, binary_weights=True
     ),
+    "stacked weight memory": NpuConfig(lanes=4, columns=8, weight_digit_bits=4, weight_depth=1536),
     "column reuse": NpuConfig(lanes=4, columns=4, activation_bits=8, depthwise_taps=3),
 }
 

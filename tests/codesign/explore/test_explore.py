@@ -23,7 +23,7 @@ from codesign.explore import ExploreResult, ExploreSettings, explore, training
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
-from codesign.explore.settings import FORMAT, OLD_FORMAT
+from codesign.explore.settings import FORMAT, OLD_FORMATS
 from codesign.fpga import devices
 from codesign.fpga.synthesis import Synthesis
 from codesign.fpga.yosys import YosysError
@@ -35,6 +35,7 @@ from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
 from models.errors import DatasetError
+from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
 from sim import simulator
@@ -71,7 +72,8 @@ class Fakes:
         self.trained.append(task.key)
         weights = sum(len(layer.name) for layer in task.graph.layers)
         accuracy = 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights
-        return Outcome(task.key, accuracy, 0.5, one_bits=100 + int(task.key, 16) % 97)
+        curve = (Epoch(1.5, 0.5, False, 0.4), Epoch(0.2, accuracy, True, 0.99))
+        return Outcome(task.key, accuracy, 0.5, 100 + int(task.key, 16) % 97, curve)
 
     def synthesise(self, design, plan) -> Synthesis:
         ratio = self.luts_ratio[min(self.synthesised, len(self.luts_ratio) - 1)]
@@ -101,8 +103,8 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
     monkeypatch.setattr(verification, "verify", fake.verify)
     monkeypatch.setattr(emit, "verilog", lambda config: {"npu.v": "module npu; endmodule\n"})
-    monkeypatch.setattr(searching, "ROUNDS", (4, 2))
-    monkeypatch.setattr(engine, "SHRINK_SAMPLES", 400)
+    monkeypatch.setattr(searching, "EVALUATIONS", (1024, 512))
+    monkeypatch.setattr(engine, "SAMPLES", 400)
     return fake
 
 
@@ -138,7 +140,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     assert result.status == 0
     summary = json.loads((out / "summary.json").read_text())
     assert summary == result.summary
-    assert {"validation", "test"} == set(summary["accuracy"])
+    assert {"validation", "test"} == set(summary["accuracy"]) == set(summary["scores"])
+    for part, share in summary["accuracy"].items():
+        assert summary["scores"][part]["share"] == pytest.approx(share, abs=1e-4)
+        assert set(summary["scores"][part]) == {"share", "images", "low", "high"}
+    assert summary["per_class"].keys() == set(summary["classes"])
     assert summary["simulated"]["bit_exact"] is True
     assert summary["simulated"]["images"] == 3
     assert summary["synthesised"]["luts"] <= LUTS
@@ -159,6 +165,11 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     best = max(record.values[0] for record in records)
     chosen = next(c for c in front if c["chosen"])
     assert chosen["accuracy"] == best
+    curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
+    assert curves["short"]["epochs"][-1]["accuracy"] == best
+    assert [one["training_accuracy"] for one in curves["short"]["epochs"]] == [0.4, 0.99]
+    assert len(curves["full"]["epochs"]) >= 2
+    assert devices.ASSUMED in summary["notes"]
 
 
 def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
@@ -368,9 +379,11 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
     later = {"training", "layout", "resize"}  # written where they are not the default
-    assert fields - identity.keys() == {*places, "jobs", "resume", "time_limit_s", *later}
+    assert fields - identity.keys() == {
+        *places, "jobs", "resume", "time_limit_s", "notes", *later
+    }  # fmt: skip
     assert list(identity) == [
-        *("format", "dataset", "optimiser", "area_confidence", "seed", "networks", "epochs"),
+        *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
         *("area_model_sha256", "space"),
     ]
@@ -387,27 +400,30 @@ def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
     assert result.summary["seed"] == 1
 
 
-def with_old_names(value: object) -> object:
-    """A JSON value with the format and the option names of release 0.1."""
+def with_old_names(value: object, mark: str) -> object:
+    """A JSON value with an old format mark and the option names of the releases before."""
     if isinstance(value, list):
-        return [with_old_names(one) for one in value]
+        return [with_old_names(one, mark) for one in value]
     if not isinstance(value, dict):
         return value
     old = {new: name for name, new in OLD_OPTIONS.items()}
-    named = {old.get(name, name): with_old_names(one) for name, one in value.items()}
-    return {**named, "format": OLD_FORMAT} if named.get("format") == FORMAT else named
+    named = {old.get(name, name): with_old_names(one, mark) for name, one in value.items()}
+    return {**named, "format": mark} if named.get("format") == FORMAT else named
 
 
-def test_a_search_of_release_0_1_goes_on_with_its_trials(fakes: Fakes, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mark", OLD_FORMATS)
+def test_a_search_of_an_older_release_goes_on_with_its_trials(
+    fakes: Fakes, tmp_path: Path, mark: str
+) -> None:
     out = tmp_path / "out"
     whole, _ = run(settings(out))
     every = list(fakes.trained)
     for name in ("explore.json", "trials.journal"):
         lines = (out / name).read_text()
         texts = [lines] if name.endswith(".json") else lines.splitlines()
-        changed = [json.dumps(with_old_names(json.loads(text))) for text in texts]
+        changed = [json.dumps(with_old_names(json.loads(text), mark)) for text in texts]
         (out / name).write_text("\n".join(changed) + "\n")
-        assert OLD_FORMAT in "".join(changed)
+        assert mark in "".join(changed)
     result, _ = run(settings(out, resume=True))
     assert fakes.trained == every
     assert without_times(result.summary) == without_times(whole.summary)
@@ -567,7 +583,7 @@ def test_the_test_split_decides_nothing(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimiser": "annealing"}, "optimiser must be one of random, evolution"),
+        ({"strategy": "annealing"}, "strategy must be one of random, evolution"),
         ({"networks": 0}, "networks must be >= 1, not 0"),
         ({"space": "galaxies"}, "one of digits, images, .*not 'galaxies'"),
     ],

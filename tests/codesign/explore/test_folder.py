@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from codesign.cli import main
-from codesign.explore import folder as module
 from codesign.explore.folder import SearchFolder
 from codesign.explore.settings import FORMAT, ExploreSettings
 from codesign.results import Budget, UserError
@@ -29,8 +28,10 @@ FILES = (
     "training/a.weights",
     "build/a/design.yaml",
 )
+TRIAL = '{"op_code":4,"worker_id":"a"}\n'
+"""What a journal with a trial begins with."""
 STEPS = 8
-"""Kills of a replacement: before each of its seven renames, and before what is left is removed."""
+"""Kills of a replacement: before each of its seven renames, and behind the last one."""
 
 
 def settings(out: Path, *, resume: bool) -> ExploreSettings:
@@ -40,6 +41,7 @@ def settings(out: Path, *, resume: bool) -> ExploreSettings:
 def old_search(out: Path) -> dict[str, str]:
     """Write a search; return its files by path."""
     files = {"explore.json": json.dumps(OLD), **{name: f"old {name}" for name in FILES}}
+    files |= {"trials.journal": TRIAL, "summary.json": '{"status": 0}'}
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text)
@@ -53,7 +55,7 @@ def content(out: Path) -> dict[str, str]:
 
 
 def replace_and_die(out: Path, step: int) -> None:
-    """Replace the search in ``out``, in a process that is killed in its step ``step``."""
+    """Replace the search in ``out``, in a process that is killed in its step ``step`` or after."""
     child = os.fork()
     if not child:
         left = [step]
@@ -69,11 +71,11 @@ def replace_and_die(out: Path, step: int) -> None:
             return call
 
         Path.rename, Path.replace = counted(rename), counted(replace)
-        module.shutil.rmtree = lambda *arguments, **options: os.kill(os.getpid(), signal.SIGKILL)
         try:
             with SearchFolder(out, lambda text: None) as folder:
                 folder.open(settings(out, resume=False), NEW)
                 folder.claim()
+                os.kill(os.getpid(), signal.SIGKILL)
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -88,11 +90,9 @@ def test_a_kill_during_the_replacement_leaves_the_old_search_or_the_new(tmp_path
     with SearchFolder(out, lambda text: None) as folder:
         assert folder.open(settings(out, resume=True), whole) == whole
         assert folder.claimed
-    if whole is OLD:
-        left = {name: text for name, text in content(out).items() if not name.startswith(".")}
-        assert left == files
-    else:
-        assert content(out) == {"explore.json": json.dumps(NEW, indent=1) + "\n"}
+    # The new search had no trial yet, so that the old one is there again in any case.
+    left = {name: text for name, text in content(out).items() if not name.endswith(".tmp")}
+    assert left == files
     assert not (out / ".replaced").exists()
 
 
@@ -104,6 +104,45 @@ def test_a_kill_while_the_replacement_is_undone_loses_nothing(tmp_path):
     with SearchFolder(out, lambda text: None) as folder:
         folder.open(settings(out, resume=True), OLD)
     assert content(out) == files
+
+
+def begun(out: Path, identity: dict[str, object], said: list[str]) -> None:
+    """Begin a search in the place of another, which is interrupted after its first trial."""
+    with SearchFolder(out, said.append) as folder:
+        folder.open(settings(out, resume=False), identity)
+        folder.claim()
+        (out / "trials.journal").write_text(TRIAL)
+
+
+def test_a_finished_search_is_kept_until_another_one_succeeds(tmp_path):
+    """Whatever is interrupted in its place, and however often."""
+    out = tmp_path / "out"
+    files = old_search(out)
+    kept = {f".replaced/{name}": text for name, text in files.items()}
+    said: list[str] = []
+    for seed in (1, 2):
+        begun(out, {"format": FORMAT, "seed": seed}, said)
+        assert said[-1] == (
+            f"the search before this one is kept in {out / '.replaced'} until this one succeeds"
+        )
+        new = {"explore.json": json.dumps({"format": FORMAT, "seed": seed}, indent=1) + "\n"}
+        assert content(out) == {**kept, **new, "trials.journal": TRIAL}
+    with SearchFolder(out, said.append) as folder:  # the new one goes on
+        folder.open(settings(out, resume=True), {"format": FORMAT, "seed": 2})
+        folder.finish()
+    assert content(out) == {**new, "trials.journal": TRIAL}
+
+
+def test_an_interrupted_search_without_a_trial_gives_way_to_the_one_before(tmp_path):
+    out = tmp_path / "out"
+    files = old_search(out)
+    said: list[str] = []
+    with SearchFolder(out, said.append) as folder:
+        folder.open(settings(out, resume=False), NEW)
+        folder.claim()
+        (out / "trials.journal").write_text('{"op_code":0,"worker_id":"a"}\n{"op_code":4')
+    assert content(out) == files
+    assert said[-1] == f"{out} holds the search before this one again"
 
 
 def test_a_second_search_in_the_same_folder_is_refused_and_a_kill_frees_it(tmp_path, capsys):

@@ -71,6 +71,15 @@ def test_places_hierarchical_names_and_keeps_the_result(monkeypatch):
     assert placement.place_and_route(DESIGN, SMALL) == found
 
 
+def test_modules_that_stay_whole_are_flattened_for_placement():
+    kept = {name: f'(* keep_hierarchy = "yes" *)\n{text}' for name, text in DESIGN.items()}
+    script = placement.netlist_script(tuple(kept))
+    run = yosys.find().run(script, kept, "npu.json", timeout_s=600)
+    cells = json.loads(run.result)["modules"]["npu"]["cells"].values()
+    assert not {cell["type"] for cell in cells} & {"leaf", "pair"}
+    assert sum(cell["type"] == "TRELLIS_FF" for cell in cells) == 12
+
+
 def test_names_of_cells_become_names_of_registers():
     assert placement.readable("sequencer.loops.row_pointer_TRELLIS_FF_Q_3") == (
         "sequencer.loops.row_pointer"

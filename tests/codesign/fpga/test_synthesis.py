@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 import tempfile
@@ -69,6 +70,13 @@ def test_each_module_is_counted_as_often_as_it_is_instantiated(monkeypatch):
 
     monkeypatch.setattr(yosys.Yosys, "run", gone)
     assert synthesis.synthesise(DESIGN) == result
+
+
+def test_an_unknown_top_is_refused():
+    with pytest.raises(UserError, match=r"no module 'pare'; did you mean 'pair'"):
+        synthesis.synthesise(DESIGN, "pare")
+    with pytest.raises(yosys.YosysError, match="pare"):
+        synthesis.synthesise(DESIGN, "pare", cache=False)
 
 
 def test_dsps_are_taken_only_where_allowed():
@@ -172,3 +180,23 @@ def test_a_cache_that_cannot_be_written_or_read_is_no_cache(monkeypatch, tmp_pat
     for entry in (tmp_path / "good" / "synth").iterdir():
         entry.write_text("{half")
     assert synthesis.synthesise(DESIGN).figures.luts == 7
+
+
+def test_flattening_dissolves_all_modules_but_those_to_be_kept() -> None:
+    kept = {**DESIGN, "leaf.v": '(* keep_hierarchy = "yes" *)\n' + LEAF}
+    flat = synthesis.synthesise(kept, flatten=True)
+    assert {name: use.instances for name, use in flat.by_module.items()} == {"npu": 1, "leaf": 3}
+    assert synthesis.synthesise(DESIGN, flatten=True).by_module.keys() == {"npu"}
+    whole = synthesis.synthesise(kept)
+    assert whole.flattened is None
+    assert (flat.figures.ffs, flat.figures.lutrams) == (whole.figures.ffs, whole.figures.lutrams)
+
+
+def test_beside_the_flattened_design_luts_are_the_larger_count() -> None:
+    whole = synthesis.synthesise(DESIGN)
+    for luts in (1.0, 1000.0):
+        figures = dataclasses.replace(whole.figures, luts=luts)
+        both = whole.beside(dataclasses.replace(whole, figures=figures))
+        assert both.figures.luts == max(luts, whole.figures.luts or 0)
+        assert both.figures.ffs == whole.figures.ffs
+        assert synthesis.to_dict(both)["flattened"]["luts"] == luts

@@ -6,6 +6,7 @@ The browser tests need Chromium on PATH; CODESIGN_REQUIRE_BROWSER=1 makes its ab
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import re
 import shutil
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from codesign.report import Candidate, LayerRow, ReportData, render, write
+from codesign.report import Candidate, LayerRow, ReportData, charts, render, write
 from codesign.report.charts import _steps
 from codesign.report.svg import compact, log_ticks, ticks
 from codesign.results import Budget, Figures
+from models.training.history import Epoch
 from rtl_gen.config import NpuConfig
 
 NPU = NpuConfig(pixels=4, lanes=8, columns=16)
@@ -59,6 +61,15 @@ FULL = ReportData(
         )
         for i in range(10)
     ),
+    curves={
+        "full": (
+            Epoch(2.1, 0.4, False, 0.35),
+            Epoch(0.9, 0.9, True, 0.7),
+            Epoch(0.5, 0.981, True, 0.95),
+            Epoch(0.4, 0.975, True, 0.97),
+        ),
+        "short": (Epoch(2.0, 0.5, False), Epoch(1.0, 0.8, True)),  # from an older journal
+    },
     network_svg='<svg width="200" height="40"><text y="20">net</text></svg>',
     facts=(("Data set", "digits"), ("Seed", "0"), ("Yosys", "0.70")),
 )
@@ -68,6 +79,8 @@ def test_every_part_is_on_the_page():
     page = render(FULL)
     for part in (
         "Pareto front",
+        "Learning curve, full training",
+        "Learning curve, short training",
         "Resources",
         "Roofline",
         "Cycles and MAC",
@@ -140,8 +153,30 @@ def test_the_front_line_is_a_staircase_of_the_unbeaten():
 
 def test_numbers_and_ticks_are_formatted_for_people():
     assert [compact(v) for v in (0.5, 5267.7, 29870, 1234567)] == ["0.5", "5,268", "29.9k", "1.23M"]
+    large = (9999.4, 9999.6, 999_499, 999_500, -999_500, 999_500_000, 3e15)
+    shown = ["9,999", "10,000", "999k", "1M", "-1M", "1G", "3,000T"]
+    assert [compact(value) for value in large] == shown
     assert ticks(0.0, 1.0) == pytest.approx([0, 0.2, 0.4, 0.6, 0.8, 1.0])
     assert log_ticks(10, 100) == pytest.approx([10, 20, 50, 100])
+
+
+def test_learning_curves_say_which_epoch_was_kept():
+    page = render(FULL)
+    assert "Ring: epoch 3 of 4, whose weights are kept. Grey: still in floating point." in page
+    assert "Ring: epoch 2 of 2" in page
+    assert "epoch 3: validation 98.10 %, training 95.00 %, loss 0.5" in page
+    assert page.count("curve training") == 1
+    assert page.count("curve validation") == page.count("curve loss") == 2
+    one = dataclasses.replace(FULL, curves={"full": (Epoch(1.0, 0.5, False),)})
+    assert "Ring" not in render(one)
+
+
+def test_labels_of_the_roofline_are_apart():
+    layers = [dataclasses.replace(LAYERS[1], passes=passes) for passes in (1, 2, 3, 4)]
+    drawn = charts.roofline(dataclasses.replace(FULL, layers=tuple(layers)))
+    tops = [float(y) for y in re.findall(r'y="([\d.]+)"[^>]*>[\d.,k]+ in \d pass', drawn)]
+    assert len(tops) == 4
+    assert all(low - high >= 14 for high, low in itertools.pairwise(tops))
 
 
 def _chromium() -> str:
@@ -172,7 +207,7 @@ def _browse(tmp_path: Path, *options: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_browser_parses_it_completely(tmp_path):
     dom = _browse(tmp_path, "--dump-dom").stdout
-    assert dom.count('class="chart"') == 5
+    assert dom.count('class="chart"') == 7
     # A browser moves what it cannot place: every drawn text must still be inside an svg.
     drawn = "".join(re.findall(r"<svg.*?</svg>", dom, re.DOTALL))
     assert drawn.count("<text") == dom.count("<text")

@@ -12,7 +12,8 @@ import pytest
 
 from codesign.compiler import minimal_depths, plan, worst_accumulator_bits
 from codesign.cost.cycles.schedule import ScheduleTable, schedule
-from codesign.results import InfeasibleError
+from codesign.results import Budget, InfeasibleError
+from codesign.search.engine import Problem
 from codesign.search.space import candidates as candidates_of
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
@@ -24,7 +25,15 @@ from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.opcodes import Opcode
-from rtl_gen.parameters import DEPTH_RANGES, DIGIT_BITS, MULTIPLIERS, SPARSITIES, ConfigError
+from rtl_gen.parameters import (
+    DEPTH_RANGES,
+    DIGIT_BITS,
+    MULTIPLIERS,
+    SPARSITIES,
+    ConfigError,
+    is_stacked,
+)
+from tests.codesign.cost import synthetic
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
           ("tables", (30, 1, 1)), ("signals", (2, 1, 128))]  # fmt: skip
@@ -141,6 +150,22 @@ def test_a_design_holds_what_its_network_needs() -> None:
             assert use.needs()[memory] <= depth
             assert depth == low or use.needs()[memory] > depth // 2
         assert (design.name, design.seed, design.clock_mhz) == ("found", 1, 50.0)
+
+
+def test_a_block_ram_budget_stacks_weight_memories() -> None:
+    """Designs are built as they were estimated, some of them with a stack."""
+    space = SearchSpace(load_declaration("images"), (3, 32, 32), 10)
+    budget = Budget(luts=1e6, brams=1.0)
+    found = Problem(space, synthetic.model(), budget).evaluate(random_candidates(space, 200))
+    stacked = np.flatnonzero(is_stacked(found.estimate.npu.weight_depth))
+    assert len(stacked)
+    for row in (stacked[0], np.flatnonzero(found.estimate.npu.weight_depth <= 1024)[0]):
+        npu = found.estimate.npu.config(int(row))
+        design = candidates_of.to_design(
+            space, found.candidates[row], npu, name="found", seed=1, dataset="digits",
+            clock_mhz=50.0,
+        )  # fmt: skip
+        assert design.npu.weight_depth == npu.weight_depth
 
 
 def test_overheads_of_a_layer_do_not_depend_on_pixels_columns_and_post_units() -> None:

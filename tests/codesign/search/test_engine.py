@@ -1,4 +1,4 @@
-"""The search engine prunes, shrinks the space, finds feasible designs and chooses by the rule.
+"""The search engine prunes, finds feasible designs and chooses by the rule.
 
 On an area model fitted to analytic counts. Also the reasons given where nothing fits.
 """
@@ -6,6 +6,8 @@ On an area model fitted to analytic counts. Also the reasons given where nothing
 from __future__ import annotations
 
 import dataclasses
+import math
+import re
 from functools import cache
 
 import numpy as np
@@ -19,9 +21,11 @@ from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
-from codesign.search.engine import Problem
+from codesign.search.engine import InnerSearch, Problem
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.strategies import STRATEGIES
+from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.cost import synthetic
 
 
@@ -60,7 +64,7 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
         & (found.estimate.cycles / 100 <= 150)
         & (area.dsps <= 0)
         & (found.layers.macs.sum(axis=1) <= one.space.declaration.max_macs)
-        & found.estimate.fits
+        & found.estimate.words.fits()
     )
     assert (found.feasible == expected).all()
     assert 0 < expected.sum() < 400
@@ -69,36 +73,75 @@ def test_a_design_is_feasible_when_its_upper_estimate_meets_every_limit() -> Non
     assert tighter.feasible.sum() < found.feasible.sum()
 
 
-def test_shrinking_drops_only_choices_without_a_feasible_design() -> None:
-    one = problem(luts=2500)
-    shrunk = engine.shrink(one, seed=0)
-    assert (shrunk.sizes <= one.space.sizes).all()
-    assert shrunk.sizes.sum() < one.space.sizes.sum()
-    lanes = one.space.index["lanes"]
-    kept = {one.space.parameters[lanes].choices[k] for k in shrunk.kept[lanes]}
-    assert kept < {4, 8, 12, 16, 24, 32}
-    assert 4 in kept
-    widened = shrunk.widen(np.stack([np.zeros_like(shrunk.sizes), shrunk.sizes - 1]))
-    assert (widened == one.space.canonical(widened)).all()
-    generous = engine.shrink(problem(luts=1e6), seed=0)
-    assert (generous.sizes == one.space.sizes).all()
+def explored(one: Problem, seed: int, evaluations: int) -> engine.Evaluated:
+    """Return what the default strategy finds in so many evaluations, the first ones included."""
+    search = InnerSearch(one, "evolution", seed)
+    return search.run(capacity, evaluations - search.evaluations)
 
 
 def test_search_returns_feasible_candidates_that_beat_random_ones() -> None:
     one = problem(luts=12000, brams=30)
-    shrunk = engine.shrink(one, seed=0)
-    found = engine.search(one, shrunk, capacity, "evolution", seed=0, rounds=12)
+    found = explored(one, seed=0, evaluations=3072)
     assert found.feasible.all()
-    random = samples(one, 12 * engine.BATCH)
+    random = samples(one, 3072)
     rate = random.estimate.images_per_second[random.feasible]
     assert found.estimate.images_per_second.max() > rate.max()
-    again = engine.search(one, shrunk, capacity, "evolution", seed=0, rounds=12)
+    again = explored(one, seed=0, evaluations=3072)
     assert (again.candidates == found.candidates).all()
+
+
+def test_a_search_goes_on_from_what_it_has_found_and_evaluates_nothing_twice() -> None:
+    search = InnerSearch(problem(luts=12000), "evolution", seed=0)
+    first = search.run(capacity, 512)
+    assert search.evaluations == len(search._seen) == engine.SAMPLES + 512
+    second = search.run(lambda layers: -capacity(layers), 512)
+    assert search.evaluations == len(search._seen) == engine.SAMPLES + 1024
+    old = {candidate.tobytes() for candidate in first.candidates}
+    new = np.array([candidate.tobytes() not in old for candidate in second.candidates])
+    assert (~new).sum() == len(old)
+    # The new score, small networks first, counts.
+    assert np.median(capacity(second.layers)[new]) < np.median(capacity(first.layers))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_small_space_is_searched_to_its_end(strategy: str) -> None:
+    whole = load_declaration("tables")
+    npu = dataclasses.replace(
+        whole.npu, pixels=(1,), lanes=(4, 8), column_words=(1, 2), weight_digit_bits=(2,),
+        post_units=(1,), scale_bits=(8,), multiplier=("lut",),
+    )  # fmt: skip
+    network = dataclasses.replace(whole.network, hidden=(0, 16), stages=(0,), head=("flatten",))
+    bits = dataclasses.replace(whole.bits, input=(4,), weights=(2, 4), activations=(2, 4))
+    space = SearchSpace(
+        dataclasses.replace(whole, npu=npu, network=network, bits=bits), (8, 1, 1), 3
+    )
+    grids = np.meshgrid(*(np.arange(size) for size in space.sizes), indexing="ij")
+    every = np.unique(space.canonical(np.stack(grids, -1).reshape(-1, len(space.sizes))), axis=0)
+    assert space.designs == len(every)
+    one = Problem(space, model(), Budget(luts=30000))
+    search = InnerSearch(one, strategy, seed=0)
+    found = search.run(capacity, 10_000)
+    assert search.evaluations == len(every)
+    assert len(found.candidates) == one.evaluate(every).feasible.sum()
+
+
+def test_a_rare_feasible_region_is_found_and_spread_in() -> None:
+    """Less than one in 20,000 designs is feasible, so none of those that the search starts with.
+
+    Shrinking the space by its samples, as was done before, left such searches with one.
+    """
+    space = SearchSpace(load_declaration("images"), (3, 32, 32), 10)
+    one = Problem(space, model(), Budget(luts=10_000, min_throughput=30_000))
+    assert samples(one, 20_000).feasible.sum() == 0
+    for seed in range(3):
+        search = InnerSearch(one, "evolution", seed)
+        assert search.run(capacity, 6000).feasible.sum() > 1000
+        assert search.sampled_feasible == 0
 
 
 def test_the_rule_takes_accuracy_first_then_throughput() -> None:
     one = problem(luts=15000, brams=60)
-    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
+    pool = explored(one, seed=1, evaluations=2560)
     chosen = pool.candidates[[0, len(pool.candidates) // 2, -1]]
     trained = [
         Trained(chosen[k], accuracy, seconds=1.0, one_bits=9)
@@ -121,7 +164,7 @@ def test_the_rule_takes_accuracy_first_then_throughput() -> None:
 
 def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> None:
     one = problem(luts=15000, brams=60)
-    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=6)
+    pool = explored(one, seed=1, evaluations=2560)
     chosen = pool.candidates[[0, len(pool.candidates) // 3, len(pool.candidates) // 2, -1]]
     results = ((0.95, 900), (0.94, 500), (0.935, 500), (0.9, 100))
     trained = [
@@ -143,7 +186,7 @@ def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> No
 
 def test_the_front_marks_the_chosen_design() -> None:
     one = problem(luts=15000)
-    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=1, rounds=4)
+    pool = explored(one, seed=1, evaluations=2048)
     trained = [
         Trained(pool.candidates[k], accuracy, seconds=1.0, one_bits=9)
         for k, accuracy in ((0, 0.9), (-1, 0.8))
@@ -174,7 +217,7 @@ def test_the_front_marks_the_chosen_design() -> None:
 )
 def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lever: str) -> None:
     one = problem(**limits)
-    pool = engine.search(one, engine.shrink(one, 0), capacity, "evolution", seed=0, rounds=4)
+    pool = explored(one, seed=0, evaluations=2048)
     assert not pool.feasible.any()
     reason = next(r for r in choice.reasons(one, pool) if r.resource == resource)
     assert lever in reason.levers
@@ -183,6 +226,30 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
         assert reason.have < reason.need == wanted
     else:
         assert reason.need > reason.have == wanted
+
+
+def test_reasons_have_real_figures_as_people_write_them() -> None:
+    """Images of 600 x 600 need deeper memories than there are."""
+    space = SearchSpace(load_declaration("images"), (3, 600, 600), 2)
+    budget = Budget(luts=500, ffs=300, max_latency_us=1.0, brams=2.5)
+    one = Problem(space, model(), budget)
+    pool = samples(one, 50)
+    row = int(np.argmin(pool.violation))
+    found = {reason.resource: reason for reason in choice.reasons(one, pool)}
+    deep = {name: high for name, (_, high) in DEPTH_RANGES.items() if name in found}
+    assert deep
+    for name, high in deep.items():
+        assert (found[name].need, found[name].have) == (
+            getattr(pool.estimate.words, name)[row], high,
+        )  # fmt: skip
+        assert found[name].need > high
+    assert found["luts"].need == math.ceil(pool.estimate.area.bound["luts"][row])
+    told = "\n".join(map(str, found.values()))
+    assert re.search(r"needs [\d,]+ LUTs, has 500;", told)
+    assert re.search(r"needs [\d,]+ flip-flops, has 300;", told)
+    assert re.search(r"needs [\d,.]+ block RAMs, has 2.5;", told)
+    assert re.search(r"needs [\d,.]+ us of latency, has 1;", told)
+    assert re.search(r"needs [\d,]+ MACs, has [\d,]+;", told)
 
 
 def test_the_predictor_ranks_networks_that_it_did_not_see() -> None:

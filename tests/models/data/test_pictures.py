@@ -87,3 +87,20 @@ def test_pictures_without_a_known_range_are_refused():
     data = _file(Image.fromarray(GREY.astype(np.float32)), "TIFF")
     with pytest.raises(DatasetError, match="give such data as an"):
         _decode(data)
+
+
+def test_channels_become_those_that_a_network_takes():
+    colours = np.random.default_rng(1).integers(0, 256, (2, 3, 5, 7), dtype=np.uint8)
+    grey, notes = pictures.to_channels(colours, 1)
+    for one, found in zip(colours, grey, strict=True):
+        pillow = Image.fromarray(one.transpose(1, 2, 0)).convert("L")
+        np.testing.assert_array_equal(found[0], np.asarray(pillow))
+    assert notes == (pictures.GREYED,)
+    again, notes = pictures.to_channels(grey, 3)
+    assert (again == grey).all()
+    assert again.shape == colours.shape
+    assert notes == ()
+    back, notes = pictures.to_channels(again, 1)
+    np.testing.assert_array_equal(back, grey)
+    assert notes == ()
+    assert pictures.to_channels(colours, 4)[0] is colours

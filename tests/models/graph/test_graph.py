@@ -243,7 +243,7 @@ TAIL = "- {name: fc, op: linear, out_features: 10}\n"
 @pytest.mark.parametrize(
     "text, message",
     [
-        (HEAD + "- {name: c, op: conv3d}\n" + TAIL, r"n.yaml:2: .*did you mean conv2d\?"),
+        (HEAD + "- {name: c, op: conv3d}\n" + TAIL, "n.yaml:2: .*layer c: .*use conv2d"),
         (HEAD + "- {name: c, op: softmax}\n" + TAIL, "n.yaml:2: .*leave it out: the largest logit"),
         (
             HEAD + "- {name: c, op: conv2d, out_chanels: 4, kernel: 3}\n" + TAIL,

@@ -115,6 +115,8 @@ def test_resumed_training_equals_uninterrupted(few, tmp_path):
     for name, values in whole.network.state_dict().items():
         torch.testing.assert_close(pieces.network.state_dict()[name], values, rtol=0, atol=0)
     assert [file.name for file in tmp_path.iterdir()] == ["run.ckpt"]
+    elsewhere = dataclasses.replace(settings_, threads=2, compile="auto")  # on another machine
+    assert train(SMALL, Quantisation(), few, elsewhere, checkpoint=path).history == whole.history
 
 
 def test_checkpoints_of_other_runs_and_broken_ones_are_refused(few, tmp_path):

@@ -18,7 +18,7 @@ from rtl_gen.package import hardware, projects
 from rtl_gen.package.c_header import c_header
 
 CONFIG = NpuConfig()
-TARGET = projects.Target("digits-1", "xc7a35tcpg236-1", 80.0, ("npu.v", "npu_ram.v"))
+TARGET = projects.Target("digits-1", "xc7a35tcpg236-1", 80.0, ("npu.v", "npu_ram.v"), "npu")
 
 C_PROGRAM = """\
 #include <stdio.h>

@@ -19,8 +19,8 @@ from rtl_gen.parameters import LEAST_REUSE_LANES
 def _late_table() -> Ints:
     """Return how many lanes of a LUT dot product take their operands one cycle late.
 
-    Shape (MAX_LANES + 1, 2): by the slots of the dot product (multiplier inputs of a cell), and by
-    0 for 1-bit activations, 1 for wider ones.
+    Shape (MAX_LANES + 1, 2), int64: row by the slots of the dot product (multiplier inputs of a
+    cell), column 0 for 1-bit activations, 1 for wider ones.
     """
     table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
     for lanes in range(MAX_LANES + 1):
@@ -34,8 +34,8 @@ def _late_table() -> Ints:
 def _late_older_table() -> Ints:
     """Return how many lanes that column reuse feeds take their operands one cycle late.
 
-    Summed over all channels (each feeds two lanes from the history); shape as ``_late_table``, 0
-    for fewer than LEAST_REUSE_LANES lanes.
+    Summed over all channels of an activation word (each feeds two lanes from the history). Shape as
+    ``_late_table``, rows by lanes; 0 for fewer than LEAST_REUSE_LANES lanes.
     """
     table = np.zeros((MAX_LANES + 1, 2), dtype=np.int64)
     for lanes in range(LEAST_REUSE_LANES, MAX_LANES + 1):

@@ -38,23 +38,23 @@ class AreaBlock:
     modules: tuple[str, ...]
     """Name prefixes of its Verilog modules; the longest prefix that matches owns a module."""
     sizes: Callable[[ConfigTable], Sizes]
-    """Computes the features of n configurations."""
+    """Function that computes the features of n configurations."""
     luts: Mapping[str, float]
     """Feature -> LUTs per unit by analysis of the structure, LUTRAM included: the prior mean of the
     fitted factor, 0 for features that are not named."""
     ffs: Mapping[str, float]
-    """Feature -> flip-flops per unit."""
+    """Feature -> flip-flops per unit, likewise."""
     lutrams: Mapping[str, float]
-    """Feature -> LUTs used as memory or shift register per unit."""
+    """Feature -> LUTs used as memory or shift register per unit, likewise."""
 
     def prior(self, resource: str) -> Mapping[str, float]:
-        """Return the prior factors of one of RESOURCES by feature, without those that are 0."""
+        """Return the prior factors of one of RESOURCES by feature; features left out have 0."""
         found: Mapping[str, float] = getattr(self, resource)
         return found
 
 
 def log_bits(values: Ints) -> Ints:
-    """Return ceil(log2(values)), at least 1: the address bits of so many words."""
+    """Return ceil(log2(values)), at least 1: the address bits of so many words (>= 1 each)."""
     return np.maximum(np.frexp(values - 1)[1], 1).astype(np.int64)
 
 

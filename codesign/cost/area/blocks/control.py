@@ -85,7 +85,8 @@ STREAMS = AreaBlock(
 def _port(c: ConfigTable) -> Sizes:
     """Return the area features (sizes) of the external memory port (rtl_gen.blocks.fetch).
 
-    ``memory_tiles`` adds its write channel and the transfers of feature-map rows (FILL, SPILL).
+    ``memory_tiles`` adds its write channel and the transfers of feature-map rows (FILL, SPILL). All
+    are 0 without a port.
     """
     has = (c.memory_port_bits > 0).astype(np.int64)
     return {

@@ -32,8 +32,9 @@ COUNTED_REGISTERS = (
 COUNTED_SHIFTS = (
     *(0,) * 14, 1, 2, 2, *(0,) * 11, 1, 2, 2, 0, 0, 0, 2, 0, 0, 0, 3, 4,
 )  # fmt: skip
-"""LUTs, flip-flops and shift registers of one bit plane over COUNTED_LANES 1-bit activations, each
-synthesised alone with Yosys; other lane counts are interpolated linearly."""
+"""COUNTED_LUTS, _REGISTERS and _SHIFTS: LUTs, flip-flops and shift registers of one bit plane over
+COUNTED_LANES 1-bit activations, each synthesised alone with Yosys; other lane counts are
+interpolated linearly."""
 
 
 @functools.cache
@@ -105,7 +106,11 @@ def _single_chain(c: ConfigTable) -> Ints:
 
 
 def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
-    """Return LUTs and flip-flops per cell of the adders that combine the bit planes of a digit."""
+    """Return (LUTs, flip-flops) per cell of the adders that combine the bit planes of a digit.
+
+    plane_bits: bits of a plane's result. All arrays of shape (n,). LUTs are 0 for 1-bit digits,
+    which have one plane.
+    """
     digit = c.weight_digit_bits
     levels = np.log2(digit).astype(np.int64)
     several = digit > 1
@@ -120,7 +125,8 @@ def _combine_bits(c: ConfigTable, plane_bits: Ints) -> tuple[Ints, Ints]:
 def _narrow_table() -> Ints:
     """Return the LUTs of one product that is too narrow for a DSP slice, as Yosys maps it.
 
-    Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits.
+    Shape (MAX_BITS + 1, MAX_BITS + 1), by activation bits and weight digit bits; 0 for products
+    that take a DSP slice.
     """
     table = np.zeros((MAX_BITS + 1, MAX_BITS + 1), dtype=np.int64)
     for digit, luts in {1: (1, 3, 4, 7, 9), 2: (2, 5, 6, 10), 4: (4, 8)}.items():

@@ -35,7 +35,7 @@ def _dots(c: ConfigTable) -> Sizes:
 
 
 def _levels(terms: Ints) -> Ints:
-    """Return the levels of a binary adder tree over so many terms."""
+    """Return the levels of a binary adder tree, ceil(log2(terms)); 0 for one term or none."""
     return np.frexp(np.maximum(terms - 1, 0))[1].astype(np.int64)
 
 

@@ -18,12 +18,12 @@ MULTIPLEXER_INPUTS = (
 MULTIPLEXER_LUTS = (
     0, 1, 1, 2, 2, 3, 3, 4, 4, 4, 6, 6, 7.1, 7.2, 12, 16.4, 16.4, 25.5, 33.5, 43, 68,
 )  # fmt: skip
-"""LUTs per bit of a multiplexer with MULTIPLEXER_INPUTS inputs, as Yosys maps it (with MUXF7 and
-MUXF8), taken from the shipped data; other input counts are interpolated linearly."""
+"""LUTs per bit of a multiplexer with each of MULTIPLEXER_INPUTS inputs, as Yosys maps it (with
+MUXF7 and MUXF8), taken from the shipped data; other input counts are interpolated linearly."""
 
 
 def multiplexer(inputs: Ints) -> Floats:
-    """Return the LUTs per bit of a multiplexer with so many inputs."""
+    """Return the LUTs per bit of a multiplexer with so many inputs, 1..128, elementwise."""
     found: Floats = np.interp(inputs, MULTIPLEXER_INPUTS, MULTIPLEXER_LUTS)
     return found
 

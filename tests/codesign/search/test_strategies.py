@@ -1,0 +1,104 @@
+"""Every strategy keeps the contract of ask and tell; those that learn beat random search."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from codesign.results import UserError
+from codesign.search import pareto, strategies
+from codesign.search.strategies import Genes, variation
+
+SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
+GENES = Genes(SIZES, kinds=(np.array([0, 2, 6]), np.array([3, 5])))
+
+
+def evaluate(candidates: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return objectives, shape (n, 2), and violations of a toy problem.
+
+    The objectives are distances to two corners; feasible are candidates with a small sum of genes.
+    """
+    share = candidates / np.maximum(SIZES - 1, 1)
+    objectives = np.stack([(share**2).sum(1), ((1 - share) ** 2).sum(1)], axis=1)
+    return objectives, np.maximum(share.sum(1) - 4.0, 0.0)
+
+
+def run(strategy: strategies.Strategy, rounds: int) -> np.ndarray:
+    """Return the objectives of every feasible candidate in ``rounds`` rounds of 64."""
+    seen = []
+    for _ in range(rounds):
+        candidates = strategy.ask(64)
+        objectives, violation = evaluate(candidates)
+        strategy.tell(candidates, objectives, violation)
+        seen.append(objectives[violation == 0])
+    return np.vstack(seen)
+
+
+@pytest.mark.parametrize("name", strategies.STRATEGIES)
+class TestConformance:
+    """Tests that every strategy listed in codesign.search.strategies must pass."""
+
+    def test_candidates_have_the_shape_type_and_range_asked_for(self, name: str) -> None:
+        strategy = strategies.make(name, GENES, seed=1)
+        for count in (1, 33, 200):
+            candidates = strategy.ask(count)
+            assert candidates.shape == (count, len(SIZES))
+            assert candidates.dtype == np.int64
+            assert (candidates >= 0).all()
+            assert (candidates < SIZES).all()
+            strategy.tell(candidates, *evaluate(candidates))
+
+    def test_same_seed_same_candidates(self, name: str) -> None:
+        asked = []
+        for seed in (3, 3, 4):
+            strategy = strategies.make(name, GENES, seed)
+            run(strategy, 3)
+            asked.append(strategy.ask(20))
+        assert (asked[0] == asked[1]).all()
+        assert (asked[0] != asked[2]).any()
+
+    def test_every_value_of_every_gene_is_reachable(self, name: str) -> None:
+        candidates = strategies.make(name, GENES, seed=0).ask(2000)
+        assert [len(np.unique(column)) for column in candidates.T] == SIZES.tolist()
+
+    def test_it_accepts_results_it_did_not_ask_for_and_all_infeasible(self, name: str) -> None:
+        strategy = strategies.make(name, GENES, seed=0)
+        foreign = np.tile(SIZES - 1, (5, 1))
+        strategy.tell(foreign, np.full((5, 2), 1e9), np.full(5, 7.0))
+        assert (strategy.ask(50) < SIZES).all()
+
+
+@pytest.mark.parametrize("learning", ["evolution", "nsga2", "regularised-evolution"])
+def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
+    reference = np.array([7.0, 7.0])
+    volumes = {
+        name: [
+            pareto.hypervolume(run(strategies.make(name, GENES, seed), 15), reference)
+            for seed in range(3)
+        ]
+        for name in ("random", learning)
+    }
+    assert min(volumes[learning]) > max(volumes["random"])
+
+
+def test_unknown_strategy_names_the_choices() -> None:
+    with pytest.raises(UserError, match=r"random, evolution, .*, not 'annealing'"):
+        strategies.make("annealing", GENES, 0)
+
+
+def test_a_kind_of_genes_is_brought_to_one_level_at_a_time() -> None:
+    random = np.random.default_rng(0)
+    before = random.integers(0, SIZES, (400, len(SIZES)))
+    chosen = np.arange(400) % 2 == 0
+    after = variation.level(before, GENES, chosen, random)
+    assert (after[~chosen] == before[~chosen]).all()
+    assert (after < SIZES).all()
+    assert (after >= 0).all()
+    for old, new in zip(before[chosen], after[chosen], strict=True):
+        changed = np.flatnonzero(old != new)
+        assert any(set(changed) <= set(kind) for kind in GENES.kinds)
+        # All lowered to a level or all raised to it; a gene of few values stops at its largest.
+        assert len(set(np.sign(new - old)[changed])) <= 1
+        full = new[changed] == SIZES[changed] - 1
+        assert len(set(new[changed][~full])) <= 1
+    assert (variation.level(before, Genes(SIZES), chosen, random) == before).all()
