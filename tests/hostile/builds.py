@@ -54,6 +54,20 @@ _json("x11_lanes_outside", _P,
 _json("x19_escapes_in_program", _P,
       lambda c: [t.update(name=5 * ESCAPES, shape=[1]) for t in c["tensors"].values()],
       "verify")  # fmt: skip
+_json("x11_program_with_a_path_as_top", _P,
+      lambda c: c["hardware"].update(top="../../npu"), "verify")  # fmt: skip
+_json("x11_program_of_unknown_axes", _P, lambda c: c.update(input_axes="whc"), "verify")
+_json("x11_program_of_an_empty_range", _P,
+      lambda c: c.update(input_range={"low": [1.0], "high": [1.0]}), "verify")  # fmt: skip
+_json("x11_program_of_a_range_without_end", _P,
+      lambda c: c.update(input_range={"low": [0.0], "high": []}), "verify")  # fmt: skip
+_json("x11_training_of_numbers", "reports/training.json", lambda c: c.update(full=[1]))
+_json(
+    "x11_training_of_text",
+    "reports/training.json",
+    lambda c: c.update(full={"epochs": [{"loss": "a", "accuracy": 1.0, "quantised": True}]}),
+)
+_json("x11_device_of_a_number", "manifest.json", lambda c: c.update(device=7))
 _json("x11_manifest_of_a_list", "manifest.json", lambda c: c.update(sha256=[]))
 _json("x11_manifest_of_numbers", "manifest.json", lambda c: c.update(sha256={"a": 3}), "verify")
 _json("x11_estimate_of_text", "reports/estimate.json", lambda c: c.update(luts="many"))

@@ -96,6 +96,8 @@ def _first(content: dict[str, Any]) -> Any:
 _weights("x18_weights_of_nan", lambda c: _first(c).fill_(float("nan")))
 _weights("x18_weights_of_1e30", lambda c: _first(c).fill_(1e30))
 _weights("x18_weights_without_history", lambda c: c.update(history=[]))
+_weights("x18_weights_of_a_long_epoch", lambda c: c.update(history=[(1.0, 0.5, True, 0.5, 1)]))
+_weights("x18_weights_of_text_as_accuracy", lambda c: c.update(history=[(1.0, 0.5, True, "a")]))
 _weights("x18_weights_with_text", lambda c: c.update(state={"a": "b"}))
 _weights("x18_weights_missing", lambda c: c.update(state={}))
 _weights("x11_weights_with_many_scale_bits", lambda c: c.update(scale_bits=1 << 40))

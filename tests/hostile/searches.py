@@ -115,7 +115,7 @@ def _report(name: str, text: str) -> None:
 
 
 def _cells(count: object) -> str:
-    return json.dumps({"design": {"num_cells_by_type": {"LUT6": count}}})
+    return json.dumps({"modules": {"npu": {"num_cells_by_type": {"LUT6": count}}}})
 
 
 _report("x18_report_of_nan", _cells(float("nan")))
@@ -123,5 +123,15 @@ _report("x18_report_of_less_than_nothing", _cells(-5))
 _report("x18_report_of_400_digits", f"| Slice LUTs | {'9' * 400} | x |")
 _report("x18_report_of_digits_in_json", _cells(0).replace("0", "9" * 400))
 _report("x18_report_of_points", "| Slice LUTs | 1.2.3 | x |")
-_report("x11_report_of_a_list", '{"design": []}')
+_HEAD = "| Instance | Module | Total LUTs |\n"
+_report("x18_report_of_points_by_instance", f"{_HEAD}| npu | (top) | 1.2.3 |")
+_report("x18_report_of_400_digits_by_instance", f"{_HEAD}| npu | (top) | {'9' * 400} |")
+_report("x18_report_of_modules_without_end", json.dumps({"modules": {
+    f"m{n}": {"num_cells_by_type": {f"m{n + 1}": 10**9, "LUT6": 1}} for n in range(20_000)
+}}))  # fmt: skip
+_report("x11_report_of_modules_in_a_circle", json.dumps({"modules": {
+    "npu": {"num_cells_by_type": {"a": 1}}, "a": {"num_cells_by_type": {"b": 1}},
+    "b": {"num_cells_by_type": {"a": 1}},
+}}))  # fmt: skip
+_report("x11_report_of_a_list", '{"modules": []}')
 _report("x11_report_of_text", '{"utilization": "much"}')
