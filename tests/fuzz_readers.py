@@ -241,7 +241,8 @@ READERS: dict[str, Reader] = {
     "area_data": _one("a.csv", _TABLE.encode(), dataset.read),
     "module_data": _one("a.csv", _MODULES.encode(), module_data.read),
     "flow_report": _one(
-        "a.json", b'{"modules": {"npu": {"num_cells_by_type": {"LUT6": 5, "FDRE": 6}}}}', flow_reports.read
+        "a.json", b'{"modules": {"npu": {"num_cells_by_type": {"LUT6": 5, "FDRE": 6}}}}',
+        flow_reports.read,
     ),
     "flow_text": _one("a.rpt", b"| Slice LUTs* | 1,900 | 0 |\n| DSPs | 3 |\n", flow_reports.read),
     "journal": Reader(_journal, lambda folder: TrialStore(folder / "trials.journal", SETTINGS)),

@@ -24,7 +24,7 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize")
+_LATER = ("training", "layout", "resize", "prefix")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
 _INDIFFERENT = ("space", "jobs", "resume")

@@ -100,7 +100,7 @@ def _hierarchical(text: str) -> dict[str, float]:
     used = {
         name: float(number[0].replace(",", ""))
         for name, cell in zip(head, whole, strict=False)
-        if (number := re.match(r"\d[\d,]*(\.\d+)?", cell))
+        if (number := re.match(r"\d[\d,]*(\.\d+)?(?![\d.,])", cell))
     }
     return {
         resource: sum(weight * used[name] for name, weight in columns.items() if name in used)
