@@ -2,6 +2,7 @@
 # make explore  the main job: search, training, Verilog, synthesis, verification
 # make characterize ARGS="--count 200"   more synthesis data for the area models
 # make sweep ARGS="--count 300 --jobs 2 --seed 0"   random networks on random NPUs, simulated
+# make fuzz ARGS="--seconds 60"   damaged files for every reader; ten minutes each without ARGS
 # make docs     rewrites the parts of docs/reference that are made from the code
 # make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
@@ -20,7 +21,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize sweep docs api lint test clean
+.PHONY: setup explore check-explore characterize sweep fuzz docs api lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -48,6 +49,10 @@ characterize: setup
 # Random networks on random NPUs, bit for bit and cycle for cycle (docs/explanation/sweep.md); resumable.
 sweep: setup
 	$(BIN)/python -m tests.sweep $(ARGS)
+
+# Damaged files for every reader (docs/security.md).
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 # The blocks between <!-- table: ... --> and <!-- end -->; the tests hold them to the code.
 docs: setup

@@ -28,7 +28,7 @@ from threadpoolctl import threadpool_limits
 from codesign.search.accuracy import study_data
 from codesign.search.accuracy.evaluation import DATASETS, Study, held_out, report
 from codesign.search.accuracy.features import FEATURES
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 BATCH = 4096
 """Networks predicted at a time when the speed is measured."""

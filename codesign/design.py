@@ -12,19 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from codesign.compiler import worst_accumulator_bits
 from codesign.results import UserError
-from models import yaml_io
 from models.data.layout import Layout
 from models.data.values import InputRange
-from models.files import atomic_file
+from models.files import yaml_io
+from models.files.nodes import Node, build, construct
+from models.files.writing import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.graph.yaml import graph_items, read_graph
+from models.integer.lower import shape_only
 from models.quantisation import plan as bits
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import quantisation_items, read_quantisation
 from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import RANGES
 
 T = TypeVar("T")
 MAX_CLOCK_MHZ = 1000.0
@@ -179,7 +183,7 @@ def load(path: Path) -> Design:
     return dataclasses.replace(_read(yaml_io.load(path)), folder=path.parent)
 
 
-def _read(node: yaml_io.Node) -> Design:
+def _read(node: Node) -> Design:
     nodes = node.fields(_KEYS, ("name", "dataset", "network"))
     name, dataset = nodes["name"].string(), nodes["dataset"]
     graph = read_graph(nodes["network"], name)
@@ -191,13 +195,13 @@ def _read(node: yaml_io.Node) -> Design:
         return Design(
             name=name,
             seed=nodes["seed"].integer(0) if "seed" in nodes else 0,
-            dataset=_construct(dataset, lambda: yaml_io.build(dataset, DatasetSpec)),
+            dataset=_construct(dataset, lambda: build(dataset, DatasetSpec)),
             network=graph,
             quantisation=quantisation,
             npu=_read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
             input=_read_input(nodes["input"]) if "input" in nodes else None,
-            training=yaml_io.build(nodes["training"], TrainingChoices)
+            training=build(nodes["training"], TrainingChoices)
             if "training" in nodes
             else TrainingChoices(),
         )
@@ -205,8 +209,8 @@ def _read(node: yaml_io.Node) -> Design:
     return _construct(node, make)
 
 
-def _construct(node: yaml_io.Node, make: Callable[[], T]) -> T:
-    """Return ``make()``, as ``yaml_io.construct`` does; its UserError becomes a YamlError as well.
+def _construct(node: Node, make: Callable[[], T]) -> T:
+    """Return ``make()``, as ``construct`` does; its UserError becomes a YamlError as well.
 
     The line is that of the first key of the mapping ``node`` that the message names, if any.
     """
@@ -217,10 +221,10 @@ def _construct(node: yaml_io.Node, make: Callable[[], T]) -> T:
         except UserError as error:
             raise ValueError(str(error)) from None
 
-    return yaml_io.construct(node, node.mapping(), strict)
+    return construct(node, node.mapping(), strict)
 
 
-def _read_input(node: yaml_io.Node) -> InputRange:
+def _read_input(node: Node) -> InputRange:
     """Read a block ``input``: low and high, the values that become input level 0 and 255.
 
     Both are required, each a number for all channels or a list of one number per channel. Raises
@@ -233,22 +237,25 @@ def _read_input(node: yaml_io.Node) -> InputRange:
         else (end.number(),)
         for end in (nodes["low"], nodes["high"])
     ]
-    return yaml_io.construct(node, nodes, lambda: InputRange(*ends))
+    return construct(node, nodes, lambda: InputRange(*ends))
 
 
-def _read_npu(
-    node: yaml_io.Node | None, graph: NetworkGraph, quantisation: Quantisation
-) -> NpuConfig:
+def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
     """Return the NPU of the block ``npu`` of a design file; None stands for a missing block.
 
-    Parameters that are not said have the defaults of NpuConfig, but activation_bits has the width
-    of the network's widest activations. Raises YamlError.
+    Parameters that are not said have the defaults of NpuConfig, with two exceptions:
+    activation_bits has the width of the network's widest activations, and accumulator_bits is
+    raised, as far as its range goes, to what no weights can overflow. Raises YamlError.
     """
+    given = node.mapping() if node else {}
     widest = {"activation_bits": bits.widest_activation(quantisation, graph)}
-    if node is None:
-        return NpuConfig(activation_bits=widest["activation_bits"])
-    given = "activation_bits" in node.mapping()
-    return yaml_io.build(node, NpuConfig, **({} if given else widest))
+    derived: dict[str, Any] = {k: v for k, v in widest.items() if k not in given}
+    npu = build(node, NpuConfig, **derived) if node else NpuConfig(**derived)
+    if "accumulator_bits" in given:
+        return npu
+    worst = worst_accumulator_bits(shape_only(graph, quantisation, npu.scale_bits))
+    wide = min(max(npu.accumulator_bits, worst), RANGES["accumulator_bits"][1])
+    return dataclasses.replace(npu, accumulator_bits=wide)
 
 
 def _scalar(value: int | str) -> str:

@@ -3,8 +3,8 @@
 Subpackages: graph (layers and their connections), data (data sets), quantisation (bits, sparsity,
 fake quantisation), training (quantisation-aware, in torch), supernet (accuracy estimates without
 training each network), integer (the network that hardware computes, and its numpy reference).
-Shared by all: arithmetic (requantisation, the one module that rtl_gen may import), errors, files
-(atomic writes) and yaml_io (strict YAML). Nothing here imports rtl_gen, sim or codesign.
+Shared by all: files (the door for files), arithmetic (requantisation, the one module that rtl_gen
+may import) and errors. Nothing here imports rtl_gen, sim or codesign.
 """
 
 __all__ = [
@@ -17,5 +17,4 @@ __all__ = [
     "quantisation",
     "supernet",
     "training",
-    "yaml_io",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from models.files.reading import FileError
+
 
 class ModelError(ValueError):
     """Error in a network, its quantisation, its training settings or a file that stores them.
@@ -10,10 +12,12 @@ class ModelError(ValueError):
     """
 
 
-class YamlError(ValueError):
-    """Error in a YAML file; the message begins with ``file:line``, or ``file`` if no line is wrong.
+class YamlError(FileError):
+    """Error in a YAML or JSON file.
 
-    For an unknown key it lists the known ones, and suggests the nearest if one is close.
+    The message begins with ``file:line`` in YAML, ``file: path`` of the value in JSON, or ``file``
+    if no place is wrong. For an unknown key it lists the known ones, and suggests the nearest if
+    one is close.
     """
 
 

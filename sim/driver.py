@@ -1,6 +1,6 @@
 """Host driver for the NPU: loads a network and runs images through it, on any board.
 
-In a build folder it is driver/npu.py, beside layout.py and folder.py, and needs only numpy. It
+In a build folder it is driver/npu.py, beside layout.py, folder.py and files/; it needs numpy. It
 knows no board: pass it a ``Bus`` (32-bit register access, such as a memory map) and a ``Stream``
 (packets to and from the AXI4-Stream ports, such as a DMA engine)::
 

@@ -5,16 +5,16 @@ The simulation bench and the host driver (as driver/folder.py) both use it.
 
 from __future__ import annotations
 
-import json
-import tokenize
-import zipfile
-import zlib
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .files import arrays, program_json, reading
 
 PROGRAM_FORMAT = 4
 """Value of ``format`` in the program.json files that this reader understands."""
@@ -34,15 +34,12 @@ Words = NDArray[np.uint32]
 """32-bit words, as buses and streams carry them."""
 
 
-_BROKEN_NPZ = (
-    OSError, EOFError, ValueError, TypeError, LookupError, SyntaxError, MemoryError, OverflowError,
-    RuntimeError, tokenize.TokenError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-"""Exceptions that reading a damaged .npz file can raise."""
-
-
 class FolderError(ValueError):
     """A build folder, or what is asked of it, is unusable; the message says why."""
+
+
+def _told() -> AbstractContextManager[None]:
+    return reading.told_as(FolderError)
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,8 @@ class BuildFolder(Loadable):
         files = sorted((self.path / "rtl").glob("*.v"))
         if not files:
             raise FolderError(f"{self.path / 'rtl'} holds no Verilog")
-        return {file.name: file.read_text() for file in files}
+        with _told():
+            return {file.name: reading.read_text(file) for file in files}
 
 
 def read(path: Path) -> BuildFolder:
@@ -150,7 +148,47 @@ def read(path: Path) -> BuildFolder:
     inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
     if "codes" not in inputs or not inputs["codes"].size:
         raise FolderError(f"{vectors / 'inputs.npz'}: holds no images in an array named codes")
+    _check_vectors(vectors, loadable, inputs["codes"], expected)
     return BuildFolder(**vars(loadable), inputs=inputs["codes"], expected=expected)
+
+
+def _check_vectors(
+    vectors: Path, loadable: Loadable, codes: NDArray[Any], expected: dict[str, NDArray[Any]]
+) -> None:
+    """Raise FolderError unless there are images, and of each what the programs give."""
+    window = loadable.input["window"] or loadable.input
+    _check_array(vectors / "inputs.npz", "codes", codes, np.uint8, (len(codes), *window["shape"]))
+    file, count = vectors / "expected.npz", len(codes)
+    for entry in (
+        entry for program in loadable.programs.values() for entry in program.instructions
+    ):
+        if entry["opcode"] == "EMIT":
+            shape: tuple[int, ...] = (count, loadable.output["classes"])
+            _check_array(file, entry["tensor"], expected.get(entry["tensor"]), np.int32, shape)
+        elif entry["opcode"] == "STORE":
+            layout = loadable.tensors.get(entry["tensor"])
+            if layout is None:
+                raise FolderError(
+                    f"{vectors.parent / 'program.json'}: a STORE of an unknown tensor"
+                )
+            name = layout.get("whole", entry["tensor"])
+            array = expected.get(name)
+            if array is not None and array.ndim == 4 and "rows" in layout:
+                array = array[:, :, slice(*layout["rows"])]
+            _check_array(file, name, array, np.uint8, (count, *layout["shape"]))
+
+
+def _check_array(
+    file: Path, name: str, array: NDArray[Any] | None, dtype: type, shape: tuple[int, ...]
+) -> None:
+    """Raise FolderError unless an array is there, of that type and shape, and not empty."""
+    where = f"{file}: {reading.printable(name)}"
+    if array is None:
+        raise FolderError(f"{where} is missing")
+    if array.shape != shape or array.dtype != dtype or not array.size:
+        raise FolderError(
+            f"{where} must be {np.dtype(dtype)} of {shape}, not {array.dtype} of {array.shape}"
+        )
 
 
 def read_loadable(path: Path) -> Loadable:
@@ -165,38 +203,30 @@ def read_loadable(path: Path) -> Loadable:
             f"{path / 'program.json'}: format must be {PROGRAM_FORMAT}, "
             f"not {program.get('format')!r}; build the folder again"
         )
-    try:
-        return _loadable(path, program)
-    except FolderError:
-        raise
-    except KeyError as error:
-        raise FolderError(f"{path / 'program.json'}: key {error} is missing") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise FolderError(f"{path / 'program.json'}: {error}") from None
+    with _told():
+        program_json.check(program, str(path / "program.json"))
+    return _loadable(path, program)
 
 
 def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
-    """Read the files that ``program``, the content of program.json, describes.
-
-    path: the build folder. A key that is missing in ``program`` raises KeyError, a value of another
-    type TypeError, ValueError or AttributeError, a missing or broken file FolderError.
-    """
+    """Read the files in the build folder ``path`` that ``program`` (of program.json) describes."""
     hardware = program["hardware"]
+    images = {
+        name: read_hex(path / "mem" / f"{name}.hex", hardware[name])
+        for name in ("weights", "channels")
+    }
     return Loadable(
         path=path,
         input=program["tensors"][program["input"]],
         output=program["output"],
         tensors=program["tensors"],
         programs={
-            name: _program(
-                name, program["programs"][name], path / file, hardware["program"]["columns"]
-            )
+            name: _program(name, program["programs"][name], path / file, hardware["program"])
             for name, file in PROGRAM_FILES.items()
-            if name == "normal" or name in program["programs"]
+            if name in program["programs"]
         },
         hardware=hardware,
-        weights=read_hex(path / "mem" / "weights.hex", hardware["weights"]["columns"]),
-        channels=read_hex(path / "mem" / "channels.hex", hardware["channels"]["columns"]),
+        **images,
         memory=_memory(path, program["memory"]["words"]),
         memory_latency_cycles=program["memory"]["latency_cycles"],
         classes=tuple(program.get("classes") or map(str, range(program["output"]["classes"]))),
@@ -205,15 +235,15 @@ def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
     )
 
 
-def _program(name: str, body: dict[str, Any], file: Path, columns: int) -> StoredProgram:
-    words = read_hex(file, columns)
+def _program(name: str, body: dict[str, Any], file: Path, window: dict[str, int]) -> StoredProgram:
+    words = read_hex(file, window)
     if len(words) != body["words"]:
         raise FolderError(f"{file} holds {len(words)} words, program.json says {body['words']}")
     return StoredProgram(
         name,
         tuple(words.reshape(-1).tolist()),
         tuple(body["instructions"]),
-        int(body["cycles"]),
+        body["cycles"],
         body["interval_cycles"],
     )
 
@@ -222,30 +252,32 @@ def _memory(folder: Path, words: int) -> Words:
     if not words:
         return np.zeros(0, np.uint32)
     path = folder / MEMORY_FILE
-    try:
-        found = np.frombuffer(path.read_bytes(), "<u4")
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{path}: {error}") from None
-    if len(found) != words:
-        raise FolderError(f"{path} holds {len(found)} words, program.json says {words}")
-    return found
+    with _told():
+        data = reading.read_bytes(path, 4 * words)
+    if len(data) != 4 * words:
+        raise FolderError(f"{path} holds {len(data) / 4:g} words, program.json says {words}")
+    return np.frombuffer(data, "<u4")
 
 
-def read_hex(path: Path, columns: int) -> Words:
+def read_hex(path: Path, window: Mapping[str, int]) -> Words:
     """Read a memory image, uint32 (n_words, columns).
 
-    The file has one memory word per line, as ``columns`` hexadecimal 32-bit numbers, the low one
-    first; an empty one gives 0 words. Raises FolderError, naming the file, if it cannot be read or
-    is of another form.
+    window: ``words`` of the memory and their ``columns``. The file has up to one line a word, with
+    ``columns`` hexadecimal 32-bit numbers, the low one first; an empty one gives 0 words. Raises
+    FolderError, naming the file, if it cannot be read or is of another form.
     """
+    columns = window["columns"]
+    with _told():
+        lines = reading.read_text(path, window["words"] * (9 * columns + 1) + 1).splitlines()
     try:
-        text = path.read_text()
-        rows = [[int(column, 16) for column in line.split()] for line in text.splitlines()]
+        rows = [[int(column, 16) for column in line.split()] for line in lines]
         if any(len(row) != columns for row in rows):
             raise ValueError(f"every line must hold {columns} numbers")
+        if len(rows) > window["words"]:
+            raise ValueError(f"holds {len(rows)} words, the memory {window['words']}")
         return np.array(rows, np.uint32).reshape(len(rows), columns)
-    except (OSError, ValueError, OverflowError) as error:
-        raise FolderError(f"{path}: {error}") from None
+    except (ValueError, OverflowError) as error:
+        raise FolderError(f"{path}: {reading.printable(error)}") from None
 
 
 def format_hex(image: Words) -> str:
@@ -254,18 +286,13 @@ def format_hex(image: Words) -> str:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise FolderError(f"{path}: {error}") from None
+    with _told():
+        content = reading.read_json(path)
     if not isinstance(content, dict):
         raise FolderError(f"{path}: must hold a JSON object")
     return content
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            return {name: stored[name] for name in stored.files}
-    except _BROKEN_NPZ as error:
-        raise FolderError(f"{path}: {error}") from None
+    with _told():
+        return arrays.read_npz(path)

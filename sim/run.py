@@ -22,6 +22,7 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sim import simulator
+from sim.files import reading
 from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.options import VARIABLE, Options
 from sim.process import kill_all
@@ -267,14 +268,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         result = simulate(chosen.build, request)
     except (FolderError, ToolMissing, OSError) as error:
-        sys.stderr.write(f"{error}\n")
+        sys.stderr.write(f"{reading.escaped(str(error))}\n")
         return 2
     except SimulationError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write((json.dumps(result, indent=2) if chosen.json else table(result)) + "\n")
+    shown = json.dumps(result, indent=2) if chosen.json else table(result)
+    sys.stdout.write(f"{reading.escaped(shown, keep=chr(10))}\n")
     return 0 if result["passed"] else 1
 
 

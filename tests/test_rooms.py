@@ -35,19 +35,21 @@ COST = {"cost", "cost.data", "cost.area", "cost.area.blocks", "cost.cycles"}
 COMPILER = {"compiler", "compiler.mapping"}
 SEARCH = {"search", "search.space", "search.accuracy", "search.strategies"}
 MAY_IMPORT: dict[str, set[str]] = {
-    "models": set(),
-    "models.data": set(),
-    "models.graph": set(),
-    "models.quantisation": {"models.graph"},
-    "models.training": {"models.data", "models.graph", "models.quantisation"},
+    "models": {"models.files"},
+    "models.files": set(),
+    "models.data": {"models.files"},
+    "models.graph": {"models.files"},
+    "models.quantisation": {"models.files", "models.graph"},
+    "models.training": {"models.files", "models.data", "models.graph", "models.quantisation"},
     "models.supernet": {"models.data", "models.graph", "models.quantisation", "models.training"},
-    "models.integer": {"models.graph", "models.quantisation", "models.training"},
+    "models.integer": {"models.files", "models.graph", "models.quantisation", "models.training"},
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),
     "rtl_gen.blocks": {"rtl_gen.isa"},
     "rtl_gen.twin": {"rtl_gen.isa", "rtl_gen.blocks"},
     "rtl_gen.package": {"rtl_gen.isa"},
-    "sim": set(),
+    "sim": {"sim.files"},
+    "sim.files": set(),
 }
 MODELS = {room for room in MAY_IMPORT if room.startswith("models")}
 RTL = {room for room in MAY_IMPORT if room.startswith("rtl_gen")}
@@ -55,7 +57,7 @@ RTL = {room for room in MAY_IMPORT if room.startswith("rtl_gen")}
 
 def below(*rooms: str) -> set[str]:
     """What every room of codesign may import, and these rooms of codesign."""
-    return MODELS | RTL | {"sim", "codesign", *(f"codesign.{room}" for room in rooms)}
+    return MODELS | RTL | {"sim", "sim.files", "codesign", *(f"codesign.{room}" for room in rooms)}
 
 
 MAY_IMPORT |= {
@@ -87,8 +89,12 @@ MAY_IMPORT |= {
 MAY_IMPORT["codesign.cli.verbs"] = below(
     "cli", "fpga", "tools", "build", "report", "explore", "cost.characterization", *COMPILER, *COST
 )
-SHARED_WITH_RTL = "models.arithmetic"
-"""The one module of models that the generator may import: the definition of requantisation."""
+SHARED = {
+    "rtl_gen": {"models.arithmetic"},
+    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "reading")},
+}
+"""What generator and simulation may import of models: the definition of requantisation, and the
+door for files, of which build folders hold copies."""
 
 
 @cache
@@ -120,8 +126,9 @@ def names(source: str, room: str = "") -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            start = f"{room}." if node.level else ""  # sim.driver alone, which is copied
-            found |= {f"{start}{node.module}.{alias.name}" for alias in node.names}
+            start = f"{room}." if node.level else ""  # modules that build folders hold copies of
+            module = f"{start}{node.module or ''}".rstrip(".")
+            found |= {f"{module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -143,12 +150,12 @@ def forbidden(room: str, source: str) -> set[str]:
         allowed.add("models")
     if room.startswith("rtl_gen."):
         allowed.add("rtl_gen")
-    if room == "sim" or room.startswith("rtl_gen"):
+    if room.split(".")[0] in ("sim", "rtl_gen"):
         allowed -= MODELS
     if room == "sim":
         allowed |= RTL
     wrong = {module for module in imported(source, room) if room_of(module) not in allowed}
-    return foreign | (wrong - ({SHARED_WITH_RTL} if room.startswith("rtl_gen") else set()))
+    return foreign | (wrong - SHARED.get(room.split(".")[0], set()))
 
 
 @pytest.mark.parametrize("room", CODE_ROOMS)

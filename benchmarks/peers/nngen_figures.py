@@ -18,7 +18,7 @@ from pathlib import Path
 from benchmarks.networks.zoo import NETWORKS
 from codesign.fpga import synthesis
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.writing import atomic_file
 from models.graph.layers import Conv2d, Linear, MaxPool
 from sim import simulator
 from sim.process import execute

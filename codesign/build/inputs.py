@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,15 +15,13 @@ from models.data.layout import Layout, to_channels_first
 from models.data.pictures import SUFFIXES, decode, to_channels
 from models.data.values import check_finite
 from models.errors import DatasetError
+from models.files import arrays
+from models.files.pictures import MAX_BYTES
+from models.files.reading import printable, read_bytes, told_as
 
 ARRAYS = (".npy", ".npz")
 ARRAY = "x"
 """Name of the array that is read from an .npz."""
-_BROKEN = (
-    OSError, ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error,
-    RuntimeError, MemoryError, OverflowError, SyntaxError,
-)  # fmt: skip
-"""Exceptions that numpy raises for damaged files."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +46,6 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
     if suffix not in (*SUFFIXES, *ARRAYS):
         kinds = ", ".join(sorted(SUFFIXES) + list(ARRAYS))
         raise DatasetError(f"{path}: must be a picture or an array of numbers ({kinds})")
-    if not path.is_file():
-        raise DatasetError(f"{path}: no such file")
     if suffix in SUFFIXES:
         values, notes = _picture(built, path)
         single = True
@@ -67,7 +61,9 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
     Grey becomes three equal channels, and three equal channels one, as the network takes it. Raises
     DatasetError for a colour picture where it takes grey ones, and for another size.
     """
-    pixels, notes = decode(path.read_bytes, str(path), built.design.dataset.resize)
+    pixels, notes = decode(
+        lambda: read_bytes(path, MAX_BYTES), str(path), built.design.dataset.resize
+    )
     channels, *size = built.shape
     if list(pixels.shape[1:]) != size:
         found, wanted = (f"{rows}x{columns}" for rows, columns in (pixels.shape[1:], size))
@@ -83,18 +79,14 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
 
 def _array(path: Path) -> NDArray[Any]:
     """Return the only array of an .npy, or the array ``x`` of an .npz. Raises DatasetError."""
-    try:
-        with path.open("rb") as file:
-            stored = np.load(file, allow_pickle=False)
-            if isinstance(stored, np.ndarray):
-                return stored
-            found = list(stored.files)
-            if ARRAY in found:
-                array: NDArray[Any] = stored[ARRAY]
-                return array
-    except _BROKEN as error:
-        raise DatasetError(f"{path}: is not a file of plain arrays ({error})") from None
-    raise DatasetError(f"{path}: array {ARRAY} is missing (found: {', '.join(found) or 'nothing'})")
+    with told_as(DatasetError):
+        if path.suffix.casefold() == ".npy":
+            return arrays.read_npy(path)
+        found = arrays.read_npz(path)
+    if ARRAY not in found:
+        names = ", ".join(found) or "nothing"
+        raise DatasetError(f"{path}: array {ARRAY} is missing (found: {printable(names)})")
+    return found[ARRAY]
 
 
 def _examples(

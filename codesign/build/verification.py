@@ -10,7 +10,7 @@ from typing import Any
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
-from models.files import npz_bytes
+from models.files.writing import npz_bytes
 from sim import run, simulator
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TextIO
 
+from models.files.reading import escaped
+
 REDRAW_S = 0.25
 """Seconds between redraws of the progress line."""
 LOG_S = 60.0
@@ -76,6 +78,9 @@ class Console:
     Progress is one line that is redrawn if stderr is a terminal. Otherwise it is a line of plain
     text when a stage begins, and one a minute while it lasts.
 
+    Control characters in texts, which may come from files, are escaped, so that a terminal obeys
+    nothing but this class.
+
     as_json: print one JSON value on stdout and no other text there. stderr: None for sys.stderr.
 
     >>> console = Console(as_json=True)
@@ -98,7 +103,7 @@ class Console:
         """Print a line of text on stdout, except with --json."""
         if not self.as_json:
             self._make_room()
-            print(text, flush=True)
+            print(escaped(text, keep="\n"), flush=True)
 
     def result(self, value: Any) -> None:
         """Print the command's result as JSON on stdout, with --json only."""
@@ -167,7 +172,7 @@ class Console:
             self.clear()
 
     def _log(self, text: str) -> None:
-        print(f"codesign: {text}", file=self._stderr, flush=True)
+        print(f"codesign: {escaped(text, keep=chr(10))}", file=self._stderr, flush=True)
 
     def _draw(self, now: float) -> None:
         stage = self._stage
@@ -179,7 +184,7 @@ class Console:
                 self._log(stage.line(now, plain=True))
         elif now - stage.started >= PATIENCE_S:
             width = shutil.get_terminal_size().columns - 1
-            self._stderr.write(_ERASE + stage.line(now)[:width])
+            self._stderr.write(_ERASE + escaped(stage.line(now))[:width])
             self._stderr.flush()
 
 

@@ -36,7 +36,8 @@ from codesign.cli.verbs import (
 )
 from codesign.results import InfeasibleError, UserError
 from codesign.tools.processes import ToolError
-from models.errors import DatasetError, ModelError, YamlError
+from models.errors import DatasetError, ModelError
+from models.files.reading import FileError
 from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
@@ -47,7 +48,7 @@ VERBS: tuple[ModuleType, ...] = (
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
-USER_ERRORS = (UserError, ConfigError, ModelError, YamlError, DatasetError)
+USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from codesign.cli import data_options
 from codesign.fpga import devices
 from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
-from models import yaml_io
+from models.files import yaml_io
+from models.files.nodes import build
 
 if TYPE_CHECKING:
     from codesign.explore import ExploreSettings
@@ -170,4 +171,4 @@ def _load(config: Path) -> SearchOptions:
         if old in given and new in given:
             raise given[old].error(f"is the old name of {new}; give only one of them")
     named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
-    return yaml_io.build(dataclasses.replace(node, value=named), SearchOptions)
+    return build(dataclasses.replace(node, value=named), SearchOptions)

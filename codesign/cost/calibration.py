@@ -24,6 +24,8 @@ FEWEST = 2
 """Smallest number of reports that calibration accepts."""
 LEAST_DEVIATION = 0.005
 """Lower limit of the standard deviation of the log ratio: few reports may agree by chance."""
+MOST_COUNT = 10**9
+"""Largest count of a resource that a report may have."""
 NEAR = 1.1
 """Reports are enough once the interval is at most this many times as wide as with very many."""
 MOST = 30
@@ -52,8 +54,8 @@ def calibrate(
 
     Reports are NPUs with their resources, as that flow reports them. Earlier calibration of
     ``model`` is replaced. A resource (of RESOURCES) that is missing or 0 in some report is not
-    calibrated. Raises UserError for fewer than FEWEST reports, for two of the same NPU, or if the
-    number of LUTs is missing or 0 in a report.
+    calibrated. Raises UserError for fewer than FEWEST reports, for two of the same NPU, for counts
+    beyond 0..MOST_COUNT, and if the number of LUTs is missing or 0 in a report.
     """
     if len(reports) < FEWEST:
         raise UserError(
@@ -67,6 +69,9 @@ def calibrate(
     flow: dict[str, Calibration] = {}
     for name in RESOURCES:
         values = [getattr(figures, name) for _, figures in reports]
+        bad = [value for value in values if value is not None and not 0 <= value <= MOST_COUNT]
+        if bad:
+            raise UserError(f"a report has {bad[0]:g} {name}; counts are 0..{MOST_COUNT}")
         if all(value for value in values):
             ratios = np.log(np.array(values, dtype=np.float64) / getattr(estimate, name))
             deviation = max(float(ratios.std(ddof=1)), LEAST_DEVIATION)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from codesign.results import RESOURCES, Budget, Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
 from codesign.search.space.topology import network_key
+from models.files.reading import read_json
 from models.integer import bits
 from models.integer.bits import LayerBits
 from rtl_gen import emit
@@ -263,9 +263,7 @@ def _build(
 
 
 def _scores(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(
-        (folder / "reports" / f"{collect.ACCURACY}.json").read_text()
-    )
+    found: dict[str, Any] = read_json(folder / "reports" / f"{collect.ACCURACY}.json")
     return found
 
 

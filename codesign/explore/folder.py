@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,9 @@ from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.search.store import is_empty
 from codesign.tools import locks
-from models.files import atomic_file
+from models.files import json_io
+from models.files.reading import FileError, read_json, told_as
+from models.files.writing import inside
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
 BUILD, TRAINING = "build", "training"
@@ -102,7 +103,7 @@ class SearchFolder(contextlib.ExitStack):
             for name in _FILES:
                 with contextlib.suppress(FileNotFoundError):
                     (self.out / name).rename(old / name)
-        write_json(self.out / SETTINGS, self._wanted)
+        json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
         if is_empty(old / TRIALS):
             _remove(old)
@@ -126,6 +127,9 @@ class SearchFolder(contextlib.ExitStack):
     def _lock(self) -> None:
         """Lock the folder for this process and undo a replacement that a kill interrupted."""
         if not self._locked:
+            with told_as(UserError):
+                for name in (TRIALS, TRAINING, BUILD, REPLACED):
+                    inside(self.out, name)
             self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
             self._locked = True
             _recover(self.out)
@@ -134,8 +138,8 @@ class SearchFolder(contextlib.ExitStack):
 def _is_finished(out: Path) -> bool:
     """Return True if the search in ``out`` has ended with a design."""
     try:
-        return bool(json.loads((out / SUMMARY).read_text())["status"] == 0)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(read_json(out / SUMMARY)["status"] == 0)
+    except (FileError, LookupError, TypeError):
         return False
 
 
@@ -161,7 +165,7 @@ def _remove_search(out: Path) -> None:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
@@ -186,8 +190,8 @@ def _stored_identity(out: Path) -> dict[str, Any] | None:
     if not marker.exists():
         marker = out / REPLACED / SETTINGS  # killed while the search in it was being replaced
     try:
-        stored = json.loads(marker.read_text())
-    except (OSError, ValueError):
+        stored = read_json(marker)
+    except FileError:
         raise foreign from None
     if not isinstance(stored, dict) or stored.get("format") not in (FORMAT, *OLD_FORMATS):
         raise foreign
@@ -200,9 +204,3 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
     named = {OLD_OPTIONS.get(name, name): value for name, value in stored.items()}
     return {**named, "format": FORMAT}
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write ``content`` to a JSON file atomically. Raises OSError."""
-    with atomic_file(path) as file:
-        file.write((json.dumps(content, indent=1) + "\n").encode())

@@ -17,7 +17,7 @@ from codesign.explore import choice
 from codesign.explore import finish as finishing
 from codesign.explore.finish import FinishedDesign
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder, write_json
+from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.summary import empty_summary, full_summary
@@ -36,6 +36,7 @@ from codesign.search.space.declaration import (
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data.datasets import Dataset
+from models.files import json_io
 
 
 @dataclass(frozen=True)
@@ -90,15 +91,15 @@ def explore(
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
             if folder.claimed:
-                write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+                json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             else:
                 warn(f"{settings.out} keeps the search that it holds")
             raise
         except (YosysError, SimulationError) as error:
             told = {"status": 1, "problem": str(error)}
-            write_json(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
+            json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             raise
-        write_json(settings.out / SUMMARY, result.summary)
+        json_io.write(settings.out / SUMMARY, result.summary)
         if result.status == 0:
             folder.finish()
         return result
@@ -147,7 +148,7 @@ def _search_and_finish(
     candidates = choice.shown_candidates(
         finished.problem, trained, finished.option, one_bits=settings.one_bits
     )
-    write_json(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
+    json_io.write(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = finishing.write_report(finished, wanted, candidates)
     summary = full_summary(settings, finished, len(trained), page, start)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)

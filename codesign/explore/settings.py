@@ -16,6 +16,7 @@ from codesign.results import Budget, SearchSettings, UserError
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
+from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
 
 FORMAT = "codesign explore 3"
@@ -23,7 +24,7 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize")
+_LATER = ("training", "layout", "resize", "prefix")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
 _INDIFFERENT = ("space", "jobs", "resume")
@@ -101,7 +102,7 @@ class ExploreSettings(SearchSettings):
             "boo_within": self.boo_within,
             "device": self.device.name if self.device else None,
             "data_sha256": dataset.sha256,
-            "area_model_sha256": hashlib.sha256(model.read_bytes()).hexdigest() if model else None,
+            "area_model_sha256": hashlib.sha256(read_bytes(model)).hexdigest() if model else None,
             "space": dataclasses.asdict(declaration),
         }
         for name in _LATER:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codesign.build import pipeline
 from codesign.compiler import accumulator_bits
@@ -13,8 +12,11 @@ from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
+from codesign.results import UserError
 from codesign.search.accuracy.short_training import TrainingTask, trained_network
-from models.files import atomic_file
+from models.files import json_io
+from models.files.forms import conform
+from models.files.reading import read_json, told_as
 from models.integer.lower import lower
 
 if TYPE_CHECKING:
@@ -88,7 +90,7 @@ def _better(
 def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
     """Return a sentence for everything that a limit has cut from the design's training."""
     path = _record(design, wanted)
-    return tuple(json.loads(path.read_text()).get("notes", ())) if path.exists() else ()
+    return tuple(_known(path).get("notes", ()))
 
 
 def _record(design: Design, wanted: FinishSettings) -> Path:
@@ -99,10 +101,19 @@ def _record(design: Design, wanted: FinishSettings) -> Path:
 def _remember(design: Design, wanted: FinishSettings, note: str, **more: int) -> None:
     """Add a note (unless "") and further numbers to the record of a design's training."""
     path = _record(design, wanted)
-    known = json.loads(path.read_text()) if path.exists() else {}
+    known = _known(path)
     content = {**known, **more, "notes": [*known.get("notes", ()), *([note] if note else ())]}
-    with atomic_file(path) as file:
-        file.write(json.dumps(content).encode())
+    json_io.write(path, content)
+
+
+def _known(path: Path) -> dict[str, Any]:
+    """Return the record of a design's training, empty if there is none. Raises UserError."""
+    if not path.exists():
+        return {}
+    with told_as(UserError):
+        found: dict[str, Any] = read_json(path)
+        conform(found, {"notes?": [str], "epochs?": range(1, 1_000_000)}, str(path))
+    return found
 
 
 def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
@@ -115,7 +126,7 @@ def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | Non
     if wanted.time_left_s is None:
         return wanted.settings.epochs
     path = _record(design, wanted)
-    if path.exists() and "epochs" in (known := json.loads(path.read_text())):
+    if "epochs" in (known := _known(path)):
         return int(known["epochs"])
     per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
     affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))

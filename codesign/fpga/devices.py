@@ -9,7 +9,8 @@ from pathlib import Path
 
 from codesign.fpga import families
 from codesign.results import Budget, UserError
-from models import yaml_io
+from models.files import yaml_io
+from models.files.nodes import Node, nearest
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def read(path: Path) -> dict[str, Device]:
     return {name: _device(name, node) for name, node in yaml_io.load(path).mapping().items()}
 
 
-def _device(name: str, node: yaml_io.Node) -> Device:
+def _device(name: str, node: Node) -> Device:
     keys = node.fields(_KEYS, _KEYS)
     return Device(
         name=name,
@@ -102,5 +103,5 @@ def get(name: str) -> Device:
     """Return the part of that name, in upper or lower case. Raises UserError with similar names."""
     known = all_devices()
     if name.lower() not in known:
-        raise UserError(f"no device {name!r}; {yaml_io.nearest(name.lower(), known)}")
+        raise UserError(f"no device {name!r}; {nearest(name.lower(), known)}")
     return known[name.lower()]

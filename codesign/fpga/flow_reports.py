@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from codesign.fpga import synthesis
 from codesign.fpga.families import FAMILIES, Family
 from codesign.fpga.yosys import YosysError
 from codesign.results import Figures, UserError
+from models.files.reading import parse_json, read_bytes, told_as
 
 _VIVADO = {
     "luts": ("Slice LUTs", "CLB LUTs"),
@@ -59,10 +59,8 @@ def read(path: Path) -> Figures:
     types that are not counted are 0 and lutrams None. Raises UserError, naming the file, if it
     cannot be read or has any other content, such as cells that no family lists.
     """
-    try:
-        text = path.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}") from None
+    with told_as(UserError):
+        text = read_bytes(path).decode("utf-8", "replace")
     if text.lstrip().startswith("{"):
         return _json(path, text)
     found = _hierarchical(text) or {
@@ -80,7 +78,9 @@ def read(path: Path) -> Figures:
 
 def _vivado_row(text: str, names: tuple[str, ...]) -> float | None:
     for name in names:
-        row = re.search(rf"^\|\s*{re.escape(name)}\*?\s*\|\s*([\d.,]+)\s*\|", text, re.MULTILINE)
+        row = re.search(
+            rf"^\|\s*{re.escape(name)}\*?\s*\|\s*([\d,]*\d(?:\.\d+)?)\s*\|", text, re.MULTILINE
+        )
         if row:
             return float(row[1].replace(",", ""))
     return None
@@ -100,7 +100,7 @@ def _hierarchical(text: str) -> dict[str, float]:
     used = {
         name: float(number[0].replace(",", ""))
         for name, cell in zip(head, whole, strict=False)
-        if (number := re.match(r"\d[\d,.]*", cell))
+        if (number := re.match(r"\d[\d,]*(\.\d+)?(?![\d.,])", cell))
     }
     return {
         resource: sum(weight * used[name] for name, weight in columns.items() if name in used)
@@ -110,10 +110,8 @@ def _hierarchical(text: str) -> dict[str, float]:
 
 
 def _json(path: Path, text: str) -> Figures:
-    try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
+    with told_as(UserError):
+        data = parse_json(text, str(path))
     try:
         if "utilization" in data:
             return _nextpnr(data["utilization"])

@@ -21,11 +21,13 @@ from codesign.fpga.families import Family
 from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
 from codesign.results import Figures, UserError
 from codesign.tools import processes
-from models.yaml_io import nearest
+from models.files.nodes import nearest
 
 _RESULT = "stat.json"
 _CACHE = "synth"
 _TIMEOUT_S = 1800.0
+MOST_INSTANCES = 10**9
+"""Most instances of one module in a design."""
 
 
 @dataclass(frozen=True)
@@ -185,14 +187,16 @@ def _count(report: dict[str, Any], top: str, family: Family, flow: str, version:
 def count_instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[str, int]:
     """Count the instances of each module in the hierarchy of ``top``, ``top`` included.
 
-    modules: module -> its cells and modules with their counts. Raises graphlib.CycleError, a
-    ValueError, for a module that holds itself.
+    modules: module -> its cells and modules with their counts. Raises ValueError for a module that
+    holds itself (graphlib.CycleError), or has more than MOST_INSTANCES instances.
     """
     inside = {name: [cell for cell in cells if cell in modules] for name, cells in modules.items()}
     found = Counter({top: 1})
     for name in reversed(list(graphlib.TopologicalSorter(inside).static_order())):
         for cell in inside[name]:
             found[cell] += found[name] * modules[name][cell]
+            if found[cell] > MOST_INSTANCES:
+                raise ValueError(f"{cell} has more than {MOST_INSTANCES} instances")
     return {name: copies for name, copies in found.items() if copies}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ from codesign.build import build_folder
 from codesign.fpga import devices, families, placement
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import CriticalPath, Hop
+from codesign.report import stored
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
+from models.files import forms
 from models.graph.drawing import draw
 from models.quantisation.plan import bit_notes
 from models.training.history import from_list
@@ -40,14 +42,14 @@ def from_build(
     assumed). All resources are of the part's family: budget and synthesis of another are left out,
     which a note says. facts: names and values to list behind those of the build. Raises YamlError
     for a missing or invalid design file; UserError for an unknown device, or another file that is
-    missing (reports may be) or not a JSON object, whose keys are not checked; InfeasibleError if
-    the NPU cannot run the network.
+    missing (reports may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot
+    run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
     names = (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, TRAINING, VERIFICATION)
     scores, predicted, mapped, placed, curves, ran = (_report(folder, name) for name in names)
-    manifest = _json(folder / "manifest.json")
+    manifest = stored.read(folder, "manifest")
     # Builds of searches of release 0.2 have no such key; the search says it.
     own = manifest.get("device", device if budget else None)
     chosen = device or own
@@ -59,7 +61,7 @@ def from_build(
         if budget:
             foreign.append(f"the budget counts resources of {family} and is left out")
             budget = None
-    program = _json(folder / "program.json")["programs"]["normal"]
+    program = stored.read(folder, "program")["programs"]["normal"]
     return ReportData(
         name=design.name,
         npu=design.npu,
@@ -69,7 +71,9 @@ def from_build(
         simulated=figures(ran),
         synthesised=synthesised,
         intervals={
-            name: (ends[0], ends[1]) for name, ends in predicted.get("intervals", {}).items()
+            name: (min(ends), max(ends))
+            for name, ends in predicted.get("intervals", {}).items()
+            if ends
         },
         notes=(*predicted.get("notes", ()), *foreign),
         budget=budget,
@@ -118,18 +122,8 @@ def _synthesised(mapped: Mapping[str, Any], part: Device) -> tuple[Figures | Non
 
 
 def _report(folder: Path, name: str) -> dict[str, Any]:
-    path = folder / "reports" / f"{name}.json"
-    return _json(path) if path.exists() else {}
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path} must hold a JSON object")
-    return content
+    present = (folder / "reports" / f"{name}.json").exists()
+    return stored.read(folder / "reports", name) if present else {}
 
 
 def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
@@ -185,16 +179,32 @@ def from_folder(folder: Path, device: str | None = None) -> ReportData:
     summary = folder / "summary.json"
     if not summary.exists():
         raise UserError(f"{folder} is neither a build folder nor a finished codesign explore")
-    return _from_run(folder, _json(summary), device)
+    return _from_run(folder, stored.read(folder, "summary"), device)
 
 
-def _from_run(folder: Path, summary: Mapping[str, Any], device: str | None) -> ReportData:
+def _from_run(folder: Path, summary: dict[str, Any], device: str | None) -> ReportData:
     if not summary.get("build"):
         raise UserError(f"{folder}: this search built nothing: {summary.get('problem')}")
-    candidates = _json(folder / "front.json")["candidates"]
     return from_build(
-        folder / summary["build"],
-        budget=Budget(**summary["budget"]),
-        device=device or _json(folder / "explore.json").get("device"),
-        candidates=[Candidate(**one) for one in candidates],
+        stored.built(folder, summary),
+        budget=_budget(summary.get("budget", {}), folder),
+        device=device or stored.read(folder, "explore").get("device"),
+        candidates=candidates(stored.read(folder, "front")),
     )
+
+
+def candidates(front: Mapping[str, Any]) -> list[Candidate]:
+    """Return the candidates of a front.json."""
+    names = [field.name for field in dataclasses.fields(Candidate)]
+    return [
+        Candidate(**{name: one[name] for name in names if name in one})
+        for one in front["candidates"]
+    ]
+
+
+def _budget(limits: Mapping[str, Any], folder: Path) -> Budget:
+    try:
+        forms.conform(limits, {str: (None, float)}, f"{folder / 'summary.json'}: budget")
+        return Budget(**limits)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{folder / 'summary.json'}: budget: {error}") from None

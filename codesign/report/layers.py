@@ -9,7 +9,12 @@ from typing import Any
 from codesign.compiler import Plan
 from codesign.compiler.mapping.tiles import TileMap
 from codesign.report.data import LayerRow
+from codesign.results import UserError
+from models.files.reading import quoted
 from rtl_gen.isa.opcodes import Opcode
+
+_FIELDS = {"out_groups", "groups", "kernel_cols", "kernel_rows", "passes"}
+"""Fields of a LAYER instruction that its row needs."""
 
 
 def layer_rows(
@@ -24,7 +29,7 @@ def layer_rows(
 
     instructions: those of the normal program for the trained weights (program.json); None: those of
     ``plan``. simulated: simulated cycles of each instruction, with or without END; rows behind its
-    end have None.
+    end have None. Raises UserError for instructions of another network.
     """
     schedule = plan.schedule
     layers = {shape.layer.output: shape.index for shape in schedule.shapes}
@@ -35,13 +40,17 @@ def layer_rows(
             continue
         measured = simulated[i] if i < len(simulated) else None
         size = ""
+        if step["tensor"] is not None and step["tensor"] not in schedule.network.tensors:
+            raise UserError(f"program.json: {quoted(step['tensor'])} is no tensor of the design")
         if step["tensor"] is not None:
             size = " × ".join(str(n) for n in schedule.network.tensors[step["tensor"]].shape)
         if step["opcode"] != Opcode.LAYER.name:
             op = step["opcode"].lower()
             rows.append(LayerRow(step["name"], op, size, step["cycles"], measured))
             continue
-        index, fields = layers[step["tensor"]], step["fields"]
+        index, fields = layers.get(step["tensor"], -1), step["fields"]
+        if index < 0 or not fields.keys() >= _FIELDS:
+            raise UserError(f"program.json: {quoted(step['name'])} is no layer of the design")
         layer, shape, tile = plan.layers[index], schedule.shapes[index], schedule.tiles[index]
         first, some = tiles_before[index], fields["out_groups"] + 1
         tiles_before[index] += some

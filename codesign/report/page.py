@@ -13,7 +13,7 @@ from codesign.report import charts, comparison, curves, npu_picture
 from codesign.report.data import ReportData
 from codesign.report.svg import compact
 from codesign.results import Figures
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 
 def write(data: ReportData, path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +10,9 @@ from typing import Any
 from codesign import design as designs
 from codesign.build import build_folder
 from codesign.design import Design
-from codesign.report import collect
+from codesign.report import collect, stored
 from codesign.report.data import Candidate
 from codesign.results import Figures, UserError
-from models.errors import ModelError, YamlError
 from models.quantisation.plan import knobs
 
 EXPLORE, SUMMARY, FRONT = "explore.json", "summary.json", "front.json"
@@ -113,7 +111,7 @@ def _read(folder: Path, name: str) -> Run:
             return _build(folder, name)
         if (folder / EXPLORE).exists() and (folder / SUMMARY).exists():
             return _search(folder, name)
-    except (OSError, ValueError, KeyError, TypeError, ModelError, YamlError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{folder} cannot be read: {error}") from None
     raise UserError(f"{folder} is neither a build folder nor a finished codesign explore")
 
@@ -121,7 +119,9 @@ def _read(folder: Path, name: str) -> Run:
 def _build(folder: Path, name: str) -> Run:
     design = designs.load(folder / "design.yaml")
     scores, predicted, mapped, ran = (
-        _json(path) if (path := folder / "reports" / f"{report}.json").exists() else {}
+        stored.read(folder / "reports", report, stored.FIGURES)
+        if (folder / "reports" / f"{report}.json").exists()
+        else {}
         for report in (collect.ACCURACY, collect.ESTIMATE, collect.SYNTHESIS, collect.VERIFICATION)
     )
     # Folders of release 0.2 have the shares alone.
@@ -142,27 +142,19 @@ def _build(folder: Path, name: str) -> Run:
 
 
 def _search(folder: Path, name: str) -> Run:
-    summary = _json(folder / SUMMARY)
-    known = _json(folder / EXPLORE).get("data_sha256")
-    shown = folder / FRONT
-    found = _json(shown)["candidates"] if shown.exists() else []
-    front = tuple(c for c in (Candidate(**one) for one in found) if c.on_front)
+    summary, explored = (stored.read(folder, one) for one in ("summary", "explore"))
+    known = explored.get("data_sha256")
+    shown = stored.read(folder, "front") if (folder / FRONT).exists() else {"candidates": []}
+    front = tuple(one for one in collect.candidates(shown) if one.on_front)
     details: dict[str, Any] = {"front": front, "problem": summary.get("problem")}
     if not summary.get("build"):
         return Run(name, folder, summary["dataset"], known, **details)
-    built = vars(_build(folder / summary["build"], name))
+    built = vars(_build(stored.built(folder, summary), name))
     return Run(**{**built, "folder": folder, "data_sha256": known, **details})
 
 
 def _figures(values: dict[str, Any]) -> Figures:
     return collect.figures(values) or UNKNOWN
-
-
-def _json(path: Path) -> dict[str, Any]:
-    content = json.loads(path.read_text())
-    if not isinstance(content, dict):
-        raise ValueError(f"{path} must hold a JSON object")
-    return content
 
 
 def dominated_by(one: Candidate, run: Run, runs: Sequence[Run]) -> list[str]:

@@ -11,7 +11,7 @@ from codesign.report import charts, page
 from codesign.report.comparison import UNKNOWN, show
 from codesign.report.data import Candidate
 from codesign.report.runs import Run, dominated_by, notes
-from models.files import atomic_file
+from models.files.writing import atomic_file
 
 FRONT_HEAD = ("run", "design on the front", "validation", "images/s", "LUTs", "beaten by")
 """Column titles of ``front_rows``."""

@@ -6,7 +6,7 @@ progress. Any Optuna tool (dashboard, importance analysis) reads the file.
 
 from __future__ import annotations
 
-import json
+import math
 import os
 import warnings
 from collections.abc import Mapping
@@ -20,6 +20,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from codesign.results import UserError
+from models.files.reading import MissingFile, parse_json, printable, read_bytes, told_as
+from models.files.writing import check_own
 
 STUDY_NAME = "explore"
 Objectives = Mapping[str, Literal["minimize", "maximize"]]
@@ -33,8 +35,12 @@ ONE_BITS: Objectives = {"one_bits": "minimize"}
 """Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
 LOCK_SECONDS = 5
 """Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
+MAX_BYTES = 256 << 20
+"""Size of the largest journal."""
 _CREATE_TRIAL = 4
 """``op_code`` of a journal's line that holds a trial (Optuna's JournalOperation.CREATE_TRIAL)."""
+_BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
+"""What Optuna raises for damaged journals."""
 KEY = "key"
 SETTINGS = "settings"
 
@@ -84,37 +90,24 @@ class TrialStore:
         self, path: Path, settings: Mapping[str, Any], objectives: Objectives = OBJECTIVES
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        _drop_torn_line(path)
+        with told_as(UserError):
+            check_own(path)
+            _drop_torn_line(path)
         try:
-            lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
-            storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-            if STUDY_NAME in optuna.get_all_study_names(storage):
-                self._study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-            else:
-                self._study = optuna.create_study(
-                    study_name=STUDY_NAME,
-                    storage=storage,
-                    directions=list(objectives.values()),
-                )
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path} is not a trial journal: {error}") from error
-        stored = self._study.user_attrs.get(SETTINGS)
-        if stored is None and self._study.get_trials(deepcopy=False):
-            raise UserError(f"{path} holds trials of an unknown search; use another output folder")
-        if stored is None:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                self._study.set_metric_names(list(objectives))
-            self._study.set_user_attr(SETTINGS, dict(settings))
-        elif stored != dict(settings):
+            self._study, stored, self._records = _read(path, objectives)
+            if stored is None:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                    self._study.set_metric_names(list(objectives))
+                self._study.set_user_attr(SETTINGS, dict(settings))
+        except _BROKEN as error:
+            raise UserError(f"{path} is not a trial journal: {printable(error)}") from error
+        if stored is not None and stored != dict(settings):
             changed = sorted(k for k in {*stored, *settings} if stored.get(k) != settings.get(k))
             raise UserError(
                 f"{path} holds trials of a search with other {', '.join(changed)}; "
                 "use another output folder or the old settings"
             )
-        self._records = {
-            record.key: record for record in map(_record, self._study.get_trials(deepcopy=False))
-        }
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the trial with that key, or None."""
@@ -148,23 +141,47 @@ class TrialStore:
 def is_empty(path: Path) -> bool:
     """Return True if the journal ``path`` has no complete trial, or does not exist."""
     try:
-        lines = path.read_bytes().split(b"\n")[:-1]  # without an incomplete last line
-        return all(json.loads(line)["op_code"] != _CREATE_TRIAL for line in lines)
-    except FileNotFoundError:
+        lines = read_bytes(path, MAX_BYTES).split(b"\n")[:-1]  # without an incomplete last line
+        return all(parse_json(line.decode())["op_code"] != _CREATE_TRIAL for line in lines)
+    except MissingFile:
         return True
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ValueError, LookupError, TypeError):
         return False
 
 
-def _record(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+def _read(
+    path: Path, objectives: Objectives
+) -> tuple[optuna.Study, dict[str, Any] | None, dict[str, TrialRecord]]:
+    """Return the study of a journal, the settings that it was started with, and its trials by key.
+
+    A new study has no settings. Raises UserError for trials without settings, and what is in
+    _BROKEN for a damaged journal.
+    """
+    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
+    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
+    if STUDY_NAME in optuna.get_all_study_names(storage):
+        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
+    else:
+        directions = list(objectives.values())
+        study = optuna.create_study(study_name=STUDY_NAME, storage=storage, directions=directions)
+    stored = study.user_attrs.get(SETTINGS)
+    if stored is not None and not isinstance(stored, dict):
+        raise ValueError("its settings are no settings")
+    if stored is None and study.get_trials(deepcopy=False):
+        raise UserError(f"{path} holds trials of an unknown search; use another output folder")
+    records = [_record(trial, len(objectives)) for trial in study.get_trials(deepcopy=False)]
+    return study, stored, {record.key: record for record in records}
+
+
+def _record(trial: optuna.trial.FrozenTrial, count: int) -> TrialRecord:
+    """Return a stored trial. Raises ValueError unless it has ``count`` values and numbers only."""
     attributes = dict(trial.user_attrs)
-    return TrialRecord(
-        key=attributes.pop(KEY),
-        params=trial.params,
-        values=tuple(trial.values),
-        constraints=trial.constraints,
-        attributes=attributes,
-    )
+    key, values, constraints = attributes.pop(KEY), tuple(trial.values), dict(trial.constraints)
+    numbers = (*values, *constraints.values())
+    finite = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
+    if not isinstance(key, str) or len(values) != count or not finite:
+        raise ValueError("a trial is damaged")
+    return TrialRecord(key, trial.params, values, constraints, attributes)
 
 
 def _drop_torn_line(path: Path) -> None:
@@ -174,9 +191,7 @@ def _drop_torn_line(path: Path) -> None:
     """
     if not path.exists():
         return
-    with path.open("rb+") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(0)
-        complete = file.read().rfind(b"\n") + 1
-        if complete < size:
-            file.truncate(complete)
+    text = read_bytes(path, MAX_BYTES)
+    complete = text.rfind(b"\n") + 1
+    if complete < len(text):
+        os.truncate(path, complete)

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.files import aside, remove_leftovers
+from models.files.writing import aside, remove_leftovers
 
 
 def write(files: Mapping[str, bytes], out: Path) -> None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from codesign.results import UserError
+from models.files.reading import told_as
+from models.files.writing import check_own
 
 
 @contextlib.contextmanager
@@ -17,7 +19,8 @@ def held(path: Path, doing: str) -> Iterator[None]:
 
     The file is created, holds the process id, and is removed at the end. A kill releases the lock,
     so a file that it leaves blocks nobody. On file systems without locks nothing is locked. Raises
-    UserError, which starts with ``doing``, when another process holds the lock.
+    UserError for a link in its place, and, starting with ``doing``, when another process holds the
+    lock.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +46,9 @@ def _lock(path: Path, doing: str) -> int:
     doing: start of the message. Raises UserError when another process holds the lock.
     """
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        with told_as(UserError):
+            check_own(path)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

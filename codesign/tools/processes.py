@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from models.files import atomic_file
+from models.files.reading import FileError, read_json
+from models.files.writing import atomic_file
 from sim.cache import cache_folder
 from sim.process import execute
 
@@ -87,8 +88,8 @@ def cached(kind: str, key: str) -> Any:
     kind: subfolder of the user's cache folder (sim.cache), which is created if it is missing.
     """
     try:
-        return json.loads((cache_folder(kind) / f"{key}.json").read_text())
-    except (OSError, ValueError):
+        return read_json(cache_folder(kind) / f"{key}.json")
+    except (OSError, FileError):
         return None
 
 

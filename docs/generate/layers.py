@@ -15,8 +15,8 @@ from codesign.results import InfeasibleError
 from docs.generate.isa import LEVEL_DOCS
 from docs.generate.markdown import Generator, code, sections, table
 from docs.generate.sources import allowed, prose, refusal
-from models import yaml_io
 from models.errors import YamlError
+from models.files import yaml_io
 from models.graph.alternatives import ALTERNATIVES
 from models.graph.layers import OPS, LayerSpec, Pair, Shape
 from models.graph.yaml import read_graph

@@ -5,10 +5,9 @@ from __future__ import annotations
 import gzip
 import math
 import struct
-import zipfile
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,15 +16,14 @@ from models.data.layout import Layout, to_channels_first
 from models.data.raw import TEST, TRAIN, VALIDATION, ClassNames, Labels, Part, Raw
 from models.data.values import PIXELS, check_finite
 from models.errors import DatasetError
+from models.files import arrays
+from models.files.reading import FileError, MissingFile, check_memory, opened, told_as
 
 SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Folder of a data set where Debian's package puts it, by the data set's name (``apt install
 dataset-fashion-mnist``)."""
 _TORCHVISION_DIRS = {"mnist": "MNIST/raw", "fashion-mnist": "FashionMNIST/raw"}
 _IDX_UINT8 = 0x08
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, RuntimeError, MemoryError, OverflowError)
-"""Exceptions of a damaged .npz, which is a zip; RuntimeError is also raised for encrypted members,
-and its subclass NotImplementedError for an unknown compression method."""
 _SUFFIXES = {
     TRAIN: ("", "_train"),
     VALIDATION: ("_val", "_valid", "_validation"),
@@ -106,23 +104,30 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     A file whose name ends in .gz is decompressed. Raises DatasetError: unreadable, truncated, too
     long, of another type or number of dimensions.
     """
-    try:
-        data = path.read_bytes()
-        if path.suffix == ".gz":
-            data = gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DatasetError(f"{path}: truncated or damaged gzip file ({error})") from None
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error.strerror}") from None
-    header = 4 + 4 * dimensions
-    if len(data) < header or data[:4] != bytes((0, 0, _IDX_UINT8, dimensions)):
+    with told_as(DatasetError), opened(path) as raw:
+        if path.suffix != ".gz":
+            return _read_idx(raw, dimensions, path)
+        try:
+            with gzip.GzipFile(fileobj=raw) as file:
+                return _read_idx(file, dimensions, path)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DatasetError(f"{path}: truncated or damaged gzip file ({error})") from None
+
+
+def _read_idx(file: IO[bytes] | gzip.GzipFile, dimensions: int, path: Path) -> NDArray[np.uint8]:
+    """Read the array of an open IDX file, as many bytes as its header says."""
+    header = file.read(4 + 4 * dimensions)
+    if len(header) < 4 + 4 * dimensions or header[:4] != bytes((0, 0, _IDX_UINT8, dimensions)):
         raise DatasetError(f"{path}: is not an IDX file of bytes with {dimensions} dimension(s)")
-    shape = struct.unpack(f">{dimensions}I", data[4:header])
-    need, have = math.prod(shape), len(data) - header
-    if need != have:
-        what = "truncated" if have < need else "too long"
-        raise DatasetError(f"{path}: {what}: {need} bytes of data expected, {have} found")
-    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+    shape = struct.unpack(f">{dimensions}I", header[4:])
+    need = math.prod(shape)
+    check_memory(path, need)
+    data = file.read(need + 1)
+    if need != len(data):
+        found = f"truncated: {need} bytes of data expected, {len(data)} found"
+        more = f"too long: more than the {need} bytes of data expected"
+        raise DatasetError(f"{path}: {found if len(data) < need else more}")
+    return np.frombuffer(data, np.uint8).reshape(shape)
 
 
 # npz -----------------------------------------------------------------------------------------
@@ -136,32 +141,29 @@ def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
     (n, channels, rows, columns) or (n, rows, columns, channels); ``layout`` says which, AUTO
     guesses. y: a class number, a name or a one-hot row per example. Raises DatasetError.
     """
-    arrays = _npz_arrays(path)
+    found = _npz_arrays(path)
     parts: dict[str, Part] = {}
     notes: list[str] = []
     names: ClassNames | None = None
     for part, suffixes in _SUFFIXES.items():
-        suffix = next((s for s in suffixes if f"x{s}" in arrays), None)
+        suffix = next((s for s in suffixes if f"x{s}" in found), None)
         if suffix is None:
             continue
         x, y = f"x{suffix}", f"y{suffix}"
-        if y not in arrays:
-            raise DatasetError(f"{path}: array {y} is missing (found: {', '.join(arrays)})")
-        check_finite(arrays[x], f"{path}: {x}")
-        values, said = to_channels_first(arrays[x], layout, f"{path}: {x}")
-        labels, more = _labels(arrays[y], len(values), f"{path}: {y}")
+        if y not in found:
+            raise DatasetError(f"{path}: array {y} is missing (found: {', '.join(found)})")
+        check_finite(found[x], f"{path}: {x}")
+        values, said = to_channels_first(found[x], layout, f"{path}: {x}")
+        labels, more = _labels(found[y], len(values), f"{path}: {y}")
         names = names or ClassNames.of(labels, f"{path}: {y}")
         parts[part] = Part(values, names.numbers(labels, f"{path}: {y}"))
         notes += said + more if part == TRAIN else []
-        if values.shape[1:] != parts[TRAIN].values.shape[1:]:
-            raise DatasetError(
-                f"{path}: {x} {arrays[x].shape} does not match the training examples"
-            )
+        if values.shape[1:] != parts.get(TRAIN, parts[part]).values.shape[1:]:
+            raise DatasetError(f"{path}: {x} {found[x].shape} does not match the training examples")
     if TRAIN not in parts or names is None:
-        found = ", ".join(arrays) or "nothing"
         raise DatasetError(
-            f"{path}: array x is missing (found: {found}); expected x and y, or x_train, y_train, "
-            "x_test and y_test"
+            f"{path}: array x is missing (found: {', '.join(found) or 'nothing'}); expected x and "
+            "y, or x_train, y_train, x_test and y_test"
         )
     return Raw(parts, names.names, notes=tuple(notes))
 
@@ -209,11 +211,8 @@ def _one_hot(y: NDArray[Any]) -> bool:
 
 def _npz_arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except FileNotFoundError:
+        return arrays.read_npz(path)
+    except MissingFile:
         raise DatasetError(f"{path}: no such file; expected an .npz with arrays x and y") from None
-    except (OSError, ValueError, EOFError, TypeError, AttributeError) as error:
-        raise DatasetError(f"{path}: is not an .npz file of plain arrays ({error})") from None
-    except _BROKEN_ZIP as error:
-        raise DatasetError(f"{path}: truncated or damaged .npz file ({error})") from None
+    except FileError as error:
+        raise DatasetError(f"{error}; expected an .npz of plain arrays") from None

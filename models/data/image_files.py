@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import zipfile
+import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -18,7 +18,11 @@ from models.data.pictures import SUFFIXES, decode, grey_if_grey
 from models.data.raw import ClassNames, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
-from models.files import atomic_file
+from models.files.arrays import read_npz
+from models.files.pictures import MAX_BYTES
+from models.files.reading import check_memory, parse_json, read_bytes, told_as
+from models.files.writing import atomic_file
+from models.files.zips import opened_zip
 
 Progress = Callable[[int, int], None]
 """Callback with (images decoded before this one, images in all), at the first and each 500th image.
@@ -44,22 +48,31 @@ def image_tree(
     kept, keyed by the path and every picture's name, size and time (of a zip, its own); None keeps
     none. Raises DatasetError.
     """
-    try:
+    if not path.exists():
+        raise DatasetError(f"{path}: no such image folder or zip")
+    with told_as(DatasetError):
         if path.is_dir():
             names, stamp = _list_folder(path)
-            read: Callable[[str], bytes] = lambda name: (path / name).read_bytes()  # noqa: E731
+            read = functools.partial(_read_file, path)
             return _cached(cache, stamp, resize, lambda: _load(path, names, read, progress, resize))
-        with zipfile.ZipFile(path) as archive:
-            status = path.stat()
-            stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
-            names = archive.namelist()
-            return _cached(
-                cache, stamp, resize, lambda: _load(path, names, archive.read, progress, resize)
-            )
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: no such image folder or zip") from None
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise DatasetError(f"{path}: truncated or not a zip file ({error})") from None
+        return _zipped(path, progress, resize, cache)
+
+
+def _read_file(folder: Path, name: str) -> bytes:
+    return read_bytes(folder / name, MAX_BYTES)
+
+
+def _zipped(path: Path, progress: Progress | None, resize: Size | None, cache: Path | None) -> Raw:
+    with opened_zip(path) as archive:
+        status = path.stat()
+        stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+
+        def read(name: str) -> bytes:
+            return archive.read(name, MAX_BYTES)
+
+        return _cached(
+            cache, stamp, resize, lambda: _load(path, archive.names, read, progress, resize)
+        )
 
 
 def _list_folder(path: Path) -> tuple[list[str], str]:
@@ -68,13 +81,13 @@ def _list_folder(path: Path) -> tuple[list[str], str]:
     Names are relative, with slashes. The text is a hash of the path and of each picture's name,
     size and modification time.
     """
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    files = sorted(file for file in path.rglob("*") if not file.is_dir())
     names = [file.relative_to(path).as_posix() for file in files]
-    digest = hashlib.sha256(str(path.resolve()).encode())
+    digest = hashlib.sha256(os.fsencode(path.resolve()))
     for name, file in zip(names, files, strict=True):
         if file.suffix.casefold() in SUFFIXES:
-            status = file.stat()
-            digest.update(f"{name} {status.st_size} {status.st_mtime_ns}\n".encode())
+            status = file.stat() if file.exists() else file.lstat()
+            digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
     return names, digest.hexdigest()
 
 
@@ -120,6 +133,7 @@ def _decoded(
         image, said = decode(functools.partial(read, entry.name), f"{path}: {entry.name}", resize)
         notes |= said
         if stack is None:
+            check_memory(path, len(found) * 3 * image[0].size)
             stack = np.empty((len(found), 3, *image.shape[1:]), np.uint8)
         if image.shape[1:] != stack.shape[2:]:
             sizes = ["x".join(map(str, shape)) for shape in (image.shape[1:], stack.shape[2:])]
@@ -150,9 +164,9 @@ def _cached(cache: Path | None, stamp: str, resize: Size | None, make: Callable[
         return make()
     key = f"{LOADER_VERSION} {resize} {stamp}"
     file = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
-    broken = (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile)
-    with suppress(*broken), np.load(file, allow_pickle=False) as stored:
-        header = json.loads(str(stored["header"]))
+    with suppress(OSError, ValueError, LookupError, TypeError):
+        stored = read_npz(file)
+        header = parse_json(str(stored["header"]))
         parts = {
             part: Part(stored[f"values_{part}"], stored[f"labels_{part}"])
             for part in header["parts"]

@@ -6,9 +6,7 @@ browsers show it; 16-bit grey is scaled to 8 bits; the first frame of an animati
 
 from __future__ import annotations
 
-import io
 import struct
-import zipfile
 import zlib
 from collections.abc import Callable
 
@@ -17,6 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from models.errors import DatasetError
+from models.files.pictures import opened_picture
+from models.files.reading import FileError, printable
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".ppm", ".pgm", ".gif", ".tif", ".tiff", ".webp"}
 BACKGROUND = (255, 255, 255, 255)
@@ -33,10 +33,9 @@ _BROKEN = (
     RuntimeError,
     struct.error,
     zlib.error,
-    zipfile.BadZipFile,
     Image.DecompressionBombError,
 )
-"""Exceptions that reading a damaged picture may raise, also from an encrypted or damaged zip."""
+"""Exceptions that reading a damaged picture may raise."""
 _GREY = ("1", "L")
 _WIDE = ("I", "F")
 """Pillow's modes of 16 or 32 bits a pixel; ``I;16`` and its kin come on top."""
@@ -58,17 +57,19 @@ def decode(
     """
     notes: set[str] = set()
     try:
-        with Image.open(io.BytesIO(read())) as opened:
-            if getattr(opened, "n_frames", 1) > 1:
+        with opened_picture(read(), name) as opened:
+            if getattr(opened, "is_animated", False):
                 notes.add(FRAME)
             picture = _plain(ImageOps.exif_transpose(opened), name, notes)
         if resize and picture.size != (resize[1], resize[0]):
             picture = picture.resize((resize[1], resize[0]), Image.Resampling.BICUBIC)
         pixels = np.asarray(picture, np.uint8)
+    except FileError as error:
+        raise DatasetError(str(error)) from None
     except _BROKEN as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f"{name} is a corrupt image ({error})") from None
+        raise DatasetError(f"{name} is a corrupt image ({printable(error)})") from None
     return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), notes
 
 

@@ -6,6 +6,8 @@ import difflib
 import re
 from collections.abc import Collection
 
+from models.files.reading import SHOWN, quoted
+
 _BATCH_NORM = "set batch_norm: true on the conv2d or linear before it"
 _FLATTENS = "leave it out: linear flattens by itself"
 _LOGITS = "leave it out: the largest logit is the prediction"
@@ -180,6 +182,6 @@ def unsupported(op: str, known: Collection[str]) -> str:
     """Return the message that refuses an operator: what to write instead, and those ``known``."""
     hint = alternative(op)
     if hint is None:
-        near = difflib.get_close_matches(op.lower(), known, n=1)
+        near = difflib.get_close_matches(op.lower()[:SHOWN], known, n=1)
         hint = f"did you mean {near[0]}?" if near else "use the layers below"
-    return f"op {op!r} is not supported: {hint} (supported: {', '.join(known)})"
+    return f"op {quoted(op)} is not supported: {hint} (supported: {', '.join(known)})"

@@ -2,24 +2,39 @@
 
 from __future__ import annotations
 
+import math
+
 import networkx as nx
 
 from models.errors import ModelError
+from models.files.reading import quoted
 from models.graph.alternatives import unsupported
-from models.graph.layers import OPS, Conv2d, Input, Linear
+from models.graph.layers import OPS, Conv2d, Input, Linear, Shape
 from models.graph.network import NetworkGraph
+
+MOST_LAYERS = 2000
+MOST_SIDE = 1 << 16
+"""Most channels, rows or columns of a tensor."""
+MOST_ELEMENTS = 1 << 26
+"""Most elements of a tensor."""
+MOST_WEIGHTS = 1 << 28
+"""Most weights of a network."""
 
 
 def verify(graph: NetworkGraph) -> NetworkGraph:
     """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
 
-    Rules: known operators, matching shapes, one input, one output, all layers reached from the
-    input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    Rules: known operators, matching shapes, no more layers, elements and weights than the limits
+    above, one input, one output, all layers reached from the input. The output is a linear layer or
+    a convolution with a 1x1 map, without ReLU.
     """
+    if len(graph.layers) > MOST_LAYERS:
+        raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
     for layer in graph.layers:
         if OPS.get(layer.spec.op) is not type(layer.spec):
             raise ModelError(f"layer {layer.name}: {unsupported(layer.spec.op, OPS)}")
     shapes = graph.shapes
+    _check_sizes(graph, shapes)
     _check_ends(graph)
     reached = {graph.input.name, *nx.descendants(graph.nx, graph.input.name)}
     loose = [name for name in shapes if name not in reached]
@@ -27,6 +42,34 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
         raise ModelError(f"the layers {', '.join(loose)} do not depend on the input")
     _check_output(graph)
     return graph
+
+
+def _check_sizes(graph: NetworkGraph, shapes: dict[str, Shape]) -> None:
+    """Refuse tensors and weights that no memory would hold, before any is taken."""
+    for layer in graph.layers:
+        shape = shapes[layer.name]
+        if max(shape) > MOST_SIDE or math.prod(shape) > MOST_ELEMENTS:
+            raise ModelError(
+                f"layer {layer.name}: a tensor has up to {MOST_SIDE} channels, rows and columns "
+                f"and {MOST_ELEMENTS} elements, not the shape {quoted(shape)}"
+            )
+    if count_weights(graph) > MOST_WEIGHTS:
+        raise ModelError(
+            f"a network has up to {MOST_WEIGHTS} weights, not {quoted(count_weights(graph))}"
+        )
+
+
+def count_weights(graph: NetworkGraph) -> int:
+    """Return the weights of all convolutions and linear layers, biases not counted."""
+    total = 0
+    for layer in graph.layers:
+        out, spec = graph.shapes[layer.name][0], layer.spec
+        if isinstance(spec, Conv2d):
+            channels = graph.shapes[layer.inputs[0]][0]
+            total += out * (channels // spec.groups) * math.prod(spec.kernel)
+        elif isinstance(spec, Linear):
+            total += out * math.prod(graph.shapes[layer.inputs[0]])
+    return total
 
 
 def _check_ends(graph: NetworkGraph) -> None:

@@ -13,14 +13,14 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, get_type_hints
 
-from models import yaml_io
 from models.errors import ModelError
+from models.files.nodes import Node, construct, convert
+from models.files.yaml_io import FlowDict
 from models.graph.alternatives import alternative, unsupported
 from models.graph.layers import OPS, LayerSpec, Pair
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise
 from models.graph.verifier import verify
-from models.yaml_io import FlowDict, Node
 
 _FOLLOWS = {"stride": "kernel"}
 """Field whose value another field takes where it is absent, by that other field's name: a pooling
@@ -84,7 +84,7 @@ def _read_layer(node: Node, above: str | None) -> Layer:
     values = {key: _value(nodes[key], hints[key], name) for key in fields if key in nodes}
     for key in _without_default(spec_type):
         values.setdefault(key, values.get(_FOLLOWS.get(key, key)))
-    spec = yaml_io.construct(node, nodes, lambda: spec_type(**values))
+    spec = construct(node, nodes, lambda: spec_type(**values))
     return Layer(name, spec, default_inputs if inputs is None else inputs)
 
 
@@ -93,7 +93,7 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 
 
 def _value(node: Node, hint: Any, layer: str) -> Any:
-    """Convert as yaml_io.convert does, but accept one integer for (rows, columns) of equal ones.
+    """Convert as ``convert`` does, but accept one integer for (rows, columns) of equal ones.
 
     hint: the field's type. Raises YamlError; for values of other tools (a padding of four sides,
     same, valid) it says what to write in the layer called ``layer``.
@@ -105,7 +105,7 @@ def _value(node: Node, hint: Any, layer: str) -> Any:
         return size, size
     if hint == Pair and len(node.items()) == 4:
         raise node.error(f"layer {layer}: {_FOUR_SIDES}")
-    return yaml_io.convert(node, hint)
+    return convert(node, hint)
 
 
 def graph_items(graph: NetworkGraph) -> list[FlowDict]:

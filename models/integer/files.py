@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.files import atomic_file
+from models.files import arrays, json_io
+from models.files.nodes import Node, build, convert
+from models.files.reading import FileError, MissingFile
+from models.files.writing import atomic_file
+from models.graph.layers import Pair
+from models.integer import checks
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,
@@ -40,15 +45,15 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
     The others are ``i.weightsj`` (layer i, source j), ``i.bias``, ``i.multiplier`` and ``i.shift``,
     counted from 0.
     """
-    arrays: dict[str, NDArray[Any]] = {}
+    found: dict[str, NDArray[Any]] = {}
     layers = []
     for index, layer in enumerate(network.layers):
         header = {f.name: getattr(layer, f.name) for f in dataclasses.fields(layer)}
         if isinstance(layer, MacLayer):
             for field, name in _ARRAYS.items():
-                arrays[f"{index}.{name}"] = header.pop(field)
+                found[f"{index}.{name}"] = header.pop(field)
             for position, source in enumerate(layer.sources):
-                arrays[f"{index}.weights{position}"] = source.weights
+                found[f"{index}.weights{position}"] = source.weights
             header["sources"] = [source.tensor for source in layer.sources]
             header["pool"] = dataclasses.asdict(layer.pool) if layer.pool else None
             sparsity = header.pop("sparsity")
@@ -63,51 +68,64 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
         "tensors": [dataclasses.asdict(spec) for spec in network.tensors.values()],
         "layers": layers,
     }
-    return {"header": np.array(json.dumps(header)), **arrays}
+    return {"header": np.array(json.dumps(header)), **found}
 
 
 def load(path: Path) -> IntegerNetwork:
     """Read a file that ``save`` wrote. Raises ModelError naming any other file."""
     try:
-        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-        header = json.loads(str(arrays["header"]))
-        version = header["format"]
-        network = _network(header, arrays) if version == FORMAT else None
-    except FileNotFoundError:
+        found = arrays.read_npz(path)
+        header = json_io.loads(str(found.get("header", "")), f"{path}: header")
+        version = header.at("format").integer()
+        network = _network(header, found) if version == FORMAT else None
+        if network is not None:
+            checks.check(network)
+    except MissingFile:
         raise ModelError(f"{path}: no such integer network file") from None
-    except (OSError, zipfile.BadZipFile, KeyError, TypeError, ValueError, EOFError) as error:
+    except (FileError, ModelError) as error:
         raise ModelError(f"{path}: is not an integer network file ({error})") from None
     if network is None:
         raise ModelError(f"{path}: has format {version}, this version reads {FORMAT}")
     return network
 
 
-def _network(header: dict[str, Any], arrays: dict[str, Any]) -> IntegerNetwork:
-    tensors = {
-        item["name"]: TensorSpec(**{**item, "shape": tuple(item["shape"])})
-        for item in header["tensors"]
-    }
-    layers = tuple(_layer(index, item, arrays) for index, item in enumerate(header["layers"]))
+def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
+    tensors = [build(item, TensorSpec) for item in header.at("tensors").items()]
+    layers = tuple(_layer(i, item, found) for i, item in enumerate(header.at("layers").items()))
     return IntegerNetwork(
-        header["name"], header["input"], layers, tensors, int(header["scale_bits"])
+        header.at("name").string(),
+        header.at("input").string(),
+        layers,
+        {spec.name: spec for spec in tensors},
+        header.at("scale_bits").integer(1, 32),
     )
 
 
-def _layer(index: int, item: dict[str, Any], arrays: dict[str, Any]) -> MacLayer | ConcatLayer:
-    if "sources" not in item:
-        return ConcatLayer(item["name"], tuple(item["inputs"]), item["output"])
-    sources = tuple(
-        Source(tensor, arrays[f"{index}.weights{position}"])
-        for position, tensor in enumerate(item["sources"])
+def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | ConcatLayer:
+    if item.get("sources") is None:
+        return build(item, ConcatLayer)
+
+    def array(name: str) -> NDArray[Any]:
+        if f"{index}.{name}" not in found:
+            raise item.error(f"array {index}.{name} is missing")
+        return found[f"{index}.{name}"]
+
+    pool, sparsity = item.get("pool"), item.get("sparsity")
+    return MacLayer(
+        item.at("name").string(),
+        item.at("op").string(),
+        tuple(
+            Source(tensor.string(), array(f"weights{position}"))
+            for position, tensor in enumerate(item.at("sources").items())
+        ),
+        item.at("output").string(),
+        item.at("groups").integer(1),
+        convert(item.at("stride"), Pair),
+        convert(item.at("padding"), Pair),
+        item.at("pad_code").integer(0, 255),
+        item.at("weight_bits").integer(1, 32),
+        pool=build(pool, PoolWindow) if pool else None,
+        raw=item.at("raw").boolean(),
+        sparsity=convert(sparsity, Sparsity) if sparsity else None,
+        **{field: array(name) for field, name in _ARRAYS.items()},
     )
-    pool = item["pool"] and PoolWindow(tuple(item["pool"]["kernel"]), tuple(item["pool"]["stride"]))
-    changed = {
-        "sources": sources,
-        "stride": tuple(item["stride"]),
-        "padding": tuple(item["padding"]),
-        "pool": pool,
-        "sparsity": Sparsity.parse(item["sparsity"]) if "sparsity" in item else None,
-        **{field: arrays[f"{index}.{name}"] for field, name in _ARRAYS.items()},
-    }
-    return MacLayer(**{**item, **changed})

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from models.errors import ModelError
+from models.files.nodes import nearest
 from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import is_signed, legalise, scale_source
 from models.quantisation.sparsity import Sparsity
-from models.yaml_io import nearest
 
 MAX_BITS = 8
 ADD_WEIGHT_BITS = 8

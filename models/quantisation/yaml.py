@@ -10,7 +10,8 @@ import dataclasses
 from collections.abc import Collection, Sequence
 from typing import Any, get_type_hints
 
-from models import yaml_io
+from models.files.nodes import Node, build, construct, convert, nearest
+from models.files.yaml_io import FlowDict
 from models.graph.network import NetworkGraph
 from models.quantisation.plan import (
     ACTIVATION_BITS,
@@ -22,7 +23,6 @@ from models.quantisation.plan import (
     knobs,
 )
 from models.quantisation.sparsity import Sparsity
-from models.yaml_io import FlowDict, Node
 
 
 def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
@@ -36,13 +36,13 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
     default = Quantisation.default
     if "default" in nodes:
-        default = yaml_io.build(nodes["default"], QuantSpec)
+        default = build(nodes["default"], QuantSpec)
     layers: dict[str, QuantSpec] = {}
     usable = knobs(graph)
     for name, item in nodes["layers"].mapping().items() if "layers" in nodes else ():
         if name not in graph:
             known = [layer.name for layer in graph.layers]
-            raise item.error(f"no layer is named {name!r}; {yaml_io.nearest(name, known)}")
+            raise item.error(f"no layer is named {name!r}; {nearest(name, known)}")
         if name not in usable:
             raise item.error(f"layer {name} ({graph[name].spec.op}) has no bits of its own")
         if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
@@ -53,10 +53,10 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
 
 def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:
     given, hints = node.fields(usable), get_type_hints(QuantSpec)
-    values = {key: yaml_io.convert(child, hints[key]) for key, child in given.items()}
+    values = {key: convert(child, hints[key]) for key, child in given.items()}
     if SPARSITY not in usable:
         values[SPARSITY] = None
-    return yaml_io.construct(node, given, lambda: dataclasses.replace(default, **values))
+    return construct(node, given, lambda: dataclasses.replace(default, **values))
 
 
 def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, Any]:

@@ -7,12 +7,14 @@ loop (train), schedule (settings, learning rates), trained (the result and its f
 """
 
 __all__ = [
+    "checkpoint",
     "choices",
     "history",
     "loop",
     "narrowing",
     "network",
     "schedule",
+    "tensor_file",
     "trained",
     "weight_layer",
     "weightless",

@@ -1,6 +1,6 @@
 """Checkpoints: unfinished training runs on disk, as tensors and plain values without code.
 
-The files are torch.save's; they are read with ``weights_only=True``, which builds nothing else.
+The files are torch.save's; ``tensor_file`` reads them, which builds nothing else.
 """
 
 from __future__ import annotations
@@ -8,9 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import io
-import pickle
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models import yaml_io
 from models.data.datasets import Dataset
 from models.errors import ModelError
-from models.files import atomic_file
+from models.files import yaml_io
+from models.files.reading import FileError, MissingFile, printable, quoted
+from models.files.writing import atomic_file
 from models.graph.network import NetworkGraph
 from models.graph.yaml import graph_items
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import quantisation_items
+from models.training import tensor_file
 from models.training.schedule import TrainSettings
 
 FORMAT = 2
 """File format; 2 names learned scales ``log_scale`` in state dictionaries, 1 ``log_step``."""
+MOST_WEIGHT = 1e9
+"""Largest magnitude of a trained number; larger ones come from damage."""
 State = dict[str, Tensor]
 History = list[tuple[Any, ...]]
 """The fields of history.Epoch for each epoch; the last ones may be missing in older files."""
@@ -113,7 +115,41 @@ def load_run(path: Path, run: str) -> StoredRun | None:
             f"{path}: is the checkpoint of another run (network, bits, data or settings differ); "
             "remove it or name another file"
         )
-    return StoredRun(content["network"], content["optimizer"], content["best"], content["history"])
+    for name in ("network", "best"):
+        check_state(content[name], path)
+    history = checked_history(content["history"], path)
+    return StoredRun(content["network"], content["optimizer"], content["best"], history)
+
+
+def check_state(state: Any, path: Path) -> None:
+    """Raise ModelError unless ``state`` holds tensors of numbers that training can have reached."""
+    if not isinstance(state, dict):
+        raise ModelError(f"{path}: weights must be tensors by name")
+    for name, tensor in state.items():
+        if not isinstance(name, str) or not isinstance(tensor, Tensor):
+            raise ModelError(f"{path}: weights must be tensors by name")
+        if tensor.numel() and not bool((tensor.abs() <= MOST_WEIGHT).all()):
+            raise ModelError(
+                f"{path}: {printable(name)} holds NaN or numbers beyond {MOST_WEIGHT:g}, which no "
+                "training gives"
+            )
+
+
+def checked_history(history: Any, path: Path) -> History:
+    """Return the history of a file, each of its epochs the fields of history.Epoch.
+
+    Raises ModelError unless they are such values; the training accuracy may be missing.
+    """
+    kinds = (int | float, int | float, bool, int | float | None)
+    epochs: list[Any] = history if isinstance(history, list) else [None]
+    for epoch in epochs:
+        known = isinstance(epoch, tuple | list) and len(epoch) in (len(kinds) - 1, len(kinds))
+        if not known or not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
+            raise ModelError(
+                f"{path}: history must hold loss, accuracy, quantised and training accuracy of "
+                "each epoch"
+            )
+    return history
 
 
 def load_state(network: nn.Module, state: State, path: Path | None) -> None:
@@ -145,12 +181,11 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
     State dictionaries of format 1 get the names of format 2. Raises ModelError naming the file,
     also if it cannot be read.
     """
-    broken = (RuntimeError, ValueError, LookupError, TypeError, AttributeError, EOFError)
     try:
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except FileNotFoundError:
+        content = tensor_file.read(path)
+    except MissingFile:
         raise ModelError(f"{path}: no such file") from None
-    except (OSError, pickle.UnpicklingError, zipfile.BadZipFile, *broken) as error:
+    except FileError as error:
         raise ModelError(f"{path}: truncated or not a checkpoint ({error})") from None
     if not isinstance(content, dict) or not keys <= set(content):
         raise ModelError(f"{path}: is another kind of file; it must hold {', '.join(sorted(keys))}")
@@ -158,7 +193,9 @@ def load(path: Path, keys: set[str]) -> dict[str, Any]:
         states = ("network", "best", "state")
         return {**content, **{key: _renamed(content[key]) for key in states if key in content}}
     if content.get("format") != FORMAT:
-        raise ModelError(f"{path}: format {content.get('format')}, this version reads 1, {FORMAT}")
+        raise ModelError(
+            f"{path}: format {quoted(content.get('format'))}, this version reads 1, {FORMAT}"
+        )
     return content
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from models import yaml_io
 from models.data.datasets import Split
+from models.errors import ModelError
+from models.files import yaml_io
 from models.graph.network import NetworkGraph
+from models.graph.verifier import count_weights
 from models.graph.yaml import read_graph
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import read_quantisation
@@ -61,15 +64,29 @@ class TrainedNetwork:
     def load(path: Path) -> TrainedNetwork:
         """Read a file that ``save`` wrote. Raises ModelError or YamlError naming the file."""
         content = checkpoint.load(path, {"network", "scale_bits", "state", "history"})
-        document = yaml_io.load(content["network"], str(path))
-        nodes = document.fields(["name", "network", "quantisation"])
+        text, scale_bits, state = content["network"], content["scale_bits"], content["state"]
+        if not isinstance(text, str) or type(scale_bits) is not int or not 1 <= scale_bits <= 32:
+            raise ModelError(f"{path}: network must be text, scale_bits 1..32")
+        keys = ["name", "network", "quantisation"]
+        nodes = yaml_io.load(text, str(path)).fields(keys, keys)
         graph = read_graph(nodes["network"], nodes["name"].string())
         quantisation = read_quantisation(nodes["quantisation"], graph)
-        network = QuantNetwork(graph, quantisation, content["scale_bits"])
+        checkpoint.check_state(state, path)
+        if sum(tensor.numel() for tensor in state.values()) < count_weights(graph):
+            raise ModelError(f"{path}: does not fit its network (weights are missing)")
+        history = _epochs(content["history"], path)
+        network = QuantNetwork(graph, quantisation, scale_bits)
         network.quantise()
-        checkpoint.load_state(network, content["state"], path)
-        history = tuple(Epoch(*epoch) for epoch in content["history"])
+        checkpoint.load_state(network, state, path)
         return TrainedNetwork(graph, quantisation, network, history)
+
+
+def _epochs(history: Any, path: Path) -> tuple[Epoch, ...]:
+    """Return the epochs of a file, of which one at least is quantised. Raises ModelError."""
+    epochs = tuple(Epoch(*epoch) for epoch in checkpoint.checked_history(history, path))
+    if not any(epoch.quantised for epoch in epochs):
+        raise ModelError(f"{path}: history: no epoch is quantised")
+    return epochs
 
 
 @torch.no_grad()

@@ -75,6 +75,11 @@ npu: {lanes: 4, columns: 4}
     assert (made.seed, made.clock_mhz, made.quantisation) == (0, 100.0, Quantisation())
     image_bits = made.quantisation.input_bits  # more than the 4 of the convolutions' default
     assert made.npu == NpuConfig(lanes=4, columns=4, activation_bits=image_bits)
+    wide = "quantisation: {default: {weight_bits: 8, activation_bits: 8}}\n"
+    sums = 64 * 127 * 255  # of any weights: two bits more than the accumulators' default
+    assert design.loads(text + wide).npu.accumulator_bits == sums.bit_length() + 1 == 22
+    said = text.replace("columns: 4", "columns: 4, accumulator_bits: 20") + wide
+    assert design.loads(said).npu.accumulator_bits == 20
 
 
 @pytest.mark.parametrize(

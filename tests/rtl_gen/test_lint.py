@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.forms import FORMS
+from benchmarks.flattening import FORMS
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 from rtl_gen.naming import Names

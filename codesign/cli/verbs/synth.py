@@ -16,6 +16,8 @@ from codesign.fpga.devices import Device
 from codesign.fpga.placement import Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.report.collect import SYNTHESIS, TIMING
+from codesign.results import UserError
+from models.files.reading import read_text, told_as
 from rtl_gen.naming import Names
 
 NAME = "synth"
@@ -78,7 +80,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    named = {path.name: path.read_text() for path in (args.build / "rtl").glob("*.v")}
+    with told_as(UserError):
+        named = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
     verilog = Names.of_files(design.npu, named).unnamed(named)
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None

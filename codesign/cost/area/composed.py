@@ -26,6 +26,8 @@ _LOGARITHMIC = (
 """Numeric parameters, which enter the correction by their natural logarithm."""
 _FLAGS = {"depthwise_taps": 1, "memory_port_bits": 0, "multiplier": 0, "sparsity": 0}
 """Options and their defaults; an option enters the correction as 1 where it is used, else 0."""
+SHAPE_NAMES = (*_LOGARITHMIC, *_FLAGS)
+"""Parameters that enter the correction, in the order of the columns of Features.shape."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,19 +13,37 @@ from typing import Any
 import numpy as np
 
 from codesign.cost.area.blocks import RESOURCES
-from codesign.cost.area.composed import SIZE_NAMES, ComposedModel
+from codesign.cost.area.composed import SHAPE_NAMES, SIZE_NAMES, ComposedModel
 from codesign.cost.area.model import AreaModel, Calibration, Learned
 from codesign.cost.data import dataset, module_data
-from codesign.cost.domain import Domain
+from codesign.cost.domain import NUMBERS, OPTIONS, Domain
 from codesign.cost.regressors import ProcessRegressor
 from codesign.results import UserError
 from codesign.tools import processes
-from models.files import atomic_file
+from models.files import forms
+from models.files.reading import printable, quoted, read_bytes, read_json, told_as
+from models.files.writing import atomic_file
 
 FORMAT = "codesign area model 1"
+LARGEST = 1e15
+"""Largest magnitude of a number in a model; those of the shipped one are below 1e6."""
+LEAST_FACTOR = 1e-3
+"""Smallest factor between two flows; its inverse is the largest."""
 _CACHE = "area-model"
 _ARRAYS = ("centre_", "spread_", "points_", "weights_", "known_")
 _NUMBERS = ("level_", "scale_", "length_", "noise_")
+_FORM = {
+    "rows": range(1, 1 << 32),
+    "domain": {"ranges": {str: [range(1, 1 << 40)]}, "options": {str: [(int, str)]}},
+    "resources": {
+        name: {
+            "factors": list, "errors": list,
+            "correction": dict.fromkeys(_ARRAYS, list) | dict.fromkeys(_NUMBERS, float),
+        }
+        for name in RESOURCES
+    },
+    "flow": {str: {"factor": float, "deviation": float, "points": range(1 << 32)}},
+}  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4)
@@ -42,10 +60,8 @@ def of_data(path: Path) -> AreaModel:
     AreaModel.fit.
     """
     modules = module_data.beside(path)
-    try:
-        text = path.read_bytes() + (modules.read_bytes() if modules.exists() else b"")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with told_as(UserError):
+        text = read_bytes(path) + (read_bytes(modules) if modules.exists() else b"")
     code = "".join(file.read_text() for file in sorted(Path(__file__).parents[1].rglob("*.py")))
     key = processes.content_hash([hashlib.sha256(text).hexdigest(), code])
     kept = processes.cached(_CACHE, key)
@@ -93,46 +109,76 @@ def from_dict(data: Mapping[str, Any], where: str) -> AreaModel:
         raise UserError(f"{where}: not an area model of this version (format {FORMAT!r})")
     if data.get("columns") != {name: list(sizes) for name, sizes in SIZE_NAMES.items()}:
         raise UserError(f"{where}: its blocks are not those of this version; fit the model again")
+    with told_as(UserError):
+        forms.conform(data, _FORM, where)
     try:
-        domain = Domain(
-            {name: (int(low), int(high)) for name, (low, high) in data["domain"]["ranges"].items()},
-            {name: tuple(values) for name, values in data["domain"]["options"].items()},
-        )
-        learned = {name: _learned(data["resources"][name]) for name in RESOURCES}
-        flow = {name: _calibration(data["flow"][name]) for name in data["flow"]}
-        return AreaModel(learned, domain, int(data["rows"]), flow)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}: damaged: {type(error).__name__}: {error}") from None
+        domain = _domain(data["domain"])
+        learned = {name: _learned(data["resources"][name], name) for name in RESOURCES}
+        unknown = data["flow"].keys() - set(RESOURCES)
+        if unknown:
+            raise ValueError(f"flow: {quoted(min(unknown))} is none of {', '.join(RESOURCES)}")
+        flow = {name: Calibration(**one) for name, one in data["flow"].items()}
+        for name, one in flow.items():
+            if not (LEAST_FACTOR <= one.factor <= 1 / LEAST_FACTOR and 0 <= one.deviation <= 10):
+                raise ValueError(f"flow.{name}: a factor or deviation out of range")
+        return AreaModel(learned, domain, data["rows"], flow)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{where}: damaged: {printable(error, 200)}") from None
 
 
-def _learned(data: Mapping[str, Any]) -> Learned:
+def _domain(data: Mapping[str, Any]) -> Domain:
+    """Return the domain of training data. Raises ValueError for other parameters or values."""
+    for part, names in (("ranges", NUMBERS), ("options", tuple(OPTIONS))):
+        if data[part].keys() != set(names):
+            raise ValueError(f"domain.{part}: must be {', '.join(names)}")
+    for name, ends in data["ranges"].items():
+        if len(ends) != 2 or ends[0] > ends[1]:
+            raise ValueError(f"domain.ranges.{name}: must be the smallest and the largest value")
+    for name, values in data["options"].items():
+        words = OPTIONS[name]
+        if not all(value in words if words else type(value) is int for value in values):
+            raise ValueError(f"domain.options.{name}: a value that it cannot have")
+    return Domain(
+        {name: (low, high) for name, (low, high) in data["ranges"].items()},
+        {name: tuple(values) for name, values in data["options"].items()},
+    )
+
+
+def _learned(data: Mapping[str, Any], resource: str) -> Learned:
+    """Return the model of one resource. Raises ValueError for arrays that do not fit together."""
     process = ProcessRegressor()
     parts = data["correction"]
     for name in _ARRAYS:
-        setattr(process, name, _numbers(parts[name]))
+        setattr(process, name, _numbers(parts[name], f"{resource}: {name}"))
     for name in _NUMBERS:
-        setattr(process, name, float(_numbers(parts[name])))
+        setattr(process, name, float(_numbers(parts[name], f"{resource}: {name}")))
+    if process.points_.ndim != 2:
+        raise ValueError(f"{resource}: points_ must be a list of lists of one length")
     count, dimensions = process.points_.shape
-    if process.known_.shape != (count, count) or process.weights_.shape != (count,):
-        raise ValueError("arrays that do not fit together")
+    shapes = {
+        "known_": (count, count), "weights_": (count,), "centre_": (dimensions,),
+        "spread_": (dimensions,),
+    }  # fmt: skip
+    wrong = [name for name, shape in shapes.items() if getattr(process, name).shape != shape]
+    if wrong or dimensions != len(SHAPE_NAMES):
+        raise ValueError(f"{resource}: {wrong[0] if wrong else 'points_'} has another length")
+    low = min(process.spread_.min(), process.length_, process.scale_)
+    if low <= 0 or process.noise_ < 0:
+        raise ValueError(f"{resource}: spreads, length and scale must be > 0, noise >= 0")
     process.n_features_in_ = dimensions
-    factors = _numbers(data["factors"])
-    if factors.shape != (sum(map(len, SIZE_NAMES.values())),):
-        raise ValueError(f"{len(factors)} factors")
-    return Learned(ComposedModel(factors, process), np.sort(_numbers(data["errors"])))
+    factors = _numbers(data["factors"], f"{resource}: factors")
+    if factors.shape != (sum(map(len, SIZE_NAMES.values())),) or factors.min() < 0:
+        raise ValueError(f"{resource}: {len(factors)} factors, or one below 0")
+    errors = _numbers(data["errors"], f"{resource}: errors")
+    if errors.ndim != 1 or not len(errors):
+        raise ValueError(f"{resource}: errors must be a list of numbers")
+    return Learned(ComposedModel(factors, process), np.sort(errors))
 
 
-def _calibration(data: Mapping[str, Any]) -> Calibration:
-    factor, deviation = (float(_numbers(data[name])) for name in ("factor", "deviation"))
-    if factor <= 0 or deviation < 0:
-        raise ValueError("a factor or deviation out of range")
-    return Calibration(factor, deviation, int(data["points"]))
-
-
-def _numbers(value: Any) -> np.ndarray:
+def _numbers(value: Any, where: str) -> np.ndarray:
     found = np.array(value, dtype=np.float64)
-    if not np.isfinite(found).all():
-        raise ValueError("a number that is not finite")
+    if not found.size or not (np.abs(found) <= LARGEST).all():  # NaN is not <= anything
+        raise ValueError(f"{where}: a number that is not finite, or beyond {LARGEST:g}")
     return found
 
 
@@ -144,10 +190,5 @@ def write(path: Path, model: AreaModel) -> None:
 
 def read(path: Path) -> AreaModel:
     """Read a model file. Raises UserError that names the file if it is not one."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
-    except ValueError as error:
-        raise UserError(f"{path}: not JSON: {error}") from None
-    return from_dict(data, str(path))
+    with told_as(UserError):
+        return from_dict(read_json(path), str(path))

@@ -21,7 +21,9 @@ from codesign.fpga import module_areas
 from codesign.results import UserError
 from codesign.tools.processes import ToolError
 from codesign.tools.workers import spread
-from models.files import atomic_file
+from models.files.reading import told_as
+from models.files.tables import read_csv
+from models.files.writing import atomic_file
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -113,11 +115,8 @@ class RowStore(Generic[R]):
 
 
 def _failures(path: Path) -> dict[str, str]:
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with told_as(UserError):
+        lines = read_csv(path)
     for number, line in enumerate(lines, start=1):
         if len(line) != 2:
             raise UserError(f"{path}:{number}: must be a configuration's hash and a reason")

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.reading import told_as
+from models.files.tables import read_csv
+from models.files.writing import atomic_file
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import OPTIONS, ConfigError
 
@@ -107,11 +109,8 @@ class Layout(Generic[R]):
 
         Raises UserError that names the file and, unless it cannot be read, the first wrong line.
         """
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                lines = list(csv.reader(file))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise UserError(f"{path}: cannot be read: {error}") from None
+        with told_as(UserError):
+            lines = read_csv(path)
         columns = tuple(lines[0]) if lines else ()
         options = tuple(name for name in OPTIONS if name in columns)
         expected = (*self.columns, *options)

@@ -18,7 +18,9 @@ from codesign.cost.data.config_csv import HASH_DIGITS
 from codesign.cost.data.dataset import MEASURED, SHIPPED
 from codesign.fpga.synthesis import ModuleUse
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.reading import told_as
+from models.files.tables import read_csv
+from models.files.writing import atomic_file
 
 COLUMNS = ("config_hash", "module", "instances", *MEASURED)
 
@@ -71,11 +73,8 @@ def read(path: Path) -> list[ModuleRow]:
     Raises UserError that names the file and, unless it cannot be read, the first wrong line. Rows
     that occur twice are not refused.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with told_as(UserError):
+        lines = read_csv(path)
     if not lines or tuple(lines[0]) != COLUMNS:
         raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}")
     return [_row(f"{path}:{number}", cells) for number, cells in enumerate(lines[1:], start=2)]

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from codesign.results import UserError
-from models.files import atomic_file
+from models.files.reading import told_as
+from models.files.tables import read_csv
+from models.files.writing import atomic_file
 
 SHIPPED = Path(__file__).parent / "data"
 """Folder of the shipped tables, made by ``python -m codesign.search.accuracy.study``."""
@@ -110,11 +112,8 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
 
     Raises UserError that names the file and, unless it cannot be read, the first wrong line.
     """
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from None
+    with told_as(UserError):
+        lines = read_csv(path)
     found, wanted = tuple(lines[0]) if lines else (), columns(kind)
     if found != wanted:
         wrong = ", ".join(sorted(set(wanted) ^ set(found))) or "other order"

@@ -15,9 +15,12 @@ from codesign.search.space.encoding import Ints, SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
 from models.data.datasets import Dataset
-from models.files import atomic_file
+from models.errors import ModelError
+from models.files.reading import FileError
+from models.files.writing import atomic_file
 from models.supernet.network import Subnet, Supernet
 from models.supernet.training import CALIBRATION_IMAGES, Judgement, SupernetSettings, judge, train
+from models.training import checkpoint, tensor_file
 
 JUDGED_IMAGES = 2000
 """Largest number of validation images on which networks with shared weights are evaluated."""
@@ -87,8 +90,10 @@ def trained(
     supernet = untrained(space, settings.seed)
     if path.exists():
         try:
-            supernet.load_state_dict(torch.load(path, weights_only=True))
-        except Exception as error:  # noqa: BLE001 - torch raises what it likes
+            state = tensor_file.read(path)
+            checkpoint.check_state(state, path)
+            supernet.load_state_dict(state)
+        except (FileError, ModelError, RuntimeError) as error:
             raise UserError(f"{path} is not a supernet of this space: {error}") from None
         return supernet
     random = np.random.default_rng([settings.seed, 4])

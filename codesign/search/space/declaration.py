@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.resources
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
-from models import yaml_io
+from models.files import yaml_io
+from models.files.nodes import build
+from models.files.reading import quoted
 from models.quantisation.plan import MAX_BITS
 from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 
@@ -184,12 +185,11 @@ def load_declaration(source: Path | str) -> SpaceDeclaration:
     Raises UserError for an unknown name, YamlError for a bad file.
     """
     if isinstance(source, Path):
-        return yaml_io.build(yaml_io.load(source), SpaceDeclaration)
-    folder = importlib.resources.files("codesign.search.space.presets")
-    names = sorted(
-        entry.name.removesuffix(".yaml") for entry in folder.iterdir() if entry.name[-5:] == ".yaml"
-    )
+        return build(yaml_io.load(source), SpaceDeclaration)
+    folder = Path(__file__).parent / "presets"
+    names = sorted(file.stem for file in folder.glob("*.yaml"))
     if source not in names:
-        raise UserError(f"space must be a YAML file or one of {', '.join(names)}, not {source!r}")
-    text = (folder / f"{source}.yaml").read_text(encoding="utf-8")
-    return yaml_io.build(yaml_io.load(text, f"{source}.yaml"), SpaceDeclaration)
+        raise UserError(
+            f"space must be a YAML file or one of {', '.join(names)}, not {quoted(source)}"
+        )
+    return build(yaml_io.load(folder / f"{source}.yaml"), SpaceDeclaration)

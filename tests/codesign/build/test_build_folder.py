@@ -7,6 +7,7 @@ import functools
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,10 +19,10 @@ import pytest
 
 from codesign.build import build_folder
 from codesign.results import UserError
-from models.files import npz_bytes
+from models.files.writing import npz_bytes
 from models.integer import files, reference
 from rtl_gen import emit
-from sim.folder import read, read_hex
+from sim.folder import read
 from tests.codesign import named_build, small_build
 from tests.paths import ROOT
 
@@ -76,7 +77,7 @@ def test_the_folder_reads_back_as_what_was_compiled(folder):
     assert np.array_equal(found.channels, compiled.channels)
     assert np.array_equal(found.inputs, vectors.inputs)
     assert found.expected.keys() == vectors.expected.keys()
-    assert read_hex(folder / "program.hex", 2).ravel().tolist() == list(compiled.program.words)
+    assert read(folder).programs["normal"].words == compiled.program.words
 
 
 def test_the_same_input_gives_the_same_bytes_and_an_own_folder_is_replaced(
@@ -214,3 +215,17 @@ def test_host_data_is_in_program_json(folder, tmp_path):
     named = json.loads((named_build.write(tmp_path) / "program.json").read_text())
     assert named["classes"] == list(named_build.NAMES)
     assert named["input_range"] == {"low": [-1.0], "high": [1.0]}
+
+
+def test_reports_are_not_written_through_a_link(folder, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if (folder / "reports").exists():
+        shutil.rmtree(folder / "reports")
+    (folder / "reports").symlink_to(elsewhere)
+    with pytest.raises(UserError, match=r"reports: is a link"):
+        build_folder.add_report(folder, "synthesis", {})
+    assert not list(elsewhere.iterdir())
+    for path in ("../synthesis.json", "/tmp/synthesis.json"):
+        with pytest.raises(UserError, match="lies outside this folder"):
+            build_folder.add_file(folder, path, "")

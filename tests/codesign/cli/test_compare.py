@@ -232,7 +232,7 @@ def test_bad_folders_are_named(tmp_path, capsys, damage):
     assert main(["compare", str(good), str(bad), "--out", str(tmp_path / "page.html")]) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert err.startswith(f"codesign: error: {bad} ")
+    assert err.startswith(f"codesign: error: {bad}")
     assert not (tmp_path / "page.html").exists()
 
 

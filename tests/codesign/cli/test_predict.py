@@ -136,7 +136,7 @@ def test_an_axis_order_that_the_design_says_counts(predict, refused, other, tmp_
         ("a.npy", np.zeros((0, 6, 6)), "the array (0, 6, 6) is empty"),
         ("a.npy", np.full((6, 6), "b"), "must hold numbers"),
         ("a.npz", {"images": np.zeros((6, 6))}, "array x is missing (found: images)"),
-        ("a.npy", b"no array", "is not a file of plain arrays"),
+        ("a.npy", b"no array", "is not an array of numbers"),
         ("a.png", b"no picture", "is a corrupt image"),
         ("a.txt", b"text", "must be a picture or an array of numbers"),
         ("a.npz", None, "no such file"),

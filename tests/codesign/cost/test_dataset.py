@@ -24,7 +24,7 @@ from codesign.cost.data.module_data import ModuleRow
 from codesign.cost.table import ConfigTable
 from codesign.fpga.yosys import YosysError
 from codesign.results import UserError
-from models import files
+from models.files import writing
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 
@@ -138,7 +138,7 @@ def test_a_full_disk_in_mid_append_loses_nothing(
 @contextlib.contextmanager
 def half_written(path: Path) -> Iterator[IO[bytes]]:
     """Write a few bytes, then run out of disk space."""
-    with files.atomic_file(path) as file:
+    with writing.atomic_file(path) as file:
         file.write(b"pixels,")
         raise OSError(errno.ENOSPC, "No space left on device")
         yield file

@@ -72,10 +72,10 @@ def test_modules_that_do_not_add_up_are_refused(tmp_path: Path) -> None:
     [
         ({"format": "somebody else's"}, "not an area model of this version"),
         ({"columns": {}}, "its blocks are not those of this version"),
-        ({"resources": {}}, "damaged: KeyError"),
-        ({"domain": 3}, "damaged: TypeError"),
+        ({"resources": {}}, "resources: missing key luts"),
+        ({"domain": 3}, "domain: must be an object, not 3"),
         ({"flow": {"luts": {"factor": -1, "deviation": 0, "points": 2}}}, "out of range"),
-        ({"rows": "many"}, "damaged: ValueError"),
+        ({"rows": "many"}, "rows: must be an integer 1"),
     ],
 )
 def test_a_damaged_or_foreign_file_is_refused(
@@ -93,18 +93,18 @@ def test_numbers_that_are_none_are_refused(model: AreaModel, tmp_path: Path) -> 
     data["resources"]["luts"]["factors"][3] = float("nan")
     path = tmp_path / "model.json"
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="not finite"):
+    with pytest.raises(UserError, match="not a finite number"):
         model_file.read(path)
     data["resources"]["luts"]["factors"] = [1.0]
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="damaged: ValueError: 1 factors"):
+    with pytest.raises(UserError, match="damaged: luts: 1 factors"):
         model_file.read(path)
 
 
 def test_a_pickle_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_bytes(pickle.dumps(np.arange(3)))
-    with pytest.raises(UserError, match=r"cannot be read|not JSON"):
+    with pytest.raises(UserError, match=r"not UTF-8|not JSON"):
         model_file.read(path)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="no such file"):
         model_file.read(tmp_path / "none.json")

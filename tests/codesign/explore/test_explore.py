@@ -378,7 +378,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     identity = wanted.identity(declaration, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
-    later = {"training", "layout", "resize"}  # written where they are not the default
+    later = {"training", "layout", "resize", "prefix"}  # written where they are not the default
     assert fields - identity.keys() == {
         *places, "jobs", "resume", "time_limit_s", "notes", *later
     }  # fmt: skip

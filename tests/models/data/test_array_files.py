@@ -54,7 +54,11 @@ def test_idx_files_plain_and_gzip(tmp_path):
             lambda b: gzip.compress(gzip.decompress(b)[:-7]),
             "truncated: 1200 bytes of data expected, 1193 found",
         ),
-        ("t10k-labels-idx1-ubyte", lambda b: b + b"x", "too long: 20 bytes of data expected, 21"),
+        (
+            "t10k-labels-idx1-ubyte",
+            lambda b: b + b"x",
+            "too long: more than the 20 bytes of data expected",
+        ),
         ("t10k-labels-idx1-ubyte", lambda b: b"PNG" + b, "is not an IDX file of bytes with 1 dim"),
         ("t10k-labels-idx1-ubyte", lambda b: b[:-1] + b"\x0b", "label 11 is outside 0..9"),
         ("t10k-labels-idx1-ubyte", lambda b: _idx(np.zeros(5, np.uint8)), "20 labels expected"),
@@ -207,5 +211,5 @@ def test_npz_missing_truncated_or_pickled(tmp_path):
         with pytest.raises(DatasetError, match=r"a\.npz: "):
             datasets.load("a.npz", tmp_path)
     np.savez(file, x=np.array([{"a": 1}], dtype=object), y=_labels(1))
-    with pytest.raises(DatasetError, match=r"not an \.npz file of plain arrays"):
+    with pytest.raises(DatasetError, match=r"expected an \.npz of plain arrays"):
         datasets.load("a.npz", tmp_path)

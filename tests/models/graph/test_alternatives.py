@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from models import yaml_io
 from models.errors import YamlError
+from models.files import yaml_io
 from models.graph import yaml as graph_yaml
 from models.graph.alternatives import ALTERNATIVES, alternative
 from models.graph.layers import OPS

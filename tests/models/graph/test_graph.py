@@ -12,8 +12,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import yaml_io
 from models.errors import ModelError, YamlError
+from models.files import yaml_io
 from models.graph import yaml as graph_yaml
 from models.graph.layers import (
     OPS,

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign import design
-from models import yaml_io
 from models.errors import ModelError, YamlError
+from models.files import yaml_io
 from models.graph.layers import Conv2d, GlobalPool, Linear, MaxPool
 from models.graph.network import NetworkGraph, sequential
 from models.integer import files

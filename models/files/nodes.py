@@ -1,8 +1,8 @@
-"""Strict YAML: every value knows its file and line; unknown or duplicate keys are errors.
+"""The typed tree of a YAML or JSON file: every value knows its file and place.
 
-``load`` returns a tree of Nodes. Readers take values out of it through typed methods (``integer``,
-``choice``, ``fields``, ...), which raise YamlError with ``file:line`` for a value of the wrong type
-or range. ``build`` makes a dataclass from a mapping by its type hints.
+Readers take values out of a Node through typed methods (``integer``, ``choice``, ``fields``, ...),
+which raise YamlError with file and line, or path, for a value of the wrong type or range. ``build``
+makes a dataclass from a mapping by its type hints.
 """
 
 from __future__ import annotations
@@ -14,58 +14,91 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
 from models.errors import YamlError
+from models.files.reading import SHOWN, escaped, quoted
 
 Scalar = str | int | float | bool | None
 T = TypeVar("T")
-
-_SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")}
+NAMES_SHOWN = 100
+"""Most known names that a message lists."""
 
 
 @dataclass(frozen=True)
 class Node:
     """One YAML value (scalar, list, mapping) with its file and line (from 1; its key's, if any).
 
-    >>> lanes = load("{lanes: 8}", "npu.yaml").fields(["lanes"])["lanes"]
+    Made by ``yaml_io.load`` and ``json_io.load``.
+
+    >>> lanes = Node(8, "npu.yaml", 1, "lanes")
     >>> lanes.integer(low=1), lanes.error("is too large")
     (8, YamlError('npu.yaml:1: lanes: is too large'))
     """
 
-    value: Scalar | tuple[Node, ...] | Mapping[str, Node]
+    value: Any
+    """A Scalar; of YAML a tuple or dictionary of Nodes, of JSON a list or dictionary of values, of
+    which Nodes are made when they are asked for."""
     file: str
-    line: int
+    line: int | None
+    """None in JSON."""
     path: str
     """Position in the document, such as ``npu.lanes`` or ``layers[2].kernel``."""
 
+    @property
+    def where(self) -> str:
+        """File and line, or file and path in JSON, for the start of a message."""
+        if self.line is not None:
+            return f"{self.file}:{self.line}"
+        return f"{self.file}: {escaped(self.path)}" if self.path else self.file
+
     def error(self, message: str) -> YamlError:
         """Return a YamlError ``file:line: path: message``, which the caller raises."""
-        where = f"{self.path}: " if self.path else ""
-        return YamlError(f"{self.file}:{self.line}: {where}{message}")
+        shown = f": {escaped(self.path)}" if self.path and self.line is not None else ""
+        return YamlError(f"{self.where}{shown}: {message}")
 
     def _wanted(self, what: str) -> YamlError:
-        kinds: dict[type, str] = {dict: "a mapping", tuple: "a list"}
-        shown = kinds.get(type(self.value), repr(self.value))
-        return self.error(f"must be {what}, not {shown}")
+        kinds: dict[type, str] = {dict: "a mapping", tuple: "a list", list: "a list"}
+        return self.error(
+            f"must be {what}, not {kinds.get(type(self.value)) or quoted(self.value)}"
+        )
 
     # Collections -----------------------------------------------------------------------------
+
+    def _child(self, value: Any, path: str) -> Node:
+        return value if isinstance(value, Node) else Node(value, self.file, None, path)
 
     def mapping(self) -> Mapping[str, Node]:
         """Return the nodes of a mapping by key; any key is allowed."""
         if not isinstance(self.value, dict):
             raise self._wanted("a mapping")
-        return self.value
+        if self.line is not None:
+            return self.value
+        start = f"{self.path}." if self.path else ""
+        return {key: self._child(value, f"{start}{key}") for key, value in self.value.items()}
+
+    def get(self, key: str) -> Node | None:
+        """Return the node of a mapping's key; None if it is absent or null."""
+        if not isinstance(self.value, dict):
+            raise self._wanted("a mapping")
+        if self.value.get(key) is None:
+            return None
+        found = self._child(self.value[key], f"{self.path}.{key}" if self.path else key)
+        return None if found.value is None else found
+
+    def at(self, key: str) -> Node:
+        """Return the node of a mapping's key, which must not be absent or null."""
+        found = self.get(key)
+        if found is None:
+            raise self.error(f"missing key {key}")
+        return found
 
     def fields(self, known: Collection[str], required: Collection[str] = ()) -> dict[str, Node]:
         """Return a mapping's nodes; unknown keys, or ``required`` ones absent, raise YamlError."""
         given = self.mapping()
         for key, node in given.items():
             if key not in known:
-                raise node.error(f"unknown key {key!r}; {nearest(key, known)}")
+                raise node.error(f"unknown key {quoted(key)}; {nearest(key, known)}")
         missing = [key for key in required if key not in given]
         if missing:
             raise self.error(f"missing key {', '.join(missing)}")
@@ -73,8 +106,20 @@ class Node:
 
     def items(self) -> tuple[Node, ...]:
         """Return the entries of a list."""
-        if not isinstance(self.value, tuple):
+        if isinstance(self.value, tuple):
+            return self.value
+        if not isinstance(self.value, list):
             raise self._wanted("a list")
+        return tuple(self._child(v, f"{self.path}[{i}]") for i, v in enumerate(self.value))
+
+    def plain(self) -> Any:
+        """Return the value in plain lists, dictionaries and scalars."""
+        if self.line is None:
+            return self.value
+        if isinstance(self.value, dict):
+            return {key: node.plain() for key, node in self.value.items()}
+        if isinstance(self.value, tuple):
+            return [node.plain() for node in self.value]
         return self.value
 
     # Scalars ---------------------------------------------------------------------------------
@@ -99,7 +144,7 @@ class Node:
     def number(self, low: float | None = None, high: float | None = None) -> float:
         """Return a finite number; ``1e-3`` is accepted, though YAML 1.1 reads it as text."""
         value = self.value
-        if isinstance(value, str):
+        if isinstance(value, str) and self.line is not None:
             try:
                 value = float(value)
             except ValueError:
@@ -114,7 +159,7 @@ class Node:
     def choice(self, options: Collection[str]) -> str:
         value = self.string()
         if value not in options:
-            raise self.error(f"{value!r} is not known; {nearest(value, options)}")
+            raise self.error(f"{quoted(value)} is not known; {nearest(value, options)}")
         return value
 
     def is_null(self) -> bool:
@@ -128,78 +173,11 @@ class Node:
 
 def nearest(word: str, known: Collection[str]) -> str:
     """Return a hint for an unknown word: the closest known one, if any, and all of them, sorted."""
-    close = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"{hint}(known: {', '.join(sorted(known))})"
-
-
-# Loading -------------------------------------------------------------------------------------
-
-
-def load(source: Path | str, name: str = "<text>") -> Node:
-    """Parse a YAML document into a tree of Nodes.
-
-    source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
-    YamlError: unreadable, not UTF-8, empty, bad syntax, a key twice or not a scalar, an alias loop.
-    """
-    if isinstance(source, Path):
-        name = str(source)
-        try:
-            source = source.read_text(encoding="utf-8")
-        except OSError as error:
-            raise YamlError(f"{name}: cannot be read: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise YamlError(f"{name}: is not UTF-8 text") from None
-    try:
-        loader = yaml.SafeLoader(source)
-    except yaml.YAMLError as error:  # a character that YAML forbids
-        raise YamlError(f"{name}: {str(error).splitlines()[0]}") from None
-    try:
-        root = loader.get_single_node()
-        if root is None:
-            raise YamlError(f"{name}: is empty")
-        return _convert(loader, root, name, "", frozenset())
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        raise YamlError(f"{name}:{line}: {error.problem or error.context}") from None
-    except yaml.YAMLError as error:
-        raise YamlError(f"{name}: {error}") from None
-    finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
-
-
-def _convert(
-    loader: yaml.SafeLoader, node: yaml.Node, file: str, path: str, above: frozenset[int]
-) -> Node:
-    """Convert a PyYAML node; ``above``: ids of enclosing nodes, an alias to one is a YamlError."""
-    line = node.start_mark.line + 1
-    if id(node) in above:
-        raise YamlError(f"{file}:{line}: {path}: an alias contains itself")
-    above |= {id(node)}
-    if isinstance(node, yaml.ScalarNode):
-        known = node.tag in _SCALAR_TAGS
-        value: Scalar = loader.construct_object(node) if known else node.value  # type: ignore[no-untyped-call]
-        return Node(value, file, line, path)
-    if isinstance(node, yaml.SequenceNode):
-        items = (
-            _convert(loader, child, file, f"{path}[{index}]", above)
-            for index, child in enumerate(node.value)
-        )
-        return Node(tuple(items), file, line, path)
-    mapping: dict[str, Node] = {}
-    for key_node, value_node in node.value:
-        key_line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise YamlError(f"{file}:{key_line}: {path}: keys must be text")
-        key = key_node.value
-        if key in mapping:
-            first = mapping[key].line
-            raise YamlError(f"{file}:{key_line}: key {key!r} is given twice (first: line {first})")
-        below = f"{path}.{key}" if path else key
-        child = _convert(loader, value_node, file, below, above)
-        mapping[key] = dataclasses.replace(child, line=key_line)
-    return Node(mapping, file, line, path)
+    if len(known) > NAMES_SHOWN:
+        return f"{len(known)} are known"
+    close = difflib.get_close_matches(word[:SHOWN], known, n=1)
+    hint = f"did you mean {quoted(close[0])}? " if close else ""
+    return f"{hint}(known: {', '.join(map(escaped, sorted(known)))})"
 
 
 # Building dataclasses ------------------------------------------------------------------------
@@ -234,7 +212,7 @@ def construct(node: Node, nodes: Mapping[str, Node], make: Callable[[], T]) -> T
     except ValueError as error:
         words = str(error).replace(".", " ").split()
         guilty = next((nodes[word] for word in words if word in nodes), node)
-        raise YamlError(f"{guilty.file}:{guilty.line}: {error}") from None
+        raise YamlError(f"{guilty.where}: {error}") from None
 
 
 def convert(node: Node, hint: Any) -> Any:
@@ -269,32 +247,3 @@ def convert(node: Node, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(node, typing.cast(type[Any], hint))
     raise TypeError(f"no rule for {hint!r}")
-
-
-# Writing -------------------------------------------------------------------------------------
-
-
-class FlowDict(dict[str, Any]):
-    r"""Mapping that ``dump`` writes in flow style: ``{key: value}``, on one line if it fits.
-
-    >>> dump({"conv1": FlowDict(weight_bits=4)})
-    'conv1: {weight_bits: 4}\n'
-    """
-
-
-class _Dumper(yaml.SafeDumper):
-    pass
-
-
-def _flow_mapping(dumper: yaml.SafeDumper, data: FlowDict) -> yaml.Node:
-    return dumper.represent_mapping("tag:yaml.org,2002:map", data.items(), flow_style=True)
-
-
-_Dumper.add_representer(FlowDict, _flow_mapping)
-_Dumper.ignore_aliases = lambda self, data: True  # type: ignore[method-assign, assignment]
-
-
-def dump(data: Any) -> str:
-    """Return YAML text, keys in order; FlowDicts and collections of scalars are in flow style."""
-    text: str = yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=100)
-    return text

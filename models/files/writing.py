@@ -1,6 +1,7 @@
 """Atomic file writes: a killed process or a full disk never leaves half a file at its path.
-
 Also the content of .npz files, the same bytes for the same arrays.
+
+Nothing is written through a link, and nothing outside the folder that is meant (``inside``).
 """
 
 from __future__ import annotations
@@ -11,22 +12,25 @@ import io
 import os
 import secrets
 import shutil
+import stat
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from models.files.reading import FileError, escaped, quoted
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a binary file for writing that becomes ``path`` when the block ends without an error.
 
-    The data goes to a temporary file in the same folder; a missing folder is created, and leftovers
-    are removed (``remove_leftovers``). Until the block ends, and for good after an error in it,
-    ``path`` is as before: the old file, or none. Raises OSError, and what the block raises.
+    The data goes to a temporary file in the same folder; a missing folder is created, and
+    leftovers are removed (``remove_leftovers``). Until the block ends, and for good after an error,
+    the old file (or none) stays. Raises OSError.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path)
@@ -60,16 +64,45 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return stream.getvalue()
 
 
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of ``name`` in a folder, which it must not leave by ``..`` or a link.
+
+    name: a relative path; what does not exist is no link. Raises FileError.
+    """
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or "\0" in name:
+        raise FileError(f"{escaped(str(folder))}: {quoted(name)} lies outside this folder")
+    path = folder
+    for part in parts:
+        path = path / part
+        if path.is_symlink():
+            raise FileError(f"{escaped(str(path))}: is a link, which could lead out of its folder")
+    return path
+
+
+def check_own(path: Path) -> None:
+    """Refuse a file that must not be appended to: a link, a file of two names, no file at all.
+
+    What does not exist may be created. Raises FileError.
+    """
+    try:
+        status = path.lstat()
+    except FileNotFoundError:
+        return
+    if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+        what = "has another name, too (a hard link)"
+        kind = "is a link" if stat.S_ISLNK(status.st_mode) else "is no regular file"
+        shown = what if stat.S_ISREG(status.st_mode) else kind
+        raise FileError(f"{escaped(str(path))}: {shown}; nothing is written through it")
+
+
 def aside(path: Path) -> Path:
     """Return a random temporary path beside ``path``, in the same file system; create nothing."""
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists.
-
-    The process id is in their names and looked up in /proc; those of running processes stay.
-    """
+    """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists."""
     for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
         if process.isdigit() and not Path("/proc", process).exists():

@@ -1,0 +1,29 @@
+"""Our own sources that every build folder carries: simulation bench, driver and door for files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models.files
+import sim
+
+Files = dict[str, bytes]
+"""Content of each file, by its path in the build folder."""
+_DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
+"""Source in the sim package of a file in driver/, both as file names."""
+_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py")
+"""Modules of models.files that sim/files and driver/files hold copies of."""
+_EMPTY = ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py")
+
+
+def carried() -> Files:
+    """Return the contents of sim/ and driver/ of a build folder. Raises OSError."""
+    package = Path(sim.__path__[0])
+    copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
+    copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}
+    door = {name: Path(models.files.__path__[0]) / name for name in _DOOR}
+    door["program_json.py"] = package / "files" / "program_json.py"
+    for user in ("sim", "driver"):
+        copies |= {f"{user}/files/{name}": file for name, file in door.items()}
+    contents = {path: source.read_bytes() for path, source in copies.items()}
+    return contents | dict.fromkeys(_EMPTY, b"")

@@ -1,0 +1,19 @@
+"""Rows of CSV files from elsewhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from models.files.reading import TEXT_BYTES, FileError, escaped, read_text
+
+
+def read_csv(path: Path, limit: int = TEXT_BYTES) -> list[list[str]]:
+    """Return the cells of a CSV file's lines. Raises FileError: unreadable, too large, no CSV."""
+    text = read_text(path, limit)
+    lines = csv.reader(io.StringIO(text, newline=""), strict=True)
+    try:
+        return list(lines)
+    except csv.Error as error:
+        raise FileError(f"{escaped(str(path))}:{lines.line_num}: is not CSV: {error}") from None

@@ -1,0 +1,121 @@
+"""Checks of an integer network from a file, before anything is computed with it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from models.arithmetic import MAX_SHIFT, weight_range
+from models.errors import ModelError
+from models.files.reading import printable, quoted
+from models.graph.verifier import MOST_ELEMENTS, MOST_SIDE
+from models.integer.network import ConcatLayer, IntegerNetwork, Ints, MacLayer, TensorSpec
+
+MAX_BITS = 16
+"""Most bits of an activation."""
+MOST_SUM = 1 << 46
+"""Largest accumulator whose product with a requantisation multiplier of 16 bits fits 64 bits."""
+Shape = tuple[int, int, int]
+
+
+def check(network: IntegerNetwork) -> None:
+    """Raise ModelError unless names, shapes and ranges of a network fit each other."""
+    if not network.layers or not isinstance(network.layers[-1], MacLayer):
+        raise ModelError("the last layer must compute the logits")
+    output = network.layers[-1].output
+    for spec in network.tensors.values():
+        _check_tensor(spec, 32 if spec.name == output else MAX_BITS)
+    known = {network.input}
+    for layer in network.layers:
+        where = f"layer {printable(layer.name)}"
+        inputs = _inputs(layer)
+        absent = [name for name in (*inputs, layer.output) if name not in network.tensors]
+        early = [name for name in inputs if name not in known]
+        if absent or early or not inputs or layer.output in known:
+            raise ModelError(f"{where}: tensor {quoted((absent or early or [layer.output])[0])}")
+        specs = [network.tensors[name] for name in inputs]
+        shape = _concat(specs) if isinstance(layer, ConcatLayer) else _mac(network, layer, where)
+        if network.tensors[layer.output].shape != shape:
+            raise ModelError(f"{where}: gives {shape}, not {network.tensors[layer.output].shape}")
+        known.add(layer.output)
+    if network.tensors[output].shape[1:] != (1, 1) or not network.layers[-1].raw:
+        raise ModelError("the last layer must give the logits, as a map of 1x1")
+
+
+def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:
+    if isinstance(layer, ConcatLayer):
+        return layer.inputs
+    return tuple(source.tensor for source in layer.sources)
+
+
+def _check_tensor(spec: TensorSpec, most_bits: int) -> None:
+    where, shape = f"tensor {printable(spec.name)}", spec.shape
+    if not all(1 <= side <= MOST_SIDE for side in shape) or math.prod(shape) > MOST_ELEMENTS:
+        raise ModelError(f"{where}: shape {shape}")
+    if not 1 <= spec.bits <= most_bits:
+        raise ModelError(f"{where}: {spec.bits} bits")
+    if not 0 < spec.scale < 1e30:
+        raise ModelError(f"{where}: scale {spec.scale:g}")
+
+
+def _concat(specs: list[TensorSpec]) -> Shape:
+    """Return the shape of a concatenation. Raises ModelError."""
+    maps = {spec.shape[1:] for spec in specs}
+    if len(maps) != 1:
+        raise ModelError("concatenated maps differ in size")
+    return sum(spec.shape[0] for spec in specs), *specs[0].shape[1:]
+
+
+def _mac(network: IntegerNetwork, layer: MacLayer, where: str) -> Shape:
+    """Return the output shape of a layer whose numbers fit each other. Raises ModelError."""
+    out = network.tensors[layer.output].shape[0]
+    multipliers = (1 << network.scale_bits) - 1
+    _check_ints(layer.bias, (out,), 1 << 40, f"{where}: bias")
+    _check_ints(layer.requant_multiplier, (out,), multipliers, f"{where}: multiplier", low=0)
+    low = 0 if layer.raw else 1
+    _check_ints(layer.requant_shift, (out,), MAX_SHIFT, f"{where}: shift", low=low)
+    if min(*layer.stride) < 1 or min(*layer.padding) < 0 or max(*layer.padding) > MOST_SIDE:
+        raise ModelError(f"{where}: stride {layer.stride}, padding {layer.padding}")
+    shapes = set()
+    for source in layer.sources:
+        spec = network.tensors[source.tensor]
+        if spec.shape[0] % layer.groups or out % layer.groups or source.weights.ndim != 4:
+            raise ModelError(f"{where}: {layer.groups} groups, weights {source.weights.shape}")
+        kernel = source.weights.shape[2:]
+        wanted = (out, spec.shape[0] // layer.groups, *kernel)
+        top = weight_range(layer.weight_bits)[1]
+        _check_ints(source.weights, wanted, top, f"{where}: weights")
+        largest = int(np.abs(source.weights).sum(axis=(1, 2, 3)).max())
+        if largest << spec.bits > MOST_SUM:
+            raise ModelError(f"{where}: sums beyond {MOST_SUM}")
+        rows, columns = (
+            (spec.shape[1 + i] + 2 * layer.padding[i] - kernel[i]) // layer.stride[i] + 1
+            for i in (0, 1)
+        )
+        shapes.add((out, rows, columns))
+    if len(shapes) != 1:
+        raise ModelError(f"{where}: its sources give different shapes")
+    (shape,) = shapes
+    return _pooled(shape, layer, where) if layer.pool else shape
+
+
+def _pooled(shape: Shape, layer: MacLayer, where: str) -> Shape:
+    assert layer.pool is not None
+    kernel, stride = layer.pool.kernel, layer.pool.stride
+    if min(*kernel, *stride) < 1:
+        raise ModelError(f"{where}: pooling {kernel}, {stride}")
+    rows, columns = ((shape[1 + i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
+    return shape[0], rows, columns
+
+
+def _check_ints(
+    values: Ints, shape: tuple[int, ...], top: int, where: str, low: int | None = None
+) -> None:
+    if values.dtype != np.int64 or values.shape != shape or 0 in shape:
+        raise ModelError(
+            f"{where}: must be int64 of shape {shape}, not {values.dtype} of {values.shape}"
+        )
+    least = -top if low is None else low
+    if values.min() < least or values.max() > top:
+        raise ModelError(f"{where}: must be {least}..{top}")

@@ -1,0 +1,8 @@
+"""The door for files of a build folder: reading within bounds (models.files), program.json's form.
+
+In a build folder the copies of those modules lie here (codesign.build.build_folder).
+"""
+
+from models.files import arrays, forms, reading
+
+__all__ = ["arrays", "forms", "program_json", "reading"]

@@ -1,0 +1,107 @@
+"""Form of program.json: the keys, types, ranges and sizes that readers of it need."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..layout import AXES, image_shape
+from . import forms, reading
+
+_COUNT = range(1 << 32)
+_PAIR = [range(1 << 16)]
+_WINDOW = {
+    "shape": [range(1, 1 << 16)], "kernel": _PAIR, "stride": [range(1, 1 << 16)], "padding": _PAIR,
+    "pad_code": range(256),
+}  # fmt: skip
+_LAYOUT = {
+    "name": str, "shape": [range(1, 1 << 16)], "bits": range(1, 9), "activation_bits": range(1, 9),
+    "pixel_words": range(1, 1 << 16), "beats_per_word": range(1, 1 << 8), "beats": _COUNT,
+    "channel_groups": [range(1 << 16)], "channel_lanes": [range(1 << 16)],
+    "window": (None, _WINDOW), "bands?": (None, [[_COUNT]]), "rows?": [_COUNT],
+    "whole?": str,
+}  # fmt: skip
+_STEP = {
+    "index": _COUNT, "opcode": str, "name": str, "tensor?": (None, str), "word": _COUNT,
+    "cycles": _COUNT, "wait_cycles": _COUNT, "log": int,
+}  # fmt: skip
+_PROGRAM = {
+    "words": _COUNT, "cycles": _COUNT, "interval_cycles": (None, _COUNT), "instructions": [_STEP],
+}  # fmt: skip
+_IMAGE = {"base": _COUNT, "words": _COUNT, "columns": range(1, 1 << 12), "pitch": _COUNT}
+_FORM = {
+    "input": str,
+    "output": {"name": str, "classes": range(1, 1 << 16), "beats": _COUNT},
+    "memory": {"words": range(1 << 28), "latency_cycles": _COUNT},
+    "tensors": {str: _LAYOUT},
+    "programs": {"normal": _PROGRAM, "traced?": _PROGRAM, "stream?": _PROGRAM},
+    "classes?": (None, [str]),
+    "input_range?": (None, {"low": [float], "high": [float]}),
+    "input_axes?": str,
+    "hardware": {
+        "top?": str, "id": _COUNT, "isa_version": _COUNT, "config_hash": _COUNT,
+        "registers": {str: _COUNT},
+        "errors": {str: _COUNT}, "log": {"base": _COUNT, "entries": range(1, 1 << 16)},
+        "program": _IMAGE, "weights": _IMAGE, "channels": _IMAGE,
+        "memory": {"port_bits": _COUNT}, "opcodes": {str: _COUNT},
+        "fields": {str: {str: [_COUNT]}},
+    },
+}  # fmt: skip
+"""What program.json holds (reading checks it)."""
+_MOST_BITS = 1 << 30
+"""Most bits of a tensor in memory, its unused lanes counted."""
+
+
+def check(program: dict[str, Any], where: str) -> None:
+    """Raise FileError, starting with ``where``, unless ``program`` is the content of one."""
+    forms.conform(program, _FORM, where)
+    if program["input"] not in program["tensors"]:
+        raise reading.FileError(f"{where}: input: is not among the tensors")
+    for layout in program["tensors"].values():
+        _check_layout(layout, f"{where}: {reading.printable(layout['name'])}")
+    _check_input(program, where)
+    top = program["hardware"].get("top", "npu")
+    if not (top.isascii() and top.isidentifier()):
+        raise reading.FileError(f"{where}: hardware.top: {reading.quoted(top)} names no module")
+
+
+def _check_input(program: dict[str, Any], where: str) -> None:
+    """Raise FileError unless values of the data set can become codes by what the program says."""
+    axes, mapping = program.get("input_axes", "auto"), program.get("input_range")
+    if axes not in ("auto", *AXES):
+        raise reading.FileError(
+            f"{where}: input_axes: must be auto or one of {', '.join(AXES)}, "
+            f"not {reading.quoted(axes)}"
+        )
+    if mapping is None:
+        return
+    low, high = mapping["low"], mapping["high"]
+    channels = image_shape(program["tensors"][program["input"]])[0]
+    if not {len(low), len(high)} <= {1, channels}:
+        raise reading.FileError(
+            f"{where}: input_range: low and high must be 1 or {channels} numbers each"
+        )
+    lows, highs = (ends * (channels // len(ends)) for ends in (low, high))
+    if any(least >= most for least, most in zip(lows, highs, strict=True)):
+        raise reading.FileError(f"{where}: input_range: low must be below high")
+
+
+def _check_layout(layout: dict[str, Any], where: str) -> None:
+    """Raise FileError unless the numbers of a layout fit each other."""
+    word = 32 * layout["beats_per_word"]
+    bits, groups = layout["activation_bits"], layout["channel_groups"]
+    lanes, shape = layout["channel_lanes"], layout["shape"]
+    window = layout["window"]
+    if len(shape) != 3 or not len(groups) == len(lanes) == shape[0]:
+        raise reading.FileError(
+            f"{where}: shape must be 3 numbers, each channel have a group and a lane"
+        )
+    if max(groups) >= layout["pixel_words"] or (max(lanes) + 1) * bits > word:
+        raise reading.FileError(f"{where}: channels lie outside the words of a pixel")
+    if window and [len(window[key]) for key in ("shape", "kernel", "stride", "padding")] != [
+        3, 2, 2, 2,
+    ]:  # fmt: skip
+        raise reading.FileError(f"{where}: window must have a shape of 3 numbers and pairs")
+    if shape[1] * shape[2] * layout["pixel_words"] * word > _MOST_BITS:
+        raise reading.FileError(f"{where}: takes more than {_MOST_BITS} bits")
+    if any(len(ends) != 2 for ends in [*(layout.get("bands") or []), layout.get("rows", (0, 0))]):
+        raise reading.FileError(f"{where}: bands and rows must be pairs")

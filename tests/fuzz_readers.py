@@ -1,0 +1,249 @@
+"""The readers that tests/fuzz.py damages files for, each with good files."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from codesign import design as designs
+from codesign.build import build_folder, built, inputs
+from codesign.cli import search_options
+from codesign.cost.area import model_file
+from codesign.cost.data import dataset, module_data
+from codesign.fpga import flow_reports
+from codesign.report import collect, runs
+from codesign.results import UserError
+from codesign.search.space import declaration
+from codesign.search.store import TrialRecord, TrialStore
+from models.data import datasets
+from models.errors import DatasetError
+from models.files import json_io, yaml_io
+from models.training.trained import TrainedNetwork
+from sim.folder import FolderError
+from sim.folder import read as read_folder
+from tests.codesign import small_build
+from tests.hostile import CASES
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A reader of files in a folder. ``prepare`` fills the folder and returns what to damage."""
+
+    prepare: Callable[[Path], dict[str, bytes]]
+    read: Callable[[Path], Any]
+
+
+def _one(name: str, data: bytes, read: Callable[[Path], Any]) -> Reader:
+    """A reader of one file."""
+
+    def prepare(folder: Path) -> dict[str, bytes]:
+        (folder / name).write_bytes(data)
+        return {name: data}
+
+    return Reader(prepare, lambda folder: read(folder / name))
+
+
+def _of_build(names: tuple[str, ...], read: Callable[[Path], Any]) -> Reader:
+    """A reader of some files of a build folder."""
+
+    def prepare(folder: Path) -> dict[str, bytes]:
+        small_build.write(folder / "build")
+        reports = {
+            "estimate": {"luts": 5.0, "intervals": {"luts": [4.0, 6.0]}, "notes": ["a"]},
+            "synthesis": {
+                "figures": {"luts": 5.0}, "tool_version": "a", "family": "xc7", "seconds": 1.0,
+            },
+            "verification": {
+                "images": 4, "bit_exact": True, "failure": None, "simulator": {"name": "a"},
+                "layers": [{"opcode": "LAYER", "simulated": 9}],
+            },
+            "accuracy": {"test": 0.5, "validation": 0.5, "scores": {"test": {"images": 9}}},
+        }  # fmt: skip
+        (folder / "build" / "reports").mkdir(exist_ok=True)
+        for name, content in reports.items():
+            (folder / "build" / "reports" / f"{name}.json").write_text(json.dumps(content))
+        return {f"build/{name}": (folder / "build" / name).read_bytes() for name in names}
+
+    return Reader(prepare, lambda folder: read(folder / "build"))
+
+
+def _simulated(folder: Path) -> None:
+    try:
+        read_folder(folder)
+    except FolderError as error:
+        raise UserError(str(error)) from None
+
+
+def _verified(folder: Path) -> None:
+    if build_folder.is_build(folder):
+        build_folder.changed_files(folder)
+
+
+def _predicted(folder: Path) -> None:
+    found = built.load(folder)
+    found.scores(found.logits(np.zeros((2, *found.shape), np.uint8)))
+
+
+def _arrays(**arrays: Any) -> bytes:
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def _picture(form: str, mode: str = "RGB", **options: Any) -> bytes:
+    stream = io.BytesIO()
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
+    Image.fromarray(pixels).convert(mode).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def _pictures() -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        for label in "ab":
+            for number in range(5):
+                archive.writestr(f"{label}/{number}.png", _picture("PNG"))
+    return stream.getvalue()
+
+
+def _decoded() -> Reader:
+    """Pictures of every format."""
+    forms = {"a.png": ("PNG", "RGBA"), "a.jpg": ("JPEG", "L"), "a.gif": ("GIF", "P"),
+             "a.bmp": ("BMP", "RGB"), "a.tif": ("TIFF", "I;16"), "a.webp": ("WEBP", "RGB"),
+             "a.ppm": ("PPM", "RGB")}  # fmt: skip
+
+    def prepare(folder: Path) -> dict[str, bytes]:
+        small_build.write(folder / "build")
+        found = {name: _picture(*form) for name, form in forms.items()}
+        for name, data in found.items():
+            (folder / name).write_bytes(data)
+        return found
+
+    def read(folder: Path) -> None:
+        network = built.load(folder / "build")
+        for name in forms:
+            try:
+                inputs.read(network, folder / name)
+            except DatasetError:
+                continue
+
+    return Reader(prepare, read)
+
+
+def _batches(folder: Path) -> dict[str, bytes]:
+    batch = {b"data": np.zeros((20, 3072), np.uint8), b"labels": [n % 10 for n in range(20)]}
+    data = pickle.dumps(batch, protocol=2)
+    names = [*(f"data_batch_{n}" for n in range(1, 6)), "test_batch"]
+    for name in names:
+        (folder / name).write_bytes(data)
+    return {names[0]: data}
+
+
+def _idx(folder: Path) -> dict[str, bytes]:
+    found = {}
+    for part in ("train", "t10k"):
+        images = bytes((0, 0, 8, 3)) + b"".join(n.to_bytes(4) for n in (20, 4, 4)) + bytes(320)
+        labels = bytes((0, 0, 8, 1)) + (20).to_bytes(4) + bytes(n % 10 for n in range(20))
+        found |= {f"{part}-images-idx3-ubyte": images, f"{part}-labels-idx1-ubyte": labels}
+    for name, data in found.items():
+        (folder / name).write_bytes(data)
+    return found
+
+
+def _weights(folder: Path) -> dict[str, bytes]:
+    (folder / "b").mkdir()
+    CASES["x18_weights_without_history"](folder, folder / "b")
+    import torch
+
+    content = torch.load(folder / "a.weights", weights_only=True)
+    torch.save({**content, "history": [(1.0, 0.5, True)]}, folder / "a.weights")
+    return {"a.weights": (folder / "a.weights").read_bytes()}
+
+
+SETTINGS = {"seed": 0}
+
+
+def _journal(folder: Path) -> dict[str, bytes]:
+    trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {"luts": -0.1}, {"seed": 0})
+    TrialStore(folder / "trials.journal", SETTINGS).add(trial, {"lanes": (4, 8)})
+    return {"trials.journal": (folder / "trials.journal").read_bytes()}
+
+
+def _search(folder: Path) -> dict[str, bytes]:
+    small_build.write(folder / "build")
+    candidate = {"label": "a", "accuracy": 0.9, "images_per_second": 1.0, "luts": 2.0,
+                 "one_bits": None, "on_front": True, "chosen": True}  # fmt: skip
+    contents: dict[str, Any] = {
+        "summary.json": {"build": "build", "problem": None, "dataset": "digits",
+                         "budget": {"luts": 900.0}},
+        "front.json": {"candidates": [candidate]},
+        "explore.json": {"device": None},
+    }  # fmt: skip
+    for name, content in contents.items():
+        (folder / name).write_text(json.dumps(content))
+    return {name: (folder / name).read_bytes() for name in contents}
+
+
+def _shown(folder: Path) -> None:
+    collect.from_folder(folder)
+    runs.read([folder])
+
+
+def _model() -> bytes:
+    return json.dumps(model_file.to_dict(model_file.load())).encode()
+
+
+_TABLE = "\n".join(dataset.SHIPPED.read_text().splitlines()[:5])
+_MODULES = "\n".join(module_data.beside().read_text().splitlines()[:5])
+_PRESET = Path(declaration.__file__).parent / "presets"
+
+READERS: dict[str, Reader] = {
+    "yaml": _one("a.yaml", b"a: &x [1, 0x1f, 1e3, {b: c}]\nd: *x\n? e\n: !!int 3\n", yaml_io.load),
+    "json": _one("a.json", b'{"a": [1, 2.5, "\\u00e9", {"b": null}]}', json_io.load),
+    "design": _one("a.yaml", small_build.DESIGN.encode(), designs.load),
+    "options": _one(
+        "a.yaml", b"lut_budget: 9000\nseed: 3\nout: a\ndataset: {name: digits}\n",
+        lambda path: search_options.merge(path, {}),
+    ),
+    "space": _one(
+        "a.yaml", sorted(_PRESET.glob("*.yaml"))[0].read_bytes(), declaration.load_declaration
+    ),
+    "program": _of_build(
+        ("program.json", "program.hex", "mem/weights.hex", "vectors/inputs.npz",
+         "vectors/expected.npz"), _simulated
+    ),
+    "manifest": _of_build(("manifest.json",), _verified),
+    "report": _of_build(
+        ("manifest.json", "program.json", "reports/estimate.json", "reports/synthesis.json",
+         "reports/verification.json", "reports/accuracy.json"), _shown,
+    ),
+    "network": _of_build(("network.npz",), _predicted),
+    "search": Reader(_search, _shown),
+    "npz": _one(
+        "a.npz", _arrays(x=np.zeros((30, 4, 4)), y=np.arange(30) % 3),
+        lambda path: datasets.load(str(path)),
+    ),
+    "pictures": _decoded(),
+    "zip": _one("a.zip", _pictures(), lambda path: datasets.load(str(path))),
+    "idx": Reader(_idx, lambda folder: datasets.load("mnist", folder)),
+    "cifar": Reader(_batches, lambda folder: datasets.load("cifar10", folder)),
+    "weights": Reader(_weights, lambda folder: TrainedNetwork.load(folder / "a.weights")),
+    "area_model": _one("a.json", _model(), model_file.read),
+    "area_data": _one("a.csv", _TABLE.encode(), dataset.read),
+    "module_data": _one("a.csv", _MODULES.encode(), module_data.read),
+    "flow_report": _one(
+        "a.json", b'{"modules": {"npu": {"num_cells_by_type": {"LUT6": 5, "FDRE": 6}}}}',
+        flow_reports.read,
+    ),
+    "flow_text": _one("a.rpt", b"| Slice LUTs* | 1,900 | 0 |\n| DSPs | 3 |\n", flow_reports.read),
+    "journal": Reader(_journal, lambda folder: TrialStore(folder / "trials.journal", SETTINGS)),
+}  # fmt: skip

@@ -1,0 +1,104 @@
+"""Files from elsewhere end in one clear sentence: each of tests/hostile, through the commands."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from codesign.cli import main
+from tests import hostile
+from tests.codesign import small_build
+from tests.paths import ROOT
+
+MOST_SECONDS = 5.0
+MOST_BYTES = 1 << 30
+LIMITED = (
+    "x4_dtype_from_the_file", "x8_nested_aliases", "x9_pictures_in_a_zip",
+    "x11_program_of_many_lists",
+)  # fmt: skip
+"""Cases that are measured, too, each in a process of its own."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    """What takes seconds to import is not measured."""
+    for name in ("codesign.explore", "models.training.trained"):
+        importlib.import_module(name)
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    return small_build.write(tmp_path_factory.mktemp("good") / "build")
+
+
+@pytest.fixture
+def arguments(good, tmp_path, request):
+    """The command of the case that the test is called with."""
+    build, files = tmp_path / "build", tmp_path / "files"
+    shutil.copytree(good, build)
+    files.mkdir()
+    return hostile.CASES[request.param](files, build)
+
+
+def _everything(folder: Path) -> dict[str, bytes | None]:
+    """Content of all files below a folder by path; links and folders None."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        if path.is_file() and not path.is_symlink()
+        else None
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+@pytest.mark.parametrize("arguments", sorted(hostile.CASES), indirect=True)
+def test_hostile_files_are_refused_in_a_sentence(arguments, tmp_path, capsys):
+    before = _everything(tmp_path)
+    start = time.monotonic()
+    status = main(arguments)
+    seconds = time.monotonic() - start
+    out, err = capsys.readouterr()
+    assert status == 2, err
+    assert out == ""
+    told = [line for line in err.splitlines() if line.startswith("codesign: error: ")]
+    assert len(told) == 1
+    assert len(err) < 2500, len(err)
+    assert all(character.isprintable() or character == "\n" for character in err)
+    assert "secret-hash:19000:0:99999:7::: # private" not in err
+    assert "second line" not in err
+    assert seconds < MOST_SECONDS
+    after = _everything(tmp_path)
+    assert {name: after.get(name, b"gone") for name in before} == before
+
+
+@pytest.mark.parametrize("name", LIMITED)
+def test_hostile_files_take_little_time_and_memory(good, tmp_path, name):
+    build, files = tmp_path / "build", tmp_path / "files"
+    shutil.copytree(good, build)
+    files.mkdir()
+    command = hostile.CASES[name](files, build)
+    code = (
+        "import resource, sys; from codesign.cli import main; status = main(sys.argv[1:]); "
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024); sys.exit(status)"
+    )
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", code, *command],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert int(done.stdout.splitlines()[-1]) < MOST_BYTES
+    assert time.monotonic() - start < 3 * MOST_SECONDS  # most of it are the imports
+
+
+def test_the_good_folder_is_not_refused(good, tmp_path, capsys):
+    assert main(["report", str(good), "--out", str(tmp_path / "report.html")]) == 0
