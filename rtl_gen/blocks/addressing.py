@@ -23,7 +23,8 @@ class ActivationMemory(Block):
     Pixel p gets bank p + ``strip`` (signed) at ``pointer``, which comes one cycle after the tap's
     other inputs; it gets ``pad_code`` in every lane when the column is outside 0..col_limit-1, the
     bank is outside 0..last_strip, or the bank is last_strip and ``row`` is not less than
-    ``last_rows``. ``direct`` taps (STORE) skip the column and row tests.
+    ``last_rows``. ``direct`` taps (STORE) skip the column and row tests. ``col_limit``, ``last_*``
+    and ``pad_code`` are constant while taps are under way.
 
     Latency: 5 cycles from ``valid`` (timing.OPERAND_DELAY_CYCLES): masks, address, memory, its
     register, rotator. Throughput: one tap per cycle, and one word written per cycle to the bank
@@ -69,13 +70,16 @@ class ActivationMemory(Block):
         }
 
     def _write_address(self) -> Value:
-        """Return this cycle's address of the banks' write ports: SPILL's while nothing writes."""
+        """Return this cycle's address of the banks' write ports.
+
+        With ``memory_tiles`` it is that of SPILL while nothing is written.
+        """
         if not self.config.memory_tiles:
             return self.write_address
         return Mux(self.free, self.spill_address, self.write_address)
 
     def _spill(self, m: Module, words: list[Value]) -> None:
-        """Build the outputs for SPILL: ``free`` in the cycle of a read, the word 2 cycles later.
+        """Build the outputs for SPILL: ``free``, and the word 2 cycles after its address.
 
         words: output of each bank's shared port, one cycle after its address.
         """

@@ -21,8 +21,8 @@ class Bursts(Block):
     for, and all are over. ``base``: bits 31:12 of burst 0's byte address.
 
     Latency: the first address is out 2 cycles after ``start``. Throughput: one address per cycle,
-    at most MOST_BURSTS asked and not over. Overflow: burst numbers wrap. ``abort``: no further
-    ones are asked for; an address that is out stays until it is taken.
+    at most MOST_BURSTS asked and not over. Overflow: burst numbers wrap. ``abort``: from the next
+    cycle on none is asked for; an address that is out stays until it is taken.
     """
 
     def __init__(self, config: NpuConfig) -> None:

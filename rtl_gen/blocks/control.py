@@ -55,8 +55,8 @@ class Control(Block):
     Latency: a write is answered 2 cycles after the one in which address and data are both taken, a
     read 2 cycles after its address is. ``start`` and ``stop`` are high for one cycle, with the
     answer to the write of CONTROL. Throughput: one transfer at a time each way. SLVERR answers an
-    access to an unmapped address, a write to a read-only register, with partial strobes, or to a
-    memory window while the NPU is busy, and a read of a memory window other than the cycle log.
+    access to an unmapped address, a write to a read-only register or the cycle log, with partial
+    strobes, or to a memory window while the NPU is busy, and a read of a memory window.
     Overflow: none.
     """
 

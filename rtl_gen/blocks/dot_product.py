@@ -11,10 +11,10 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.hierarchy import Block
 
 STAGE_PAIRS = 2
-"""Lane pairs that one register stage of a chain adds. A chain has up to two stages; operands of the
-second one arrive one cycle later."""
+"""Lane pairs that one register stage of a chain adds (of 1-bit codes the first: COUNTED_LANES). A
+chain has up to two stages; operands of the second one arrive one cycle later."""
 COUNTED_LANES = 3
-"""1-bit activations that the first stage of a chain counts, in two LUTs."""
+"""Most 1-bit activations that the first stage of a chain counts, in two LUTs."""
 
 
 def pair_bits(activation_bits: int) -> int:
@@ -55,7 +55,7 @@ class DotProductSpec:
 
     @property
     def stage_lanes(self) -> int:
-        """Most lanes in the first register stage of a chain, in LUTs; the second one has 4."""
+        """Most lanes in the first register stage of a chain, in LUTs; the second has at most 4."""
         return COUNTED_LANES if self.activation_bits == 1 else 2 * STAGE_PAIRS
 
     @property
@@ -85,7 +85,7 @@ class DotProductSpec:
 
     @property
     def sign_offset_cycles(self) -> int:
-        """Cycles by which ``digit_signed`` must follow its operands."""
+        """Cycles by which ``digit_signed`` must follow the operands of lanes not ``late``."""
         return 0 if self.multiplier == "dsp" else self.sum_cycles
 
     def late(self, lane: int) -> bool:
@@ -112,10 +112,10 @@ class DotProductSpec:
 class DotProduct(Block):
     """Function: DotProductSpec.compute of each cycle's inputs.
 
-    ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares
-    its additions). Operands of lanes with ``spec.late`` come one cycle after those of the others,
-    ``digit_signed`` ``spec.sign_offset_cycles`` after the latter. Latency: ``spec.latency_cycles``
-    from the latter. Throughput: one result per cycle, no stall. Overflow: none.
+    ``pair_sums`` holds activation[2k] + activation[2k + 1] of each lane pair (the caller shares its
+    additions). Operands of lanes with ``spec.late``, their pair sums too, come one cycle after the
+    others, ``digit_signed`` ``spec.sign_offset_cycles`` after the latter; ``spec.latency_cycles``
+    from the latter is the latency. Throughput: one result per cycle, no stall. Overflow: none.
 
     LUT form, per bit plane of the digits: a lane pair contributes 0, a0, a1 or a0 + a1, chosen by
     its two weight bits. Choice and addition to a running sum take one LUT6 and one carry bit per
@@ -280,8 +280,8 @@ def _add_or_subtract(low: Value, high: Value, negate: Value) -> Value:
 def combine(m: Module, planes: list[Value], negate: Value | None = None) -> Value:
     """Return ``sum(plane[j] << j)``, the top one of several planes subtracted if ``negate``.
 
-    The planes, the lowest first, are a power of two in number, unsigned if ``negate`` is given,
-    which comes in their cycle. Latency: log2(len(planes)) cycles.
+    The planes, the lowest first, are a power of two in number and unsigned; ``negate`` comes in
+    their cycle, and has no effect on a single plane. Latency: log2(len(planes)) cycles.
     """
     shift, level = 1, 0
     while len(planes) > 1:

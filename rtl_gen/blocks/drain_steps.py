@@ -16,9 +16,10 @@ class DrainSteps(Block):
     pixel 0..f_drain_pixels and chunk 0..f_drain_chunks, both included, chunks innermost.
 
     The flags are those that came with ``tile``; ``chunk_last`` / ``tile_last`` mark the last step
-    of a pixel / of the tile. Latency: 1 cycle from ``tile`` to the first step. Throughput: one step
-    per cycle; while ``blocking`` no further ``tile`` may come: it is low from the tile's last step
-    on. Overflow: none.
+    of a pixel / of the tile. Both, as pixel, chunk and flags, have a meaning only while ``valid``.
+    The fields are constant during a layer. Latency: 1 cycle from ``tile`` to the first step.
+    Throughput: one step per cycle; while ``blocking`` no further ``tile`` may come: it is low from
+    the tile's last step on. Overflow: none.
     """
 
     FLAGS = ("window_first", "window_last", "group_end")

@@ -69,9 +69,10 @@ class Fetch(Block):
 
     Latency: the first address is out 2 cycles after ``start``, the last beat is written 1 cycle
     after it came; ``idle`` from the cycle after that on. Throughput: one beat per cycle, at most
-    MOST_BURSTS bursts under way. Overflow: word addresses wrap. ``failed``: a beat that comes in
-    this cycle is an error; it is written all the same. ``abort``: no further bursts are asked for;
-    ``idle`` when those under way are over, whose beats are written.
+    MOST_BURSTS bursts under way. Overflow: word addresses and burst numbers wrap. ``failed``: a
+    beat that comes in this cycle is an error; it is written all the same. ``abort``: from the next
+    cycle on no bursts are asked for; ``idle`` when those under way are over, whose beats are
+    written.
     """
 
     def __init__(self, config: NpuConfig) -> None:

@@ -21,11 +21,12 @@ class Fill(Block):
     ``f_strip_words`` words from ``f_base`` on of bank 0, as many of bank 1, ...
 
     Either start comes in a cycle in which it is ``idle``. Latency: as Fetch. Throughput: a beat per
-    cycle; but while a full word finds the memory's port taken (``blocked``), no beat is. Overflow:
-    weight addresses wrap; ``outside``: a word would in this cycle be written beyond activation
-    memory (it is dropped). An incomplete last activation word is not written. ``failed``: a beat
-    taken in this cycle is an error. ``abort``: no further bursts are asked for, and beats that
-    still come are dropped.
+    cycle; but none is taken while a full word finds the memory's port in use (``blocked``).
+    Overflow: weight addresses and burst numbers wrap; ``outside``: a word would in this cycle be
+    written beyond activation memory (it is dropped). An incomplete last activation word is not
+    written. ``failed``: a beat taken in this cycle is an error; it is written all the same.
+    ``abort``: from the next cycle on no bursts are asked for, and beats that still come are
+    dropped.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -101,7 +102,10 @@ class Fill(Block):
         ]
 
     def _parts(self, m: Module) -> Signal:
-        """Return the number, from 0 on, of the next beat within its weight or activation word."""
+        """Return the number, from 0 on, of the next beat within its weight or activation word.
+
+        Also drives ``last_part``: that beat is its word's last.
+        """
         config = self.config
         most = max(config.fetched_word_beats, config.tile_word_beats)
         beat = Signal(range(most), reset_less=True)
@@ -116,7 +120,7 @@ class Fill(Block):
     def _weights(self, m: Module, beat: Signal) -> None:
         """Write each beat of a FETCH, one cycle later, to the next columns of the weight word.
 
-        beat: number of the beat within its word.
+        Those after an ``abort`` are dropped. beat: number of the beat within its word.
         """
         columns = self.config.memory_port_bits // STREAM_BITS
         word = Signal(self.weight_address_bits, reset_less=True)
@@ -135,7 +139,7 @@ class Fill(Block):
         """Assemble the beats of a FILL into activation words and write those strip after strip.
 
         beat: number of the beat within its word. A word is written in the first cycle after its
-        last beat that is not ``blocked``.
+        last beat that is not ``blocked``. Beats after an ``abort`` are dropped.
         """
         config = self.config
         port_bits, pixels = config.memory_port_bits, config.pixels
@@ -176,8 +180,8 @@ def next_strip(
     In each bank it covers ``strip_words`` words from ``base`` on. It drives ``pointer`` (word
     address), ``left`` (words left in the bank, this one included) and ``bank`` (one-hot from bank 0
     on; its top bit, beyond the last bank, stays once set), from the cycle after ``start`` or
-    ``moves`` on. ``base`` and ``strip_words`` are sampled at ``start``; 0 strip words count as the
-    whole range of ``left``.
+    ``moves`` on. ``base`` and ``strip_words`` are sampled at ``start``; 0 strip words count as
+    2**len(left).
     """
     held_base = Signal(len(base), name="held_base", reset_less=True)
     held_words = Signal(len(strip_words), name="held_words", reset_less=True)

@@ -16,11 +16,12 @@ class Halt(Block):
     """Function: ``halt`` for one cycle on each cycle of ``fail`` (ErrorCode of a bad instruction, 0
     for none), ``fault`` (ErrorCode of another block), or ``stop``, and at the watchdog's end.
 
-    If ``active`` then, the first error's code and the ``index`` in that cycle stay in ``error`` and
-    ``error_instruction`` until ``stop`` or the next ``begin``. Of several in one cycle ``fault``
-    comes before the watchdog, ``fail`` last. Latency to ``halt``: ``stop`` 0, ``fail`` 1, ``fault``
-    2 cycles (they come from everywhere and lead everywhere), ``begin`` as many cycles as
-    ``watchdog`` says, 0 for no limit. Throughput: one error a run. Overflow: none.
+    If ``active`` in a cycle with ``halt``, the first error's code and the ``index`` of that cycle
+    stay in ``error`` and ``error_instruction``, from the next one on, until ``stop`` or the next
+    ``begin``. Of several with the same ``halt`` ``fault`` comes before the watchdog, ``fail`` last.
+    Latency to ``halt``: ``stop`` 0, ``fail`` 1, ``fault`` 2 cycles (they come from everywhere and
+    lead everywhere), ``begin`` as many cycles as ``watchdog`` says, 0 for no limit. Throughput: one
+    error a run. Overflow: none.
     """
 
     def __init__(self) -> None:

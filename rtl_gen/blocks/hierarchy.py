@@ -28,8 +28,9 @@ class Emission:
 class Block(wiring.Component):
     """A component that becomes one Verilog module, shared by its instances.
 
-    The class docstring of a block is the comment at the head of its module. Two blocks with the
-    same ``module_name`` must be the same hardware.
+    The class docstring of a block is the comment at the head of its module, unless that is written
+    by hand (rtl_gen.blocks.memories). Two blocks of an NPU with the same ``module_name`` must be
+    the same hardware.
     """
 
     module_name: str

@@ -4,7 +4,8 @@ In a depthwise layer each array column can use only one channel of an activation
 lane of N. With ``NpuConfig.depthwise_taps`` 3 an output position reads only its new input columns
 (one with stride 1, two with stride 2). A history, one entry per kernel row, supplies the two
 columns read before, and they are multiplied together with the first new column: in array column c,
-two lanes outside lane c's own pair take channel c of these older columns.
+two lanes outside lane c's own pair take channel c (modulo the lanes) of these older columns. Such a
+layer has one channel word per kernel position (``groups`` 0).
 """
 
 from __future__ import annotations
@@ -56,10 +57,11 @@ class ReusePlace(Block):
     All outputs are of the tap that the next ``advance`` issues. ``fill``: its position only fills
     the history (the first ``f_reuse`` - 1 positions of each row; none if ``f_reuse`` is 0).
     ``reuse``: the tap takes older columns (the first kernel column, if ``f_reuse``); ``fresh``: it
-    is the first of its kernel row in this row of positions, where the column before is padding.
-    ``store``: the tap goes into the history (the last pass). ``kernel_row``: modulo MOST_ROWS.
-    ``step_*``: this advance moves that loop level. Latency: 1 cycle from start or advance; store
-    is ``last_pass`` in the same cycle. Throughput: one advance per cycle. Overflow: none.
+    is the first of its kernel row, in any pass, at the first position of a row, where the column
+    before is padding. ``store``: the tap goes into the history (the last pass). ``kernel_row``:
+    modulo MOST_ROWS. ``step_*``: this advance moves that loop level. Latency: 1 cycle from start or
+    advance; store is ``last_pass`` in the same cycle. Throughput: one advance per cycle. Overflow:
+    none.
     """
 
     def __init__(self) -> None:
@@ -107,11 +109,11 @@ class TapHistory(Block):
     """Function: the words of a tap, and per pixel the words of the two taps stored before it at
     the same kernel row; ``pad_code`` in all lanes for the last of them when the tap is ``fresh``.
 
-    ``words`` holds one word a pixel, ``older`` two (the last stored first). All inputs come with
-    the tap. A ``store`` tap that is ``valid`` enters the history, for taps from the next cycle on;
-    if it is ``fresh``, the padding enters with it as the word before.
-    Latency: 1 cycle (history_cycles), ``reuse_now`` is ``reuse`` with it. Throughput: one tap per
-    cycle. Overflow: none.
+    ``words`` holds one word a pixel, ``older`` two (the last stored first; the other of a ``fresh``
+    tap is one of a row before, or undefined). All inputs come with the tap. A ``store`` tap that is
+    ``valid`` enters the history, for taps from the next cycle on; if it is ``fresh``, the padding
+    enters with it as the word before. Latency: 1 cycle (history_cycles), ``reuse_now`` is ``reuse``
+    with it. Throughput: one tap per cycle. Overflow: none.
     """
 
     def __init__(self, config: NpuConfig) -> None:

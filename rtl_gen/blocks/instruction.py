@@ -21,7 +21,7 @@ class InstructionRegister:
     the opcode, and ``coming`` that of the word fetched in the next cycle. In DECODE and FIELDS,
     ``fetched`` is the word before ``pc``. Block RAM and the register behind it take two cycles, so
     ``ahead`` runs two words ahead. ``kinds`` has one flag per opcode but END, ``counts`` the
-    repetitions - 1 of each loop level of a LAYER.
+    repetitions - 1 of each loop level of a LAYER that has a record (PHASES is a slot).
     """
 
     def __init__(self, config: NpuConfig, slots: list[Signal]) -> None:

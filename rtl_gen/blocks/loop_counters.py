@@ -30,7 +30,8 @@ class LoopCounters(Block):
     ``step_<level>``, in the cycle of an advance: it moves the level forward and restarts those
     inside it (none at the layer's last tap). PLACE and TAP_FLAGS have the meaning that LoopNest
     gives them, and like ``last_pass`` (a tap of the last pass) are of the tap that an ``advance``
-    in this cycle issues. ``f_<level>``: repetitions - 1. Latency: 1 cycle from start or advance.
+    in this cycle issues; but ``tile_last`` is here that of every position. ``f_<level>``:
+    repetitions - 1, constant during the layer. Latency: 1 cycle from start or advance.
     Throughput: one advance per cycle. Overflow: none.
 
     Each level counts down the repetitions left; a register says whether there are none, so that

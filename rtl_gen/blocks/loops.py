@@ -33,23 +33,24 @@ class LoopNest(Block):
     """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
     Its place in the nest, that of the tap which an ``advance`` in this cycle issues: ``tile_last``
-    tap of a convolution position, ``window_first`` / ``window_last`` position of a pooling window,
-    ``group_end``: last position of a group of output channels, ``layer_last``: last tap of all. The
-    tap itself, ``TAP_CYCLES`` later: ``valid`` as ``advance`` was, ``column`` (signed), ``strip``
-    (signed) and ``row`` for masking, ``weight_pointer``, ``tile_first`` tap of a convolution
-    position, ``pass_first`` tap of each digit pass but the first, ``top_pass``: a tap of the first
-    pass, whose digits are signed; and one cycle after these ``pointer``, its word address modulo
-    2 * activation_depth.
+    tap of a convolution position (with column reuse, of one that does more than fill the history),
+    ``window_first`` / ``window_last`` position of a pooling window, ``group_end``: last position of
+    a group of output channels, ``layer_last``: last tap of all. The tap itself, ``TAP_CYCLES``
+    later: ``valid`` as ``advance`` was, ``column`` (signed), ``strip`` (signed) and ``row`` for
+    masking, ``weight_pointer``, ``tile_first`` tap of a convolution position, ``pass_first`` tap of
+    each digit pass but the first, ``top_pass``: a tap of the first pass, whose digits are signed;
+    and one cycle after these ``pointer``, its word address modulo 2 * activation_depth.
 
     Records come by ``record_*`` before the start: MOVE of the word ``record_word``.
 
     Latency: 1 cycle from start or advance to the place in the nest, ``TAP_CYCLES`` more to the tap.
-    Throughput: one tap per cycle. Overflow: pointers wrap modulo 2 * depth; their top bit means
-    'outside'.
+    Throughput: one tap per cycle. Overflow: pointers wrap modulo twice the depth (for weights: the
+    next power of two); from the depth on they mean 'outside'.
 
-    One position, to which each tap adds the record of the level that moves. The stages: the
-    counters say which level that is; its record is read, and made ready for a wrap into the next
-    strip; row, column and strip take it; so does the pointer, once the row's wrap is known.
+    One position, to which each tap adds the record of the level that moves (``phases``, within a
+    tap's activations, has none). The stages: the counters say which level that is; its record is
+    read, and made ready for a wrap into the next strip; row, column and strip take it; so does the
+    pointer, once the row's wrap is known.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -101,7 +102,7 @@ class LoopNest(Block):
         """Instantiate the counters; return per record the condition that it is to be added.
 
         START's holds in the cycle of ``start``, a level's in that of an ``advance`` that moves it;
-        at most one holds.
+        at most one holds. Drives the place in the nest and the tap's flags, too.
         """
         counters = LoopCounters(self.config)
         instantiate(m, platform, "counters", counters)
@@ -201,14 +202,15 @@ class LoopNest(Block):
         ]
 
     def _weights(self, m: Module, moves: Value, again: Value, next_block: Value) -> None:
-        """Build the weight pointer: sequential within a tile's block of weights.
+        """Build the weight pointer: sequential within a block of weights.
 
-        moves: high in the cycle of a tap, whose word ``weight_pointer`` is then at, and once before
-        the first tap. Every further position of the tile (``again``, in the cycle of the last tap
-        of the position before, and before the first) reads the block from its start. The next
-        tile's block begins where the pointer stands when ``next_block`` arrives. ``next_block``
-        overrides ``again``, which a position of a single tap raises in the same cycle, when the
-        pointer already stands at the block's start.
+        A block is that of a tile, here a group of output channels. moves: high in the cycle of a
+        tap, whose word ``weight_pointer`` is then at, and once before the first tap. Every further
+        position of the tile (``again``, in the cycle of the last tap of the position before, and
+        before the first) reads the block from its start. The next tile's block begins where the
+        pointer stands when ``next_block`` arrives. ``next_block`` overrides ``again``, which a
+        position of a single tap raises in the same cycle, when the pointer already stands at the
+        block's start.
         """
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)

@@ -16,7 +16,7 @@ from rtl_gen.config import NpuConfig
 
 
 def dot_product_spec(config: NpuConfig) -> DotProductSpec:
-    """Return the specification of one cell's dot product, over its slots (lanes if dense)."""
+    """Return the specification of a MacCell's dot product, over its slots (lanes if dense)."""
     return DotProductSpec(
         config.slots, config.activation_bits, config.weight_digit_bits, config.multiplier
     )
@@ -37,8 +37,8 @@ def packed_dot_spec(config: NpuConfig) -> PackedDotSpec | None:
 def _groups_late(config: NpuConfig) -> bool:
     """Return True if in each N:M group either all slots or none are late (DotProductSpec.late).
 
-    Then the group's lanes are delayed once, before the selection, for all columns. False with 1-bit
-    activations, where a chain stage may end within a group.
+    Then the group's lanes are delayed once, before the selection, for all columns. Always False for
+    1-bit activations, where a chain stage may end within a group.
     """
     return config.activation_bits > 1
 
@@ -46,12 +46,13 @@ def _groups_late(config: NpuConfig) -> bool:
 class MacCell(Block):
     """Function: ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
 
-    ``partial`` is the dot product of the operands. Where its digits are unsigned, ``negate`` beside
-    ``shift`` changes the sign of what is shifted. Latency: ``spec.latency_cycles`` + 1 from digits.
-    Throughput: one step per cycle; without ``enable`` the accumulator holds. Overflow: wraps (the
-    compiler proves that it cannot happen). With N:M sparsity activations and indices come 1 cycle
-    before the digits. ``digit_signed`` comes ``spec.sign_offset_cycles``, the other control bits
-    ``spec.latency_cycles`` - 1 after the digits (registered here to keep their fan-out local).
+    ``partial``: dot product of the operands; d: bits of a digit. Where digits are unsigned,
+    ``negate`` beside ``shift`` inverts the sign of what is shifted. Latency:
+    ``spec.latency_cycles`` + 1 from digits. Throughput: one step per cycle; holds without
+    ``enable``. Overflow: wraps (the compiler excludes it). With N:M sparsity activations and
+    indices come 1 cycle before digits, of 1-bit activations all before those not late.
+    ``digit_signed`` comes ``spec.sign_offset_cycles``, other controls ``spec.latency_cycles`` - 1
+    after these (registered here to keep fan-out local).
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -116,9 +117,8 @@ class MacArray(Block):
 
     ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands; digits
     is a whole weight word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
-    ``binary_weights`` ``activation_sums`` the cells of the column behind these at index p. Latency:
-    ``latency_cycles``, from operands to accumulators.
-    Throughput: one step per cycle. Overflow: as MacCell.
+    ``binary_weights`` ``activation_sums`` the cells of the column behind these at index p.
+    Latency: ``latency_cycles``. Throughput: one step per cycle. Overflow: as MacCell.
 
     What the cells share is made here once: the sums of lane pairs (per pixel, for all columns)
     and the registers of late lanes."""
@@ -145,7 +145,7 @@ class MacArray(Block):
         )
 
     def _reuse_ports(self) -> dict[str, Member]:
-        """Return the ports for depthwise column reuse.
+        """Return the ports for depthwise column reuse, none without it.
 
         ``reuse`` feeds channels of ``older``, the words of the two columns before (TapHistory), to
         two lanes of each array column."""
@@ -234,7 +234,7 @@ class MacArray(Block):
         return found
 
     def _pixel(self, m: Module, pixel: int) -> list[dict[str, Value]]:
-        """Return the activation inputs of one pixel's cells by port, pair sums included if dense.
+        """Return the activation inputs of one pixel's cells by port, pair sums too if it has any.
 
         The cell of column c takes element c modulo the length: one for all columns, or with column
         reuse one per lane.

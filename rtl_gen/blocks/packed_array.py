@@ -25,11 +25,12 @@ class PackedCell(Block):
     """Function: for each field of the operands,
     ``accumulator = partial + (0 if clear else accumulator << (d if shift else 0))``.
 
-    ``partial`` is the field's dot product. ``accumulators`` has one per field, field 0 lowest, of
-    column k / pixels (rounded down) and pixel k % pixels of the cell for field k. Latency:
-    ``spec.latency_cycles`` + 1. Throughput: one step per cycle; without ``enable`` the accumulators
-    hold. Overflow: wraps (the compiler proves that it cannot happen). enable, clear and shift come
-    ``spec.latency_cycles`` - 1 after the operands, ``starts`` as in PackedDot.
+    ``partial`` is the field's dot product, d the width of a digit. ``accumulators`` has one per
+    field, field 0 lowest, of column k / pixels (rounded down) and pixel k % pixels of the cell for
+    field k. Latency: ``spec.latency_cycles`` + 1. Throughput: one step per cycle; without
+    ``enable`` the accumulators hold. Overflow: wraps (the compiler proves that it cannot happen).
+    enable, clear and shift come ``spec.latency_cycles`` - 1 after the operands (of lanes that are
+    not late), ``starts`` as in PackedDot.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -168,6 +169,6 @@ class PackedArray(MacArray):
 def array(config: NpuConfig) -> MacArray:
     """Return the MAC array for ``config``: PackedArray if products share DSP slices, else MacArray.
 
-    Both have the same ports and latencies.
+    Both have the same ports; the latency is ``MacArray.latency_cycles(config)``.
     """
     return PackedArray(config) if config.packing else MacArray(config)

@@ -27,12 +27,12 @@ class PackedDotSpec:
 
     @property
     def result_bits(self) -> int:
-        """Width of a result in bits, sign included, which no input can overflow."""
+        """Width of a result in bits, sign included, which no input of the packing can overflow."""
         return self.packing.sum_bits(self.lanes)
 
     @property
     def groups(self) -> range:
-        """First lane of each group of ``packing.group_lanes``, whose sum fits one field."""
+        """First lane of each group of up to ``packing.group_lanes``, whose sum fits one field."""
         return range(0, self.lanes, self.packing.group_lanes)
 
     @property

@@ -80,10 +80,11 @@ def channel_words(
 ) -> tuple[list[Value], Value]:
     """Build the channel table and its pointer, which moves on by one word a step.
 
-    It goes back to the tile's first word after a tile without ``group_end``. Returns the columns of
-    a step's table word, ``operand_cycles`` after it (for each post unit the bias, then the
-    multiplier with the shift above it), and, in the cycle of the step, the condition that the word
-    is outside the table.
+    After a pixel's last step it goes back to the first word of the group of output channels, but
+    after a tile with ``group_end`` on to that of the next group. Returns the columns of a step's
+    table word, ``operand_cycles`` after it (for each post unit the bias, then the multiplier with
+    the shift above it), and, in the cycle of the step, the condition that the word is outside the
+    table.
     """
     pointer = Signal(len(post.table_address) + 1, reset_less=True)
     base = Signal(len(pointer), reset_less=True)

@@ -40,7 +40,7 @@ class PostProcess(Block):
     ``group_end`` (last position of a group of output channels) hold in all steps of their tile. In
     a layer with ``f_raw`` accumulator + bias go into the result buffer instead. In a layer of
     binary weights (``f_binary``) a result is twice its accumulator, less the pixel's sum of
-    activations.
+    activations. Fields (``f_*``) are constant until the layer's last write.
 
     Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
     cycle. Overflow: codes saturate; ``outside`` is high for one cycle when a write or a channel
@@ -210,8 +210,8 @@ class PostProcess(Block):
         """Build the output address, at the time of the step.
 
         Returns, in the cycle of the step, the condition that it completes an output word inside the
-        memory, the word's address, and the condition that it completes one outside (never in a raw
-        layer).
+        memory (without regard to ``f_raw``), the word's address, and the condition that it
+        completes one outside (never in a raw layer).
         """
         config = self.config
         position = Signal(len(self.write_address) + 1, reset_less=True)

@@ -181,8 +181,8 @@ class PostUnit(Block):
         """Build ``product >> amount``, rounded down, in two registered stages.
 
         product (signed) and amount (the requantisation shift - 1) come in the same cycle. Returns,
-        2 cycles later, its low ``spec.kept_bits`` bits (signed), the condition that it does not fit
-        them, and that it is negative.
+        2 cycles later, the result in ``spec.kept_bits`` bits (signed), the condition that it is
+        wrong, as it did not fit these after the first stage, and that the product is negative.
         """
         kept = self.spec.kept_bits
         steps = amount[3:]

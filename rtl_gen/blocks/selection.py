@@ -105,7 +105,10 @@ class Selection(Block):
 
 
 def _choose(values: Sequence[Value], index: Value) -> Value:
-    """Return values[min(index, len(values) - 1)] as a tree of multiplexers."""
+    """Return values[min(index, len(values) - 1)] as a tree of multiplexers.
+
+    values: 2**n or 2**n + 1 of them; index: of just the bits that they need.
+    """
     if len(values) == 1:
         return values[0]
     half = 1 << (len(index) - 1)

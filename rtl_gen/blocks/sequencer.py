@@ -25,12 +25,13 @@ class Sequencer(Block):
     for those of LAYER's records, which only the loop nest needs.
     LAYER: taps (ports ``tap_*``) and drain steps (``step_*``) as LoopNest and DrainSteps issue
     them. LOAD / STORE / EMIT: ``start_*`` until ``transfer_idle``, then ``transfer_done`` is
-    awaited, but for those that go on ``ahead``. REPEAT: back to its target ``images`` - 1 times.
+    awaited, but for those that go on ``ahead``; a LOAD ``ahead`` of the last image does not start.
+    REPEAT: back to its target ``images`` - 1 times (0 is as 1).
     FETCH, with a memory port, and FILL and SPILL: ``start_*`` when what moves it is idle.
     ``layer_start``: high for one cycle before a LAYER's taps; ``tile``: high in the cycle in which
     the last tap of a tile that is drained is issued. ``log``: entry ``log_address``, at once.
-    Latency: timing.instruction_cycles, exactly. Overflow: CYCLES and STALLS wrap at 2**32.
-    Errors: the first one stops the run after the pipelines have run empty; ``error`` and
+    Latency: timing.instruction_cycles, exactly, besides STALLS. Overflow: CYCLES and STALLS wrap at
+    2**32. Errors: the first one stops the run after the pipelines have run empty; ``error`` and
     ``error_instruction`` keep it until ``stop`` or the next start. ``stop`` ends a run without an
     error. A ``start`` while ``busy`` does nothing; ``done`` is high from END to the next start or
     stop.

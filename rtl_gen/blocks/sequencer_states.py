@@ -19,7 +19,7 @@ from rtl_gen.timing import flush_cycles
 
 @dataclass(frozen=True)
 class Course:
-    """Conditions on the current instruction that decide, in state START, how it continues."""
+    """Conditions on the current instruction that decide, in START and FINISH, what follows."""
 
     skipped: Value
     """High for a LOAD ``ahead`` in the run's last image, which has no next image to load."""
@@ -27,7 +27,7 @@ class Course:
     """High for a REPEAT that jumps back, as further images are left."""
     issued: Value
     """High if the sequencer goes on without waiting for its end: REPEAT, FETCH, FILL, SPILL, a LOAD
-    ``ahead``, an EMIT ``ahead`` but in the last image."""
+    ``ahead`` (also if skipped), an EMIT ``ahead`` but in the last image."""
     free: Value
     """High if the block that executes it is idle; of no meaning for LAYER and REPEAT."""
 
@@ -38,7 +38,8 @@ class States:
     ``index`` is the current instruction's number in the program, from 0 on, and ``fail`` the
     ErrorCode found in this cycle, 0 if none. ``active`` is high during a run (not in IDLE and
     ABORT), ``finishing`` in the last cycle of an instruction unless the run is halted, ``waiting``
-    while it cannot start as the executing block is busy, ``stalled`` while its stream is late.
+    while it cannot start as the executing block is busy, ``stalled`` while the transfer that it
+    awaits is (Transfer).
     """
 
     def __init__(

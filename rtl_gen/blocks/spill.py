@@ -30,10 +30,10 @@ class Spill(Block):
     to SPILL_WORDS words behind the last one may be read, and are not sent.
 
     Latency: the first word is asked for 1 cycle after ``start``; ``idle`` when memory has answered
-    the last burst. Throughput: a beat per cycle. Overflow: ``outside``: a beat taken in this cycle
-    is of a word beyond activation memory. ``failed``: an answer in this cycle is an error.
-    ``abort``: bursts that were asked for are sent all the same, as memory waits for them, and no
-    others.
+    the last burst. Throughput: a beat per cycle, if reads are granted in time. Overflow: burst
+    numbers wrap; ``outside``: a beat taken in this cycle is of a word beyond activation memory (of
+    any content). ``failed``: an answer in this cycle is an error. ``abort``: bursts that were asked
+    for are sent all the same, as memory waits for them, and no others.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -66,7 +66,9 @@ class Spill(Block):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         self.active = Signal()
-        """High from the cycle after a start with bursts through that of the last beat sent."""
+        """High from the cycle after a start with bursts through that of the last beat sent.
+
+        After an abort, until a cycle in which no burst is left to send."""
         self.popped = Signal()
         bursts = self._ask(m, platform)
         self._read(m, platform)

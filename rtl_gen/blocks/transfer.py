@@ -18,16 +18,17 @@ class Transfer(Block):
     after ``start_*`` in a cycle in which it is ``idle``; ``done`` in the cycle after its last beat.
 
     Latency and throughput: LOAD one beat per cycle; STORE beats + 7 cycles a word; EMIT
-    post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY) on top. A start
-    while not ``idle`` is ignored.
+    post_units + 1 cycles a word; ``stalled`` cycles (waiting for TVALID or TREADY, ``blocked``, or
+    ``discarding``) on top. A start while not ``idle`` is ignored.
     Overflow: ``outside`` in the cycle in which an address leaves the memory (the write is dropped);
     ``short`` in that of a TLAST before the LOAD's last beat; ``long`` in that of a last beat
     without TLAST: from the next cycle on beats are taken and dropped up to and including the next
     TLAST (``discarding``). Each of them ends the transfer. ``abort`` does so at once, but a beat on
     offer stays on offer until it is taken; ``flush`` ends discarding.
 
-    The fields need not stand after the start: a transfer may go on beside a LAYER. While that
-    writes to memory (``blocked``), a LOAD's word waits, and its stream with it.
+    The fields need not stand after the start (those of words and strips must in the cycle before
+    it, too): a transfer may go on beside a LAYER. While that, or a FILL, writes to memory
+    (``blocked``), a LOAD's word waits, and its stream with it.
     """
 
     def __init__(self, config: NpuConfig) -> None:

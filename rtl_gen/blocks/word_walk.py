@@ -49,7 +49,10 @@ class WordWalk:
         m.d.comb += self.last_word.eq(self.last_strip & self.last_in_strip)
 
     def enter_strip(self, m: Module, strip: Value) -> None:
-        """Move to the first word of strip ``strip``, which is current from the next cycle on."""
+        """Move to the first word of strip ``strip``, which is current from the next cycle on.
+
+        Base and words are those held in this cycle: while resting, the fields one cycle before.
+        """
         full = self.last_strip_index != strip
         m.d.sync += [
             self.strip.eq(strip),

@@ -2,7 +2,7 @@
 
 Only the order of additions differs from the hardware: many positions are computed at once, and the
 bit-serial digits are combined into whole weights first, which gives the same sums modulo
-2**accumulator_bits.
+2**accumulator_bits as long as the whole sums are below 2**53, like all of weights of 8 bits.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def run(memories: Memories, f: Mapping[str, int]) -> None:
 
     Raises TwinError with FIELD, before anything is written, if it drains nothing, or more pixels or
     chunks than the array has; with ADDRESS for an access outside a memory, after output-channel
-    tiles before it were written.
+    tiles before it were written. Of a tile everything is read before anything is written.
     """
     c = memories.config
     passes, phases, chunks = f["passes"] + 1, f.get("phases", 0) + 1, f["drain_chunks"] + 1
@@ -89,7 +89,8 @@ def _write(memories: Memories, codes: Ints, tile: int, f: Mapping[str, int]) -> 
     """Write the output codes of tile ``tile`` to activation memory, pixel p's to bank p.
 
     codes: (n_drained_pixels, out_rows, out_cols, n_columns); columns that do not fill a whole word
-    are dropped. Raises TwinError(ADDRESS) if a word lies beyond the memory; none is written then.
+    (the instruction set excludes them) are dropped. Raises TwinError(ADDRESS) if a word lies beyond
+    the memory; none is written then.
     """
     c = memories.config
     pixels, rows, cols, columns = codes.shape
@@ -107,8 +108,9 @@ def _tile_weights(config: NpuConfig, words: NDArray[np.uint32], passes: int, pha
     """Return one tile's whole weights, int64 (taps, lanes, weight_columns), passes combined.
 
     words: uint32 (passes * taps * phases, weight_word_columns), phases innermost, the pass of the
-    most significant digit first. That digit is signed, unless a single pass of 1-bit digits in LUTs
-    (fewer than config.least_passes) leaves no pass to apply the sign: then weights are 0 or 1.
+    most significant digit first. That digit is signed (every digit, if ``packing.always_signed``),
+    unless a single pass of 1-bit digits in LUTs (fewer than config.least_passes) leaves no pass to
+    apply the sign: then weights are 0 or 1.
     """
     digit_bits = config.weight_digit_bits
     whole = config.packing is not None and config.packing.always_signed

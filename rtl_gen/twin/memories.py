@@ -28,7 +28,8 @@ class Memories:
     """Memories of one NPU; ``load_*`` write them from address 0 on, as the host does.
 
     They hold what the hardware's hold, but activations as one code per lane, uint8, and results as
-    sign-extended accumulators, int64.
+    sign-extended accumulators, int64. All are 0 at first, where the hardware's are undefined;
+    external memory is empty until ``load_memory``, which replaces it.
 
     >>> memories = Memories(NpuConfig(pixels=2, activation_depth=64))
     >>> memories.activations.shape  # banks, words, lanes

@@ -5,7 +5,10 @@ memories from run to run. It has no clock, so it is fast; network tests compare 
 
 Asynchronous transfers (LOAD and EMIT ahead, FETCH, FILL, SPILL) complete at once here. A program
 that reads what they write, or overwrites what they read, before the instruction that waits for
-them, which no compiled program does, may see other data in the RTL.
+them, which no compiled program does, may see other data in the RTL; so may a LAYER that overwrites
+what it has yet to read. An error of such a transfer may stop the RTL at a later instruction, and
+any error leaves memories as written so far, which need not be as far here. Field values outside
+the meaning that rtl_gen.isa.fields gives them are not modelled, unless they are an error.
 """
 
 from __future__ import annotations
@@ -19,6 +22,12 @@ from rtl_gen.isa.opcodes import ErrorCode, Opcode, opcodes
 from rtl_gen.twin import layer, transfers
 from rtl_gen.twin.memories import Memories, TwinError
 from rtl_gen.twin.transfers import Beat, Streams
+
+_MOVES = {
+    Opcode.FETCH: transfers.fetch,
+    Opcode.FILL: transfers.fill,
+    Opcode.SPILL: transfers.spill,
+}
 
 
 @dataclass(frozen=True)
@@ -52,9 +61,9 @@ class Twin(Memories):
 
         stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
         none (stalls, which the hardware counts too, do not occur here); an instruction that would
-        exceed it is not executed. images: content of the
-        register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for beats that never
-        come and no watchdog is set.
+        exceed it is not executed, so that an error that it would meet before is not found. images:
+        content of the register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for
+        beats that never come and no watchdog is set.
         """
         streams, log, images_left = Streams(stream_beats), list[int](), max(images, 1)
         cycles, position, index = timing.START_CYCLES, 0, 0
@@ -82,7 +91,8 @@ class Twin(Memories):
         """Return the instruction at program word ``position``, and the position after it.
 
         Raises TwinError as the hardware would stop: PROGRAM if the instruction is not wholly inside
-        program memory, OPCODE for one that this NPU lacks, FIELD for bits that no field uses.
+        program memory, OPCODE for one that does not exist or that this NPU lacks, or for further
+        bits in its word, FIELD for bits that no field uses.
         """
         c, first = self.config, BUS_WORDS * position
         if first >= len(self.program):
@@ -116,8 +126,5 @@ class Twin(Memories):
             transfers.store(self, f, streams)
         elif opcode is Opcode.EMIT:
             transfers.emit(self, f, streams)
-        elif opcode is Opcode.FETCH:
-            transfers.fetch(self, f)
         elif f.get("bursts"):
-            move = transfers.fill if opcode is Opcode.FILL else transfers.spill
-            move(self, f)
+            _MOVES[opcode](self, f)

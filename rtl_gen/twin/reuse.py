@@ -2,7 +2,7 @@
 
 In the hardware a history supplies the two columns read before a position's first new one
 (rtl_gen.blocks.history). That equals a kernel with two more columns, whose weights are stored in
-two lanes of the narrow kernel.
+two lanes of the narrow kernel. A layer with reuse has one channel word per kernel position.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ def columns(f: Mapping[str, int]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
     f: the LAYER's fields. Three arrays of shape (n_drained_positions, OLDER_COLUMNS +
     n_new_columns), the oldest column first: the output position (int64) that read the column, its
     kernel column there (int64), and True where it exists. Columns before the first that the row
-    reads do not exist; they are padding, with 0 in the other two arrays.
+    reads do not exist; they are padding, with 0 in the other two arrays. (The hardware has padding
+    for one such column only, so no weight but 0 may meet a second one.)
     """
     new = f["kernel_cols"] + 1
     position = np.arange(f["reuse"] - 1, f["out_cols"] + 1)[:, None]
@@ -39,7 +40,7 @@ def widened(config: NpuConfig, weights: Ints, f: Mapping[str, int]) -> Ints:
     weights: int64 (kernel_rows * n_new_columns, lanes, weight_columns) as stored, kernel columns
     innermost; not changed. Result: int64 (kernel_rows * (OLDER_COLUMNS + n_new_columns), lanes,
     weight_columns), where the weights that the first new column stores in ``older_lanes`` are moved
-    to the older columns.
+    to the older columns. The column that ``binary_weights`` adds stays as it is.
     """
     new = f["kernel_cols"] + 1
     narrow = weights.reshape(-1, new, config.lanes, config.weight_columns)

@@ -1,8 +1,8 @@
 """Taps of a LAYER in the twin: the addresses they read, and the activation codes found there.
 
 A tap is one step of the reduction loop: a kernel position and an input-channel word. As in the
-hardware all banks get the same address, each row has a strip offset, and all sums wrap at their
-width.
+hardware all banks get the same address, each row has a strip offset, and sums of columns, strips
+and addresses wrap at their width.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def signed(values: Ints, bits: int) -> Ints:
 
 
 AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Loop levels of a LAYER, outermost first, in the order of the axes of ``positions``."""
+"""Loop levels of a LAYER but out_groups, passes and phases, outermost first: the order of the axes
+of ``positions``."""
 
 
 @dataclass(frozen=True)

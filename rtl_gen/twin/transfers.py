@@ -1,4 +1,7 @@
-"""Instructions of the twin that move data, over the streams and over the memory port."""
+"""Instructions of the twin that move data, over the streams and over the memory port.
+
+Those over the memory port have at least one burst here. Burst numbers do not wrap at 2**16.
+"""
 
 from __future__ import annotations
 
@@ -144,11 +147,11 @@ def fill(memories: Memories, f: Mapping[str, int]) -> None:
     c = memories.config
     moved, bank, address = _tile(memories, f)
     data = memories.memory[moved]
-    whole = len(data) * STREAM_BITS // (c.tile_word_beats * c.memory_port_bits)
-    data = data[: whole * c.tile_word_beats * c.memory_port_bits // STREAM_BITS]
+    words = c.tile_word_beats * c.memory_port_bits // STREAM_BITS
+    whole = len(data) // words
     bank, address = bank[:whole], address[:whole]
     first_outside = memories.first_outside(bank, address)
-    codes = unpack_lanes(data.reshape(whole, -1), c.lanes, c.activation_bits)
+    codes = unpack_lanes(data[: whole * words].reshape(whole, words), c.lanes, c.activation_bits)
     kept = slice(first_outside)
     memories.activations[bank[kept], address[kept]] = codes[kept]
     if first_outside is not None:

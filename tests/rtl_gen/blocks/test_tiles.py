@@ -149,6 +149,26 @@ def test_a_move_that_leaves_a_memory_is_an_error(
     assert found.error is expected
 
 
+@pytest.mark.parametrize(
+    "step",
+    [
+        (Opcode.FILL, tile(WIDE, 0, 1, 8, 2) | {"last_beat": 0}),  # half a word
+        (Opcode.FETCH, {"first": 60_000, "bursts": 0, "weight_base": 0}),  # beyond the memory
+    ],
+)
+def test_a_move_of_no_whole_word_does_nothing(step: ProgramStep) -> None:
+    steps: list[ProgramStep] = [step, (Opcode.FILL, WAIT_FOR_THE_END), END]
+    memory = np.ones(MEMORY_WORDS, np.uint32)
+    twin = Twin(WIDE)
+    twin.load_program(encode(WIDE, steps))
+    twin.load_memory(memory)
+    expected = twin.run([])
+    assert expected.error is ErrorCode.NONE
+    assert not twin.activations.any()
+    found = Device(WIDE).run(encode(WIDE, steps), [], [], [], instructions=3, memory=memory)
+    assert (found.error, found.cycle_log) == (expected.error, expected.cycle_log)
+
+
 def test_tiles_need_a_port() -> None:
     with pytest.raises(ConfigError, match="memory_tiles must be false without npu"):
         NpuConfig(memory_tiles=True)
