@@ -48,18 +48,19 @@ def spread(
             for connection in workers:
                 connection.send(function)
                 connection.send(left.popleft())
-            busy = list(workers)
-            while busy:
-                for ready in wait(busy):
-                    assert isinstance(ready, Connection)
+        busy = list(workers)
+        while busy:
+            for ready in wait(busy):
+                assert isinstance(ready, Connection)
+                with _deaths_told():
                     error, result = ready.recv()
-                    if error:
-                        raise error
-                    if left:
+                    if left and error is None:
                         ready.send(left.popleft())
                     else:
                         busy.remove(ready)
-                    yield result
+                if error is not None:  # may be of the kinds that _deaths_told would change
+                    raise error
+                yield result
     finally:
         for worker in workers.values():
             worker.kill()

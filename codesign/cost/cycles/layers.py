@@ -127,7 +127,7 @@ class LayerTable:
         Diagonal layers have one per output channel, kernel position and source; other grouped
         layers count as dense ones.
         """
-        channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
+        channels = np.where(self.diagonal == 1, 1, self.in_channels) * self.sources
         return self.out_channels * channels * self.kernel_rows * self.kernel_cols
 
     @functools.cached_property

@@ -74,7 +74,7 @@ def read(path: Path) -> list[ModuleRow]:
     try:
         with path.open(newline="", encoding="utf-8") as file:
             lines = list(csv.reader(file))
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read: {error}") from None
     if not lines or tuple(lines[0]) != COLUMNS:
         raise UserError(f"{path}:1: the columns must be {', '.join(COLUMNS)}")

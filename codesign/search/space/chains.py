@@ -70,7 +70,7 @@ def _network(
         slot = _stage(net, stages[stage], convs[stage], task, layer, numbers, table, slot)
     if net.average and net.stages > 0:  # also for a 1 x 1 map, as in lowering
         _whole(layer, layer.in_channels, task.ones_weight_bits, last_bits)
-        layer.diagonal = 1
+        layer.diagonal = layer.in_channels > 1
         slot = _append(layer, numbers, table, slot)
     if net.hidden > 0:
         _whole(layer, net.hidden, net.hidden_weight_bits, net.hidden_activation_bits)
@@ -120,7 +120,8 @@ def _stage(
         _sizes(layer, layer.in_rows, layer.in_cols)
         layer.out_bits = layer.in_bits
         layer.in_bits = max(layer.in_bits, convs[0].activation_bits)
-        layer.diagonal, layer.sources, layer.skip = 1, 2, stage.convs - 1
+        layer.diagonal = stage.channels > 1
+        layer.sources, layer.skip = 2, stage.convs - 1
         if not net.strided:
             _pool(layer, task)
         slot = _append(layer, numbers, table, slot)
