@@ -30,7 +30,7 @@ _NUMBERS = ("level_", "scale_", "length_", "noise_")
 
 @functools.lru_cache(maxsize=4)
 def load(path: Path = dataset.SHIPPED) -> AreaModel:
-    """Return ``of_data(path)``, once per process: later changes of the file are not seen."""
+    """Return ``of_data(path)``, kept for the last four files: their later changes are not seen."""
     return of_data(path)
 
 
@@ -143,7 +143,7 @@ def write(path: Path, model: AreaModel) -> None:
 
 
 def read(path: Path) -> AreaModel:
-    """Read a model file. Raises UserError that names the file if it is not one."""
+    """Read a model file. Raises UserError that names a file that cannot be read or is not one."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
