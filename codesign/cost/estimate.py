@@ -24,7 +24,7 @@ class Estimate:
     """Estimated area and speed of n designs. Made by ``estimate``."""
 
     npu: ConfigTable
-    """The NPUs, with the memory depths that the networks need."""
+    """The NPUs, with the memory depths that the networks need, as far as NpuConfig allows them."""
     area: AreaEstimate
     cycles: Floats
     """Cycles per image, shape (n,)."""
@@ -110,10 +110,11 @@ def estimate(
 ) -> Estimate:
     """Estimate network i on NPU i, with memory depths as the networks need instead of ``npu``'s.
 
-    brams: where more block RAMs would be needed, weight memory is a stack of them if that takes
-    fewer (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock frequency to assume, not
-    an estimate. family: FPGA family of the area, a key of area.model.FAMILY_RATIOS. confidence:
-    one-sided confidence level of the area bound that the budget is tested with.
+    brams: where more block RAMs would be needed, weight memory is a stack of them if the weights
+    fit one that is less deep (``parameters.stacked_depth``); None: nowhere. clock_mhz: clock
+    frequency to assume, not an estimate. family: FPGA family of the area, a key of
+    area.model.FAMILY_RATIOS. confidence: one-sided confidence level of the area bound that the
+    budget is tested with.
     """
     planned = schedule(layers, npu)
     sized = dataclasses.replace(npu, **planned.depths())

@@ -81,7 +81,7 @@ class ConfigTable(DerivedSizes[Ints]):
         )
 
     def config(self, row: int) -> NpuConfig:
-        """Return one row as an NpuConfig. Raises ConfigError when a value is out of range."""
+        """Return one row as an NpuConfig. Raises ConfigError for values that it does not allow."""
         values = {
             f.name: int(getattr(self, f.name)[row])
             for f in dataclasses.fields(self)

@@ -182,8 +182,8 @@ class TimingModel:
     def load(cls, path: Path | None = None) -> TimingModel:
         """Return the model of a timing data file, by default the shipped one.
 
-        A file is read and fitted once per process, so later changes of it are not seen. Raises
-        UserError for a bad file or one with too few rows (``fit``).
+        The models of the last four files are kept, so later changes of those are not seen. Raises
+        UserError for a bad file or one with too few rows or families (``fit``).
         """
         return _load(path or timing_data.beside())
 

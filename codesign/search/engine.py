@@ -22,11 +22,11 @@ from codesign.search.space.tables import layer_table
 from codesign.search.strategies import Strategy
 
 SAMPLES = 1024
-"""Candidates drawn uniformly that a search starts with."""
+"""Candidates drawn uniformly that a search starts with; those drawn twice count once."""
 BATCH = 64
-"""New candidates that the strategy proposes per round."""
+"""Most new candidates that are evaluated per round of the strategy."""
 MOST_REPEATS = 20
-"""Batches asked for, one after the other, until BATCH new candidates are found."""
+"""Most batches asked for per round, one after the other, until enough new candidates are found."""
 Score = Callable[[LayerTable], Floats]
 """Predicted objectives to maximise: layers of n networks -> array of shape (n,), the accuracy, or
 (n, n_objectives), of which column 0 is the accuracy."""
@@ -118,21 +118,21 @@ class InnerSearch:
     """
 
     def __init__(self, problem: Problem, strategy: str, seed: int) -> None:
-        """Evaluate SAMPLES candidates drawn uniformly, with which every ``run`` starts.
+        """Evaluate the SAMPLES candidates drawn uniformly, with which every ``run`` starts.
 
         strategy: a name of strategies.STRATEGIES. Raises UserError for another one.
         """
         strategies.make(strategy, problem.space.genes, seed)  # raises before any work
         self.problem, self.strategy, self._seed = problem, strategy, seed
         self.evaluations = 0
-        """Candidates evaluated until now, all runs together; none of them twice."""
+        """Different candidates evaluated until now, all runs together."""
         self._seen: set[bytes] = set()
         self._found: list[_Told] = []
         random = np.random.default_rng([seed, 1])
         sizes = problem.space.sizes
         self._evaluate(random.integers(0, sizes, (SAMPLES, len(sizes)), dtype=np.int64))
         self.sampled_feasible = int(self._found[0].evaluated.feasible.sum())
-        """Feasible ones of the SAMPLES drawn uniformly."""
+        """Different feasible candidates of the SAMPLES drawn uniformly."""
 
     def run(self, score: Score, evaluations: int) -> Evaluated:
         """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.
@@ -158,7 +158,7 @@ class InnerSearch:
         return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
 
     def _fresh(self, strategy: Strategy, count: int) -> Ints:
-        """Return up to ``count`` genes asked for whose canonical candidates are new."""
+        """Return up to ``count`` genes asked for whose canonical candidates are new and differ."""
         found: list[Ints] = []
         keys: set[bytes] = set()
         for _ in range(MOST_REPEATS):

@@ -46,7 +46,7 @@ def pareto_mask(points: Floats) -> NDArray[np.bool_]:
 
 
 def crowding_distance(points: Floats) -> Floats:
-    """Return the crowding distance of each point, shape (n,) (Deb et al., 2002).
+    """Return the crowding distance of each of one or more points, shape (n,) (Deb et al., 2002).
 
     It is the sum over objectives of the normalised gap between a point's neighbours, infinite for
     the extreme points of an objective: of equal extremes for one each, even if all are equal.

@@ -23,8 +23,8 @@ def in_parts(function: Callable[[slice], T], count: int, threads: int | None = N
     ``function`` takes a slice of rows and returns a dataclass, mapping, tuple or array; arrays in
     it are concatenated along their first axis, other values must be equal in all chunks (not
     checked). It is called once with an empty slice if ``count`` is 0. threads: at most so many, by
-    default (None) one per processor; with several, BLAS uses one. Chunks, and so results to the
-    last bit, do not depend on it.
+    default (None) one per processor; with several, BLAS uses one. Chunks do not depend on it, nor
+    do results to the last bit, unless ``function`` lets BLAS use several threads where it may.
     """
     parts = [slice(first, min(first + PART, count)) for first in range(0, max(count, 1), PART)]
     threads = min(threads or len(os.sched_getaffinity(0)), len(parts))

@@ -72,7 +72,8 @@ class TrialRecord:
 class TrialStore:
     """Trials in the journal ``path``, which is created if missing, in an existing folder.
 
-    ``settings`` must equal those that the file was started with. An incomplete last line, as a kill
+    ``settings``, JSON values, must equal those that the file was started with; ``objectives`` are
+    those of a new file. An incomplete last line, as a kill
     leaves it, is removed from the file. Optuna's log level is set to WARNING. Raises UserError when
     the file belongs to another search or has lines that are no journal's, OSError when it cannot be
     opened.
@@ -114,14 +115,15 @@ class TrialStore:
         return self._records.get(key)
 
     def records(self) -> list[TrialRecord]:
-        """Return all trials, oldest first."""
+        """Return the trials, one for each key, the oldest key first."""
         return list(self._records.values())
 
     def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
         """Append a trial to the journal.
 
         choices: allowed values of each of its parameters, by name. A trial with the same key as an
-        earlier one takes its place in ``find`` and ``records``; the file keeps both.
+        earlier one takes its place in ``find`` and ``records``; the file keeps both. Raises
+        ValueError for a value that is not allowed, OSError when the file cannot be written.
         """
         distributions: dict[str, BaseDistribution] = {
             name: CategoricalDistribution(choices[name]) for name in record.params
@@ -139,7 +141,10 @@ class TrialStore:
 
 
 def is_empty(path: Path) -> bool:
-    """Return True if the journal ``path`` has no complete trial, or does not exist."""
+    """Return True if the journal ``path`` has no complete trial, or does not exist.
+
+    False for a file that is no journal or cannot be read: there may be something in it.
+    """
     try:
         lines = read_bytes(path, MAX_BYTES).split(b"\n")[:-1]  # without an incomplete last line
         return all(parse_json(line.decode())["op_code"] != _CREATE_TRIAL for line in lines)

@@ -35,8 +35,9 @@ def spread(
     their work. ``function`` is pickled and sent once to each process, so it may carry data; tasks
     and results are pickled, too.
 
-    Raises the exception that ``function`` raised, and BrokenExecutor when a process died; both end
-    all processes, and with them the tasks that are not done.
+    Raises the Exception that ``function`` raised, and BrokenExecutor when a process died, as from
+    an exception of another kind or one that cannot be pickled; both end all processes, and with
+    them the tasks that are not done.
     """
     workers: dict[Connection, BaseProcess] = {}
     left = deque(tasks)
@@ -48,18 +49,19 @@ def spread(
             for connection in workers:
                 connection.send(function)
                 connection.send(left.popleft())
-            busy = list(workers)
-            while busy:
-                for ready in wait(busy):
-                    assert isinstance(ready, Connection)
+        busy = list(workers)
+        while busy:
+            for ready in wait(busy):
+                assert isinstance(ready, Connection)
+                with _deaths_told():
                     error, result = ready.recv()
-                    if error:
-                        raise error
-                    if left:
+                    if left and error is None:
                         ready.send(left.popleft())
                     else:
                         busy.remove(ready)
-                    yield result
+                if error is not None:  # may be of the kinds that _deaths_told would change
+                    raise error
+                yield result
     finally:
         for worker in workers.values():
             worker.kill()

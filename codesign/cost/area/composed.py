@@ -142,10 +142,11 @@ class ComposedModel:
         resource: str,
         like: ComposedModel | None = None,
     ) -> ComposedModel:
-        """Fit factors and correction to measurements of ``resource``, all above 0 (not checked).
+        """Fit factors and correction to measurements of ``resource``.
 
         like: model whose kernel hyperparameters (length scale, noise) the correction takes over
-        instead of selecting them by marginal likelihood.
+        instead of selecting them by marginal likelihood. Raises ValueError unless all measurements
+        are above 0.
         """
         factors = _factors(features.sizes, measured, priors(resource))
         ratio = np.log(measured.totals / np.maximum(features.sizes @ factors, 1.0))

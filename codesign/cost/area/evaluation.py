@@ -24,7 +24,8 @@ def errors(estimates: Floats, truth: Floats) -> dict[str, float]:
     """Return the error figures of estimates of ``truth`` (none 0), both of shape (rows,), by name.
 
     rows (their number), mape and p90 (mean and 90 % quantile of the relative error, as fractions),
-    r2 (coefficient of determination; 0 if all truths are equal), tau (Kendall's rank correlation).
+    r2 (coefficient of determination; 0 if all truths are equal), tau (Kendall's rank correlation;
+    NaN if all truths or all estimates are equal).
     """
     error = np.abs(estimates / truth - 1)
     spread = np.sum((truth - truth.mean()) ** 2)
@@ -62,8 +63,9 @@ class Trial:
     """Cross-validation of the area model of one resource on a data set.
 
     ``groups`` are the families of the NPUs (model.families_of), shape (rows,). All fits take the
-    kernel hyperparameters of one to all rows, ``whole``. Raises UserError when ``modules`` do not
-    add up to ``rows``.
+    kernel hyperparameters of one to all rows, ``whole``. Intervals and bounds are not widened
+    outside the data (AreaModel.estimate). Raises UserError when ``modules`` do not add up to
+    ``rows``, ValueError for a module of no block.
 
     >>> from codesign.cost.data import dataset
     >>> trial = Trial(dataset.read()[:40], [], "luts")

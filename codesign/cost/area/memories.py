@@ -36,17 +36,18 @@ MAX_WIDTH, MAX_LOG_DEPTH = 512, 16
 class MemoryCount:
     """FPGA resources (xc7) of each of n memories or NPUs, float arrays of one shape.
 
-    Made by ``automatic`` or ``distributed``.
+    Made by ``automatic``, ``distributed`` or ``stacked``, whose sums are those of NPUs.
     """
 
     lutrams: Floats
     """LUTs used as distributed RAM."""
     luts: Floats
-    """LUTs of read multiplexers and write decoders around distributed RAM, without ``lutrams``."""
+    """LUTs of read multiplexers and write decoders around distributed or stacked block RAM, without
+    ``lutrams``."""
     brams: Floats
     """36 Kb block RAMs; an 18 Kb one counts 0.5."""
     ffs: Floats
-    """Read-port registers that are not inside a block RAM."""
+    """Registers of read ports, and of the select of a stack, that are not inside a block RAM."""
 
     def __add__(self, other: MemoryCount) -> MemoryCount:
         return MemoryCount(
@@ -129,7 +130,7 @@ def stacked(width: Ints, depth: Ints) -> MemoryCount:
 
 @functools.cache
 def _automatic_table() -> Floats:
-    """Return ``automatic`` for look-up, shape (MAX_WIDTH + 1, MAX_LOG_DEPTH + 1, 4).
+    """Return ``automatic`` of powers of two, shape (MAX_WIDTH + 1, MAX_LOG_DEPTH + 1, 4).
 
     By bits per word and log2 of the words; the last axis holds the fields of MemoryCount in order.
     """

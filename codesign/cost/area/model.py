@@ -62,7 +62,7 @@ class AreaEstimate:
     brams: Floats
     dsps: Floats
     dsps_by_family: Mapping[str, Floats]
-    """FPGA family -> DSP slices; ``dsps`` is that of the reference family, xc7."""
+    """FPGA family -> DSP slices; ``dsps`` are those of xc7 or, after ``on``, of its family."""
     low: Mapping[str, Floats]
     """"luts", "lutrams", "ffs" -> lower end of the conformal prediction interval, at COVERAGE."""
     high: Mapping[str, Floats]
@@ -175,7 +175,8 @@ class AreaModel:
         Of rows by several tool versions only those of one are used (config_csv.of_one_tool).
 
         Raises UserError for fewer than FEWEST_ROWS, for rows of one family alone (``families_of``),
-        or when modules and rows do not add up; ValueError when a module is of no block.
+        or when modules and rows do not add up; ValueError when a module is of no block, or an NPU
+        has none of one of RESOURCES.
         """
         rows = config_csv.of_one_tool(rows)
         if len(rows) < FEWEST_ROWS:
@@ -202,9 +203,9 @@ class AreaModel:
     def estimate(self, table: ConfigTable, confidence: float = AREA_CONFIDENCE) -> AreaEstimate:
         """Estimate all resources of all configurations of ``table``.
 
-        confidence: one-sided confidence level of ``bound``. Intervals and bounds of configurations
-        outside the range of the data are wider (Domain.widening), up to MOST. ``flow`` corrects
-        neither block RAMs nor DSP slices.
+        confidence: one-sided confidence level of ``bound``. Ends of intervals, and bounds, of
+        configurations outside the range of the data are further from the estimate
+        (Domain.widening), up to MOST. ``flow`` corrects neither block RAMs nor DSP slices.
         """
         features, wider = Features.of(table), self.domain.widening(table)
         middle, low, high, bounds = {}, {}, {}, {}

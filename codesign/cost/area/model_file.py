@@ -48,7 +48,7 @@ _FORM = {
 
 @functools.lru_cache(maxsize=4)
 def load(path: Path = dataset.SHIPPED) -> AreaModel:
-    """Return ``of_data(path)``, once per process: later changes of the file are not seen."""
+    """Return ``of_data(path)``, kept for the last four files: their later changes are not seen."""
     return of_data(path)
 
 
@@ -189,6 +189,6 @@ def write(path: Path, model: AreaModel) -> None:
 
 
 def read(path: Path) -> AreaModel:
-    """Read a model file. Raises UserError that names the file if it is not one."""
+    """Read a model file. Raises UserError that names a file that cannot be read or is not one."""
     with told_as(UserError):
         return from_dict(read_json(path), str(path))

@@ -69,8 +69,9 @@ class SynthesisStore(measuring.RowStore[Row]):
     def add_measurement(self, found: Measurement) -> None:
         """Add a measurement to the files. Raises OSError.
 
-        Modules are written before the row, so that a kill in between leaves no row without modules.
-        Modules of configurations that have no row are left out.
+        Modules are written before the row, so that a kill in between leaves no row without modules
+        (but, when a row is replaced, modules that do not add up to the old one). Modules of
+        configurations that have no row are left out.
         """
         self.modules[config_csv.short_hash(found.row.config)] = list(found.modules)
         held = {config_csv.short_hash(row.config) for row in (*self.rows.values(), found.row)}

@@ -35,8 +35,8 @@ WEIGHT_DIGIT_BITS = (1, 2, 2, 4, 4, 8)
 ACTIVATION_BITS = (1, 2, 3, 4, 4, 5, 6, 7, 8)
 MULTIPLIER_SHARES = {"lut": 0.7, "dsp": 0.1, "dsp2": 0.1, "dsp4": 0.1}
 SPARSE_SHARE, TAPS_SHARE, PORT_SHARE, BINARY_SHARE = 0.4, 0.25, 0.25, 0.6
-"""Fractions of points drawn with N:M sparsity (SPARSE_SHARE), column reuse (TAPS_), a memory port
-(PORT_) and, where the other parameters allow it, binary weights (BINARY_). Points whose options
+"""Fractions of points drawn with N:M sparsity (SPARSE_SHARE), a memory port (PORT_) and, where the
+other parameters allow them, column reuse (TAPS_) and binary weights (BINARY_). Points whose options
 exclude each other are dropped, so fractions of the sample are smaller."""
 NEAR = 0.1
 """Relative distance to a budget within which ``near`` samples."""

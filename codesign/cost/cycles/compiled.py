@@ -33,12 +33,13 @@ def part(function: Callable[P, T]) -> Callable[P, T]:
 
 
 def compiled(function: Callable[P, T]) -> Callable[P, T]:
-    """Compile ``function`` to machine code at its first call; it runs without the interpreter lock.
+    """Compile ``function`` to machine code, or read it from the cache, at its first call.
 
-    It may call ``part`` functions of its own folder; constants of other folders must be arguments,
-    as the cache key covers the sources of this folder only. (numba's own key is the modification
-    time of one file, and its cache lies beside the source.) If the cache cannot be read or written,
-    the function is compiled in every process. Integer division by zero is not checked in it.
+    It runs without the interpreter lock. It may call ``part`` functions of its own folder;
+    constants of other folders must be arguments, as the cache key covers the sources of this folder
+    only. (numba's own key is the modification time of one file, and its cache lies beside the
+    source.) If the cache cannot be read or written, the function is compiled in every process.
+    Integer division by zero is not checked in it.
     """
     plain: Callable[P, T] = numba.njit(function, nogil=True, error_model="numpy")
     kept = _kept(function) or plain

@@ -124,10 +124,10 @@ class LayerTable:
     def weights(self) -> Ints:
         """Number of weights, shape (networks, slots).
 
-        Diagonal layers have one per output channel, kernel position and source; other grouped
-        layers count as dense ones.
+        A layer has as many for each source. Diagonal layers have one per output channel and kernel
+        position; other grouped layers count as dense ones.
         """
-        channels = np.where(self.diagonal == 1, self.sources, self.in_channels)
+        channels = np.where(self.diagonal == 1, 1, self.in_channels) * self.sources
         return self.out_channels * channels * self.kernel_rows * self.kernel_cols
 
     @functools.cached_property

@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 
 class InputPlan(NamedTuple):
-    """Cost of a design with one input layout: cycles and words of each memory.
+    """Cost of a design with one input layout: cycles and words of each memory but the program's.
 
     Layouts are the image as is or unfolded (im2col on the host). ``cycles`` leaves out what is the
     same for all layouts.
@@ -104,7 +104,7 @@ def _fits(plan: InputPlan, most: InputPlan) -> bool:
 def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits: int) -> InputPlan:
     """Return the fastest plan within ``most`` over the layouts, or that of the image as is.
 
-    It leaves the record of the first layer unfolded.
+    It leaves the record of the first layer unfolded, and the tiles and strips of the last plan.
     """
     image, unfolds = chain[0], _unfolds(chain, count)
     best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True

@@ -50,7 +50,8 @@ class ScheduleTable:
     """Cycles per image and words needed in each memory, int64, shape (n,). Made by ``schedule``.
 
     The fields of memories have the names of the depths in NpuConfig. ``activation_depth`` is a
-    lower bound, which the compiler's allocation mostly meets; the others are exact.
+    lower bound, which the compiler's allocation mostly meets; the others are exact where it makes
+    the compiler choose no other input layout.
     """
 
     cycles: Ints
@@ -79,7 +80,10 @@ class ScheduleTable:
         )
 
     def stacked(self, depth: Ints) -> Ints:
-        """Return the depths of weight memories in stacks where that is less than ``depth``."""
+        """Return the depths of weight memories in stacks where that is less, else ``depth``.
+
+        depth: of weight memories as powers of two (``depths``), shape (n,).
+        """
         found: Ints = stacked_depth(self.weight_depth, depth)
         return found
 

@@ -17,7 +17,7 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
 
     count: layers of the chain, all tiled. Cycles are those of ``layer_cycles``. Of equally fast
     plans, the one that spreads most tensors is taken. Its ``strip_rows`` are written into the
-    records.
+    records, beside ``alone_cycles`` and what ``_spreadable`` writes.
     """
     chain[count].alone_cycles = 0
     for slot in range(count - 1, -1, -1):

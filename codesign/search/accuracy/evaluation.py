@@ -1,6 +1,6 @@
 """Cross-validated rank correlation of accuracy predictors and of the sources they use.
 
-All figures come from the shipped tables of codesign.search.accuracy.study; nothing is trained.
+All figures come from the tables of codesign.search.accuracy.study; nothing is trained.
 Predictors are fitted to *validation* accuracies of the networks in other folds and compared with
 *test* accuracies of the held-out networks: no network and no test image is on both sides.
 """
@@ -133,6 +133,7 @@ def held_out(study: Study, name: str, seed: int) -> Prediction:
     """Predict every network by a predictor fitted to the other folds (k-fold cross-validation).
 
     name: one of PREDICTORS; seed: shuffles the networks before they are split into FOLDS folds.
+    Raises ValueError for fewer networks than folds.
     """
     inputs, images = study.inputs(PREDICTORS[name]), VALIDATION_IMAGES[study.dataset]
     found = np.zeros((3, len(study)))
@@ -156,7 +157,7 @@ def report(study: Study) -> list[dict[str, Any]]:
 
     A row has dataset, source, networks (their number) and tau, and all but the second training
     tau_upper_half: that over the networks of at least the median test accuracy. Numbers are rounded
-    to 4 digits; the supernet's loss counts negated. Rows of predictors are means over REPETITIONS
+    to 4 decimals; the supernet's loss counts negated. Rows of predictors are means over REPETITIONS
     of ``held_out``, with tau_least (least of the taus), mean_absolute_error and coverage (fraction
     of test accuracies in the intervals). Further rows: capacity, the score by which a search ranks
     networks before any is trained; validation accuracy, of the same training; second training, the

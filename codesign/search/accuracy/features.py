@@ -23,11 +23,11 @@ FEATURES = (
     "log2_classifier_inputs",
 )
 """Names of the columns of ``network_features``; ``sums`` counts diagonal layers (LayerTable):
-residual adds, global average pooling and depthwise convolutions, which count neither as layers nor
-as weights, but in MACs. Mean weight bits are per weight; mean activation bits and least channels
-are of the outputs of all layers but the classifier (0 and 4096 channels if there are none).
-Classifier inputs are channels times rows of the map that the classifier reads, whatever its
-columns."""
+residual adds, global average pooling and depthwise convolutions of several channels, which count
+neither as layers nor as weights, but in MACs. Mean weight bits are per weight; mean activation bits
+and least channels are of the outputs of all layers but the classifier (0 and 4096 channels if there
+are none). Classifier inputs are channels times rows of the map that the classifier reads, whatever
+its columns."""
 
 
 class _Columns(NamedTuple):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 DEFAULT_CHOICES = TrainingChoices()
 SMALL_SET = 1000
-"""Training images below which a network sees its images more often, in smaller batches."""
+"""Number of training images below which a network may see each of them more often."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,8 @@ def train_all(
     """Train networks on up to ``jobs`` processes; yield results as they arrive, in any order.
 
     dataset: the full one, of which ``how.subset`` is used. With one job, or one task, training runs
-    in this process. Closing the generator drops trainings that have not ended.
+    in this process. Closing the generator drops trainings that have not ended. Raises what
+    ``train_one`` raised, and BrokenExecutor when a process died.
     """
     small = how.subset(dataset)
     if jobs == 1 or len(tasks) < 2:

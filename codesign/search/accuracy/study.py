@@ -62,8 +62,8 @@ def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:
     """Return up to ``count`` networks far from each other in their features, shape (n, genes).
 
-    They are taken from POOL random candidates within MAX_MACS, all on the first NPU. A larger count
-    begins with the same networks.
+    They are taken from those of POOL random candidates that are within MAX_MACS, all on the first
+    NPU. A larger count begins with the same networks.
     """
     random = np.random.default_rng([seed, 3])
     pool = supernet.affordable(space, supernet.random_networks(space, POOL, random), MAX_MACS)
@@ -89,7 +89,7 @@ def recipe(dataset: Dataset, seed: int) -> ShortTraining:
 def train(space: SearchSpace, candidate: Ints, dataset: Dataset, seed: int) -> Training:
     """Train a network by ``recipe`` and evaluate it on the full validation and test splits.
 
-    candidate: shape (genes,). Accuracies are rounded to 5 digits.
+    candidate: shape (genes,). Accuracies are rounded to 5 decimals.
     """
     how = recipe(dataset, seed)
     key = network_key(space, candidate)
@@ -116,7 +116,7 @@ def describe(
 
     candidate: shape (genes,); shared: trained supernet of the space; seed: draws the PROXY_IMAGES
     training images of the proxies and those that calibrate the supernet. Figures are rounded to 5
-    digits.
+    decimals.
     """
     start = time.process_time()
     random = np.random.default_rng([seed, 6])
@@ -149,8 +149,9 @@ def describe_all(
 ) -> None:
     """Describe the networks that the table ``networks_*.csv`` in ``out`` lacks, and add their rows.
 
-    candidates: shape (n, genes). The weights of the supernet lie beside the table until all
-    networks are described. Raises UserError for a bad file, OSError if one cannot be written.
+    candidates: shape (n, genes). The weights of the supernet (``supernet_*.pt``) lie beside the
+    table until all networks are described; if they are there already, they are used. Raises
+    UserError for a bad file, OSError if one cannot be written.
     """
     path = out / f"networks_{dataset.name}.csv"
     rows = {row.key: row for row in (study_data.read(path, Description) if path.exists() else [])}

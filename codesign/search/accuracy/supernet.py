@@ -25,8 +25,8 @@ from models.training import checkpoint, tensor_file
 JUDGED_IMAGES = 2000
 """Largest number of validation images on which networks with shared weights are evaluated."""
 _SHAPES = ("stages", "pooling", "head", "hidden")
-"""Genes that decide which layers exist and share weights; of all others the supernet takes the
-largest choice."""
+"""Genes all of whose combinations the supernet is made of, as they decide which layers share
+weights; of all others it takes the largest choice."""
 
 
 def affordable(space: SearchSpace, candidates: Ints, max_macs: int) -> Ints:
@@ -116,7 +116,7 @@ def trained(
 
 
 def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
-    """Evaluate a network with shared weights on the first JUDGED_IMAGES validation images.
+    """Evaluate a network with shared weights on up to JUDGED_IMAGES validation images, the first.
 
     seed: draws the training images that calibrate its batch norm and activation scales, and that
     its classifier is refitted to.

@@ -38,8 +38,9 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
     """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
 
     Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
-    multiple of M is dense. Memories have the smallest depths that NpuConfig allows;
-    cost.cycles.schedule tells the depths that the networks need.
+    multiple of M is dense. Accumulators are those of ``accumulator_bits``, limited to
+    LEAST_ACCUMULATOR_BITS and the most that NpuConfig allows, which may be too few. Memories have
+    the smallest depths that NpuConfig allows; cost.cycles.schedule tells those that networks need.
     """
     lanes = space.integers(candidates, "lanes")
     patterns = space.patterns(candidates)
@@ -92,8 +93,8 @@ def _multipliers(
 ) -> Ints:
     """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
 
-    Where array shape or bit widths do not allow the chosen form, the next one with fewer products
-    per DSP slice is taken. dense: True where the array has no N:M sparsity, shape (n,).
+    Where array shape, sparsity or bit widths do not allow the chosen form, the next one with fewer
+    products per DSP slice is taken. dense: True where the array has no N:M sparsity, shape (n,).
     """
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
     form = np.array(choices)[candidates[:, space.index["multiplier"]]]
@@ -142,8 +143,9 @@ def to_design(
     """Return one candidate, shape (genes,), as a design.
 
     ``npu`` gives all NPU parameters except the depths, which are the smallest that the compiler
-    needs; clock_mhz: the design's clock in MHz. Raises InfeasibleError when no depth is enough or
-    the NPU cannot run the network for another reason.
+    needs: powers of two, but a stack of block RAMs may hold the weights if that is so in ``npu``
+    (is_stacked). clock_mhz: the design's clock in MHz. Raises InfeasibleError when no depth is
+    enough or the NPU cannot run the network for another reason.
     """
     graph, quantisation = network(space, candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)

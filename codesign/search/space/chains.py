@@ -49,8 +49,8 @@ def write(
     """Write the layers of n candidates to ``table``, shape (columns, n, slots), all 0 before.
 
     networks: NETWORK records, shape (n,); stages: STAGE records, shape (n, stages); convs: CONV
-    records, shape (n, stages, convs); layer: one record of the columns as working memory; columns:
-    the fields of LayerTable in their order.
+    records, shape (n, stages, convs); layer: one record of the columns as working memory, all 0
+    before (reuse_cols and reuse_fills stay so); columns: the fields of LayerTable in their order.
     """
     records, numbers = layer
     for i in range(len(networks)):
@@ -70,7 +70,7 @@ def _network(
         slot = _stage(net, stages[stage], convs[stage], task, layer, numbers, table, slot)
     if net.average and net.stages > 0:  # also for a 1 x 1 map, as in lowering
         _whole(layer, layer.in_channels, task.ones_weight_bits, last_bits)
-        layer.diagonal = 1
+        layer.diagonal = layer.in_channels > 1
         slot = _append(layer, numbers, table, slot)
     if net.hidden > 0:
         _whole(layer, net.hidden, net.hidden_weight_bits, net.hidden_activation_bits)
@@ -89,8 +89,8 @@ def _stage(
 ) -> int:  # fmt: skip
     """Append the layers of a stage from ``slot`` on and return the next free slot.
 
-    Max pooling is part of the last convolution or, if there is one, of the residual add. ``layer``
-    holds the stage's input before, that of the next layer afterwards.
+    Max pooling, unless a stride replaces it, is part of the residual add if there is one, else of
+    the last convolution. ``layer`` holds the stage's input before, that of the next layer after.
     """
     residual = stage.convs >= 2 and stage.residual
     for conv in range(stage.convs):
@@ -120,7 +120,8 @@ def _stage(
         _sizes(layer, layer.in_rows, layer.in_cols)
         layer.out_bits = layer.in_bits
         layer.in_bits = max(layer.in_bits, convs[0].activation_bits)
-        layer.diagonal, layer.sources, layer.skip = 1, 2, stage.convs - 1
+        layer.diagonal = stage.channels > 1
+        layer.sources, layer.skip = 2, stage.convs - 1
         if not net.strided:
             _pool(layer, task)
         slot = _append(layer, numbers, table, slot)
@@ -131,8 +132,8 @@ def _stage(
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
     """Set ``layer`` to a dense layer of stride 1 without pooling, but for map sizes and bits.
 
-    Its map sizes and activation bits stay as they are. channels: of its output; rows and cols: size
-    of the kernel.
+    Those, its input channels and the fields of column reuse stay as they are. channels: of its
+    output; rows and cols: size of the kernel.
     """
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
@@ -161,7 +162,7 @@ def _sizes(layer: Records, rows: int, cols: int) -> None:
 def _pool(layer: Records, task: ChainTask) -> None:
     """Add max pooling to ``layer``, by 2 along each side on which images have several pixels.
 
-    A row or column left over is dropped; the layer's stride is 1.
+    A row or column left over is dropped. The layer's stride must be 1.
     """
     layer.step, layer.pool_area = task.row_step, task.row_step * task.col_step
     layer.out_rows = layer.conv_rows // task.row_step

@@ -17,11 +17,12 @@ from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 Choice = bool | int | str
 
 POOLINGS = ("max", "stride")
-"""Down-sampling of a stage: 2x2 max pooling at its end, or stride 2 in its first convolution."""
+"""Down-sampling of a stage, by 2 along sides of several pixels: max pooling at its end, or stride
+in its first convolution."""
 DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
 HEADS = ("average", "flatten")
-"""Input of the classifier: global average of each channel, or all positions."""
+"""Input of the fully connected layers: global average of each channel, or all positions."""
 
 SMALL_IMAGE = 16
 """Images of several rows and columns are searched in the space "digits" if they have fewer rows or
@@ -51,7 +52,7 @@ class NetworkChoices:
     """True: a stage of two or more convolutions adds the output of its first one to its last one's;
     one choice for each stage."""
     head: tuple[str, ...]
-    """Input of the classifier, one of HEADS."""
+    """Input of the hidden layer or, without one, of the classifier, one of HEADS."""
     hidden: tuple[int, ...]
     """Features of the hidden fully connected layer; 0 for none."""
 
@@ -79,8 +80,8 @@ class BitChoices:
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, and the sparsity of the array follow from the
-    network.
+    Memory depths, activation and accumulator bits, sparsity and binary weights of the array follow
+    from the network; it has neither column reuse nor a memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -95,8 +96,8 @@ class NpuChoices:
     """Post-processing units; the NPU has the greatest common divisor of this and ``lanes``."""
     scale_bits: tuple[int, ...]
     multiplier: tuple[str, ...]
-    """Multiplier forms; where array shape or bit widths do not allow one (rtl_gen.packing), the
-    next one with fewer products per DSP slice is taken."""
+    """Multiplier forms; where array shape, sparsity or bit widths do not allow one
+    (rtl_gen.packing), the next one with fewer products per DSP slice is taken."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 A candidate (chromosome) is an int64 vector with one gene per parameter; gene g is an index into the
 choices of its parameter. Genes without effect (the bits of a layer in a stage that the candidate
-does not have) are inactive and held at 0, so equal designs are equal vectors (canonical form).
+does not have) are inactive and held at 0, so equal networks are equal vectors (canonical form); but
+the pooling of no stages, and an NPU choice that is adapted (candidates.npu_table), is not inactive.
 """
 
 from __future__ import annotations
@@ -132,7 +133,7 @@ class SearchSpace:
 
     @cached_property
     def designs(self) -> int:
-        """Number of different designs: of canonical candidates."""
+        """Number of canonical candidates, some of which may be the same design."""
         names = {name for parameter in self.parameters for name, _ in parameter.requires}
         deciding = [
             gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
@@ -152,7 +153,8 @@ class SearchSpace:
         """Sizes and kinds of the genes, as search strategies see them.
 
         Parameters are of one kind if their names start alike; the input's bits belong to those of
-        activations, since the widest tensor decides the array's width.
+        activations, since the widest tensor decides the array's width. Kinds of one gene are left
+        out.
         """
         kinds: dict[str, list[int]] = {}
         for gene, parameter in enumerate(self.parameters):
@@ -191,7 +193,7 @@ class SearchSpace:
         return found
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
-        """Return True where a gene has an effect, by Parameter.requires, shape (n, genes)."""
+        """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""
         mask = np.ones(candidates.shape, dtype=np.bool_)
         for gene, parameter in enumerate(self.parameters):
             for name, least in parameter.requires:

@@ -1,7 +1,7 @@
 """Decoding of candidates to the layer tables of the cost models, without building graphs.
 
 The result equals ``LayerTable.of`` of the candidates' networks (topology.network), lowered by
-``models.integer.lower.shape_only``.
+``models.integer.lower.shape_only``, but for inactive slots at the end.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _GENES = {
 
 
 def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
-    """Return the MAC layers of candidates of shape (n, genes), with slots for the longest network.
+    """Return the MAC layers of candidates of shape (n, genes).
 
-    threads: at most so many, by default one per processor (``in_parts``).
+    There are slots for the longest network of the space. threads: at most so many, by default one
+    per processor (``in_parts``).
     """
     slots = space.max_stages * (space.max_convs + 1) + 3
     table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)

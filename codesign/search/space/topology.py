@@ -21,8 +21,8 @@ from rtl_gen.parameters import SPARSITIES
 def network_key(space: SearchSpace, candidate: Ints) -> str:
     """Return a hash of a candidate's network and bit widths: 12 hexadecimal digits.
 
-    Image shape and number of classes count, too. Candidates that differ in their NPU only have the
-    same key.
+    N:M pattern, image shape and number of classes count, too. Candidates that differ in their NPU
+    only have the same key.
     """
     npu = {space.parameters[gene].name for gene in space.npu_genes}
     params = {k: v for k, v in space.params(candidate).items() if k not in npu}
@@ -31,7 +31,7 @@ def network_key(space: SearchSpace, candidate: Ints) -> str:
 
 
 def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
-    """Return the network graph of one candidate, shape (genes,), and its bit widths."""
+    """Return the network graph of one candidate, shape (genes,), its bit widths and N:M pattern."""
     builder = _Builder(space, candidate)
     for stage in range(1, builder.integer("stages") + 1):
         builder.stage(stage)
@@ -96,7 +96,10 @@ class _Builder:
             self._add(f"pool{stage}", MaxPool(self.halving, self.halving))
 
     def head(self) -> None:
-        """Append the classifier, after global average pooling and a hidden layer if chosen."""
+        """Append the classifier, after global average pooling and a hidden layer if chosen.
+
+        Without stages nothing is averaged.
+        """
         last = self.integer("stages")
         if last and self.choice("head") == "average":
             before = self.bits[f"conv{last}_{self.integer(f'convs{last}')}"]

@@ -9,7 +9,8 @@ from codesign.search.strategies import variation
 from codesign.search.strategies.interface import Genes
 
 REFERENCE_MARGIN = 0.1
-"""How far the reference point lies behind the worst values of the front, in spans of the front."""
+"""How far the reference point lies behind the worst values of the front, in spans of the front; it
+lies 1 behind in an objective in which all are equal."""
 
 
 class Evolution:
@@ -18,11 +19,12 @@ class Evolution:
     Up to ``archive`` candidates are kept: non-dominated feasible ones by their contribution to the
     hypervolume, then dominated ones by front, then infeasible ones by violation. A mother wins a
     binary tournament; with probability ``near`` the father is one of the NEIGHBOURS nearest to her
-    in objectives, else he wins another tournament. Uniform crossover, then mutation of one gene on
-    average, which may be none: children that are pure recombinations were better than a forced
-    mutation (docs/measurements/search.md). With probability ``together``, all genes of one kind are
-    lowered, or raised, to one level: the array is as wide as the widest layer asks for, and one
-    gene alone does not make it narrower. Until two candidates are known, candidates are uniform.
+    in objectives, else he wins another tournament. Uniform crossover, with probability
+    ``crossover``, then mutation of one gene on average, which may be none: children that are pure
+    recombinations were better than a forced mutation (docs/measurements/search.md). With
+    probability ``together``, all genes of one kind are lowered, or raised, to one level: the array
+    is as wide as the widest layer asks for, and one gene alone does not make it narrower. Until two
+    different candidates are known, candidates are uniform.
 
     Selection by hypervolume: Beume, Naujoks, Emmerich, "SMS-EMOA", EJOR 181(3), 2007, here with a
     batch instead of one child; mating of neighbours: Zhang and Li, "MOEA/D", IEEE Trans. Evol.
@@ -90,9 +92,9 @@ class Evolution:
         return np.where(self._fitness[right] > self._fitness[left], right, left)
 
     def _neighbours(self, members: Ints) -> Ints:
-        """Return for each member, shape (n,), one of those nearest to it in objectives.
+        """Return for each member, shape (n,), a random one of the NEIGHBOURS nearest to it.
 
-        Objectives count in units of their standard deviation over the archive.
+        Near in objectives, in units of their standard deviation over the archive; all are indices.
         """
         spread = self._objectives.std(axis=0)
         points = self._objectives / np.where(spread > 0, spread, 1.0)

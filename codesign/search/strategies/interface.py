@@ -16,7 +16,7 @@ from codesign.search.pareto import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Genes:
-    """Genes of a search space, which is all that a strategy knows of it.
+    """Sizes and kinds of the genes: all that a strategy knows of a search space.
 
     >>> import numpy as np
     >>> Genes(np.array([4, 3, 3]), kinds=(np.array([1, 2]),)).mutation_rate
@@ -26,8 +26,8 @@ class Genes:
     sizes: Ints
     """Number of values of each gene, int64, shape (genes,)."""
     kinds: tuple[Ints, ...] = ()
-    """Indices of genes that are the same parameter of different layers, in ascending order of their
-    values, such as all bit widths of activations: often useful to change together."""
+    """For each kind, the indices of the genes that are the same parameter of different layers, such
+    as all bit widths of activations: often useful to change together, if their values ascend."""
 
     @property
     def mutation_rate(self) -> float:
@@ -41,7 +41,7 @@ class Strategy(Protocol):
     def ask(self, count: int) -> Ints:
         """Return candidates to evaluate, int64, shape (count, genes); they may repeat earlier ones.
 
-        Asked again before it is told anything, it returns other candidates.
+        Asked again before it is told anything, it draws anew.
         """
         ...
 

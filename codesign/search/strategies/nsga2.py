@@ -65,7 +65,7 @@ class Nsga2:
         self._ranks, self._crowding = ranks[keep], crowding[keep]
 
     def _tournament(self, count: int) -> Ints:
-        """Return the winners of ``count`` binary tournaments between random parents."""
+        """Return the winners of ``count`` binary tournaments of random parents, (count, genes)."""
         left, right = self._random.integers(0, len(self._parents), (2, count))
         worse = (self._ranks[right] < self._ranks[left]) | (
             (self._ranks[right] == self._ranks[left])

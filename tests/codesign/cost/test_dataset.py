@@ -190,6 +190,9 @@ def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
     store.failures_path.write_text("abc,why\nabc\n")
     with pytest.raises(UserError, match=r"failures\.csv:2: must be a configuration's hash"):
         characterize.SynthesisStore(path)
+    store.failures_path.write_text(200_000 * "a")
+    with pytest.raises(UserError, match=r"failures\.csv: cannot be read: field larger"):
+        characterize.SynthesisStore(path)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +203,7 @@ def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
         ("a,npu,1,x,0,0,0,0\n", r"csv:2: not a number"),
         ("a,npu,1,nan,0,0,0,0\n", r"csv:2: counts must be finite"),
         ("a,npu,0,1,0,0,0,0\n", r"csv:2: .*instances >= 1"),
+        (200_000 * "a", r"csv: cannot be read: field larger than field limit"),
     ],
 )
 def test_a_bad_module_file_is_refused_with_its_line(

@@ -34,3 +34,23 @@ def test_the_table_equals_the_lowered_networks(name: str, shape: tuple[int, int,
         np.testing.assert_array_equal(
             written[:, :slots], getattr(lowered, field.name), err_msg=field.name
         )
+
+
+def test_stages_of_a_single_channel_are_lowered_alike() -> None:
+    """An addition or average of one channel is not diagonal; the addition has two weights."""
+    shipped = load_declaration("digits")
+    network_choices = dataclasses.replace(shipped.network, channels=(1, 2))
+    declaration = dataclasses.replace(shipped, network=network_choices)
+    space = SearchSpace(declaration, (1, 8, 8), 10)
+    random = np.random.default_rng(1)
+    candidates = space.canonical(random.integers(0, space.sizes, (60, len(space.sizes))))
+    networks = [shape_only(*network(space, c), 8) for c in candidates]
+    table, lowered = layer_table(space, candidates), LayerTable.of(networks)
+    slots = lowered.active.shape[1]
+    np.testing.assert_array_equal(table.diagonal[:, :slots], lowered.diagonal)
+    sizes = [
+        sum(source.weights.size for layer in net.mac_layers for source in layer.sources)
+        for net in networks
+    ]
+    np.testing.assert_array_equal(lowered.weights.sum(axis=1), sizes)
+    assert ((lowered.sources == 2) & (lowered.in_channels == 1)).any()

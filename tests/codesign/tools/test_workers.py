@@ -35,6 +35,16 @@ def test_an_error_of_the_function_is_raised_in_the_parent_and_says_where():
     assert "in work" in caught.value.__notes__[0]
 
 
+def cut_off(error: Exception) -> None:
+    raise error
+
+
+@pytest.mark.parametrize("error", [EOFError("short file"), ConnectionResetError("board")])
+def test_an_error_like_that_of_a_broken_connection_is_still_the_functions_own(error):
+    with pytest.raises(type(error), match=str(error)):
+        list(spread(cut_off, [error], 2))
+
+
 def test_a_worker_that_dies_is_an_error():
     with pytest.raises(BrokenExecutor):
         list(spread(work, [1, 99, 2], 2))
