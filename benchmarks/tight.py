@@ -8,7 +8,7 @@ floor, EVALUATIONS designs by their estimates; nothing is trained, a network cou
 
 - floor: images per second; seed; strategy
 - feasible: feasible designs found; evaluations: designs estimated in all, none of them twice
-- sampled_feasible: feasible ones of the first 1,024, which are drawn uniformly
+- sampled_feasible: feasible ones of the first 512, which are drawn uniformly
 - hypervolume_share: hypervolume of (capacity, log images/s, log LUTs) divided by the best known, of
   the file below. Reference point: capacity LEAST_CAPACITY, the floor, the LUT budget
 - cpu_s: processor time in seconds

@@ -36,7 +36,7 @@ Progress = Callable[[str, float, float, str], None]
 
 FIRST_NETWORKS = 8
 """Most networks trained in the first round, chosen far from each other."""
-EVALUATIONS = (3072, 8192)
+EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
 TIME_SHARE = 0.35

@@ -21,9 +21,9 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.strategies import Strategy
 
-SAMPLES = 1024
+SAMPLES = 512
 """Candidates drawn uniformly that a search starts with; those drawn twice count once."""
-BATCH = 64
+BATCH = 40
 """Most new candidates that are evaluated per round of the strategy."""
 MOST_REPEATS = 20
 """Most batches asked for per round, one after the other, until enough new candidates are found."""
@@ -114,7 +114,7 @@ class InnerSearch:
     >>> search = InnerSearch(problem, "evolution", seed=0)
     >>> found = search.run(lambda layers: capacity(network_features(layers)), evaluations=256)
     >>> bool(found.feasible.all()), search.evaluations
-    (True, 1280)
+    (True, 768)
     """
 
     def __init__(self, problem: Problem, strategy: str, seed: int) -> None:

@@ -44,7 +44,7 @@ class Evolution:
         self,
         genes: Genes,
         seed: int,
-        archive: int = 150,
+        archive: int = 100,
         crossover: float = 0.9,
         near: float = 0.7,
         together: float = 0.1,
