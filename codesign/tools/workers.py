@@ -35,8 +35,9 @@ def spread(
     their work. ``function`` is pickled and sent once to each process, so it may carry data; tasks
     and results are pickled, too.
 
-    Raises the exception that ``function`` raised, and BrokenExecutor when a process died; both end
-    all processes, and with them the tasks that are not done.
+    Raises the Exception that ``function`` raised, and BrokenExecutor when a process died, be it of
+    SystemExit or of an exception that cannot be pickled; both end all processes, and with them the
+    tasks that are not done.
     """
     workers: dict[Connection, BaseProcess] = {}
     left = deque(tasks)
