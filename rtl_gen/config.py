@@ -29,8 +29,8 @@ class NpuConfig(DerivedSizes[int]):
     Each clock cycle the array computes ``pixels x lanes x columns`` products (N/M of them with N:M
     sparsity) of an unsigned ``activation_bits``-bit activation and one ``weight_digit_bits``-bit
     weight digit.
-    docs/explanation/npu.md describes the micro-architecture. Raises ConfigError when a value is out
-    of range or does not go with the others.
+    docs/explanation/npu.md describes the micro-architecture. Raises ConfigError when a value is of
+    another type, out of range, or does not go with the others.
 
     >>> config = NpuConfig(pixels=2, lanes=16, columns=16, weight_digit_bits=4)
     >>> config.macs, config.passes(weight_bits=8)
@@ -67,11 +67,12 @@ class NpuConfig(DerivedSizes[int]):
     the products of the next position, and the longer of the two sets the pace."""
     activation_depth: int = 1024
     """Words per activation bank, a power of two, 16..32768. There are ``pixels`` banks of words of
-    ``lanes * activation_bits`` bits, in block RAM."""
+    ``lanes * activation_bits`` bits, in block RAM (small ones in distributed RAM)."""
     weight_depth: int = 512
     """Words of the weight buffer, a power of two or a multiple of 512, 16..65536. A word holds the
-    digits of one cycle: ``lanes * columns * weight_digit_bits`` bits for dense weights. It must
-    hold all layers, unless ``memory_port_bits`` provides the weights from memory."""
+    digits of one cycle: ``lanes * columns * weight_digit_bits`` bits for dense weights, those of
+    one more column with ``binary_weights``. The buffer must hold all layers, unless
+    ``memory_port_bits`` provides the weights from memory."""
     channel_depth: int = 64
     """Words of the table of biases, requantisation multipliers and shifts, a power of two,
     4..16384. A word holds ``post_units`` output channels."""
@@ -83,10 +84,11 @@ class NpuConfig(DerivedSizes[int]):
     words."""
     multiplier: str = "lut"
     """Implementation of the products. ``lut``: LUTs and carry chains. ``dsp``: one DSP slice per
-    product. ``dsp2``: one slice per two products, of two columns; requires ``sparsity`` dense,
-    ``depthwise_taps`` 1, even ``columns``, and not 1-bit activations with 1-bit digits. ``dsp4``:
-    one slice per four products, of two columns and two pixels; requires also even ``pixels`` and
-    activations of at most 7, 6 or 4 bits with digits of 1, 2 or 4 bits."""
+    product, but in LUTs if activation and digit have less than 7 bits in all. ``dsp2``: one slice
+    per two products, of two columns; requires ``sparsity`` dense, ``depthwise_taps`` 1, even
+    ``columns``, and not 1-bit activations with 1-bit digits. ``dsp4``: one slice per four products,
+    of two columns and two pixels; requires also even ``pixels`` and activations of at most 7, 6 or
+    4 bits with digits of 1, 2 or 4 bits."""
     sparsity: str = "dense"
     """Structured weight sparsity: ``dense``, or N:M as ``1:4``, ``2:4``, ``4:8``. An N:M array has
     multipliers for N of every M consecutive lanes, which an index beside each weight digit selects
@@ -241,8 +243,8 @@ class NpuConfig(DerivedSizes[int]):
     def from_dict(values: Mapping[str, int | str]) -> NpuConfig:
         """Return the configuration with these values by parameter name, the inverse of ``to_dict``.
 
-        Parameters that are missing have their defaults. Raises ConfigError for a value out of
-        range or in conflict with others, TypeError for an unknown name.
+        Parameters that are missing have their defaults. Raises ConfigError for a value of another
+        type, out of range or in conflict with others, TypeError for an unknown name.
         """
         plain: dict[str, Any] = dict(values)
         return NpuConfig(**plain)

@@ -40,7 +40,8 @@ def verilog(config: NpuConfig) -> dict[str, str]:
     One file per unique module, each with the docstring of its Amaranth component as a comment at
     its head; hand-written memories are copied as they are. No file is written. The same
     configuration always gives the same bytes. Takes a second or so: Yosys runs once. naming.Names
-    gives the modules the names that they have in a build folder.
+    gives the modules the names that they have in a build folder. Raises Amaranth's YosysError if
+    it finds no Yosys or that fails.
     """
     emission = Emission()
     blocks: dict[str, Block | NpuTop] = {TOP: NpuTop(config)}
@@ -59,7 +60,7 @@ def verilog(config: NpuConfig) -> dict[str, str]:
 
 
 def _modules(rtlil_text: str) -> dict[str, str]:
-    """Convert RTLIL to Verilog, module name -> text, in one run of Amaranth's own Yosys.
+    """Convert RTLIL to Verilog, module name -> text, in one run of the Yosys that Amaranth finds.
 
     rtlil_text: all modules. The passes are those of amaranth.back.verilog, which would start Yosys
     once per component.

@@ -21,7 +21,10 @@ _HASH_DIGITS = 8
 
 
 def check_prefix(prefix: str) -> None:
-    """Raise ConfigError unless ``prefix`` is empty or the start of a Verilog name."""
+    """Raise ConfigError unless ``prefix`` is empty or the start of a Verilog name.
+
+    That is a letter or ``_``, then letters, digits and ``_``, at most LONGEST_PREFIX in all.
+    """
     good = re.fullmatch(r"([A-Za-z_]\w*)?", prefix, re.ASCII)
     if not good or len(prefix) > LONGEST_PREFIX:
         raise ConfigError(
@@ -34,8 +37,9 @@ def check_prefix(prefix: str) -> None:
 class Names:
     """Module names of one NPU in a build folder, from which its plain names follow.
 
-    Inner modules carry the configuration's hash, so that modules of different NPUs never have one
-    name. Raises ConfigError for an invalid prefix (``check_prefix``).
+    Inner modules carry the configuration's hash, so that those of different NPUs have different
+    names; their top modules have one name unless the prefixes differ. Raises ConfigError for an
+    invalid prefix (``check_prefix``).
 
     >>> names = Names(NpuConfig(), "left_")
     >>> names.top, names.of("npu_ram")
@@ -51,7 +55,11 @@ class Names:
 
     @staticmethod
     def of_files(config: NpuConfig, files: Iterable[str]) -> Names:
-        """Return the names in a build folder, from the file names of its Verilog."""
+        """Return the names in a build folder, from the file names of its Verilog.
+
+        The first file whose module ends with TOP gives the prefix; it is empty if there is none.
+        Raises ConfigError for an invalid prefix.
+        """
         tops = [name for name in map(_module, files) if name.endswith(TOP)]
         return Names(config, tops[0].removesuffix(TOP) if tops else "")
 

@@ -175,7 +175,7 @@ class NpuTop(wiring.Component):
     def _connect_operands(self, m: Module) -> None:
         """Connect taps (or a STORE's reads) to the memories, and their operands to the array.
 
-        Flags of a tap are delayed to come with its operands.
+        Also the writes to activation memory. Flags of a tap are delayed to come with its operands.
         """
         sequencer, transfer, memory = self.sequencer, self.transfer, self.activations
         layer = self.fields[Opcode.LAYER]

@@ -10,7 +10,7 @@ import numpy as np
 from rtl_gen.packing import COLUMNS, packing
 
 Values = Mapping[str, int | str]
-"""Value of every parameter by its name in NpuConfig."""
+"""Values of parameters by their names in NpuConfig."""
 
 STREAM_BITS = 32
 """Width of both AXI4-Stream ports and of the AXI4-Lite data bus, in bits."""
@@ -64,7 +64,8 @@ DEPTH_RANGES = {
     "result_depth": (2, 4096),
     "program_depth": (32, 4096),
 }
-"""Smallest and largest depth of each memory, in words; depths are powers of two."""
+"""Smallest and largest depth of each memory, in words; depths are powers of two, but for those that
+DEPTH_STEPS allows."""
 DEPTH_STEPS = {"weight_depth": 512}
 """Memories whose depth may also be a multiple of so many words, those of the shallowest block RAM.
 
@@ -73,15 +74,19 @@ Such a depth saves block RAMs and takes multiplexers, as several of them make up
 
 
 def is_stacked(depth: Any) -> Any:
-    """Return True for a depth, or each of an array, that is no power of two: a block RAM stack."""
+    """Return whether a depth >= 1 is no power of two, and so a stack of block RAMs: bool.
+
+    For an integer array it is a bool array.
+    """
     return (depth & (depth - 1)) > 0
 
 
 def stacked_depth(words: Any, depth: Any) -> Any:
-    """Return the least depth of weight memory in a stack of 3 or 5, or ``depth`` if none is less.
+    """Return the least depth of weight memory, stacks of 3 or 5 included, that holds ``words``.
 
-    words: those that are needed; depth: the power of two from them on. Integers, or int64 arrays of
-    one shape.
+    words: those that are needed; depth: the least power of two that holds them. Integers, or int64
+    arrays of one shape. Returns an array of that shape, () for integers, where no stack is possible
+    ``depth`` itself.
     """
     found, step = depth, DEPTH_STEPS["weight_depth"]
     for eighths in (6, 5):  # a stack of 3 is 3/4 of a power of two, one of 5 is 5/8

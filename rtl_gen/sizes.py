@@ -56,8 +56,8 @@ class DerivedSizes(ABC, Generic[Number]):
     def macs(self) -> Number:
         """Products (activation x weight digit) per clock cycle: pixels * lanes * columns.
 
-        An array of N:M sparsity makes only N/M of them; the others have weight 0. The column that
-        ``binary_weights`` adds is not counted.
+        An array of N:M sparsity makes only N/M of them; the others, of weight 0 in layers with the
+        pattern, are counted. The column that ``binary_weights`` adds is not.
         """
         return self.pixels * self.lanes * self.columns
 

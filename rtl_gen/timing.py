@@ -83,10 +83,10 @@ def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
 def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:
     """Return the cycles of one instruction, from its fetch to the fetch of the next one.
 
-    last: True in the last (or only) image of a run. Instructions that only start something which
-    continues beside the following ones (FETCH, FILL, SPILL, a LOAD ``ahead``, an EMIT ``ahead``
-    unless ``last``) take their issue cycles; a later transfer that has to wait for them counts
-    stalls, which are not in the result.
+    last: True in the last (or only) image of a run. REPEAT and instructions that only start
+    something which continues beside the following ones (FETCH, FILL, SPILL, a LOAD ``ahead``, an
+    EMIT ``ahead`` unless ``last``) take their issue cycles; a later transfer that has to wait for
+    them counts stalls, which are not in the result.
     """
     f, opcode = instruction.fields, instruction.opcode
     if opcode is Opcode.END:
@@ -140,9 +140,9 @@ def layer_body_cycles(
 def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64]:
     """Return the cycles in which a LAYER writes words to activation memory.
 
-    int64, shape (n_writes,), one for each activation word of each pixel, ascending, counted from
-    the cycle of the instruction's fetch, which is 0. Empty for a raw LAYER, which writes to the
-    result buffer.
+    int64, shape (n_writes,), one for each activation word of each pixel and output position,
+    ascending, counted from the cycle of the instruction's fetch, which is 0. Empty for a raw LAYER,
+    which writes to the result buffer.
     """
     f = instruction.fields
     if f["raw"]:

@@ -19,7 +19,8 @@ async def inference(bench: Bench) -> dict[str, Any]:
     the normal program as well. Then, unless a run failed (an error, a hang or a wrong number of
     packets or beats), follow a run that measures waits for memory, if the NPU has a memory port,
     and at most STREAM_IMAGES images back to back, if the build folder has a program for that.
-    Returns ``Judge.outcome``, at once after an error or a hang of one of the chosen images.
+    Returns ``Judge.outcome``, at once after an error or a hang of one of the chosen images. Raises
+    Hang if the bus or the run that measures waits hangs.
     """
     program = bench.folder.programs["traced" if bench.options.traced else "normal"]
     await bench.npu.load_program(program.words)

@@ -82,11 +82,11 @@ class Memory:
     """Model of the memory behind the NPU's AXI4 port, with a fixed latency.
 
     words: its content, uint32, from byte address BASE on; copied. Reads are answered in order: the
-    first beat of a burst comes ``latency_cycles`` after its address was accepted, or behind the
-    burst before, the others follow without a gap. Writes take one beat per cycle; the response
-    comes ``latency_cycles`` after the last beat of a burst. ``pauses`` holds back addresses, beats
-    and responses. Beats outside ``words`` get DECERR; a burst that ``check`` refuses raises
-    AssertionError.
+    first beat of a burst comes ``latency_cycles`` (>= 1) after its address was accepted, or behind
+    the burst before, the others follow without a gap. Writes take one beat per cycle; the response
+    comes ``latency_cycles`` after the last beat of a burst; BREADY must be 1. ``pauses`` holds back
+    addresses, beats and responses. Beats outside ``words`` get DECERR. A burst that ``check``
+    refuses, a read of another beat size, or a misplaced WLAST raises AssertionError.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class Memory:
             cocotb.start_soon(self.writes.run())
 
     def be_ready(self) -> None:
-        """Make the model accept the next address at once, ending a pause that still holds."""
+        """Make the model accept addresses and data at once, ending pauses that still hold."""
         self.ready = True
         self.dut.m_axi_arready.value = 1
         if self.writes:

@@ -11,7 +11,8 @@ def cache_folder(kind: str) -> Path:
 
     It is the subfolder ``kind`` of ``$CODESIGN_CACHE``, if unset or empty of
     ``$XDG_CACHE_HOME/codesign``, if that is unset or empty too of ``~/.cache/codesign``. Everything
-    in it can be deleted at any time. Raises OSError when it cannot be created.
+    in it can be deleted at any time. Raises OSError when it cannot be created, RuntimeError when
+    the user has no home folder and it is needed.
     """
     chosen = os.environ.get("CODESIGN_CACHE")
     if chosen:

@@ -21,12 +21,14 @@ class Mismatch:
     image: int
     """Index of the image in vectors/inputs.npz."""
     layer: str
-    """Name of the LAYER instruction that computed the tensor: the last one before its output."""
+    """Name of the LAYER instruction that computed the tensor, the last one before its output; that
+    of the output itself if there is none before it."""
     tensor: str
     """Name of the tensor."""
     channel: int
     """Channel; for logits the class, and row and column are 0."""
     row: int
+    """Row of the tensor, from 0 on also in a band of rows."""
     column: int
     expected: int
     got: int

@@ -47,7 +47,10 @@ STATUS_BUSY, STATUS_ERROR = 1, 4
 
 
 class NpuError(RuntimeError):
-    """The NPU does not belong to the build folder, stopped with an error, or gave no answer."""
+    """The NPU does not belong to the build folder, stopped with an error, or gave no answer.
+
+    Also where memory has no place for the network's weights (``Npu.load``).
+    """
 
 
 class Bus(Protocol):
@@ -105,7 +108,9 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
 class Npu:
     """NPU hardware that runs the network of one build folder.
 
-    The example needs the hardware; ``values`` are examples as the data set has them.
+    ``load`` comes before the first image, and again after NpuError: what the NPU still sends of the
+    failed run must not be taken for the next. The NPU's interrupt is left disabled. The example
+    needs the hardware; ``values`` are examples as the data set has them.
 
     >>> npu = Npu("build/digits", bus, stream)  # doctest: +SKIP
     >>> npu.load()  # doctest: +SKIP
@@ -135,9 +140,10 @@ class Npu:
     def load(self, place: Callable[[Words], int] | None = None, timeout_s: float = 1.0) -> None:
         """Write program, weights and channel table to the NPU, after power-up or for a new network.
 
-        place: needed by networks whose weights stay in external memory, not called for others; it
-        must write the given uint32 words to memory that the NPU's AXI4 port reads, and return their
-        byte address, a multiple of 4096. A run in progress is stopped by a soft reset. Raises
+        place: needed by networks that use external memory for weights or feature maps, not called
+        for others; it must write the given uint32 words (weights, then zeros as room for feature
+        maps) to memory that the NPU's AXI4 port accesses, and return their byte address, a multiple
+        of 4096. A run in progress is stopped by a soft reset. Raises
         NpuError, before the NPU is touched, if ``place`` is missing, or returns an address that is
         no such multiple or leaves words beyond 32-bit addresses; also if the NPU is still busy
         ``timeout_s`` seconds after the reset.
@@ -162,7 +168,7 @@ class Npu:
             self._write("MEMORY_BASE", base)
 
     def _place(self, place: Callable[[Words], int] | None) -> int:
-        """Put the weights into memory by ``place`` and return their byte address.
+        """Put what external memory must hold there by ``place`` and return its byte address.
 
         Raises NpuError if ``place`` is None, or the address is unusable.
         """
@@ -201,8 +207,9 @@ class Npu:
         Images are sent back to back if the NPU's memory has room for the next one. Returns the
         classes, int64 (n,), and the logits as integers, int32 (n, classes), with the classes'
         ``names``; n may be 0. Raises LayoutError, a ValueError, before anything is sent for codes
-        of another shape, beyond the input's bits or no integers; NpuError when the NPU stops with
-        an error or the wait for an image's logits exceeds ``timeout_s`` seconds.
+        of another shape, beyond the input's bits or no integers, and for logits of another length
+        than expected; NpuError when the NPU stops with an error or the wait for an image's logits
+        exceeds ``timeout_s`` seconds.
         """
         codes = np.asarray(codes)
         if codes.ndim != 4:
@@ -233,8 +240,9 @@ class Npu:
     def _run(self, images: NDArray[np.uint8], timeout_s: float) -> list[NDArray[np.int32]]:
         """Run images with one start, sending each image while the one before it is computed.
 
-        images: (n, channels, rows, columns). Returns the logits of each, int32 (classes,). Raises
-        NpuError if logits do not come in time.
+        images: (n, channels, rows, columns), n >= 1, and 1 if the network has no stream program.
+        Returns the logits of each, int32 (classes,). Raises NpuError if logits do not come in time,
+        LayoutError if they have another length.
         """
         output, logits = self.network.output, []
         self._write("IMAGES", len(images))

@@ -26,7 +26,7 @@ PROGRAM_FILES = {
 """Program name -> file in the build folder. ``stream``, for images back to back, exists only if
 activation memory has room for the next image."""
 MEMORY_FILE = "mem/memory.bin"
-"""File of external memory, little-endian 32-bit words; exists if the NPU fetches its weights."""
+"""File of external memory, little-endian 32-bit words; exists if the program uses that memory."""
 PORTS = ("aclk", "aresetn", "irq", "s_axi_control_*", "s_axis_*", "m_axis_*", "m_axi_*")
 """Names of the top module's ports (``*`` as wildcard), the only signals that the bench touches."""
 
@@ -98,7 +98,8 @@ class Loadable:
     channels: Words
     """Table of biases, multipliers and shifts, shape (n_words, 2 * post_units)."""
     memory: Words
-    """Content of external memory that FETCH reads, shape (n_words,); empty if all is on chip."""
+    """Content of external memory, shape (n_words,): weights that FETCH reads, then zeros as room
+    for feature maps; empty if all is on chip."""
     memory_latency_cycles: int
     """Memory latency in clock cycles for which the expected waits were computed."""
     classes: tuple[str, ...]
@@ -128,7 +129,7 @@ class BuildFolder(Loadable):
     def verilog(self) -> dict[str, str]:
         """Return the Verilog files rtl/*.v as file name -> text, sorted by name.
 
-        Raises FolderError if there is none.
+        Raises FolderError if there is none, OSError or UnicodeDecodeError if one cannot be read.
         """
         files = sorted((self.path / "rtl").glob("*.v"))
         if not files:

@@ -70,8 +70,8 @@ class Bench:
     def patience(self, program: StoredProgram) -> int:
         """Return the cycles, stalls included, after which a run of one image counts as hung.
 
-        SLACK_CYCLES, twice the expected cycles, and 8 cycles per beat that streams and memory move,
-        more of these with random stalls.
+        SLACK_CYCLES, twice the expected cycles, and 8 cycles per stream beat and per 32-bit word of
+        external memory, more of these with random stalls.
         """
         beats = self.folder.input["beats"] + self.folder.output["beats"]
         beats += sum(self.folder.tensors[tensor]["beats"] for tensor in program.tensors("STORE"))
@@ -115,7 +115,7 @@ class Bench:
         """Run one inference without random stalls, and judge its STALLS: waits for memory only.
 
         index: image in vectors/. It loads the normal program and leaves random stalls on. An error
-        is recorded in ``judge``, too. Raises Hang.
+        is recorded in ``judge``, too. Raises Hang, with random stalls off.
         """
         await self.npu.load_program(self.program.words)
         self.npu.hold_back(False)
@@ -132,7 +132,8 @@ class Bench:
 
         First ``images`` images from index ``first`` on with random stalls, for bits and cycles;
         then one and two images without, whose difference is the interval from image to image
-        (recorded in ``judge``, not judged). An error or a hang ends this and is recorded.
+        (recorded in ``judge``, not judged). An error or a hang of a run ends this and is recorded.
+        It loads the stream program and leaves random stalls on.
         """
         program = self.folder.programs["stream"]
         await self.npu.load_program(program.words)
@@ -173,7 +174,7 @@ class Bench:
     def patched(self, opcode: str, field: str) -> list[int]:
         """Return the normal program's bus words with an illegal bit, the one above ``field``.
 
-        It is set in the first instruction with that opcode.
+        It is set in the first instruction with that opcode, and must be a bit that no field uses.
         """
         first, width = self.folder.hardware["fields"][opcode][field]
         word, bit = divmod(first + width, 32)
@@ -195,8 +196,8 @@ def bench_test(test: Test) -> Any:
 
     The outcome is appended to the options' result file as one JSON line: ``test``, ``failure``
     (None if it passed), ``clocks`` (cycles since the simulator's start, earlier tests included),
-    and what the test returned, which may set ``failure``. An exception other than AssertionError
-    and Hang leaves no line.
+    and what the test returned, which may set ``failure``. A test that raises AssertionError or Hang
+    adds nothing to it; another exception leaves no line.
     """
 
     @functools.wraps(test)

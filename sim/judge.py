@@ -69,7 +69,7 @@ class Judge:
 
         first: index of the first image in vectors/; frames: one packet per image. CYCLES and the
         log's entries add up over the images, so the expected intervals of the images before the
-        last one are subtracted.
+        last one are subtracted, but not from instruction 0's entry: it runs once.
         """
         if len(frames) != images:
             self.failure = f"{images} images back to back: {len(frames)} output packets"
@@ -167,8 +167,9 @@ class Judge:
         """Return the verdict in JSON types; ``failure`` is a sentence, or None if all is right.
 
         ``failure`` is an error, hang or wrong length first, then a mismatch of values, then one of
-        cycles. ``bit_exact`` is True if ``run`` judged an image and no value differs, whatever the
-        cycles. ``images`` and ``stall_cycles`` are those of ``run``; the other keys are attributes.
+        cycles. ``bit_exact`` is True if ``run`` judged an image, no value differs and nothing kept
+        outputs from being compared, whatever the cycles. ``images`` and ``stall_cycles`` are those
+        of ``run``; the other keys are attributes.
         """
         mismatch = str(self.mismatch) if self.mismatch else None
         return {

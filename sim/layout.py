@@ -30,7 +30,7 @@ Layout = Mapping[str, Any]
 
 
 class LayoutError(ValueError):
-    """Data do not fit the layout; the message names the tensor and what it expects."""
+    """Data do not fit the layout; the message says what it expects."""
 
 
 def image_shape(layout: Layout) -> tuple[int, int, int]:
@@ -42,8 +42,8 @@ def image_shape(layout: Layout) -> tuple[int, int, int]:
 def check(layout: Layout, codes: NDArray[Any]) -> None:
     """Raise LayoutError unless ``codes``, of one image or many, are integers 0..2**bits - 1.
 
-    codes: (channels, rows, columns) or (n, channels, rows, columns), before any unfolding. bits:
-    that of the layout. No codes (n = 0) pass.
+    codes: must be (channels, rows, columns) or (n, channels, rows, columns), before any unfolding.
+    bits: that of the layout. No codes (n = 0) pass.
     """
     shape = image_shape(layout)
     if codes.shape[-3:] != shape or codes.ndim > 4:

@@ -86,8 +86,8 @@ def execute(
 def kill_all() -> None:
     """Kill all processes that ``execute`` started and that still run, whatever thread waits.
 
-    Each ``execute`` then returns with a failure; an interrupt alone would reach only the main
-    thread.
+    Each ``execute`` then ends as after a failed command; an interrupt alone would reach only the
+    main thread.
     """
     for process in list(_running):
         _kill(process)

@@ -1,7 +1,8 @@
 """Simulation of a build folder: ``python sim/run.py`` inside it, or ``simulate()`` from Python.
 
-Needs numpy, cocotb, cocotbext-axi, Verilator, g++, make and perl, and nothing else. Prints expected
-and simulated cycles per instruction, and whether all outputs are bit-exact.
+Needs numpy, cocotb, cocotbext-axi, Verilator, g++, make, perl and Python's shared library, and
+nothing else. Prints expected and simulated cycles per instruction, and whether all outputs are
+bit-exact.
 """
 
 from __future__ import annotations
@@ -94,10 +95,11 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     images, stall cycles and clocks summed over all processes, the rest of the first one that
     failed, or of the first; None if not asked for. ``hardware`` maps each other test to None or
     what went wrong. ``simulator`` has ``name`` (with version), ``build_seconds``, ``run_seconds``,
-    and ``clocks_per_second``, the tests' ``clocks`` (``harness.bench_test``) per run second.
+    and ``clocks_per_second``, the clocks of all processes per run second.
 
     Raises FolderError for a broken build folder, ToolMissing, SimulationError if a tool failed to
-    build or run the simulator, OSError.
+    build or run the simulator, a process ended before all its tests, or the NPU hung outside of the
+    runs that INFERENCE judges; OSError.
     """
     folder = read(build)
     images = min(request.images, len(folder.inputs))
@@ -125,7 +127,7 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
             "name": f"Verilator {simulator.find().version}",
             "build_seconds": round(built - start, 2),
             "run_seconds": round(seconds, 2),
-            "clocks_per_second": round(sum(one["clocks"] for one in outcomes) / seconds),
+            "clocks_per_second": round(sum(process[-1]["clocks"] for process in lines) / seconds),
         },
     }
 
@@ -197,10 +199,14 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
 
     images, stall_cycles and clocks are sums over all parts; everything else, but for ``test``, is
     that of the first failed part, or of the first part if none failed. The parts are not changed.
+    Raises SimulationError if one has no verdict, as its NPU hung before (or behind) all images.
     """
     if not parts:
         return None
     failed = [part for part in parts if part["failure"]]
+    for part in failed:
+        if "bit_exact" not in part:
+            raise SimulationError(f"{INFERENCE}: {part['failure']}")
     merged = {name: value for name, value in (failed or parts)[0].items() if name != "test"}
     for name in ("images", "stall_cycles", "clocks"):
         merged[name] = sum(part[name] for part in parts)
@@ -243,7 +249,8 @@ def table(result: dict[str, Any]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the result goes to stdout, errors to stderr.
 
-    arguments: without the program's name; None for those of this process.
+    arguments: without the program's name; None for those of this process. Unknown ones, and --help,
+    raise SystemExit.
     0: all tests passed; 1: a mismatch, a failed test or a failed simulator; 2: bad input, a missing
     tool or an error of the file system; 130: interrupted.
     """

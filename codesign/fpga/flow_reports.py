@@ -63,11 +63,14 @@ def read(path: Path) -> Figures:
         text = read_bytes(path).decode("utf-8", "replace")
     if text.lstrip().startswith("{"):
         return _json(path, text)
-    found = _hierarchical(text) or {
-        resource: value
-        for resource, names in _VIVADO.items()
-        if (value := _vivado_row(text, names)) is not None
-    }
+    try:
+        found = _hierarchical(text) or {
+            resource: value
+            for resource, names in _VIVADO.items()
+            if (value := _vivado_row(text, names)) is not None
+        }
+    except ValueError:  # such as 1.2.3
+        found = {}
     if "luts" not in found:
         raise UserError(
             f"{path}: not a report that is known: Vivado's report_utilization (text), "
@@ -126,7 +129,7 @@ def _cells(stat: Mapping[str, Any]) -> Counter[str]:
     """Return the primitives of the whole design with their counts, from Yosys's ``stat -json``.
 
     The design is the only module that no other instantiates. Raises ValueError if there is none or
-    several, or for a count that is none.
+    several, or for a count that is no integer 0.._MOST.
     """
     for body in stat["modules"].values():
         for name, count in body.get("num_cells_by_type", {}).items():

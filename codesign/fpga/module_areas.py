@@ -44,7 +44,8 @@ class Hierarchy:
         """Read the hierarchy of ``verilog`` (file name -> text).
 
         context: tool version and options, as text that enters every hash. Returns None unless every
-        file holds exactly one module, of the file's name.
+        file holds exactly one module, of the file's name. Raises RecursionError if modules name
+        each other in a circle.
         """
         texts = {PurePath(file).stem: code(text) for file, text in verilog.items()}
         for name, text in texts.items():

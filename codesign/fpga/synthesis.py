@@ -49,7 +49,7 @@ class Synthesis:
     cells: Mapping[str, int]
     """Count over the whole design, by primitive."""
     by_module: Mapping[str, ModuleUse]
-    """``instances``, and ``each``: figures of one instance, of each module, by its name in
+    """``instances``, and ``each``: figures of one instance, of each module in use, by its name in
     Yosys."""
     family: str
     flow: str
@@ -61,7 +61,7 @@ class Synthesis:
     warnings: tuple[str, ...]
     """Distinct warning lines of Yosys, in order."""
     flattened: Figures | None = None
-    """The same of the design flattened, except for modules whose Verilog says ``keep_hierarchy``;
+    """Resources of the design flattened, except for modules whose Verilog says ``keep_hierarchy``;
     None if it was not synthesised so."""
 
     def beside(self, flat: Synthesis) -> Synthesis:
@@ -112,9 +112,10 @@ def synthesise(
     and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a
     module of ``verilog``.
 
-    Raises yosys.YosysError when Yosys fails (also for an unknown ``top`` where a file holds several
-    modules), takes more than ``timeout_s`` seconds or leaves cells that the family does not list;
-    UserError if no Yosys is found, or ``top`` or the family is unknown; OSError on a full disk.
+    Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
+    that the family does not list; UserError if no Yosys is found, or ``top`` or the family is
+    unknown (for ``top`` YosysError if flattened, without the cache, or where a file does not hold
+    one module, of its name); OSError on a full disk.
     """
     tool = yosys.find()
     files = tuple(sorted(verilog))
@@ -146,7 +147,10 @@ def synthesise(
 
 
 def module_cells(stat: Mapping[str, Any]) -> Modules:
-    """Return the cells of each module from Yosys's ``stat -json``, names without a backslash."""
+    """Return the cells of each module from Yosys's ``stat -json``, without a backslash in front.
+
+    Those are primitives and instantiated modules.
+    """
     return {
         _plain(module): {
             _plain(cell): int(count) for cell, count in body.get("num_cells_by_type", {}).items()
@@ -188,7 +192,7 @@ def count_instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[
     """Count the instances of each module in the hierarchy of ``top``, ``top`` included.
 
     modules: module -> its cells and modules with their counts. Raises ValueError for a module that
-    holds itself (graphlib.CycleError), or has more than MOST_INSTANCES instances.
+    holds itself, also through others (graphlib.CycleError), or has more than MOST_INSTANCES instances.
     """
     inside = {name: [cell for cell in cells if cell in modules] for name, cells in modules.items()}
     found = Counter({top: 1})

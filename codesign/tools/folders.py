@@ -12,9 +12,10 @@ from models.files.writing import aside, remove_leftovers
 def write(files: Mapping[str, bytes], out: Path) -> None:
     """Write ``files`` (path in the folder -> content) to a temporary folder and rename it ``out``.
 
-    A folder at ``out`` is replaced as a whole. If the process is killed, ``out`` is the old folder,
-    the new one, or (between two renames) absent. Raises OSError, also if there are no ``files``,
-    with the old folder left in place.
+    A folder at ``out`` is replaced as a whole, missing parents are created, leftovers of killed
+    calls removed. If the process is killed, ``out`` is the old folder, the new one, or (between two
+    renames) absent. Raises OSError, also if there are no ``files``, with the old folder left in
+    place.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -19,8 +19,8 @@ def held(path: Path, doing: str) -> Iterator[None]:
 
     The file is created, holds the process id, and is removed at the end. A kill releases the lock,
     so a file that it leaves blocks nobody. On file systems without locks nothing is locked. Raises
-    UserError for a link in its place, and, starting with ``doing``, when another process holds the
-    lock.
+    UserError, which starts with ``doing``, when the lock is held already, by another process or by
+    this one, and for a link in the file's place; OSError if the file cannot be created.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -43,7 +43,8 @@ def held(path: Path, doing: str) -> Iterator[None]:
 def _lock(path: Path, doing: str) -> int:
     """Return the descriptor of the file at ``path``, created if missing, locked.
 
-    doing: start of the message. Raises UserError when another process holds the lock.
+    On file systems without locks it is not locked. doing: start of the message. Raises UserError
+    when the lock is held already, OSError if the file cannot be created.
     """
     while True:
         with told_as(UserError):

@@ -1,8 +1,9 @@
 """Encoding of instructions as words of program memory, and decoding.
 
 An instruction is a 64-bit opcode word, followed by the words of its fields: four 16-bit slots per
-word, and in a LAYER one record word for each level of its loop nest. Bits that no field uses must
-be zero, otherwise the NPU stops with ErrorCode.FIELD.
+word, and in a LAYER one record word for its start and for each level of its loop nest. Bits that no
+field uses must be zero, otherwise the NPU stops with ErrorCode.FIELD, or with ErrorCode.OPCODE if
+they are in the opcode word.
 """
 
 from __future__ import annotations
@@ -73,7 +74,8 @@ class Instruction:
     def encode(self, config: NpuConfig) -> list[int]:
         """Return the instruction as 32-bit bus words, the low half of each program word first.
 
-        Raises ValueError for a missing or unknown field, or a value that exceeds its width.
+        Raises ValueError for a missing or unknown field, or a value that is negative or exceeds its
+        width.
         """
         known = bit_ranges(config, self.opcode)
         if set(self.fields) != set(known):

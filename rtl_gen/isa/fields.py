@@ -1,8 +1,8 @@
 """Fields of each instruction: their meaning, order and width.
 
-Most fields occupy a 16-bit slot each. A LAYER also has a record for each level of its loop nest:
-the address step of that level and its number of repetitions. docs/reference/isa.md has these
-definitions as tables.
+Fields occupy a 16-bit slot each, but for those of a LAYER's records, of which it has one for its
+start and one for each level of its loop nest: the address step and the number of repetitions.
+docs/reference/isa.md has these definitions as tables.
 """
 
 from __future__ import annotations
@@ -196,7 +196,7 @@ MOVE = (
     Field("strips", _bits(STRIP_BITS), "strip step, two's complement"),
 )
 """Address step in a record: from the last tap of one repetition of a level to the first tap of the
-next, the return of all inner levels to their start included."""
+next, the return of all inner levels to their start included; in START's record from position 0."""
 RECORDS = (START, *COUNT_BITS)
 """Records of a LAYER in the order of their words: START, then the levels, innermost first."""
 

@@ -54,13 +54,14 @@ class ErrorCode(enum.IntEnum):
     FIELD = 2
     """A field has bits outside its width, or a LAYER drains nothing or more than the array has."""
     ADDRESS = 3
-    """A read or write left a buffer, or the memory refused a FETCH, FILL or SPILL."""
+    """A read or write left a buffer, or the memory refused a FETCH, FILL or SPILL. (No error:
+    weights that a FETCH writes behind the buffer's end; they wrap to its start or are lost.)"""
     STREAM_SHORT = 4
     """TLAST came before the last beat of the LOAD."""
     STREAM_LONG = 5
     """The LOAD's last beat came without TLAST; beats up to the next TLAST are discarded."""
     WATCHDOG = 6
-    """The run took more cycles, stalls included, than the WATCHDOG register allows."""
+    """The run took as many cycles, stalls included, as the WATCHDOG register says."""
     PROGRAM = 7
     """The program ran past the end of program memory without END."""
 

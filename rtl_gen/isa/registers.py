@@ -1,4 +1,7 @@
-"""AXI4-Lite address map: registers, cycle log and memory windows, as byte addresses."""
+"""AXI4-Lite address map: registers, cycle log and memory windows, as byte addresses.
+
+While the NPU is busy, writes to a memory window do nothing and are answered with SLVERR.
+"""
 
 from __future__ import annotations
 
@@ -28,9 +31,9 @@ class Register(enum.IntEnum):
     CONFIG_HASH = 0x08
     """Read: first 32 bits of NpuConfig.hash."""
     CONTROL = 0x0C
-    """Write: bit 0 start, bit 1 soft reset (stop, clear error and done; no start then), bit 2 irq
-    enable (kept). Read: bit 2. After a soft reset the pipelines run empty: start again when STATUS
-    is no longer busy."""
+    """Write: bit 0 start (nothing while busy), bit 1 soft reset (stop, clear error and done; no
+    start then), bit 2 irq enable (kept until the next write). Read: bit 2. After a soft reset the
+    pipelines run empty: start again when STATUS is no longer busy."""
     STATUS = 0x10
     """Read: bit 0 busy, bit 1 done, bit 2 error, bit 3 discarding a stream that ran on."""
     ERROR = 0x14
@@ -39,12 +42,14 @@ class Register(enum.IntEnum):
     CYCLES = 0x18
     """Read: cycles of the last (or current) run, those in STALLS not counted."""
     STALLS = 0x1C
-    """Read: cycles in which the run waited for s_axis TVALID, m_axis TREADY or memory."""
+    """Read: cycles in which the run waited for s_axis TVALID, m_axis TREADY, memory, or the end of
+    an earlier transfer."""
     WATCHDOG = 0x20
-    """Read / write: limit on CYCLES + STALLS; 0 (reset value) is no limit."""
+    """Read / write: value of CYCLES + STALLS at which a run is stopped, so a run must take fewer; 0
+    (reset value) is no limit. Read at the start."""
     IMAGES = 0x24
     """Read / write: bits 15:0, images of a run: times that a REPEAT's body runs. 1 after reset; 0
-    is as 1."""
+    is as 1. Read at the start."""
     MEMORY_BASE = 0x28
     """Read / write: byte address of burst 0 in memory, its low 12 bits 0. (With a memory
     port.)"""

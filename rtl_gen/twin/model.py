@@ -59,11 +59,12 @@ class Twin(Memories):
     def run(self, stream_beats: Sequence[Beat], watchdog: int = 0, images: int = 1) -> TwinResult:
         """Execute the program from word 0 until END or an error.
 
-        stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: limit on CYCLES, 0 for
-        none (stalls, which the hardware counts too, do not occur here); an instruction that would
-        exceed it is not executed, so that an error that it would meet before is not found. images:
-        content of the register IMAGES; 0 counts as 1. Raises TwinInputError when a LOAD waits for
-        beats that never come and no watchdog is set.
+        stream_beats: the input stream, (TDATA, TLAST) per beat. watchdog: value of CYCLES that
+        stops the run, 0 for none (stalls, which the hardware counts too, do not occur here); an
+        instruction that would reach it is not executed, so that an error that it would meet before
+        is not found. images: content of the register IMAGES; 0
+        counts as 1. Raises TwinInputError when a LOAD waits for beats that never come and no
+        watchdog is set.
         """
         streams, log, images_left = Streams(stream_beats), list[int](), max(images, 1)
         cycles, position, index = timing.START_CYCLES, 0, 0
@@ -73,7 +74,7 @@ class Twin(Memories):
                 instruction, position = self._fetch(position)
                 last = images_left == 1
                 cycles += timing.instruction_cycles(self.config, instruction, last=last)
-                if watchdog and cycles > watchdog:
+                if watchdog and cycles >= watchdog:
                     raise TwinError(ErrorCode.WATCHDOG)
                 self._execute(instruction, streams, last=last, watched=bool(watchdog))
                 log.append(cycles)

@@ -178,6 +178,21 @@ def test_emit_counts_more_words_than_activation_memory_has_addresses() -> None:
     assert got.cycle_log[-1] == timing.START_CYCLES + total
 
 
+def test_a_run_must_take_fewer_cycles_than_the_watchdog_says() -> None:
+    config = NpuConfig(**{**SMALL, **CONFIGS[1]})
+    instructions = [
+        Instruction(Opcode.EMIT, {"chunks": 3, "ahead": 0}), Instruction(Opcode.END, {})
+    ]  # fmt: skip
+    program = [word for instruction in instructions for word in instruction.encode(config)]
+    total = sum(timing.instruction_cycles(config, instruction) for instruction in instructions)
+    nothing, twin = np.zeros((0, 1), np.uint32), Twin(config)
+    twin.load_program(program)
+    for limit, error in ((total, ErrorCode.WATCHDOG), (total + 1, ErrorCode.NONE)):
+        got = Device(config).run(program, nothing, nothing, [], instructions=2, watchdog=limit)
+        assert got.error is error
+        assert twin.run([], watchdog=limit).error is error
+
+
 @pytest.mark.parametrize("number", range(len(CONFIGS)))
 @pytest.mark.parametrize("stall", [0.0, 0.3])
 def test_images_back_to_back_match_the_twin(number: int, stall: float) -> None:

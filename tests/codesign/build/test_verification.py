@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -185,6 +186,30 @@ def test_a_fault_in_the_verilog_is_found(copy):
     found = verification.verify(copy, images=1)
     assert not found.bit_exact
     assert found.mismatch["layer"] == "conv1"
+
+
+def test_a_bus_that_never_answers_is_a_failure_with_its_cause(copy, capsys):
+    (path,) = (copy / "rtl").glob("*_control.v")
+    broken, count = re.subn(r"\bbvalid <= .*;", "bvalid <= 1'h0;", path.read_text())
+    assert count
+    path.write_text(broken)
+    assert run.main([str(copy), "--images", "1"]) == 1
+    assert "inference: hang, no answer within" in capsys.readouterr().err
+
+
+def test_clocks_of_a_process_are_counted_once(folder, monkeypatch):
+    """Those of a test include the ones of earlier tests in the same process."""
+    tests = ("hundred_runs", "watchdog", "soft_reset")
+    clocks = dict(zip(tests, (1000, 400, 1600), strict=True))
+
+    def one_process(folder, program, request, tests, *images):
+        return [{"test": test, "failure": None, "clocks": clocks[test]} for test in tests]
+
+    monkeypatch.setattr(run, "_one_process", one_process)
+    monkeypatch.setattr(run.simulator, "build", lambda *_: Path())
+    monkeypatch.setattr(run.time, "monotonic", iter((0.0, 1.0, 3.0)).__next__)
+    found = run.simulate(folder, run.Request(tests=tests, jobs=2))
+    assert found["simulator"]["clocks_per_second"] == (1600 + 400) / 2
 
 
 def test_no_misuse_hangs_the_hardware(folder):

@@ -182,6 +182,8 @@ def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("nothing of the kind", "not a report that is known"),
+        ("| Slice LUTs | 1.2.3 |", "not a report that is known"),
+        (HIERARCHICAL.format(dsp="", pct=".5.6"), "not a report that is known"),
         ("{", "not JSON"),
         ('{"modules": {}}', "neither Yosys's stat -json nor nextpnr-ecp5's .*one top module"),
         (stat(a={"LUT6": 1}, b={"LUT6": 1}), "one top module expected, not a, b"),

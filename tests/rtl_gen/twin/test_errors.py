@@ -154,8 +154,8 @@ def test_a_program_without_end_is_an_error() -> None:
 def test_the_watchdog_stops_a_run_that_is_too_long() -> None:
     twin = twin_of(COPY, END)
     cycles = twin.run(TWO_BEATS).cycle_log[-1]
-    assert twin.run(TWO_BEATS, watchdog=cycles).error is ErrorCode.NONE
-    assert twin.run(TWO_BEATS, watchdog=cycles - 1).error is ErrorCode.WATCHDOG
+    assert twin.run(TWO_BEATS, watchdog=cycles + 1).error is ErrorCode.NONE
+    assert twin.run(TWO_BEATS, watchdog=cycles).error is ErrorCode.WATCHDOG
     assert twin.run(TWO_BEATS[:1], watchdog=10**6).error is ErrorCode.WATCHDOG
     with pytest.raises(TwinInputError, match="LOAD waits for 2 beats, the stream has 1"):
         twin.run(TWO_BEATS[:1])
