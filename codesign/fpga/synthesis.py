@@ -192,7 +192,8 @@ def count_instances(modules: Mapping[str, Mapping[str, int]], top: str) -> dict[
     """Count the instances of each module in the hierarchy of ``top``, ``top`` included.
 
     modules: module -> its cells and modules with their counts. Raises ValueError for a module that
-    holds itself, also through others (graphlib.CycleError), or has more than MOST_INSTANCES instances.
+    holds itself, also through others (graphlib.CycleError), or that has more than MOST_INSTANCES
+    instances.
     """
     inside = {name: [cell for cell in cells if cell in modules] for name, cells in modules.items()}
     found = Counter({top: 1})
