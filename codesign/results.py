@@ -49,6 +49,8 @@ class Figures:
 RESOURCES = ("luts", "ffs", "brams", "dsps")
 """Fields of Figures and Budget that a device has a limited number of."""
 DEFAULT_TRAINING = TrainingChoices()
+PREFERENCES = ("throughput", "area", "knee", "accuracy")
+"""What decides between designs whose networks are equally accurate (SearchSettings.prefer)."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -101,8 +103,12 @@ class SearchSettings:
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
+    finish: int = 4
+    """Most networks that are trained in full, of those trained briefly; a time limit lowers it."""
+    prefer: str = "throughput"
+    """One of PREFERENCES: what decides between designs whose networks are equally accurate."""
     epochs: int | None = None
-    """Epochs of the full training; None: chosen by the size of the data set."""
+    """Epochs of each full training; None: chosen by the size of the data set."""
     boo: float = 0.0
     """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
     images: int = 64

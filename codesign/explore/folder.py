@@ -202,6 +202,11 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
     return {**named, "format": FORMAT}
 
 
+def short_weights(out: Path, key: str) -> Path:
+    """Return the file of a network's weights after its short training; ``key``: network_key."""
+    return out / TRAINING / "short" / f"{key}.weights"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` to a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:

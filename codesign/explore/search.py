@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.explore.choice import Trained, reasons
+from codesign.explore.choice import Trained
+from codesign.explore.folder import short_weights
+from codesign.explore.reasons import reasons
 from codesign.explore.settings import ExploreSettings
 from codesign.results import InfeasibleError
 from codesign.search import engine
@@ -68,6 +70,8 @@ class Search:
         limit_s = settings.time_limit_s
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
+        self.inner: InnerSearch | None = None
+        """The search on estimates, from the start of ``run`` on."""
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -82,7 +86,7 @@ class Search:
         """
         seed, networks = self.settings.seed, self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        inner = InnerSearch(self.problem, self.settings.strategy, seed)
+        inner = self.inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
         evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
@@ -167,7 +171,9 @@ class Search:
             if self.store.find(key) is None and not self._late():
                 graph, quantisation = network(space, pool.candidates[row])
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
-                tasks.append(TrainingTask(key, graph, quantisation, scale_bits))
+                keep = short_weights(self.settings.out, key)
+                keep.parent.mkdir(parents=True, exist_ok=True)
+                tasks.append(TrainingTask(key, graph, quantisation, scale_bits, keep))
         self._report()
         trainings = train_all(tasks, self.dataset, self.how, self.settings.jobs)
         with contextlib.closing(trainings) as outcomes:

@@ -19,7 +19,7 @@ from codesign.build.verification import Verification
 from codesign.cli import main
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
-from codesign.explore import ExploreResult, ExploreSettings, explore, training
+from codesign.explore import ExploreResult, ExploreSettings, building, explore, training
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
@@ -100,7 +100,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fake = Fakes()
     monkeypatch.setattr(exploring.model_file, "load", model)
     monkeypatch.setattr(short_training, "train_one", fake.train_one)
-    monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
+    monkeypatch.setattr(building, "synthesise", fake.synthesise)
     monkeypatch.setattr(verification, "verify", fake.verify)
     monkeypatch.setattr(emit, "verilog", lambda config: {"npu.v": "module npu; endmodule\n"})
     monkeypatch.setattr(searching, "EVALUATIONS", (1024, 512))
@@ -111,7 +111,14 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def settings(out: Path, **changes: object) -> ExploreSettings:
     space = out.with_name("space.yaml")
     base = ExploreSettings(
-        budget=Budget(luts=LUTS), out=out, networks=4, epochs=2, images=3, jobs=1, space=str(space)
+        budget=Budget(luts=LUTS),
+        out=out,
+        networks=4,
+        finish=2,
+        epochs=2,
+        images=3,
+        jobs=1,
+        space=str(space),
     )
     if not out.is_dir():
         space.write_text(SPACE)
@@ -268,7 +275,7 @@ def test_one_job_trains_and_synthesises_one_after_the_other(
         trained_before.append(any(plan.training.glob("*.weights")))
         return fakes.synthesise(design, plan)
 
-    monkeypatch.setattr(finishing, "_synthesise", synthesise)
+    monkeypatch.setattr(building, "synthesise", synthesise)
     run(settings(tmp_path / "out", jobs=1))
     assert trained_before == [True]
     run(settings(tmp_path / "out", jobs=2, networks=1))
@@ -302,7 +309,7 @@ def test_a_tool_that_fails_is_in_the_summary(
     def fail(design, plan) -> Synthesis:
         raise YosysError("yosys ended with status 1")
 
-    monkeypatch.setattr(finishing, "_synthesise", fail)
+    monkeypatch.setattr(building, "synthesise", fail)
     with pytest.raises(YosysError):
         run(settings(tmp_path / "out"))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
@@ -612,4 +619,4 @@ def test_after_synthesis_the_budget_is_of_the_users_flow() -> None:
     for factor, over in ((1.0, ["luts"]), (0.6, []), (0.7, ["luts"])):
         flow = {"luts": Calibration(factor, 0.05, 4)}
         areas = dataclasses.replace(model(), flow=flow)
-        assert finishing._over(found, budget, areas) == over
+        assert building.over_budget(found, budget, areas) == over
