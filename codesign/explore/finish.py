@@ -60,13 +60,8 @@ class _Ahead:
     def __enter__(self) -> _Ahead:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
-        if kind is not None:
+    def __exit__(self, *error: object) -> None:
+        if any(error):
             kill_all()  # otherwise the pool waits for Yosys before an interrupt takes effect
         self._pool.shutdown()
 

@@ -111,15 +111,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def settings(out: Path, **changes: object) -> ExploreSettings:
     space = out.with_name("space.yaml")
     base = ExploreSettings(
-        budget=Budget(luts=LUTS),
-        out=out,
-        networks=4,
-        finish=2,
-        epochs=2,
-        images=3,
-        jobs=1,
+        budget=Budget(luts=LUTS), out=out, networks=4, finish=2, epochs=2, images=3, jobs=1,
         space=str(space),
-    )
+    )  # fmt: skip
     if not out.is_dir():
         space.write_text(SPACE)
     return dataclasses.replace(base, **changes)
