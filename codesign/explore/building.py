@@ -1,4 +1,4 @@
-"""What follows the choice of a design: synthesis, build folder, verification and report."""
+"""Synthesis, build folder, verification and report of the design that was chosen."""
 
 from __future__ import annotations
 

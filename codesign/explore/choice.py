@@ -91,7 +91,7 @@ def standard_error(accuracy: float, images: int) -> float:
 
 @dataclass(frozen=True)
 class Rule:
-    """What makes a design better than others within the budget.
+    """Rule of choice: criteria that make a design better than others within the budget.
 
     >>> Rule(images=216).equal(np.array([1.0, 0.9954, 0.9907])).tolist()
     [True, True, False]

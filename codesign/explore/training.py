@@ -56,7 +56,7 @@ class FullTraining:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many of the finalists are trained in full, for how many epochs each."""
+    """Number of finalists that are trained in full, and the epochs of each. Made by ``plan``."""
 
     networks: int
     epochs: int | None

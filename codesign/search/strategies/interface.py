@@ -16,7 +16,7 @@ from codesign.search.pareto import Floats, Ints
 
 @dataclass(frozen=True, eq=False)
 class Genes:
-    """What a strategy knows of a search space.
+    """Description of a search space for strategies.
 
     >>> import numpy as np
     >>> Genes(np.array([4, 3, 3]), kinds=(np.array([1, 2]),)).mutation_rate
