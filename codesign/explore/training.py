@@ -215,10 +215,11 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     """
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
-    kept = short_weights(wanted.settings.out, task.key)
+    kept, design = short_weights(wanted.settings.out, task.key), task.design
     if kept.exists():
-        return TrainedNetwork.load(kept)
-    design = task.design
+        found = TrainedNetwork.load(kept)
+        # The same network under the name that the search gave it.
+        return TrainedNetwork(design.network, design.quantisation, found.network, found.history)
     short = TrainingTask(task.key, design.network, design.quantisation, design.npu.scale_bits)
     return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
 

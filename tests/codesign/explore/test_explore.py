@@ -25,6 +25,7 @@ from codesign.explore import run as exploring
 from codesign.explore import search as searching
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.folder import short_weights
 from codesign.explore.settings import FORMAT, OLD_FORMATS
 from codesign.fpga import devices
 from codesign.fpga.synthesis import Synthesis
@@ -37,6 +38,7 @@ from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
 from models.errors import DatasetError
+from models.graph.network import NetworkGraph
 from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
@@ -297,6 +299,29 @@ def test_finalists_are_trained_in_parallel_and_without_the_test_images(
     monkeypatch.setattr(training.pipeline, "train_design", watched)
     run(settings(tmp_path / "again"))
     assert seen == [0, 0]
+
+
+def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    result, _ = run(settings(out, networks=1, finish=1))
+    design, data = designs.load(out / result.summary["design"]), datasets.load("digits")
+    how = ShortTraining(12, len(data.train), len(data.validation), seed=0)
+    graph = NetworkGraph("net-of-the-search", design.network.layers)
+    task = short_training.TrainingTask("key", graph, design.quantisation, design.npu.scale_bits)
+    kept = short_training.trained_network(task, how.subset(data), how)
+    (out / "training" / "short").mkdir(parents=True, exist_ok=True)
+    kept.save(short_weights(out, "key"))
+    wanted = FinishSettings(settings(out), data, how, None)
+    training.weights_file(design, wanted).unlink()
+    monkeypatch.setattr(training, "trained_network", None)  # it is not trained again
+    short = Trained(np.zeros(1, dtype=np.int64), kept.validation_accuracy, 0.5, one_bits=1)
+    full = training.FullTraining("key", design, short, epochs=2, threads=1)
+    _, found = training.train(full, lambda told: None, wanted)
+    assert found.accuracy == kept.validation_accuracy
+    assert "the latter's network is delivered" in training.notes(design, wanted)[0]
+    training.pipeline.lower_design(design, training.load(design, wanted))
 
 
 def test_an_accuracy_that_no_network_has_is_a_note(fakes: Fakes, tmp_path: Path) -> None:
