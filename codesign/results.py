@@ -51,6 +51,8 @@ RESOURCES = ("luts", "ffs", "brams", "dsps")
 DEFAULT_TRAINING = TrainingChoices()
 _SAID_BY_UNIT = {*RESOURCES, "macs"}
 """Resources of Infeasible whose unit says what they are: LUTs, flip-flops, ..."""
+PREFERENCES = ("throughput", "area", "knee", "accuracy")
+"""What decides between designs whose networks are equally accurate (SearchSettings.prefer)."""
 AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
@@ -103,8 +105,12 @@ class SearchSettings:
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
+    finish: int = 4
+    """Most networks that are trained in full, of those trained briefly; a time limit lowers it."""
+    prefer: str = "throughput"
+    """One of PREFERENCES: what decides between designs whose networks are equally accurate."""
     epochs: int | None = None
-    """Epochs of the full training; None: chosen by the size of the data set."""
+    """Epochs of each full training; None: chosen by the size of the data set."""
     boo: float = 0.0
     """Weight of the one-bits per weight in the loss of all trainings (TrainSettings.boo)."""
     images: int = 64

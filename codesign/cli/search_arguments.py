@@ -8,7 +8,7 @@ from pathlib import Path
 from codesign.cli import data_options, options
 from codesign.cli.search_options import SearchOptions
 from codesign.fpga import devices
-from codesign.results import OLD_OPTIONS, Budget
+from codesign.results import OLD_OPTIONS, PREFERENCES, Budget
 from models.data import datasets
 
 _DEFAULT = SearchOptions()
@@ -22,6 +22,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         )
     )
     _search_options(parser.add_argument_group("search"))
+    _choice_options(
+        parser.add_argument_group(
+            "choice", "Which of the networks that were trained in full is built, and on which NPU."
+        )
+    )
     _effort_options(parser.add_argument_group("effort"))
     files = parser.add_argument_group("files")
     files.add_argument(
@@ -108,19 +113,38 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     )
     options.boo(group)
     group.add_argument(
+        "--seed",
+        type=options.integer(0),
+        metavar="N",
+        help="seed of data split, search and training; the same seed gives the same design "
+        f"(default: {_DEFAULT.seed})",
+    )
+
+
+def _choice_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--prefer",
+        choices=PREFERENCES,
+        help="what decides between networks whose validation accuracies are within a standard "
+        "error of the best: throughput, then fewer LUTs, then fewer block RAMs; area: fewest LUTs "
+        "first; knee: all accuracies count, the knee of the front is taken; accuracy: only equal "
+        f"ones are equal (default: {_DEFAULT.prefer})",
+    )
+    group.add_argument(
+        "--min-accuracy",
+        type=options.number(0, 100),
+        metavar="PERCENT",
+        help="validation accuracy that is enough, in place of one within a standard error of the "
+        "best; if no network has it, the most accurate one is taken, and a note says so (default: "
+        "none)",
+    )
+    group.add_argument(
         "--boo-within",
         type=options.number(0, 100),
         metavar="POINTS",
         help="choose the network whose weights have the fewest one-bits among those at most POINTS "
         "percentage points below the best validation accuracy; this also makes few one-bits an "
         "objective of the search (default: accuracy alone decides)",
-    )
-    group.add_argument(
-        "--seed",
-        type=options.integer(0),
-        metavar="N",
-        help="seed of data split, search and training; the same seed gives the same design "
-        f"(default: {_DEFAULT.seed})",
     )
 
 
@@ -132,10 +156,17 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         help=f"networks to train briefly and compare (default: {_DEFAULT.networks})",
     )
     group.add_argument(
+        "--finish",
+        type=options.integer(1),
+        metavar="K",
+        help="networks, the most promising ones, to train in full before one is chosen; a time "
+        f"limit lowers it (default: {_DEFAULT.finish})",
+    )
+    group.add_argument(
         "--epochs",
         type=options.integer(2),
         metavar="N",
-        help="epochs of the full training (default: chosen by the size of the data set)",
+        help="epochs of each full training (default: chosen by the size of the data set)",
     )
     group.add_argument(
         "--time-limit",

@@ -50,6 +50,8 @@ class SearchOptions(SearchSettings):
     boo_within: float | None = None
     """Validation accuracy in percentage points (0..100) to trade for fewer one-bits; None: do not
     trade."""
+    min_accuracy: float | None = None
+    """Validation accuracy in percent that is enough; None: within a standard error of the best."""
     out: str = "runs/explore"
     """Folder of the search."""
     time_limit: float | None = None
@@ -67,6 +69,8 @@ class SearchOptions(SearchSettings):
             ("max_latency_us", 1e-3, math.inf),
             ("area_confidence", 0.5, 0.99),
             ("networks", 1, 10000),
+            ("finish", 1, 10000),
+            ("min_accuracy", 0, 100),
             ("epochs", 2, 10000),
             ("boo", 0, 1000),
             ("boo_within", 0, 100),
@@ -96,6 +100,7 @@ class SearchOptions(SearchSettings):
             data_dir=Path(self.data_dir) if self.data_dir else None,
             area_model=Path(self.area_model) if self.area_model else None,
             boo_within=None if self.boo_within is None else self.boo_within / 100,
+            min_accuracy=None if self.min_accuracy is None else self.min_accuracy / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
             notes=self.cut(),
             **self.shared(),

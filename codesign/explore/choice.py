@@ -1,42 +1,43 @@
-"""The end of a search: rule of choice, Pareto front for the report, reasons of infeasibility."""
+"""The rule of choice: which networks are trained in full, and which design is built.
+
+No function here sees a test split: accuracies are of validation images.
+"""
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from codesign.cost.cycles.schedule import ScheduleTable
-from codesign.report.data import Candidate
-from codesign.results import Figures, Infeasible
+from codesign.results import Figures
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
-from codesign.search.pareto import Ints, pareto_mask
-from codesign.search.space.topology import network_key
+from codesign.search.pareto import Floats, Ints, fronts, pareto_mask
 from models.training.history import Epoch
-from rtl_gen.parameters import DEPTH_RANGES
 
-SHOWN_NPUS = 6
-"""Most NPUs per trained network that the report's front is drawn from."""
+REACH = 10.0
+"""Standard errors of the best short training's accuracy by which another network may be below it
+and still be trained in full: short trainings say little of what full ones end with."""
 
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A network after its short training. Made by ``Search.run``."""
+    """A trained network. Made by ``Search.run``, after its short training."""
 
     candidate: Ints
     """Candidate vector (n_genes,): the network and one NPU that can run it."""
     accuracy: float
-    """Validation accuracy, 0..1."""
+    """Validation accuracy, 0..1: of the full training if there was one, else of the short one."""
     seconds: float
     """Wall time of the short training, in seconds."""
     one_bits: int
-    """One-bits of the magnitudes of all weights (models.integer.bits)."""
+    """One-bits of the magnitudes of all weights (models.integer.bits), trained as ``accuracy``."""
     history: tuple[Epoch, ...] = ()
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
+    trained_fully: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +57,14 @@ class Option:
         return candidate
 
     @property
-    def rank(self) -> tuple[float, float]:
-        """Sort key for NPUs of one network, larger is better: throughput, then fewer LUTs.
-
-        (Images per second, LUTs negated), both estimated.
-        """
-        estimate = self.evaluated.estimate
-        return float(estimate.images_per_second[self.row]), -float(estimate.area.luts[self.row])
+    def costs(self) -> tuple[float, float, float]:
+        """Estimated images per second (negated), LUTs and block RAMs: all to be small."""
+        found = self.evaluated.estimate
+        return (
+            -float(found.images_per_second[self.row]),
+            float(found.area.luts[self.row]),
+            float(found.area.brams[self.row]),
+        )
 
     @property
     def figures(self) -> Figures:
@@ -70,150 +72,162 @@ class Option:
         return self.evaluated.estimate.figures(self.row)
 
 
+def smoothed(accuracies: Floats, images: int) -> Floats:
+    """Return accuracies over so many images by Laplace's rule of succession: (k + 1) / (n + 2)."""
+    return (accuracies * images + 1) / (images + 2)
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Return the binomial standard error of an accuracy (0..1), smoothed so that 1 has one, too.
+
+    It is sqrt(p (1 - p) / n) for n images of which k are right, with p = (k + 1) / (n + 2).
+
+    >>> round(standard_error(1.0, images=216), 5)
+    0.0046
+    """
+    share = (accuracy * images + 1) / (images + 2)
+    return math.sqrt(share * (1 - share) / images)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Rule of choice: criteria that make a design better than others within the budget.
+
+    >>> Rule(images=216).equal(np.array([1.0, 0.9954, 0.9907])).tolist()
+    [True, True, False]
+    """
+
+    images: int
+    """Number of validation images that the accuracies are over."""
+    prefer: str = "throughput"
+    """One of codesign.results.PREFERENCES."""
+    min_accuracy: float | None = None
+    """Accuracy (0..1) that is enough, in place of one near the best."""
+    boo_within: float | None = None
+    """Accuracy (0..1) to trade for fewer one-bits; None: they do not count."""
+
+    def equal(self, accuracies: Floats) -> NDArray[np.bool_]:
+        """Return True for accuracies, of shape (n,), that count as equal to the best; n >= 1.
+
+        That is, within one standard error of the best, if nothing else is asked for. For the
+        preference ``knee``, which weighs accuracies itself, all those that are enough.
+        """
+        best = accuracies.max()
+        least = self.min_accuracy
+        if (least is not None and best < least) or self.prefer == "accuracy":
+            return np.asarray(accuracies == best)
+        enough = np.asarray(accuracies >= (least or 0.0))
+        if self.boo_within is not None:
+            return enough & (accuracies >= best - self.boo_within)
+        if least is not None or self.prefer == "knee":
+            return enough
+        return self._within(accuracies, best, 1.0)
+
+    def reachable(self, accuracies: Floats) -> NDArray[np.bool_]:
+        """Return True for accuracies of short trainings, shape (n,), of networks to train in full.
+
+        They are within REACH standard errors of the best, or of what is asked for; n >= 1.
+        """
+        best = accuracies.max()
+        near = self._within(accuracies, min(best, self.min_accuracy or 1.0), REACH)
+        return near if self.boo_within is None else near | (accuracies >= best - self.boo_within)
+
+    def _within(self, accuracies: Floats, best: float, errors: float) -> NDArray[np.bool_]:
+        gap = smoothed(np.array(best), self.images) - smoothed(accuracies, self.images)
+        return np.asarray(gap <= errors * standard_error(best, self.images))
+
+    def order(self, option: Option) -> tuple[float, ...]:
+        """Return the sort key of equally accurate designs, best first.
+
+        Throughput, then fewer LUTs, then fewer block RAMs; for the preference ``area``, LUTs first.
+        """
+        rate, luts, brams = option.costs
+        return (luts, rate, brams) if self.prefer == "area" else (rate, luts, brams)
+
+
 def best_option(
     problem: Problem,
     trained: Sequence[Trained],
+    rule: Rule,
     refused: frozenset[bytes] = frozenset(),
-    boo_within: float | None = None,
 ) -> Option | None:
-    """Choose the design with the best validation accuracy within the budget, or None if none fits.
+    """Return the best design within the budget by ``rule``, or None if none fits.
 
-    Each network is taken with its fastest NPU within the budget. Ties go to the higher throughput,
-    then to fewer LUTs. refused: candidates (as bytes) that the compiler or synthesis has rejected.
-    boo_within: if given, choose instead the network with the fewest one-bits among those whose
-    accuracy (0..1) is at most this much below the best.
+    Of the networks that count as equally accurate, with few one-bits as an objective those with the
+    fewest, it is the first NPU by ``rule.order``, or the knee. refused: candidates (as bytes) that
+    the compiler or synthesis has rejected.
     """
-    every = (_best_npu(problem, one, refused) for one in trained)
-    found = [option for option in every if option is not None]
+    found = [option for one in trained for option in _options(problem, one, refused)]
     if not found:
         return None
-    best = max(option.trained.accuracy for option in found)
-    if boo_within is not None:
-        near = [option for option in found if option.trained.accuracy >= best - boo_within]
+    equal = rule.equal(np.array([option.trained.accuracy for option in found]))
+    near = [option for option, same in zip(found, equal, strict=True) if same]
+    if rule.boo_within is not None:
         fewest = min(option.trained.one_bits for option in near)
-        found = [option for option in near if option.trained.one_bits == fewest]
-    return max(found, key=lambda option: (option.trained.accuracy, *option.rank))
+        near = [option for option in near if option.trained.one_bits == fewest]
+    return _knee(near) if rule.prefer == "knee" else min(near, key=rule.order)
 
 
-def _best_npu(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Option | None:
-    """Return the network on the fastest NPU within the budget that is not refused, or None.
+def finalists(
+    problem: Problem,
+    trained: Sequence[Trained],
+    rule: Rule,
+    count: int,
+    refused: frozenset[bytes] = frozenset(),
+) -> list[Trained]:
+    """Return up to ``count`` networks that are worth a full training, the best short one first.
 
-    Ties go to fewer LUTs. refused: candidates as bytes.
+    Those within reach of the best (``Rule.reachable``) are taken by their fronts of short accuracy
+    and the throughput (or LUTs, as ``rule`` prefers) of their best NPU within the budget; of a
+    front that is too large, networks spread from accurate to fast.
     """
+    best = [best_option(problem, [one], rule, refused) for one in trained]
+    found = [option for option in best if option is not None]
+    if not found:
+        return []
+    accuracies = np.array([option.trained.accuracy for option in found])
+    goals = [-accuracies]
+    if rule.prefer != "accuracy":
+        goals.append(np.array([rule.order(option)[0] for option in found]))
+    if rule.boo_within is not None:
+        goals.append(np.array([float(option.trained.one_bits) for option in found]))
+    rows = np.flatnonzero(rule.reachable(accuracies))
+    rows = rows[np.lexsort((*(goal[rows] for goal in reversed(goals)),))]
+    ranks = fronts(np.column_stack(goals)[rows])
+    chosen: list[int] = [int(rows[0])]
+    for rank in range(int(ranks.max()) + 1):
+        rest = [int(row) for row in rows[ranks == rank] if row not in chosen]
+        wanted = min(count - len(chosen), len(rest))
+        # From the last one, the fastest, on: the most accurate of all is taken already.
+        places = np.linspace(len(rest) - 1, 0, wanted, endpoint=wanted == len(rest))
+        chosen += [rest[place] for place in np.round(places).astype(int)]
+    return [found[row].trained for row in chosen]
+
+
+def _options(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Iterator[Option]:
+    """Yield the network on its NPUs within the budget that no other one beats in all ``costs``."""
     found = engine.with_all_npus(problem, one.candidate)
-    rate, luts = found.estimate.images_per_second, found.estimate.area.luts
-    rows = np.flatnonzero(found.feasible)
-    for row in rows[np.lexsort((luts[rows], -rate[rows]))]:
-        if found.candidates[row].tobytes() not in refused:
-            return Option(found, int(row), one)
-    return None
+    rows = [
+        int(row)
+        for row in np.flatnonzero(found.feasible)
+        if found.candidates[row].tobytes() not in refused
+    ]
+    options = [Option(found, row, one) for row in rows]
+    if options:
+        best = pareto_mask(np.array([option.costs for option in options]))
+        yield from (option for option, kept in zip(options, best, strict=True) if kept)
 
 
-def shown_candidates(
-    problem: Problem, trained: Sequence[Trained], chosen: Option | None, *, one_bits: bool = False
-) -> list[Candidate]:
-    """Return the designs of the report's chart, with those on the Pareto front marked.
+def _knee(options: Sequence[Option]) -> Option:
+    """Return the design on the front of accuracy, throughput and LUTs that is nearest to the ideal.
 
-    These are up to SHOWN_NPUS NPUs within the budget for each network, from small to fast (no other
-    is as small and as fast), and ``chosen`` last, in place of designs with its LUTs and throughput.
-    one_bits: True if few one-bits are an objective.
+    Each objective, throughput and LUTs as logarithms, is scaled to 0..1 over the front; the ideal
+    has the best of each.
     """
-    found: list[Candidate] = []
-    for one in trained:
-        options = engine.with_all_npus(problem, one.candidate)
-        rows = np.flatnonzero(options.feasible)
-        rate, luts = options.estimate.images_per_second, options.estimate.area.luts
-        rows = rows[pareto_mask(np.column_stack([-rate[rows], luts[rows]]))]
-        rows = rows[np.argsort(luts[rows])]
-        spread = np.unique(np.linspace(0, len(rows) - 1, SHOWN_NPUS).round().astype(int))
-        key = network_key(problem.space, one.candidate)
-        for row in rows[spread] if len(rows) else []:
-            npu = options.estimate.npu.config(int(row))
-            shape = f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"
-            found.append(
-                Candidate(
-                    f"{key} on {shape}",
-                    one.accuracy,
-                    float(rate[row]),
-                    float(luts[row]),
-                    one_bits=one.one_bits if one_bits else None,
-                )
-            )
-    if chosen is not None:
-        figures = chosen.figures
-        assert figures.images_per_second is not None
-        assert figures.luts is not None
-        same = [c for c in found if c.luts == figures.luts
-                and c.images_per_second == figures.images_per_second]  # fmt: skip
-        found = [c for c in found if c not in same]
-        found.append(
-            Candidate(
-                network_key(problem.space, chosen.candidate),
-                chosen.trained.accuracy,
-                figures.images_per_second,
-                figures.luts,
-                one_bits=chosen.trained.one_bits if one_bits else None,
-                chosen=True,
-            )
-        )
-    goals = np.array([(c.accuracy, -(c.one_bits or 0)) for c in found]).reshape(-1, 2)
-    rate, luts = (np.array([getattr(c, n) for c in found]) for n in ("images_per_second", "luts"))
-    shown = engine.front(goals, rate, luts)
-    return [dataclasses.replace(c, on_front=bool(s)) for c, s in zip(found, shown, strict=True)]
-
-
-ROUNDING = 1e-6
-"""Part of a LUT or flip-flop that is taken for a rounding error."""
-_NEAREST = "the nearest design found"
-_SMALLER = ("allow smaller networks or wider arrays in the space", "use smaller images (--resize)")
-_UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
-          "latency_us": "us", "throughput": "images/s", "macs": "MACs"}  # fmt: skip
-_LEVERS = {
-    "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
-    "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
-    "brams": ("raise --bram-budget", "allow smaller networks in the space"),
-    "dsps": ("raise --dsp-budget", 'allow multiplier "lut" in the space'),
-    "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
-    "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
-    "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
-}
-
-
-def reasons(problem: Problem, pool: Evaluated) -> tuple[Infeasible, ...]:
-    """Return every constraint that the candidate nearest to feasibility in ``pool`` violates.
-
-    That is the candidate with the least ``Evaluated.violation``. Its needs are estimates, of LUTs
-    and flip-flops the bounds that are tested. Of throughput the need is the limit, and what it has
-    the estimate.
-    """
-    row = int(np.argmin(pool.violation))
-    found = list[Infeasible]()
-    for name, values in problem.excess(pool.layers, pool.estimate).items():
-        share = float(values[row])
-        if name == "memory":
-            found += _too_deep(pool.estimate.words, row)
-        elif share > 0:
-            need, have = _need_and_have(name, share, problem)
-            found.append(Infeasible(name, _NEAREST, need, have, _UNITS[name], _LEVERS[name]))
-    return tuple(found)
-
-
-def _too_deep(words: ScheduleTable, row: int) -> Iterator[Infeasible]:
-    """Yield the memories that would have to be deeper than NpuConfig allows."""
-    for name, (_, high) in DEPTH_RANGES.items():
-        need = int(getattr(words, name)[row])
-        if need > high:
-            yield Infeasible(name, _NEAREST, need, high, "words", _SMALLER)
-
-
-def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, float]:
-    budget = problem.budget
-    if name == "throughput":
-        wanted = budget.min_throughput or 0.0
-        return wanted, wanted / (1 + share)
-    limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
-              "latency_us": budget.max_latency_us,
-              "macs": problem.space.declaration.max_macs}  # fmt: skip
-    limit = limits[name]
-    need, have = (limit * (1 + share), limit) if limit else (share, 0.0)
-    return (math.ceil(need - ROUNDING), have) if name in ("luts", "ffs") else (need, have)
+    costs = np.array([option.costs for option in options])
+    accuracies = np.array([option.trained.accuracy for option in options])
+    points = np.column_stack([-accuracies, -np.log(-costs[:, 0]), np.log(costs[:, 1])])
+    rows = np.flatnonzero(pareto_mask(points))
+    shown = points[rows] - points[rows].min(axis=0)
+    shown /= np.maximum(shown.max(axis=0), 1e-12)
+    return options[int(rows[np.argmin((shown**2).sum(axis=1))])]

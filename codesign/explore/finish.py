@@ -1,130 +1,218 @@
-"""The last part of ``explore``: full training, synthesis, build and verification of a design.
+"""The last part of ``explore``: full trainings, choice, synthesis, build and verification.
 
-With two or more jobs, synthesis runs beside the training. A design that synthesis finds over the
-budget is replaced by the next best one, with area estimates scaled by measured over estimated area;
-weights are kept while the network stays the same. A resumed run reuses weights and syntheses from
-disk, but writes and verifies the build folder again.
+With two or more jobs, the likeliest design is synthesised beside the last trainings. A design that
+synthesis finds over the budget is replaced by the next best one, with area estimates scaled by
+measured over estimated area. A resumed run reuses weights and syntheses from disk, but writes and
+verifies the build folder again.
 """
 
 from __future__ import annotations
 
 import concurrent.futures
+import contextlib
 import dataclasses
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from codesign import prediction, report
-from codesign.build import build_folder, pipeline, verification
-from codesign.build.evaluation import training_report
-from codesign.build.pipeline import Lowered
-from codesign.build.verification import Verification
-from codesign.cost.area.model import AreaModel
+from codesign import prediction
+from codesign.build import pipeline
 from codesign.design import Design
-from codesign.explore.choice import Option, Trained, best_option
+from codesign.explore import building, training
+from codesign.explore.building import FinishedDesign
+from codesign.explore.choice import Option, Trained, best_option, finalists
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.search import Progress
-from codesign.explore.training import notes as notes_of_training
-from codesign.explore.training import train, widened
-from codesign.fpga import synthesis
+from codesign.explore.training import FullTraining
 from codesign.fpga.synthesis import Synthesis
-from codesign.prediction import DesignEstimate
-from codesign.report import Candidate, collect
-from codesign.results import RESOURCES, Budget, Infeasible, InfeasibleError
+from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
 from codesign.search.space.topology import network_key
-from models.files.reading import read_json
-from models.integer import bits
-from models.integer.bits import LayerBits
-from rtl_gen import emit
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
 """Designs that are synthesised at most before the budget counts as missed."""
 
 
-@dataclass
-class FinishedDesign:
-    """The design after training, synthesis, build and verification. Made by ``finish``.
-
-    ``build`` is None if no design met the budget after synthesis.
-    """
-
-    problem: Problem
-    """The search problem; each synthesis that misses the budget may raise its area factor."""
-    option: Option | None = None
-    """The design that was synthesised last."""
-    estimate: DesignEstimate | None = None
-    """Estimate of that design by the shipped area model, whichever model the search used."""
-    build: Path | None = None
-    """The build folder; None if no design met the budget after synthesis."""
-    accuracy: dict[str, float] = field(default_factory=dict)
-    """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
-    scores: dict[str, Any] = field(default_factory=dict)
-    """Content of reports/accuracy.json: intervals, recall by class and notes, too."""
-    notes: tuple[str, ...] = ()
-    """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
-    weights: LayerBits | None = None
-    """Bit counts summed over all weights of the full training; None if nothing was built."""
-    synthesised: Synthesis | None = None
-    """Synthesis of that design."""
-    verification: Verification | None = None
-    attempts: list[dict[str, float | str]] = field(default_factory=list)
-    """``design`` (name), ``config`` (hash) and figures by name of each synthesised design, in
-    order."""
-    stage_seconds: dict[str, float] = field(default_factory=dict)
-    """Wall time in seconds, by stage: training, synthesis, build, verification."""
-    failure: str | None = None
-    """One sentence if the budget is missed or verification failed; else None."""
-
-    @property
-    def status(self) -> int:
-        """Exit status: 0 good, 1 failed (``failure``)."""
-        return 1 if self.failure else 0
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``, unless it raises."""
-        start = time.monotonic()
-        yield
-        spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
-        self.stage_seconds[stage] = round(spent, 1)
-
-
 def finish(
     problem: Problem, trained: Sequence[Trained], wanted: FinishSettings, progress: Progress
 ) -> FinishedDesign:
-    """Synthesise the best designs in turn until one meets the budget; build and verify that one.
+    """Train the finalists in full, choose a design of them, synthesise, build and verify it.
 
-    At most MAX_ATTEMPTS are synthesised. If none of them meets the budget, or verification fails,
-    the result says why in ``failure``. Files go below ``wanted.settings.out``. Raises
-    InfeasibleError when no design is left to synthesise, with the reasons of the last one that the
-    compiler refused; YosysError and SimulationError when a tool fails.
+    If synthesis finds it over the budget, the next best one is tried, of the same networks as long
+    as one of them has an NPU within the budget; at most MAX_ATTEMPTS in all. If none of them meets
+    the budget, or verification fails, the result says why in ``failure``. Files go below
+    ``wanted.settings.out``. Raises InfeasibleError when no design is left to synthesise, with the
+    reasons of the last one that the compiler refused; YosysError and SimulationError when a tool
+    fails.
     """
-    done = FinishedDesign(problem)
-    refused: set[bytes] = set()
-    reasons: tuple[Infeasible, ...] = ()
-    while len(done.attempts) < MAX_ATTEMPTS:
-        option = best_option(done.problem, trained, frozenset(refused), wanted.settings.boo_within)
-        if option is None:
-            break
-        refused.add(option.candidate.tobytes())
-        try:
-            design = _design(done.problem, option, wanted)
-        except InfeasibleError as error:
-            reasons = error.reasons
-            continue
-        if _attempt(done, option, design, wanted, progress):
-            return done
-    if not done.attempts:
-        raise InfeasibleError(reasons)
-    tried = ", ".join(f"{one['luts']:,.0f} LUTs" for one in done.attempts)
-    done.failure = f"the budget is missed after synthesis: {tried}"
-    return done
+    with _Ahead(wanted) as ahead:
+        return _Finish(problem, trained, wanted, progress, ahead).run()
+
+
+class _Ahead:
+    """Syntheses that begin before it is certain that they are needed, one at a time."""
+
+    def __init__(self, wanted: FinishSettings) -> None:
+        self.wanted = wanted
+        self._pool = concurrent.futures.ThreadPoolExecutor(1)
+        self._running: tuple[Design, concurrent.futures.Future[Synthesis]] | None = None
+
+    def __enter__(self) -> _Ahead:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if any(error):
+            kill_all()  # otherwise the pool waits for Yosys before an interrupt takes effect
+        self._pool.shutdown()
+
+    def begin(self, design: Design) -> None:
+        """Synthesise a design in the background unless another one is being synthesised."""
+        if self._running is None or self._running[1].done():
+            self._running = design, self._pool.submit(building.synthesise, design, self.wanted)
+
+    def result(self, design: Design) -> Synthesis:
+        """Return the synthesis of a design, begun or not; another one that was begun is dropped."""
+        running, self._running = self._running, None
+        if running is not None and running[0].npu == design.npu:
+            return running[1].result()
+        if running is not None and not running[1].done():
+            kill_all()
+        return building.synthesise(design, self.wanted)
+
+
+class _Finish:
+    """State of ``finish``: what is trained in full, and what compiler and synthesis refused."""
+
+    def __init__(
+        self,
+        problem: Problem,
+        trained: Sequence[Trained],
+        wanted: FinishSettings,
+        progress: Progress,
+        ahead: _Ahead,
+    ) -> None:
+        self.done = FinishedDesign(problem)
+        self.wanted, self.progress, self.ahead = wanted, progress, ahead
+        self.short = {network_key(problem.space, one.candidate): one for one in trained}
+        self.full: dict[str, Trained] = {}
+        self.refused: set[bytes] = set()
+        self.reasons: tuple[Infeasible, ...] = ()
+
+    def run(self) -> FinishedDesign:
+        done = self.done
+        self._train(self.wanted.settings.finish)
+        while len(done.attempts) < MAX_ATTEMPTS:
+            found = self._best(list(self.full.values()))
+            if found is None:
+                if not self._train(1):
+                    break
+            elif self._attempt(*found):
+                return done
+        if not done.attempts:
+            raise InfeasibleError(self.reasons)
+        tried = ", ".join(f"{one['luts']:,.0f} LUTs" for one in done.attempts)
+        done.failure = f"the budget is missed after synthesis: {tried}"
+        return done
+
+    def _train(self, count: int) -> bool:
+        """Train up to ``count`` more networks in full; return False if none is left."""
+        with self.done.timed("training"):
+            tasks = self._tasks(count)
+            self._guess(tasks, len(tasks))
+            trainings = training.train_all(tasks, self.wanted, self.progress)
+            with contextlib.closing(trainings) as results:
+                for ended, (task, result) in enumerate(results, start=1):
+                    self.full[task.key] = result
+                    self._guess(tasks, len(tasks) - ended)
+        # In the order of the short trainings, whichever full one ended first.
+        self.full = {key: self.full[key] for key in self.short if key in self.full}
+        self.done.networks = tuple({**self.short, **self.full}.values())
+        return bool(tasks)
+
+    def _guess(self, tasks: Sequence[FullTraining], left: int) -> None:
+        """Begin the likeliest synthesis if ``left`` trainings do not take up all processes."""
+        if 0 < left < self.wanted.settings.jobs:
+            known = list(self.full.values()) or [tasks[0].short]
+            if found := self._best(known):
+                self.ahead.begin(found[1])
+
+    def _tasks(self, count: int) -> list[FullTraining]:
+        """Return the next networks to train in full, on NPUs that the compiler accepts."""
+        problem = self.done.problem
+        rule = self.wanted.rule(self.wanted.short.validation_images)
+        rest = [one for key, one in self.short.items() if key not in self.full]
+        while True:
+            chosen = finalists(problem, rest, rule, count, frozenset(self.refused))
+            refused = len(self.refused)
+            designs = [self._best([one]) for one in chosen]
+            if len(self.refused) == refused:
+                break  # else the next best NPU may make another network more promising
+        planned = [(found[1], found[0].trained) for found in designs if found is not None]
+        if not planned:
+            return []
+        plan = training.plan(planned, self.wanted)
+        self.done.notes = plan.notes
+        threads = 1 if plan.networks > 1 else None
+        return [
+            FullTraining(
+                network_key(problem.space, one.candidate), design, one, plan.epochs, threads
+            )
+            for design, one in planned[: plan.networks]
+        ]
+
+    def _best(self, trained: Sequence[Trained]) -> tuple[Option, Design] | None:
+        """Return the best design of these networks that the compiler accepts, or None."""
+        fully = all(one.trained_fully for one in trained)
+        wanted = self.wanted
+        rule = wanted.rule(
+            len(wanted.dataset.validation) if fully else wanted.short.validation_images
+        )
+        while option := best_option(self.done.problem, trained, rule, frozenset(self.refused)):
+            try:
+                return option, _design(self.done.problem, option, wanted)
+            except InfeasibleError as error:
+                self.refused.add(option.candidate.tobytes())
+                self.reasons = error.reasons
+        return None
+
+    def _attempt(self, option: Option, design: Design) -> bool:
+        """Synthesise a design; if it meets the budget, build and verify it.
+
+        Returns False if synthesis finds the design over the budget: then it is refused, and the
+        area factor of the problem becomes measured over estimated area, if that is larger. Else
+        returns True, even if verification failed (``failure``).
+        """
+        done, wanted = self.done, self.wanted
+        weights = training.load(design, wanted)
+        design, _ = training.widened(design, weights)
+        self.progress("synthesis", 0, 1, f"{design.npu.macs} products")
+        with done.timed("synthesis"):
+            measured = self.ahead.result(design)
+        self.progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
+        done.option, done.synthesised = option, measured
+        # Always by the shipped model, because it is shown beside Yosys's counts.
+        done.estimate = prediction.estimate_design(design, done.problem.family)
+        done.attempts.append(
+            {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
+        )
+        if building.over_budget(measured, done.problem.budget, done.problem.model):
+            self.refused.add(option.candidate.tobytes())
+            ratio = building.area_ratio(done.estimate, measured)
+            factor = max(ratio, done.problem.area_factor)
+            done.problem = dataclasses.replace(done.problem, area_factor=factor)
+            return False
+        self._note_accuracy(option)
+        building.build_and_verify(done, design, weights, wanted, self.progress)
+        return True
+
+    def _note_accuracy(self, option: Option) -> None:
+        least, found = self.wanted.settings.min_accuracy, option.trained.accuracy
+        if least is not None and found < least:
+            self.done.notes += (
+                f"no network that was trained in full has the validation accuracy of "
+                f"{100 * least:g} % that is asked for: the most accurate one is taken, with "
+                f"{100 * found:.2f} %",
+            )
 
 
 def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
@@ -150,148 +238,3 @@ def _design(problem: Problem, option: Option, wanted: FinishSettings) -> Design:
         levers = ("raise --bram-budget",)
         raise InfeasibleError((Infeasible("brams", design.name, need, have, "block RAMs", levers),))
     return design
-
-
-def _attempt(
-    done: FinishedDesign, option: Option, design: Design, wanted: FinishSettings, progress: Progress
-) -> bool:
-    """Train and synthesise a design; if it meets the budget, build and verify it.
-
-    With two or more jobs, training and synthesis run side by side. Results go to ``done``. Returns
-    False if synthesis finds the design over the budget, which also raises the area factor of
-    ``done.problem`` to measured over estimated area, if that is larger; else True, even if
-    verification failed (``done.failure``).
-    """
-    with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        future = pool.submit(_synthesise, design, wanted) if wanted.settings.jobs > 1 else None
-        try:
-            with done.timed("training"):
-                weights = train(design, option.trained, wanted, progress)
-                design, integer_bits = widened(design, weights)
-            progress("synthesis", 0, 1, f"{design.npu.macs} products")
-            with done.timed("synthesis"):
-                if future:
-                    measured = future.result()
-                if not future or integer_bits:
-                    measured = _synthesise(design, wanted)
-        except BaseException:
-            kill_all()  # otherwise the pool waits for Yosys before the interrupt takes effect
-            raise
-        progress("synthesis", 1, 1, f"{measured.figures.luts:,.0f} LUTs")
-    done.option, done.synthesised = option, measured
-    # Always by the shipped model, because it is shown beside Yosys's counts.
-    done.estimate = prediction.estimate_design(design, done.problem.family)
-    over = _over(measured, done.problem.budget, done.problem.model)
-    done.attempts.append(
-        {"design": design.name, "config": design.npu.hash[:12], **measured.figures.to_dict()}
-    )
-    if over:
-        done.problem = dataclasses.replace(
-            done.problem, area_factor=max(_ratio(done.estimate, measured), done.problem.area_factor)
-        )
-        return False
-    with done.timed("build"):
-        lowered = pipeline.lower_design(design, weights)
-        plan = lowered.compiled.plan
-        done.estimate = prediction.estimate_design(design, done.problem.family, plan)
-        curves = training_report(weights.history, option.trained.history)
-        done.build = _build(design, lowered, measured, curves, wanted)
-        done.scores = _scores(done.build)
-        done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
-        cut = notes_of_training(design, wanted)
-        done.notes = (*done.estimate.notes, *done.scores["notes"], *cut)
-        done.weights = bits.total(pipeline.weight_bits(design, weights).values())
-    with done.timed("verification"):
-        progress("verification", 0, 1, f"{wanted.settings.images} images")
-        done.verification = _verify(done.build, design, wanted)
-        progress("verification", 1, 1, "")
-    if not done.verification.passed:
-        done.failure = done.verification.failure or "verification failed"
-    return True
-
-
-def _over(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
-    """Return the names of the synthesised resources that exceed the budget; empty if it is met.
-
-    Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
-    """
-    return [
-        name
-        for name in RESOURCES
-        if (limit := getattr(budget, name)) is not None
-        and getattr(measured.figures, name) * areas.flow_factor(name) > limit
-    ]
-
-
-def _ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
-    """Return the larger ratio, measured to estimated, of LUTs and flip-flops; zeros left out."""
-    pairs = [
-        (getattr(measured.figures, name), getattr(estimate.figures, name))
-        for name in ("luts", "ffs")
-    ]
-    return max(found / guessed for found, guessed in pairs if guessed)
-
-
-def _synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
-    return synthesis.synthesise(
-        emit.verilog(design.npu),
-        dsps=design.npu.uses_dsps,
-        family=wanted.settings.family,
-    )
-
-
-def _build(
-    design: Design,
-    lowered: Lowered,
-    measured: Synthesis,
-    curves: Mapping[str, Any],
-    wanted: FinishSettings,
-) -> Path:
-    """Write the build folder, with synthesis and learning curves among its reports."""
-    out = wanted.builds / design.name
-    reports = {collect.SYNTHESIS: synthesis.to_dict(measured), collect.TRAINING: curves}
-    return pipeline.write_build(
-        design,
-        lowered,
-        wanted.dataset,
-        out,
-        device=wanted.settings.device,
-        reports=reports,
-        images=wanted.images,
-        prefix=wanted.settings.prefix,
-    )
-
-
-def _scores(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = read_json(folder / "reports" / f"{collect.ACCURACY}.json")
-    return found
-
-
-def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
-    found = verification.verify(
-        folder,
-        images=wanted.images,
-        seed=wanted.settings.seed,
-        jobs=wanted.settings.jobs,
-        clock_mhz=design.clock_mhz,
-    )
-    build_folder.add_report(folder, collect.VERIFICATION, found.to_dict())
-    return found
-
-
-def write_report(
-    finished: FinishedDesign, wanted: FinishSettings, candidates: Sequence[Candidate]
-) -> Path | None:
-    """Write report.html into the build folder and return its path; None if nothing was built."""
-    if finished.build is None:
-        return None
-    device = wanted.settings.device
-    data = collect.from_build(
-        finished.build,
-        budget=finished.problem.budget,
-        device=device.name if device else None,
-        candidates=candidates,
-    )
-    page = finished.build / "report.html"
-    report.write(data, page)
-    return page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesign.explore.choice import Rule
 from codesign.explore.folder import BUILD, TRAINING
 from codesign.explore.settings import ExploreSettings
 from codesign.search.accuracy.short_training import ShortTraining
@@ -19,9 +20,14 @@ class FinishSettings:
     """Settings of the whole run."""
     dataset: Dataset
     short: ShortTraining
-    """Settings of the short trainings, whose time predicts that of the full one."""
+    """Settings of the short trainings, whose time predicts that of full ones."""
     time_left_s: float | None
     """Seconds of the time limit that the search left; None: no limit."""
+
+    def rule(self, images: int) -> Rule:
+        """Return the rule of choice for accuracies over so many validation images."""
+        wanted = self.settings
+        return Rule(images, wanted.prefer, wanted.min_accuracy, wanted.boo_within)
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ from models.files.reading import FileError, read_json, told_as
 from models.files.writing import inside
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
-BUILD, TRAINING = "build", "training"
+BUILD, TRAINING, SHORT = "build", "training", "training/short"
 LOCK = ".lock"
 """File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
@@ -128,7 +128,7 @@ class SearchFolder(contextlib.ExitStack):
         """Lock the folder for this process and undo a replacement that a kill interrupted."""
         if not self._locked:
             with told_as(UserError):
-                for name in (TRIALS, TRAINING, BUILD, REPLACED):
+                for name in (TRIALS, TRAINING, SHORT, BUILD, REPLACED):
                     inside(self.out, name)
             self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
             self._locked = True
@@ -204,3 +204,8 @@ def _with_new_names(stored: dict[str, Any]) -> dict[str, Any]:
         return stored
     named = {OLD_OPTIONS.get(name, name): value for name, value in stored.items()}
     return {**named, "format": FORMAT}
+
+
+def short_weights(out: Path, key: str) -> Path:
+    """Return the file of a network's weights after its short training; ``key``: network_key."""
+    return out / SHORT / f"{key}.weights"

@@ -13,14 +13,14 @@ from codesign.build import pipeline, verification
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
-from codesign.explore import choice
 from codesign.explore import finish as finishing
-from codesign.explore.finish import FinishedDesign
+from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
-from codesign.explore.summary import empty_summary, full_summary
+from codesign.explore.shown import shown_candidates
+from codesign.explore.summary import empty_summary, front, full_summary, searched
 from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
@@ -139,18 +139,20 @@ def _search_and_finish(
         folder.claim()
         return TrialStore(settings.out / TRIALS, identity, objectives)
 
-    trained = Search(settings, problem, dataset, open_store, how, progress).run()
+    search = Search(settings, problem, dataset, open_store, how, progress)
+    trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
     wanted = FinishSettings(settings, dataset, how, left_s)
     finished = finishing.finish(problem, trained, wanted, progress)
-    candidates = choice.shown_candidates(
-        finished.problem, trained, finished.option, one_bits=settings.one_bits
+    candidates = shown_candidates(
+        finished.problem, finished.networks, finished.option, one_bits=settings.one_bits
     )
     json_io.write(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
-    page = finishing.write_report(finished, wanted, candidates)
-    summary = full_summary(settings, finished, len(trained), page, start)
+    page = write_report(finished, wanted, candidates)
+    told = full_summary(settings, finished, page, start)
+    summary = {**told, "front": front(candidates), "search": searched(search)}
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
 

@@ -15,7 +15,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.explore.choice import Trained, reasons
+from codesign.explore.choice import Trained
+from codesign.explore.folder import short_weights
+from codesign.explore.reasons import reasons
 from codesign.explore.settings import ExploreSettings
 from codesign.results import InfeasibleError
 from codesign.search import engine
@@ -24,7 +26,7 @@ from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
 from codesign.search.engine import Evaluated, InnerSearch, Problem
-from codesign.search.pareto import Floats
+from codesign.search.pareto import Floats, hypervolume
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
 from codesign.search.store import TrialRecord, TrialStore
@@ -34,11 +36,13 @@ from models.training.history import from_list, to_list
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
-FIRST_NETWORKS = 8
+FIRST_NETWORKS = 5
 """Most networks trained in the first round, chosen far from each other."""
 EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
+LEAST_SHARE = 0.92
+"""Share of the best accuracy below which a network's throughput is of no interest."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -68,6 +72,8 @@ class Search:
         limit_s = settings.time_limit_s
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
+        self.inner: InnerSearch | None = None
+        """The search on estimates, from the start of ``run`` on."""
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -82,7 +88,7 @@ class Search:
         """
         seed, networks = self.settings.seed, self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        inner = InnerSearch(self.problem, self.settings.strategy, seed)
+        inner = self.inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
         evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
@@ -106,28 +112,38 @@ class Search:
     def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
 
-        Each network occurs once. The first round takes networks far from each other; later ones the
-        most promising network, then those farthest from all trained ones. Only the better part of
-        the front by predicted accuracy is looked at. Empty if it has no untrained network.
+        Each network occurs once, with its fastest NPU on the front. The first round takes networks
+        far from each other; later ones the most promising network, then those that would add most
+        to the front of accuracy and throughput. Only the better part of the front by predicted
+        accuracy is looked at. Empty if it has no untrained network.
         """
         goals = score(pool.layers).reshape(len(pool.candidates), -1)
-        shown = engine.front(goals, pool.estimate.images_per_second, pool.estimate.area.luts)
+        rates = pool.estimate.images_per_second
+        shown = engine.front(goals, rates, pool.estimate.area.luts)
         accuracy = goals[:, 0]
         rows: dict[str, int] = {}
-        for row in sorted(np.flatnonzero(shown), key=lambda row: -accuracy[row]):
+        for row in sorted(np.flatnonzero(shown), key=lambda row: (-accuracy[row], -rates[row])):
             rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
         fresh = [row for key, row in rows.items() if key not in self.trained]
-        # The front reaches down to networks too small to be of use: look at its better part.
-        promising = fresh[: max(len(fresh) // 3, 4 * count)]
-        if not promising:
-            return []
-        features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
         if not self.trained:
+            # The front reaches down to networks too small to be of use: look at its better part.
+            promising = fresh[: max(len(fresh) // 3, 4 * count)]
+            features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
             return [promising[k] for k in farthest(features, features[:0], count)]
-        # One by its score alone, the others also by their distance from the trained networks.
-        known, _ = self._evidence()
-        rest = farthest(features[1:], np.vstack([known, features[:1]]), count - 1)
-        return [promising[0], *(promising[1 + k] for k in rest)]
+        points = np.column_stack([-accuracy[fresh], -np.log(rates[fresh])])
+        return [fresh[k] for k in additions(self._known_points(), points, count)]
+
+    def _known_points(self) -> Floats:
+        """Return accuracies and log throughputs of all trained networks, negated: shape (n, 2).
+
+        The throughput is that of the network's fastest NPU within the budget.
+        """
+        found = []
+        for one in self.trained.values():
+            every = engine.with_all_npus(self.problem, one.candidate)
+            rate = every.estimate.images_per_second[every.feasible].max()
+            found.append((-one.accuracy, -np.log(rate)))
+        return np.array(found)
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
         """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective.
@@ -167,7 +183,9 @@ class Search:
             if self.store.find(key) is None and not self._late():
                 graph, quantisation = network(space, pool.candidates[row])
                 scale_bits = int(pool.estimate.npu.scale_bits[row])
-                tasks.append(TrainingTask(key, graph, quantisation, scale_bits))
+                keep = short_weights(self.settings.out, key)
+                keep.parent.mkdir(parents=True, exist_ok=True)
+                tasks.append(TrainingTask(key, graph, quantisation, scale_bits, keep))
         self._report()
         trainings = train_all(tasks, self.dataset, self.how, self.settings.jobs)
         with contextlib.closing(trainings) as outcomes:
@@ -217,6 +235,25 @@ class Search:
                 "training": dataclasses.asdict(self.how),
             },
         )
+
+
+def additions(known: Floats, points: Floats, count: int) -> list[int]:
+    """Return up to ``count`` of ``points`` that add most to the front of ``known`` and themselves.
+
+    Points are (n, 2): accuracy and log throughput, both negated. The first one taken is the most
+    accurate; each other one adds the largest hypervolume, from LEAST_SHARE of the best accuracy and
+    the slowest throughput known on, until none adds any.
+    """
+    reference = np.array([LEAST_SHARE * known[:, 0].min(), known[:, 1].max()])
+    chosen = [int(np.argmin(points[:, 0]))][: min(count, len(points))] if len(points) else []
+    while len(chosen) < min(count, len(points)):
+        front = np.vstack([known, points[chosen]])
+        volumes = [hypervolume(np.vstack([front, point]), reference) for point in points]
+        best = int(np.argmax(volumes))
+        if volumes[best] <= hypervolume(front, reference):
+            break
+        chosen.append(best)
+    return chosen
 
 
 def _capacity(layers: LayerTable) -> Floats:

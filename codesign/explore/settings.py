@@ -12,7 +12,7 @@ from typing import Any
 from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import Budget, SearchSettings, UserError
+from codesign.results import PREFERENCES, Budget, SearchSettings, UserError
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
@@ -24,7 +24,7 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize", "prefix")
+_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
 _INDIFFERENT = ("space", "jobs", "resume")
@@ -35,8 +35,8 @@ _INDIFFERENT = ("space", "jobs", "resume")
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown strategy, a negative seed, or networks, images or jobs below 1,
-    ConfigError for an invalid prefix.
+    Raises UserError for an unknown strategy or preference, a negative seed, or networks, finish,
+    images or jobs below 1, ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
@@ -56,6 +56,8 @@ class ExploreSettings(SearchSettings):
     boo_within: float | None = None
     """Validation accuracy (0..1) to trade for fewer one-bits, which makes these an objective; None:
     not an objective."""
+    min_accuracy: float | None = None
+    """Validation accuracy (0..1) that is enough; None: within a standard error of the best."""
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
@@ -67,7 +69,9 @@ class ExploreSettings(SearchSettings):
             raise UserError(
                 f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
             )
-        for name in ("networks", "images", "jobs"):
+        if self.prefer not in PREFERENCES:
+            raise UserError(f"prefer must be one of {', '.join(PREFERENCES)}, not {self.prefer!r}")
+        for name in ("networks", "finish", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         check_prefix(self.prefix)
@@ -105,6 +109,8 @@ class ExploreSettings(SearchSettings):
             "area_model_sha256": hashlib.sha256(read_bytes(model)).hexdigest() if model else None,
             "space": dataclasses.asdict(declaration),
         }
+        if self.min_accuracy is not None:
+            decisive["min_accuracy"] = self.min_accuracy
         for name in _LATER:
             if decisive[name] == getattr(SearchSettings, name):
                 del decisive[name]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 import resource
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.finish import FinishedDesign
+from codesign.explore.building import FinishedDesign
+from codesign.explore.search import Search
 from codesign.explore.settings import ExploreSettings
 from codesign.fpga import devices
+from codesign.report import Candidate
 
 
 def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
@@ -35,6 +38,8 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "notes": [*settings.notes, *(() if settings.device else (devices.ASSUMED,))],
         "simulated": {},
         "synthesised": {},
+        "front": [],
+        "search": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
         "wall_seconds": round(time.monotonic() - start, 1),
         "peak_memory_bytes": _peak_memory_bytes(),
@@ -44,14 +49,13 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
 def full_summary(
     settings: ExploreSettings,
     finished: FinishedDesign,
-    trained: int,
     page: Path | None,
     start: float,
 ) -> dict[str, Any]:
     """Return summary.json of a finished run; paths are relative to its folder.
 
-    trained: number of networks trained briefly. page: report.html, or None. start: time.monotonic()
-    at the start of the run.
+    ``front`` and ``search`` are still empty. page: report.html, or None. start: time.monotonic() at
+    the start of the run.
     """
     out = settings.out
 
@@ -87,9 +91,38 @@ def full_summary(
         if simulated
         else {},
         "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
-        "networks_trained": trained,
+        "networks_trained": len(finished.networks),
+        "networks_trained_fully": sum(one.trained_fully for one in finished.networks),
         "attempts": finished.attempts,
         "stage_seconds": finished.stage_seconds,
+    }
+
+
+def front(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
+    """Return the designs on the Pareto front, and the chosen one, as JSON objects.
+
+    The most accurate ones come first; accuracies are of validation images.
+    """
+    names = ("label", "key", "accuracy", "trained_fully", "images_per_second", "luts", "brams",
+             "chosen")  # fmt: skip
+    shown = sorted((c for c in candidates if c.on_front or c.chosen), key=lambda c: -c.accuracy)
+    return [{name: getattr(one, name) for name in names} for one in shown]
+
+
+def searched(search: Search) -> dict[str, Any]:
+    """Return what a search looked at: its strategy, designs estimated, and the space's size.
+
+    ``feasible_share`` is the share of designs within the budget among those drawn uniformly
+    (``sampled`` in number); it is 0 where none of them was.
+    """
+    inner = search.inner
+    assert inner is not None
+    return {
+        "strategy": inner.strategy,
+        "evaluations": inner.evaluations,
+        "feasible_share": inner.sampled_feasible / inner.sampled,
+        "sampled": inner.sampled,
+        "space_size": inner.problem.space.designs,
     }
 
 

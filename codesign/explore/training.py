@@ -1,140 +1,261 @@
-"""The full training of the chosen network, with epochs cut to a time limit."""
+"""The full trainings of a search: several networks in parallel, cut to a time limit."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from codesign.build import pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.folder import short_weights
 from codesign.explore.search import Progress
 from codesign.results import UserError
 from codesign.search.accuracy.short_training import TrainingTask, trained_network
+from codesign.tools.workers import spread
 from models.files import json_io
 from models.files.forms import conform
 from models.files.reading import read_json, told_as
+from models.integer.bits import network_bits, total
 from models.integer.lower import lower
 
 if TYPE_CHECKING:
+    from models.training.schedule import TrainSettings
     from models.training.trained import TrainedNetwork
 
 LEAST_EPOCHS = 4
-"""Fewest epochs of the full training, even when the time is up, unless fewer are asked for."""
+"""Fewest epochs of a full training, even when the time is up, unless fewer are asked for."""
 TRAINING_SHARE = 0.7
-"""Fraction of the remaining time that the full training may plan for."""
+"""Fraction of the remaining time that the full trainings may plan for."""
+PLAN = "plan.json"
+"""File in the folder of trainings: what a time limit left of them, for a resumed run."""
+_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1, 1_000_000), "notes": [str]}
+Told = tuple[str, int, int, float]
+"""After an epoch: design, epochs done, epochs in all, validation accuracy (0..1)."""
 
 
-def train(
-    design: Design, short: Trained, wanted: FinishSettings, progress: Progress
-) -> TrainedNetwork:
-    """Train the design's network in full, or load its weights if an earlier run trained it.
+@dataclass(frozen=True)
+class FullTraining:
+    """One network to train in full, planned for an NPU. Its files have the design's name."""
 
-    short: the same network's short training, whose time predicts that of the full one. Weights and
-    checkpoint are kept in the folder ``wanted.training``. Raises InfeasibleError if the NPU cannot
-    run the network, and ModelError.
+    key: str
+    """Hash of the network (topology.network_key)."""
+    design: Design
+    short: Trained
+    epochs: int | None
+    """None: chosen by the size of the data set."""
+    threads: int | None
+    """Threads of torch; None: as the recipe of the image size has it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Number of finalists that are trained in full, and the epochs of each. Made by ``plan``."""
+
+    networks: int
+    epochs: int | None
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that the time limit has cut."""
+
+
+def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) -> Plan:
+    """Fit the full trainings of the finalists, the most promising first, into the time limit.
+
+    First, fewer networks are trained; when one alone does not fit TRAINING_SHARE of the time left,
+    by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. What
+    was planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
     """
-    from models.training.trained import TrainedNetwork  # torch takes seconds to import
+    epochs = wanted.settings.epochs
+    if wanted.time_left_s is None:
+        return Plan(len(finalists), epochs)
+    path = wanted.training / PLAN
+    if path.exists():
+        known = _read(path, _PLAN_FORM)
+        return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
+    full = pipeline.settings_of(finalists[0][0], wanted.dataset, epochs).epochs
+    paces = [_seconds_an_epoch(short, wanted) for _, short in finalists]
+    left_s = TRAINING_SHARE * wanted.time_left_s
 
-    weights = wanted.training / f"{design.name}.weights"
-    if weights.exists():
-        return TrainedNetwork.load(weights)
-    epochs = _epochs(design, short, wanted)
-    settings = pipeline.settings_of(design, wanted.dataset, epochs, wanted.settings.boo)
+    def seconds(count: int) -> float:
+        longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
+        return full * max(longest, work)
 
-    def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
-        progress("training", done, total, f"validation {100 * accuracy:.2f} %")
-
-    progress("training", 0, settings.epochs, "")
-    weights.parent.mkdir(parents=True, exist_ok=True)
-    trained = pipeline.train_design(
-        design,
-        wanted.dataset,
-        settings,
-        checkpoint=wanted.training / f"{design.name}.checkpoint",
-        progress=epoch,
-    )
-    if trained.validation_accuracy < short.accuracy:
-        trained = _better(trained, design, short, wanted)
-    trained.save(weights)
-    return trained
-
-
-def _better(
-    trained: TrainedNetwork, design: Design, short: Trained, wanted: FinishSettings
-) -> TrainedNetwork:
-    """Return the better network of a full training and of the short one, which is repeated.
-
-    A full training that a time limit has cut can end below what the search has seen. The short
-    training gives the same weights again; both are compared on all validation images, and equal
-    ones keep the full one. If the short one's is taken, a note is recorded.
-    """
-    task = TrainingTask(design.name, design.network, design.quantisation, design.npu.scale_bits)
-    again = trained_network(task, wanted.short.subset(wanted.dataset), wanted.short)
-    validation = wanted.dataset.validation
-    if again.evaluate(validation) <= trained.evaluate(validation):
-        return trained
-    _remember(
-        design,
-        wanted,
-        f"the full training ended at {100 * trained.validation_accuracy:.2f} % validation "
-        f"accuracy, below the short one's {100 * short.accuracy:.2f} %: the latter's network is "
-        "delivered",
-    )
-    return again
-
-
-def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
-    """Return a sentence for everything that a limit has cut from the design's training."""
-    path = _record(design, wanted)
-    return tuple(_known(path).get("notes", ()))
-
-
-def _record(design: Design, wanted: FinishSettings) -> Path:
-    """Return the file that keeps a training's number of epochs and notes for a resumed run."""
-    return wanted.training / f"{design.name}.json"
-
-
-def _remember(design: Design, wanted: FinishSettings, note: str, **more: int) -> None:
-    """Add a note (unless "") and further numbers to the record of a design's training."""
-    path = _record(design, wanted)
-    known = _known(path)
-    content = {**known, **more, "notes": [*known.get("notes", ()), *([note] if note else ())]}
-    json_io.write(path, content)
-
-
-def _known(path: Path) -> dict[str, Any]:
-    """Return the record of a design's training, empty if there is none. Raises UserError."""
-    if not path.exists():
-        return {}
-    with told_as(UserError):
-        found: dict[str, Any] = read_json(path)
-        conform(found, {"notes?": [str], "epochs?": range(1, 1_000_000)}, str(path))
+    count = max((n for n in range(1, len(paces) + 1) if seconds(n) <= left_s), default=1)
+    cut = min(full, max(int(left_s / paces[0]), LEAST_EPOCHS))
+    notes = []
+    if count < len(paces):
+        notes.append(
+            f"the time limit cut the networks that are trained in full to {count} of {len(paces)}"
+        )
+    if cut < full:
+        notes.append(f"the time limit cut the full training to {cut} of {full} epochs")
+    found = Plan(count, cut, tuple(notes))
+    wanted.training.mkdir(parents=True, exist_ok=True)
+    json_io.write(path, dataclasses.asdict(found))
     return found
 
 
-def _epochs(design: Design, short: Trained, wanted: FinishSettings) -> int | None:
-    """Return the epochs of the full training; None: chosen by the size of the data set.
-
-    With a time limit, they are what TRAINING_SHARE of the time left allows by the short training's
-    pace, rounded down, but at least LEAST_EPOCHS and at most those without a limit; the number is
-    stored per network, so that a resumed run uses the same.
-    """
-    if wanted.time_left_s is None:
-        return wanted.settings.epochs
-    path = _record(design, wanted)
-    if "epochs" in (known := _known(path)):
-        return int(known["epochs"])
+def _seconds_an_epoch(short: Trained, wanted: FinishSettings) -> float:
     per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
-    affordable = TRAINING_SHARE * wanted.time_left_s / (per_image * len(wanted.dataset.train))
-    full = pipeline.settings_of(design, wanted.dataset, wanted.settings.epochs).epochs
-    epochs = min(full, max(int(affordable), LEAST_EPOCHS))
-    cut = f"the time limit cut the full training to {epochs} of {full} epochs"
-    _remember(design, wanted, cut if epochs < full else "", epochs=epochs)
-    return epochs
+    return per_image * len(wanted.dataset.train)
+
+
+def train_all(
+    tasks: Sequence[FullTraining], wanted: FinishSettings, progress: Progress
+) -> Generator[tuple[FullTraining, Trained]]:
+    """Train networks in full on up to ``wanted.settings.jobs`` processes; yield them as they end.
+
+    With each comes its result: the accuracy on all validation images, and one-bits. What an earlier
+    run trained is not trained again. With one job, or one task, training runs in this process.
+    Raises as ``train`` does. Closing the generator drops trainings that have not ended; their
+    checkpoints stay.
+    """
+    done: dict[str, tuple[int, int]] = {}
+
+    def heard(told: Told) -> None:
+        name, *epochs, accuracy = told
+        done[name] = (epochs[0], epochs[1])
+        at, of = (sum(column) for column in zip(*done.values(), strict=True))
+        progress("training", at, of, f"validation {100 * accuracy:.2f} %")
+
+    wanted.training.mkdir(parents=True, exist_ok=True)
+    for task in tasks:
+        heard((task.design.name, 0, _settings(task, wanted).epochs, 0.0))
+    # Training decides between networks, so it must not see the test images at all.
+    nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
+    blind = dataclasses.replace(wanted, dataset=dataclasses.replace(wanted.dataset, test=nothing))
+    by_name = {task.design.name: task for task in tasks}
+    if wanted.settings.jobs == 1 or len(tasks) < 2:
+        for task in tasks:
+            yield task, train(task, heard, blind)[1]
+        return
+    work = functools.partial(train, wanted=blind)
+    results = spread(work, tasks, wanted.settings.jobs, heard)
+    with contextlib.closing(results):
+        for name, result in results:
+            yield by_name[name], result
+
+
+def train(
+    task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
+) -> tuple[str, Trained]:
+    """Train one network in full, or read its weights if an earlier run trained it.
+
+    Returns the design's name and the result, whose accuracy is that on all validation images.
+    Weights and checkpoint are kept in the folder ``wanted.training``. Raises InfeasibleError if the
+    NPU cannot run the network, and ModelError.
+    """
+    path = weights_file(task.design, wanted)
+    trained = load(task.design, wanted) if path.exists() else _trained(task, tell, wanted)
+    if not path.exists():
+        trained.save(path)
+    _, integer = lower(trained, task.design.npu.scale_bits)
+    return task.design.name, dataclasses.replace(
+        task.short,
+        accuracy=trained.evaluate(wanted.dataset.validation),
+        one_bits=total(network_bits(integer, {}, 1).values()).ones,
+        trained_fully=True,
+    )
+
+
+def _settings(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
+    found = pipeline.settings_of(task.design, wanted.dataset, task.epochs, wanted.settings.boo)
+    return dataclasses.replace(found, threads=task.threads or found.threads)
+
+
+def _trained(
+    task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
+) -> TrainedNetwork:
+    name = task.design.name
+    trained = pipeline.train_design(
+        task.design,
+        wanted.dataset,
+        _settings(task, wanted),
+        checkpoint=wanted.training / f"{name}.checkpoint",
+        progress=lambda done, epochs, loss, accuracy, left: tell((name, done, epochs, accuracy)),
+    )
+    if trained.validation_accuracy < task.short.accuracy:
+        return _better(trained, task, wanted)
+    return trained
+
+
+def _better(trained: TrainedNetwork, task: FullTraining, wanted: FinishSettings) -> TrainedNetwork:
+    """Return the better network of a full training and of the short one.
+
+    A full training that a time limit has cut can end below what the search has seen. Both are
+    compared on all validation images, and equal ones keep the full one. If the short one's is
+    taken, a note is stored.
+    """
+    again = _short_network(task, wanted)
+    validation = wanted.dataset.validation
+    short, full = again.evaluate(validation), trained.evaluate(validation)
+    if short <= full:
+        return trained
+    note = (
+        f"the full training ended at {100 * full:.2f} % validation accuracy, below the short "
+        f"one's {100 * short:.2f} %: the latter's network is delivered"
+    )
+    json_io.write(_notes_file(task.design, wanted), {"notes": [note]})
+    return again
+
+
+def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork:
+    """Return the network as its short training left it.
+
+    Searches of release 0.2 and older kept no weights: then the training is repeated, which gives
+    the same ones.
+    """
+    from models.training.trained import TrainedNetwork  # torch takes seconds to import
+
+    kept, design = short_weights(wanted.settings.out, task.key), task.design
+    if kept.exists():
+        found = TrainedNetwork.load(kept)
+        # The same network under the name that the search gave it.
+        return TrainedNetwork(design.network, design.quantisation, found.network, found.history)
+    short = TrainingTask(task.key, design.network, design.quantisation, design.npu.scale_bits)
+    return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
+
+
+def weights_file(design: Design, wanted: FinishSettings) -> Path:
+    """Return the file of a design's fully trained weights."""
+    return wanted.training / f"{design.name}.weights"
+
+
+def load(design: Design, wanted: FinishSettings) -> TrainedNetwork:
+    """Return the fully trained network of a design. Raises ModelError or YamlError."""
+    from models.training.trained import TrainedNetwork  # torch takes seconds to import
+
+    return TrainedNetwork.load(weights_file(design, wanted))
+
+
+def _notes_file(design: Design, wanted: FinishSettings) -> Path:
+    return wanted.training / f"{design.name}.json"
+
+
+def notes(design: Design, wanted: FinishSettings) -> tuple[str, ...]:
+    """Return a sentence for everything that is doubtful of the design's training.
+
+    Raises UserError for a damaged file of notes.
+    """
+    path = _notes_file(design, wanted)
+    return tuple(_read(path, {"notes": [str]})["notes"]) if path.exists() else ()
+
+
+def _read(path: Path, form: Any) -> dict[str, Any]:
+    """Return the content of a file that an earlier run left. Raises UserError if it is damaged."""
+    with told_as(UserError):
+        found: dict[str, Any] = read_json(path)
+        conform(found, form, str(path))
+    return found
 
 
 def widened(design: Design, weights: TrainedNetwork) -> tuple[Design, bool]:

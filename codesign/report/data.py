@@ -21,13 +21,19 @@ class Candidate:
 
     label: str
     accuracy: float
-    """Validation accuracy (0..1) after the short training."""
+    """Validation accuracy (0..1) after the training that ``trained_fully`` tells."""
     images_per_second: float
     """Estimated throughput."""
     luts: float
     """Estimated LUTs."""
+    brams: float | None = None
+    """Estimated 36 Kb block RAMs; None in folders of release 0.2 and older."""
+    key: str | None = None
+    """Hash of the network (topology.network_key); None in folders of release 0.2 and older."""
+    trained_fully: bool = False
+    """True if ``accuracy`` is of a full training, False if of a short one."""
     one_bits: int | None = None
-    """One-bits of the magnitudes of all weights after the short training; None if they are not an
+    """One-bits of the magnitudes of all weights after that training; None if they are not an
     objective."""
     on_front: bool = False
     """True if no other design is as good in all objectives and better in one (Pareto front).

@@ -131,8 +131,10 @@ class InnerSearch:
         random = np.random.default_rng([seed, 1])
         sizes = problem.space.sizes
         self._evaluate(random.integers(0, sizes, (SAMPLES, len(sizes)), dtype=np.int64))
+        self.sampled = self.evaluations
+        """Different candidates among the SAMPLES drawn uniformly."""
         self.sampled_feasible = int(self._found[0].evaluated.feasible.sum())
-        """Different feasible candidates of the SAMPLES drawn uniformly."""
+        """Feasible ones of ``sampled``."""
 
     def run(self, score: Score, evaluations: int) -> Evaluated:
         """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.

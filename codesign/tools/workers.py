@@ -13,7 +13,7 @@ import signal
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -23,12 +23,20 @@ from typing import Any, TypeVar
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
+_TOLD, _RESULT, _ERROR = "told", "result", "error"
+"""Kinds of what a worker sends."""
 
 
 def spread(
-    function: Callable[[Task], Result], tasks: Sequence[Task], jobs: int
-) -> Iterator[Result]:
+    function: Callable[..., Result],
+    tasks: Sequence[Task],
+    jobs: int,
+    heard: Callable[[Any], None] | None = None,
+) -> Generator[Result]:
     """Apply ``function`` to each task in ``jobs`` processes; yield results in order of completion.
+
+    heard: called in this process with what ``function`` tells while it works; ``function`` then
+    gets a second argument, a callable for one value that can be pickled.
 
     jobs: >= 1 (not checked: 0 yields nothing); no more processes than tasks are started, and none
     before the first result is asked for. Closing the iterator kills the processes in the middle of
@@ -47,21 +55,28 @@ def spread(
             workers[connection] = worker
         with _deaths_told():
             for connection in workers:
-                connection.send(function)
+                connection.send((function, heard is not None))
                 connection.send(left.popleft())
         busy = list(workers)
         while busy:
             for ready in wait(busy):
                 assert isinstance(ready, Connection)
                 with _deaths_told():
-                    error, result = ready.recv()
-                    if left and error is None:
+                    kind, result = ready.recv()
+                    if kind == _TOLD:
+                        pass
+                    elif left and kind == _RESULT:
                         ready.send(left.popleft())
                     else:
                         busy.remove(ready)
-                if error is not None:  # may be of the kinds that _deaths_told would change
-                    raise error
-                yield result
+                # Out of _deaths_told, which would change some kinds of these errors.
+                if kind == _ERROR:
+                    raise result
+                if kind == _TOLD:
+                    assert heard is not None
+                    heard(result)
+                else:
+                    yield result
     finally:
         for worker in workers.values():
             worker.kill()
@@ -86,20 +101,21 @@ def _start() -> tuple[Connection, BaseProcess]:
 
 
 def _serve(connection: Connection) -> None:
-    """Run the worker: receive the function, then tasks one by one; answer (exception, result).
+    """Run the worker: receive the function, then tasks one by one; answer (kind, value).
 
-    The exception is None unless the function raised one; then the result is None. It never returns:
-    the parent kills the process.
+    Kinds: what the function tells, any number of times, then its result or its exception. It never
+    returns: the parent kills the process.
     """
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    function: Callable[[Any], Any] = connection.recv()
+    function, tells = connection.recv()
+    more = (lambda value: connection.send((_TOLD, value)),) if tells else ()
     while True:
         task = connection.recv()
         try:
-            connection.send((None, function(task)))
+            connection.send((_RESULT, function(task, *more)))
         except Exception as error:  # noqa: BLE001 - the parent raises it
             error.add_note(traceback.format_exc())
-            connection.send((error, None))
+            connection.send((_ERROR, error))
 
 
 def _end_with_parent() -> None:

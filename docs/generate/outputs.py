@@ -94,7 +94,14 @@ SUMMARY: Mapping[str, str] = {
     "wall_seconds": "wall time of the whole run",
     "peak_memory_bytes": "the most that the main process held, plus the most that any one process "
     "beside it held",
+    "front": "designs on the Pareto front and the chosen one, the most accurate first: `label`, "
+    "`key` of the network, validation `accuracy`, `trained_fully` (false: it is that of the short "
+    "training), estimated `images_per_second`, `luts` and `brams`, `chosen`",
+    "search": "`strategy`; `evaluations`, designs that were estimated; `feasible_share` of the "
+    "`sampled` ones, drawn uniformly, that is within the budget and may be 0; `space_size`, all "
+    "designs of the space",
     "networks_trained": "networks that were trained briefly",
+    "networks_trained_fully": "those of them that were trained in full",
     "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
     "(hash) and its figures",
     "stage_seconds": "wall time by stage",
@@ -104,10 +111,12 @@ SUMMARY: Mapping[str, str] = {
 
 
 def summary_keys() -> list[str]:
-    """From the dictionaries that codesign.explore.summary returns, and explore's ``reasons``."""
+    """From the dictionaries that the ``*_summary`` functions return, and explore's ``reasons``."""
     tree = parse(Path(str(summary.__file__)))
     found: dict[str, None] = {}
     for function in (n for n in tree.body if isinstance(n, ast.FunctionDef)):
+        if not function.name.endswith("_summary"):
+            continue
         for statement in function.body:
             value = statement.value if isinstance(statement, ast.Return) else None
             if isinstance(value, ast.Dict):

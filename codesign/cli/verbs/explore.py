@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codesign.cli import search_arguments, search_options
 from codesign.cli.console import Console, table
@@ -19,9 +19,10 @@ HELP = "search network, bit widths and NPU together under a budget; build and ve
 DESCRIPTION = """\
 Search for a neural network, its bit widths and an NPU together, within the
 resources of an FPGA. Candidates are estimated first; some networks that fit are
-trained briefly; the best one is trained in full, synthesised, built and verified
-in simulation. "Best" is the highest validation accuracy among all designs within
-the budget; ties go to the higher throughput, then to fewer LUTs.
+trained briefly, the most promising of these in full; the best design is
+synthesised, built and verified in simulation. Validation accuracies within one
+standard error of the best count as equal; among equals, the highest throughput
+wins, then fewest LUTs, then fewest block RAMs (--prefer).
 
 Input:   a budget (--lut-budget, --device or both) and a data set.
 Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
@@ -66,6 +67,7 @@ def show(result: ExploreResult, out: Path, console: Console) -> None:
     """Print the Pareto front, the chosen design, and its estimates beside measurements."""
     console.say(_front(result.candidates))
     console.say()
+    console.say(f"searched:      {_searched(result.summary['search'])}")
     if result.finished.build:
         accuracy = result.finished.accuracy
         console.say(f"chosen design: {result.finished.build / 'design.yaml'}")
@@ -124,6 +126,7 @@ def _front(candidates: Sequence[Candidate]) -> str:
         (
             one.label,
             f"{100 * one.accuracy:.2f} %",
+            "full" if one.trained_fully else "short",
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
             *((f"{one.one_bits:,}",) if one.one_bits is not None else ()),
@@ -132,5 +135,18 @@ def _front(candidates: Sequence[Candidate]) -> str:
         for one in front
     ]
     priced = any(one.one_bits is not None for one in front)
-    head = ("Pareto front (estimates)", "validation", "images/s", "LUTs")
+    head = ("Pareto front (estimates)", "validation", "training", "images/s", "LUTs")
     return table((*head, *(("one-bits",) if priced else ()), ""), rows)
+
+
+def _searched(search: Mapping[str, Any]) -> str:
+    """Say how much of the space was looked at, and how much of it is feasible."""
+    share, drawn = search["feasible_share"], search["sampled"]
+    feasible = (
+        f"about 1 in {1 / share:,.0f} of the space is"
+        if share
+        else f"less than 1 in {drawn:,} of the space is"
+    )
+    size = search["space_size"]
+    shown = f"{size:,}" if size < 1e6 else f"{size:.1e}"
+    return f"{search['evaluations']:,} of {shown} designs; {feasible} within the budget"

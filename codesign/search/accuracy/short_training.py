@@ -7,6 +7,7 @@ import functools
 import time
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +105,8 @@ class TrainingTask:
     quantisation: Quantisation
     scale_bits: int
     """Bits of the requantisation multipliers (NpuConfig.scale_bits)."""
+    keep: Path | None = None
+    """File that ``train_one`` saves the trained network to, in an existing folder; None: none."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +145,8 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
     start = time.monotonic()
     trained = trained_network(task, dataset, how)
     seconds = time.monotonic() - start
+    if task.keep is not None:
+        trained.save(task.keep)
     _, integer = lower(trained, task.scale_bits)
     bits = network_bits(integer, {}, 1)
     ones = total(bits.values()).ones

@@ -23,7 +23,7 @@ from rtl_gen.config import NpuConfig
 
 CANDIDATES = (
     Candidate("net-a", 0.991, 1200, 28500, on_front=True),
-    Candidate("net-b", 0.982, 5400, 21000, on_front=True, chosen=True),
+    Candidate("net-b", 0.982, 5400, 21000, trained_fully=True, on_front=True, chosen=True),
     Candidate("net-c", 0.900, 1000, 29000),
 )
 PLAN = SimpleNamespace(
@@ -51,7 +51,9 @@ def result(tmp_path, problem: str | None = None) -> ExploreResult:
         "seed": 3,
         "scores": {"test": Share.of(176, 180).to_dict()},
         "notes": ["values 0..16 become input levels 0..255"],
-    }
+        "search": {"evaluations": 12288, "feasible_share": 0.0, "sampled": 1024,
+                   "space_size": 3 * 10**15},
+    }  # fmt: skip
     return ExploreResult(finished.status, problem, CANDIDATES, finished, summary)
 
 
@@ -73,6 +75,7 @@ def test_options_reach_the_search(asked, tmp_path):
     argv = "explore --lut-budget 20000 --bram-budget 30 --device xc7a35t --clock-mhz 80 --seed 3"
     argv += " --min-throughput 500 --max-latency-us 900 --dataset mnist --data-dir d --jobs 1"
     argv += " --time-limit 2 --networks 5 --epochs 9 --images 16 --strategy random --resume"
+    argv += " --finish 2 --prefer knee --min-accuracy 97.5"
     argv += " --boo 2 --boo-within 0.5 --area-confidence 0.7 --space digits --area-model m.json"
     assert main([*argv.split(), "--out", str(tmp_path / "out")]) == 0
     (settings,) = asked
@@ -83,6 +86,7 @@ def test_options_reach_the_search(asked, tmp_path):
     assert (settings.dataset, str(settings.data_dir)) == ("mnist", "d")
     assert (settings.seed, settings.jobs, settings.networks, settings.epochs) == (3, 1, 5, 9)
     assert (settings.images, settings.strategy, settings.resume) == (16, "random", True)
+    assert (settings.finish, settings.prefer, settings.min_accuracy) == (2, "knee", 0.975)
     assert settings.time_limit_s == 120
     assert (settings.boo, settings.boo_within, settings.area_confidence) == (2, 0.005, 0.7)
     assert (settings.space, str(settings.area_model)) == ("digits", "m.json")
@@ -96,6 +100,13 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
     assert [line.split()[0] for line in lines[2:4]] == ["net-a", "net-b"]
     assert "net-c" not in out
     assert lines[3].endswith("<- chosen")
+    assert [("full" in line, "short" in line) for line in lines[2:4]] == [
+        (False, True), (True, False),
+    ]  # fmt: skip
+    assert (
+        "searched:      12,288 of 3.0e+15 designs; less than 1 in 1,024 of the space is within the "
+        "budget"
+    ) in lines
     assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
     assert "simulation:    64 images, bit-exact" in lines
     array = next(line for line in lines if line.startswith("array:"))

@@ -19,10 +19,13 @@ from codesign.build.verification import Verification
 from codesign.cli import main
 from codesign.cost.area.model import FAMILY_RATIOS, AreaModel, Calibration
 from codesign.cost.table import ConfigTable
-from codesign.explore import ExploreResult, ExploreSettings, explore, training
+from codesign.explore import ExploreResult, ExploreSettings, building, explore, training
 from codesign.explore import finish as finishing
 from codesign.explore import run as exploring
 from codesign.explore import search as searching
+from codesign.explore.choice import Trained
+from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.folder import short_weights
 from codesign.explore.settings import FORMAT, OLD_FORMATS
 from codesign.fpga import devices
 from codesign.fpga.synthesis import Synthesis
@@ -30,11 +33,12 @@ from codesign.fpga.yosys import YosysError
 from codesign.results import OLD_OPTIONS, Budget, Figures, InfeasibleError, UserError
 from codesign.search import engine
 from codesign.search.accuracy import short_training
-from codesign.search.accuracy.short_training import Outcome
+from codesign.search.accuracy.short_training import Outcome, ShortTraining
 from codesign.search.space.declaration import load_declaration
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
 from models.data import datasets
 from models.errors import DatasetError
+from models.graph.network import NetworkGraph
 from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
@@ -100,7 +104,7 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
     fake = Fakes()
     monkeypatch.setattr(exploring.model_file, "load", model)
     monkeypatch.setattr(short_training, "train_one", fake.train_one)
-    monkeypatch.setattr(finishing, "_synthesise", fake.synthesise)
+    monkeypatch.setattr(building, "synthesise", fake.synthesise)
     monkeypatch.setattr(verification, "verify", fake.verify)
     monkeypatch.setattr(emit, "verilog", lambda config: {"npu.v": "module npu; endmodule\n"})
     monkeypatch.setattr(searching, "EVALUATIONS", (1024, 512))
@@ -111,8 +115,9 @@ def fakes(monkeypatch: pytest.MonkeyPatch) -> Fakes:
 def settings(out: Path, **changes: object) -> ExploreSettings:
     space = out.with_name("space.yaml")
     base = ExploreSettings(
-        budget=Budget(luts=LUTS), out=out, networks=4, epochs=2, images=3, jobs=1, space=str(space)
-    )
+        budget=Budget(luts=LUTS), out=out, networks=4, finish=2, epochs=2, images=3, jobs=1,
+        space=str(space),
+    )  # fmt: skip
     if not out.is_dir():
         space.write_text(SPACE)
     return dataclasses.replace(base, **changes)
@@ -162,11 +167,25 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     ).records()
     assert [record.key for record in records] == fakes.trained
     assert all(max(record.constraints.values()) <= 0 for record in records)
-    best = max(record.values[0] for record in records)
     chosen = next(c for c in front if c["chosen"])
-    assert chosen["accuracy"] == best
+    assert chosen["trained_fully"]
+    assert chosen["accuracy"] == pytest.approx(summary["accuracy"]["validation"], abs=1e-4)
+    short = next(record for record in records if record.key == chosen["key"]).values[0]
+    fully = {c["key"] for c in front if c["trained_fully"]}
+    assert len(fully) == summary["networks_trained_fully"] == 2
+    labels = {c["key"]: c["label"].partition(" on ")[0] for c in front}
+    assert len(set(labels.values())) == len(labels)
+    handles = ("accuracy", "trained_fully", "images_per_second", "luts", "brams")
+    assert all(one[name] is not None for one in summary["front"] for name in handles)
+    assert {c["label"] for c in front if c["on_front"] or c["chosen"]} == {
+        one["label"] for one in summary["front"]
+    }
+    searched = summary["search"]
+    assert searched["strategy"] == "evolution"
+    assert 0 < searched["feasible_share"] < 1
+    assert 0 < searched["evaluations"] < searched["space_size"]
     curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
-    assert curves["short"]["epochs"][-1]["accuracy"] == best
+    assert curves["short"]["epochs"][-1]["accuracy"] == short
     assert [one["training_accuracy"] for one in curves["short"]["epochs"]] == [0.4, 0.99]
     assert len(curves["full"]["epochs"]) >= 2
     assert devices.ASSUMED in summary["notes"]
@@ -177,13 +196,15 @@ def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
     result, _ = run(settings(out, networks=12, boo=3.0, boo_within=1.0))
     told = json.loads((out / "explore.json").read_text())
     records = TrialStore(out / "trials.journal", told, {**OBJECTIVES, **ONE_BITS}).records()
-    fewest = min(record.values[3] for record in records)
     assert all(record.attributes["training"]["boo"] == 3.0 for record in records)
     chosen = next(c for c in result.candidates if c.chosen)
-    assert chosen.one_bits == fewest
-    assert chosen.accuracy < max(record.values[0] for record in records)
+    fully = [c for c in result.candidates if c.trained_fully]
+    assert chosen.one_bits == min(c.one_bits for c in fully if c.one_bits is not None)
+    # The network with the fewest one-bits is a finalist, however inaccurate.
+    fewest = min(records, key=lambda record: record.values[3])
+    assert fewest.key in {c.key for c in fully}
     weights = result.summary["one_bits"]
-    assert weights["total"] > 0
+    assert weights["total"] == chosen.one_bits
     assert 0 < weights["per_weight"] < 3
     with pytest.raises(UserError, match="other boo_within"):
         run(settings(out, networks=12, boo=3.0, boo_within=0.5, resume=True))
@@ -211,9 +232,11 @@ def test_a_design_over_the_budget_is_replaced_by_a_smaller_one(
     over, fits = result.summary["attempts"]
     assert over["luts"] > LUTS >= fits["luts"]
     assert result.finished.problem.area_factor == pytest.approx(1.25, rel=0.01)
-    # The network, and so its training, stays.
-    assert over["design"] == fits["design"]
-    assert len(list((tmp_path / "out" / "training").glob("*.weights"))) == 1
+    # Both are of the networks that were trained in full before the first synthesis.
+    assert result.summary["networks_trained_fully"] == 2
+    weights = {path.stem for path in (tmp_path / "out" / "training").glob("*.weights")}
+    assert {over["design"], fits["design"]} <= weights
+    assert len(weights) == 2
 
 
 def test_a_budget_that_no_attempt_meets_is_status_1(fakes: Fakes, tmp_path: Path) -> None:
@@ -236,6 +259,79 @@ def test_a_time_limit_cuts_trainings_short_and_resume_keeps_the_cut(
     assert epochs == {training.LEAST_EPOCHS}
     again, _ = run(dataclasses.replace(wanted, resume=True))
     assert without_times(again.summary) == without_times(result.summary)
+
+
+def test_a_time_limit_takes_networks_before_it_takes_epochs(fakes: Fakes, tmp_path: Path) -> None:
+    """The fake short trainings take .5 s for 14 epochs, so a full one of 2 epochs takes .07 s."""
+    out = tmp_path / "out"
+    wanted = FinishSettings(
+        settings(out), datasets.load("digits"), ShortTraining(14, 1222, 216, seed=0), None
+    )
+    design = designs.load(out / run(settings(out))[0].summary["design"])
+    short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=0.5, one_bits=1)
+    each_s = 0.5 / 14 * 2
+    cases = ((None, 4, 0), (6 * each_s, 4, 0), (3 * each_s, 2, 1), (each_s, 1, 1))
+    for left_s, networks, notes in cases:
+        limited = dataclasses.replace(wanted, time_left_s=left_s)
+        plan = training.plan([(design, short)] * 4, limited)
+        assert (plan.networks, plan.epochs, len(plan.notes)) == (networks, 2, notes), left_s
+        if left_s:
+            (out / "training" / training.PLAN).unlink()
+
+
+def test_finalists_are_trained_in_parallel_and_without_the_test_images(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same networks, weights and choice with two processes as with one."""
+    one, _ = run(settings(tmp_path / "one"))
+    both, said = run(settings(tmp_path / "both", jobs=2))
+    assert both.summary["networks_trained_fully"] == 2
+    for name in ("design", "accuracy", "front", "search", "attempts"):
+        assert one.summary[name] == both.summary[name], name
+    assert {total for stage, _, total, _ in said if stage == "training"} >= {2 + 2}
+    seen: list[int] = []
+    train_design = training.pipeline.train_design
+
+    def watched(design, dataset, *arguments, **options):
+        seen.append(len(dataset.test))
+        return train_design(design, dataset, *arguments, **options)
+
+    monkeypatch.setattr(training.pipeline, "train_design", watched)
+    run(settings(tmp_path / "again"))
+    assert seen == [0, 0]
+
+
+def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
+    fakes: Fakes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    result, _ = run(settings(out, networks=1, finish=1))
+    design, data = designs.load(out / result.summary["design"]), datasets.load("digits")
+    how = ShortTraining(12, len(data.train), len(data.validation), seed=0)
+    graph = NetworkGraph("net-of-the-search", design.network.layers)
+    task = short_training.TrainingTask("key", graph, design.quantisation, design.npu.scale_bits)
+    kept = short_training.trained_network(task, how.subset(data), how)
+    (out / "training" / "short").mkdir(parents=True, exist_ok=True)
+    kept.save(short_weights(out, "key"))
+    wanted = FinishSettings(settings(out), data, how, None)
+    training.weights_file(design, wanted).unlink()
+    monkeypatch.setattr(training, "trained_network", None)  # it is not trained again
+    short = Trained(np.zeros(1, dtype=np.int64), kept.validation_accuracy, 0.5, one_bits=1)
+    full = training.FullTraining("key", design, short, epochs=2, threads=1)
+    _, found = training.train(full, lambda told: None, wanted)
+    assert found.accuracy == kept.validation_accuracy
+    assert "the latter's network is delivered" in training.notes(design, wanted)[0]
+    training.pipeline.lower_design(design, training.load(design, wanted))
+
+
+def test_an_accuracy_that_no_network_has_is_a_note(fakes: Fakes, tmp_path: Path) -> None:
+    result, _ = run(settings(tmp_path / "out", min_accuracy=1.0))
+    assert result.status == 0
+    assert any("100 % that is asked for" in note for note in result.summary["notes"])
+    fully = [c.accuracy for c in result.candidates if c.trained_fully]
+    assert next(c.accuracy for c in result.candidates if c.chosen) == max(fully)
+    easy, _ = run(settings(tmp_path / "easy", min_accuracy=0.1))
+    assert not any("asked for" in note for note in easy.summary["notes"])
 
 
 def test_a_time_limit_holds_for_epochs_that_were_asked_for(fakes: Fakes, tmp_path: Path) -> None:
@@ -268,7 +364,7 @@ def test_one_job_trains_and_synthesises_one_after_the_other(
         trained_before.append(any(plan.training.glob("*.weights")))
         return fakes.synthesise(design, plan)
 
-    monkeypatch.setattr(finishing, "_synthesise", synthesise)
+    monkeypatch.setattr(building, "synthesise", synthesise)
     run(settings(tmp_path / "out", jobs=1))
     assert trained_before == [True]
     run(settings(tmp_path / "out", jobs=2, networks=1))
@@ -302,12 +398,14 @@ def test_a_tool_that_fails_is_in_the_summary(
     def fail(design, plan) -> Synthesis:
         raise YosysError("yosys ended with status 1")
 
-    monkeypatch.setattr(finishing, "_synthesise", fail)
+    monkeypatch.setattr(building, "synthesise", fail)
     with pytest.raises(YosysError):
         run(settings(tmp_path / "out"))
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert (summary["status"], summary["problem"]) == (1, "yosys ended with status 1")
-    assert set(summary) >= set(good.summary) - {"networks_trained", "attempts", "stage_seconds"}
+    assert set(summary) >= set(good.summary) - {
+        *("networks_trained", "networks_trained_fully", "attempts", "stage_seconds")
+    }
 
 
 def test_missing_tools_are_told_before_any_work(
@@ -378,15 +476,21 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     identity = wanted.identity(declaration, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
-    later = {"training", "layout", "resize", "prefix"}  # written where they are not the default
+    # Written where they are not the default.
+    later = {"training", "layout", "resize", "prefix", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
         *places, "jobs", "resume", "time_limit_s", "notes", *later
     }  # fmt: skip
     assert list(identity) == [
-        *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),
+        *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "finish"),
+        "epochs",
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
         *("area_model_sha256", "space"),
     ]
+    chosen = dataclasses.replace(wanted, prefer="knee", min_accuracy=0.9)
+    assert {"prefer", "min_accuracy"} <= chosen.identity(
+        declaration, datasets.load("digits")
+    ).keys()
 
 
 def test_resume_refuses_other_settings_and_starting_afresh_takes_them(
@@ -612,4 +716,4 @@ def test_after_synthesis_the_budget_is_of_the_users_flow() -> None:
     for factor, over in ((1.0, ["luts"]), (0.6, []), (0.7, ["luts"])):
         flow = {"luts": Calibration(factor, 0.05, 4)}
         areas = dataclasses.replace(model(), flow=flow)
-        assert finishing._over(found, budget, areas) == over
+        assert building.over_budget(found, budget, areas) == over

@@ -1,4 +1,4 @@
-"""The search engine prunes, finds feasible designs and chooses by the rule.
+"""The search engine prunes and finds feasible designs.
 
 On an area model fitted to analytic counts. Also the reasons given where nothing fits.
 """
@@ -15,8 +15,7 @@ import pytest
 
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.explore import choice
-from codesign.explore.choice import Trained
+from codesign.explore.reasons import reasons
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.accuracy.features import network_features
@@ -139,73 +138,6 @@ def test_a_rare_feasible_region_is_found_and_spread_in() -> None:
         assert search.sampled_feasible == 0
 
 
-def test_the_rule_takes_accuracy_first_then_throughput() -> None:
-    one = problem(luts=15000, brams=60)
-    pool = explored(one, seed=1, evaluations=2560)
-    chosen = pool.candidates[[0, len(pool.candidates) // 2, -1]]
-    trained = [
-        Trained(chosen[k], accuracy, seconds=1.0, one_bits=9)
-        for k, accuracy in enumerate((0.9, 0.95, 0.95))
-    ]
-    best = choice.best_option(one, trained)
-    assert best is not None
-    assert best.trained.accuracy == 0.95
-    rates = []
-    for candidate in chosen[1:]:
-        every = engine.with_all_npus(one, candidate)
-        rates.append(every.estimate.images_per_second[every.feasible].max())
-    assert best.figures.images_per_second == max(rates)
-    refused = frozenset({best.candidate.tobytes()})
-    second = choice.best_option(one, trained, refused)
-    assert second is not None
-    assert second.candidate.tobytes() != best.candidate.tobytes()
-    assert choice.best_option(dataclasses.replace(one, area_factor=50.0), trained) is None
-
-
-def test_fewer_one_bits_are_chosen_within_the_accuracy_given_up_for_them() -> None:
-    one = problem(luts=15000, brams=60)
-    pool = explored(one, seed=1, evaluations=2560)
-    chosen = pool.candidates[[0, len(pool.candidates) // 3, len(pool.candidates) // 2, -1]]
-    results = ((0.95, 900), (0.94, 500), (0.935, 500), (0.9, 100))
-    trained = [
-        Trained(candidate, accuracy, seconds=1.0, one_bits=ones)
-        for candidate, (accuracy, ones) in zip(chosen, results, strict=True)
-    ]
-    for within, expected in ((None, 0.95), (0.0, 0.95), (0.02, 0.94), (0.05 + 1e-9, 0.9)):
-        best = choice.best_option(one, trained, boo_within=within)
-        assert best is not None
-        assert best.trained.accuracy == expected, within
-    shown = choice.shown_candidates(one, trained, best, one_bits=True)
-    assert {c.one_bits for c in shown} == {900, 500, 100}
-    assert next(c for c in shown if c.chosen).one_bits == 100
-    # Nothing beats the fewest one-bits, however inaccurate.
-    assert any(c.on_front for c in shown if c.one_bits == 100)
-    plain = choice.shown_candidates(one, trained, best)
-    assert {c.one_bits for c in plain} == {None}
-
-
-def test_the_front_marks_the_chosen_design() -> None:
-    one = problem(luts=15000)
-    pool = explored(one, seed=1, evaluations=2048)
-    trained = [
-        Trained(pool.candidates[k], accuracy, seconds=1.0, one_bits=9)
-        for k, accuracy in ((0, 0.9), (-1, 0.8))
-    ]
-    best = choice.best_option(one, trained)
-    shown = choice.shown_candidates(one, trained, best)
-    assert [c.chosen for c in shown].count(True) == 1
-    assert next(c for c in shown if c.chosen).on_front
-    for candidate in shown:
-        beaten = [
-            c for c in shown
-            if c.accuracy >= candidate.accuracy and c.luts <= candidate.luts
-            and c.images_per_second >= candidate.images_per_second
-            and (c.accuracy, c.images_per_second, c.luts)
-            != (candidate.accuracy, candidate.images_per_second, candidate.luts)
-        ]  # fmt: skip
-        assert candidate.on_front == (not beaten)
-
-
 @pytest.mark.parametrize(
     ("limits", "resource", "lever"),
     [
@@ -219,7 +151,7 @@ def test_reasons_name_what_runs_out(limits: dict[str, float], resource: str, lev
     one = problem(**limits)
     pool = explored(one, seed=0, evaluations=2048)
     assert not pool.feasible.any()
-    reason = next(r for r in choice.reasons(one, pool) if r.resource == resource)
+    reason = next(r for r in reasons(one, pool) if r.resource == resource)
     assert lever in reason.levers
     wanted = next(iter({k: v for k, v in limits.items() if k != "luts"}.values()), 500)
     if resource == "throughput":
@@ -235,7 +167,7 @@ def test_reasons_have_real_figures_as_people_write_them() -> None:
     one = Problem(space, model(), budget)
     pool = samples(one, 50)
     row = int(np.argmin(pool.violation))
-    found = {reason.resource: reason for reason in choice.reasons(one, pool)}
+    found = {reason.resource: reason for reason in reasons(one, pool)}
     deep = {name: high for name, (_, high) in DEPTH_RANGES.items() if name in found}
     assert deep
     for name, high in deep.items():

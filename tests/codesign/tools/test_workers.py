@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import BrokenExecutor
 
 import pytest
@@ -27,6 +28,20 @@ def work(task: int) -> int:
 def test_every_task_is_done_once():
     assert sorted(spread(work, range(7), 2)) == [0, 1, 4, 9, 16, 25, 36]
     assert list(spread(work, [], 2)) == []
+
+
+def telling(task: int, tell: Callable[[int], None]) -> int:
+    for step in range(task):
+        tell(10 * task + step)
+    return task
+
+
+def test_what_workers_tell_is_heard_before_their_results():
+    heard: list[int] = []
+    results = [(task, sorted(heard)) for task in spread(telling, [1, 2, 3], 2, heard.append)]
+    assert sorted(heard) == [10, 20, 21, 30, 31, 32]
+    for task, before in results:
+        assert {10 * task + step for step in range(task)} <= set(before)
 
 
 def test_an_error_of_the_function_is_raised_in_the_parent_and_says_where():

@@ -1,0 +1,199 @@
+"""Synthesis, build folder, verification and report of the design that was chosen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from codesign import prediction, report
+from codesign.build import build_folder, pipeline, verification
+from codesign.build.evaluation import training_report
+from codesign.build.pipeline import Lowered
+from codesign.build.verification import Verification
+from codesign.cost.area.model import AreaModel
+from codesign.design import Design
+from codesign.explore.choice import Option, Trained
+from codesign.explore.finish_settings import FinishSettings
+from codesign.explore.search import Progress
+from codesign.explore.training import notes as notes_of_training
+from codesign.fpga import synthesis
+from codesign.fpga.synthesis import Synthesis
+from codesign.prediction import DesignEstimate
+from codesign.report import Candidate, collect
+from codesign.results import RESOURCES, Budget
+from codesign.search.engine import Problem
+from models.files.reading import read_json
+from models.integer import bits
+from models.integer.bits import LayerBits
+from models.training.trained import TrainedNetwork
+from rtl_gen import emit
+
+
+@dataclass
+class FinishedDesign:
+    """The design after training, synthesis, build and verification. Made by ``finish``.
+
+    ``build`` is None if no design met the budget after synthesis.
+    """
+
+    problem: Problem
+    """The search problem; each synthesis that misses the budget may raise its area factor."""
+    option: Option | None = None
+    """The design that was synthesised last."""
+    estimate: DesignEstimate | None = None
+    """Estimate of that design by the shipped area model, whichever model the search used."""
+    build: Path | None = None
+    """The build folder; None if no design met the budget after synthesis."""
+    accuracy: dict[str, float] = field(default_factory=dict)
+    """Accuracy (0..1) of the integer network: ``validation`` and ``test``."""
+    scores: dict[str, Any] = field(default_factory=dict)
+    """Content of reports/accuracy.json: intervals, recall by class and notes, too."""
+    networks: tuple[Trained, ...] = ()
+    """All networks of the search, with the results of the full training where there was one."""
+    notes: tuple[str, ...] = ()
+    """A sentence for everything that was guessed of the data, cut by a limit or is doubtful."""
+    weights: LayerBits | None = None
+    """Bit counts summed over all weights of the full training; None if nothing was built."""
+    synthesised: Synthesis | None = None
+    """Synthesis of that design."""
+    verification: Verification | None = None
+    attempts: list[dict[str, float | str]] = field(default_factory=list)
+    """``design`` (name), ``config`` (hash) and figures by name of each synthesised design, in
+    order."""
+    stage_seconds: dict[str, float] = field(default_factory=dict)
+    """Wall time in seconds, by stage: training, synthesis, build, verification."""
+    failure: str | None = None
+    """One sentence if the budget is missed or verification failed; else None."""
+
+    @property
+    def status(self) -> int:
+        """Exit status: 0 good, 1 failed (``failure``)."""
+        return 1 if self.failure else 0
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the wall time of the ``with`` block to ``stage_seconds[stage]``, unless it raises."""
+        start = time.monotonic()
+        yield
+        spent = self.stage_seconds.get(stage, 0.0) + time.monotonic() - start
+        self.stage_seconds[stage] = round(spent, 1)
+
+
+def build_and_verify(
+    done: FinishedDesign,
+    design: Design,
+    weights: TrainedNetwork,
+    wanted: FinishSettings,
+    progress: Progress,
+) -> None:
+    """Build and verify the synthesised design of ``done``, which the results go to."""
+    assert done.option is not None
+    assert done.synthesised is not None
+    with done.timed("build"):
+        lowered = pipeline.lower_design(design, weights)
+        plan = lowered.compiled.plan
+        done.estimate = prediction.estimate_design(design, done.problem.family, plan)
+        curves = training_report(weights.history, done.option.trained.history)
+        done.build = _build(design, lowered, done.synthesised, curves, wanted)
+        done.scores = _scores(done.build)
+        done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
+        doubts = notes_of_training(design, wanted)
+        done.notes = (*done.estimate.notes, *done.scores["notes"], *done.notes, *doubts)
+        done.weights = bits.total(pipeline.weight_bits(design, weights).values())
+    with done.timed("verification"):
+        progress("verification", 0, 1, f"{wanted.settings.images} images")
+        done.verification = _verify(done.build, design, wanted)
+        progress("verification", 1, 1, "")
+    if not done.verification.passed:
+        done.failure = done.verification.failure or "verification failed"
+
+
+def over_budget(measured: Synthesis, budget: Budget, areas: AreaModel) -> list[str]:
+    """Return the names of the synthesised resources that exceed the budget; empty if it is met.
+
+    Yosys's counts are multiplied by the factors of the flow that the area model is calibrated to.
+    """
+    return [
+        name
+        for name in RESOURCES
+        if (limit := getattr(budget, name)) is not None
+        and getattr(measured.figures, name) * areas.flow_factor(name) > limit
+    ]
+
+
+def area_ratio(estimate: DesignEstimate, measured: Synthesis) -> float:
+    """Return the larger ratio, measured to estimated, of LUTs and flip-flops; zeros left out."""
+    pairs = [
+        (getattr(measured.figures, name), getattr(estimate.figures, name))
+        for name in ("luts", "ffs")
+    ]
+    return max(found / guessed for found, guessed in pairs if guessed)
+
+
+def synthesise(design: Design, wanted: FinishSettings) -> Synthesis:
+    return synthesis.synthesise(
+        emit.verilog(design.npu),
+        dsps=design.npu.uses_dsps,
+        family=wanted.settings.family,
+    )
+
+
+def _build(
+    design: Design,
+    lowered: Lowered,
+    measured: Synthesis,
+    curves: Mapping[str, Any],
+    wanted: FinishSettings,
+) -> Path:
+    """Write the build folder, with synthesis and learning curves among its reports."""
+    out = wanted.builds / design.name
+    reports = {collect.SYNTHESIS: synthesis.to_dict(measured), collect.TRAINING: curves}
+    return pipeline.write_build(
+        design,
+        lowered,
+        wanted.dataset,
+        out,
+        device=wanted.settings.device,
+        reports=reports,
+        images=wanted.images,
+        prefix=wanted.settings.prefix,
+    )
+
+
+def _scores(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = read_json(folder / "reports" / f"{collect.ACCURACY}.json")
+    return found
+
+
+def _verify(folder: Path, design: Design, wanted: FinishSettings) -> Verification:
+    found = verification.verify(
+        folder,
+        images=wanted.images,
+        seed=wanted.settings.seed,
+        jobs=wanted.settings.jobs,
+        clock_mhz=design.clock_mhz,
+    )
+    build_folder.add_report(folder, collect.VERIFICATION, found.to_dict())
+    return found
+
+
+def write_report(
+    finished: FinishedDesign, wanted: FinishSettings, candidates: Sequence[Candidate]
+) -> Path | None:
+    """Write report.html into the build folder and return its path; None if nothing was built."""
+    if finished.build is None:
+        return None
+    device = wanted.settings.device
+    data = collect.from_build(
+        finished.build,
+        budget=finished.problem.budget,
+        device=device.name if device else None,
+        candidates=candidates,
+    )
+    page = finished.build / "report.html"
+    report.write(data, page)
+    return page

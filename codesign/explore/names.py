@@ -1,0 +1,78 @@
+"""Readable names of networks, such as ``3 stages 24-48-96, w2-4 a3``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from codesign.search.pareto import Ints
+from codesign.search.space.declaration import Choice
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.topology import network_key
+
+
+def readable_names(space: SearchSpace, candidates: Sequence[Ints]) -> list[str]:
+    """Return a name for the network of each candidate, in order, which no other network has.
+
+    A name has stages with their channels, features of a hidden layer, and least and most bits of
+    weights and activations. Networks that these do not tell apart are also named by the parameters
+    in which they differ.
+    """
+    keys = [network_key(space, candidate) for candidate in candidates]
+    params = {
+        key: _network_params(space, candidate)
+        for key, candidate in zip(keys, candidates, strict=True)
+    }
+    names = {key: _name(one) for key, one in params.items()}
+    for parameter in space.parameters:
+        for key in _ambiguous(names, params, parameter.name):
+            value = params[key].get(parameter.name)
+            if value is not None:
+                names[key] += f", {parameter.name} {_text(value)}"
+    return [names[key] for key in keys]
+
+
+def _ambiguous(
+    names: Mapping[str, str], params: Mapping[str, Mapping[str, Choice]], parameter: str
+) -> list[str]:
+    """Return the networks whose name another has that differs from them in ``parameter``."""
+    groups: dict[str, list[str]] = {}
+    for key, name in names.items():
+        groups.setdefault(name, []).append(key)
+    return [
+        key
+        for group in groups.values()
+        if len({params[one].get(parameter) for one in group}) > 1
+        for key in group
+    ]
+
+
+def _network_params(space: SearchSpace, candidate: Ints) -> dict[str, Choice]:
+    """Return the active parameters of a candidate without those of its NPU."""
+    npu = {space.parameters[gene].name for gene in space.npu_genes}
+    return {name: value for name, value in space.params(candidate).items() if name not in npu}
+
+
+def _name(params: Mapping[str, Choice]) -> str:
+    stages = int(params["stages"])
+    parts = []
+    if stages:
+        channels = "-".join(str(params[f"channels{stage}"]) for stage in range(1, stages + 1))
+        parts.append(f"{stages} stage{'s' if stages > 1 else ''} {channels}")
+    if params["hidden"]:
+        parts.append(f"{params['hidden']} hidden")
+    bits = [
+        f"{letter}{_range([int(v) for name, v in params.items() if name.startswith(start)])}"
+        for letter, start in (("w", "weight_bits"), ("a", "activation_bits"))
+        if any(name.startswith(start) for name in params)
+    ]
+    return ", ".join([*(parts or ["linear"]), " ".join(bits)])
+
+
+def _range(values: Sequence[int]) -> str:
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low}-{high}"
+
+
+def _text(value: Choice) -> str:
+    """Return a choice as text: yes or no for a flag."""
+    return ("no", "yes")[value] if isinstance(value, bool) else str(value)
