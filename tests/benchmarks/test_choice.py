@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from benchmarks import choice
+from benchmarks.search import choice
 from tests.paths import ROOT
 
 SUMMARY = {

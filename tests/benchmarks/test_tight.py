@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from benchmarks import tight
+from benchmarks.search import tight
 
 
 @pytest.mark.parametrize("floor", tight.FLOORS)

@@ -1,6 +1,6 @@
 """Measure what ``codesign explore`` chooses on digits: accuracy, throughput, area and time.
 
-``python -m benchmarks.choice [--json] [--seeds N ...] [--out DIR] [--source DIR]``
+``python -m benchmarks.search.choice [--json] [--seeds N ...] [--out DIR] [--source DIR]``
 
 One search for each seed, one after the other, each with a cache of its own so that every synthesis
 is done. A search that is finished in --out is only read; one that was interrupted goes on, and then
@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 LUT_BUDGET = 30_000
 COLUMNS = ("seed", "validation", "test", "images_per_second", "luts", "brams", "trained_fully",
            "wall_seconds", "cpu_seconds")  # fmt: skip
