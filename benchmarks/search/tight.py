@@ -13,8 +13,8 @@ floor, EVALUATIONS designs by their estimates; nothing is trained, a network cou
   the file below. Reference point: capacity LEAST_CAPACITY, the floor, the LUT budget
 - cpu_s: processor time in seconds
 
-``python -m benchmarks.search.tight --reference`` makes the best known anew, in some minutes: the union of
-the designs that REFERENCE_SEEDS long searches find (benchmarks/data/tight.csv). It depends on the
+``python -m benchmarks.search.tight --reference`` makes the best known anew, in some minutes: the
+union of the designs that REFERENCE_SEEDS long searches find (benchmarks/data/tight.csv). It depends on the
 area model, so the file holds a hash of the synthesis data; with other data the shares are null.
 """
 
