@@ -14,8 +14,9 @@ floor, EVALUATIONS designs by their estimates; nothing is trained, a network cou
 - cpu_s: processor time in seconds
 
 ``python -m benchmarks.search.tight --reference`` makes the best known anew, in some minutes: the
-union of the designs that REFERENCE_SEEDS long searches find (benchmarks/data/tight.csv). It depends on the
-area model, so the file holds a hash of the synthesis data; with other data the shares are null.
+union of the designs that REFERENCE_SEEDS long searches find (benchmarks/data/tight.csv). It depends
+on the area model, so the file holds a hash of the synthesis data; with other data the shares are
+null.
 """
 
 from __future__ import annotations

@@ -277,6 +277,11 @@ def test_a_time_limit_takes_networks_before_it_takes_epochs(fakes: Fakes, tmp_pa
         assert (plan.networks, plan.epochs, len(plan.notes)) == (networks, 2, notes), left_s
         if left_s:
             (out / "training" / training.PLAN).unlink()
+    limited = dataclasses.replace(wanted, time_left_s=each_s)
+    for damaged in ("{", '{"networks": 0, "epochs": 2, "notes": []}', "[]"):
+        (out / "training" / training.PLAN).write_text(damaged)
+        with pytest.raises(UserError, match=training.PLAN):
+            training.plan([(design, short)] * 4, limited)
 
 
 def test_finalists_are_trained_in_parallel_and_without_the_test_images(
@@ -322,6 +327,9 @@ def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
     assert found.accuracy == kept.validation_accuracy
     assert "the latter's network is delivered" in training.notes(design, wanted)[0]
     training.pipeline.lower_design(design, training.load(design, wanted))
+    (out / "training" / f"{design.name}.json").write_text('{"notes": 1}')
+    with pytest.raises(UserError, match="notes"):
+        training.notes(design, wanted)
 
 
 def test_an_accuracy_that_no_network_has_is_a_note(fakes: Fakes, tmp_path: Path) -> None:

@@ -187,3 +187,14 @@ def test_a_second_search_in_the_same_folder_is_refused_and_a_kill_frees_it(tmp_p
 def test_a_folder_that_does_not_exist_is_not_created_by_bad_input(tmp_path):
     with SearchFolder(tmp_path / "out", lambda text: None):
         assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["training", "training/short", "build"])
+def test_folders_that_lead_out_of_the_search_are_refused(tmp_path: Path, name: str) -> None:
+    out, elsewhere = tmp_path / "out", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (out / name).parent.mkdir(parents=True)
+    (out / "explore.json").write_text(json.dumps(OLD))
+    (out / name).symlink_to(elsewhere)
+    with pytest.raises(UserError, match="is a link"):
+        SearchFolder(out, lambda text: None)
