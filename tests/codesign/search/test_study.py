@@ -149,7 +149,7 @@ def test_one_training_follows_the_recipe() -> None:
         (lambda text: text + text.splitlines()[1] + "\n", "is in the file twice"),
         (lambda text: text + "a,b\n", "2 cells, not 10"),
         (lambda text: "", "wrong columns"),
-        (lambda text: text + "a" * 200_000, "cannot be read: field larger than field limit"),
+        (lambda text: text + "a" * 200_000, "is not CSV: field larger than field limit"),
     ],
 )
 def test_bad_tables_are_refused(tmp_path: Path, change, said: str) -> None:
