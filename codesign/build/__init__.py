@@ -1,9 +1,9 @@
 """Steps from a design to a verified build folder.
 
 pipeline (training, lowering to integers, compiling), build_folder (the folder's files and its
-manifest), verification (simulation of a build folder and the verdict), evaluation (accuracy of the
-integer network), built (the network of a build folder, for other data), other_data (labelled data
-for it), inputs (pictures and arrays for it).
+manifest), carried (our own sources in it), verification (simulation of a build folder and the
+verdict), evaluation (accuracy of the integer network), built (the network of a build folder, for
+other data), other_data (labelled data for it), inputs (pictures and arrays for it).
 """
 
 __all__ = [

@@ -1,6 +1,7 @@
 """The build folder: Verilog, program, test vectors, driver and reports of one design.
 
-It is written atomically. ``manifest.json`` lists every file with its SHA-256.
+It is written atomically. ``manifest.json`` lists the files that are written here, itself left out,
+with their SHA-256.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Vectors:
     """Input codes, shape (n_images, channels, rows, columns)."""
     expected: Mapping[str, NDArray[Any]]
     """Codes uint8 (n_images, channels, rows, columns), or logits int32 (n_images, classes), by
-    tensor name."""
+    tensor name, the input's included."""
 
 
 def build(
@@ -67,11 +68,11 @@ def build(
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
-    device: part that the files are for; None: devices.DEFAULT, which files and manifest then call
-    assumed (devices.for_vivado). reports: name -> JSON content of reports/<name>.json; the
-    ``classes`` of ``accuracy`` name the classes. prefix: of the names of all modules
-    (rtl_gen.naming). The same arguments give byte-identical files. A build folder at ``out`` is
-    replaced.
+    device: part that the files are for; None: devices.DEFAULT, which the Vivado script then calls
+    assumed (devices.for_vivado); the manifest has null. reports: name -> JSON content of
+    reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. prefix: of the names of
+    all modules (rtl_gen.naming). The same arguments give byte-identical files (the manifest has
+    package versions). A build folder at ``out`` is replaced as a whole, added reports included.
 
     Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
     be written (a full disk). ``out`` then stays as it was, and no temporary file is left.
@@ -101,7 +102,7 @@ def locked(out: Path) -> Iterator[None]:
     """Keep other processes from building into ``out`` during the ``with`` block.
 
     The lock is a file beside the folder, because the folder is replaced as a whole; a missing
-    parent folder is created. Raises UserError when another process holds the lock.
+    parent folder is created. Limits and errors: locks.held; OSError for the folder.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -118,7 +119,7 @@ def is_build(folder: Path) -> bool:
 
 
 def manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a build folder. Raises UserError."""
+    """Return the manifest, of any format; ``sha256`` is {} if it has none. Raises UserError."""
     path = folder / MANIFEST
     with told_as(UserError):
         found: dict[str, Any] = read_json(path)
@@ -137,7 +138,7 @@ def contents(
 ) -> Files:
     """Return the contents of all files of the build folder by path, except the manifest's.
 
-    Nothing is written. device, reports: as for ``build``.
+    Nothing is written. device, reports, prefix (ConfigError): as for ``build``.
     """
     mapping = design.input or PIXELS
     host = {
@@ -256,7 +257,7 @@ def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
     """Add a file (a report) to a build folder and to its manifest, or replace it.
 
     path: relative to ``build_dir``; data: text is written as UTF-8. Raises UserError when
-    ``build_dir`` is not a build folder or cannot be written.
+    ``build_dir`` is not a build folder or cannot be written, or ``path`` leads out of it.
     """
     if not is_build(build_dir):
         raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
@@ -281,14 +282,15 @@ def add_report(build_dir: Path, name: str, content: Any) -> None:
 def changed_files(build_dir: Path) -> list[str]:
     """Return the files in a build folder's manifest that are missing or have another SHA-256.
 
-    Paths are relative to ``build_dir``, which must be a build folder (``is_build``).
+    What is a link, or cannot be read, counts as missing. Paths are relative to ``build_dir``, in
+    the manifest's order. Raises UserError without a manifest.
     """
     digests = manifest(build_dir)["sha256"]
     return [path for path, digest in digests.items() if _digest(build_dir, path) != digest]
 
 
 def _digest(build_dir: Path, path: str) -> str | None:
-    """Return the SHA-256 of a file in a build folder, None if there is no such regular file."""
+    """Return the SHA-256 of a file; None if it is missing, unreadable, a link or outside."""
     try:
         with opened(inside(build_dir, path)) as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

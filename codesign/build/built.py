@@ -23,7 +23,7 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True, eq=False)
 class BuiltNetwork:
-    """Integer network of a build folder, its class names and input mapping. Made by ``load``."""
+    """Integer network of a build folder, its design and class names. Made by ``load``."""
 
     design: Design
     network: IntegerNetwork
@@ -65,8 +65,8 @@ class BuiltNetwork:
 def load(folder: Path) -> BuiltNetwork:
     """Read the network of a build folder.
 
-    Raises UserError for any other folder and for one of a version that did not store the network;
-    ModelError and YamlError for damaged files.
+    Raises UserError for any other folder, for one of a version that did not store the network, and
+    for damaged program files; ModelError for a damaged network.npz, YamlError for design.yaml.
     """
     if not build_folder.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")

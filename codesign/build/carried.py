@@ -10,14 +10,17 @@ import sim
 Files = dict[str, bytes]
 """Content of each file, by its path in the build folder."""
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
-"""Source in the sim package of a file in driver/, both as file names."""
+"""File in driver/ -> its source in the sim package, both as file names."""
 _DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py")
 """Modules of models.files that sim/files and driver/files hold copies of."""
 _EMPTY = ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py")
 
 
 def carried() -> Files:
-    """Return the contents of sim/ and driver/ of a build folder. Raises OSError."""
+    """Return the contents of sim/ and driver/ of a build folder. Raises OSError.
+
+    The header driver/npu_regs.h, which depends on the NPU, is not among them.
+    """
     package = Path(sim.__path__[0])
     copies = {f"sim/{file.name}": file for file in sorted(package.glob("*.py"))}
     copies |= {f"driver/{name}": package / source for name, source in _DRIVER_FILES.items()}

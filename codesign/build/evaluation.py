@@ -18,7 +18,10 @@ TEST = "test"
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """Scores of each part of a data set that was evaluated. Made by ``evaluate``."""
+    """Scores of each part of a data set that was evaluated.
+
+    Made by ``evaluate``, here and in ``other_data``.
+    """
 
     parts: dict[str, Scores]
     """Scores by part, such as ``validation`` and ``test``; figures by class are of the last one."""
@@ -37,10 +40,11 @@ class Evaluation:
         return list(self.parts.values())[-1]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form that ``train``, ``evaluate`` and ``explore`` share.
+        """Return the JSON form that ``train``, ``build``, ``evaluate`` and accuracy.json share.
 
-        accuracy by part (share, images and its 95 % interval), classes (names), per_class (recall
-        and images by name), confusion (rows: true class, columns: answer) and notes.
+        accuracy by part (share, images and low and high of its 95 % interval), classes (names),
+        per_class (recall and images by name), confusion (rows: true class, columns: answer) and
+        notes.
         """
         return {
             "accuracy": {part: scores.accuracy.to_dict() for part, scores in self.parts.items()},
@@ -92,8 +96,9 @@ def training_report(full: Sequence[Epoch], short: Sequence[Epoch] = ()) -> dict[
     """Return reports/training.json: learning curves of the full and of the short training.
 
     An epoch has the fields of history.Epoch; kept_epoch is the number, from 1, of that whose
-    weights were kept. Where the short training's network was the better one and is delivered,
-    ``full`` is that training, which is then listed as ``short`` alone.
+    weights were kept, None without a quantised one. A curve without epochs is left out. Where the
+    short training's network was the better one and is delivered, ``full`` is that training, which
+    is then listed as ``short`` alone.
     """
     curves = {"full": () if tuple(full) == tuple(short) else full, "short": short}
     return {
@@ -107,7 +112,8 @@ def accuracy_report(design: Design, network: IntegerNetwork, dataset: Dataset) -
     """Return reports/accuracy.json: accuracies (0..1), scores by class, data set and training.
 
     ``validation`` and ``test`` hold the accuracies, ``scores`` the same with intervals, the other
-    keys what Evaluation.to_dict, the data set and the training say.
+    keys what Evaluation.to_dict, the data set and the training say. Raises ModelError for an
+    augmentation of the design that the images are too small for.
     """
     found = evaluate(network, dataset)
     details = found.to_dict()

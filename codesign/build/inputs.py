@@ -50,7 +50,7 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
         values, notes = _picture(built, path)
         single = True
     else:
-        values, single, notes = _examples(built, _array(path), str(path))
+        (values, single), notes = _examples(built, _array(path), str(path)), []
     levels = built.input_range.levels(values)
     return Examples(path, levels, single, (*notes, *range_notes(built, values)))
 
@@ -58,8 +58,9 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
 def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:
     """Return the pixels (1, channels, rows, columns) of a picture, and notes.
 
-    Grey becomes three equal channels, and three equal channels one, as the network takes it. Raises
-    DatasetError for a colour picture where it takes grey ones, and for another size.
+    Grey becomes three equal channels, and colour one channel of luma (which a note says unless its
+    channels are equal), as the network takes it. Raises DatasetError for a damaged picture, another
+    size, and a network that takes neither 1 channel nor 3.
     """
     pixels, notes = decode(
         lambda: read_bytes(path, MAX_BYTES), str(path), built.design.dataset.resize
@@ -89,15 +90,13 @@ def _array(path: Path) -> NDArray[Any]:
     return found[ARRAY]
 
 
-def _examples(
-    built: BuiltNetwork, array: NDArray[Any], where: str
-) -> tuple[NDArray[Any], bool, list[str]]:
-    """Return an array as (n, channels, rows, columns), whether it is one example, and notes.
+def _examples(built: BuiltNetwork, array: NDArray[Any], where: str) -> tuple[NDArray[Any], bool]:
+    """Return an array as (n, channels, rows, columns), and whether it is one example.
 
     Its axes are those that the design says, else the first layout (in Layout's order) that gives
-    the network's shape, each tried with an axis that counts examples, then without. The list of
-    notes is always empty. where: what messages name. Raises DatasetError for no such layout, an
-    empty array, values that are no finite numbers.
+    the network's shape, each tried with an axis that counts examples, then without. where: what
+    messages name. Raises DatasetError for no such layout, an empty array, values that are no finite
+    numbers.
     """
     if not array.size:
         raise DatasetError(f"{where}: the array {array.shape} is empty")
@@ -111,7 +110,7 @@ def _examples(
                 continue
             if found.shape[1:] == built.shape:
                 check_finite(found, where)
-                return found, single, []
+                return found, single
     axes = "" if asked is Layout.AUTO else f" in the design's layout {asked}"
     raise DatasetError(
         f"{where}: the array {array.shape} holds no examples of the shape {built.shape} (channels, "

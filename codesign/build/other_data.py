@@ -26,7 +26,8 @@ from sim.cache import cache_folder
 MOST_CLIPPED = 0.01
 """Share (0..1) of values outside the network's input range above which a note says so."""
 LEAST_SPAN = 0.1
-"""Share (0..1) of the input range that the values must span; less, and a note says so."""
+"""Share (0..1) of the input range, if all channels have one, that the values must span; less, and a
+note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,12 +50,14 @@ def load(
 ) -> TestData:
     """Load the examples of a data set that a network is tested with.
 
-    These are the test part of the network's own data set as training had it, split off if need be;
-    of another data set its test part, or all of it if it has none. spec: the data set; its own if
-    the name or path is the design's. data_dir: folder with its files, or None. progress: called
-    while pictures are decoded.
+    These are the test part of the network's own data set, split off as for training if need be; of
+    another data set its test part, or all of it if it has none. spec: the data set, and how it is
+    read; its own if the name or path is the design's. data_dir: folder with its files, or None.
+    progress: called while pictures are decoded.
 
-    Raises DatasetError for data of another shape, or with classes that the network does not have.
+    Raises DatasetError for data of another shape, or with classes that the network does not have,
+    and as datasets.load does; pictures of another data set are made grey, or three channels of
+    grey, as the network takes them.
     """
     own = built.design.dataset
     if spec.name == own.name or Path(spec.name).resolve() == Path(own.name).resolve():

@@ -98,10 +98,10 @@ def weight_blocks(design: Design) -> dict[str, BlockShape]:
 def narrow_tiles(design: Design, share: float) -> tuple[Narrow, ...]:
     """Return the output channels to train without the top weight digit: a pass less for the array.
 
-    These are the last ``share`` (0..1) of each layer's output-channel tiles, rounded half to even.
-    Left out are the output layer because its channels share one scale, layers that would have fewer
-    than 2 weight bits, and those where the share rounds to no tile. Raises InfeasibleError if the
-    NPU cannot run the network.
+    These are the last ``share`` (0..1) of the output-channel tiles of each conv2d and linear layer,
+    rounded half to even. Left out are the output layer because its channels share one scale, layers
+    that would have fewer than 2 weight bits, and those where the share rounds to no tile. Raises
+    InfeasibleError if the NPU cannot run the network.
     """
     from models.training.narrowing import Narrow  # torch takes seconds to import
 
@@ -130,10 +130,10 @@ def weight_bits(design: Design, trained: TrainedNetwork) -> dict[str, LayerBits]
 def dataset_of(
     design: Design, data_dir: Path | None, progress: datasets.Progress | None = None
 ) -> Dataset:
-    """Load the design's data set and split it by the design's seed. Raises DatasetError.
+    """Load the design's data set and split it by the design's seed.
 
-    A path that is not there, from the current folder or ``data_dir``, is looked for beside the
-    design file.
+    A path that is not in ``data_dir`` (None: the current folder) is looked for beside the design
+    file. Values are mapped by ``design.input``. progress and errors: as for ``load_data``.
     """
     name, beside = design.dataset.name, design.folder
     missing = name not in datasets.NAMED and not (data_dir or Path()).joinpath(name).exists()
@@ -154,10 +154,10 @@ def load_data(
     progress: datasets.Progress | None = None,
     mapping: InputRange | None = None,
 ) -> Dataset:
-    """Load a data set, decoded pictures cached, and split it by ``seed``. Raises DatasetError.
+    """Load a data set, decoded pictures cached, and split it by ``seed``.
 
-    data_dir, progress: as for datasets.load. mapping: from values to input levels; None: the
-    format's own (8-bit pictures), else found on the training part.
+    data_dir, progress, errors (DatasetError, OSError): as for datasets.load. mapping: from values
+    to input levels; None: the format's own (8-bit pictures), else found on the training part.
     """
     options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
     cache = cache_folder("datasets")
@@ -186,10 +186,11 @@ def settings_of(
 ) -> TrainSettings:
     """Return training settings for ``design``, with the hyperparameters for its image size.
 
-    epochs: None chooses a number within EPOCHS, by which training sees a fixed number of images.
-    boo: weight of the one-bits per weight in the loss. zero_blocks, skip_blocks: fraction of the
-    weight blocks to prune (0..1), anywhere or where the program can leave them out; at most one of
-    the two is not 0. skip_digits: fraction of the output-channel tiles that lose a weight digit.
+    epochs: None chooses a number within EPOCHS, by which training sees about a fixed number of
+    images. boo: weight of the one-bits per weight in the loss. zero_blocks, skip_blocks: fraction
+    of the weight blocks to prune (0..1), anywhere or where the program can leave them out; at most
+    one of the two is not 0 (not checked). skip_digits: fraction of the output-channel tiles that
+    lose a weight digit.
 
     Raises ModelError for a value out of range, and InfeasibleError if blocks or digits are pruned
     and the NPU cannot run the network.
@@ -282,7 +283,8 @@ def write_build(
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
     device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
-    are added. images: most test images to keep as vectors.
+    are added unless ``reports`` has them. images: most test images to keep as vectors. Raises
+    ModelError as evaluation.accuracy_report does.
     """
     estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ _SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FI
 
 @dataclass(frozen=True)
 class LayerCycles:
-    """Cycles of one instruction of the program. Made by ``verify``."""
+    """Cycles of one instruction of the program. Made by ``verify``, ``verify_vectors``."""
 
     name: str
     opcode: str
@@ -35,18 +37,21 @@ class LayerCycles:
 
 @dataclass(frozen=True)
 class Verification:
-    """Verdict and figures of a simulation. Made by ``verify``."""
+    """Verdict and figures of a simulation. Made by ``verify`` and ``verify_vectors``."""
 
     figures: Figures
-    """Simulated cycles_per_image, interval_cycles, and images_per_second at the clock given."""
+    """Simulated cycles_per_image, interval_cycles, and images_per_second at the clock given.
+
+    They are of the normal program, and None where they were not measured."""
     passed: bool
     """True if bit-exact and cycle-exact, and every hardware test that was run passed."""
     bit_exact: bool
     """True if every run ended and every compared value equals the expected one."""
     images: int
-    """Number of images that were simulated."""
+    """Number of images whose runs ended without an error."""
     failure: str | None
-    """The first failure as one sentence with its place and both values; None if all passed."""
+    """The first failure as one sentence, with place and both values of a difference; None if all
+    passed."""
     mismatch: dict[str, Any] | None
     """The first differing value, as sim.compare.Mismatch.to_dict; None if no value differs."""
     cycles_expected: int
@@ -55,7 +60,7 @@ class Verification:
     cycles_simulated: int | None
     """The same as simulated; None if no run ended."""
     layers: tuple[LayerCycles, ...]
-    """Instructions of the compared program, in order."""
+    """Instructions of the compared program, in order; empty if no run ended."""
     hardware: dict[str, str | None]
     """Failure of each test of long use or misuse by its name, None if it passed; empty if none was
     run."""
@@ -110,15 +115,15 @@ def verify(
     simulator processes side by side. clock_mhz: clock that turns cycles into images per second.
 
     A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
-    that is not a build folder or lacks files, an argument out of range or a missing tool;
-    SimulationError when the simulator itself fails or one of its processes takes more than
-    ``timeout_s`` seconds.
+    that is not a build folder, lacks files or cannot be read, an argument out of range or a missing
+    tool; SimulationError when the simulator itself fails, the NPU hangs outside of the judged runs,
+    or a process takes more than ``timeout_s`` seconds.
     """
     if not build_folder.is_build(build_dir):
         raise UserError(
             f"{build_dir} is not a build folder (no {build_folder.MANIFEST} of this tool)"
         )
-    try:
+    with _told(build_dir):
         request = run.Request(
             images=images,
             seed=seed,
@@ -129,10 +134,6 @@ def verify(
             timeout_s=timeout_s,
         )
         result = run.simulate(build_dir, request)
-    except (FolderError, ToolMissing) as error:
-        raise UserError(str(error)) from None
-    except OSError as error:
-        raise UserError(f"cannot simulate {build_dir}: {error.strerror or error}") from None
     return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
 
 
@@ -143,9 +144,9 @@ def verify_vectors(
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
     default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
-    not changed. Raises as ``verify`` does, but does not check that it is a build folder.
+    not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
     """
-    with tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
+    with _told(build_dir), tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
         copy = Path(name)
         for path in _SIMULATED:
             if (build_dir / path).exists():
@@ -153,11 +154,19 @@ def verify_vectors(
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        try:
-            result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
-        except (FolderError, ToolMissing) as error:
-            raise UserError(str(error)) from None
+        result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
     return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+
+
+@contextlib.contextmanager
+def _told(build_dir: Path) -> Iterator[None]:
+    """Raise UserError for bad input, missing tools and OSError in the simulation of a folder."""
+    try:
+        yield
+    except (FolderError, ToolMissing) as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        raise UserError(f"cannot simulate {build_dir}: {error.strerror or error}") from None
 
 
 def _verification(

@@ -19,7 +19,7 @@ REDRAW_S = 0.25
 LOG_S = 60.0
 """Seconds between progress lines where stderr is no terminal."""
 PATIENCE_S = 1.0
-"""Seconds after which a stage shows progress; shorter stages show none."""
+"""Seconds after which a stage shows progress on a terminal; shorter stages show none."""
 _ERASE = "\r\x1b[2K"
 
 
@@ -41,7 +41,8 @@ class _Stage:
     def left_s(self, elapsed: float) -> float | None:
         """Estimate the remaining seconds by the pace so far, else by the expected time, else None.
 
-        elapsed: seconds since the stage began. Negative if it takes longer than expected.
+        elapsed: seconds since the stage began. By the expected time the result is negative if the
+        stage takes longer.
         """
         if self.done > self.first:
             return elapsed * max(self.total - self.done, 0.0) / (self.done - self.first)
@@ -111,7 +112,7 @@ class Console:
             print(json.dumps(value, indent=2), flush=True)
 
     def warn(self, text: str) -> None:
-        """Print a line on stderr, with and without --json."""
+        """Print a line that starts with ``codesign:`` on stderr, with and without --json."""
         self._make_room()
         self._log(text)
 
@@ -124,6 +125,8 @@ class Console:
         expected_s: float | None = None,
     ) -> None:
         """Show that ``done`` of ``total`` steps of a stage are done, until ``clear``.
+
+        On a terminal a line of text (``say``, ``warn``) ends the stage, too.
 
         stage: its name; another one begins a new stage. note: text at the end of the line.
         expected_s: usual duration in seconds, for stages without steps to extrapolate from.

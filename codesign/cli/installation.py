@@ -42,7 +42,8 @@ class ToolStatus:
     """Version, of Yosys and nextpnr with the distribution's name; None if the tool is missing or
     tells none."""
     path: str | None
-    """Program or module file, or a package's folder; None if missing or not known."""
+    """File of the program, module or library, or the folder that a package is installed in; None if
+    missing or not known."""
     cure: str
     """Command or advice to install it."""
     needed_for: str

@@ -1,7 +1,8 @@
 """Entry point of the command line: runs a verb and returns its exit status.
 
-0: success. 1: verification mismatch, budget missed after synthesis, or a tool failed. 2: bad input,
-missing tool or full disk. 3: no feasible design. 130: interrupted by Ctrl-C or SIGTERM.
+0: success. 1: verification mismatch, budget missed after synthesis, or a tool or worker process
+failed. 2: bad input, missing tool, full disk or closed stdout. 3: no feasible design. 130:
+interrupted by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Raise UserError for bad options, so that they are reported like all bad input."""
+        """Print the usage and raise UserError: bad options are reported like all bad input."""
         self.print_usage(sys.stderr)
         raise UserError(message)
 

@@ -159,7 +159,7 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
 
 
 def load_build(folder: Path) -> Design:
-    """Load the design of a build folder. Raises UserError for any other folder."""
+    """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
     if not build_folder.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     return design.load(folder / "design.yaml")
@@ -168,8 +168,7 @@ def load_build(folder: Path) -> Design:
 def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     """Load the integer network of a build folder, and warn of files changed since the build.
 
-    warn: called with a sentence for each of them. Raises UserError for any other folder, and for
-    one that an older version built.
+    warn: called with a sentence for each of them. Raises as built.load does.
     """
     network = built.load(folder)
     for path in build_folder.changed_files(folder):

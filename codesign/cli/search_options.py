@@ -87,7 +87,8 @@ class SearchOptions(SearchSettings):
     def settings(self) -> ExploreSettings:
         """Convert to the types and units of the search: paths, fractions and seconds.
 
-        Raises UserError as ``budget`` does, or for an unknown strategy.
+        Raises UserError as ``budget`` does, or for an unknown strategy; ConfigError for an invalid
+        prefix.
         """
         budget = self.budget()
         # The search takes seconds to import, so the options are checked first.
@@ -107,7 +108,10 @@ class SearchOptions(SearchSettings):
         )
 
     def cut(self) -> tuple[str, ...]:
-        """Return a sentence for each budget that is larger than what the device holds."""
+        """Return a sentence for each budget that is larger than what the device holds.
+
+        Raises UserError for an unknown device.
+        """
         if self.device is None:
             return ()
         part = devices.get(self.device)
@@ -151,7 +155,8 @@ def merge(config: Path | None, given: Mapping[str, Any]) -> SearchOptions:
     """Return the options of a YAML file, overridden by those of ``given`` that are not None.
 
     Names in ``given`` that are no search options are ignored. Raises YamlError with file and line
-    for the YAML file, UserError for a value in ``given`` that is out of range.
+    for the YAML file, UserError for a value in ``given`` that is out of range or, as for
+    TrainingChoices, does not go with the others.
     """
     base = _load(config) if config else SearchOptions()
     names = {field.name for field in dataclasses.fields(SearchOptions)}

@@ -37,7 +37,7 @@ def run(
 ) -> TrainedNetwork:
     """Train with the options of options.training in ``args``, continuing from ``checkpoint``.
 
-    The file ``checkpoint`` is written after each epoch, and its folder made if missing. Raises
+    That file need not exist. It is written after each epoch, its folder made if missing. Raises
     InfeasibleError before any training if the NPU cannot run the network, and ModelError.
     """
     asked = {name: getattr(args, name) for name in options.TRAINING}

@@ -21,7 +21,7 @@ COLOURS = 6
 def front(candidates: tuple[Candidate, ...]) -> str:
     """Draw accuracy over throughput; a dot's area shows its LUTs, a ring marks the chosen design.
 
-    Returns SVG markup. ``candidates`` must not be empty.
+    Returns SVG markup. ``candidates`` must not be empty, throughput and LUTs be above 0.
 
     The step line is the front of accuracy and throughput alone. Designs below it can be on the
     front of all objectives because of their LUTs.
@@ -93,7 +93,7 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
     """Draw the fronts of several runs, each in a colour of its own, and what each run has built.
 
     groups: the designs on the front of each run, and the design that it built or None; at least one
-    design in all. Returns SVG markup.
+    design in all, throughput and LUTs above 0. Returns SVG markup.
     """
     every = [c for front, built in groups for c in (*front, *([built] if built else []))]
     x, y = _front_axes(every)
@@ -158,8 +158,8 @@ def _resource(
 ) -> str:
     """Draw the bar of one resource: measured, with a mark at the estimate, or only estimated.
 
-    top: the bar's y in pixels. measured, predicted: amounts, of which one is not None. limit: the
-    bar's whole length, None if not known; limit_kind: ``budget`` or ``device``.
+    top: the bar's y in pixels. measured, predicted: amounts, not both None. limit: the bar's whole
+    length if no amount is above it, None if not known. limit_kind: what the limit is of, in words.
     """
     value = measured if measured is not None else predicted or 0.0
     x = Axis(0, max(limit or 0, value, predicted or 0) or 1, 150, 540)
@@ -193,11 +193,12 @@ def _resource(
 def cycles(data: ReportData) -> str:
     """Draw cycles per instruction as bars; the filled fraction is the array's utilisation.
 
-    Returns SVG markup. ``data`` must have one layer or more.
+    Returns SVG markup. ``data`` must have one layer or more. An instruction without MACs has no
+    filled fraction.
     """
     rows = data.layers
     longest = max(row.cycles for row in rows)
-    x = Axis(0, longest, 150, 480)
+    x = Axis(0, max(longest, 1), 150, 480)
     parts = []
     for index, row in enumerate(rows):
         top = 8 + 30 * index
@@ -269,7 +270,10 @@ def roofline(data: ReportData) -> str:
 
 
 def spread(places: Sequence[float], gap: float) -> list[float]:
-    """Return ascending places that are at least ``gap`` apart, moved up from the given ones."""
+    """Return places that ascend by at least ``gap``, each as given or as little above as needed.
+
+    places: ascending.
+    """
     found: list[float] = []
     for place in places:
         found.append(max(place, found[-1] + gap) if found else place)

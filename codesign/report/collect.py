@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from codesign import design as designs
 from codesign import prediction
@@ -18,10 +18,12 @@ from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
 from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.files import forms
+from models.files.reading import quoted
 from models.graph.drawing import draw
 from models.quantisation.plan import bit_notes
 from models.training.history import from_list
 
+_T = TypeVar("_T")
 ACCURACY, ESTIMATE, SYNTHESIS, VERIFICATION = "accuracy", "estimate", "synthesis", "verification"
 TIMING, TRAINING = "timing", "training"
 """Names of the files in reports/, without ``.json``; each may be missing."""
@@ -38,12 +40,14 @@ def from_build(
     """Collect the report of a build folder; a search adds its budget, candidates and facts.
 
     device: name of the part whose capacity limits the resources that the budget does not (default:
-    that of the build; without one, and without a budget, a part of the synthesised family, called
-    assumed). All resources are of the part's family: budget and synthesis of another are left out,
-    which a note says. facts: names and values to list behind those of the build. Raises YamlError
-    for a missing or invalid design file; UserError for an unknown device, or another file that is
-    missing (reports may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot
-    run the network.
+    that of the build; without one a part that is called assumed: devices.DEFAULT, or without a
+    budget one of the synthesised family). All resources are of the part's family. If the build is
+    for another, it is estimated anew, by its shapes alone, and the budget left out; a synthesis for
+    another is left out, too. Notes say what is left out.
+
+    facts: names and values to list behind those of the build. Raises YamlError for a missing or
+    invalid design file; UserError for an unknown device, or another file that is missing (reports
+    may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot run the network.
     """
     design = designs.load(folder / "design.yaml")
     plan = prediction.plan_design(design)
@@ -86,7 +90,7 @@ def from_build(
         bit_exact=ran.get("bit_exact"),
         mismatch=ran.get("failure"),
         candidates=tuple(candidates),
-        curves={name: from_list(one["epochs"]) for name, one in curves.items()},
+        curves={name: from_list(one["epochs"]) for name, one in curves.items() if one["epochs"]},
         critical_path=_critical_path(placed),
         network_svg=draw(design.network, bit_notes(design.network, design.quantisation)),
         facts=(*_facts(design, manifest, mapped, placed, ran), *facts),
@@ -94,13 +98,19 @@ def from_build(
 
 
 def figures(values: Mapping[str, Any]) -> Figures | None:
-    """Return the fields of Figures that ``values`` has and are not None, or None without any."""
+    """Return the Figures of those values that have its fields' names and are not None.
+
+    None if there are none.
+    """
     known = {name: values[name] for name in vars(Figures()) if values.get(name) is not None}
     return Figures(**known) if known else None
 
 
 def _usual_part(mapped: Mapping[str, Any], placed: Mapping[str, Any]) -> str:
-    """Return the part to assume for a build whose maker named none: of the synthesised family."""
+    """Return the part to assume for a build whose maker named none: of the synthesised family.
+
+    Without a synthesis it is devices.DEFAULT.
+    """
     if mapped.get("family") != families.ECP5.name:
         return devices.DEFAULT
     return str(placed.get("device", placement.DEVICE))
@@ -129,8 +139,8 @@ def _report(folder: Path, name: str) -> dict[str, Any]:
 def _critical_path(timing: Mapping[str, Any]) -> CriticalPath | None:
     if not timing:
         return None
-    path = dict(timing["critical_path"])
-    return CriticalPath(**{**path, "hops": tuple(Hop(**hop) for hop in path["hops"])})
+    path = timing["critical_path"]
+    return _of(CriticalPath, {**path, "hops": tuple(_of(Hop, hop) for hop in path["hops"])})
 
 
 def _simulated(verification: Mapping[str, Any]) -> list[int]:
@@ -171,8 +181,8 @@ def from_folder(folder: Path, device: str | None = None) -> ReportData:
     """Collect the report of a build folder or of a search.
 
     device: name of the part as for ``from_build``; None: that of the search, if it has one, else
-    devices.DEFAULT. Raises UserError for other folders and for a search that built nothing, and as
-    ``from_build`` does.
+    ``from_build``'s default. Raises UserError for other folders and for a search that built
+    nothing, and as ``from_build`` does.
     """
     if build_folder.is_build(folder):
         return from_build(folder, device=device)
@@ -194,12 +204,24 @@ def _from_run(folder: Path, summary: dict[str, Any], device: str | None) -> Repo
 
 
 def candidates(front: Mapping[str, Any]) -> list[Candidate]:
-    """Return the candidates of a front.json."""
-    names = [field.name for field in dataclasses.fields(Candidate)]
-    return [
-        Candidate(**{name: one[name] for name in names if name in one})
-        for one in front["candidates"]
-    ]
+    """Return the candidates of a front.json, whose content has its form in ``stored.FORMS``.
+
+    Raises UserError for accuracies outside 0..1, throughput and LUTs that are not above 0.
+    """
+    found = [_of(Candidate, one) for one in front["candidates"]]
+    for one in found:
+        if not (0 <= one.accuracy <= 1 and one.images_per_second > 0 and one.luts > 0):
+            raise UserError(
+                f"front.json: {quoted(one.label)}: accuracy must be 0..1, images_per_second and "
+                "luts above 0"
+            )
+    return found
+
+
+def _of(kind: type[_T], values: Mapping[str, Any]) -> _T:
+    """Return the dataclass ``kind`` of its fields in ``values``; other keys are left out."""
+    names = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: values[name] for name in names if name in values})
 
 
 def _budget(limits: Mapping[str, Any], folder: Path) -> Budget:

@@ -33,7 +33,8 @@ def rows(
     """Return one row of text per figure that any source knows; columns as in HEAD.
 
     The error is the estimate's, relative to synthesis if it knows the figure, otherwise to
-    simulation. intervals: field of Figures -> (low, high) of the estimate's prediction interval.
+    simulation; where that is 0, the difference. intervals: field of Figures -> (low, high) of the
+    estimate's prediction interval.
     """
     table = []
     for name, label in _LABELS.items():
@@ -54,7 +55,7 @@ def rows(
 def show(value: float | None) -> str:
     """Format a figure for a table, with separators; UNKNOWN for None.
 
-    Whole figures and those from 1000 on have no decimals, others four significant digits.
+    Whole figures and those from 1000 on have no decimals, others up to four significant digits.
     """
     if value is None:
         return UNKNOWN

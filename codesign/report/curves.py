@@ -13,11 +13,11 @@ _ACCURACY = (250, 40)
 """Coordinates of the lowest and the highest accuracy."""
 _LOSS = (390, 300)
 _MOST_DOTS = 40
-"""Epochs from which on they are shown by lines alone."""
+"""Most epochs that have a dot each; more are shown by lines alone."""
 
 
 def legend(history: Sequence[Epoch]) -> str:
-    """Return markup that says what the lines are, and which epoch's weights were kept."""
+    """Return markup that says what lines, shade and ring are, and which epoch was kept."""
     lines = [("blue", "validation")]
     if any(one.training_accuracy is not None for one in history):
         lines.append(("orange", "training, batch by batch"))
@@ -84,7 +84,7 @@ def _dot(x: Axis, y: Axis, at: int, one: Epoch) -> str:
 
 
 def _floating(history: Sequence[Epoch], x: Axis, bottom: float, top: float) -> str:
-    """Shade the epochs in floating point."""
+    """Shade the epochs in floating point, which are the first ones; return "" if there are none."""
     last = sum(not one.quantised for one in history)
     if not last:
         return ""

@@ -97,7 +97,7 @@ class ReportData:
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     """(low, high) of the estimate's prediction interval, by field of ``Figures``."""
     notes: tuple[str, ...] = ()
-    """Warnings about the estimate or the clock."""
+    """Warnings about the estimate or the clock, and what is left out as of another FPGA family."""
     budget: Budget | None = None
     device: str | None = None
     """Full ordering name of the part."""
@@ -111,7 +111,7 @@ class ReportData:
     verified_images: int | None = None
     """Number of images that were simulated; None if not verified."""
     bit_exact: bool | None = None
-    """True if simulation agreed in every bit; None if not verified."""
+    """True if simulation agreed in every bit, whatever the cycles; None if not verified."""
     mismatch: str | None = None
     """First failure of verification (values, cycles or a hardware test) as a sentence."""
     candidates: tuple[Candidate, ...] = ()

@@ -27,9 +27,10 @@ def layer_rows(
     A layer may take several LAYER instructions; each row has its share of the layer's MACs, without
     those that the instruction leaves out because of zero weights.
 
-    instructions: those of the normal program for the trained weights (program.json); None: those of
-    ``plan``. simulated: simulated cycles of each instruction, with or without END; rows behind its
-    end have None. Raises UserError for instructions of another network.
+    instructions: those of the normal program for the trained weights (program.json); None or empty:
+    those of ``plan``. simulated: simulated cycles of each instruction, with or without END; rows
+    behind its end have None. Raises UserError for instructions with tensors or layers of another
+    network.
     """
     schedule = plan.schedule
     layers = {shape.layer.output: shape.index for shape in schedule.shapes}
@@ -54,6 +55,8 @@ def layer_rows(
         layer, shape, tile = plan.layers[index], schedule.shapes[index], schedule.tiles[index]
         first, some = tiles_before[index], fields["out_groups"] + 1
         tiles_before[index] += some
+        if first >= tile.tiles:
+            raise UserError(f"program.json: {quoted(step['name'])} has no tiles left of its layer")
         last = min((first + some) * tile.channels, shape.out_shape[0])
         macs = layer.macs * (last - first * tile.channels) // shape.out_shape[0]
         per_output = len(shape.layer.sources) * shape.in_shape[0] // shape.layer.groups

@@ -106,7 +106,7 @@ def _tiles(data: ReportData) -> str:
 
 @dataclass(frozen=True)
 class Card:
-    """A section of the page; ``note`` and ``body`` are markup. Narrow cards form pairs.
+    """A section of the page; ``note`` and ``body`` are markup, ``title`` is text. Narrow ones pair.
 
     note: left out if empty. wide: the whole width, else half of it.
 
@@ -124,7 +124,7 @@ class Card:
         kind = ' class="wide"' if self.wide or alone else ""
         note = f'<p class="note">{self.note}</p>' if self.note else ""
         body = f'<div class="scroll">{self.body}</div>'
-        return f"<section{kind}><h2>{self.title}</h2>{note}{body}</section>"
+        return f"<section{kind}><h2>{html.escape(self.title)}</h2>{note}{body}</section>"
 
 
 def layout(cards: Sequence[Card]) -> str:

@@ -48,7 +48,7 @@ class Run:
     family: str | None = None
     """FPGA family of ``synthesised``."""
     front: tuple[Candidate, ...] | None = None
-    """Designs on the Pareto front of a search; None for a build."""
+    """Designs on the Pareto front of a search, empty without a front.json; None for a build."""
     problem: str | None = None
     """One sentence if a search failed, else None."""
 
@@ -158,10 +158,10 @@ def _figures(values: dict[str, Any]) -> Figures:
 
 
 def dominated_by(one: Candidate, run: Run, runs: Sequence[Run]) -> list[str]:
-    """Return the names of the other searches on the same data with a design that beats ``one``.
+    """Return the names of the other searches on the same data whose front beats ``one``.
 
-    one: a design of ``run``. A design beats another that is worse in accuracy, images per second or
-    LUTs, and better in none.
+    One design of that front must do it alone. one: a design of ``run``. A design beats another that
+    is worse in accuracy, images per second or LUTs, and better in none.
     """
     return [
         other.name
@@ -184,7 +184,7 @@ def _goals(one: Candidate) -> tuple[float, float, float]:
 def notes(runs: Sequence[Run]) -> list[str]:
     """Return sentences on what speaks against a comparison of the runs; empty if nothing does.
 
-    That is other data sets, other clocks and failed searches.
+    That is different data, FPGA families or clocks, and failed searches.
     """
     found = []
     foreign = [run for run in runs if not run.same_data(runs[0])]

@@ -14,9 +14,10 @@ from models.files.writing import inside
 _FIGURES = {f"{name}?": (None, float) for name in vars(Figures())}
 _COUNT = range(1 << 62)
 _HOP = {"name": str, "logic_ns": float, "routing_ns": float}
+_PATH = {"start": str, "end": str, "logic_ns": float, "routing_ns": float, "hops": [_HOP]}
 _SCORES = {"test?": {"images?": (None, _COUNT)}}
 _INSTRUCTION = {
-    "opcode": str, "name": str, "tensor": (None, str), "cycles": _COUNT, "fields": {str: int},
+    "opcode": str, "name": str, "tensor": (None, str), "cycles": _COUNT, "fields": {str: _COUNT},
 }  # fmt: skip
 _EPOCH = {
     "loss": float, "accuracy": float, "quantised": bool, "training_accuracy?": (None, float),
@@ -35,7 +36,7 @@ FORMS: dict[str, Any] = {
         "figures?": _FIGURES, "tool_version": str, "family": str, "seconds": float,
     },
     "timing": {
-        "critical_path": {"hops": [_HOP]}, "device": str, "speed_grade": (str, int),
+        "critical_path": _PATH, "device": str, "speed_grade": (str, int),
         "tool_version": str, "seconds": float,
     },
     "verification": _FIGURES | {

@@ -52,7 +52,10 @@ _MOST_BITS = 1 << 30
 
 
 def check(program: dict[str, Any], where: str) -> None:
-    """Raise FileError, starting with ``where``, unless ``program`` is the content of one."""
+    """Raise FileError, starting with ``where``, unless ``program`` has the form of a program.json.
+
+    Its format number, and the tensors that instructions name, are not checked here.
+    """
     forms.conform(program, _FORM, where)
     if program["input"] not in program["tensors"]:
         raise reading.FileError(f"{where}: input: is not among the tensors")
@@ -86,7 +89,7 @@ def _check_input(program: dict[str, Any], where: str) -> None:
 
 
 def _check_layout(layout: dict[str, Any], where: str) -> None:
-    """Raise FileError unless the numbers of a layout fit each other."""
+    """Raise FileError unless the numbers of a layout fit each other and _MOST_BITS."""
     word = 32 * layout["beats_per_word"]
     bits, groups = layout["activation_bits"], layout["channel_groups"]
     lanes, shape = layout["channel_lanes"], layout["shape"]

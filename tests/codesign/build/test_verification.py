@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.build import verification
+from codesign.build import build_folder, verification
 from codesign.results import UserError
 from sim import run, simulator
 from tests.codesign import small_build
@@ -284,3 +284,16 @@ def test_bad_input_is_named(folder, copy, tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"simulation needs g\+\+, make, perl.*apt-get install g"):
         verification.verify(folder)
     simulator.find.cache_clear()
+
+
+def test_an_error_of_the_file_system_is_told(folder, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run, "simulate", full)
+    vectors = build_folder.Vectors(run.read(folder).inputs, run.read(folder).expected)
+    with pytest.raises(UserError, match=r"cannot simulate .*: No space left on device"):
+        verification.verify_vectors(folder, vectors)
+    monkeypatch.setattr(verification.tempfile, "TemporaryDirectory", full)
+    with pytest.raises(UserError, match=r"cannot simulate .*: No space left on device"):
+        verification.verify_vectors(folder, vectors)

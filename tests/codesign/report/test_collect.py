@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from codesign import prediction, report
 from codesign.build.build_folder import add_report, build
 from codesign.fpga import devices
 from codesign.report import collect
-from codesign.results import Budget
+from codesign.results import Budget, UserError
 from tests.codesign import small_build
 
 
@@ -87,3 +88,60 @@ def test_a_synthesis_for_another_family_is_left_out_and_said(tmp_path):
     assert other.synthesised.luts == 3000
     assert other.budget is None
     assert "the budget counts resources of xc7" in other.notes[-1]
+
+
+def test_keys_of_a_later_version_and_empty_curves_are_left_out(tmp_path):
+    folder = written(tmp_path / "a", "xc7s15")
+    hop = {"name": "mac", "logic_ns": 1.0, "routing_ns": 0.5, "later": 1}
+    path = {"start": "a", "end": "b", "logic_ns": 1.0, "routing_ns": 0.5, "hops": [hop], "later": 1}
+    made = {"tool_version": "n 1", "seconds": 1.0, "device": "lfe5u-25f", "speed_grade": 6}
+    add_report(folder, "timing", {**made, "critical_path": path})
+    add_report(folder, "training", {"full": {"epochs": []}})
+    data = collect.from_folder(folder)
+    assert (data.critical_path.hops[0].name, data.curves) == ("mac", {})
+    assert "Critical path" in report.render(data)
+    del path["end"]
+    add_report(folder, "timing", {**made, "critical_path": path})
+    with pytest.raises(UserError, match=r"timing.json: critical_path: missing key end"):
+        collect.from_folder(folder)
+
+
+def test_names_of_curves_are_no_markup(tmp_path):
+    folder = written(tmp_path / "a", "xc7s15")
+    epoch = {"loss": 0.1, "accuracy": 0.9, "quantised": True}
+    add_report(folder, "training", {"<script>alert(1)</script>": {"epochs": [epoch]}})
+    page = report.render(collect.from_folder(folder))
+    assert "&lt;script&gt;alert(1)" in page
+    assert "<script" not in page
+
+
+@pytest.mark.parametrize("key, value", [("luts", 0), ("images_per_second", 0), ("accuracy", 1.1)])
+def test_candidates_that_no_chart_can_show_are_refused(key, value):
+    good = {"label": "net", "accuracy": 0.9, "images_per_second": 5.0, "luts": 900.0}
+    assert collect.candidates({"candidates": [good]})[0].luts == 900
+    with pytest.raises(UserError, match=r"front.json: 'net': accuracy must be 0..1"):
+        collect.candidates({"candidates": [{**good, key: value}]})
+
+
+def _changed(folder: Path, change) -> None:
+    program = json.loads((folder / "program.json").read_text())
+    change(program["programs"]["normal"]["instructions"])
+    (folder / "program.json").write_text(json.dumps(program))
+
+
+def test_programs_of_another_network_are_refused(tmp_path):
+    folder = written(tmp_path / "a", "xc7s15")
+    good = (folder / "program.json").read_text()
+    _changed(folder, lambda steps: [step.update(cycles=0) for step in steps])
+    assert "Cycles and MAC utilisation" in report.render(collect.from_folder(folder))
+
+    def repeat(steps):
+        steps[-1:-1] = [step for step in steps if step["opcode"] == "LAYER"]
+
+    _changed(folder, repeat)
+    with pytest.raises(UserError, match=r"program.json: .* has no tiles left of its layer"):
+        collect.from_folder(folder)
+    (folder / "program.json").write_text(good)
+    _changed(folder, lambda steps: [step["fields"].update(passes=-1) for step in steps])
+    with pytest.raises(UserError, match=r"program.json: .*passes: must be an integer 0.."):
+        collect.from_folder(folder)
