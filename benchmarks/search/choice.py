@@ -1,10 +1,12 @@
 """Measure what ``codesign explore`` chooses on digits: accuracy, throughput, area and time.
 
-``python -m benchmarks.search.choice [--json] [--seeds N ...] [--out DIR] [--source DIR]``
+``python -m benchmarks.search.choice [--json] [--seeds N ...] [--finish K] [--out DIR]
+[--source DIR]``
 
 One search for each seed, one after the other, each with a cache of its own so that every synthesis
 is done. A search that is finished in --out is only read; one that was interrupted goes on, and then
-its times are of the last part alone. --source: another checkout to run, such as one of before.
+its times are of the last part alone. --finish: networks trained in full, by default as ``explore``
+has it. --source: another checkout to run, such as one of before.
 Columns:
 
 - seed
@@ -34,12 +36,17 @@ CPU = "cpu_seconds.json"
 """File beside the search that keeps its processor time."""
 
 
-def rows(seeds: Sequence[int], out: Path, source: Path) -> Iterator[dict[str, Any]]:
-    """Yield one row for each seed. Raises CalledProcessError when a search fails."""
+def rows(
+    seeds: Sequence[int], out: Path, source: Path, options: Sequence[str] = ()
+) -> Iterator[dict[str, Any]]:
+    """Yield one row for each seed, of searches with more ``options`` of ``explore``.
+
+    Raises CalledProcessError when a search fails.
+    """
     for seed in seeds:
         folder = out / f"seed{seed}"
         if not _is_finished(folder):
-            _search(seed, folder, source)
+            _search(seed, folder, source, options)
         yield row(json.loads((folder / "summary.json").read_text()), _cpu_seconds(folder))
 
 
@@ -63,10 +70,10 @@ def _is_finished(folder: Path) -> bool:
     return path.exists() and json.loads(path.read_text())["status"] == 0
 
 
-def _search(seed: int, folder: Path, source: Path) -> None:
+def _search(seed: int, folder: Path, source: Path, options: Sequence[str]) -> None:
     resume = ["--resume"] if (folder / "explore.json").exists() else []
     command = [sys.executable, "-m", "codesign.cli", "explore", "--lut-budget", str(LUT_BUDGET)]
-    command += ["--seed", str(seed), "--out", str(folder), *resume]
+    command += ["--seed", str(seed), "--out", str(folder), *options, *resume]
     cache = folder.with_name(f"{folder.name}.cache")
     environment = {**os.environ, "PYTHONPATH": str(source), "CODESIGN_CACHE": str(cache)}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -85,12 +92,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--finish", type=int)
     parser.add_argument("--out", type=Path, default=Path("runs/choice"))
     parser.add_argument("--source", type=Path, default=ROOT)
     args = parser.parse_args()
+    options = [] if args.finish is None else ["--finish", str(args.finish)]
     if not args.json:
         sys.stdout.write("| " + " | ".join(COLUMNS) + " |\n|" + " --- |" * len(COLUMNS) + "\n")
-    for found in rows(args.seeds, args.out.resolve(), args.source.resolve()):
+    for found in rows(args.seeds, args.out.resolve(), args.source.resolve(), options):
         shown = json.dumps(found) if args.json else f"| {' | '.join(map(str, found.values()))} |"
         sys.stdout.write(f"{shown}\n")
         sys.stdout.flush()

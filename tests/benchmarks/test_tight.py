@@ -9,7 +9,7 @@ import json
 
 import pytest
 
-from benchmarks.search import tight
+from benchmarks import tight
 
 
 @pytest.mark.parametrize("floor", tight.FLOORS)

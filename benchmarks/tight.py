@@ -1,6 +1,6 @@
 """Measure how well the search copes with a throughput floor that few designs reach.
 
-``python -m benchmarks.search.tight [--floor F] [--seed S] [--seeds N] [--strategy NAME] [--json]``
+``python -m benchmarks.tight [--floor F] [--seed S] [--seeds N] [--strategy NAME] [--json]``
 
 Networks for CIFAR-10 (3 x 32 x 32), space ``images``, 30,000 LUTs, images per second not below a
 floor, EVALUATIONS designs by their estimates; nothing is trained, a network counts by its capacity
@@ -13,7 +13,7 @@ floor, EVALUATIONS designs by their estimates; nothing is trained, a network cou
   the file below. Reference point: capacity LEAST_CAPACITY, the floor, the LUT budget
 - cpu_s: processor time in seconds
 
-``python -m benchmarks.search.tight --reference`` makes the best known anew, in some minutes: the
+``python -m benchmarks.tight --reference`` makes the best known anew, in some minutes: the
 union of the designs that REFERENCE_SEEDS long searches find (benchmarks/data/tight.csv). It depends
 on the area model, so the file holds a hash of the synthesis data; with other data the shares are
 null.
@@ -49,7 +49,7 @@ LUTS, SHAPE, CLASSES = 30_000, (3, 32, 32), 10
 EVALUATIONS = 12_288
 LEAST_CAPACITY = 36.0
 """That of the smallest networks of the space."""
-REFERENCE = Path(__file__).parents[1] / "data" / "tight.csv"
+REFERENCE = Path(__file__).parent / "data" / "tight.csv"
 REFERENCE_SEEDS = range(1000, 1006)
 REFERENCE_EVALUATIONS = 100_000
 """Designs estimated for each seed and floor of the reference."""
