@@ -15,9 +15,9 @@ class ModelError(ValueError):
 class YamlError(FileError):
     """Error in a YAML or JSON file.
 
-    The message begins with ``file:line`` in YAML, ``file: path`` of the value in JSON, or ``file``
-    if no place is wrong. For an unknown key it lists the known ones, and suggests the nearest if
-    one is close.
+    The message begins with ``file:line`` in YAML and for bad syntax, ``file: path`` of the value in
+    JSON, or ``file`` if no place is wrong. For an unknown key it says what to write instead where
+    that is known, else as ``nodes.nearest`` does.
     """
 
 

@@ -102,7 +102,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """Return the unsigned bytes of an IDX file as a uint8 array with so many ``dimensions``.
 
     A file whose name ends in .gz is decompressed. Raises DatasetError: unreadable, truncated, too
-    long, of another type or number of dimensions.
+    long, larger than ``max_memory``, of another type or number of dimensions.
     """
     with told_as(DatasetError), opened(path) as raw:
         if path.suffix != ".gz":
@@ -115,7 +115,10 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
 
 
 def _read_idx(file: IO[bytes] | gzip.GzipFile, dimensions: int, path: Path) -> NDArray[np.uint8]:
-    """Read the array of an open IDX file, as many bytes as its header says."""
+    """Read the array of an open IDX file, as many bytes as its header says.
+
+    Raises DatasetError, and FileError for more than ``max_memory``.
+    """
     header = file.read(4 + 4 * dimensions)
     if len(header) < 4 + 4 * dimensions or header[:4] != bytes((0, 0, _IDX_UINT8, dimensions)):
         raise DatasetError(f"{path}: is not an IDX file of bytes with {dimensions} dimension(s)")
@@ -169,12 +172,12 @@ def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
 
 
 def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list[str]]:
-    """Return labels as a list of ``count`` ints, bools or names, with a note for each conversion.
+    """Return labels as a list of ``count`` ints, bools or names, with notes.
 
     y: (count,), (count, 1), or one-hot (count, classes). where: file and array that messages name.
-    Notes also say which numbers are the classes where those are not 0, 1, 2, ... Raises
-    DatasetError for another shape, and for labels that are no integers, whole reals, booleans or
-    text.
+    Notes say that rows are one-hot, and which numbers are the classes where those are not 0, 1, 2,
+    ... Raises DatasetError for another shape, and for labels that are no integers, whole reals,
+    booleans or text.
     """
     notes = []
     if y.ndim == 2 and y.shape[1] == 1:

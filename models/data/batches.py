@@ -56,7 +56,10 @@ _STAND_INS: pickles.StandIns = {
 
 
 def read_python(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-    """Return pixels (n, PIXELS) and labels (n,) of a python batch. Raises FileError."""
+    """Return pixels (n, PIXELS) and labels (n,) of a python batch. Raises FileError.
+
+    That there are as many labels as images is not checked.
+    """
     where = f"{escaped(str(path))}: truncated, or not a CIFAR-10 batch"
     content = pickles.loads(read_bytes(path, MAX_BYTES), where, _STAND_INS, encoding="bytes")
     if not isinstance(content, dict) or not {b"data", b"labels"} <= content.keys():

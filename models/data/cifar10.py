@@ -26,8 +26,9 @@ def cifar10(
 ) -> Raw:
     """Return CIFAR-10 from its python or binary batches, an image folder or a zip of one.
 
-    directory: the folder with the batches (or with ``cifar-10-batches-py``), with train/ and test/,
-    or with zips named ``cifar*10*.zip``, of which the first by name is read; or a zip itself.
+    directory: the folder with the batches (or with ``cifar-10-batches-py`` or ``-bin``), with
+    train/, or with zips named ``cifar*10*.zip``, of which the first by name is read; or a zip
+    itself. The first of these that is there counts.
     progress, cache: as for ``image_tree``; the batches need neither. Raises DatasetError: nothing
     of these is there (None included), it is damaged, or not 10 classes of (3, 32, 32) images.
     """

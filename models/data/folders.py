@@ -49,7 +49,7 @@ def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
     kept, hidden, others = _pictures(names)
     if not kept:
         raise DatasetError(f"{where}: holds no images; {EXPECTED}")
-    trails = _without_common_folder([path.parts for path in kept])
+    trails = _without_common_folder([PurePosixPath(name).parts for name in kept])
     notes = [f"{hidden} hidden or system files are left out"] if hidden else []
     if others:
         notes.append(f"{others} files that are no pictures are left out")
@@ -66,8 +66,7 @@ def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
     if parts and TRAIN not in known:
         raise DatasetError(f"{where}: has {', '.join(sorted(parts))} but no train/<class> folders")
     found = [
-        _entry(where, trail, str(path), bool(parts))
-        for trail, path in zip(trails, kept, strict=True)
+        _entry(where, trail, name, bool(parts)) for trail, name in zip(trails, kept, strict=True)
     ]
     return sorted(found, key=lambda entry: (entry.part, entry.label, entry.name)), notes
 
@@ -76,12 +75,12 @@ def _known() -> str:
     return "; ".join("/".join(names) for names in PART_NAMES.values())
 
 
-def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
+def _pictures(names: Iterable[str]) -> tuple[list[str], int, int]:
     """Return (paths of pictures, number of hidden or system files, number of other files).
 
     Folders (names that end in a slash), thumbs.db and desktop.ini are in none of the three.
     """
-    kept: list[PurePosixPath] = []
+    kept: list[str] = []
     hidden = others = 0
     for name in names:
         path = PurePosixPath(name)
@@ -90,7 +89,7 @@ def _pictures(names: Iterable[str]) -> tuple[list[PurePosixPath], int, int]:
         if any(part.startswith(".") or part.casefold() in _SYSTEM for part in path.parts):
             hidden += 1
         elif path.suffix.casefold() in SUFFIXES:
-            kept.append(path)
+            kept.append(name)
         elif path.name.casefold() not in ("thumbs.db", "desktop.ini"):
             others += 1
     return kept, hidden, others

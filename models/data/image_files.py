@@ -125,7 +125,8 @@ def _decoded(
 
     They are in the order of ``found``; one channel if every picture is grey. Notes, sorted, say
     what was converted. read: returns a file's bytes by its name. path: what messages name. Raises
-    DatasetError for a picture that is damaged or of another size than the first.
+    DatasetError for a picture that is damaged or of another size than the first, FileError for
+    more than ``max_memory``.
     """
     stack: NDArray[np.uint8] | None = None
     notes: set[str] = set()

@@ -111,7 +111,7 @@ def _eight_bits(picture: Image.Image, name: str, notes: set[str]) -> Image.Image
 def to_channels(
     stack: NDArray[np.uint8], channels: int
 ) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """Pictures (n, 1 or 3, rows, columns) with the channels that a network takes, and notes.
+    """Return pictures (n, 1 or 3, rows, columns) with a network's number of channels, and notes.
 
     Grey ones are repeated; coloured ones become grey by ITU-R 601-2 luma, as Pillow's mode L.
     Pictures stay as they are for any other number of channels.

@@ -79,11 +79,13 @@ class ClassNames:
     def of(cls, labels: Sequence[object], where: str) -> ClassNames:
         """Return the classes of the training labels, numbered in natural order.
 
-        Ints are ordered by value, other labels by ``natural``. where: what messages name. Raises
-        DatasetError for fewer than 2 or more than MAX_CLASSES classes.
+        Ints are ordered by value, other labels by ``natural``, those of equal keys (case
+        alone differs) by their characters. where: what messages name. Raises DatasetError for fewer
+        than 2 or more than MAX_CLASSES classes.
         """
         numbers = all(isinstance(label, int) for label in labels)
-        found = sorted(set(labels), key=int if numbers else lambda label: natural(str(label)))  # type: ignore[call-overload, arg-type]
+        texts = sorted(set(labels), key=str)
+        found = sorted(texts, key=int if numbers else lambda label: natural(str(label)))  # type: ignore[call-overload, arg-type]
         if not 2 <= len(found) <= MAX_CLASSES:
             raise DatasetError(f"{where}: must hold 2..{MAX_CLASSES} classes, not {len(found)}")
         return cls(tuple(map(str, found)), {label: i for i, label in enumerate(found)})
@@ -106,4 +108,4 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     ['2', '10', 'a1', 'b']
     """
     parts = re.findall(r"\d+|\D+", text.casefold())
-    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in parts)
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts)

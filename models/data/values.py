@@ -58,7 +58,7 @@ class InputRange:
 
     @property
     def is_pixels(self) -> bool:
-        """True if the values are levels already: 8-bit pixels."""
+        """True if the range is that of 8-bit pixels, whose uint8 values are levels already."""
         return self == PIXELS
 
     def check(self, channels: int) -> None:

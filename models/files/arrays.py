@@ -36,7 +36,8 @@ _BROKEN = (
 def read_npz(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz by name; together they take up to ``reading.max_memory``.
 
-    Raises FileError: not such a file, damaged, another kind of array than numbers or text.
+    Raises FileError: not such a file, damaged, too large, more than MAX_ARRAYS, two of one name,
+    other values than booleans, integers, reals and text.
     """
     with opened_zip(path) as archive:
         names = archive.names
@@ -63,7 +64,10 @@ def read_npy(path: Path) -> NDArray[Any]:
 
 
 def _array(file: IO[bytes], have: int, where: str) -> NDArray[Any]:
-    """Read the array of an open .npy of ``have`` bytes."""
+    """Read the array of an open .npy of ``have`` bytes. Raises FileError, starting with ``where``.
+
+    It is read from the file's start to its end.
+    """
     try:
         version = npy.read_magic(file)
         if version not in _HEADERS:

@@ -12,8 +12,9 @@ from .reading import FileError, printable, quoted
 
 Form = Any
 """A type (``float`` takes any finite number, ``dict`` and ``list`` anything inside them), a
-``range`` of integers, None, a tuple of Forms of which one holds, ``[Form]`` of a list's entries, a
-dictionary of Forms by key, in which ``"key?"`` may be absent, or ``{str: Form}`` of any keys."""
+``range`` of integers, None, ``[Form]`` of a list's entries, a dictionary of Forms by key, in which
+``"key?"`` may be absent, ``{str: Form}`` of any keys, or a tuple of such Forms, none of them a
+tuple, of which the first that is of the value's kind must hold."""
 _WORDS = {
     int: "an integer", float: "a number", str: "text", bool: "true or false", dict: "an object",
     list: "a list",

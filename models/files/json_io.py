@@ -14,9 +14,9 @@ from models.files.writing import atomic_file
 
 
 def load(path: Path, limit: int = reading.TEXT_BYTES) -> Node:
-    """Return the tree of a JSON file of up to ``limit`` bytes. Raises YamlError.
+    """Return the tree of a JSON file of up to ``limit`` bytes.
 
-    Of ``reading.parse_json``'s bounds each is told with the file.
+    Raises YamlError naming the file: missing or unreadable, or refused by ``reading.parse_json``.
     """
     with told_as(YamlError):
         return Node(reading.read_json(path, limit), escaped(str(path)), None, "")

@@ -53,7 +53,7 @@ class Node:
         return f"{self.file}: {escaped(self.path)}" if self.path else self.file
 
     def error(self, message: str) -> YamlError:
-        """Return a YamlError ``file:line: path: message``, which the caller raises."""
+        """Return a YamlError ``where: message``, in YAML with the path between, for the caller."""
         shown = f": {escaped(self.path)}" if self.path and self.line is not None else ""
         return YamlError(f"{self.where}{shown}: {message}")
 
@@ -172,7 +172,10 @@ class Node:
 
 
 def nearest(word: str, known: Collection[str]) -> str:
-    """Return a hint for an unknown word: the closest known one, if any, and all of them, sorted."""
+    """Return a hint for an unknown word: the closest known one, if any, and all of them, sorted.
+
+    Of more than NAMES_SHOWN known ones it is their number alone.
+    """
     if len(known) > NAMES_SHOWN:
         return f"{len(known)} are known"
     close = difflib.get_close_matches(word[:SHOWN], known, n=1)

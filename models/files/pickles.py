@@ -45,8 +45,9 @@ def loads(
 ) -> Any:
     """Return the value of a pickle. Raises FileError, starting with ``where``.
 
-    persistent: gives the object of a persistent id, or raises FileError or ValueError. encoding:
-    how text of Python 2 is decoded; "bytes": not at all.
+    persistent: gives the object of a persistent id, or raises FileError, which is passed on as it
+    is, or ValueError; None: ids are refused. encoding: how text of Python 2 is decoded; "bytes":
+    not at all.
     """
 
     class Unpickler(pickle.Unpickler):
@@ -70,7 +71,10 @@ def loads(
 
 
 def _check(data: bytes) -> None:
-    """Raise ValueError for an instruction that builds something else than plain values."""
+    """Raise ValueError for an instruction that builds something else than plain values.
+
+    Also for one that stores in a place far beyond those in use, and for a damaged pickle.
+    """
     for count, (opcode, argument, _) in enumerate(pickletools.genops(data)):
         if opcode.name not in _OPCODES:
             raise ValueError(f"the instruction {opcode.name} has no place in it")

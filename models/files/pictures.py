@@ -1,4 +1,4 @@
-"""Pictures from elsewhere: their size is read, and refused, before they are decoded."""
+"""Pictures from elsewhere: their size is read, and refused if too large, before decoding."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "TIFF", "WEBP")
 def opened_picture(data: bytes, where: str) -> Iterator[Image.Image]:
     """Open the picture whose file holds ``data``; its pixels are not decoded yet.
 
-    Raises FileError for more than MAX_PIXELS, and what Pillow raises for damaged pictures.
+    Raises FileError for more than MAX_PIXELS, and what Pillow raises for damaged pictures and, as
+    DecompressionBombError, for those beyond its own, larger limit.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit here is lower

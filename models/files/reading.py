@@ -64,7 +64,7 @@ def told_as(kind: type[Exception]) -> Iterator[None]:
 
 
 def escaped(text: str, keep: str = "") -> str:
-    r"""Return ``text`` with control characters, other than those in ``keep``, as escapes.
+    r"""Return ``text`` with unprintable characters, other than those in ``keep``, as escapes.
 
     A terminal obeys none of what is left.
 
@@ -144,7 +144,8 @@ def check_memory(where: object, need: int) -> None:
 def opened(path: Path) -> Iterator[io.BufferedReader]:
     """Open a regular file, or a link to one, for reading; nothing else is ever waited for.
 
-    Raises MissingFile, and FileError for a folder, pipe, device or socket, or what cannot be read.
+    Raises MissingFile, and FileError for a folder, pipe, device or socket, or what cannot be read,
+    also if the ``with`` block finds that out: any OSError there that names no file.
     """
     name = escaped(str(path))
     try:
@@ -214,8 +215,9 @@ def read_json(path: Path, limit: int = TEXT_BYTES) -> Any:
 def parse_json(text: str, name: str = "<text>") -> Any:
     """Return the value of a JSON text; ``name`` stands for the file in messages.
 
-    Raises FileError: no JSON, a key twice, numbers that are not finite or have more than MAX_DIGITS
-    digits, text that is no Unicode, more than MAX_JSON_VALUES values, nested deeper than MAX_DEPTH.
+    Raises FileError: no JSON, a key twice, numbers that are not finite, integers of more than
+    MAX_DIGITS digits, text that is no Unicode, nested deeper than MAX_DEPTH, more than
+    MAX_JSON_VALUES values (counted by commas and opening brackets, also those within text).
 
     >>> parse_json('{"lanes": 8}')
     {'lanes': 8}

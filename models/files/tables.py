@@ -10,7 +10,10 @@ from models.files.reading import TEXT_BYTES, FileError, escaped, read_text
 
 
 def read_csv(path: Path, limit: int = TEXT_BYTES) -> list[list[str]]:
-    """Return the cells of a CSV file's lines. Raises FileError: unreadable, too large, no CSV."""
+    """Return the cells of a CSV file's rows, none for an empty line.
+
+    Raises FileError: unreadable, not UTF-8, larger than ``limit`` bytes, no CSV.
+    """
     text = read_text(path, limit)
     lines = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:

@@ -1,7 +1,8 @@
 """Atomic file writes: a killed process or a full disk never leaves half a file at its path.
 Also the content of .npz files, the same bytes for the same arrays.
 
-Nothing is written through a link, and nothing outside the folder that is meant (``inside``).
+A link in a file's place is replaced or refused, not written through; ``inside`` keeps names within
+the folder that is meant.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 def inside(folder: Path, name: str) -> Path:
     """Return the path of ``name`` in a folder, which it must not leave by ``..`` or a link.
 
-    name: a relative path; what does not exist is no link. Raises FileError.
+    name: a relative path; what does not exist is no link. Raises FileError for an empty or absolute
+    name, any ``..`` in it, and any link below ``folder``, wherever it leads.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
@@ -81,7 +83,7 @@ def inside(folder: Path, name: str) -> Path:
 
 
 def check_own(path: Path) -> None:
-    """Refuse a file that must not be appended to: a link, a file of two names, no file at all.
+    """Refuse what must not be appended to: a link, a file of two names, anything but a file.
 
     What does not exist may be created. Raises FileError.
     """

@@ -14,7 +14,7 @@ from models.files.nodes import Node, Scalar
 from models.files.reading import MAX_DEPTH, MAX_DIGITS, escaped, printable, quoted, told_as
 
 MAX_BYTES = 1 << 20
-"""Size of the largest YAML file."""
+"""Size of the largest YAML file, and the most characters of a text."""
 MAX_NODES = 50_000
 """Most keys and values of a file, those that aliases repeat counted each time."""
 MAX_SCALAR = 100
@@ -48,8 +48,9 @@ def load(source: Path | str, name: str = "<text>") -> Node:
     """Parse a YAML document of up to MAX_BYTES into a tree of Nodes.
 
     source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
-    YamlError: unreadable, not UTF-8, too large, nested too deep, empty, bad syntax, a key twice or
-    not a scalar, an alias loop, a number of more than MAX_DIGITS digits.
+    YamlError: unreadable, not UTF-8, too large, more than MAX_NODES, nested too deep, empty, bad
+    syntax, a key twice or not a scalar, an alias loop, a value that is not of its tag, an integer
+    of more than MAX_DIGITS digits, a number of more than MAX_SCALAR characters.
     """
     if isinstance(source, Path):
         name = str(source)

@@ -26,7 +26,7 @@ _BROKEN = (
 
 
 class Archive:
-    """The members of an open zip archive by name. Made by ``opened_zip``."""
+    """The members of an open zip archive by name, KeyError for others. Made by ``opened_zip``."""
 
     def __init__(self, file: zipfile.ZipFile, where: str) -> None:
         """Check the directory: number of members, names given twice. Raises FileError."""
@@ -45,7 +45,10 @@ class Archive:
 
     @property
     def stored(self) -> bool:
-        """True if no member is compressed: then the archive is as large as what it holds."""
+        """True if no member is compressed: an honest archive is then larger than what it holds.
+
+        Members that overlap may still be larger together.
+        """
         return all(info.compress_type == zipfile.ZIP_STORED for info in self._infos.values())
 
     def size(self, name: str) -> int:
@@ -54,7 +57,11 @@ class Archive:
 
     @contextlib.contextmanager
     def member(self, name: str) -> Iterator[IO[bytes]]:
-        """Open a member; no more than ``size(name)`` bytes can be read. Raises FileError."""
+        """Open a member; no more than ``size(name)`` bytes can be read.
+
+        Raises FileError: encrypted, another method than deflate, damaged. Other ValueErrors that
+        the ``with`` block raises, its LookupErrors, RuntimeErrors and OSErrors count as damage.
+        """
         info, where = self._infos[name], f"{self.where}: {printable(name)}"
         if info.flag_bits & _ENCRYPTED:
             raise FileError(f"{where} is encrypted")

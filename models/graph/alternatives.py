@@ -162,7 +162,7 @@ ALTERNATIVES = {
 
 
 def _plain(word: str) -> str:
-    """Return a word without what tools spell differently: case, separators, 2d at the end."""
+    """Return a word without what tools spell differently: case, separators, 1d to 3d at the end."""
     return re.sub(r"(?<=\w)[123]d$", "", re.sub(r"[_\-. ]", "", word.lower()))
 
 

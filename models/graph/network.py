@@ -148,9 +148,10 @@ class NetworkGraph:
     ) -> NetworkGraph:
         """Return a graph with layers replaced by name, others inserted and some removed by name.
 
-        A replaced layer keeps its place in the order, inserted ones come last. Unknown names in
-        ``replace`` and ``remove`` are ignored; a name in both is removed. Raises ModelError if the
-        result has a bad or duplicate layer name, an unknown input or a cycle.
+        A replaced layer keeps its place in the order, inserted ones come last, as far as producers
+        before consumers allows. Unknown names in ``replace`` and ``remove`` are ignored; a name in
+        both is removed. Raises ModelError if the result has a bad or duplicate layer name, an
+        unknown input or a cycle.
         """
         new = {layer.name: layer for layer in replace}
         gone = set(remove)
@@ -175,7 +176,8 @@ class NetworkGraph:
 def sequential(name: str, shape: Shape, *specs: LayerSpec) -> NetworkGraph:
     """Build a chain: ``input``, then the specifications, named operator and number (from 1).
 
-    shape: of the input, (channels, rows, columns). Raises ModelError for an impossible shape.
+    shape: of the input, (channels, rows, columns). Raises ModelError for an impossible one; the
+    graph is not verified.
     """
     layers = [Layer("input", Input(shape))]
     for index, spec in enumerate(specs, start=1):

@@ -20,7 +20,10 @@ Shape = tuple[int, int, int]
 
 
 def check(network: IntegerNetwork) -> None:
-    """Raise ModelError unless names, shapes and ranges of a network fit each other."""
+    """Raise ModelError unless names, shapes and ranges of a network fit each other.
+
+    Not compared are bits, signs and scales of a concat's tensors, pad codes, and sparsity patterns.
+    """
     if not network.layers or not isinstance(network.layers[-1], MacLayer):
         raise ModelError("the last layer must compute the logits")
     output = network.layers[-1].output

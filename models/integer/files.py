@@ -34,7 +34,10 @@ _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": 
 
 
 def save(network: IntegerNetwork, path: Path) -> None:
-    """Write ``network`` to ``path`` (.npz); it appears whole or not at all. Raises OSError."""
+    """Write ``network`` to ``path`` (.npz); it appears whole or not at all. Raises OSError.
+
+    ``blank`` is not stored: ``load`` takes the weights for known ones.
+    """
     with atomic_file(path) as file:
         np.savez_compressed(file, **contents(network))  # type: ignore[arg-type]
 

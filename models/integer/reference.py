@@ -29,7 +29,7 @@ _COLUMN_ELEMENTS = 1 << 23
 def quantise_input(network: IntegerNetwork, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Convert pixels 0..255 to input codes: ``round(pixel * (2**bits - 1) / 255)``, half up.
 
-    images: any shape, which the codes (uint8) have, too.
+    images: any shape, which the codes (uint8) have, too. The input has up to 8 bits (not checked).
     """
     top = (1 << network.tensors[network.input].bits) - 1
     codes = (images.astype(np.int64) * (2 * top) + 255) // 510

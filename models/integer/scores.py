@@ -95,8 +95,8 @@ class Scores:
         """Return warnings: classes never answered, and an accuracy that guessing reaches, too.
 
         A class without images is not warned of. Guessing always answers the most frequent class; an
-        accuracy of less than MAJORITY_MARGIN above it is warned of. names: by class number. part:
-        the data's name in the texts, such as ``test``.
+        accuracy of less than MAJORITY_MARGIN above it is warned of, unless all images are of one
+        class. names: by class number. part: the data's name in the texts, such as ``test``.
         """
         images, answers = self.confusion.sum(axis=1), self.confusion.sum(axis=0)
         never = [name for i, name in enumerate(names) if images[i] and not answers[i]]

@@ -173,7 +173,8 @@ class WeightQuantiser(nn.Module):
         """Set LSQ's initial scale ``2 * mean(|w|) / sqrt(top)``, or ``mean(|w|)`` for 1 bit.
 
         top: the channel's largest code. For 1 bit the mean minimises the squared error. Pruned
-        weights, which are exactly 0, do not count in the mean.
+        weights, which are exactly 0, do not count in the mean. One scale for all channels follows
+        from the mean of their means.
         """
         mean = weights.abs().mean(dim=(1, 2, 3), keepdim=True)
         present = (weights != 0).sum(dim=(1, 2, 3), keepdim=True)

@@ -17,7 +17,7 @@ MAX_BITS = 8
 ADD_WEIGHT_BITS = 8
 """Weight bits of a residual add, which give the ratio of its inputs' scales to within 1/254."""
 ONES_WEIGHT_BITS = 2
-"""Weight bits of pooling and copies, whose weights are all 1."""
+"""Weight bits of pooling, copies and ReLUs of their own, whose weights are all 1."""
 NO_SPARSITY = "sparsity is for linear layers and conv2d of groups: 1, not for depthwise and grouped"
 """Error message for a sparsity on a layer that cannot have one."""
 

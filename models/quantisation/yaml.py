@@ -30,7 +30,7 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
 
     Fields that a layer does not give are those of ``default``; without ``default`` those of
     QuantSpec(). Raises YamlError with file and line, also for a layer's field that would have no
-    effect.
+    effect, ModelError when the graph is not sound.
     """
     nodes = node.fields(["input_bits", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits

@@ -55,7 +55,8 @@ class Subnet:
     """Choice of one network in a Supernet: graph and quantisation, without weights.
 
     With ``quantisation`` None the Supernet computes it in floating point, but for 8-bit input
-    codes. The quantisation's sparsity has no effect.
+    codes. The quantisation's sparsity has no effect, and 1-bit weights are computed as 2-bit ones:
+    -1, 0 and +1.
 
     >>> from models.graph.network import sequential
     >>> Subnet(sequential("tiny", (1, 8, 8), Linear(10)), Quantisation()).graph.name
@@ -225,13 +226,13 @@ def _round(values: Tensor, scale: Tensor, low: int, high: int) -> Tensor:
 def best_scale(low: int, high: int) -> float:
     """Return the scale with the least mean squared error on normally distributed values.
 
-    Candidates are 0.01 to 3.99 in steps of 0.01, each divided by sqrt(high). low, high: range of
-    the codes, both included. The values have root mean square 1; if ``low`` is 0, they are the
-    positive half of the distribution.
+    Candidates are 0.01 to 3.99 in steps of 0.01, each divided by sqrt(high), of codes -1..0 by 1.
+    low, high: range of the codes, both included. The values have root mean square 1; if ``low`` is
+    0, they are the positive half of the distribution.
     """
     least = 0.5 if low == 0 else 0.0
     places = torch.arange(0.5, 4000) / 4000 * (1 - least) + least
     values = torch.special.ndtri(places.double())
-    scales = torch.arange(1, 400, dtype=torch.float64) / 100 / high**0.5
+    scales = torch.arange(1, 400, dtype=torch.float64) / 100 / max(high, 1) ** 0.5
     rounded = torch.clamp(torch.floor(values / scales[:, None] + 0.5), low, high) * scales[:, None]
     return float(scales[(rounded - values).square().mean(dim=1).argmin()])

@@ -32,7 +32,9 @@ _REPORT_STEPS = 250
 class SupernetSettings:
     """Settings of a supernet's training.
 
-    The first ``float_share`` (0..1) of the steps is in floating point. learning_rate: at its peak.
+    The first ``float_share`` (0..1) of the steps, but at most all but one, is in floating point.
+    steps: 1..10000. learning_rate: at its peak; that of the quantised steps is half of it. Nothing
+    is checked before ``train``.
 
     >>> SupernetSettings(steps=1000).batch_size
     64
@@ -66,7 +68,8 @@ def train(
     """Train the shared weights in place, one sampled sub-network per step.
 
     draw: its quantisation is ignored in the steps that train in floating point, the first ones.
-    Images are augmented by the data set's own kind.
+    Images are augmented by the data set's own kind. Raises ModelError for steps, learning rate or
+    share that TrainSettings refuses, and errors of ``Supernet.tensors``.
 
     Single path one-shot, Guo et al., ECCV 2020, arXiv 1904.00420.
     """

@@ -1,9 +1,9 @@
 """Quantisation-aware training of one network in torch.
 
-loop (train), schedule (settings, learning rates), trained (the result and its file), history
-(learning curves), checkpoint (unfinished runs on disk), network with weight_layer and weightless
-(the trainable modules), pruning, penalty and narrowing (zeros that hardware skips), speed
-(compilation and threads).
+loop (train), schedule (settings, learning rates), choices (a user's), trained (the result and its
+file), history (learning curves), checkpoint (unfinished runs on disk), tensor_file (reading both
+files), network with weight_layer and weightless (the trainable modules), pruning, penalty and
+narrowing (zeros that hardware skips), speed (compilation and threads).
 """
 
 __all__ = [

@@ -34,7 +34,7 @@ MOST_WEIGHT = 1e9
 """Largest magnitude of a trained number; larger ones come from damage."""
 State = dict[str, Tensor]
 History = list[tuple[Any, ...]]
-"""The fields of history.Epoch for each epoch; the last ones may be missing in older files."""
+"""The fields of history.Epoch for each epoch; older files lack the last, training_accuracy."""
 
 
 @dataclass(frozen=True)
@@ -138,10 +138,11 @@ def check_state(state: Any, path: Path) -> None:
 def checked_history(history: Any, path: Path) -> History:
     """Return the history of a file, each of its epochs the fields of history.Epoch.
 
-    Raises ModelError unless they are such values; the training accuracy may be missing.
+    Raises ModelError unless they are such values, of one epoch at least; the training accuracy may
+    be missing.
     """
     kinds = (int | float, int | float, bool, int | float | None)
-    epochs: list[Any] = history if isinstance(history, list) else [None]
+    epochs: list[Any] = history if isinstance(history, list) and history else [None]
     for epoch in epochs:
         known = isinstance(epoch, tuple | list) and len(epoch) in (len(kinds) - 1, len(kinds))
         if not known or not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:

@@ -65,7 +65,8 @@ class TrainingChoices:
     def loss_weights(self, dataset: Dataset) -> tuple[float, ...]:
         """Return the weight of each class in the loss, by class number; empty: all the same.
 
-        They are inverse to the classes' sizes in the training part, with mean 1 over its examples.
+        They are inverse to the classes' sizes in the training part, with mean 1 over its examples
+        if every class has one; a class without counts as one of a single example.
         """
         if not self.class_weights:
             return ()
@@ -75,10 +76,9 @@ class TrainingChoices:
 
 
 def largest_batch(images: int) -> int:
-    """Return the largest batch size with which an epoch has STEPS_PER_EPOCH steps, at least 8.
+    """Return the largest power of two that, as batch size, gives STEPS_PER_EPOCH steps or more.
 
-    It is a power of two. images: number of training images. With few images an epoch has fewer
-    steps, of 8 images each.
+    It is at least 8: with few images an epoch has fewer steps. images: number of training images.
 
     >>> largest_batch(1222), largest_batch(49)
     (64, 8)

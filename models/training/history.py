@@ -45,7 +45,7 @@ def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:
 def from_list(epochs: Iterable[Mapping[str, Any]]) -> tuple[Epoch, ...]:
     """Return the learning curve of its JSON form; keys that an Epoch does not have are left out.
 
-    Raises TypeError for a missing key.
+    Raises TypeError for a missing key other than training_accuracy.
     """
     names = [field.name for field in dataclasses.fields(Epoch)]
     return tuple(Epoch(**{name: one[name] for name in names if name in one}) for one in epochs)

@@ -20,7 +20,9 @@ from torch import Tensor
 
 from models.data.datasets import Dataset
 from models.errors import ModelError
+from models.files.reading import printable
 from models.graph.network import NetworkGraph
+from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
 from models.training.history import Epoch, kept_epoch
@@ -52,10 +54,11 @@ def train(
 
     Of equal epochs it keeps the later. checkpoint: written after each epoch; an existing one of the
     same run is continued. Torch's random state and threads are as before afterwards. Raises
-    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, or the
-    checkpoint is damaged or another run's; OSError: it cannot be written.
+    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, the loss
+    is not finite, layers miss their zero blocks at the end, or the checkpoint is damaged or another
+    run's; OSError: it cannot be written.
     """
-    _check_match(graph, dataset)
+    _check_match(verify(graph), dataset)
     run = _Run(graph, quantisation, dataset, settings, checkpoint)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
@@ -121,7 +124,11 @@ class _Run:
             checkpoint.load_state(self.network, stored.network, self.path)
         self._start_phase()
         if stored is not None:
-            self.optimizer.load_state_dict(stored.optimizer)
+            try:
+                self.optimizer.load_state_dict(stored.optimizer)
+            except (ValueError, LookupError, TypeError, AttributeError) as error:
+                message = f"{self.path}: does not fit its optimiser ({printable(error)})"
+                raise ModelError(message) from None
 
     def work(self, progress: Progress | None) -> None:
         settings, start, first = self.settings, time.monotonic(), len(self.history)

@@ -62,7 +62,8 @@ class TrainSettings:
     boo: float = 0.0
     """Weight of the one-bits penalty (ones per weight) in the quantised phase's loss."""
     pruning: Pruning | None = None
-    """Blocks to prune during the floating-point phase; they stay zero in the quantised one."""
+    """Blocks to prune: their share grows in the floating-point phase and stays in the quantised
+    one, in which other blocks may still take their place."""
     narrow: tuple[Narrow, ...] = ()
     """Output channels with fewer weight bits, throughout the quantised phase."""
     threads: int | None = None

@@ -1,4 +1,4 @@
-"""Files of torch.save, read without torch: plain values and tensors, sizes before memory."""
+"""Files of torch.save, read without torch.load: plain values and tensors, sizes before memory."""
 
 from __future__ import annotations
 
@@ -51,7 +51,10 @@ class _Storages:
         self._read: dict[str, Tensor] = {}
 
     def get(self, pid: Any) -> Tensor:
-        """Return the values, flat, of the id ("storage", type, key, device, count)."""
+        """Return the values, flat, of the id ("storage", type, key, device, count).
+
+        Raises FileError, and ValueError or KeyError for an id that does not fit the file.
+        """
         _, dtype, key, _, count = pid
         name = f"{self._root}data/{key}"
         if key not in self._read:
@@ -66,7 +69,10 @@ class _Storages:
 
 
 def _tensor(values: Tensor, offset: int, shape: Any, strides: Any, *_: Any) -> Tensor:
-    """Return the tensor of flat values, in which each is within them and none is repeated."""
+    """Return a tensor of flat values: all of it lies within them, and it has no more than they.
+
+    offset, strides: in values. Raises ValueError.
+    """
     numbers = (offset, *shape, *strides)
     if len(shape) != len(strides) or not all(type(n) is int and n >= 0 for n in numbers):
         raise ValueError("a tensor's shape and strides must be integers")

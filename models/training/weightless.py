@@ -46,7 +46,7 @@ class Weightless(nn.Module):
     """Pooling, add, concat, ReLU or copy layer as a torch module.
 
     rows_cols: size of its input map. passes_on: it outputs its input's codes, no scale is applied
-    (max pooling). Made by ``QuantNetwork``.
+    (max pooling). Made by ``QuantNetwork``, and by FrozenNetwork.
     """
 
     def __init__(

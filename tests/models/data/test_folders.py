@@ -61,3 +61,8 @@ def test_hidden_and_system_files_are_left_out_and_counted():
 def test_what_is_not_clear_is_refused(names, message):
     with pytest.raises(DatasetError, match=message):
         entries("here", names)
+
+
+def test_pictures_keep_the_names_that_their_zip_has():
+    listed, _ = entries("here", ["./a/1.png", ".//b/2.png"])
+    assert [entry.name for entry in listed] == ["./a/1.png", ".//b/2.png"]

@@ -122,3 +122,11 @@ def test_the_refitted_classifier_needs_no_trained_one():
     split = Split(images.astype(np.uint8), labels)
     parts = split.take(np.arange(300)), split.take(np.arange(300, 600))
     assert judge(supernet(), Subnet(graph(8), None), *parts).refit_accuracy > 0.95
+
+
+def test_signed_activations_of_one_bit_are_numbers():
+    chain = sequential("net", (1, 8, 8), Conv2d(4, (3, 3)), Linear(10))
+    subnet = Subnet(chain, Quantisation(default=QuantSpec(activation_bits=1)))
+    tensors = Supernet([chain]).tensors(PIXELS, subnet)
+    assert torch.isfinite(tensors["linear2"]).all()
+    assert len(tensors["conv2d1"].unique()) == 2

@@ -131,6 +131,29 @@ def test_checkpoints_of_other_runs_and_broken_ones_are_refused(few, tmp_path):
             train(SMALL, Quantisation(), few, QUICK, checkpoint=path)
 
 
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        ({"history": []}, "history must hold"),
+        ({"optimizer": {}}, "does not fit its optimiser"),
+        ({"optimizer": {"state": {}, "param_groups": []}}, "does not fit its optimiser"),
+    ],
+)
+def test_checkpoints_of_damaged_values_are_refused(few, tmp_path, damage, message):
+    path = tmp_path / "run.ckpt"
+    once = dataclasses.replace(QUICK, epochs=1)
+    train(SMALL, Quantisation(), few, once, checkpoint=path)
+    content = checkpoint.load(path, {"run"})
+    checkpoint.save({**content, **damage}, path)
+    with pytest.raises(ModelError, match=message):
+        train(SMALL, Quantisation(), few, once, checkpoint=path)
+
+
+def test_a_network_without_an_input_is_refused_in_words(few):
+    with pytest.raises(ModelError, match="exactly one input layer"):
+        train(NetworkGraph("none", []), Quantisation(), few, QUICK)
+
+
 def test_progress_is_reported_and_the_seed_alone_decides(few):
     calls = []
     settings_ = dataclasses.replace(QUICK, epochs=2)
