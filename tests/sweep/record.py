@@ -16,7 +16,7 @@ from tests.paths import ROOT
 
 JUDGED = (
     "benchmarks/untrained.py", "codesign/compiler/**/*.py", "models/**/*.py", "rtl_gen/**/*.py",
-    "sim/*.py", "tests/codesign/compiler/network_builder.py",
+    "sim/**/*.py", "tests/codesign/compiler/network_builder.py",
     "tests/codesign/compiler/random_networks.py", "tests/sweep/cases.py", "tests/sweep/domain.py",
     "tests/sweep/simulate.py",
 )  # fmt: skip

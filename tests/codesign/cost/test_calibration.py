@@ -192,7 +192,7 @@ def test_yosys_and_nextpnr_reports_are_read(tmp_path: Path) -> None:
         (stat(npu={"LUT6": 3, "X": 1}), "unknown cells: X"),
         (stat(npu={"LUT6": -3}), r"LUT6 must be used 0\.\.1000000000 times, not -3"),
         (stat(npu={"LUT6": 1.5}), "LUT6 must be used"),
-        (stat(npu={"LUT6": math.nan}), "LUT6 must be used"),
+        (stat(npu={"LUT6": math.nan}), "NaN is not a finite number"),
         (nextpnr(ICESTORM_LC=900), "of iCE40, only ECP5 is read"),
         (nextpnr(OXIDE_COMB=900), "of Nexus, only ECP5 is read"),
         (nextpnr(LUT4=900), "no TRELLIS_COMB cells"),

@@ -191,7 +191,7 @@ def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"failures\.csv:2: must be a configuration's hash"):
         characterize.SynthesisStore(path)
     store.failures_path.write_text(200_000 * "a")
-    with pytest.raises(UserError, match=r"failures\.csv: cannot be read: field larger"):
+    with pytest.raises(UserError, match=r"failures\.csv:1: is not CSV: field larger"):
         characterize.SynthesisStore(path)
 
 
@@ -203,7 +203,7 @@ def test_a_bad_failures_file_is_refused_with_its_line(tmp_path: Path) -> None:
         ("a,npu,1,x,0,0,0,0\n", r"csv:2: not a number"),
         ("a,npu,1,nan,0,0,0,0\n", r"csv:2: counts must be finite"),
         ("a,npu,0,1,0,0,0,0\n", r"csv:2: .*instances >= 1"),
-        (200_000 * "a", r"csv: cannot be read: field larger than field limit"),
+        (200_000 * "a", r"csv:2: is not CSV: field larger than field limit"),
     ],
 )
 def test_a_bad_module_file_is_refused_with_its_line(
@@ -227,7 +227,7 @@ def test_a_bad_module_file_is_refused_with_its_line(
         ("2000", "-2000", r"csv:2: numbers must be finite and >= 0"),
         ("lut,", "lit,", r"csv:2: npu.multiplier must be one of lut, dsp, dsp2, dsp4, not 'lit'"),
         ("fake 1,", "", r"csv:2: 22 cells, not 24"),
-        ("fake 1,", 200_000 * "a", r"csv: cannot be read: field larger than field limit"),
+        ("fake 1,", 200_000 * "a", r"csv:2: is not CSV: field larger than field limit"),
         ("512,lut", "256,lut", r"csv:2: config_hash is not that of the configuration"),
     ],
 )

@@ -162,4 +162,5 @@ def test_only_sparse_npus_select() -> None:
     sparse = NpuConfig(sparsity="2:4")
     assert "npu_selection.v" in emit.verilog(sparse)
     dense = emit.verilog(dataclasses.replace(sparse, sparsity="dense"))
-    assert not any("selection" in name or "phases" in text for name, text in dense.items())
+    plain = {name: module_areas.code(text) for name, text in dense.items()}  # without comments
+    assert not any("selection" in name or "phases" in text for name, text in plain.items())
