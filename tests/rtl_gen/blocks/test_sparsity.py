@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from codesign.fpga import module_areas
 from rtl_gen import emit, timing
 from rtl_gen.blocks.mac_array import MacArray
 from rtl_gen.blocks.selection import SelectionSpec
