@@ -179,7 +179,11 @@ def _read(
 
 
 def _record(trial: optuna.trial.FrozenTrial, count: int) -> TrialRecord:
-    """Return a stored trial. Raises ValueError unless it has ``count`` values and numbers only."""
+    """Return a stored trial. Raises one of _BROKEN for a damaged one.
+
+    That is one without its key, with another number of values than ``count``, or with values or
+    constraints that are no finite numbers.
+    """
     attributes = dict(trial.user_attrs)
     key, values, constraints = attributes.pop(KEY), tuple(trial.values), dict(trial.constraints)
     numbers = (*values, *constraints.values())

@@ -1,7 +1,8 @@
 """Fields of each instruction: their meaning, order and width.
 
-Fields occupy a 16-bit slot each, but for those of a LAYER's records, of which it has one for its
-start and one for each level of its loop nest: the address step and the number of repetitions.
+Fields occupy a 16-bit slot each, but for those of a LAYER's records: one for its start, with the
+address step, and one for each level of its loop nest but ``phases``, whose count is a slot, with
+the address step and the number of repetitions.
 docs/reference/isa.md has these definitions as tables.
 """
 
