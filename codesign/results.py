@@ -105,7 +105,7 @@ class SearchSettings:
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
-    finish: int = 1
+    finish: int = 2
     """Most networks that are trained in full, of those trained briefly; a time limit lowers it."""
     prefer: str = "throughput"
     """One of PREFERENCES: what decides between designs whose networks are equally accurate."""

@@ -18,7 +18,7 @@ from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats, Ints, fronts, pareto_mask
 from models.training.history import Epoch
 
-REACH = 10.0
+REACH = 3.0
 """Standard errors of the best short training's accuracy by which another network may be below it
 and still be trained in full: short trainings say little of what full ones end with."""
 

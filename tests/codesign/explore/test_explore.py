@@ -485,18 +485,17 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
     places = {"out", "data_dir", "area_model"}  # files count by their content
     # Written where they are not the default.
-    later = {"training", "layout", "resize", "prefix", "prefer", "min_accuracy"}
+    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
         *places, "jobs", "resume", "time_limit_s", "notes", *later
     }  # fmt: skip
     assert list(identity) == [
-        *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "finish"),
-        "epochs",
+        *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),
         *("boo", "images", "budget", "boo_within", "device", "data_sha256"),
         *("area_model_sha256", "space"),
     ]
-    chosen = dataclasses.replace(wanted, prefer="knee", min_accuracy=0.9)
-    assert {"prefer", "min_accuracy"} <= chosen.identity(
+    chosen = dataclasses.replace(wanted, finish=3, prefer="knee", min_accuracy=0.9)
+    assert {"finish", "prefer", "min_accuracy"} <= chosen.identity(
         declaration, datasets.load("digits")
     ).keys()
 
