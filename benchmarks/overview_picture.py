@@ -22,11 +22,16 @@ HEADS = ("Pareto front of one search", "The NPU that it chose")
 
 
 def style() -> str:
-    """The report's rules, with the values of its colours (light scheme) put in."""
+    """The report's rules for charts, with the values of its colours (light scheme) put in.
+
+    Rules with colours that only comparisons of runs have are left out.
+    """
     text = resources.files("codesign.report").joinpath("style.css").read_text("utf-8")
     values = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", text.partition("@media")[0]))
     rules = re.findall(r"^\.[^{]*\{[^}]*\}.*$", text[text.index("svg.chart") :], re.MULTILINE)
-    return re.sub(r"var\((--[\w-]+)\)", lambda m: values[m[1]], "\n".join(rules))
+    used = [(rule, set(re.findall(r"var\((--[\w-]+)\)", rule))) for rule in rules]
+    known = "\n".join(rule for rule, names in used if names <= values.keys())
+    return re.sub(r"var\((--[\w-]+)\)", lambda m: values[m[1]], known)
 
 
 def picture(data: ReportData) -> str:
