@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             jobs=chosen.jobs,
         )
         result = simulate(chosen.build, request)
-    except (FolderError, ToolMissing, OSError) as error:
+    except (FolderError, ToolMissing, reading.FileError, OSError) as error:
         sys.stderr.write(f"{reading.escaped(str(error))}\n")
         return 2
     except SimulationError as error:

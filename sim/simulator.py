@@ -6,14 +6,14 @@ tools, so a design is compiled once. Each tool runs in a process group of its ow
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import hashlib
 import importlib.metadata
 import importlib.util
-import json
 import os
+import platform
 import re
+import secrets
 import shlex
 import shutil
 import subprocess
@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.cache import cache_folder
+from sim import cache
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
@@ -36,6 +36,9 @@ CURES = {
     "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
 }
 """Installation hint for each tool that simulation needs, by the tool's name."""
+_CACHE = "simulators"
+_FLAGS = ("CPPFLAGS", "CXXFLAGS", "CFLAGS", "LDFLAGS", "LDLIBS", "CPATH")
+"""Environment variables that decide what compiler and linker make."""
 _ROOT = "verilator_root"
 """Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
@@ -154,24 +157,25 @@ def build(
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises
     ToolMissing, SimulationError, or OSError (such as a full disk)."""
     tool = find()
-    identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
-    key = _digest(identity)
-    folder = cache_folder("simulators")
-    program = folder / key
-    if program.exists():
-        os.utime(program)
-        return program
-    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=_place_for_make(folder)) as name:
-        work = Path(name)
+    # What an included file holds is in no key: such a simulator is compiled every time.
+    once = secrets.token_hex() if any("`include" in text for text in verilog.values()) else ""
+    key = cache.key_of([dict(verilog), top, list(public), _versions(tool), once])
+    found = cache.held(_CACHE, key)
+    if found is not None:
+        return found
+    with cache.scratch(_place_for_make(cache.cache_folder(_CACHE))) as work:
         for file, text in verilog.items():
             (work / file).write_text(text)
         _compile(tool, work, sorted(verilog), top, public, timeout_s)
-        _move(work / "objects" / top, program)
-    return program
+        cache.write(_CACHE, key, (work / "objects" / top).read_bytes(), mode=0o700)
+    found = cache.held(_CACHE, key)
+    if found is None:
+        raise SimulationError("the compiled simulator vanished from the cache; try again")
+    return found
 
 
 def _place_for_make(folder: Path) -> Path:
-    """Return ``folder`` if writable and without blanks in its path, else such a temporary folder.
+    """Return ``folder`` if its path has no blanks, else such a temporary folder that is writable.
 
     Raises SimulationError if there is none; make refuses paths with blanks."""
     places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
@@ -181,17 +185,17 @@ def _place_for_make(folder: Path) -> Path:
     raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
 
 
-def _move(built: Path, program: Path) -> None:
-    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
-        shutil.move(built, name)
-        (Path(name) / built.name).replace(program)
-
-
-def _tool_versions() -> list[str]:
+def _versions(tool: Verilator) -> list[str]:
+    """Everything but the Verilog that decides what is compiled, for the keys of the cache."""
     import cocotb
+    import cocotb_tools.config as cocotb_config
 
-    return [cocotb.__version__, sys.version]
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False)
+    return [
+        tool.version, cocotb.__version__, sys.version, platform.machine(), compiler.stdout,
+        *(f"{name}={os.environ.get(name)}" for name in _FLAGS), str(cocotb_config.libs_dir),
+        hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+    ]  # fmt: skip
 
 
 def _compile(
@@ -222,7 +226,7 @@ def _compile(
         *MAKE_VARIABLES,
     ]  # fmt: skip
     tools = environment(tool.root and Path(_ROOT))
-    runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
+    runtime = f"runtime-{cache.key_of(_versions(tool))}-"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, objects)
@@ -232,30 +236,24 @@ def _compile(
     _keep_runtime(objects, runtime)
 
 
-def _copy_runtime(runtime: Path, objects: Path) -> None:
+def _copy_runtime(runtime: str, objects: Path) -> None:
     """Copy Verilator's runtime library, compiled for an earlier design, to where make looks for it.
 
-    It is the same for all designs, and half the work of compiling a small one.
+    It is the same for all designs, and half the work of compiling a small one. runtime: start of
+    the keys of its files.
     """
-    for compiled in runtime.glob("*.o"):
-        shutil.copyfile(compiled, objects / compiled.name)
+    for key in cache.keys(_CACHE, runtime):
+        compiled = cache.read(_CACHE, key)
+        if compiled is not None:
+            (objects / key.removeprefix(runtime)).write_bytes(compiled)
 
 
-def _keep_runtime(objects: Path, runtime: Path) -> None:
+def _keep_runtime(objects: Path, runtime: str) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
-    if runtime.exists():
-        return
-    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
-        new = Path(name) / "runtime"
-        new.mkdir()
-        for compiled in objects.glob("verilated*.o"):
-            shutil.copyfile(compiled, new / compiled.name)
-        with contextlib.suppress(OSError):  # another process was first
-            new.rename(runtime)
-
-
-def _digest(identity: object) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    kept = cache.keys(_CACHE, runtime)
+    for compiled in objects.glob("verilated*.o"):
+        if runtime + compiled.name not in kept:
+            cache.write(_CACHE, runtime + compiled.name, compiled.read_bytes())
 
 
 def run(

@@ -75,7 +75,7 @@ MAY_IMPORT |= {
     "codesign.cost.data": below("fpga", "tools", "cost"),
     "codesign.cost.area": below("fpga", "tools", "cost", "cost.area.blocks", "cost.data"),
     "codesign.cost.area.blocks": below("cost", "cost.area"),
-    "codesign.cost.cycles": below("cost", *COMPILER),
+    "codesign.cost.cycles": below("tools", "cost", *COMPILER),
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
@@ -91,7 +91,7 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
 )
 SHARED = {
     "rtl_gen": {"models.arithmetic"},
-    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "reading")},
+    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "private", "reading")},
 }
 """What generator and simulation may import of models: the definition of requantisation, and the
 door for files, of which build folders hold copies."""

@@ -11,7 +11,7 @@ Files = dict[str, bytes]
 """Content of each file, by its path in the build folder."""
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
 """File in driver/ -> its source in the sim package, both as file names."""
-_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py")
+_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py", "private.py")
 """Modules of models.files that sim/files and driver/files hold copies of."""
 _EMPTY = ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py")
 

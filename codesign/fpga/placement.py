@@ -17,6 +17,7 @@ from typing import Any
 
 from codesign.fpga import families, nextpnr, yosys
 from codesign.fpga.devices import Device
+from codesign.fpga.module_areas import self_contained
 from codesign.results import UserError
 from codesign.tools import processes
 
@@ -120,6 +121,7 @@ def place_and_route(
     several are reported); OSError on a full disk.
     """
     mapper, placer = yosys.find(), nextpnr.find()
+    cache = cache and self_contained(verilog)
     script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
     options = _options(device, target_mhz, seed)
     versions = [mapper.version, placer.version]

@@ -18,7 +18,7 @@ from typing import Any
 
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
-from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
+from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan, self_contained
 from codesign.results import Figures, UserError
 from codesign.tools import processes
 from models.files.nodes import nearest
@@ -109,8 +109,8 @@ def synthesise(
 
     dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
     results per user, of the whole design and (unless flattened) of its modules, by content, flow
-    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a
-    module of ``verilog``.
+    and version of Yosys, and use kept ones; False, or Verilog that reads other files, synthesises
+    everything from scratch. top: a module of ``verilog``.
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
     that the family does not list; UserError if no Yosys is found, or ``top`` or the family is
@@ -118,6 +118,7 @@ def synthesise(
     one module, of its name); OSError on a full disk.
     """
     tool = yosys.find()
+    cache = cache and self_contained(verilog)
     files = tuple(sorted(verilog))
     plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
     key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})

@@ -6,8 +6,9 @@ writing raises OSError. ``reading`` has the limits, text and JSON;
 ``nodes`` is the typed tree that ``yaml_io`` and ``json_io`` make, of which values are taken one by
 one; ``forms`` checks a JSON file that is used as plain data. ``tables`` reads CSV, ``arrays`` .npy
 and .npz, ``zips`` archives, ``pictures`` opens images, ``pickles`` reads values without running
-anything; ``writing`` writes atomically, never through a link. Build folders carry ``reading``,
-``forms``, ``zips`` and ``arrays`` (sim.files).
+anything; ``writing`` writes atomically, never through a link; ``private`` makes folders
+that are the user's alone. Build folders carry ``reading``, ``forms``, ``zips``, ``arrays`` and
+``private`` (sim.files).
 """
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "nodes",
     "pickles",
     "pictures",
+    "private",
     "reading",
     "tables",
     "writing",

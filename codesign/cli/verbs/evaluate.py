@@ -53,6 +53,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the first N of these images through the Verilog and compare every layer's "
         "output, up to the number of images (default: none)",
     )
+    options.memory(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
