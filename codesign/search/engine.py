@@ -85,7 +85,8 @@ class Problem:
                 self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
                 budget.brams,
             )  # fmt: skip
-            return found, violation(self.excess(mine, found))
+            broken = self.space.broken_rules(candidates[rows])
+            return found, violation(self.excess(mine, found)) + broken
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
