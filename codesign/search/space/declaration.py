@@ -191,8 +191,8 @@ def _limits() -> Mapping[str, tuple[int, int]]:
 def _words() -> Mapping[str, tuple[Choice, ...]]:
     """Return the allowed choices of each parameter that has a fixed set of them."""
     return {
-        **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS, "blocks": tuple(BLOCKS),
-        "halve": (False, True),
+        **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
+        "blocks": tuple(BLOCKS), "halve": (False, True),
     }  # fmt: skip
 
 

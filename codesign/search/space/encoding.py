@@ -129,9 +129,7 @@ class SearchSpace:
                 Parameter(convs, net.of_stage("convs", stage), here),
                 Parameter(f"channels{stage}", net.of_stage("channels", stage), here),
                 Parameter(f"kernel{stage}", net.of_stage("kernels", stage), here),
-                Parameter(
-                    f"residual{stage}", net.of_stage("residual", stage), (*here, (convs, 2))
-                ),
+                Parameter(f"residual{stage}", net.of_stage("residual", stage), (*here, (convs, 2))),
             ]
             if net.blocks != (PLAIN,):
                 found.append(Parameter(f"block{stage}", net.of_stage("blocks", stage), here))
