@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +54,7 @@ class NetworkChoices:
     >>> load_declaration("digits").network.kernels
     (3, 5)
     >>> load_declaration("digits").network.of_stage("channels", 2)[:3]
-    (8, 16, 24)
+    (8, 12, 16)
     """
 
     stages: tuple[int, ...]
@@ -84,8 +84,9 @@ class NetworkChoices:
 
     def of_stage(self, name: str, stage: int) -> tuple[Choice, ...]:
         """Return the choices of a field of STAGE_FIELDS for a stage, whose number starts at 1."""
-        first, *_ = found = getattr(self, name)
-        return found[stage - 1] if isinstance(first, tuple) else found
+        found: PerStage = getattr(self, name)
+        own = [one for one in found if isinstance(one, tuple)]
+        return own[stage - 1] if own else tuple(one for one in found if not isinstance(one, tuple))
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class SpaceDeclaration:
                     f"{name} must list choices, or one list for each of {most} stages, "
                     f"not {len(lists)} lists"
                 )
-        for values in lists or [listed]:
+        every: Sequence[Sequence[object]] = lists or [listed]
+        for values in every:
             if not values or len(set(values)) < len(values):
                 raise ValueError(f"{name} must list one or more different choices")
             for value in values:
@@ -196,7 +198,7 @@ def _words() -> Mapping[str, tuple[Choice, ...]]:
     }  # fmt: skip
 
 
-def _check(name: str, value: Choice) -> None:
+def _check(name: str, value: object) -> None:
     words = _words()
     if name in words:
         if value not in words[name]:

@@ -30,7 +30,7 @@ class Requirement:
 
 
 class Parameters(Protocol):
-    """What rules ask of a SearchSpace."""
+    """Part of a SearchSpace that rules read."""
 
     @property
     def choices(self) -> Mapping[str, Sequence[Choice]]:
