@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from codesign.build import build_folder
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
+from models.files import temporary
 from models.files.writing import npz_bytes
 from sim import run, simulator
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
@@ -146,8 +146,7 @@ def verify_vectors(
     default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
     not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
     """
-    with _told(build_dir), tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
-        copy = Path(name)
+    with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:
             if (build_dir / path).exists():
                 (copy / path).symlink_to((build_dir / path).resolve())
