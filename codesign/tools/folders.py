@@ -21,7 +21,7 @@ KEPT = ".kept"
 
 @dataclass(frozen=True)
 class Earlier:
-    """Files that an earlier ``write`` left in a folder, by their paths in it."""
+    """Files that an earlier ``write`` left in a folder, by path. Made by build.manifest.earlier."""
 
     written: frozenset[str] = frozenset()
     """Those that are as they were written: they may go."""
@@ -44,8 +44,8 @@ def write(files: Mapping[str, bytes], out: Path, earlier: Earlier = NOTHING) -> 
     The new folder is made beside ``out``, with what stays as further names of the same files (as
     copies where the file system has no such), and changes places with it. A kill leaves the old
     folder or the new one, and beside it another that the next call removes. Where the system cannot
-    exchange folders, a kill between two renames leaves none; the next call (``recover``) finds the
-    old one. Raises OSError, also if there are no ``files``, with the old folder left in place.
+    exchange folders, a kill between two renames leaves none, and the next call (``recover``) brings
+    the old one back; behind the second rename, the old one stays beside it. Raises OSError, also if there are no ``files``, with the old folder left in place.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
