@@ -45,7 +45,8 @@ def write(files: Mapping[str, bytes], out: Path, earlier: Earlier = NOTHING) -> 
     copies where the file system has no such), and changes places with it. A kill leaves the old
     folder or the new one, and beside it another that the next call removes. Where the system cannot
     exchange folders, a kill between two renames leaves none, and the next call (``recover``) brings
-    the old one back; behind the second rename, the old one stays beside it. Raises OSError, also if there are no ``files``, with the old folder left in place.
+    the old one back; right behind the second rename, the old one stays beside it. Raises OSError,
+    also if there are no ``files``, with the old folder left in place.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +78,20 @@ def recover(out: Path) -> None:
         if not os.path.lexists(out):
             old.rename(out)
     remove_leftovers(out)
+
+
+def kept_path(path: Path, *others: Path) -> Path:
+    """Return ``path`` with KEPT behind its name, or KEPT-2, ...: free there and beside ``others``.
+
+    >>> kept_path(Path("/nowhere/notes.txt")).name
+    'notes.txt.kept'
+    """
+    number = 1
+    while True:
+        name = f"{path.name}{KEPT}{f'-{number}' if number > 1 else ''}"
+        if not any(os.path.lexists(one.with_name(name)) for one in (path, *others)):
+            return path.with_name(name)
+        number += 1
 
 
 def _exchange(new: Path, out: Path) -> None:
@@ -111,7 +126,7 @@ def _carry(out: Path, new: Path, earlier: Earlier) -> dict[str, str]:
             if path in earlier.changed or os.path.lexists(target):
                 if _same(source, target):
                     continue
-                target = _free(source, target)
+                target = kept_path(target, source)
                 renamed[path] = target.relative_to(new).as_posix()
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -125,13 +140,3 @@ def _same(one: Path, other: Path) -> bool:
     """Return True if both are regular files of the same content."""
     plain = not one.is_symlink() and one.is_file() and other.is_file()
     return plain and filecmp.cmp(one, other, shallow=False)
-
-
-def _free(source: Path, target: Path) -> Path:
-    """Return a path beside ``target`` whose name is free there and beside ``source``."""
-    number = 1
-    while True:
-        name = f"{source.name}{KEPT}{f'-{number}' if number > 1 else ''}"
-        if not any(os.path.lexists(path.with_name(name)) for path in (source, target)):
-            return target.with_name(name)
-        number += 1
