@@ -11,7 +11,6 @@ import argparse
 import itertools
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +22,7 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sim import simulator
-from sim.files import reading
+from sim.files import reading, temporary
 from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.options import VARIABLE, Options
 from sim.process import kill_all
@@ -161,8 +160,7 @@ def _one_process(
     tests: names; first, images: range of images for INFERENCE. A failed test is an outcome. Raises
     SimulationError if the process failed, or ended before all tests.
     """
-    with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
-        work = Path(name)
+    with temporary.folder("bench") as work:
         result = work / "result.jsonl"
         Options(
             build=str(folder.path.resolve()),

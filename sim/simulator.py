@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sim.cache import cache_folder
+from sim.files import temporary
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
@@ -158,11 +159,11 @@ def build(
     key = _digest(identity)
     folder = cache_folder("simulators")
     program = folder / key
+    temporary.sweep(folder)
     if program.exists():
         os.utime(program)
         return program
-    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=_place_for_make(folder)) as name:
-        work = Path(name)
+    with temporary.folder("compile", _place_for_make(folder)) as work:
         for file, text in verilog.items():
             (work / file).write_text(text)
         _compile(tool, work, sorted(verilog), top, public, timeout_s)
@@ -183,9 +184,9 @@ def _place_for_make(folder: Path) -> Path:
 
 def _move(built: Path, program: Path) -> None:
     """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
-        shutil.move(built, name)
-        (Path(name) / built.name).replace(program)
+    with temporary.folder("new", program.parent) as new:
+        shutil.move(built, new)
+        (new / built.name).replace(program)
 
 
 def _tool_versions() -> list[str]:
@@ -245,8 +246,8 @@ def _keep_runtime(objects: Path, runtime: Path) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
     if runtime.exists():
         return
-    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
-        new = Path(name) / "runtime"
+    with temporary.folder("runtime", runtime.parent) as folder:
+        new = folder / "runtime"
         new.mkdir()
         for compiled in objects.glob("verilated*.o"):
             shutil.copyfile(compiled, new / compiled.name)
@@ -277,12 +278,12 @@ def run(
     disk. The seed of the registers is ``seed`` modulo 2**31, but 1 for 0."""
     import cocotb_tools.config as cocotb_config
 
-    with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
+    with temporary.folder("sim") as folder:
         variables_of_run = environment(None) | {
             "COCOTB_TOPLEVEL": top,
             "COCOTB_TEST_MODULES": test_module,
             "COCOTB_RANDOM_SEED": str(seed),
-            "COCOTB_RESULTS_FILE": str(Path(name) / "results.xml"),
+            "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
             "COCOTB_TRUST_INERTIAL_WRITES": "1",
             "COCOTB_LOG_LEVEL": "WARNING",
             "TOPLEVEL_LANG": "verilog",
@@ -293,7 +294,7 @@ def run(
         }
         # Registers without a reset value start at random: after a reset they may hold anything.
         command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
-        done = execute(command, Path(name), variables_of_run, timeout_s)
+        done = execute(command, folder, variables_of_run, timeout_s)
         if done.failure:
             raise SimulationError(f"simulation {done.failure}; its log ends:\n{done.tail()}")
         return done.log

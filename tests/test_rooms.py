@@ -91,7 +91,7 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
 )
 SHARED = {
     "rtl_gen": {"models.arithmetic"},
-    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "reading")},
+    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "reading", "temporary")},
 }
 """What generator and simulation may import of models: the definition of requantisation, and the
 door for files, of which build folders hold copies."""

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.build import build_folder
+from codesign.build import manifest
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
+from models.files import temporary
 from models.files.writing import npz_bytes
 from sim import run, simulator
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
@@ -119,10 +119,7 @@ def verify(
     tool; SimulationError when the simulator itself fails, the NPU hangs outside of the judged runs,
     or a process takes more than ``timeout_s`` seconds.
     """
-    if not build_folder.is_build(build_dir):
-        raise UserError(
-            f"{build_dir} is not a build folder (no {build_folder.MANIFEST} of this tool)"
-        )
+    manifest.check_build(build_dir)
     with _told(build_dir):
         request = run.Request(
             images=images,
@@ -134,7 +131,7 @@ def verify(
             timeout_s=timeout_s,
         )
         result = run.simulate(build_dir, request)
-    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+    return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
 
 
 def verify_vectors(
@@ -146,8 +143,7 @@ def verify_vectors(
     default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
     not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
     """
-    with _told(build_dir), tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
-        copy = Path(name)
+    with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:
             if (build_dir / path).exists():
                 (copy / path).symlink_to((build_dir / path).resolve())
@@ -155,7 +151,7 @@ def verify_vectors(
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
         result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
-    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+    return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
 
 
 @contextlib.contextmanager

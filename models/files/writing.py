@@ -11,6 +11,7 @@ import contextlib
 import glob
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -98,17 +99,26 @@ def check_own(path: Path) -> None:
         raise FileError(f"{escaped(str(path))}: {shown}; nothing is written through it")
 
 
-def aside(path: Path) -> Path:
+def aside(path: Path, end: str = ".tmp") -> Path:
     """Return a random temporary path beside ``path``, in the same file system; create nothing."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{end}")
+
+
+def leftovers(path: Path, end: str = ".tmp") -> list[Path]:
+    """Return what is at paths of ``aside`` for ``path`` and whose process no longer exists."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)-[0-9a-f]{{8}}{re.escape(end)}")
+    found = []
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{end}"):
+        match = name.fullmatch(left.name)
+        if match and not Path("/proc", match[1]).exists():
+            found.append(left)
+    return found
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
-        if process.isdigit() and not Path("/proc", process).exists():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+    for left in leftovers(path):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
 
 After an interruption, the same command with --resume continues the search.
 Another search that is in --out is kept, in the subfolder .replaced once a design
-within the budget is found, until this one has succeeded.
+within the budget is found, until this one has succeeded; files that no search wrote
+stay. With --config only an --out on the command line replaces another search.
 Exit status: 0 success, 1 the simulation differs, the budget is missed after
 synthesis or a tool failed, 2 bad input or missing tool, 3 no feasible design."""
 EXAMPLES = """\
@@ -49,6 +51,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     settings = search_options.merge(args.config, vars(args)).settings()
+    # A search file may come from elsewhere: where the user did not say so, it replaces nothing.
+    said = args.config is None or args.out is not None
+    settings = dataclasses.replace(settings, replace=said)
     from codesign import explore  # takes seconds to import, so the options are checked first
 
     def progress(stage: str, done: float, total: float, note: str) -> None:

@@ -294,6 +294,6 @@ def test_an_error_of_the_file_system_is_told(folder, monkeypatch):
     vectors = build_folder.Vectors(run.read(folder).inputs, run.read(folder).expected)
     with pytest.raises(UserError, match=r"cannot simulate .*: No space left on device"):
         verification.verify_vectors(folder, vectors)
-    monkeypatch.setattr(verification.tempfile, "TemporaryDirectory", full)
+    monkeypatch.setattr(verification.temporary, "folder", full)
     with pytest.raises(UserError, match=r"cannot simulate .*: No space left on device"):
         verification.verify_vectors(folder, vectors)
