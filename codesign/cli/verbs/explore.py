@@ -146,11 +146,11 @@ def _front(candidates: Sequence[Candidate]) -> str:
 
 def _searched(search: Mapping[str, Any]) -> str:
     """Say how much of the space was looked at, and how much of it is feasible."""
-    share, drawn = search["feasible_share"], search["sampled"]
+    share, (low, high) = search["feasible_share"], search["feasible_share_interval"]
     feasible = (
-        f"about 1 in {1 / share:,.0f} of the space is"
+        f"about 1 in {1 / share:,.0f} of the space (95 %: {1 / high:,.0f} to {1 / low:,.0f}) is"
         if share
-        else f"less than 1 in {drawn:,} of the space is"
+        else f"at most 1 in {1 / high:,.0f} of the space (95 %) is"
     )
     size = search["space_size"]
     shown = f"{size:,}" if size < 1e6 else f"{size:.1e}"

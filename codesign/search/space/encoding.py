@@ -188,6 +188,16 @@ class SearchSpace:
         # Integers of Python, since the product exceeds 64 bits.
         return sum(math.prod(map(int, self.sizes[row])) for row in free)
 
+    def every(self) -> Ints:
+        """Return all canonical candidates, shape (designs, genes): for small spaces."""
+        found = np.zeros((1, len(self.sizes)), dtype=np.int64)
+        for gene, size in enumerate(self.sizes):
+            # A gene depends on earlier ones only, which are decided.
+            copies = np.where(self.active(found)[:, gene], size, 1)
+            found = np.repeat(found, copies, axis=0)
+            found[:, gene] = np.arange(len(found)) - np.repeat(np.cumsum(copies) - copies, copies)
+        return found
+
     @cached_property
     def genes(self) -> Genes:
         """Sizes and kinds of the genes, as search strategies see them.
