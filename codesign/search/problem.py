@@ -83,9 +83,7 @@ class Problem:
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
-    def excess(
-        self, candidates: Ints, layers: LayerTable, found: Estimate
-    ) -> dict[str, Floats]:
+    def excess(self, candidates: Ints, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
         """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
         Constraints are those of the budget and the memories (Estimate.excess), ``macs``, the limit
