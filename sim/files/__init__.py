@@ -3,6 +3,6 @@
 In a build folder the copies of those modules lie here (codesign.build.carried).
 """
 
-from models.files import arrays, forms, reading
+from models.files import arrays, forms, names, reading
 
-__all__ = ["arrays", "forms", "program_json", "reading"]
+__all__ = ["arrays", "forms", "names", "program_json", "reading"]
