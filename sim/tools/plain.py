@@ -14,7 +14,9 @@ from dataclasses import dataclass
 from sim.files import reading
 
 _WORDS = frozenset(
-    """
+    re.findall(
+        r"\w+",
+        """
     accept_on alias always_comb always_ff always_latch assert assume automatic before bind bins
     binsof bit break bufif0 bufif1 byte cell chandle checker class clocking cmos config const
     constraint context continue cover covergroup coverpoint cross deassign defparam design disable
@@ -34,7 +36,8 @@ _WORDS = frozenset(
     tran tranif0 tranif1 tri0 tri1 triand trior trireg type typedef union unique unique0 until
     until_with untyped use uwire var vectored virtual void wait wait_order wand weak weak0 weak1
     while wildcard with within wor
-    """.split()
+    """,
+    )
 )
 """Reserved words of SystemVerilog (IEEE 1800-2017), as which tools read ``.v`` files, other than
 those of synthesisable Verilog."""
@@ -142,7 +145,7 @@ def refusal(files: Mapping[str, str]) -> str | None:
     for name, text in files.items():
         if found := finding(text):
             return (
-                f"rtl/{reading.printable(name)}: line {found.line}: {found.construct} is not plain Verilog "
-                "and might run commands or read and write files; --trust lets it"
+                f"rtl/{reading.printable(name)}: line {found.line}: {found.construct} is not plain "
+                "Verilog and might run commands or read and write files; --trust lets it"
             )
     return None

@@ -20,13 +20,13 @@ def described(build: Path, verilog: Mapping[str, str], tools: str) -> str:
     may be missing, have another SHA-256, or have no file. Whoever made the folder made its
     manifest, too, so this tells of changes since, and not whose it is.
     """
-    start = f"{tools} will compile {len(verilog)} files of {build / 'rtl'}"
+    start = f"{tools} will compile the {len(verilog)} Verilog files of the folder"
     path = build / MANIFEST
     try:
         manifest = reading.read_json(path)
         forms.conform(manifest, {"sha256": {str: str}}, str(path))
-    except reading.FileError as error:
-        return f"{start}, without a manifest to compare with ({error})"
+    except reading.FileError:
+        return f"{start}, without a {MANIFEST} to compare them with"
     listed = {
         name.removeprefix("rtl/"): digest
         for name, digest in manifest["sha256"].items()

@@ -21,7 +21,8 @@ import pytest
 
 from codesign.build import build_folder, verification
 from codesign.results import UserError
-from sim import run, simulator
+from sim import run
+from sim.tools import verilator
 from tests.codesign import small_build
 
 
@@ -279,11 +280,11 @@ def test_bad_input_is_named(folder, copy, tmp_path, monkeypatch):
     (copy / "mem" / "weights.hex").write_text("xyz\n")
     with pytest.raises(UserError, match=r"weights.hex"):
         verification.verify(copy)
-    simulator.find.cache_clear()
+    verilator.find.cache_clear()
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"simulation needs g\+\+, make, perl.*apt-get install g"):
         verification.verify(folder)
-    simulator.find.cache_clear()
+    verilator.find.cache_clear()
 
 
 def test_an_error_of_the_file_system_is_told(folder, monkeypatch):
