@@ -158,6 +158,16 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
     )
 
 
+def trust(parser: argparse._ActionsContainer) -> None:
+    """Add ``--trust``, for verbs that give the Verilog of a build folder to tools."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let tools have Verilog that is not plain hardware, which may run commands and write "
+        "files: only for folders from people you trust",
+    )
+
+
 def load_build(folder: Path) -> Design:
     """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
     if not manifest.is_build(folder):

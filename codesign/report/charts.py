@@ -91,8 +91,7 @@ def _front_lines(candidates: Sequence[Candidate], x: Axis, y: Axis, kind: str = 
     lines = []
     for fully, training in ((False, " short"), (True, "")):
         steps = _steps([one for one in candidates if one.trained_fully == fully])
-        points = " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in steps)
-        if points:
+        if points := " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in steps):
             lines.append(element("polyline", points=points, class_=f"frontline{training}{kind}"))
     return lines
 
@@ -120,11 +119,8 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
         parts += _front_lines(front, x, y, f" {kind}")
         for one in front:
             at = {"cx": x(one.images_per_second), "cy": y(one.accuracy)}
-            parts.append(
-                titled(
-                    "circle", _tip(one), r=_radius(one, largest), class_=_dot_class(one, kind), **at
-                )
-            )
+            at |= {"r": _radius(one, largest)}
+            parts.append(titled("circle", _tip(one), class_=_dot_class(one, kind), **at))
         if built:
             at = {"cx": x(built.images_per_second), "cy": y(built.accuracy)}
             size = _radius(built, largest) + 4

@@ -7,14 +7,15 @@ writing raises OSError. ``reading`` has the limits, text and JSON;
 one; ``forms`` checks a JSON file that is used as plain data. ``tables`` reads CSV, ``arrays`` .npy
 and .npz, ``zips`` archives, ``pictures`` opens images, ``pickles`` reads values without running
 anything; ``writing`` writes atomically, never through a link; ``temporary`` makes folders that are
-removed even after a kill. Build folders carry ``reading``, ``forms``, ``zips``, ``arrays`` and
-``temporary`` (sim.files).
+removed even after a kill; ``names`` says which names may enter scripts of tools. Build folders
+carry ``reading``, ``forms``, ``zips``, ``arrays``, ``names`` and ``temporary`` (sim.files).
 """
 
 __all__ = [
     "arrays",
     "forms",
     "json_io",
+    "names",
     "nodes",
     "pickles",
     "pictures",
