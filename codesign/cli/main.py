@@ -142,10 +142,10 @@ def _bad_input(message: str, console: Console) -> int:
 
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
-    console.result({"feasible": False, "reasons": error.to_list()})
+    console.result({"feasible": False, "reasons": error.to_list(), **error.details})
     console.warn("no feasible design:")
-    for reason in error.reasons:
-        console.warn(f"  {reason}")
+    for line in (*error.reasons, *error.remarks):
+        console.warn(f"  {line}")
     return INFEASIBLE
 
 
