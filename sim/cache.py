@@ -15,15 +15,13 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.files import private, reading
+from sim.files import private, reading, temporary
 
 VARIABLE = "CODESIGN_CACHE"
 """Environment variable with the folder of all caches."""
@@ -39,7 +37,7 @@ SHARES = {
 _ENTRY = re.compile(r"(?:runtime-)?[0-9a-f]{16,64}(?:[-.][\w.-]*)?", re.ASCII)
 """Names of entries: nothing else in a folder is touched, as it may not be a cache."""
 _SCRATCH = re.compile(r"codesign-[a-z]+-[0-9a-f]{16}\.tmp")
-"""Names of temporary folders, each locked by the process that made it."""
+"""Names of temporary folders (``temporary``), each locked by the process that made it."""
 _STALE_S = 3600.0
 """Seconds after which hidden files that libraries left behind, and no longer write, are removed."""
 _DIGEST = hashlib.sha256().digest_size
@@ -172,7 +170,7 @@ def write(kind: str, key: str, content: bytes, mode: int = 0o600) -> None:
     """
     folder = cache_folder(kind)
     make_room(kind, len(content) + _DIGEST)
-    with scratch(folder) as work:
+    with temporary.folder("cache", folder.parent) as work:
         new = work / "new"
         with new.open("wb") as file:
             file.write(content)
@@ -185,28 +183,6 @@ def keys(kind: str, start: str) -> list[str]:
     """Return the keys under ``kind`` that begin with ``start``. Raises as ``read``."""
     folder = cache_folder(kind)
     return sorted(file.name for file in folder.iterdir() if file.name.startswith(start))
-
-
-@contextlib.contextmanager
-def scratch(place: Path) -> Iterator[Path]:
-    """Make a temporary folder in ``place``; one that a kill leaves behind is swept with the rest.
-
-    Raises OSError.
-    """
-    while True:
-        work = place / f"codesign-cache-{secrets.token_hex(8)}.tmp"
-        work.mkdir(mode=0o700)
-        lock = os.open(work, _OPEN)
-        with contextlib.suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if work.exists():  # no sweep was faster
-            break
-        os.close(lock)
-    try:
-        yield work
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-        os.close(lock)
 
 
 # Sweeping ------------------------------------------------------------------------------------

@@ -254,15 +254,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             jobs=chosen.jobs,
             trust=chosen.trust,
         )
-<<<<<<< HEAD
-        result = simulate(chosen.build, request)
-    except (FolderError, ToolMissing, reading.FileError, OSError) as error:
-        sys.stderr.write(f"{reading.escaped(str(error))}\n")
-=======
         result = simulate(chosen.build, request, _tell)
-    except (FolderError, ToolMissing, OSError) as error:
+    except (FolderError, ToolMissing, reading.FileError, OSError) as error:
         _tell(reading.escaped(str(error)))
->>>>>>> int
         return 2
     except SimulationError as error:
         _tell(str(error))

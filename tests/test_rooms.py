@@ -95,15 +95,11 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
     "cli", "fpga", "tools", "build", "report", "explore", "cost.characterization", *COMPILER, *COST
 )
 SHARED = {
-<<<<<<< HEAD
-    "rtl_gen": {"models.arithmetic"},
-    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "private", "reading")},
-=======
     "rtl_gen": {"models.arithmetic", "models.files.names"},
     "sim": {
-        f"models.files.{name}" for name in ("arrays", "forms", "names", "reading", "temporary")
+        f"models.files.{name}"
+        for name in ("arrays", "forms", "names", "private", "reading", "temporary")
     },
->>>>>>> int
 }
 """What generator and simulation may import of models: the definition of requantisation, and the
 door for files, of which build folders hold copies."""

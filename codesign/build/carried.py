@@ -11,11 +11,7 @@ Files = dict[str, bytes]
 """Content of each file, by its path in the build folder."""
 _DRIVER_FILES = {"npu.py": "driver.py", "layout.py": "layout.py", "folder.py": "folder.py"}
 """File in driver/ -> its source in the sim package, both as file names."""
-<<<<<<< HEAD
-_DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py", "private.py")
-=======
 _DOOR = ("reading.py", "forms.py", "zips.py", "arrays.py", "names.py")
->>>>>>> int
 """Modules of models.files that sim/files and driver/files hold copies of."""
 _EMPTY = ("driver/__init__.py", "driver/files/__init__.py", "sim/files/__init__.py")
 
@@ -33,6 +29,7 @@ def carried() -> Files:
     door["program_json.py"] = package / "files" / "program_json.py"
     for user in ("sim", "driver"):
         copies |= {f"{user}/files/{name}": file for name, file in door.items()}
-    copies["sim/files/temporary.py"] = Path(models.files.__path__[0]) / "temporary.py"
+    for name in ("private.py", "temporary.py"):
+        copies[f"sim/files/{name}"] = Path(models.files.__path__[0]) / name
     contents = {path: source.read_bytes() for path, source in copies.items()}
     return contents | dict.fromkeys(_EMPTY, b"")

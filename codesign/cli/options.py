@@ -162,7 +162,6 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
     )
 
 
-<<<<<<< HEAD
 def memory(parser: argparse._ActionsContainer) -> None:
     """Add ``--max-memory``, which ``memory_allowed`` obeys."""
     parser.add_argument(
@@ -200,7 +199,6 @@ def memory_allowed(size: int | None) -> Iterator[None]:
             del os.environ[reading.MEMORY_VARIABLE]
 
 
-=======
 def trust(parser: argparse._ActionsContainer) -> None:
     """Add ``--trust``, for verbs that give the Verilog of a build folder to tools."""
     parser.add_argument(
@@ -211,7 +209,6 @@ def trust(parser: argparse._ActionsContainer) -> None:
     )
 
 
->>>>>>> int
 def load_build(folder: Path) -> Design:
     """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
     if not manifest.is_build(folder):

@@ -125,14 +125,9 @@ def place_and_route(
     several are reported); OSError on a full disk.
     """
     mapper, placer = yosys.find(), nextpnr.find()
-<<<<<<< HEAD
-    cache = cache and self_contained(verilog)
-    script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
-=======
     verilog = Sources.of(verilog).texts
     cache = cache and self_contained(verilog)
     script = netlist_script(tuple(verilog), top=top, dsps=dsps)
->>>>>>> int
     options = _options(device, target_mhz, seed)
     versions = [mapper.version, placer.version]
     key = processes.content_hash([versions, script, options, dict(verilog)])

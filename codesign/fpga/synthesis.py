@@ -125,14 +125,9 @@ def synthesise(
     one module, of its name); OSError on a full disk.
     """
     tool = yosys.find()
-<<<<<<< HEAD
-    cache = cache and self_contained(verilog)
-    files = tuple(sorted(verilog))
-=======
     sources = Sources.of(verilog)
     verilog, files = sources.texts, tuple(sources.texts)
     cache = cache and self_contained(verilog)
->>>>>>> int
     plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
     key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
     report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None

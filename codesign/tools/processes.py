@@ -12,16 +12,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-<<<<<<< HEAD
+from models.files import temporary
 from models.files.reading import parse_json
 from sim import cache
 from sim.cache import CacheError
-=======
-from models.files import temporary
-from models.files.reading import FileError, read_json
-from models.files.writing import atomic_file
-from sim.cache import cache_folder
->>>>>>> int
 from sim.process import execute
 
 

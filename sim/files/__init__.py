@@ -4,12 +4,6 @@
 (codesign.build.carried).
 """
 
-<<<<<<< HEAD
-from models.files import arrays, forms, private, reading
+from models.files import arrays, forms, names, private, reading, temporary
 
-__all__ = ["arrays", "forms", "private", "program_json", "reading"]
-=======
-from models.files import arrays, forms, names, reading, temporary
-
-__all__ = ["arrays", "forms", "names", "program_json", "reading", "temporary"]
->>>>>>> int
+__all__ = ["arrays", "forms", "names", "private", "program_json", "reading", "temporary"]

@@ -52,11 +52,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the first N of these images through the Verilog and compare every layer's "
         "output, up to the number of images (default: none)",
     )
-<<<<<<< HEAD
     options.memory(parser)
-=======
     options.trust(parser)
->>>>>>> int
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

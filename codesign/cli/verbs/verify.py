@@ -68,11 +68,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the misuse tests: invalid programs, broken input streams, resets at random "
         "times, watchdog, 100 runs without a reset",
     )
-<<<<<<< HEAD
     options.memory(parser)
-=======
     options.trust(parser)
->>>>>>> int
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
