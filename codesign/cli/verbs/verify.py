@@ -14,8 +14,8 @@ HELP = "simulate a build folder and compare all layer outputs and cycle counts w
 DESCRIPTION = """\
 Simulate the Verilog of a build folder with Verilator and compare it with the
 integer network: every value of every layer bit for bit, and the clock cycles of
-every instruction. The test bench drives the NPU over its AXI ports. What is compiled
-is said before; nothing else of the folder is run.
+every instruction. The test bench drives the NPU over its AXI ports. What is
+compiled is said before; nothing else of the folder is run.
 
 Input:   a build folder with test vectors.
 Output:  the verdict, with layer, channel, position and both values of the first
