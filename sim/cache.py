@@ -38,8 +38,10 @@ _ENTRY = re.compile(r"(?:runtime-)?[0-9a-f]{16,64}(?:[-.][\w.-]*)?", re.ASCII)
 """Names of entries: nothing else in a folder is touched, as it may not be a cache."""
 _SCRATCH = re.compile(r"codesign-[a-z]+-[0-9a-f]{16}\.tmp")
 """Names of temporary folders (``temporary``), each locked by the process that made it."""
+_HIDDEN = re.compile(r"\.[0-9a-f]{8,64}[.-][\w.-]*|\.new-\w{8}", re.ASCII)
+"""Names of entries that are being written, and of temporary folders of release 0.2."""
 _STALE_S = 3600.0
-"""Seconds after which hidden files that libraries left behind, and no longer write, are removed."""
+"""Seconds after which such files count as left behind."""
 _DIGEST = hashlib.sha256().digest_size
 _SWEEP_PARTS = 16
 """A process sweeps a kind by its first write, and when it has written this part of the limit."""
@@ -208,11 +210,11 @@ def entries(folder: Path) -> list[Entry]:
     """
     found = []
     for item in os.scandir(folder):
-        hidden, left = item.name.startswith("."), bool(_SCRATCH.fullmatch(item.name))
+        hidden, left = _HIDDEN.fullmatch(item.name), bool(_SCRATCH.fullmatch(item.name))
         if (hidden or left or _ENTRY.fullmatch(item.name)) and not item.is_symlink():
             with contextlib.suppress(FileNotFoundError):
                 status = item.stat()
-                left |= hidden and status.st_mtime < time.time() - _STALE_S
+                left |= bool(hidden) and status.st_mtime < time.time() - _STALE_S
                 size = _tree_size(item.path) if item.is_dir() else status.st_size
                 found.append(Entry(Path(item.path), size, status.st_mtime, left))
     return sorted(found, key=lambda entry: entry.used)
@@ -239,7 +241,7 @@ def make_room(kind: str, size: int) -> None:
         _written[folder] = 0
 
 
-def sweep(folder: Path, most: int) -> int:
+def sweep(folder: Path, most: float) -> int:
     """Remove the least recently used entries of a folder until they take at most ``most`` bytes.
 
     Returns the bytes removed. Entries in use stay (``hold``); what killed processes have left

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -33,7 +34,7 @@ class Usage:
     kind: str
     entries: int
     size: int
-    """Bytes, with what runs that were killed have left."""
+    """Bytes."""
     limit: int
     """Most bytes that it may take."""
 
@@ -52,8 +53,13 @@ def usage() -> list[Usage]:
 
 
 def clean() -> int:
-    """Remove all entries that no process is using, and return their bytes. Raises as ``usage``."""
-    return sum(cache.sweep(cache.cache_folder(kind), -1) for kind in cache.SHARES)
+    """Remove all entries that no process is using, and return their bytes. Raises as ``usage``.
+
+    What killed processes have left behind goes, too.
+    """
+    folders = [cache.cache_folder(kind) for kind in cache.SHARES]
+    left = cache.sweep(folders[0].parent, math.inf)
+    return left + sum(cache.sweep(folder, -1) for folder in folders)
 
 
 @contextlib.contextmanager

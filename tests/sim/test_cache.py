@@ -240,8 +240,8 @@ def test_what_a_process_holds_stays(folder: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_what_killed_processes_left_is_removed(folder: Path) -> None:
     place = cache.cache_folder(KIND)
-    code = "from sim import cache\n"
-    code += f"with cache.scratch(cache.cache_folder({KIND!r})) as work:\n"
+    code = "from sim import cache\nfrom sim.files import temporary\n"
+    code += f"with temporary.folder('cache', cache.cache_folder({KIND!r})) as work:\n"
     code += "    (work / 'half').write_bytes(bytes(1000)); print(work, flush=True); input()"
     child = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -253,7 +253,7 @@ def test_what_killed_processes_left_is_removed(folder: Path) -> None:
     assert (left / "half").exists()  # at work
     child.kill()
     child.wait()
-    old, new = place / ".a.npz.1-2.tmp", place / ".b.npz.1-2.tmp"
+    old, new = (place / f".{key}.npz.1-0a1b2c3d.tmp" for key in KEYS[:2])
     for path in (old, new):
         path.write_bytes(bytes(10))
     os.utime(old, (1, 1))
@@ -264,11 +264,13 @@ def test_what_killed_processes_left_is_removed(folder: Path) -> None:
 def test_what_is_no_entry_is_never_touched(folder: Path, tmp_path: Path) -> None:
     """CODESIGN_CACHE may name a folder that has one called ``datasets``, with data."""
     place = cache.cache_folder("datasets")
-    mine = [place / "thesis.npz", place / "photos", place / "notes.txt", place / ("0" * 10)]
+    names = ["thesis.npz", "photos", "notes.txt", "0" * 10, ".profile", ".git"]
+    mine = [where / name for where in (place, folder) for name in names]
     for path in mine:
         path.write_bytes(b"mine")
+        os.utime(path, (1, 1))
     (place / KEYS[0]).symlink_to(tmp_path)
-    assert cache.sweep(place, -1) == 0
+    assert cache.sweep(place, -1) == cache.sweep(folder, -1) == 0
     assert all(path.read_bytes() == b"mine" for path in mine)
     assert (place / KEYS[0]).is_symlink()
 

@@ -43,7 +43,7 @@ def test_a_folder_of_others_is_told_a_full_disk_is_not(
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache, "scratch", full)
+    monkeypatch.setattr(cache.temporary, "folder", full)
     processes.keep("synth", KEY, 1)
     (folder / "synth").chmod(0o777)
     for call in (lambda: processes.keep("synth", KEY, 1), lambda: processes.cached("synth", KEY)):
@@ -163,7 +163,7 @@ def test_doctor_shows_folder_sizes_and_limits_and_empties_them(
     size = (folder / "synth" / KEY).stat().st_size
     mine = folder / "synth" / "notes.txt"
     mine.write_text("mine")
-    left = folder / "modules" / f"codesign-cache-{'0' * 16}.tmp"
+    left = folder / f"codesign-compile-{'0' * 16}.tmp"
     left.mkdir(parents=True)
     (left / "half").write_bytes(bytes(500))
     found = shown(capsys)["cache"]
