@@ -29,7 +29,7 @@ _SEAL = "-seal"
 
 @dataclass(frozen=True)
 class Usage:
-    """What one kind of entries takes. Made by ``usage``."""
+    """Number and bytes of the cache entries of one kind. Made by ``usage``."""
 
     kind: str
     entries: int

@@ -13,6 +13,7 @@ import pytest
 
 from sim import cache, simulator
 from sim.cache import CacheError
+from sim.tools import verilator
 from tests.paths import ROOT
 from tests.sim.test_simulator import COUNTER, run
 
@@ -183,10 +184,10 @@ def test_verilog_that_includes_files_is_compiled_every_time(tmp_path: Path) -> N
 def test_flags_of_the_compiler_are_part_of_a_simulators_key(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    found = {str(simulator._versions(simulator.find()))}
+    found = {str(simulator._versions(verilator.find()))}
     for flags in ("-O1", "-O3"):
         monkeypatch.setenv("CXXFLAGS", flags)
-        found.add(str(simulator._versions(simulator.find())))
+        found.add(str(simulator._versions(verilator.find())))
     assert len(found) == 3
 
 
