@@ -12,7 +12,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ from sim import simulator
 from sim.files import reading, temporary
 from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.options import VARIABLE, Options
-from sim.process import kill_all
+from sim.process import kill_all, within
 from sim.simulator import SimulationError, ToolMissing
 
 INFERENCE = "inference"
@@ -45,13 +45,13 @@ HARDWARE_TESTS = (
     "stray_accesses",
 )
 """Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
-RUN_TIMEOUT_S = 3600.0
-"""Default time limit on each simulator process, in seconds."""
+TIMEOUT_S = 3600.0
+"""Default time limit on compiling the simulator and running it, in seconds."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Settings of a simulation. Raises FolderError for wrong images, stalls or tests.
+    """Settings of a simulation. Raises FolderError for wrong images, stalls, tests or time.
 
     >>> Request(images=2, stalls=0.0).tests
     ('inference',)
@@ -73,14 +73,16 @@ class Request:
     jobs: int = 1
     """Most simulator processes in parallel, among which images and tests are divided; less than 1
     counts as 1."""
-    timeout_s: float = RUN_TIMEOUT_S
-    """Time limit on each simulator process, in seconds."""
+    timeout_s: float = TIMEOUT_S
+    """Time limit in seconds on compiling the simulator and on all its processes, together."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
             raise FolderError(f"images must be at least 1, not {self.images}")
         if not 0 <= self.stalls <= 0.9:
             raise FolderError(f"stalls must be 0 .. 0.9, not {self.stalls}")
+        if not self.timeout_s > 0:
+            raise FolderError(f"the time limit must be above 0 s, not {self.timeout_s}")
         unknown = set(self.tests) - {INFERENCE, *HARDWARE_TESTS}
         if unknown:
             known = ", ".join((INFERENCE, *HARDWARE_TESTS))
@@ -97,19 +99,27 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     and ``clocks_per_second``, the clocks of all processes per run second.
 
     Raises FolderError for a broken build folder, ToolMissing, SimulationError if a tool failed to
-    build or run the simulator, a process ended before all its tests, or the NPU hung outside of the
-    runs that INFERENCE judges; OSError.
+    build or run the simulator, a process ended before all its tests, the time is over, or the NPU
+    hung outside of the runs that INFERENCE judges; OSError.
     """
     folder = read(build)
+    with within(request.timeout_s, "simulation", SimulationError) as left:
+        return _simulate(folder, request, left)
+
+
+def _simulate(
+    folder: BuildFolder, request: Request, left: Callable[[], float]
+) -> dict[str, Any]:
+    """Do what ``simulate`` does; ``left`` returns the seconds that are left."""
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(folder.verilog(), folder.top, PORTS)
+    program = simulator.build(folder.verilog(), folder.top, PORTS, timeout_s=left())
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
         try:
             lines = list(
-                pool.map(lambda share: _one_process(folder, program, request, *share), shares)
+                pool.map(lambda share: _one_process(folder, program, request, left, *share), shares)
             )
         except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
@@ -151,6 +161,7 @@ def _one_process(
     folder: BuildFolder,
     program: Path,
     request: Request,
+    left: Callable[[], float],
     tests: tuple[str, ...],
     first: int,
     images: int,
@@ -181,7 +192,7 @@ def _one_process(
                 "COCOTB_TEST_FILTER": rf"\.({'|'.join(tests)})$",
             },
             seed=request.seed,
-            timeout_s=request.timeout_s,
+            timeout_s=left(),
         )
         text = result.read_text() if result.exists() else ""
         outcomes = [json.loads(line) for line in text.splitlines()]
@@ -260,6 +271,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logits", action="store_true", help="compare the logits alone: faster")
     parser.add_argument("--hardware", action="store_true", help="also the misuse tests")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS",
+        help="time limit on compiling the simulator and running it (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     try:
@@ -270,6 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traced=not chosen.logits,
             tests=(INFERENCE, *(HARDWARE_TESTS if chosen.hardware else ())),
             jobs=chosen.jobs,
+            timeout_s=chosen.timeout,
         )
         result = simulate(chosen.build, request)
     except (FolderError, ToolMissing, OSError) as error:

@@ -18,7 +18,9 @@ from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
 from sim.simulator import SimulationError, ToolMissing
 
-__all__ = ["SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
+TIMEOUT_S = run.TIMEOUT_S
+"""Default time limit on compiling the simulator and running it, in seconds."""
+__all__ = ["TIMEOUT_S", "SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
 _SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FILE).parent))
 """Files and folders of a build folder that simulation reads, vectors left out."""
 
@@ -104,7 +106,7 @@ def verify(
     hardware: bool = False,
     jobs: int = 1,
     clock_mhz: float = 100.0,
-    timeout_s: float = run.RUN_TIMEOUT_S,
+    timeout_s: float = TIMEOUT_S,
 ) -> Verification:
     """Simulate the first ``images`` test images of a build folder and compare every result.
 
@@ -117,7 +119,7 @@ def verify(
     A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
     that is not a build folder, lacks files or cannot be read, an argument out of range or a missing
     tool; SimulationError when the simulator itself fails, the NPU hangs outside of the judged runs,
-    or a process takes more than ``timeout_s`` seconds.
+    or compiling and running it takes more than ``timeout_s`` seconds in all.
     """
     manifest.check_build(build_dir)
     with _told(build_dir):
@@ -135,13 +137,18 @@ def verify(
 
 
 def verify_vectors(
-    build_dir: Path, vectors: Vectors, *, clock_mhz: float = 100.0, jobs: int = 1
+    build_dir: Path,
+    vectors: Vectors,
+    *,
+    clock_mhz: float = 100.0,
+    jobs: int = 1,
+    timeout_s: float = TIMEOUT_S,
 ) -> Verification:
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
-    default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
-    not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
+    default stalls, in the traced program. clock_mhz, jobs, timeout_s: as for ``verify``. The build
+    folder is not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
     """
     with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:
@@ -150,7 +157,7 @@ def verify_vectors(
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
+        result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s))
     return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
 
 

@@ -24,7 +24,7 @@ Input:   two or more designs, each with its utilisation report from that flow.
 Output:  a model file for codesign explore --area-model; factors, deviations and
          90 % intervals before and after, relative to the estimate.
 
-Exit status: 0 success, 2 bad input."""
+Exit status: 0 success, 2 bad input, or the model file cannot be written."""
 EXAMPLES = """\
   codesign calibrate runs/a=a_util.rpt runs/b=b_util.rpt runs/c=c_util.rpt --out my_flow.json
   codesign explore --lut-budget 30000 --area-model my_flow.json"""
@@ -50,7 +50,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     reports = [_report(text) for text in args.reports]
     model, fitted = calibration.calibrate(model_file.load(), reports)
-    model_file.write(args.out, model)
     rows = [
         (
             name,
@@ -69,8 +68,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
             f"{len(reports)} reports; from about {needed} on, the interval is as narrow as the "
             "deviation of your flow allows"
         )
-    console.say(f"model file: {args.out}")
     console.result({"model": str(args.out), "reports": len(reports), **calibration.to_dict(fitted)})
+    model_file.write(args.out, model)
+    console.say(f"model file: {args.out}")
     return 0
 
 

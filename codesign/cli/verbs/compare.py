@@ -22,7 +22,7 @@ Input:   two or more build folders or output folders of codesign explore.
 Output:  tables on stdout; with --out one self-contained HTML page, with a chart
          of all fronts.
 
-Exit status: 0 success, 2 bad input."""
+Exit status: 0 success, 2 bad input, or the page cannot be written."""
 EXAMPLES = """\
   codesign compare runs/small runs/large
   codesign compare runs/explore build/digits_tiny --out compare.html
@@ -53,11 +53,10 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(table(versus.FRONT_HEAD, fronts, left=2))
     for note in runs.notes(found):
         console.say(f"note: {note}")
-    result = versus.to_dict(found)
+    page = {} if args.out is None else {"page": str(args.out)}
+    console.result({**versus.to_dict(found), **page})
     if args.out is not None:
         versus.write(found, args.out)
         console.say()
         console.say(f"page: {args.out}")
-        result["page"] = str(args.out)
-    console.result(result)
     return 0

@@ -68,13 +68,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"{placement.SPEED_GRADE}: adds fmax_mhz (in MHz) and the critical path; takes minutes for "
         "10,000 LUTs",
     )
-    parser.add_argument(
-        "--time-limit",
-        type=options.number(1),
-        default=60,
-        metavar="MIN",
-        help="time limit of each tool in minutes (default: %(default)s)",
-    )
+    options.timeout(parser, "synthesis, place and route", TIMEOUT_S)
+    parser.add_argument(  # the option of release 0.2, in minutes
+        "--time-limit", dest="timeout", type=_minutes, default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )  # fmt: skip
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
