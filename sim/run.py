@@ -107,9 +107,7 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
         return _simulate(folder, request, left)
 
 
-def _simulate(
-    folder: BuildFolder, request: Request, left: Callable[[], float]
-) -> dict[str, Any]:
+def _simulate(folder: BuildFolder, request: Request, left: Callable[[], float]) -> dict[str, Any]:
     """Do what ``simulate`` does; ``left`` returns the seconds that are left."""
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()

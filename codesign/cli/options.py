@@ -176,9 +176,7 @@ def timeout(parser: argparse.ArgumentParser, what: str, default_s: float) -> Non
     )
 
 
-def add_reports(
-    folder: Path, reports: Mapping[str, object], console: Console, status: int
-) -> int:
+def add_reports(folder: Path, reports: Mapping[str, object], console: Console, status: int) -> int:
     """Add reports (name -> content) to a build folder, once the answer has been printed.
 
     Returns ``status``, the exit status that the answer gives; BAD_INPUT in place of 0, with a
