@@ -8,6 +8,7 @@ bit-exact.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
 import sys
@@ -58,8 +59,7 @@ class Request:
     """
 
     images: int = 8
-    """Number of images of vectors/ that INFERENCE runs, from the first on, >= 1; all of them if
-    there are fewer."""
+    """Most images of vectors/ that INFERENCE runs, from the first on, >= 1."""
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.2
@@ -71,8 +71,7 @@ class Request:
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Most simulator processes in parallel, among which images and tests are divided; less than 1
-    counts as 1."""
+    """Most simulator processes in parallel, which share images and tests; below 1 counts as 1."""
     timeout_s: float = TIMEOUT_S
     """Time limit in seconds on compiling the simulator and on all its processes, together."""
 
@@ -116,9 +115,8 @@ def _simulate(folder: BuildFolder, request: Request, left: Callable[[], float]) 
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
         try:
-            lines = list(
-                pool.map(lambda share: _one_process(folder, program, request, left, *share), shares)
-            )
+            one = functools.partial(_one_process, folder, program, request, left)
+            lines = list(pool.map(lambda share: one(*share), shares))
         except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
             raise

@@ -235,10 +235,7 @@ def _compile(
 
 
 def _copy_runtime(runtime: Path, objects: Path) -> None:
-    """Copy Verilator's runtime library, compiled for an earlier design, to where make looks for it.
-
-    It is the same for all designs, and half the work of compiling a small one.
-    """
+    """Copy Verilator's runtime library, the same for all designs, to where make looks for it."""
     for compiled in runtime.glob("*.o"):
         shutil.copyfile(compiled, objects / compiled.name)
 

@@ -155,7 +155,8 @@ def verify_vectors(
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
     default stalls, in the traced program. clock_mhz, jobs, timeout_s: as for ``verify``. The build
-    folder is not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
+    folder is not changed. Raises as ``verify`` does, but for a missing manifest only after the
+    simulation.
     """
     with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:

@@ -113,8 +113,8 @@ def place_and_route(
 
     Placement is out of context (no pins), so the clock is limited by register-to-register paths
     only. dsps: let Yosys use DSP slices. target_mhz: clock at which placer and router stop
-    improving. seed: of the placer. timeout_s: time limit on both tools together. cache: keep the result per
-    user, by content of files, options and tool versions, and return a kept one.
+    improving. seed: of the placer. timeout_s: time limit on both tools together. cache: keep the
+    result per user, by content of files, options and tool versions, and return a kept one.
 
     Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails or is out of time,
     or the design does not fit the device or has not exactly one clock; UserError for a device of
