@@ -66,8 +66,7 @@ class Request:
     """Fraction of cycles in which each bus channel is held back, 0..0.9; rare long pauses are added
     unless it is 0."""
     traced: bool = True
-    """True: compare every layer's output, which the program stores. False: compare logits only,
-    which is faster."""
+    """True: compare every layer's output. False: compare logits only, which is faster."""
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
