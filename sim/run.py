@@ -25,9 +25,12 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
 from sim import simulator
 from sim.files import reading, temporary
 from sim.folder import PORTS, BuildFolder, FolderError, read
+from sim.judge import table
 from sim.options import VARIABLE, Options
 from sim.process import kill_all, within
-from sim.simulator import SimulationError, ToolMissing
+from sim.simulator import SimulationError
+from sim.tools import plain, provenance, verilator
+from sim.tools.verilator import ToolMissing
 
 INFERENCE = "inference"
 """Name of the test in sim/bench.py that compares inference with the vectors."""
@@ -73,6 +76,8 @@ class Request:
     """Most simulator processes in parallel, which share images and tests; below 1 counts as 1."""
     timeout_s: float = TIMEOUT_S
     """Time limit in seconds on compiling the simulator and on all its processes, together."""
+    trust: bool = False
+    """True: also compile Verilog that is not plain (sim.tools.plain), which may run commands."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -87,8 +92,12 @@ class Request:
             raise FolderError(f"no test {', '.join(sorted(unknown))}; there are {known}")
 
 
-def simulate(build: Path, request: Request) -> dict[str, Any]:
+def simulate(
+    build: Path, request: Request, tell: Callable[[str], object] = lambda line: None
+) -> dict[str, Any]:
     """Simulate the build folder and return the verdict, in JSON types.
+
+    tell: called with a line that says what is compiled, before it is.
 
     ``passed`` is True if no test failed. ``inference`` is ``Judge.outcome`` and ``clocks``, with
     images, stall cycles and clocks summed over all processes, the rest of the first one that
@@ -96,20 +105,27 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     what went wrong. ``simulator`` has ``name`` (with version), ``build_seconds``, ``run_seconds``,
     and ``clocks_per_second``, the clocks of all processes per run second.
 
-    Raises FolderError for a broken build folder, ToolMissing, SimulationError if a tool failed to
-    build or run the simulator, a process ended before all its tests, the time is over, or the NPU
-    hung outside of the runs that INFERENCE judges; OSError.
+    Raises FolderError for a broken build folder or Verilog that is not plain, ToolMissing,
+    SimulationError if a tool failed to build or run the simulator, a process ended before all its
+    tests, the time is over, or the NPU hung outside of the runs that INFERENCE judges; OSError.
     """
     folder = read(build)
+    verilog = folder.verilog()
+    tell(provenance.described(build, verilog, "Verilator, make and g++"))
+    refused = None if request.trust else plain.refusal(verilog)
+    if refused:
+        raise FolderError(refused)
     with within(request.timeout_s, "simulation", SimulationError) as left:
-        return _simulate(folder, request, left)
+        return _simulate(folder, verilog, request, left)
 
 
-def _simulate(folder: BuildFolder, request: Request, left: Callable[[], float]) -> dict[str, Any]:
+def _simulate(
+    folder: BuildFolder, verilog: dict[str, str], request: Request, left: Callable[[], float]
+) -> dict[str, Any]:
     """Do what ``simulate`` does; ``left`` returns the seconds that are left."""
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(folder.verilog(), folder.top, PORTS, timeout_s=left())
+    program = simulator.build(verilog, folder.top, PORTS, timeout_s=left())
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
@@ -128,7 +144,7 @@ def _simulate(folder: BuildFolder, request: Request, left: Callable[[], float]) 
         "inference": inference,
         "hardware": hardware,
         "simulator": {
-            "name": f"Verilator {simulator.find().version}",
+            "name": f"Verilator {verilator.find().version}",
             "build_seconds": round(built - start, 2),
             "run_seconds": round(seconds, 2),
             "clocks_per_second": round(sum(process[-1]["clocks"] for process in lines) / seconds),
@@ -217,39 +233,6 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return merged
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return the result of ``simulate`` as text for the terminal, without a newline at the end.
-
-    It has expected and simulated cycles per instruction and of the run, images, faults, the other
-    tests and the simulator's speed.
-    """
-    lines = []
-    inference = result["inference"]
-    if inference:
-        rows = inference["instructions"]
-        width = max([len(row["name"]) for row in rows] + [11])
-        lines.append(f"{'instruction':{width}}  {'expected':>10}  {'simulated':>10}  cycles")
-        for row in rows:
-            mark = "ok" if row["expected"] == row["simulated"] else "DIFFERS"
-            lines.append(
-                f"{row['name']:{width}}  {row['expected']:>10}  {row['simulated']:>10}  {mark}"
-            )
-        cycles = inference["cycles"]
-        lines.append(f"{'run':{width}}  {cycles['expected']:>10}  {cycles['simulated']!s:>10}")
-        exact = "bit-exact" if inference["bit_exact"] else "NOT bit-exact"
-        lines.append(f"{inference['images']} images {exact}")
-        if inference["failure"]:
-            lines.append(f"FAILED: {inference['failure']}")
-    for test, failure in result["hardware"].items():
-        lines.append(f"{test}: {failure or 'ok'}")
-    speed = result["simulator"]
-    lines.append(
-        f"{speed['name']}: built in {speed['build_seconds']} s, ran {speed['run_seconds']} s, "
-        f"{speed['clocks_per_second']} clocks/s"
-    )
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the result goes to stdout, errors to stderr.
 
@@ -270,6 +253,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS",
         help="time limit on compiling the simulator and running it (default: %(default)g)",
     )  # fmt: skip
+    parser.add_argument("--trust", action="store_true", help="also Verilog that is not plain")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     try:
@@ -281,19 +265,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             tests=(INFERENCE, *(HARDWARE_TESTS if chosen.hardware else ())),
             jobs=chosen.jobs,
             timeout_s=chosen.timeout,
+            trust=chosen.trust,
         )
-        result = simulate(chosen.build, request)
-    except (FolderError, ToolMissing, OSError) as error:
-        sys.stderr.write(f"{reading.escaped(str(error))}\n")
+        result = simulate(chosen.build, request, _tell)
+    except (FolderError, ToolMissing, reading.FileError, OSError) as error:
+        _tell(reading.escaped(str(error)))
         return 2
     except SimulationError as error:
-        sys.stderr.write(f"{error}\n")
+        _tell(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
     shown = json.dumps(result, indent=2) if chosen.json else table(result)
     sys.stdout.write(f"{reading.escaped(shown, keep=chr(10))}\n")
     return 0 if result["passed"] else 1
+
+
+def _tell(text: str) -> None:
+    """Write lines to stderr; a terminal obeys none of what they hold."""
+    sys.stderr.write(f"{reading.escaped(text, keep=chr(10))}\n")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,12 @@ from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
 from models.files import temporary
 from models.files.writing import npz_bytes
-from sim import run, simulator
+from sim import run
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
-from sim.simulator import SimulationError, ToolMissing
+from sim.simulator import SimulationError
+from sim.tools import verilator
+from sim.tools.verilator import ToolMissing
 
 TIMEOUT_S = run.TIMEOUT_S
 """Default time limit on compiling the simulator and running it, in seconds."""
@@ -28,7 +30,11 @@ __all__ = [
     "verify",
     "verify_vectors",
 ]
-_SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FILE).parent))
+_SIMULATED = (
+    *("rtl", manifest.MANIFEST, "program.json"),
+    *PROGRAM_FILES.values(),
+    str(Path(MEMORY_FILE).parent),
+)
 """Files and folders of a build folder that simulation reads, vectors left out."""
 
 
@@ -98,7 +104,7 @@ class Verification:
 def check_tools() -> None:
     """Raise UserError, saying how to install it, if a tool that simulation needs is missing."""
     try:
-        simulator.find()
+        verilator.find()
     except ToolMissing as error:
         raise UserError(str(error)) from None
 
@@ -114,6 +120,8 @@ def verify(
     jobs: int = 1,
     clock_mhz: float = 100.0,
     timeout_s: float = TIMEOUT_S,
+    trust: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
     """Simulate the first ``images`` test images of a build folder and compare every result.
 
@@ -122,6 +130,8 @@ def verify(
     stores every layer's output, and compare each; otherwise compare only the logits. hardware: also
     run the misuse tests (invalid programs, broken streams, resets, 100 runs in a row). jobs:
     simulator processes side by side. clock_mhz: clock that turns cycles into images per second.
+    trust: also compile Verilog that is not plain (sim.tools.plain). tell: called, before anything
+    is compiled, with lines that say what will be, and which files were changed since the build.
 
     A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
     that is not a build folder, lacks files or cannot be read, an argument out of range or a missing
@@ -129,6 +139,7 @@ def verify(
     or compiling and running it takes more than ``timeout_s`` seconds in all.
     """
     manifest.check_build(build_dir)
+    changed = _changed(build_dir, tell)
     with _told(build_dir):
         request = run.Request(
             images=images,
@@ -138,9 +149,10 @@ def verify(
             tests=(INFERENCE, *(HARDWARE_TESTS if hardware else ())),
             jobs=jobs,
             timeout_s=timeout_s,
+            trust=trust,
         )
-        result = run.simulate(build_dir, request)
-    return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
+        result = run.simulate(build_dir, request, tell)
+    return _verification(result, changed, clock_mhz)
 
 
 def verify_vectors(
@@ -150,14 +162,17 @@ def verify_vectors(
     clock_mhz: float = 100.0,
     jobs: int = 1,
     timeout_s: float = TIMEOUT_S,
+    trust: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
-    default stalls, in the traced program. clock_mhz, jobs, timeout_s: as for ``verify``. The build
-    folder is not changed. Raises as ``verify`` does, but for a missing manifest only after the
-    simulation.
+    default stalls, in the traced program. clock_mhz, jobs, timeout_s, trust, tell: as for
+    ``verify``; changed files are not told. The build folder is not changed. Raises as ``verify``
+    does.
     """
+    changed = _changed(build_dir, lambda line: None)
     with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:
             if (build_dir / path).exists():
@@ -165,10 +180,19 @@ def verify_vectors(
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        result = run.simulate(
-            copy, run.Request(images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s)
+        request = run.Request(
+            images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s, trust=trust
         )
-    return _verification(result, tuple(manifest.changed_files(build_dir)), clock_mhz)
+        result = run.simulate(copy, request, tell)
+    return _verification(result, changed, clock_mhz)
+
+
+def _changed(build_dir: Path, tell: Callable[[str], object]) -> tuple[str, ...]:
+    """Return the files that were changed or removed after the build, and ``tell`` them."""
+    changed = tuple(manifest.changed_files(build_dir))
+    for path in changed:
+        tell(f"{path} was changed or removed after the build")
+    return changed
 
 
 @contextlib.contextmanager

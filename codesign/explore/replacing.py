@@ -1,4 +1,4 @@
-"""What of a search's folder is the search's own, and putting one search in the place of another.
+"""Replacing a search by another one in its folder: only files that the search wrote are removed.
 
 Only files that a search writes, and nobody else has changed, are ever removed: names in NAMES,
 weights and checkpoints in training/ by the form of their names, and of build folders what their

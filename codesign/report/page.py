@@ -158,7 +158,9 @@ def _cards(data: ReportData) -> Iterable[Card]:
         yield Card(
             "Pareto front",
             "Trained networks on NPUs within the budget. Area shows LUTs; none beats a blue one in "
-            f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
+            f"{_objectives(data)} at once. Filled dots, solid line: accuracies of full trainings; "
+            "hollow, dashed: of short ones, which are lower. Lines: accuracy against throughput "
+            "alone.",
             charts.front(data.candidates),
         )
     for name, history in data.curves.items():

@@ -21,7 +21,7 @@ KEPT = ".kept"
 
 @dataclass(frozen=True)
 class Earlier:
-    """Files that an earlier ``write`` left in a folder, by path. Made by build.manifest.earlier."""
+    """Files that an earlier ``write`` left in a folder. Made by ``build.manifest.earlier``."""
 
     written: frozenset[str] = frozenset()
     """Those that are as they were written: they may go."""

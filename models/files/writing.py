@@ -70,7 +70,8 @@ def inside(folder: Path, name: str) -> Path:
     """Return the path of ``name`` in a folder, which it must not leave by ``..`` or a link.
 
     name: a relative path; what does not exist is no link. Raises FileError for an empty or absolute
-    name, any ``..`` in it, and any link below ``folder``, wherever it leads.
+    name, any ``..`` in it, a name that the file system does not take, and any link below
+    ``folder``, wherever it leads.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
@@ -78,7 +79,12 @@ def inside(folder: Path, name: str) -> Path:
     path = folder
     for part in parts:
         path = path / part
-        if path.is_symlink():
+        try:
+            os.fsencode(part)
+            linked = path.is_symlink()
+        except (OSError, ValueError):  # too long, or not of characters that names may have
+            raise FileError(f"{escaped(str(folder))}: {quoted(name)} is no file name") from None
+        if linked:
             raise FileError(f"{escaped(str(path))}: is a link, which could lead out of its folder")
     return path
 

@@ -56,6 +56,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.timeout(
         parser, "compiling the simulator and running it (--simulate)", verification.TIMEOUT_S
     )
+    options.memory(parser)
+    options.trust(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -109,5 +111,10 @@ def _simulate(
         console.warn(f"{data.name} has {len(first)} images to test with; all were simulated")
     with console.stage("building and running the simulator", expected_s=60):
         return verification.verify_vectors(
-            args.build, vectors, clock_mhz=network.design.clock_mhz, timeout_s=args.timeout
+            args.build,
+            vectors,
+            clock_mhz=network.design.clock_mhz,
+            timeout_s=args.timeout,
+            trust=args.trust,
+            tell=console.warn,
         )

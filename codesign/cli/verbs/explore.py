@@ -144,13 +144,18 @@ def _front(candidates: Sequence[Candidate]) -> str:
     return table((*head, *(("one-bits",) if priced else ()), ""), rows)
 
 
+def _one_in(share: float) -> str:
+    """Return 1 / ``share`` as text, with a decimal where it is below 10."""
+    return f"{1 / share:,.{1 if share > 0.1 else 0}f}"
+
+
 def _searched(search: Mapping[str, Any]) -> str:
     """Say how much of the space was looked at, and how much of it is feasible."""
-    share, drawn = search["feasible_share"], search["sampled"]
+    share, (low, high) = search["feasible_share"], search["feasible_share_interval"]
     feasible = (
-        f"about 1 in {1 / share:,.0f} of the space is"
+        f"about 1 in {_one_in(share)} of the space (95 %: {_one_in(high)} to {_one_in(low)}) is"
         if share
-        else f"less than 1 in {drawn:,} of the space is"
+        else f"at most 1 in {_one_in(high)} of the space (95 %) is"
     )
     size = search["space_size"]
     shown = f"{size:,}" if size < 1e6 else f"{size:.1e}"

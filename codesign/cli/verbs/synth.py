@@ -20,6 +20,7 @@ from codesign.tools.processes import ToolError
 from models.files.reading import read_text, told_as
 from rtl_gen.naming import Names
 from sim.process import within
+from sim.tools import plain, provenance
 
 NAME = "synth"
 HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
@@ -75,14 +76,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--time-limit", dest="timeout", type=_minutes, default=argparse.SUPPRESS,
         help=argparse.SUPPRESS,
     )  # fmt: skip
+    options.trust(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    with told_as(UserError):
-        named = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
-    verilog = Names.of_files(design.npu, named).unnamed(named)
+    verilog = _verilog(args, design, console)
     with within(args.timeout, "synth", ToolError) as left:
         placed = _place(design, device, verilog, left(), console) if args.place else None
         kind: dict[str, Any] = {"dsps": design.npu.uses_dsps, "family": device.family}
@@ -113,6 +113,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 def _minutes(text: str) -> float:
     return 60 * options.number(1)(text)
+
+
+def _verilog(args: argparse.Namespace, design: Design, console: Console) -> dict[str, str]:
+    """Return the Verilog of the build folder with plain names, text by file name.
+
+    What Yosys will read is said. Raises UserError for Verilog that is not plain, unless trusted.
+    """
+    with told_as(UserError):
+        named = {path.name: read_text(path) for path in sorted((args.build / "rtl").glob("*.v"))}
+    console.warn(provenance.described(args.build, named, "Yosys"))
+    refused = None if args.trust else plain.refusal(named)
+    if refused:
+        raise UserError(refused)
+    return Names.of_files(design.npu, named).unnamed(named)
 
 
 def _within(

@@ -14,7 +14,8 @@ HELP = "simulate a build folder and compare all layer outputs and cycle counts w
 DESCRIPTION = """\
 Simulate the Verilog of a build folder with Verilator and compare it with the
 integer network: every value of every layer bit for bit, and the clock cycles of
-every instruction. The test bench drives the NPU over its AXI ports.
+every instruction. The test bench drives the NPU over its AXI ports. What is
+compiled is said before; nothing else of the folder is run.
 
 Input:   a build folder with test vectors.
 Output:  the verdict, with layer, channel, position and both values of the first
@@ -68,6 +69,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "times, watchdog, 100 runs without a reset",
     )
     options.timeout(parser, "compiling the simulator and running it", verification.TIMEOUT_S)
+    options.memory(parser)
+    options.trust(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -82,6 +85,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             jobs=args.jobs,
             clock_mhz=design.clock_mhz,
             timeout_s=args.timeout,
+            trust=args.trust,
+            tell=console.warn,
         )
     if result.images < args.images:
         console.warn(f"{args.build} has test vectors of {result.images} images; all were simulated")
@@ -92,16 +97,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def show(result: Verification, console: Console) -> None:
-    """Print cycles per instruction, hardware tests and verdict; warn of files changed since.
-
-    These are files of the build folder that were changed or removed after the build.
-    """
+    """Print cycles per instruction, hardware tests and verdict."""
     rows = [(layer.name, f"{layer.expected:,}", f"{layer.simulated:,}") for layer in result.layers]
     console.say(table(("instruction", "cycles compiled", "cycles simulated"), rows))
     for test, failure in result.hardware.items():
         console.say(f"{test}: {failure or 'ok'}")
-    for path in result.changed_files:
-        console.warn(f"{path} was changed or removed after the build")
     exact = "bit-exact" if result.bit_exact else "NOT bit-exact"
     console.say(f"{result.images} images, {exact}")
     if result.failure:

@@ -6,16 +6,18 @@ import json
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from codesign.build import verification
+from codesign.build import build_folder, verification
 from codesign.cli import main
+from codesign.cli.verbs import estimate
 from codesign.cost.characterization import measuring
 from codesign.results import Figures
 from codesign.tools.processes import ToolError
 from sim.simulator import SimulationError
-from tests.codesign import small_build
+from tests.codesign import named_build, small_build
 from tests.codesign.cli.test_compare import ESTIMATE
 
 
@@ -57,9 +59,7 @@ def test_verify_gives_its_verdict_where_no_report_can_be_written(
 
 
 @pytest.mark.parametrize("budget, status", [((), 2), (("--lut-budget", "1"), 1)])
-def test_synth_gives_its_figures_where_no_report_can_be_written(
-    unwritable, capsys, budget, status
-):
+def test_synth_gives_its_figures_where_no_report_can_be_written(unwritable, capsys, budget, status):
     assert main(["synth", str(unwritable), "--json", *budget]) == status
     shown = capsys.readouterr()
     assert json.loads(shown.out)["luts"] > 0
@@ -70,13 +70,10 @@ def test_evaluate_keeps_the_accuracy_when_the_simulation_fails(tmp_path, capsys,
     def fails(*arguments, **options):
         raise SimulationError("it crashed")
 
-    from tests.codesign import named_build
-
     build = named_build.write(tmp_path)
     monkeypatch.setattr(verification, "verify_vectors", fails)
     monkeypatch.setattr(verification, "check_tools", lambda: None)
-    data = named_build.data(tmp_path)
-    command = ["evaluate", str(build), "--dataset", str(data), "--simulate", "1", "--json"]
+    command = ["evaluate", str(build), "--data-dir", str(tmp_path), "--simulate", "1", "--json"]
     assert main(command) == 1
     shown = capsys.readouterr()
     answer = json.loads(shown.out)
@@ -89,8 +86,6 @@ def test_compare_shows_its_table_where_the_page_cannot_be_written(built, tmp_pat
     (tmp_path / "file").write_text("")
     pages = [shutil.copytree(built, tmp_path / name) for name in ("a", "b")]
     for folder in pages:
-        from codesign.build import build_folder
-
         build_folder.add_report(folder, "estimate", {**ESTIMATE, "intervals": {}, "notes": []})
     command = ["compare", *map(str, pages), "--out", str(tmp_path / "file" / "page.html")]
     for form in ([], ["--json"]):
@@ -101,40 +96,22 @@ def test_compare_shows_its_table_where_the_page_cannot_be_written(built, tmp_pat
 
 
 def test_a_measurement_is_told_before_it_is_stored(monkeypatch):
-    class Row:
-        seconds = 1.0
-
-    class Found:
-        row = Row()
-
-    class Store:
-        rows = {}
-        failures = {}
-
-        def fail(self, config, reason):
-            raise OSError(28, "No space left on device")
-
-    class Config:
-        hash = "0123456789abcdef"
-
-    def full(found):
+    def full(*arguments):
         raise OSError(28, "No space left on device")
 
-    for outcome, expected in ((Found(), "luts 5"), ("no Yosys", "failed: no Yosys")):
+    config, found = SimpleNamespace(hash=12 * "a"), SimpleNamespace(row=SimpleNamespace(seconds=1))
+    store = SimpleNamespace(rows={}, failures={}, fail=full)
+    monkeypatch.setattr(measuring, "_told", lambda store, one: "luts 5")
+    for outcome, expected in ((found, "luts 5"), ("no Yosys", "failed: no Yosys")):
         told: list[str] = []
-        monkeypatch.setattr(measuring, "spread", lambda *a, o=outcome: iter([(Config(), o)]))
-        monkeypatch.setattr(measuring, "_told", lambda store, one: "luts 5")
+        monkeypatch.setattr(measuring, "spread", lambda *a, o=outcome: iter([(config, o)]))
         with pytest.raises(OSError, match="No space left"):
-            measuring.measure_all(
-                [Config()], Store(), 1, 1, told.append, lambda config: Found(), full
-            )
+            measuring.measure_all([config], store, 1, 1, told.append, lambda config: found, full)
         assert expected in told[-1]
 
 
 @pytest.mark.parametrize("error", [ToolError, SimulationError])
 def test_the_first_json_value_is_the_only_one(built, capsys, monkeypatch, error):
-    from codesign.cli.verbs import estimate
-
     def answer_and_fail(args, console):
         console.result({"luts": 1})
         raise error("afterwards")
