@@ -11,6 +11,7 @@ import argparse
 import functools
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -84,8 +85,8 @@ class Request:
             raise FolderError(f"images must be at least 1, not {self.images}")
         if not 0 <= self.stalls <= 0.9:
             raise FolderError(f"stalls must be 0 .. 0.9, not {self.stalls}")
-        if not self.timeout_s > 0:
-            raise FolderError(f"the time limit must be above 0 s, not {self.timeout_s}")
+        if not 0 < self.timeout_s < math.inf:
+            raise FolderError(f"the time limit must be a time above 0 s, not {self.timeout_s}")
         unknown = set(self.tests) - {INFERENCE, *HARDWARE_TESTS}
         if unknown:
             known = ", ".join((INFERENCE, *HARDWARE_TESTS))
