@@ -41,7 +41,6 @@ REASONS = {
     "codesign/tools/processes.py": "a tool's inputs and result, in a temporary folder",
     "codesign/fpga/placement.py": "the result of nextpnr, by codesign.tools.processes",
     "codesign/fpga/synthesis.py": "the result of Yosys, by codesign.tools.processes",
-    "sim/cache.py": "entries of the cache, in folders whose owner and mode are checked",
     "sim/harness.py": "appends outcomes to the file that sim.run named",
     "sim/options.py": "options that sim.run gives to the simulator process",
     "sim/run.py": "outcomes of the simulator process, in a temporary folder",

@@ -180,19 +180,18 @@ def timeout(parser: argparse.ArgumentParser, what: str, default_s: float) -> Non
     )
 
 
-def add_reports(folder: Path, reports: Mapping[str, object], console: Console, status: int) -> int:
-    """Add reports (name -> content) to a build folder, once the answer has been printed.
+def add_reports(folder: Path, reports: Mapping[str, object], console: Console) -> int:
+    """Add reports (name -> content) to a build folder, after the answer, printed or not.
 
-    Returns ``status``, the exit status that the answer gives; BAD_INPUT in place of 0, with a
-    warning, where they cannot be written.
+    Returns the exit status: 0, or BAD_INPUT, with a warning, where they cannot be written.
     """
     try:
         for name, content in reports.items():
             build_folder.add_report(folder, name, content)
     except UserError as error:
         console.warn(f"error: {error}")
-        return status or BAD_INPUT
-    return status
+        return BAD_INPUT
+    return 0
 
 
 def memory(parser: argparse._ActionsContainer) -> None:

@@ -98,21 +98,26 @@ def run(args: argparse.Namespace, console: Console) -> int:
         result = dataclasses.replace(result, figures=fmax)
         timing = {TIMING: placement.to_dict(placed)}
     report = synthesis.to_dict(result)
-    figures = result.figures.to_dict()
-    rows = [(name, f"{n:,g}") for name, n in figures.items()]
-    console.say(table(("resource", device.family), rows))
-    if result.flattened is not None:
-        console.say(f"flattened: {result.flattened.luts:,g} LUTs; luts is the larger of both")
-    if placed is not None:
-        console.say(_path(placed))
-    console.result({**figures, **report, **timing})
-    good = _within(args.lut_budget, device if args.device else None, result, console)
-    reports = {**timing, SYNTHESIS: report}
-    return options.add_reports(args.build, reports, console, 0 if good else 1)
+    try:
+        _show(result, device, placed, console)
+        console.result({**result.figures.to_dict(), **report, **timing})
+        good = _within(args.lut_budget, device if args.device else None, result, console)
+    finally:  # also where nobody reads the answer to its end
+        status = options.add_reports(args.build, {**timing, SYNTHESIS: report}, console)
+    return status if good else 1
 
 
 def _minutes(text: str) -> float:
     return 60 * options.number(1)(text)
+
+
+def _show(found: Synthesis, device: Device, placed: Placement | None, console: Console) -> None:
+    rows = [(name, f"{n:,g}") for name, n in found.figures.to_dict().items()]
+    console.say(table(("resource", device.family), rows))
+    if found.flattened is not None:
+        console.say(f"flattened: {found.flattened.luts:,g} LUTs; luts is the larger of both")
+    if placed is not None:
+        console.say(_path(placed))
 
 
 def _verilog(args: argparse.Namespace, design: Design, console: Console) -> dict[str, str]:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -64,6 +67,18 @@ def test_synth_gives_its_figures_where_no_report_can_be_written(unwritable, caps
     shown = capsys.readouterr()
     assert json.loads(shown.out)["luts"] > 0
     assert re.search(r"error: cannot write .*synthesis.json: .+\n$", shown.err)
+
+
+def test_reports_are_written_where_nobody_reads_the_answer(built, tmp_path):
+    """As with ``codesign verify build | head -1``."""
+    folder = shutil.copytree(built, tmp_path / "build")
+    code = "import sys; from codesign.cli import main; sys.exit(main())"
+    for verb, report in (("verify", "verification"), ("synth", "synthesis")):
+        done = subprocess.run(
+            f"{shlex.join([sys.executable, '-c', code, verb, str(folder)])} | true",
+            shell=True, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (folder / "reports" / f"{report}.json").exists(), done.stderr
 
 
 def test_evaluate_keeps_the_accuracy_when_the_simulation_fails(tmp_path, capsys, monkeypatch):
