@@ -99,6 +99,7 @@ class Console:
         self._lock = threading.Lock()
         self._stage: _Stage | None = None
         self._ticker: threading.Thread | None = None
+        self._answered = False
 
     def say(self, text: str = "") -> None:
         """Print a line of text on stdout, except with --json."""
@@ -107,8 +108,12 @@ class Console:
             print(escaped(text, keep="\n"), flush=True)
 
     def result(self, value: Any) -> None:
-        """Print the command's result as JSON on stdout, with --json only."""
-        if self.as_json:
+        """Print the command's result as JSON on stdout, with --json only.
+
+        The first one is the answer: a later one, such as an error in writing it, is left out.
+        """
+        if self.as_json and not self._answered:
+            self._answered = True
             print(json.dumps(value, indent=2), flush=True)
 
     def warn(self, text: str) -> None:

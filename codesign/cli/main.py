@@ -1,7 +1,8 @@
 """Entry point of the command line: runs a verb and returns its exit status.
 
 0: success. 1: verification mismatch, budget missed after synthesis, or a tool or worker process
-failed. 2: bad input, missing tool, full disk or closed stdout. 3: no feasible design. 130:
+failed. 2: bad input, missing tool, full disk (also for what is written after a good answer) or
+closed stdout. 3: no feasible design. 130:
 interrupted by Ctrl-C or SIGTERM.
 """
 
@@ -21,6 +22,7 @@ from typing import NoReturn
 
 from codesign.cli import options
 from codesign.cli.console import Console
+from codesign.cli.options import BAD_INPUT
 from codesign.cli.verbs import (
     build,
     calibrate,
@@ -49,7 +51,7 @@ VERBS: tuple[ModuleType, ...] = (
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
-FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, INFEASIBLE, INTERRUPTED = 1, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
 
 

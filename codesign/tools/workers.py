@@ -25,6 +25,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 _TOLD, _RESULT, _ERROR = "told", "result", "error"
 """Kinds of what a worker sends."""
+_SAFE_PATH = "PYTHONSAFEPATH"
+"""Variable that keeps Python from putting the current folder among those of modules."""
 
 
 def spread(
@@ -89,15 +91,34 @@ def _start() -> tuple[Connection, BaseProcess]:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     worker = context.Process(target=_serve, args=(theirs,), daemon=True)
-    resource_tracker.ensure_running()  # starting it later would unblock SIGINT again
+    with _safe_path():
+        resource_tracker.ensure_running()  # starting it later would unblock SIGINT again
     # The child inherits the blocked signal, so Ctrl-C on the terminal does not reach it.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        worker.start()
+        with _safe_path():
+            worker.start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     return ours, worker
+
+
+@contextmanager
+def _safe_path() -> Iterator[None]:
+    """Let Python processes that are started meanwhile import nothing from the current folder.
+
+    Each begins with ``python -c``, which would: also modules of the standard library.
+    """
+    before = os.environ.get(_SAFE_PATH)
+    os.environ[_SAFE_PATH] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_SAFE_PATH]
+        else:
+            os.environ[_SAFE_PATH] = before
 
 
 def _serve(connection: Connection) -> None:
