@@ -115,8 +115,9 @@ class MacCell(Block):
 class MacArray(Block):
     """Function: MacCell for every (pixel p, column c): activation word p, digit word c.
 
-    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands; digits
-    is a whole weight word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
+    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands (clear
+    and shift together: the next activation digit, as ``accumulate`` says); digits is a whole weight
+    word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
     ``binary_weights`` ``activation_sums`` the cells of the column behind these at index p.
     Latency: ``latency_cycles``. Throughput: one step per cycle. Overflow: as MacCell.
 
@@ -200,10 +201,14 @@ class MacArray(Block):
     def _negate(self, m: Module) -> Value:
         """Return the condition to negate the accumulator, in the cycle of the inputs.
 
-        High in a pass's first step if the pass before had signed 1-bit digits, added as +1 each."""
+        High in a pass's first step if the pass before had signed 1-bit digits, added as +1 each.
+        With several activation digits also where such a pass begins behind unsigned ones: what is
+        there already is then negated twice."""
         counted = Signal(reset_less=True, name="signed_before")
         with m.If(self.valid):
             m.d.sync += counted.eq(self.digit_signed)
+        if self.config.wide_input_passes:
+            return self.shift & (counted ^ self.digit_signed)
         return self.shift & ~self.clear & counted
 
     def _lane(self, m: Module, value: Value, slot: int, name: str) -> Value:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models import arithmetic
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import weight_words
+from rtl_gen.isa.fields import DIGITS
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin import reuse
@@ -180,7 +181,7 @@ def _accumulate(
     parts = []
     for first in range(0, rows, step):
         part = range(first, min(first + step, rows))
-        codes = gather(config, activations, f, tile, part)
+        codes = _whole_codes(config, activations, f, tile, part)
         codes -= config.activation_offset
         products = codes.reshape(-1, len(matrix)) @ matrix
         parts.append(products.reshape(*codes.shape[:5], columns))
@@ -189,6 +190,27 @@ def _accumulate(
     if f.get("binary"):
         found = 2 * found - sums[..., config.columns :]
     return signed(found, config.accumulator_bits)
+
+
+def _whole_codes(
+    config: NpuConfig,
+    activations: NDArray[np.uint8],
+    f: Mapping[str, int],
+    tile: int,
+    rows: range,
+) -> NDArray[np.float64]:
+    """Return what ``gather`` does, the digits of the activations combined into whole codes.
+
+    From digit to digit the accumulators move up by the shifts of the passes and by
+    ``activation_shift_bits``.
+    """
+    codes = gather(config, activations, f, tile, rows, 0)
+    if not config.wide_input_passes:
+        return codes
+    bits = config.activation_shift_bits + f["passes"] * config.weight_digit_bits
+    for digit in range(1, f[DIGITS] + 1):
+        codes = codes * (1 << bits) + gather(config, activations, f, tile, rows, digit)
+    return codes
 
 
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:
