@@ -178,39 +178,22 @@ def _accumulate(
     for level in ("pool_rows", "out_cols", "pool_cols"):
         per_row *= f[level] + 1
     step = max(1, GATHER_ELEMENTS // per_row)
+    moves = min(f["passes"] * config.weight_digit_bits + config.activation_shift_bits, 32)
     parts = []
     for first in range(0, rows, step):
-        part = range(first, min(first + step, rows))
-        codes = _whole_codes(config, activations, f, tile, part)
-        codes -= config.activation_offset
-        products = codes.reshape(-1, len(matrix)) @ matrix
-        parts.append(products.reshape(*codes.shape[:5], columns))
-    sums = np.concatenate(parts, axis=1).astype(np.int64)
+        part, total = range(first, min(first + step, rows)), np.zeros(1, np.int64)
+        for digit in range(f.get(DIGITS, 0) + 1):
+            codes = gather(config, activations, f, tile, part, digit)
+            codes -= config.activation_offset
+            products = (codes.reshape(-1, len(matrix)) @ matrix).astype(np.int64)
+            products = products.reshape(*codes.shape[:5], columns)
+            total = (signed(total, config.accumulator_bits) << moves) + products
+        parts.append(total)
+    sums = np.concatenate(parts, axis=1)
     found = sums[..., : config.columns]
     if f.get("binary"):
         found = 2 * found - sums[..., config.columns :]
     return signed(found, config.accumulator_bits)
-
-
-def _whole_codes(
-    config: NpuConfig,
-    activations: NDArray[np.uint8],
-    f: Mapping[str, int],
-    tile: int,
-    rows: range,
-) -> NDArray[np.float64]:
-    """Return what ``gather`` does, the digits of the activations combined into whole codes.
-
-    From digit to digit the accumulators move up by the shifts of the passes and by
-    ``activation_shift_bits``.
-    """
-    codes = gather(config, activations, f, tile, rows, 0)
-    if not config.wide_input_passes:
-        return codes
-    bits = config.activation_shift_bits + f["passes"] * config.weight_digit_bits
-    for digit in range(1, f[DIGITS] + 1):
-        codes = codes * (1 << bits) + gather(config, activations, f, tile, rows, digit)
-    return codes
 
 
 def _activate(config: NpuConfig, biased: Ints, channels: _Channels, f: Mapping[str, int]) -> Ints:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, part
 from codesign.cost.cycles.strips import fastest_cycles, most_words
-from codesign.cost.cycles.tiles import ceil, tile
+from codesign.cost.cycles.tiles import ceil, input_digits, tile
 
 Ints = NDArray[np.int64]
 
@@ -71,7 +71,8 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     """
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
-    image.pixel_words = ceil(image.in_channels, npu.lanes)
+    digits = input_digits(image.in_bits, npu)
+    image.pixel_words = digits * ceil(image.in_channels, npu.lanes)
     for slot in range(tiled):
         layer, made = chain[slot], chain[slot + 1]
         made.height, made.cols = layer.out_rows, layer.out_cols
@@ -80,7 +81,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     weights = channels = results = 0
     for slot in range(count):
         layer = chain[slot]
-        weights += layer.tiles * layer.taps
+        weights += layer.tiles * layer.taps // layer.digits
         channels += layer.tiles * layer.chunks
         results += layer.tiles * layer.chunks * layer.raw
     bits = min(image.in_channels, npu.lanes) * npu.activation_bits

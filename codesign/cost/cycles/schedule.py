@@ -38,7 +38,7 @@ from rtl_gen.parameters import (
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "multiplier", "depthwise_taps", "sparsity", "binary_weights",
+    "multiplier", "depthwise_taps", "sparsity", "binary_weights", "wide_input_passes",
 )  # fmt: skip
 """Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()

@@ -122,3 +122,9 @@ def test_wide_codes_give_the_same_sums(name: str) -> None:
 def test_wide_codes_on_the_rtl(name: str) -> None:
     network, config = case(name)
     check_on_the_rtl(network, compile_network(network, config), seed=3, stall=0.2)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_closed_form_counts_them_alike(name: str) -> None:
+    network, config = case(name)
+    check_closed_form(network, [config])
