@@ -225,12 +225,6 @@ class NpuConfig(DerivedSizes[int]):
         """True if depthwise layers can reuse columns from the history (``depthwise_taps`` 3)."""
         return self.depthwise_taps > 1
 
-    @property
-    def activation_shift_bits(self) -> int:
-        """Bits by which accumulators move up where an activation digit follows a more significant
-        one (``wide_input_passes``), beside the moves of the passes between them."""
-        return self.activation_bits - self.weight_digit_bits * (self.wide_input_passes - 1)
-
     def activation_digits(self, code_bits: int) -> int:
         """Return the digits of ``activation_bits`` bits in which codes of ``code_bits`` are stored.
 

@@ -15,12 +15,15 @@ from rtl_gen.isa.fields import DIGITS, PHASES, counted_levels
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
 """Flags of the place in the nest: of the tap that an ``advance`` in this cycle issues."""
+TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
+"""Flags that accompany a tap to the array, where they come with its operands."""
 
 
 def tap_flags(config: NpuConfig) -> tuple[str, ...]:
-    """Return the flags that accompany a tap to the array, where they come with its operands."""
-    flags = ("tile_first", "pass_first", "top_pass")
-    return (*flags, "digit_first") if config.wide_input_passes else flags
+    """Return TAP_FLAGS and, with the level DIGITS, ``digit_first``: the first tap of each digit of
+    the activations but the first, in whose first pass the digits of the weights are signed again.
+    """
+    return (*TAP_FLAGS, "digit_first") if config.wide_input_passes else TAP_FLAGS
 
 
 def levels(config: NpuConfig) -> tuple[str, ...]:
@@ -33,7 +36,7 @@ class LoopCounters(Block):
     """Function: after ``start``, stands at the first tap of the layer; each ``advance`` moves on.
 
     ``step_<level>``, in the cycle of an advance: it moves the level forward and restarts those
-    inside it (none at the layer's last tap). PLACE and ``tap_flags`` have the meaning that LoopNest
+    inside it (none at the layer's last tap). PLACE and TAP_FLAGS have the meaning that LoopNest
     gives them, and like ``last_pass`` (a tap of the last pass) are of the tap that an ``advance``
     in this cycle issues; but ``tile_last`` is here that of every position. ``f_<level>``:
     repetitions - 1, constant during the layer. Latency: 1 cycle from start or advance.

@@ -38,8 +38,8 @@ class LoopNest(Block):
     a group of output channels, ``layer_last``: last tap of all. The tap itself, ``TAP_CYCLES``
     later: ``valid`` as ``advance`` was, ``column`` (signed), ``strip`` (signed) and ``row`` for
     masking, ``weight_pointer``, ``tile_first`` tap of a convolution position, ``pass_first`` tap of
-    each digit pass but the first, ``top_pass``: a tap of the first pass, whose digits are signed,
-    ``digit_first`` tap of each activation digit but the first (with DIGITS); and one cycle after these ``pointer``, its word address modulo 2 * activation_depth.
+    each digit pass but the first, ``top_pass``: a tap of the first pass, whose digits are signed;
+    and one cycle after these ``pointer``, its word address modulo 2 * activation_depth.
 
     Records come by ``record_*`` before the start: MOVE of the word ``record_word``.
 

@@ -115,9 +115,8 @@ class MacCell(Block):
 class MacArray(Block):
     """Function: MacCell for every (pixel p, column c): activation word p, digit word c.
 
-    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands (clear
-    and shift together: the next activation digit, as ``accumulate`` says); digits is a whole weight
-    word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
+    ``valid``, ``clear``, ``shift`` and ``digit_signed`` come in the cycle of the operands; digits
+    is a whole weight word. ``accumulators`` packs cell (p, c) at index p * columns + c, and with
     ``binary_weights`` ``activation_sums`` the cells of the column behind these at index p.
     Latency: ``latency_cycles``. Throughput: one step per cycle. Overflow: as MacCell.
 

@@ -80,8 +80,8 @@ class BitChoices:
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, sparsity and binary weights of the array follow
-    from the network; it has neither column reuse nor a memory port.
+    Memory depths, activation and accumulator bits, passes of wide inputs, sparsity and binary
+    weights of the array follow from the network; it has neither column reuse nor a memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -98,6 +98,16 @@ class NpuChoices:
     multiplier: tuple[str, ...]
     """Multiplier forms; where array shape, sparsity or bit widths do not allow one
     (rtl_gen.packing), the next one with fewer products per DSP slice is taken."""
+    wide_inputs: tuple[bool, ...] = (False,)
+    """True: an image of more bits than all other activations does not widen the array, but takes
+    several activation digits (wide_input_passes), where the first layer's weights allow it; no gene
+    if it is ``false`` alone."""
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the fields that are genes of a search."""
+        names = (field.name for field in dataclasses.fields(self))
+        return tuple(n for n in names if n != "wide_inputs" or self.wide_inputs != (False,))
 
 
 @dataclass(frozen=True)
@@ -128,6 +138,7 @@ class SpaceDeclaration:
         }  # fmt: skip
         words: dict[str, tuple[Choice, ...]] = {
             **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": (False, True),
+            "wide_inputs": (False, True),
         }  # fmt: skip
         for part in (self.network, self.bits, self.npu):
             for field in dataclasses.fields(part):

@@ -116,9 +116,7 @@ class SearchSpace:
         ]
         if bits.sparsity != (DENSE,):
             found.append(Parameter("sparsity", bits.sparsity))
-        found += [
-            Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
-        ]
+        found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
         return tuple(found)
 
     @cached_property
@@ -168,7 +166,7 @@ class SearchSpace:
     @cached_property
     def npu_genes(self) -> Ints:
         """Indices of the genes of the NPU; all others are those of the network."""
-        names = [field.name for field in dataclasses.fields(self.declaration.npu)]
+        names = self.declaration.npu.genes
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
@@ -191,6 +189,12 @@ class SearchSpace:
         numbers = np.array([tuple(SPARSITIES).index(word) for word in choices])
         found: Ints = numbers[candidates[:, self.index["sparsity"]]]
         return found
+
+    def wide_inputs(self, candidates: Ints) -> NDArray[np.bool_]:
+        """Return True where the image may be wider than the array's activations, shape (n,)."""
+        if "wide_inputs" not in self.index:
+            return np.zeros(len(candidates), dtype=np.bool_)
+        return self.values(candidates, "wide_inputs").astype(np.bool_)
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
         """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""
