@@ -138,9 +138,10 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
         if name == network.input and config.wide_input_passes:
             yield from _wide_input_reasons(network, config)
         else:
-            levers = ("raise npu.activation_bits", "use fewer activation bits in this layer")
+            wider = "raise npu.activation_bits"
+            levers: tuple[str, ...] = (wider, "use fewer activation bits in this layer")
             if name == network.input:
-                levers = (*_wide_passes(network, config), levers[0], "use fewer input bits")
+                levers = (*_wide_passes(network, config), wider, "use fewer input bits")
             yield Infeasible(
                 "activation_bits", name, spec.bits, config.activation_bits, "bits", levers
             )

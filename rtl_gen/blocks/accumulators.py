@@ -18,11 +18,11 @@ def accumulate(
     With ``enable`` each becomes ``partial + (0 if clear else accumulator << (d if shift else 0))``,
     d the width of a weight digit, wrapped to ``accumulator_bits``, one cycle after ``partials``
     (signed). With ``wide_input_passes``, clear and shift together stand for the next activation
-    digit, which shifts by ``activation_shift_bits`` instead: so a bit of the adder still has no
-    more than six inputs, which are one LUT. The control bits are expected one cycle before ``partials``; they are registered here
-    to keep their fan-out local. negate: together with ``shift`` it inverts the sign of the value
-    that is shifted, which the adder's LUTs do at no cost; it must be low without ``shift``. None if it is
-    never wanted.
+    digit, which shifts by ``activation_shift_bits`` instead: so a bit of the adder has no more than
+    six inputs, one LUT, unless there is ``negate``, too. The control bits are expected one cycle
+    before ``partials``; they are registered here to keep their fan-out local. negate: together with
+    ``shift`` it inverts the sign of the value that is shifted, which the adder's LUTs do at no cost
+    (without ``wide_input_passes``); it must be low without ``shift``. None if it is never wanted.
     """
     names = ("enable", "clear", "shift", "negate")[: 3 if negate is None else 4]
     now = {name: Signal(name=f"{name}_now") for name in names}

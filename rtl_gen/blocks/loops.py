@@ -90,10 +90,11 @@ class LoopNest(Block):
         m.d.comb += self.valid.eq(advance)
         self._walk(m, delay(m, Cat(chosen.values()).any(), 1, "moves"), record)
         again = {START, DIGITS, "pool_cols", "pool_rows", "out_cols", "out_rows"}
+        again_now = Cat(flag for level, flag in chosen.items() if level in again).any()
         self._weights(
             m,
             advance | delay(m, chosen[START], 1, "started"),
-            delay(m, Cat(flag for level, flag in chosen.items() if level in again).any(), 1, "again"),
+            delay(m, again_now, 1, "again"),
             delay(m, chosen["out_groups"], TAP_CYCLES, "next_block"),
         )
         return m
@@ -205,13 +206,13 @@ class LoopNest(Block):
     def _weights(self, m: Module, moves: Value, again: Value, next_block: Value) -> None:
         """Build the weight pointer: sequential within a block of weights.
 
-        A block is that of a tile, here a group of output channels; each activation digit reads it. moves: high in the cycle of a
+        A block is that of a tile, here a group of output channels. moves: high in the cycle of a
         tap, whose word ``weight_pointer`` is then at, and once before the first tap. Every further
-        position or activation digit of the tile (``again``, in the cycle of the last tap of the position before, and
-        before the first) reads the block from its start. The next tile's block begins where the
-        pointer stands when ``next_block`` arrives. ``next_block`` overrides ``again``, which a
-        position of a single tap raises in the same cycle, when the pointer already stands at the
-        block's start.
+        position of the tile, and digit of its activations (``again``, in the cycle of the last tap
+        of the one before, and before the first) reads the block from its start. The next tile's
+        block begins where the pointer stands when ``next_block`` arrives. That overrides ``again``,
+        which a position of a single tap raises in the same cycle, when the pointer already stands
+        at the block's start.
         """
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)

@@ -38,8 +38,7 @@ def _groups_late(config: NpuConfig) -> bool:
     """Return True if in each N:M group either all slots or none are late (DotProductSpec.late).
 
     Then the group's lanes are delayed once, before the selection, for all columns. Always False for
-    1-bit activations, where a chain stage may end within a group.
-    """
+    1-bit activations, where a chain stage may end within a group."""
     return config.activation_bits > 1
 
 
@@ -200,13 +199,11 @@ class MacArray(Block):
     def _negate(self, m: Module) -> Value:
         """Return the condition to negate the accumulator, in the cycle of the inputs.
 
-        High in a pass's first step if the pass before had signed 1-bit digits, added as +1 each.
-        With several activation digits also where such a pass begins behind unsigned ones: what is
-        there already is then negated twice."""
+        High in a pass's first step if the pass before had signed 1-bit digits, added as +1 each."""
         counted = Signal(reset_less=True, name="signed_before")
         with m.If(self.valid):
             m.d.sync += counted.eq(self.digit_signed)
-        if self.config.wide_input_passes:
+        if self.config.wide_input_passes:  # before such a pass, too: older digits keep their sign
             return self.shift & (counted ^ self.digit_signed)
         return self.shift & ~self.clear & counted
 
@@ -241,8 +238,7 @@ class MacArray(Block):
         """Return the activation inputs of one pixel's cells by port, pair sums too if it has any.
 
         The cell of column c takes element c modulo the length: one for all columns, or with column
-        reuse one per lane.
-        """
+        reuse one per lane."""
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
         lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]

@@ -62,8 +62,9 @@ def positions(
     """Return the input positions for output rows ``rows`` of tile ``tile`` of a LAYER.
 
     f: the LAYER's fields; tile: 0 for the first group of output channels; rows: range of output
-    rows within a strip; digit: 0 for the most significant digit of the activations. With column reuse the axis out_cols has the drained positions only, and
-    kernel_cols the columns of ``reuse.columns``.
+    rows within a strip; digit: 0 for the most significant digit of the activations. With column
+    reuse the axis out_cols has the drained positions only, and kernel_cols the columns of
+    ``reuse.columns``.
     """
     counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
     counts["out_rows"] = np.arange(rows.start, rows.stop)
@@ -110,9 +111,9 @@ def gather(
 ) -> NDArray[np.float64]:
     """Return the activation codes read for output rows ``rows`` of one tile, padding included.
 
-    activations: uint8 (pixels, depth, lanes); f, tile, rows, digit as in ``positions``. Returns float64
-    (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes); taps
-    outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside the
+    activations: uint8 (pixels, depth, lanes); f, tile, rows, digit as in ``positions``. Returns
+    float64 (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes);
+    taps outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside the
     image leaves the memory or names a bank that does not exist.
     """
     pixels, depth, lanes = activations.shape

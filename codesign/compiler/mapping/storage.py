@@ -115,8 +115,9 @@ def _pixel_words(
     """Return the words per pixel of each storage, by its name.
 
     A layer walks all its sources with the same address step per pixel, so their storages all get
-    the width of the widest. A source of several digits has its words once for each. The windows of its tiles stay within the pixel, which is widened where
-    needed, so that no read leaves the storage.
+    the width of the widest. The windows of its tiles stay within the pixel, which is widened where
+    needed, so that no read leaves the storage. A source of several digits has its words once for
+    each digit.
     """
     words: dict[str, int] = {}
     for view in views.values():

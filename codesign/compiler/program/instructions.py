@@ -93,8 +93,7 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
     """Return for each part the transfers issued before it: (FETCH or FILL, index of part in need).
 
-    FILLs that the part itself needs come first.
-    """
+    FILLs that the part itself needs come first."""
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
     found = list[list[tuple[ProgramStep, int]]]()
@@ -216,8 +215,7 @@ def _input_fields(
     With one source, loop ``groups`` counts the words of a pixel. With two of one word each,
     ``groups`` steps from one to the other; with two of more words, ``kernel_cols`` does, idle as
     the kernel is 1x1. That moves the column position too, which only serves to find padding: there
-    is none, so one more column is allowed.
-    """
+    is none, so one more column is allowed."""
     layer, extent = shape.layer, part.extent
     places = [schedule.location_of(source.tensor) for source in layer.sources]
     starts = [

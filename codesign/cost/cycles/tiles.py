@@ -67,8 +67,8 @@ def input_digits(bits: int, npu: Records) -> int:
 def tile(layer: Records, npu: Records) -> int:
     """Write the fastest tiling of a layer, as the compiler chooses it, into its record.
 
-    These are tiles, chunks, digits, taps and fills. Returns the words per pixel of its output, 0 for a raw
-    layer.
+    These are tiles, chunks, digits, taps and fills. Returns the words per pixel of its output, 0
+    for a raw layer.
     """
     channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
     size = npu.columns // npu.lanes

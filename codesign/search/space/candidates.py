@@ -113,7 +113,8 @@ def _multipliers(
     """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
 
     Where array shape, sparsity or bit widths do not allow the chosen form, the next one with fewer
-    products per DSP slice is taken. activation_bits: of the arrays, shape (n,); dense: True where the array has no N:M sparsity, shape (n,).
+    products per DSP slice is taken. activation_bits: of the arrays, shape (n,). dense: True where
+    the array has no N:M sparsity, shape (n,).
     """
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
     form = np.array(choices)[candidates[:, space.index["multiplier"]]]

@@ -8,7 +8,6 @@ the pooling of no stages, and an NPU choice that is adapted (candidates.npu_tabl
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping
