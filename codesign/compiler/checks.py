@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
+from codesign.compiler.mapping.tiles import takes_one_pass
 from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.results import Infeasible
 from models.integer.network import IntegerNetwork
@@ -171,8 +172,7 @@ def _wide_input_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[
     bits = network.tensors[network.input].bits
     levers = ("raise npu.activation_bits", "use fewer input bits")
     for layer in network.input_readers:
-        binary = config.binary_weights and layer.weight_bits == 1
-        need = 1 if binary else config.passes(layer.weight_bits)
+        need = 1 if takes_one_pass(config, layer) else config.passes(layer.weight_bits)
         if need > config.wide_input_passes:
             fewer = (*_wide_passes(network, config), *levers, "use fewer weight bits in this layer")
             have = config.wide_input_passes

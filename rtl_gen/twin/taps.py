@@ -113,8 +113,8 @@ def gather(
 
     activations: uint8 (pixels, depth, lanes); f, tile, rows, digit as in ``positions``. Returns
     float64 (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes);
-    taps outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside the
-    image leaves the memory or names a bank that does not exist.
+    taps outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside
+    the image leaves the memory or names a bank that does not exist.
     """
     pixels, depth, lanes = activations.shape
     at = positions(config, f, tile, rows, digit)

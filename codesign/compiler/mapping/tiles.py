@@ -19,6 +19,7 @@ from codesign.compiler.mapping.phases import phases
 from codesign.compiler.mapping.reuse import ColumnWalk, column_walk
 from codesign.compiler.mapping.shapes import LayerShape
 from codesign.compiler.mapping.slots import SlotMap
+from models.integer.network import MacLayer
 from rtl_gen.config import NpuConfig
 
 Pair = tuple[int, int]
@@ -211,8 +212,10 @@ def _windowed(
     channels = chunks * config.post_units
     needs = [_needs(shape, slots, tiles, channels) for slots in sources]
     words, step_words, first_words = _linear_window(needs)
-    binary, digits = _binary(config, shape), config.activation_digits(shape.in_bits)
+    binary, digits = takes_one_pass(config, shape.layer), config.activation_digits(shape.in_bits)
     passes = 1 if binary else config.passes(shape.layer.weight_bits)
+    if digits > 1:  # all weights take as many, so a pass fewer is of no use
+        passes, binary = config.wide_input_passes, binary and config.wide_input_passes == 1
     return TileMap(
         tiles=tiles,
         channels=channels,
@@ -221,7 +224,7 @@ def _windowed(
         words=words,
         first_words=first_words,
         step_words=step_words,
-        passes=config.wide_input_passes if digits > 1 else passes,
+        passes=passes,
         phases=phases(config, shape, sources),
         kernel=shape.kernel,
         digits=digits,
@@ -229,15 +232,12 @@ def _windowed(
     )
 
 
-def _binary(config: NpuConfig, shape: LayerShape) -> bool:
-    """Return True if the layer's weights of +1 and -1 take one pass.
+def takes_one_pass(config: NpuConfig, layer: MacLayer) -> bool:
+    """Return True if the layer's weights of +1 and -1 can take one pass.
 
     The NPU must have ``binary_weights``, and the layer 1-bit weights of which none is 0, one
-    source, no groups and no sparsity pattern. Several activation digits must not ask for more.
+    source, no groups and no sparsity pattern.
     """
-    layer = shape.layer
-    if config.activation_digits(shape.in_bits) > 1 and config.wide_input_passes > 1:
-        return False
     dense = layer.groups == 1 and len(layer.sources) == 1 and layer.sparsity is None
     one_bit = bool(config.binary_weights) and layer.weight_bits == 1
     return one_bit and dense and bool(layer.sources[0].weights.all())
