@@ -1,6 +1,6 @@
 """Measure one network with an 8-bit image on arrays of 8, 4 and 2 bits (``wide_input_passes``).
 
-``python -m benchmarks.networks.wide_image [--weight-bits 4] [--digit-bits 4] [--simulate] [--json]``
+``python -m benchmarks.networks.wide_image [--weight-bits B] [--digit-bits B] [--simulate]``
 
 All arrays have the shape ARRAY and the same accumulators; the network is ``cnn_b`` of the zoo with
 random weights and 2-bit activations behind the image, so that each array can run it. An array

@@ -23,6 +23,7 @@ from rtl_gen.parameters import (
     BINARY_NEEDS,
     DEPTH_RANGES,
     DIGIT_BITS,
+    LEAST_REUSE_LANES,
     MULTIPLIERS,
     PACKED_PIXELS,
     RANGES,
@@ -65,7 +66,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
             accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, RANGES["accumulator_bits"][1]
         ),
         scale_bits=space.integers(candidates, "scale_bits"),
-        depthwise_taps=np.ones(len(candidates), dtype=np.int64),
+        depthwise_taps=_depthwise_taps(space, candidates, multiplier, sparsity),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         multiplier=multiplier,
         sparsity=sparsity,
@@ -88,7 +89,8 @@ def _wide_passes(space: SearchSpace, candidates: Ints, layers: LayerTable) -> In
     wide = layers.in_bits > layers.inner_bits[:, None]
     bits = np.where(wide, np.maximum(layers.weight_bits, 2), 0).max(axis=1)
     passes = -(-bits // digits)
-    chosen = space.wide_inputs(candidates) & (digits * (passes - 1) <= layers.inner_bits)
+    chosen = space.words(candidates, "wide_inputs", (False, True), False) == 1
+    chosen &= digits * (passes - 1) <= layers.inner_bits
     return np.where(chosen & (passes <= max(WIDE_INPUT_PASSES)), passes, 0)
 
 
@@ -105,6 +107,19 @@ def _binary(
     able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
     able &= multiplier == MULTIPLIERS.index(str(BINARY_NEEDS["multiplier"]))
     return (able & (sparsity == 0) & ones.any(axis=1)).astype(np.int64)
+
+
+def _depthwise_taps(space: SearchSpace, candidates: Ints, multiplier: Ints, sparsity: Ints) -> Ints:
+    """Return the kernel columns that depthwise layers compute at once, shape (n,).
+
+    1 where the array does not allow the chosen number: with N:M sparsity, few lanes, or products
+    that share DSP slices. multiplier, sparsity: as for ``_binary``.
+    """
+    if "depthwise_taps" not in space.index:
+        return np.ones(len(candidates), dtype=np.int64)
+    able = (sparsity == 0) & (space.integers(candidates, "lanes") >= LEAST_REUSE_LANES)
+    able &= multiplier <= MULTIPLIERS.index("dsp")
+    return np.where(able, space.integers(candidates, "depthwise_taps"), 1)
 
 
 def _multipliers(
