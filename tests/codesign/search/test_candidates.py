@@ -224,3 +224,29 @@ def test_a_search_may_keep_the_array_narrower_than_the_image() -> None:
             assert plan(integer, sized_npu).cycles == planned.cycles[row]
     assert narrow >= 30
     assert exact == 15
+
+
+@pytest.mark.parametrize(("name", "shape"), SPACES)
+def test_images_back_to_back_follow_as_the_compiler_plans(
+    name: str, shape: tuple[int, int, int]
+) -> None:
+    space = SearchSpace(declared(name), shape, 10)
+    chosen = random_candidates(space, COUNT, seed=6)
+    layers = layer_table(space, chosen)
+    npus = candidates_of.npu_table(space, chosen, layers)
+    planned = schedule(layers, npus)
+    streams = planned.streams(planned.depths()["activation_depth"])
+    deepest, fitting = DEPTH_RANGES["activation_depth"][1], np.flatnonzero(planned.fits())
+    alike = 0
+    for row in fitting:
+        integer = shape_only(*network(space, chosen[row]), 8)
+        config = npus.config(row)
+        least = dataclasses.replace(config, **minimal_depths(integer, config))
+        alike += (plan(integer, least).interval_cycles is not None) == streams[row]
+        deep = dataclasses.replace(least, activation_depth=deepest)
+        found = plan(integer, deep).interval_cycles
+        assert found in (planned.interval_cycles[row], None)
+        assert found or planned.stream_depth[row] > deepest // 2
+    # Placement may find gaps that the bound on activation memory does not see.
+    assert alike >= 0.9 * len(fitting)
+    assert streams[fitting].mean() >= 0.1
