@@ -20,6 +20,7 @@ from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.encoding import Instruction, field_words
+from rtl_gen.isa.fields import DIGITS, PHASES
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
 
 OPERAND_DELAY_CYCLES = 5
@@ -34,6 +35,10 @@ START_CYCLES = 0
 
 END_CYCLES = 3
 """Cycles of an END instruction: the sequencer states FETCH, DECODE, FINISH."""
+
+
+_TAP_LEVELS = (PHASES, "groups", "kernel_cols", "kernel_rows", "passes", DIGITS)
+"""Levels of a LAYER's loop nest within a tile, some of which only some NPUs have."""
 
 
 def step_delay_cycles(config: NpuConfig) -> int:
@@ -109,7 +114,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
     """Return ``layer_body_cycles`` of a LAYER instruction, from its fields."""
     f = instruction.fields
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
+    taps = _product(f, *_TAP_LEVELS)
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
     drain = _product(f, "drain_pixels", "drain_chunks")
     fills, rows = max(f.get("reuse", 0) - 1, 0), _product(f, "out_rows", "out_groups")
@@ -147,7 +152,7 @@ def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64
     f = instruction.fields
     if f["raw"]:
         return np.zeros(0, np.int64)
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
+    taps = _product(f, *_TAP_LEVELS)
     drain, window = (
         _product(f, "drain_pixels", "drain_chunks"),
         _product(f, "pool_cols", "pool_rows"),

@@ -3,7 +3,9 @@
 A layout (one entry of ``tensors``) gives the place of channel c of a pixel: its code of
 ``activation_bits`` bits is at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
 ``channel_groups[c]``. The stream is the array (rows, columns, pixel_words) in C order, each word as
-``beats_per_word`` 32-bit beats, low beat first. An input whose ``window`` is not None is unfolded
+``beats_per_word`` 32-bit beats, low beat first. With ``digit_words`` the codes of ``bits`` bits are
+stored as digits of ``activation_bits`` bits, the most significant one there and each further one
+``digit_words`` words of the pixel on. An input whose ``window`` is not None is unfolded
 (im2col) before it is packed: every kernel position becomes channels of its own. ``shape`` is
 (channels, rows, columns), after unfolding.
 """
@@ -109,11 +111,10 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     window = layout["window"]
     if window:
         codes = unfold(window, codes)
-    bits = layout["activation_bits"]
     words = np.zeros((*codes.shape[1:], layout["pixel_words"], _word_bits(layout)), np.uint8)
     for channel, (group, first) in enumerate(_places(layout)):
-        for bit in range(bits):
-            words[:, :, group, first + bit] = codes[channel] >> bit & 1
+        for bit, (word, place) in enumerate(_bit_places(layout)):
+            words[:, :, group + word, first + place] = codes[channel] >> bit & 1
     return np.packbits(words, bitorder="little").view("<u4").astype(np.uint32)
 
 
@@ -162,8 +163,8 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
     )
     codes = np.zeros((channels, rows, columns), np.uint8)
     for channel, (group, first) in enumerate(_places(layout)):
-        for bit in range(layout["activation_bits"]):
-            codes[channel] |= words[:, :, group, first + bit] << bit
+        for bit, (word, place) in enumerate(_bit_places(layout)):
+            codes[channel] |= words[:, :, group + word, first + place] << bit
     return codes
 
 
@@ -190,3 +191,11 @@ def _places(layout: Layout) -> list[tuple[int, int]]:
     bits = layout["activation_bits"]
     lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
     return [(group, lane * bits) for group, lane in lanes]
+
+
+def _bit_places(layout: Layout) -> list[tuple[int, int]]:
+    """Return, for each bit of a code from the lowest on, (words behind that of ``_places``, bit of
+    the digit there)."""
+    width, step = layout["activation_bits"], layout.get("digit_words", 0)
+    digits = -(-layout["bits"] // width) if step else 1
+    return [((digits - 1 - k) * step, bit) for k in range(digits) for bit in range(width)]

@@ -225,8 +225,7 @@ def _verification(
         figures=Figures(
             cycles_per_image=cycles,
             interval_cycles=inference["interval_cycles"],
-            images_per_second=clock_mhz * 1e6 / cycles if cycles else None,
-        ),
+        ).at(clock_mhz),
         passed=result["passed"],
         bit_exact=inference["bit_exact"],
         images=inference["images"],

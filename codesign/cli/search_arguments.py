@@ -54,7 +54,7 @@ def _budget_options(group: argparse._ArgumentGroup) -> None:
         f"(default: {_DEFAULT.dsp_budget})",
         "--bram-budget": "most 36 Kb block RAMs (default: those of --device, else no limit)",
         "--ff-budget": "most flip-flops (default: those of --device, else no limit)",
-        "--min-throughput": "fewest images per second, one image at a time (default: no limit)",
+        "--min-throughput": "fewest images per second, back to back (default: no limit)",
         "--max-latency-us": "most microseconds from start to result of one image (default: no "
         "limit)",
     }

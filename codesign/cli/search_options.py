@@ -41,7 +41,7 @@ class SearchOptions(SearchSettings):
     clock_mhz: float | None = None
     """Clock in MHz; None: the device's, or 100 without a device."""
     min_throughput: float | None = None
-    """Fewest images per second, one image at a time; None: no limit."""
+    """Fewest images per second, back to back; None: no limit."""
     max_latency_us: float | None = None
     data_dir: str | None = None
     """Folder with the data set's files; None: none."""

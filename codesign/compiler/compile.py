@@ -245,6 +245,7 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         last_rows=location.last_rows,
         channel_groups=tuple(location.view.offset + slots.word(c) for c in range(slots.channels)),
         channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
+        digit_words=slots.words if config.activation_digits(spec.bits) > 1 else None,
         window=schedule.window if schedule.is_image(tensor) else None,
     )
 

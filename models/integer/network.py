@@ -145,5 +145,14 @@ class IntegerNetwork:
         return tuple(layer for layer in self.layers if isinstance(layer, MacLayer))
 
     @property
+    def input_readers(self) -> tuple[MacLayer, ...]:
+        """The MacLayers that read the input, in execution order."""
+        return tuple(
+            layer
+            for layer in self.mac_layers
+            if any(source.tensor == self.input for source in layer.sources)
+        )
+
+    @property
     def classes(self) -> int:
         return self.tensors[self.layers[-1].output].shape[0]

@@ -25,6 +25,7 @@ from tests.codesign.compiler.random_networks import (
     with_memory_port,
     with_tiles,
 )
+from tests.sweep.wide_inputs import with_wide_input
 
 LARGE_SHARE = 0.4
 """Share of the cases in which some sizes may go beyond the usual ones."""
@@ -39,6 +40,8 @@ MEMORY_SHARE = 0.25
 """Share of the cases that fetch weights from memory, where the network has enough of them."""
 TILES_SHARE = 0.15
 """Share of the cases with feature maps in memory, where these are large enough."""
+WIDE_SHARE = 0.25
+"""Share of the cases whose image is wider than the array's activations, where that is possible."""
 LEAST_MACS = 48
 """Least limit on the products per cycle, which decide how long the simulator takes to build."""
 LEAST_CLOCKS = 30_000
@@ -109,6 +112,8 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
     bits = pick.randint(1, 8)
     network = random_network(pick, bits, tail, pick.randint(4, 16))
     config = random_config(pick, network, bits, tail, most_macs)
+    if random.Random(f"wide {config.hash}").random() < WIDE_SHARE:
+        network, config = with_wide_input(pick, network, config) or (network, config)
     chance = random.Random(config.hash)
     if chance.random() < MEMORY_SHARE:
         config = with_memory_port(chance, network, config) or config
@@ -145,6 +150,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": [_word(spec.signed) for spec in specs],
         "column reuse": [_word(tile.walk is not None) for tile in schedule.tiles],
+        "activation digits": [str(tile.digits) for tile in schedule.tiles],
         "binary layers": [_word(bool(tile.binary)) for tile in schedule.tiles],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
     }

@@ -20,6 +20,8 @@ class LayerShape:
     """Position among the network's MacLayers, in execution order."""
     in_shape: tuple[int, int, int]
     """Channels, rows, columns of each of its sources."""
+    in_bits: int
+    """Bits of the widest codes of its sources."""
     out_shape: tuple[int, int, int]
     """Channels, rows, columns of the output, after max pooling."""
     kernel: tuple[int, int]
@@ -69,6 +71,7 @@ def _shape(network: IntegerNetwork, layer: MacLayer, index: int) -> LayerShape:
         layer=layer,
         index=index,
         in_shape=in_shape,
+        in_bits=max(network.tensors[source.tensor].bits for source in layer.sources),
         out_shape=network.tensors[layer.output].shape,
         kernel=(kernel[0], kernel[1]),
         pool=layer.pool.kernel if layer.pool else (1, 1),

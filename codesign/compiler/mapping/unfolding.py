@@ -68,11 +68,7 @@ def unfoldings(network: IntegerNetwork) -> Iterator[Unfolded]:
     layer has no sparsity pattern. Whether a concat reads the input is not checked.
     """
     yield Unfolded(network, None)
-    readers = [
-        layer
-        for layer in network.mac_layers
-        if any(source.tensor == network.input for source in layer.sources)
-    ]
+    readers = network.input_readers
     if len(readers) != 1 or len(readers[0].sources) > 1 or readers[0].groups > 1:
         return
     first = readers[0]

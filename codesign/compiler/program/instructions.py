@@ -93,8 +93,7 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
     """Return for each part the transfers issued before it: (FETCH or FILL, index of part in need).
 
-    FILLs that the part itself needs come first.
-    """
+    FILLs that the part itself needs come first."""
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
     found = list[list[tuple[ProgramStep, int]]]()
@@ -216,8 +215,7 @@ def _input_fields(
     With one source, loop ``groups`` counts the words of a pixel. With two of one word each,
     ``groups`` steps from one to the other; with two of more words, ``kernel_cols`` does, idle as
     the kernel is 1x1. That moves the column position too, which only serves to find padding: there
-    is none, so one more column is allowed.
-    """
+    is none, so one more column is allowed."""
     layer, extent = shape.layer, part.extent
     places = [schedule.location_of(source.tensor) for source in layer.sources]
     starts = [
@@ -244,6 +242,7 @@ def _input_fields(
         "groups": AddressStep(group_words),
         "kernel_cols": AddressStep(col_words, 1),
         "kernel_rows": moved(1, 0),
+        "digits": AddressStep(location.view.slots.words),
         "pool_cols": moved(0, layer.stride[1]),
         "pool_rows": moved(layer.stride[0], 0),
         "out_cols": moved(0, shape.step[1]),
@@ -255,6 +254,7 @@ def _input_fields(
         "kernel_cols": kernel_cols - 1,
         "kernel_rows": len(extent.rows) - 1,
         "passes": extent.passes - 1,
+        "digits": tile.digits - 1,
         "pool_cols": shape.pool[1] - 1,
         "pool_rows": shape.pool[0] - 1,
         "out_cols": tile.fills + shape.out_shape[2] - 1,

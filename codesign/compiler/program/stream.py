@@ -9,6 +9,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.program.instructions import ProgramStep, make_step, program_words
@@ -16,6 +20,8 @@ from codesign.compiler.program.memory import waits
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
+
+Count = TypeVar("Count", int, NDArray[np.int64])
 
 
 def stream_steps(
@@ -55,23 +61,40 @@ def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
 def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """Return the stall cycles per image of a program with REPEAT, if the host is never late.
 
-    They are the exact stalls for weights from memory, plus the cycles that a LOAD takes longer than
-    the layers beside it. The latter are an estimate: each of its words that meets a layer's write
-    waits one cycle more, which is not counted.
+    They are the exact stalls for weights from memory, plus the cycles that a LOAD and an EMIT take
+    longer than what runs beside them. Those of the LOAD are an estimate: each of its words that
+    meets a layer's write waits one cycle more, which is not counted.
     """
     body = _body(steps)
-    fetching = sum(waits(config, body))
     opcodes = [step.instruction.opcode for step in body]
     load, emit = opcodes.index(Opcode.LOAD), opcodes.index(Opcode.EMIT)
-    beside = sum(
-        timing.instruction_cycles(config, s.instruction, last=False) for s in body[load + 1 : emit]
-    )
-    to_start = timing.issue_cycles(config, Opcode.EMIT) - 1
-    plain = dataclasses.replace(
-        body[load].instruction, fields={**body[load].instruction.fields, "ahead": 0}
-    )
-    beats = timing.instruction_cycles(config, plain) - timing.issue_cycles(config, Opcode.LOAD)
-    return fetching + max(0, beats - beside - to_start)
+    cycles = [timing.instruction_cycles(config, s.instruction, last=False) for s in body]
+    waiting = _late(config, body[load], Opcode.EMIT, sum(cycles[load + 1 : emit]))
+    if body[emit].values["ahead"]:
+        beside = sum(cycles[:load]) + sum(cycles[emit + 1 :])
+        waiting += _late(config, body[emit], Opcode.LOAD, beside)
+    return sum(waits(config, body)) + waiting
+
+
+def _late(config: NpuConfig, step: ProgramStep, following: Opcode, beside: int) -> int:
+    """Return the cycles that the next transfer, ``following``, waits for that of ``step``.
+
+    beside: cycles of the instructions between the two.
+    """
+    plain = dataclasses.replace(step.instruction, fields={**step.instruction.fields, "ahead": 0})
+    opcode = plain.opcode
+    moving = timing.instruction_cycles(config, plain) - timing.overhead_cycles(config, opcode)
+    return max(0, late_cycles(config, moving, following, beside))
+
+
+def late_cycles(config: NpuConfig, moving: Count, following: Opcode, beside: Count) -> Count:
+    """Return by how many cycles an asynchronous LOAD or EMIT ends behind the next transfer's START.
+
+    Less than 0 if it ends before. moving: cycles of the words that it moves; following: opcode of
+    the next transfer; beside: cycles of the instructions between the two. Numbers or arrays.
+    """
+    to_start = timing.issue_cycles(config, following) - 1  # this FINISH, and up to that START
+    return moving + 1 - beside - to_start
 
 
 def _body(steps: Sequence[ProgramStep]) -> Sequence[ProgramStep]:

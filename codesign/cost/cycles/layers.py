@@ -115,6 +115,15 @@ class LayerTable:
         return bits
 
     @functools.cached_property
+    def inner_bits(self) -> Ints:
+        """Bits of each network's widest tensor but the image, logits not counted, at least 1.
+
+        Shape (networks,).
+        """
+        bits: Ints = np.where(self.raw == 1, 1, np.maximum(self.out_bits, 1)).max(axis=1)
+        return bits
+
+    @functools.cached_property
     def kept_share(self) -> NDArray[np.float64]:
         """Fraction N/M of the weights that the N:M pattern keeps, 1 if dense; (networks, slots)."""
         share: NDArray[np.float64] = self.kept / np.maximum(self.group, 1)

@@ -45,7 +45,7 @@ def test_every_layer_is_bit_and_cycle_exact_under_stalls(folder):
     assert (found.passed, found.bit_exact, found.images) == (True, True, 4)
     assert found.cycles_simulated == found.cycles_expected == compiled.traced.cycles
     assert found.figures.cycles_per_image == compiled.program.cycles
-    assert found.figures.images_per_second == pytest.approx(50e6 / compiled.program.cycles)
+    assert found.figures.images_per_second == pytest.approx(50e6 / compiled.plan.interval_cycles)
     assert [layer.simulated for layer in found.layers] == [layer.expected for layer in found.layers]
     assert {"conv1", "conv2", "logits"} <= {layer.name for layer in found.layers}
     assert found.changed_files == ()
