@@ -19,7 +19,9 @@ from models.integer.network import (
     Ints,
     MacLayer,
     PoolWindow,
+    Source,
     TensorSpec,
+    convolved,
 )
 
 _COLUMN_ELEMENTS = 1 << 23
@@ -84,24 +86,29 @@ def accuracy(
 def _mac_layer(
     layer: MacLayer, tensors: Mapping[str, TensorSpec], values: Mapping[str, Ints]
 ) -> Ints:
-    acc = layer.bias[:, None, None]
+    acc, out = layer.bias[:, None, None], tensors[layer.output]
     for source in layer.sources:
         tensor = tensors[source.tensor]
-        codes = _pad(values[source.tensor], layer.padding, layer.pad_code) - tensor.zero_point
+        codes = _read(layer, source, out.shape, values[source.tensor]) - tensor.zero_point
         acc = acc + convolve(codes, source.weights, layer.stride, layer.groups, 1 << tensor.bits)
     if layer.raw:
         return acc
-    out = tensors[layer.output]
     multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
     codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
     return _max_pool(codes, layer.pool) if layer.pool else codes
 
 
-def _pad(codes: Ints, padding: tuple[int, int], code: int) -> Ints:
-    rows, cols = padding
-    if not rows and not cols:
-        return codes
-    return np.pad(codes, ((0, 0), (0, 0), (rows, rows), (cols, cols)), constant_values=code)
+def _read(layer: MacLayer, source: Source, out_shape: tuple[int, int, int], codes: Ints) -> Ints:
+    """Return the codes (n, C, H, W) that a layer's windows read, with padding or cut to them."""
+    margins, ends = [(0, 0), (0, 0)], []
+    for axis, count in enumerate(convolved(layer, out_shape)):
+        reach = (count - 1) * layer.stride[axis] + source.weights.shape[2 + axis]
+        before, size = layer.padding[axis], codes.shape[2 + axis]
+        margins.append((before, max(0, reach - before - size)))
+        ends.append(reach)
+    if np.any(margins):
+        codes = np.pad(codes, margins, constant_values=layer.pad_code)
+    return codes[:, :, : ends[0], : ends[1]]
 
 
 def convolve(

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
-from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, convolved
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import CHOICES, RANGES, is_stacked
 
@@ -120,6 +120,23 @@ def _outside_network(network: IntegerNetwork) -> Iterator[str]:
         yield from (f"{layer.name}: {text}" for text in found)
 
 
+def padding_after(layer: MacLayer, network: IntegerNetwork) -> tuple[int, int]:
+    """Return the padding below and right; that above and left where windows stop short of it.
+
+    They stop short where the stride leaves rows or columns over.
+    """
+    source = layer.sources[0]
+    found = []
+    for axis, count in enumerate(convolved(layer, network.tensors[layer.output].shape)):
+        pool = layer.pool.stride[axis] if layer.pool else 1
+        size, before = network.tensors[source.tensor].shape[1 + axis], layer.padding[axis]
+        stride, side = layer.stride[axis], source.weights.shape[2 + axis]
+        least = (count - 1) * stride + side - before - size
+        most = least + stride * pool - 1
+        found.append(before if least <= before <= most else max(least, 0))
+    return found[0], found[1]
+
+
 def _outside_layer(network: IntegerNetwork, layer: MacLayer) -> Iterator[str]:
     first = layer.sources[0]
     kernel = first.weights.shape[2:]
@@ -132,8 +149,9 @@ def _outside_layer(network: IntegerNetwork, layer: MacLayer) -> Iterator[str]:
         yield f"stride {layer.stride}"
     # A max pooling's kernel is its window; half of that is the most it may be padded.
     padded = layer.pool.kernel if layer.pool and layer.op == "max_pool" else kernel
-    if any(padding >= size for padding, size in zip(layer.padding, padded, strict=True)):
-        yield f"padding {layer.padding}"
+    paddings = (*layer.padding, *padding_after(layer, network))
+    if any(pad >= size for pad, size in zip(paddings, (*padded, *padded), strict=True)):
+        yield f"padding {paddings}"
     if layer.weight_bits not in BITS:
         yield f"{layer.weight_bits}-bit weights"
     if len(layer.sources) != (2 if layer.op == "add" else 1):
