@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .files import arrays, program_json, reading
 
-PROGRAM_FORMAT = 4
+PROGRAM_FORMAT = 5
 """Value of ``format`` in the program.json files that this reader understands."""
 PROGRAM_FILES = {
     "normal": "program.hex",

@@ -134,18 +134,25 @@ def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unfold an image (im2col): the positions of a kernel window become channels.
 
-    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows,
-    columns) on each side; not changed. Kernel position (i, j) of ``kernel`` (rows, columns), at
-    every ``stride`` (rows, columns) pixels, becomes ``channels`` channels from
-    (i * kernel_columns + j) * channels on. Returns (channels * kernel positions, output rows,
-    output columns).
+    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows above,
+    columns left), and below and right as far as needed; not changed. Kernel position (i, j) of
+    ``kernel`` (rows, columns), ``dilation`` (rows, columns) pixels apart, at every ``stride``
+    (rows, columns) pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels
+    on. Returns (channels * kernel positions, *``size``), where ``size`` is (rows, columns).
     """
-    (down, right), (step, across) = window["padding"], window["stride"]
-    margins = ((0, 0), (down, down), (right, right))
+    margins, spans = [(0, 0)], []
+    for axis, before in enumerate(window["padding"]):
+        spans.append((window["kernel"][axis] - 1) * window["dilation"][axis] + 1)
+        reach = (window["size"][axis] - 1) * window["stride"][axis] + spans[axis]
+        margins.append((before, max(0, reach - before - codes.shape[1 + axis])))
     padded = np.pad(codes, margins, constant_values=window["pad_code"])
-    views = np.lib.stride_tricks.sliding_window_view(padded, window["kernel"], axis=(1, 2))
-    unfolded = views[:, ::step, ::across].transpose(3, 4, 0, 1, 2)
-    return unfolded.reshape(-1, *unfolded.shape[3:])
+    views = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    (step, across), (rows, cols), (down, right) = (
+        window[key] for key in ("stride", "size", "dilation")
+    )
+    chosen = views[:, ::step, ::across, ::down, ::right][:, :rows, :cols]
+    unfolded = chosen.transpose(3, 4, 0, 1, 2)
+    return unfolded.reshape(-1, rows, cols)
 
 
 def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:

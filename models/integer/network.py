@@ -29,6 +29,8 @@ class TensorSpec:
 
     >>> TensorSpec("conv1", (16, 8, 8), bits=4, signed=True, scale=0.1).zero_point
     8
+    >>> TensorSpec("conv1", (16, 8, 8), bits=8, signed=True, scale=0.1, zero_point=37).zero_point
+    37
     """
 
     name: str
@@ -37,10 +39,13 @@ class TensorSpec:
     bits: int
     signed: bool
     scale: float
+    zero_point: int = None  # type: ignore[assignment]
+    """Code of the real value 0, 0..2**bits - 1. None given stands for ``arithmetic.zero_point``:
+    the middle of signed codes, 0 of unsigned ones."""
 
-    @property
-    def zero_point(self) -> int:
-        return arithmetic.zero_point(self.bits, self.signed)
+    def __post_init__(self) -> None:
+        if self.zero_point is None:
+            object.__setattr__(self, "zero_point", arithmetic.zero_point(self.bits, self.signed))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +90,8 @@ class MacLayer:
     """Groups of the convolution; 1 for linear, the number of channels for all other layers."""
     stride: tuple[int, int]
     padding: tuple[int, int]
-    """Padding (rows above, and as many below; columns left, and as many right) by ``pad_code``."""
+    """Padding by ``pad_code`` (rows above, columns left). Below and right there is as much of it
+    as the output's shape makes windows reach; a window may also end short of the last input row."""
     pad_code: int
     weight_bits: int
     bias: Ints
@@ -97,14 +103,34 @@ class MacLayer:
     pool: PoolWindow | None = None
     """Window of max pooling over the requantised codes; None without."""
     raw: bool = False
+    dilation: tuple[int, int] = (1, 1)
+    """Rows and columns of the input from one kernel position to the next."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
 
 
+def extent(layer: MacLayer) -> tuple[int, int]:
+    """Return the rows and columns from a layer's first to its last kernel position, inclusive."""
+    rows, cols = layer.sources[0].weights.shape[2:]
+    return (rows - 1) * layer.dilation[0] + 1, (cols - 1) * layer.dilation[1] + 1
+
+
+def convolved(layer: MacLayer, out_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Return the rows and columns of a layer's convolution that its max pooling reads, if any.
+
+    out_shape: (channels, rows, columns) of its output, which is after pooling.
+    """
+    _, rows, cols = out_shape
+    if layer.pool is None:
+        return rows, cols
+    (high, wide), (down, right) = layer.pool.kernel, layer.pool.stride
+    return (rows - 1) * down + high, (cols - 1) * right + wide
+
+
 @dataclass(frozen=True)
 class ConcatLayer:
-    """Concatenation of tensors along channels; all share bits, sign and scale.
+    """Concatenation of tensors along channels; all share bits, sign, scale and zero point.
 
     Made by ``assemble``. An input belongs to at most one ConcatLayer, once, and is not the
     network's input.

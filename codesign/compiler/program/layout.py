@@ -12,7 +12,7 @@ from typing import Any
 
 from codesign.compiler.mapping.unfolding import InputWindow
 
-LAYOUT_FORMAT = 4
+LAYOUT_FORMAT = 5
 Pair = tuple[int, int]
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.reuse import column_walk
-from models.integer.network import IntegerNetwork, MacLayer
+from models.integer.network import IntegerNetwork, MacLayer, convolved
 
 Ints = NDArray[np.int64]
 
@@ -65,7 +65,8 @@ class LayerTable:
     step: Ints
     """Input rows per output row: ``stride`` x pooling stride over rows."""
     conv_rows: Ints
-    """Rows of the convolution's output, before max pooling."""
+    """Rows of the convolution's output, before max pooling; those that no window reads are not
+    counted."""
     conv_cols: Ints
     pool_area: Ints
     """Convolution outputs per output position: the area of the max pooling window, else 1."""
@@ -154,12 +155,7 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
     output = network.tensors[layer.output]
     channels, rows, cols = inputs[0].shape
     kernel = layer.sources[0].weights.shape[2:]
-    conv_rows, conv_cols = (
-        (size + 2 * padding - taps) // stride + 1
-        for size, padding, taps, stride in zip(
-            (rows, cols), layer.padding, kernel, layer.stride, strict=True
-        )
-    )
+    conv_rows, conv_cols = convolved(layer, output.shape)
     pool = layer.pool
     walk = column_walk(layer, channels, output.shape[2])
     return {
