@@ -8,21 +8,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
+from codesign.explore.settings import FORMAT, OLD_FORMATS, TRIALS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
-from codesign.search.store import is_empty
+from codesign.search.trials import is_empty
 from codesign.tools import locks
 from models.files import json_io
 from models.files.reading import FileError, read_json, told_as
 from models.files.writing import inside
 
-SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
+SETTINGS, FRONT, SUMMARY = "explore.json", "front.json", "summary.json"
+TABLE = "trials.csv"
+"""File of all finished trials for people and spreadsheets, wherever the trials are stored."""
 BUILD, TRAINING, SHORT = "build", "training", "training/short"
 LOCK = ".lock"
 """File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
 """Subfolder that holds the search before this one until this one has its design."""
-_FILES = (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD)
+_FILES = (SETTINGS, SUMMARY, FRONT, TRIALS, TABLE, TRAINING, BUILD)
 
 
 class SearchFolder(contextlib.ExitStack):
@@ -71,7 +73,7 @@ class SearchFolder(contextlib.ExitStack):
         if settings.resume:
             self._warn(f"{self.out} holds no search to resume: this one starts from the beginning")
         self._wanted = wanted
-        if not (self.out / TRIALS).exists():
+        if not _has_trials(self.out):
             self.claim()
         return wanted
 
@@ -88,7 +90,7 @@ class SearchFolder(contextlib.ExitStack):
         """
         if self._wanted is None:
             return
-        if (self.out / TRIALS).exists():
+        if _has_trials(self.out):
             self._warn(
                 f"{self.out} held a search, which this one replaces; "
                 "--resume would have gone on with it"
@@ -105,7 +107,7 @@ class SearchFolder(contextlib.ExitStack):
                     (self.out / name).rename(old / name)
         json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
-        if is_empty(old / TRIALS):
+        if not _finished_trials(old):
             _remove(old)
 
     def finish(self) -> None:
@@ -116,7 +118,7 @@ class SearchFolder(contextlib.ExitStack):
         """Unlock the folder. An unfinished search without trials gives way to the one before."""
         old = self.out / REPLACED
         if self._locked and self.claimed and old.is_dir():
-            if is_empty(self.out / TRIALS):
+            if not _finished_trials(self.out):
                 _remove_search(self.out)
                 _recover(self.out)
                 self._warn(f"{self.out} holds the search before this one again")
@@ -133,6 +135,16 @@ class SearchFolder(contextlib.ExitStack):
             self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
             self._locked = True
             _recover(self.out)
+
+
+def _has_trials(out: Path) -> bool:
+    """Return True if trials of the search in ``out`` are stored, in its journal or elsewhere."""
+    return (out / TRIALS).exists() or (out / TABLE).exists()
+
+
+def _finished_trials(out: Path) -> bool:
+    """Return True if the search in ``out`` has finished trials, or a journal that may hold some."""
+    return (out / TABLE).exists() or not is_empty(out / TRIALS)
 
 
 def _is_finished(out: Path) -> bool:

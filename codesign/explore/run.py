@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,7 @@ from codesign.cost.area.model import AreaModel
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder
+from codesign.explore.folder import FRONT, SUMMARY, SearchFolder
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.shown import shown_candidates
@@ -34,7 +37,10 @@ from codesign.search.space.declaration import (
     with_every_multiplier,
 )
 from codesign.search.space.encoding import SearchSpace
-from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from codesign.search.store import TrialStore
+from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
+from codesign.search.trials import OBJECTIVES, ONE_BITS
+from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files import json_io
 
@@ -84,6 +90,8 @@ def explore(
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
         identity = folder.open(settings, settings.identity(declaration, dataset))
+        if settings.storage and (stored := stored_settings(settings.place)) is not None:
+            check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
                 settings, problem, dataset, folder, identity, progress, start
@@ -137,10 +145,14 @@ def _search_and_finish(
 
     def open_store() -> TrialStore:
         folder.claim()
-        return TrialStore(settings.out / TRIALS, identity, objectives)
+        store = TrialStore(settings.place, identity, objectives, _worker_name(settings.out))
+        store.note(VERSION, metadata.version("codesign"))
+        store.note(STATE, SEARCHING)
+        return store
 
-    search = Search(settings, problem, dataset, open_store, how, progress)
-    trained = search.run()
+    with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
+        search = Search(settings, problem, dataset, open_store, how, pool, progress)
+        trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
@@ -154,6 +166,12 @@ def _search_and_finish(
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": searched(search)}
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
+
+
+def _worker_name(out: Path) -> str:
+    """Return the name of the search in a folder, which is locked, among the workers of a study."""
+    folder = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:8]
+    return f"explore-{socket.gethostname()}-{folder}"
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:

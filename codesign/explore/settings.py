@@ -14,11 +14,14 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, Budget, SearchSettings, UserError
 from codesign.search.space.declaration import SpaceDeclaration
+from codesign.search.storage import STUDY_NAME, StudyPlace
 from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
 
+TRIALS = "trials.journal"
+"""File in the output folder that holds the trials, unless they are stored elsewhere."""
 FORMAT = "codesign explore 3"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
 one of OLD_FORMATS, is not a search and is never written to."""
@@ -61,6 +64,11 @@ class ExploreSettings(SearchSettings):
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
+    storage: str | None = dataclasses.field(default=None, repr=False)
+    """Path of a journal, or URL of a database, that holds the trials; None: a journal in ``out``.
+    It may hold a password, so it is neither shown nor written."""
+    study: str = STUDY_NAME
+    """Name of the study in the storage."""
     notes: tuple[str, ...] = ()
     """Sentences on what was cut in making these settings; they go to summary.json."""
 
@@ -75,6 +83,7 @@ class ExploreSettings(SearchSettings):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         check_prefix(self.prefix)
+        _ = self.place  # raises UserError for a bad storage or study
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
@@ -87,6 +96,13 @@ class ExploreSettings(SearchSettings):
     def data(self) -> DatasetSpec:
         """Name, layout and size of the data set, in the form that a design has."""
         return DatasetSpec(self.dataset, self.layout, self.resize)
+
+    @property
+    def place(self) -> StudyPlace:
+        """Where the trials are stored."""
+        if self.storage is None:
+            return StudyPlace(self.out / TRIALS, self.study)
+        return StudyPlace.of(self.storage, self.study)
 
     @property
     def one_bits(self) -> bool:

@@ -2,15 +2,20 @@
 
 space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimation for networks that
 are not fully trained), strategies/ (what to try next), engine (search loop on estimates),
-pareto (fronts, crowding distance, hypervolume), store (journal of trained designs), parts (batches
-in chunks on several threads).
+pareto (fronts, crowding distance, hypervolume), parts (batches in chunks on several threads);
+storage, studies, trials and store (trained designs in an Optuna study that processes share), crew
+(training of what a study asks for).
 """
 
 __all__ = [
     "accuracy",
+    "crew",
     "engine",
     "pareto",
     "space",
+    "storage",
     "store",
     "strategies",
+    "studies",
+    "trials",
 ]
