@@ -34,6 +34,7 @@ from codesign.cli.verbs import (
     synth,
     train,
     verify,
+    worker,
 )
 from codesign.results import InfeasibleError, UserError
 from codesign.tools.processes import ToolError
@@ -44,7 +45,7 @@ from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, doctor,
+    characterize, calibrate, worker, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
@@ -169,7 +170,14 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """Return a hint with the command that continues the interrupted one, ``resume with: ...``."""
+    """Return a hint with the command that continues the interrupted one, ``resume with: ...``.
+
+    Passwords are left out of it.
+    """
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
+    if any("://" in argument for argument in arguments):
+        from codesign.search.storage import without_password  # takes a second to import
+
+        arguments = [without_password(argument) for argument in arguments]
     return f"resume with: codesign {shlex.join(arguments)}"

@@ -12,9 +12,9 @@ from typing import Any
 from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import PREFERENCES, Budget, SearchSettings, UserError
+from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
 from codesign.search.space.declaration import SpaceDeclaration
-from codesign.search.storage import STUDY_NAME, StudyPlace
+from codesign.search.storage import StudyPlace
 from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
@@ -67,7 +67,7 @@ class ExploreSettings(SearchSettings):
     storage: str | None = dataclasses.field(default=None, repr=False)
     """Path of a journal, or URL of a database, that holds the trials; None: a journal in ``out``.
     It may hold a password, so it is neither shown nor written."""
-    study: str = STUDY_NAME
+    study: str = STUDY
     """Name of the study in the storage."""
     notes: tuple[str, ...] = ()
     """Sentences on what was cut in making these settings; they go to summary.json."""

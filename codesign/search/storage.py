@@ -21,12 +21,10 @@ from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from sqlalchemy import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 
-from codesign.results import UserError
+from codesign.results import STUDY, UserError
 from models.files.reading import printable, quoted, read_bytes, told_as
 from models.files.writing import check_own
 
-STUDY_NAME = "explore"
-"""Name of a study that is given no other."""
 DRIVERS = {
     "sqlite": ("", ""),
     "postgresql": ("psycopg", 'pip install "codesign[postgres]"'),
@@ -55,10 +53,10 @@ class StudyPlace:
     """
 
     storage: Path | URL
-    study: str = STUDY_NAME
+    study: str = STUDY
 
     @classmethod
-    def of(cls, storage: str, study: str = STUDY_NAME) -> StudyPlace:
+    def of(cls, storage: str, study: str = STUDY) -> StudyPlace:
         """Return the place that a user names: the path of a journal, or the URL of a database.
 
         Raises UserError for a URL of another kind than DRIVERS has, and a bad name of a study.
@@ -86,7 +84,7 @@ class StudyPlace:
 
     def __str__(self) -> str:
         """Return the place for messages, without passwords."""
-        start = "" if self.study == STUDY_NAME else f"study {self.study} in "
+        start = "" if self.study == STUDY else f"study {self.study} in "
         return f"{start}{shown(self.storage)}"
 
     __repr__ = __str__

@@ -88,8 +88,8 @@ class TrialStore:
         self.objectives = tuple(objectives)
         self._heard: dict[int, tuple[Any, float]] = {}
         self._claimed: set[int] = set()
-        self._storage = place.open()
         with self._told():
+            self._storage = place.open()
             self._study = open_study(self._storage, place.study, objectives)
             stored = self._storage.get_study_user_attrs(self._study).get(SETTINGS)
             if stored is not None:

@@ -34,8 +34,8 @@ def stored_settings(place: StudyPlace) -> dict[str, Any] | None:
     """
     if place.file is not None and not place.file.exists():
         return None
-    storage = place.open()
     try:
+        storage = place.open()
         with place.told():
             names = {study.study_name for study in storage.get_all_studies()}
             if place.study not in names:

@@ -28,6 +28,9 @@ Input:   a budget (--lut-budget, --device or both) and a data set.
 Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
          report.html; summary.json with all figures; the state of the search.
 
+Trials are kept in --out, or in a --storage from which codesign worker, on any
+number of machines, takes networks to train.
+
 After an interruption, the same command with --resume continues the search.
 Another search that is in --out is kept, in the subfolder .replaced once a design
 within the budget is found, until this one has succeeded.

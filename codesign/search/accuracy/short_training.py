@@ -170,13 +170,16 @@ class ShortTrainer:
     how: ShortTraining
     keep: Callable[[str], Path | None] = lambda key: None
     """Network's key -> file for its weights (TrainingTask.keep)."""
+    train: Callable[[TrainingTask, Dataset, ShortTraining], Outcome] = dataclasses.field(
+        default_factory=lambda: train_one
+    )
 
     def __call__(self, proposal: Proposal) -> dict[str, Any]:
         """Train a network; return its accuracy, one-bits, learning curve and the time it took.
 
         Raises UserError for a proposal that is damaged, or of another space or training.
         """
-        outcome = train_one(self._task(proposal), self.dataset, self.how)
+        outcome = self.train(self._task(proposal), self.dataset, self.how)
         return {
             "validation_accuracy": outcome.accuracy,
             "one_bits": outcome.one_bits,
