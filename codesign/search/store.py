@@ -266,7 +266,15 @@ class TrialStore:
             return False
 
     def _trials(self) -> list[FrozenTrial]:
-        return self._storage.get_all_trials(self._study, deepcopy=False)
+        """Return all trials, those of one network side by side, in the order they were asked for.
+
+        One that is given out again has a trial with a later number, but stays in its place.
+        """
+        trials = self._storage.get_all_trials(self._study, deepcopy=False)
+        asked: dict[Any, int] = {}
+        for trial in trials:
+            asked.setdefault(trial.user_attrs.get(KEY), trial.number)
+        return sorted(trials, key=lambda trial: (asked[trial.user_attrs.get(KEY)], trial.number))
 
     @contextlib.contextmanager
     def _told(self) -> Iterator[None]:

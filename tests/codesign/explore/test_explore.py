@@ -491,7 +491,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
-        *places, "jobs", "resume", "time_limit_s", "notes", *later
+        *places, "storage", "study", "jobs", "resume", "time_limit_s", "notes", *later
     }  # fmt: skip
     assert list(identity) == [
         *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),

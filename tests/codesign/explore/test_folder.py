@@ -28,8 +28,8 @@ FILES = (
     "training/a.weights",
     "build/a/design.yaml",
 )
-TRIAL = '{"op_code":4,"worker_id":"a"}\n'
-"""What a journal with a trial begins with."""
+TRIAL = '{"op_code":4,"worker_id":"a","state":1}\n'
+"""A line of a journal with a finished trial."""
 STEPS = 8
 """Kills of a replacement: before each of its seven renames, and behind the last one."""
 
