@@ -7,7 +7,7 @@ A search of made-up networks, each of which "trains" by sleeping: what is measur
 Prints one JSON object:
 
 - storage, trials, workers, seconds (of one evaluation)
-- undisturbed_seconds: wall time of the whole search with that many workers, all of them alive
+- undisturbed_seconds: from the first evaluation to the last, with all workers alive
 - share_of_linear: trials x seconds / (workers x undisturbed_seconds)
 - killed: ends by SIGKILL at random, of workers and of the search itself, each started again
 - killed_in_trial: those that had a trial in work
@@ -47,8 +47,10 @@ from codesign.search.trials import Proposal, TrialRecord
 from codesign.tools.workers import Pool
 
 BATCH = 8
-"""Networks that the search asks for at a time; those of the next batch follow from their results."""
+"""Networks that the search asks for at a time; the next batch follows from their results."""
 HEARTBEAT = Heartbeat(interval_s=0.3, grace_s=2.0)
+KILL_S = 3.0
+"""Mean time between two kills: a process takes about two seconds to start."""
 SETTINGS = {"seed": 0}
 
 
@@ -68,7 +70,7 @@ class Sleep:
 
     def _note(self, what: str, key: str) -> None:
         with self.log.open("a") as file:
-            file.write(f"{what} {key} {os.getpid()}\n")
+            file.write(f"{what} {key} {os.getpid()} {time.time()}\n")
 
 
 def _fraction(*parts: str) -> float:
@@ -95,16 +97,15 @@ def front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
     return [one for one, kept in zip(records, pareto_mask(goals), strict=True) if kept]
 
 
-def _work(storage: str, evaluate: Sleep) -> None:
-    place = StudyPlace.of(storage)
+def _work(place: StudyPlace, evaluate: Sleep) -> None:
     store = TrialStore(place, SETTINGS, worker=f"worker-{os.getpid()}", heartbeat=HEARTBEAT)
     with Pool(0) as pool:
         work(store, pool, evaluate, lambda: store.noted(STATE) != ENDED)
 
 
-def _search(storage: str, trials: int) -> None:
+def _search(place: StudyPlace, trials: int) -> None:
     """Ask for networks, batch by batch, and wait for each; a search that was killed goes on."""
-    store = TrialStore(StudyPlace.of(storage), SETTINGS, worker="search", heartbeat=HEARTBEAT)
+    store = TrialStore(place, SETTINGS, worker="search", heartbeat=HEARTBEAT)
     done: list[TrialRecord] = []
     while len(done) < trials:
         wanted = batch(done)[: trials - len(done)]
@@ -118,18 +119,15 @@ def _search(storage: str, trials: int) -> None:
 class Run:
     """One search with its workers, each in a process of its own."""
 
-    def __init__(self, storage: str, folder: Path, trials: int, workers: int, seconds: float):
-        self.storage, self.trials = storage, trials
-        self.log = folder / f"{hashlib.sha256(storage.encode()).hexdigest()[:8]}.log"
+    def __init__(self, place: StudyPlace, folder: Path, trials: int, workers: int, seconds: float):
+        self.place, self.log = place, folder / f"{place.study}.log"
         self.log.touch()
         self.killed = self.killed_in_trial = 0
         self._context = multiprocessing.get_context("spawn")
-        self._targets: list[tuple[Any, ...]] = [(_search, storage, trials)]
-        self._targets += [(_work, storage, Sleep(self.log, seconds))] * workers
-        TrialStore(StudyPlace.of(storage), SETTINGS)  # so that all begin with a study
-        start = time.monotonic()
+        self._targets: list[tuple[Any, ...]] = [(_search, place, trials)]
+        self._targets += [(_work, place, Sleep(self.log, seconds))] * workers
+        TrialStore(place, SETTINGS)  # so that all begin with a study
         self._processes = [self._start(*target) for target in self._targets]
-        self._started = start
 
     def _start(self, target: Any, *arguments: Any) -> BaseProcess:
         process = self._context.Process(target=target, args=arguments)
@@ -147,7 +145,7 @@ class Run:
         process.join()
         self.killed += 1
         lines = [line.split() for line in self.log.read_text().splitlines()]
-        of_it = [what for what, _, who in lines if who == str(pid)]
+        of_it = [what for what, _, who, _ in lines if who == str(pid)]
         self.killed_in_trial += of_it[-1:] == ["begun"]
         self._processes[at] = self._start(*self._targets[at])
 
@@ -157,45 +155,44 @@ class Run:
         return self._processes[0].is_alive()
 
     def end(self) -> float:
-        """Wait until the search and all workers have ended; return the seconds of the search."""
-        self._processes[0].join()
-        seconds = time.monotonic() - self._started
+        """Wait until all have ended; return the seconds from the first evaluation to the last."""
         for process in self._processes:
             process.join()
             if process.exitcode:
                 raise RuntimeError(f"a process has ended with {process.exitcode}")
-        return seconds
+        times = [float(line.split()[3]) for line in self.log.read_text().splitlines()]
+        return max(times) - min(times)
 
     def records(self) -> list[TrialRecord]:
         """Return the finished trials."""
-        return TrialStore(StudyPlace.of(self.storage), SETTINGS).records()
+        return TrialStore(self.place, SETTINGS).records()
 
     def completed(self) -> Counter[str]:
         """Count the finished trials of each network."""
-        storage = StudyPlace.of(self.storage).open()
-        study = storage.get_all_studies()[0]
-        trials = storage.get_all_trials(study._study_id, deepcopy=False)
+        storage = self.place.open()
+        study = storage.get_study_id_from_name(self.place.study)
+        trials = storage.get_all_trials(study, deepcopy=False)
         return Counter(str(t.user_attrs["key"]) for t in trials if t.state.name == "COMPLETE")
 
     def evaluated(self) -> Counter[str]:
         """Count the evaluations of each network that ran to their end."""
         lines = [line.split() for line in self.log.read_text().splitlines()]
-        return Counter(key for what, key, _ in lines if what == "done")
+        return Counter(key for what, key, *_ in lines if what == "done")
 
 
 def measure(
-    storage: Sequence[str], folder: Path, trials: int, workers: int, seconds: float, kills: int,
-    seed: int,
+    storage: str, folder: Path, trials: int, workers: int, seconds: float, kills: int, seed: int
 ) -> dict[str, Any]:  # fmt: skip
     """Return the row of one search that nothing disturbs, and of one with kills at random.
 
-    storage: two empty ones.
+    storage: path or URL of an empty one.
     """
-    calm = Run(storage[0], folder, trials, workers, seconds)
+    calm = Run(StudyPlace.of(storage, "calm"), folder, trials, workers, seconds)
     took = calm.end()
-    wild, chance = Run(storage[1], folder, trials, workers, seconds), random.Random(seed)
+    wild = Run(StudyPlace.of(storage, "wild"), folder, trials, workers, seconds)
+    chance = random.Random(seed)
     while wild.running and wild.killed < kills:
-        time.sleep(chance.uniform(0.5, 1.5) * trials * seconds / workers / max(kills, 1))
+        time.sleep(chance.uniform(0.5, 1.5) * KILL_S)
         wild.kill(chance.randrange(workers + 1))
     wild.end()
     keys, found = [one.key for one in calm.records()], wild.completed()
@@ -226,12 +223,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     own = postgres.server() if args.storage == "postgresql" else nullcontext("")
     with tempfile.TemporaryDirectory() as name, own as server:
         folder = Path(name)
-        places = {
-            "journal": [str(folder / "calm.journal"), str(folder / "wild.journal")],
-            "sqlite": [f"sqlite:///{folder}/calm.db", f"sqlite:///{folder}/wild.db"],
-            "postgresql": [f"{server}?application_name={name}" for name in ("calm", "wild")],
+        storage = {
+            "journal": str(folder / "trials.journal"),
+            "sqlite": f"sqlite:///{folder}/trials.db",
+            "postgresql": server,
         }[args.storage]
-        row = measure(places, folder, args.trials, args.workers, args.seconds, args.kills, args.seed)
+        row = measure(
+            storage, folder, args.trials, args.workers, args.seconds, args.kills, args.seed
+        )
         print(json.dumps({"storage": args.storage, **row}))
 
 

@@ -12,7 +12,7 @@ from codesign.search.store import TrialStore
 from codesign.search.trials import Claim, Proposal
 from codesign.tools.workers import Pool
 
-POLL_S = 0.5
+POLL_S = 0.2
 """Seconds between looks for trials that other processes have asked for or completed."""
 
 Evaluation = Callable[[Proposal], Mapping[str, Any]]
