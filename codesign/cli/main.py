@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import shlex
 import signal
 import sys
@@ -19,6 +20,7 @@ from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
 
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.cli.verbs import (
     build,
@@ -51,6 +53,10 @@ VERBS: tuple[ModuleType, ...] = (
 
 FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
+_SECRET = re.compile(
+    r"(?P<scheme>[a-z0-9+]+://)(?!([^:@/?]+@)?[^:@/?]*(:\d+)?(/[^:@?]*)?$).*", re.DOTALL
+)
+"""The URL of a database, unless it is plain to see that it holds neither password nor options."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,7 +111,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(as_json=args.json)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(args.run(args, console))
+        with options.memory_allowed(getattr(args, "max_memory", None)):
+            return int(args.run(args, console))
     except InfeasibleError as error:
         return _infeasible(error, console)
     except USER_ERRORS as error:
@@ -141,10 +148,10 @@ def _bad_input(message: str, console: Console) -> int:
 
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
-    console.result({"feasible": False, "reasons": error.to_list()})
+    console.result({"feasible": False, "reasons": error.to_list(), **error.details})
     console.warn("no feasible design:")
-    for reason in error.reasons:
-        console.warn(f"  {reason}")
+    for line in (*error.reasons, *error.remarks):
+        console.warn(f"  {line}")
     return INFEASIBLE
 
 
@@ -172,12 +179,9 @@ def _system(error: OSError, console: Console) -> int:
 def _resume_hint(arguments: list[str]) -> str:
     """Return a hint with the command that continues the interrupted one, ``resume with: ...``.
 
-    Passwords are left out of it.
+    The address of a database that may hold a secret is left out of it.
     """
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
-    if any("://" in argument for argument in arguments):
-        from codesign.search.storage import without_password  # takes a second to import
-
-        arguments = [without_password(argument) for argument in arguments]
-    return f"resume with: codesign {shlex.join(arguments)}"
+    shown = [_SECRET.sub(r"\g<scheme>...", argument) for argument in arguments]
+    return f"resume with: codesign {shlex.join(shown)}"

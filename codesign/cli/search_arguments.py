@@ -38,6 +38,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
     options.storage(files)
+    options.memory(files)
     options.prefix(files)
     files.add_argument(
         "--resume",

@@ -15,11 +15,11 @@ import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained
-from codesign.explore.folder import TABLE, short_weights
+from codesign.explore.folder import short_weights
 from codesign.explore.names import array_name, readable_names
-from codesign.explore.reasons import reasons
+from codesign.explore.reasons import nothing_fits
+from codesign.explore.replacing import TABLE
 from codesign.explore.settings import ExploreSettings
-from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
@@ -78,8 +78,11 @@ class Search:
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
         self._known: set[str] = set()
-        self.inner: InnerSearch | None = None
-        """The search on estimates, from the start of ``run`` on."""
+
+    @functools.cached_property
+    def inner(self) -> InnerSearch:
+        """The search on estimates; it draws its first samples at the first use."""
+        return InnerSearch(self.problem, self.settings.strategy, self.settings.seed)
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -92,15 +95,14 @@ class Search:
         They are fewer than ``settings.networks`` if the time is up, or the front has no further
         ones. Raises InfeasibleError when the search finds no design within the budget.
         """
-        seed, networks = self.settings.seed, self.settings.networks
+        networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        inner = self.inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
         evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = inner.run(score, evaluations)
+            pool = self.inner.run(score, evaluations)
             if not pool.feasible.any():
-                raise InfeasibleError(reasons(self.problem, pool))
+                raise nothing_fits(self.inner)
             picks = self._pick(pool, score, wanted)
             if not picks:
                 break
@@ -229,12 +231,11 @@ class Search:
 
     def _proposal(self, pool: Evaluated, row: int) -> Proposal:
         space, candidate = self.problem.space, pool.candidates[row]
-        excess = self.problem.excess(pool.layers, pool.estimate)
         figures = pool.estimate.figures(row)
         return Proposal(
             network_key(space, candidate),
             params=space.params(candidate),
-            constraints={name: float(values[row]) for name, values in excess.items()},
+            constraints={name: float(values[row]) for name, values in pool.excess.items()},
             attributes={
                 "network": readable_names(space, [candidate])[0],
                 "npu": array_name(pool.estimate.npu.config(row)),
@@ -243,7 +244,7 @@ class Search:
                 "brams": figures.brams,
                 "candidate": candidate.tolist(),
                 "estimate": figures.to_dict(),
-                "broken": [name for name, values in excess.items() if values[row] > 0],
+                "broken": [name for name, values in pool.excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),
             },
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.design import DatasetSpec
+from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
@@ -20,8 +21,6 @@ from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
 
-TRIALS = "trials.journal"
-"""File in the output folder that holds the trials, unless they are stored elsewhere."""
 FORMAT = "codesign explore 3"
 """Format mark in explore.json. A folder that holds files, but no explore.json with this mark or
 one of OLD_FORMATS, is not a search and is never written to."""
@@ -69,6 +68,8 @@ class ExploreSettings(SearchSettings):
     It may hold a password, so it is neither shown nor written."""
     study: str = STUDY
     """Name of the study in the storage."""
+    replace: bool = True
+    """May a search that is in ``out`` already be replaced? False: it is refused."""
     notes: tuple[str, ...] = ()
     """Sentences on what was cut in making these settings; they go to summary.json."""
 
@@ -99,7 +100,7 @@ class ExploreSettings(SearchSettings):
 
     @property
     def place(self) -> StudyPlace:
-        """Where the trials are stored."""
+        """Storage of the trials, and the name of their study in it."""
         if self.storage is None:
             return StudyPlace(self.out / TRIALS, self.study)
         return StudyPlace.of(self.storage, self.study)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import os
 import secrets
@@ -17,7 +18,7 @@ from codesign.build import pipeline
 from codesign.design import DatasetSpec
 from codesign.explore.search import Progress
 from codesign.explore.settings import FORMAT
-from codesign.results import UserError
+from codesign.results import STUDY, UserError
 from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.crew import work
 from codesign.search.space.declaration import SpaceDeclaration
@@ -44,19 +45,32 @@ _FORM = {
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker does, and where its data are.
+    """Study that a worker trains for, and where its data are.
 
-    >>> WorkerSettings(StudyPlace(Path("runs/explore/trials.journal"))).jobs
+    Raises UserError for a bad storage or study.
+
+    >>> WorkerSettings("runs/explore/trials.journal").jobs
     1
     """
 
-    place: StudyPlace
+    storage: str = dataclasses.field(repr=False)
+    """Path of a journal, or URL of a database; it may hold a password, so it is not shown."""
+    study: str = STUDY
+    """Name of the study in the storage."""
     jobs: int = 1
     """Networks that are trained at the same time."""
     dataset: str | None = None
     """Path of the search's data set on this machine; None: as the search has it."""
     data_dir: Path | None = None
     """Folder with the data set's files; None: none."""
+
+    def __post_init__(self) -> None:
+        _ = self.place
+
+    @property
+    def place(self) -> StudyPlace:
+        """Storage and name of the study that is worked on."""
+        return StudyPlace.of(self.storage, self.study)
 
 
 def serve(wanted: WorkerSettings, progress: Progress) -> int:

@@ -1,10 +1,10 @@
 """Joint multi-objective search over network, bit widths and NPU.
 
 space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimation for networks that
-are not fully trained), strategies/ (what to try next), engine (search loop on estimates),
-pareto (fronts, crowding distance, hypervolume), parts (batches in chunks on several threads);
-storage, studies, trials and store (trained designs in an Optuna study that processes share), crew
-(training of what a study asks for).
+are not fully trained), strategies/ (what to try next), problem (designs and their estimates),
+engine (search loop on estimates), pareto (fronts, crowding distance, hypervolume), parts (batches
+in chunks on several threads); storage, studies, trials and store (trained designs in an Optuna
+study that processes share), crew (training of what a study asks for).
 """
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "crew",
     "engine",
     "pareto",
+    "problem",
     "space",
     "storage",
     "store",

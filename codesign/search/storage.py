@@ -1,4 +1,4 @@
-"""Where the study of a search is: a journal file or a database, opened for Optuna.
+"""Place of the study of a search: a journal file or a database, opened for Optuna.
 
 Several processes may use one: claims are atomic in each kind, and what a killed process leaves in a
 journal is mended by the next one that appends. Nothing in a study is unpickled.
@@ -137,21 +137,6 @@ def shown(storage: Path | URL) -> str:
     if isinstance(storage, Path):
         return str(storage)
     return storage.set(query={}).render_as_string(hide_password=True)
-
-
-def without_password(text: str) -> str:
-    """Return an argument of a command line as it may be printed: a URL without its secrets.
-
-    >>> without_password("--storage=postgresql://me:secret@host/trials"), without_password("--json")
-    ('--storage=postgresql://me:***@host/trials', '--json')
-    """
-    start, equals, rest = text.partition("=") if text.startswith("--") else ("", "", text)
-    if rest.partition("://")[0].partition("+")[0] not in DRIVERS:
-        return text
-    try:
-        return f"{start}{equals}{shown(sqlalchemy.make_url(rest))}"
-    except (ArgumentError, ValueError):
-        return f"{start}{equals}{rest.partition('://')[0]}://..."
 
 
 class _Lock(JournalFileSymlinkLock):

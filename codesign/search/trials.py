@@ -36,7 +36,11 @@ Choice = bool | int | float | str
 
 @dataclass(frozen=True)
 class Proposal:
-    """One network to train, on an NPU."""
+    """One network to train, on an NPU.
+
+    >>> Proposal("b41f", {"lanes": 8}, {"luts": -0.1}, {"luts": 9e3}).params["lanes"]
+    8
+    """
 
     key: str
     """Identity of the network; seed and settings are the store's."""

@@ -51,14 +51,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    from codesign.explore import worker  # takes seconds to import
-    from codesign.search.storage import StudyPlace
+    from codesign.explore import WorkerSettings, serve  # takes seconds to import
 
-    place = StudyPlace.of(args.storage, args.study or STUDY)
     data_dir = None if args.data_dir is None else Path(args.data_dir)
-    settings = worker.WorkerSettings(place, args.jobs, args.dataset, data_dir)
-    trained = worker.serve(settings, console.progress)
+    study = args.study or STUDY
+    settings = WorkerSettings(args.storage, study, args.jobs, args.dataset, data_dir)
+    trained = serve(settings, console.progress)
     console.clear()
-    console.say(f"{trained} networks trained for {place}")
-    console.result({"trained": trained, "study": place.study})
+    console.say(f"{trained} networks trained for {settings.place}")
+    console.result({"trained": trained, "study": study})
     return 0

@@ -96,12 +96,11 @@ class ShortTraining:
 class TrainingTask:
     """Network to train; ``key`` identifies it in the results.
 
-        >>> from models.graph.layers import Input, Linear
-        >>> from models.files.reading import quoted
-    from models.graph.network import Layer
-        >>> layers = [Layer("image", Input((1, 8, 8))), Layer("classifier", Linear(10), ("image",))]
-        >>> graph = NetworkGraph("small", layers)
-        >>> task = TrainingTask("small", graph, Quantisation(), scale_bits=8)
+    >>> from models.graph.layers import Input, Linear
+    >>> from models.graph.network import Layer
+    >>> layers = [Layer("image", Input((1, 8, 8))), Layer("classifier", Linear(10), ("image",))]
+    >>> graph = NetworkGraph("small", layers)
+    >>> task = TrainingTask("small", graph, Quantisation(), scale_bits=8)
     """
 
     key: str
