@@ -7,7 +7,7 @@ A search of made-up networks, each of which "trains" by sleeping: what is measur
 Prints one JSON object:
 
 - storage, trials, workers, seconds (of one evaluation)
-- undisturbed_seconds: from the first evaluation to the last, with all workers alive
+- undisturbed_seconds: from the first evaluation to the last, which begin when all workers are up
 - share_of_linear: trials x seconds / (workers x undisturbed_seconds)
 - killed: ends by SIGKILL at random, of workers and of the search itself, each started again
 - killed_in_trial: those that had a trial in work
@@ -63,12 +63,13 @@ class Sleep:
 
     def __call__(self, proposal: Proposal) -> dict[str, Any]:
         """Return an accuracy that follows from the network's key."""
-        self._note("begun", proposal.key)
+        self.note("begun", proposal.key)
         time.sleep(self.seconds)
-        self._note("done", proposal.key)
+        self.note("done", proposal.key)
         return {"validation_accuracy": _fraction(proposal.key, "accuracy")}
 
-    def _note(self, what: str, key: str) -> None:
+    def note(self, what: str, key: str = "-") -> None:
+        """Write a line: what happens, to which network, in which process, when."""
         with self.log.open("a") as file:
             file.write(f"{what} {key} {os.getpid()} {time.time()}\n")
 
@@ -99,13 +100,16 @@ def front(records: Sequence[TrialRecord]) -> list[TrialRecord]:
 
 def _work(place: StudyPlace, evaluate: Sleep) -> None:
     store = TrialStore(place, SETTINGS, worker=f"worker-{os.getpid()}", heartbeat=HEARTBEAT)
+    evaluate.note("up")
     with Pool(0) as pool:
         work(store, pool, evaluate, lambda: store.noted(STATE) != ENDED)
 
 
-def _search(place: StudyPlace, trials: int) -> None:
+def _search(place: StudyPlace, trials: int, log: Path, workers: int) -> None:
     """Ask for networks, batch by batch, and wait for each; a search that was killed goes on."""
     store = TrialStore(place, SETTINGS, worker="search", heartbeat=HEARTBEAT)
+    while log.read_text().count("up ") < workers:
+        time.sleep(0.05)
     done: list[TrialRecord] = []
     while len(done) < trials:
         wanted = batch(done)[: trials - len(done)]
@@ -124,7 +128,7 @@ class Run:
         self.log.touch()
         self.killed = self.killed_in_trial = 0
         self._context = multiprocessing.get_context("spawn")
-        self._targets: list[tuple[Any, ...]] = [(_search, place, trials)]
+        self._targets: list[tuple[Any, ...]] = [(_search, place, trials, self.log, workers)]
         self._targets += [(_work, place, Sleep(self.log, seconds))] * workers
         TrialStore(place, SETTINGS)  # so that all begin with a study
         self._processes = [self._start(*target) for target in self._targets]
@@ -160,7 +164,8 @@ class Run:
             process.join()
             if process.exitcode:
                 raise RuntimeError(f"a process has ended with {process.exitcode}")
-        times = [float(line.split()[3]) for line in self.log.read_text().splitlines()]
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        times = [float(at) for what, _, _, at in lines if what != "up"]
         return max(times) - min(times)
 
     def records(self) -> list[TrialRecord]:

@@ -63,7 +63,7 @@ class StudyPlace:
         """
         if not 0 < len(study) <= MOST_NAME or not study.isprintable():
             raise UserError(f"study must be a name of 1 to {MOST_NAME} characters")
-        if "://" not in storage:
+        if storage and "://" not in storage:
             return cls(Path(storage), study)
         kind = storage.partition("://")[0].partition("+")[0]
         if kind not in DRIVERS:
