@@ -10,7 +10,7 @@ Prints one JSON object:
 - undisturbed_seconds: from the first evaluation to the last, which begin when all workers are up
 - share_of_linear: trials x seconds / (workers x undisturbed_seconds)
 - killed: ends by SIGKILL at random, of workers and of the search itself, each started again
-- killed_in_trial: those that had a trial in work
+- killed_in_trial: those that had a trial in work, at least the first MID_TRIAL
 - lost, repeated: networks that no finished trial has, or more than one, after these kills
 - evaluated_twice: finished evaluations of a network beyond the first one
 - same_front: the front, and the order of the trials, are those of the undisturbed search
@@ -51,6 +51,8 @@ BATCH = 8
 HEARTBEAT = Heartbeat(interval_s=0.3, grace_s=2.0)
 KILL_S = 3.0
 """Mean time between two kills: a process takes about two seconds to start."""
+MID_TRIAL = 2
+"""First kills, which wait for a worker that has a trial in work."""
 SETTINGS = {"seed": 0}
 
 
@@ -148,10 +150,17 @@ class Run:
         os.kill(pid, signal.SIGKILL)
         process.join()
         self.killed += 1
-        lines = [line.split() for line in self.log.read_text().splitlines()]
-        of_it = [what for what, _, who, _ in lines if who == str(pid)]
-        self.killed_in_trial += of_it[-1:] == ["begun"]
+        self.killed_in_trial += self._in_trial(pid)
         self._processes[at] = self._start(*self._targets[at])
+
+    def _in_trial(self, pid: int | None) -> bool:
+        lines = [line.split() for line in self.log.read_text().splitlines()]
+        return [what for what, _, who, _ in lines if who == str(pid)][-1:] == ["begun"]
+
+    def in_trial(self) -> list[int]:
+        """Return the numbers of the workers, from 1 on, that have a trial in work."""
+        every = enumerate(self._processes)
+        return [at for at, process in every if self._in_trial(process.pid)]
 
     @property
     def running(self) -> bool:
@@ -198,7 +207,10 @@ def measure(
     chance = random.Random(seed)
     while wild.running and wild.killed < kills:
         time.sleep(chance.uniform(0.5, 1.5) * KILL_S)
-        wild.kill(chance.randrange(workers + 1))
+        if wild.killed >= MID_TRIAL:
+            wild.kill(chance.randrange(workers + 1))
+        elif busy := wild.in_trial():
+            wild.kill(chance.choice(busy))
     wild.end()
     keys, found = [one.key for one in calm.records()], wild.completed()
     again = wild.evaluated()

@@ -24,8 +24,8 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def test_kills_lose_and_repeat_no_finished_trial(storage: str, tmp_path: Path) -> None:
-    found = workers.measure(storage, tmp_path, trials=16, workers=3, seconds=1.0, kills=4, seed=3)
-    assert found["killed"] >= 3
+    found = workers.measure(storage, tmp_path, trials=16, workers=3, seconds=1.0, kills=3, seed=3)
+    assert found["killed"] >= 2
     assert found["killed_in_trial"] >= 1
     assert (found["lost"], found["repeated"]) == (0, 0)
     assert found["same_front"]

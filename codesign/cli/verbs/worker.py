@@ -54,7 +54,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from codesign.explore import WorkerSettings, serve  # takes seconds to import
 
     data_dir = None if args.data_dir is None else Path(args.data_dir)
-    study = args.study or STUDY
+    study = STUDY if args.study is None else args.study
     settings = WorkerSettings(args.storage, study, args.jobs, args.dataset, data_dir)
     trained = serve(settings, console.progress)
     console.clear()
