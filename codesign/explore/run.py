@@ -38,6 +38,7 @@ from codesign.search.space.declaration import (
     with_every_multiplier,
 )
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.standing import Standing
 from codesign.search.store import TrialStore
 from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
 from codesign.search.trials import OBJECTIVES, ONE_BITS
@@ -62,14 +63,17 @@ class ExploreResult:
 
 
 def explore(
-    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
+    settings: ExploreSettings,
+    progress: Progress,
+    warn: Callable[[str], None] = lambda text: None,
+    tell: Callable[[Standing], None] = lambda standing: None,
 ) -> ExploreResult:
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
     progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
-    for each thing that the user may not have meant, such as replacing an earlier search. That
-    search stays as it is until a design meets the budget. Everything is written below
-    ``settings.out``.
+    for each thing that the user may not have meant, such as replacing an earlier search, tell with
+    what the search has reached after each short training. A search that is in the folder stays as
+    it is until a design meets the budget. Everything is written below ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
     (a tool failed) after writing them to summary.json, unless that is another search's. Raises
@@ -95,7 +99,7 @@ def explore(
             check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
-                settings, problem, dataset, folder, identity, progress, start
+                settings, problem, dataset, folder, identity, progress, tell, start
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
@@ -134,6 +138,7 @@ def _search_and_finish(
     folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
+    tell: Callable[[Standing], None],
     start: float,
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
@@ -152,7 +157,7 @@ def _search_and_finish(
         return store
 
     with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
-        search = Search(settings, problem, dataset, open_store, how, pool, progress)
+        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell)
         trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:

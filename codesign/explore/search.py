@@ -18,7 +18,7 @@ from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
 from codesign.explore.names import array_name, readable_names
 from codesign.explore.reasons import nothing_fits
-from codesign.explore.replacing import TABLE
+from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
@@ -30,6 +30,7 @@ from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.pareto import Floats, hypervolume
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network_key
+from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
 from codesign.search.studies import ENDED, STATE
 from codesign.search.trials import Proposal, write_csv
@@ -67,15 +68,19 @@ class Search:
         how: ShortTraining,
         pool: Pool,
         progress: Progress,
+        tell: Callable[[Standing], None],
     ) -> None:
         """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
 
         open_store: called once, when a design that meets the budget is found. pool: for trainings.
+        tell: called after each training.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self._open_store, self.how, self.pool, self.progress = open_store, how, pool, progress
         limit_s = settings.time_limit_s
-        self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
+        time_s = None if limit_s is None else TIME_SHARE * limit_s
+        self.deadline = None if time_s is None else time.monotonic() + time_s
+        self._watch = Watch(settings.out / STANDINGS, settings.networks, tell, time_s)
         self.trained: dict[str, Trained] = {}
         self._known: set[str] = set()
 
@@ -209,6 +214,8 @@ class Search:
         records = self.store.records()
         new = [record for record in records if record.key not in self._known]
         self._known |= {record.key for record in new}
+        if new or not records:
+            self._watch.update(records, self.inner)
         if new:
             write_csv(self.settings.out / TABLE, records, self.store.objectives)
             self._report(f"{100 * new[-1].values[0]:.1f} % after {self.how.epochs} epochs")

@@ -4,7 +4,8 @@ space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimati
 are not fully trained), strategies/ (what to try next), problem (designs and their estimates),
 engine (search loop on estimates), pareto (fronts, crowding distance, hypervolume), parts (batches
 in chunks on several threads); storage, studies, trials and store (trained designs in an Optuna
-study that processes share), crew (training of what a study asks for).
+study that processes share), crew (training of what a study asks
+for), standing (what the search has reached).
 """
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "pareto",
     "problem",
     "space",
+    "standing",
     "storage",
     "store",
     "strategies",

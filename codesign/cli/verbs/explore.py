@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codesign.cli import search_arguments, search_options
+from codesign.cli import live_table, search_arguments, search_options
 from codesign.cli.console import Console, table
 from codesign.report import Candidate, comparison
 
@@ -64,7 +64,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     for note in settings.notes:
         console.warn(note)
-    result = explore.explore(settings, progress, console.warn)
+    shown: list[explore.Standing] = []
+
+    def tell(standing: explore.Standing) -> None:
+        if not shown:
+            console.row(live_table.HEAD)
+        shown.append(standing)
+        console.row(live_table.row(standing))
+
+    result = explore.explore(settings, progress, console.warn, tell)
     show(result, settings.out, console)
     # For scripts as train and evaluate have it: shares with their intervals.
     console.result({**result.summary, "accuracy": result.summary["scores"]})

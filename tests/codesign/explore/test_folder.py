@@ -28,6 +28,7 @@ FILES = (
     "front.json",
     "trials.journal",
     "trials.csv",
+    "standings.jsonl",
     "training/toy-0123456789ab.weights",
     "training/short/0123456789ab.weights",
     "build/a/design.yaml",
@@ -35,8 +36,8 @@ FILES = (
 )
 TRIAL = '{"op_code":4,"worker_id":"a","state":1}\n'
 """A line of a journal with a finished trial."""
-STEPS = 9
-"""Kills of a replacement: before each of its eight renames, and behind the last one."""
+STEPS = 10
+"""Kills of a replacement: before each of its nine renames, and behind the last one."""
 
 
 def settings(out: Path, *, resume: bool) -> ExploreSettings:
