@@ -67,6 +67,8 @@ AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
+STUDY = "explore"
+"""Name of the study of a search that is given no other."""
 OLD_OPTIONS = {"optimiser": "strategy", "guard": "area_confidence"}
 """Option names of releases 0.1 and 0.2 that are still read, each with the name that replaces it."""
 

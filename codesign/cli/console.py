@@ -107,6 +107,14 @@ class Console:
             self._make_room()
             print(escaped(text, keep="\n"), flush=True)
 
+    def row(self, text: str) -> None:
+        """Print a row of a live table on stderr if that is a terminal, above the progress line."""
+        with self._lock:
+            if self._live:
+                width = shutil.get_terminal_size().columns - 1
+                self._stderr.write(f"{_ERASE}{escaped(text)[:width]}\n")
+                self._draw(time.monotonic())
+
     def result(self, value: Any) -> None:
         """Print the command's result as JSON on stdout, with --json only.
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import shlex
 import signal
 import sys
@@ -37,6 +38,7 @@ from codesign.cli.verbs import (
     synth,
     train,
     verify,
+    worker,
 )
 from codesign.results import InfeasibleError, UserError
 from codesign.tools.processes import ToolError
@@ -47,12 +49,16 @@ from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, doctor,
+    characterize, calibrate, worker, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
 FAILED, INFEASIBLE, INTERRUPTED = 1, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
+_SECRET = re.compile(
+    r"(?P<scheme>[a-z0-9+]+://)(?!([^:@/?]+@)?[^:@/?]*(:\d+)?(/[^:@?]*)?$).*", re.DOTALL
+)
+"""The URL of a database, unless it is plain to see that it holds neither password nor options."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -173,7 +179,11 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """Return a hint with the command that continues the interrupted one, ``resume with: ...``."""
+    """Return a hint with the command that continues the interrupted one, ``resume with: ...``.
+
+    The address of a database that may hold a secret is left out of it.
+    """
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
-    return f"resume with: codesign {shlex.join(arguments)}"
+    shown = [_SECRET.sub(r"\g<scheme>...", argument) for argument in arguments]
+    return f"resume with: codesign {shlex.join(shown)}"

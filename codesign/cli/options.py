@@ -14,7 +14,7 @@ from codesign.build import build_folder, built, manifest, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.cli.console import Console
 from codesign.design import Design
-from codesign.results import UserError
+from codesign.results import STUDY, UserError
 from models.files import reading
 from models.files.reading import FileError
 from rtl_gen import naming
@@ -150,6 +150,23 @@ def data_dir(parser: argparse._ActionsContainer) -> None:
         type=Path,
         metavar="DIR",
         help="folder with the data set's files (default: none; the data set digits needs none)",
+    )
+
+
+def storage(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
+    """Add ``--storage`` and ``--study``, which say where a search's trials are. Not given: None."""
+    parser.add_argument(
+        "--storage",
+        required=required,
+        metavar="PLACE",
+        help="trials of the search, which workers share: the path of a journal, or a URL of "
+        "sqlite, postgresql or mysql; a password is better left to PGPASSWORD or ~/.pgpass "
+        f"({'required' if required else 'default: trials.journal in --out'})",
+    )
+    parser.add_argument(
+        "--study",
+        metavar="NAME",
+        help=f"name of the search's study in the storage (default: {STUDY})",
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codesign.cli import data_options
 from codesign.fpga import devices
-from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
+from codesign.results import OLD_OPTIONS, STUDY, Budget, SearchSettings, UserError
 from models.files import yaml_io
 from models.files.nodes import build
 
@@ -54,6 +54,10 @@ class SearchOptions(SearchSettings):
     """Validation accuracy in percent that is enough; None: within a standard error of the best."""
     out: str = "runs/explore"
     """Folder of the search."""
+    storage: str | None = dataclasses.field(default=None, repr=False)
+    """Path of a journal, or URL of a database, with the trials; None: a journal in ``out``."""
+    study: str = STUDY
+    """Name of the study in the storage."""
     time_limit: float | None = None
     """Minutes for search and training, None without limit; build, synthesis and simulation take
     some more."""
@@ -103,6 +107,8 @@ class SearchOptions(SearchSettings):
             boo_within=None if self.boo_within is None else self.boo_within / 100,
             min_accuracy=None if self.min_accuracy is None else self.min_accuracy / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
+            storage=self.storage,
+            study=self.study,
             notes=self.cut(),
             **self.shared(),
         )

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +20,7 @@ from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder
-from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
+from codesign.explore.replacing import FRONT, SUMMARY
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.shown import shown_candidates
@@ -35,7 +38,11 @@ from codesign.search.space.declaration import (
     with_every_multiplier,
 )
 from codesign.search.space.encoding import SearchSpace
-from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from codesign.search.standing import Standing
+from codesign.search.store import TrialStore
+from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
+from codesign.search.trials import OBJECTIVES, ONE_BITS
+from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files import json_io
 
@@ -56,14 +63,17 @@ class ExploreResult:
 
 
 def explore(
-    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
+    settings: ExploreSettings,
+    progress: Progress,
+    warn: Callable[[str], None] = lambda text: None,
+    tell: Callable[[Standing], None] = lambda standing: None,
 ) -> ExploreResult:
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
     progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
-    for each thing that the user may not have meant, such as replacing an earlier search. That
-    search stays as it is until a design meets the budget. Everything is written below
-    ``settings.out``.
+    for each thing that the user may not have meant, such as replacing an earlier search, tell with
+    what the search has reached after each short training. A search that is in the folder stays as
+    it is until a design meets the budget. Everything is written below ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
     (a tool failed) after writing them to summary.json, unless that is another search's. Raises
@@ -85,9 +95,11 @@ def explore(
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
         identity = folder.open(settings, settings.identity(declaration, dataset))
+        if settings.storage and (stored := stored_settings(settings.place)) is not None:
+            check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
-                settings, problem, dataset, folder, identity, progress, start
+                settings, problem, dataset, folder, identity, progress, tell, start
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
@@ -126,6 +138,7 @@ def _search_and_finish(
     folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
+    tell: Callable[[Standing], None],
     start: float,
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
@@ -138,10 +151,14 @@ def _search_and_finish(
 
     def open_store() -> TrialStore:
         folder.claim()
-        return TrialStore(settings.out / TRIALS, identity, objectives)
+        store = TrialStore(settings.place, identity, objectives, _worker_name(settings.out))
+        store.note(VERSION, metadata.version("codesign"))
+        store.note(STATE, SEARCHING)
+        return store
 
-    search = Search(settings, problem, dataset, open_store, how, progress)
-    trained = search.run()
+    with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
+        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell)
+        trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
@@ -155,6 +172,12 @@ def _search_and_finish(
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
+
+
+def _worker_name(out: Path) -> str:
+    """Return the name of the search in a folder, which is locked, among the workers of a study."""
+    folder = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:8]
+    return f"explore-{socket.gethostname()}-{folder}"
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:

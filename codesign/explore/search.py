@@ -6,31 +6,37 @@ accuracy predictor; networks of its front are trained briefly, and the predictor
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
+from codesign.explore.names import array_name, readable_names
 from codesign.explore.reasons import nothing_fits
+from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
-from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
+from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
+from codesign.search.crew import work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.pareto import Floats, hypervolume
 from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network, network_key
-from codesign.search.store import TrialRecord, TrialStore
+from codesign.search.space.topology import network_key
+from codesign.search.standing import Standing, Watch
+from codesign.search.store import TrialStore
+from codesign.search.studies import ENDED, STATE
+from codesign.search.trials import Proposal, write_csv
+from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
-from models.training.history import from_list, to_list
+from models.training.history import from_list
 
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
@@ -49,7 +55,7 @@ TIME_SHARE = 0.35
 class Search:
     """One search for networks worth a full training. Made by ``explore``.
 
-    Each trained network is added to a store as soon as its training ends, so that a search that
+    Each trained network is in a store as soon as its training ends, so that a search that
     was killed continues from there.
     """
 
@@ -60,17 +66,23 @@ class Search:
         dataset: Dataset,
         open_store: Callable[[], TrialStore],
         how: ShortTraining,
+        pool: Pool,
         progress: Progress,
+        tell: Callable[[Standing], None],
     ) -> None:
         """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
 
-        open_store: called once, when a design that meets the budget is found.
+        open_store: called once, when a design that meets the budget is found. pool: for trainings.
+        tell: called after each training.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
-        self._open_store, self.how, self.progress = open_store, how, progress
+        self._open_store, self.how, self.pool, self.progress = open_store, how, pool, progress
         limit_s = settings.time_limit_s
-        self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
+        time_s = None if limit_s is None else TIME_SHARE * limit_s
+        self.deadline = None if time_s is None else time.monotonic() + time_s
+        self._watch = Watch(settings.out / STANDINGS, settings.networks, tell, time_s)
         self.trained: dict[str, Trained] = {}
+        self._known: set[str] = set()
 
     @functools.cached_property
     def inner(self) -> InnerSearch:
@@ -103,6 +115,7 @@ class Search:
             predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
             score = self._goals(predictor.predict_networks)
             evaluations, wanted = EVALUATIONS[1], min(3, networks - len(self.trained))
+        self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
@@ -173,29 +186,15 @@ class Search:
         return network_features(self._trained_layers()), accuracies
 
     def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
-        """Train those networks of ``rows`` that are not in the store, until the time is up.
+        """Have those networks of ``rows`` trained that are not in the store, until the time is up.
 
-        They enter ``self.trained`` in the order of ``rows``, whichever training ends first.
+        They are trained here, and by all workers on the store. They enter ``self.trained`` in the
+        order of ``rows``, whichever training ends first.
         """
-        space = self.problem.space
-        keys = {network_key(space, pool.candidates[row]): row for row in rows}
-        tasks = []
-        for key, row in keys.items():
-            if self.store.find(key) is None and not self._late():
-                graph, quantisation = network(space, pool.candidates[row])
-                scale_bits = int(pool.estimate.npu.scale_bits[row])
-                keep = short_weights(self.settings.out, key)
-                keep.parent.mkdir(parents=True, exist_ok=True)
-                tasks.append(TrainingTask(key, graph, quantisation, scale_bits, keep))
-        self._report()
-        trainings = train_all(tasks, self.dataset, self.how, self.settings.jobs)
-        with contextlib.closing(trainings) as outcomes:
-            for outcome in outcomes:
-                self.store.add(self._record(pool, keys[outcome.key], outcome), space.choices)
-                self._report(f"{100 * outcome.accuracy:.1f} % after {self.how.epochs} epochs")
-                if self._late():
-                    break
-        for key, row in keys.items():
+        proposals = [(row, self._proposal(pool, row)) for row in rows]
+        wanted = {one.key: (row, one) for row, one in proposals}
+        work(self.store, self.pool, self._trainer, lambda: self._going(wanted))
+        for key, (row, _) in wanted.items():
             record = self.store.find(key)
             if record is not None:
                 self.trained[key] = Trained(
@@ -207,32 +206,52 @@ class Search:
                 )
         self._report()
 
+    def _going(self, wanted: Mapping[str, tuple[int, Proposal]]) -> bool:
+        """Report what is new in the store; return True while networks are to be trained.
+
+        What nobody trains, as its process was killed while it gave it up, is asked for again.
+        """
+        records = self.store.records()
+        new = [record for record in records if record.key not in self._known]
+        self._known |= {record.key for record in new}
+        if new or not records:
+            self._watch.update(records, self.inner)
+        if new:
+            write_csv(self.settings.out / TABLE, records, self.store.objectives)
+            self._report(f"{100 * new[-1].values[0]:.1f} % after {self.how.epochs} epochs")
+        missing = [one for key, (_, one) in wanted.items() if key not in self._known]
+        if not missing or self._late():
+            return False
+        self.store.ask(missing, self.problem.space.choices)
+        return True
+
+    @functools.cached_property
+    def _trainer(self) -> ShortTrainer:
+        """The evaluation of networks, whose weights are kept."""
+        short_weights(self.settings.out, "").parent.mkdir(parents=True, exist_ok=True)
+        keep = functools.partial(short_weights, self.settings.out)
+        return ShortTrainer(self.problem.space, self.how.subset(self.dataset), self.how, keep)
+
     def _report(self, note: str = "") -> None:
-        done = len({*self.trained, *(record.key for record in self.store.records())})
+        done = len({*self.trained, *self._known})
         self.progress("search", 1 + done, 1 + max(self.settings.networks, done), note)
 
-    def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
-        excess = self.problem.excess(pool.candidates, pool.layers, pool.estimate)
+    def _proposal(self, pool: Evaluated, row: int) -> Proposal:
+        space, candidate = self.problem.space, pool.candidates[row]
         figures = pool.estimate.figures(row)
-        assert figures.images_per_second is not None
-        assert figures.luts is not None
-        return TrialRecord(
-            key=outcome.key,
-            params=self.problem.space.params(pool.candidates[row]),
-            values=(
-                outcome.accuracy,
-                figures.images_per_second,
-                figures.luts,
-                *((outcome.one_bits,) if self.settings.one_bits else ()),
-            ),
-            constraints={name: float(values[row]) for name, values in excess.items()},
+        return Proposal(
+            network_key(space, candidate),
+            params=space.params(candidate),
+            constraints={name: float(values[row]) for name, values in pool.excess.items()},
             attributes={
-                "candidate": pool.candidates[row].tolist(),
-                "seconds": round(outcome.seconds, 2),
-                "one_bits": outcome.one_bits,
-                "history": to_list(outcome.history),
+                "network": readable_names(space, [candidate])[0],
+                "npu": array_name(pool.estimate.npu.config(row)),
+                "images_per_second": figures.images_per_second,
+                "luts": figures.luts,
+                "brams": figures.brams,
+                "candidate": candidate.tolist(),
                 "estimate": figures.to_dict(),
-                "broken": [name for name, values in excess.items() if values[row] > 0],
+                "broken": [name for name, values in pool.excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),
             },
         )

@@ -19,4 +19,5 @@ __all__ = [
     "synth",
     "train",
     "verify",
+    "worker",
 ]

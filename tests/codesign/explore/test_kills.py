@@ -32,10 +32,13 @@ class SearchDoneError(Exception):
 
 
 def trials(out: Path) -> list[bytes]:
-    """The journal's lines with finished trials."""
+    """The journal's lines that finish a trial (op_code 6: a new state; 1: complete)."""
     journal = out / "trials.journal"
     lines = journal.read_bytes().splitlines() if journal.exists() else []
-    return [line for line in lines if line.startswith(b'{"op_code":4,') and line.endswith(b"}")]
+    finished = [
+        line for line in lines if line.startswith(b'{"op_code":6,') and b'"state":1,' in line
+    ]
+    return [line for line in finished if line.endswith(b"}")]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
