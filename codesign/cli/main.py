@@ -21,6 +21,7 @@ from typing import NoReturn
 
 from codesign.cli.console import Console
 from codesign.cli.verbs import (
+    bench,
     build,
     calibrate,
     characterize,
@@ -44,7 +45,7 @@ from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, doctor,
+    characterize, calibrate, bench, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
