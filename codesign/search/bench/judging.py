@@ -1,4 +1,4 @@
-"""What runs of the benchmark say: quartiles, attainment, significance, ranks over tasks."""
+"""Judgement of benchmark runs: quartiles, attainment, significance, ranks over tasks."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def synthesise(path: Path, jobs: int, progress: Progress) -> int:
     """
     store = RowStore(path, dataset.LAYOUT)
     wanted = list(front())
-    count = len(store.rows) + len(wanted)  # rows of other NPUs do not take the place of these
+    count = len({*(row.config for row in store.rows.values()), *wanted})
     return len(
         measure_all(wanted, store, count, jobs, progress, measure, lambda done: store.add(done.row))
     )

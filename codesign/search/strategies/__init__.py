@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 
 from codesign.results import UserError
 from codesign.search.strategies.evolution import Evolution
+from codesign.search.strategies.guided import GuidedEvolution
 from codesign.search.strategies.interface import Genes, Strategy
 from codesign.search.strategies.loading import Checked, imported
 from codesign.search.strategies.nsga2 import Nsga2
@@ -21,6 +22,7 @@ __all__ = [
     "STRATEGIES",
     "Evolution",
     "Genes",
+    "GuidedEvolution",
     "Nsga2",
     "RandomSearch",
     "RegularisedEvolution",
@@ -31,7 +33,8 @@ __all__ = [
 
 STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "random": RandomSearch,
-    "evolution": Evolution,
+    "evolution": GuidedEvolution,
+    "unguided-evolution": Evolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
 }
