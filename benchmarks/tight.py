@@ -55,10 +55,10 @@ REFERENCE_EVALUATIONS = 100_000
 """Designs estimated for each seed and floor of the reference."""
 
 
-def problem(floor: float) -> Problem:
-    """Return the search problem with a floor in images per second."""
+def problem(floor: float, luts: float = LUTS) -> Problem:
+    """Return the search problem with a floor in images per second and a LUT budget."""
     space = SearchSpace(load_declaration("images"), SHAPE, CLASSES)
-    return Problem(space, model_file.load(), Budget(luts=LUTS, min_throughput=floor))
+    return Problem(space, model_file.load(), Budget(luts=luts, min_throughput=floor))
 
 
 def score(layers: LayerTable) -> Floats:

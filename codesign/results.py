@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from models.training.choices import TrainingChoices
@@ -98,7 +100,7 @@ class SearchSettings:
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image's shape."""
     strategy: str = "evolution"
-    """Name in codesign.search.strategies.STRATEGIES."""
+    """Name in codesign.search.strategies.STRATEGIES, or ``module:Class`` for one of the user's."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
     seed: int = 0
@@ -178,12 +180,18 @@ def _amount(value: float) -> str:
 class InfeasibleError(Exception):
     """A design cannot be built, or a search found none within its budget.
 
-    ``reasons`` holds the violated constraints that were found.
+    ``reasons`` holds the violated constraints that were found, ``remarks`` further sentences for
+    the user, and ``details`` what they say as JSON values.
     """
 
-    def __init__(self, reasons: tuple[Infeasible, ...]) -> None:
-        super().__init__("\n".join(str(reason) for reason in reasons))
-        self.reasons = reasons
+    def __init__(
+        self,
+        reasons: tuple[Infeasible, ...],
+        remarks: tuple[str, ...] = (),
+        details: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        super().__init__("\n".join([*map(str, reasons), *remarks]))
+        self.reasons, self.remarks, self.details = reasons, remarks, details
 
     def to_list(self) -> list[dict[str, Any]]:
         """Return the reasons as JSON objects: each the fields of Infeasible by name."""

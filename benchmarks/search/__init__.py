@@ -1,1 +1,1 @@
-"""What the search chooses and what it finds: ``python -m benchmarks.search.choice``, ``.tight``."""
+"""What the search chooses and what it finds, one benchmark a file: ``.choice``, ``.rare``, ..."""

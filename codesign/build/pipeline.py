@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.prediction import estimate_design, plan_design
+from codesign.tools import caches
 from models.data import datasets
 from models.data.datasets import Dataset, ReadOptions, Split
 from models.data.layout import Layout
@@ -30,7 +31,6 @@ from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
 from models.quantisation.blocks import BlockShape, Pruning
 from models.training.choices import largest_batch
-from sim.cache import cache_folder
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -160,8 +160,8 @@ def load_data(
     to input levels; None: the format's own (8-bit pictures), else found on the training part.
     """
     options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
-    cache = cache_folder("datasets")
-    return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=cache)
+    with caches.folder(caches.DATASETS) as kept:
+        return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=kept)
 
 
 def with_mapping(design: Design, dataset: Dataset) -> Design:
@@ -235,6 +235,7 @@ def train_design(
     from models.training.loop import train  # torch takes seconds to import
 
     plan_design(design)
+    caches.keep_torch_code()
     return train(
         design.network,
         design.quantisation,
@@ -279,12 +280,13 @@ def write_build(
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
     prefix: str = "",
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
-    are added unless ``reports`` has them. images: most test images to keep as vectors. Raises
-    ModelError as evaluation.accuracy_report does.
+    device, reports, prefix, warn and errors: as for build_folder.build; the reports accuracy and
+    estimate are added unless ``reports`` has them. images: most test images to keep as vectors.
+    Raises ModelError as evaluation.accuracy_report does.
     """
     estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
@@ -294,7 +296,5 @@ def write_build(
         lowered.compiled,
         vectors(lowered.integer, dataset.test, images),
         out,
-        device=device,
-        reports={**own, **(reports or {})},
-        prefix=prefix,
-    )
+        device=device, reports={**own, **(reports or {})}, prefix=prefix, warn=warn,
+    )  # fmt: skip

@@ -19,6 +19,7 @@ from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
 
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.cli.verbs import (
     bench,
@@ -105,7 +106,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(as_json=args.json)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(args.run(args, console))
+        with options.memory_allowed(getattr(args, "max_memory", None)):
+            return int(args.run(args, console))
     except InfeasibleError as error:
         return _infeasible(error, console)
     except USER_ERRORS as error:
@@ -141,10 +143,10 @@ def _bad_input(message: str, console: Console) -> int:
 
 
 def _infeasible(error: InfeasibleError, console: Console) -> int:
-    console.result({"feasible": False, "reasons": error.to_list()})
+    console.result({"feasible": False, "reasons": error.to_list(), **error.details})
     console.warn("no feasible design:")
-    for reason in error.reasons:
-        console.warn(f"  {reason}")
+    for line in (*error.reasons, *error.remarks):
+        console.warn(f"  {line}")
     return INFEASIBLE
 
 

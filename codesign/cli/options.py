@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from codesign import design
-from codesign.build import build_folder, built, pipeline
+from codesign.build import built, manifest, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
+from models.files import reading
+from models.files.reading import FileError
 from rtl_gen import naming
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
@@ -158,9 +162,56 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
     )
 
 
+def memory(parser: argparse._ActionsContainer) -> None:
+    """Add ``--max-memory``, which ``memory_allowed`` obeys."""
+    parser.add_argument(
+        "--max-memory",
+        type=_size,
+        metavar="SIZE",
+        help="most memory that the arrays of one file or data set may take, in bytes or with K, M "
+        f"or G, such as 8G (default: ${reading.MEMORY_VARIABLE}, else "
+        f"{reading.MAX_MEMORY >> 30}G)",
+    )
+
+
+def _size(text: str) -> int:
+    try:
+        return reading.parse_size(text, "SIZE")
+    except FileError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("SIZE: ")) from None
+
+
+@contextlib.contextmanager
+def memory_allowed(size: int | None) -> Iterator[None]:
+    """Let the arrays of a file take ``size`` bytes in the ``with`` block; None changes nothing.
+
+    It holds for the processes that are started in it, too.
+    """
+    before = os.environ.get(reading.MEMORY_VARIABLE)
+    if size is not None:
+        os.environ[reading.MEMORY_VARIABLE] = str(size)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[reading.MEMORY_VARIABLE] = before
+        elif size is not None:
+            del os.environ[reading.MEMORY_VARIABLE]
+
+
+def trust(parser: argparse._ActionsContainer) -> None:
+    """Add ``--trust``, for verbs that give the Verilog of a build folder to tools."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let tools have Verilog that is not plain hardware, which may run commands and write "
+        "files: only for folders from people you trust",
+    )
+
+
 def load_build(folder: Path) -> Design:
     """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
-    if not build_folder.is_build(folder):
+    if not manifest.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     return design.load(folder / "design.yaml")
 
@@ -171,6 +222,6 @@ def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     warn: called with a sentence for each of them. Raises as built.load does.
     """
     network = built.load(folder)
-    for path in build_folder.changed_files(folder):
+    for path in manifest.changed_files(folder):
         warn(f"{path} was changed or removed after the build")
     return network

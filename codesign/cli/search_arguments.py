@@ -37,6 +37,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "command line overrides it (default: none)",
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    options.memory(files)
     options.prefix(files)
     files.add_argument(
         "--resume",
@@ -91,7 +92,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         metavar="NAME",
-        help="search algorithm: evolution, nsga2, regularised-evolution or random "
+        help="search algorithm: evolution, guided, nsga2, regularised-evolution, random, or "
+        "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )
     group.add_argument(

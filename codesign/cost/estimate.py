@@ -90,13 +90,18 @@ class Estimate:
         return found
 
 
-def violation(excess: Mapping[str, Floats]) -> Floats:
+def violation(excess: Mapping[str, Floats], last: str | None = None) -> Floats:
     """Return the constraint violation, shape (n,): the sum of positive excesses, 0 if feasible.
 
-    excess: as ``Estimate.excess`` returns it.
+    excess: as ``Estimate.excess`` returns it. last: a constraint that counts only where all others
+    are met: there the violation is below 1, elsewhere the sum of the others and 1.
     """
-    total: Floats = np.sum([np.maximum(part, 0.0) for part in excess.values()], axis=0)
-    return total
+    parts = [np.maximum(part, 0.0) for name, part in excess.items() if name != last]
+    total: Floats = np.sum(parts, axis=0)
+    if last is None:
+        return total
+    own = np.maximum(excess[last], 0.0)
+    return np.where(total > 0, 1 + total, own / (1 + own))
 
 
 def estimate(

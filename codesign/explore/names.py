@@ -1,13 +1,14 @@
-"""Readable names of networks, such as ``3 stages 24-48-96, w2-4 a3``."""
+"""Readable names: of networks, such as ``3 stages 24-48-96, w2-4 a3``, and of arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 from codesign.search.pareto import Ints
-from codesign.search.space.declaration import Choice
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.rules import Choice
 from codesign.search.space.topology import network_key
+from rtl_gen.config import NpuConfig
 
 
 def readable_names(space: SearchSpace, candidates: Sequence[Ints]) -> list[str]:
@@ -29,6 +30,11 @@ def readable_names(space: SearchSpace, candidates: Sequence[Ints]) -> list[str]:
             if value is not None:
                 names[key] += f", {parameter.name} {_text(value)}"
     return [names[key] for key in keys]
+
+
+def array_name(npu: NpuConfig) -> str:
+    """Return the shape of an NPU's array as text: pixels x lanes x columns, bits of a digit."""
+    return f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"
 
 
 def _ambiguous(

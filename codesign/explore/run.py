@@ -16,11 +16,12 @@ from codesign.cost.area.model import AreaModel
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder
+from codesign.explore.folder import SearchFolder
+from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.shown import shown_candidates
-from codesign.explore.summary import empty_summary, front, full_summary, searched
+from codesign.explore.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
@@ -89,7 +90,7 @@ def explore(
                 settings, problem, dataset, folder, identity, progress, start
             )
         except InfeasibleError as error:
-            told = {"status": 3, "problem": str(error), "reasons": error.to_list()}
+            told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
             if folder.claimed:
                 json_io.write(settings.out / SUMMARY, {**empty_summary(settings, start), **told})
             else:
@@ -152,7 +153,7 @@ def _search_and_finish(
     json_io.write(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
     page = write_report(finished, wanted, candidates)
     told = full_summary(settings, finished, page, start)
-    summary = {**told, "front": front(candidates), "search": searched(search)}
+    summary = {**told, "front": front(candidates), "search": search.inner.summary()}
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
 

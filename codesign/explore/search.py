@@ -17,9 +17,8 @@ import numpy as np
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
-from codesign.explore.reasons import reasons
+from codesign.explore.reasons import nothing_fits
 from codesign.explore.settings import ExploreSettings
-from codesign.results import InfeasibleError
 from codesign.search import engine
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
@@ -72,8 +71,11 @@ class Search:
         limit_s = settings.time_limit_s
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
-        self.inner: InnerSearch | None = None
-        """The search on estimates, from the start of ``run`` on."""
+
+    @functools.cached_property
+    def inner(self) -> InnerSearch:
+        """The search on estimates; it draws its first samples at the first use."""
+        return InnerSearch(self.problem, self.settings.strategy, self.settings.seed)
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -86,15 +88,14 @@ class Search:
         They are fewer than ``settings.networks`` if the time is up, or the front has no further
         ones. Raises InfeasibleError when the search finds no design within the budget.
         """
-        seed, networks = self.settings.seed, self.settings.networks
+        networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        inner = self.inner = InnerSearch(self.problem, self.settings.strategy, seed)
         score = self._goals(_capacity)
         evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = inner.run(score, evaluations)
+            pool = self.inner.run(score, evaluations)
             if not pool.feasible.any():
-                raise InfeasibleError(reasons(self.problem, pool))
+                raise nothing_fits(self.inner)
             picks = self._pick(pool, score, wanted)
             if not picks:
                 break
@@ -211,7 +212,7 @@ class Search:
         self.progress("search", 1 + done, 1 + max(self.settings.networks, done), note)
 
     def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
-        excess = self.problem.excess(pool.layers, pool.estimate)
+        excess = self.problem.excess(pool.candidates, pool.layers, pool.estimate)
         figures = pool.estimate.figures(row)
         assert figures.images_per_second is not None
         assert figures.luts is not None

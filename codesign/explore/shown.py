@@ -8,13 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from codesign.explore.choice import Option, Trained
-from codesign.explore.names import readable_names
+from codesign.explore.names import array_name, readable_names
 from codesign.report.data import Candidate
 from codesign.search import engine
 from codesign.search.engine import Problem
 from codesign.search.pareto import pareto_mask
 from codesign.search.space.topology import network_key
-from rtl_gen.config import NpuConfig
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""
@@ -59,7 +58,7 @@ def _candidate(problem: Problem, option: Option, name: str, one_bits: bool) -> C
     assert figures.images_per_second is not None
     assert figures.luts is not None
     return Candidate(
-        f"{name} on {_array(option.evaluated.estimate.npu.config(option.row))}",
+        f"{name} on {array_name(option.evaluated.estimate.npu.config(option.row))}",
         one.accuracy,
         figures.images_per_second,
         figures.luts,
@@ -68,8 +67,3 @@ def _candidate(problem: Problem, option: Option, name: str, one_bits: bool) -> C
         trained_fully=one.trained_fully,
         one_bits=one.one_bits if one_bits else None,
     )
-
-
-def _array(npu: NpuConfig) -> str:
-    """Return the shape of an NPU's array as text: pixels x lanes x columns, bits of a digit."""
-    return f"{npu.pixels}x{npu.lanes}x{npu.columns} d{npu.weight_digit_bits}"

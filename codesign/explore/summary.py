@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from codesign.explore.building import FinishedDesign
-from codesign.explore.search import Search
 from codesign.explore.settings import ExploreSettings
 from codesign.fpga import devices
 from codesign.report import Candidate
@@ -107,23 +106,6 @@ def front(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
              "chosen")  # fmt: skip
     shown = sorted((c for c in candidates if c.on_front or c.chosen), key=lambda c: -c.accuracy)
     return [{name: getattr(one, name) for name in names} for one in shown]
-
-
-def searched(search: Search) -> dict[str, Any]:
-    """Return what a search looked at: its strategy, designs estimated, and the space's size.
-
-    ``feasible_share`` is the share of designs within the budget among those drawn uniformly
-    (``sampled`` in number); it is 0 where none of them was.
-    """
-    inner = search.inner
-    assert inner is not None
-    return {
-        "strategy": inner.strategy,
-        "evaluations": inner.evaluations,
-        "feasible_share": inner.sampled_feasible / inner.sampled,
-        "sampled": inner.sampled,
-        "space_size": inner.problem.space.designs,
-    }
 
 
 def _peak_memory_bytes() -> int:

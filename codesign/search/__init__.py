@@ -2,8 +2,9 @@
 
 space/ (search spaces and their encoding as genes), accuracy/ (accuracy estimation for networks that
 are not fully trained), strategies/ (what to try next), bench/ (comparison of strategies on tasks
-whose front is known), engine (search loop on estimates), pareto (fronts, crowding distance,
-hypervolume), store (journal of trained designs), parts (batches in chunks on several threads).
+whose front is known), problem (designs and their estimates), engine (search loop on estimates),
+pareto (fronts, crowding distance, hypervolume), store (journal of trained designs), parts (batches
+in chunks on several threads).
 """
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "bench",
     "engine",
     "pareto",
+    "problem",
     "space",
     "store",
     "strategies",

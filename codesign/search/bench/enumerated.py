@@ -19,8 +19,8 @@ from codesign.search.accuracy.features import FEATURES
 from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.accuracy.study_data import Description, Training
 from codesign.search.bench.tasks import Task
-from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats
+from codesign.search.problem import Evaluated, Problem
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 

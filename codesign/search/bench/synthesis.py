@@ -20,7 +20,7 @@ SHIPPED = Path(__file__).parent / "front_xc7.csv"
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """LUTs of the front's NPUs as the task has them and as Yosys counts them. See ``compare``."""
+    """LUTs of the front's NPUs, estimated and as Yosys counts them. Made by ``compare``."""
 
     npus: int
     """Different NPUs on the front, synthesised or not."""

@@ -18,7 +18,7 @@ MARGIN = 0.1
 class Task:
     """Table of all designs of a search space: objectives, constraint violation and true front.
 
-    Made by ``codesign.search.bench.load``.
+    Made by the functions of ``codesign.search.bench.TASKS``.
 
     >>> genes = Genes(np.array([2, 2]))
     >>> objectives = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])

@@ -33,8 +33,8 @@ __all__ = [
 
 STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "random": RandomSearch,
-    "evolution": GuidedEvolution,
-    "unguided-evolution": Evolution,
+    "evolution": Evolution,
+    "guided": GuidedEvolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
 }

@@ -52,6 +52,7 @@ def result(tmp_path, problem: str | None = None) -> ExploreResult:
         "scores": {"test": Share.of(176, 180).to_dict()},
         "notes": ["values 0..16 become input levels 0..255"],
         "search": {"evaluations": 12288, "feasible_share": 0.0, "sampled": 1024,
+                   "feasible_share_interval": [0.0, 0.004],
                    "space_size": 3 * 10**15},
     }  # fmt: skip
     return ExploreResult(finished.status, problem, CANDIDATES, finished, summary)
@@ -104,8 +105,8 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
         (False, True), (True, False),
     ]  # fmt: skip
     assert (
-        "searched:      12,288 of 3.0e+15 designs; less than 1 in 1,024 of the space is within the "
-        "budget"
+        "searched:      12,288 of 3.0e+15 designs; at most 1 in 250 of the space (95 %) is within "
+        "the budget"
     ) in lines
     assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
     assert "simulation:    64 images, bit-exact" in lines
