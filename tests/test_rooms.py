@@ -86,13 +86,35 @@ MAY_IMPORT |= {
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
     "codesign.search.strategies": below("search"),
     "codesign.search.accuracy": below("tools", "search", "search.space", *COMPILER, *COST),
+    "codesign.search.bench": below(
+        "fpga",
+        "tools",
+        "search",
+        "search.strategies",
+        "search.space",
+        "search.accuracy",
+        "cost.characterization",
+        *COMPILER,
+        *COST,
+    ),
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),
     "codesign.explore": below("fpga", "tools", "build", "report", *COMPILER, *COST, *SEARCH),
     "codesign.cli": below("fpga", "tools", "cli.verbs", "build", "report", "explore"),
 }
 MAY_IMPORT["codesign.cli.verbs"] = below(
-    "cli", "fpga", "tools", "build", "report", "explore", "cost.characterization", *COMPILER, *COST
+    "cli",
+    "fpga",
+    "tools",
+    "build",
+    "report",
+    "explore",
+    "cost.characterization",
+    "search",
+    "search.strategies",
+    "search.bench",
+    *COMPILER,
+    *COST,
 )
 SHARED = {
     "rtl_gen": {"models.arithmetic", "models.files.names"},

@@ -25,6 +25,7 @@ from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.cli.options import BAD_INPUT
 from codesign.cli.verbs import (
+    bench,
     build,
     calibrate,
     characterize,
@@ -49,7 +50,7 @@ from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
     explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, worker, doctor,
+    characterize, calibrate, worker, bench, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 

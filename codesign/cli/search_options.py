@@ -187,4 +187,8 @@ def _load(config: Path) -> SearchOptions:
         if old in given and new in given:
             raise given[old].error(f"is the old name of {new}; give only one of them")
     named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
+    if "strategy" in named and ":" in str(named["strategy"].value):
+        raise named["strategy"].error(
+            "names a module, whose code would run, and a search file runs none: give --strategy"
+        )
     return build(dataclasses.replace(node, value=named), SearchOptions)

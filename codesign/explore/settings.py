@@ -14,9 +14,9 @@ from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
+from codesign.search import strategies
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.storage import StudyPlace
-from codesign.search.strategies import STRATEGIES
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
@@ -74,10 +74,7 @@ class ExploreSettings(SearchSettings):
     """Sentences on what was cut in making these settings; they go to summary.json."""
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise UserError(
-                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
-            )
+        strategies.factory(self.strategy)  # raises for an unknown one
         if self.prefer not in PREFERENCES:
             raise UserError(f"prefer must be one of {', '.join(PREFERENCES)}, not {self.prefer!r}")
         for name in ("networks", "finish", "images", "jobs"):

@@ -6,6 +6,7 @@ and ``run(args, console)``, which returns the exit status.
 """
 
 __all__ = [
+    "bench",
     "build",
     "calibrate",
     "characterize",
