@@ -97,7 +97,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
         layer = chain[slot]
         weights += layer.tiles * layer.taps // layer.digits
         channels += layer.tiles * layer.chunks
-        results += layer.tiles * layer.chunks * layer.raw
+        results += layer.tiles * layer.chunks * layer.raw * layer.out_rows * layer.out_cols
         if slot > last:
             beside += strip_cycles(chain, slot)
     bits = min(image.in_channels, npu.lanes) * npu.activation_bits
