@@ -43,6 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.training": {"models.files", "models.data", "models.graph", "models.quantisation"},
     "models.supernet": {"models.data", "models.graph", "models.quantisation", "models.training"},
     "models.integer": {"models.files", "models.graph", "models.quantisation", "models.training"},
+    "models.importing.readers": {"models.files", "models.graph"},
+    "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
+    "models.importing": {
+        "models.files", "models.graph", "models.integer", "models.importing.readers",
+        "models.importing.mapping",
+    },
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),
     "rtl_gen.blocks": {"rtl_gen.isa"},

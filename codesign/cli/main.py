@@ -30,6 +30,7 @@ from codesign.cli.verbs import (
     estimate,
     evaluate,
     explore,
+    import_,
     predict,
     report,
     synth,
@@ -44,7 +45,7 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
+    explore, import_, build, verify, evaluate, predict, synth, estimate, train, report, compare,
     characterize, calibrate, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""

@@ -15,9 +15,11 @@ import numpy as np
 
 from models import arithmetic
 from models.errors import ModelError
-from models.importing.foreign import Grid
+from models.importing.mapping.stages import Stage, Window
 from models.importing.numbers import SCALE_BITS, Numbers, numbers_of
-from models.importing.stages import Stage, Window
+from models.importing.readers.foreign import Grid
+from models.importing.readers.table import Table
+from models.integer import checks
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,
@@ -33,12 +35,20 @@ LOGITS = "logits"
 """Name of the last tensor, where a layer of its own gives the codes of the file's output out."""
 
 
-def integer_network(name: str, stages: Mapping[str, Stage], output: str) -> IntegerNetwork:
-    """Return the integer network that ends with the stage ``output``. Raises ModelError.
+def integer_network(
+    name: str, stages: Mapping[str, Stage], output: str, table: Table
+) -> IntegerNetwork | None:
+    """Return the integer network that ends with the stage ``output``; None if stages are refused.
 
     stages: by name, producers before consumers; those that the output does not need are left out.
+    Raises ModelError for a network as a whole that is none of ours.
     """
-    return _Builder(name, needed(stages, output), output).build()
+    builder = _Builder(name, needed(stages, output), output)
+    network = builder.build(table)
+    if table.refused:
+        return None
+    checks.check(network)
+    return network
 
 
 def needed(stages: Mapping[str, Stage], output: str) -> dict[str, Stage]:
@@ -58,23 +68,31 @@ class _Builder:
         self.joined: set[str] = set()
         """Tensors that belong to a ConcatLayer."""
 
-    def build(self) -> IntegerNetwork:
+    def build(self, table: Table) -> IntegerNetwork:
+        """Return the network; what is refused stands in ``table``, and a stand-in in its place."""
         first = next(iter(self.stages.values()))
         fused = dict(self._fused())
         for stage in self.stages.values():
-            if stage is first:
-                self._tensor(stage.name, stage.shape, _grid(stage))
-            elif stage.op == "concat":
-                self._concat(stage)
-            elif stage.name not in fused.values():
-                pool = fused.get(stage.name)
-                self._layers_of(stage, self.stages[pool] if pool else None)
+            if stage.name in fused.values():
+                continue
+            try:
+                self._stage(stage, fused.get(stage.name))
+            except ModelError as error:
+                table.refuse_layer(stage.name, stage.op, error)
+                for name in (stage.name, fused.get(stage.name, stage.name)):
+                    self._tensor(name, self.stages[name].shape, Grid(1.0, 0, 8, False))
         last = self.stages[self.output]
         if last.grid is not None:
             self._give_out(last)
-        return IntegerNetwork(
-            self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS
-        )
+        return IntegerNetwork(self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS)
+
+    def _stage(self, stage: Stage, pool: str | None) -> None:
+        if stage.op == "input":
+            self._tensor(stage.name, stage.shape, _grid(stage))
+        elif stage.op == "concat":
+            self._concat(stage)
+        else:
+            self._layers_of(stage, self.stages[pool] if pool else None)
 
     def _fused(self) -> Iterator[tuple[str, str]]:
         """Yield layers with the max pooling of their results that they take in."""
@@ -245,4 +263,3 @@ def _zero_points(stage: Stage, grid: Grid) -> list[int]:
 
 def _pool_window(window: Window | None) -> PoolWindow | None:
     return PoolWindow(window.kernel, window.stride) if window else None
-

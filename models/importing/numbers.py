@@ -9,8 +9,8 @@ import numpy as np
 
 from models import arithmetic
 from models.errors import ModelError
-from models.importing.foreign import Ints, Reals
-from models.importing.stages import Kernel, Stage
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.readers.foreign import Ints, Reals
 
 SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""

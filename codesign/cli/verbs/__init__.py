@@ -14,6 +14,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "explore",
+    "import_",
     "predict",
     "report",
     "synth",

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from models.graph.verifier import MOST_SIDE, MOST_WEIGHTS
-from models.importing import layouts
-from models.importing.foreign import Constant, Ints, Node, Reals
-from models.importing.stages import Kernel, Stage, Window
-from models.importing.table import RefusalError, Row
-from models.importing.walk import Value, Walk
+from models.importing.mapping import layouts, moves
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.walk import Value, Walk, same_grid
+from models.importing.readers.foreign import Constant, Ints, Node, Reals
+from models.importing.readers.table import RefusalError, Row
 
 NO_PADS = (0, 0, 0, 0)
 
@@ -33,7 +33,7 @@ def conv(walk: Walk, node: Node) -> Row:
         raise RefusalError(
             f"weights of {weights.values.ndim} axes", "weights", "1-D or 2-D convolutions"
         )
-    weights = _dilated(weights, _pair(node, "dilations"))
+    weights = _dilated(weights, pair(node, "dilations"))
     out, per_group = weights.values.shape[:2]
     value, picks = walk.aligned(value)
     if groups < 1 or len(picks) != per_group * groups or out % groups:
@@ -47,25 +47,25 @@ def conv(walk: Walk, node: Node) -> Row:
     stage = walk.closed(value)
     if not straight:
         weights = _each(weights, lambda array: _spread(array, picks, stage.shape[0]))
-    kernel, stride = weights.values.shape[2:], _pair(node, "strides")
+    kernel, stride = weights.values.shape[2:], pair(node, "strides")
     pads = layouts.padding_of(node.attributes, stage.shape[1:], kernel, stride)
-    pads = _sum4(pads, value.pads)
+    pads = sum4(pads, value.pads)
     made = Stage(
         walk.name(node),
         "conv2d",
         (stage.name,),
-        (out, *_places(stage.shape, kernel, stride, pads)),
+        (out, *output_places(stage.shape, kernel, stride, pads)),
         (weights,),
         groups,
         stride,
         pads,
     )
     _add_bias(walk, node, made, 2)
-    walk.put(node, _as_read(walk.add(made), walk.index(walk.value(node)).ndim))
+    walk.put(node, as_read(walk.add(made), walk.index(walk.value(node)).ndim))
     return mapped(node, made)
 
 
-def _as_read(value: Value, ndim: int) -> Value:
+def as_read(value: Value, ndim: int) -> Value:
     """Return a map as the file sees it: a sequence (1, channels, columns) has no rows."""
     return Value(value.stage, value.index[:, :, 0, :]) if ndim == 3 else value
 
@@ -107,66 +107,6 @@ def linear(walk: Walk, node: Node) -> Row:
     return mapped(node, made)
 
 
-def average_pool(walk: Walk, node: Node) -> Row:
-    """Map an average pooling of windows, of whole maps, or over given axes."""
-    value = walk.value(node)
-    if node.op == "AveragePool":
-        value = walk.straight(value, walk.name(node))
-        stage, (kernel, stride, pads) = walk.closed(value), pooling(walk, node, value)
-        if any(pads) and not node.attributes.get("count_include_pad", 0):
-            raise RefusalError(
-                f"leaves its padding {pads} out of the count",
-                "count_include_pad",
-                "count_include_pad=1, or pooling without padding",
-            )
-        places = _places(stage.shape, kernel, stride, pads, node)
-        output = None
-    else:
-        value, output = _whole(walk, node, value)
-        stage = walk.closed(value)
-        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
-        places = (1, 1)
-    channels, count = stage.shape[0], kernel[0] * kernel[1]
-    ones = np.ones((channels, 1, *kernel), np.int64)
-    made = Stage(
-        walk.name(node),
-        "avg_pool",
-        (stage.name,),
-        (channels, *places),
-        (Kernel(ones.astype(np.float64), ones, np.ones(channels)),),
-        channels,
-        stride,
-        pads,
-        gain=np.full(channels, 1 / count),
-        bias=np.zeros(channels),
-    )
-    found = walk.add(made, output)
-    walk.put(node, found if output is not None else _as_read(found, value.index.ndim))
-    return mapped(node, made)
-
-
-def _whole(walk: Walk, node: Node, value: Value) -> tuple[Value, Ints]:
-    """Return what a global pooling reads, and the layout of its output. Raises RefusalError."""
-    index = walk.index(value)
-    axes = tuple(range(2, index.ndim))
-    if node.op == "ReduceMean":
-        given = walk.numbers(node, 1, "axes")
-        axes = tuple(a % index.ndim for a in (given or range(index.ndim)))
-    keep = node.op != "ReduceMean" or bool(node.attributes.get("keepdims", 1))
-    kept = [axis for axis in range(index.ndim) if axis not in axes]
-    stage = walk.stages[value.stage]
-    rows = index.transpose(*kept, *axes).reshape(-1, math.prod(index.shape[a] for a in axes))
-    found = layouts.whole_channels(rows, stage.shape)
-    if found is None or any(value.pads):
-        raise RefusalError(
-            f"takes the mean over axes {list(axes)} of {index.shape}, which are not all rows and "
-            "columns of each channel",
-            "axes",
-        )
-    shape = [1 if axis in axes else side for axis, side in enumerate(index.shape)]
-    return value, found.reshape(shape if keep else [index.shape[axis] for axis in kept])
-
-
 def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     """Map the sum (or difference) of two maps."""
     first, second = walk.value(node, 0), walk.value(node, 1)
@@ -193,45 +133,36 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     return mapped(node, made)
 
 
-def max_pool(walk: Walk, node: Node) -> Row:
-    """Map a maximum pooling of windows or of whole maps."""
-    value = walk.straight(walk.value(node), walk.name(node))
-    stage = walk.stages[value.stage]
-    if node.op == "GlobalMaxPool":
-        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
-        places = (1, 1)
-    else:
-        kernel, stride, pads = pooling(walk, node, value)
-        places = _places(stage.shape, kernel, stride, pads, node)
-    if len(node.outputs) > 1 and node.outputs[1] in walk.readers:
-        raise RefusalError("gives the places of its maxima", "Indices")
-    made = Stage(
-        walk.name(node),
-        "max_pool",
-        (stage.name,),
-        (stage.shape[0], *places),
-        window=Window(kernel, stride, pads),
-        grid=stage.grid,
-    )
-    walk.put(node, _as_read(walk.add(made), value.index.ndim))
+def concat(walk: Walk, node: Node) -> Row:
+    """Map the concatenation of maps of equal rows and columns, along any axis of the file."""
+    values = [walk.value(node, position) for position in range(len(node.inputs))]
+    axis = int(node.attributes.get("axis", 1))
+    if len(values) == 1:
+        return moves.same(walk, node)
+    parts = [walk.stages[value.stage] for value in values]
+    if len({stage.shape[1:] for stage in parts}) > 1 or any(any(v.pads) for v in values):
+        raise RefusalError("joins maps of different rows and columns, or padded ones", "axis")
+    base, indices = 0, []
+    for stage, value in zip(parts, values, strict=True):
+        indices.append(walk.index(value) + base)
+        base += int(np.prod(stage.shape))
+    try:
+        index = np.concatenate(indices, axis)
+    except ValueError as error:
+        raise RefusalError(str(error), "axis") from None
+    shape = (sum(stage.shape[0] for stage in parts), *parts[0].shape[1:])
+    made = Stage(walk.name(node), "concat", tuple(stage.name for stage in parts), shape)
+    walk.put(node, walk.add(made, index))
+    grids = [stage.grid for stage in parts]
+    if grids[0] is not None and all(same_grid(grid, grids[0]) for grid in grids):
+        made.grid = grids[0]
     return mapped(node, made)
-
-
-def pooling(walk: Walk, node: Node, value: Value) -> tuple[Any, Any, tuple[int, int, int, int]]:
-    """Return kernel, stride and padding of a pooling's windows. Raises RefusalError."""
-    kernel = _pair(node, "kernel_shape")
-    stride = _pair(node, "strides")
-    if max(_pair(node, "dilations")) > 1:
-        raise RefusalError("dilated windows", "dilations", "pooling without dilation")
-    sizes = walk.stages[value.stage].shape[1:]
-    pads = layouts.padding_of(node.attributes, sizes, kernel, stride)
-    return kernel, stride, _sum4(pads, value.pads)
 
 
 # Helpers -------------------------------------------------------------------------------------
 
 
-def _pair(node: Node, attribute: str) -> tuple[int, int]:
+def pair(node: Node, attribute: str) -> tuple[int, int]:
     """Return (rows, columns) of an attribute, 1 where it is absent or of one dimension."""
     given = [int(n) for n in node.attributes.get(attribute, (1, 1))]
     given = [1, *given] if len(given) == 1 else given
@@ -240,14 +171,14 @@ def _pair(node: Node, attribute: str) -> tuple[int, int]:
     return given[0], given[1]
 
 
-def _sum4(
+def sum4(
     first: tuple[int, int, int, int], second: tuple[int, int, int, int]
 ) -> tuple[int, int, int, int]:
     top, left, bottom, right = (a + b for a, b in zip(first, second, strict=True))
     return top, left, bottom, right
 
 
-def _places(
+def output_places(
     shape: tuple[int, int, int],
     kernel: Sequence[int],
     stride: tuple[int, int],
@@ -300,6 +231,13 @@ def _kernel(found: Constant | None, axis: int = 0) -> Kernel:
     return Kernel(values, np.moveaxis(found.codes, axis, 0), scale[:, 0])
 
 
+def check_weights(walk: Walk, node: Node) -> None:
+    """Raise RefusalError for weights that no input could be multiplied with."""
+    if node.op in ("Conv", "Gemm", "MatMul"):
+        transposed = node.op != "Conv" and not node.attributes.get("transB", 0)
+        _kernel(walk.constant(node, 1, "weights"), int(transposed))
+
+
 def _each(kernel: Kernel, change: Any) -> Kernel:
     """Return a kernel with a change made to values and codes alike."""
     codes = None if kernel.codes is None else change(kernel.codes)
@@ -329,7 +267,8 @@ def _spread(array: Any, places: Ints, size: int) -> Any:
     Weights that read one place are summed.
     """
     large = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
-    np.add.at(large, (slice(None), places), array)
+    for place, column in zip(places, np.moveaxis(array, 1, 0), strict=True):
+        large[:, place] += column
     return large
 
 

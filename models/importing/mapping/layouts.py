@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from models.graph.layers import Shape
-from models.importing.foreign import Ints
-from models.importing.table import RefusalError
+from models.importing.readers.foreign import Ints
+from models.importing.readers.table import RefusalError
 
 
 def positions(shape: Sequence[int]) -> Ints:

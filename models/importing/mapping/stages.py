@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from models.graph.layers import Pair, Shape
-from models.importing.foreign import Grid, Ints, Reals
+from models.importing.readers.foreign import Grid, Ints, Reals
 
 UNCLIPPED = (-math.inf, math.inf)
 

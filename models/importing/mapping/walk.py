@@ -12,11 +12,10 @@ import numpy as np
 
 from models.errors import ModelError
 from models.files.reading import quoted
-from models.graph.layers import Shape
-from models.importing import layouts
-from models.importing.foreign import Constant, ForeignGraph, Grid, Ints, Node, in_order
-from models.importing.stages import Kernel, Stage
-from models.importing.table import RefusalError, Row, Table
+from models.importing.mapping import layouts
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.readers.foreign import Constant, ForeignGraph, Grid, Ints, Node, in_order
+from models.importing.readers.table import RefusalError, Row, Table
 
 INPUT = "input"
 """Name of the stage of the network's input."""
@@ -97,7 +96,8 @@ class Walk:
     def fix_input(self, view: Ints) -> None:
         """Lay the input out as ``view`` shows it, unless an earlier reader has said how.
 
-        A view of a part of the input, or of more axes, leaves the file's own order.
+        A view of a part of the input, of a map laid flat, or of more axes leaves the file's own
+        order.
         """
         if self._inverse is not None:
             return
@@ -107,8 +107,10 @@ class Walk:
         except RefusalError:
             shape = (0, 0, 0)
         order = view.ravel()
+        own = next(iter(self.graph.inputs.values()))
+        if view.ndim < 3 <= len(own):
+            shape = (0, 0, 0)
         if order.size != stage.shape[0] or np.unique(order).size != order.size or not shape[0]:
-            own = next(iter(self.graph.inputs.values()))
             shape, order = layouts.map_shape(own), np.arange(stage.shape[0])
         self.input_order, self._inverse = order, np.argsort(order)
         stage.shape = shape
@@ -188,16 +190,21 @@ Handler = Callable[[Walk, Node], Row]
 
 
 def walk(
-    graph: ForeignGraph, table: Table, handlers: Mapping[str, Handler], fold: Handler
+    graph: ForeignGraph,
+    table: Table,
+    handlers: Mapping[str, Handler],
+    fold: Handler,
+    check: Callable[[Walk, Node], None],
 ) -> Walk:
     """Make stages of a graph; what cannot be mapped is refused in ``table``, all of it.
 
     handlers: what makes a stage of a node, by its ``op``; fold: the same for nodes of constants
-    alone. Raises ModelError where the graph itself is not sound.
+    alone; check: raises RefusalError for a node behind a refused one that would be refused, too.
+    Raises ModelError where the graph itself is not sound.
     """
     nodes = in_order(graph)
     found = Walk(graph, table)
-    found.readers += Counter(name for node in nodes for name in node.inputs)
+    found.readers += Counter(name for node in nodes if node.op != "Shape" for name in node.inputs)
     _begin(found)
     lost: set[str] = set()
     for node in nodes:
@@ -210,6 +217,7 @@ def walk(
                 raise _unknown(node, handlers)
             if lost.intersection(node.inputs):
                 lost.update(node.outputs)
+                check(found, node)
                 continue
             row = handler(found, node)
         except ModelError as error:
@@ -272,5 +280,3 @@ def same_grid(first: Grid | None, second: Grid | None) -> bool:
     near = abs(first.scale / second.scale - 1) < 1e-6
     ends = (first.zero_point, first.bits, first.low, first.high)
     return near and ends == (second.zero_point, second.bits, second.low, second.high)
-
-

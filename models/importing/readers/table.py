@@ -7,7 +7,7 @@ from typing import Any
 
 from models.errors import ModelError
 from models.files.reading import printable
-from models.importing.foreign import Node
+from models.importing.readers.foreign import Node
 
 FATES = ("mapped", "folded", "host")
 """What a node can become: a layer, part of one, or work of the host."""
@@ -73,11 +73,12 @@ class Table:
 
     def refuse(self, node: Node, error: ModelError) -> None:
         """Add a refused node with the reason of an error."""
-        attribute = getattr(error, "attribute", "")
-        instead = getattr(error, "instead", "")
-        self.refused.append(
-            RefusedRow(node.name, node.operator or node.op, attribute, str(error), instead)
-        )
+        self.refuse_layer(node.name, node.operator or node.op, error)
+
+    def refuse_layer(self, name: str, operator: str, error: ModelError) -> None:
+        """Add a refused layer with the reason of an error."""
+        attribute, instead = getattr(error, "attribute", ""), getattr(error, "instead", "")
+        self.refused.append(RefusedRow(name, operator, attribute, str(error), instead))
 
     def of(self, fate: str) -> list[Row]:
         """Return the rows of one fate."""

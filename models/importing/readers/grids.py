@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.importing.foreign import Constant, Grid, Node
-from models.importing.table import RefusalError
+from models.importing.readers.foreign import Constant, Grid, Node
+from models.importing.readers.table import RefusalError
 
 
 @dataclass(frozen=True, eq=False)

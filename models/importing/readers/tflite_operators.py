@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.importing.foreign import Constant, Grid, Node
+from models.importing.readers.foreign import Constant, Grid, Node
 
 if TYPE_CHECKING:
-    from models.importing.tflite_file import _Reader
+    from models.importing.readers.tflite_file import _Reader
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Transposes from channels last to channels first, and back."""
@@ -64,6 +64,10 @@ class Call:
         options.Init(table.Bytes, table.Pos)
         return options
 
+    def out_shape(self) -> tuple[int, ...]:
+        """Return the shape of the first output."""
+        return self.reader.shape(self.reader.names.index(self.outputs[0]))
+
     def node(self, op: str, inputs: tuple[str, ...], output: str, **attributes: Any) -> Node:
         """Return the node that the table names for this operator."""
         return Node(self.name, op, inputs, (output,), attributes, self.kind)
@@ -94,9 +98,7 @@ def _result(call: Call, value: str, activation: int = 0) -> list[Node]:
     found = []
     if activation in _ACTIVATIONS:
         low, high = _ACTIVATIONS[activation]
-        found.append(
-            call.helper("Clip", (value,), f"{call.name}#clipped", low=low, high=high)
-        )
+        found.append(call.helper("Clip", (value,), f"{call.name}#clipped", low=low, high=high))
         value = f"{call.name}#clipped"
     elif activation:
         found.append(call.node(f"activation {activation}", (value,), f"{call.name}#clipped"))
@@ -160,7 +162,7 @@ def _linear(call: Call) -> list[Node]:
     features = call.reader.shape(call.indices[1])[-1]
     flat, sums = f"{call.name}#flat", f"{call.name}#sums"
     shape = call.constant("shape", np.array([-1, features]))
-    out = call.constant("out", np.array(call.reader.shape(call.reader.names.index(call.outputs[0]))))
+    out = call.constant("out", np.array(call.out_shape()))
     inputs = (flat, call.inputs[1], *(name for name in call.inputs[2:3] if name))
     activation = options.FusedActivationFunction() if options else 0
     return [
@@ -217,7 +219,7 @@ def _concat(call: Call) -> list[Node]:
 
 def _shape(call: Call) -> list[Node]:
     """Reshape, squeeze and expansion alike: the output's shape says all."""
-    out = call.reader.shape(call.reader.names.index(call.outputs[0]))
+    out = call.out_shape()
     shape = call.constant("shape", np.array(out, np.int64))
     return [call.node("Reshape", (call.inputs[0], shape), call.outputs[0])]
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from models.importing.foreign import Node
-from models.importing.grids import Rounding
-from models.importing.table import RefusalError
+from models.importing.readers.foreign import Node
+from models.importing.readers.grids import Rounding
+from models.importing.readers.table import RefusalError
 
 if TYPE_CHECKING:
-    from models.importing.onnx_operators import Reading
+    from models.importing.readers.onnx_operators import Reading
 
 _ROUNDINGS = ("ROUND", "HALF_EVEN", "HALF_UP", "ROUND_TO_NEAREST")
 """Modes that differ only halfway between two codes."""

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
-from models.importing import tflite_operators
-from models.importing.foreign import (
+from models.importing.readers import tflite_operators
+from models.importing.readers.foreign import (
     MOST_NODES,
     Constant,
     ForeignGraph,
@@ -188,7 +188,9 @@ class _Reader:
         number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         kind = self.codes.get(number, f"operator {number}")
         if kind == "CUSTOM":
-            kind = f"custom operator {printable((code.CustomCode() or b'').decode(errors='replace'))}"
+            kind = (
+                f"custom operator {printable((code.CustomCode() or b'').decode(errors='replace'))}"
+            )
         inputs = [int(i) for i in _numbers(operator.InputsAsNumpy())]
         outputs = [int(i) for i in _numbers(operator.OutputsAsNumpy())]
         call = tflite_operators.Call(

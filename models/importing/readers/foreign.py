@@ -168,9 +168,7 @@ def in_order(graph: ForeignGraph) -> list[Node]:
                     f"the nodes {quoted(before.name)} and {quoted(node.name)} lie on a cycle"
                 )
             stack.append(before)
-    missing = [
-        name for name in graph.outputs if name not in producers and name not in graph.inputs
-    ]
+    missing = [name for name in graph.outputs if name not in producers and name not in graph.inputs]
     if missing:
         raise ModelError(f"nothing makes the output {quoted(missing[0])}")
     return order

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from models.errors import ModelError
 from models.files.reading import FileError, check_memory, opened, printable, quoted
 from models.files.writing import inside
-from models.importing import onnx_operators
-from models.importing.foreign import MOST_NODES, ForeignGraph, check_shape
+from models.importing.readers import onnx_operators
+from models.importing.readers.foreign import MOST_NODES, ForeignGraph, check_shape
 
 if TYPE_CHECKING:
     import onnx

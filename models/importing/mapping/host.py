@@ -6,9 +6,9 @@ import dataclasses
 
 from models.errors import ModelError
 from models.files.reading import quoted
-from models.importing.foreign import ForeignGraph, Node
-from models.importing.moves import MOVES, SAME
-from models.importing.table import Row, Table
+from models.importing.mapping.moves import MOVES, SAME
+from models.importing.readers.foreign import ForeignGraph, Node
+from models.importing.readers.table import Row, Table
 
 OPERATORS = ("Softmax", "LogSoftmax", "Sigmoid", "HardSigmoid", "Tanh", "ArgMax", "TopK")
 _BETWEEN = (*MOVES, *SAME, "Quantise", "Dequantise")

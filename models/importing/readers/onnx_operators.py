@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.importing import qonnx
-from models.importing.foreign import Constant, Node
-from models.importing.grids import Rounding
-from models.importing.table import RefusalError
+from models.importing.readers import qonnx
+from models.importing.readers.foreign import Constant, Node
+from models.importing.readers.grids import Rounding
+from models.importing.readers.table import RefusalError
 
 if TYPE_CHECKING:
     import onnx
@@ -108,7 +108,9 @@ def _constant(reading: Reading, node: Node) -> list[Node]:
         array = array.astype(np.float32)
     if array.dtype.kind in "USO":
         raise RefusalError("holds text", "value")
-    return [replace(node, op="Identity", inputs=(reading.store(f"{node.outputs[0]}#value", array),))]
+    return [
+        replace(node, op="Identity", inputs=(reading.store(f"{node.outputs[0]}#value", array),))
+    ]
 
 
 def _quantize(reading: Reading, node: Node) -> list[Node]:
@@ -153,7 +155,9 @@ def _real(reading: Reading, node: Node, position: int, axis: int | None = None) 
     name = node.inputs[position]
     kind = reading.types.get(name, "uint8")
     rounding = reading.rounding(node, position + 1, kind, axis)
-    return Node(node.name, "Dequantise", (name,), (f"{node.name}#in{position}",), {"grid": rounding})
+    return Node(
+        node.name, "Dequantise", (name,), (f"{node.name}#in{position}",), {"grid": rounding}
+    )
 
 
 def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> Reader:
@@ -173,9 +177,7 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
             scales = [reals[i].attributes["grid"].scale.ravel() for i in (0, 1)]
             unit = Rounding(scales[0] * scales[1], np.zeros(1), 32, True, axis=0)
             made = (f"{node.name}#bias",)
-            reals.append(
-                Node(node.name, "Dequantise", (node.inputs[bias],), made, {"grid": unit})
-            )
+            reals.append(Node(node.name, "Dequantise", (node.inputs[bias],), made, {"grid": unit}))
             names.append(made[0])
         grid = reading.rounding(node, output, reading.types.get(node.inputs[0], "uint8"))
         reading.types[node.outputs[0]] = _name(grid)
