@@ -15,6 +15,7 @@ from models.files.reading import FileError, check_memory, opened, printable, quo
 from models.files.writing import inside
 from models.importing.readers import onnx_operators
 from models.importing.readers.foreign import MOST_NODES, ForeignGraph, check_shape
+from models.importing.readers.onnx_reading import Reading
 
 if TYPE_CHECKING:
     import onnx
@@ -76,7 +77,7 @@ class _Reader:
         graph = self.model.graph
         if graph.sparse_initializer:
             raise ModelError("sparse constants are not read; store them dense")
-        reading = onnx_operators.Reading()
+        reading = Reading()
         for item in graph.initializer:
             reading.store(item.name, self._array(item))
         inputs = {}
@@ -85,7 +86,7 @@ class _Reader:
                 inputs[item.name] = self._shape(item)
                 reading.types[item.name] = _CODES.get(item.type.tensor_type.elem_type, "float32")
         for position, node in enumerate(graph.node):
-            reading.add(node, position, self._attributes(node))
+            onnx_operators.read_node(reading, node, position, self._attributes(node))
         outputs = tuple(item.name for item in graph.output)
         return ForeignGraph(self.name, "onnx", inputs, outputs, reading.nodes, reading.constants)
 

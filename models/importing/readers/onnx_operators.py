@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.importing.readers import qonnx
-from models.importing.readers.foreign import Constant, Node
+from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
+from models.importing.readers.onnx_reading import Reader, Reading, type_of
 from models.importing.readers.table import RefusalError
 
 if TYPE_CHECKING:
@@ -22,79 +21,6 @@ QONNX_DOMAINS = (
     "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas",
     "qonnx.custom_op.channels_last",
 )  # fmt: skip
-_KINDS = {
-    "int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False),
-    "int4": (4, True), "uint4": (4, False), "int32": (32, True),
-}  # fmt: skip
-"""Type of codes -> their bits, and whether they are signed."""
-_REALS = ("float16", "bfloat16", "float32", "float64")
-_OUTPUT_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
-"""Attribute output_dtype -> type of codes."""
-
-
-class Reading:
-    """Nodes read so far, and the constants, to which those of the file's nodes are added.
-
-    Made by the reader.
-    """
-
-    def __init__(self) -> None:
-        self.constants: dict[str, Constant] = {}
-        self.types: dict[str, str] = {}
-        """Type of the codes of a tensor, by its name, where it is known."""
-        self.nodes: list[Node] = []
-
-    def store(self, name: str, array: NDArray[Any]) -> str:
-        """Add a constant as the file holds it and return its name."""
-        self.types[name] = array.dtype.name
-        is_real = array.dtype.name in _REALS
-        self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
-        return name
-
-    def add(self, node: onnx.NodeProto, position: int, attributes: dict[str, Any]) -> None:
-        """Read one node, which may become several."""
-        name = node.name or next(iter(node.output), "") or f"{node.op_type}{position}"
-        made = Node(
-            name, node.op_type, tuple(node.input), tuple(node.output), attributes, node.op_type
-        )
-        reader: Reader | None = _READERS.get(made.op)
-        if node.domain == "qonnx.custom_op.channels_last":
-            reader = qonnx.channels_last
-        try:
-            self.nodes += reader(self, made) if reader else [made]
-        except RefusalError as error:
-            failed = {"error": error}
-            self.nodes.append(replace(made, attributes=failed))
-
-    def values(self, node: Node, position: int, what: str) -> Any:
-        """Return a constant input of a node as an array; None if absent. Raises RefusalError."""
-        name = node.inputs[position] if position < len(node.inputs) else ""
-        if not name:
-            return None
-        if name not in self.constants:
-            raise RefusalError(f"{what} must be a constant of the file", what)
-        return self.constants[name].values
-
-    def rounding(self, node: Node, first: int, kind: str, axis: int | None = None) -> Rounding:
-        """Return scale and zero point of a node's inputs ``first`` and the one behind it.
-
-        kind: type of the codes, where the zero point's does not say it. Raises RefusalError.
-        """
-        scale = self.values(node, first, "scale")
-        zero = self.values(node, first + 1, "zero_point")
-        if scale is None:
-            raise RefusalError("has no scale", "scale")
-        if zero is not None:
-            kind = self.types.get(node.inputs[first + 1], kind)
-        if kind not in _KINDS:
-            raise RefusalError(f"codes of type {kind}", "zero_point", "int8 or uint8")
-        bits, signed = _KINDS[kind]
-        return Rounding(scale, np.zeros(1) if zero is None else zero, bits, signed, axis=axis)
-
-
-Reader = Callable[[Reading, Node], list[Node]]
-
-
 # ONNX's own ----------------------------------------------------------------------------------
 
 
@@ -118,7 +44,7 @@ def _quantize(reading: Reading, node: Node) -> list[Node]:
     if node.attributes.get("block_size", 0):
         raise RefusalError("scales of blocks", "block_size", "a scale for each channel")
     rounding = reading.rounding(node, 1, kind, node.attributes.get("axis", 1))
-    reading.types[node.outputs[0]] = _name(rounding)
+    reading.types[node.outputs[0]] = type_of(rounding)
     return [replace(node, op="Quantise", inputs=node.inputs[:1], attributes={"grid": rounding})]
 
 
@@ -128,11 +54,6 @@ def _dequantize(reading: Reading, node: Node) -> list[Node]:
     kind = reading.types.get(node.inputs[0], "int8")
     rounding = reading.rounding(node, 1, kind, node.attributes.get("axis", 1))
     return [replace(node, op="Dequantise", inputs=node.inputs[:1], attributes={"grid": rounding})]
-
-
-def _name(rounding: Rounding) -> str:
-    kind = (rounding.bits, rounding.signed)
-    return next(name for name, known in _KINDS.items() if known == kind)
 
 
 def _clip(reading: Reading, node: Node) -> list[Node]:
@@ -180,7 +101,7 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
             reals.append(Node(node.name, "Dequantise", (node.inputs[bias],), made, {"grid": unit}))
             names.append(made[0])
         grid = reading.rounding(node, output, reading.types.get(node.inputs[0], "uint8"))
-        reading.types[node.outputs[0]] = _name(grid)
+        reading.types[node.outputs[0]] = type_of(grid)
         value = f"{node.name}#real"
         given = dict(node.attributes)
         return [
@@ -201,7 +122,7 @@ def _global_pool(reading: Reading, node: Node) -> list[Node]:
 def _concat(reading: Reading, node: Node) -> list[Node]:
     grid = reading.rounding(node, 0, "uint8")
     reals = [_real(reading, node, position) for position in range(2, len(node.inputs), 3)]
-    reading.types[node.outputs[0]] = _name(grid)
+    reading.types[node.outputs[0]] = type_of(grid)
     value = f"{node.name}#real"
     inputs = tuple(real.outputs[0] for real in reals)
     return [
@@ -231,3 +152,19 @@ _READERS: dict[str, Reader] = {
     "MultiThreshold": qonnx.thresholds,
 }
 """What reads an operator whose node is not the neutral graph's as it stands."""
+
+
+def read_node(
+    reading: Reading, node: onnx.NodeProto, position: int, attributes: dict[str, Any]
+) -> None:
+    """Add a node of a file to what is read, as one node or several."""
+    name = node.name or next(iter(node.output), "") or f"{node.op_type}{position}"
+    made = Node(name, node.op_type, tuple(node.input), tuple(node.output), attributes, node.op_type)
+    reader = _READERS.get(made.op)
+    if node.domain == "qonnx.custom_op.channels_last":
+        reader = qonnx.channels_last
+    try:
+        reading.nodes += reader(reading, made) if reader else [made]
+    except RefusalError as error:
+        failed = {"error": error}
+        reading.nodes.append(replace(made, attributes=failed))

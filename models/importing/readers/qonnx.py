@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
+from models.importing.readers.onnx_reading import Reading
 from models.importing.readers.table import RefusalError
-
-if TYPE_CHECKING:
-    from models.importing.readers.onnx_operators import Reading
 
 _ROUNDINGS = ("ROUND", "HALF_EVEN", "HALF_UP", "ROUND_TO_NEAREST")
 """Modes that differ only halfway between two codes."""

@@ -10,14 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from models.importing.readers.foreign import Constant, Grid, Node
-
-if TYPE_CHECKING:
-    from models.importing.readers.tflite_file import _Reader
 
 _FIRST, _LAST = (0, 3, 1, 2), (0, 2, 3, 1)
 """Transposes from channels last to channels first, and back."""
@@ -34,6 +32,19 @@ def names() -> dict[int, str]:
     }
 
 
+class Tensors(Protocol):
+    """The tensors of a file, by index. Made by the reader."""
+
+    names: list[str]
+    constants: dict[str, Constant]
+
+    def shape(self, index: int) -> tuple[int, ...]:
+        """Return the shape of a tensor."""
+
+    def constant(self, index: int) -> NDArray[Any]:
+        """Return the values of a constant. Raises ModelError if the tensor is none."""
+
+
 @dataclass(frozen=True, eq=False)
 class Call:
     """An operator of a file with its tensors by name, and by index in the file (-1 for none).
@@ -48,7 +59,7 @@ class Call:
     indices: tuple[int, ...]
     grids: tuple[Grid | None, ...]
     operator: Any
-    reader: _Reader
+    reader: Tensors
 
     def options(self, kind: str) -> Any:
         """Return the operator's options as those of ``kind``, such as Conv2DOptions.
