@@ -1,4 +1,4 @@
-"""What a host has to do at an imported network's ends: bring codes in, and read codes out."""
+"""The ends of an imported network: how a host brings codes in and reads codes out."""
 
 from __future__ import annotations
 

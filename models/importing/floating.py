@@ -1,4 +1,4 @@
-"""From the stages of a file of real numbers to a network graph with float weights.
+"""Conversion of the stages of a file of real numbers to a network graph with float weights.
 
 Bits are given to it later, from calibration data or by training. What a layer's codes need not
 hold, an upper clip such as that of ReLU6, is kept beside the graph.

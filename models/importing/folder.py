@@ -38,7 +38,7 @@ WEIGHTS, ORDER = "weights.npz", "order.npz"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class NetworkFolder:
-    """What a network folder holds: an integer or a float network, and its ends.
+    """Content of a network folder: an integer or a float network, and its ends.
 
     Made by ``load``; one of ``integer`` and ``floating`` is None.
     """

@@ -1,4 +1,4 @@
-"""From the stages of a quantised file to the integer network, with the file's own numbers.
+"""Conversion of the stages of a quantised file to the integer network, with the file's own numbers.
 
 Products of codes keep the file's weights and zero points. What a file says in real numbers, the
 ratio of scales of each channel, becomes a multiplier of SCALE_BITS and a shift; a result is within

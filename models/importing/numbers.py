@@ -24,7 +24,7 @@ _SAME_BIAS = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class Numbers:
-    """What a MacLayer computes with; shapes as there. Made by ``numbers_of``."""
+    """Integers that a MacLayer computes with; shapes as there. Made by ``numbers_of``."""
 
     weights: tuple[Ints, ...]
     weight_bits: int

@@ -9,6 +9,7 @@ scales to integer multipliers and shifts), frozen (the same network in real valu
 __all__ = [
     "assemble",
     "bits",
+    "checks",
     "files",
     "freeze",
     "frozen",

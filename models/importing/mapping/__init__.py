@@ -1,4 +1,4 @@
-"""From the neutral graph of a file to stages: layers in the making.
+"""Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
 node): moves, constants, sums, pools, channels, rounding; layouts (where values lie), stages.

@@ -1,4 +1,4 @@
-"""What is left to the host at a network's end: softmax, sigmoid, the choice of the largest."""
+"""Work that is left to the host at a network's end: softmax, sigmoid, the choice of the largest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which function maps which operator of the neutral graph."""
+"""Table of the functions that map each operator of the neutral graph."""
 
 from __future__ import annotations
 

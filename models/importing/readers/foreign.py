@@ -65,7 +65,7 @@ class Grid:
 class Constant:
     """Values that a file holds, with their codes where it quantises them.
 
-    Made by the readers. values: float64 or int64. codes: int64 like values, ``values = codes *
+    Made by ``imports.read``. values: float64 or int64. codes: int64 like values, ``values = codes *
     scale``; scale: float64 that broadcasts to them. offset: zero point of the weights beyond the
     middle of their codes; only 0 can be multiplied with.
     """
@@ -80,7 +80,7 @@ class Constant:
 class Node:
     """Operator of a file with the names of the tensors that it reads ("" for none) and makes.
 
-    Made by the readers.
+    Made by ``imports.read``.
     """
 
     name: str
@@ -96,7 +96,7 @@ class Node:
 class ForeignGraph:
     """Nodes, constants, inputs with their shapes (batch included) and outputs of a file.
 
-    Made by the readers.
+    Made by ``imports.read``.
     """
 
     name: str

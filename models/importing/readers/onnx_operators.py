@@ -21,6 +21,10 @@ QONNX_DOMAINS = (
     "qonnx.custom_op.general", "finn.custom_op.general", "onnx.brevitas",
     "qonnx.custom_op.channels_last",
 )  # fmt: skip
+_OUTPUT_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
+"""Attribute output_dtype -> type of codes."""
+
+
 # ONNX's own ----------------------------------------------------------------------------------
 
 

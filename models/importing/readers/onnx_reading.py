@@ -1,4 +1,4 @@
-"""What is read of an ONNX file so far: nodes, constants, and the types of codes."""
+"""State of the reading of an ONNX file: nodes, constants, and the types of codes."""
 
 from __future__ import annotations
 
@@ -18,14 +18,12 @@ KINDS = {
 }  # fmt: skip
 """Type of codes -> their bits, and whether they are signed."""
 _REALS = ("float16", "bfloat16", "float32", "float64")
-_OUTPUT_TYPES = {2: "uint8", 3: "int8", 4: "uint16", 5: "int16", 21: "uint4", 22: "int4"}
-"""Attribute output_dtype -> type of codes."""
 
 
 class Reading:
     """Nodes read so far, and the constants, to which those of the file's nodes are added.
 
-    Made by the reader.
+    Made by ``onnx_file.read``.
     """
 
     def __init__(self) -> None:

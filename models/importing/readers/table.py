@@ -61,7 +61,7 @@ class RefusedRow:
 
 @dataclass
 class Table:
-    """What became of every node of a file, in the file's order.
+    """Rows of what became of every node of a file, in the file's order.
 
     >>> table = Table([Row("conv1", "Conv", "mapped", "conv1")])
     >>> table.to_dict()["mapped"]
