@@ -135,18 +135,22 @@ def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.ui
 
     codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows above,
     columns left), and below and right as far as needed; not changed. Kernel position (i, j) of
-    ``kernel`` (rows, columns), at every ``stride`` (rows, columns) pixels, becomes ``channels``
-    channels from (i * kernel_columns + j) * channels on. Returns (channels * kernel positions,
-    *``size``), where ``size`` is (rows, columns).
+    ``kernel`` (rows, columns), ``dilation`` (rows, columns) pixels apart, at every ``stride``
+    (rows, columns) pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels
+    on. Returns (channels * kernel positions, *``size``), where ``size`` is (rows, columns).
     """
-    margins = [(0, 0)]
+    margins, spans = [(0, 0)], []
     for axis, before in enumerate(window["padding"]):
-        reach = (window["size"][axis] - 1) * window["stride"][axis] + window["kernel"][axis]
+        spans.append((window["kernel"][axis] - 1) * window["dilation"][axis] + 1)
+        reach = (window["size"][axis] - 1) * window["stride"][axis] + spans[axis]
         margins.append((before, max(0, reach - before - codes.shape[1 + axis])))
     padded = np.pad(codes, margins, constant_values=window["pad_code"])
-    views = np.lib.stride_tricks.sliding_window_view(padded, window["kernel"], axis=(1, 2))
-    (step, across), (rows, cols) = window["stride"], window["size"]
-    unfolded = views[:, ::step, ::across][:, :rows, :cols].transpose(3, 4, 0, 1, 2)
+    views = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    (step, across), (rows, cols), (down, right) = (
+        window[key] for key in ("stride", "size", "dilation")
+    )
+    chosen = views[:, ::step, ::across, ::down, ::right][:, :rows, :cols]
+    unfolded = chosen.transpose(3, 4, 0, 1, 2)
     return unfolded.reshape(-1, rows, cols)
 
 

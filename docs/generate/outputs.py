@@ -64,6 +64,7 @@ UNSAID: Mapping[str, str] = {
     "beats": "beats of the stream",
     "kernel": "rows and columns of a window",
     "stride": "steps between windows, rows and columns",
+    "dilation": "steps between the values of a window, rows and columns",
     "padding": "rows above and columns left of the image",
     "pad_code": "code outside the image",
     "weights": "weights of the layer",

@@ -10,7 +10,7 @@ from models.arithmetic import MAX_SHIFT, weight_range
 from models.errors import ModelError
 from models.files.reading import printable, quoted
 from models.graph.verifier import MOST_ELEMENTS, MOST_SIDE
-from models.integer.network import ConcatLayer, IntegerNetwork, Ints, MacLayer, TensorSpec
+from models.integer.network import ConcatLayer, IntegerNetwork, Ints, MacLayer, TensorSpec, extent
 
 MAX_BITS = 16
 """Most bits of an activation."""
@@ -81,8 +81,11 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
     _check_ints(layer.requant_multiplier, (out,), multipliers, f"{where}: multiplier", low=0)
     low = 0 if layer.raw else 1
     _check_ints(layer.requant_shift, (out,), MAX_SHIFT, f"{where}: shift", low=low)
-    if min(*layer.stride) < 1 or min(*layer.padding) < 0 or max(*layer.padding) > MOST_SIDE:
-        raise ModelError(f"{where}: stride {layer.stride}, padding {layer.padding}")
+    steps = (*layer.stride, *layer.dilation)
+    if min(steps) < 1 or min(layer.padding) < 0 or max(*steps, *layer.padding) > MOST_SIDE:
+        raise ModelError(
+            f"{where}: stride {layer.stride}, dilation {layer.dilation}, padding {layer.padding}"
+        )
     if layer.pool and min(*layer.pool.kernel, *layer.pool.stride) < 1:
         raise ModelError(f"{where}: pooling {layer.pool.kernel}, {layer.pool.stride}")
     if len({network.tensors[source.tensor].shape for source in layer.sources}) != 1:
@@ -98,19 +101,17 @@ def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
         largest = int(np.abs(source.weights).sum(axis=(1, 2, 3)).max())
         if largest << spec.bits > MOST_SUM:
             raise ModelError(f"{where}: sums beyond {MOST_SUM}")
-        _check_windows(layer, spec.shape, out_shape, kernel, where)
+        _check_windows(layer, spec.shape, out_shape, where)
 
 
-def _check_windows(
-    layer: MacLayer, in_shape: Shape, out_shape: Shape, kernel: tuple[int, ...], where: str
-) -> None:
+def _check_windows(layer: MacLayer, in_shape: Shape, out_shape: Shape, where: str) -> None:
     """Raise ModelError unless the first and the last window of a layer reach into its input.
 
     Windows are those of an output position: of the max pooling, if there is one.
     """
     for axis, size in enumerate(in_shape[1:]):
         windows, step = (layer.pool.kernel[axis], layer.pool.stride[axis]) if layer.pool else (1, 1)
-        first_end = (windows - 1) * layer.stride[axis] + kernel[axis] - layer.padding[axis]
+        first_end = (windows - 1) * layer.stride[axis] + extent(layer)[axis] - layer.padding[axis]
         last_start = (out_shape[1 + axis] - 1) * step * layer.stride[axis] - layer.padding[axis]
         if first_end < 1 or last_start >= size:
             raise ModelError(

@@ -103,9 +103,17 @@ class MacLayer:
     pool: PoolWindow | None = None
     """Window of max pooling over the requantised codes; None without."""
     raw: bool = False
+    dilation: tuple[int, int] = (1, 1)
+    """Rows and columns of the input from one kernel position to the next."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
+
+
+def extent(layer: MacLayer) -> tuple[int, int]:
+    """Return the rows and columns from a layer's first to its last kernel position, inclusive."""
+    rows, cols = layer.sources[0].weights.shape[2:]
+    return (rows - 1) * layer.dilation[0] + 1, (cols - 1) * layer.dilation[1] + 1
 
 
 def convolved(layer: MacLayer, out_shape: tuple[int, int, int]) -> tuple[int, int]:

@@ -8,10 +8,10 @@ from ..layout import AXES, image_shape
 from . import forms, names, reading
 
 _COUNT = range(1 << 32)
-_PAIR = [range(1 << 16)]
+_SIDE = range(1, 1 << 16)
 _WINDOW = {
-    "shape": [range(1, 1 << 16)], "kernel": _PAIR, "stride": [range(1, 1 << 16)], "padding": _PAIR,
-    "pad_code": range(256), "size": [range(1, 1 << 16)],
+    "shape": [_SIDE], "kernel": [_SIDE], "stride": [_SIDE], "dilation": [_SIDE],
+    "padding": [range(1 << 16)], "pad_code": range(256), "size": [_SIDE],
 }  # fmt: skip
 _LAYOUT = {
     "name": str, "shape": [range(1, 1 << 16)], "bits": range(1, 9), "activation_bits": range(1, 9),
@@ -98,7 +98,7 @@ def _check_layout(layout: dict[str, Any], where: str) -> None:
         )
     if max(groups) >= layout["pixel_words"] or (max(lanes) + 1) * bits > word:
         raise reading.FileError(f"{where}: channels lie outside the words of a pixel")
-    pairs = ("kernel", "stride", "padding", "size")
+    pairs = ("kernel", "stride", "dilation", "padding", "size")
     if window and [len(window[key]) for key in ("shape", *pairs)] != [3, *(2 for _ in pairs)]:
         raise reading.FileError(f"{where}: window must have a shape of 3 numbers and pairs")
     if window and "whole" not in layout and window["size"] != shape[1:]:

@@ -140,6 +140,7 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "kernel": [_by(layer.sources[0].weights.shape[2:]) for layer in layers],
         "stride": [_by(layer.stride) for layer in layers],
         "padding": [_padding(layer, case.network) for layer in layers],
+        "dilation": ["yes" if layer.dilation != (1, 1) else "no" for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
         "weights": [str(layer.sparsity or "dense") for layer in layers],
@@ -214,6 +215,8 @@ def _layer_line(layer: MacLayer | ConcatLayer, network: IntegerNetwork) -> str:
     parts.append(f"{layer.weight_bits}-bit weights")
     if layer.stride != (1, 1):
         parts.append(f"stride {_by(layer.stride)}")
+    if layer.dilation != (1, 1):
+        parts.append(f"dilation {_by(layer.dilation)}")
     after = padding_after(layer, network)
     if any(layer.padding) or any(after):
         parts.append(f"padding {_by(layer.padding)} and {_by(after)}")

@@ -1,7 +1,7 @@
 """Loop bounds of the MacLayers, which every pass of the compiler reads.
 
 A MacLayer is a loop nest over output channels, output rows and columns, the pooling window, the
-kernel and input channels; padding and stride say where in the input each iteration reads.
+kernel and input channels; padding, stride and dilation say where in the input each iteration reads.
 """
 
 from __future__ import annotations

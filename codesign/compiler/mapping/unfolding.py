@@ -23,11 +23,13 @@ class InputWindow:
     """Sliding window by which the host unfolds an image of ``shape`` (channels, rows, columns).
 
     Channel ``(i * kernel[1] + j) * channels + c`` of the unfolded tensor at (y, x) is channel c of
-    the image at row ``y * stride[0] - padding[0] + i``, column ``x * stride[1] - padding[1] + j``,
-    and ``pad_code`` outside of the image. Pairs are (rows, columns).
+    the image at row ``y * stride[0] - padding[0] + i * dilation[0]``, column
+    ``x * stride[1] - padding[1] + j * dilation[1]``, and ``pad_code`` outside of the image. Pairs
+    are (rows, columns).
 
     >>> window = InputWindow(
-    ...     (3, 32, 32), kernel=(1, 3), stride=(1, 1), padding=(0, 1), pad_code=0, size=(32, 32)
+    ...     (3, 32, 32), kernel=(1, 3), dilation=(1, 1), stride=(1, 1), padding=(0, 1), pad_code=0,
+    ...     size=(32, 32),
     ... )
     >>> window.unfolded_shape
     (9, 32, 32)
@@ -35,6 +37,7 @@ class InputWindow:
 
     shape: tuple[int, int, int]
     kernel: Pair
+    dilation: Pair
     stride: Pair
     padding: Pair
     pad_code: int
@@ -87,6 +90,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
     window = InputWindow(
         shape=spec.shape,
         kernel=(kernel_rows if rows else 1, kernel_cols),
+        dilation=(first.dilation[0] if rows else 1, first.dilation[1]),
         stride=(first.stride[0] if rows else 1, first.stride[1]),
         padding=(first.padding[0] if rows else 0, first.padding[1]),
         pad_code=first.pad_code,
@@ -101,6 +105,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
         sources=(source,),
         stride=(1 if rows else first.stride[0], 1),
         padding=(0 if rows else first.padding[0], 0),
+        dilation=(1 if rows else first.dilation[0], 1),
         sparsity=None,  # the channels of a group of the pattern are no longer neighbours
     )
     layers = tuple(layer if each is first else each for each in network.layers)

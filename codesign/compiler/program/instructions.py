@@ -213,10 +213,9 @@ def _input_fields(
 ) -> dict[str, int]:
     """Return the fields of the input tensor and of the loop nest that walks over it.
 
-    With one source, loop ``groups`` counts the words of a pixel. With two of one word each,
-    ``groups`` steps from one to the other; with two of more words, ``kernel_cols`` does, idle as
-    the kernel is 1x1. That moves the column position too, which only serves to find padding: there
-    is none, so one more column is allowed.
+    With one source, ``groups`` counts the words of a pixel. With two of one word each, it steps
+    from one to the other; with two of more words, ``kernel_cols`` does, idle as the kernel is 1x1.
+    That moves the column position, which serves to find padding only: one more is allowed.
     """
     layer, extent = shape.layer, part.extent
     places = [schedule.location_of(source.tensor) for source in layer.sources]
@@ -225,25 +224,26 @@ def _input_fields(
         for location, first in zip(places, tile.first_words, strict=True)
     ]
     location = places[0]
-    groups, group_words = len(extent.words), extent.words.step
-    kernel_cols, col_words = len(extent.cols), location.pixel_words
-    if len(starts) > 1 and tile.words == 1:
-        groups, group_words = len(starts), starts[1] - starts[0]
-    elif len(starts) > 1:
-        kernel_cols, col_words = len(starts), starts[1] - starts[0]
 
     def moved(rows: int, columns: int) -> AddressStep:
         return AddressStep(
             rows * location.row_words + columns * location.pixel_words, columns, rows
         )
 
-    col_first = tile.walk.first if tile.walk else extent.cols.start - layer.padding[1]
+    groups, group_words = len(extent.words), extent.words.step
+    kernel_cols, next_col = len(extent.cols), moved(0, layer.dilation[1])
+    if len(starts) > 1 and tile.words == 1:
+        groups, group_words = len(starts), starts[1] - starts[0]
+    elif len(starts) > 1:
+        kernel_cols, next_col = len(starts), AddressStep(starts[1] - starts[0], 1)
+    first_col = extent.cols.start * layer.dilation[1] - layer.padding[1]
     start = AddressStep(starts[0] + part.first * tile.step_words)
-    start += moved(extent.rows.start - layer.padding[0], col_first)
+    first_row = extent.rows.start * layer.dilation[0] - layer.padding[0]
+    start += moved(first_row, tile.walk.first if tile.walk else first_col)
     steps = {
         "groups": AddressStep(group_words),
-        "kernel_cols": AddressStep(col_words, 1),
-        "kernel_rows": moved(1, 0),
+        "kernel_cols": next_col,
+        "kernel_rows": moved(layer.dilation[0], 0),
         "pool_cols": moved(0, layer.stride[1]),
         "pool_rows": moved(layer.stride[0], 0),
         "out_cols": moved(0, shape.step[1]),

@@ -103,6 +103,7 @@ class NetworkBuilder:
         stride: Pair = (1, 1),
         padding: Pair = (0, 0),
         after: Pair | None = None,
+        dilation: Pair = (1, 1),
         groups: int = 1,
         weight_bits: int = 4,
         output_bits: int = 4,
@@ -131,9 +132,10 @@ class NetworkBuilder:
         if sparsity:
             weights = [weight * random_mask(self._numbers, shape, sparsity) for weight in weights]
         rows, cols = (
-            (specs[0].shape[1 + i] + padding[i] + (after or padding)[i] - kernel[i]) // stride[i]
+            (size + padding[i] + (after or padding)[i] - (kernel[i] - 1) * dilation[i] - 1)
+            // stride[i]
             + 1
-            for i in (0, 1)
+            for i, size in enumerate(specs[0].shape[1:])
         )
         if pool:
             rows = (rows - pool.kernel[0]) // pool.stride[0] + 1
@@ -152,6 +154,7 @@ class NetworkBuilder:
                 groups=groups,
                 stride=stride,
                 padding=padding,
+                dilation=dilation,
                 pad_code=0 if op == "max_pool" else specs[0].zero_point,
                 weight_bits=weight_bits,
                 bias=self._numbers.integers(-spread // 2, spread // 2, channels),

@@ -42,6 +42,8 @@ ANY_ZERO_SHARE = 0.4
 """Share of the tensors whose zero point is any code; the others' follows from their sign."""
 UNEVEN_SHARE = 0.4
 """Share of the windows, by rows and by columns, whose padding below or right is drawn by itself."""
+DILATED_SHARE = 0.2
+"""Share of the convolutions that may be dilated, where the map is large enough."""
 REUSE_SHARE = 0.7
 """Share of the NPUs with column reuse in depthwise layers, where they have lanes enough for it."""
 
@@ -122,6 +124,11 @@ class _RandomNetwork:
         kernel = min(kernel, size + before + after)
         return kernel, self.size(domain.STRIDE), before, after
 
+    def _dilation(self, kernel: int, size: int) -> int:
+        """Return a dilation with which a kernel still fits a map of ``size``, without padding."""
+        most = min(domain.DILATION[-1], (size - 1) // max(1, kernel - 1))
+        return self.pick.randint(1, max(1, most))
+
     def _fused_pool(self, rows: int, cols: int) -> PoolWindow | None:
         """Return a max pooling to fuse into a layer with that output map, or None."""
         if self.pick.random() >= 0.4:
@@ -157,9 +164,12 @@ class _RandomNetwork:
     def _convolution(self, source: str, groups: int, channels: int) -> str:
         shape = self.net.tensors[source].shape
         kernel, stride, before, after = self._window(shape)
+        dilation = (1, 1)
+        if self.pick.random() < DILATED_SHARE:
+            dilation = self._dilation(kernel[0], shape[1]), self._dilation(kernel[1], shape[2])
         rows, cols = (
-            (shape[1 + axis] + before[axis] + after[axis] - kernel[axis]) // stride[axis] + 1
-            for axis in (0, 1)
+            (size + before[i] + after[i] - (kernel[i] - 1) * dilation[i] - 1) // stride[i] + 1
+            for i, size in enumerate(shape[1:])
         )
         return self.net.conv(
             source,
@@ -168,6 +178,7 @@ class _RandomNetwork:
             stride=stride,
             padding=before,
             after=after,
+            dilation=dilation,
             groups=groups,
             signed=self.pick.random() < 0.4,
             pool=self._fused_pool(rows, cols),
