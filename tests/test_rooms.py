@@ -46,7 +46,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.importing.readers": {"models.files", "models.graph"},
     "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing": {
-        "models.files", "models.graph", "models.integer", "models.importing.readers",
+        "models.files",
+        "models.graph",
+        "models.integer",
+        "models.importing.readers",
         "models.importing.mapping",
     },
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},

@@ -195,7 +195,9 @@ def _max_pool(stage: Stage, shape: tuple[int, int, int]) -> LayerSpec:
     assert stage.window is not None
     if stage.window.kernel == shape[1:] and not any(stage.window.pads):
         return GlobalPool("max")
-    spec = MaxPool(stage.window.kernel, stage.window.stride, _padding(stage.window.pads))
-    if spec.output_shape([shape]) != stage.shape:
-        raise ModelError(f"windows reach beyond the padded map ({stage.shape})")
-    return spec
+    for ceil in (False, True):
+        pads = _padding(stage.window.pads)
+        spec = MaxPool(stage.window.kernel, stage.window.stride, pads, ceil)
+        if spec.output_shape([shape]) == stage.shape:
+            return spec
+    raise ModelError(f"windows reach beyond the padded map ({stage.shape})")

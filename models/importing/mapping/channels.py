@@ -31,7 +31,7 @@ def clip(walk: Walk, node: Node) -> Row:
         target.clip_to(low, high)
         walk.put(node, value)
         return moves.row(walk, node, f"clips the layer to {low:g}..{high:g}")
-    made = new_scale(walk, node, stage)
+    made = new_scale(walk, node, value)
     made.clip_to(low, high)
     walk.put(node, lies_like(walk, made, value))
     return sums.mapped(node, made)
@@ -70,7 +70,7 @@ def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> 
         return moves.row(walk, node, "part of the layer's scale and bias")
     if any(value.pads):
         raise RefusalError("scales a padded map", "", "pad in the convolution behind it")
-    made = new_scale(walk, node, stage)
+    made = new_scale(walk, node, value)
     made.scale_by(gain, offset)
     walk.put(node, lies_like(walk, made, value))
     return sums.mapped(node, made)

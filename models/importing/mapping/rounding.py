@@ -34,7 +34,7 @@ def quantise(walk: Walk, node: Node) -> Row:
         raise RefusalError(
             "rounds what other nodes read unrounded", "", "round once, before all its readers"
         )
-    made = new_scale(walk, node, stage)
+    made = new_scale(walk, node, value)
     made.grid = grid
     walk.put(node, lies_like(walk, made, value))
     return sums.mapped(node, made)
@@ -144,9 +144,10 @@ def _settle(walk: Walk, stage: Stage, grid: Grid) -> None:
     )
 
 
-def new_scale(walk: Walk, node: Node, stage: Stage) -> Stage:
-    """Return a new stage that scales channels, by 1 so far."""
-    stage.closed = True
+def new_scale(walk: Walk, node: Node, value: Value) -> Stage:
+    """Return a new stage that scales the channels of a tensor's stage, by 1 so far."""
+    walk.index(value)  # the input is laid out
+    stage = walk.closed(value)
     made = Stage(walk.name(node), "scale", (stage.name,), stage.shape)
     walk.add(made)
     return made

@@ -139,12 +139,13 @@ def concat(walk: Walk, node: Node) -> Row:
     axis = int(node.attributes.get("axis", 1))
     if len(values) == 1:
         return moves.same(walk, node)
+    inputs = [walk.index(value) for value in values]
     parts = [walk.stages[value.stage] for value in values]
     if len({stage.shape[1:] for stage in parts}) > 1 or any(any(v.pads) for v in values):
         raise RefusalError("joins maps of different rows and columns, or padded ones", "axis")
     base, indices = 0, []
-    for stage, value in zip(parts, values, strict=True):
-        indices.append(walk.index(value) + base)
+    for stage, index in zip(parts, inputs, strict=True):
+        indices.append(index + base)
         base += int(np.prod(stage.shape))
     try:
         index = np.concatenate(indices, axis)

@@ -73,19 +73,21 @@ def thresholds(reading: Reading, node: Node) -> list[Node]:
             "a uniform quantiser",
         )
     # x reaches threshold i at (x - first) / step >= i - 1, which is rounded half up.
-    sides = (1, -1, 1, 1) if len(table) > 1 else (1,)
-    names = [
-        reading.store(f"{node.outputs[0]}#{end}", array.reshape(sides))
-        for end, array in (("gain", scale / step), ("offset", scale * (0.5 - table[:, 0] / step)))
-    ]
+    numbers = {
+        "gain": scale / step,
+        "offset": scale * (0.5 - table[:, 0] / step),
+        "mean": np.zeros(len(table)),
+        "variance": np.ones(len(table)),
+    }
+    names = [reading.store(f"{node.outputs[0]}#{end}", array) for end, array in numbers.items()]
     grid = Rounding(np.array(scale), np.array(-bias / scale), bits, bias < 0)
     if bias < 0:  # codes of a signed tensor are counted from its lowest value
         grid = replace(grid, zero=np.array(-bias / scale - (1 << (bits - 1))))
-    scaled, moved = f"{node.outputs[0]}#scaled", f"{node.outputs[0]}#moved"
+    scaled = f"{node.outputs[0]}#scaled"
+    inputs = (node.inputs[0], *names)
     return [
-        Node(node.name, "Mul", (node.inputs[0], names[0]), (scaled,)),
-        Node(node.name, "Add", (scaled, names[1]), (moved,)),
-        replace(node, op="Quantise", inputs=(moved,), attributes={"grid": grid}),
+        Node(node.name, "BatchNormalization", inputs, (scaled,), {"epsilon": 0.0}),
+        replace(node, op="Quantise", inputs=(scaled,), attributes={"grid": grid}),
     ]
 
 

@@ -17,7 +17,7 @@ class RefusalError(ModelError):
     """A node that cannot be mapped; says which attribute, why, and what would do instead."""
 
     def __init__(self, reason: str, attribute: str = "", instead: str = "") -> None:
-        super().__init__(reason)
+        super().__init__(f"{reason}; instead: {instead}" if instead else reason)
         self.reason, self.attribute, self.instead = reason, attribute, instead
 
 
@@ -78,7 +78,8 @@ class Table:
     def refuse_layer(self, name: str, operator: str, error: ModelError) -> None:
         """Add a refused layer with the reason of an error."""
         attribute, instead = getattr(error, "attribute", ""), getattr(error, "instead", "")
-        self.refused.append(RefusedRow(name, operator, attribute, str(error), instead))
+        reason = getattr(error, "reason", str(error))
+        self.refused.append(RefusedRow(name, operator, attribute, reason, instead))
 
     def of(self, fate: str) -> list[Row]:
         """Return the rows of one fate."""
