@@ -16,8 +16,8 @@ from models.importing.readers.table import RefusalError
 class Rounding:
     """Scales and zero points of a quantised tensor; of weights perhaps one for each channel.
 
-    Made by ``onnx_reading.Reading.rounding``. scale, zero: arrays; they lie along ``axis``, or broadcast to the tensor
-    where it is None. narrow: without the lowest code.
+    Made by ``onnx_reading.Reading.rounding``. scale, zero: arrays; they lie along ``axis``, or
+    broadcast to the tensor where it is None. narrow: without the lowest code.
     """
 
     scale: NDArray[Any]

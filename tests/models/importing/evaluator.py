@@ -17,7 +17,7 @@ def _padded(values: Any, pads: tuple[int, ...], fill: float) -> Any:
 
 
 def _windows(values: Any, kernel: Any, stride: Any, places: Any, fill: float) -> Any:
-    """Windows (channels, rows, cols, kernel rows, kernel cols); beyond the map they hold ``fill``."""
+    """Windows (channels, rows, cols, kernel rows, kernel cols); beyond the map: ``fill``."""
     reach = [(places[i] - 1) * stride[i] + kernel[i] - values.shape[1 + i] for i in (0, 1)]
     values = _padded(values, (0, 0, max(reach[0], 0), max(reach[1], 0)), fill)
     view = np.lib.stride_tricks.sliding_window_view(values, kernel, axis=(1, 2))

@@ -85,7 +85,7 @@ class Qdq:
 
 
 def residual() -> onnx.ModelProto:
-    """Convolutions with a skip connection, a pooled and a linear layer, quantised as TFLite does."""
+    """Convolutions with a skip connection, a pooled and a linear layer, as TFLite quantises."""
     q = Qdq()
     x = q.rounded("x", 0.02, -3)
     q.nodes.append(

@@ -172,7 +172,8 @@ def residual() -> Any:
 def test_a_float_file_becomes_a_graph_with_its_weights(tmp_path: Path) -> None:
     made = residual()
     found = imports.read(write(tmp_path / "m.onnx", made))
-    assert found.floating and not found.table.refused
+    assert found.floating
+    assert not found.table.refused
     graph, weights = found.floating.graph, found.floating.weights
     x = normal(1, 3, 8, 8)
     values: dict[str, Any] = {graph.input.name: torch.tensor(x)}
@@ -208,4 +209,5 @@ def test_the_ceiling_of_relu6_is_kept_beside_the_graph(tmp_path: Path) -> None:
         node("Conv", ["b", "v"], ["y"], "c2"),
     ]
     found = imports.read(write(tmp_path / "m.onnx", model(nodes, constants)))
-    assert found.floating and dict(found.floating.ceilings) == {"c1": 6.0}
+    assert found.floating
+    assert dict(found.floating.ceilings) == {"c1": 6.0}

@@ -26,7 +26,9 @@ def test_an_integer_network_is_read_back(tmp_path: Path) -> None:
     found = quantised(tmp_path)
     folder.save(found, tmp_path / "net")
     back = folder.load(tmp_path / "net")
-    assert found.integer and found.input and back.integer
+    assert found.integer
+    assert found.input
+    assert back.integer
     ours, theirs = files.contents(found.integer), files.contents(back.integer)
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[key], theirs[key]) for key in ours)
@@ -39,7 +41,8 @@ def test_a_float_network_is_read_back(tmp_path: Path) -> None:
     found = imports.read(write(tmp_path / "m.onnx", test_float.residual()))
     folder.save(found, tmp_path / "net")
     back = folder.load(tmp_path / "net")
-    assert found.floating and back.floating
+    assert found.floating
+    assert back.floating
     assert back.floating.graph == found.floating.graph
     for key, array in found.floating.weights.items():
         assert np.array_equal(back.floating.weights[key], array)

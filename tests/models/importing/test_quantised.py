@@ -69,7 +69,10 @@ def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(tmp_path: Path
 
 def test_the_last_tensor_holds_the_codes_of_the_files_output(tmp_path: Path) -> None:
     found = imports.read(write(tmp_path / "residual.onnx", onnx_models.residual()))
-    assert found.integer and found.input and found.output and found.output.grid
+    assert found.integer
+    assert found.input
+    assert found.output
+    assert found.output.grid
     made = onnx_models.residual()
     made.graph.output.append(onnx.helper.make_empty_tensor_value_info("g_q"))
     x = np.random.default_rng(2).normal(0, 1, (4, 3, 8, 8)).astype(np.float32)

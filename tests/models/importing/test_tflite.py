@@ -54,7 +54,8 @@ def test_outputs_are_within_a_step_of_tflites_reference_kernels(tmp_path: Path) 
     path = tmp_path / "small.tflite"
     path.write_bytes(tflite_models.small(tflite_models.numbers()))
     found = imports.read(path)
-    assert found.integer and found.input
+    assert found.integer
+    assert found.input
     kernels = litert.OpResolverType.BUILTIN_REF
     session = litert.Interpreter(model_path=str(path), experimental_op_resolver_type=kernels)
     session.allocate_tensors()
