@@ -175,14 +175,29 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Return the logits, int32 (classes,), in the beats that an EMIT sends, one a beat.
+    """Return the outputs, int32 (classes,), in the beats that an EMIT sends, one a beat.
 
-    Beats behind those of the classes are ignored. Raises LayoutError if the number of beats is not
+    Those of a map are in the order of channels, rows and columns. Beats of channels that the
+    layout's ``shape`` lacks are ignored. Raises LayoutError if the number of beats is not
     ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
-    return beats[: layout["classes"]].astype(np.uint32).view(np.int32)
+    channels, rows, columns = layout["shape"]
+    tiles = beats.astype(np.uint32).view(np.int32)
+    tiles = tiles.reshape(-1, rows, columns, layout["tile_channels"]).transpose(0, 3, 1, 2)
+    return tiles.reshape(-1, rows, columns)[:channels].reshape(-1)
+
+
+def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return outputs (n, classes) as real values: each times the scale of its channel.
+
+    layout: ``output`` of program.json, whose ``scale`` is a number or one for each channel.
+    """
+    channels, rows, columns = layout["shape"]
+    steps = np.repeat(np.broadcast_to(np.array(layout["scale"]), channels), rows * columns)
+    values: NDArray[np.float64] = outputs * steps
+    return values
 
 
 def _word_bits(layout: Layout) -> int:

@@ -49,8 +49,8 @@ class BuiltNetwork:
 
     def scores(self, logits: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the softmax (n, classes) of ``logits``, which are scaled to real values first."""
-        scale = self.network.tensors[self.network.layers[-1].output].scale
-        real = (logits - logits.max(axis=1, keepdims=True)) * float(scale)
+        real = self.network.real(logits)
+        real -= real.max(axis=1, keepdims=True)
         powers = np.exp(real)
         shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return shares

@@ -35,6 +35,7 @@ _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     "out_rows": ("raise npu.pixels", *_SMALLER_IMAGE),
     "groups": ("raise npu.lanes", "use fewer input channels"),
     "out_groups": ("raise npu.columns", "use fewer output channels"),
+    "passes": ("raise npu.weight_digit_bits", "use fewer weight bits"),
     "kernel_rows": ("use a smaller kernel", "pool before the layer"),
     "kernel_cols": ("use a smaller kernel", "pool before the layer"),
     "pool_rows": ("use a smaller pooling window", "pool in two steps"),
@@ -46,6 +47,7 @@ COUNT_UNITS: Mapping[str, str] = {
     "groups": "words of input channels",
     "kernel_rows": "kernel rows",
     "kernel_cols": "kernel columns",
+    "passes": "digits of a weight",
     "pool_rows": "rows of its pooling window",
     "pool_cols": "columns of its pooling window",
     "out_rows": "output rows of a strip",
@@ -61,7 +63,7 @@ _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "weight_depth": ("raise npu.lanes, npu.columns or npu.weight_digit_bits",
                      "use fewer channels or weight bits"),
     "channel_depth": ("raise npu.post_units", "use fewer channels"),
-    "result_depth": ("raise npu.post_units", "use fewer classes"),
+    "result_depth": ("raise npu.post_units", "use fewer classes, or a smaller map of outputs"),
     "program_depth": ("use fewer layers",),
 }  # fmt: skip
 """What helps beside a deeper memory, if the NPU can have one that is deep enough."""
@@ -92,7 +94,8 @@ class BufferUse:
         store = instruction_words(schedule.config, Opcode.STORE)
         # A raw part states its first result word in out_base, which is an activation address.
         results = [
-            part.first * schedule.tiles[part.layer].chunks + 1
+            part.first * schedule.tiles[part.layer].chunks * schedule.shapes[part.layer].positions
+            + 1
             for part in schedule.parts
             if schedule.shapes[part.layer].layer.raw
         ]

@@ -159,6 +159,10 @@ def tensor_layout() -> str:
     return fields(TensorLayout, counts)
 
 
+def logits_layout() -> str:
+    return fields(LogitsLayout, [("classes", "channels times rows times columns")])
+
+
 GENERATORS: Mapping[str, Generator] = {
     "summary": summary_rows,
     "figures": lambda: fields(Figures),
@@ -173,6 +177,6 @@ GENERATORS: Mapping[str, Generator] = {
     "layer-bits": lambda: fields(LayerBits),
     "epoch": lambda: fields(Epoch),
     "tensor-layout": tensor_layout,
-    "logits-layout": lambda: fields(LogitsLayout),
+    "logits-layout": logits_layout,
     "input-window": lambda: fields(InputWindow),
 }

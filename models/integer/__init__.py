@@ -3,7 +3,8 @@
 lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
 scales to integer multipliers and shifts), frozen (the same network in real values), network
 (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds), bits
-(zeros and ones of its weights), scores (accuracy with its interval, confusion matrix).
+(zeros and ones of its weights), scaling (of weights from elsewhere), scores (accuracy with its
+interval, confusion matrix).
 """
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "lower",
     "network",
     "reference",
+    "scaling",
     "scores",
 ]

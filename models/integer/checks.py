@@ -29,6 +29,10 @@ def check(network: IntegerNetwork) -> None:
     output = network.layers[-1].output
     for spec in network.tensors.values():
         _check_tensor(spec, 32 if spec.name == output else MAX_BITS)
+        steps = np.atleast_1d(spec.scale)
+        whole = spec.name != output or len(steps) not in (1, spec.shape[0])
+        if not ((steps > 0) & (steps < 1e30)).all() or (whole and np.ndim(spec.scale)):
+            raise ModelError(f"tensor {printable(spec.name)}: scale {quoted(spec.scale)}")
     known = {network.input}
     for layer in network.layers:
         where = f"layer {printable(layer.name)}"
@@ -43,8 +47,9 @@ def check(network: IntegerNetwork) -> None:
         else:
             _check_mac(network, layer, where)
         known.add(layer.output)
-    if network.tensors[output].shape[1:] != (1, 1) or not network.layers[-1].raw:
-        raise ModelError("the last layer must give the logits, as a map of 1x1")
+    raw = [layer.name for layer in network.mac_layers if layer.raw]
+    if raw != [network.layers[-1].name] or network.layers[-1].pool:
+        raise ModelError("the last layer, and no other, must give its sums, without max pooling")
 
 
 def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:
@@ -61,8 +66,6 @@ def _check_tensor(spec: TensorSpec, most_bits: int) -> None:
         raise ModelError(f"{where}: {spec.bits} bits")
     if not 0 <= spec.zero_point < 1 << spec.bits:
         raise ModelError(f"{where}: zero point {spec.zero_point}")
-    if not 0 < spec.scale < 1e30:
-        raise ModelError(f"{where}: scale {spec.scale:g}")
 
 
 def _check_concat(specs: list[TensorSpec], out: TensorSpec, where: str) -> None:

@@ -9,6 +9,7 @@ concat only names a tensor made of others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,7 +26,7 @@ Ints = NDArray[np.int64]
 class TensorSpec:
     """Activation tensor of one image: ``value = scale * (code - zero_point)``.
 
-    The logits are accumulators: ``value = scale * accumulator``, and zero_point has no meaning.
+    The outputs are accumulators: ``value = scale * accumulator``, and zero_point has no meaning.
 
     >>> TensorSpec("conv1", (16, 8, 8), bits=4, signed=True, scale=0.1).zero_point
     8
@@ -38,7 +39,8 @@ class TensorSpec:
     """(channels, rows, columns)."""
     bits: int
     signed: bool
-    scale: float
+    scale: float | tuple[float, ...]
+    """Real value of one step; of the network's output also a sequence, one for each channel."""
     zero_point: int = None  # type: ignore[assignment]
     """Code of the real value 0, 0..2**bits - 1. None given stands for ``arithmetic.zero_point``:
     the middle of signed codes, 0 of unsigned ones."""
@@ -46,6 +48,14 @@ class TensorSpec:
     def __post_init__(self) -> None:
         if self.zero_point is None:
             object.__setattr__(self, "zero_point", arithmetic.zero_point(self.bits, self.signed))
+        if np.ndim(self.scale):
+            object.__setattr__(self, "scale", tuple(map(float, np.asarray(self.scale))))
+
+    @property
+    def step(self) -> float:
+        """``scale`` of a tensor of codes, which is one number."""
+        assert not isinstance(self.scale, tuple)
+        return self.scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +155,8 @@ class ConcatLayer:
 class IntegerNetwork:
     """Quantised network in integers: its layers in execution order, and its tensors by name.
 
-    The last layer is raw with a 1x1 output: the logits.
+    The last layer is raw: its accumulators are the network's outputs, the logits of a classifier,
+    or a map of several positions.
 
     >>> from models.graph.layers import Linear
     >>> from models.graph.network import sequential
@@ -172,4 +183,25 @@ class IntegerNetwork:
 
     @property
     def classes(self) -> int:
-        return self.tensors[self.layers[-1].output].shape[0]
+        """Number of outputs: channels times positions of the last layer."""
+        return math.prod(self.output.shape)
+
+    @property
+    def output(self) -> TensorSpec:
+        """Tensor of the last layer, whose values are accumulators."""
+        return self.tensors[self.layers[-1].output]
+
+    def real(self, outputs: Ints) -> NDArray[np.float64]:
+        """Return outputs (n, classes) as real values: each times the scale of its channel."""
+        channels, *sizes = self.output.shape
+        steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
+        values: NDArray[np.float64] = outputs * steps
+        return values
+
+    def answers(self, outputs: Ints) -> NDArray[np.int64]:
+        """Return the number of the largest of each row of outputs (n, classes), the first if equal.
+
+        Outputs of one scale are compared as integers, others as real values.
+        """
+        several = isinstance(self.output.scale, tuple)
+        return (self.real(outputs) if several else outputs).argmax(axis=1)

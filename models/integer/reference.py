@@ -42,8 +42,8 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     """Compute every tensor of the network for input codes (n, C, H, W).
 
     Returns int64 arrays by tensor name (the input included): codes (n, C, H, W), and for the output
-    tensor the logits (n, classes). Raises ValueError for codes of another shape or beyond the
-    input's bits.
+    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns.
+    Raises ValueError for codes of another shape or beyond the input's bits.
     """
     spec = network.tensors[network.input]
     if codes.ndim != 4 or codes.shape[1:] != spec.shape:
@@ -57,7 +57,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
         else:
             values[layer.output] = _mac_layer(layer, network.tensors, values)
     output = network.layers[-1].output
-    values[output] = values[output][:, :, 0, 0]
+    values[output] = values[output].reshape(len(codes), -1)
     return values
 
 
@@ -80,7 +80,7 @@ def accuracy(
 
     images: uint8 (n, C, H, W); labels: (n,). NaN if there are no images.
     """
-    return float((predict(network, images).argmax(axis=1) == labels).mean())
+    return float((network.answers(predict(network, images)) == labels).mean())
 
 
 def _mac_layer(

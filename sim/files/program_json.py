@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..layout import AXES, image_shape
@@ -30,7 +31,10 @@ _PROGRAM = {
 _IMAGE = {"base": _COUNT, "words": _COUNT, "columns": range(1, 1 << 12), "pitch": _COUNT}
 _FORM = {
     "input": str,
-    "output": {"name": str, "classes": range(1, 1 << 16), "beats": _COUNT},
+    "output": {
+        "name": str, "classes": range(1, 1 << 16), "beats": _COUNT, "shape": [_SIDE],
+        "tile_channels": _SIDE, "scale": (float, [float]),
+    },
     "memory": {"words": range(1 << 28), "latency_cycles": _COUNT},
     "tensors": {str: _LAYOUT},
     "programs": {"normal": _PROGRAM, "traced?": _PROGRAM, "stream?": _PROGRAM},
@@ -62,6 +66,7 @@ def check(program: dict[str, Any], where: str) -> None:
     for layout in program["tensors"].values():
         _check_layout(layout, f"{where}: {reading.printable(layout['name'])}")
     _check_input(program, where)
+    _check_output(program["output"], f"{where}: output")
     names.identifier(program["hardware"].get("top", "npu"), f"{where}: hardware.top")
 
 
@@ -84,6 +89,18 @@ def _check_input(program: dict[str, Any], where: str) -> None:
     lows, highs = (ends * (channels // len(ends)) for ends in (low, high))
     if any(least >= most for least, most in zip(lows, highs, strict=True)):
         raise reading.FileError(f"{where}: input_range: low must be below high")
+
+
+def _check_output(output: dict[str, Any], where: str) -> None:
+    """Raise FileError unless the numbers of the outputs' layout fit each other."""
+    shape, scale = output["shape"], output["scale"]
+    if len(shape) != 3 or math.prod(shape) != output["classes"]:
+        raise reading.FileError(f"{where}: shape must be 3 numbers whose product is the classes")
+    of_tile = output["tile_channels"] * shape[1] * shape[2]
+    if output["beats"] % of_tile or output["beats"] < output["classes"]:
+        raise reading.FileError(f"{where}: beats must hold whole tiles of all channels")
+    if isinstance(scale, list) and len(scale) != shape[0]:
+        raise reading.FileError(f"{where}: scale must be a number, or one for each channel")
 
 
 def _check_layout(layout: dict[str, Any], where: str) -> None:

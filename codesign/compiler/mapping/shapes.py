@@ -37,6 +37,11 @@ class LayerShape:
         return self.pool_stride[0] * stride[0], self.pool_stride[1] * stride[1]
 
     @property
+    def positions(self) -> int:
+        """Rows times columns of the output."""
+        return self.out_shape[1] * self.out_shape[2]
+
+    @property
     def kernel_taps(self) -> int:
         """Positions of the kernel: its rows times its columns."""
         return self.kernel[0] * self.kernel[1]

@@ -131,12 +131,12 @@ class TileMap:
 def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:
     """Return the fastest tiling of a layer, each of whose sources has its slots in ``sources``.
 
-    For raw and ungrouped layers the fewest tiles are best, evened out so that the last one is not
-    mostly padding. For other grouped layers every tile size in whole output words is tried, as a
-    smaller tile may read fewer input words, and column reuse where the NPU has it.
+    For ungrouped layers the fewest tiles are best, evened out so that the last one is not mostly
+    padding. For grouped layers every tile size in whole output words is tried, as a smaller tile
+    may read fewer input words, and column reuse where the NPU has it.
     """
     layer = shape.layer
-    if layer.raw:
+    if layer.raw and layer.groups == 1:
         return _raw(config, shape, sources)
     out_words = -(-shape.out_shape[0] // config.lanes)
     if layer.groups == 1:
@@ -145,6 +145,8 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
     sizes = range(1, min(config.words_per_tile, out_words) + 1)
     options = [_tiled(config, shape, sources, size) for size in sizes]
     best = min(options, key=lambda option: _cost(config, shape, option))
+    if layer.raw:
+        return dataclasses.replace(best, out_words=0)
     reused = _reused(config, shape, sources) if config.reuses_columns else None
     if reused and _cost(config, shape, reused)[0] < _cost(config, shape, best)[0]:
         return reused

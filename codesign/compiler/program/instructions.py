@@ -148,7 +148,8 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
     values |= _output_fields(schedule, shape, tile)
-    values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
+    per_tile = tile.chunks * shape.positions if shape.layer.raw else tile.out_words
+    values["out_base"] += part.first * per_tile
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
     if schedule.config.most_phases > 1:
@@ -285,10 +286,8 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
         "raw": int(layer.raw),
     }
     if layer.raw:
-        unused = dict.fromkeys(
-            ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max"), 0
-        )
-        return drain | unused
+        names = ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max")
+        return drain | dict.fromkeys(names, 0)
     location = schedule.location_of(layer.output)
     spec = schedule.network.tensors[layer.output]
     return drain | {

@@ -7,6 +7,7 @@ driver pack and unpack by it alone, without the network.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,20 +101,30 @@ class TensorLayout:
 
 @dataclass(frozen=True)
 class LogitsLayout:
-    """Layout of the logits on the stream of EMIT: beat c is class c, a 32-bit signed integer.
+    """Layout of the outputs on the stream of EMIT: 32-bit signed integers, one a beat.
 
-    ``beats`` >= classes; beats beyond the classes are to be ignored. TLAST on the last beat.
+    The stream is, for ``tile`` in range(tiles), for ``row`` and ``column`` of ``shape``, the
+    ``tile_channels`` channels from tile * tile_channels on; those beyond the channels of ``shape``
+    are to be ignored. With one row and one column beat c is class c. TLAST on the last beat.
 
-    >>> LogitsLayout("logits", classes=10, beats=12, scale=0.5).to_dict()
-    {'name': 'logits', 'classes': 10, 'beats': 12, 'scale': 0.5}
+    >>> LogitsLayout("logits", (10, 1, 1), tile_channels=4, beats=12, scale=0.5).classes
+    10
     """
 
     name: str
-    classes: int
+    shape: tuple[int, int, int]
+    """Channels, rows, columns."""
+    tile_channels: int
+    """Channels of a tile, those that are to be ignored included."""
     beats: int
-    scale: float
-    """Real value of one unit of a logit."""
+    scale: float | tuple[float, ...]
+    """Real value of one unit of an output, or one for each channel."""
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs: channels times rows times columns."""
+        return math.prod(self.shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every field by its name."""
-        return dataclasses.asdict(self)
+        """Return the JSON form: every field by its name, and ``classes``."""
+        return {**dataclasses.asdict(self), "classes": self.classes}

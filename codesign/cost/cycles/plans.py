@@ -82,7 +82,7 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
         layer = chain[slot]
         weights += layer.tiles * layer.taps
         channels += layer.tiles * layer.chunks
-        results += layer.tiles * layer.chunks * layer.raw
+        results += layer.tiles * layer.chunks * layer.raw * layer.out_rows * layer.out_cols
     bits = min(image.in_channels, npu.lanes) * npu.activation_bits
     cycles += image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
     cycles += results * (1 + npu.post_units)

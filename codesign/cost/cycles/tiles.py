@@ -80,12 +80,14 @@ def tile(layer: Records, npu: Records) -> int:
         passes = 1
     inputs = layer.kernel_rows * layer.kernel_cols * layer.sources * in_words
     layer.taps, layer.fills = passes * inputs * _phases(channels, layer, npu), 0
-    if layer.raw:
+    if layer.raw and not layer.diagonal:
         layer.tiles = max(ceil(layer.out_channels, npu.columns), 1)
         layer.chunks = ceil(layer.out_channels, layer.tiles * npu.post_units)
         return 0
     per_word = npu.lanes // npu.post_units
     layer.tiles, layer.chunks = ceil(layer.out_channels, size * npu.lanes), size * per_word
+    if layer.raw:
+        return 0
     if npu.depthwise_taps > 1 and layer.reuse_cols > 0:
         plain = _row_cycles(layer, npu, layer.tiles, layer.chunks, layer.taps, 0)
         taps = passes * layer.kernel_rows * layer.reuse_cols
