@@ -34,6 +34,7 @@ from codesign.cli.verbs import (
     estimate,
     evaluate,
     explore,
+    import_,
     predict,
     report,
     synth,
@@ -49,7 +50,7 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
+    explore, import_, build, verify, evaluate, predict, synth, estimate, train, report, compare,
     characterize, calibrate, worker, bench, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""

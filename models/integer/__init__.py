@@ -10,6 +10,7 @@ interval, confusion matrix).
 __all__ = [
     "assemble",
     "bits",
+    "checks",
     "files",
     "freeze",
     "frozen",

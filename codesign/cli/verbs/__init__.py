@@ -15,6 +15,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "explore",
+    "import_",
     "predict",
     "report",
     "synth",
