@@ -124,7 +124,9 @@ class _Builder:
             self._raw(stage)
             return
         grid = _grid(stage)
-        numbers = numbers_of(stage, [self.tensors[name].scale for name in stage.inputs], grid.scale)
+        numbers = numbers_of(
+            stage, [_grid(self.stages[name]).scale for name in stage.inputs], grid.scale
+        )
         window = _pool_window(pool.window if pool else stage.window)
         zeros = _zero_points(stage, grid)
         for position, zero in enumerate(zeros):
@@ -200,21 +202,18 @@ class _Builder:
 
     def _raw(self, stage: Stage) -> None:
         """Add the last layer of a file that does not round its output: accumulators go out."""
-        scales = [self.tensors[name].scale for name in stage.inputs]
+        scales = [_grid(self.stages[name]).scale for name in stage.inputs]
         numbers = numbers_of(stage, scales, None)
         if stage.clip[0] > -math.inf or stage.clip[1] < math.inf or stage.window:
             raise ModelError(
                 f"layer {stage.name}: the network's last layer is clipped or pooled, but not "
                 "quantised; quantise the output"
             )
-        if np.ptp(numbers.unit) > 1e-6 * numbers.unit.max():
-            raise ModelError(
-                f"layer {stage.name}: the network's output has a scale for each channel and is not "
-                "quantised; quantise it, or give the last weights one scale"
-            )
         layer = self._mac(stage, numbers, stage.name, stage.name)
         self.layers.append(dataclasses.replace(layer, raw=True))
-        unit = float(numbers.unit.max())
+        # Of each channel, unless all are alike: what is largest is chosen of real values.
+        alike = np.ptp(numbers.unit) <= 1e-6 * numbers.unit.max()
+        unit = float(numbers.unit.max()) if alike else tuple(map(float, numbers.unit))
         self.tensors[stage.name] = TensorSpec(stage.name, stage.shape, LOGIT_BITS, True, unit)
 
     def _give_out(self, last: Stage) -> None:

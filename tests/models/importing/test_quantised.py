@@ -194,3 +194,17 @@ def test_a_file_is_read_from_bytes_alone(tmp_path: Path) -> None:
     path = tmp_path / "no_ending"
     path.write_bytes(buffer.getvalue())
     assert imports.read(path).source.format == "onnx"
+
+
+def test_unrounded_outputs_keep_a_scale_for_each_channel(tmp_path: Path) -> None:
+    q = onnx_models.Qdq(6)
+    x = q.rounded("x", 0.05, 0)
+    q.nodes.append(node("Conv", [x, *q.weights("c", (4, 3, 8, 8), 0.05)], ["y"], "c"))
+    made = model(q.nodes, q.constants)
+    network = integer(write(tmp_path / "raw.onnx", made))
+    xs = np.random.default_rng(0).integers(-128, 128, (1, 3, 8, 8))
+    (theirs,) = ReferenceEvaluator(made).run(None, {"x": (xs * 0.05).astype(np.float32)})
+    sums = reference.run(network, (xs + 128).astype(np.uint8))["c"]
+    scale = network.tensors["c"].scale
+    assert isinstance(scale, tuple)
+    assert np.allclose(sums * np.array(scale), theirs.reshape(1, 4), rtol=1e-4)
