@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +24,8 @@ from rtl_gen.isa.encoding import Instruction, field_words
 from rtl_gen.isa.fields import DIGITS, PHASES
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
 
+Count = TypeVar("Count", int, NDArray[np.int64])
+
 OPERAND_DELAY_CYCLES = 5
 """Cycles from a tap's position to its operands at the array: two address stages, the memory, its
 output register, the rotator. The history of ``depthwise_taps`` 3 adds one more."""
@@ -35,7 +38,6 @@ START_CYCLES = 0
 
 END_CYCLES = 3
 """Cycles of an END instruction: the sequencer states FETCH, DECODE, FINISH."""
-
 
 _TAP_LEVELS = (PHASES, "groups", "kernel_cols", "kernel_rows", "passes", DIGITS)
 """Levels of a LAYER's loop nest within a tile, some of which only some NPUs have."""
@@ -83,6 +85,16 @@ def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
     one cycle late. Not for END, which takes END_CYCLES.
     """
     return issue_cycles(config, opcode) + (opcode in STREAMED)
+
+
+def late_cycles(config: NpuConfig, moving: Count, following: Opcode, beside: Count) -> Count:
+    """Return by how many cycles an asynchronous LOAD or EMIT ends behind the next transfer's START.
+
+    Less than 0 if it ends before. moving: cycles of the words that it moves; following: opcode of
+    the next transfer; beside: cycles of the instructions between the two. Numbers or arrays.
+    """
+    to_start = issue_cycles(config, following) - 1  # this FINISH, and up to that START
+    return moving + 1 - beside - to_start
 
 
 def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:

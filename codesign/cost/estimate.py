@@ -35,7 +35,7 @@ class Estimate:
 
     @property
     def streams(self) -> NDArray[np.bool_]:
-        """Where activation memory has room for the next image beside the layers, shape (n,)."""
+        """True where activation memory has room for the next image beside the layers, (n,)."""
         return self.words.streams(self.npu.activation_depth)
 
     @property

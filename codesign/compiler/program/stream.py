@@ -9,10 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
 
 from codesign.compiler.mapping.schedule import Schedule
 from codesign.compiler.program.instructions import ProgramStep, make_step, program_words
@@ -20,8 +16,6 @@ from codesign.compiler.program.memory import waits
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.opcodes import Opcode
-
-Count = TypeVar("Count", int, NDArray[np.int64])
 
 
 def stream_steps(
@@ -84,17 +78,7 @@ def _late(config: NpuConfig, step: ProgramStep, following: Opcode, beside: int) 
     plain = dataclasses.replace(step.instruction, fields={**step.instruction.fields, "ahead": 0})
     opcode = plain.opcode
     moving = timing.instruction_cycles(config, plain) - timing.overhead_cycles(config, opcode)
-    return max(0, late_cycles(config, moving, following, beside))
-
-
-def late_cycles(config: NpuConfig, moving: Count, following: Opcode, beside: Count) -> Count:
-    """Return by how many cycles an asynchronous LOAD or EMIT ends behind the next transfer's START.
-
-    Less than 0 if it ends before. moving: cycles of the words that it moves; following: opcode of
-    the next transfer; beside: cycles of the instructions between the two. Numbers or arrays.
-    """
-    to_start = timing.issue_cycles(config, following) - 1  # this FINISH, and up to that START
-    return moving + 1 - beside - to_start
+    return max(0, timing.late_cycles(config, moving, following, beside))
 
 
 def _body(steps: Sequence[ProgramStep]) -> Sequence[ProgramStep]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.compiler.program.stream import late_cycles
 from codesign.cost.cycles.layers import LayerTable
 from rtl_gen import timing
 from rtl_gen.config import NpuConfig
@@ -33,8 +32,8 @@ def interval_cycles(
     behind = layers.active.sum(axis=1) - 1 - _last_readers(layers)
     beside = beside + behind * each
     before = layer_cycles - beside + issue[Opcode.REPEAT]
-    waiting = np.maximum(late_cycles(_ANY, load, Opcode.EMIT, beside), 0)
-    late = np.maximum(late_cycles(_ANY, emit, Opcode.LOAD, before), 0)
+    waiting = np.maximum(timing.late_cycles(_ANY, load, Opcode.EMIT, beside), 0)
+    late = np.maximum(timing.late_cycles(_ANY, emit, Opcode.LOAD, before), 0)
     whole = timing.overhead_cycles(_ANY, Opcode.EMIT) + emit
     # EMIT goes on beside the next image's layers unless the first of these writes the results.
     sending = np.where(behind > 0, issue[Opcode.EMIT] + late, whole)
