@@ -10,7 +10,7 @@ from pathlib import Path
 from codesign.build.verification import LayerCycles, Verification
 from codesign.compiler.mapping.unfolding import InputWindow
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
-from codesign.explore import summary
+from codesign.explore import Standing, summary
 from codesign.fpga.placement import CriticalPath, Hop, Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.results import Budget, Figures, Infeasible
@@ -167,6 +167,7 @@ GENERATORS: Mapping[str, Generator] = {
     "summary": summary_rows,
     "figures": lambda: fields(Figures),
     "budget": lambda: fields(Budget),
+    "standing": lambda: fields(Standing),
     "infeasible": lambda: fields(Infeasible),
     "verification": verification,
     "layer-cycles": lambda: fields(LayerCycles),
