@@ -36,6 +36,7 @@ from codesign.search.space.declaration import (
 )
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from codesign.tools import caches
 from models.data.datasets import Dataset
 from models.files import json_io
 
@@ -81,6 +82,7 @@ def explore(
             settings.seed,
             lambda done, total: progress("reading images", done, total, ""),
         )
+        caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
