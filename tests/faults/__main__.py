@@ -50,10 +50,10 @@ def main() -> int:
     args = parser.parse_args()
     wrong = 0
     with tempfile.TemporaryDirectory(prefix="faults-") as name:
-        base, warm, seconds = Path(name), None, {}
+        base, seconds = Path(name), {}
+        runner.clean(args.only[0], base / "warm", None)
+        warm = base / "warm" / CACHE
         for job in args.only:
-            runner.clean(job, base / f"warm-{job}", warm)
-            warm = base / f"warm-{job}" / CACHE
             seconds[job] = runner.clean(job, base / f"clean-{job}", warm)
             _say(f"{job}: {seconds[job]:.1f} s without a fault")
         drawn = draw(args.count, args.seed, args.only, args.faults)

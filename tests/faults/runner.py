@@ -136,6 +136,9 @@ def _end(process: subprocess.Popen[bytes], place: Path) -> Ended:
     except subprocess.TimeoutExpired:
         process.kill()
         status = process.wait()
+    except BaseException:  # such as an interrupt
+        process.kill()
+        raise
     log = place.parent / f"{place.name}.log"
     return Ended(status, log.read_text(errors="replace"))
 
