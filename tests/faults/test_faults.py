@@ -18,15 +18,15 @@ from tests.faults.jobs import JOBS
 def warm(tmp_path_factory) -> tuple[Path, float]:
     """A cache that commands start with, and the seconds of one of them."""
     base = tmp_path_factory.mktemp("faults") / "warm"
-    return base / CACHE, runner.clean("synth", base, None)
+    return base / CACHE, runner.clean("build", base, None)
 
 
-@pytest.mark.parametrize("fault, share", [("kill", 0.5), ("terminate", 0.7), ("read-only", 0.9)])
+@pytest.mark.parametrize("fault, share", [("kill", 0.5), ("read-only", 0.9)])
 def test_nothing_is_lost_or_left_behind(warm, tmp_path, fault, share):
     if fault == "read-only" and os.geteuid() == 0 and shutil.which("setpriv") is None:
         pytest.skip("setpriv is missing, without which root may write anywhere")
     cache, seconds = warm
-    found = runner.one("synth", fault, share * seconds, tmp_path / fault, cache)
+    found = runner.one("build", fault, share * seconds, tmp_path / fault, cache)
     assert found.wrong == ()
 
 
@@ -40,7 +40,7 @@ def test_what_is_wrong_is_seen(warm, tmp_path, monkeypatch):
         (area / "tmp" / "left").touch()
 
     monkeypatch.setitem(FAULTS, "kill", damage)
-    found = runner.one("synth", "kill", 0.5, tmp_path / "area", warm[0])
+    found = runner.one("build", "kill", 0.5, tmp_path / "area", warm[0])
     told = "\n".join(found.wrong)
     for part in ("lost by the fault: b'mine'", "design.yaml: changed", "left behind: tmp/left"):
         assert part in told
