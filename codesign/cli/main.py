@@ -125,8 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.result({"error": str(error)})
         console.warn(f"error: {error}")
         return FAILED
-    except BrokenExecutor:
-        message = "a worker process was killed, possibly because memory ran out"
+    except (BrokenExecutor, MemoryError) as error:
+        ended = "a worker process was killed, possibly because memory ran out"
+        message = ended if isinstance(error, BrokenExecutor) else "memory ran out"
         console.result({"error": message})
         console.warn(f"error: {message}; {_resume_hint(arguments)}")
         return FAILED

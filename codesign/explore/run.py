@@ -42,6 +42,7 @@ from codesign.search.standing import Standing
 from codesign.search.store import TrialStore
 from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
 from codesign.search.trials import OBJECTIVES, ONE_BITS
+from codesign.tools import caches
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files import json_io
@@ -91,6 +92,7 @@ def explore(
             settings.seed,
             lambda done, total: progress("reading images", done, total, ""),
         )
+        caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)

@@ -136,3 +136,14 @@ def test_the_first_json_value_is_the_only_one(built, capsys, monkeypatch, error)
     shown = capsys.readouterr()
     assert json.loads(shown.out) == {"luts": 1}
     assert shown.err == "codesign: error: afterwards\n"
+
+
+def test_memory_that_runs_out_is_told(built, capsys, monkeypatch):
+    def grows(args, console):
+        raise MemoryError
+
+    monkeypatch.setattr(estimate, "run", grows)
+    assert main(["estimate", str(built / "design.yaml"), "--json"]) == 1
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"error": "memory ran out"}
+    assert "codesign: error: memory ran out; resume with:" in shown.err

@@ -47,14 +47,15 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
     images = random.integers(0, 256, (600, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "toy.npz", x=images, y=np.arange(600) % 3)
     (tmp_path / "space.yaml").write_text(SPACE)
-    out = tmp_path / "out"
+    out, temporary = tmp_path / "out", tmp_path / "tmp"
+    temporary.mkdir()
     command = ["explore", "--lut-budget", "20000", "--dataset", str(tmp_path / "toy.npz")]
     command += ["--space", str(tmp_path / "space.yaml"), "--networks", str(NETWORKS)]
     command += ["--out", str(out)]
     search = subprocess.Popen(
         [sys.executable, "-m", "codesign.cli", *command],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -69,6 +70,8 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
     finally:
         search.kill()
     assert all_gone(started)
+    left = [path for path in temporary.iterdir() if not path.name.startswith("codesign-")]
+    assert left == [], "only what the next run finds and removes"
     if how is signal.SIGINT:
         assert search.returncode == 130
         resume = shlex.join(["codesign", *command, "--resume"])
