@@ -11,8 +11,8 @@ resumes where it ended. The same seed samples the same networks. Training uses o
 
 from __future__ import annotations
 
-import dataclasses
 import argparse
+import dataclasses
 import datetime
 import logging
 import sys
