@@ -554,8 +554,9 @@ def test_a_design_found_on_own_data_can_be_built_again(fakes: Fakes, tmp_path: P
     npz(data, 0)
     out = tmp_path / "out"
     result, _ = run(settings(out, dataset=str(data)))
-    weights = next((out / "training").glob("*.weights"))
-    command = ["build", str(out / result.summary["design"]), "--weights", str(weights)]
+    design = out / result.summary["design"]
+    weights = out / "training" / f"{design.parent.name}.weights"  # of two full trainings
+    command = ["build", str(design), "--weights", str(weights)]
     assert main([*command, "--out", str(tmp_path / "again")]) == 0
 
 
