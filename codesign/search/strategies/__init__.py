@@ -1,12 +1,14 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
 ``make`` returns one by its name in STRATEGIES: evolution (archive and hypervolume contributions,
-the default), nsga2, regularised-evolution and random. The conformance tests run every entry.
+the default), nsga2, regularised-evolution, random, and the separate flow that joint search has to
+beat (network, then bits, then NPU), strict and going back. The conformance tests run every entry.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from codesign.results import UserError
 from codesign.search.strategies.evolution import Evolution
@@ -14,6 +16,7 @@ from codesign.search.strategies.interface import Genes, Strategy
 from codesign.search.strategies.nsga2 import Nsga2
 from codesign.search.strategies.random_search import RandomSearch
 from codesign.search.strategies.regularised import RegularisedEvolution
+from codesign.search.strategies.separate import Separate
 
 __all__ = [
     "STRATEGIES",
@@ -22,6 +25,7 @@ __all__ = [
     "Nsga2",
     "RandomSearch",
     "RegularisedEvolution",
+    "Separate",
     "Strategy",
     "make",
 ]
@@ -31,6 +35,8 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "evolution": Evolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
+    "separate": Separate,
+    "separate-back": partial(Separate, back=True),
 }
 """Name -> factory(genes, seed)."""
 
