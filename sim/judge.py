@@ -185,3 +185,36 @@ class Judge:
             "interval_cycles": self.interval_cycles,
             "stall_cycles": self.stalls,
         }
+
+
+def table(result: dict[str, Any]) -> str:
+    """Return what ``sim.run.simulate`` returned as text for the terminal, its last line not ended.
+
+    It has expected and simulated cycles per instruction and of the run, images, faults, the other
+    tests and the simulator's speed.
+    """
+    lines = []
+    inference = result["inference"]
+    if inference:
+        rows = inference["instructions"]
+        width = max([len(row["name"]) for row in rows] + [11])
+        lines.append(f"{'instruction':{width}}  {'expected':>10}  {'simulated':>10}  cycles")
+        for row in rows:
+            mark = "ok" if row["expected"] == row["simulated"] else "DIFFERS"
+            lines.append(
+                f"{row['name']:{width}}  {row['expected']:>10}  {row['simulated']:>10}  {mark}"
+            )
+        cycles = inference["cycles"]
+        lines.append(f"{'run':{width}}  {cycles['expected']:>10}  {cycles['simulated']!s:>10}")
+        exact = "bit-exact" if inference["bit_exact"] else "NOT bit-exact"
+        lines.append(f"{inference['images']} images {exact}")
+        if inference["failure"]:
+            lines.append(f"FAILED: {inference['failure']}")
+    for test, failure in result["hardware"].items():
+        lines.append(f"{test}: {failure or 'ok'}")
+    speed = result["simulator"]
+    lines.append(
+        f"{speed['name']}: built in {speed['build_seconds']} s, ran {speed['run_seconds']} s, "
+        f"{speed['clocks_per_second']} clocks/s"
+    )
+    return "\n".join(lines)

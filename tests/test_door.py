@@ -112,7 +112,7 @@ def test_build_folders_carry_the_door_itself(tmp_path: Path) -> None:
     from tests.codesign import small_build
 
     build = small_build.write(tmp_path / "build")
-    for name in ("reading", "forms", "zips", "arrays"):
+    for name in ("reading", "forms", "zips", "arrays", "names"):
         door = (ROOT / DOOR / f"{name}.py").read_bytes()
         for user in ("sim", "driver"):
             assert (build / user / "files" / f"{name}.py").read_bytes() == door

@@ -48,8 +48,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rtl_gen.blocks": {"rtl_gen.isa"},
     "rtl_gen.twin": {"rtl_gen.isa", "rtl_gen.blocks"},
     "rtl_gen.package": {"rtl_gen.isa"},
-    "sim": {"sim.files"},
+    "sim": {"sim.files", "sim.tools"},
     "sim.files": set(),
+    "sim.tools": {"sim.files"},
 }
 MODELS = {room for room in MAY_IMPORT if room.startswith("models")}
 RTL = {room for room in MAY_IMPORT if room.startswith("rtl_gen")}
@@ -57,7 +58,11 @@ RTL = {room for room in MAY_IMPORT if room.startswith("rtl_gen")}
 
 def below(*rooms: str) -> set[str]:
     """What every room of codesign may import, and these rooms of codesign."""
-    return MODELS | RTL | {"sim", "sim.files", "codesign", *(f"codesign.{room}" for room in rooms)}
+    return (
+        MODELS
+        | RTL
+        | {"sim", "sim.files", "sim.tools", "codesign", *(f"codesign.{room}" for room in rooms)}
+    )
 
 
 MAY_IMPORT |= {
@@ -90,8 +95,10 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
     "cli", "fpga", "tools", "build", "report", "explore", "cost.characterization", *COMPILER, *COST
 )
 SHARED = {
-    "rtl_gen": {"models.arithmetic"},
-    "sim": {f"models.files.{name}" for name in ("arrays", "forms", "reading")},
+    "rtl_gen": {"models.arithmetic", "models.files.names"},
+    "sim": {
+        f"models.files.{name}" for name in ("arrays", "forms", "names", "reading", "temporary")
+    },
 }
 """What generator and simulation may import of models: the definition of requantisation, and the
 door for files, of which build folders hold copies."""

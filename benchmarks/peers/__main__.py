@@ -37,7 +37,8 @@ from codesign.results import UserError
 from models.quantisation.plan import Quantisation, QuantSpec
 from rtl_gen import emit
 from rtl_gen.config import NpuConfig
-from sim.simulator import SimulationError, find
+from sim.simulator import SimulationError
+from sim.tools.verilator import find
 
 PEERS = ("cnn_a", "cnn_b")
 

@@ -23,6 +23,7 @@ from models.graph.layers import Conv2d, Linear, MaxPool
 from sim import simulator
 from sim.process import execute
 from sim.simulator import SimulationError
+from sim.tools import verilator
 
 DATA = Path(__file__).parents[1] / "data" / "nngen.json"
 PACKAGES = ("nngen==1.3.4", "veriloggen==2.3.0")
@@ -166,7 +167,7 @@ def measure(point: Point, python: Path) -> Point:
         ffs=found.figures.ffs,
         brams=found.figures.brams,
         cycles=cycles,
-        tools=f"{tools}, {found.tool_version}, Verilator {simulator.find().version}",
+        tools=f"{tools}, {found.tool_version}, Verilator {verilator.find().version}",
         date=datetime.date.today().isoformat(),
         source=f"measured by benchmarks.peers --fresh, synthesis took {found.seconds:.0f} s",
     )
@@ -177,7 +178,7 @@ def simulate(folder: Path) -> int:
 
     The bench drives itself, so Verilator's own main program runs it: no cocotb.
     """
-    tool = simulator.find()
+    tool = verilator.find()
     verilate = [
         str(tool.program), "--cc", "--exe", "--main", "--timing", "-O3", "-Wno-fatal", "-Wno-lint",
         "--x-assign", "fast", "--top-module", "test", "--prefix", "Vtop", "--Mdir", "objects",
@@ -201,7 +202,7 @@ def cycles_of(log: str) -> int:
 
 
 def _checked(name: str, command: Iterable[str], folder: Path) -> str:
-    environment = simulator.environment(simulator.find().root)
+    environment = verilator.environment(verilator.find().root)
     done = execute([*command], folder, environment, _SIMULATION_TIMEOUT_S)
     if done.failure:
         raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")

@@ -47,12 +47,16 @@ def predictor() -> AccuracyPredictor:
     return Study.load("digits").predictor("closed-form")
 
 
+def digits_problem(luts: float, floor: float | None) -> Problem:
+    """Return the search problem of digits with a LUT budget and a floor in images per second."""
+    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
+    return Problem(space, model_file.load(), Budget(luts=luts, min_throughput=floor))
+
+
 def row(luts: int, floor: int, strategy: str, seed: int) -> dict[str, Any]:
     """Search once; return the row of the best predicted accuracy."""
-    space = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
-    problem = Problem(space, model_file.load(), Budget(luts=luts, min_throughput=floor))
-    search = InnerSearch(problem, strategy, seed)
-    search.strive(predictor().predict_networks, EVALUATIONS - search.evaluations)
+    search = InnerSearch(digits_problem(luts, floor), strategy, seed)
+    search.strive(predictor().network_odds, EVALUATIONS - search.evaluations)
     pool = search.archive()
     # The designs drawn uniformly are no part of a separate flow.
     own = 0 if strategy not in SEPARATE else search.sampled

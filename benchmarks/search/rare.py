@@ -72,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             firsts = [row["first"] for row in found if row["first"] is not None]
             told = f"{np.median(firsts):,.0f} (median), {max(firsts):,} (latest)" if firsts else "-"
             print(
-                f"{setting[0]:7,.0f} images/s in {setting[1]:6,.0f} LUTs, "
-                f"{found[0]['share']:.1e} of the space: found by {len(firsts)} of {len(found)}, "
-                f"after {told} designs; {min(row['feasible'] for row in found):,} or more feasible",
+                f"{setting[0]:7,.0f} images/s in {setting[1]:6,.0f} LUTs,"
+                f" {found[0]['share']:.1e} of the space: found by {len(firsts)} of {len(found)},"
+                f" after {told} designs;"
+                f" {min(row['feasible'] for row in found):,} or more feasible ones in the end",
                 flush=True,
             )
 

@@ -1,9 +1,10 @@
 """Steps from a design to a verified build folder.
 
-pipeline (training, lowering to integers, compiling), build_folder (the folder's files and its
-manifest), carried (our own sources in it), verification (simulation of a build folder and the
-verdict), evaluation (accuracy of the integer network), built (the network of a build folder, for
-other data), other_data (labelled data for it), inputs (pictures and arrays for it).
+pipeline (training, lowering to integers, compiling), build_folder (the folder's files), manifest
+(which of them are the build's and unchanged), carried (our own sources in it), verification
+(simulation of a build folder and the verdict), evaluation (accuracy of the integer network), built
+(the network of a build folder, for other data), other_data (labelled data for it), inputs (pictures
+and arrays for it).
 """
 
 __all__ = [
@@ -11,6 +12,7 @@ __all__ = [
     "built",
     "evaluation",
     "inputs",
+    "manifest",
     "other_data",
     "pipeline",
     "verification",

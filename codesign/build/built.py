@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign import design as designs
-from codesign.build import build_folder
+from codesign.build import build_folder, manifest
 from codesign.design import Design
 from codesign.results import UserError
 from models.data.values import PIXELS, InputRange
@@ -68,7 +68,7 @@ def load(folder: Path) -> BuiltNetwork:
     Raises UserError for any other folder, for one of a version that did not store the network, and
     for damaged program files; ModelError for a damaged network.npz, YamlError for design.yaml.
     """
-    if not build_folder.is_build(folder):
+    if not manifest.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     path = folder / build_folder.NETWORK
     if not path.exists():

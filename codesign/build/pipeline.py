@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -279,12 +279,13 @@ def write_build(
     reports: Mapping[str, Any] | None = None,
     images: int = VECTOR_IMAGES,
     prefix: str = "",
+    warn: Callable[[str], None] = lambda text: None,
 ) -> Path:
     """Write the build folder with vectors, accuracy and estimate to ``out``, and return ``out``.
 
-    device, reports, prefix and errors: as for build_folder.build; the reports accuracy and estimate
-    are added unless ``reports`` has them. images: most test images to keep as vectors. Raises
-    ModelError as evaluation.accuracy_report does.
+    device, reports, prefix, warn and errors: as for build_folder.build; the reports accuracy and
+    estimate are added unless ``reports`` has them. images: most test images to keep as vectors.
+    Raises ModelError as evaluation.accuracy_report does.
     """
     estimate = estimate_design(design, devices.family_of(device), lowered.compiled.plan)
     own = {"accuracy": accuracy_report(design, lowered.integer, dataset)}
@@ -294,7 +295,5 @@ def write_build(
         lowered.compiled,
         vectors(lowered.integer, dataset.test, images),
         out,
-        device=device,
-        reports={**own, **(reports or {})},
-        prefix=prefix,
-    )
+        device=device, reports={**own, **(reports or {})}, prefix=prefix, warn=warn,
+    )  # fmt: skip

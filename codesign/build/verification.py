@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.build import build_folder
+from codesign.build import manifest
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
+from models.files import temporary
 from models.files.writing import npz_bytes
-from sim import run, simulator
+from sim import run
 from sim.folder import MEMORY_FILE, PROGRAM_FILES, FolderError
 from sim.run import HARDWARE_TESTS, INFERENCE
-from sim.simulator import SimulationError, ToolMissing
+from sim.simulator import SimulationError
+from sim.tools import verilator
+from sim.tools.verilator import ToolMissing
 
 __all__ = ["SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
-_SIMULATED = ("rtl", "program.json", *PROGRAM_FILES.values(), str(Path(MEMORY_FILE).parent))
+_SIMULATED = (
+    *("rtl", manifest.MANIFEST, "program.json"),
+    *PROGRAM_FILES.values(),
+    str(Path(MEMORY_FILE).parent),
+)
 """Files and folders of a build folder that simulation reads, vectors left out."""
 
 
@@ -89,7 +95,7 @@ class Verification:
 def check_tools() -> None:
     """Raise UserError, saying how to install it, if a tool that simulation needs is missing."""
     try:
-        simulator.find()
+        verilator.find()
     except ToolMissing as error:
         raise UserError(str(error)) from None
 
@@ -105,6 +111,8 @@ def verify(
     jobs: int = 1,
     clock_mhz: float = 100.0,
     timeout_s: float = run.RUN_TIMEOUT_S,
+    trust: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
     """Simulate the first ``images`` test images of a build folder and compare every result.
 
@@ -113,16 +121,16 @@ def verify(
     stores every layer's output, and compare each; otherwise compare only the logits. hardware: also
     run the misuse tests (invalid programs, broken streams, resets, 100 runs in a row). jobs:
     simulator processes side by side. clock_mhz: clock that turns cycles into images per second.
+    trust: also compile Verilog that is not plain (sim.tools.plain). tell: called, before anything
+    is compiled, with lines that say what will be, and which files were changed since the build.
 
     A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
     that is not a build folder, lacks files or cannot be read, an argument out of range or a missing
     tool; SimulationError when the simulator itself fails, the NPU hangs outside of the judged runs,
     or a process takes more than ``timeout_s`` seconds.
     """
-    if not build_folder.is_build(build_dir):
-        raise UserError(
-            f"{build_dir} is not a build folder (no {build_folder.MANIFEST} of this tool)"
-        )
+    manifest.check_build(build_dir)
+    changed = _changed(build_dir, tell)
     with _told(build_dir):
         request = run.Request(
             images=images,
@@ -132,30 +140,46 @@ def verify(
             tests=(INFERENCE, *(HARDWARE_TESTS if hardware else ())),
             jobs=jobs,
             timeout_s=timeout_s,
+            trust=trust,
         )
-        result = run.simulate(build_dir, request)
-    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+        result = run.simulate(build_dir, request, tell)
+    return _verification(result, changed, clock_mhz)
 
 
 def verify_vectors(
-    build_dir: Path, vectors: Vectors, *, clock_mhz: float = 100.0, jobs: int = 1
+    build_dir: Path,
+    vectors: Vectors,
+    *,
+    clock_mhz: float = 100.0,
+    jobs: int = 1,
+    trust: bool = False,
+    tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
-    default stalls, in the traced program. clock_mhz, jobs: as for ``verify``. The build folder is
-    not changed. Raises as ``verify`` does, but for a missing manifest only after the simulation.
+    default stalls, in the traced program. clock_mhz, jobs, trust, tell: as for ``verify``; changed
+    files are not told. The build folder is not changed. Raises as ``verify`` does.
     """
-    with _told(build_dir), tempfile.TemporaryDirectory(prefix="codesign-vectors-") as name:
-        copy = Path(name)
+    changed = _changed(build_dir, lambda line: None)
+    with _told(build_dir), temporary.folder("vectors") as copy:
         for path in _SIMULATED:
             if (build_dir / path).exists():
                 (copy / path).symlink_to((build_dir / path).resolve())
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        result = run.simulate(copy, run.Request(images=len(vectors.inputs), jobs=jobs))
-    return _verification(result, tuple(build_folder.changed_files(build_dir)), clock_mhz)
+        request = run.Request(images=len(vectors.inputs), jobs=jobs, trust=trust)
+        result = run.simulate(copy, request, tell)
+    return _verification(result, changed, clock_mhz)
+
+
+def _changed(build_dir: Path, tell: Callable[[str], object]) -> tuple[str, ...]:
+    """Return the files that were changed or removed after the build, and ``tell`` them."""
+    changed = tuple(manifest.changed_files(build_dir))
+    for path in changed:
+        tell(f"{path} was changed or removed after the build")
+    return changed
 
 
 @contextlib.contextmanager

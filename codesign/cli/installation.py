@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from codesign.fpga import nextpnr, yosys
 from codesign.results import UserError
-from sim import simulator
+from sim.tools import verilator
 
 PACKAGES = (
     "amaranth",
@@ -110,23 +110,23 @@ def _module_path(version: str) -> str | None:
 
 
 def _verilator() -> ToolStatus:
-    cure = simulator.CURES["verilator"]
-    found = simulator.look_for_verilator()
+    cure = verilator.CURES["verilator"]
+    found = verilator.look_for_verilator()
     if found is None:
         return ToolStatus("verilator", False, None, None, cure, "simulation")
     return ToolStatus("verilator", True, found.version, str(found.program), cure, "simulation")
 
 
 def _program(name: str) -> ToolStatus:
-    path, cure = shutil.which(name), simulator.CURES[name]
+    path, cure = shutil.which(name), verilator.CURES[name]
     if path is None:
         return ToolStatus(name, False, None, None, cure, "simulation")
     return ToolStatus(name, True, _version(path), path, cure, "simulation")
 
 
 def _libpython() -> ToolStatus:
-    path = simulator.look_for_libpython()
-    cure = simulator.CURES["libpython"]
+    path = verilator.look_for_libpython()
+    cure = verilator.CURES["libpython"]
     version = sys.version.split()[0] if path else None
     return ToolStatus("libpython", path is not None, version, path, cure, "simulation")
 

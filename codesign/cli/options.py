@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from codesign import design
-from codesign.build import build_folder, built, pipeline
+from codesign.build import built, manifest, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
@@ -158,9 +158,19 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
     )
 
 
+def trust(parser: argparse._ActionsContainer) -> None:
+    """Add ``--trust``, for verbs that give the Verilog of a build folder to tools."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="let tools have Verilog that is not plain hardware, which may run commands and write "
+        "files: only for folders from people you trust",
+    )
+
+
 def load_build(folder: Path) -> Design:
     """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
-    if not build_folder.is_build(folder):
+    if not manifest.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     return design.load(folder / "design.yaml")
 
@@ -171,6 +181,6 @@ def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     warn: called with a sentence for each of them. Raises as built.load does.
     """
     network = built.load(folder)
-    for path in build_folder.changed_files(folder):
+    for path in manifest.changed_files(folder):
         warn(f"{path} was changed or removed after the build")
     return network

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,11 +98,12 @@ def build_and_verify(
         plan = lowered.compiled.plan
         done.estimate = prediction.estimate_design(design, done.problem.family, plan)
         curves = training_report(weights.history, done.option.trained.history)
-        done.build = _build(design, lowered, done.synthesised, curves, wanted)
+        kept: list[str] = []
+        done.build = _build(design, lowered, done.synthesised, curves, wanted, kept.append)
         done.scores = _scores(done.build)
         done.accuracy = {part: float(done.scores[part]) for part in ("validation", "test")}
         doubts = notes_of_training(design, wanted)
-        done.notes = (*done.estimate.notes, *done.scores["notes"], *done.notes, *doubts)
+        done.notes = (*done.estimate.notes, *done.scores["notes"], *done.notes, *doubts, *kept)
         done.weights = bits.total(pipeline.weight_bits(design, weights).values())
     with done.timed("verification"):
         progress("verification", 0, 1, f"{wanted.settings.images} images")
@@ -148,8 +149,12 @@ def _build(
     measured: Synthesis,
     curves: Mapping[str, Any],
     wanted: FinishSettings,
+    warn: Callable[[str], None],
 ) -> Path:
-    """Write the build folder, with synthesis and learning curves among its reports."""
+    """Write the build folder, with synthesis and learning curves among its reports.
+
+    warn: called for what a build before it has there and someone changed (build_folder.build).
+    """
     out = wanted.builds / design.name
     reports = {collect.SYNTHESIS: synthesis.to_dict(measured), collect.TRAINING: curves}
     return pipeline.write_build(
@@ -161,6 +166,7 @@ def _build(
         reports=reports,
         images=wanted.images,
         prefix=wanted.settings.prefix,
+        warn=warn,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.explore.choice import Rule
-from codesign.explore.folder import BUILD, TRAINING
+from codesign.explore.replacing import BUILD, TRAINING
 from codesign.explore.settings import ExploreSettings
 from codesign.search.accuracy.short_training import ShortTraining
 from models.data.datasets import Dataset

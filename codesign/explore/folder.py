@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from codesign.explore import replacing
+from codesign.explore.replacing import BUILD, SETTINGS, SHORT, SUMMARY, TRAINING, TRIALS
 from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.search.store import is_empty
 from codesign.tools import locks
+from codesign.tools.folders import kept_path
 from models.files import json_io
 from models.files.reading import FileError, read_json, told_as
 from models.files.writing import inside
 
-SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
-BUILD, TRAINING, SHORT = "build", "training", "training/short"
 LOCK = ".lock"
 """File in the output folder that the process of a search holds locked."""
 REPLACED = ".replaced"
 """Subfolder that holds the search before this one until this one has its design."""
-_FILES = (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD)
 
 
 class SearchFolder(contextlib.ExitStack):
@@ -54,7 +53,7 @@ class SearchFolder(contextlib.ExitStack):
 
         Returns the identity as the files in the folder have it: ``wanted``, but with the option
         names of release 0.1 if that started the search. Raises UserError when the folder holds a
-        search of another identity to resume.
+        search of another identity to resume, or one that must not be replaced.
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self._lock()
@@ -68,6 +67,11 @@ class SearchFolder(contextlib.ExitStack):
                     "start without --resume, or with another --out"
                 )
             return stored
+        if stored is not None and not settings.replace:
+            raise UserError(
+                f"{self.out} holds a search: --resume goes on with it, and only --out on the "
+                "command line, beside --config, lets another one replace it"
+            )
         if settings.resume:
             self._warn(f"{self.out} holds no search to resume: this one starts from the beginning")
         self._wanted = wanted
@@ -95,29 +99,30 @@ class SearchFolder(contextlib.ExitStack):
             )
         old = self.out / REPLACED
         if old.is_dir() and not _is_finished(self.out):
-            _remove_search(self.out)  # it began in the place of the finished one in REPLACED
+            replacing.remove(self.out)  # it began in the place of the finished one in REPLACED
         elif (self.out / SETTINGS).exists():
-            _remove(old)
+            _dissolve(self.out)
             old.mkdir()
             # explore.json goes first and comes back last: without it, the old search counts.
-            for name in _FILES:
+            for name in replacing.NAMES:
                 with contextlib.suppress(FileNotFoundError):
                     (self.out / name).rename(old / name)
         json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
         if is_empty(old / TRIALS):
-            _remove(old)
+            _dissolve(self.out)
 
     def finish(self) -> None:
         """Remove the search that this one has replaced, now that this one has its design."""
-        shutil.rmtree(self.out / REPLACED, ignore_errors=True)
+        with contextlib.suppress(OSError):  # the next search goes on with it
+            _dissolve(self.out)
 
     def __exit__(self, *error: Any) -> bool | None:
         """Unlock the folder. An unfinished search without trials gives way to the one before."""
         old = self.out / REPLACED
         if self._locked and self.claimed and old.is_dir():
             if is_empty(self.out / TRIALS):
-                _remove_search(self.out)
+                replacing.remove(self.out)
                 _recover(self.out)
                 self._warn(f"{self.out} holds the search before this one again")
             else:
@@ -148,27 +153,26 @@ def _recover(out: Path) -> None:
     old = out / REPLACED
     if (out / SETTINGS).exists():
         if not (old / SETTINGS).exists():
-            _remove(old)  # nothing was moved yet, or its removal was cut short
+            _dissolve(out)  # nothing was moved yet, or its removal was cut short
         return
     if not old.is_dir():
         return
     for path in sorted(old.iterdir(), key=lambda path: path.name == SETTINGS):
-        _remove(out / path.name)
-        path.rename(out / path.name)
+        back = out / path.name
+        if path.name in replacing.NAMES:  # of the search that had begun in its place
+            replacing.remove(out, [path.name])
+        if replacing.is_folder(back) and replacing.is_folder(path):
+            replacing.merge(back, path)  # what is not a search's
+        path.rename(kept_path(back) if back.exists() else back)
     old.rmdir()
 
 
-def _remove_search(out: Path) -> None:
-    """Remove the files of the search in ``out``, explore.json first: then it no longer counts."""
-    for name in _FILES:
-        _remove(out / name)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+def _dissolve(out: Path) -> None:
+    """Remove the search in REPLACED; what else lies there comes back to its place in ``out``."""
+    old = out / REPLACED
+    if old.is_dir():
+        replacing.remove(old)
+        replacing.merge(old, out)
 
 
 def _stored_identity(out: Path) -> dict[str, Any] | None:

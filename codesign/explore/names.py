@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from codesign.search.pareto import Ints
-from codesign.search.space.declaration import Choice
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.rules import Choice
 from codesign.search.space.topology import network_key
 from rtl_gen.config import NpuConfig
 

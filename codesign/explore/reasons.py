@@ -23,7 +23,8 @@ _OPTIONS = {"luts": "--lut-budget", "ffs": "--ff-budget", "brams": "--bram-budge
             "throughput": "--min-throughput", "macs": "max_macs of the space"}  # fmt: skip
 """Constraint -> the option that sets its limit."""
 _UNITS = {"luts": "LUTs", "ffs": "flip-flops", "brams": "block RAMs", "dsps": "DSP slices",
-          "latency_us": "us", "throughput": "images/s", "macs": "MACs"}  # fmt: skip
+          "latency_us": "us", "throughput": "images/s", "macs": "MACs",
+          "rules": "broken rules"}  # fmt: skip
 _LEVERS = {
     "luts": ("raise --lut-budget", "allow fewer lanes, columns or pixels in the space"),
     "ffs": ("raise --ff-budget", "allow fewer lanes, columns or pixels in the space"),
@@ -32,6 +33,7 @@ _LEVERS = {
     "latency_us": ("raise --max-latency-us", "raise --lut-budget", "raise --clock-mhz"),
     "throughput": ("lower --min-throughput", "raise --lut-budget", "raise --clock-mhz"),
     "macs": ("raise max_macs of the space", "allow smaller networks in the space"),
+    "rules": ("change forbid and require of the space",),
 }
 
 
@@ -153,7 +155,7 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
               "latency_us": budget.max_latency_us,
-              "macs": problem.space.declaration.max_macs}  # fmt: skip
+              "macs": problem.space.declaration.max_macs, "rules": 0}  # fmt: skip
     limit = limits[name]
     need, have = (limit * (1 + share), limit) if limit else (share, 0.0)
     return (math.ceil(need - ROUNDING), have) if name in ("luts", "ffs") else (need, have)

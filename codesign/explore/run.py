@@ -16,7 +16,8 @@ from codesign.cost.area.model import AreaModel
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import FRONT, SUMMARY, TRIALS, SearchFolder
+from codesign.explore.folder import SearchFolder
+from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.shown import shown_candidates

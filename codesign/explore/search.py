@@ -212,7 +212,7 @@ class Search:
         self.progress("search", 1 + done, 1 + max(self.settings.networks, done), note)
 
     def _record(self, pool: Evaluated, row: int, outcome: Outcome) -> TrialRecord:
-        excess = self.problem.excess(pool.layers, pool.estimate)
+        excess = self.problem.excess(pool.candidates, pool.layers, pool.estimate)
         figures = pool.estimate.figures(row)
         assert figures.images_per_second is not None
         assert figures.luts is not None

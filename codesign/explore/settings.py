@@ -61,6 +61,8 @@ class ExploreSettings(SearchSettings):
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
+    replace: bool = True
+    """May a search that is in ``out`` already be replaced? False: it is refused."""
     notes: tuple[str, ...] = ()
     """Sentences on what was cut in making these settings; they go to summary.json."""
 

@@ -9,6 +9,7 @@ scratch.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
@@ -16,7 +17,14 @@ from pathlib import PurePath
 from codesign.tools import processes
 
 _CACHE = "modules"
-_COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+_TOKEN = re.compile(r"""//[^\n]*|/\*.*?(?:\*/|\Z)|("(?:\\.|[^"\\\n])*"|\\\S+)""", re.DOTALL)
+"""A comment, or (group 1) a string or an escaped name, in which no comment begins."""
+_WORD = re.compile(r"[\w$]+")
+_MODULE = re.compile(
+    r"\s*(?:\(\*(?:[^*`;]|\*(?!\)))*\*\)\s*)*module\s+(\w+)\b[^`]*\bendmodule\s*", re.ASCII
+)
+"""A file that only declares modules, perhaps with attributes: no directives, nothing outside."""
+_ELSEWHERE = re.compile(r"`\s*include|\$readmem|\$fopen")
 
 Cells = dict[str, int]
 """Count of each cell type (or instantiated module), by its name."""
@@ -26,7 +34,26 @@ Modules = dict[str, Cells]
 
 def code(verilog: str) -> str:
     """Return Verilog without its comments."""
-    return _COMMENT.sub("", verilog)
+    return _TOKEN.sub(lambda token: token[1] or "", verilog)
+
+
+def _only_module(text: str) -> str | None:
+    """Return the name of the module in a file that holds nothing else, or None for other files.
+
+    Nothing that is read after the file then depends on it but by the module: macros, directives,
+    and declarations outside of modules, which would reach further, are not there.
+    """
+    bare = _TOKEN.sub(lambda token: '""' if token[1] else " ", text)
+    words = Counter(_WORD.findall(bare))
+    if words["module"] != 1 or words["endmodule"] != 1:
+        return None
+    found = _MODULE.fullmatch(bare)
+    return found[1] if found else None
+
+
+def self_contained(verilog: Mapping[str, str]) -> bool:
+    """Return True unless Verilog (file name -> text) reads other files, which keys do not cover."""
+    return not any(map(_ELSEWHERE.search, verilog.values()))
 
 
 @dataclass(frozen=True)
@@ -36,20 +63,22 @@ class Hierarchy:
     children: Mapping[str, tuple[str, ...]]
     """Modules that a module's text names, sorted, by module."""
     keys: Mapping[str, str]
-    """Hash of a module's text, of all text below it (no comments), and of the context, by
-    module."""
+    """Hash of a module's text, of all text below it (with comments, some of which synthesis obeys),
+    and of the context, by module."""
 
     @classmethod
     def of(cls, verilog: Mapping[str, str], context: str) -> Hierarchy | None:
         """Read the hierarchy of ``verilog`` (file name -> text).
 
         context: tool version and options, as text that enters every hash. Returns None unless every
-        file holds exactly one module, of the file's name. Raises RecursionError if modules name
-        each other in a circle.
+        file holds exactly one module, of the file's name, and nothing else: no directive, and no
+        declaration outside of it. Raises RecursionError if modules name each other in a circle.
         """
-        texts = {PurePath(file).stem: code(text) for file, text in verilog.items()}
+        texts = {PurePath(file).stem: text for file, text in verilog.items()}
+        if len(texts) != len(verilog):
+            return None
         for name, text in texts.items():
-            if re.findall(r"^\s*module\s+(\w+)", text, re.MULTILINE) != [name]:
+            if _only_module(text) != name:
                 return None
         children = {
             name: tuple(sorted((set(re.findall(r"\w+", text)) & texts.keys()) - {name}))

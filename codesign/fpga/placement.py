@@ -17,8 +17,10 @@ from typing import Any
 
 from codesign.fpga import families, nextpnr, yosys
 from codesign.fpga.devices import Device
+from codesign.fpga.module_areas import self_contained
 from codesign.results import UserError
 from codesign.tools import processes
+from models.files.names import Sources, identifier, verilog_file
 
 DEVICE = "lfe5u-85f"
 """Part that ``codesign synth --place`` takes if no device is given."""
@@ -87,8 +89,11 @@ def netlist_script(files: tuple[str, ...], *, top: str = "npu", dsps: bool = Fal
     """Return the Yosys script that maps ``files`` to ECP5 and writes the netlist to npu.json.
 
     The netlist, of module ``top`` and those below it, is flattened after mapping. dsps: let Yosys
-    use DSP slices.
+    use DSP slices. Raises FileError for a file or top whose name cannot stand in a script.
     """
+    for file in files:
+        verilog_file(file)
+    identifier(top, "Verilog module")
     command = families.ECP5.command + ("" if dsps else " -nodsp")
     return (
         f"read_verilog {' '.join(files)}\n{command} -top {top}\n"
@@ -120,7 +125,9 @@ def place_and_route(
     several are reported); OSError on a full disk.
     """
     mapper, placer = yosys.find(), nextpnr.find()
-    script = netlist_script(tuple(sorted(verilog)), top=top, dsps=dsps)
+    verilog = Sources.of(verilog).texts
+    cache = cache and self_contained(verilog)
+    script = netlist_script(tuple(verilog), top=top, dsps=dsps)
     options = _options(device, target_mhz, seed)
     versions = [mapper.version, placer.version]
     key = processes.content_hash([versions, script, options, dict(verilog)])

@@ -18,9 +18,10 @@ from typing import Any
 
 from codesign.fpga import families, yosys
 from codesign.fpga.families import Family
-from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan
+from codesign.fpga.module_areas import Hierarchy, Modules, SynthesisPlan, self_contained
 from codesign.results import Figures, UserError
 from codesign.tools import processes
+from models.files.names import Sources, identifier, verilog_file
 from models.files.nodes import nearest
 
 _RESULT = "stat.json"
@@ -84,8 +85,13 @@ def script(
 
     family: a key of families.FAMILIES. dsps: let Yosys use DSP slices. flatten: dissolve modules
     that need not be kept. boxes: modules to treat as black boxes because their cell counts are
-    known. Raises UserError for an unknown family.
+    known. Raises UserError for an unknown family, FileError for a file, module or top whose name
+    cannot stand in a script.
     """
+    for file in files:
+        verilog_file(file)
+    for module in (top, *boxes):
+        identifier(module, "Verilog module")
     command = f"{_flow(family, flatten)} -top {top}" + ("" if dsps else " -nodsp")
     leave_out = f"hierarchy -top {top}\nblackbox {' '.join(boxes)}\n" if boxes else ""
     return f"read_verilog {' '.join(files)}\n{leave_out}{command}\ntee -q -o {_RESULT} stat -json\n"
@@ -107,10 +113,11 @@ def synthesise(
 ) -> Synthesis:
     """Synthesise ``verilog`` (file name -> text) and count the resources that it takes.
 
+    Files whose names cannot stand in a script are read under names of ours (Sources).
     dsps: let Yosys use DSP slices. flatten: dissolve modules that need not be kept. cache: keep
     results per user, of the whole design and (unless flattened) of its modules, by content, flow
-    and version of Yosys, and use kept ones; False synthesises everything from scratch. top: a
-    module of ``verilog``.
+    and version of Yosys, and use kept ones; False, or Verilog that reads other files, synthesises
+    everything from scratch. top: a module of ``verilog``.
 
     Raises yosys.YosysError when Yosys fails, takes more than ``timeout_s`` seconds or leaves cells
     that the family does not list; UserError if no Yosys is found, or ``top`` or the family is
@@ -118,7 +125,9 @@ def synthesise(
     one module, of its name); OSError on a full disk.
     """
     tool = yosys.find()
-    files = tuple(sorted(verilog))
+    sources = Sources.of(verilog)
+    verilog, files = sources.texts, tuple(sources.texts)
+    cache = cache and self_contained(verilog)
     plain = script(files, top=top, family=family, dsps=dsps, flatten=flatten)
     key = processes.content_hash({"script": plain, "tool": tool.version, "verilog": dict(verilog)})
     report: dict[str, Any] | None = processes.cached(_CACHE, key) if cache else None
@@ -131,7 +140,8 @@ def synthesise(
         boxes = plan.boxes if plan else ()
         start = time.monotonic()
         text = script(files, top=top, family=family, dsps=dsps, flatten=flatten, boxes=boxes)
-        run = tool.run(text, verilog, _RESULT, timeout_s)
+        with sources.told(yosys.YosysError):
+            run = tool.run(text, verilog, _RESULT, timeout_s)
         modules = module_cells(json.loads(run.result))
         if plan:
             plan.keep(modules)

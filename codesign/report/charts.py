@@ -23,8 +23,9 @@ def front(candidates: tuple[Candidate, ...]) -> str:
 
     Returns SVG markup. ``candidates`` must not be empty, throughput and LUTs be above 0.
 
-    The step line is the front of accuracy and throughput alone. Designs below it can be on the
-    front of all objectives because of their LUTs.
+    Filled dots and the solid step line are of full trainings, hollow dots and the dashed line of
+    short ones. A line is the front of accuracy and throughput alone: designs below it can be on
+    the front of all objectives because of their LUTs.
     """
     x, y = _front_axes(candidates)
     largest = max(c.luts for c in candidates)
@@ -35,13 +36,12 @@ def front(candidates: tuple[Candidate, ...]) -> str:
         cx, cy = x(c.images_per_second), y(c.accuracy)
         kind = "chosen" if c.chosen else "front" if c.on_front else "other"
         ring = element("circle", cx=cx, cy=cy, r=radius + 4, class_="ring") if c.chosen else ""
-        return ring + titled("circle", tip, cx=cx, cy=cy, r=radius, class_=f"dot {kind}")
+        return ring + titled("circle", tip, cx=cx, cy=cy, r=radius, class_=_dot_class(c, kind))
 
-    line = " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in _steps(candidates))
     order = sorted(candidates, key=lambda c: (c.chosen, c.on_front))
     parts = [
         grid(x, y, "images per second (estimate)", "validation accuracy", percent=True),
-        element("polyline", points=line, class_="frontline"),
+        *_front_lines(candidates, x, y),
         *(dot(c) for c in order),
     ]
     chosen = next((c for c in candidates if c.chosen), None)
@@ -82,10 +82,25 @@ def _radius(one: Candidate, largest: float) -> float:
     return 3 + 9 * math.sqrt(one.luts / largest)
 
 
+def _dot_class(one: Candidate, kind: str) -> str:
+    return f"dot {kind}" if one.trained_fully else f"dot {kind} short"
+
+
+def _front_lines(candidates: Sequence[Candidate], x: Axis, y: Axis, kind: str = "") -> list[str]:
+    """Return the step lines of short and of full trainings, whose accuracies do not compare."""
+    lines = []
+    for fully, training in ((False, " short"), (True, "")):
+        steps = _steps([one for one in candidates if one.trained_fully == fully])
+        if points := " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in steps):
+            lines.append(element("polyline", points=points, class_=f"frontline{training}{kind}"))
+    return lines
+
+
 def _tip(one: Candidate) -> str:
+    training = "full" if one.trained_fully else "short"
     return (
-        f"{one.label}: {100 * one.accuracy:.2f} %, {one.images_per_second:,.0f} images/s, "
-        f"{one.luts:,.0f} LUTs"
+        f"{one.label}: {100 * one.accuracy:.2f} % ({training} training), "
+        f"{one.images_per_second:,.0f} images/s, {one.luts:,.0f} LUTs"
     )
 
 
@@ -101,13 +116,11 @@ def fronts(groups: Sequence[tuple[Sequence[Candidate], Candidate | None]]) -> st
     parts = [grid(x, y, "images per second", "validation accuracy", percent=True)]
     for index, (front, built) in enumerate(groups):
         kind = f"run{index % COLOURS}"
-        line = " ".join(f"{x(rate):.1f},{y(score):.1f}" for rate, score in _steps(front))
-        parts.append(element("polyline", points=line, class_=f"frontline {kind}"))
+        parts += _front_lines(front, x, y, f" {kind}")
         for one in front:
             at = {"cx": x(one.images_per_second), "cy": y(one.accuracy)}
-            parts.append(
-                titled("circle", _tip(one), r=_radius(one, largest), class_=f"dot {kind}", **at)
-            )
+            at |= {"r": _radius(one, largest)}
+            parts.append(titled("circle", _tip(one), class_=_dot_class(one, kind), **at))
         if built:
             at = {"cx": x(built.images_per_second), "cy": y(built.accuracy)}
             size = _radius(built, largest) + 4

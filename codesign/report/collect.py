@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import build_folder
+from codesign.build.manifest import is_build
 from codesign.fpga import devices, families, placement
 from codesign.fpga.devices import Device
 from codesign.fpga.placement import CriticalPath, Hop
@@ -184,7 +184,7 @@ def from_folder(folder: Path, device: str | None = None) -> ReportData:
     ``from_build``'s default. Raises UserError for other folders and for a search that built
     nothing, and as ``from_build`` does.
     """
-    if build_folder.is_build(folder):
+    if is_build(folder):
         return from_build(folder, device=device)
     summary = folder / "summary.json"
     if not summary.exists():

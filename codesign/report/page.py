@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib import resources as package_files
 from pathlib import Path
 
+from codesign.build import manifest
 from codesign.fpga.placement import CriticalPath
 from codesign.report import charts, comparison, curves, npu_picture
 from codesign.report.data import ReportData
@@ -17,9 +18,16 @@ from models.files.writing import atomic_file
 
 
 def write(data: ReportData, path: Path) -> Path:
-    """Write the page to ``path`` atomically and return ``path``. Raises OSError."""
+    """Write the page to ``path`` atomically and return ``path``. Raises OSError, UserError.
+
+    A page in a build folder enters its manifest: another build there removes it.
+    """
+    page = render(data).encode()
+    if manifest.is_build(path.parent):
+        manifest.add(path.parent, path.name, page)
+        return path
     with atomic_file(path) as file:
-        file.write(render(data).encode())
+        file.write(page)
     return path
 
 
@@ -150,7 +158,9 @@ def _cards(data: ReportData) -> Iterable[Card]:
         yield Card(
             "Pareto front",
             "Trained networks on NPUs within the budget. Area shows LUTs; none beats a blue one in "
-            f"{_objectives(data)} at once. Line: accuracy against throughput alone.",
+            f"{_objectives(data)} at once. Filled dots, solid line: accuracies of full trainings; "
+            "hollow, dashed: of short ones, which are lower. Lines: accuracy against throughput "
+            "alone.",
             charts.front(data.candidates),
         )
     for name, history in data.curves.items():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign import design as designs
-from codesign.build import build_folder
+from codesign.build import manifest
 from codesign.design import Design
 from codesign.report import collect, stored
 from codesign.report.data import Candidate
@@ -107,7 +107,7 @@ def read(folders: Sequence[Path]) -> list[Run]:
 
 def _read(folder: Path, name: str) -> Run:
     try:
-        if build_folder.is_build(folder):
+        if manifest.is_build(folder):
             return _build(folder, name)
         if (folder / EXPLORE).exists() and (folder / SUMMARY).exists():
             return _search(folder, name)

@@ -13,7 +13,15 @@ from codesign.report.data import Candidate
 from codesign.report.runs import Run, dominated_by, notes
 from models.files.writing import atomic_file
 
-FRONT_HEAD = ("run", "design on the front", "validation", "images/s", "LUTs", "beaten by")
+FRONT_HEAD = (
+    "run",
+    "design on the front",
+    "validation",
+    "training",
+    "images/s",
+    "LUTs",
+    "beaten by",
+)
 """Column titles of ``front_rows``."""
 _FIGURES = {
     "images_per_second": "images per second",
@@ -81,6 +89,7 @@ def front_rows(runs: Sequence[Run]) -> list[list[str]]:
             run.name,
             one.label + (" (chosen)" if one.chosen else ""),
             f"{100 * one.accuracy:.2f} %",
+            "full" if one.trained_fully else "short",
             f"{one.images_per_second:,.0f}",
             f"{one.luts:,.0f}",
             ", ".join(dominated_by(one, run, runs)),
@@ -138,7 +147,8 @@ def _built(run: Run) -> Candidate | None:
     best = run.best
     if run.validation is None or best.images_per_second is None or best.luts is None:
         return None
-    return Candidate(f"{run.name}, built", run.validation, best.images_per_second, best.luts)
+    rate, luts = best.images_per_second, best.luts
+    return Candidate(f"{run.name}, built", run.validation, rate, luts, trained_fully=True)
 
 
 def render(runs: Sequence[Run]) -> str:
@@ -155,13 +165,14 @@ def render(runs: Sequence[Run]) -> str:
             for index, run in enumerate(runs)
         )
         note = (
-            f"{legend}<br>Dots: estimates of the designs on each search's front, with the accuracy "
-            "of the short training. Ring: the design that was built, with the accuracy of its full "
-            "training. Area shows LUTs. Line: accuracy against throughput alone."
+            f"{legend}<br>Dots: estimates of the designs on each search's front. Filled dots, "
+            "solid line: accuracies of full trainings; hollow, dashed: of short ones, which are "
+            "lower. Ring: the design that was built, with the accuracy of its full training. Area "
+            "shows LUTs. Lines: accuracy against throughput alone."
         )
         cards.append(page.Card("Fronts", note, charts.fronts(groups), wide=True))
     if any(run.front for run in runs):
-        body = page.table(FRONT_HEAD, front_rows(runs), {0, 1, 5})
+        body = page.table(FRONT_HEAD, front_rows(runs), {0, 1, 3, 6})
         cards.append(page.Card("Designs on the fronts", "", body, wide=True))
     return page.document(f"Comparison of {title}", "", page.layout(cards))
 

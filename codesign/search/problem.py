@@ -79,21 +79,24 @@ class Problem:
                 self.model, mine, npus, budget.clock_mhz, self.family, self.area_confidence,
                 budget.brams,
             )  # fmt: skip
-            return found, self.excess(mine, found)
+            return found, self.excess(candidates[rows], mine, found)
 
         return Evaluated(candidates, layers, *in_parts(part, len(candidates), threads))
 
-    def excess(self, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
+    def excess(self, candidates: Ints, layers: LayerTable, found: Estimate) -> dict[str, Floats]:
         """Return constraint -> relative violation (need / limit - 1), shape (n,); <= 0 where met.
 
-        Constraints are those of the budget and the memories (Estimate.excess) and ``macs``, the
-        limit of the space on multiply-accumulates per image. layers and found: networks and
-        estimates of the same n candidates.
+        Constraints are those of the budget and the memories (Estimate.excess), ``macs``, the limit
+        of the space on multiply-accumulates per image, and ``rules``, the number of its rules that
+        are broken, where it has any. layers and found: networks and estimates of the same n
+        candidates.
         """
-        macs = layers.macs.sum(axis=1)
+        declared, macs = self.space.declaration, layers.macs.sum(axis=1)
+        rules = {"rules": self.space.broken_rules(candidates)}
         return {
             **found.excess(self.budget, self.area_factor),
-            "macs": macs / self.space.declaration.max_macs - 1,
+            "macs": macs / declared.max_macs - 1,
+            **(rules if declared.forbid or declared.require else {}),
         }
 
 

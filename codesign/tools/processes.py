@@ -8,12 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
+from models.files import temporary
 from models.files.reading import FileError, read_json
 from models.files.writing import atomic_file
 from sim.cache import cache_folder
@@ -58,13 +57,10 @@ def run(
     when the command fails, takes more than ``timeout_s`` seconds or writes no such file; OSError
     when the disk is full.
     """
-    with tempfile.TemporaryDirectory(prefix="codesign-tool-") as name:
-        folder = Path(name)
+    with temporary.folder("tool") as folder:
         for file, text in inputs.items():
             (folder / file).write_text(text)
-        # A tool that fails leaves its temporary files behind; here they go with the folder, which
-        # is "." because Yosys writes the path into scripts, where a blank would split it.
-        done = execute(command, folder, {**os.environ, "TMPDIR": "."}, timeout_s)
+        done = execute(command, folder, os.environ, timeout_s)
         output = folder / result
         failure = done.failure
         if failure is None and not output.exists():

@@ -41,6 +41,11 @@ MEANINGS = {
     "activations": "bits of the activations, for each convolution",
 }
 """Of genes without a docstring of their own; the NPU's have NpuConfig's."""
+RULES = {
+    "forbid": "`{parameter: value}`, or several values in a list",
+    "require": "`{when: {...}, then: {...}}`",
+}
+"""Rules of a space: what an entry looks like."""
 
 
 def options() -> str:
@@ -93,6 +98,11 @@ def space() -> str:
     base, rows = shipped["images"], []
     for part in dataclasses.fields(SpaceDeclaration):
         held = getattr(base, part.name)
+        if part.name in RULES:
+            none = ["" for _ in shipped]
+            meaning = field_docs(SpaceDeclaration).get(part.name, "")
+            rows.append((code(part.name), RULES[part.name], *none, meaning))
+            continue
         if not dataclasses.is_dataclass(held):
             limit = refusal(_with(base, part.name, ""), ValueError)
             lists = [f"{getattr(one, part.name):,}" for one in shipped.values()]

@@ -189,10 +189,11 @@ def nearest(word: str, known: Collection[str]) -> str:
 def build(node: Node, kind: type[T], **given: Any) -> T:
     """Build a dataclass ``kind`` from the mapping ``node``, its fields by their type hints.
 
-    Supported are int, float, str, bool, ``X | None``, tuple[int, ...], tuple[int, int], tuple[str,
-    ...], classes with a static ``parse`` of a scalar, and nested dataclasses. ``given`` fields are
-    set by the caller and are no YAML keys. Raises YamlError, also in place of a ValueError of the
-    constructor (``construct``), and TypeError as ``convert`` does.
+    Supported are int, float, str, bool, ``X | None``, ``X | Y`` (the first that the value fits),
+    tuple[X, ...], tuple[int, int], dict[str, X], classes with a static ``parse`` of a scalar, and
+    nested dataclasses. ``given`` fields are set by the caller and are no YAML keys. Raises
+    YamlError, also in place of a ValueError of the constructor (``construct``), and TypeError as
+    ``convert`` does.
     """
     hints = typing.get_type_hints(kind)
     wanted = [f for f in dataclasses.fields(kind) if f.init and f.name not in given]  # type: ignore[arg-type]
@@ -233,10 +234,11 @@ def convert(node: Node, hint: Any) -> Any:
         return scalars[hint]()
     arguments: Sequence[Any] = typing.get_args(hint)
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        if node.is_null():
+        if node.is_null() and type(None) in arguments:
             return None
-        (inner,) = [argument for argument in arguments if argument is not type(None)]
-        return convert(node, inner)
+        return _first_fit(node, [kind for kind in arguments if kind is not type(None)])
+    if typing.get_origin(hint) is dict:
+        return {key: convert(child, arguments[1]) for key, child in node.mapping().items()}
     if typing.get_origin(hint) is tuple:
         items = node.items()
         if arguments[-1] is not Ellipsis and len(items) != len(arguments):
@@ -250,3 +252,31 @@ def convert(node: Node, hint: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return build(node, typing.cast(type[Any], hint))
     raise TypeError(f"no rule for {hint!r}")
+
+
+def _first_fit(node: Node, hints: Sequence[Any]) -> Any:
+    """Return the value of ``node`` as the first of ``hints`` that it fits.
+
+    Where some of them are lists as deep as the value is, the others are not asked. Raises the
+    YamlError of the first one where it fits none.
+    """
+    hints = [hint for hint in hints if _hint_depth(hint) == _depth(node)] or hints
+    for hint in hints if len(hints) > 1 else ():
+        try:
+            return convert(node, hint)
+        except YamlError:
+            continue
+    return convert(node, hints[0])
+
+
+def _depth(node: Node) -> int:
+    """Return 0 for no list, 1 for a list, 2 for a list whose first entry is one."""
+    if not isinstance(node.value, tuple | list):
+        return 0
+    return 1 + max((min(_depth(item), 1) for item in node.items()[:1]), default=0)
+
+
+def _hint_depth(hint: Any) -> int:
+    if typing.get_origin(hint) is not tuple:
+        return 0
+    return 1 + _hint_depth(typing.get_args(hint)[0])

@@ -11,6 +11,7 @@ import contextlib
 import glob
 import io
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -69,7 +70,8 @@ def inside(folder: Path, name: str) -> Path:
     """Return the path of ``name`` in a folder, which it must not leave by ``..`` or a link.
 
     name: a relative path; what does not exist is no link. Raises FileError for an empty or absolute
-    name, any ``..`` in it, and any link below ``folder``, wherever it leads.
+    name, any ``..`` in it, a name that the file system does not take, and any link below
+    ``folder``, wherever it leads.
     """
     parts = PurePosixPath(name).parts
     if not parts or name.startswith("/") or ".." in parts or "\0" in name:
@@ -77,7 +79,12 @@ def inside(folder: Path, name: str) -> Path:
     path = folder
     for part in parts:
         path = path / part
-        if path.is_symlink():
+        try:
+            os.fsencode(part)
+            linked = path.is_symlink()
+        except (OSError, ValueError):  # too long, or not of characters that names may have
+            raise FileError(f"{escaped(str(folder))}: {quoted(name)} is no file name") from None
+        if linked:
             raise FileError(f"{escaped(str(path))}: is a link, which could lead out of its folder")
     return path
 
@@ -98,17 +105,26 @@ def check_own(path: Path) -> None:
         raise FileError(f"{escaped(str(path))}: {shown}; nothing is written through it")
 
 
-def aside(path: Path) -> Path:
+def aside(path: Path, end: str = ".tmp") -> Path:
     """Return a random temporary path beside ``path``, in the same file system; create nothing."""
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{end}")
+
+
+def leftovers(path: Path, end: str = ".tmp") -> list[Path]:
+    """Return what is at paths of ``aside`` for ``path`` and whose process no longer exists."""
+    name = re.compile(rf"\.{re.escape(path.name)}\.(\d+)-[0-9a-f]{{8}}{re.escape(end)}")
+    found = []
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{end}"):
+        match = name.fullmatch(left.name)
+        if match and not Path("/proc", match[1]).exists():
+            found.append(left)
+    return found
 
 
 def remove_leftovers(path: Path) -> None:
     """Remove temporary files and folders (``aside``) of ``path`` whose process no longer exists."""
-    for left in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = left.name.removesuffix(".tmp").rpartition(".")[2].partition("-")[0]
-        if process.isdigit() and not Path("/proc", process).exists():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.unlink(missing_ok=True)
+    for left in leftovers(path):
+        if left.is_dir() and not left.is_symlink():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

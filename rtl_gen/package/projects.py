@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from models.files import names
+
 CLOCK_PORT = "aclk"
 
 
@@ -16,13 +18,15 @@ CLOCK_PORT = "aclk"
 class Target:
     """Design, device and clock that the project files are written for.
 
+    Raises FileError for names that would have to be quoted in Tcl or YAML.
+
     >>> target = Target("digits", "xc7a35tcpg236-1", 80.0, ("npu.v",), "npu")
     >>> target.period_ns
     12.5
     """
 
     name: str
-    """Name of the design: letters, digits, '_' and '-' (not checked)."""
+    """Name of the design: letters, digits, '_' and '-'."""
     part: str
     """Vivado part name of a 7-series device."""
     clock_mhz: float
@@ -33,6 +37,13 @@ class Target:
     """Name of the top module."""
     assumed: str = ""
     """Why the part is assumed, as a line of text; empty: the user chose it."""
+
+    def __post_init__(self) -> None:
+        names.part(self.name, "design name")
+        names.part(self.part, "part")
+        for file in self.verilog:
+            names.verilog_file(file)
+        names.identifier(self.top, "top module")
 
     @property
     def period_ns(self) -> float:

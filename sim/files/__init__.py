@@ -1,8 +1,9 @@
-"""The door for files of a build folder: reading within bounds (models.files), program.json's form.
+"""The door for files of a build folder: reading within bounds, temporary folders (models.files).
 
-In a build folder the copies of those modules lie here (codesign.build.carried).
+``program_json`` is the form of program.json. In a build folder the copies of those modules lie here
+(codesign.build.carried).
 """
 
-from models.files import arrays, forms, reading
+from models.files import arrays, forms, names, reading, temporary
 
-__all__ = ["arrays", "forms", "program_json", "reading"]
+__all__ = ["arrays", "forms", "names", "program_json", "reading", "temporary"]

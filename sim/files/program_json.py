@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..layout import AXES, image_shape
-from . import forms, reading
+from . import forms, names, reading
 
 _COUNT = range(1 << 32)
 _PAIR = [range(1 << 16)]
@@ -62,9 +62,7 @@ def check(program: dict[str, Any], where: str) -> None:
     for layout in program["tensors"].values():
         _check_layout(layout, f"{where}: {reading.printable(layout['name'])}")
     _check_input(program, where)
-    top = program["hardware"].get("top", "npu")
-    if not (top.isascii() and top.isidentifier()):
-        raise reading.FileError(f"{where}: hardware.top: {reading.quoted(top)} names no module")
+    names.identifier(program["hardware"].get("top", "npu"), f"{where}: hardware.top")
 
 
 def _check_input(program: dict[str, Any], where: str) -> None:

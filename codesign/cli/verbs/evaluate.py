@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 from codesign.build import other_data, pipeline, verification
@@ -53,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the first N of these images through the Verilog and compare every layer's "
         "output, up to the number of images (default: none)",
     )
+    options.trust(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not args.simulate:
         console.result(result)
         return 0
-    simulated = _simulate(args.build, network, data, args.simulate, console)
+    simulated = _simulate(network, data, args, console)
     exact = "bit-exact" if simulated.bit_exact else "NOT bit-exact"
     console.say(f"simulated:     {simulated.images} images, {exact}")
     if simulated.failure:
@@ -89,15 +89,22 @@ def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
 
 
 def _simulate(
-    build: Path, network: BuiltNetwork, data: TestData, images: int, console: Console
+    network: BuiltNetwork, data: TestData, args: argparse.Namespace, console: Console
 ) -> Verification:
-    """Simulate the first ``images`` examples, or all if there are fewer, with a warning.
+    """Simulate the first examples, as many as asked for, or all if there are fewer, with a warning.
 
     Raises UserError, SimulationError.
     """
+    images = args.simulate
     first = Split(data.split.images[:images], data.split.labels[:images])
     vectors = pipeline.vectors(network.network, first, images)
     if len(first) < images:
         console.warn(f"{data.name} has {len(first)} images to test with; all were simulated")
     with console.stage("building and running the simulator", expected_s=60):
-        return verification.verify_vectors(build, vectors, clock_mhz=network.design.clock_mhz)
+        return verification.verify_vectors(
+            args.build,
+            vectors,
+            clock_mhz=network.design.clock_mhz,
+            trust=args.trust,
+            tell=console.warn,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
 
 After an interruption, the same command with --resume continues the search.
 Another search that is in --out is kept, in the subfolder .replaced once a design
-within the budget is found, until this one has succeeded.
+within the budget is found, until this one has succeeded; files that no search wrote
+stay. With --config only an --out on the command line replaces another search.
 Exit status: 0 success, 1 the simulation differs, the budget is missed after
 synthesis or a tool failed, 2 bad input or missing tool, 3 no feasible design."""
 EXAMPLES = """\
@@ -49,6 +51,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     settings = search_options.merge(args.config, vars(args)).settings()
+    # A search file may come from elsewhere: where the user did not say so, it replaces nothing.
+    said = args.config is None or args.out is not None
+    settings = dataclasses.replace(settings, replace=said)
     from codesign import explore  # takes seconds to import, so the options are checked first
 
     def progress(stage: str, done: float, total: float, note: str) -> None:
@@ -139,13 +144,18 @@ def _front(candidates: Sequence[Candidate]) -> str:
     return table((*head, *(("one-bits",) if priced else ()), ""), rows)
 
 
+def _one_in(share: float) -> str:
+    """Return 1 / ``share`` as text, with a decimal where it is below 10."""
+    return f"{1 / share:,.{1 if share > 0.1 else 0}f}"
+
+
 def _searched(search: Mapping[str, Any]) -> str:
     """Say how much of the space was looked at, and how much of it is feasible."""
     share, (low, high) = search["feasible_share"], search["feasible_share_interval"]
     feasible = (
-        f"about 1 in {1 / share:,.0f} of the space (95 %: {1 / high:,.0f} to {1 / low:,.0f}) is"
+        f"about 1 in {_one_in(share)} of the space (95 %: {_one_in(high)} to {_one_in(low)}) is"
         if share
-        else f"at most 1 in {1 / high:,.0f} of the space (95 %) is"
+        else f"at most 1 in {_one_in(high)} of the space (95 %) is"
     )
     size = search["space_size"]
     shown = f"{size:,}" if size < 1e6 else f"{size:.1e}"

@@ -19,6 +19,7 @@ from codesign.report.collect import SYNTHESIS, TIMING
 from codesign.results import UserError
 from models.files.reading import read_text, told_as
 from rtl_gen.naming import Names
+from sim.tools import plain, provenance
 
 NAME = "synth"
 HELP = "synthesise a build folder with Yosys and count LUTs, flip-flops, block RAMs, DSP slices"
@@ -75,14 +76,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="MIN",
         help="time limit of each tool in minutes (default: %(default)s)",
     )
+    options.trust(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
-    with told_as(UserError):
-        named = {path.name: read_text(path) for path in (args.build / "rtl").glob("*.v")}
-    verilog = Names.of_files(design.npu, named).unnamed(named)
+    verilog = _verilog(args, design, console)
     timeout_s = 60 * args.time_limit
     placed = _place(design, device, verilog, timeout_s, console) if args.place else None
     options_of_run: dict[str, Any] = {
@@ -111,6 +111,20 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.say(_path(placed))
     console.result({**figures, **report, **timing})
     return 0 if _within(args.lut_budget, device if args.device else None, result, console) else 1
+
+
+def _verilog(args: argparse.Namespace, design: Design, console: Console) -> dict[str, str]:
+    """Return the Verilog of the build folder with plain names, text by file name.
+
+    What Yosys will read is said. Raises UserError for Verilog that is not plain, unless trusted.
+    """
+    with told_as(UserError):
+        named = {path.name: read_text(path) for path in sorted((args.build / "rtl").glob("*.v"))}
+    console.warn(provenance.described(args.build, named, "Yosys"))
+    refused = None if args.trust else plain.refusal(named)
+    if refused:
+        raise UserError(refused)
+    return Names.of_files(design.npu, named).unnamed(named)
 
 
 def _within(

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from codesign.results import UserError
+from codesign.search.space.declaration import PLAIN, PROJECTION
 from codesign.search.space.encoding import Ints, SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
@@ -51,8 +52,21 @@ def random_networks(space: SearchSpace, count: int, random: np.random.Generator)
 def untrained(space: SearchSpace, seed: int) -> Supernet:
     """Return an untrained supernet that contains every network of the space.
 
-    seed: of its initial weights; torch's own random state is left as it was.
+    seed: of its initial weights; torch's own random state is left as it was. Raises UserError for a
+    space with choices that do not share weights: depthwise blocks, projections, or stages that keep
+    the size of their map.
     """
+    net = space.declaration.network
+    for stage in range(1, space.max_stages + 1):
+        if (
+            space.keeps_size
+            or set(net.of_stage("blocks", stage)) != {PLAIN}
+            or PROJECTION in net.of_stage("residual", stage)
+        ):
+            raise UserError(
+                "a supernet has plain blocks in stages that halve their map; the space must list "
+                "no other blocks, no residual projection and no halve false"
+            )
     genes = [space.index[name] for name in _SHAPES]
     largest = np.array([_largest(space, gene) for gene in range(len(space.sizes))])
     rows = []

@@ -1,8 +1,8 @@
 """Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
-declaration (YAML files), encoding (genes), topology (genes to a network graph), tables and chains
-(genes to layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped
-spaces).
+declaration (YAML files), rules (combinations that it forbids or requires), encoding (genes),
+topology (genes to a network graph), tables and chains (genes to layer tables, for batches),
+candidates (genes to NPUs and designs), presets/ (shipped spaces).
 """
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "declaration",
     "encoding",
     "presets",
+    "rules",
     "tables",
     "topology",
 ]

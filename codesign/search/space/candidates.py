@@ -23,6 +23,7 @@ from rtl_gen.parameters import (
     BINARY_NEEDS,
     DEPTH_RANGES,
     DIGIT_BITS,
+    LEAST_REUSE_LANES,
     MULTIPLIERS,
     PACKED_PIXELS,
     RANGES,
@@ -62,7 +63,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
             accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, RANGES["accumulator_bits"][1]
         ),
         scale_bits=space.integers(candidates, "scale_bits"),
-        depthwise_taps=np.ones(len(candidates), dtype=np.int64),
+        depthwise_taps=_depthwise_taps(space, candidates, multiplier, sparsity),
         post_units=np.gcd(lanes, space.integers(candidates, "post_units")),
         multiplier=multiplier,
         sparsity=sparsity,
@@ -86,6 +87,19 @@ def _binary(
     able = space.integers(candidates, "weight_digit_bits") == BINARY_NEEDS["weight_digit_bits"]
     able &= multiplier == MULTIPLIERS.index(str(BINARY_NEEDS["multiplier"]))
     return (able & (sparsity == 0) & ones.any(axis=1)).astype(np.int64)
+
+
+def _depthwise_taps(space: SearchSpace, candidates: Ints, multiplier: Ints, sparsity: Ints) -> Ints:
+    """Return the kernel columns that depthwise layers compute at once, shape (n,).
+
+    1 where the array does not allow the chosen number: with N:M sparsity, few lanes, or products
+    that share DSP slices. multiplier, sparsity: as for ``_binary``.
+    """
+    if "depthwise_taps" not in space.index:
+        return np.ones(len(candidates), dtype=np.int64)
+    able = (sparsity == 0) & (space.integers(candidates, "lanes") >= LEAST_REUSE_LANES)
+    able &= multiplier <= MULTIPLIERS.index("dsp")
+    return np.where(able, space.integers(candidates, "depthwise_taps"), 1)
 
 
 def _multipliers(

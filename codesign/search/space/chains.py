@@ -12,13 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, int64_fields, part
+from codesign.search.space.declaration import PROJECTION, RESIDUALS
 
 Ints = NDArray[np.int64]
+_PROJECTED = RESIDUALS.index(PROJECTION)
 NETWORK = int64_fields(
     "stages", "strided", "average", "hidden", "input_bits", "hidden_weight_bits",
     "hidden_activation_bits", "classifier_weight_bits", "kept", "group",
 )  # fmt: skip
-STAGE = int64_fields("convs", "channels", "kernel", "residual")
+STAGE = int64_fields("convs", "channels", "kernel", "residual", "expansion", "halve")
+"""``residual`` is an index into declaration.RESIDUALS, ``expansion`` a value of its BLOCKS."""
 CONV = int64_fields("weight_bits", "activation_bits")
 
 
@@ -37,9 +40,13 @@ class ChainTask(NamedTuple):
     ones_weight_bits: int
     logit_bits: int
     row_step: int
-    """Factor by which a stage divides the rows of its map: 2, or 1 where images have one row."""
+    """Factor by which a stage that halves its map divides the rows: 2, or 1 of images of one."""
     col_step: int
     """The same for columns."""
+    reused_rows: int
+    """Most kernel rows with column reuse (rtl_gen.blocks.history)."""
+    reused_cols: int
+    """Most kernel columns that a position takes from the history."""
 
 
 @compiled
@@ -50,7 +57,7 @@ def write(
 
     networks: NETWORK records, shape (n,); stages: STAGE records, shape (n, stages); convs: CONV
     records, shape (n, stages, convs); layer: one record of the columns as working memory, all 0
-    before (reuse_cols and reuse_fills stay so); columns: the fields of LayerTable in their order.
+    before; columns: the fields of LayerTable in their order.
     """
     records, numbers = layer
     for i in range(len(networks)):
@@ -92,51 +99,110 @@ def _stage(
     Max pooling, unless a stride replaces it, is part of the residual add if there is one, else of
     the last convolution. ``layer`` holds the stage's input before, that of the next layer after.
     """
-    residual = stage.convs >= 2 and stage.residual
+    residual = stage.residual if stage.convs >= 2 else 0
+    entry, channels, bits = slot, layer.in_channels, layer.in_bits
+    rows, cols = layer.in_rows, layer.in_cols
+    halves = stage.halve and rows >= task.row_step and cols >= task.col_step
+    first = slot
     for conv in range(stage.convs):
-        halves = net.strided and conv == 0
-        row_stride = task.row_step if halves else 1
-        col_stride = task.col_step if halves else 1
-        pooled = not net.strided and conv == stage.convs - 1 and not residual
-        bits = convs[conv]
-        rows = stage.kernel if task.row_step > 1 else 1
-        cols = stage.kernel if task.col_step > 1 else 1
-        _dense(layer, stage.channels, rows, cols, bits.weight_bits)
-        if slot > 0:  # the first layer, which reads the image, is dense
+        strided = halves and net.strided and conv == 0
+        slot = _convolution(net, stage, convs[conv], task, strided, layer, numbers, table, slot)
+        if conv < stage.convs - 1 or residual:
+            slot = _append(layer, numbers, table, slot)
+        if conv == 0:
+            first = slot
+    last_bits = convs[stage.convs - 1].activation_bits
+    add_bits, skip = max(convs[0].activation_bits, last_bits), slot - first
+    if residual == _PROJECTED:
+        layer.in_channels, layer.in_rows, layer.in_cols, layer.in_bits = channels, rows, cols, bits
+        _dense(layer, stage.channels, 1, 1, convs[0].weight_bits)
+        if entry > 0:
             layer.kept, layer.group = net.kept, net.group
-        # Padding keeps odd sizes: a strided convolution rounds up, pooling down.
-        _sizes(
-            layer,
-            (layer.in_rows + row_stride - 1) // row_stride,
-            (layer.in_cols + col_stride - 1) // col_stride,
-        )
-        layer.stride = layer.step = row_stride
-        layer.out_bits = bits.activation_bits
-        if pooled:
-            _pool(layer, task)
+        _strided(layer, task, halves and net.strided)
+        layer.out_bits, layer.skip = last_bits, slot - entry
         slot = _append(layer, numbers, table, slot)
+        add_bits, skip = last_bits, 1
     if residual:
         _dense(layer, stage.channels, 1, 1, task.add_weight_bits)
         _sizes(layer, layer.in_rows, layer.in_cols)
-        layer.out_bits = layer.in_bits
-        layer.in_bits = max(layer.in_bits, convs[0].activation_bits)
+        layer.out_bits, layer.in_bits = last_bits, add_bits
         layer.diagonal = stage.channels > 1
-        layer.sources, layer.skip = 2, stage.convs - 1
-        if not net.strided:
-            _pool(layer, task)
+        layer.sources, layer.skip = 2, skip
+    if halves and not net.strided:
+        _pool(layer, task)
+    return _append(layer, numbers, table, slot)
+
+
+@part
+def _convolution(
+    net: Records, stage: Records, bits: Records, task: ChainTask, strided: bool, layer: Records,
+    numbers: Ints, table: Ints, slot: int,
+) -> int:  # fmt: skip
+    """Append one convolution of a stage without its last layer, which is left in ``layer``.
+
+    Returns the slot of that last layer.
+    """
+    rows = stage.kernel if task.row_step > 1 else 1
+    cols = stage.kernel if task.col_step > 1 else 1
+    plain = stage.expansion == 0 or slot == 0  # the first layer reads the image
+    if not plain and stage.expansion > 1:
+        _dense(layer, layer.in_channels * stage.expansion, 1, 1, bits.weight_bits)
+        layer.kept, layer.group, layer.out_bits = net.kept, net.group, bits.activation_bits
+        _strided(layer, task, False)
         slot = _append(layer, numbers, table, slot)
+    if not plain:
+        _dense(layer, layer.in_channels, rows, cols, bits.weight_bits)
+        _strided(layer, task, strided)
+        layer.out_bits = bits.activation_bits
+        if layer.in_channels > 1:
+            layer.diagonal = 1
+            _reuse(layer, rows, cols, task)
+        else:  # a depthwise convolution of one channel is a dense one
+            layer.kept, layer.group = net.kept, net.group
+        slot = _append(layer, numbers, table, slot)
+        rows, cols, strided = 1, 1, False
+    _dense(layer, stage.channels, rows, cols, bits.weight_bits)
+    if slot > 0:
+        layer.kept, layer.group = net.kept, net.group
+    _strided(layer, task, strided)
+    layer.out_bits = bits.activation_bits
     return slot
+
+
+@part
+def _strided(layer: Records, task: ChainTask, strided: bool) -> None:
+    """Set stride and sizes of a convolution with padding, which keeps odd sizes by rounding up."""
+    row_stride = task.row_step if strided else 1
+    col_stride = task.col_step if strided else 1
+    _sizes(
+        layer,
+        (layer.in_rows + row_stride - 1) // row_stride,
+        (layer.in_cols + col_stride - 1) // col_stride,
+    )
+    layer.stride = layer.step = row_stride
+
+
+@part
+def _reuse(layer: Records, rows: int, cols: int, task: ChainTask) -> None:
+    """Set the walk of a depthwise layer with ``rows`` x ``cols`` taps (mapping.reuse)."""
+    # The stride over columns: an image of one row or column has a kernel of one there, and no walk.
+    stride = 1 if layer.out_cols == layer.in_cols else 2
+    older = cols - stride
+    if layer.out_cols > 1 and 1 <= older <= task.reused_cols and rows <= task.reused_rows:
+        layer.reuse_cols = stride
+        layer.reuse_fills = (older - min(cols // 2, 1) + stride - 1) // stride
 
 
 @part
 def _dense(layer: Records, channels: int, rows: int, cols: int, weight_bits: int) -> None:
     """Set ``layer`` to a dense layer of stride 1 without pooling, but for map sizes and bits.
 
-    Those, its input channels and the fields of column reuse stay as they are. channels: of its
-    output; rows and cols: size of the kernel.
+    Those and its input channels stay as they are. channels: of its output; rows and cols: size of
+    the kernel.
     """
     layer.active, layer.sources, layer.stride, layer.step, layer.pool_area = 1, 1, 1, 1, 1
     layer.diagonal, layer.skip, layer.raw, layer.kept, layer.group = 0, 0, 0, 0, 0
+    layer.reuse_cols, layer.reuse_fills = 0, 0
     layer.out_channels, layer.kernel_rows, layer.kernel_cols = channels, rows, cols
     layer.weight_bits = weight_bits
 

@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from codesign.results import UserError
+from codesign.search.space.rules import Choice, Combination, Requirement
 from models.files import yaml_io
 from models.files.nodes import build
 from models.files.reading import quoted
 from models.quantisation.plan import MAX_BITS
 from rtl_gen.parameters import CHOICES, MULTIPLIERS, RANGES, SPARSITIES
 
-Choice = bool | int | str
+PerStage = tuple[Choice, ...] | tuple[tuple[Choice, ...], ...]
+"""Choices of a parameter of stages: one list for all stages, or one list for each stage."""
+STAGE_FIELDS = ("convs", "channels", "kernels", "residual", "blocks", "halve")
+"""Fields of NetworkChoices of which each stage has a choice of its own."""
 
 POOLINGS = ("max", "stride")
 """Down-sampling of a stage, by 2 along sides of several pixels: max pooling at its end, or stride
 in its first convolution."""
+PLAIN = "plain"
+BLOCKS = {PLAIN: 0, "separable": 1, **{f"inverted{factor}": factor for factor in (2, 3, 4, 6)}}
+"""What a convolution of a stage is made of -> channels of its depthwise convolution, as a multiple
+of its input channels. ``plain``: one convolution. ``separable``: a depthwise one and a pointwise
+one (Howard et al., MobileNets, arXiv 1704.04861). ``inverted2`` and so on: a pointwise one to 2 (3,
+4, 6) times the channels, a depthwise one and a pointwise one without ReLU (Sandler et al.,
+MobileNetV2, arXiv 1801.04381). The network's first convolution, of the image, is always plain."""
+PROJECTION = "projection"
+RESIDUALS = (False, True, PROJECTION)
+"""What is added to the last output of a stage of two or more convolutions: nothing; the output of
+its first convolution; its input by way of a pointwise convolution (He et al., arXiv 1512.03385)."""
 DENSE = next(iter(SPARSITIES))
 """Pattern of weights without N:M sparsity."""
 HEADS = ("average", "flatten")
@@ -33,28 +48,45 @@ columns than this, others in "images"."""
 class NetworkChoices:
     """Choices of topology: a chain of stages, each of a few convolutions and one down-sampling.
 
+    What is chosen for each stage (STAGE_FIELDS) takes one list of choices for all stages, or a list
+    of lists, one for each of the most stages.
+
     >>> load_declaration("digits").network.kernels
     (3, 5)
+    >>> load_declaration("digits").network.of_stage("channels", 2)[:3]
+    (8, 12, 16)
     """
 
     stages: tuple[int, ...]
     """Number of stages."""
-    convs: tuple[int, ...]
+    convs: PerStage
     """Convolutions per stage; one choice for each stage."""
-    channels: tuple[int, ...]
+    channels: PerStage
     """Output channels; one choice for each stage."""
-    kernels: tuple[int, ...]
+    kernels: PerStage
     """Odd kernel sizes, over rows and columns alike (1 over a side of one pixel); one choice for
     each stage."""
     pooling: tuple[str, ...]
     """Down-sampling, one of POOLINGS; one choice for the network."""
-    residual: tuple[bool, ...]
-    """True: a stage of two or more convolutions adds the output of its first one to its last one's;
-    one choice for each stage."""
+    residual: PerStage
+    """``true``: a stage of two or more convolutions adds the output of its first one to its last
+    one's; ``projection``: it adds its input, through a pointwise convolution; one choice for each
+    stage."""
     head: tuple[str, ...]
     """Input of the hidden layer or, without one, of the classifier, one of HEADS."""
     hidden: tuple[int, ...]
     """Features of the hidden fully connected layer; 0 for none."""
+    blocks: PerStage = (PLAIN,)
+    """What each convolution of a stage is made of, one of BLOCKS; one choice for each stage."""
+    halve: PerStage = (True,)
+    """False: a stage keeps the size of its map; one choice for each stage. A map with a side of one
+    pixel, where images have more, is never halved."""
+
+    def of_stage(self, name: str, stage: int) -> tuple[Choice, ...]:
+        """Return the choices of a field of STAGE_FIELDS for a stage, whose number starts at 1."""
+        found: PerStage = getattr(self, name)
+        own = [one for one in found if isinstance(one, tuple)]
+        return own[stage - 1] if own else tuple(one for one in found if not isinstance(one, tuple))
 
 
 @dataclass(frozen=True)
@@ -98,6 +130,8 @@ class NpuChoices:
     multiplier: tuple[str, ...]
     """Multiplier forms; where array shape, sparsity or bit widths do not allow one
     (rtl_gen.packing), the next one with fewer products per DSP slice is taken."""
+    depthwise_taps: tuple[int, ...] = (1,)
+    """Kernel columns that depthwise layers compute at once; 1 where the array does not allow 3."""
 
 
 @dataclass(frozen=True)
@@ -115,44 +149,66 @@ class SpaceDeclaration:
     npu: NpuChoices
     max_macs: int = 8_000_000
     """Largest number of multiply-accumulates per image of a feasible design; limits training."""
+    forbid: tuple[Combination, ...] = ()
+    """Combinations that no feasible design has, by parameter of the SearchSpace."""
+    require: tuple[Requirement, ...] = ()
+    """Combinations that a feasible design has where it has others."""
 
     def __post_init__(self) -> None:
         if self.max_macs < 1:
             raise ValueError(f"max_macs must be >= 1, not {self.max_macs}")
-        bits = (1, MAX_BITS)
-        limits: dict[str, tuple[int, int]] = {
-            **RANGES,
-            "stages": (0, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
-            "hidden": (0, 4096), "input": bits, "weights": bits, "activations": bits,
-            "column_words": (1, RANGES["columns"][1] // RANGES["lanes"][0]),
-        }  # fmt: skip
-        words: dict[str, tuple[Choice, ...]] = {
-            **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": (False, True),
-        }  # fmt: skip
         for part in (self.network, self.bits, self.npu):
             for field in dataclasses.fields(part):
-                values = getattr(part, field.name)
-                if not values or len(set(values)) < len(values):
-                    raise ValueError(f"{field.name} must list one or more different choices")
-                for value in values:
-                    _check(field.name, value, limits, words)
+                self._check(field.name, getattr(part, field.name))
+
+    def _check(self, name: str, listed: PerStage) -> None:
+        """Raise ValueError unless the choices of a parameter are different and allowed."""
+        lists = [one for one in listed if isinstance(one, tuple)]
+        if lists and name in STAGE_FIELDS:
+            most = max(self.network.stages)
+            if len(lists) != len(listed) or len(lists) != most:
+                raise ValueError(
+                    f"{name} must list choices, or one list for each of {most} stages, "
+                    f"not {len(lists)} lists"
+                )
+        every: Sequence[Sequence[object]] = lists or [listed]
+        for values in every:
+            if not values or len(set(values)) < len(values):
+                raise ValueError(f"{name} must list one or more different choices")
+            for value in values:
+                _check(name, value)
 
 
-def _check(
-    name: str,
-    value: Choice,
-    limits: Mapping[str, tuple[int, int]],
-    words: Mapping[str, tuple[Choice, ...]],
-) -> None:
+def _limits() -> Mapping[str, tuple[int, int]]:
+    """Return (lowest, highest) of each parameter whose choices are a range of integers."""
+    bits = (1, MAX_BITS)
+    return {
+        **RANGES,
+        "stages": (0, 6), "convs": (1, 4), "channels": (1, 1024), "kernels": (1, 11),
+        "hidden": (0, 4096), "input": bits, "weights": bits, "activations": bits,
+        "column_words": (1, RANGES["columns"][1] // RANGES["lanes"][0]),
+    }  # fmt: skip
+
+
+def _words() -> Mapping[str, tuple[Choice, ...]]:
+    """Return the allowed choices of each parameter that has a fixed set of them."""
+    return {
+        **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
+        "blocks": tuple(BLOCKS), "halve": (False, True),
+    }  # fmt: skip
+
+
+def _check(name: str, value: object) -> None:
+    words = _words()
     if name in words:
         if value not in words[name]:
             allowed = ", ".join(str(word) for word in words[name])
             raise ValueError(f"{name} must be of {allowed}, not {value!r}")
         return
-    low, high = limits[name]
-    if not low <= int(value) <= high:
+    low, high = _limits()[name]
+    if not isinstance(value, int) or not low <= value <= high:
         raise ValueError(f"{name} must be {low}..{high}, not {value}")
-    if name == "kernels" and int(value) % 2 == 0:
+    if name == "kernels" and value % 2 == 0:
         raise ValueError(f"kernels must be odd, not {value}")
 
 

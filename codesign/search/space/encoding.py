@@ -11,14 +11,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.search.space.declaration import DENSE, Choice, SpaceDeclaration
+from codesign.search.space import rules
+from codesign.search.space.declaration import (
+    BLOCKS,
+    DENSE,
+    PLAIN,
+    PROJECTION,
+    SpaceDeclaration,
+)
+from codesign.search.space.rules import Choice
 from codesign.search.strategies import Genes
 from rtl_gen.parameters import SPARSITIES
 
@@ -61,12 +69,19 @@ class SearchSpace:
     def max_stages(self) -> int:
         """Most stages: of the declared choices, but no more than the images allow.
 
-        Each stage halves every side of more than one pixel, rounding down, and finds two or more
-        pixels there.
+        Where each stage must halve every side of more than one pixel, rounding down, it finds two
+        or more pixels there.
         """
+        if self.keeps_size:
+            return max(self.declaration.network.stages)
         sides = [side for side in self.shape[1:] if side > 1]
         allowed = min(sides).bit_length() - 1 if sides else 0
         return min(max(self.declaration.network.stages), allowed)
+
+    @property
+    def keeps_size(self) -> bool:
+        """True if the declaration has stages that do not halve their map."""
+        return self.declaration.network.halve != (True,)
 
     @property
     def halving(self) -> tuple[int, int]:
@@ -77,7 +92,20 @@ class SearchSpace:
     @cached_property
     def max_convs(self) -> int:
         """Largest number of convolutions per stage."""
-        return max(self.declaration.network.convs)
+        stages = range(1, self.max_stages + 1)
+        net = self.declaration.network
+        return max((int(n) for stage in stages for n in net.of_stage("convs", stage)), default=0)
+
+    @cached_property
+    def max_stage_layers(self) -> int:
+        """Largest number of MAC layers per stage."""
+        net = self.declaration.network
+        choices = {name: set[Choice]() for name in ("blocks", "residual")}
+        for name, found in choices.items():
+            for stage in range(1, self.max_stages + 1):
+                found.update(net.of_stage(name, stage))
+        layers = max((min(BLOCKS[str(word)], 2) + 1 for word in choices["blocks"]), default=1)
+        return self.max_convs * layers + 1 + (PROJECTION in choices["residual"])
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -98,11 +126,15 @@ class SearchSpace:
             here = (("stages", stage),)
             convs = f"convs{stage}"
             found += [
-                Parameter(convs, net.convs, here),
-                Parameter(f"channels{stage}", net.channels, here),
-                Parameter(f"kernel{stage}", net.kernels, here),
-                Parameter(f"residual{stage}", net.residual, (*here, (convs, 2))),
+                Parameter(convs, net.of_stage("convs", stage), here),
+                Parameter(f"channels{stage}", net.of_stage("channels", stage), here),
+                Parameter(f"kernel{stage}", net.of_stage("kernels", stage), here),
+                Parameter(f"residual{stage}", net.of_stage("residual", stage), (*here, (convs, 2))),
             ]
+            if net.blocks != (PLAIN,):
+                found.append(Parameter(f"block{stage}", net.of_stage("blocks", stage), here))
+            if self.keeps_size:
+                found.append(Parameter(f"halve{stage}", net.of_stage("halve", stage), here))
             for conv in range(1, self.max_convs + 1):
                 there = (*here, (convs, conv))
                 found += [
@@ -116,10 +148,15 @@ class SearchSpace:
         ]
         if bits.sparsity != (DENSE,):
             found.append(Parameter("sparsity", bits.sparsity))
-        found += [
-            Parameter(field.name, getattr(npu, field.name)) for field in dataclasses.fields(npu)
-        ]
+        found += [Parameter(name, getattr(npu, name)) for name in self.npu_names]
         return tuple(found)
+
+    @property
+    def npu_names(self) -> tuple[str, ...]:
+        """Parameters of the NPU; ``depthwise_taps`` only where the declaration has a choice."""
+        npu = self.declaration.npu
+        names = (field.name for field in dataclasses.fields(npu))
+        return tuple(n for n in names if n != "depthwise_taps" or npu.depthwise_taps != (1,))
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -133,7 +170,10 @@ class SearchSpace:
 
     @cached_property
     def designs(self) -> int:
-        """Number of canonical candidates, some of which may be the same design."""
+        """Number of canonical candidates, those that rules forbid included.
+
+        Some of them may be the same design.
+        """
         names = {name for parameter in self.parameters for name, _ in parameter.requires}
         deciding = [
             gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
@@ -182,8 +222,7 @@ class SearchSpace:
     @cached_property
     def npu_genes(self) -> Ints:
         """Indices of the genes of the NPU; all others are those of the network."""
-        names = [field.name for field in dataclasses.fields(self.declaration.npu)]
-        return np.array([self.index[name] for name in names], dtype=np.int64)
+        return np.array([self.index[name] for name in self.npu_names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
         """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
@@ -197,14 +236,30 @@ class SearchSpace:
         """Return ``values`` of a numeric parameter as int64, shape (n,)."""
         return self.values(candidates, name).astype(np.int64)
 
+    def words(
+        self, candidates: Ints, name: str, words: Sequence[Choice], default: Choice | None = None
+    ) -> Ints:
+        """Return ``values`` of a parameter as indices into ``words``, shape (n,).
+
+        default: the value where the space has no such parameter, which raises KeyError without it.
+        """
+        if default is not None and name not in self.index:
+            return np.full(len(candidates), words.index(default), dtype=np.int64)
+        gene = self.index[name]
+        numbers = np.array([words.index(choice) for choice in self.parameters[gene].choices])
+        found: Ints = numbers[candidates[:, gene]]
+        return found
+
+    def broken_rules(self, candidates: Ints) -> NDArray[np.float64]:
+        """Return how many rules of the declaration candidates of (n, genes) break, shape (n,).
+
+        Raises UserError for a rule about what the space does not have.
+        """
+        return rules.broken(self, candidates, self.declaration.forbid, self.declaration.require)
+
     def patterns(self, candidates: Ints) -> Ints:
         """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,)."""
-        choices = self.declaration.bits.sparsity
-        if choices == (DENSE,):
-            return np.zeros(len(candidates), dtype=np.int64)
-        numbers = np.array([tuple(SPARSITIES).index(word) for word in choices])
-        found: Ints = numbers[candidates[:, self.index["sparsity"]]]
-        return found
+        return self.words(candidates, "sparsity", tuple(SPARSITIES), DENSE)
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
         """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""

@@ -14,9 +14,11 @@ from codesign.cost.cycles.compiled import int64_fields, scratch
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
 from codesign.search.space.chains import CONV, NETWORK, STAGE, ChainTask, write
+from codesign.search.space.declaration import BLOCKS, PLAIN, RESIDUALS
 from codesign.search.space.encoding import Ints, SearchSpace
 from models.integer.assemble import LOGIT_BITS
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
+from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 from rtl_gen.parameters import SPARSITIES
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(LayerTable))
@@ -36,7 +38,7 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
     There are slots for the longest network of the space. threads: at most so many, by default one
     per processor (``in_parts``).
     """
-    slots = space.max_stages * (space.max_convs + 1) + 3
+    slots = space.max_stages * space.max_stage_layers + 3
     table = np.zeros((len(_COLUMNS), len(candidates), slots), np.int64)
 
     def part(rows: slice) -> None:
@@ -53,8 +55,9 @@ def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
     of LayerTable in their order.
     """
     task = ChainTask(
-        *space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS, *space.halving
-    )
+        *space.shape, space.classes, ADD_WEIGHT_BITS, ONES_WEIGHT_BITS, LOGIT_BITS, *space.halving,
+        MOST_ROWS, OLDER_COLUMNS,
+    )  # fmt: skip
     networks = np.empty(len(candidates), NETWORK)
     for name, gene in _GENES.items():
         networks[name] = space.integers(candidates, gene)
@@ -65,8 +68,13 @@ def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
     stages = np.empty((len(candidates), space.max_stages), STAGE)
     convs = np.empty((*stages.shape, space.max_convs), CONV)
     for stage in range(space.max_stages):
-        for name in STAGE.names or ():
-            stages[name][:, stage] = space.integers(candidates, f"{name}{stage + 1}")
+        number = stage + 1
+        for name in ("convs", "channels", "kernel"):
+            stages[name][:, stage] = space.integers(candidates, f"{name}{number}")
+        stages["residual"][:, stage] = space.words(candidates, f"residual{number}", RESIDUALS)
+        block = space.words(candidates, f"block{number}", tuple(BLOCKS), PLAIN)
+        stages["expansion"][:, stage] = np.array(list(BLOCKS.values()))[block]
+        stages["halve"][:, stage] = space.words(candidates, f"halve{number}", (False, True), True)
         for conv in range(space.max_convs):
             for name in CONV.names or ():
                 gene = f"{name}{stage + 1}.{conv + 1}"

@@ -6,11 +6,13 @@ QuantSpec, so that a design file need not name them.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 
-from codesign.search.space.declaration import DENSE, Choice
+from codesign.search.space.declaration import BLOCKS, DENSE, PLAIN, PROJECTION
 from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.rules import Choice
 from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
 from models.quantisation.plan import Quantisation, QuantSpec
@@ -48,6 +50,7 @@ class _Builder:
         self.halving = space.halving
         self.params = space.params(candidate)
         self.layers = [Layer("input", Input(space.shape))]
+        self.shapes = {"input": space.shape}
         self.bits: dict[str, QuantSpec] = {}
         pattern = tuple(SPARSITIES)[int(space.patterns(candidate[None])[0])]
         self.sparsity = None if pattern == DENSE else Sparsity.parse(pattern)
@@ -58,42 +61,83 @@ class _Builder:
     def choice(self, name: str) -> Choice:
         return self.params[name]
 
+    @property
+    def last(self) -> str:
+        """Name of the last layer."""
+        return self.layers[-1].name
+
     def _add(self, name: str, spec: LayerSpec, *inputs: str) -> str:
-        self.layers.append(Layer(name, spec, inputs or (self.layers[-1].name,)))
+        self.layers.append(Layer(name, spec, inputs or (self.last,)))
+        read = [self.shapes[one] for one in self.layers[-1].inputs]
+        self.shapes[name] = spec.output_shape(read)
         return name
 
     def stage(self, stage: int) -> None:
         """Append stage number ``stage``, from 1: convolutions, residual add if chosen, pooling.
 
-        With pooling "stride" its first convolution has stride 2 instead.
+        With pooling "stride" its first convolution has stride 2 instead. A stage that keeps the
+        size of its map has neither.
         """
-        convs = self.integer(f"convs{stage}")
-        size = self.integer(f"kernel{stage}")
-        rows, columns = (size if step > 1 else 1 for step in self.halving)
+        convs, entry = self.integer(f"convs{stage}"), self.last
+        halves = self._halves(stage, entry)
         strided = self.choice("pooling") == "stride"
-        residual = convs >= 2 and bool(self.params[f"residual{stage}"])
+        stride = self.halving if halves and strided else (1, 1)
+        residual = self.params[f"residual{stage}"] if convs >= 2 else False
         outputs = []
         for conv in range(1, convs + 1):
-            spec = Conv2d(
-                self.integer(f"channels{stage}"),
-                (rows, columns),
-                stride=self.halving if strided and conv == 1 else (1, 1),
-                padding=(rows // 2, columns // 2),
-                batch_norm=True,
-                relu=not (residual and conv == convs),
-            )
-            outputs.append(self._add(f"conv{stage}_{conv}", spec))
-            self.bits[outputs[-1]] = QuantSpec(
-                self.integer(f"weight_bits{stage}.{conv}"),
-                self.integer(f"activation_bits{stage}.{conv}"),
-                # The image has few channels; what the first layer drops of it is lost.
-                sparsity=self.sparsity if outputs[1:] or stage > 1 else None,
-            )
+            relu = not (residual and conv == convs)
+            step = stride if conv == 1 else (1, 1)
+            outputs.append(self._convolution(stage, conv, step, relu))
         if residual:
-            total = self._add(f"add{stage}", Add(relu=True), outputs[0], outputs[-1])
-            self.bits[total] = QuantSpec(activation_bits=self.bits[outputs[-1]].activation_bits)
-        if not strided:
+            first = outputs[0]
+            bits = self.bits[outputs[-1]].activation_bits
+            if residual == PROJECTION:
+                weights = self.integer(f"weight_bits{stage}.1")
+                spec = Conv2d(self.integer(f"channels{stage}"), (1, 1), stride, batch_norm=True)
+                first = self._conv(f"projection{stage}", spec, weights, bits, entry)
+            total = self._add(f"add{stage}", Add(relu=True), first, outputs[-1])
+            self.bits[total] = QuantSpec(activation_bits=bits)
+        if halves and not strided:
             self._add(f"pool{stage}", MaxPool(self.halving, self.halving))
+
+    def _halves(self, stage: int, entry: str) -> bool:
+        """Return True if a stage, whose input is ``entry``, halves its map."""
+        sides = zip(self.shapes[entry][1:], self.halving, strict=True)
+        return bool(self.params.get(f"halve{stage}", True)) and all(
+            side >= step for side, step in sides
+        )
+
+    def _convolution(self, stage: int, conv: int, stride: tuple[int, int], relu: bool) -> str:
+        """Append one convolution of a stage, as the block that is chosen, and return its name."""
+        name, image = f"conv{stage}_{conv}", self.last == "input"
+        channels, size = self.integer(f"channels{stage}"), self.integer(f"kernel{stage}")
+        rows, columns = (size if step > 1 else 1 for step in self.halving)
+        weights, bits = (
+            self.integer(f"{kind}{stage}.{conv}") for kind in ("weight_bits", "activation_bits")
+        )
+        wide = Conv2d(channels, (rows, columns), stride, (rows // 2, columns // 2), 1, True, relu)
+        expansion = BLOCKS[str(self.params.get(f"block{stage}", PLAIN))]
+        if image or not expansion:
+            return self._conv(name, wide, weights, bits)
+        if expansion > 1:
+            more = Conv2d(self.shapes[self.last][0] * expansion, (1, 1), batch_norm=True, relu=True)
+            self._conv(f"{name}_expand", more, weights, bits)
+        inner = self.shapes[self.last][0]
+        apart = dataclasses.replace(wide, out_channels=inner, groups=inner, relu=True)
+        self._conv(f"{name}_depthwise", apart, weights, bits)
+        point = Conv2d(channels, (1, 1), batch_norm=True, relu=relu and expansion == 1)
+        return self._conv(name, point, weights, bits)
+
+    def _conv(self, name: str, spec: Conv2d, weights: int, bits: int, *inputs: str) -> str:
+        """Append a convolution and the bits of its weights and of its output.
+
+        It has the N:M pattern unless it is depthwise, or reads the image: that has few channels,
+        and what is dropped of it is lost.
+        """
+        self._add(name, spec, *inputs)
+        dense = spec.groups > 1 or "input" in self.layers[-1].inputs
+        self.bits[name] = QuantSpec(weights, bits, None if dense else self.sparsity)
+        return name
 
     def head(self) -> None:
         """Append the classifier, after global average pooling and a hidden layer if chosen.

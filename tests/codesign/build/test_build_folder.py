@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from codesign.build import build_folder
+from codesign.build import build_folder, manifest
 from codesign.results import UserError
 from models.files.writing import npz_bytes
 from models.integer import files, reference
@@ -58,14 +58,14 @@ def test_the_folder_is_complete_and_its_manifest_has_every_hash(folder):
         "driver/npu_regs.h",
     ):  # fmt: skip
         assert path in files
-    manifest = json.loads(files.pop("manifest.json"))
-    assert manifest["sha256"] == {
+    listed = json.loads(files.pop("manifest.json"))
+    assert listed["sha256"] == {
         path: hashlib.sha256(data).hexdigest() for path, data in files.items()
     }
     design, _, _ = small_build.parts()
-    assert manifest["config_hash"] == design.npu.hash
-    assert manifest["seed"] == design.seed
-    assert manifest["versions"]["amaranth"] != "not installed"
+    assert listed["config_hash"] == design.npu.hash
+    assert listed["seed"] == design.seed
+    assert listed["versions"]["amaranth"] != "not installed"
 
 
 def test_the_folder_reads_back_as_what_was_compiled(folder):
@@ -87,8 +87,7 @@ def test_the_same_input_gives_the_same_bytes_and_an_own_folder_is_replaced(
     again = small_build.write(tmp_path / "elsewhere")
     assert tree(again) == tree(folder)
     monkeypatch.setattr(emit, "verilog", emitted)
-    (again / "reports").mkdir()
-    (again / "reports" / "old.json").write_text("{}")
+    build_folder.add_report(again, "old", {})
     small_build.write(again)
     assert tree(again) == tree(folder)
     assert [path.name for path in tmp_path.iterdir()] == ["elsewhere"]
@@ -186,10 +185,10 @@ def test_reports_enter_the_manifest_and_changed_files_are_noticed(tmp_path):
     out = small_build.write(tmp_path / "out")
     build_folder.add_report(out, "synthesis", {"luts": 2000})
     assert json.loads((out / "reports" / "synthesis.json").read_text()) == {"luts": 2000}
-    assert build_folder.changed_files(out) == []
+    assert manifest.changed_files(out) == []
     (out / "rtl" / "npu.v").write_text("module npu; endmodule\n")
     (out / "mem" / "weights.hex").unlink()
-    assert build_folder.changed_files(out) == ["mem/weights.hex", "rtl/npu.v"]
+    assert manifest.changed_files(out) == ["mem/weights.hex", "rtl/npu.v"]
     with pytest.raises(UserError, match=r"is not a build folder"):
         build_folder.add_report(tmp_path, "synthesis", {})
 
@@ -228,4 +227,4 @@ def test_reports_are_not_written_through_a_link(folder, tmp_path):
     assert not list(elsewhere.iterdir())
     for path in ("../synthesis.json", "/tmp/synthesis.json"):
         with pytest.raises(UserError, match="lies outside this folder"):
-            build_folder.add_file(folder, path, "")
+            manifest.add(folder, path, b"")

@@ -198,7 +198,7 @@ def test_the_page_holds_table_chart_and_nothing_from_elsewhere(tmp_path, capsys)
     svg = text[text.index("<svg") : text.index("</svg>") + len("</svg>")]
     drawn = [element.get("class") for element in ElementTree.fromstring(svg).iter("circle")]
     for run in ("run0", "run1", "run2"):
-        assert drawn.count(f"dot {run}") == 2
+        assert drawn.count(f"dot {run} short") == 2
         assert drawn.count(f"ring {run}") == 1
         assert f'<i class="legend {run}"></i>' in text
 
@@ -214,7 +214,7 @@ def test_a_chart_of_builds_alone_has_rings_alone(tmp_path):
 def test_more_runs_than_colours_start_again():
     one = Candidate("a", 0.9, 100.0, 1000.0)
     drawn = charts.fronts([((one,), None)] * (charts.COLOURS + 1))
-    assert drawn.count('class="dot run0"') == 2
+    assert drawn.count('class="dot run0 short"') == 2
     assert f"run{charts.COLOURS}" not in drawn
 
 

@@ -105,8 +105,8 @@ def test_it_ends_with_front_choice_folder_and_the_three_sources(asked, tmp_path,
         (False, True), (True, False),
     ]  # fmt: skip
     assert (
-        "searched:      12,288 of 3.0e+15 designs; "
-        "at most 1 in 250 of the space (95 %) is within the budget"
+        "searched:      12,288 of 3.0e+15 designs; at most 1 in 250 of the space (95 %) is within "
+        "the budget"
     ) in lines
     assert f"build folder:  {tmp_path / 'build' / 'net-b'}" in lines
     assert "simulation:    64 images, bit-exact" in lines

@@ -31,7 +31,7 @@ def test_what_is_gone_is_named_with_its_cure(monkeypatch, tmp_path):
         raise installation.importlib.metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(installation.importlib.metadata, "distribution", nothing)
-    monkeypatch.setattr(installation.simulator, "look_for_libpython", lambda: None)
+    monkeypatch.setattr(installation.verilator, "look_for_libpython", lambda: None)
     tools = by_name()
     yosys.find.cache_clear()
     nextpnr.find.cache_clear()

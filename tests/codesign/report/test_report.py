@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from codesign.report import Candidate, LayerRow, ReportData, charts, render, write
-from codesign.report.charts import _steps
+from codesign.report.charts import _steps, front
 from codesign.report.svg import compact, log_ticks, ticks
 from codesign.results import Budget, Figures
 from models.training.history import Epoch
@@ -56,6 +56,7 @@ FULL = ReportData(
             accuracy=0.90 + 0.01 * (i % 9),
             images_per_second=2000 * 1.4**i,
             luts=9000 + 2100 * i,
+            trained_fully=i % 4 == 0,
             on_front=i % 2 == 0,
             chosen=i == 4,
         )
@@ -92,7 +93,7 @@ def test_every_part_is_on_the_page():
     assert '<p class="note">150 MHz will hardly hold &lt;here&gt;.</p>' in page
     assert "bit-exact on 64 images" in page
     assert "chosen: 17.4k LUTs" in page
-    assert [page.count(f'"dot {kind}"') for kind in ("chosen", "other")] == [1, 5]
+    assert [page.count(f'"dot {kind}"') for kind in ("chosen", "other short")] == [1, 5]
     assert "within 30,000 LUTs" in page
     assert "-3.6 %" in page  # the estimate's error: 24100 / 25000 - 1
     assert "digits &lt;30k &amp; more" in page
@@ -149,6 +150,22 @@ def test_the_front_line_is_a_staircase_of_the_unbeaten():
         Candidate("", accuracy=score, images_per_second=rate, luts=1) for rate, score in points
     ]
     assert _steps(candidates) == [(300, 0.8), (200, 0.8), (200, 0.95)]
+
+
+def test_accuracies_of_short_and_of_full_trainings_are_apart():
+    drawn = front(FULL.candidates)
+    kinds = ("other short", "front short", "front", "chosen")
+    assert [drawn.count(f'class="dot {kind}"') for kind in kinds] == [5, 2, 2, 1]
+    assert "trial 2: 92.00 % (short training)" in drawn
+    assert "trial 8: 98.00 % (full training)" in drawn
+    lines = re.findall(r'points="([^"]*)" class="frontline( short)?"', drawn)
+    assert [kind for _, kind in lines] == [" short", ""]
+    dots = {
+        kind: set(re.findall(rf'cx="([^"]*)" cy="([^"]*)" r="[^"]*" class="dot {kind}"', drawn))
+        for kind in ("front", "front short", "other short")
+    }
+    corners = {tuple(corner.split(",")) for corner in lines[1][0].split()}
+    assert not corners & (dots["front short"] | dots["other short"])
 
 
 def test_numbers_and_ticks_are_formatted_for_people():

@@ -15,7 +15,7 @@ from codesign.cost.cycles.schedule import ScheduleTable, schedule
 from codesign.results import Budget, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space import candidates as candidates_of
-from codesign.search.space.declaration import load_declaration
+from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
@@ -34,10 +34,15 @@ from rtl_gen.parameters import (
     is_stacked,
 )
 from tests.codesign.cost import synthetic
+from tests.codesign.search.spaces import every_block
 
 SPACES = [("digits", (1, 8, 8)), ("images", (1, 28, 28)), ("images", (3, 32, 32)),
-          ("tables", (30, 1, 1)), ("signals", (2, 1, 128))]  # fmt: skip
+          ("tables", (30, 1, 1)), ("signals", (2, 1, 128)), ("blocks", (3, 32, 32))]  # fmt: skip
 COUNT = 25
+
+
+def declared(name: str) -> SpaceDeclaration:
+    return every_block() if name == "blocks" else load_declaration(name)
 
 
 def random_candidates(space: SearchSpace, count: int, seed: int = 5) -> np.ndarray:
@@ -47,7 +52,7 @@ def random_candidates(space: SearchSpace, count: int, seed: int = 5) -> np.ndarr
 
 @pytest.mark.parametrize(("name", "shape"), SPACES)
 def test_schedule_equals_the_compilers_plan(name: str, shape: tuple[int, int, int]) -> None:
-    space = SearchSpace(load_declaration(name), shape, 10)
+    space = SearchSpace(declared(name), shape, 10)
     chosen = random_candidates(space, COUNT)
     layers = layer_table(space, chosen)
     npus = candidates_of.npu_table(space, chosen, layers)
@@ -82,7 +87,7 @@ def _equals_plan(
 
 @pytest.mark.parametrize(("name", "shape"), SPACES)
 def test_every_point_builds_a_valid_npu(name: str, shape: tuple[int, int, int]) -> None:
-    space = SearchSpace(load_declaration(name), shape, 10)
+    space = SearchSpace(declared(name), shape, 10)
     # The ends of every gene, beside random points.
     corners = np.stack([np.zeros_like(space.sizes), space.sizes - 1])
     single = np.tile(corners[1] // 2, (int(space.sizes.max()), 1))

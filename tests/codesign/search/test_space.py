@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.resources
 from pathlib import Path
 
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from codesign.results import UserError
 from codesign.search.space.declaration import load_declaration, shipped_name
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.rules import Requirement
 from codesign.search.space.topology import network, network_key
 from models.errors import YamlError
 from models.graph.verifier import verify
+from tests.codesign.search.spaces import every_block
 
 DIGITS = (importlib.resources.files("codesign.search.space.presets") / "digits.yaml").read_text()
 SPACE = SearchSpace(load_declaration("digits"), (1, 8, 8), 10)
@@ -97,6 +100,16 @@ def test_sides_of_one_pixel_are_not_halved(shape, name, halving, stages) -> None
             "pooling: [mean]",
             r"pooling must be of max, stride, not 'mean'",
         ),
+        ("channels: [8, 12", "channels: [8.5, 12", r"channels\[0\]: must be an integer, not 8.5"),
+        (
+            "channels: [8, 12, 16, 24, 32]",
+            "channels: [[8], [12]]",
+            r"each of 3 stages, not 2 lists",
+        ),
+        ("channels: [8, 12, 16, 24, 32]", "channels: [[8], [1, 1], [2]]", r"one or more different"),
+        ("residual: [false, true]", "residual: [maybe]", r"residual must be of False, True, proj"),
+        ("\nnpu:", "\nforbid: [{lanes: [4, x: 3]}]\nnpu:", r"mine\.yaml:\d+: forbid"),
+        ("\nnpu:", "\nrequire: [{lanes: 4}]\nnpu:", r"require\[0\].lanes: unknown key"),
         (
             "multiplier: [lut, dsp]",
             "multiplier: lut",
@@ -117,3 +130,59 @@ def test_mistakes_in_a_space_file_are_named(
 def test_an_unknown_name_lists_the_shipped_spaces() -> None:
     with pytest.raises(UserError, match="one of digits, images, signals, tables, not 'galaxies'"):
         load_declaration("galaxies")
+
+
+def test_stages_take_lists_of_their_own_and_keep_their_size_where_that_is_chosen() -> None:
+    space = SearchSpace(every_block(), (3, 32, 32), 10)
+    assert space.choices["channels1"] == (1, 4, 8)
+    assert space.choices["channels3"] == (16, 24)
+    params = {"stages": 3, "pooling": "max", "convs1": 2, "block2": "inverted3", "convs2": 2}
+    params |= {"block1": "separable", "halve2": False, "residual2": "projection", "kernel2": 3}
+    graph, _ = network(space, candidate_of(space, params))
+    shapes = graph.shapes
+    assert shapes["conv2_1_expand"][0] == 3 * shapes["pool1"][0]
+    assert shapes["add2"][1:] == (16, 16)
+    assert shapes["pool3"][1:] == (8, 8)
+    names = [layer.name for layer in graph.layers]
+    assert "conv1_1_depthwise" not in names
+    assert "conv1_2_depthwise" in names
+    assert "projection2" in names
+
+
+def candidate_of(space: SearchSpace, params: dict[str, object]) -> np.ndarray:
+    """The first choice of every parameter but of ``params``."""
+    candidate = np.zeros(len(space.sizes), dtype=np.int64)
+    for name, value in params.items():
+        candidate[space.index[name]] = space.choices[name].index(value)
+    return space.canonical(candidate[None])[0]
+
+
+def test_rules_count_what_a_candidate_breaks() -> None:
+    forbid = ({"stages": 2, "kernel1": (3, 5)}, {"hidden": 64})
+    require = (Requirement(when={"pooling": "stride"}, then={"head": "average"}),)
+    base = load_declaration("images")
+    space = SearchSpace(dataclasses.replace(base, forbid=forbid, require=require), (3, 32, 32), 10)
+    random = np.random.default_rng(3)
+    candidates = space.canonical(random.integers(0, space.sizes, (200, len(space.sizes))))
+    broken = space.broken_rules(candidates)
+    for row, candidate in enumerate(candidates):
+        params = space.params(candidate)
+        count = params["stages"] == 2 and params["kernel1"] in (3, 5)
+        count += params["hidden"] == 64
+        count += params["pooling"] == "stride" and params.get("head") != "average"
+        assert broken[row] == count
+    assert 0 < (broken == 0).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"channel1": 16}, "no parameter 'channel1'; did you mean 'channels1'"),
+        ({"channels1": 17}, "17 is no choice of channels1, which are 16, 24, 32, 48, 64, 96, 128"),
+    ],
+)
+def test_a_rule_about_what_the_space_lacks_is_refused(rule: dict[str, int], message: str) -> None:
+    base = dataclasses.replace(load_declaration("images"), forbid=(rule,))
+    space = SearchSpace(base, (3, 32, 32), 10)
+    with pytest.raises(UserError, match=message):
+        space.broken_rules(np.zeros((1, len(space.sizes)), dtype=np.int64))

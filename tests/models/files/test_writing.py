@@ -50,6 +50,12 @@ def test_paths_stay_inside_their_folder(tmp_path: Path, name: str) -> None:
     assert writing.inside(folder, "new/a.json") == folder / "new" / "a.json"
 
 
+@pytest.mark.parametrize("name", ["9" * 5000, "a/" * 5000, "\ud800"])
+def test_what_cannot_be_a_file_name_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(FileError, match="is no file name"):
+        writing.inside(tmp_path, name)
+
+
 def test_files_of_others_are_not_appended_to(tmp_path: Path) -> None:
     own, link, second, pipe = (tmp_path / name for name in ("own", "link", "second", "pipe"))
     writing.check_own(own)  # may be created
