@@ -85,7 +85,7 @@ def choose(
     known, chosen = list(trained), list[int]()
     speeds = [one.npus for one in networks]
     while len(chosen) < min(count, len(networks)):
-        features = np.array([one.features for _, one in known]).reshape(len(known), -1)
+        features = np.vstack([np.empty((0, len(networks[0].features))), *(one.features for _, one in known)])
         mean, deviation = belief(features, np.array([accuracy for accuracy, _ in known]))
         front = [(accuracy, one.npus) for accuracy, one in known]
         gains = expected_gains(front, speeds, mean, deviation, reference)
