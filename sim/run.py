@@ -255,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             trust=chosen.trust,
         )
         result = simulate(chosen.build, request, _tell)
-    except (FolderError, ToolMissing, OSError) as error:
+    except (FolderError, ToolMissing, reading.FileError, OSError) as error:
         _tell(reading.escaped(str(error)))
         return 2
     except SimulationError as error:

@@ -6,18 +6,19 @@ tools, so a design is compiled once. Each tool runs in a process group of its ow
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import json
 import os
+import platform
+import secrets
 import shlex
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sim.cache import cache_folder
+from sim import cache
 from sim.files import names, temporary
 from sim.process import execute
 from sim.tools import verilator
@@ -25,6 +26,9 @@ from sim.tools.verilator import Verilator
 
 BUILD_TIMEOUT_S = 1800.0
 """Default time limit in seconds on each step of a build, Verilator and make."""
+_CACHE = "simulators"
+_FLAGS = ("CPPFLAGS", "CXXFLAGS", "CFLAGS", "LDFLAGS", "LDLIBS", "CPATH")
+"""Environment variables that decide what compiler and linker make."""
 _PROGRAM = "simulation"
 """Name of the compiled program until it is in the cache."""
 _ROOT = "verilator_root"
@@ -60,30 +64,32 @@ def build(
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
     several times faster. timeout_s: time limit on each step, Verilator and make. Raises FileError
-    unless ``top`` is a plain name, ToolMissing, SimulationError, or OSError (such as a full disk).
+    unless ``top`` is a plain name, and if the cache is not this user's alone, ToolMissing,
+    SimulationError, or OSError (such as a full disk).
     """
     tool = verilator.find()
     names.identifier(top, "top module")
     sources = names.Sources.of(verilog)
-    identity = [dict(sources.texts), top, list(public), tool.version, _tool_versions()]
-    key = _digest(identity)
-    folder = cache_folder("simulators")
-    program = folder / key
-    temporary.sweep(folder)
-    if program.exists():
-        os.utime(program)
-        return program
-    with temporary.folder("compile", _place_for_make(folder)) as work:
+    # What an included file holds is in no key: such a simulator is compiled every time.
+    once = secrets.token_hex() if any("`include" in text for text in verilog.values()) else ""
+    key = cache.key_of([dict(sources.texts), top, list(public), _versions(tool), once])
+    found = cache.held(_CACHE, key)
+    if found is not None:
+        return found
+    with temporary.folder("compile", _place_for_make(cache.cache_folder(_CACHE).parent)) as work:
         for file, text in sources.texts.items():
             (work / file).write_text(text)
         with sources.told(SimulationError):
             _compile(tool, work, list(sources.texts), top, public, timeout_s)
-        _move(work / "objects" / _PROGRAM, program)
-    return program
+        cache.write(_CACHE, key, (work / "objects" / _PROGRAM).read_bytes(), mode=0o700)
+    found = cache.held(_CACHE, key)
+    if found is None:
+        raise SimulationError("the compiled simulator vanished from the cache; try again")
+    return found
 
 
 def _place_for_make(folder: Path) -> Path:
-    """Return ``folder`` if writable and without blanks in its path, else such a temporary folder.
+    """Return ``folder`` if its path has no blanks, else such a temporary folder that is writable.
 
     Raises SimulationError if there is none; make refuses paths with blanks."""
     places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
@@ -93,17 +99,17 @@ def _place_for_make(folder: Path) -> Path:
     raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
 
 
-def _move(built: Path, program: Path) -> None:
-    """Move file ``built`` to ``program``, perhaps on another file system, whole or not at all."""
-    with temporary.folder("new", program.parent) as new:
-        shutil.move(built, new)
-        (new / built.name).replace(program)
-
-
-def _tool_versions() -> list[str]:
+def _versions(tool: Verilator) -> list[str]:
+    """Everything but the Verilog that decides what is compiled, for the keys of the cache."""
     import cocotb
+    import cocotb_tools.config as cocotb_config
 
-    return [cocotb.__version__, sys.version]
+    compiler = subprocess.run(["g++", "--version"], capture_output=True, text=True, check=False)
+    return [
+        tool.version, cocotb.__version__, sys.version, platform.machine(), compiler.stdout,
+        *(f"{name}={os.environ.get(name)}" for name in _FLAGS), str(cocotb_config.libs_dir),
+        hashlib.sha256(Path(__file__).read_bytes()).hexdigest(),
+    ]  # fmt: skip
 
 
 def _compile(
@@ -134,7 +140,7 @@ def _compile(
         *MAKE_VARIABLES,
     ]  # fmt: skip
     tools = verilator.environment(tool.root and Path(_ROOT))
-    runtime = cache_folder("simulators") / f"runtime-{_digest([tool.version, _tool_versions()])}"
+    runtime = f"runtime-{cache.key_of(_versions(tool))}-"
     for name, command in (("Verilator", verilate), ("make", make)):
         if command is make:
             _copy_runtime(runtime, objects)
@@ -144,30 +150,23 @@ def _compile(
     _keep_runtime(objects, runtime)
 
 
-def _copy_runtime(runtime: Path, objects: Path) -> None:
+def _copy_runtime(runtime: str, objects: Path) -> None:
     """Copy Verilator's runtime library, compiled for an earlier design, to where make looks for it.
 
-    It is the same for all designs, and half the work of compiling a small one.
+    It is the same for all designs, and half the work of compiling a small one. runtime: start of
+    the keys of its files.
     """
-    for compiled in runtime.glob("*.o"):
-        shutil.copyfile(compiled, objects / compiled.name)
+    for key in cache.keys(_CACHE, runtime):
+        compiled = cache.read(_CACHE, key)
+        if compiled is not None:
+            (objects / key.removeprefix(runtime)).write_bytes(compiled)
 
 
-def _keep_runtime(objects: Path, runtime: Path) -> None:
+def _keep_runtime(objects: Path, runtime: str) -> None:
     """Keep Verilator's compiled runtime library for further designs, unless it is there already."""
-    if runtime.exists():
-        return
-    with temporary.folder("runtime", runtime.parent) as folder:
-        new = folder / "runtime"
-        new.mkdir()
-        for compiled in objects.glob("verilated*.o"):
-            shutil.copyfile(compiled, new / compiled.name)
-        with contextlib.suppress(OSError):  # another process was first
-            new.rename(runtime)
-
-
-def _digest(identity: object) -> str:
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    for compiled in objects.glob("verilated*.o"):
+        if cache.read(_CACHE, runtime + compiled.name) is None:
+            cache.write(_CACHE, runtime + compiled.name, compiled.read_bytes())
 
 
 def run(

@@ -80,7 +80,7 @@ MAY_IMPORT |= {
     "codesign.cost.data": below("fpga", "tools", "cost"),
     "codesign.cost.area": below("fpga", "tools", "cost", "cost.area.blocks", "cost.data"),
     "codesign.cost.area.blocks": below("cost", "cost.area"),
-    "codesign.cost.cycles": below("cost", *COMPILER),
+    "codesign.cost.cycles": below("tools", "cost", *COMPILER),
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
@@ -97,7 +97,8 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
 SHARED = {
     "rtl_gen": {"models.arithmetic", "models.files.names"},
     "sim": {
-        f"models.files.{name}" for name in ("arrays", "forms", "names", "reading", "temporary")
+        f"models.files.{name}"
+        for name in ("arrays", "forms", "names", "private", "reading", "temporary")
     },
 }
 """What generator and simulation may import of models: the definition of requantisation, and the

@@ -29,6 +29,7 @@ def carried() -> Files:
     door["program_json.py"] = package / "files" / "program_json.py"
     for user in ("sim", "driver"):
         copies |= {f"{user}/files/{name}": file for name, file in door.items()}
-    copies["sim/files/temporary.py"] = Path(models.files.__path__[0]) / "temporary.py"
+    for name in ("private.py", "temporary.py"):
+        copies[f"sim/files/{name}"] = Path(models.files.__path__[0]) / name
     contents = {path: source.read_bytes() for path, source in copies.items()}
     return contents | dict.fromkeys(_EMPTY, b"")

@@ -14,6 +14,7 @@ from codesign.build import pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.build.evaluation import TEST, Evaluation, scores_of
 from codesign.design import DatasetSpec
+from codesign.tools import caches
 from models.data import datasets
 from models.data.datasets import Progress, ReadOptions, Split
 from models.data.layout import Layout
@@ -21,7 +22,6 @@ from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
-from sim.cache import cache_folder
 
 MOST_CLIPPED = 0.01
 """Share (0..1) of values outside the network's input range above which a note says so."""
@@ -68,8 +68,8 @@ def load(
         split = Split(dataset.test.images, numbers[dataset.test.labels])
         return TestData(spec.name, split, (*dataset.notes, *said))
     options = ReadOptions(Layout(spec.layout), spec.resize)
-    cache = cache_folder("datasets")
-    raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
+    with caches.folder(caches.DATASETS) as cache:
+        raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
     part, more = _part(raw)
     values = part.values
     if raw.range == PIXELS:  # pictures, whose channels can be fitted

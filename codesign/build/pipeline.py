@@ -19,6 +19,7 @@ from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.prediction import estimate_design, plan_design
+from codesign.tools import caches
 from models.data import datasets
 from models.data.datasets import Dataset, ReadOptions, Split
 from models.data.layout import Layout
@@ -30,7 +31,6 @@ from models.integer.lower import lower
 from models.integer.network import IntegerNetwork
 from models.quantisation.blocks import BlockShape, Pruning
 from models.training.choices import largest_batch
-from sim.cache import cache_folder
 
 if TYPE_CHECKING:
     from models.training.loop import Progress
@@ -160,8 +160,8 @@ def load_data(
     to input levels; None: the format's own (8-bit pictures), else found on the training part.
     """
     options = ReadOptions(Layout(spec.layout), spec.resize, mapping)
-    cache = cache_folder("datasets")
-    return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=cache)
+    with caches.folder(caches.DATASETS) as kept:
+        return datasets.load(spec.name, data_dir, seed, progress, options=options, cache=kept)
 
 
 def with_mapping(design: Design, dataset: Dataset) -> Design:
@@ -235,6 +235,7 @@ def train_design(
     from models.training.loop import train  # torch takes seconds to import
 
     plan_design(design)
+    caches.keep_torch_code()
     return train(
         design.network,
         design.quantisation,

@@ -19,6 +19,7 @@ from importlib import metadata
 from types import FrameType, ModuleType
 from typing import NoReturn
 
+from codesign.cli import options
 from codesign.cli.console import Console
 from codesign.cli.verbs import (
     build,
@@ -104,7 +105,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console(as_json=args.json)
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return int(args.run(args, console))
+        with options.memory_allowed(getattr(args, "max_memory", None)):
+            return int(args.run(args, console))
     except InfeasibleError as error:
         return _infeasible(error, console)
     except USER_ERRORS as error:

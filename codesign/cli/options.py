@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from codesign import design
@@ -12,6 +14,8 @@ from codesign.build import built, manifest, pipeline
 from codesign.build.built import BuiltNetwork
 from codesign.design import Design
 from codesign.results import UserError
+from models.files import reading
+from models.files.reading import FileError
 from rtl_gen import naming
 
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
@@ -156,6 +160,43 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
         help="factor of the one-bits per weight in the training loss, 0 to 1000: higher gives "
         "weights with fewer bits set (default: 0)",
     )
+
+
+def memory(parser: argparse._ActionsContainer) -> None:
+    """Add ``--max-memory``, which ``memory_allowed`` obeys."""
+    parser.add_argument(
+        "--max-memory",
+        type=_size,
+        metavar="SIZE",
+        help="most memory that the arrays of one file or data set may take, in bytes or with K, M "
+        f"or G, such as 8G (default: ${reading.MEMORY_VARIABLE}, else "
+        f"{reading.MAX_MEMORY >> 30}G)",
+    )
+
+
+def _size(text: str) -> int:
+    try:
+        return reading.parse_size(text, "SIZE")
+    except FileError as error:
+        raise argparse.ArgumentTypeError(str(error).removeprefix("SIZE: ")) from None
+
+
+@contextlib.contextmanager
+def memory_allowed(size: int | None) -> Iterator[None]:
+    """Let the arrays of a file take ``size`` bytes in the ``with`` block; None changes nothing.
+
+    It holds for the processes that are started in it, too.
+    """
+    before = os.environ.get(reading.MEMORY_VARIABLE)
+    if size is not None:
+        os.environ[reading.MEMORY_VARIABLE] = str(size)
+    try:
+        yield
+    finally:
+        if before is not None:
+            os.environ[reading.MEMORY_VARIABLE] = before
+        elif size is not None:
+            del os.environ[reading.MEMORY_VARIABLE]
 
 
 def trust(parser: argparse._ActionsContainer) -> None:

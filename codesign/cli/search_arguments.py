@@ -37,6 +37,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "command line overrides it (default: none)",
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    options.memory(files)
     options.prefix(files)
     files.add_argument(
         "--resume",

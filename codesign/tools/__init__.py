@@ -1,6 +1,7 @@
-"""Operating-system helpers: external tools, worker processes, locks, atomic writing of folders."""
+"""Operating-system helpers: external tools, workers, caches, locks, atomic writing of folders."""
 
 __all__ = [
+    "caches",
     "folders",
     "locks",
     "processes",

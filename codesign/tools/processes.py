@@ -5,7 +5,7 @@ A tool that crashes or hangs costs one result, not this process.
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.files import temporary
-from models.files.reading import FileError, read_json
-from models.files.writing import atomic_file
-from sim.cache import cache_folder
+from models.files.reading import parse_json
+from sim import cache
+from sim.cache import CacheError
 from sim.process import execute
 
 
@@ -75,27 +75,28 @@ def content_hash(content: object) -> str:
 
     The order of a mapping's keys does not matter.
     """
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    return cache.key_of(content)
 
 
 def cached(kind: str, key: str) -> Any:
     """Return the JSON value kept under ``kind`` and ``key``, or None if there is none to read.
 
-    kind: subfolder of the user's cache folder (sim.cache), which is created if it is missing.
+    kind: of the entries of the user's cache (sim.cache), whose folder is created if it is missing.
+    Raises CacheError if the cache is not this user's alone.
     """
     try:
-        return read_json(cache_folder(kind) / f"{key}.json")
-    except (OSError, FileError):
+        found = cache.read(kind, key)
+        return None if found is None else parse_json(found.decode())
+    except CacheError:
+        raise
+    except (OSError, RuntimeError, ValueError):
         return None
 
 
 def keep(kind: str, key: str, value: object) -> None:
     """Store a JSON value in the user's cache, for ``cached`` with the same ``kind`` and ``key``.
 
-    A failure to write (a full disk) is ignored.
+    A failure to write (a full disk) is ignored. Raises CacheError as ``cached``.
     """
-    try:
-        with atomic_file(cache_folder(kind) / f"{key}.json") as file:
-            file.write(json.dumps(value, sort_keys=True).encode())
-    except OSError:
-        return
+    with contextlib.suppress(OSError, RuntimeError):
+        cache.write(kind, key, json.dumps(value, sort_keys=True).encode())

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 
 from models.data.folders import Entry, entries
@@ -30,7 +31,7 @@ Progress = Callable[[int, int], None]
 Size = tuple[int, int]
 """(rows, columns) of a picture."""
 _PROGRESS_EVERY = 500
-LOADER_VERSION = 2
+LOADER_VERSION = 3
 """Part of the cache's key; raised where the same files begin to give other arrays."""
 
 
@@ -45,7 +46,7 @@ def image_tree(
 
     progress: called while pictures are decoded, not if they are cached. resize: brings all pictures
     to (rows, columns); None: they must have one size. cache: the folder in which decoded arrays are
-    kept, keyed by the path and every picture's name, size and time (of a zip, its own); None keeps
+    kept, keyed by the path and every picture's name, size and times (of a zip, its own); None keeps
     none. Raises DatasetError.
     """
     if not path.exists():
@@ -65,7 +66,7 @@ def _read_file(folder: Path, name: str) -> bytes:
 def _zipped(path: Path, progress: Progress | None, resize: Size | None, cache: Path | None) -> Raw:
     with opened_zip(path) as archive:
         status = path.stat()
-        stamp = f"{path.resolve()} {status.st_size} {status.st_mtime_ns}"
+        stamp = f"{path.resolve()} {_stamp(status)}"
 
         def read(name: str) -> bytes:
             return archive.read(name, MAX_BYTES)
@@ -75,11 +76,16 @@ def _zipped(path: Path, progress: Progress | None, resize: Size | None, cache: P
         )
 
 
+def _stamp(status: os.stat_result) -> str:
+    """Return what changes with a file's content; the last time is the one that nobody can set."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
 def _list_folder(path: Path) -> tuple[list[str], str]:
     """Return the sorted names of all files below ``path``, and a text to tell if a picture changes.
 
     Names are relative, with slashes. The text is a hash of the path and of each picture's name,
-    size and modification time.
+    size, modification and change time.
     """
     files = sorted(file for file in path.rglob("*") if not file.is_dir())
     names = [file.relative_to(path).as_posix() for file in files]
@@ -87,7 +93,7 @@ def _list_folder(path: Path) -> tuple[list[str], str]:
     for name, file in zip(names, files, strict=True):
         if file.suffix.casefold() in SUFFIXES:
             status = file.stat() if file.exists() else file.lstat()
-            digest.update(os.fsencode(f"{name} {status.st_size} {status.st_mtime_ns}\n"))
+            digest.update(os.fsencode(f"{name} {_stamp(status)}\n"))
     return names, digest.hexdigest()
 
 
@@ -158,23 +164,29 @@ def _decoded(
 def _cached(cache: Path | None, stamp: str, resize: Size | None, make: Callable[[], Raw]) -> Raw:
     """Return ``make()``, or what it returned before for the same ``stamp`` and ``resize``.
 
-    cache: folder of the files; None always makes. A cache file that is broken is made again; one
-    that cannot be written is left out without an error.
+    cache: folder of the files; None always makes. A cache file that is broken (zip archives hold
+    checksums) or of other pictures is made again; one that cannot be written is left out without an
+    error.
     """
     if cache is None:
         return make()
-    key = f"{LOADER_VERSION} {resize} {stamp}"
-    file = cache / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+    key = f"{LOADER_VERSION} {PIL.__version__} {resize} {stamp}"
+    file = cache / f"{hashlib.sha256(key.encode()).hexdigest()}.npz"
     with suppress(OSError, ValueError, LookupError, TypeError):
         stored = read_npz(file)
         header = parse_json(str(stored["header"]))
+        if header["key"] != key:
+            raise ValueError(f"{file} is another data set")
+        os.utime(file)  # the last use, by which caches are swept
         parts = {
             part: Part(stored[f"values_{part}"], stored[f"labels_{part}"])
             for part in header["parts"]
         }
         return Raw(parts, tuple(header["classes"]), PIXELS, tuple(header["notes"]))
     raw = make()
-    header = {"parts": list(raw.parts), "classes": raw.class_names, "notes": raw.notes}
+    header = {
+        "key": key, "parts": list(raw.parts), "classes": raw.class_names, "notes": raw.notes,
+    }  # fmt: skip
     arrays = {f"values_{name}": part.values for name, part in raw.parts.items()}
     arrays |= {f"labels_{name}": part.labels for name, part in raw.parts.items()}
     with suppress(OSError), atomic_file(file) as target:  # a full disk only costs time

@@ -111,20 +111,29 @@ def size_text(count: int) -> str:
     return f"{count} bytes"
 
 
+def parse_size(text: str, name: str) -> int:
+    """Return a number of bytes, >= 1, such as 500M or 8G; ``name`` stands for it in messages.
+
+    Raises FileError for any other text.
+
+    >>> parse_size("8g", "limit") == 8 << 30
+    True
+    """
+    found = re.fullmatch(r"(\d{1,15})([KMG]?)", text.strip().upper(), re.ASCII)
+    if not found or not int(found[1]):
+        raise FileError(
+            f"{name}: must be a number of bytes, such as 500M or 8G, not {quoted(text)}"
+        )
+    return int(found[1]) * _UNITS.get(found[2], 1)
+
+
 def max_memory() -> int:
     """Return the most bytes that the arrays of one file may take (CODESIGN_MAX_MEMORY).
 
     Raises FileError if the variable holds no such number.
     """
-    text = os.environ.get(MEMORY_VARIABLE, "").strip().upper()
-    if not text:
-        return MAX_MEMORY
-    found = re.fullmatch(r"(\d{1,15})([KMG]?)", text, re.ASCII)
-    if not found:
-        raise FileError(
-            f"{MEMORY_VARIABLE}: must be a number of bytes, such as 500M or 8G, not {quoted(text)}"
-        )
-    return int(found[1]) * _UNITS.get(found[2], 1)
+    text = os.environ.get(MEMORY_VARIABLE, "")
+    return parse_size(text, MEMORY_VARIABLE) if text.strip() else MAX_MEMORY
 
 
 def check_memory(where: object, need: int) -> None:

@@ -4,6 +4,6 @@
 (codesign.build.carried).
 """
 
-from models.files import arrays, forms, names, reading, temporary
+from models.files import arrays, forms, names, private, reading, temporary
 
-__all__ = ["arrays", "forms", "names", "program_json", "reading", "temporary"]
+__all__ = ["arrays", "forms", "names", "private", "program_json", "reading", "temporary"]

@@ -70,6 +70,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="test images to store as vectors for codesign verify (default: %(default)s)",
     )
+    options.memory(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -52,6 +52,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the first N of these images through the Verilog and compare every layer's "
         "output, up to the number of images (default: none)",
     )
+    options.memory(parser)
     options.trust(parser)
 
 

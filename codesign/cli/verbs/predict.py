@@ -41,6 +41,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="picture, .npy array, or .npz with an array x",
     )
+    options.memory(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

@@ -43,6 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file of weights to write (default: the design's path with the suffix .weights)",
     )
+    options.memory(parser)
 
 
 def run(args: argparse.Namespace, console: Console) -> int:

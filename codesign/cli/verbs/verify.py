@@ -68,6 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the misuse tests: invalid programs, broken input streams, resets at random "
         "times, watchdog, 100 runs without a reset",
     )
+    options.memory(parser)
     options.trust(parser)
 
 

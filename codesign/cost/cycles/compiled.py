@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import inspect
 import pickle
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from sim.cache import cache_folder
+from codesign.tools import caches
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_CACHE = "compiled"
 Records = Any
 """A structured array or one record of it; numba knows its fields, mypy does not."""
 Scratch = tuple[Records, NDArray[np.int64]]
@@ -38,34 +41,52 @@ def compiled(function: Callable[P, T]) -> Callable[P, T]:
     It runs without the interpreter lock. It may call ``part`` functions of its own folder;
     constants of other folders must be arguments, as the cache key covers the sources of this folder
     only. (numba's own key is the modification time of one file, and its cache lies beside the
-    source.) If the cache cannot be read or written, the function is compiled in every process.
-    Integer division by zero is not checked in it.
+    source.) Files of the cache are compared with their hashes before numba reads them. If the cache
+    cannot be read or written, the function is compiled in every process; if it is not this user's
+    alone, a call raises CacheError. Integer division by zero is not checked in it.
     """
     plain: Callable[P, T] = numba.njit(function, nogil=True, error_model="numpy")
-    kept = _kept(function) or plain
+    kept: _Kept[P, T] | None = None
 
     def call(*args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return kept(*args, **kwargs)
-        except (OSError, EOFError, pickle.PickleError):
-            return plain(*args, **kwargs)
+        nonlocal kept
+        kept = kept or _Kept(function, plain)
+        return kept.call(*args, **kwargs)
 
     return call
 
 
-def _kept(function: Callable[P, T]) -> Callable[P, T] | None:
-    """Return the function compiled with a cache, or None if no cache folder can be written."""
-    sources = sorted(Path(inspect.getfile(function)).parent.glob("*.py"))
-    version = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
-    before = numba.config.CACHE_DIR
-    try:
-        numba.config.CACHE_DIR = str(cache_folder(f"compiled/{version[:16]}"))
-        made: Callable[P, T] = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-        return made
-    except (OSError, RuntimeError):  # RuntimeError: numba's, for a folder that it cannot write
-        return None
-    finally:
+class _Kept(Generic[P, T]):
+    """A function whose machine code the cache keeps, or ``plain`` if no cache can be written."""
+
+    def __init__(self, function: Callable[P, T], plain: Callable[P, T]) -> None:
+        self._plain, self._made, self._sealed = plain, plain, 0
+        sources = sorted(Path(inspect.getfile(function)).parent.glob("*.py"))
+        self._key = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
+        before = numba.config.CACHE_DIR
+        with contextlib.suppress(OSError, RuntimeError):  # also of numba, which cannot write there
+            folder = caches.tree(_CACHE, self._key)
+            _verify(self._key, str(folder))
+            numba.config.CACHE_DIR = str(folder)
+            self._made = numba.njit(function, cache=True, nogil=True, error_model="numpy")
         numba.config.CACHE_DIR = before
+
+    def call(self, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            result = self._made(*args, **kwargs)
+        except (OSError, EOFError, pickle.PickleError):
+            return self._plain(*args, **kwargs)
+        forms = len(self._made.overloads)  # type: ignore[attr-defined]
+        if forms != self._sealed and self._made is not self._plain:
+            self._sealed = forms
+            caches.seal(_CACHE, self._key)
+        return result
+
+
+@functools.cache
+def _verify(key: str, folder: str) -> None:
+    """Verify the files of a folder of the cache, once in a process."""
+    caches.verify(_CACHE, key)
 
 
 def scratch(fields: np.dtype[np.void], count: int) -> Scratch:

@@ -168,6 +168,9 @@ def test_weights_that_are_none(refuse, tmp_path):
         (["explore", "--boo-within", "-1"], "must be a number in 0..100, not '-1'"),
         (["explore", "--boo", "many"], "must be a number in 0..1000, not 'many'"),
         (["train", "x", "--skip-digits", "1.1"], "must be a number in 0..1, not '1.1'"),
+        (["train", "x", "--max-memory", "much"], "must be a number of bytes, such as 500M or 8G"),
+        (["predict", "x", "y", "--max-memory", "0"], "must be a number of bytes"),
+        (["explore", "--max-memory", "1.5G"], "--max-memory: must be a number of bytes"),
     ],
 )
 def test_options_that_make_no_sense(capsys, argv, words):

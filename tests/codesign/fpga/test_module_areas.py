@@ -87,6 +87,85 @@ def test_files_with_other_modules_are_left_alone():
     assert Hierarchy.of({"chip.v": LEAF}, "flow") is None
 
 
+HIDDEN = """\
+module leaf(input clk, input [5:0] a, input [5:0] b, output reg [5:0] y);
+  always @(posedge clk) y <= a
+  // synopsys translate_off
+    + b
+  // synopsys translate_on
+    ;
+endmodule
+"""
+COUNT = "module leaf(input [5:0] a, output [5:0] y);\n  assign y = (a * a) & WIDE;\nendmodule\n"
+ABOVE = "module npu(input [5:0] a, output [5:0] y);\n  leaf l(.a(a), .y(y));\n%s\nendmodule\n"
+FIRST = "module alpha(input a, output y);\n  assign y = a;\nendmodule\n"
+"""A module of a file that is read before leaf.v."""
+
+
+def elsewhere(before: str) -> dict[str, str]:
+    """A design whose leaf takes WIDE from outside of its own file."""
+    use = "  wire t;\n  alpha first(.a(a[0]), .y(t));"
+    leaf = COUNT.replace("WIDE", "`WIDE") if "`" in before else COUNT
+    return {"alpha.v": before + FIRST, "leaf.v": leaf, "npu.v": ABOVE % use}
+
+
+@pytest.mark.parametrize(
+    ("hostile", "honest"),
+    [
+        ({**DESIGN, "leaf.v": HIDDEN}, {**DESIGN, "leaf.v": HIDDEN.replace("synopsys", "words")}),
+        (elsewhere("`define WIDE 0\n"), elsewhere("`define WIDE 61\n")),
+        (elsewhere("localparam WIDE = 0;\n"), elsewhere("localparam WIDE = 61;\n")),
+    ],
+    ids=["translate_off", "a macro of another file", "a parameter outside of modules"],
+)
+def test_a_run_on_a_hostile_folder_changes_no_other_count(hostile, honest):
+    """What an entry was made from is in its key, so that a later design finds its own or none."""
+    scratch = synthesis.synthesise(honest, cache=False)
+    poisoned = synthesis.synthesise(hostile)
+    assert poisoned.figures.luts < scratch.figures.luts
+    found = synthesis.synthesise(honest)
+    assert (found.figures, found.by_module) == (scratch.figures, scratch.by_module)
+
+
+@pytest.mark.parametrize(
+    "leaf",
+    [
+        "`default_nettype none\n" + LEAF,
+        "localparam WIDE = 3;\n" + LEAF,
+        LEAF + "function [7:0] f(input [7:0] q); f = q + 3; endfunction\n",
+        LEAF.replace("endmodule", "endmodule module ram(input a); endmodule"),
+        LEAF.replace("a + b", 'a + "//`W" + `W'),
+        "macro" + LEAF.partition("\n")[2],
+    ],
+)
+def test_a_file_that_could_reach_into_others_is_synthesised_whole(leaf):
+    assert Hierarchy.of({**DESIGN, "leaf.v": leaf}, "flow") is None
+    assert Hierarchy.of({**DESIGN, "leaf.v": "(* keep_hierarchy *)\n" + LEAF}, "flow")
+
+
+def test_texts_that_differ_behind_slashes_in_a_string_are_different_modules():
+    texts = [LEAF.replace("a + b", f'a + "//{value}"') for value in "pq"]
+    found = [Hierarchy.of({"leaf.v": text}, "flow") for text in texts]
+    assert found[0].keys["leaf"] != found[1].keys["leaf"]
+
+
+def test_verilog_that_reads_other_files_is_not_kept(tmp_path):
+    words = tmp_path / "words.hex"
+    rom = f"""\
+module npu(input [1:0] at, output [5:0] y);
+  reg [5:0] mem [0:3];
+  initial $readmemh("{words}", mem);
+  assign y = mem[at];
+endmodule
+"""
+    counts = []
+    for values in ("0 0 0 0", "1 2 4 9"):
+        words.write_text(values)
+        counts.append(synthesis.synthesise({"npu.v": rom}).figures.luts)
+    assert counts[0] < counts[1]
+    assert not list((tmp_path / "cache").rglob("*"))
+
+
 def test_a_broken_cache_is_no_cache(tmp_path):
     stored = SynthesisPlan.of(Hierarchy.of({"npu.v": LEAF.replace("leaf(", "npu(")}, "flow"), "npu")
     stored.keep({"npu": {"LUT6": 4}})
