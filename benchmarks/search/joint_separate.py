@@ -24,8 +24,8 @@ import numpy as np
 
 from codesign.cost.area import model_file
 from codesign.results import Budget
-from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.accuracy.evaluation import Study
+from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.engine import InnerSearch, Problem
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace

@@ -1,4 +1,4 @@
-"""What to train next: the networks whose NPUs are expected to add most hypervolume.
+"""Chooses what to train next: the networks whose NPUs are expected to add most hypervolume.
 
 A network is expected to be as accurate as a predictor believes, a normal distribution of log odds,
 and is as good as all its NPUs within the budget together. The volume is that of validation
@@ -85,7 +85,8 @@ def choose(
     known, chosen = list(trained), list[int]()
     speeds = [one.npus for one in networks]
     while len(chosen) < min(count, len(networks)):
-        features = np.vstack([np.empty((0, len(networks[0].features))), *(one.features for _, one in known)])
+        shape = (len(known), len(networks[0].features))
+        features = np.reshape([one.features for _, one in known], shape)
         mean, deviation = belief(features, np.array([accuracy for accuracy, _ in known]))
         front = [(accuracy, one.npus) for accuracy, one in known]
         gains = expected_gains(front, speeds, mean, deviation, reference)

@@ -78,7 +78,7 @@ class AccuracyPredictor:
     def network_odds(self, layers: LayerTable, threads: int | None = None) -> Floats:
         """Return the log odds of ``predict_networks``, shape (n,): what a search maximises.
 
-        The front of accuracies spreads where networks differ little in per cent, but much in errors.
+        In log odds a front spreads where networks differ little in per cent, but much in errors.
         """
         return odds_of(self.predict_networks(layers, threads))
 

@@ -1,4 +1,4 @@
-"""The separate flow: the network first, then its bits, then the NPU; what joint search has to beat."""
+"""The separate flow, which joint search has to beat: network first, then its bits, then the NPU."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import numpy as np
 from codesign.search.pareto import Floats, Ints
 from codesign.search.strategies.evolution import Evolution
 from codesign.search.strategies.interface import Genes
+
+PARTS = ("network", "bits", "npu")
+"""Steps of the flow, in the order of ``Genes.parts``."""
 
 
 @dataclass
@@ -129,7 +132,9 @@ class Separate:
     def _begin(self, name: str, base: Ints) -> _Step:
         """Return a new step from a candidate, whose genes of other parts stay."""
         genes = self._genes
-        free = genes.parts[("network", "bits", "npu").index(name)] if genes.parts else np.arange(len(genes.sizes))
+        free = np.arange(len(genes.sizes))
+        if genes.parts:
+            free = genes.parts[PARTS.index(name)]
         places = {int(gene): place for place, gene in enumerate(free)}
         kinds = tuple(
             np.array([places[int(gene)] for gene in kind if int(gene) in places], dtype=np.int64)
