@@ -26,6 +26,7 @@ from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
+from codesign.search.accuracy.evaluation import shipped_sources
 from codesign.search.accuracy.short_training import ShortTraining
 from codesign.search.engine import Problem
 from codesign.search.space.declaration import (
@@ -140,7 +141,7 @@ def _search_and_finish(
         folder.claim()
         return TrialStore(settings.out / TRIALS, identity, objectives)
 
-    search = Search(settings, problem, dataset, open_store, how, progress)
+    search = Search(settings, problem, dataset, open_store, how, progress, shipped_sources())
     trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:

@@ -1,7 +1,8 @@
 """The search part of ``explore``: candidates are pruned by estimates and ranked by training.
 
 Multi-objective search with a surrogate: a strategy explores the space against cost models and an
-accuracy predictor; networks of its front are trained briefly, and the predictor learns from them.
+accuracy predictor; the networks that are expected to add most to the front are trained briefly, and
+the predictor learns from them. What it knows before that comes from earlier trainings of others.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from scipy.special import expit
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained
@@ -20,12 +22,13 @@ from codesign.explore.folder import short_weights
 from codesign.explore.reasons import nothing_fits
 from codesign.explore.settings import ExploreSettings
 from codesign.search import engine
+from codesign.search.accuracy.acquisition import choose, expected_gains
 from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
-from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.accuracy.short_training import Outcome, ShortTraining, TrainingTask, train_all
+from codesign.search.accuracy.transfer import Source, TransferPredictor
 from codesign.search.engine import Evaluated, InnerSearch, Problem
-from codesign.search.pareto import Floats, hypervolume
+from codesign.search.pareto import Floats, Ints
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
 from codesign.search.store import TrialRecord, TrialStore
@@ -35,13 +38,15 @@ from models.training.history import from_list, to_list
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
-FIRST_NETWORKS = 5
-"""Most networks trained in the first round, chosen far from each other."""
+ROUND = 4
+"""Most networks trained between two looks at what to train next."""
 EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
-LEAST_SHARE = 0.92
-"""Share of the best accuracy below which a network's throughput is of no interest."""
+LEAST_SHARE = 0.75
+"""Share of the best accuracy, believed or reached, from which on a network is of interest."""
+SHORTLIST = 3
+"""Networks whose NPUs are all looked at, for each one that is trained."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -61,16 +66,20 @@ class Search:
         open_store: Callable[[], TrialStore],
         how: ShortTraining,
         progress: Progress,
+        earlier: Sequence[Source] = (),
     ) -> None:
         """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
 
-        open_store: called once, when a design that meets the budget is found.
+        open_store: called once, when a design that meets the budget is found. earlier: trained
+        networks of other searches and studies.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self._open_store, self.how, self.progress = open_store, how, progress
         limit_s = settings.time_limit_s
         self.deadline = None if limit_s is None else time.monotonic() + TIME_SHARE * limit_s
         self.trained: dict[str, Trained] = {}
+        self._earlier = earlier
+        self._merits: dict[str, float] = {}
 
     @functools.cached_property
     def inner(self) -> InnerSearch:
@@ -90,19 +99,16 @@ class Search:
         """
         networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        score = self._goals(_capacity)
-        evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = self.inner.run(score, evaluations)
+            predictor = self._predictor()
+            score = self._goals(predictor.network_odds)
+            pool = self.inner.run(score, EVALUATIONS[bool(self.trained)])
             if not pool.feasible.any():
                 raise nothing_fits(self.inner)
-            picks = self._pick(pool, score, wanted)
+            picks = self._pick(pool, predictor, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break
             self._train(pool, picks)
-            predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
-            score = self._goals(predictor.predict_networks)
-            evaluations, wanted = EVALUATIONS[1], min(3, networks - len(self.trained))
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
     def _late(self) -> bool:
@@ -110,41 +116,69 @@ class Search:
         passed = self.deadline is not None and time.monotonic() > self.deadline
         return passed and bool(self.store.records())
 
-    def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
-        """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
+    @functools.cached_property
+    def _centre(self) -> float:
+        """Mean capacity of the networks that were drawn uniformly."""
+        drawn = self.inner.archive().layers.take(slice(self.inner.sampled))
+        return float(capacity(network_features(drawn)).mean())
 
-        Each network occurs once, with its fastest NPU on the front. The first round takes networks
-        far from each other; later ones the most promising network, then those that would add most
-        to the front of accuracy and throughput. Only the better part of the front by predicted
-        accuracy is looked at. Empty if it has no untrained network.
+    def _predictor(self, trained: tuple[Floats, Floats] | None = None) -> TransferPredictor:
+        """Return what is believed of accuracies after trainings: features (t, f), accuracies (t,).
+
+        Without them, after those of this search.
         """
-        goals = score(pool.layers).reshape(len(pool.candidates), -1)
-        rates = pool.estimate.images_per_second
-        shown = engine.front(goals, rates, pool.estimate.area.luts)
-        accuracy = goals[:, 0]
+        features, accuracies = trained or self._evidence()
+        own = Source(self.settings.dataset, features, accuracies, self.how.validation_images)
+        return TransferPredictor(own, self._earlier, self._centre)
+
+    def _pick(self, pool: Evaluated, predictor: TransferPredictor, count: int) -> list[int]:
+        """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
+
+        They are those of the largest expected gain in hypervolume (``acquisition.choose``), of the
+        networks on the front of what accuracy may be: its mean, and one standard deviation more.
+        Of all NPUs within the budget a network counts with that of the most merit; of SHORTLIST
+        times as many networks they are all looked at, of others those in the pool. Empty if there
+        is no network to gain by.
+        """
+        odds, deviation = predictor.odds(network_features(pool.layers))
+        merits = self._merit(pool)
+        costs = pool.estimate.images_per_second, pool.estimate.area.luts
+        further = self._goals(lambda layers: odds)(pool.layers).reshape(len(odds), -1)[:, 1:]
+        shown = np.zeros(len(odds), dtype=np.bool_)
+        for hoped in (odds, odds + deviation):
+            shown |= engine.front(np.column_stack([hoped, further]), *costs)
         rows: dict[str, int] = {}
-        for row in sorted(np.flatnonzero(shown), key=lambda row: (-accuracy[row], -rates[row])):
+        for row in sorted(np.flatnonzero(shown), key=lambda row: -merits[row]):
             rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
-        fresh = [row for key, row in rows.items() if key not in self.trained]
-        if not self.trained:
-            # The front reaches down to networks too small to be of use: look at its better part.
-            promising = fresh[: max(len(fresh) // 3, 4 * count)]
-            features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
-            return [promising[k] for k in farthest(features, features[:0], count)]
-        points = np.column_stack([-accuracy[fresh], -np.log(rates[fresh])])
-        return [fresh[k] for k in additions(self._known_points(), points, count)]
+        fresh = np.array([row for key, row in rows.items() if key not in self.trained], dtype=int)
+        features, accuracies = self._evidence()
+        ranked = [self._best_merit(one.candidate) for one in self.trained.values()]
+        known = np.column_stack([accuracies, ranked])
+        best = max(accuracies, default=float(expit(odds.max())))
+        reference = np.array([LEAST_SHARE * best, merits.min()])
+        gains = expected_gains(known, merits[fresh], odds[fresh], deviation[fresh], reference)
+        fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
+        exact = [self._best_merit(pool.candidates[row]) for row in fresh]
+        mine = network_features(pool.layers.take(fresh))
+        chosen = choose(
+            known, features, mine, np.array(exact),
+            lambda *trained: self._predictor(trained).odds(mine), reference, count,
+        )  # fmt: skip
+        return [int(fresh[k]) for k in chosen]
 
-    def _known_points(self) -> Floats:
-        """Return accuracies and log throughputs of all trained networks, negated: shape (n, 2).
+    def _merit(self, found: Evaluated) -> Floats:
+        """Return what counts beside accuracy, to be large: log images/s, or -log LUTs, (n,)."""
+        if self.settings.prefer == "area":
+            return -np.log(found.estimate.area.luts)
+        return np.log(found.estimate.images_per_second)
 
-        The throughput is that of the network's fastest NPU within the budget.
-        """
-        found = []
-        for one in self.trained.values():
-            every = engine.with_all_npus(self.problem, one.candidate)
-            rate = every.estimate.images_per_second[every.feasible].max()
-            found.append((-one.accuracy, -np.log(rate)))
-        return np.array(found)
+    def _best_merit(self, candidate: Ints) -> float:
+        """Return the most merit of a network's NPUs within the budget."""
+        key = network_key(self.problem.space, candidate)
+        if key not in self._merits:
+            every = engine.with_all_npus(self.problem, candidate)
+            self._merits[key] = float(self._merit(every)[every.feasible].max())
+        return self._merits[key]
 
     def _goals(self, accuracy: engine.Score) -> engine.Score:
         """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective.
@@ -161,8 +195,9 @@ class Search:
 
     def _trained_layers(self) -> LayerTable:
         """Return the layers of all trained networks, in the order they were proposed."""
-        candidates = np.stack([one.candidate for one in self.trained.values()])
-        return layer_table(self.problem.space, candidates)
+        candidates = [one.candidate for one in self.trained.values()]
+        shape = (len(candidates), len(self.problem.space.sizes))
+        return layer_table(self.problem.space, np.reshape(candidates, shape).astype(np.int64))
 
     def _evidence(self) -> tuple[Floats, Floats]:
         """Return features (n, f) and accuracies (n,) of all trained networks, as proposed.
@@ -230,32 +265,10 @@ class Search:
                 "candidate": pool.candidates[row].tolist(),
                 "seconds": round(outcome.seconds, 2),
                 "one_bits": outcome.one_bits,
+                "features": network_features(pool.layers.take(np.array([row])))[0].tolist(),
                 "history": to_list(outcome.history),
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),
             },
         )
-
-
-def additions(known: Floats, points: Floats, count: int) -> list[int]:
-    """Return up to ``count`` of ``points`` that add most to the front of ``known`` and themselves.
-
-    Points are (n, 2): accuracy and log throughput, both negated. The first one taken is the most
-    accurate; each other one adds the largest hypervolume, from LEAST_SHARE of the best accuracy and
-    the slowest throughput known on, until none adds any.
-    """
-    reference = np.array([LEAST_SHARE * known[:, 0].min(), known[:, 1].max()])
-    chosen = [int(np.argmin(points[:, 0]))][: min(count, len(points))] if len(points) else []
-    while len(chosen) < min(count, len(points)):
-        front = np.vstack([known, points[chosen]])
-        volumes = [hypervolume(np.vstack([front, point]), reference) for point in points]
-        best = int(np.argmax(volumes))
-        if volumes[best] <= hypervolume(front, reference):
-            break
-        chosen.append(best)
-    return chosen
-
-
-def _capacity(layers: LayerTable) -> Floats:
-    return capacity(network_features(layers))
