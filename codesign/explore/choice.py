@@ -5,7 +5,6 @@ No function here sees a test split: accuracies are of validation images.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,9 +15,9 @@ from codesign.results import Figures
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats, Ints, fronts, pareto_mask
-from models.training.history import Epoch
+from models.training.history import Epoch, within
 
-REACH = 3.0
+REACH = 6.0
 """Standard errors of the best short training's accuracy by which another network may be below it
 and still be trained in full: short trainings say little of what full ones end with."""
 
@@ -72,23 +71,6 @@ class Option:
         return self.evaluated.estimate.figures(self.row)
 
 
-def smoothed(accuracies: Floats, images: int) -> Floats:
-    """Return accuracies over so many images by Laplace's rule of succession: (k + 1) / (n + 2)."""
-    return (accuracies * images + 1) / (images + 2)
-
-
-def standard_error(accuracy: float, images: int) -> float:
-    """Return the binomial standard error of an accuracy (0..1), smoothed so that 1 has one, too.
-
-    It is sqrt(p (1 - p) / n) for n images of which k are right, with p = (k + 1) / (n + 2).
-
-    >>> round(standard_error(1.0, images=216), 5)
-    0.0046
-    """
-    share = (accuracy * images + 1) / (images + 2)
-    return math.sqrt(share * (1 - share) / images)
-
-
 @dataclass(frozen=True)
 class Rule:
     """Rule of choice: criteria that make a design better than others within the budget.
@@ -133,8 +115,7 @@ class Rule:
         return near if self.boo_within is None else near | (accuracies >= best - self.boo_within)
 
     def _within(self, accuracies: Floats, best: float, errors: float) -> NDArray[np.bool_]:
-        gap = smoothed(np.array(best), self.images) - smoothed(accuracies, self.images)
-        return np.asarray(gap <= errors * standard_error(best, self.images))
+        return np.array([within(best, one, self.images, errors) for one in accuracies])
 
     def order(self, option: Option) -> tuple[float, ...]:
         """Return the sort key of equally accurate designs, best first.

@@ -15,10 +15,8 @@ from codesign.explore.choice import (
     Trained,
     best_option,
     finalists,
-    standard_error,
 )
 from codesign.explore.names import readable_names
-from codesign.explore.search import additions
 from codesign.explore.shown import shown_candidates
 from codesign.results import Budget
 from codesign.search import engine
@@ -27,6 +25,7 @@ from codesign.search.pareto import Ints
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.topology import network_key
+from models.training.history import standard_error
 from tests.codesign.search.test_engine import capacity, model
 
 IMAGES = 216
@@ -214,12 +213,3 @@ def test_names_are_readable_and_those_of_one_network_alone() -> None:
         candidate[space.index[name]] = choices.index(value)
     (name,) = readable_names(space, [candidate])
     assert name.startswith("3 stages 24-8-32, w")
-
-
-def test_trainings_go_where_the_front_grows() -> None:
-    """Points are accuracy and log throughput, negated."""
-    known = -np.array([[0.98, 10.0], [0.93, 11.0]])
-    points = -np.array([[0.985, 9.9], [0.975, 12.0], [0.92, 11.0], [0.97, 10.5], [0.5, 20.0]])
-    assert additions(known, points, 1) == [0]
-    assert additions(known, points, 3) == [0, 1]
-    assert additions(known, points[:0], 3) == []
