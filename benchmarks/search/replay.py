@@ -5,7 +5,7 @@
 The pool (benchmarks/data/replay.csv) has networks of the space ``digits``, each trained as a search
 trains briefly: half of them lie on fronts of capacity, throughput and LUTs that searches without
 training find, half are drawn at random from the designs that fit. ``--pool`` trains them anew, in
-some minutes. Budget: LUTS. Each seed leaves SEEN of the networks. Pickers, in rounds as in a search,
+some minutes. Budget: LUTS. A seed leaves SEEN of the networks. Pickers, in rounds as in a search,
 are random; own, expected gains without prior knowledge; others, with the shipped tables of other
 data sets; all, with that of digits, too. Columns of a row, one for each picker and seed:
 
