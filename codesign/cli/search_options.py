@@ -104,7 +104,7 @@ class SearchOptions(SearchSettings):
             min_accuracy=None if self.min_accuracy is None else self.min_accuracy / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
             notes=self.cut(),
-            **self.shared(),
+            **{**self.shared(), "warm_start": tuple(self.warm_start)},
         )
 
     def cut(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from codesign.build import pipeline, verification
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
+from codesign.explore import earlier
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
@@ -26,7 +27,6 @@ from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
 from codesign.results import InfeasibleError
-from codesign.search.accuracy.evaluation import shipped_sources
 from codesign.search.accuracy.short_training import ShortTraining
 from codesign.search.engine import Problem
 from codesign.search.space.declaration import (
@@ -83,6 +83,7 @@ def explore(
             lambda done, total: progress("reading images", done, total, ""),
         )
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
+        earlier.sources(settings, dataset)  # so do runs that cannot be learned from
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
         identity = folder.open(settings, settings.identity(declaration, dataset))
@@ -141,7 +142,8 @@ def _search_and_finish(
         folder.claim()
         return TrialStore(settings.out / TRIALS, identity, objectives)
 
-    search = Search(settings, problem, dataset, open_store, how, progress, shipped_sources())
+    known = earlier.sources(settings, dataset)
+    search = Search(settings, problem, dataset, open_store, how, progress, known)
     trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:

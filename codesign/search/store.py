@@ -20,7 +20,15 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 
 from codesign.results import UserError
-from models.files.reading import MissingFile, parse_json, printable, read_bytes, told_as
+from models.files.forms import conform
+from models.files.reading import (
+    MissingFile,
+    parse_json,
+    printable,
+    read_bytes,
+    read_text,
+    told_as,
+)
 from models.files.writing import check_own
 
 STUDY_NAME = "explore"
@@ -152,6 +160,20 @@ def is_empty(path: Path) -> bool:
         return True
     except (ValueError, LookupError, TypeError):
         return False
+
+
+def finished(path: Path) -> list[dict[str, Any]]:
+    """Return ``values`` and ``user_attrs`` of each complete trial of a journal, which is only read.
+
+    Raises UserError for a file that is missing or no journal.
+    """
+    form = {"op_code": int, "values?": ([float], None), "user_attrs?": dict}
+    with told_as(UserError):
+        lines = read_text(path, MAX_BYTES).split("\n")[:-1]  # without an incomplete last line
+        found = [parse_json(line, str(path)) for line in lines]
+        for line in found:
+            conform(line, form, str(path))
+    return [line for line in found if line["op_code"] == _CREATE_TRIAL]
 
 
 def _read(
