@@ -35,6 +35,7 @@ REASONS = {
     # Writing into folders that the caller made, under names of ours.
     "codesign/tools/folders.py": "writes a new folder beside its target, file by file",
     "codesign/build/verification.py": "writes vectors to a copy of a build folder",
+    "sim/cache.py": "locks of entries, and new ones in a temporary folder",
     "sim/simulator.py": "writes the simulator's sources to a folder of its own",
     # Our own temporary files, and results of tools that we started in folders of their own.
     "codesign/tools/processes.py": "a tool's inputs and result, in a temporary folder",
