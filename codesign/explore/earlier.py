@@ -1,4 +1,4 @@
-"""Reads what a search knows before its first training: shipped studies, earlier runs of the user."""
+"""Reads what a search knows before its first training: shipped studies and earlier runs."""
 
 from __future__ import annotations
 
