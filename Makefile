@@ -3,6 +3,7 @@
 # make characterize ARGS="--count 200"   more synthesis data for the area models
 # make sweep ARGS="--count 300 --jobs 2 --seed 0"   random networks on random NPUs, simulated
 # make fuzz ARGS="--seconds 60"   damaged files for every reader; ten minutes each without ARGS
+# make faults ARGS="--count 20"   kills, full disks and the like at random moments of commands
 # make docs     rewrites the parts of docs/reference that are made from the code
 # make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
@@ -21,7 +22,7 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize sweep fuzz docs api lint test clean
+.PHONY: setup explore check-explore characterize sweep fuzz faults docs api lint test clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -53,6 +54,10 @@ sweep: setup
 # Damaged files for every reader (docs/security.md).
 fuzz: setup
 	$(BIN)/python -m tests.fuzz $(ARGS)
+
+# Commands, hit at random moments; needs root for the full disk (docs/measurements/faults.md).
+faults: setup
+	$(BIN)/python -m tests.faults $(ARGS)
 
 # The blocks between <!-- table: ... --> and <!-- end -->; the tests hold them to the code.
 docs: setup

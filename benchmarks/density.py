@@ -89,17 +89,22 @@ CELLS = ("npu_mac_cell", "npu_dot_", "npu_selection", "npu_packed_")
 """Beginnings of the names of the modules that make up the array's MAC cells."""
 
 
+def array_luts(result: synthesis.Synthesis) -> float:
+    """Return the LUTs of the MAC cells of a synthesised NPU."""
+    return sum(
+        (use.each.luts or 0.0) * use.instances
+        for module, use in result.by_module.items()
+        if module.startswith(CELLS)
+    )
+
+
 def measure(name: str, *, fresh: bool = False) -> dict[str, object]:
     """Return the row of one point. Raises YosysError."""
     config = POINTS[name]
     result = synthesis.synthesise(emit.verilog(config), dsps=config.uses_dsps, cache=not fresh)
     figures = result.figures
     assert figures.luts is not None
-    array = sum(
-        (use.each.luts or 0.0) * use.instances
-        for module, use in result.by_module.items()
-        if module.startswith(CELLS)
-    )
+    array = array_luts(result)
     return {
         "point": name,
         "macs": config.macs,

@@ -85,8 +85,7 @@ def estimate_design(
         dsps=float(area.dsps[0]),
         cycles_per_image=cycles,
         interval_cycles=planned.interval_cycles,
-        images_per_second=design.clock_mhz * 1e6 / cycles,
-    )
+    ).at(design.clock_mhz)
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
     notes = [areas.outside(design.npu)]
     if family == families.ECP5.name:

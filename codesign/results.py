@@ -36,11 +36,19 @@ class Figures:
     cycles_per_image: float | None = None
     """Latency of one image: clock cycles of a run, from start to END, memory waits included."""
     interval_cycles: float | None = None
-    """Clock cycles from one image to the next when many are streamed back to back."""
+    """Clock cycles from one image to the next when many are streamed back to back; None where
+    activation memory has no room for the next image, so that they run one by one."""
     images_per_second: float | None = None
-    """Throughput of single images: clock frequency over ``cycles_per_image``."""
+    """Throughput of many images: clock frequency over ``interval_cycles``, or over
+    ``cycles_per_image`` where there are none."""
     fmax_mhz: float | None = None
     """Highest clock frequency in MHz on an ECP5 of the slowest speed grade (6)."""
+
+    def at(self, clock_mhz: float) -> Figures:
+        """Return the figures with the ``images_per_second`` that a clock gives their cycles."""
+        cycles = self.interval_cycles or self.cycles_per_image
+        rate = clock_mhz * 1e6 / cycles if cycles else None
+        return dataclasses.replace(self, images_per_second=rate)
 
     def to_dict(self) -> dict[str, float]:
         """Return the known fields, those that are not None, by name."""
@@ -59,6 +67,8 @@ AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
+STUDY = "explore"
+"""Name of the study of a search that is given no other."""
 OLD_OPTIONS = {"optimiser": "strategy", "guard": "area_confidence"}
 """Option names of releases 0.1 and 0.2 that are still read, each with the name that replaces it."""
 
@@ -82,7 +92,7 @@ class Budget:
     max_latency_us: float | None = None
     """Longest time from start to result of one image, in microseconds at ``clock_mhz``."""
     min_throughput: float | None = None
-    """Lowest throughput of single images at ``clock_mhz``, in images per second."""
+    """Lowest throughput at ``clock_mhz``, in images per second, as ``Figures`` has it."""
     clock_mhz: float = 100.0
     """Clock in MHz that turns cycles into time; not a limit itself."""
 
@@ -100,7 +110,7 @@ class SearchSettings:
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image's shape."""
     strategy: str = "evolution"
-    """Name in codesign.search.strategies.STRATEGIES."""
+    """Name in codesign.search.strategies.STRATEGIES, or ``module:Class`` for one of the user's."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
     seed: int = 0

@@ -54,7 +54,7 @@ class NpuConfig(DerivedSizes[int]):
     bits cost more LUTs per product and a wider weight buffer."""
     activation_bits: int = 4
     """Width A in bits of a stored activation code, which is unsigned, 1..8. A tensor may use fewer
-    bits; that saves no cycles."""
+    bits; that saves no cycles. The network's input may use more with ``wide_input_passes``."""
     accumulator_bits: int = 20
     """Width in bits of the signed accumulators, 10..32, which wrap. The compiler rejects a network
     of which a layer's sums or biases could overflow them."""
@@ -113,6 +113,11 @@ class NpuConfig(DerivedSizes[int]):
     pass instead of two, except ones with groups, two inputs, a sparsity pattern or zeros. Costs
     ``pixels`` cells, ``post_units * accumulator_bits`` LUTs and 1 cycle of latency. Requires
     ``weight_digit_bits`` 1, ``multiplier`` lut and ``sparsity`` dense."""
+    wide_input_passes: int = 0
+    """Weight digit passes of a layer that reads a network input of more than ``activation_bits``
+    bits: 1..8, or 0 if there is none. Such codes are stored as digits of ``activation_bits`` bits,
+    and the layer takes so many passes for each of them; its weights must fit as many digits.
+    Requires ``weight_digit_bits`` * (``wide_input_passes`` - 1) <= ``activation_bits``."""
 
     def __post_init__(self) -> None:
         for name in FLAGS:
@@ -219,6 +224,13 @@ class NpuConfig(DerivedSizes[int]):
     def reuses_columns(self) -> bool:
         """True if depthwise layers can reuse columns from the history (``depthwise_taps`` 3)."""
         return self.depthwise_taps > 1
+
+    def activation_digits(self, code_bits: int) -> int:
+        """Return the digits of ``activation_bits`` bits in which codes of ``code_bits`` are stored.
+
+        It is 1 without ``wide_input_passes``, which all wider codes require.
+        """
+        return _ceil_div(code_bits, self.activation_bits) if self.wide_input_passes else 1
 
     def passes(self, weight_bits: int) -> int:
         """Return the bit-serial passes of a layer: ceil(max(weight_bits, 2) / weight_digit_bits).

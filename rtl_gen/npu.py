@@ -216,6 +216,9 @@ class NpuTop(wiring.Component):
             "shift": sequencer.tap_pass_first,
             "digit_signed": sequencer.tap_top_pass,
         }
+        if self.config.wide_input_passes:  # both at once: the next activation digit
+            aligned["clear"] |= sequencer.tap_digit_first
+            aligned["shift"] |= sequencer.tap_digit_first
         cycles = OPERAND_DELAY_CYCLES + history_cycles(self.config)
         valid: Value = sequencer.tap_valid
         if self.config.reuses_columns:

@@ -28,6 +28,7 @@ MEMORY_PORT_BITS = (0, 32, 64, 128)
 FLAGS = ("memory_tiles", "binary_weights")
 """Boolean parameters; 0 and 1 in files."""
 DEPTHWISE_TAPS = (1, 3)
+WIDE_INPUT_PASSES = tuple(range(9))
 LEAST_REUSE_LANES = 4
 """Fewest lanes with ``depthwise_taps`` 3: the two reused kernel columns take lanes outside the
 lane pair of the newest one."""
@@ -37,10 +38,14 @@ CHOICES: dict[str, tuple[int | str, ...]] = {
     "memory_port_bits": MEMORY_PORT_BITS,
     **dict.fromkeys(FLAGS, (False, True)),
     "depthwise_taps": DEPTHWISE_TAPS,
+    "wide_input_passes": WIDE_INPUT_PASSES,
     "sparsity": tuple(SPARSITIES),
 }
 """Allowed values of each parameter that has a fixed set of them."""
-OPTIONS = ("sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights")
+OPTIONS = (
+    "sparsity", "depthwise_taps", "memory_port_bits", "memory_tiles", "binary_weights",
+    "wide_input_passes",
+)  # fmt: skip
 """Parameters that an NPU's hash and files leave out at their default, so that adding one does not
 change the hash of an NPU that does not use it."""
 BINARY_NEEDS: Values = {"weight_digit_bits": 1, "multiplier": "lut", "sparsity": "dense"}
@@ -167,6 +172,25 @@ def _check_options(values: Values) -> None:
         raise ConfigError("npu.memory_tiles must be false without npu.memory_port_bits, not true")
     if values["binary_weights"]:
         _check_needs(values, BINARY_NEEDS, "npu.binary_weights")
+    if values["wide_input_passes"]:
+        _check_wide_inputs(values)
+
+
+def _check_wide_inputs(values: Values) -> None:
+    """Raise ConfigError if accumulators would move back from one activation digit to the next.
+
+    They move by ``activation_bits`` in all, the shifts of the weight digits' passes included. A
+    sign of 1-bit digits in LUTs takes two passes, but that of ``binary_weights`` none.
+    """
+    passes, digit = (_number(values, n) for n in ("wide_input_passes", "weight_digit_bits"))
+    signs = digit == 1 and values["multiplier"] == "lut" and not values["binary_weights"]
+    low, high = 1 + signs, _number(values, "activation_bits") // digit + 1
+    if not low <= passes <= high:
+        allowed = f"0 or {low}..{high}" if low < high else f"0 or {high}"
+        raise ConfigError(
+            f"npu.wide_input_passes must be {allowed} with npu.weight_digit_bits {digit} and "
+            f"npu.activation_bits {values['activation_bits']}, not {passes}"
+        )
 
 
 def _check_needs(values: Values, needs: Values, option: str) -> None:

@@ -33,6 +33,7 @@ class DerivedSizes(ABC, Generic[Number]):
     weight_digit_bits: Number
     activation_bits: Number
     binary_weights: Number
+    wide_input_passes: Number
 
     @property
     @abstractmethod
@@ -68,6 +69,12 @@ class DerivedSizes(ABC, Generic[Number]):
         That is ``lanes`` when dense.
         """
         return self.lanes // self.group * self.kept
+
+    @cached_property
+    def activation_shift_bits(self) -> Number:
+        """Bits by which accumulators move up from the last pass of an activation digit to the first
+        of the next one (``wide_input_passes``): with the moves in between, ``activation_bits``."""
+        return self.activation_bits - self.weight_digit_bits * (self.wide_input_passes - 1)
 
     @cached_property
     def activation_word_bits(self) -> Number:

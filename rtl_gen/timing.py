@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,10 @@ from rtl_gen.blocks.post_process import PostProcess
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.bursts import BURST_BEATS
 from rtl_gen.isa.encoding import Instruction, field_words
+from rtl_gen.isa.fields import DIGITS, PHASES
 from rtl_gen.isa.opcodes import MOVES, STREAMED, Opcode
+
+Count = TypeVar("Count", int, NDArray[np.int64])
 
 OPERAND_DELAY_CYCLES = 5
 """Cycles from a tap's position to its operands at the array: two address stages, the memory, its
@@ -34,6 +38,9 @@ START_CYCLES = 0
 
 END_CYCLES = 3
 """Cycles of an END instruction: the sequencer states FETCH, DECODE, FINISH."""
+
+_TAP_LEVELS = (PHASES, "groups", "kernel_cols", "kernel_rows", "passes", DIGITS)
+"""Levels of a LAYER's loop nest within a tile, some of which only some NPUs have."""
 
 
 def step_delay_cycles(config: NpuConfig) -> int:
@@ -80,6 +87,16 @@ def overhead_cycles(config: NpuConfig, opcode: Opcode) -> int:
     return issue_cycles(config, opcode) + (opcode in STREAMED)
 
 
+def late_cycles(config: NpuConfig, moving: Count, following: Opcode, beside: Count) -> Count:
+    """Return by how many cycles an asynchronous LOAD or EMIT ends behind the next transfer's START.
+
+    Less than 0 if it ends before. moving: cycles of the words that it moves; following: opcode of
+    the next transfer; beside: cycles of the instructions between the two. Numbers or arrays.
+    """
+    to_start = issue_cycles(config, following) - 1  # this FINISH, and up to that START
+    return moving + 1 - beside - to_start
+
+
 def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: bool = True) -> int:
     """Return the cycles of one instruction, from its fetch to the fetch of the next one.
 
@@ -109,7 +126,7 @@ def instruction_cycles(config: NpuConfig, instruction: Instruction, *, last: boo
 def _layer_cycles(config: NpuConfig, instruction: Instruction) -> int:
     """Return ``layer_body_cycles`` of a LAYER instruction, from its fields."""
     f = instruction.fields
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
+    taps = _product(f, *_TAP_LEVELS)
     tiles = _product(f, "pool_cols", "pool_rows", "out_cols", "out_rows", "out_groups")
     drain = _product(f, "drain_pixels", "drain_chunks")
     fills, rows = max(f.get("reuse", 0) - 1, 0), _product(f, "out_rows", "out_groups")
@@ -147,7 +164,7 @@ def write_times(config: NpuConfig, instruction: Instruction) -> NDArray[np.int64
     f = instruction.fields
     if f["raw"]:
         return np.zeros(0, np.int64)
-    taps = _product(f, "groups", "kernel_cols", "kernel_rows", "passes", "phases")
+    taps = _product(f, *_TAP_LEVELS)
     drain, window = (
         _product(f, "drain_pixels", "drain_chunks"),
         _product(f, "pool_cols", "pool_rows"),

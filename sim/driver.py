@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from .layout import (
     image_shape,
     packets,
     quantise,
+    real,
     to_images,
     unpack_logits,
 )
@@ -84,12 +85,16 @@ class Prediction(tuple[NDArray[np.int64], NDArray[np.int32]]):
     """Name of the class of each image, in the order of ``classes``."""
 
     @classmethod
-    def of(cls, logits: NDArray[np.int32], class_names: Sequence[str]) -> Prediction:
+    def of(
+        cls, output: Mapping[str, Any], logits: NDArray[np.int32], class_names: Sequence[str]
+    ) -> Prediction:
         """Return the prediction from logits (n, classes): the class of the largest logit.
 
-        The first of equal logits wins. class_names: one for each class number.
+        The first of equal logits wins. output: layout of the logits, whose ``scale`` may differ
+        between channels. class_names: one for each class number.
         """
-        classes = np.argmax(logits, axis=1)
+        several = not isinstance(output["scale"], (int, float))
+        classes = np.argmax(real(output, logits) if several else logits, axis=1)
         made = cls((classes, logits))
         made.names = [class_names[index] for index in classes]
         return made
@@ -221,7 +226,7 @@ class Npu:
         for first in range(0, len(codes), per_run):
             logits += self._run(codes[first : first + per_run], timeout_s)
         stacked = np.stack(logits) if logits else np.zeros((0, self.classes), np.int32)
-        return Prediction.of(stacked, self.network.classes)
+        return Prediction.of(self.network.output, stacked, self.network.classes)
 
     @property
     def classes(self) -> int:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .files import arrays, program_json, reading
 
-PROGRAM_FORMAT = 4
+PROGRAM_FORMAT = 5
 """Value of ``format`` in the program.json files that this reader understands."""
 PROGRAM_FILES = {
     "normal": "program.hex",
@@ -146,7 +146,8 @@ def read(path: Path) -> BuildFolder:
     """
     loadable = read_loadable(path)
     vectors = path / "vectors"
-    inputs, expected = (_arrays(vectors / f"{name}.npz") for name in ("inputs", "expected"))
+    with _told():
+        inputs, expected = (arrays.read_npz(vectors / f"{n}.npz") for n in ("inputs", "expected"))
     if "codes" not in inputs or not inputs["codes"].size:
         raise FolderError(f"{vectors / 'inputs.npz'}: holds no images in an array named codes")
     _check_vectors(vectors, loadable, inputs["codes"], expected)
@@ -192,11 +193,10 @@ def _check_array(
         )
 
 
-def read_loadable(path: Path) -> Loadable:
-    """Read the build folder ``path`` without its test vectors.
+def read_program(path: Path) -> dict[str, Any]:
+    """Return the program.json of the build folder ``path``, checked, with its keys.
 
-    Raises FolderError naming the missing or broken file, or if program.json has another
-    PROGRAM_FORMAT.
+    Raises FolderError if it is missing or broken, or has another PROGRAM_FORMAT.
     """
     program = _json(path / "program.json")
     if program.get("format") != PROGRAM_FORMAT:
@@ -206,11 +206,15 @@ def read_loadable(path: Path) -> Loadable:
         )
     with _told():
         program_json.check(program, str(path / "program.json"))
-    return _loadable(path, program)
+    return program
 
 
-def _loadable(path: Path, program: dict[str, Any]) -> Loadable:
-    """Read the files in the build folder ``path`` that ``program`` (of program.json) describes."""
+def read_loadable(path: Path) -> Loadable:
+    """Read the build folder ``path`` without its test vectors.
+
+    Raises FolderError naming the missing or broken file; as ``read_program`` for program.json.
+    """
+    program = read_program(path)
     hardware = program["hardware"]
     images = {
         name: read_hex(path / "mem" / f"{name}.hex", hardware[name])
@@ -292,8 +296,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise FolderError(f"{path}: must hold a JSON object")
     return content
-
-
-def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with _told():
-        return arrays.read_npz(path)

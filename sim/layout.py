@@ -3,7 +3,9 @@
 A layout (one entry of ``tensors``) gives the place of channel c of a pixel: its code of
 ``activation_bits`` bits is at bit ``channel_lanes[c] * activation_bits`` of the pixel's word
 ``channel_groups[c]``. The stream is the array (rows, columns, pixel_words) in C order, each word as
-``beats_per_word`` 32-bit beats, low beat first. An input whose ``window`` is not None is unfolded
+``beats_per_word`` 32-bit beats, low beat first. With ``digit_words`` the codes of ``bits`` bits are
+stored as digits of ``activation_bits`` bits, the most significant one there and each further one
+``digit_words`` words of the pixel on. An input whose ``window`` is not None is unfolded
 (im2col) before it is packed: every kernel position becomes channels of its own. ``shape`` is
 (channels, rows, columns), after unfolding.
 """
@@ -109,11 +111,10 @@ def pack(layout: Layout, codes: NDArray[np.uint8]) -> NDArray[np.uint32]:
     window = layout["window"]
     if window:
         codes = unfold(window, codes)
-    bits = layout["activation_bits"]
     words = np.zeros((*codes.shape[1:], layout["pixel_words"], _word_bits(layout)), np.uint8)
     for channel, (group, first) in enumerate(_places(layout)):
-        for bit in range(bits):
-            words[:, :, group, first + bit] = codes[channel] >> bit & 1
+        for bit, (word, place) in enumerate(_bit_places(layout)):
+            words[:, :, group + word, first + place] = codes[channel] >> bit & 1
     return np.packbits(words, bitorder="little").view("<u4").astype(np.uint32)
 
 
@@ -133,18 +134,25 @@ def packets(layout: Layout, codes: NDArray[np.uint8]) -> list[NDArray[np.uint32]
 def unfold(window: Mapping[str, Any], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Unfold an image (im2col): the positions of a kernel window become channels.
 
-    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows,
-    columns) on each side; not changed. Kernel position (i, j) of ``kernel`` (rows, columns), at
-    every ``stride`` (rows, columns) pixels, becomes ``channels`` channels from
-    (i * kernel_columns + j) * channels on. Returns (channels * kernel positions, output rows,
-    output columns).
+    codes: (channels, rows, columns), which is padded with ``pad_code`` by ``padding`` (rows above,
+    columns left), and below and right as far as needed; not changed. Kernel position (i, j) of
+    ``kernel`` (rows, columns), ``dilation`` (rows, columns) pixels apart, at every ``stride``
+    (rows, columns) pixels, becomes ``channels`` channels from (i * kernel_columns + j) * channels
+    on. Returns (channels * kernel positions, *``size``), where ``size`` is (rows, columns).
     """
-    (down, right), (step, across) = window["padding"], window["stride"]
-    margins = ((0, 0), (down, down), (right, right))
+    margins, spans = [(0, 0)], []
+    for axis, before in enumerate(window["padding"]):
+        spans.append((window["kernel"][axis] - 1) * window["dilation"][axis] + 1)
+        reach = (window["size"][axis] - 1) * window["stride"][axis] + spans[axis]
+        margins.append((before, max(0, reach - before - codes.shape[1 + axis])))
     padded = np.pad(codes, margins, constant_values=window["pad_code"])
-    views = np.lib.stride_tricks.sliding_window_view(padded, window["kernel"], axis=(1, 2))
-    unfolded = views[:, ::step, ::across].transpose(3, 4, 0, 1, 2)
-    return unfolded.reshape(-1, *unfolded.shape[3:])
+    views = np.lib.stride_tricks.sliding_window_view(padded, spans, axis=(1, 2))
+    (step, across), (rows, cols), (down, right) = (
+        window[key] for key in ("stride", "size", "dilation")
+    )
+    chosen = views[:, ::step, ::across, ::down, ::right][:, :rows, :cols]
+    unfolded = chosen.transpose(3, 4, 0, 1, 2)
+    return unfolded.reshape(-1, rows, cols)
 
 
 def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
@@ -162,20 +170,35 @@ def unpack(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.uint8]:
     )
     codes = np.zeros((channels, rows, columns), np.uint8)
     for channel, (group, first) in enumerate(_places(layout)):
-        for bit in range(layout["activation_bits"]):
-            codes[channel] |= words[:, :, group, first + bit] << bit
+        for bit, (word, place) in enumerate(_bit_places(layout)):
+            codes[channel] |= words[:, :, group + word, first + place] << bit
     return codes
 
 
 def unpack_logits(layout: Layout, beats: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """Return the logits, int32 (classes,), in the beats that an EMIT sends, one a beat.
+    """Return the outputs, int32 (classes,), in the beats that an EMIT sends, one a beat.
 
-    Beats behind those of the classes are ignored. Raises LayoutError if the number of beats is not
+    Those of a map are in the order of channels, rows and columns. Beats of channels that the
+    layout's ``shape`` lacks are ignored. Raises LayoutError if the number of beats is not
     ``layout["beats"]``.
     """
     if beats.shape != (layout["beats"],):
         raise LayoutError(f"{layout['name']}: {layout['beats']} beats expected, got {len(beats)}")
-    return beats[: layout["classes"]].astype(np.uint32).view(np.int32)
+    channels, rows, columns = layout["shape"]
+    tiles = beats.astype(np.uint32).view(np.int32)
+    tiles = tiles.reshape(-1, rows, columns, layout["tile_channels"]).transpose(0, 3, 1, 2)
+    return tiles.reshape(-1, rows, columns)[:channels].reshape(-1)
+
+
+def real(layout: Layout, outputs: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Return outputs (n, classes) as real values: each times the scale of its channel.
+
+    layout: ``output`` of program.json, whose ``scale`` is a number or one for each channel.
+    """
+    channels, rows, columns = layout["shape"]
+    steps = np.repeat(np.broadcast_to(np.array(layout["scale"]), channels), rows * columns)
+    values: NDArray[np.float64] = outputs * steps
+    return values
 
 
 def _word_bits(layout: Layout) -> int:
@@ -190,3 +213,11 @@ def _places(layout: Layout) -> list[tuple[int, int]]:
     bits = layout["activation_bits"]
     lanes = zip(layout["channel_groups"], layout["channel_lanes"], strict=True)
     return [(group, lane * bits) for group, lane in lanes]
+
+
+def _bit_places(layout: Layout) -> list[tuple[int, int]]:
+    """Return, for each bit of a code from the lowest on, (words behind that of ``_places``, bit of
+    the digit there)."""
+    width, step = layout["activation_bits"], layout.get("digit_words", 0)
+    digits = -(-layout["bits"] // width) if step else 1
+    return [((digits - 1 - k) * step, bit) for k in range(digits) for bit in range(width)]

@@ -9,7 +9,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,6 +85,35 @@ def execute(
         if failure and (_NO_SPACE in done.log or not shutil.disk_usage(folder).free):
             raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
         return done
+
+
+@contextlib.contextmanager
+def within(seconds: float, doing: str, kind: type[Exception]) -> Iterator[Callable[[], float]]:
+    """Limit the time of the steps in a ``with`` block, all together.
+
+    The block gets a function that returns the seconds left, for the time limit of its next step.
+    An error of ``kind`` that a step raises once they are over, as the function itself does, says
+    that ``doing`` took too long.
+
+    >>> with within(60.0, "the example", ValueError) as left:
+    ...     left() > 59
+    True
+    """
+    end = time.monotonic() + seconds
+    late = kind(f"{doing} took more than the {seconds:g} s allowed, and was stopped")
+
+    def left() -> float:
+        rest = end - time.monotonic()
+        if rest <= 0:
+            raise late
+        return rest
+
+    try:
+        yield left
+    except kind:
+        if time.monotonic() >= end:
+            raise late from None
+        raise
 
 
 def kill_all() -> None:

@@ -8,8 +8,10 @@ bit-exact.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +28,7 @@ from sim.files import reading, temporary
 from sim.folder import PORTS, BuildFolder, FolderError, read
 from sim.judge import table
 from sim.options import VARIABLE, Options
-from sim.process import kill_all
+from sim.process import kill_all, within
 from sim.simulator import SimulationError
 from sim.tools import plain, provenance, verilator
 from sim.tools.verilator import ToolMissing
@@ -48,36 +50,33 @@ HARDWARE_TESTS = (
     "stray_accesses",
 )
 """Names of the tests of long use (sim/bench.py) and misuse (sim/misuse.py)."""
-RUN_TIMEOUT_S = 3600.0
-"""Default time limit on each simulator process, in seconds."""
+TIMEOUT_S = 3600.0
+"""Default time limit on compiling the simulator and running it, in seconds."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """Settings of a simulation. Raises FolderError for wrong images, stalls or tests.
+    """Settings of a simulation. Raises FolderError for wrong images, stalls, tests or time.
 
     >>> Request(images=2, stalls=0.0).tests
     ('inference',)
     """
 
     images: int = 8
-    """Number of images of vectors/ that INFERENCE runs, from the first on, >= 1; all of them if
-    there are fewer."""
+    """Most images of vectors/ that INFERENCE runs, from the first on, >= 1."""
     seed: int = 0
     """Seed of all random choices."""
     stalls: float = 0.2
     """Fraction of cycles in which each bus channel is held back, 0..0.9; rare long pauses are added
     unless it is 0."""
     traced: bool = True
-    """True: compare every layer's output, which the program stores. False: compare logits only,
-    which is faster."""
+    """True: compare every layer's output. False: compare logits only, which is faster."""
     tests: tuple[str, ...] = (INFERENCE,)
     """Tests to run: INFERENCE and any of HARDWARE_TESTS."""
     jobs: int = 1
-    """Most simulator processes in parallel, among which images and tests are divided; less than 1
-    counts as 1."""
-    timeout_s: float = RUN_TIMEOUT_S
-    """Time limit on each simulator process, in seconds."""
+    """Most simulator processes in parallel, which share images and tests; below 1 counts as 1."""
+    timeout_s: float = TIMEOUT_S
+    """Time limit in seconds on compiling the simulator and on all its processes, together."""
     trust: bool = False
     """True: also compile Verilog that is not plain (sim.tools.plain), which may run commands."""
 
@@ -86,6 +85,8 @@ class Request:
             raise FolderError(f"images must be at least 1, not {self.images}")
         if not 0 <= self.stalls <= 0.9:
             raise FolderError(f"stalls must be 0 .. 0.9, not {self.stalls}")
+        if not 0 < self.timeout_s < math.inf:
+            raise FolderError(f"the time limit must be a time above 0 s, not {self.timeout_s}")
         unknown = set(self.tests) - {INFERENCE, *HARDWARE_TESTS}
         if unknown:
             known = ", ".join((INFERENCE, *HARDWARE_TESTS))
@@ -107,7 +108,7 @@ def simulate(
 
     Raises FolderError for a broken build folder or Verilog that is not plain, ToolMissing,
     SimulationError if a tool failed to build or run the simulator, a process ended before all its
-    tests, or the NPU hung outside of the runs that INFERENCE judges; OSError.
+    tests, the time is over, or the NPU hung outside of the runs that INFERENCE judges; OSError.
     """
     folder = read(build)
     verilog = folder.verilog()
@@ -115,16 +116,23 @@ def simulate(
     refused = None if request.trust else plain.refusal(verilog)
     if refused:
         raise FolderError(refused)
+    with within(request.timeout_s, "simulation", SimulationError) as left:
+        return _simulate(folder, verilog, request, left)
+
+
+def _simulate(
+    folder: BuildFolder, verilog: dict[str, str], request: Request, left: Callable[[], float]
+) -> dict[str, Any]:
+    """Do what ``simulate`` does; ``left`` returns the seconds that are left."""
     images = min(request.images, len(folder.inputs))
     start = time.monotonic()
-    program = simulator.build(verilog, folder.top, PORTS)
+    program = simulator.build(verilog, folder.top, PORTS, timeout_s=left())
     built = time.monotonic()
     shares = _shares(request, images)
     with ThreadPoolExecutor(max(1, request.jobs)) as pool:
         try:
-            lines = list(
-                pool.map(lambda share: _one_process(folder, program, request, *share), shares)
-            )
+            one = functools.partial(_one_process, folder, program, request, left)
+            lines = list(pool.map(lambda share: one(*share), shares))
         except BaseException:  # such as an interrupt: the other processes must not go on
             kill_all()
             raise
@@ -165,6 +173,7 @@ def _one_process(
     folder: BuildFolder,
     program: Path,
     request: Request,
+    left: Callable[[], float],
     tests: tuple[str, ...],
     first: int,
     images: int,
@@ -195,7 +204,7 @@ def _one_process(
                 "COCOTB_TEST_FILTER": rf"\.({'|'.join(tests)})$",
             },
             seed=request.seed,
-            timeout_s=request.timeout_s,
+            timeout_s=left(),
         )
         text = result.read_text() if result.exists() else ""
         outcomes = [json.loads(line) for line in text.splitlines()]
@@ -241,6 +250,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--logits", action="store_true", help="compare the logits alone: faster")
     parser.add_argument("--hardware", action="store_true", help="also the misuse tests")
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument(
+        "--timeout", type=float, default=TIMEOUT_S, metavar="SECONDS",
+        help="time limit on compiling the simulator and running it (default: %(default)g)",
+    )  # fmt: skip
     parser.add_argument("--trust", action="store_true", help="also Verilog that is not plain")
     parser.add_argument("--json", action="store_true")
     chosen = parser.parse_args(arguments)
@@ -252,6 +265,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             traced=not chosen.logits,
             tests=(INFERENCE, *(HARDWARE_TESTS if chosen.hardware else ())),
             jobs=chosen.jobs,
+            timeout_s=chosen.timeout,
             trust=chosen.trust,
         )
         result = simulate(chosen.build, request, _tell)

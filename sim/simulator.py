@@ -20,12 +20,12 @@ from pathlib import Path
 
 from sim import cache
 from sim.files import names, temporary
-from sim.process import execute
+from sim.process import execute, within
 from sim.tools import verilator
 from sim.tools.verilator import Verilator
 
 BUILD_TIMEOUT_S = 1800.0
-"""Default time limit in seconds on each step of a build, Verilator and make."""
+"""Default time limit in seconds on a build, Verilator and make together."""
 _CACHE = "simulators"
 _FLAGS = ("CPPFLAGS", "CXXFLAGS", "CFLAGS", "LDFLAGS", "LDLIBS", "CPATH")
 """Environment variables that decide what compiler and linker make."""
@@ -63,7 +63,7 @@ def build(
 
     verilog: file name -> text. top: name of the top module. public: names (``*`` as wildcard) of
     its signals that cocotb may access; Verilator optimises all others, which makes the simulation
-    several times faster. timeout_s: time limit on each step, Verilator and make. Raises FileError
+    several times faster. timeout_s: time limit on Verilator and make, together. Raises FileError
     unless ``top`` is a plain name, and if the cache is not this user's alone, ToolMissing,
     SimulationError, or OSError (such as a full disk).
     """
@@ -141,12 +141,13 @@ def _compile(
     ]  # fmt: skip
     tools = verilator.environment(tool.root and Path(_ROOT))
     runtime = f"runtime-{cache.key_of(_versions(tool))}-"
-    for name, command in (("Verilator", verilate), ("make", make)):
-        if command is make:
-            _copy_runtime(runtime, objects)
-        done = execute(command, work, tools, timeout_s)
-        if done.failure:
-            raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
+    with within(timeout_s, "compiling the simulator", SimulationError) as left:
+        for name, command in (("Verilator", verilate), ("make", make)):
+            if command is make:
+                _copy_runtime(runtime, objects)
+            done = execute(command, work, tools, left())
+            if done.failure:
+                raise SimulationError(f"{name} {done.failure}; its log ends:\n{done.tail()}")
     _keep_runtime(objects, runtime)
 
 

@@ -23,7 +23,9 @@ from codesign.fpga import flow_reports
 from codesign.report import collect, runs
 from codesign.results import UserError
 from codesign.search.space import declaration
-from codesign.search.store import TrialRecord, TrialStore
+from codesign.search.storage import StudyPlace
+from codesign.search.store import TrialStore
+from codesign.search.trials import Proposal
 from models.data import datasets
 from models.errors import DatasetError
 from models.files import json_io, yaml_io
@@ -173,9 +175,20 @@ SETTINGS = {"seed": 0}
 
 
 def _journal(folder: Path) -> dict[str, bytes]:
-    trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {"luts": -0.1}, {"seed": 0})
-    TrialStore(folder / "trials.journal", SETTINGS).add(trial, {"lanes": (4, 8)})
+    known = {"images_per_second": 5e3, "luts": 9e3, "seed": 0}
+    store = TrialStore(StudyPlace(folder / "trials.journal"), SETTINGS)
+    asked = [Proposal(key, {"lanes": 8}, {"luts": -0.1}, known) for key in ("b41f", "07ce")]
+    store.ask(asked, {"lanes": (4, 8)})
+    claim = store.claim()
+    assert claim is not None
+    store.complete(claim, {"validation_accuracy": 0.97})
     return {"trials.journal": (folder / "trials.journal").read_bytes()}
+
+
+def _read_journal(folder: Path) -> None:
+    store = TrialStore(StudyPlace(folder / "trials.journal"), SETTINGS)
+    store.records()
+    store.claim()
 
 
 def _search(folder: Path) -> dict[str, bytes]:
@@ -245,5 +258,5 @@ READERS: dict[str, Reader] = {
         flow_reports.read,
     ),
     "flow_text": _one("a.rpt", b"| Slice LUTs* | 1,900 | 0 |\n| DSPs | 3 |\n", flow_reports.read),
-    "journal": Reader(_journal, lambda folder: TrialStore(folder / "trials.journal", SETTINGS)),
+    "journal": Reader(_journal, _read_journal),
 }  # fmt: skip

@@ -139,7 +139,7 @@ def test_program_json_has_the_listed_keys(folders: list[Path]) -> None:
             for step in body["instructions"]:
                 assert set(step) == set(listed("instructions"))
         keys = set(re.findall(r"^\| `(\w+)`", outputs.tensor_layout(), re.MULTILINE))
-        optional = {"bands", "whole", "rows"}
+        optional = {"bands", "whole", "rows", "digit_words"}
         for layout in program["tensors"].values():
             assert keys - optional <= set(layout) <= keys
 

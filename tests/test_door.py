@@ -50,6 +50,10 @@ REASONS = {
     # Descriptors of locks and of a closed standard output.
     "codesign/tools/locks.py": "the lock file, which must be no link (check_own)",
     "codesign/cli/main.py": "/dev/null in place of a closed pipe",
+    "codesign/search/storage.py": "the lock of a journal, which must be no link (O_NOFOLLOW)",
+    # Methods of ours of that name.
+    "codesign/search/store.py": "StudyPlace.open opens a study by Optuna",
+    "codesign/search/studies.py": "StudyPlace.open opens a study by Optuna",
     "codesign/explore/run.py": "SearchFolder.open opens no file",
     "codesign/explore/settings.py": "brings its own settings to JSON's types",
     # Files of this installation.

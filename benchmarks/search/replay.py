@@ -19,26 +19,28 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.search.joint_separate import digits_problem
-from codesign.explore.search import LEAST_SHARE, ROUND
+from codesign.explore.search import ROUND
 from codesign.search.accuracy.acquisition import choose
 from codesign.search.accuracy.evaluation import shipped_sources
 from codesign.search.accuracy.features import capacity, network_features
-from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, train_all
+from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, train_one
 from codesign.search.accuracy.transfer import Source, TransferPredictor
 from codesign.search.engine import InnerSearch, Problem, front, with_all_npus
 from codesign.search.pareto import Floats, Ints, hypervolume
+from codesign.search.picking import LEAST_SHARE
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network, network_key
+from codesign.tools.workers import spread
 from models.data import datasets
 
 POOL = Path(__file__).parents[1] / "data" / "replay.csv"
@@ -74,7 +76,7 @@ class Pool:
         return hypervolume(points[picked], reference) / hypervolume(points[seen], reference)
 
 
-@cache
+@functools.cache
 def read_pool() -> Pool:
     """Return the pool with the rates of all NPUs of each network, which takes some seconds."""
     problem = digits_problem(LUTS, None)
@@ -158,7 +160,8 @@ def write_pool(jobs: int) -> None:
         for key, one in candidates.items()
     ]
     found = {}
-    for outcome in train_all(tasks, dataset, how, jobs):
+    train = functools.partial(train_one, dataset=how.subset(dataset), how=how)
+    for outcome in spread(train, tasks, jobs):
         found[outcome.key] = outcome
         print(f"{len(found)} of {len(tasks)}: {outcome.accuracy:.4f}", flush=True)
     with POOL.open("w", newline="", encoding="utf-8") as file:

@@ -13,9 +13,12 @@ from codesign.build import build_folder, manifest
 from codesign.design import Design
 from codesign.results import UserError
 from models.data.values import PIXELS, InputRange
+from models.files.reading import quoted
 from models.integer import files, reference
 from models.integer.network import IntegerNetwork
-from sim.folder import FolderError, read_loadable
+from rtl_gen.config import NpuConfig
+from rtl_gen.package import hardware
+from sim.folder import FolderError, read_loadable, read_program
 
 MOST_NAMES = 12
 """Most class names that a message lists."""
@@ -49,8 +52,8 @@ class BuiltNetwork:
 
     def scores(self, logits: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return the softmax (n, classes) of ``logits``, which are scaled to real values first."""
-        scale = self.network.tensors[self.network.layers[-1].output].scale
-        real = (logits - logits.max(axis=1, keepdims=True)) * float(scale)
+        real = self.network.real(logits)
+        real -= real.max(axis=1, keepdims=True)
         powers = np.exp(real)
         shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return shares
@@ -77,6 +80,8 @@ def load(folder: Path) -> BuiltNetwork:
             "again with codesign build"
         )
     network = files.load(path)
+    design = designs.load(folder / "design.yaml")
+    check_memories(folder, design.npu)
     try:
         stored = read_loadable(folder)
     except FolderError as error:
@@ -86,4 +91,25 @@ def load(folder: Path) -> BuiltNetwork:
             f"{folder}: program.json names {len(stored.classes)} classes, the network has "
             f"{network.classes}; build it again"
         )
-    return BuiltNetwork(designs.load(folder / "design.yaml"), network, stored.classes)
+    return BuiltNetwork(design, network, stored.classes)
+
+
+def check_memories(folder: Path, npu: NpuConfig) -> None:
+    """Raise UserError unless program.json has the memories of the build folder's NPU.
+
+    Their sizes bound the memory images, whose loading takes simulated time.
+    """
+    path = folder / "program.json"
+    try:
+        program, true = read_program(folder), hardware.describe(npu)
+    except FolderError as error:
+        raise UserError(str(error)) from None
+    for name in ("program", "weights", "channels", "memory"):
+        said = program["hardware"][name]
+        if said != true[name]:
+            raise UserError(
+                f"{path}: hardware.{name}: must be {true[name]}, as npu in design.yaml says, "
+                f"not {quoted(said)}; build the folder again"
+            )
+    if program["memory"]["words"] and not npu.memory_port_bits:
+        raise UserError(f"{path}: memory.words: must be 0, as the NPU has no memory port")

@@ -88,7 +88,7 @@ def scores_of(network: IntegerNetwork, split: Split, classes: int) -> Scores:
 
     classes: number of classes.
     """
-    answers = reference.predict(network, split.images).argmax(axis=1)
+    answers = network.answers(reference.predict(network, split.images))
     return Scores.of(answers, split.labels, classes)
 
 

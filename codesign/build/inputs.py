@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.build.built import BuiltNetwork
-from codesign.build.other_data import range_notes
 from models.data.layout import Layout, to_channels_first
 from models.data.pictures import SUFFIXES, decode, to_channels
 from models.data.values import check_finite
@@ -52,7 +51,7 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
     else:
         (values, single), notes = _examples(built, _array(path), str(path)), []
     levels = built.input_range.levels(values)
-    return Examples(path, levels, single, (*notes, *range_notes(built, values)))
+    return Examples(path, levels, single, (*notes, *built.input_range.doubts(values, "the file")))
 
 
 def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:

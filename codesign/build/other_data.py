@@ -5,10 +5,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from codesign.build import pipeline
 from codesign.build.built import BuiltNetwork
@@ -22,12 +20,6 @@ from models.data.pictures import to_channels
 from models.data.raw import TRAIN, Labels, Part, Raw
 from models.data.values import PIXELS
 from models.errors import DatasetError
-
-MOST_CLIPPED = 0.01
-"""Share (0..1) of values outside the network's input range above which a note says so."""
-LEAST_SPAN = 0.1
-"""Share (0..1) of the input range, if all channels have one, that the values must span; less, and a
-note says so."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +70,7 @@ def load(
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
     split = Split(built.input_range.levels(values), numbers[part.labels])
-    notes = (*raw.notes, *more, *said, *range_notes(built, values))
+    notes = (*raw.notes, *more, *said, *built.input_range.doubts(values, "the data set"))
     return TestData(spec.name, split, notes)
 
 
@@ -87,28 +79,6 @@ def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
     scores = scores_of(built.network, data.split, len(built.classes))
     doubts = scores.doubts(built.classes, TEST)
     return Evaluation({TEST: scores}, built.classes, (*data.notes, *doubts))
-
-
-def range_notes(built: BuiltNetwork, values: NDArray[Any]) -> list[str]:
-    """Return at most one note on values that the network's input range does not suit.
-
-    values: (n, channels, rows, columns), at least one. Noted is a share above MOST_CLIPPED outside
-    the range; else, with one range for all channels, values that span less than LEAST_SPAN of it.
-    """
-    mapping = built.input_range
-    outside = mapping.clipped(values)
-    if outside > MOST_CLIPPED:
-        return [
-            f"{100 * outside:.0f} % of the values lie outside the network's input range, "
-            f"{mapping.describe()}, and are clipped"
-        ]
-    low, high = float(values.min()), float(values.max())
-    if len(mapping.low) == 1 and high - low < LEAST_SPAN * (mapping.high[0] - mapping.low[0]):
-        return [
-            f"the values, {low:g}..{high:g}, fill little of the network's input range, "
-            f"{mapping.describe()}"
-        ]
-    return []
 
 
 def _part(raw: Raw) -> tuple[Part, list[str]]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign.build import manifest
+from codesign import design
+from codesign.build import built, manifest
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
 from models.files import temporary
@@ -20,7 +21,16 @@ from sim.simulator import SimulationError
 from sim.tools import verilator
 from sim.tools.verilator import ToolMissing
 
-__all__ = ["SimulationError", "Verification", "check_tools", "verify", "verify_vectors"]
+TIMEOUT_S = run.TIMEOUT_S
+"""Default time limit on compiling the simulator and running it, in seconds."""
+__all__ = [
+    "TIMEOUT_S",
+    "SimulationError",
+    "Verification",
+    "check_tools",
+    "verify",
+    "verify_vectors",
+]
 _SIMULATED = (
     *("rtl", manifest.MANIFEST, "program.json"),
     *PROGRAM_FILES.values(),
@@ -110,7 +120,7 @@ def verify(
     hardware: bool = False,
     jobs: int = 1,
     clock_mhz: float = 100.0,
-    timeout_s: float = run.RUN_TIMEOUT_S,
+    timeout_s: float = TIMEOUT_S,
     trust: bool = False,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
@@ -127,9 +137,10 @@ def verify(
     A difference is no exception but a result with ``passed`` False. Raises UserError for a folder
     that is not a build folder, lacks files or cannot be read, an argument out of range or a missing
     tool; SimulationError when the simulator itself fails, the NPU hangs outside of the judged runs,
-    or a process takes more than ``timeout_s`` seconds.
+    or compiling and running it takes more than ``timeout_s`` seconds in all.
     """
     manifest.check_build(build_dir)
+    built.check_memories(build_dir, design.load(build_dir / "design.yaml").npu)
     changed = _changed(build_dir, tell)
     with _told(build_dir):
         request = run.Request(
@@ -152,14 +163,16 @@ def verify_vectors(
     *,
     clock_mhz: float = 100.0,
     jobs: int = 1,
+    timeout_s: float = TIMEOUT_S,
     trust: bool = False,
     tell: Callable[[str], object] = lambda line: None,
 ) -> Verification:
     """Simulate the Verilog of a build folder on other images than its own, and compare all results.
 
     vectors: the images and what every layer must give, all of which are simulated with ``verify``'s
-    default stalls, in the traced program. clock_mhz, jobs, trust, tell: as for ``verify``; changed
-    files are not told. The build folder is not changed. Raises as ``verify`` does.
+    default stalls, in the traced program. clock_mhz, jobs, timeout_s, trust, tell: as for
+    ``verify``; changed files are not told. The build folder is not changed. Raises as ``verify``
+    does.
     """
     changed = _changed(build_dir, lambda line: None)
     with _told(build_dir), temporary.folder("vectors") as copy:
@@ -169,7 +182,9 @@ def verify_vectors(
         (copy / "vectors").mkdir()
         for path, arrays in (("inputs", {"codes": vectors.inputs}), ("expected", vectors.expected)):
             (copy / "vectors" / f"{path}.npz").write_bytes(npz_bytes(arrays))
-        request = run.Request(images=len(vectors.inputs), jobs=jobs, trust=trust)
+        request = run.Request(
+            images=len(vectors.inputs), jobs=jobs, timeout_s=timeout_s, trust=trust
+        )
         result = run.simulate(copy, request, tell)
     return _verification(result, changed, clock_mhz)
 
@@ -210,8 +225,7 @@ def _verification(
         figures=Figures(
             cycles_per_image=cycles,
             interval_cycles=inference["interval_cycles"],
-            images_per_second=clock_mhz * 1e6 / cycles if cycles else None,
-        ),
+        ).at(clock_mhz),
         passed=result["passed"],
         bit_exact=inference["bit_exact"],
         images=inference["images"],

@@ -99,6 +99,7 @@ class Console:
         self._lock = threading.Lock()
         self._stage: _Stage | None = None
         self._ticker: threading.Thread | None = None
+        self._answered = False
 
     def say(self, text: str = "") -> None:
         """Print a line of text on stdout, except with --json."""
@@ -106,9 +107,21 @@ class Console:
             self._make_room()
             print(escaped(text, keep="\n"), flush=True)
 
+    def row(self, text: str) -> None:
+        """Print a row of a live table on stderr if that is a terminal, above the progress line."""
+        with self._lock:
+            if self._live:
+                width = shutil.get_terminal_size().columns - 1
+                self._stderr.write(f"{_ERASE}{escaped(text)[:width]}\n")
+                self._draw(time.monotonic())
+
     def result(self, value: Any) -> None:
-        """Print the command's result as JSON on stdout, with --json only."""
-        if self.as_json:
+        """Print the command's result as JSON on stdout, with --json only.
+
+        The first one is the answer: a later one, such as an error in writing it, is left out.
+        """
+        if self.as_json and not self._answered:
+            self._answered = True
             print(json.dumps(value, indent=2), flush=True)
 
     def warn(self, text: str) -> None:

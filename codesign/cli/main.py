@@ -1,7 +1,8 @@
 """Entry point of the command line: runs a verb and returns its exit status.
 
 0: success. 1: verification mismatch, budget missed after synthesis, or a tool or worker process
-failed. 2: bad input, missing tool, full disk or closed stdout. 3: no feasible design. 130:
+failed. 2: bad input, missing tool, full disk (also for what is written after a good answer) or
+closed stdout. 3: no feasible design. 130:
 interrupted by Ctrl-C or SIGTERM.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import re
 import shlex
 import signal
 import sys
@@ -21,7 +23,9 @@ from typing import NoReturn
 
 from codesign.cli import options
 from codesign.cli.console import Console
+from codesign.cli.options import BAD_INPUT
 from codesign.cli.verbs import (
+    bench,
     build,
     calibrate,
     characterize,
@@ -30,11 +34,13 @@ from codesign.cli.verbs import (
     estimate,
     evaluate,
     explore,
+    import_,
     predict,
     report,
     synth,
     train,
     verify,
+    worker,
 )
 from codesign.results import InfeasibleError, UserError
 from codesign.tools.processes import ToolError
@@ -44,13 +50,17 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, doctor,
+    explore, import_, build, verify, evaluate, predict, synth, estimate, train, report, compare,
+    characterize, calibrate, worker, bench, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 
-FAILED, BAD_INPUT, INFEASIBLE, INTERRUPTED = 1, 2, 3, 130
+FAILED, INFEASIBLE, INTERRUPTED = 1, 3, 130
 USER_ERRORS = (UserError, ConfigError, ModelError, FileError, DatasetError)
+_SECRET = re.compile(
+    r"(?P<scheme>[a-z0-9+]+://)(?!([^:@/?]+@)?[^:@/?]*(:\d+)?(/[^:@?]*)?$).*", re.DOTALL
+)
+"""The URL of a database, unless it is plain to see that it holds neither password nor options."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -115,8 +125,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.result({"error": str(error)})
         console.warn(f"error: {error}")
         return FAILED
-    except BrokenExecutor:
-        message = "a worker process was killed, possibly because memory ran out"
+    except (BrokenExecutor, MemoryError) as error:
+        ended = "a worker process was killed, possibly because memory ran out"
+        message = ended if isinstance(error, BrokenExecutor) else "memory ran out"
         console.result({"error": message})
         console.warn(f"error: {message}; {_resume_hint(arguments)}")
         return FAILED
@@ -171,7 +182,11 @@ def _system(error: OSError, console: Console) -> int:
 
 
 def _resume_hint(arguments: list[str]) -> str:
-    """Return a hint with the command that continues the interrupted one, ``resume with: ...``."""
+    """Return a hint with the command that continues the interrupted one, ``resume with: ...``.
+
+    The address of a database that may hold a secret is left out of it.
+    """
     if arguments[:1] == [explore.NAME] and "--resume" not in arguments:
         arguments = [*arguments, "--resume"]
-    return f"resume with: codesign {shlex.join(arguments)}"
+    shown = [_SECRET.sub(r"\g<scheme>...", argument) for argument in arguments]
+    return f"resume with: codesign {shlex.join(shown)}"

@@ -6,18 +6,21 @@ import argparse
 import contextlib
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from codesign import design
-from codesign.build import built, manifest, pipeline
+from codesign.build import build_folder, built, manifest, pipeline
 from codesign.build.built import BuiltNetwork
+from codesign.cli.console import Console
 from codesign.design import Design
-from codesign.results import UserError
+from codesign.results import STUDY, UserError
 from models.files import reading
 from models.files.reading import FileError
 from rtl_gen import naming
 
+BAD_INPUT = 2
+"""Exit status for bad input, a missing tool, and an answer that could not be written."""
 TRAINING = ("epochs", "boo", "zero_blocks", "skip_blocks", "skip_digits")
 """Names of the options of ``training`` that are arguments of ``pipeline.settings_of``."""
 
@@ -150,6 +153,23 @@ def data_dir(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def storage(parser: argparse._ActionsContainer, *, required: bool = False) -> None:
+    """Add ``--storage`` and ``--study``, which say where a search's trials are. Not given: None."""
+    parser.add_argument(
+        "--storage",
+        required=required,
+        metavar="PLACE",
+        help="trials of the search, which workers share: the path of a journal, or a URL of "
+        "sqlite, postgresql or mysql; a password is better left to PGPASSWORD or ~/.pgpass "
+        f"({'required' if required else 'default: trials.journal in --out'})",
+    )
+    parser.add_argument(
+        "--study",
+        metavar="NAME",
+        help=f"name of the search's study in the storage (default: {STUDY})",
+    )
+
+
 def boo(parser: argparse._ActionsContainer, default: float | None = None) -> None:
     """Add ``--boo``, the weight of one-bits in the training loss, with this default."""
     parser.add_argument(
@@ -160,6 +180,35 @@ def boo(parser: argparse._ActionsContainer, default: float | None = None) -> Non
         help="factor of the one-bits per weight in the training loss, 0 to 1000: higher gives "
         "weights with fewer bits set (default: 0)",
     )
+
+
+def timeout(parser: argparse.ArgumentParser, what: str, default_s: float) -> None:
+    """Add ``--timeout``, the time limit in seconds on all external tools together.
+
+    what: the steps that it limits, for the help text.
+    """
+    parser.add_argument(
+        "--timeout",
+        type=number(1),
+        default=default_s,
+        metavar="SECONDS",
+        help=f"time limit in seconds on {what}, together; exit status 1 when it is over "
+        f"(default: {default_s:g})",
+    )
+
+
+def add_reports(folder: Path, reports: Mapping[str, object], console: Console) -> int:
+    """Add reports (name -> content) to a build folder, after the answer, printed or not.
+
+    Returns the exit status: 0, or BAD_INPUT, with a warning, where they cannot be written.
+    """
+    try:
+        for name, content in reports.items():
+            build_folder.add_report(folder, name, content)
+    except UserError as error:
+        console.warn(f"error: {error}")
+        return BAD_INPUT
+    return 0
 
 
 def memory(parser: argparse._ActionsContainer) -> None:

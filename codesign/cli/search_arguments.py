@@ -37,6 +37,7 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "command line overrides it (default: none)",
     )
     files.add_argument("--out", metavar="DIR", help=f"output folder (default: {_DEFAULT.out})")
+    options.storage(files)
     options.memory(files)
     options.prefix(files)
     files.add_argument(
@@ -54,7 +55,7 @@ def _budget_options(group: argparse._ArgumentGroup) -> None:
         f"(default: {_DEFAULT.dsp_budget})",
         "--bram-budget": "most 36 Kb block RAMs (default: those of --device, else no limit)",
         "--ff-budget": "most flip-flops (default: those of --device, else no limit)",
-        "--min-throughput": "fewest images per second, one image at a time (default: no limit)",
+        "--min-throughput": "fewest images per second, back to back (default: no limit)",
         "--max-latency-us": "most microseconds from start to result of one image (default: no "
         "limit)",
     }
@@ -92,7 +93,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         metavar="NAME",
-        help="search algorithm: evolution, nsga2, regularised-evolution or random "
+        help="search algorithm: evolution, guided, nsga2, regularised-evolution, random, or "
+        "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )
     group.add_argument(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from codesign.cli import data_options
 from codesign.fpga import devices
-from codesign.results import OLD_OPTIONS, Budget, SearchSettings, UserError
+from codesign.results import OLD_OPTIONS, STUDY, Budget, SearchSettings, UserError
 from models.files import yaml_io
 from models.files.nodes import build
 
@@ -41,7 +41,7 @@ class SearchOptions(SearchSettings):
     clock_mhz: float | None = None
     """Clock in MHz; None: the device's, or 100 without a device."""
     min_throughput: float | None = None
-    """Fewest images per second, one image at a time; None: no limit."""
+    """Fewest images per second, back to back; None: no limit."""
     max_latency_us: float | None = None
     data_dir: str | None = None
     """Folder with the data set's files; None: none."""
@@ -54,6 +54,10 @@ class SearchOptions(SearchSettings):
     """Validation accuracy in percent that is enough; None: within a standard error of the best."""
     out: str = "runs/explore"
     """Folder of the search."""
+    storage: str | None = dataclasses.field(default=None, repr=False)
+    """Path of a journal, or URL of a database, with the trials; None: a journal in ``out``."""
+    study: str = STUDY
+    """Name of the study in the storage."""
     time_limit: float | None = None
     """Minutes for search and training, None without limit; build, synthesis and simulation take
     some more."""
@@ -103,6 +107,8 @@ class SearchOptions(SearchSettings):
             boo_within=None if self.boo_within is None else self.boo_within / 100,
             min_accuracy=None if self.min_accuracy is None else self.min_accuracy / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
+            storage=self.storage,
+            study=self.study,
             notes=self.cut(),
             **{**self.shared(), "warm_start": tuple(self.warm_start)},
         )
@@ -181,4 +187,8 @@ def _load(config: Path) -> SearchOptions:
         if old in given and new in given:
             raise given[old].error(f"is the old name of {new}; give only one of them")
     named = {OLD_OPTIONS.get(name, name): child for name, child in given.items()}
+    if "strategy" in named and ":" in str(named["strategy"].value):
+        raise named["strategy"].error(
+            "names a module, whose code would run, and a search file runs none: give --strategy"
+        )
     return build(dataclasses.replace(node, value=named), SearchOptions)

@@ -7,10 +7,12 @@ fields. The levers of a reason are what would help.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler.mapping.schedule import Schedule
+from codesign.compiler.mapping.tiles import takes_one_pass
 from codesign.compiler.program.instructions import ProgramStep, program_words
 from codesign.results import Infeasible
 from models.integer.network import IntegerNetwork
@@ -18,7 +20,7 @@ from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import instruction_words
 from rtl_gen.isa.fields import COLUMN_BITS, RECORDS, SLOT_BITS, fields
 from rtl_gen.isa.opcodes import MOVES, Opcode
-from rtl_gen.parameters import DEPTH_RANGES, stacked_depth
+from rtl_gen.parameters import DEPTH_RANGES, ConfigError, stacked_depth
 
 MAX_SOURCES = 2
 _ADDRESSES = {
@@ -35,6 +37,7 @@ _FIELD_LEVERS: Mapping[str, tuple[str, ...]] = {
     "out_rows": ("raise npu.pixels", *_SMALLER_IMAGE),
     "groups": ("raise npu.lanes", "use fewer input channels"),
     "out_groups": ("raise npu.columns", "use fewer output channels"),
+    "passes": ("raise npu.weight_digit_bits", "use fewer weight bits"),
     "kernel_rows": ("use a smaller kernel", "pool before the layer"),
     "kernel_cols": ("use a smaller kernel", "pool before the layer"),
     "pool_rows": ("use a smaller pooling window", "pool in two steps"),
@@ -46,6 +49,7 @@ COUNT_UNITS: Mapping[str, str] = {
     "groups": "words of input channels",
     "kernel_rows": "kernel rows",
     "kernel_cols": "kernel columns",
+    "passes": "digits of a weight",
     "pool_rows": "rows of its pooling window",
     "pool_cols": "columns of its pooling window",
     "out_rows": "output rows of a strip",
@@ -61,7 +65,7 @@ _DEPTH_LEVERS: Mapping[str, tuple[str, ...]] = {
     "weight_depth": ("raise npu.lanes, npu.columns or npu.weight_digit_bits",
                      "use fewer channels or weight bits"),
     "channel_depth": ("raise npu.post_units", "use fewer channels"),
-    "result_depth": ("raise npu.post_units", "use fewer classes"),
+    "result_depth": ("raise npu.post_units", "use fewer classes, or a smaller map of outputs"),
     "program_depth": ("use fewer layers",),
 }  # fmt: skip
 """What helps beside a deeper memory, if the NPU can have one that is deep enough."""
@@ -92,7 +96,8 @@ class BufferUse:
         store = instruction_words(schedule.config, Opcode.STORE)
         # A raw part states its first result word in out_base, which is an activation address.
         results = [
-            part.first * schedule.tiles[part.layer].chunks + 1
+            part.first * schedule.tiles[part.layer].chunks * schedule.shapes[part.layer].positions
+            + 1
             for part in schedule.parts
             if schedule.shapes[part.layer].layer.raw
         ]
@@ -126,12 +131,21 @@ class BufferUse:
 def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
     """Yield a reason for each tensor whose codes are wider than ``config.activation_bits``.
 
-    The logits are no such tensor, as they are no codes. One more reason follows if the network's
-    requantisation multipliers (``network.scale_bits``) are wider than ``config.scale_bits``.
+    The logits are no such tensor, as they are no codes; nor is the input with
+    ``config.wide_input_passes``, if all layers that read it can (``_wide_input_reasons``). One more
+    reason follows if the network's requantisation multipliers (``network.scale_bits``) are wider
+    than ``config.scale_bits``.
     """
     for name, spec in network.tensors.items():
-        if spec.bits > config.activation_bits and name != network.layers[-1].output:
-            levers = ("raise npu.activation_bits", "use fewer activation bits in this layer")
+        if spec.bits <= config.activation_bits or name == network.layers[-1].output:
+            continue
+        if name == network.input and config.wide_input_passes:
+            yield from _wide_input_reasons(network, config)
+        else:
+            wider = "raise npu.activation_bits"
+            levers: tuple[str, ...] = (wider, "use fewer activation bits in this layer")
+            if name == network.input:
+                levers = (*_wide_passes(network, config), wider, "use fewer input bits")
             yield Infeasible(
                 "activation_bits", name, spec.bits, config.activation_bits, "bits", levers
             )
@@ -140,6 +154,35 @@ def number_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infea
         yield Infeasible(
             "scale_bits", network.name, network.scale_bits, config.scale_bits, "bits", levers
         )
+
+
+def _wide_passes(network: IntegerNetwork, config: NpuConfig) -> tuple[str, ...]:
+    """Return the lever that lets ``config`` take the network's wide input, () if there is none."""
+    passes = max((config.passes(r.weight_bits) for r in network.input_readers), default=0)
+    try:
+        dataclasses.replace(config, wide_input_passes=passes)
+    except ConfigError:
+        return ()
+    return (f"set npu.wide_input_passes to {passes}",)
+
+
+def _wide_input_reasons(network: IntegerNetwork, config: NpuConfig) -> Iterator[Infeasible]:
+    """Yield a reason for each layer that cannot read the input in several activation digits.
+
+    It must have no other source, weights of at most ``config.wide_input_passes`` digits, and
+    padding, if any, of code 0, whose digits are 0.
+    """
+    bits = network.tensors[network.input].bits
+    levers = ("raise npu.activation_bits", "use fewer input bits")
+    for layer in network.input_readers:
+        need = 1 if takes_one_pass(config, layer) else config.passes(layer.weight_bits)
+        if need > config.wide_input_passes:
+            fewer = (*_wide_passes(network, config), *levers, "use fewer weight bits in this layer")
+            have = config.wide_input_passes
+            yield Infeasible("wide_input_passes", layer.name, need, have, "passes", fewer)
+        if len(layer.sources) > 1 or (layer.pad_code and any(layer.padding)):
+            have = config.activation_bits
+            yield Infeasible("activation_bits", layer.name, bits, have, "bits", levers)
 
 
 def source_reasons(network: IntegerNetwork) -> Iterator[Infeasible]:

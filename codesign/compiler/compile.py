@@ -235,7 +235,7 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         shape=spec.shape,
         bits=spec.bits,
         zero_point=spec.zero_point,
-        scale=spec.scale,
+        scale=spec.step,
         activation_bits=config.activation_bits,
         pixel_words=location.pixel_words,
         beats_per_word=word_beats(config, slots.used_lanes),
@@ -245,6 +245,7 @@ def _tensor_layout(schedule: Schedule, tensor: str) -> TensorLayout:
         last_rows=location.last_rows,
         channel_groups=tuple(location.view.offset + slots.word(c) for c in range(slots.channels)),
         channel_lanes=tuple(slots.lane(c) for c in range(slots.channels)),
+        digit_words=slots.words if config.activation_digits(spec.bits) > 1 else None,
         window=schedule.window if schedule.is_image(tensor) else None,
     )
 
@@ -253,4 +254,9 @@ def _logits_layout(schedule: Schedule) -> LogitsLayout:
     network = schedule.network
     spec = network.tensors[network.layers[-1].output]
     beats = schedule.result_words * schedule.config.post_units
-    return LogitsLayout(spec.name, network.classes, beats, spec.scale)
+    (channels,) = (
+        tile.channels
+        for tile, shape in zip(schedule.tiles, schedule.shapes, strict=True)
+        if shape.layer.raw
+    )
+    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale)

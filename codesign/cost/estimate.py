@@ -34,8 +34,15 @@ class Estimate:
     """Clock frequency in MHz that throughput and latency assume."""
 
     @property
+    def streams(self) -> NDArray[np.bool_]:
+        """True where activation memory has room for the next image beside the layers, (n,)."""
+        return self.words.streams(self.npu.activation_depth)
+
+    @property
     def images_per_second(self) -> Floats:
-        rate: Floats = self.clock_mhz * 1e6 / self.cycles
+        """Throughput of images back to back where there is room for it, else one by one, (n,)."""
+        interval = np.where(self.streams, self.words.interval_cycles, self.cycles)
+        rate: Floats = self.clock_mhz * 1e6 / interval
         return rate
 
     def figures(self, row: int) -> Figures:
@@ -48,6 +55,7 @@ class Estimate:
             brams=float(area.brams[row]),
             dsps=float(area.dsps[row]),
             cycles_per_image=float(self.cycles[row]),
+            interval_cycles=float(self.words.interval_cycles[row]) if self.streams[row] else None,
             images_per_second=float(self.images_per_second[row]),
         )
 

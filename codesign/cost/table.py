@@ -53,6 +53,7 @@ class ConfigTable(DerivedSizes[Ints]):
     memory_port_bits: Ints
     memory_tiles: Ints
     binary_weights: Ints
+    wide_input_passes: Ints
     multiplier: Ints
     """Index into rtl_gen.parameters.MULTIPLIERS."""
     sparsity: Ints

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from codesign.explore import replacing
-from codesign.explore.replacing import BUILD, SETTINGS, SHORT, SUMMARY, TRAINING, TRIALS
+from codesign.explore.replacing import BUILD, SETTINGS, SHORT, SUMMARY, TABLE, TRAINING, TRIALS
 from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
-from codesign.search.store import is_empty
+from codesign.search.trials import is_empty
 from codesign.tools import locks
 from codesign.tools.folders import kept_path
 from models.files import json_io
@@ -75,7 +75,7 @@ class SearchFolder(contextlib.ExitStack):
         if settings.resume:
             self._warn(f"{self.out} holds no search to resume: this one starts from the beginning")
         self._wanted = wanted
-        if not (self.out / TRIALS).exists():
+        if not _has_trials(self.out):
             self.claim()
         return wanted
 
@@ -92,7 +92,7 @@ class SearchFolder(contextlib.ExitStack):
         """
         if self._wanted is None:
             return
-        if (self.out / TRIALS).exists():
+        if _has_trials(self.out):
             self._warn(
                 f"{self.out} held a search, which this one replaces; "
                 "--resume would have gone on with it"
@@ -109,7 +109,7 @@ class SearchFolder(contextlib.ExitStack):
                     (self.out / name).rename(old / name)
         json_io.write(self.out / SETTINGS, self._wanted)
         self._wanted = None
-        if is_empty(old / TRIALS):
+        if not _finished_trials(old):
             _dissolve(self.out)
 
     def finish(self) -> None:
@@ -121,7 +121,7 @@ class SearchFolder(contextlib.ExitStack):
         """Unlock the folder. An unfinished search without trials gives way to the one before."""
         old = self.out / REPLACED
         if self._locked and self.claimed and old.is_dir():
-            if is_empty(self.out / TRIALS):
+            if not _finished_trials(self.out):
                 replacing.remove(self.out)
                 _recover(self.out)
                 self._warn(f"{self.out} holds the search before this one again")
@@ -138,6 +138,16 @@ class SearchFolder(contextlib.ExitStack):
             self.enter_context(locks.held(self.out / LOCK, f"a search is running in {self.out}"))
             self._locked = True
             _recover(self.out)
+
+
+def _has_trials(out: Path) -> bool:
+    """Return True if trials of the search in ``out`` are stored, in its journal or elsewhere."""
+    return (out / TRIALS).exists() or (out / TABLE).exists()
+
+
+def _finished_trials(out: Path) -> bool:
+    """Return True if the search in ``out`` has finished trials, or a journal that may hold some."""
+    return (out / TABLE).exists() or not is_empty(out / TRIALS)
 
 
 def _is_finished(out: Path) -> bool:

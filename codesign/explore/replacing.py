@@ -20,8 +20,12 @@ from models.files.reading import FileError
 from models.files.writing import inside
 
 SETTINGS, TRIALS, FRONT, SUMMARY = "explore.json", "trials.journal", "front.json", "summary.json"
+TABLE = "trials.csv"
+"""All finished trials for people and spreadsheets, wherever the trials are stored."""
+STANDINGS = "standings.jsonl"
+"""What the last run had reached after each training, one JSON object a line."""
 BUILD, TRAINING, SHORT = "build", "training", "training/short"
-NAMES = (SETTINGS, SUMMARY, FRONT, TRIALS, TRAINING, BUILD)
+NAMES = (SETTINGS, SUMMARY, FRONT, TRIALS, TABLE, STANDINGS, TRAINING, BUILD)
 """Files and folders at the top of a search's folder, in the order in which they are moved."""
 _TRAINED = re.compile(r"[A-Za-z0-9-]+-[0-9a-f]{12}\.(weights|checkpoint|json)")
 _SHORT_TRAINED = re.compile(r"[0-9a-f]{12}\.weights")

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +16,10 @@ from codesign.build import pipeline, verification
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.cost.area.model import AreaModel
-from codesign.explore import earlier
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import SearchFolder
+from codesign.explore.folder import SearchFolder, stored_identity
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
@@ -26,8 +28,10 @@ from codesign.explore.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
-from codesign.results import InfeasibleError
+from codesign.results import InfeasibleError, UserError
+from codesign.search.accuracy import earlier
 from codesign.search.accuracy.short_training import ShortTraining
+from codesign.search.accuracy.transfer import Source
 from codesign.search.engine import Problem
 from codesign.search.space.declaration import (
     SpaceDeclaration,
@@ -36,7 +40,12 @@ from codesign.search.space.declaration import (
     with_every_multiplier,
 )
 from codesign.search.space.encoding import SearchSpace
-from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from codesign.search.standing import Standing
+from codesign.search.store import TrialStore
+from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
+from codesign.search.trials import OBJECTIVES, ONE_BITS
+from codesign.tools import caches
+from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
 from models.files import json_io
 
@@ -57,14 +66,17 @@ class ExploreResult:
 
 
 def explore(
-    settings: ExploreSettings, progress: Progress, warn: Callable[[str], None] = lambda text: None
+    settings: ExploreSettings,
+    progress: Progress,
+    warn: Callable[[str], None] = lambda text: None,
+    tell: Callable[[Standing], None] = lambda standing: None,
 ) -> ExploreResult:
     """Search, train, build, synthesise and verify; write summary.json and the report.
 
     progress: called with (stage, steps done, steps in all, note). warn is called with one sentence
-    for each thing that the user may not have meant, such as replacing an earlier search. That
-    search stays as it is until a design meets the budget. Everything is written below
-    ``settings.out``.
+    for each thing that the user may not have meant, such as replacing an earlier search, tell with
+    what the search has reached after each short training. A search that is in the folder stays as
+    it is until a design meets the budget. Everything is written below ``settings.out``.
 
     Raises InfeasibleError (nothing meets the budget, with reasons), YosysError and SimulationError
     (a tool failed) after writing them to summary.json, unless that is another search's. Raises
@@ -82,14 +94,17 @@ def explore(
             settings.seed,
             lambda done, total: progress("reading images", done, total, ""),
         )
+        caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
-        earlier.sources(settings, dataset)  # so do runs that cannot be learned from
+        known = earlier_sources(settings, dataset)  # so do runs that cannot be learned from
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
         identity = folder.open(settings, settings.identity(declaration, dataset))
+        if settings.storage and (stored := stored_settings(settings.place)) is not None:
+            check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
-                settings, problem, dataset, folder, identity, progress, start
+                settings, problem, dataset, known, folder, identity, progress, tell, start
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
@@ -106,6 +121,20 @@ def explore(
         if result.status == 0:
             folder.finish()
         return result
+
+
+def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]:
+    """Return the trained networks of the shipped studies and of ``settings.warm_start``.
+
+    Raises UserError for a folder that holds no search, or none with usable trials.
+    """
+    for run in map(Path, settings.warm_start):
+        if run.resolve() == settings.out.resolve():
+            raise UserError(f"{run} is the folder of this search; to go on with it, use --resume")
+        if stored_identity(run) is None:
+            raise UserError(f"{run} holds no search")
+    journals = [Path(run) / TRIALS for run in settings.warm_start]
+    return earlier.sources(journals, settings.dataset, dataset.sha256)
 
 
 def _problem(
@@ -125,14 +154,17 @@ def _search_and_finish(
     settings: ExploreSettings,
     problem: Problem,
     dataset: Dataset,
+    known: Sequence[Source],
     folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
+    tell: Callable[[Standing], None],
     start: float,
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
 
-    identity: content of explore.json, which the trials must be of. Writes front.json and the
+    known: trained networks of others. identity: content of explore.json, which the trials must be
+    of. Writes front.json and the
     report, not summary.json. Raises as ``explore`` does.
     """
     how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
@@ -140,11 +172,14 @@ def _search_and_finish(
 
     def open_store() -> TrialStore:
         folder.claim()
-        return TrialStore(settings.out / TRIALS, identity, objectives)
+        store = TrialStore(settings.place, identity, objectives, _worker_name(settings.out))
+        store.note(VERSION, metadata.version("codesign"))
+        store.note(STATE, SEARCHING)
+        return store
 
-    known = earlier.sources(settings, dataset)
-    search = Search(settings, problem, dataset, open_store, how, progress, known)
-    trained = search.run()
+    with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
+        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell, known)
+        trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
@@ -158,6 +193,12 @@ def _search_and_finish(
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
+
+
+def _worker_name(out: Path) -> str:
+    """Return the name of the search in a folder, which is locked, among the workers of a study."""
+    folder = hashlib.sha256(str(out.resolve()).encode()).hexdigest()[:8]
+    return f"explore-{socket.gethostname()}-{folder}"
 
 
 def _declaration(settings: ExploreSettings, dataset: Dataset) -> SpaceDeclaration:

@@ -13,10 +13,10 @@ from codesign.design import DatasetSpec
 from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import PREFERENCES, Budget, SearchSettings, UserError
+from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
+from codesign.search import strategies
 from codesign.search.space.declaration import SpaceDeclaration
-from codesign.search.store import MAX_BYTES
-from codesign.search.strategies import STRATEGIES
+from codesign.search.storage import MAX_BYTES, StudyPlace
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
@@ -64,22 +64,25 @@ class ExploreSettings(SearchSettings):
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
+    storage: str | None = dataclasses.field(default=None, repr=False)
+    """Path of a journal, or URL of a database, that holds the trials; None: a journal in ``out``.
+    It may hold a password, so it is neither shown nor written."""
+    study: str = STUDY
+    """Name of the study in the storage."""
     replace: bool = True
     """May a search that is in ``out`` already be replaced? False: it is refused."""
     notes: tuple[str, ...] = ()
     """Sentences on what was cut in making these settings; they go to summary.json."""
 
     def __post_init__(self) -> None:
-        if self.strategy not in STRATEGIES:
-            raise UserError(
-                f"strategy must be one of {', '.join(STRATEGIES)}, not {self.strategy!r}"
-            )
+        strategies.factory(self.strategy)  # raises for an unknown one
         if self.prefer not in PREFERENCES:
             raise UserError(f"prefer must be one of {', '.join(PREFERENCES)}, not {self.prefer!r}")
         for name in ("networks", "finish", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         check_prefix(self.prefix)
+        _ = self.place  # raises UserError for a bad storage or study
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
 
@@ -92,6 +95,13 @@ class ExploreSettings(SearchSettings):
     def data(self) -> DatasetSpec:
         """Name, layout and size of the data set, in the form that a design has."""
         return DatasetSpec(self.dataset, self.layout, self.resize)
+
+    @property
+    def place(self) -> StudyPlace:
+        """Storage of the trials, and the name of their study in it."""
+        if self.storage is None:
+            return StudyPlace(self.out / TRIALS, self.study)
+        return StudyPlace.of(self.storage, self.study)
 
     @property
     def one_bits(self) -> bool:

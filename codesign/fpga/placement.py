@@ -20,7 +20,9 @@ from codesign.fpga.devices import Device
 from codesign.fpga.module_areas import self_contained
 from codesign.results import UserError
 from codesign.tools import processes
+from codesign.tools.processes import ToolError
 from models.files.names import Sources, identifier, verilog_file
+from sim.process import within
 
 DEVICE = "lfe5u-85f"
 """Part that ``codesign synth --place`` takes if no device is given."""
@@ -116,8 +118,8 @@ def place_and_route(
 
     Placement is out of context (no pins), so the clock is limited by register-to-register paths
     only. dsps: let Yosys use DSP slices. target_mhz: clock at which placer and router stop
-    improving. seed: of the placer. timeout_s: time limit on each tool. cache: keep the result per
-    user, by content of files, options and tool versions, and return a kept one.
+    improving. seed: of the placer. timeout_s: time limit on both tools together. cache: keep the
+    result per user, by content of files, options and tool versions, and return a kept one.
 
     Raises ToolError (yosys.YosysError, nextpnr.NextpnrError) when a tool fails or is out of time,
     or the design does not fit the device or has not exactly one clock; UserError for a device of
@@ -134,8 +136,9 @@ def place_and_route(
     report = processes.cached(_CACHE, key) if cache else None
     if report is None:
         start = time.monotonic()
-        netlist = mapper.run(script, verilog, _NETLIST, timeout_s).result
-        run = placer.run(options, {_NETLIST: netlist}, _REPORT, timeout_s)
+        with within(timeout_s, "place and route", ToolError) as left:
+            netlist = mapper.run(script, verilog, _NETLIST, left()).result
+            run = placer.run(options, {_NETLIST: netlist}, _REPORT, left())
         report = {**json.loads(run.result), "seconds": time.monotonic() - start}
         if cache:
             processes.keep(_CACHE, key, report)

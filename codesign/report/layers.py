@@ -86,4 +86,4 @@ def _walked(fields: Mapping[str, int]) -> int:
 
 def _walks(tile: TileMap) -> int:
     """Return the input words per output position and pass if no words are left out."""
-    return tile.taps // (tile.passes * tile.phases)
+    return tile.taps // (tile.digits * tile.passes * tile.phases)

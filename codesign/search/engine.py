@@ -81,6 +81,15 @@ class InnerSearch:
         ends = (share, share) if self.whole else wilson(self.sampled_feasible, self.sampled)
         return share, *ends
 
+    @property
+    def pruned(self) -> dict[str, float]:
+        """Limit -> share of the designs evaluated until now that miss it; some miss several."""
+        excess = [told.evaluated.excess for told in self._found]
+        return {
+            limit: sum(int((one[limit] > 0).sum()) for one in excess) / self.evaluations
+            for limit in excess[0]
+        }
+
     def run(self, score: Score, evaluations: int) -> Evaluated:
         """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.
 

@@ -1,228 +1,289 @@
-"""Journal of trained designs: an Optuna study in a file, with one trial per trained design.
+"""Trials of a search in an Optuna study: networks to train, in training, and trained.
 
-A trial is appended when its training has ended, so a kill at any moment loses only trainings in
-progress. Any Optuna tool (dashboard, importance analysis) reads the file.
+A network is asked for by a waiting trial, which one process claims, trains and completes; a trial
+whose process has died is given out again. So a kill at any moment loses only trainings in progress,
+and any number of processes may work on a study. Any Optuna tool (dashboard, importance analysis)
+reads it.
 """
 
 from __future__ import annotations
 
-import math
-import os
-import warnings
-from collections.abc import Mapping
+import contextlib
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
-from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.trial import FrozenTrial, TrialState
 
 from codesign.results import UserError
-from models.files.forms import conform
-from models.files.reading import (
-    MissingFile,
-    parse_json,
-    printable,
-    read_bytes,
-    read_text,
-    told_as,
+from codesign.search.storage import StudyPlace
+from codesign.search.studies import BROKEN, ELSEWHERE, SETTINGS, check_settings, open_study
+from codesign.search.trials import (
+    KEY,
+    OBJECTIVES,
+    WORKER,
+    Choice,
+    Claim,
+    Objectives,
+    Proposal,
+    TrialRecord,
+    proposal_of,
+    record_of,
 )
-from models.files.writing import check_own
+from models.files.reading import printable
 
-STUDY_NAME = "explore"
-Objectives = Mapping[str, Literal["minimize", "maximize"]]
-OBJECTIVES: Objectives = {
-    "validation_accuracy": "maximize",
-    "images_per_second": "maximize",
-    "luts": "minimize",
-}
-"""Objective -> direction, in the order of the values of a trial."""
-ONE_BITS: Objectives = {"one_bits": "minimize"}
-"""Further objective of searches that minimise the 1-bits of the weights, after OBJECTIVES."""
-LOCK_SECONDS = 5
-"""Age of a journal lock that a killed process must have left (an append takes milliseconds)."""
-MAX_BYTES = 256 << 20
-"""Size of the largest journal."""
-_CREATE_TRIAL = 4
-"""``op_code`` of a journal's line that holds a trial (Optuna's JournalOperation.CREATE_TRIAL)."""
-_BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
-"""What Optuna raises for damaged journals."""
-KEY = "key"
-SETTINGS = "settings"
-
-Choice = bool | int | float | str
+_BEAT = "codesign:beat"
+"""System attribute of a trial in training, a number that changes as long as its process lives."""
 
 
 @dataclass(frozen=True)
-class TrialRecord:
-    """One trained design.
+class Heartbeat:
+    """Signs of life of a process that trains, in seconds; the same in all processes of a study.
 
-    >>> trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {"luts": -0.1}, {})
-    >>> dict(zip(OBJECTIVES, trial.values))["images_per_second"]
-    5000.0
+    >>> Heartbeat().grace_s > 2 * Heartbeat().interval_s
+    True
     """
 
-    key: str
-    """Identity of the network that was trained; seed and settings are the store's."""
-    params: Mapping[str, Choice]
-    """Name -> value of the active parameters of the search space."""
-    values: tuple[float, ...]
-    """Objectives in the order of the store: validation accuracy (0..1), images per second, LUTs
-    and, in searches that minimise them, 1-bits."""
-    constraints: Mapping[str, float]
-    """Constraint -> relative violation, <= 0 when met."""
-    attributes: Mapping[str, Any]
-    """JSON values: seeds, epochs, seconds, candidate vector, reasons of infeasibility."""
+    interval_s: float = 10.0
+    grace_s: float = 60.0
+    """Silence after which a process counts as dead, by the clock of whoever waits for it."""
 
 
 class TrialStore:
-    """Trials in the journal ``path``, which is created if missing, in an existing folder.
+    """Trials of the study at ``place``, which is created if missing.
 
-    ``settings``, JSON values, must equal those that the file was started with; ``objectives`` are
-    those of a new file. An incomplete last line, as a kill
-    leaves it, is removed from the file. Optuna's log level is set to WARNING. Raises UserError when
-    the file belongs to another search or has lines that are no journal's, OSError when it cannot be
-    opened.
+    ``settings``, JSON values, must equal those that the study was started with; ``objectives`` are
+    those of a new study. ``worker`` is the name of this process for others, which no other one has:
+    a trial that an earlier process of that name was training is given out again at once. Optuna's
+    log level is set to WARNING. Raises UserError when the study is of another search or damaged,
+    or cannot be opened; as all methods do.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     path = Path(folder) / "trials.journal"
-    ...     trial = TrialRecord("b41f", {"lanes": 8}, (0.97, 5000.0, 9000.0), {}, {"seed": 0})
-    ...     TrialStore(path, {"seed": 0}).add(trial, choices={"lanes": (4, 8)})
-    ...     TrialStore(path, {"seed": 0}).find("b41f").values
+    ...     place = StudyPlace(Path(folder) / "trials.journal")
+    ...     store = TrialStore(place, {"seed": 0})
+    ...     store.ask([Proposal("b41f", {"lanes": 8}, {}, {"luts": 9e3})], {"lanes": (4, 8)})
+    ...     claim = store.claim()
+    ...     store.complete(claim, {"validation_accuracy": 0.97, "images_per_second": 5e3})
+    ...     TrialStore(place, {"seed": 0}).find("b41f").values
+    True
     (0.97, 5000.0, 9000.0)
     """
 
     def __init__(
-        self, path: Path, settings: Mapping[str, Any], objectives: Objectives = OBJECTIVES
+        self,
+        place: StudyPlace,
+        settings: Mapping[str, Any],
+        objectives: Objectives = OBJECTIVES,
+        worker: str = "",
+        heartbeat: Heartbeat = Heartbeat(),
     ) -> None:
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        with told_as(UserError):
-            check_own(path)
-            _drop_torn_line(path)
-        try:
-            self._study, stored, self._records = _read(path, objectives)
-            if stored is None:
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                    self._study.set_metric_names(list(objectives))
-                self._study.set_user_attr(SETTINGS, dict(settings))
-        except _BROKEN as error:
-            raise UserError(f"{path} is not a trial journal: {printable(error)}") from error
-        if stored is not None and stored != dict(settings):
-            changed = sorted(k for k in {*stored, *settings} if stored.get(k) != settings.get(k))
-            raise UserError(
-                f"{path} holds trials of a search with other {', '.join(changed)}; "
-                "use another output folder or the old settings"
-            )
+        self.place, self.heartbeat, self._worker = place, heartbeat, worker
+        self.objectives = tuple(objectives)
+        self._heard: dict[int, tuple[Any, float]] = {}
+        self._claimed: set[int] = set()
+        with self._told():
+            self._storage = place.open()
+            self._study = open_study(self._storage, place.study, objectives)
+            stored = self._storage.get_study_user_attrs(self._study).get(SETTINGS)
+            if stored is not None:
+                check_settings(place, stored, settings)
+            elif self._trials():
+                raise UserError(f"{place} holds trials of an unknown search; {ELSEWHERE}")
+            else:
+                self._storage.set_study_user_attr(self._study, SETTINGS, dict(settings))
+            self.records()  # raises if any is damaged
+            for trial in self._trials():
+                mine = trial.user_attrs.get(WORKER) == worker
+                if trial.state == TrialState.RUNNING and worker and mine:
+                    self._give_again(trial)
+
+    def note(self, name: str, value: Any) -> None:
+        """Set an attribute of the study that people and workers read; ``value``: of JSON."""
+        with self._told():
+            self._storage.set_study_user_attr(self._study, name, value)
+
+    def noted(self, name: str) -> Any:
+        """Return an attribute of the study, None if it has none of that name."""
+        with self._told():
+            return self._storage.get_study_user_attrs(self._study).get(name)
 
     def find(self, key: str) -> TrialRecord | None:
-        """Return the trial with that key, or None."""
-        return self._records.get(key)
+        """Return the finished trial with that key, or None."""
+        return next((record for record in self.records() if record.key == key), None)
 
     def records(self) -> list[TrialRecord]:
-        """Return the trials, one for each key, the oldest key first."""
-        return list(self._records.values())
+        """Return the finished trials of all processes, one for each key, the oldest key first.
 
-    def add(self, record: TrialRecord, choices: Mapping[str, tuple[Choice, ...]]) -> None:
-        """Append a trial to the journal.
-
-        choices: allowed values of each of its parameters, by name. A trial with the same key as an
-        earlier one takes its place in ``find`` and ``records``; the file keeps both. Raises
-        ValueError for a value that is not allowed, OSError when the file cannot be written.
+        Of several with one key, which releases before this one could leave, the last one counts.
         """
-        distributions: dict[str, BaseDistribution] = {
-            name: CategoricalDistribution(choices[name]) for name in record.params
-        }
-        self._study.add_trial(
-            optuna.create_trial(
-                values=list(record.values),
-                params=dict(record.params),
+        with self._told():
+            done = (t for t in self._trials() if t.state == TrialState.COMPLETE)
+            found = [record_of(trial, len(self.objectives)) for trial in done]
+        return list({record.key: record for record in found}.values())
+
+    def ask(self, proposals: Iterable[Proposal], choices: Mapping[str, tuple[Choice, ...]]) -> None:
+        """Ask for the training of networks, except those that are asked for or trained already.
+
+        choices: allowed values of each of their parameters, by name. Raises ValueError for a value
+        that is not allowed.
+        """
+        with self._told():
+            known = {
+                trial.user_attrs.get(KEY)
+                for trial in self._trials()
+                if trial.state != TrialState.FAIL
+            }
+        for one in proposals:
+            if one.key in known:
+                continue
+            distributions: dict[str, BaseDistribution] = {
+                name: CategoricalDistribution(choices[name]) for name in one.params
+            }
+            waiting = optuna.create_trial(
+                state=TrialState.WAITING,
+                params=dict(one.params),
                 distributions=distributions,
-                constraints=dict(record.constraints),
-                user_attrs={KEY: record.key, **record.attributes},
+                constraints=dict(one.constraints),
+                user_attrs={KEY: one.key, **one.attributes},
             )
-        )
-        self._records[record.key] = record
+            with self._told():
+                self._storage.create_new_trial(self._study, waiting)
 
+    def claim(self) -> Claim | None:
+        """Take the oldest network that waits, for this process to train; None if none waits.
 
-def is_empty(path: Path) -> bool:
-    """Return True if the journal ``path`` has no complete trial, or does not exist.
+        A network that two processes have asked for at once is given to one. Where none waits, those
+        whose processes have been silent for the grace period wait again from then on.
+        """
+        with self._told():
+            trials = self._trials()
+            first: dict[Any, int] = {}
+            for trial in trials:
+                if trial.state != TrialState.FAIL:
+                    first.setdefault(trial.user_attrs.get(KEY), trial.number)
+            waiting = [
+                t
+                for t in trials
+                if t.state == TrialState.WAITING and t.user_attrs.get(KEY) is not None
+            ]
+            for trial in waiting:
+                if first[trial.user_attrs.get(KEY)] != trial.number:
+                    self._set(trial._trial_id, TrialState.FAIL)
+                elif self._set(trial._trial_id, TrialState.RUNNING):
+                    self._storage.set_trial_user_attr(trial._trial_id, WORKER, self._worker)
+                    self._claimed.add(trial._trial_id)
+                    return Claim(trial._trial_id, proposal_of(trial))
+            for trial in trials:
+                if trial.state == TrialState.RUNNING and self._is_silent(trial):
+                    self._give_again(trial)
+        return None
 
-    False for a file that is no journal or cannot be read: there may be something in it.
-    """
-    try:
-        lines = read_bytes(path, MAX_BYTES).split(b"\n")[:-1]  # without an incomplete last line
-        return all(parse_json(line.decode())["op_code"] != _CREATE_TRIAL for line in lines)
-    except MissingFile:
-        return True
-    except (ValueError, LookupError, TypeError):
-        return False
+    def complete(self, claim: Claim, measured: Mapping[str, Any]) -> bool:
+        """Finish a claimed trial; return False if it was given out again meanwhile.
 
+        measured: its further attributes. The objectives are taken from these and from those of the
+        proposal.
+        """
+        attributes = {**claim.proposal.attributes, **measured}
+        values = [float(attributes[name]) for name in self.objectives]
+        with self._told():
+            try:
+                for name, value in measured.items():
+                    self._storage.set_trial_user_attr(claim.trial, name, value)
+            except UpdateFinishedTrialError:
+                self._claimed.discard(claim.trial)
+                return False
+            self._claimed.discard(claim.trial)
+            return self._set(claim.trial, TrialState.COMPLETE, values)
 
-def finished(path: Path) -> list[dict[str, Any]]:
-    """Return ``values`` and ``user_attrs`` of each complete trial of a journal, which is only read.
+    def release(self, claim: Claim) -> None:
+        """Give back a claimed trial, which waits again, for any process."""
+        self._claimed.discard(claim.trial)
+        with self._told():
+            self._give_again(self._storage.get_trial(claim.trial))
 
-    Raises UserError for a file that is missing or no journal.
-    """
-    form = {"op_code": int, "values?": ([float], None), "user_attrs?": dict}
-    with told_as(UserError):
-        lines = read_text(path, MAX_BYTES).split("\n")[:-1]  # without an incomplete last line
-        found = [parse_json(line, str(path)) for line in lines]
-        for line in found:
-            conform(line, form, str(path))
-    return [line for line in found if line["op_code"] == _CREATE_TRIAL]
+    @contextlib.contextmanager
+    def beating(self) -> Iterator[None]:
+        """Tell others during the ``with`` block that this process works on what it has claimed."""
+        done = threading.Event()
 
+        def beat() -> None:
+            count = 0
+            while not done.wait(self.heartbeat.interval_s):
+                count += 1
+                # What does not reach the storage now may reach it next time.
+                with contextlib.suppress(UserError):
+                    self._beat(count)
 
-def _read(
-    path: Path, objectives: Objectives
-) -> tuple[optuna.Study, dict[str, Any] | None, dict[str, TrialRecord]]:
-    """Return the study of a journal, the settings that it was started with, and its trials by key.
+        thread = threading.Thread(target=beat, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
-    A new study has no settings. Raises UserError for trials without settings, and what is in
-    _BROKEN for a damaged journal.
-    """
-    lock = JournalFileSymlinkLock(str(path), grace_period=LOCK_SECONDS)
-    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
-    if STUDY_NAME in optuna.get_all_study_names(storage):
-        study = optuna.load_study(study_name=STUDY_NAME, storage=storage)
-    else:
-        directions = list(objectives.values())
-        study = optuna.create_study(study_name=STUDY_NAME, storage=storage, directions=directions)
-    stored = study.user_attrs.get(SETTINGS)
-    if stored is not None and not isinstance(stored, dict):
-        raise ValueError("its settings are no settings")
-    if stored is None and study.get_trials(deepcopy=False):
-        raise UserError(f"{path} holds trials of an unknown search; use another output folder")
-    records = [_record(trial, len(objectives)) for trial in study.get_trials(deepcopy=False)]
-    return study, stored, {record.key: record for record in records}
+    def _beat(self, count: int) -> None:
+        for trial in tuple(self._claimed):
+            with self._told(), contextlib.suppress(UpdateFinishedTrialError):
+                self._storage.set_trial_system_attr(trial, _BEAT, count)
 
+    def _is_silent(self, trial: FrozenTrial) -> bool:
+        """Return True if a trial's process has not told of itself during the grace period."""
+        if trial._trial_id in self._claimed:
+            return False
+        now, beat = time.monotonic(), trial.system_attrs.get(_BEAT)
+        last = self._heard.get(trial._trial_id)
+        if last is None or last[0] != beat:
+            self._heard[trial._trial_id] = beat, now
+            return False
+        return now - last[1] > self.heartbeat.grace_s
 
-def _record(trial: optuna.trial.FrozenTrial, count: int) -> TrialRecord:
-    """Return a stored trial. Raises one of _BROKEN for a damaged one.
+    def _give_again(self, trial: FrozenTrial) -> None:
+        """End a trial in training and let its network wait again, unless another process does."""
+        if self._set(trial._trial_id, TrialState.FAIL):
+            again = optuna.create_trial(
+                state=TrialState.WAITING,
+                params=trial.params,
+                distributions=trial.distributions,
+                constraints=trial.constraints,
+                user_attrs={k: v for k, v in trial.user_attrs.items() if k != WORKER},
+            )
+            self._storage.create_new_trial(self._study, again)
 
-    That is one without its key, with another number of values than ``count``, or with values or
-    constraints that are no finite numbers.
-    """
-    attributes = dict(trial.user_attrs)
-    key, values, constraints = attributes.pop(KEY), tuple(trial.values), dict(trial.constraints)
-    numbers = (*values, *constraints.values())
-    finite = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
-    if not isinstance(key, str) or len(values) != count or not finite:
-        raise ValueError("a trial is damaged")
-    return TrialRecord(key, trial.params, values, constraints, attributes)
+    def _set(self, trial: int, state: TrialState, values: Sequence[float] | None = None) -> bool:
+        """Change a trial's state atomically; return False if another process was faster."""
+        try:
+            return self._storage.set_trial_state_values(trial, state, values)
+        except UpdateFinishedTrialError:
+            return False
 
+    def _trials(self) -> list[FrozenTrial]:
+        """Return all trials, those of one network side by side, in the order they were asked for.
 
-def _drop_torn_line(path: Path) -> None:
-    """Cut off the incomplete last line that a kill during an append leaves in the journal.
+        One that is given out again has a trial with a later number, but stays in its place.
+        """
+        trials = self._storage.get_all_trials(self._study, deepcopy=False)
+        asked: dict[Any, int] = {}
+        for trial in trials:
+            asked.setdefault(trial.user_attrs.get(KEY), trial.number)
+        return sorted(trials, key=lambda trial: (asked[trial.user_attrs.get(KEY)], trial.number))
 
-    A line is complete if it ends in a newline. Nothing happens if the file is missing.
-    """
-    if not path.exists():
-        return
-    text = read_bytes(path, MAX_BYTES)
-    complete = text.rfind(b"\n") + 1
-    if complete < len(text):
-        os.truncate(path, complete)
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """Raise UserError for a study that cannot be reached, or is damaged."""
+        try:
+            with self.place.told():
+                yield
+        except UserError:
+            raise
+        except BROKEN as error:
+            kind = "trial journal" if isinstance(self.place.storage, Path) else "study of trials"
+            raise UserError(f"{self.place} is not a {kind}: {printable(error)}") from error

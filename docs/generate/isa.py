@@ -11,12 +11,14 @@ from docs.generate.sources import field_docs, module_docs
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import registers
 from rtl_gen.isa.encoding import WORD_BITS, bit_ranges, instruction_words, slot_words
-from rtl_gen.isa.fields import COUNT_BITS, FIELDS, MOVE, RECORDS, START, Field
+from rtl_gen.isa.fields import COUNT_BITS, DIGITS, FIELDS, MOVE, RECORDS, START, Field, records
 from rtl_gen.isa.opcodes import ErrorCode, Opcode
 
 Row = tuple[str, ...]
 
-OPTIONAL = NpuConfig(depthwise_taps=3, weight_digit_bits=1, binary_weights=True)
+OPTIONAL = NpuConfig(
+    depthwise_taps=3, weight_digit_bits=1, binary_weights=True, wide_input_passes=2
+)
 """An NPU with every field but those of N:M sparsity."""
 
 
@@ -73,6 +75,8 @@ LEVEL_DOCS = {
     "kernel_cols": "kernel columns",
     "kernel_rows": "kernel rows",
     "passes": "weight digit passes, most significant digit first",
+    DIGITS: "digits of the activations, most significant first (only with `wide_input_passes`; the "
+    "records behind it stand one word further there)",
     "pool_cols": "columns of the max-pooling window over convolution outputs",
     "pool_rows": "rows of that window",
     "out_cols": "output columns",
@@ -83,9 +87,10 @@ LEVEL_DOCS = {
 
 def level_rows() -> str:
     first = 1 + slot_words(NpuConfig(), Opcode.LAYER)
+    words = {level: str(word) for word, level in enumerate(records(NpuConfig()), first)}
     rows = [
-        (str(word), f"`{level}`", str(COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
-        for word, level in enumerate(RECORDS, first)
+        (words.get(level, "-"), f"`{level}`", str(COUNT_BITS.get(level, "-")), LEVEL_DOCS[level])
+        for level in RECORDS
     ]
     return table(("word", "record", "width of the repetitions", "level"), rows)
 
@@ -104,12 +109,16 @@ def opcode_rows() -> str:
 
 
 def _words_text(opcode: Opcode) -> str:
-    dense, sparse = (
-        str(instruction_words(NpuConfig(sparsity=sparsity), opcode))
-        for sparsity in ("dense", "2:4")
+    plain, sparse, wide = (
+        instruction_words(config, opcode)
+        for config in (NpuConfig(), NpuConfig(sparsity="2:4"), NpuConfig(wide_input_passes=1))
     )
-    options = "`sparsity` N:M or `depthwise_taps` 3"
-    return dense if dense == sparse else f"{dense}; {sparse} with {options}"
+    if plain == sparse == wide:
+        return str(plain)
+    return (
+        f"{plain}; {sparse - plain} more with `sparsity` N:M or `depthwise_taps` 3, "
+        f"{wide - plain} more with `wide_input_passes`"
+    )
 
 
 def window_rows() -> str:

@@ -18,7 +18,7 @@ from docs.generate.sources import allowed, prose, refusal
 from models.errors import YamlError
 from models.files import yaml_io
 from models.graph.alternatives import ALTERNATIVES
-from models.graph.layers import OPS, LayerSpec, Pair, Shape
+from models.graph.layers import OPS, LayerSpec, Padding, Pair, Shape
 from models.graph.yaml import read_graph
 from models.integer.lower import shape_only
 from models.quantisation.plan import Quantisation, QuantSpec
@@ -29,6 +29,7 @@ SAMPLES: Mapping[Any, Any] = {int: 4, Pair: (3, 3), Shape: (4, 8, 8), bool: True
 """A legal value of each type of key."""
 TYPES = {int: "integer", Pair: "integer or `[rows, columns]`", bool: "`true`, `false`"}
 TYPES |= {Shape: "`[channels, rows, columns]`"}
+TYPES |= {Padding: "integer, `[rows, columns]` or `[top, left, bottom, right]`"}
 PROBES = (-1, 0, 1, 2)
 
 UNSOUND = (
@@ -36,6 +37,8 @@ UNSOUND = (
     ("padding as large as the kernel", "{op: conv2d, out_channels: 4, kernel: 3, padding: 3}"),
     ("groups that do not divide", "{op: conv2d, out_channels: 4, kernel: 1, groups: 3}"),
     ("pooling that sees padding alone", "{op: max_pool, kernel: 2, padding: 2}"),
+    ("averages of different numbers of values",
+     "{op: avg_pool, kernel: 3, stride: 1, padding: 1, count_include_pad: false}"),
     ("a sum of two shapes",
      "{op: conv2d, out_channels: 2, kernel: 3}, {op: add, inputs: [image, l0]}"),
     ("an unknown layer", "{op: softmax}"),
@@ -124,7 +127,7 @@ def _default(spec: type[LayerSpec], field: dataclasses.Field[Any]) -> str:
 
 def _least(spec: type[LayerSpec], field: dataclasses.Field[Any], hints: Mapping[str, Any]) -> str:
     """The smallest number that the constructor takes."""
-    widths = {int: 0, Pair: 2, Shape: 3}
+    widths = {int: 0, Pair: 2, Padding: 2, Shape: 3}
     if hints[field.name] not in widths:
         return ""
     for probe in PROBES:

@@ -22,6 +22,8 @@ CONFLICTS: tuple[dict[str, Any], ...] = (
     {"memory_tiles": True},
     {"binary_weights": True, "weight_digit_bits": 2},
     {"binary_weights": True, "weight_digit_bits": 1, "multiplier": "dsp"},
+    {"wide_input_passes": 4},
+    {"wide_input_passes": 1, "weight_digit_bits": 1},
     {"multiplier": "dsp2", "sparsity": "2:4"},
     {"multiplier": "dsp4", "pixels": 3},
     {"multiplier": "dsp4", "weight_digit_bits": 8},

@@ -10,7 +10,7 @@ from pathlib import Path
 from codesign.build.verification import LayerCycles, Verification
 from codesign.compiler.mapping.unfolding import InputWindow
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
-from codesign.explore import summary
+from codesign.explore import Standing, summary
 from codesign.fpga.placement import CriticalPath, Hop, Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.results import Budget, Figures, Infeasible
@@ -64,7 +64,8 @@ UNSAID: Mapping[str, str] = {
     "beats": "beats of the stream",
     "kernel": "rows and columns of a window",
     "stride": "steps between windows, rows and columns",
-    "padding": "rows and columns beyond the image",
+    "dilation": "steps between the values of a window, rows and columns",
+    "padding": "rows above and columns left of the image",
     "pad_code": "code outside the image",
     "weights": "weights of the layer",
     "zero_weights": "those that are 0",
@@ -158,10 +159,15 @@ def tensor_layout() -> str:
     return fields(TensorLayout, counts)
 
 
+def logits_layout() -> str:
+    return fields(LogitsLayout, [("classes", "channels times rows times columns")])
+
+
 GENERATORS: Mapping[str, Generator] = {
     "summary": summary_rows,
     "figures": lambda: fields(Figures),
     "budget": lambda: fields(Budget),
+    "standing": lambda: fields(Standing),
     "infeasible": lambda: fields(Infeasible),
     "verification": verification,
     "layer-cycles": lambda: fields(LayerCycles),
@@ -172,6 +178,6 @@ GENERATORS: Mapping[str, Generator] = {
     "layer-bits": lambda: fields(LayerBits),
     "epoch": lambda: fields(Epoch),
     "tensor-layout": tensor_layout,
-    "logits-layout": lambda: fields(LogitsLayout),
+    "logits-layout": logits_layout,
     "input-window": lambda: fields(InputWindow),
 }

@@ -17,7 +17,7 @@ from models.data.raw import TEST, TRAIN, VALIDATION, ClassNames, Labels, Part, R
 from models.data.values import PIXELS, check_finite
 from models.errors import DatasetError
 from models.files import arrays
-from models.files.reading import FileError, MissingFile, check_memory, opened, told_as
+from models.files.reading import FileError, MissingFile, check_memory, opened, printable, told_as
 
 SYSTEM_DIRS = {"fashion-mnist": Path("/usr/share/datasets/fashion-mnist")}
 """Folder of a data set where Debian's package puts it, by the data set's name (``apt install
@@ -31,6 +31,8 @@ _SUFFIXES = {
 }
 """Suffixes of the array names (x, y) of each part; the first suffix whose x the file has counts,
 others of that part are ignored."""
+_MOST_EXACT = 2.0**53
+"""Reals from this on do not tell all integers apart."""
 TEN = tuple(str(number) for number in range(10))
 
 
@@ -148,6 +150,7 @@ def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
     parts: dict[str, Part] = {}
     notes: list[str] = []
     names: ClassNames | None = None
+    used: set[str] = set()
     for part, suffixes in _SUFFIXES.items():
         suffix = next((s for s in suffixes if f"x{s}" in found), None)
         if suffix is None:
@@ -155,19 +158,22 @@ def npz(path: Path, layout: Layout = Layout.AUTO) -> Raw:
         x, y = f"x{suffix}", f"y{suffix}"
         if y not in found:
             raise DatasetError(f"{path}: array {y} is missing (found: {', '.join(found)})")
-        check_finite(found[x], f"{path}: {x}")
         values, said = to_channels_first(found[x], layout, f"{path}: {x}")
+        check_finite(values, f"{path}: {x}")
         labels, more = _labels(found[y], len(values), f"{path}: {y}")
         names = names or ClassNames.of(labels, f"{path}: {y}")
         parts[part] = Part(values, names.numbers(labels, f"{path}: {y}"))
         notes += said + more if part == TRAIN else []
         if values.shape[1:] != parts.get(TRAIN, parts[part]).values.shape[1:]:
             raise DatasetError(f"{path}: {x} {found[x].shape} does not match the training examples")
+        used |= {x, y}
     if TRAIN not in parts or names is None:
         raise DatasetError(
             f"{path}: array x is missing (found: {', '.join(found) or 'nothing'}); expected x and "
             "y, or x_train, y_train, x_test and y_test"
         )
+    unused = ", ".join(name for name in found if name not in used)
+    notes += [f"arrays that are not used: {printable(unused)}"] if unused else []
     return Raw(parts, names.names, notes=tuple(notes))
 
 
@@ -188,11 +194,14 @@ def _labels(y: NDArray[Any], count: int, where: str) -> tuple[list[object], list
     if y.shape != (count,):
         raise DatasetError(f"{where}: {count} labels expected, one per example, not {y.shape}")
     if y.dtype.kind == "f":
-        if not (np.isfinite(y).all() and (y == np.floor(y)).all()):
+        if not ((y == np.floor(y)) & (np.abs(y) < _MOST_EXACT)).all():
             raise DatasetError(f"{where}: labels must be classes, not real numbers")
         y = y.astype(np.int64)
     if y.dtype.kind == "S":
-        y = np.char.decode(y, "utf-8", "replace")
+        try:
+            y = np.char.decode(y, "utf-8")
+        except UnicodeDecodeError:
+            raise DatasetError(f"{where}: names of classes must be UTF-8 text") from None
     if y.dtype.kind not in "biuU":
         raise DatasetError(f"{where}: labels must be integers or names, not {y.dtype}")
     labels = y.tolist()

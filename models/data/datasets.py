@@ -19,6 +19,7 @@ from models.data.layout import Layout
 from models.data.raw import TEST, TRAIN, VALIDATION, Labels, Part, Raw
 from models.data.values import PIXELS, InputRange
 from models.errors import DatasetError
+from models.files.reading import printable
 
 Progress = image_files.Progress
 Images = NDArray[np.uint8]
@@ -30,6 +31,7 @@ SMALL_VALIDATION_SHARE = 0.15
 """Share of each class that becomes validation, in place of VALIDATION_SHARE, if the training data
 (without the test part) has fewer than SMALL_SET examples: a tenth would measure too coarsely."""
 FEW_TEST_IMAGES = 100
+_OTHERS = "two lines of numpy make an .npz of CSV and other files (docs/data.md)"
 AUGMENTATIONS = ("none", "shift", "mirror", "shift+mirror")
 """Names of the kinds of random changes to training images (models.data.augmentation)."""
 
@@ -167,11 +169,14 @@ def read_raw(
     if name in NAMED:
         return NAMED[name].read(directory, progress, cache)
     path = directory / name if directory else Path(name)
-    if path.suffix == ".npz":
+    suffix = path.suffix.casefold()
+    if suffix == ".npz":
         return array_files.npz(path, options.layout)
-    if path.is_dir() or path.suffix == ".zip":
+    if path.is_dir() or suffix == ".zip":
         return image_files.image_tree(path, progress, resize=options.resize, cache=cache)
-    if path.suffix or path.exists() or len(Path(name).parts) > 1:
+    if path.exists():
+        raise DatasetError(f"{path}: is no .npz file, image folder or zip of one; {_OTHERS}")
+    if path.suffix or len(Path(name).parts) > 1:
         raise DatasetError(f"{path}: no such .npz file, image folder or zip")
     raise DatasetError(
         f"data set {name!r} is not known: use {', '.join(NAMED)}, an .npz file, "
@@ -193,12 +198,15 @@ def _prepared(
         digest.update(given.values.tobytes())
         digest.update(given.labels.tobytes())
     whole = dict(raw.parts)
-    notes += _split_off(whole, np.random.default_rng(seed))
+    notes += _split_off(whole, np.random.default_rng(seed), raw.class_names)
     mapping = wanted or raw.range
     if mapping is None:
         mapping, said = values.find_range(whole[TRAIN].values)
         notes += said
     mapping.check(raw.shape[0])
+    for part, given in raw.parts.items():
+        if part != TRAIN or wanted or raw.range:  # else the range is the training part's own
+            notes += mapping.doubts(given.values, f"the {part} part")
     parts = {
         part: Split(mapping.levels(given.values), given.labels) for part, given in whole.items()
     }
@@ -211,27 +219,40 @@ def _prepared(
     )  # fmt: skip
 
 
-def _split_off(parts: dict[str, Part], rng: np.random.Generator) -> list[str]:
+def _split_off(
+    parts: dict[str, Part], rng: np.random.Generator, names: tuple[str, ...]
+) -> list[str]:
     """Add a missing test, then validation part to ``parts`` in place, taken from training.
 
     It is taken by class (``stratified``). Returns a list that holds a note if a test part was split
-    off; validation gets none. Raises DatasetError as ``stratified`` does.
+    off; validation gets none. names: by class number, for messages. Raises DatasetError for a class
+    of a single training example.
     """
     notes = []
     if TEST not in parts:
-        _take_from_training(parts, TEST, TEST_SHARE, rng)
+        _take_from_training(parts, TEST, TEST_SHARE, rng, names)
         notes.append(f"there is no test part: {len(parts[TEST])} examples were split off at random")
     if VALIDATION not in parts:
         small = len(parts[TRAIN]) < SMALL_SET
         share = SMALL_VALIDATION_SHARE if small else VALIDATION_SHARE
-        _take_from_training(parts, VALIDATION, share, rng)
+        _take_from_training(parts, VALIDATION, share, rng, names)
     return notes
 
 
 def _take_from_training(
-    parts: dict[str, Part], name: str, share: float, rng: np.random.Generator
+    parts: dict[str, Part],
+    name: str,
+    share: float,
+    rng: np.random.Generator,
+    names: tuple[str, ...],
 ) -> None:
     train = parts[TRAIN]
+    for label, count in zip(*np.unique(train.labels, return_counts=True), strict=True):
+        if count < 2:
+            raise DatasetError(
+                f"class {printable(names[label])} has a single training example left, so no "
+                f"{name} part can be split off: give more of it, or a {name} part"
+            )
     kept, taken = stratified(train.labels, share, rng)
     parts[TRAIN], parts[name] = train.take(kept), train.take(taken)
 
@@ -242,12 +263,10 @@ def stratified(
     """Return positions in two parts, each ascending; the second has ``share`` of every class.
 
     Of each class that is round(share * its examples), half to even, at least one; ``rng`` picks
-    them. labels: (n,). Raises DatasetError when a class has fewer than two examples.
+    them. labels: (n,), at least two of each class.
     """
     second = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = rng.permutation(np.flatnonzero(labels == label))
-        if len(members) < 2:
-            raise DatasetError(f"class {label} has a single image; a split needs more of each")
         second[members[: max(1, round(share * len(members)))]] = True
     return np.flatnonzero(~second), np.flatnonzero(second)

@@ -7,6 +7,8 @@ to it. Hidden files and the folders of operating systems are left out.
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,12 +16,15 @@ from pathlib import PurePosixPath
 from models.data.pictures import SUFFIXES
 from models.data.raw import TEST, TRAIN, VALIDATION
 from models.errors import DatasetError
+from models.files.reading import printable
 
 PART_NAMES = {
     TRAIN: ("train", "training", "trainset", "train_set"),
     VALIDATION: ("val", "valid", "validation", "dev"),
     TEST: ("test", "testing", "testset", "test_set"),
 }
+_LIKE_PARTS = frozenset(itertools.chain(*PART_NAMES.values(), ("eval", "evaluation")))
+"""Words in names such as ``train_images`` of folders that may well be parts."""
 _PARTS = {name: part for part, names in PART_NAMES.items() for name in names}
 _SYSTEM = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "__pycache__"}
 EXPECTED = "expected train/<class>/*, val/<class>/* and test/<class>/*, or <class>/* alone"
@@ -37,20 +42,21 @@ class Entry:
     name: str
 
 
-def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
+def entries(where: str, names: Sequence[str]) -> tuple[list[Entry], list[str]]:
     """Return the pictures among ``names`` and notes on what is left out.
 
     names: paths with slashes, relative to the data set's folder or zip; those that end in a slash
     are folders. The pictures are sorted by part, class and path. where: what messages name. Without
     folders named as parts, all is training. Raises DatasetError when there are no pictures, they
     lie in no class folders, or in parts that are not clear (two folders of one part, parts beside
-    other folders, no training part).
+    other folders or within classes, folders such as ``train_images``, no training part).
     """
     kept, hidden, others = _pictures(names)
     if not kept:
         raise DatasetError(f"{where}: holds no images; {EXPECTED}")
     trails = _without_common_folder([PurePosixPath(name).parts for name in kept])
     notes = [f"{hidden} hidden or system files are left out"] if hidden else []
+    notes += _without_pictures(names, kept)
     if others:
         notes.append(f"{others} files that are no pictures are left out")
     first = {trail[0] for trail in trails if len(trail) > 1}
@@ -65,10 +71,58 @@ def entries(where: str, names: Iterable[str]) -> tuple[list[Entry], list[str]]:
         raise DatasetError(f"{where}: two folders of one part: {', '.join(sorted(parts))}")
     if parts and TRAIN not in known:
         raise DatasetError(f"{where}: has {', '.join(sorted(parts))} but no train/<class> folders")
+    if not parts:
+        _check_no_parts_hide(where, trails)
     found = [
         _entry(where, trail, name, bool(parts)) for trail, name in zip(trails, kept, strict=True)
     ]
     return sorted(found, key=lambda entry: (entry.part, entry.label, entry.name)), notes
+
+
+def _check_no_parts_hide(where: str, trails: Sequence[tuple[str, ...]]) -> None:
+    """Raise DatasetError for ``cat/train/...``, and for folders such as ``train_data/cat/...``.
+
+    trails: paths (parts of a path, the file's name last) whose first folder is no known part's.
+    Without an error the parts of a user would be pooled, and split anew.
+    """
+    if any(len(trail) < 3 for trail in trails):
+        return
+    inner = {trail[1].casefold() for trail in trails}
+    if inner <= _PARTS.keys() and TRAIN in map(_PARTS.get, inner):
+        first, second = trails[0][:2]
+        raise DatasetError(
+            f"{where}: parts lie within the classes ({first}/{second}): they must be around them "
+            f"({second}/{first})"
+        )
+    outer = sorted({trail[0] for trail in trails})
+    words = [set(re.split(r"[\W\d_]+", name.casefold())) for name in outer]
+    if all(not _LIKE_PARTS.isdisjoint(each) for each in words):
+        raise DatasetError(
+            f"{where}: {', '.join(outer[:3])} seem to be parts: name them {_known()}"
+        )
+
+
+def _without_pictures(names: Sequence[str], kept: Sequence[str]) -> list[str]:
+    """Return at most one note: on folders (names that end in a slash) without any of ``kept``."""
+    holding = {str(folder) for name in kept for folder in PurePosixPath(name).parents}
+    bare = sorted(
+        name.rstrip("/")
+        for name in names
+        if name.endswith("/") and not is_hidden(name) and str(PurePosixPath(name)) not in holding
+    )
+    more = f" and {len(bare) - 3} more" if len(bare) > 3 else ""
+    said = ", ".join(map(printable, bare[:3]))
+    return [f"folders without pictures are left out: {said}{more}"] if bare else []
+
+
+def is_hidden(name: str) -> bool:
+    """Return whether a path with slashes is, or lies in, what is hidden or an operating system's.
+
+    >>> is_hidden("cat/.thumbs/1.png"), is_hidden("__MACOSX/"), is_hidden("cat/1.png")
+    (True, True, False)
+    """
+    folders = PurePosixPath(name).parts
+    return any(part.startswith(".") or part.casefold() in _SYSTEM for part in folders)
 
 
 def _known() -> str:
@@ -86,7 +140,7 @@ def _pictures(names: Iterable[str]) -> tuple[list[str], int, int]:
         path = PurePosixPath(name)
         if name.endswith("/"):
             continue
-        if any(part.startswith(".") or part.casefold() in _SYSTEM for part in path.parts):
+        if is_hidden(name):
             hidden += 1
         elif path.suffix.casefold() in SUFFIXES:
             kept.append(name)

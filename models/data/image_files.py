@@ -14,7 +14,7 @@ import numpy as np
 import PIL
 from numpy.typing import NDArray
 
-from models.data.folders import Entry, entries
+from models.data.folders import Entry, entries, is_hidden
 from models.data.pictures import SUFFIXES, decode, grey_if_grey
 from models.data.raw import ClassNames, Part, Raw
 from models.data.values import PIXELS
@@ -31,7 +31,7 @@ Progress = Callable[[int, int], None]
 Size = tuple[int, int]
 """(rows, columns) of a picture."""
 _PROGRESS_EVERY = 500
-LOADER_VERSION = 3
+LOADER_VERSION = 4
 """Part of the cache's key; raised where the same files begin to give other arrays."""
 
 
@@ -82,18 +82,28 @@ def _stamp(status: os.stat_result) -> str:
 
 
 def _list_folder(path: Path) -> tuple[list[str], str]:
-    """Return the sorted names of all files below ``path``, and a text to tell if a picture changes.
+    """Return the sorted names of all below ``path``, and a text to tell if a picture changes.
 
-    Names are relative, with slashes. The text is a hash of the path and of each picture's name,
-    size, modification and change time.
+    Names are relative, with slashes; those of folders end in one. The text is a hash of the path,
+    each folder's name and each picture's name, size, modification and change time. Raises
+    DatasetError for a link to a folder that is not hidden: its pictures would be left out.
     """
-    files = sorted(file for file in path.rglob("*") if not file.is_dir())
-    names = [file.relative_to(path).as_posix() for file in files]
+    names = []
     digest = hashlib.sha256(os.fsencode(path.resolve()))
-    for name, file in zip(names, files, strict=True):
-        if file.suffix.casefold() in SUFFIXES:
+    for file in sorted(path.rglob("*")):
+        name = file.relative_to(path).as_posix()
+        if file.is_dir():
+            if file.is_symlink() and not is_hidden(name):
+                raise DatasetError(
+                    f"{path}: {name} is a link to a folder, and such are not followed: put the "
+                    "folder itself there"
+                )
+            name += "/"
+            digest.update(os.fsencode(f"{name}\n"))
+        elif file.suffix.casefold() in SUFFIXES:
             status = file.stat() if file.exists() else file.lstat()
             digest.update(os.fsencode(f"{name} {_stamp(status)}\n"))
+        names.append(name)
     return names, digest.hexdigest()
 
 

@@ -96,7 +96,7 @@ def _guess(shape: tuple[int, ...]) -> tuple[Layout, bool]:
         signals = 1 < shape[1] <= _MOST_SIGNALS and shape[2] >= _LONG * shape[1]
         layout = Layout.CHANNELS_LENGTH if signals else Layout.ROWS_COLUMNS
         square = max(shape[1:]) <= 2 * min(shape[1:])
-        return layout, shape[1] == 1 or shape[1] > _MOST_SIGNALS or square
+        return layout, shape[1] == 1 or square
     first, last = (shape[axis] in _USUAL_CHANNELS for axis in (1, 3))
     channels_first = first
     if first == last:

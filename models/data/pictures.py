@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from models.errors import DatasetError
 from models.files.pictures import opened_picture
@@ -69,7 +69,8 @@ def decode(
     except _BROKEN as error:
         if isinstance(error, DatasetError):
             raise
-        raise DatasetError(f"{name} is a corrupt image ({printable(error)})") from None
+        why = "of no known kind" if isinstance(error, UnidentifiedImageError) else printable(error)
+        raise DatasetError(f"{name} is a corrupt image ({why})") from None
     return (pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)), notes
 
 

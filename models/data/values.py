@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from models.errors import DatasetError
 
 LEVELS = 256
+_LARGEST = 1e300
 PIXEL_HIGH = 255
 BRIGHT = 127
 """Training values of dtype uint8 with one above this are pictures of the full range 0..255."""
@@ -25,6 +26,12 @@ TAIL_PERCENT = 0.1
 WIDE_STDS = 8.0
 """Real values whose range is more standard deviations than this count as ones with outliers."""
 FEW_LEVELS = 32
+SCALES_DIFFER = 4
+"""Channels get a range each where the widest range is more times the narrowest's than this."""
+MOST_CLIPPED = 0.01
+"""Share (0..1) of values outside a range above which a note says so."""
+LEAST_SPAN = 0.1
+"""Share (0..1) of a range for all channels that values must span; less, and a note says so."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class InputRange:
     """The values that become level 0 (low) and level 255 (high): for all, or for each channel.
 
     low, high: one value, or one for each channel. Raises DatasetError unless each low is less than
-    its high, both finite.
+    its high, both finite, by no less than 1e-300 and no more than 1e300.
 
     >>> import numpy as np
     >>> InputRange.of(0, 16).levels(np.array([0, 8, 16, 20]).reshape(4, 1, 1, 1)).ravel().tolist()
@@ -50,6 +57,11 @@ class InputRange:
         for low, high in zip(self.low, self.high, strict=True):
             if low >= high:
                 raise DatasetError(f"input: low must be less than high, not {low:g} and {high:g}")
+            if not 1 / _LARGEST <= high - low <= _LARGEST:
+                raise DatasetError(
+                    f"input: high less low must be {1 / _LARGEST:g} to {_LARGEST:g}, not "
+                    f"{low:g}..{high:g}: scale the values"
+                )
 
     @classmethod
     def of(cls, low: float, high: float) -> InputRange:
@@ -81,7 +93,8 @@ class InputRange:
             return values
         self.check(values.shape[1])
         low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
-        scaled = (values.astype(np.float64) - low) * (PIXEL_HIGH / (high - low))
+        with np.errstate(over="ignore"):  # infinite is clipped
+            scaled = (values.astype(np.float64) - low) * (PIXEL_HIGH / (high - low))
         return np.floor(np.clip(scaled, 0, PIXEL_HIGH) + 0.5).astype(np.uint8)
 
     def clipped(self, values: NDArray[Any]) -> float:
@@ -89,8 +102,31 @@ class InputRange:
 
         values: (n, channels, rows, columns).
         """
+        if self.is_pixels and values.dtype == np.uint8:
+            return 0.0
         low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
         return float(((values < low) | (values > high)).mean()) if values.size else 0.0
+
+    def doubts(self, values: NDArray[Any], what: str) -> list[str]:
+        """Return at most one note on values that the range does not suit.
+
+        values: (n, channels, rows, columns), at least one. Noted is a share above MOST_CLIPPED
+        outside the range; else, with one range for all channels, values that differ but span less
+        than LEAST_SPAN of it. what: of what the values are, for the note.
+        """
+        outside = self.clipped(values)
+        if outside > MOST_CLIPPED:
+            return [
+                f"{100 * outside:.0f} % of the values of {what} lie outside the input "
+                f"range, {self.describe()}, and are clipped"
+            ]
+        low, high = float(values.min()), float(values.max())
+        if len(self.low) == 1 and 0 < high - low < LEAST_SPAN * (self.high[0] - self.low[0]):
+            return [
+                f"the values of {what}, {low:g}..{high:g}, fill little of the input "
+                f"range, {self.describe()}"
+            ]
+        return []
 
     def describe(self) -> str:
         """Return the range in a few words, for notes and reports.
@@ -124,11 +160,12 @@ def check_finite(values: NDArray[Any], where: str) -> None:
 def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     """Return the range of training values, with notes on what was guessed.
 
-    train: (n, channels, rows, columns). Booleans get 0..1. Integers start at 0, or the smallest
-    value if that is negative, and end at the largest value (at least 1 above the start); uint8 with
-    a value above BRIGHT are pixels, 0..255. Reals in 0..1 or -1..1 whose largest is above 0.5 keep
-    that range; others get one range, or one for each channel where there are no rows and columns or
-    their scales differ. Booleans and pixels get no note.
+    train: (n, channels, rows, columns). Booleans get 0..1; uint8 with a value above BRIGHT are
+    pixels, 0..255. Reals in 0..1 or -1..1 whose largest is above 0.5 keep that range. Others get
+    one range, or one for each channel where the channels' scales differ, or where they are features
+    (one pixel) and real; integers only where they span more than LEVELS. The one range of integers
+    starts at 0, or at the smallest value if that is negative or they span less than a quarter of
+    the largest. Booleans and pixels get no note.
     """
     low, high = float(train.min()), float(train.max())
     kind = train.dtype.kind
@@ -137,14 +174,15 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     if kind in "iu":
         if train.dtype == np.uint8 and high > BRIGHT:
             return PIXELS, []
-        low = min(low, 0.0)
-        found = InputRange.of(low, max(high, low + 1))
+        start = low if low < 0 or high - low < high / SCALES_DIFFER else 0.0
+        mapped = _by_channel(train) if high - low >= LEVELS else None
+        found = mapped or InputRange.of(start, max(high, start + 1))
     elif low >= 0 and 0.5 < high <= 1:
         found = InputRange.of(0, 1)
     elif -1 <= low < 0 and 0.5 < high <= 1:
         found = InputRange.of(-1, 1)
     else:
-        found = _real_range(train)
+        found = _by_channel(train) or InputRange.of(*_ends(train.ravel()))
     note = (
         f"values are mapped from {found.describe()}, as found in the training part, to {LEVELS} "
         "input levels"
@@ -154,28 +192,35 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     return found, [note, *(clipped if outside else [])]
 
 
-def _real_range(train: NDArray[Any]) -> InputRange:
-    """Return the range of real values (n, channels, rows, columns) without outliers (``_ends``).
+def _by_channel(train: NDArray[Any]) -> InputRange | None:
+    """Return a range for each channel, without outliers, or None where one for all is better.
 
-    It is one for each channel where an example is one pixel of several channels, or the widest
-    channel's range is more than 4 times the narrowest's that is not 0. A constant value gets a
-    range of width 1.
+    train: integers or reals (n, channels, rows, columns). There is one for each channel where an
+    example is one real pixel of several channels, or the channels' scales differ (SCALES_DIFFER;
+    constant channels do not count).
     """
-    single = train.shape[2:] == (1, 1) and train.shape[1] > 1
-    columns = train.transpose(1, 0, 2, 3).reshape(train.shape[1], -1).astype(np.float64)
-    ends = np.array([_ends(column) for column in columns])
-    spans = ends[:, 1] - ends[:, 0]
-    if single or spans.max() > 4 * spans[spans > 0].min(initial=spans.max()):
-        spans[spans == 0] = 1.0
-        return InputRange(tuple(ends[:, 0].tolist()), tuple((ends[:, 0] + spans).tolist()))
-    low, high = _ends(columns.ravel())
-    return InputRange.of(low, high if high > low else low + 1)
+    single = train.shape[2:] == (1, 1) and train.shape[1] > 1 and train.dtype.kind == "f"
+    ends = np.array([_ends(train[:, channel].ravel()) for channel in range(train.shape[1])])
+    varying = [channel.min() < channel.max() for channel in train.swapaxes(0, 1)]
+    spans = (ends[:, 1] - ends[:, 0])[varying]
+    if single or (len(spans) and spans.max() > SCALES_DIFFER * spans.min()):
+        return InputRange(tuple(ends[:, 0].tolist()), tuple(ends[:, 1].tolist()))
+    return None
 
 
-def _ends(values: NDArray[np.float64]) -> tuple[float, float]:
+def _ends(values: NDArray[Any]) -> tuple[float, float]:
+    """Return the smallest and the largest value without outliers; of equal ones the latter is more.
+
+    values: (n,). Where they span more than WIDE_STDS standard deviations, TAIL_PERCENT of them at
+    each end are left out.
+    """
     low, high = float(values.min()), float(values.max())
-    if high - low > WIDE_STDS * float(values.std()) > 0:
-        tails = np.percentile(values, (TAIL_PERCENT, 100 - TAIL_PERCENT))
+    if low == high:
+        return low, low + max(1.0, float(np.spacing(abs(low))))
+    InputRange.of(low, high)  # raises for a span that no arithmetic can take
+    real = values.astype(np.float64)
+    if high - low > WIDE_STDS * float(real.std()) > 0:
+        tails = np.percentile(real, (TAIL_PERCENT, 100 - TAIL_PERCENT))
         if tails[1] > tails[0]:
             low, high = map(float, tails)
     return low, high

@@ -193,9 +193,11 @@ def size(file: BinaryIO) -> int:
 def read_bytes(path: Path, limit: int = TEXT_BYTES) -> bytes:
     """Return the content of a regular file of up to ``limit`` bytes. Raises FileError."""
     with opened(path) as file:
-        # A file under /proc says that it is empty; one that grows must not be followed.
-        data = file.read(limit + 1) if size(file) <= limit else b""
-        if size(file) > limit or len(data) > limit:
+        # A file under /proc says that it is empty; one that grows must not be followed. Memory is
+        # taken for what is asked for, so not for more than there can be.
+        most = min(limit, max(size(file), TEXT_BYTES))
+        data = file.read(most + 1) if size(file) <= limit else b""
+        if size(file) > limit or len(data) > most:
             raise FileError(f"{escaped(str(path))}: is larger than the {size_text(limit)} allowed")
     return data
 

@@ -1,7 +1,8 @@
 """Networks as graphs of layer specifications, without bits and without weights.
 
-network (NetworkGraph), layers (one frozen specification per operator), passes (graph to graph),
-verifier (the rules that every graph must satisfy), yaml (file format), drawing (as SVG).
+network (NetworkGraph), layers (one frozen specification per operator), windows (of convolutions
+and poolings), passes (graph to graph), verifier (the rules that every graph must satisfy), yaml
+(file format), drawing (as SVG).
 """
 
 __all__ = [
@@ -10,5 +11,6 @@ __all__ = [
     "network",
     "passes",
     "verifier",
+    "windows",
     "yaml",
 ]

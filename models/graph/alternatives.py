@@ -16,7 +16,8 @@ _ONE_ORDER = "leave it out: tensors are channels, rows, columns"
 _RECURRENT = "use conv2d with kernel [1, k] over a window of time steps"
 _RESOLUTION = "keep the resolution with stride 1 instead of restoring it"
 _PADDING = (
-    "set padding on the conv2d or pooling that reads it; padding is zeros, in pooling left out"
+    "set padding: [top, left, bottom, right] on the conv2d or pooling that reads it; padding is "
+    "zeros, in max_pool left out"
 )
 _SLICE = "let every reader take the whole tensor; a conv2d with kernel 1 picks channels"
 _SAME_ADD = "use add, which takes two tensors of one shape"
@@ -28,9 +29,9 @@ _INFERRED = "leave it out: it follows from the layer that is read"
 _NORM_CONSTANTS = "leave it out: batch norm is folded into the weights"
 _BIAS = "leave it out: every layer has a bias, which costs no cycles"
 _BITS = "write it under quantisation: layers: {NAME: {weight_bits: ..., activation_bits: ...}}"
-_NO_GAPS = "leave it out: kernels have no gaps; a larger kernel, or a stride before, sees as far"
+_DILATION = "use dilation, which only conv2d has"
 _WINDOW = "only conv2d, max_pool and avg_pool have one"
-_ALIKE = "opposite sides are padded alike, by zeros"
+_SIDES = "write padding: [rows, columns] or [top, left, bottom, right]; it is zeros"
 
 ALTERNATIVES = {
     # Operators.
@@ -110,16 +111,16 @@ ALTERNATIVES = {
     "attention": "use conv2d or linear, whose weights are constants",
     "embedding": "send the vectors as the input",
     # Keys, and the keys of other layers.
-    "dilation": _NO_GAPS,
-    "dilations": _NO_GAPS,
-    "dilation_rate": _NO_GAPS,
-    "ceil_mode": "leave it out: sizes are rounded down; padding keeps the last rows and columns",
-    "count_include_pad": "leave it out: averages count padding as zeros",
+    "dilation": _DILATION,
+    "dilations": _DILATION,
+    "dilation_rate": _DILATION,
+    "ceil_mode": "only max_pool and avg_pool have it",
+    "count_include_pad": "only avg_pool has it",
     "output_padding": _RESOLUTION,
     "scale_factor": _RESOLUTION,
-    "padding_mode": f"leave it out: {_ALIKE}",
-    "pads": f"write padding: [rows, columns]; {_ALIKE}",
-    "auto_pad": f"write padding: [rows, columns]; {_ALIKE}",
+    "padding_mode": "leave it out: padding is zeros",
+    "pads": _SIDES,
+    "auto_pad": _SIDES,
     "groups": "only conv2d has groups",
     "group": "use groups, which only conv2d has",
     "depth_multiplier": "set groups to the input channels and out_channels to a multiple of them",

@@ -1,7 +1,8 @@
 """Layer specifications: frozen dataclasses that check their fields and know their output shape.
 
-Shapes are (channels, rows, columns) of one image; kernels, strides and paddings are (rows,
-columns). A specification knows nothing of its neighbours or of bits.
+Shapes are (channels, rows, columns) of one image; kernels, strides, dilations and paddings are
+(rows, columns), paddings also (top, left, bottom, right). A specification knows nothing of its
+neighbours or of bits.
 """
 
 from __future__ import annotations
@@ -11,36 +12,13 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from models.errors import ModelError
+from models.graph import windows
+from models.graph.windows import at_least, check_pair
 
-Shape = tuple[int, int, int]
-Pair = tuple[int, int]
-
-
-def _at_least(what: str, low: int, *values: object) -> None:
-    for value in values:
-        if type(value) is not int or value < low:
-            raise ModelError(f"{what} must be an integer >= {low}, not {value!r}")
-
-
-def _pair(what: str, low: int, value: object) -> None:
-    if not isinstance(value, tuple) or len(value) != 2:
-        raise ModelError(f"{what} must be (rows, columns), not {value!r}")
-    _at_least(what, low, *value)
-
-
-def _window(shape: Shape, kernel: Pair, stride: Pair, padding: Pair) -> Pair:
-    """Return (rows, columns) of a sliding window's output; incomplete windows are left out.
-
-    shape: input (channels, rows, columns); kernel, stride, padding (on both sides): (rows,
-    columns). Raises ModelError if the kernel is larger than the padded input.
-    """
-    rows, cols = (size + 2 * pad for size, pad in zip(shape[1:], padding, strict=True))
-    if kernel[0] > rows or kernel[1] > cols:
-        raise ModelError(
-            f"kernel {kernel[0]}x{kernel[1]} is larger than its padded input {rows}x{cols}; "
-            "use a smaller kernel, more padding or less pooling before it"
-        )
-    return (rows - kernel[0]) // stride[0] + 1, (cols - kernel[1]) // stride[1] + 1
+Shape = windows.Shape
+Pair = windows.Pair
+Padding = windows.Padding
+Axes = tuple[windows.Windows, windows.Windows]
 
 
 @dataclass(frozen=True)
@@ -50,7 +28,7 @@ class LayerSpec:
     Types of the flags ``relu`` and ``batch_norm`` are not checked.
 
     >>> [spec.op for spec in OPS.values() if spec.most_inputs is None]
-    ['concat']
+    ['add', 'concat']
     """
 
     op: ClassVar[str]
@@ -85,7 +63,7 @@ class Input(LayerSpec):
     def __post_init__(self) -> None:
         if not isinstance(self.shape, tuple) or len(self.shape) != 3:
             raise ModelError(f"shape must be (channels, rows, columns), not {self.shape!r}")
-        _at_least("shape", 1, *self.shape)
+        at_least("shape", 1, *self.shape)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.shape
@@ -95,8 +73,9 @@ class Input(LayerSpec):
 class Conv2d(LayerSpec):
     """2-D convolution with bias or (if ``batch_norm``) batch norm, then ReLU if ``relu`` is set.
 
-    kernel, stride, padding: (rows, columns); padding is with zeros on both sides and smaller than
-    the kernel. groups: divides both input and output channels.
+    kernel, stride, dilation: (rows, columns); a dilated kernel has its values ``dilation`` rows and
+    columns apart. padding: zeros, (rows, columns) on both sides or (top, left, bottom, right), less
+    than the kernel's extent. groups: divides both input and output channels.
 
     >>> Conv2d(16, (3, 3), stride=(2, 2), padding=(1, 1)).output_shape([(3, 32, 32)])
     (16, 16, 16)
@@ -106,19 +85,21 @@ class Conv2d(LayerSpec):
     out_channels: int
     kernel: Pair
     stride: Pair = (1, 1)
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
     groups: int = 1
     batch_norm: bool = False
     relu: bool = False
+    dilation: Pair = (1, 1)
 
     def __post_init__(self) -> None:
-        _at_least("out_channels", 1, self.out_channels)
-        _at_least("groups", 1, self.groups)
-        _pair("kernel", 1, self.kernel)
-        _pair("stride", 1, self.stride)
-        _pair("padding", 0, self.padding)
-        if any(pad >= size for pad, size in zip(self.padding, self.kernel, strict=True)):
-            raise ModelError(f"padding {self.padding} must be smaller than kernel {self.kernel}")
+        at_least("out_channels", 1, self.out_channels)
+        at_least("groups", 1, self.groups)
+        check_pair("kernel", 1, self.kernel)
+        check_pair("stride", 1, self.stride)
+        check_pair("dilation", 1, self.dilation)
+        spans = windows.extent(self.kernel, self.dilation)
+        most, rule = (spans[0] - 1, spans[1] - 1), f"smaller than kernel {spans}"
+        object.__setattr__(self, "padding", windows.checked_padding(self.padding, most, rule))
         if self.out_channels % self.groups:
             raise ModelError(f"groups {self.groups} must divide out_channels {self.out_channels}")
 
@@ -126,7 +107,12 @@ class Conv2d(LayerSpec):
         (shape,) = inputs
         if shape[0] % self.groups:
             raise ModelError(f"groups {self.groups} must divide the {shape[0]} input channels")
-        return (self.out_channels, *_window(shape, self.kernel, self.stride, self.padding))
+        rows, cols = self.axes(shape)
+        return self.out_channels, rows.count, cols.count
+
+    def axes(self, shape: Shape) -> Axes:
+        """Return the windows over the rows and columns of an input of ``shape``."""
+        return windows.windows(shape, self.kernel, self.stride, self.padding, self.dilation)
 
 
 @dataclass(frozen=True)
@@ -145,7 +131,7 @@ class Linear(LayerSpec):
     relu: bool = False
 
     def __post_init__(self) -> None:
-        _at_least("out_features", 1, self.out_features)
+        at_least("out_features", 1, self.out_features)
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
         return self.out_features, 1, 1
@@ -155,27 +141,31 @@ class Linear(LayerSpec):
 class _Pool(LayerSpec):
     kernel: Pair
     stride: Pair
-    padding: Pair = (0, 0)
+    padding: Padding = (0, 0)
+    ceil_mode: bool = False
 
     def __post_init__(self) -> None:
-        _pair("kernel", 1, self.kernel)
-        _pair("stride", 1, self.stride)
-        _pair("padding", 0, self.padding)
-        if any(2 * pad > size for pad, size in zip(self.padding, self.kernel, strict=True)):
-            raise ModelError(
-                f"padding {self.padding} must be at most half of the pooling kernel {self.kernel}"
-            )
+        check_pair("kernel", 1, self.kernel)
+        check_pair("stride", 1, self.stride)
+        most = self.kernel[0] // 2, self.kernel[1] // 2
+        rule = f"at most half of the pooling kernel {self.kernel}"
+        object.__setattr__(self, "padding", windows.checked_padding(self.padding, most, rule))
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        (shape,) = inputs
-        return (shape[0], *_window(shape, self.kernel, self.stride, self.padding))
+        rows, cols = self.axes(inputs[0])
+        return inputs[0][0], rows.count, cols.count
+
+    def axes(self, shape: Shape) -> Axes:
+        """Return the windows over the rows and columns of an input of ``shape``."""
+        return windows.windows(shape, self.kernel, self.stride, self.padding, ceil=self.ceil_mode)
 
 
 @dataclass(frozen=True)
 class MaxPool(_Pool):
     """Maximum of each window; padding is never the maximum.
 
-    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
+    kernel, stride: (rows, columns); padding: (rows, columns) on both sides or (top, left, bottom,
+    right), at most half of the kernel. ceil_mode: a last window that is incomplete counts, too.
 
     >>> MaxPool((2, 2), stride=(2, 2)).output_shape([(16, 8, 8)])
     (16, 4, 4)
@@ -186,15 +176,29 @@ class MaxPool(_Pool):
 
 @dataclass(frozen=True)
 class AvgPool(_Pool):
-    """Mean of each window; padding counts as zeros (torch: count_include_pad=True).
+    """Mean of each window; padding counts as zeros, or not at all (count_include_pad: false).
 
-    kernel, stride, padding: (rows, columns); padding is at most half of the kernel.
+    kernel, stride: (rows, columns); padding: (rows, columns) on both sides or (top, left, bottom,
+    right), at most half of the kernel. ceil_mode: a last window that is incomplete counts, too; it
+    averages what lies in the input and its padding. All windows must average equally many values.
 
     >>> AvgPool((3, 3), stride=(1, 1), padding=(1, 1)).output_shape([(16, 8, 8)])
     (16, 8, 8)
     """
 
     op: ClassVar[str] = "avg_pool"
+    count_include_pad: bool = True
+
+    def output_shape(self, inputs: Sequence[Shape]) -> Shape:
+        self.divisor(inputs[0])
+        return super().output_shape(inputs)
+
+    def divisor(self, shape: Shape) -> int:
+        """Return how many values each window over an input of ``shape`` averages.
+
+        Raises ModelError where windows differ in it.
+        """
+        return windows.one_divisor(self.axes(shape), self.count_include_pad)
 
 
 POOL_KINDS = ("max", "avg")
@@ -222,7 +226,9 @@ class GlobalPool(LayerSpec):
 
 @dataclass(frozen=True)
 class Add(LayerSpec):
-    """Sum of two tensors of equal shape (residual connection), then ReLU if ``relu`` is set.
+    """Sum of tensors of equal shape (residual connection), then ReLU if ``relu`` is set.
+
+    More than two are added one after another, in layers named after it with ``.part``.
 
     >>> Add(relu=True).output_shape([(16, 8, 8), (16, 8, 8)])
     (16, 8, 8)
@@ -230,17 +236,17 @@ class Add(LayerSpec):
 
     op: ClassVar[str] = "add"
     least_inputs: ClassVar[int] = 2
-    most_inputs: ClassVar[int | None] = 2
+    most_inputs: ClassVar[int | None] = None
     relu: bool = False
 
     def output_shape(self, inputs: Sequence[Shape]) -> Shape:
-        first, second = inputs
-        if first != second:
+        other = next((shape for shape in inputs if shape != inputs[0]), None)
+        if other:
             raise ModelError(
-                f"inputs of add must have equal shapes, not {first} and {second}; "
+                f"inputs of add must have equal shapes, not {inputs[0]} and {other}; "
                 "put a 1x1 conv2d on the shorter branch"
             )
-        return first
+        return inputs[0]
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,6 @@ from models.errors import ModelError
 from models.graph.layers import Input, LayerSpec, Shape
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_JOINED = {1: "; join them by add or concat before it", 2: "; add two at a time, layer by layer"}
-"""Most inputs of a layer that has more -> what to do with them."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +126,7 @@ class NetworkGraph:
                 wanted = f"{low}" if low == high else f"at least {low}"
                 raise ModelError(
                     f"layer {layer.name}: {layer.spec.op} takes {wanted} inputs, not {count}"
-                    f"{_JOINED.get(high or 0, '') if count > low else ''}"
+                    f"{'; join them by add or concat before it' if count > low == 1 else ''}"
                 )
             try:
                 shapes[layer.name] = layer.spec.output_shape(

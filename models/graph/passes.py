@@ -40,10 +40,11 @@ def run_passes(graph: NetworkGraph, passes: Iterable[Pass]) -> NetworkGraph:
 def legalise(graph: NetworkGraph) -> NetworkGraph:
     """Return the legal form, which is trained and lowered. Raises ModelError.
 
-    ReLUs are fused (``fuse_relu``), nested concats flattened (``flatten_concats``), and concat
-    inputs that cannot share a scale copied (``copy_concat_inputs``).
+    Sums of more than two are split (``split_sums``), ReLUs fused (``fuse_relu``), nested concats
+    flattened (``flatten_concats``), and concat inputs that cannot share a scale copied
+    (``copy_concat_inputs``).
     """
-    return run_passes(graph, (fuse_relu, flatten_concats, copy_concat_inputs))
+    return run_passes(graph, (split_sums, fuse_relu, flatten_concats, copy_concat_inputs))
 
 
 def is_signed(graph: NetworkGraph, name: str) -> bool:
@@ -59,6 +60,24 @@ def is_signed(graph: NetworkGraph, name: str) -> bool:
         case Conv2d(relu=relu) | Linear(relu=relu) | Add(relu=relu):
             return not relu
     return any(is_signed(graph, source) for source in layer.inputs)
+
+
+PART = ".part"
+"""Suffix of a partial sum's name, behind that of the sum."""
+
+
+def split_sums(graph: NetworkGraph) -> NetworkGraph:
+    """Replace every sum of more than two tensors by sums of two, from the first input on.
+
+    The last of them keeps the sum's name and ReLU; partial sums are named after it, with PART.
+    """
+    for layer in graph.layers:
+        if isinstance(layer.spec, Add) and len(layer.inputs) > 2:
+            first, second, *others = layer.inputs
+            part = Layer(graph.fresh_name(f"{layer.name}{PART}"), Add(), (first, second))
+            rest = Layer(layer.name, layer.spec, (part.name, *others))
+            return split_sums(graph.edited(replace=[rest], insert=[part]))
+    return graph
 
 
 def fuse_relu(graph: NetworkGraph) -> NetworkGraph:

@@ -6,6 +6,7 @@ A network is a list of layers; a layer reads the one above it unless ``inputs`` 
     - {name: c1, op: conv2d, out_channels: 16, kernel: 3, padding: 1, batch_norm: true, relu: true}
     - {name: c2, op: conv2d, out_channels: 16, kernel: 3, padding: 1}
     - {name: sum, op: add, inputs: [c1, c2]}
+    - {name: c3, op: conv2d, out_channels: 8, kernel: 3, stride: 2, padding: [0, 0, 1, 1]}
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from models.errors import ModelError
 from models.files.nodes import Node, construct, convert
 from models.files.yaml_io import FlowDict
 from models.graph.alternatives import alternative, unsupported
-from models.graph.layers import OPS, LayerSpec, Pair
+from models.graph.layers import OPS, LayerSpec, Padding, Pair
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import legalise
 from models.graph.verifier import verify
+from models.graph.windows import Sides
 
 _FOLLOWS = {"stride": "kernel"}
 """Field whose value another field takes where it is absent, by that other field's name: a pooling
@@ -30,10 +32,6 @@ _PADDINGS = {
     "valid": "write 0, or leave it out",
 }
 """Words for a padding in other tools -> what to write."""
-_FOUR_SIDES = (
-    "write [rows, columns], which pad opposite sides alike; a kernel that is one larger, with "
-    "padding 1, computes all that padding below and right alone does"
-)
 
 
 def read_graph(node: Node, name: str) -> NetworkGraph:
@@ -95,16 +93,22 @@ def _without_default(spec_type: type[LayerSpec]) -> list[str]:
 def _value(node: Node, hint: Any, layer: str) -> Any:
     """Convert as ``convert`` does, but accept one integer for (rows, columns) of equal ones.
 
-    hint: the field's type. Raises YamlError; for values of other tools (a padding of four sides,
-    same, valid) it says what to write in the layer called ``layer``.
+    hint: the field's type. Raises YamlError; for paddings of other tools (same, valid) it says what
+    to write in the layer called ``layer``.
     """
-    if hint == Pair and not isinstance(node.value, tuple):
+    if hint in (Pair, Padding) and not isinstance(node.value, tuple):
         if isinstance(node.value, str) and node.value.lower() in _PADDINGS:
             raise node.error(f"layer {layer}: {_PADDINGS[node.value.lower()]}")
         size = node.integer()
         return size, size
-    if hint == Pair and len(node.items()) == 4:
-        raise node.error(f"layer {layer}: {_FOUR_SIDES}")
+    if hint == Padding:
+        count = len(node.items())
+        if count not in (2, 4):
+            raise node.error(
+                f"layer {layer}: padding must be a number, [rows, columns] or "
+                f"[top, left, bottom, right], not a list of {count}"
+            )
+        hint = Pair if count == 2 else Sides
     return convert(node, hint)
 
 

@@ -3,17 +3,20 @@
 lower (from a graph, or a trained network, to integers), assemble (its structure), freeze (learned
 scales to integer multipliers and shifts), frozen (the same network in real values), network
 (IntegerNetwork), reference (runs it in numpy), files (on disk), checks (of what a file holds), bits
-(zeros and ones of its weights), scores (accuracy with its interval, confusion matrix).
+(zeros and ones of its weights), scaling (of weights from elsewhere), scores (accuracy with its
+interval, confusion matrix).
 """
 
 __all__ = [
     "assemble",
     "bits",
+    "checks",
     "files",
     "freeze",
     "frozen",
     "lower",
     "network",
     "reference",
+    "scaling",
     "scores",
 ]

@@ -16,9 +16,9 @@ from models.graph.layers import (
     Input,
     Linear,
     MaxPool,
-    Pair,
 )
 from models.graph.network import Layer, NetworkGraph
+from models.graph.windows import Sides
 from models.integer.network import (
     ConcatLayer,
     IntegerNetwork,
@@ -78,7 +78,7 @@ def fused_pools(graph: NetworkGraph) -> dict[str, str]:
     fused: dict[str, str] = {}
     for layer in graph.layers:
         window = _max_window(graph, layer)
-        if window is None or _padding(layer) != (0, 0):
+        if window is None or any(_reaches(graph, layer)):
             continue
         (source,) = layer.inputs
         producer = graph[source]
@@ -104,9 +104,12 @@ def _max_window(graph: NetworkGraph, layer: Layer) -> PoolWindow | None:
     return None
 
 
-def _padding(layer: Layer) -> Pair:
-    spec = layer.spec
-    return spec.padding if isinstance(spec, Conv2d | AvgPool | MaxPool) else (0, 0)
+def _reaches(graph: NetworkGraph, layer: Layer) -> Sides:
+    """Return how far a layer's windows reach beyond its input: top, left, bottom, right."""
+    if not isinstance(layer.spec, Conv2d | AvgPool | MaxPool):
+        return 0, 0, 0, 0
+    rows, cols = layer.spec.axes(graph.shapes[layer.inputs[0]])
+    return rows.before, cols.before, max(rows.margin, 0), max(cols.margin, 0)
 
 
 def assemble(
@@ -168,7 +171,8 @@ def _mac_layer(
         output=fused_pool or layer.name,
         groups=groups,
         stride=spec.stride if isinstance(spec, Conv2d | AvgPool) else (1, 1),
-        padding=_padding(layer),
+        padding=_reaches(graph, layer)[:2],
+        dilation=spec.dilation if isinstance(spec, Conv2d) else (1, 1),
         # Padding of a max pooling must lose to every code; elsewhere it is the real value 0.
         pad_code=0 if own_pool else tensors[layer.inputs[0]].zero_point,
         weight_bits=weight_bits,

@@ -10,7 +10,7 @@ from models.arithmetic import MAX_SHIFT, weight_range
 from models.errors import ModelError
 from models.files.reading import printable, quoted
 from models.graph.verifier import MOST_ELEMENTS, MOST_SIDE
-from models.integer.network import ConcatLayer, IntegerNetwork, Ints, MacLayer, TensorSpec
+from models.integer.network import ConcatLayer, IntegerNetwork, Ints, MacLayer, TensorSpec, extent
 
 MAX_BITS = 16
 """Most bits of an activation."""
@@ -22,13 +22,17 @@ Shape = tuple[int, int, int]
 def check(network: IntegerNetwork) -> None:
     """Raise ModelError unless names, shapes and ranges of a network fit each other.
 
-    Not compared are bits, signs and scales of a concat's tensors, pad codes, and sparsity patterns.
+    Not compared are scales of a concat's tensors, pad codes, and sparsity patterns.
     """
     if not network.layers or not isinstance(network.layers[-1], MacLayer):
         raise ModelError("the last layer must compute the logits")
     output = network.layers[-1].output
     for spec in network.tensors.values():
         _check_tensor(spec, 32 if spec.name == output else MAX_BITS)
+        steps = np.atleast_1d(spec.scale)
+        whole = spec.name != output or len(steps) not in (1, spec.shape[0])
+        if not ((steps > 0) & (steps < 1e30)).all() or (whole and np.ndim(spec.scale)):
+            raise ModelError(f"tensor {printable(spec.name)}: scale {quoted(spec.scale)}")
     known = {network.input}
     for layer in network.layers:
         where = f"layer {printable(layer.name)}"
@@ -38,12 +42,14 @@ def check(network: IntegerNetwork) -> None:
         if absent or early or not inputs or layer.output in known:
             raise ModelError(f"{where}: tensor {quoted((absent or early or [layer.output])[0])}")
         specs = [network.tensors[name] for name in inputs]
-        shape = _concat(specs) if isinstance(layer, ConcatLayer) else _mac(network, layer, where)
-        if network.tensors[layer.output].shape != shape:
-            raise ModelError(f"{where}: gives {shape}, not {network.tensors[layer.output].shape}")
+        if isinstance(layer, ConcatLayer):
+            _check_concat(specs, network.tensors[layer.output], where)
+        else:
+            _check_mac(network, layer, where)
         known.add(layer.output)
-    if network.tensors[output].shape[1:] != (1, 1) or not network.layers[-1].raw:
-        raise ModelError("the last layer must give the logits, as a map of 1x1")
+    raw = [layer.name for layer in network.mac_layers if layer.raw]
+    if raw != [network.layers[-1].name] or network.layers[-1].pool:
+        raise ModelError("the last layer, and no other, must give its sums, without max pooling")
 
 
 def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:
@@ -58,29 +64,35 @@ def _check_tensor(spec: TensorSpec, most_bits: int) -> None:
         raise ModelError(f"{where}: shape {shape}")
     if not 1 <= spec.bits <= most_bits:
         raise ModelError(f"{where}: {spec.bits} bits")
-    if not 0 < spec.scale < 1e30:
-        raise ModelError(f"{where}: scale {spec.scale:g}")
+    if not 0 <= spec.zero_point < 1 << spec.bits:
+        raise ModelError(f"{where}: zero point {spec.zero_point}")
 
 
-def _concat(specs: list[TensorSpec]) -> Shape:
-    """Return the shape of a concatenation. Raises ModelError."""
-    maps = {spec.shape[1:] for spec in specs}
-    if len(maps) != 1:
-        raise ModelError("concatenated maps differ in size")
-    return sum(spec.shape[0] for spec in specs), *specs[0].shape[1:]
+def _check_concat(specs: list[TensorSpec], out: TensorSpec, where: str) -> None:
+    """Raise ModelError unless tensors laid side by side give ``out``."""
+    forms = {(*spec.shape[1:], spec.bits, spec.signed, spec.zero_point) for spec in (*specs, out)}
+    if len(forms) != 1 or sum(spec.shape[0] for spec in specs) != out.shape[0]:
+        raise ModelError(f"{where}: concatenated tensors differ in size, bits or zero point")
 
 
-def _mac(network: IntegerNetwork, layer: MacLayer, where: str) -> Shape:
-    """Return the output shape of a layer whose numbers fit each other. Raises ModelError."""
-    out = network.tensors[layer.output].shape[0]
+def _check_mac(network: IntegerNetwork, layer: MacLayer, where: str) -> None:
+    """Raise ModelError unless the numbers of a layer fit each other and its tensors."""
+    out_shape = network.tensors[layer.output].shape
+    out = out_shape[0]
     multipliers = (1 << network.scale_bits) - 1
     _check_ints(layer.bias, (out,), 1 << 40, f"{where}: bias")
     _check_ints(layer.requant_multiplier, (out,), multipliers, f"{where}: multiplier", low=0)
     low = 0 if layer.raw else 1
     _check_ints(layer.requant_shift, (out,), MAX_SHIFT, f"{where}: shift", low=low)
-    if min(*layer.stride) < 1 or min(*layer.padding) < 0 or max(*layer.padding) > MOST_SIDE:
-        raise ModelError(f"{where}: stride {layer.stride}, padding {layer.padding}")
-    shapes = set()
+    steps = (*layer.stride, *layer.dilation)
+    if min(steps) < 1 or min(layer.padding) < 0 or max(*steps, *layer.padding) > MOST_SIDE:
+        raise ModelError(
+            f"{where}: stride {layer.stride}, dilation {layer.dilation}, padding {layer.padding}"
+        )
+    if layer.pool and min(*layer.pool.kernel, *layer.pool.stride) < 1:
+        raise ModelError(f"{where}: pooling {layer.pool.kernel}, {layer.pool.stride}")
+    if len({network.tensors[source.tensor].shape for source in layer.sources}) != 1:
+        raise ModelError(f"{where}: its sources have different shapes")
     for source in layer.sources:
         spec = network.tensors[source.tensor]
         if spec.shape[0] % layer.groups or out % layer.groups or source.weights.ndim != 4:
@@ -92,24 +104,23 @@ def _mac(network: IntegerNetwork, layer: MacLayer, where: str) -> Shape:
         largest = int(np.abs(source.weights).sum(axis=(1, 2, 3)).max())
         if largest << spec.bits > MOST_SUM:
             raise ModelError(f"{where}: sums beyond {MOST_SUM}")
-        rows, columns = (
-            (spec.shape[1 + i] + 2 * layer.padding[i] - kernel[i]) // layer.stride[i] + 1
-            for i in (0, 1)
-        )
-        shapes.add((out, rows, columns))
-    if len(shapes) != 1:
-        raise ModelError(f"{where}: its sources give different shapes")
-    (shape,) = shapes
-    return _pooled(shape, layer, where) if layer.pool else shape
+        _check_windows(layer, spec.shape, out_shape, where)
 
 
-def _pooled(shape: Shape, layer: MacLayer, where: str) -> Shape:
-    assert layer.pool is not None
-    kernel, stride = layer.pool.kernel, layer.pool.stride
-    if min(*kernel, *stride) < 1:
-        raise ModelError(f"{where}: pooling {kernel}, {stride}")
-    rows, columns = ((shape[1 + i] - kernel[i]) // stride[i] + 1 for i in (0, 1))
-    return shape[0], rows, columns
+def _check_windows(layer: MacLayer, in_shape: Shape, out_shape: Shape, where: str) -> None:
+    """Raise ModelError unless the first and the last window of a layer reach into its input.
+
+    Windows are those of an output position: of the max pooling, if there is one.
+    """
+    for axis, size in enumerate(in_shape[1:]):
+        windows, step = (layer.pool.kernel[axis], layer.pool.stride[axis]) if layer.pool else (1, 1)
+        first_end = (windows - 1) * layer.stride[axis] + extent(layer)[axis] - layer.padding[axis]
+        last_start = (out_shape[1 + axis] - 1) * step * layer.stride[axis] - layer.padding[axis]
+        if first_end < 1 or last_start >= size:
+            raise ModelError(
+                f"{where}: cannot give {out_shape} of an input of {in_shape}: "
+                "windows would lie in the padding alone"
+            )
 
 
 def _check_ints(

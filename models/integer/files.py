@@ -28,7 +28,7 @@ from models.integer.network import (
 )
 from models.quantisation.sparsity import Sparsity
 
-FORMAT = 1
+FORMAT = 2
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
 """Name of an array in the file, behind the layer's index and a dot, by its MacLayer field."""
 
@@ -80,7 +80,7 @@ def load(path: Path) -> IntegerNetwork:
         found = arrays.read_npz(path)
         header = json_io.loads(str(found.get("header", "")), f"{path}: header")
         version = header.at("format").integer()
-        network = _network(header, found) if version == FORMAT else None
+        network = _network(header, found) if version in (1, FORMAT) else None
         if network is not None:
             checks.check(network)
     except MissingFile:
@@ -113,7 +113,7 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
             raise item.error(f"array {index}.{name} is missing")
         return found[f"{index}.{name}"]
 
-    pool, sparsity = item.get("pool"), item.get("sparsity")
+    pool, sparsity, dilation = (item.get(key) for key in ("pool", "sparsity", "dilation"))
     return MacLayer(
         item.at("name").string(),
         item.at("op").string(),
@@ -129,6 +129,7 @@ def _layer(index: int, item: Node, found: Mapping[str, Any]) -> MacLayer | Conca
         item.at("weight_bits").integer(1, 32),
         pool=build(pool, PoolWindow) if pool else None,
         raw=item.at("raw").boolean(),
+        dilation=convert(dilation, Pair) if dilation else (1, 1),
         sparsity=convert(sparsity, Sparsity) if sparsity else None,
         **{field: array(name) for field, name in _ARRAYS.items()},
     )

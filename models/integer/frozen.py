@@ -10,7 +10,6 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models import arithmetic
@@ -20,6 +19,7 @@ from models.graph.passes import scale_source
 from models.integer.freeze import Frozen
 from models.quantisation.fake_quantisers import code_range
 from models.quantisation.plan import TensorPlan
+from models.training.convolution import convolve
 from models.training.weightless import Weightless, operation
 
 TIE = 2.0**-32
@@ -93,9 +93,7 @@ class FrozenNetwork(nn.Module):
         if isinstance(spec, Conv2d | Linear):
             weight = torch.from_numpy(frozen.numbers.weights[0]) * gains[0][:, None, None, None]
             bias = torch.from_numpy(frozen.numbers.bias * frozen.gain)
-            if isinstance(spec, Linear):
-                return F.conv2d(inputs[0], weight, bias)
-            return F.conv2d(inputs[0], weight, bias, spec.stride, spec.padding, 1, spec.groups)
+            return convolve(spec, inputs[0], weight, bias)
         factors = [
             (gain * int(weights.flat[0]))[:, None, None]
             for gain, weights in zip(gains, frozen.numbers.weights, strict=True)

@@ -9,6 +9,7 @@ concat only names a tensor made of others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -25,10 +26,12 @@ Ints = NDArray[np.int64]
 class TensorSpec:
     """Activation tensor of one image: ``value = scale * (code - zero_point)``.
 
-    The logits are accumulators: ``value = scale * accumulator``, and zero_point has no meaning.
+    The outputs are accumulators: ``value = scale * accumulator``, and zero_point has no meaning.
 
     >>> TensorSpec("conv1", (16, 8, 8), bits=4, signed=True, scale=0.1).zero_point
     8
+    >>> TensorSpec("conv1", (16, 8, 8), bits=8, signed=True, scale=0.1, zero_point=37).zero_point
+    37
     """
 
     name: str
@@ -36,11 +39,23 @@ class TensorSpec:
     """(channels, rows, columns)."""
     bits: int
     signed: bool
-    scale: float
+    scale: float | tuple[float, ...]
+    """Real value of one step; of the network's output also a sequence, one for each channel."""
+    zero_point: int = None  # type: ignore[assignment]
+    """Code of the real value 0, 0..2**bits - 1. None given stands for ``arithmetic.zero_point``:
+    the middle of signed codes, 0 of unsigned ones."""
+
+    def __post_init__(self) -> None:
+        if self.zero_point is None:
+            object.__setattr__(self, "zero_point", arithmetic.zero_point(self.bits, self.signed))
+        if np.ndim(self.scale):
+            object.__setattr__(self, "scale", tuple(map(float, np.asarray(self.scale))))
 
     @property
-    def zero_point(self) -> int:
-        return arithmetic.zero_point(self.bits, self.signed)
+    def step(self) -> float:
+        """``scale`` of a tensor of codes, which is one number."""
+        assert not isinstance(self.scale, tuple)
+        return self.scale
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +100,8 @@ class MacLayer:
     """Groups of the convolution; 1 for linear, the number of channels for all other layers."""
     stride: tuple[int, int]
     padding: tuple[int, int]
-    """Padding (rows above, and as many below; columns left, and as many right) by ``pad_code``."""
+    """Padding by ``pad_code`` (rows above, columns left). Below and right there is as much of it
+    as the output's shape makes windows reach; a window may also end short of the last input row."""
     pad_code: int
     weight_bits: int
     bias: Ints
@@ -97,14 +113,34 @@ class MacLayer:
     pool: PoolWindow | None = None
     """Window of max pooling over the requantised codes; None without."""
     raw: bool = False
+    dilation: tuple[int, int] = (1, 1)
+    """Rows and columns of the input from one kernel position to the next."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
 
 
+def extent(layer: MacLayer) -> tuple[int, int]:
+    """Return the rows and columns from a layer's first to its last kernel position, inclusive."""
+    rows, cols = layer.sources[0].weights.shape[2:]
+    return (rows - 1) * layer.dilation[0] + 1, (cols - 1) * layer.dilation[1] + 1
+
+
+def convolved(layer: MacLayer, out_shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Return the rows and columns of a layer's convolution that its max pooling reads, if any.
+
+    out_shape: (channels, rows, columns) of its output, which is after pooling.
+    """
+    _, rows, cols = out_shape
+    if layer.pool is None:
+        return rows, cols
+    (high, wide), (down, right) = layer.pool.kernel, layer.pool.stride
+    return (rows - 1) * down + high, (cols - 1) * right + wide
+
+
 @dataclass(frozen=True)
 class ConcatLayer:
-    """Concatenation of tensors along channels; all share bits, sign and scale.
+    """Concatenation of tensors along channels; all share bits, sign, scale and zero point.
 
     Made by ``assemble``. An input belongs to at most one ConcatLayer, once, and is not the
     network's input.
@@ -119,7 +155,8 @@ class ConcatLayer:
 class IntegerNetwork:
     """Quantised network in integers: its layers in execution order, and its tensors by name.
 
-    The last layer is raw with a 1x1 output: the logits.
+    The last layer is raw: its accumulators are the network's outputs, the logits of a classifier,
+    or a map of several positions.
 
     >>> from models.graph.layers import Linear
     >>> from models.graph.network import sequential
@@ -145,5 +182,35 @@ class IntegerNetwork:
         return tuple(layer for layer in self.layers if isinstance(layer, MacLayer))
 
     @property
+    def input_readers(self) -> tuple[MacLayer, ...]:
+        """The MacLayers that read the input, in execution order."""
+        return tuple(
+            layer
+            for layer in self.mac_layers
+            if any(source.tensor == self.input for source in layer.sources)
+        )
+
+    @property
     def classes(self) -> int:
-        return self.tensors[self.layers[-1].output].shape[0]
+        """Number of outputs: channels times positions of the last layer."""
+        return math.prod(self.output.shape)
+
+    @property
+    def output(self) -> TensorSpec:
+        """Tensor of the last layer, whose values are accumulators."""
+        return self.tensors[self.layers[-1].output]
+
+    def real(self, outputs: Ints) -> NDArray[np.float64]:
+        """Return outputs (n, classes) as real values: each times the scale of its channel."""
+        channels, *sizes = self.output.shape
+        steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
+        values: NDArray[np.float64] = outputs * steps
+        return values
+
+    def answers(self, outputs: Ints) -> NDArray[np.int64]:
+        """Return the number of the largest of each row of outputs (n, classes), the first if equal.
+
+        Outputs of one scale are compared as integers, others as real values.
+        """
+        several = isinstance(self.output.scale, tuple)
+        return (self.real(outputs) if several else outputs).argmax(axis=1)

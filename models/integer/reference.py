@@ -20,6 +20,8 @@ from models.integer.network import (
     MacLayer,
     PoolWindow,
     TensorSpec,
+    convolved,
+    extent,
 )
 
 _COLUMN_ELEMENTS = 1 << 23
@@ -40,8 +42,8 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     """Compute every tensor of the network for input codes (n, C, H, W).
 
     Returns int64 arrays by tensor name (the input included): codes (n, C, H, W), and for the output
-    tensor the logits (n, classes). Raises ValueError for codes of another shape or beyond the
-    input's bits.
+    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns.
+    Raises ValueError for codes of another shape or beyond the input's bits.
     """
     spec = network.tensors[network.input]
     if codes.ndim != 4 or codes.shape[1:] != spec.shape:
@@ -55,7 +57,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
         else:
             values[layer.output] = _mac_layer(layer, network.tensors, values)
     output = network.layers[-1].output
-    values[output] = values[output][:, :, 0, 0]
+    values[output] = values[output].reshape(len(codes), -1)
     return values
 
 
@@ -78,76 +80,94 @@ def accuracy(
 
     images: uint8 (n, C, H, W); labels: (n,). NaN if there are no images.
     """
-    return float((predict(network, images).argmax(axis=1) == labels).mean())
+    return float((network.answers(predict(network, images)) == labels).mean())
 
 
 def _mac_layer(
     layer: MacLayer, tensors: Mapping[str, TensorSpec], values: Mapping[str, Ints]
 ) -> Ints:
-    acc = layer.bias[:, None, None]
+    acc, out = layer.bias[:, None, None], tensors[layer.output]
     for source in layer.sources:
         tensor = tensors[source.tensor]
-        codes = _pad(values[source.tensor], layer.padding, layer.pad_code) - tensor.zero_point
-        acc = acc + convolve(codes, source.weights, layer.stride, layer.groups, 1 << tensor.bits)
+        codes = _read(layer, out.shape, values[source.tensor]) - tensor.zero_point
+        acc = acc + convolve(
+            codes, source.weights, layer.stride, layer.groups, 1 << tensor.bits, layer.dilation
+        )
     if layer.raw:
         return acc
-    out = tensors[layer.output]
     multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
     codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
     return _max_pool(codes, layer.pool) if layer.pool else codes
 
 
-def _pad(codes: Ints, padding: tuple[int, int], code: int) -> Ints:
-    rows, cols = padding
-    if not rows and not cols:
-        return codes
-    return np.pad(codes, ((0, 0), (0, 0), (rows, rows), (cols, cols)), constant_values=code)
+def _read(layer: MacLayer, out_shape: tuple[int, int, int], codes: Ints) -> Ints:
+    """Return the codes (n, C, H, W) that a layer's windows read, with padding or cut to them."""
+    margins, ends = [(0, 0), (0, 0)], []
+    for axis, count in enumerate(convolved(layer, out_shape)):
+        reach = (count - 1) * layer.stride[axis] + extent(layer)[axis]
+        before, size = layer.padding[axis], codes.shape[2 + axis]
+        margins.append((before, max(0, reach - before - size)))
+        ends.append(reach)
+    if np.any(margins):
+        codes = np.pad(codes, margins, constant_values=layer.pad_code)
+    return codes[:, :, : ends[0], : ends[1]]
 
 
 def convolve(
-    values: Ints, weights: Ints, stride: tuple[int, int], groups: int, magnitude: int
+    values: Ints,
+    weights: Ints,
+    stride: tuple[int, int],
+    groups: int,
+    magnitude: int,
+    dilation: tuple[int, int] = (1, 1),
 ) -> Ints:
     """Compute an exact grouped convolution of padded integers.
 
     values: (n, C, H, W), padding included, none larger than ``magnitude`` in absolute value (not
-    checked); weights: (out, C/groups, rows, cols); stride: (rows, columns). Returns int64 (n, out,
-    Ho, Wo).
+    checked); weights: (out, C/groups, rows, cols); stride, dilation: (rows, columns). Returns int64
+    (n, out, Ho, Wo).
     """
     bound = magnitude * int(np.abs(weights).sum(axis=(1, 2, 3)).max(initial=0))
     kind = np.float32 if bound < 1 << 24 else np.float64 if bound < 1 << 53 else np.int64
     x, w = values.astype(kind), weights.astype(kind)
     if weights.shape[1] == 1 and groups > 1:
-        return _depthwise(x, w, stride).astype(np.int64)
+        return _depthwise(x, w, stride, dilation).astype(np.int64)
     n = len(x)
     out, taps = len(w), w[0].size
-    rows, cols = _output_map(x, w, stride)
+    rows, cols, spans = _output_map(x, w, stride, dilation)
     result = np.empty((n, out, rows, cols), np.int64)
     matrices = w.reshape(groups, out // groups, taps)
     step = max(1, _COLUMN_ELEMENTS // (groups * taps * rows * cols))
     for part in range(0, n, step):
         windows = np.lib.stride_tricks.sliding_window_view(
-            x[part : part + step], w.shape[2:], axis=(2, 3)
-        )[:, :, :: stride[0], :: stride[1]]
+            x[part : part + step], spans, axis=(2, 3)
+        )[:, :, :: stride[0], :: stride[1], :: dilation[0], :: dilation[1]]
         columns = windows.transpose(0, 1, 4, 5, 2, 3).reshape(-1, groups, taps, rows * cols)
         result[part : part + step] = (matrices @ columns).reshape(-1, out, rows, cols)
     return result
 
 
-def _output_map(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> tuple[int, int]:
-    rows, cols = ((x.shape[2 + i] - w.shape[2 + i]) // stride[i] + 1 for i in (0, 1))
-    return rows, cols
+def _output_map(
+    x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[int, int, tuple[int, int]]:
+    """Return rows and columns of the output, and the (rows, columns) that the kernel spans."""
+    high, wide = ((w.shape[2 + i] - 1) * dilation[i] + 1 for i in (0, 1))
+    rows, cols = (x.shape[2] - high) // stride[0] + 1, (x.shape[3] - wide) // stride[1] + 1
+    return rows, cols, (high, wide)
 
 
-def _depthwise(x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int]) -> NDArray[Any]:
+def _depthwise(
+    x: NDArray[Any], w: NDArray[Any], stride: tuple[int, int], dilation: tuple[int, int]
+) -> NDArray[Any]:
     """Convolve one input channel per output channel, where a matrix product is mostly overhead.
 
     x: padded (n, C, H, W); w: (out, 1, rows, cols), out a multiple of C: output o reads input
     channel o // (out / C). Returns (n, out, Ho, Wo) of x's dtype.
     """
-    rows, cols = _output_map(x, w, stride)
+    rows, cols, _ = _output_map(x, w, stride, dilation)
     spread = np.repeat(x, len(w) // x.shape[1], axis=1)
     total = np.zeros((len(x), len(w), rows, cols), x.dtype)
-    for ky, kx, view in _taps(spread, w.shape[2:], stride, rows, cols):
+    for ky, kx, view in _taps(spread, w.shape[2:], stride, dilation, rows, cols):
         total += view * w[:, 0, ky, kx, None, None]
     return total
 
@@ -156,6 +176,7 @@ def _taps(
     x: NDArray[Any],
     kernel: tuple[int, ...],
     stride: tuple[int, int],
+    dilation: tuple[int, int],
     rows: int,
     cols: int,
 ) -> Iterator[tuple[int, int, NDArray[Any]]]:
@@ -165,12 +186,13 @@ def _taps(
     """
     for ky in range(kernel[0]):
         for kx in range(kernel[1]):
-            last_row, last_col = ky + (rows - 1) * stride[0], kx + (cols - 1) * stride[1]
-            yield ky, kx, x[:, :, ky : last_row + 1 : stride[0], kx : last_col + 1 : stride[1]]
+            row, col = ky * dilation[0], kx * dilation[1]
+            last_row, last_col = row + (rows - 1) * stride[0], col + (cols - 1) * stride[1]
+            yield ky, kx, x[:, :, row : last_row + 1 : stride[0], col : last_col + 1 : stride[1]]
 
 
 def _max_pool(codes: Ints, pool: PoolWindow) -> Ints:
     rows = (codes.shape[2] - pool.kernel[0]) // pool.stride[0] + 1
     cols = (codes.shape[3] - pool.kernel[1]) // pool.stride[1] + 1
-    views = [view for _, _, view in _taps(codes, pool.kernel, pool.stride, rows, cols)]
+    views = [view for _, _, view in _taps(codes, pool.kernel, pool.stride, (1, 1), rows, cols)]
     return np.maximum.reduce(views)

@@ -10,7 +10,7 @@ from models.errors import ModelError
 from models.files.nodes import nearest
 from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
 from models.graph.network import Layer, NetworkGraph
-from models.graph.passes import is_signed, legalise, scale_source
+from models.graph.passes import PART, is_signed, legalise, scale_source, split_sums
 from models.quantisation.sparsity import Sparsity
 
 MAX_BITS = 8
@@ -51,6 +51,7 @@ class QuantSpec:
 class Quantisation:
     """Quantisation of a whole network; layers not named in ``layers`` use ``default``.
 
+    Partial sums (``passes.split_sums``) that are not named have the bits of their sum.
     Raises ModelError for ``input_bits`` outside 1..8; ``check`` compares it with a graph.
 
     >>> quantisation = Quantisation(input_bits=4, layers={"conv1": QuantSpec(8, 8)})
@@ -74,7 +75,8 @@ class Quantisation:
         return Quantisation, (self.input_bits, self.default, dict(self.layers))
 
     def spec(self, name: str) -> QuantSpec:
-        return self.layers.get(name, self.default)
+        whole = self.layers.get(name.partition(PART)[0], self.default)
+        return self.layers.get(name, whole)
 
     def sparsity(self, layer: Layer) -> Sparsity | None:
         """Return the N:M pattern of a layer's weights; None if dense or unable to have one."""
@@ -151,8 +153,11 @@ def check(quantisation: Quantisation, graph: NetworkGraph) -> None:
 
     Raises ModelError for an unknown layer name, or a sparsity on a layer that cannot have one.
     """
+    named = quantisation.layers
+    if any(PART in name for name in named):
+        graph = split_sums(graph)
     known = [layer.name for layer in graph.layers]
-    for name, spec in quantisation.layers.items():
+    for name, spec in named.items():
         if name not in known:
             raise ModelError(f"quantisation: no layer is named {name!r}; {nearest(name, known)}")
         if spec.sparsity and not can_be_sparse(graph[name].spec):

@@ -40,8 +40,8 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     layers: dict[str, QuantSpec] = {}
     usable = knobs(graph)
     for name, item in nodes["layers"].mapping().items() if "layers" in nodes else ():
-        if name not in graph:
-            known = [layer.name for layer in graph.layers]
+        if name not in graph and name not in usable:
+            known = list(dict.fromkeys((*(layer.name for layer in graph.layers), *usable)))
             raise item.error(f"no layer is named {name!r}; {nearest(name, known)}")
         if name not in usable:
             raise item.error(f"layer {name} ({graph[name].spec.op}) has no bits of its own")

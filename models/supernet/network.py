@@ -10,6 +10,7 @@ for every network (Yu et al., BigNAS, ECCV 2020, arXiv 2003.11142).
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import is_signed, scale_source
 from models.quantisation.fake_quantisers import InputQuantiser, code_range, round_half_up
 from models.quantisation.plan import Quantisation
+from models.training.convolution import convolve
 from models.training.weightless import operation
 
 _EPS = 1e-5
@@ -142,14 +144,13 @@ class Supernet(nn.Module):
             dims = (1, 2, 3) if layer is not graph.output else (0, 1, 2, 3)
             spread = weight.detach().square().mean(dim=dims, keepdim=True).sqrt() + 1e-8
             weight = _round(weight, spread * best_scale(low, high), low, high)
-        stride, padding = (
-            (spec.stride, spec.padding) if isinstance(spec, Conv2d) else ((1, 1), (0, 0))
-        )
+        if isinstance(spec, Conv2d):
+            spec = dataclasses.replace(spec, groups=1)
         bias = shared.bias[: shape[0]]
         if not spec.batch_norm:
-            out = F.conv2d(inputs, weight, bias, stride, padding)
+            out = convolve(spec, inputs, weight, bias)
         else:
-            out = F.conv2d(inputs, weight, None, stride, padding)
+            out = convolve(spec, inputs, weight, None)
             gain = shared.gain[: shape[0]]
             if seen is not None:
                 variance, mean = torch.var_mean(out.detach(), dim=(0, 2, 3), correction=0)

@@ -2,13 +2,14 @@
 
 loop (train), schedule (settings, learning rates), choices (a user's), trained (the result and its
 file), history (learning curves), checkpoint (unfinished runs on disk), tensor_file (reading both
-files), network with weight_layer and weightless (the trainable modules), pruning, penalty and
-narrowing (zeros that hardware skips), speed (compilation and threads).
+files), network with weight_layer, weightless and convolution (the trainable modules), pruning,
+penalty and narrowing (zeros that hardware skips), speed (compilation and threads).
 """
 
 __all__ = [
     "checkpoint",
     "choices",
+    "convolution",
     "history",
     "loop",
     "narrowing",

@@ -13,6 +13,7 @@ from models.graph.network import Layer, NetworkGraph
 from models.quantisation.fake_quantisers import WeightQuantiser, round_half_up, snapping
 from models.quantisation.masks import masked
 from models.quantisation.sparsity import Sparsity
+from models.training.convolution import convolve
 
 
 class WeightLayer(nn.Module):
@@ -34,14 +35,10 @@ class WeightLayer(nn.Module):
         spec = layer.spec
         channels, rows, cols = graph.shapes[layer.inputs[0]]
         out = graph.shapes[layer.name][0]
-        if isinstance(spec, Conv2d):
-            self.stride, self.padding, self.groups = spec.stride, spec.padding, spec.groups
-            kernel = spec.kernel
-        else:
-            self.stride, self.padding, self.groups = (1, 1), (0, 0), 1
-            kernel = (rows, cols)
         assert isinstance(spec, Conv2d | Linear)
-        self.relu = spec.relu
+        self.spec, self.relu = spec, spec.relu
+        self.groups = spec.groups if isinstance(spec, Conv2d) else 1
+        kernel = spec.kernel if isinstance(spec, Conv2d) else (rows, cols)
         self.weight = nn.Parameter(torch.empty(out, channels // self.groups, *kernel))
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu" if spec.relu else "linear")
         self.bias = nn.Parameter(torch.zeros(out))
@@ -60,7 +57,7 @@ class WeightLayer(nn.Module):
         inputs: one tensor (n, C, H, W).
         """
         bias = None if self.batch_norm else self.bias
-        out = self._convolve(inputs[0], self.kept_weight(), bias)
+        out = convolve(self.spec, inputs[0], self.kept_weight(), bias)
         if self.batch_norm is not None:
             out = self.batch_norm(out)
         return F.relu(out) if self.relu else out
@@ -80,14 +77,11 @@ class WeightLayer(nn.Module):
             factor = snapping(scales[0] * scale / out_scale, self.scale_bits)
             scale, weight = scale * factor, weight * factor
         gain = (scales[0] * scale).flatten()
-        out = self._convolve(inputs[0], weight, round_half_up(self.bias / gain) * gain)
+        out = convolve(self.spec, inputs[0], weight, round_half_up(self.bias / gain) * gain)
         if self.last:
             # Equal accumulators must give equal logits: float32's error would rank them.
             return round_half_up(out / gain[0]) * gain[0]
         return F.relu(out) if self.relu else out
-
-    def _convolve(self, values: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        return F.conv2d(values, weight, bias, self.stride, self.padding, 1, self.groups)
 
     @torch.no_grad()
     def fold(self) -> None:

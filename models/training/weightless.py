@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +15,7 @@ from models.graph.layers import Add, AvgPool, Concat, GlobalPool, MaxPool, Relu
 from models.graph.network import Layer
 from models.quantisation.fake_quantisers import snapping
 from models.quantisation.plan import ADD_WEIGHT_BITS
+from models.training.convolution import padded
 
 
 def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
@@ -23,23 +24,35 @@ def operation(layer: Layer) -> Callable[[Sequence[Tensor]], Tensor]:
     layer: any but input, conv2d and linear (not checked: the identity is returned).
     """
     match layer.spec:
-        case MaxPool(kernel=kernel, stride=stride, padding=padding):
-            return lambda inputs: F.max_pool2d(inputs[0], kernel, stride, padding)
-        case AvgPool(kernel=kernel, stride=stride, padding=padding):
-            return lambda inputs: F.avg_pool2d(inputs[0], kernel, stride, padding)
+        case MaxPool():
+            return partial(_max_pool, layer.spec)
+        case AvgPool():
+            return partial(_avg_pool, layer.spec)
         case GlobalPool(kind="max"):
             return lambda inputs: inputs[0].amax(dim=(2, 3), keepdim=True)
         case GlobalPool():
             return lambda inputs: inputs[0].mean(dim=(2, 3), keepdim=True)
         case Add(relu=True):
-            return lambda inputs: F.relu(inputs[0] + inputs[1])
+            return lambda inputs: F.relu(reduce(torch.add, inputs))
         case Add():
-            return lambda inputs: inputs[0] + inputs[1]
+            return partial(reduce, torch.add)
         case Concat():
             return partial(torch.cat, dim=1)  # type: ignore[call-overload]
         case Relu():
             return lambda inputs: F.relu(inputs[0])
     return lambda inputs: inputs[0]  # Requantise
+
+
+def _max_pool(spec: MaxPool, inputs: Sequence[Tensor]) -> Tensor:
+    values, padding = padded(inputs[0], spec, fill=-math.inf)
+    return F.max_pool2d(values, spec.kernel, spec.stride, padding)
+
+
+def _avg_pool(spec: AvgPool, inputs: Sequence[Tensor]) -> Tensor:
+    _, channels, rows, cols = inputs[0].shape
+    values, padding = padded(inputs[0], spec)
+    divisor = spec.divisor((channels, rows, cols))
+    return F.avg_pool2d(values, spec.kernel, spec.stride, padding, divisor_override=divisor)
 
 
 class Weightless(nn.Module):
@@ -60,7 +73,7 @@ class Weightless(nn.Module):
         self.window = 1
         """Number of values that an average pooling's mean is over; 1 for other layers."""
         if isinstance(layer.spec, AvgPool):
-            self.window = math.prod(layer.spec.kernel)
+            self.window = layer.spec.divisor((1, rows_cols[0], rows_cols[1]))
         elif layer.spec == GlobalPool("avg"):
             self.window = math.prod(rows_cols)
 

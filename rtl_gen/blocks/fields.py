@@ -6,7 +6,7 @@ from amaranth import Signal, Value
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import WORD_BITS, bit_ranges, field_words, slot_words
-from rtl_gen.isa.fields import RECORDS, fields, record_fields, slots
+from rtl_gen.isa.fields import fields, record_fields, records, slots
 from rtl_gen.isa.opcodes import Opcode, opcodes
 
 
@@ -44,7 +44,7 @@ def record_view(config: NpuConfig, level: str, word: Value) -> dict[str, Value]:
     level's name (START's record has none).
     """
     found = bit_ranges(config, Opcode.LAYER)
-    first = WORD_BITS * (slot_words(config, Opcode.LAYER) + RECORDS.index(level))
+    first = WORD_BITS * (slot_words(config, Opcode.LAYER) + records(config).index(level))
     view = {}
     for field in record_fields(level):
         bits = found[field.name]

@@ -9,7 +9,7 @@ from rtl_gen.blocks.hierarchy import instantiate
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import BUS_WORDS, WORD_BITS, field_words, slot_words
-from rtl_gen.isa.fields import COUNT_BITS, RECORDS, SLOT_BITS
+from rtl_gen.isa.fields import SLOT_BITS, counted_levels, records
 from rtl_gen.isa.opcodes import STREAMED, Opcode, opcodes
 
 
@@ -35,7 +35,7 @@ class InstructionRegister:
         layout = layer_layout(config)
         self.counts: dict[str, Value] = {
             level: Signal(layout[level], name=f"{level}_count", reset_less=True)
-            for level in COUNT_BITS
+            for level in counted_levels(config)
         }
         self.taking = Signal()
         self.word = Signal(4, reset_less=True)
@@ -97,13 +97,13 @@ class InstructionRegister:
         The rest of a record is not kept here, but in the loop nest.
         """
         per_word = WORD_BITS // SLOT_BITS
-        first = slot_words(self.config, Opcode.LAYER)
+        first, levels = slot_words(self.config, Opcode.LAYER), records(self.config)
         with m.If(self.taking):
-            for word in range(first + len(RECORDS)):
+            for word in range(first + len(levels)):
                 with m.If(self.word == word):
                     for k, slot in enumerate(self.slots[per_word * word : per_word * (word + 1)]):
                         m.d.sync += slot.eq(self.fetched.word_select(k, SLOT_BITS))
                     if word > first:
-                        level = RECORDS[word - first]
+                        level = levels[word - first]
                         count = record_view(self.config, level, self.fetched)[level]
                         m.d.sync += self.counts[level].eq(count)

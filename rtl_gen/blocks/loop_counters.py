@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.blocks.hierarchy import Block
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa.fields import COUNT_BITS, PHASES
+from rtl_gen.isa.fields import DIGITS, PHASES, counted_levels
 
 PLACE = ("tile_last", "window_first", "window_last", "group_end", "layer_last")
 """Flags of the place in the nest: of the tap that an ``advance`` in this cycle issues."""
@@ -19,9 +19,17 @@ TAP_FLAGS = ("tile_first", "pass_first", "top_pass")
 """Flags that accompany a tap to the array, where they come with its operands."""
 
 
+def tap_flags(config: NpuConfig) -> tuple[str, ...]:
+    """Return TAP_FLAGS and, with the level DIGITS, ``digit_first``: the first tap of each digit of
+    the activations but the first, in whose first pass the digits of the weights are signed again.
+    """
+    return (*TAP_FLAGS, "digit_first") if config.wide_input_passes else TAP_FLAGS
+
+
 def levels(config: NpuConfig) -> tuple[str, ...]:
     """Return the names of this NPU's loop levels, innermost first; PHASES only if N:M sparse."""
-    return tuple(COUNT_BITS) if config.most_phases == 1 else (PHASES, *COUNT_BITS)
+    counted = counted_levels(config)
+    return counted if config.most_phases == 1 else (PHASES, *counted)
 
 
 class LoopCounters(Block):
@@ -49,7 +57,7 @@ class LoopCounters(Block):
                 "start": In(1),
                 "advance": In(1),
                 **{f"step_{level}": Out(1) for level in self.levels},
-                **{flag: Out(1) for flag in (*PLACE, *TAP_FLAGS)},
+                **{flag: Out(1) for flag in (*PLACE, *tap_flags(config))},
                 **({"last_pass": Out(1)} if config.reuses_columns else {}),
             }
         )
@@ -74,7 +82,7 @@ class LoopCounters(Block):
         return m
 
     def _place(self, m: Module, last: dict[str, Value]) -> None:
-        taps = self.levels[: self.levels.index("passes") + 1]
+        taps = self.levels[: self.levels.index("pool_cols")]
         m.d.comb += [
             self.tile_last.eq(functools.reduce(operator.and_, [last[level] for level in taps])),
             self.window_last.eq(last["pool_cols"] & last["pool_rows"]),
@@ -88,7 +96,14 @@ class LoopCounters(Block):
                 tile_first.eq(self.start | self.tile_last),
                 pass_first.eq(self.step_passes),
             ]
-        with m.If(self.start | (self.advance & self.tile_last)):
+        again: Value = self.advance & self.tile_last
+        if DIGITS in self.levels:
+            digit_first = Signal(reset_less=True)
+            with m.If(self.start | self.advance):
+                m.d.sync += digit_first.eq(self.step_digits)
+            m.d.comb += self.digit_first.eq(digit_first)
+            again |= self.step_digits
+        with m.If(self.start | again):
             m.d.sync += top_pass.eq(1)
         with m.Elif(self.step_passes):
             m.d.sync += top_pass.eq(0)

@@ -13,11 +13,11 @@ from rtl_gen.blocks.fields import layer_layout
 from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.history import TAP_FLAGS as REUSE_FLAGS
 from rtl_gen.blocks.history import ReusePlace
-from rtl_gen.blocks.loop_counters import PLACE, TAP_FLAGS, LoopCounters, levels
+from rtl_gen.blocks.loop_counters import PLACE, LoopCounters, levels, tap_flags
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import slot_words
-from rtl_gen.isa.fields import COLUMN_BITS, MOVE, PHASES, RECORDS, START, STRIP_BITS
+from rtl_gen.isa.fields import COLUMN_BITS, DIGITS, MOVE, PHASES, START, STRIP_BITS, records
 from rtl_gen.isa.opcodes import Opcode
 
 TAP_CYCLES = 2
@@ -72,7 +72,7 @@ class LoopNest(Block):
                 "advance": In(1),
                 **{flag: Out(1) for flag in PLACE},
                 "valid": Out(1),
-                **{flag: Out(1) for flag in TAP_FLAGS},
+                **{flag: Out(1) for flag in tap_flags(config)},
                 "pointer": Out(layout["strip_words"]),
                 "weight_pointer": Out(layout["weight_base"] + 1),
                 "column": Out(COLUMN_BITS),
@@ -89,11 +89,12 @@ class LoopNest(Block):
         advance = delay(m, self.advance, TAP_CYCLES, "advance", resettable=True)
         m.d.comb += self.valid.eq(advance)
         self._walk(m, delay(m, Cat(chosen.values()).any(), 1, "moves"), record)
-        again = (START, "pool_cols", "pool_rows", "out_cols", "out_rows")
+        again = {START, DIGITS, "pool_cols", "pool_rows", "out_cols", "out_rows"}
+        again_now = Cat(flag for level, flag in chosen.items() if level in again).any()
         self._weights(
             m,
             advance | delay(m, chosen[START], 1, "started"),
-            delay(m, Cat(chosen[level] for level in again).any(), 1, "again"),
+            delay(m, again_now, 1, "again"),
             delay(m, chosen["out_groups"], TAP_CYCLES, "next_block"),
         )
         return m
@@ -113,7 +114,7 @@ class LoopNest(Block):
         if self.config.reuses_columns:
             here["tile_last"] &= ~self._reuse(m, platform, counters)
         m.d.comb += [getattr(self, flag).eq(value) for flag, value in here.items()]
-        for flag in TAP_FLAGS:
+        for flag in tap_flags(self.config):
             late = delay(m, getattr(counters, flag), TAP_CYCLES, flag)
             m.d.comb += getattr(self, flag).eq(late)
         steps = {level: getattr(counters, f"step_{level}") for level in self.levels}
@@ -148,7 +149,8 @@ class LoopNest(Block):
         ram = Ram(sum(map(len, ports)), 1 << RECORD_BITS, distributed=True)
         instantiate(m, platform, "records", ram)
         first = slot_words(self.config, Opcode.LAYER)
-        words = {first + RECORDS.index(level): flag for level, flag in chosen.items()}
+        order = records(self.config)
+        words = {first + order.index(level): flag for level, flag in chosen.items()}
         word = Cat(
             Cat(flag for number, flag in words.items() if number >> k & 1).any()
             for k in range(RECORD_BITS)
@@ -206,11 +208,11 @@ class LoopNest(Block):
 
         A block is that of a tile, here a group of output channels. moves: high in the cycle of a
         tap, whose word ``weight_pointer`` is then at, and once before the first tap. Every further
-        position of the tile (``again``, in the cycle of the last tap of the position before, and
-        before the first) reads the block from its start. The next tile's block begins where the
-        pointer stands when ``next_block`` arrives. ``next_block`` overrides ``again``, which a
-        position of a single tap raises in the same cycle, when the pointer already stands at the
-        block's start.
+        position of the tile, and digit of its activations (``again``, in the cycle of the last tap
+        of the one before, and before the first) reads the block from its start. The next tile's
+        block begins where the pointer stands when ``next_block`` arrives. That overrides ``again``,
+        which a position of a single tap raises in the same cycle, when the pointer already stands
+        at the block's start.
         """
         base = Signal(len(self.weight_pointer), reset_less=True)
         pointer = Signal(len(self.weight_pointer), reset_less=True)

@@ -38,8 +38,7 @@ def _groups_late(config: NpuConfig) -> bool:
     """Return True if in each N:M group either all slots or none are late (DotProductSpec.late).
 
     Then the group's lanes are delayed once, before the selection, for all columns. Always False for
-    1-bit activations, where a chain stage may end within a group.
-    """
+    1-bit activations, where a chain stage may end within a group."""
     return config.activation_bits > 1
 
 
@@ -204,6 +203,8 @@ class MacArray(Block):
         counted = Signal(reset_less=True, name="signed_before")
         with m.If(self.valid):
             m.d.sync += counted.eq(self.digit_signed)
+        if self.config.wide_input_passes:  # before such a pass, too: older digits keep their sign
+            return self.shift & (counted ^ self.digit_signed)
         return self.shift & ~self.clear & counted
 
     def _lane(self, m: Module, value: Value, slot: int, name: str) -> Value:
@@ -237,8 +238,7 @@ class MacArray(Block):
         """Return the activation inputs of one pixel's cells by port, pair sums too if it has any.
 
         The cell of column c takes element c modulo the length: one for all columns, or with column
-        reuse one per lane.
-        """
+        reuse one per lane."""
         config, spec = self.config, dot_product_spec(self.config)
         word = self.activations.word_select(pixel, config.activation_word_bits)
         lanes = [word.word_select(n, config.activation_bits) for n in range(config.lanes)]

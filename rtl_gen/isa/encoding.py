@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from rtl_gen.config import NpuConfig
-from rtl_gen.isa.fields import RECORDS, SLOT_BITS, record_fields, slots
+from rtl_gen.isa.fields import SLOT_BITS, record_fields, records, slots
 from rtl_gen.isa.opcodes import Opcode
 from rtl_gen.parameters import STREAM_BITS
 
@@ -29,7 +29,7 @@ def slot_words(config: NpuConfig, opcode: Opcode) -> int:
 
 def field_words(config: NpuConfig, opcode: Opcode) -> int:
     """Return the number of program words that follow the opcode word: slots and records."""
-    return slot_words(config, opcode) + (len(RECORDS) if opcode is Opcode.LAYER else 0)
+    return slot_words(config, opcode) + (len(records(config)) if opcode is Opcode.LAYER else 0)
 
 
 def instruction_words(config: NpuConfig, opcode: Opcode) -> int:
@@ -48,7 +48,7 @@ def bit_ranges(config: NpuConfig, opcode: Opcode) -> dict[str, range]:
     }
     if opcode is not Opcode.LAYER:
         return found
-    for word, level in enumerate(RECORDS, slot_words(config, opcode)):
+    for word, level in enumerate(records(config), slot_words(config, opcode)):
         low = WORD_BITS * word
         for field in record_fields(level):
             found[field.name] = range(low, low + field.width(config))

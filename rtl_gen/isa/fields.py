@@ -24,19 +24,22 @@ STRIP_BITS = 6
 PHASES = "phases"
 """Name of the innermost loop level of NPUs with N:M sparsity, over the weight words that multiply
 the same tap's activations."""
+DIGITS = "digits"
+"""Name of the loop level of NPUs with ``wide_input_passes`` over the digits of the activations."""
 COUNT_BITS = {
     "groups": 8,
     "kernel_cols": 8,
     "kernel_rows": 8,
     "passes": 3,
+    DIGITS: 3,
     "pool_cols": 4,
     "pool_rows": 4,
     "out_cols": COLUMN_BITS,
     "out_rows": COLUMN_BITS,
     "out_groups": 8,
 }
-"""Levels of a LAYER's loop nest in every NPU, innermost first, and the width in bits of their
-counts, which are repetitions minus 1."""
+"""Levels of a LAYER's loop nest that have a record, innermost first, and the width in bits of their
+counts, which are repetitions minus 1. Every NPU has them but DIGITS (``counted_levels``)."""
 REUSE_BITS = 2
 """Width in bits of the LAYER field ``reuse``, in NPUs with depthwise column reuse."""
 
@@ -198,8 +201,21 @@ MOVE = (
 )
 """Address step in a record: from the last tap of one repetition of a level to the first tap of the
 next, the return of all inner levels to their start included; in START's record from position 0."""
+
+
 RECORDS = (START, *COUNT_BITS)
-"""Records of a LAYER in the order of their words: START, then the levels, innermost first."""
+"""Records of a LAYER over all NPUs in the order of their words: START, then the levels;
+``records(config)`` are those of one NPU."""
+
+
+def counted_levels(config: NpuConfig) -> tuple[str, ...]:
+    """Return the levels of COUNT_BITS that this NPU has, innermost first."""
+    return tuple(n for n in COUNT_BITS if n != DIGITS or config.wide_input_passes)
+
+
+def records(config: NpuConfig) -> tuple[str, ...]:
+    """Return the records of a LAYER in this NPU, in the order of their words."""
+    return START, *counted_levels(config)
 
 
 def record_fields(level: str) -> tuple[Field, ...]:
@@ -224,5 +240,5 @@ def slots(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
 
 def fields(config: NpuConfig, opcode: Opcode) -> tuple[Field, ...]:
     """Return all fields of the opcode in this NPU: slots, then records."""
-    records = RECORDS if opcode is Opcode.LAYER else ()
-    return *slots(config, opcode), *(f for level in records for f in record_fields(level))
+    levels = records(config) if opcode is Opcode.LAYER else ()
+    return *slots(config, opcode), *(f for level in levels for f in record_fields(level))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import bit_ranges
-from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
+from rtl_gen.isa.fields import COUNT_BITS, MOVE, START, record_fields, records
 from rtl_gen.isa.opcodes import Opcode
 
 
@@ -83,14 +83,18 @@ def reduced(config: NpuConfig, values: Mapping[str, int]) -> dict[str, int]:
     """Return LAYER field values with the address steps and ``strip_words`` cut to their widths.
 
     values: by field name; not changed. Address steps become the two's complement patterns (>= 0)
-    that Instruction.encode needs; that they fit is not checked. Other fields stay as they are.
+    that Instruction.encode needs; that they fit is not checked. Other fields stay as they are, but
+    those of a level that this NPU lacks, which has one repetition, are left out.
     """
     known = bit_ranges(config, Opcode.LAYER)
-    moves = {f"{level}_{move.name}" for level in RECORDS for move in MOVE}
+    levels = [level for level in COUNT_BITS if level not in known]
+    lacking = {field.name for level in levels for field in record_fields(level)}
+    moves = {f"{level}_{move.name}" for level in records(config) for move in MOVE}
     moves.add("strip_words")
     return {
         name: value % (1 << len(known[name])) if name in moves else value
         for name, value in values.items()
+        if name not in lacking
     }
 
 
@@ -102,7 +106,7 @@ def totals(fields: Mapping[str, int]) -> dict[str, dict[str, int]]:
     modulo the field widths only, before rows wrap into the next strip. Undoes ``record_values``.
     """
     found, returns = {}, dict.fromkeys((move.name for move in MOVE), 0)
-    for level in COUNT_BITS:
+    for level in (level for level in COUNT_BITS if level in fields):
         step = {name: fields[f"{level}_{name}"] + back for name, back in returns.items()}
         found[level] = step
         returns = {name: back + fields[level] * step[name] for name, back in returns.items()}

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from models import arithmetic
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import weight_words
+from rtl_gen.isa.fields import DIGITS
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.parameters import SHIFT_BITS
 from rtl_gen.twin import reuse
@@ -177,14 +178,18 @@ def _accumulate(
     for level in ("pool_rows", "out_cols", "pool_cols"):
         per_row *= f[level] + 1
     step = max(1, GATHER_ELEMENTS // per_row)
+    moves = min(f["passes"] * config.weight_digit_bits + config.activation_shift_bits, 32)
     parts = []
     for first in range(0, rows, step):
-        part = range(first, min(first + step, rows))
-        codes = gather(config, activations, f, tile, part)
-        codes -= config.activation_offset
-        products = codes.reshape(-1, len(matrix)) @ matrix
-        parts.append(products.reshape(*codes.shape[:5], columns))
-    sums = np.concatenate(parts, axis=1).astype(np.int64)
+        part, total = range(first, min(first + step, rows)), np.zeros(1, np.int64)
+        for digit in range(f.get(DIGITS, 0) + 1):
+            codes = gather(config, activations, f, tile, part, digit)
+            codes -= config.activation_offset
+            products = (codes.reshape(-1, len(matrix)) @ matrix).astype(np.int64)
+            products = products.reshape(*codes.shape[:5], columns)
+            total = (signed(total, config.accumulator_bits) << moves) + products
+        parts.append(total)
+    sums = np.concatenate(parts, axis=1)
     found = sums[..., : config.columns]
     if f.get("binary"):
         found = 2 * found - sums[..., config.columns :]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa import walk
-from rtl_gen.isa.fields import COLUMN_BITS, MOVE, START, STRIP_BITS
+from rtl_gen.isa.fields import COLUMN_BITS, DIGITS, MOVE, START, STRIP_BITS
 from rtl_gen.isa.opcodes import ErrorCode
 from rtl_gen.twin import reuse
 from rtl_gen.twin.memories import TwinError
@@ -31,8 +31,8 @@ def signed(values: Ints, bits: int) -> Ints:
 
 
 AXES = ("out_rows", "pool_rows", "out_cols", "pool_cols", "kernel_rows", "kernel_cols", "groups")
-"""Loop levels of a LAYER but out_groups, passes and phases, outermost first: the order of the axes
-of ``positions``."""
+"""Loop levels of a LAYER but out_groups, digits, passes and phases, outermost first: the order of
+the axes of ``positions``."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,15 @@ class Positions:
     that a row reads, which are padding."""
 
 
-def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -> Positions:
+def positions(
+    config: NpuConfig, f: Mapping[str, int], tile: int, rows: range, digit: int
+) -> Positions:
     """Return the input positions for output rows ``rows`` of tile ``tile`` of a LAYER.
 
     f: the LAYER's fields; tile: 0 for the first group of output channels; rows: range of output
-    rows within a strip. With column reuse the axis out_cols has the drained positions only, and
-    kernel_cols the columns of ``reuse.columns``.
+    rows within a strip; digit: 0 for the most significant digit of the activations. With column
+    reuse the axis out_cols has the drained positions only, and kernel_cols the columns of
+    ``reuse.columns``.
     """
     counts: dict[str, Ints] = {level: np.arange(f[level] + 1) for level in AXES}
     counts["out_rows"] = np.arange(rows.start, rows.stop)
@@ -73,8 +76,9 @@ def positions(config: NpuConfig, f: Mapping[str, int], tile: int, rows: range) -
         shape = [out.shape[0] if k == cols else out.shape[1] if k == taps else 1 for k in range(7)]
         along["out_cols"], along["kernel_cols"] = out.reshape(shape), kernel.reshape(shape)
         walked = read.reshape(shape)
-    along["out_groups"] = np.full(1, tile)
-    steps = walk.totals(f)
+    along["out_groups"], steps = np.full(1, tile), walk.totals(f)
+    if DIGITS in steps:
+        along[DIGITS] = np.full(1, digit)
     sums = {
         move.name: sum(
             (count * steps[level][move.name] for level, count in along.items()),
@@ -98,17 +102,22 @@ def _along(count: Ints, axis: int) -> Ints:
 
 
 def gather(
-    config: NpuConfig, activations: NDArray[np.uint8], f: Mapping[str, int], tile: int, rows: range
+    config: NpuConfig,
+    activations: NDArray[np.uint8],
+    f: Mapping[str, int],
+    tile: int,
+    rows: range,
+    digit: int,
 ) -> NDArray[np.float64]:
     """Return the activation codes read for output rows ``rows`` of one tile, padding included.
 
-    activations: uint8 (pixels, depth, lanes); f, tile, rows as in ``positions``. Returns float64
-    (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes); taps
-    outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside the
-    image leaves the memory or names a bank that does not exist.
+    activations: uint8 (pixels, depth, lanes); f, tile, rows, digit as in ``positions``. Returns
+    float64 (pixels, rows, pool_rows, out_cols, pool_cols, kernel_rows, kernel_cols, groups, lanes);
+    taps outside the image read pad_code in all lanes. Raises TwinError(ADDRESS) if a read inside
+    the image leaves the memory or names a bank that does not exist.
     """
     pixels, depth, lanes = activations.shape
-    at = positions(config, f, tile, rows)
+    at = positions(config, f, tile, rows, digit)
     bank = _along(np.arange(pixels), 0)[..., None] + at.strip
     inside = (bank >= 0) & (bank <= f["last_strip"]) & (at.column < f["col_limit"]) & at.walked
     inside &= (bank < f["last_strip"]) | (at.row < f["last_rows"])

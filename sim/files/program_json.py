@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from ..layout import AXES, image_shape
 from . import forms, names, reading
 
 _COUNT = range(1 << 32)
-_PAIR = [range(1 << 16)]
+_SIDE = range(1, 1 << 16)
 _WINDOW = {
-    "shape": [range(1, 1 << 16)], "kernel": _PAIR, "stride": [range(1, 1 << 16)], "padding": _PAIR,
-    "pad_code": range(256),
+    "shape": [_SIDE], "kernel": [_SIDE], "stride": [_SIDE], "dilation": [_SIDE],
+    "padding": [range(1 << 16)], "pad_code": range(256), "size": [_SIDE],
 }  # fmt: skip
 _LAYOUT = {
     "name": str, "shape": [range(1, 1 << 16)], "bits": range(1, 9), "activation_bits": range(1, 9),
@@ -30,7 +31,10 @@ _PROGRAM = {
 _IMAGE = {"base": _COUNT, "words": _COUNT, "columns": range(1, 1 << 12), "pitch": _COUNT}
 _FORM = {
     "input": str,
-    "output": {"name": str, "classes": range(1, 1 << 16), "beats": _COUNT},
+    "output": {
+        "name": str, "classes": range(1, 1 << 16), "beats": _COUNT, "shape": [_SIDE],
+        "tile_channels": _SIDE, "scale": (float, [float]),
+    },
     "memory": {"words": range(1 << 28), "latency_cycles": _COUNT},
     "tensors": {str: _LAYOUT},
     "programs": {"normal": _PROGRAM, "traced?": _PROGRAM, "stream?": _PROGRAM},
@@ -62,6 +66,7 @@ def check(program: dict[str, Any], where: str) -> None:
     for layout in program["tensors"].values():
         _check_layout(layout, f"{where}: {reading.printable(layout['name'])}")
     _check_input(program, where)
+    _check_output(program["output"], f"{where}: output")
     names.identifier(program["hardware"].get("top", "npu"), f"{where}: hardware.top")
 
 
@@ -86,6 +91,18 @@ def _check_input(program: dict[str, Any], where: str) -> None:
         raise reading.FileError(f"{where}: input_range: low must be below high")
 
 
+def _check_output(output: dict[str, Any], where: str) -> None:
+    """Raise FileError unless the numbers of the outputs' layout fit each other."""
+    shape, scale = output["shape"], output["scale"]
+    if len(shape) != 3 or math.prod(shape) != output["classes"]:
+        raise reading.FileError(f"{where}: shape must be 3 numbers whose product is the classes")
+    of_tile = output["tile_channels"] * shape[1] * shape[2]
+    if output["beats"] % of_tile or output["beats"] < output["classes"]:
+        raise reading.FileError(f"{where}: beats must hold whole tiles of all channels")
+    if isinstance(scale, list) and len(scale) != shape[0]:
+        raise reading.FileError(f"{where}: scale must be a number, or one for each channel")
+
+
 def _check_layout(layout: dict[str, Any], where: str) -> None:
     """Raise FileError unless the numbers of a layout fit each other and _MOST_BITS."""
     word = 32 * layout["beats_per_word"]
@@ -98,10 +115,11 @@ def _check_layout(layout: dict[str, Any], where: str) -> None:
         )
     if max(groups) >= layout["pixel_words"] or (max(lanes) + 1) * bits > word:
         raise reading.FileError(f"{where}: channels lie outside the words of a pixel")
-    if window and [len(window[key]) for key in ("shape", "kernel", "stride", "padding")] != [
-        3, 2, 2, 2,
-    ]:  # fmt: skip
+    pairs = ("kernel", "stride", "dilation", "padding", "size")
+    if window and [len(window[key]) for key in ("shape", *pairs)] != [3, *(2 for _ in pairs)]:
         raise reading.FileError(f"{where}: window must have a shape of 3 numbers and pairs")
+    if window and "whole" not in layout and window["size"] != shape[1:]:
+        raise reading.FileError(f"{where}: window must give {shape[1]}x{shape[2]} positions")
     if shape[1] * shape[2] * layout["pixel_words"] * word > _MOST_BITS:
         raise reading.FileError(f"{where}: takes more than {_MOST_BITS} bits")
     if any(len(ends) != 2 for ends in [*(layout.get("bands") or []), layout.get("rows", (0, 0))]):

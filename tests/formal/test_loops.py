@@ -20,7 +20,7 @@ from rtl_gen.blocks.loops import RECORD_BITS, TAP_CYCLES, LoopNest
 from rtl_gen.blocks.memories import Ram
 from rtl_gen.config import NpuConfig
 from rtl_gen.isa.encoding import slot_words
-from rtl_gen.isa.fields import COUNT_BITS, MOVE, RECORDS, START
+from rtl_gen.isa.fields import DIGITS, MOVE, START, counted_levels, records
 from rtl_gen.isa.opcodes import Opcode
 from tests.formal.prove import Disproof, prove
 from tests.formal.wrapper import always, constant, given, implies, own_signals, place, reached
@@ -29,6 +29,8 @@ CONFIG = NpuConfig(activation_depth=16, weight_depth=16)
 REUSING = dataclasses.replace(CONFIG, depthwise_taps=3)
 SPARSE = NpuConfig(activation_depth=16, weight_depth=16, sparsity="2:4")
 """An NPU whose nest has the level ``phases`` besides."""
+WIDE = dataclasses.replace(CONFIG, wide_input_passes=2)
+"""An NPU whose nest has the level ``digits`` besides."""
 STRIP = (3, 5)
 """Rows of a strip and words of a row; constants, as products of variables are hard to solve."""
 ROW_BITS = 10
@@ -53,7 +55,8 @@ class Nest(Elaboratable):
 
     def __init__(self, nest: LoopNest) -> None:
         self.nest = nest
-        self.tap_levels = nest.levels[: nest.levels.index("passes") + 1]
+        self.pass_levels = nest.levels[: nest.levels.index("passes") + 1]
+        self.tap_levels = nest.levels[: nest.levels.index("pool_cols")]
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -94,7 +97,7 @@ class Nest(Elaboratable):
     def record(self, level: str) -> dict[str, Value]:
         """Return what the record of ``level`` adds to pointer, columns, rows and strips."""
         first = slot_words(self.nest.config, Opcode.LAYER)
-        word, low, found = self.words[first + RECORDS.index(level)], 0, {}
+        word, low, found = self.words[first + records(self.nest.config).index(level)], 0, {}
         for move in MOVE:
             found[move.name] = word[low : low + move.width(self.nest.config)]
             low += move.width(self.nest.config)
@@ -104,7 +107,7 @@ class Nest(Elaboratable):
         """Return level -> condition: the position takes the record of that level."""
         return {
             START: self.nest.start,
-            **{level: self.moves[level] for level in COUNT_BITS},
+            **{level: self.moves[level] for level in counted_levels(self.nest.config)},
         }
 
     def total(
@@ -178,13 +181,16 @@ class Taps(Nest):
         def at_start(*levels: str) -> Value:
             return ~Cat(count[level] for level in levels).any()
 
-        taps = self.tap_levels
+        taps, passes = self.tap_levels, self.pass_levels
         pool, whole = ("pool_cols", "pool_rows"), ("out_cols", "out_rows")
-        for flag, expected in {
+        flags = {
             "tile_first": at_start(*taps),
-            "pass_first": at_start(*taps[:-1]) & (count["passes"] != 0),
+            "pass_first": at_start(*passes[:-1]) & (count["passes"] != 0),
             "top_pass": count["passes"] == 0,
-        }.items():
+        }
+        if DIGITS in dut.levels:
+            flags["digit_first"] = at_start(*passes) & (count[DIGITS] != 0)
+        for flag, expected in flags.items():
             self.claim(m, self.inner[f"counters.{flag}"] == expected, f"invariant: {flag}")
             self.claim_tap(m, getattr(dut, flag), expected, flag)
         for flag, expected in {
@@ -207,7 +213,8 @@ class Taps(Nest):
         return Const(1, 1)
 
     def _weights(self, m: Module) -> None:
-        """State that the weight words of a tile come in sequence, anew for every output position.
+        """State that a tile's weight words come in sequence, anew for every output position and
+        every digit of the activations.
 
         So the pointer cannot step over the first address outside, which the weight memory reports.
         """
@@ -216,7 +223,7 @@ class Taps(Nest):
         with m.If(dut.start):
             m.d.sync += [block.eq(dut.f_weight_base), tap.eq(0)]
         with m.Elif(dut.advance):
-            m.d.sync += tap.eq(Mux(self.at_end(*self.tap_levels), 0, tap + 1))
+            m.d.sync += tap.eq(Mux(self.at_end(*self.pass_levels), 0, tap + 1))
             with m.If(self.at_end(*self.tap_levels) & dut.group_end):
                 m.d.sync += block.eq(block + tap + 1)
         self.claim_tap(m, self.inner["base"], block, "invariant: block of weights", POINTER_CYCLES)
@@ -271,7 +278,7 @@ class Walk(Nest):
     def _describe(self, m: Module) -> None:
         dut, height = self.nest, self.strip_rows
         given(m, dut.f_strip_rows == height)
-        for level in RECORDS:
+        for level in records(dut.config):
             given(m, self.record(level)["rows"] < height)
         columns = self.total(
             m, "column", len(dut.column), lambda n: self.record(n)["columns"], TAP_CYCLES
@@ -313,7 +320,7 @@ class Addresses(Walk):
         reached(m, running & (before == 1) & (dut.pointer != 0), "an address beyond a strip")
 
 
-@pytest.mark.parametrize("config", [CONFIG, SPARSE], ids=["dense", "phases"])
+@pytest.mark.parametrize("config", [CONFIG, SPARSE, WIDE], ids=["dense", "phases", "digits"])
 def test_every_tap_is_in_its_place(config: NpuConfig) -> None:
     prove(Taps(LoopNest(config)), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
@@ -326,8 +333,9 @@ def test_the_position_adds_up() -> None:
     prove(Walk(LoopNest(SPARSE), *STRIP), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
 
-def test_the_address_adds_up() -> None:
-    prove(Addresses(LoopNest(CONFIG), *STRIP), depth=DEPTH, reach=10 + POINTER_CYCLES)
+@pytest.mark.parametrize("config", [CONFIG, WIDE], ids=["dense", "digits"])
+def test_the_address_adds_up(config: NpuConfig) -> None:
+    prove(Addresses(LoopNest(config), *STRIP), depth=DEPTH, reach=10 + POINTER_CYCLES)
 
 
 class KeepsTheColumn(LoopNest):
@@ -370,6 +378,16 @@ class SkipsAWeight(LoopNest):
         return m
 
 
+class ReadsOnForTheNextDigit(LoopNest):
+    """A broken nest that does not go back to a tile's first weight for another activation digit."""
+
+    def elaborate(self, platform: object) -> Module:
+        m = super().elaborate(platform)
+        signals = own_signals(m)
+        m.d.sync += signals["again_1"].eq(0)
+        return m
+
+
 class NeverFresh(LoopNest):
     """A broken nest that takes the column left of a row's first one from the row before."""
 
@@ -395,12 +413,13 @@ class MovesInPhases(LoopNest):
     [
         (Walk(KeepsTheColumn(CONFIG), *STRIP), "the tap's column"),
         (Taps(SkipsAWeight(CONFIG)), "weight address"),
+        (Taps(ReadsOnForTheNextDigit(WIDE)), "weight address"),
         (Walk(LeavesItsStrip(CONFIG), *STRIP), "inside its strip|the tap's row"),
         (Addresses(StaysInTheStripsWords(CONFIG), *STRIP), "the tap's address"),
         (Walk(MovesInPhases(SPARSE), *STRIP), "invariant: stage 2"),
         (ReusedTaps(NeverFresh(REUSING)), "the tap's fresh"),
     ],
-    ids=["column", "weight", "strip", "words", "phases", "history"],
+    ids=["column", "weight", "digit", "strip", "words", "phases", "history"],
 )
 def test_a_broken_nest_is_refuted(properties: Nest, why: str) -> None:
     with pytest.raises(Disproof, match=why):

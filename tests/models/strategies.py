@@ -5,12 +5,14 @@ All are small enough to run in milliseconds.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import numpy as np
 import torch
 from hypothesis import strategies as st
 
+from models.errors import ModelError
 from models.graph.layers import (
     Add,
     AvgPool,
@@ -21,6 +23,7 @@ from models.graph.layers import (
     LayerSpec,
     Linear,
     MaxPool,
+    Padding,
     Relu,
 )
 from models.graph.network import Layer, NetworkGraph
@@ -89,7 +92,8 @@ def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
         case "avg":
             builder.add(draw(_pools(AvgPool, rows, cols)), source)
         case "add":
-            builder.add(Add(draw(st.booleans())), source, draw(st.sampled_from(same)))
+            others = draw(st.lists(st.sampled_from(same), min_size=1, max_size=3))
+            builder.add(Add(draw(st.booleans())), source, *others)
         case "concat":
             builder.add(Concat(), source, draw(st.sampled_from(maps)))
         case "relu":
@@ -99,7 +103,12 @@ def _grow(draw: st.DrawFn, builder: _Builder, source: str) -> None:
 @st.composite
 def _convolutions(draw: st.DrawFn, channels: int, rows: int, cols: int) -> Conv2d:
     kernel = draw(st.integers(1, min(3, rows))), draw(st.integers(1, min(3, cols)))
-    padding = draw(st.integers(0, kernel[0] - 1)), draw(st.integers(0, kernel[1] - 1))
+    dilation = draw(st.integers(1, 2)), draw(st.integers(1, 2))
+    kernel = (
+        kernel[0] if (kernel[0] - 1) * dilation[0] < rows else 1,
+        kernel[1] if (kernel[1] - 1) * dilation[1] < cols else 1,
+    )
+    padding = draw(_paddings((kernel[0] - 1) * dilation[0], (kernel[1] - 1) * dilation[1]))
     groups = draw(st.sampled_from([g for g in range(1, channels + 1) if channels % g == 0]))
     return Conv2d(
         groups * draw(st.integers(1, 4)),
@@ -109,6 +118,7 @@ def _convolutions(draw: st.DrawFn, channels: int, rows: int, cols: int) -> Conv2
         groups,
         batch_norm=draw(st.booleans()),
         relu=draw(st.booleans()),
+        dilation=dilation,
     )
 
 
@@ -116,8 +126,22 @@ def _convolutions(draw: st.DrawFn, channels: int, rows: int, cols: int) -> Conv2
 def _pools(draw: st.DrawFn, kind: type[MaxPool | AvgPool], rows: int, cols: int) -> LayerSpec:
     kernel = draw(st.integers(1, min(3, rows))), draw(st.integers(1, min(3, cols)))
     stride = draw(st.integers(1, 3)), draw(st.integers(1, 3))
-    padding = draw(st.integers(0, kernel[0] // 2)), draw(st.integers(0, kernel[1] // 2))
-    return kind(kernel, stride, padding)
+    padding = draw(_paddings(kernel[0] // 2, kernel[1] // 2))
+    spec = kind(kernel, stride, padding, draw(st.booleans()))
+    if not isinstance(spec, AvgPool):
+        return spec
+    for option in (dataclasses.replace(spec, count_include_pad=False), spec):
+        with contextlib.suppress(ModelError):
+            option.divisor((1, rows, cols))
+            return option
+    return dataclasses.replace(spec, ceil_mode=False)
+
+
+@st.composite
+def _paddings(draw: st.DrawFn, most_rows: int, most_cols: int) -> Padding:
+    """Draw a padding of up to that many rows and columns, alike on both sides or not."""
+    sides = [draw(st.integers(0, most)) for most in (most_rows, most_cols) * 2]
+    return (sides[0], sides[1]) if draw(st.booleans()) else (*sides[:2], *sides[2:])
 
 
 @st.composite

@@ -39,6 +39,12 @@ CONFIGS = [
     dict(pixels=1, lanes=6, columns=6, weight_digit_bits=2, activation_bits=3, multiplier="dsp2"),
     dict(pixels=4, lanes=8, columns=8, weight_digit_bits=4, activation_bits=4, multiplier="dsp4",
          weight_depth=128),
+    dict(pixels=2, lanes=4, columns=8, weight_digit_bits=2, activation_bits=4, post_units=2,
+         wide_input_passes=2),
+    dict(pixels=1, lanes=4, columns=4, weight_digit_bits=1, activation_bits=3,
+         wide_input_passes=2),
+    dict(pixels=2, lanes=4, columns=4, weight_digit_bits=1, activation_bits=2,
+         wide_input_passes=1, binary_weights=True),
 ]  # fmt: skip
 SMALL = dict(activation_depth=64, weight_depth=64, channel_depth=16, result_depth=8,
              program_depth=128, accumulator_bits=18)  # fmt: skip
@@ -68,6 +74,7 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool, at: int = 0) 
         col_limit=image_columns, strip_rows=strip_rows, strip_words=strip_rows * row_words,
         last_strip=strips - 1, last_rows=rng.randint(1, strip_rows), groups=pixel_words - 1,
         kernel_cols=kernel_columns - 1, kernel_rows=kernel_rows - 1, passes=rng.randint(1, 2) - 1,
+        digits=rng.randrange(3) if config.wide_input_passes else 0,
         pool_cols=pool_columns - 1, pool_rows=pool_rows - 1, out_cols=out_columns - 1,
         out_rows=out_rows - 1, out_groups=tiles - 1,
         weight_base=rng.randint(0, 3), channel_base=rng.randint(0, 2),
@@ -77,6 +84,8 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool, at: int = 0) 
         out_zero=rng.randrange(1 << config.activation_bits),
         out_max=(1 << rng.randint(1, config.activation_bits)) - 1,
     )  # fmt: skip
+    if config.binary_weights:
+        values["binary"] = rng.randrange(2)
     if config.most_phases > 1:
         tap_words = pixel_words * kernel_rows * kernel_columns * (values["passes"] + 1) * tiles
         fit = (config.weight_depth - 3) // tap_words
@@ -92,6 +101,7 @@ def random_layer(rng: random.Random, config: NpuConfig, raw: bool, at: int = 0) 
         "groups": AddressStep(words=1),
         "kernel_cols": right(1),
         "kernel_rows": down(1),
+        "digits": AddressStep(words=1),
         "pool_cols": right(conv_stride),
         "pool_rows": down(conv_stride),
         "out_cols": right(pool_stride * conv_stride),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sim.layout import LayoutError, pack, unpack, unpack_logits
+from sim.layout import LayoutError, pack, real, unpack, unpack_logits
 
 
 def layout(shape, bits, groups, lanes, *, activation_bits, pixel_words, beats_per_word):
@@ -77,10 +77,18 @@ def test_images_survive_the_round_trip_whatever_is_in_other_bits(case):
 
 def test_logits_are_signed_and_padding_beats_are_dropped():
     beats = np.array([5, 0xFFFFFFFE, 0x80000000, 7], np.uint32)
-    spec = {"name": "logits", "classes": 3, "beats": 4}
+    spec = {"name": "logits", "shape": [3, 1, 1], "tile_channels": 2, "beats": 4}
     assert unpack_logits(spec, beats).tolist() == [5, -2, -(2**31)]
     with pytest.raises(LayoutError, match="logits: 4 beats expected, got 3"):
         unpack_logits(spec, beats[:3])
+
+
+def test_maps_of_outputs_come_tile_by_tile_and_are_in_the_order_of_channels():
+    beats = np.arange(12, dtype=np.uint32)  # 2 tiles of 2 channels at 3 columns
+    spec = {"name": "map", "shape": [3, 1, 3], "tile_channels": 2, "beats": 12, "scale": [1, 2, 3]}
+    outputs = unpack_logits(spec, beats)
+    assert outputs.tolist() == [0, 2, 4, 1, 3, 5, 6, 8, 10]
+    assert real(spec, outputs[None]).tolist() == [[0, 2, 4, 2, 6, 10, 18, 24, 30]]
 
 
 def test_wrong_shapes_codes_and_beats_are_refused():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,8 @@ from numpy.typing import NDArray
 
 from codesign.compiler import CompiledNetwork, compile_network
 from codesign.results import InfeasibleError
-from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
+from models.arithmetic import zero_point
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, TensorSpec
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES
 from tests.codesign.compiler.random_networks import (
@@ -25,6 +25,8 @@ from tests.codesign.compiler.random_networks import (
     with_memory_port,
     with_tiles,
 )
+from tests.sweep.domain import padding_after
+from tests.sweep.wide_inputs import with_wide_input
 
 LARGE_SHARE = 0.4
 """Share of the cases in which some sizes may go beyond the usual ones."""
@@ -39,6 +41,8 @@ MEMORY_SHARE = 0.25
 """Share of the cases that fetch weights from memory, where the network has enough of them."""
 TILES_SHARE = 0.15
 """Share of the cases with feature maps in memory, where these are large enough."""
+WIDE_SHARE = 0.25
+"""Share of the cases whose image is wider than the array's activations, where that is possible."""
 LEAST_MACS = 48
 """Least limit on the products per cycle, which decide how long the simulator takes to build."""
 LEAST_CLOCKS = 30_000
@@ -109,6 +113,8 @@ def _point(pick: random.Random, seed: int, tail: float, most_macs: float) -> Cas
     bits = pick.randint(1, 8)
     network = random_network(pick, bits, tail, pick.randint(4, 16))
     config = random_config(pick, network, bits, tail, most_macs)
+    if random.Random(f"wide {config.hash}").random() < WIDE_SHARE:
+        network, config = with_wide_input(pick, network, config) or (network, config)
     chance = random.Random(config.hash)
     if chance.random() < MEMORY_SHARE:
         config = with_memory_port(chance, network, config) or config
@@ -138,17 +144,31 @@ def knobs(case: Case) -> dict[str, list[str]]:
         "layer": [_kind(layer) for layer in case.network.layers],
         "kernel": [_by(layer.sources[0].weights.shape[2:]) for layer in layers],
         "stride": [_by(layer.stride) for layer in layers],
-        "padding": [_word(any(layer.padding)) for layer in layers],
+        "padding": [_padding(layer, case.network) for layer in layers],
+        "dilation": ["yes" if layer.dilation != (1, 1) else "no" for layer in layers],
         "fused max pool": [_by(layer.pool.kernel) for layer in layers if _fused(layer)],
         "weight bits": [str(layer.weight_bits) for layer in layers],
         "weights": [str(layer.sparsity or "dense") for layer in layers],
         "activation bits": [str(spec.bits) for spec in specs],
         "signed activations": [_word(spec.signed) for spec in specs],
+        "zero point": [_zero_point(spec) for spec in specs],
         "column reuse": [_word(tile.walk is not None) for tile in schedule.tiles],
+        "activation digits": [str(tile.digits) for tile in schedule.tiles],
         "binary layers": [_word(bool(tile.binary)) for tile in schedule.tiles],
         "pixel lanes": ["all" if planned.split else "one" for planned in case.compiled.plan.layers],
     }
     return {kind: sorted(set(values)) for kind, values in found.items()}
+
+
+def _padding(layer: MacLayer, network: IntegerNetwork) -> str:
+    """Return whether a layer has padding, and whether that is as much below and right."""
+    after = padding_after(layer, network)
+    return "uneven" if after != layer.padding else _word(any(after))
+
+
+def _zero_point(spec: TensorSpec) -> str:
+    """Return "usual" for the zero point that follows from the sign, else "other"."""
+    return "usual" if spec.zero_point == zero_point(spec.bits, spec.signed) else "other"
 
 
 def _word(value: object) -> str:
@@ -181,7 +201,7 @@ def describe(case: Case) -> dict[str, Any]:
     spec = tensors[case.network.input]
     layers = [f"{spec.name}: {_by(spec.shape)}, {spec.bits} bits{' signed' * spec.signed}"]
     for layer in case.network.layers:
-        layers.append(_layer_line(layer, tensors))
+        layers.append(_layer_line(layer, case.network))
     return {
         "npu": case.config.to_dict(),
         "layers": layers,
@@ -190,8 +210,8 @@ def describe(case: Case) -> dict[str, Any]:
     }
 
 
-def _layer_line(layer: MacLayer | ConcatLayer, tensors: Mapping[str, Any]) -> str:
-    out = tensors[layer.output]
+def _layer_line(layer: MacLayer | ConcatLayer, network: IntegerNetwork) -> str:
+    out = network.tensors[layer.output]
     if isinstance(layer, ConcatLayer):
         return f"{layer.output} = concat({', '.join(layer.inputs)}): {_by(out.shape)}"
     sources = ", ".join(source.tensor for source in layer.sources)
@@ -201,8 +221,13 @@ def _layer_line(layer: MacLayer | ConcatLayer, tensors: Mapping[str, Any]) -> st
     parts.append(f"{layer.weight_bits}-bit weights")
     if layer.stride != (1, 1):
         parts.append(f"stride {_by(layer.stride)}")
-    if layer.padding != (0, 0):
-        parts.append(f"padding {_by(layer.padding)}")
+    if layer.dilation != (1, 1):
+        parts.append(f"dilation {_by(layer.dilation)}")
+    after = padding_after(layer, network)
+    if any(layer.padding) or any(after):
+        parts.append(f"padding {_by(layer.padding)} and {_by(after)}")
+    if _zero_point(out) == "other" and not layer.raw:
+        parts.append(f"zero point {out.zero_point}")
     if layer.sparsity:
         parts.append(f"{layer.sparsity} sparse")
     if layer.groups > 1:

@@ -11,7 +11,7 @@ from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from codesign.compiler import minimal_depths
-from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, convolved, extent
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import CHOICES, RANGES, is_stacked
 
@@ -60,6 +60,7 @@ MAP = Sizes(11, 64)
 """Rows or columns of a feature map."""
 KERNEL = Sizes(5, 11)
 STRIDE = Sizes(3, 8)
+DILATION = range(1, 5)
 LAYERS = Sizes(6, 30)
 """Layers of a network; the cycle log could not hold the instructions of more."""
 BRANCH = range(1, 4)
@@ -120,26 +121,49 @@ def _outside_network(network: IntegerNetwork) -> Iterator[str]:
         yield from (f"{layer.name}: {text}" for text in found)
 
 
+def padding_after(layer: MacLayer, network: IntegerNetwork) -> tuple[int, int]:
+    """Return the padding below and right; that above and left where windows stop short of it.
+
+    They stop short where the stride leaves rows or columns over.
+    """
+    source, spans = layer.sources[0], extent(layer)
+    found = []
+    for axis, count in enumerate(convolved(layer, network.tensors[layer.output].shape)):
+        pool = layer.pool.stride[axis] if layer.pool else 1
+        size, before = network.tensors[source.tensor].shape[1 + axis], layer.padding[axis]
+        least = (count - 1) * layer.stride[axis] + spans[axis] - before - size
+        most = least + layer.stride[axis] * pool - 1
+        found.append(before if least <= before <= most else max(least, 0))
+    return found[0], found[1]
+
+
 def _outside_layer(network: IntegerNetwork, layer: MacLayer) -> Iterator[str]:
-    first = layer.sources[0]
-    kernel = first.weights.shape[2:]
-    whole = network.tensors[first.tensor].shape[1:] if layer.op != "conv2d" else None
     if layer.op not in OPS:
         yield f"op {layer.op}"
-    if kernel != whole and any(size not in KERNEL for size in kernel):
-        yield f"kernel {kernel}"
-    if any(step not in STRIDE for step in layer.stride):
-        yield f"stride {layer.stride}"
-    # A max pooling's kernel is its window; half of that is the most it may be padded.
-    padded = layer.pool.kernel if layer.pool and layer.op == "max_pool" else kernel
-    if any(padding >= size for padding, size in zip(layer.padding, padded, strict=True)):
-        yield f"padding {layer.padding}"
+    yield from _outside_windows(network, layer)
     if layer.weight_bits not in BITS:
         yield f"{layer.weight_bits}-bit weights"
     if len(layer.sources) != (2 if layer.op == "add" else 1):
         yield f"{len(layer.sources)} sources"
     if layer.raw != (layer is network.layers[-1]) or (layer.raw and layer.op != "linear"):
         yield "raw"
+
+
+def _outside_windows(network: IntegerNetwork, layer: MacLayer) -> Iterator[str]:
+    first = layer.sources[0]
+    kernel = first.weights.shape[2:]
+    whole = network.tensors[first.tensor].shape[1:] if layer.op != "conv2d" else None
+    if kernel != whole and any(size not in KERNEL for size in kernel):
+        yield f"kernel {kernel}"
+    if any(step not in STRIDE for step in layer.stride):
+        yield f"stride {layer.stride}"
+    if any(step not in DILATION for step in layer.dilation):
+        yield f"dilation {layer.dilation}"
+    # A max pooling's kernel is its window; half of that is the most it may be padded.
+    padded = layer.pool.kernel if layer.pool and layer.op == "max_pool" else extent(layer)
+    paddings = (*layer.padding, *padding_after(layer, network))
+    if any(pad >= size for pad, size in zip(paddings, (*padded, *padded), strict=True)):
+        yield f"padding {paddings}"
     if layer.pool:
         window = layer.pool.kernel
         if layer.op not in POOLED_OPS:

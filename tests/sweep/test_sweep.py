@@ -1,4 +1,4 @@
-"""Twelve cases of the sweep pass, and faults in hardware or compiler are found and made small.
+"""Eleven cases of the sweep pass, and faults in hardware or compiler are found and made small.
 
 The seeds cover every kind of layer, digit width, multiplier and sparsity between them.
 """
@@ -18,7 +18,7 @@ from tests.sweep.__main__ import main
 from tests.sweep.cases import Case, draw, knobs
 from tests.sweep.simulate import run_seed
 
-SEEDS = (198, 196, 137, 35, 150, 182, 108, 229, 629, 954, 31, 112)
+SEEDS = (165, 392, 330, 367, 348, 14, 335, 153, 223, 178, 133)
 """Seeds of quick cases that cover REQUIRED between them."""
 REQUIRED = {
     "weight_digit_bits": {"1", "2", "4", "8"},
@@ -32,7 +32,9 @@ REQUIRED = {
     "weight bits": {"1", "8"},
     "activation bits": {"1", "8"},
     "signed activations": {"yes", "no"},
-    "padding": {"yes", "no"},
+    "padding": {"yes", "no", "uneven"},
+    "zero point": {"usual", "other"},
+    "dilation": {"yes", "no"},
     "pixel lanes": {"all", "one"},
     "depthwise_taps": {"1", "3"},
     "column reuse": {"yes", "no"},

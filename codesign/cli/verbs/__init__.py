@@ -6,6 +6,7 @@ and ``run(args, console)``, which returns the exit status.
 """
 
 __all__ = [
+    "bench",
     "build",
     "calibrate",
     "characterize",
@@ -14,9 +15,11 @@ __all__ = [
     "estimate",
     "evaluate",
     "explore",
+    "import_",
     "predict",
     "report",
     "synth",
     "train",
     "verify",
+    "worker",
 ]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from codesign import design
 from codesign.cli.console import Console, table
 from codesign.cost import calibration
 from codesign.cost.area import model_file
+from codesign.cost.calibration import Fitted
 from codesign.fpga import flow_reports
 from codesign.results import Figures, UserError
 from rtl_gen.config import NpuConfig
@@ -24,7 +26,7 @@ Input:   two or more designs, each with its utilisation report from that flow.
 Output:  a model file for codesign explore --area-model; factors, deviations and
          90 % intervals before and after, relative to the estimate.
 
-Exit status: 0 success, 2 bad input."""
+Exit status: 0 success, 2 bad input, or the model file cannot be written."""
 EXAMPLES = """\
   codesign calibrate runs/a=a_util.rpt runs/b=b_util.rpt runs/c=c_util.rpt --out my_flow.json
   codesign explore --lut-budget 30000 --area-model my_flow.json"""
@@ -50,7 +52,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace, console: Console) -> int:
     reports = [_report(text) for text in args.reports]
     model, fitted = calibration.calibrate(model_file.load(), reports)
-    model_file.write(args.out, model)
+    try:
+        _show(fitted, len(reports), console)
+        calibrated = calibration.to_dict(fitted)
+        console.result({"model": str(args.out), "reports": len(reports), **calibrated})
+    finally:  # also where nobody reads the answer to its end
+        model_file.write(args.out, model)
+    console.say(f"model file: {args.out}")
+    return 0
+
+
+def _show(fitted: Mapping[str, Fitted], reports: int, console: Console) -> None:
     rows = [
         (
             name,
@@ -64,14 +76,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     head = ("resource", "factor", "deviation", "90 % interval before", "after")
     console.say(table(head, rows))
     needed = fitted["luts"].enough
-    if len(reports) < needed:
+    if reports < needed:
         console.say(
-            f"{len(reports)} reports; from about {needed} on, the interval is as narrow as the "
+            f"{reports} reports; from about {needed} on, the interval is as narrow as the "
             "deviation of your flow allows"
         )
-    console.say(f"model file: {args.out}")
-    console.result({"model": str(args.out), "reports": len(reports), **calibration.to_dict(fitted)})
-    return 0
 
 
 def _report(text: str) -> tuple[NpuConfig, Figures]:

@@ -9,10 +9,11 @@ from typing import Any
 from codesign.build import other_data, pipeline, verification
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import TestData
-from codesign.build.verification import Verification
+from codesign.build.verification import SimulationError, Verification
 from codesign.cli import data_options, options, training
 from codesign.cli.console import Console
 from codesign.design import DatasetSpec
+from codesign.results import UserError
 from models.data.datasets import Split
 
 NAME = "evaluate"
@@ -52,6 +53,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the first N of these images through the Verilog and compare every layer's "
         "output, up to the number of images (default: none)",
     )
+    options.timeout(
+        parser, "compiling the simulator and running it (--simulate)", verification.TIMEOUT_S
+    )
     options.memory(parser)
     options.trust(parser)
 
@@ -72,7 +76,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if not args.simulate:
         console.result(result)
         return 0
-    simulated = _simulate(network, data, args, console)
+    try:
+        simulated = _simulate(network, data, args, console)
+    except (SimulationError, UserError) as error:
+        console.result({**result, "simulated": {"error": str(error)}})
+        raise
     exact = "bit-exact" if simulated.bit_exact else "NOT bit-exact"
     console.say(f"simulated:     {simulated.images} images, {exact}")
     if simulated.failure:
@@ -92,7 +100,7 @@ def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
 def _simulate(
     network: BuiltNetwork, data: TestData, args: argparse.Namespace, console: Console
 ) -> Verification:
-    """Simulate the first examples, as many as asked for, or all if there are fewer, with a warning.
+    """Simulate the first ``args.simulate`` examples, or all if there are fewer, with a warning.
 
     Raises UserError, SimulationError.
     """
@@ -106,6 +114,7 @@ def _simulate(
             args.build,
             vectors,
             clock_mhz=network.design.clock_mhz,
+            timeout_s=args.timeout,
             trust=args.trust,
             tell=console.warn,
         )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codesign.cli import search_arguments, search_options
+from codesign.cli import live_table, search_arguments, search_options
 from codesign.cli.console import Console, table
 from codesign.report import Candidate, comparison
 
@@ -28,6 +28,9 @@ wins, then fewest LUTs, then fewest block RAMs (--prefer).
 Input:   a budget (--lut-budget, --device or both) and a data set.
 Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and
          report.html; summary.json with all figures; the state of the search.
+
+Trials are kept in --out, or in a --storage from which codesign worker, on any
+number of machines, takes networks to train.
 
 After an interruption, the same command with --resume continues the search.
 Another search that is in --out is kept, in the subfolder .replaced once a design
@@ -61,7 +64,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     for note in settings.notes:
         console.warn(note)
-    result = explore.explore(settings, progress, console.warn)
+    shown: list[explore.Standing] = []
+
+    def tell(standing: explore.Standing) -> None:
+        if not shown:
+            console.row(live_table.HEAD)
+        shown.append(standing)
+        console.row(live_table.row(standing))
+
+    result = explore.explore(settings, progress, console.warn, tell)
     show(result, settings.out, console)
     # For scripts as train and evaluate have it: shares with their intervals.
     console.result({**result.summary, "accuracy": result.summary["scores"]})

@@ -7,7 +7,6 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from codesign.build import build_folder
 from codesign.cli import options
 from codesign.cli.console import Console, table
 from codesign.design import Design
@@ -17,8 +16,10 @@ from codesign.fpga.placement import Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.report.collect import SYNTHESIS, TIMING
 from codesign.results import UserError
+from codesign.tools.processes import ToolError
 from models.files.reading import read_text, told_as
 from rtl_gen.naming import Names
+from sim.process import within
 from sim.tools import plain, provenance
 
 NAME = "synth"
@@ -33,14 +34,15 @@ Input:   a build folder.
 Output:  a table; reports/synthesis.json in the build folder and, with --place,
          reports/timing.json.
 
-Exit status: 0 success, 1 --lut-budget exceeded or a tool failed, 2 bad input or
-missing tool."""
+Exit status: 0 success, 1 --lut-budget exceeded or a tool failed, 2 bad input,
+missing tool, or a good result whose reports could not be written."""
 EXAMPLES = """\
   codesign synth build/digits_tiny
   codesign synth build/digits_tiny --device lfe5u-85f --json
   codesign synth build/digits_tiny --flatten
   codesign synth build/digits_tiny --place
   codesign synth build/digits_tiny --lut-budget 2000"""
+_TIMEOUT_S = 3600.0
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,13 +71,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         f"{placement.SPEED_GRADE}: adds fmax_mhz (in MHz) and the critical path; takes minutes for "
         "10,000 LUTs",
     )
-    parser.add_argument(
-        "--time-limit",
-        type=options.number(1),
-        default=60,
-        metavar="MIN",
-        help="time limit of each tool in minutes (default: %(default)s)",
-    )
+    options.timeout(parser, "synthesis, place and route", _TIMEOUT_S)
+    parser.add_argument(  # the option of release 0.2, in minutes
+        "--time-limit", dest="timeout", type=_minutes, default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )  # fmt: skip
     options.trust(parser)
 
 
@@ -83,34 +83,41 @@ def run(args: argparse.Namespace, console: Console) -> int:
     design = options.load_build(args.build)
     device = devices.get(args.device or (placement.DEVICE if args.place else devices.DEFAULT))
     verilog = _verilog(args, design, console)
-    timeout_s = 60 * args.time_limit
-    placed = _place(design, device, verilog, timeout_s, console) if args.place else None
-    options_of_run: dict[str, Any] = {
-        "dsps": design.npu.uses_dsps, "family": device.family, "timeout_s": timeout_s,
-    }  # fmt: skip
-    with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
-        result = synthesis.synthesise(verilog, **options_of_run)
-    if args.flatten:
-        with console.stage("flattened synthesis", expected_s=40 + design.npu.macs / 2):
-            flat = synthesis.synthesise(verilog, flatten=True, **options_of_run)
-        result = result.beside(flat)
+    with within(args.timeout, "synth", ToolError) as left:
+        placed = _place(design, device, verilog, left(), console) if args.place else None
+        kind: dict[str, Any] = {"dsps": design.npu.uses_dsps, "family": device.family}
+        with console.stage("synthesis", expected_s=20 + design.npu.macs / 4):
+            result = synthesis.synthesise(verilog, timeout_s=left(), **kind)
+        if args.flatten:
+            with console.stage("flattened synthesis", expected_s=40 + design.npu.macs / 2):
+                flat = synthesis.synthesise(verilog, flatten=True, timeout_s=left(), **kind)
+            result = result.beside(flat)
     timing: dict[str, object] = {}
     if placed is not None:
         fmax = dataclasses.replace(result.figures, fmax_mhz=placed.fmax_mhz)
         result = dataclasses.replace(result, figures=fmax)
         timing = {TIMING: placement.to_dict(placed)}
-        build_folder.add_report(args.build, TIMING, timing[TIMING])
     report = synthesis.to_dict(result)
-    build_folder.add_report(args.build, SYNTHESIS, report)
-    figures = result.figures.to_dict()
-    rows = [(name, f"{n:,g}") for name, n in figures.items()]
+    try:
+        _show(result, device, placed, console)
+        console.result({**result.figures.to_dict(), **report, **timing})
+        good = _within(args.lut_budget, device if args.device else None, result, console)
+    finally:  # also where nobody reads the answer to its end
+        status = options.add_reports(args.build, {**timing, SYNTHESIS: report}, console)
+    return status if good else 1
+
+
+def _minutes(text: str) -> float:
+    return 60 * options.number(1)(text)
+
+
+def _show(found: Synthesis, device: Device, placed: Placement | None, console: Console) -> None:
+    rows = [(name, f"{n:,g}") for name, n in found.figures.to_dict().items()]
     console.say(table(("resource", device.family), rows))
-    if result.flattened is not None:
-        console.say(f"flattened: {result.flattened.luts:,g} LUTs; luts is the larger of both")
+    if found.flattened is not None:
+        console.say(f"flattened: {found.flattened.luts:,g} LUTs; luts is the larger of both")
     if placed is not None:
         console.say(_path(placed))
-    console.result({**figures, **report, **timing})
-    return 0 if _within(args.lut_budget, device if args.device else None, result, console) else 1
 
 
 def _verilog(args: argparse.Namespace, design: Design, console: Console) -> dict[str, str]:
@@ -149,7 +156,7 @@ def _place(
 ) -> Placement:
     """Place and route the design, from its Verilog (text by file name).
 
-    timeout_s: limit of each tool in seconds. Done before the synthesis that counts, to report a
+    timeout_s: limit of both tools in seconds. Done before the synthesis that counts, to report a
     missing nextpnr at once.
     """
     with console.stage("place and route", expected_s=60 + design.npu.macs):

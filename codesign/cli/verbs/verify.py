@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from codesign.build import build_folder, verification
+from codesign.build import verification
 from codesign.build.verification import Verification
 from codesign.cli import options
 from codesign.cli.console import Console, table
@@ -22,7 +22,7 @@ Output:  the verdict, with layer, channel, position and both values of the first
          difference; reports/verification.json in the build folder.
 
 Exit status: 0 everything equal, 1 a difference or a failure of the simulator,
-2 bad input or missing tool."""
+2 bad input, missing tool, or everything equal but no report could be written."""
 EXAMPLES = """\
   codesign verify build/digits_tiny
   codesign verify build/digits_tiny --images 64 --jobs 2 --stalls 0.5 --json
@@ -68,6 +68,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also run the misuse tests: invalid programs, broken input streams, resets at random "
         "times, watchdog, 100 runs without a reset",
     )
+    options.timeout(parser, "compiling the simulator and running it", verification.TIMEOUT_S)
     options.memory(parser)
     options.trust(parser)
 
@@ -83,15 +84,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
             hardware=args.hardware,
             jobs=args.jobs,
             clock_mhz=design.clock_mhz,
+            timeout_s=args.timeout,
             trust=args.trust,
             tell=console.warn,
         )
     if result.images < args.images:
         console.warn(f"{args.build} has test vectors of {result.images} images; all were simulated")
-    build_folder.add_report(args.build, REPORT, result.to_dict())
-    show(result, console)
-    console.result(result.to_dict())
-    return 0 if result.passed else 1
+    try:
+        show(result, console)
+        console.result(result.to_dict())
+    finally:  # also where nobody reads the answer to its end
+        status = options.add_reports(args.build, {REPORT: result.to_dict()}, console)
+    return status if result.passed else 1
 
 
 def show(result: Verification, console: Console) -> None:

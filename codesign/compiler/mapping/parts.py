@@ -38,7 +38,7 @@ class Part(TileRun):
     weight_base: int
     """Address of its weights in weight memory."""
     weight_words: int
-    """Words of its weights: cycles of one tile per convolution output, times tiles."""
+    """Words of its weights."""
     first_burst: int = 0
     """First burst of its weights in external memory, from MEMORY_BASE on; 0 without ``bursts``."""
     bursts: int = 0
@@ -76,7 +76,7 @@ def parts(
     """
     whole, bases, base = list[Part](), dict[TileRun, int](), 0
     for run in runs:
-        words = run.tiles * tiles[run.layer].taps_of(run.extent)
+        words = run.tiles * tiles[run.layer].words_of(run.extent)
         weights = _weights_key(run, origins)
         held = weights in bases
         if not held:
@@ -91,7 +91,7 @@ def parts(
     fetched = list[Part]()
     cut = (short for run in runs for short in _cut(run, tiles[run.layer], half))
     for run in cut:
-        words = run.tiles * tiles[run.layer].taps_of(run.extent)
+        words = run.tiles * tiles[run.layer].words_of(run.extent)
         bursts, weights = part_bursts(config, words), _weights_key(run, origins)
         if weights not in firsts:
             firsts[weights] = burst
@@ -118,7 +118,7 @@ def _cut(run: TileRun, tile: TileMap, half: int) -> Iterator[TileRun]:
     They have equally many tiles, the last one perhaps fewer. Tiles that exceed ``half`` are yielded
     one by one.
     """
-    count = -(-run.tiles // max(half // tile.taps_of(run.extent), 1))
+    count = -(-run.tiles // max(half // tile.words_of(run.extent), 1))
     size = -(-run.tiles // count)
     for skipped in range(0, run.tiles, size):
         some = min(size, run.tiles - skipped)

@@ -36,8 +36,8 @@ def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk 
 
     in_channels: channels of its input; out_cols: columns of its output. Whether the NPU has a
     history is not checked. The layer must be depthwise (one output channel for each of several
-    input channels) with one source and no pooling, and not raw; its kernel one or two columns wider
-    than the stride and at most MOST_ROWS rows high, its output wider than one column.
+    input channels) with one source, no dilation and no pooling, and not raw; its kernel one or two
+    columns wider than the stride and at most MOST_ROWS rows high, its output wider than one column.
     """
     kernel_rows, kernel_cols = layer.sources[0].weights.shape[2:]
     stride, padding = layer.stride[1], layer.padding[1]
@@ -45,7 +45,8 @@ def column_walk(layer: MacLayer, in_channels: int, out_cols: int) -> ColumnWalk 
     depthwise = len(layer.requant_multiplier) == in_channels == layer.groups > 1
     if not depthwise or layer.raw or layer.pool or len(layer.sources) > 1 or out_cols == 1:
         return None
-    if not 1 <= older <= OLDER_COLUMNS or kernel_rows > MOST_ROWS:
+    dilated = layer.dilation != (1, 1)
+    if not 1 <= older <= OLDER_COLUMNS or kernel_rows > MOST_ROWS or dilated:
         return None
     # The history starts each row as if one column had been read: of padding, if there is any.
     fills = -(-(older - min(padding, 1)) // stride)

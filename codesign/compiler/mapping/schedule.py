@@ -167,9 +167,9 @@ class Schedule:
 
     @property
     def result_words(self) -> int:
-        """Words of the result buffer that the raw layer's results (the logits) take."""
+        """Words of the result buffer that the raw layer's results (the outputs) take."""
         pairs = zip(self.tiles, self.shapes, strict=True)
-        return sum(tile.channel_words for tile, shape in pairs if shape.layer.raw)
+        return sum(tile.channel_words * shape.positions for tile, shape in pairs if shape.layer.raw)
 
     def is_image(self, tensor: str) -> bool:
         """Return True if a stored tensor is the network's input or a band of it (if tiled)."""

@@ -1,7 +1,7 @@
 """Loop bounds of the MacLayers, which every pass of the compiler reads.
 
 A MacLayer is a loop nest over output channels, output rows and columns, the pooling window, the
-kernel and input channels; padding and stride say where in the input each iteration reads.
+kernel and input channels; padding, stride and dilation say where in the input each iteration reads.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ class LayerShape:
     """Position among the network's MacLayers, in execution order."""
     in_shape: tuple[int, int, int]
     """Channels, rows, columns of each of its sources."""
+    in_bits: int
+    """Bits of the widest codes of its sources."""
     out_shape: tuple[int, int, int]
     """Channels, rows, columns of the output, after max pooling."""
     kernel: tuple[int, int]
@@ -35,6 +37,11 @@ class LayerShape:
         """
         stride = self.layer.stride
         return self.pool_stride[0] * stride[0], self.pool_stride[1] * stride[1]
+
+    @property
+    def positions(self) -> int:
+        """Rows times columns of the output."""
+        return self.out_shape[1] * self.out_shape[2]
 
     @property
     def kernel_taps(self) -> int:
@@ -69,6 +76,7 @@ def _shape(network: IntegerNetwork, layer: MacLayer, index: int) -> LayerShape:
         layer=layer,
         index=index,
         in_shape=in_shape,
+        in_bits=max(network.tensors[source.tensor].bits for source in layer.sources),
         out_shape=network.tensors[layer.output].shape,
         kernel=(kernel[0], kernel[1]),
         pool=layer.pool.kernel if layer.pool else (1, 1),

@@ -116,7 +116,8 @@ def _pixel_words(
 
     A layer walks all its sources with the same address step per pixel, so their storages all get
     the width of the widest. The windows of its tiles stay within the pixel, which is widened where
-    needed, so that no read leaves the storage.
+    needed, so that no read leaves the storage. A source of several digits has its words once for
+    each digit.
     """
     words: dict[str, int] = {}
     for view in views.values():
@@ -125,7 +126,9 @@ def _pixel_words(
     for shape, tile in zip(shapes, tiles, strict=True):
         sources = [views[source.tensor] for source in shape.layer.sources]
         for i, view in enumerate(sources):
-            words[view.storage] = max(words[view.storage], view.offset + tile.reach(i))
+            digits = view.offset + (tile.digits - 1) * view.slots.words
+            reach = digits + max(tile.reach(i), view.slots.words)
+            words[view.storage] = max(words[view.storage], reach)
         names = {view.storage for view in sources}
         if len(names) > 1:
             joined = [group for group in tied if group & names]

@@ -19,6 +19,7 @@ from codesign.compiler.mapping.phases import phases
 from codesign.compiler.mapping.reuse import ColumnWalk, column_walk
 from codesign.compiler.mapping.shapes import LayerShape
 from codesign.compiler.mapping.slots import SlotMap
+from models.integer.network import MacLayer
 from rtl_gen.config import NpuConfig
 
 Pair = tuple[int, int]
@@ -80,6 +81,8 @@ class TileMap:
     """Weight words per tap: 1 on a dense NPU, up to ``config.most_phases`` with N:M sparsity."""
     kernel: Pair
     """Kernel rows and columns walked per convolution output; with column reuse only new columns."""
+    digits: int = 1
+    """Digits of the activations, each of which takes all passes; 1 if codes fit a lane."""
     binary: bool = False
     """True if all weights are +1 or -1 and the NPU takes them in one pass (field ``binary``)."""
     walk: ColumnWalk | None = None
@@ -98,22 +101,26 @@ class TileMap:
 
     @property
     def taps(self) -> int:
-        """Cycles of one tile per convolution output (before pooling), equal to its weight words."""
+        """Cycles of one tile per convolution output (before pooling)."""
         return self.taps_of(self.extent)
 
     def taps_of(self, extent: Extent) -> int:
         """Return the cycles of a tile per convolution output, walking ``extent`` only.
 
-        A max-pooling window has several of these outputs. Each cycle reads one weight word, so they
-        equal the tile's weight words.
+        A max-pooling window has several of these outputs. Each cycle reads one weight word; each
+        activation digit reads all of them.
         """
+        return self.digits * self.words_of(extent)
+
+    def words_of(self, extent: Extent) -> int:
+        """Return the weight words of a tile that walks ``extent`` only."""
         inputs = len(extent.rows) * len(extent.cols) * len(self.first_words) * len(extent.words)
         return extent.passes * self.phases * inputs
 
     @property
     def weight_words(self) -> int:
         """Weight words of the whole layer."""
-        return self.tiles * self.taps
+        return self.tiles * self.words_of(self.extent)
 
     @property
     def channel_words(self) -> int:
@@ -131,12 +138,12 @@ class TileMap:
 def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -> TileMap:
     """Return the fastest tiling of a layer, each of whose sources has its slots in ``sources``.
 
-    For raw and ungrouped layers the fewest tiles are best, evened out so that the last one is not
-    mostly padding. For other grouped layers every tile size in whole output words is tried, as a
-    smaller tile may read fewer input words, and column reuse where the NPU has it.
+    For ungrouped layers the fewest tiles are best, evened out so that the last one is not mostly
+    padding. For grouped layers every tile size in whole output words is tried, as a smaller tile
+    may read fewer input words, and column reuse where the NPU has it.
     """
     layer = shape.layer
-    if layer.raw:
+    if layer.raw and layer.groups == 1:
         return _raw(config, shape, sources)
     out_words = -(-shape.out_shape[0] // config.lanes)
     if layer.groups == 1:
@@ -145,6 +152,8 @@ def tile_map(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) -
     sizes = range(1, min(config.words_per_tile, out_words) + 1)
     options = [_tiled(config, shape, sources, size) for size in sizes]
     best = min(options, key=lambda option: _cost(config, shape, option))
+    if layer.raw:
+        return dataclasses.replace(best, out_words=0)
     reused = _reused(config, shape, sources) if config.reuses_columns else None
     if reused and _cost(config, shape, reused)[0] < _cost(config, shape, best)[0]:
         return reused
@@ -169,7 +178,7 @@ def _reused(config: NpuConfig, shape: LayerShape, sources: Sequence[SlotMap]) ->
     Every input channel must lie in the lane of its output channel, and a tile read one input word.
     """
     walk = column_walk(shape.layer, shape.in_shape[0], shape.out_shape[2])
-    if walk is None:
+    if walk is None or config.activation_digits(shape.in_bits) > 1:
         return None
     slots = sources[0]
     option = dataclasses.replace(
@@ -205,7 +214,10 @@ def _windowed(
     channels = chunks * config.post_units
     needs = [_needs(shape, slots, tiles, channels) for slots in sources]
     words, step_words, first_words = _linear_window(needs)
-    binary = _binary(config, shape)
+    binary, digits = takes_one_pass(config, shape.layer), config.activation_digits(shape.in_bits)
+    passes = 1 if binary else config.passes(shape.layer.weight_bits)
+    if digits > 1:  # all weights take as many, so a pass fewer is of no use
+        passes, binary = config.wide_input_passes, binary and config.wide_input_passes == 1
     return TileMap(
         tiles=tiles,
         channels=channels,
@@ -214,20 +226,20 @@ def _windowed(
         words=words,
         first_words=first_words,
         step_words=step_words,
-        passes=1 if binary else config.passes(shape.layer.weight_bits),
+        passes=passes,
         phases=phases(config, shape, sources),
         kernel=shape.kernel,
+        digits=digits,
         binary=binary,
     )
 
 
-def _binary(config: NpuConfig, shape: LayerShape) -> bool:
-    """Return True if the layer's weights of +1 and -1 take one pass.
+def takes_one_pass(config: NpuConfig, layer: MacLayer) -> bool:
+    """Return True if the layer's weights of +1 and -1 can take one pass.
 
     The NPU must have ``binary_weights``, and the layer 1-bit weights of which none is 0, one
     source, no groups and no sparsity pattern.
     """
-    layer = shape.layer
     dense = layer.groups == 1 and len(layer.sources) == 1 and layer.sparsity is None
     one_bit = bool(config.binary_weights) and layer.weight_bits == 1
     return one_bit and dense and bool(layer.sources[0].weights.all())

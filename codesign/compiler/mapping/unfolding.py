@@ -13,7 +13,7 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from models.integer.network import IntegerNetwork, MacLayer, TensorSpec
+from models.integer.network import IntegerNetwork, MacLayer, TensorSpec, convolved
 
 Pair = tuple[int, int]
 
@@ -23,31 +23,31 @@ class InputWindow:
     """Sliding window by which the host unfolds an image of ``shape`` (channels, rows, columns).
 
     Channel ``(i * kernel[1] + j) * channels + c`` of the unfolded tensor at (y, x) is channel c of
-    the image at row ``y * stride[0] - padding[0] + i``, column ``x * stride[1] - padding[1] + j``,
-    and ``pad_code`` outside of the image. Pairs are (rows, columns).
+    the image at row ``y * stride[0] - padding[0] + i * dilation[0]``, column
+    ``x * stride[1] - padding[1] + j * dilation[1]``, and ``pad_code`` outside of the image. Pairs
+    are (rows, columns).
 
-    >>> window = InputWindow((3, 32, 32), kernel=(1, 3), stride=(1, 1), padding=(0, 1), pad_code=0)
+    >>> window = InputWindow(
+    ...     (3, 32, 32), kernel=(1, 3), dilation=(1, 1), stride=(1, 1), padding=(0, 1), pad_code=0,
+    ...     size=(32, 32),
+    ... )
     >>> window.unfolded_shape
     (9, 32, 32)
     """
 
     shape: tuple[int, int, int]
     kernel: Pair
+    dilation: Pair
     stride: Pair
     padding: Pair
     pad_code: int
+    size: Pair
+    """Rows and columns of the unfolded image."""
 
     @property
     def unfolded_shape(self) -> tuple[int, int, int]:
         """Channels, rows and columns of the unfolded image."""
-        channels, *sizes = self.shape
-        rows, cols = (
-            (size + 2 * pad - kernel) // stride + 1
-            for size, pad, kernel, stride in zip(
-                sizes, self.padding, self.kernel, self.stride, strict=True
-            )
-        )
-        return channels * self.kernel[0] * self.kernel[1], rows, cols
+        return self.shape[0] * self.kernel[0] * self.kernel[1], *self.size
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,11 +68,7 @@ def unfoldings(network: IntegerNetwork) -> Iterator[Unfolded]:
     layer has no sparsity pattern. Whether a concat reads the input is not checked.
     """
     yield Unfolded(network, None)
-    readers = [
-        layer
-        for layer in network.mac_layers
-        if any(source.tensor == network.input for source in layer.sources)
-    ]
+    readers = network.input_readers
     if len(readers) != 1 or len(readers[0].sources) > 1 or readers[0].groups > 1:
         return
     first = readers[0]
@@ -86,12 +82,15 @@ def unfoldings(network: IntegerNetwork) -> Iterator[Unfolded]:
 def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfolded:
     spec, weights = network.tensors[network.input], first.sources[0].weights
     out_channels, _, kernel_rows, kernel_cols = weights.shape
+    size = convolved(first, network.tensors[first.output].shape)
     window = InputWindow(
         shape=spec.shape,
         kernel=(kernel_rows if rows else 1, kernel_cols),
+        dilation=(first.dilation[0] if rows else 1, first.dilation[1]),
         stride=(first.stride[0] if rows else 1, first.stride[1]),
         padding=(first.padding[0] if rows else 0, first.padding[1]),
         pad_code=first.pad_code,
+        size=(size[0] if rows else spec.shape[1], size[1]),
     )
     # (out, channel, row, column) -> (out, (row,) column, channel): the last axes become channels.
     left = 1 if rows else kernel_rows
@@ -102,6 +101,7 @@ def _unfolded(network: IntegerNetwork, first: MacLayer, *, rows: bool) -> Unfold
         sources=(source,),
         stride=(1 if rows else first.stride[0], 1),
         padding=(0 if rows else first.padding[0], 0),
+        dilation=(1 if rows else first.dilation[0], 1),
         sparsity=None,  # the channels of a group of the pattern are no longer neighbours
     )
     layers = tuple(layer if each is first else each for each in network.layers)

@@ -93,8 +93,7 @@ _NO_TILE = dict.fromkeys(("first", "bursts", "base", "strip_words", "first_beat"
 def _prefetches(schedule: Schedule) -> list[list[tuple[ProgramStep, int]]]:
     """Return for each part the transfers issued before it: (FETCH or FILL, index of part in need).
 
-    FILLs that the part itself needs come first.
-    """
+    FILLs that the part itself needs come first."""
     cut, moves = schedule.parts, schedule.moves
     first_part = {part.layer: index for index, part in reversed(list(enumerate(cut)))}
     found = list[list[tuple[ProgramStep, int]]]()
@@ -148,7 +147,8 @@ def _layer(schedule: Schedule, part: Part, channel_base: int) -> ProgramStep:
     shape, tile = schedule.shapes[part.layer], schedule.tiles[part.layer]
     values = _input_fields(schedule, shape, tile, part)
     values |= _output_fields(schedule, shape, tile)
-    values["out_base"] += part.first * (tile.chunks if shape.layer.raw else tile.out_words)
+    per_tile = tile.chunks * shape.positions if shape.layer.raw else tile.out_words
+    values["out_base"] += part.first * per_tile
     values["weight_base"] = part.weight_base
     values["channel_base"] = channel_base + part.first * tile.chunks
     if schedule.config.most_phases > 1:
@@ -213,11 +213,9 @@ def _input_fields(
 ) -> dict[str, int]:
     """Return the fields of the input tensor and of the loop nest that walks over it.
 
-    With one source, loop ``groups`` counts the words of a pixel. With two of one word each,
-    ``groups`` steps from one to the other; with two of more words, ``kernel_cols`` does, idle as
-    the kernel is 1x1. That moves the column position too, which only serves to find padding: there
-    is none, so one more column is allowed.
-    """
+    With one source, ``groups`` counts the words of a pixel. With two of one word each, it steps
+    from one to the other; with two of more words, ``kernel_cols`` does, idle as the kernel is 1x1.
+    That moves the column position, which serves to find padding only: one more is allowed."""
     layer, extent = shape.layer, part.extent
     places = [schedule.location_of(source.tensor) for source in layer.sources]
     starts = [
@@ -225,25 +223,27 @@ def _input_fields(
         for location, first in zip(places, tile.first_words, strict=True)
     ]
     location = places[0]
-    groups, group_words = len(extent.words), extent.words.step
-    kernel_cols, col_words = len(extent.cols), location.pixel_words
-    if len(starts) > 1 and tile.words == 1:
-        groups, group_words = len(starts), starts[1] - starts[0]
-    elif len(starts) > 1:
-        kernel_cols, col_words = len(starts), starts[1] - starts[0]
 
     def moved(rows: int, columns: int) -> AddressStep:
         return AddressStep(
             rows * location.row_words + columns * location.pixel_words, columns, rows
         )
 
-    col_first = tile.walk.first if tile.walk else extent.cols.start - layer.padding[1]
+    groups, group_words = len(extent.words), extent.words.step
+    kernel_cols, next_col = len(extent.cols), moved(0, layer.dilation[1])
+    if len(starts) > 1 and tile.words == 1:
+        groups, group_words = len(starts), starts[1] - starts[0]
+    elif len(starts) > 1:
+        kernel_cols, next_col = len(starts), AddressStep(starts[1] - starts[0], 1)
+    first_col = extent.cols.start * layer.dilation[1] - layer.padding[1]
     start = AddressStep(starts[0] + part.first * tile.step_words)
-    start += moved(extent.rows.start - layer.padding[0], col_first)
+    first_row = extent.rows.start * layer.dilation[0] - layer.padding[0]
+    start += moved(first_row, tile.walk.first if tile.walk else first_col)
     steps = {
         "groups": AddressStep(group_words),
-        "kernel_cols": AddressStep(col_words, 1),
-        "kernel_rows": moved(1, 0),
+        "kernel_cols": next_col,
+        "kernel_rows": moved(layer.dilation[0], 0),
+        "digits": AddressStep(location.view.slots.words),
         "pool_cols": moved(0, layer.stride[1]),
         "pool_rows": moved(layer.stride[0], 0),
         "out_cols": moved(0, shape.step[1]),
@@ -255,6 +255,7 @@ def _input_fields(
         "kernel_cols": kernel_cols - 1,
         "kernel_rows": len(extent.rows) - 1,
         "passes": extent.passes - 1,
+        "digits": tile.digits - 1,
         "pool_cols": shape.pool[1] - 1,
         "pool_rows": shape.pool[0] - 1,
         "out_cols": tile.fills + shape.out_shape[2] - 1,
@@ -285,10 +286,8 @@ def _output_fields(schedule: Schedule, shape: LayerShape, tile: TileMap) -> dict
         "raw": int(layer.raw),
     }
     if layer.raw:
-        unused = dict.fromkeys(
-            ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max"), 0
-        )
-        return drain | unused
+        names = ("out_base", "out_pixel_words", "out_group_words", "out_zero", "out_max")
+        return drain | dict.fromkeys(names, 0)
     location = schedule.location_of(layer.output)
     spec = schedule.network.tensors[layer.output]
     return drain | {

@@ -7,12 +7,13 @@ driver pack and unpack by it alone, without the network.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Any
 
 from codesign.compiler.mapping.unfolding import InputWindow
 
-LAYOUT_FORMAT = 4
+LAYOUT_FORMAT = 5
 Pair = tuple[int, int]
 
 
@@ -32,7 +33,9 @@ class TensorLayout:
     Channel c of a pixel is the ``activation_bits``-bit unsigned code at bit
     ``channel_lanes[c] * activation_bits`` of that pixel's word ``channel_groups[c]``. All other
     bits are 0 when packing (LOAD) and must be ignored when unpacking (STORE): they may hold
-    padding lanes or another tensor that shares the storage (concat).
+    padding lanes or another tensor that shares the storage (concat). An input of wider codes is
+    stored as their digits of ``activation_bits`` bits, the most significant one there, each further
+    one ``digit_words`` words on.
 
     The input of a tiled network comes in several LOADs (``bands``); its ``base`` and strips are
     those of the last band.
@@ -42,7 +45,7 @@ class TensorLayout:
     shape: tuple[int, int, int]
     """Channels, rows, columns."""
     bits: int
-    """Width of the codes, which are 0..2**bits - 1; bits <= activation_bits."""
+    """Width of the codes, which are 0..2**bits - 1."""
     zero_point: int
     """Code of the real value 0."""
     scale: float
@@ -65,6 +68,9 @@ class TensorLayout:
     """Word of the pixel that holds each channel, 0..pixel_words - 1."""
     channel_lanes: tuple[int, ...]
     """Lane of that word for each channel."""
+    digit_words: int | None = None
+    """Words of a pixel from one digit of the codes to the next less significant one; None if
+    ``bits`` is at most ``activation_bits``, so that codes are stored as they are."""
     window: InputWindow | None = None
     """Unfolding (im2col) that the host applies to the input image first; ``shape`` is its result,
     of a band some rows of it. None for other tensors and for an image that is sent as it is."""
@@ -89,10 +95,10 @@ class TensorLayout:
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON form: every field by its name, ``words`` and ``beats``.
 
-        ``bands``, ``whole`` and ``rows`` are left out if they are None.
+        ``digit_words``, ``bands``, ``whole`` and ``rows`` are left out if they are None.
         """
         fields = dataclasses.asdict(self)
-        for name in ("bands", "whole", "rows"):
+        for name in ("digit_words", "bands", "whole", "rows"):
             if fields[name] is None:
                 del fields[name]
         return {**fields, "words": self.words, "beats": self.beats}
@@ -100,20 +106,30 @@ class TensorLayout:
 
 @dataclass(frozen=True)
 class LogitsLayout:
-    """Layout of the logits on the stream of EMIT: beat c is class c, a 32-bit signed integer.
+    """Layout of the outputs on the stream of EMIT: 32-bit signed integers, one a beat.
 
-    ``beats`` >= classes; beats beyond the classes are to be ignored. TLAST on the last beat.
+    The stream is, for ``tile`` in range(tiles), for ``row`` and ``column`` of ``shape``, the
+    ``tile_channels`` channels from tile * tile_channels on; those beyond the channels of ``shape``
+    are to be ignored. With one row and one column beat c is class c. TLAST on the last beat.
 
-    >>> LogitsLayout("logits", classes=10, beats=12, scale=0.5).to_dict()
-    {'name': 'logits', 'classes': 10, 'beats': 12, 'scale': 0.5}
+    >>> LogitsLayout("logits", (10, 1, 1), tile_channels=4, beats=12, scale=0.5).classes
+    10
     """
 
     name: str
-    classes: int
+    shape: tuple[int, int, int]
+    """Channels, rows, columns."""
+    tile_channels: int
+    """Channels of a tile, those that are to be ignored included."""
     beats: int
-    scale: float
-    """Real value of one unit of a logit."""
+    scale: float | tuple[float, ...]
+    """Real value of one unit of an output, or one for each channel."""
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs: channels times rows times columns."""
+        return math.prod(self.shape)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON form: every field by its name."""
-        return dataclasses.asdict(self)
+        """Return the JSON form: every field by its name, and ``classes``."""
+        return {**dataclasses.asdict(self), "classes": self.classes}

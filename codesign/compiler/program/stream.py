@@ -55,23 +55,30 @@ def interval_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
 def wait_cycles(config: NpuConfig, steps: Sequence[ProgramStep]) -> int:
     """Return the stall cycles per image of a program with REPEAT, if the host is never late.
 
-    They are the exact stalls for weights from memory, plus the cycles that a LOAD takes longer than
-    the layers beside it. The latter are an estimate: each of its words that meets a layer's write
-    waits one cycle more, which is not counted.
+    They are the exact stalls for weights from memory, plus the cycles that a LOAD and an EMIT take
+    longer than what runs beside them. Those of the LOAD are an estimate: each of its words that
+    meets a layer's write waits one cycle more, which is not counted.
     """
     body = _body(steps)
-    fetching = sum(waits(config, body))
     opcodes = [step.instruction.opcode for step in body]
     load, emit = opcodes.index(Opcode.LOAD), opcodes.index(Opcode.EMIT)
-    beside = sum(
-        timing.instruction_cycles(config, s.instruction, last=False) for s in body[load + 1 : emit]
-    )
-    to_start = timing.issue_cycles(config, Opcode.EMIT) - 1
-    plain = dataclasses.replace(
-        body[load].instruction, fields={**body[load].instruction.fields, "ahead": 0}
-    )
-    beats = timing.instruction_cycles(config, plain) - timing.issue_cycles(config, Opcode.LOAD)
-    return fetching + max(0, beats - beside - to_start)
+    cycles = [timing.instruction_cycles(config, s.instruction, last=False) for s in body]
+    waiting = _late(config, body[load], Opcode.EMIT, sum(cycles[load + 1 : emit]))
+    if body[emit].values["ahead"]:
+        beside = sum(cycles[:load]) + sum(cycles[emit + 1 :])
+        waiting += _late(config, body[emit], Opcode.LOAD, beside)
+    return sum(waits(config, body)) + waiting
+
+
+def _late(config: NpuConfig, step: ProgramStep, following: Opcode, beside: int) -> int:
+    """Return the cycles that the next transfer, ``following``, waits for that of ``step``.
+
+    beside: cycles of the instructions between the two.
+    """
+    plain = dataclasses.replace(step.instruction, fields={**step.instruction.fields, "ahead": 0})
+    opcode = plain.opcode
+    moving = timing.instruction_cycles(config, plain) - timing.overhead_cycles(config, opcode)
+    return max(0, timing.late_cycles(config, moving, following, beside))
 
 
 def _body(steps: Sequence[ProgramStep]) -> Sequence[ProgramStep]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from codesign.compiler.mapping.shapes import LayerShape, layer_shapes
 from codesign.compiler.mapping.storage import StoragePlan
-from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, TensorSpec
+from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, TensorSpec, extent
 
 Rows = range
 Layer = MacLayer | ConcatLayer
@@ -149,9 +149,9 @@ def input_rows(layer: MacLayer, out: Rows, height: int) -> Rows:
     out, but there is at least one, even if ``out`` depends on padding alone.
     """
     window, step = (layer.pool.kernel[0], layer.pool.stride[0]) if layer.pool else (1, 1)
-    kernel = layer.sources[0].weights.shape[2]
     low = out.start * step * layer.stride[0] - layer.padding[0]
-    high = ((out.stop - 1) * step + window - 1) * layer.stride[0] - layer.padding[0] + kernel
+    high = ((out.stop - 1) * step + window - 1) * layer.stride[0] - layer.padding[0]
+    high += extent(layer)[0]
     low = min(max(low, 0), height - 1)
     return range(low, max(low + 1, min(high, height)))
 

@@ -96,7 +96,8 @@ def layer_needs(schedule: Schedule, index: int) -> tuple[Need, ...]:
     if tile.walk or len(tile.first_words) > 1:
         there[:] = True
     masks = (_masks(there.any(axis=axes)) for axes in ((2, 3, 4), (1, 3, 4), (1, 2, 3)))
-    passes = [1] * tile.tiles if tile.binary else _passes(taps, schedule.config)
+    fixed = tile.binary or tile.digits > 1
+    passes = [tile.passes] * tile.tiles if fixed else _passes(taps, schedule.config)
     needs, first = list[Need](), 0
     for need, some in groupby(zip(*masks, passes, strict=True)):
         tiles = len(list(some))

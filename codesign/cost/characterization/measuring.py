@@ -163,15 +163,15 @@ def measure_all(
     for done, (config, found) in enumerate(outcomes, start=1):
         if isinstance(found, str):
             failures.append((config, found))
-            store.fail(config, found)
             progress(f"{done}/{len(missing)} {config.hash[:12]} failed: {found}")
+            store.fail(config, found)
             continue
-        add(found)
         left = (time.monotonic() - start) / done * (len(missing) - done)
         progress(
             f"{done}/{len(missing)} {_told(store, found)} in {found.row.seconds:.0f} s; "
             f"{left / 60:.0f} min left"
         )
+        add(found)
     return failures
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.compiler.mapping.reuse import column_walk
-from models.integer.network import IntegerNetwork, MacLayer
+from models.integer.network import IntegerNetwork, MacLayer, convolved
 
 Ints = NDArray[np.int64]
 
@@ -65,7 +65,8 @@ class LayerTable:
     step: Ints
     """Input rows per output row: ``stride`` x pooling stride over rows."""
     conv_rows: Ints
-    """Rows of the convolution's output, before max pooling."""
+    """Rows of the convolution's output, before max pooling; those that no window reads are not
+    counted."""
     conv_cols: Ints
     pool_area: Ints
     """Convolution outputs per output position: the area of the max pooling window, else 1."""
@@ -115,6 +116,15 @@ class LayerTable:
         return bits
 
     @functools.cached_property
+    def inner_bits(self) -> Ints:
+        """Bits of each network's widest tensor but the image, logits not counted, at least 1.
+
+        Shape (networks,).
+        """
+        bits: Ints = np.where(self.raw == 1, 1, np.maximum(self.out_bits, 1)).max(axis=1)
+        return bits
+
+    @functools.cached_property
     def kept_share(self) -> NDArray[np.float64]:
         """Fraction N/M of the weights that the N:M pattern keeps, 1 if dense; (networks, slots)."""
         share: NDArray[np.float64] = self.kept / np.maximum(self.group, 1)
@@ -145,12 +155,7 @@ def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
     output = network.tensors[layer.output]
     channels, rows, cols = inputs[0].shape
     kernel = layer.sources[0].weights.shape[2:]
-    conv_rows, conv_cols = (
-        (size + 2 * padding - taps) // stride + 1
-        for size, padding, taps, stride in zip(
-            (rows, cols), layer.padding, kernel, layer.stride, strict=True
-        )
-    )
+    conv_rows, conv_cols = convolved(layer, output.shape)
     pool = layer.pool
     walk = column_walk(layer, channels, output.shape[2])
     return {

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import Records, Scratch, compiled, part
-from codesign.cost.cycles.strips import fastest_cycles, most_words
-from codesign.cost.cycles.tiles import ceil, tile
+from codesign.cost.cycles.strips import fastest_cycles, most_words, strip_cycles
+from codesign.cost.cycles.tiles import ceil, input_digits, tile
 
 Ints = NDArray[np.int64]
 
@@ -17,7 +17,7 @@ Ints = NDArray[np.int64]
 class InputPlan(NamedTuple):
     """Cost of a design with one input layout: cycles and words of each memory but the program's.
 
-    Layouts are the image as is or unfolded (im2col on the host). ``cycles`` leaves out what is the
+    Layouts are the image as is or unfolded (im2col on the host). All cycles leave out what is the
     same for all layouts.
     """
 
@@ -26,6 +26,12 @@ class InputPlan(NamedTuple):
     weight_depth: int
     channel_depth: int
     result_depth: int
+    stream_depth: int
+    """Words of activation memory with room for the next image beside the layers."""
+    load_cycles: int
+    emit_cycles: int
+    beside_cycles: int
+    """Of the layers behind the last one that reads the image."""
 
 
 @part
@@ -50,15 +56,23 @@ def _unfold(image: Records, rows: bool) -> None:
 
 
 @part
+def _last_reader(chain: Records, count: int) -> int:
+    """Return the index of the last layer that reads the image. count: layers of the chain."""
+    last = 0
+    for slot in range(1, count):
+        if chain[slot].skip == slot:
+            last = slot
+    return last
+
+
+@part
 def _unfolds(chain: Records, count: int) -> bool:
     """Return True if the image has a single reader, neither depthwise nor an addition.
 
     count: layers of the chain.
     """
-    for slot in range(1, count):
-        if chain[slot].skip == slot:
-            return False
-    return chain[0].diagonal == 0 and chain[0].sources == 1
+    alone = _last_reader(chain, count) == 0
+    return alone and chain[0].diagonal == 0 and chain[0].sources == 1
 
 
 @part
@@ -71,27 +85,33 @@ def _plan(chain: Records, count: int, npu: Records, tiled: int, stream_bits: int
     """
     image = chain[0]
     image.height, image.cols = image.in_rows, image.in_cols
-    image.pixel_words = ceil(image.in_channels, npu.lanes)
+    digits = input_digits(image.in_bits, npu)
+    image.pixel_words = digits * ceil(image.in_channels, npu.lanes)
     for slot in range(tiled):
         layer, made = chain[slot], chain[slot + 1]
         made.height, made.cols = layer.out_rows, layer.out_cols
         made.pixel_words = tile(layer, npu)
     cycles = fastest_cycles(chain, count, npu.pixels)
-    weights = channels = results = 0
+    last, weights, channels, results, beside = _last_reader(chain, count), 0, 0, 0, 0
     for slot in range(count):
         layer = chain[slot]
-        weights += layer.tiles * layer.taps
+        weights += layer.tiles * layer.taps // layer.digits
         channels += layer.tiles * layer.chunks
-        results += layer.tiles * layer.chunks * layer.raw
+        results += layer.tiles * layer.chunks * layer.raw * layer.out_rows * layer.out_cols
+        if slot > last:
+            beside += strip_cycles(chain, slot)
     bits = min(image.in_channels, npu.lanes) * npu.activation_bits
-    cycles += image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
-    cycles += results * (1 + npu.post_units)
-    return InputPlan(cycles, most_words(chain, count), weights, channels, results)
+    load = image.in_rows * image.in_cols * image.pixel_words * ceil(bits, stream_bits)
+    emit = results * (1 + npu.post_units)
+    words, kept = most_words(chain, count, count), most_words(chain, count, last + 1)
+    return InputPlan(
+        cycles + load + emit, words, weights, channels, results, kept, load, emit, beside
+    )
 
 
 @part
 def _fits(plan: InputPlan, most: InputPlan) -> bool:
-    """Return True if no memory of ``plan`` exceeds ``most``; cycles are not compared."""
+    """Return True if no memory of ``plan`` exceeds ``most``; the rest is not compared."""
     return (
         plan.activation_depth <= most.activation_depth
         and plan.weight_depth <= most.weight_depth
@@ -107,7 +127,7 @@ def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits
     It leaves the record of the first layer unfolded, and the tiles and strips of the last plan.
     """
     image, unfolds = chain[0], _unfolds(chain, count)
-    best, tiled, possible = InputPlan(0, 0, 0, 0, 0), count, True
+    best, tiled, possible = InputPlan(0, 0, 0, 0, 0, 0, 0, 0, 0), count, True
     for way in range(3):  # the image as is, its columns unfolded, its rows and columns
         if way > 0:
             tiled = 1
@@ -125,14 +145,14 @@ def _best(chain: Records, count: int, npu: Records, most: InputPlan, stream_bits
 def plans(
     layers: Ints, counts: Ints, npus: Records, chain: Scratch, most: InputPlan, stream_bits: int
 ) -> Ints:
-    """Return the fields of each design's fastest InputPlan within ``most``, shape (5, n).
+    """Return the fields of each design's fastest InputPlan within ``most``, shape (fields, n).
 
     Where no layout is within ``most``, they are those of the image as is. layers: shape
     (len(COLUMNS), n, slots); counts: layers per network, shape (n,); npus: n records of type NPU;
     chain: slots + 1 records of type LAYER as working memory; most: largest depth of each memory;
     stream_bits: width of the stream that loads the image.
     """
-    found = np.empty((5, len(counts)), np.int64)
+    found = np.empty((len(most), len(counts)), np.int64)
     records, numbers = chain
     for i in range(len(counts)):
         for slot in range(counts[i]):

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.compiled import scratch
+from codesign.cost.cycles.interval import interval_cycles
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.cycles.plans import InputPlan, plans
 from codesign.cost.cycles.tiles import COLUMNS, LAYER, NPU
@@ -38,7 +39,7 @@ from rtl_gen.parameters import (
 Ints = NDArray[np.int64]
 _PIPELINE = (
     "lanes", "weight_digit_bits", "activation_bits", "accumulator_bits", "scale_bits",
-    "multiplier", "depthwise_taps", "sparsity", "binary_weights",
+    "multiplier", "depthwise_taps", "sparsity", "binary_weights", "wide_input_passes",
 )  # fmt: skip
 """Parameters that can change the number of pipeline stages or the fields of an instruction."""
 _ANY = NpuConfig()
@@ -49,12 +50,17 @@ _ANY = NpuConfig()
 class ScheduleTable:
     """Cycles per image and words needed in each memory, int64, shape (n,). Made by ``schedule``.
 
-    The fields of memories have the names of the depths in NpuConfig. ``activation_depth`` is a
-    lower bound, which the compiler's allocation mostly meets; the others are exact where it makes
-    the compiler choose no other input layout.
+    The fields of memories have the names of the depths in NpuConfig. ``activation_depth`` and
+    ``stream_depth`` are lower bounds, which the compiler's allocation mostly meets; the others are
+    exact where it makes the compiler choose no other input layout.
     """
 
     cycles: Ints
+    interval_cycles: Ints
+    """Cycles from image to image, back to back, where there is room for the next image; as
+    compiler.Plan.interval_cycles counts them."""
+    stream_depth: Ints
+    """Words of activation memory with room for the next image beside the layers."""
     activation_depth: Ints
     weight_depth: Ints
     channel_depth: Ints
@@ -98,6 +104,10 @@ class ScheduleTable:
             for name, (low, high) in DEPTH_RANGES.items()
         }
 
+    def streams(self, activation_depth: Ints) -> NDArray[np.bool_]:
+        """Return where memories of that depth have room for the next image, bool, shape (n,)."""
+        return self.stream_depth <= activation_depth
+
 
 def _power_of_two(words: Ints) -> Ints:
     exponent = np.ceil(np.log2(np.maximum(words, 1)))
@@ -114,12 +124,17 @@ def schedule(layers: LayerTable, npu: ConfigTable) -> ScheduleTable:
     npus = np.empty(len(npu), NPU)
     for name in NPU.names or ():
         npus[name] = getattr(npu, name)
-    most = InputPlan(sys.maxsize, *(DEPTH_RANGES[name][1] for name in InputPlan._fields[1:]))
+    most = InputPlan(*(DEPTH_RANGES.get(n, (0, sys.maxsize))[1] for n in InputPlan._fields))
     columns = np.stack([getattr(layers, name) for name in COLUMNS])
     chain = scratch(LAYER, layers.active.shape[1] + 1)
     found = plans(columns, count, npus, chain, most, STREAM_BITS)
     fastest = dict(zip(InputPlan._fields, found, strict=True))
-    fastest["cycles"] += count * kinds.layer_cycles + _rest_cycles()
+    fastest["cycles"] += count * kinds.layer_cycles
+    load, emit, beside = (fastest.pop(f"{name}_cycles") for name in ("load", "emit", "beside"))
+    fastest["interval_cycles"] = interval_cycles(
+        layers, fastest["cycles"] - load - emit, beside, kinds.layer_cycles, load, emit
+    )
+    fastest["cycles"] += _rest_cycles()
     return ScheduleTable(**fastest, program_depth=_program_words(count, kinds.layer_words))
 
 

@@ -31,13 +31,19 @@ def fastest_cycles(chain: Records, count: int, pixels: int) -> int:
         _spread(chain, count, last, unit)
         cycles = chain[last].alone_cycles
         for slot in range(last):
-            height, rows = chain[slot].out_rows, chain[slot + 1].strip_rows
-            cycles += layer_cycles(chain[slot], min(rows, height), ceil(height, rows))
+            cycles += strip_cycles(chain, slot)
         better = cycles < best or (cycles == best and best_last < 0)
         if better and _legal(chain, count):
             best, best_last, best_unit = cycles, last, unit
     _spread(chain, count, best_last, best_unit)
     return best
+
+
+@part
+def strip_cycles(chain: Records, slot: int) -> int:
+    """Return the ``layer_cycles`` of a layer under the strip plan that the records hold."""
+    height, rows = chain[slot].out_rows, chain[slot + 1].strip_rows
+    return layer_cycles(chain[slot], min(rows, height), ceil(height, rows))
 
 
 @part
@@ -95,11 +101,12 @@ def _legal(chain: Records, count: int) -> bool:
 
 
 @part
-def most_words(chain: Records, count: int) -> int:
+def most_words(chain: Records, count: int, kept_from: int) -> int:
     """Return the most words alive at once in a bank, a lower bound that allocation mostly meets.
 
-    count: layers of the chain, whose ``strip_rows`` are known. Writes ``words`` of each tensor into
-    the records.
+    count: layers of the chain, whose ``strip_rows`` are known. kept_from: from this layer on the
+    image counts as well, since the next one is loaded to its place; ``count`` if it is not. Writes
+    ``words`` of each tensor into the records.
     """
     for slot in range(count + 1):
         tensor = chain[slot]
@@ -111,5 +118,7 @@ def most_words(chain: Records, count: int) -> int:
         for later in range(slot, count):
             if later - chain[later].skip < slot:
                 alive += chain[later - chain[later].skip].words
+        if slot >= kept_from:
+            alive += chain[0].words
         most = max(most, alive)
     return most

@@ -12,12 +12,13 @@ from codesign.cost.cycles.compiled import Records, int64_fields, part
 COLUMNS = (
     "in_channels", "in_rows", "in_cols", "out_channels", "kernel_rows", "kernel_cols",
     "weight_bits", "kept", "group", "diagonal", "sources", "skip", "stride", "step", "conv_rows",
-    "conv_cols", "pool_area", "out_rows", "out_cols", "raw", "reuse_cols", "reuse_fills",
+    "conv_cols", "pool_area", "out_rows", "out_cols", "raw", "reuse_cols", "reuse_fills", "in_bits",
 )  # fmt: skip
 """Columns of LayerTable, which are the first fields of LAYER."""
 TILING = (
     "tiles",
     "chunks",  # cycles to drain one pixel lane of a tile
+    "digits",  # digits of the activations, each of which takes all weight words
     "taps",  # cycles of a tile per convolution output
     "fills",  # extra cycles of a tile at the start of a row, which fill the history
     "alone_cycles",  # cycles of this layer and all later ones on one pixel lane
@@ -34,7 +35,7 @@ TENSOR = (
 LAYER = int64_fields(*COLUMNS, *TILING, *TENSOR)
 NPU = int64_fields(
     "pixels", "lanes", "columns", "weight_digit_bits", "activation_bits", "post_units",
-    "depthwise_taps", "kept", "group", "binary_weights",
+    "depthwise_taps", "kept", "group", "binary_weights", "wide_input_passes",
 )  # fmt: skip
 """Columns of ConfigTable that the schedule depends on."""
 
@@ -57,11 +58,17 @@ def _phases(channels: int, layer: Records, npu: Records) -> int:
 
 
 @part
+def input_digits(bits: int, npu: Records) -> int:
+    """Return the digits in which codes of ``bits`` bits are stored (activation_digits)."""
+    return ceil(bits, npu.activation_bits) if npu.wide_input_passes else 1
+
+
+@part
 def tile(layer: Records, npu: Records) -> int:
     """Write the fastest tiling of a layer, as the compiler chooses it, into its record.
 
-    These are tiles, chunks, taps and fills. Returns the words per pixel of its output, 0 for a raw
-    layer.
+    These are tiles, chunks, digits, taps and fills. Returns the words per pixel of its output, 0
+    for a raw layer.
     """
     channels, out_words = layer.in_channels, max(ceil(layer.out_channels, npu.lanes), 1)
     size = npu.columns // npu.lanes
@@ -78,15 +85,21 @@ def tile(layer: Records, npu: Records) -> int:
     passes = ceil(max(layer.weight_bits, 2), npu.weight_digit_bits)
     if binary and layer.group == 0:
         passes = 1
+    layer.digits = input_digits(layer.in_bits, npu)
+    if layer.digits > 1:
+        passes = npu.wide_input_passes
     inputs = layer.kernel_rows * layer.kernel_cols * layer.sources * in_words
-    layer.taps, layer.fills = passes * inputs * _phases(channels, layer, npu), 0
-    if layer.raw:
+    layer.taps = layer.digits * passes * inputs * _phases(channels, layer, npu)
+    layer.fills = 0
+    if layer.raw and not layer.diagonal:
         layer.tiles = max(ceil(layer.out_channels, npu.columns), 1)
         layer.chunks = ceil(layer.out_channels, layer.tiles * npu.post_units)
         return 0
     per_word = npu.lanes // npu.post_units
     layer.tiles, layer.chunks = ceil(layer.out_channels, size * npu.lanes), size * per_word
-    if npu.depthwise_taps > 1 and layer.reuse_cols > 0:
+    if layer.raw:
+        return 0
+    if npu.depthwise_taps > 1 and layer.reuse_cols > 0 and layer.digits == 1:
         plain = _row_cycles(layer, npu, layer.tiles, layer.chunks, layer.taps, 0)
         taps = passes * layer.kernel_rows * layer.reuse_cols
         fills = taps * layer.reuse_fills

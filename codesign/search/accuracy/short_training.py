@@ -1,24 +1,27 @@
-"""Proxy training (short training): accuracy of many networks after a few epochs, in parallel."""
+"""Proxy training (short training): accuracy of a network after a few epochs."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign.tools.workers import spread
+from codesign.results import UserError
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.topology import network, network_key
+from codesign.search.trials import Proposal
 from models.data.datasets import Dataset, Split
+from models.files.reading import quoted
 from models.graph.network import NetworkGraph
 from models.integer.bits import network_bits, total
 from models.quantisation.plan import Quantisation
 from models.training.choices import TrainingChoices, largest_batch
-from models.training.history import Epoch
+from models.training.history import Epoch, to_list
 
 if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
@@ -153,18 +156,51 @@ def train_one(task: TrainingTask, dataset: Dataset, how: ShortTraining) -> Outco
     return Outcome(task.key, trained.validation_accuracy, seconds, ones, trained.history)
 
 
-def train_all(
-    tasks: Sequence[TrainingTask], dataset: Dataset, how: ShortTraining, jobs: int
-) -> Generator[Outcome]:
-    """Train networks on up to ``jobs`` processes; yield results as they arrive, in any order.
+@dataclass(frozen=True, eq=False)
+class ShortTrainer:
+    """Evaluation of proposals (codesign.search.crew) by short trainings, the same in any process.
 
-    dataset: the full one, of which ``how.subset`` is used. With one job, or one task, training runs
-    in this process. Closing the generator drops trainings that have not ended. Raises what
-    ``train_one`` raised, and BrokenExecutor when a process died.
+    Made by ``explore`` and ``codesign worker``.
     """
-    small = how.subset(dataset)
-    if jobs == 1 or len(tasks) < 2:
-        for task in tasks:
-            yield train_one(task, small, how)
-        return
-    yield from spread(functools.partial(train_one, dataset=small, how=how), tasks, jobs)
+
+    space: SearchSpace
+    dataset: Dataset
+    """The part of the data set that ``how.subset`` returns."""
+    how: ShortTraining
+    keep: Callable[[str], Path | None] = lambda key: None
+    """Network's key -> file for its weights (TrainingTask.keep)."""
+    train: Callable[[TrainingTask, Dataset, ShortTraining], Outcome] = dataclasses.field(
+        default_factory=lambda: train_one
+    )
+
+    def __call__(self, proposal: Proposal) -> dict[str, Any]:
+        """Train a network; return its accuracy, one-bits, learning curve and the time it took.
+
+        Raises UserError for a proposal that is damaged, or of another space or training.
+        """
+        outcome = self.train(self._task(proposal), self.dataset, self.how)
+        return {
+            "validation_accuracy": outcome.accuracy,
+            "one_bits": outcome.one_bits,
+            "seconds": round(outcome.seconds, 2),
+            "history": to_list(outcome.history),
+        }
+
+    def _task(self, proposal: Proposal) -> TrainingTask:
+        genes = proposal.attributes.get("candidate")
+        sizes = self.space.sizes
+        same = proposal.attributes.get("training") == dataclasses.asdict(self.how)
+        if not (
+            same
+            and isinstance(genes, list)
+            and len(genes) == len(sizes)
+            and all(type(g) is int and 0 <= g < n for g, n in zip(genes, sizes, strict=True))
+            and network_key(self.space, candidate := np.array(genes, np.int64)) == proposal.key
+        ):
+            raise UserError(
+                f"trial {quoted(proposal.key)} is damaged, or of another space or training"
+            )
+        graph, quantisation = network(self.space, candidate)
+        scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
+        keep = self.keep(proposal.key)
+        return TrainingTask(proposal.key, graph, quantisation, scale_bits, keep)

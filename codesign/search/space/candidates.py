@@ -28,6 +28,7 @@ from rtl_gen.parameters import (
     PACKED_PIXELS,
     RANGES,
     SPARSITIES,
+    WIDE_INPUT_PASSES,
     is_stacked,
 )
 
@@ -52,13 +53,15 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         name: np.full(len(candidates), low, dtype=np.int64)
         for name, (low, _) in DEPTH_RANGES.items()
     }
-    multiplier = _multipliers(space, candidates, layers, sparsity == 0)
+    passes = _wide_passes(space, candidates, layers)
+    activation_bits = np.where(passes > 0, layers.inner_bits, layers.activation_bits)
+    multiplier = _multipliers(space, candidates, activation_bits, sparsity == 0)
     return ConfigTable(
         pixels=space.integers(candidates, "pixels"),
         lanes=lanes,
         columns=lanes * words,
         weight_digit_bits=space.integers(candidates, "weight_digit_bits"),
-        activation_bits=layers.activation_bits,
+        activation_bits=activation_bits,
         accumulator_bits=np.clip(
             accumulator_bits(layers), LEAST_ACCUMULATOR_BITS, RANGES["accumulator_bits"][1]
         ),
@@ -70,8 +73,25 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
         memory_port_bits=np.zeros(len(candidates), dtype=np.int64),
         memory_tiles=np.zeros(len(candidates), dtype=np.int64),
         binary_weights=_binary(space, candidates, layers, multiplier, sparsity),
+        wide_input_passes=passes,
         **depths,
     )
+
+
+def _wide_passes(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Ints:
+    """Return the passes per activation digit of layers that read a wide image, shape (n,).
+
+    0 where the image is not wider than the other tensors, the candidate does not choose to split
+    it, or the digits of the first layer's weights reach beyond an activation digit
+    (NpuConfig.wide_input_passes).
+    """
+    digits = space.integers(candidates, "weight_digit_bits")
+    wide = layers.in_bits > layers.inner_bits[:, None]
+    bits = np.where(wide, np.maximum(layers.weight_bits, 2), 0).max(axis=1)
+    passes = -(-bits // digits)
+    chosen = space.words(candidates, "wide_inputs", (False, True), False) == 1
+    chosen &= digits * (passes - 1) <= layers.inner_bits
+    return np.where(chosen & (passes <= max(WIDE_INPUT_PASSES)), passes, 0)
 
 
 def _binary(
@@ -103,12 +123,13 @@ def _depthwise_taps(space: SearchSpace, candidates: Ints, multiplier: Ints, spar
 
 
 def _multipliers(
-    space: SearchSpace, candidates: Ints, layers: LayerTable, dense: NDArray[np.bool_]
+    space: SearchSpace, candidates: Ints, activation_bits: Ints, dense: NDArray[np.bool_]
 ) -> Ints:
     """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
 
     Where array shape, sparsity or bit widths do not allow the chosen form, the next one with fewer
-    products per DSP slice is taken. dense: True where the array has no N:M sparsity, shape (n,).
+    products per DSP slice is taken. activation_bits: of the arrays, shape (n,). dense: True where
+    the array has no N:M sparsity, shape (n,).
     """
     choices = [MULTIPLIERS.index(str(word)) for word in space.choices["multiplier"]]
     form = np.array(choices)[candidates[:, space.index["multiplier"]]]
@@ -117,7 +138,7 @@ def _multipliers(
     for name, packed_pixels in reversed(PACKED_PIXELS.items()):
         here = MULTIPLIERS.index(name)
         fits = dense & (lanes % COLUMNS == 0) & (pixels % packed_pixels == 0)
-        fits &= _packs(packed_pixels)[layers.activation_bits, digits]
+        fits &= _packs(packed_pixels)[activation_bits, digits]
         form = np.where((form == here) & ~fits, here - 1, form)
     return form
 

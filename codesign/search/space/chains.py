@@ -233,6 +233,8 @@ def _pool(layer: Records, task: ChainTask) -> None:
     layer.step, layer.pool_area = task.row_step, task.row_step * task.col_step
     layer.out_rows = layer.conv_rows // task.row_step
     layer.out_cols = layer.conv_cols // task.col_step
+    layer.conv_rows = layer.out_rows * task.row_step
+    layer.conv_cols = layer.out_cols * task.col_step
 
 
 @part

@@ -112,8 +112,8 @@ class BitChoices:
 class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
-    Memory depths, activation and accumulator bits, sparsity and binary weights of the array follow
-    from the network; it has neither column reuse nor a memory port.
+    Memory depths, activation and accumulator bits, passes of wide inputs, sparsity and binary
+    weights of the array follow from the network; it has neither column reuse nor a memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)
@@ -132,6 +132,15 @@ class NpuChoices:
     (rtl_gen.packing), the next one with fewer products per DSP slice is taken."""
     depthwise_taps: tuple[int, ...] = (1,)
     """Kernel columns that depthwise layers compute at once; 1 where the array does not allow 3."""
+    wide_inputs: tuple[bool, ...] = (False,)
+    """True: an image of more bits than all other activations does not widen the array, but takes
+    several activation digits (wide_input_passes), where the first layer's weights allow it."""
+
+    @property
+    def genes(self) -> tuple[str, ...]:
+        """Names of the fields that are genes: those with a default only where there is a choice."""
+        fields = dataclasses.fields(self)
+        return tuple(field.name for field in fields if getattr(self, field.name) != field.default)
 
 
 @dataclass(frozen=True)
@@ -194,7 +203,7 @@ def _words() -> Mapping[str, tuple[Choice, ...]]:
     """Return the allowed choices of each parameter that has a fixed set of them."""
     return {
         **CHOICES, "pooling": POOLINGS, "head": HEADS, "residual": RESIDUALS,
-        "blocks": tuple(BLOCKS), "halve": (False, True),
+        "blocks": tuple(BLOCKS), "halve": (False, True), "wide_inputs": (False, True),
     }  # fmt: skip
 
 

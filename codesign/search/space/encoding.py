@@ -8,7 +8,6 @@ the pooling of no stages, and an NPU choice that is adapted (candidates.npu_tabl
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -148,15 +147,8 @@ class SearchSpace:
         ]
         if bits.sparsity != (DENSE,):
             found.append(Parameter("sparsity", bits.sparsity))
-        found += [Parameter(name, getattr(npu, name)) for name in self.npu_names]
+        found += [Parameter(name, getattr(npu, name)) for name in npu.genes]
         return tuple(found)
-
-    @property
-    def npu_names(self) -> tuple[str, ...]:
-        """Parameters of the NPU; ``depthwise_taps`` only where the declaration has a choice."""
-        npu = self.declaration.npu
-        names = (field.name for field in dataclasses.fields(npu))
-        return tuple(n for n in names if n != "depthwise_taps" or npu.depthwise_taps != (1,))
 
     @cached_property
     def index(self) -> Mapping[str, int]:
@@ -222,7 +214,8 @@ class SearchSpace:
     @cached_property
     def npu_genes(self) -> Ints:
         """Indices of the genes of the NPU; all others are those of the network."""
-        return np.array([self.index[name] for name in self.npu_names], dtype=np.int64)
+        names = self.declaration.npu.genes
+        return np.array([self.index[name] for name in names], dtype=np.int64)
 
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
         """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).

@@ -1,18 +1,20 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
-``make`` returns one by its name in STRATEGIES: evolution (archive and hypervolume contributions,
-the default), nsga2, regularised-evolution, random, and the separate flow that joint search has to
-beat (network, then bits, then NPU), strict and going back. The conformance tests run every entry.
+``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
+``evolution``; ``separate`` and ``separate-back`` are the flow that joint search has to beat:
+network, then bits, then NPU. The conformance tests run every entry.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
-from functools import partial
 
 from codesign.results import UserError
 from codesign.search.strategies.evolution import Evolution
+from codesign.search.strategies.guided import GuidedEvolution
 from codesign.search.strategies.interface import Genes, Strategy
+from codesign.search.strategies.loading import Checked, imported
 from codesign.search.strategies.nsga2 import Nsga2
 from codesign.search.strategies.random_search import RandomSearch
 from codesign.search.strategies.regularised import RegularisedEvolution
@@ -22,27 +24,44 @@ __all__ = [
     "STRATEGIES",
     "Evolution",
     "Genes",
+    "GuidedEvolution",
     "Nsga2",
     "RandomSearch",
     "RegularisedEvolution",
     "Separate",
     "Strategy",
+    "factory",
     "make",
 ]
 
 STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "random": RandomSearch,
     "evolution": Evolution,
+    "guided": GuidedEvolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
     "separate": Separate,
-    "separate-back": partial(Separate, back=True),
+    "separate-back": functools.partial(Separate, back=True),
 }
 """Name -> factory(genes, seed)."""
 
 
+def factory(name: str) -> Callable[[Genes, int], Strategy]:
+    """Return factory(genes, seed) of a strategy, by its name in STRATEGIES or as ``module:Class``.
+
+    The latter imports the module, which runs the code in it; what it makes is Checked. Raises
+    UserError for an unknown name, and for a module or class that is not to be had.
+    """
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if ":" not in name:
+        raise UserError(
+            f"strategy must be one of {', '.join(STRATEGIES)}, or module:Class for one of your "
+            f"own, not {name!r}"
+        )
+    return functools.partial(Checked, name, imported(name))
+
+
 def make(name: str, genes: Genes, seed: int) -> Strategy:
-    """Return a new strategy by name. Raises UserError for an unknown name."""
-    if name not in STRATEGIES:
-        raise UserError(f"strategy must be one of {', '.join(STRATEGIES)}, not {name!r}")
-    return STRATEGIES[name](genes, seed)
+    """Return a new strategy by name. Raises UserError as ``factory`` and Checked do."""
+    return factory(name)(genes, seed)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -44,7 +45,7 @@ def test_every_layer_is_bit_and_cycle_exact_under_stalls(folder):
     assert (found.passed, found.bit_exact, found.images) == (True, True, 4)
     assert found.cycles_simulated == found.cycles_expected == compiled.traced.cycles
     assert found.figures.cycles_per_image == compiled.program.cycles
-    assert found.figures.images_per_second == pytest.approx(50e6 / compiled.program.cycles)
+    assert found.figures.images_per_second == pytest.approx(50e6 / compiled.plan.interval_cycles)
     assert [layer.simulated for layer in found.layers] == [layer.expected for layer in found.layers]
     assert {"conv1", "conv2", "logits"} <= {layer.name for layer in found.layers}
     assert found.changed_files == ()
@@ -204,12 +205,13 @@ def test_clocks_of_a_process_are_counted_once(folder, monkeypatch):
     tests = ("hundred_runs", "watchdog", "soft_reset")
     clocks = dict(zip(tests, (1000, 400, 1600), strict=True))
 
-    def one_process(folder, program, request, tests, *images):
+    def one_process(folder, program, request, left, tests, *images):
         return [{"test": test, "failure": None, "clocks": clocks[test]} for test in tests]
 
     monkeypatch.setattr(run, "_one_process", one_process)
-    monkeypatch.setattr(run.simulator, "build", lambda *_: Path())
-    monkeypatch.setattr(run.time, "monotonic", iter((0.0, 1.0, 3.0)).__next__)
+    monkeypatch.setattr(run.simulator, "build", lambda *_, timeout_s: Path())
+    clock = SimpleNamespace(monotonic=iter((0.0, 1.0, 3.0)).__next__)
+    monkeypatch.setattr(run, "time", clock)
     found = run.simulate(folder, run.Request(tests=tests, jobs=2))
     assert found["simulator"]["clocks_per_second"] == (1600 + 400) / 2
 

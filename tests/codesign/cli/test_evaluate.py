@@ -91,10 +91,10 @@ def test_numbers_count_where_the_data_has_no_names(evaluate, tmp_path):
 def test_values_that_the_input_range_does_not_suit_are_noted(evaluate, tmp_path):
     values, labels = named_build.examples(20, seed=7)
     _, wide = evaluate("--dataset", saved(tmp_path / "wide.npz", x=255 * values, y=labels))
-    assert any("% of the values lie outside the network's input range, -1..1" in note
+    assert any("lie outside the input range, -1..1" in note
                for note in wide["notes"])  # fmt: skip
     _, narrow = evaluate("--dataset", saved(tmp_path / "narrow.npz", x=values / 99, y=labels))
-    assert any("fill little of the network's input range, -1..1" in n for n in narrow["notes"])
+    assert any("fill little of the input range, -1..1" in n for n in narrow["notes"])
 
 
 def test_pictures_are_resized_when_asked(evaluate, tmp_path):

@@ -48,12 +48,13 @@ class NetworkBuilder:
         bits: int,
         signed: bool = False,
         scale_bits: int = SCALE_BITS,
+        zero_point: int | None = None,
     ) -> None:
         """Start from an image of ``shape`` (channels, rows, columns) in codes of ``bits`` bits."""
         self.scale_bits = scale_bits
         self._numbers = np.random.default_rng(pick.getrandbits(32))
         self._layers: list[MacLayer | ConcatLayer] = []
-        self.tensors = {"image": TensorSpec("image", shape, bits, signed, 1.0)}
+        self.tensors = {"image": TensorSpec("image", shape, bits, signed, 1.0, zero_point)}  # type: ignore[arg-type]
 
     def build(self) -> IntegerNetwork:
         return IntegerNetwork("net", "image", tuple(self._layers), self.tensors, self.scale_bits)
@@ -101,10 +102,13 @@ class NetworkBuilder:
         op: str = "conv2d",
         stride: Pair = (1, 1),
         padding: Pair = (0, 0),
+        after: Pair | None = None,
+        dilation: Pair = (1, 1),
         groups: int = 1,
         weight_bits: int = 4,
         output_bits: int = 4,
         signed: bool = False,
+        zero_point: int | None = None,
         pool: PoolWindow | None = None,
         largest_weights: bool = False,
         raw: bool = False,
@@ -114,7 +118,8 @@ class NetworkBuilder:
 
         ``largest_weights``: every weight has the largest value of its bits, instead of a random
         one. ``pool``: max pooling fused into the layer. ``raw``: the layer puts out its sums, not
-        codes. ``sparsity``: the N:M pattern that the random weights keep.
+        codes. ``sparsity``: the N:M pattern that the random weights keep. ``after``: padding below
+        and right where it is not that above and left.
         """
         name = f"t{len(self.tensors)}"
         specs = [self.tensors[source] for source in sources]
@@ -127,7 +132,10 @@ class NetworkBuilder:
         if sparsity:
             weights = [weight * random_mask(self._numbers, shape, sparsity) for weight in weights]
         rows, cols = (
-            (specs[0].shape[1 + i] + 2 * padding[i] - kernel[i]) // stride[i] + 1 for i in (0, 1)
+            (size + padding[i] + (after or padding)[i] - (kernel[i] - 1) * dilation[i] - 1)
+            // stride[i]
+            + 1
+            for i, size in enumerate(specs[0].shape[1:])
         )
         if pool:
             rows = (rows - pool.kernel[0]) // pool.stride[0] + 1
@@ -146,6 +154,7 @@ class NetworkBuilder:
                 groups=groups,
                 stride=stride,
                 padding=padding,
+                dilation=dilation,
                 pad_code=0 if op == "max_pool" else specs[0].zero_point,
                 weight_bits=weight_bits,
                 bias=self._numbers.integers(-spread // 2, spread // 2, channels),
@@ -157,7 +166,12 @@ class NetworkBuilder:
             )
         )
         self.tensors[name] = TensorSpec(
-            name, (channels, rows, cols), 32 if raw else output_bits, signed or raw, 1.0
+            name,
+            (channels, rows, cols),
+            32 if raw else output_bits,
+            signed or raw,
+            1.0,
+            zero_point,  # type: ignore[arg-type]
         )
         return name
 

@@ -38,6 +38,12 @@ BINARY_SHARE = 0.7
 """Share of the NPUs that take weights of +1 and -1 in one pass, where the network has any."""
 STACKED_SHARE = 0.5
 """Share of the NPUs whose weight memory may be a stack of block RAMs, where that is shallower."""
+ANY_ZERO_SHARE = 0.4
+"""Share of the tensors whose zero point is any code; the others' follows from their sign."""
+UNEVEN_SHARE = 0.4
+"""Share of the windows, by rows and by columns, whose padding below or right is drawn by itself."""
+DILATED_SHARE = 0.2
+"""Share of the convolutions that may be dilated, where the map is large enough."""
 REUSE_SHARE = 0.7
 """Share of the NPUs with column reuse in depthwise layers, where they have lanes enough for it."""
 
@@ -58,8 +64,8 @@ class _RandomNetwork:
         shape = (pick.randint(1, 5), self.size(domain.MAP), self.size(domain.MAP))
         if pick.random() < tail:
             shape = (self.size(domain.CHANNELS), *shape[1:])
-        signed = pick.random() < 0.2
-        self.net = NetworkBuilder(pick, shape, pick.randint(1, bits), signed, scale_bits)
+        signed, width = pick.random() < 0.2, pick.randint(1, bits)
+        self.net = NetworkBuilder(pick, shape, width, signed, scale_bits, self._zero_point(width))
 
     def build(self) -> IntegerNetwork:
         last = "image"
@@ -84,22 +90,44 @@ class _RandomNetwork:
     def size(self, sizes: domain.Sizes) -> int:
         return sizes.draw(self.pick, self.tail)
 
-    def _bit_widths(self) -> dict[str, int]:
-        return {
-            "output_bits": self.pick.randint(1, self.bits),
-            "weight_bits": self.pick.randint(1, 8),
-        }
+    def _zero_point(self, bits: int) -> int | None:
+        """Return any code as the zero point of a tensor, or None for that of its sign."""
+        return self.pick.randrange(1 << bits) if self.pick.random() < ANY_ZERO_SHARE else None
 
-    def _window(self, shape: tuple[int, int, int]) -> tuple[Pair, Pair, Pair]:
-        """Return kernel, stride and padding of a window that fits a map of ``shape``."""
-        rows, cols = (self._window_side(size) for size in shape[1:])
-        return (rows[0], cols[0]), (rows[1], cols[1]), (rows[2], cols[2])
+    def _codes(self) -> dict[str, int | None]:
+        bits = self.pick.randint(1, self.bits)
+        return {"output_bits": bits, "zero_point": self._zero_point(bits)}
 
-    def _window_side(self, size: int) -> tuple[int, int, int]:
+    def _bit_widths(self) -> dict[str, int | None]:
+        return {**self._codes(), "weight_bits": self.pick.randint(1, 8)}
+
+    def _window(
+        self, shape: tuple[int, int, int], *, half: bool = False
+    ) -> tuple[Pair, Pair, Pair, Pair]:
+        """Return kernel, stride and padding (before and after) of a window that fits a map.
+
+        shape: of the map. half: padding is at most half of the kernel, as poolings have it.
+        """
+        rows, cols = (self._window_side(size, half) for size in shape[1:])
+        kernel, stride, before, after = zip(rows, cols, strict=True)
+        return kernel, stride, before, after
+
+    def _window_side(self, size: int, half: bool) -> tuple[int, int, int, int]:
         kernel = self.size(domain.KERNEL)
-        padding = self.pick.randint(0, kernel - 1)
-        kernel = min(kernel, size + 2 * padding)
-        return kernel, self.size(domain.STRIDE), min(padding, kernel - 1)
+        most = kernel // 2 if half else kernel - 1
+        before = after = self.pick.randint(0, most)
+        if self.pick.random() < UNEVEN_SHARE:
+            after = self.pick.randint(0, most)
+        kernel = min(kernel, size + before + after)
+        most = kernel // 2 if half else kernel - 1
+        before, after = min(before, most), min(after, most)
+        kernel = min(kernel, size + before + after)
+        return kernel, self.size(domain.STRIDE), before, after
+
+    def _dilation(self, kernel: int, size: int) -> int:
+        """Return a dilation with which a kernel still fits a map of ``size``, without padding."""
+        most = min(domain.DILATION[-1], (size - 1) // max(1, kernel - 1))
+        return self.pick.randint(1, max(1, most))
 
     def _fused_pool(self, rows: int, cols: int) -> PoolWindow | None:
         """Return a max pooling to fuse into a layer with that output map, or None."""
@@ -135,17 +163,22 @@ class _RandomNetwork:
 
     def _convolution(self, source: str, groups: int, channels: int) -> str:
         shape = self.net.tensors[source].shape
-        kernel, stride, padding = self._window(shape)
+        kernel, stride, before, after = self._window(shape)
+        dilation = (1, 1)
+        if self.pick.random() < DILATED_SHARE:
+            dilation = self._dilation(kernel[0], shape[1]), self._dilation(kernel[1], shape[2])
         rows, cols = (
-            (size + 2 * pad - side) // step + 1
-            for size, pad, side, step in zip(shape[1:], padding, kernel, stride, strict=True)
+            (size + before[i] + after[i] - (kernel[i] - 1) * dilation[i] - 1) // stride[i] + 1
+            for i, size in enumerate(shape[1:])
         )
         return self.net.conv(
             source,
             min(channels, domain.CHANNELS.most // groups * groups),
             kernel,
             stride=stride,
-            padding=padding,
+            padding=before,
+            after=after,
+            dilation=dilation,
             groups=groups,
             signed=self.pick.random() < 0.4,
             pool=self._fused_pool(rows, cols),
@@ -156,29 +189,27 @@ class _RandomNetwork:
     def _max_pool(self, source: str) -> str:
         """Add a max pooling that is a layer of its own: a 1x1 layer of ones with a window."""
         spec = self.net.tensors[source]
-        _, rows, cols = spec.shape
-        kernel, stride, padding = self._window(spec.shape)
-        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
-        kernel = (min(kernel[0], rows + 2 * padding[0]), min(kernel[1], cols + 2 * padding[1]))
+        kernel, stride, before, after = self._window(spec.shape, half=True)
         if whole := self.pick.random() < 0.1:
-            kernel, stride, padding = (rows, cols), (1, 1), (0, 0)
+            kernel, stride, before, after = spec.shape[1:], (1, 1), (0, 0), (0, 0)
         return self._depthwise_ones(
             source,
             op="global_pool" if whole else "max_pool",
-            padding=padding,
+            padding=before,
+            after=after,
             signed=spec.signed,
             pool=PoolWindow(kernel, stride),
         )
 
     def _average_pool(self, source: str) -> str:
         shape = self.net.tensors[source].shape
-        kernel, stride, padding = self._window(shape)
-        kernel = (min(kernel[0], shape[1]), min(kernel[1], shape[2]))
-        padding = (min(padding[0], kernel[0] // 2), min(padding[1], kernel[1] // 2))
+        kernel, stride, before, after = self._window(shape, half=True)
         if whole := self.pick.random() < 0.3:
-            kernel, stride, padding = (shape[1], shape[2]), (1, 1), (0, 0)
+            kernel, stride, before, after = shape[1:], (1, 1), (0, 0), (0, 0)
         op = "global_pool" if whole else "avg_pool"
-        return self._depthwise_ones(source, kernel, op=op, stride=stride, padding=padding)
+        return self._depthwise_ones(
+            source, kernel, op=op, stride=stride, padding=before, after=after
+        )
 
     def _copy(self, source: str) -> str:
         """Add a layer that requantises, with or without cutting negative values off."""
@@ -192,7 +223,7 @@ class _RandomNetwork:
             kernel,
             weight_bits=ONES_WEIGHT_BITS,
             largest_weights=True,
-            output_bits=self.pick.randint(1, self.bits),
+            **self._codes(),
             **options,
         )
 

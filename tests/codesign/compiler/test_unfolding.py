@@ -40,9 +40,16 @@ def test_unfolded_networks_compute_the_same_from_unfolded_images(seed: int) -> N
 
 def test_each_kernel_position_becomes_a_channel() -> None:
     """One row of four pixels, a kernel of 3 columns, stride 2, padding 1 of code 9."""
-    window = {"kernel": (1, 3), "stride": (1, 2), "padding": (0, 1), "pad_code": 9}
+    window = {
+        "kernel": (1, 3), "dilation": (1, 1), "stride": (1, 2), "padding": (0, 1), "pad_code": 9,
+        "size": (1, 2),
+    }  # fmt: skip
     image = np.array([[[1, 2, 3, 4]]], np.uint8)
     assert layout.unfold(window, image).tolist() == [[[9, 2]], [[1, 3]], [[2, 4]]]
+    window["size"] = (1, 3)  # padding right alone
+    assert layout.unfold(window, image).tolist() == [[[9, 2, 4]], [[1, 3, 9]], [[2, 4, 9]]]
+    window |= {"dilation": (1, 2), "size": (1, 1)}
+    assert layout.unfold(window, image).tolist() == [[[9]], [[2]], [[4]]]
 
 
 def _first_layer(channels: int, groups: int = 1) -> NetworkBuilder:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.explore import earlier
+from codesign.explore import run as exploring
 from codesign.results import UserError
 from codesign.search.accuracy.features import FEATURES
 from models.data import datasets
@@ -26,12 +26,12 @@ def test_a_run_learns_from_an_earlier_one_and_says_so_in_explore_json(
     run(settings(first))
     shutil.copyfile(tmp_path / "space.yaml", tmp_path / "b.yaml")
     wanted = settings(tmp_path / "second", warm_start=(str(first),))
-    *_, known = earlier.sources(wanted, DIGITS)
+    *_, known = exploring.earlier_sources(wanted, DIGITS)
     assert known.dataset == "digits", "the same images"
     assert known.features.shape == (4, len(FEATURES))
     assert known.images == len(DIGITS.validation)
     other = dataclasses.replace(DIGITS, sha256="other")
-    assert earlier.sources(wanted, other)[-1].dataset == DIGITS.sha256
+    assert exploring.earlier_sources(wanted, other)[-1].dataset == DIGITS.sha256
     fakes.trained.clear()
     run(wanted)
     assert len(set(fakes.trained)) == 4

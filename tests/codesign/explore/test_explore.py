@@ -35,7 +35,9 @@ from codesign.search import engine
 from codesign.search.accuracy import short_training
 from codesign.search.accuracy.short_training import Outcome, ShortTraining
 from codesign.search.space.declaration import load_declaration
-from codesign.search.store import OBJECTIVES, ONE_BITS, TrialStore
+from codesign.search.storage import StudyPlace
+from codesign.search.store import TrialStore
+from codesign.search.trials import OBJECTIVES, ONE_BITS
 from models.data import datasets
 from models.errors import DatasetError
 from models.graph.network import NetworkGraph
@@ -163,7 +165,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
     front = json.loads((out / "front.json").read_text())["candidates"]
     assert [c["chosen"] for c in front].count(True) == 1
     records = TrialStore(
-        out / "trials.journal", json.loads((out / "explore.json").read_text())
+        StudyPlace(out / "trials.journal"), json.loads((out / "explore.json").read_text())
     ).records()
     assert [record.key for record in records] == fakes.trained
     assert all(max(record.constraints.values()) <= 0 for record in records)
@@ -195,7 +197,9 @@ def test_few_one_bits_as_an_objective(fakes: Fakes, tmp_path: Path) -> None:
     out = tmp_path / "out"
     result, _ = run(settings(out, networks=12, boo=3.0, boo_within=1.0))
     told = json.loads((out / "explore.json").read_text())
-    records = TrialStore(out / "trials.journal", told, {**OBJECTIVES, **ONE_BITS}).records()
+    records = TrialStore(
+        StudyPlace(out / "trials.journal"), told, {**OBJECTIVES, **ONE_BITS}
+    ).records()
     assert all(record.attributes["training"]["boo"] == 3.0 for record in records)
     chosen = next(c for c in result.candidates if c.chosen)
     fully = [c for c in result.candidates if c.trained_fully]
@@ -487,7 +491,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
-        *places, "jobs", "resume", "replace", "time_limit_s", "notes", *later
+        *places, "storage", "study", "jobs", "resume", "replace", "time_limit_s", "notes", *later
     }  # fmt: skip
     assert list(identity) == [
         *("format", "dataset", "strategy", "area_confidence", "seed", "networks", "epochs"),

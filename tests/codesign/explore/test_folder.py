@@ -27,15 +27,17 @@ FILES = (
     "summary.json",
     "front.json",
     "trials.journal",
+    "trials.csv",
+    "standings.jsonl",
     "training/toy-0123456789ab.weights",
     "training/short/0123456789ab.weights",
     "build/a/design.yaml",
     "build/a/program.json",
 )
-TRIAL = '{"op_code":4,"worker_id":"a"}\n'
-"""What a journal with a trial begins with."""
-STEPS = 8
-"""Kills of a replacement: before each of its seven renames, and behind the last one."""
+TRIAL = '{"op_code":4,"worker_id":"a","state":1}\n'
+"""A line of a journal with a finished trial."""
+STEPS = 10
+"""Kills of a replacement: before each of its nine renames, and behind the last one."""
 
 
 def settings(out: Path, *, resume: bool) -> ExploreSettings:

@@ -32,10 +32,13 @@ class SearchDoneError(Exception):
 
 
 def trials(out: Path) -> list[bytes]:
-    """The journal's lines with finished trials."""
+    """The journal's lines that finish a trial (op_code 6: a new state; 1: complete)."""
     journal = out / "trials.journal"
     lines = journal.read_bytes().splitlines() if journal.exists() else []
-    return [line for line in lines if line.startswith(b'{"op_code":4,') and line.endswith(b"}")]
+    finished = [
+        line for line in lines if line.startswith(b'{"op_code":6,') and b'"state":1,' in line
+    ]
+    return [line for line in finished if line.endswith(b"}")]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
@@ -44,14 +47,15 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
     images = random.integers(0, 256, (600, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "toy.npz", x=images, y=np.arange(600) % 3)
     (tmp_path / "space.yaml").write_text(SPACE)
-    out = tmp_path / "out"
+    out, temporary = tmp_path / "out", tmp_path / "tmp"
+    temporary.mkdir()
     command = ["explore", "--lut-budget", "20000", "--dataset", str(tmp_path / "toy.npz")]
     command += ["--space", str(tmp_path / "space.yaml"), "--networks", str(NETWORKS)]
     command += ["--out", str(out)]
     search = subprocess.Popen(
         [sys.executable, "-m", "codesign.cli", *command],
         cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(temporary)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -66,6 +70,8 @@ def test_a_search_goes_on_after_a_kill_and_after_ctrl_c(tmp_path, monkeypatch, h
     finally:
         search.kill()
     assert all_gone(started)
+    left = [path for path in temporary.iterdir() if not path.name.startswith("codesign-")]
+    assert left == [], "only what the next run finds and removes"
     if how is signal.SIGINT:
         assert search.returncode == 130
         resume = shlex.join(["codesign", *command, "--resume"])

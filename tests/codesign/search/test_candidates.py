@@ -198,3 +198,55 @@ def test_overheads_of_a_layer_do_not_depend_on_pixels_columns_and_post_units() -
         seen.setdefault(tuple(knobs.values()), set()).add(figures)
     assert len(seen) > 200
     assert all(len(figures) == 1 for figures in seen.values())
+
+
+def test_a_search_may_keep_the_array_narrower_than_the_image() -> None:
+    found = load_declaration("images")
+    npu = dataclasses.replace(found.npu, wide_inputs=(False, True))
+    space = SearchSpace(dataclasses.replace(found, npu=npu), (3, 32, 32), 10)
+    chosen = random_candidates(space, 300)
+    layers = layer_table(space, chosen)
+    npus = candidates_of.npu_table(space, chosen, layers)
+    planned, narrow, exact = schedule(layers, npus), 0, 0
+    for row, candidate in enumerate(chosen):
+        config = npus.config(row)  # a valid one
+        integer = shape_only(*network(space, candidate), 8)
+        image = integer.tensors[integer.input].bits
+        wished = bool(space.params(candidate)["wide_inputs"])
+        assert (config.activation_bits < image) == bool(config.wide_input_passes)
+        if not config.wide_input_passes:
+            continue
+        assert wished
+        narrow += 1
+        if exact < 15 and planned.fits()[row]:
+            exact += 1
+            sized_npu = dataclasses.replace(config, **minimal_depths(integer, config))
+            assert plan(integer, sized_npu).cycles == planned.cycles[row]
+    assert narrow >= 30
+    assert exact == 15
+
+
+@pytest.mark.parametrize(("name", "shape"), SPACES)
+def test_images_back_to_back_follow_as_the_compiler_plans(
+    name: str, shape: tuple[int, int, int]
+) -> None:
+    space = SearchSpace(declared(name), shape, 10)
+    chosen = random_candidates(space, COUNT, seed=6)
+    layers = layer_table(space, chosen)
+    npus = candidates_of.npu_table(space, chosen, layers)
+    planned = schedule(layers, npus)
+    streams = planned.streams(planned.depths()["activation_depth"])
+    deepest, fitting = DEPTH_RANGES["activation_depth"][1], np.flatnonzero(planned.fits())
+    alike = 0
+    for row in fitting:
+        integer = shape_only(*network(space, chosen[row]), 8)
+        config = npus.config(row)
+        least = dataclasses.replace(config, **minimal_depths(integer, config))
+        alike += (plan(integer, least).interval_cycles is not None) == streams[row]
+        deep = dataclasses.replace(least, activation_depth=deepest)
+        found = plan(integer, deep).interval_cycles
+        assert found in (planned.interval_cycles[row], None)
+        assert found or planned.stream_depth[row] > deepest // 2
+    # Placement may find gaps that the bound on activation memory does not see.
+    assert alike >= 0.9 * len(fitting)
+    assert streams[fitting].mean() >= 0.1

@@ -115,7 +115,9 @@ def _load(folder: Path, layout: str = "auto", **arrays: object) -> datasets.Data
         ((30, 6, 128), "auto", (6, 1, 128), True),
         ((30, 6, 128), "hw", (1, 6, 128), False),
         ((30, 128, 6), "lc", (6, 1, 128), False),
-        ((30, 49, 10), "auto", (1, 49, 10), False),
+        ((30, 49, 10), "auto", (1, 49, 10), True),
+        ((30, 128, 3), "auto", (1, 128, 3), True),
+        ((30, 40, 128), "auto", (1, 40, 128), True),
     ],
 )
 def test_layouts_are_known_or_guessed_and_said(tmp_path, shape, layout, expected, said):
@@ -139,6 +141,12 @@ def test_parts_that_are_there_are_kept(tmp_path):
     dataset = _load(tmp_path, **arrays)
     assert list(map(len, (dataset.train, dataset.validation, dataset.test))) == [30, 9, 6]
     np.testing.assert_array_equal(dataset.test.images[:, 0], x[:6])
+
+
+def test_arrays_that_are_not_used_are_said(tmp_path):
+    x = RNG.random((30, 4))
+    dataset = _load(tmp_path, x=x, y=_labels(30), X_test=x, y_test=_labels(30))
+    assert "arrays that are not used: X_test, y_test" in dataset.notes
 
 
 @pytest.mark.parametrize(
@@ -171,6 +179,11 @@ def test_labels_of_every_kind(tmp_path, y, names, note):
         ({"x": np.zeros((4, 2, 2)), "y": _labels(5)}, r"4 labels expected"),
         ({"x": np.zeros((4, 2, 2)), "y": np.array([0.5, 1, 1, 1])}, "labels must be classes"),
         ({"x": np.zeros((4, 2, 2)), "y": np.array([0, 1, 1, np.nan])}, "labels must be classes"),
+        ({"x": np.zeros((4, 2, 2)), "y": np.array([0, 1, 1, 1e30])}, "labels must be classes"),
+        ({"x": np.zeros((2, 2, 2)), "y": np.array([b"\xe9", b"\xfc"])}, "must be UTF-8 text"),
+        ({"x": np.zeros((0, 8)), "y": np.zeros(0, int)}, r"x must be \(n, features\)"),
+        ({"x": np.array(1.0), "y": np.zeros(1, int)}, r"x must be \(n, features\)"),
+        ({"x": np.full((30, 2), 1e308) * (_labels(30)[:, None] - 1), "y": _labels(30)}, "scale"),
         ({"x": np.full((4, 2, 2), "dark"), "y": np.array([0, 1, 0, 1])}, "must hold numbers"),
         ({"x": np.full((4, 2, 2), np.nan), "y": np.array([0, 1, 0, 1])}, "4 of 4 examples hold"),
         ({"x": np.zeros((4, 2, 2)), "y": np.zeros(4, int)}, r"must hold 2..1000 classes"),

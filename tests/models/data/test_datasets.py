@@ -30,9 +30,22 @@ def test_digits_split_is_seeded_stratified_and_disjoint():
     assert len(set(seen)) >= 1790  # a few digits are drawn alike
 
 
-def test_single_image_of_a_class_is_refused():
-    with pytest.raises(DatasetError, match="class 1 has a single image"):
-        datasets.stratified(np.array([0, 0, 1]), 0.2, np.random.default_rng(0))
+@pytest.mark.parametrize("rare, part", [(1, "test"), (2, "validation")])
+def test_a_class_with_too_few_examples_is_named(tmp_path, rare, part):
+    y = np.array(["usual"] * 8 + ["rare"] * rare)
+    np.savez(tmp_path / "a.npz", x=RNG.random((len(y), 4)), y=y)
+    with pytest.raises(DatasetError, match=f"class rare has a single .* no {part} part"):
+        datasets.load("a.npz", tmp_path)
+
+
+def test_other_files_and_suffixes_in_capitals(tmp_path):
+    x = RNG.random((30, 4))
+    np.save(tmp_path / "a.npy", x)
+    with pytest.raises(DatasetError, match=r"a.npy: is no .npz file, .*docs/data.md"):
+        datasets.load("a.npy", tmp_path)
+    with (tmp_path / "A.NPZ").open("wb") as file:
+        np.savez(file, x=x, y=np.arange(30) % 2)
+    assert datasets.load("A.NPZ", tmp_path).classes == 2
 
 
 def test_unknown_name_lists_what_there_is(tmp_path):

@@ -36,6 +36,17 @@ def test_folders_around_everything_are_looked_through():
     assert found("x/train/cat/1.png", "x/Test/cat/1.png") == {("train", "cat"), ("test", "cat")}
 
 
+def test_classes_may_have_names_like_parts():
+    names = ["test tube/1.png", "train engine/2.png", "tram/test/1.png"]
+    assert {label for _, label in found(*names)} == {"test tube", "train engine", "tram"}
+
+
+def test_folders_without_pictures_are_said():
+    names = ["cat/", "cat/1.png", "dog/", "dog/1.png", "cow/", "pig/", "pig/notes/", ".x/", "a/b/"]
+    notes = entries("here", names)[1]
+    assert notes == ["folders without pictures are left out: a/b, cow, pig and 1 more"]
+
+
 def test_hidden_and_system_files_are_left_out_and_counted():
     names = ["cat/1.png", "dog/1.png", ".ipynb_checkpoints/1.png", "__MACOSX/cat/._1.png"]
     names += ["cat/.hidden/2.png", "cat/._1.png", "cat/Thumbs.db", "cat/notes.txt"]
@@ -55,6 +66,9 @@ def test_hidden_and_system_files_are_left_out_and_counted():
         (["train/1.png", "train/cat/1.png"], "train/1.png lies in no class folder"),
         (["test/cat/1.png"], "has test but no train/<class> folders"),
         (["train/cat/1.png", "extra/cat/1.png"], "train and extra lie side by side"),
+        (["cat/train/1.png", "cat/test/1.png", "dog/train/1.png"], "parts lie within the classes"),
+        (["train_images/a/1.png", "test_images/a/1.png"], "test_images, train_images seem to be"),
+        (["seg_train/seg_train/a/1.png", "seg_test/seg_test/a/1.png"], "seem to be parts"),
         (["val/cat/1.png", "valid/cat/1.png", "train/cat/1.png"], "two folders of one part"),
     ],
 )

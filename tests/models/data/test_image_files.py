@@ -91,6 +91,10 @@ def _no_class(folder: Path) -> None:
     Image.new("RGB", (6, 6)).save(folder / "x.png")
 
 
+def _empty(folder: Path) -> None:
+    (folder / "train" / "dog" / "2.png").write_bytes(b"")
+
+
 def _bomb(folder: Path) -> None:
     """A header of 60,000 x 60,000 pixels: Pillow refuses to allocate that."""
     file = folder / "train" / "dog" / "2.png"
@@ -105,6 +109,7 @@ def _bomb(folder: Path) -> None:
     [
         (_damage_image, r"train/dog/2.png is a corrupt image"),
         (_bomb, r"train/dog/2.bmp.png is a corrupt image"),
+        (_empty, r"train/dog/2.png is a corrupt image \(of no known kind\)"),
         (_other_size, r"train/dog/9.png has 6x7 pixels .*, those before it 6x6; --resize"),
         (_no_class, r"train and x.png lie|x.png lies in no class folder"),
     ],
@@ -134,6 +139,15 @@ def test_zips_that_cannot_be_read_are_named(tmp_path, offset, value):
     archive.write_bytes(content)
     with pytest.raises(DatasetError, match=r"pets\.zip: "):
         image_files.image_tree(archive)
+
+
+def test_links_to_folders_are_refused_rather_than_left_out(tmp_path):
+    folder = _tree(tmp_path / "pets")
+    (folder / ".cache").symlink_to(folder / "test")
+    image_files.image_tree(folder)
+    (folder / "train" / "cow").symlink_to(folder / "train" / "dog")
+    with pytest.raises(DatasetError, match="train/cow is a link to a folder"):
+        image_files.image_tree(folder)
 
 
 def test_trees_that_are_none(tmp_path):

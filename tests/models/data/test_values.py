@@ -40,6 +40,9 @@ def test_pixels_stay_as_they_are():
         (np.array([0.0, 0.9]), InputRange.of(0, 1)),
         (np.array([-0.9, 0.8]), InputRange.of(-1, 1)),
         (np.array([-3.0, 5.0]), InputRange.of(-3, 5)),
+        (np.array([2000, 2100], np.uint16), InputRange.of(2000, 2100)),
+        (np.array([5, 5]), InputRange.of(5, 6)),
+        (np.array([1e17, 1e17]), InputRange.of(1e17, 1e17 + 16)),
     ],
 )
 def test_ranges_that_people_have(values, expected):
@@ -57,6 +60,33 @@ def test_features_get_a_range_each_and_outliers_none():
     assert any("outside that range" in note for note in notes)
 
 
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_whole_numbers_of_other_scales_get_a_range_each_as_reals_do(dtype):
+    """Of one range for all, the first two features would be left with a level or none."""
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, [80, 2, 100_000], (500, 3)).astype(dtype)[:, :, None, None]
+    found, _ = find_range(values)
+    assert found.low[:2] == (0, 0)
+    assert found.high[:2] == (79, 1)
+    signals = values[:, [0, 2], 0, 0].reshape(10, 50, 2, 1).transpose(0, 2, 3, 1)
+    assert len(find_range(signals)[0].low) == 2
+
+
+def test_whole_numbers_that_levels_tell_apart_keep_one_range():
+    values = np.random.default_rng(0).integers(0, [2, 17, 17], (500, 3))
+    assert find_range(values[:, :, None, None])[0] == InputRange.of(0, 16)
+
+
+def test_values_that_a_range_does_not_suit_are_said():
+    found = InputRange.of(0, 1)
+    grey = np.arange(100.0).reshape(100, 1, 1, 1)
+    assert (
+        "98 % of the values of it lie outside the input range, 0..1" in found.doubts(grey, "it")[0]
+    )
+    assert "fill little of the input range" in found.doubts(grey / 5000, "it")[0]
+    assert found.doubts(grey / 100, "it") == []
+
+
 @pytest.mark.parametrize(
     "low, high, message",
     [
@@ -64,6 +94,8 @@ def test_features_get_a_range_each_and_outliers_none():
         ((0.0, 1.0), (1.0,), "one value, or one for each channel"),
         ((), (), "one value, or one for each channel"),
         ((float("nan"),), (1.0,), "finite"),
+        ((-1.7e308,), (1.7e308,), "scale the values"),
+        ((0.0,), (1e-320,), "scale the values"),
     ],
 )
 def test_senseless_ranges_are_refused(low, high, message):

@@ -9,8 +9,6 @@ import dataclasses
 import re
 
 import pytest
-import torch
-from torch.nn import functional
 
 from models.errors import YamlError
 from models.files import yaml_io
@@ -72,22 +70,13 @@ def test_spellings_of_other_tools_are_known() -> None:
 
 
 def test_paddings_of_other_tools_are_refused() -> None:
-    assert "write [rows, columns]" in refusal("op: conv2d, out_channels: 4, kernel: 3, "
-                                              "padding: [0, 1, 0, 1]")  # fmt: skip
+    sides = refusal("op: conv2d, out_channels: 4, kernel: 3, padding: [0, 1, 0]")
+    assert "[top, left, bottom, right], not a list of 3" in sides
     assert "half of an odd kernel" in refusal("op: max_pool, kernel: 3, padding: same")
     assert "write 0" in refusal("op: conv2d, out_channels: 4, kernel: 3, padding: VALID")
 
 
-def test_a_larger_kernel_computes_what_padding_below_and_right_does() -> None:
-    image, weights = torch.randn(1, 4, 8, 8), torch.randn(5, 4, 3, 3)
-    wanted = functional.conv2d(functional.pad(image, (0, 1, 0, 1)), weights, stride=2)
-    larger = functional.pad(weights, (1, 0, 1, 0))
-    assert torch.allclose(functional.conv2d(image, larger, stride=2, padding=1), wanted, atol=1e-5)
-
-
-def test_sums_of_three_are_added_two_at_a_time() -> None:
-    message = refusal("op: add, inputs: [image, image, image]")
-    assert "add takes 2 inputs, not 3; add two at a time" in message
+def test_layers_of_one_input_say_how_to_join_several() -> None:
     assert "join them by add or concat" in refusal("op: relu, inputs: [image, image]")
 
 

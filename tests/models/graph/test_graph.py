@@ -260,7 +260,7 @@ TAIL = "- {name: fc, op: linear, out_features: 10}\n"
             HEAD + "- name: c\n  op: conv2d\n  out_channels: 4\n  kernel: 3\n  padding: 4\n" + TAIL,
             "n.yaml:6: padding .* must be smaller than kernel",
         ),
-        (HEAD + "- {name: c, op: add, inputs: [image]}\n" + TAIL, "n.yaml:2: .*takes 2 inputs"),
+        (HEAD + "- {name: c, op: add, inputs: [image]}\n" + TAIL, "n.yaml:2: .*least 2 inputs"),
         (HEAD, "n.yaml:1: .*the output must be a linear layer"),
         ("a: 1", "n.yaml:1: must be a list, not a mapping"),
     ],

@@ -138,7 +138,8 @@ def _structure(layer: MacLayer | ConcatLayer) -> tuple[object, ...]:
         return (layer,)
     shapes = tuple((source.tensor, source.weights.shape) for source in layer.sources)
     place = (layer.name, layer.op, shapes, layer.output, layer.groups, layer.stride)
-    return (*place, layer.padding, layer.pad_code, layer.weight_bits, layer.pool, layer.raw)
+    place = (*place, layer.padding, layer.dilation, layer.pad_code)
+    return (*place, layer.weight_bits, layer.pool, layer.raw)
 
 
 @RUNS
@@ -270,11 +271,12 @@ def test_convolution_equals_torch_on_any_shape(data):
     stride = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 3))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     magnitude = data.draw(st.sampled_from([15, 1 << 20, 1 << 50]))
+    dilation = data.draw(st.integers(1, 3)), data.draw(st.integers(1, 2))
     x = rng.integers(-magnitude, magnitude, (2, groups * per, 7, 6))
     w = rng.integers(-127, 128, (groups * out, per, *kernel))
-    got = reference.convolve(x, w, stride, groups, magnitude)
+    got = reference.convolve(x, w, stride, groups, magnitude, dilation)
     wanted = torch.nn.functional.conv2d(
-        torch.from_numpy(x), torch.from_numpy(w), None, stride, 0, 1, groups
+        torch.from_numpy(x), torch.from_numpy(w), None, stride, 0, dilation, groups
     )
     np.testing.assert_array_equal(got, wanted.numpy())
 

@@ -17,7 +17,7 @@ Memory = dict[tuple[int, int], list[int]]
 """Codes of the N input-channel lanes of each word, by (bank, address)."""
 OUTPUT_LEVELS = ("out_groups", "out_rows", "out_cols")
 POOL_LEVELS = ("pool_rows", "pool_cols")
-TAP_LEVELS = ("passes", "kernel_rows", "kernel_cols", "groups", "phases")
+TAP_LEVELS = ("digits", "passes", "kernel_rows", "kernel_cols", "groups", "phases")
 
 
 class OutsideError(Exception):
@@ -51,8 +51,8 @@ class ScalarLoopNest:
     def run(self) -> None:
         """Run the LAYER. Raises OutsideError when it leaves a buffer."""
         values = self.values
-        weight_words = 1  # of a tile of output channels
-        for level in TAP_LEVELS:
+        weight_words = 1  # of a tile of output channels, read for every digit
+        for level in TAP_LEVELS[1:]:
             weight_words *= values.get(level, 0) + 1
         for tile, row, column in self._repetitions(*OUTPUT_LEVELS):
             first_weight = values["weight_base"] + tile * weight_words
@@ -88,12 +88,16 @@ class ScalarLoopNest:
         ``weight``."""
         config = self.config
         sums = [[0] * config.columns for _ in range(config.pixels)]
+        first_weight, shift = weight, config.activation_shift_bits
         signed_top_digit = self.values["passes"] + 1 >= config.least_passes
         for repetitions in self._repetitions(*TAP_LEVELS):
             tap = dict(zip(TAP_LEVELS, repetitions, strict=True))
             digit_pass = tap["passes"]
-            if digit_pass and not any(repetitions[1:]):
+            if digit_pass and not any(repetitions[2:]):
                 sums = [[value << config.weight_digit_bits for value in pixel] for pixel in sums]
+            if tap["digits"] and not any(repetitions[1:]):
+                sums = [[value << shift for value in pixel] for pixel in sums]
+                weight = first_weight
             if weight >= config.weight_depth:
                 raise OutsideError
             strip, row, column, address = self._position({**window, **tap})

@@ -28,13 +28,16 @@ def random_config(rng: np.random.Generator) -> NpuConfig:
     sparsity = str(rng.choice(["dense", *SPARSITIES]))
     lanes = int(rng.integers(2, 5)) if sparsity == "dense" else 8
     units = int(rng.integers(1, lanes + 1))
+    digit, bits = int(rng.choice(DIGIT_BITS)), 3
+    wide = bits // digit + 1 if rng.integers(2) else 0
     return NpuConfig(
         pixels=int(rng.integers(1, 4)),
         lanes=lanes,
         columns=lanes * int(rng.integers(1, 3)),
         post_units=units if lanes % units == 0 else 1,
-        weight_digit_bits=int(rng.choice(DIGIT_BITS)),
-        activation_bits=3,
+        weight_digit_bits=digit,
+        activation_bits=bits,
+        wide_input_passes=wide,
         accumulator_bits=12,
         sparsity=sparsity,
         activation_depth=DEPTH,
@@ -49,6 +52,7 @@ RANGES = {
     "strip_words": (0, 20), "last_rows": (1, 3), "groups": (0, 2), "groups words": (0, 9),
     "kernel_cols": (0, 2), "kernel_cols words": (0, 5),
     "kernel_rows": (0, 2), "kernel_rows words": (0, 9), "passes": (0, 2),
+    "digits": (0, 2), "digits words": (0, 9),
     "pool_cols": (0, 1), "pool_cols columns": (0, 2), "pool_cols words": (0, 5),
     "pool_rows": (0, 1), "pool_rows rows": (0, 3), "pool_rows words": (0, 9),
     "out_cols": (0, 2), "out_cols columns": (0, 2), "out_cols words": (0, 5),
@@ -73,6 +77,7 @@ def random_layer(rng: np.random.Generator, config: NpuConfig) -> LayerNest:
         "drain_pixels": int(rng.integers(config.pixels)),
         "drain_chunks": words * config.chunks_per_word - 1,
         **({"phases": int(rng.integers(config.most_phases))} if config.index_bits else {}),
+        **({} if config.wide_input_passes else {"digits": 0}),
     }
 
     def step(level: str, columns: int = 0, rows: int = 0) -> AddressStep:

@@ -57,6 +57,12 @@ def result_bits(c: ConfigTable) -> Ints:
     return c.activation_bits + c.weight_digit_bits + 1 + lanes
 
 
+def _negates(c: ConfigTable) -> Ints:
+    """Return 1 where accumulators apply the sign of 1-bit digits, else 0."""
+    found: Ints = c.lut * (c.weight_digit_bits == 1)
+    return found
+
+
 def _cells(c: ConfigTable) -> Sizes:
     cells = c.pixels * c.weight_columns
     accumulators = cells * c.accumulator_bits
@@ -66,8 +72,12 @@ def _cells(c: ConfigTable) -> Sizes:
         # The multiplexer of the accumulator (clear, shift or hold) merges into the LUTs of its
         # adder only if the dot product is narrower than the accumulator.
         "full": accumulators * (result_bits(c) >= c.accumulator_bits),
+        # One more distance to move up fits into those LUTs unless they negate, too.
+        "moves": accumulators
+        * _negates(c)
+        * ((c.wide_input_passes > 0) & (c.activation_shift_bits != 1)),
         "controls": cells // packed,
-        "negations": cells * c.lut * (c.weight_digit_bits == 1),
+        "negations": cells * _negates(c),
         "late_slots": cells * _late_lanes(c) * (c.sparsity > 0) * (c.activation_bits == 1),
     }
 
@@ -76,7 +86,7 @@ CELLS = AreaBlock(
     "cells",
     ("npu_mac_cell", "npu_packed_cell"),
     _cells,
-    luts={"accumulators": 1.0, "full": 1.0},
+    luts={"accumulators": 1.0, "full": 1.0, "moves": 0.85},
     ffs={"accumulators": 1.0, "controls": 3.0, "negations": 1.0, "late_slots": 1.0},
     lutrams={},
 )

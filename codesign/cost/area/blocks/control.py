@@ -18,6 +18,7 @@ def _sequencer(c: ConfigTable) -> Sizes:
         "banks": c.pixels,
         "port": (c.memory_port_bits > 0).astype(np.int64),
         "reuse": (c.depthwise_taps > 1).astype(np.int64),
+        "digits": (c.wide_input_passes > 0).astype(np.int64),
         "control": ones(c),
     }
 
@@ -26,10 +27,13 @@ SEQUENCER = AreaBlock(
     "sequencer",
     ("npu_sequencer", "npu_halt", "npu_loop_nest", "npu_loop_counters", "npu_drain_steps"),
     _sequencer,
-    luts={"addresses": 2.0, "weights": 2.0, "program": 2.5, "reuse": 7.0, "control": 540.0},
+    luts={
+        "addresses": 2.0, "weights": 2.0, "program": 2.5, "reuse": 7.0, "digits": 9.0,
+        "control": 540.0,
+    },
     ffs={
         "addresses": 8.0, "weights": 3.0, "channels": 1.0, "program": 2.0, "codes": 3.0,
-        "port": 12.0, "reuse": 18.0, "control": 620.0,
+        "port": 12.0, "reuse": 18.0, "digits": 11.0, "control": 620.0,
     },
     lutrams={},
 )  # fmt: skip

@@ -1,0 +1,83 @@
+"""``codesign import``: read a network that others made, or say what cannot be mapped."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from codesign.cli import options
+from codesign.cli.console import Console, table
+from codesign.results import UserError
+from models.importing import folder, imports
+from models.importing.imports import Imported
+
+NAME = "import"
+HELP = "read a network of ONNX or TFLite, with its weights, into a network folder"
+DESCRIPTION = """\
+Read a network from an ONNX file (float, QDQ, QOperator, QONNX) or a TensorFlow
+Lite file (int8, float) and map it to layers of ours. A quantised network keeps
+the file's weights, scales and zero points; a float one gets its bits later.
+Nothing in the file is executed. What cannot be mapped is refused by name, all of
+it at once, and nothing is written.
+
+Input:   a file, recognised by its content.
+Output:  a network folder; a table of what became of each node: mapped to a
+         layer, folded into one, left to the host, or refused, with what would do
+         instead.
+
+Exit status: 0 success, 2 bad input or something refused."""
+EXAMPLES = """\
+  codesign import resnet8_int8.tflite --out resnet8/
+  codesign import model.onnx --out model/ --json
+  codesign import features.onnx --out features/ --input-range -4 4"""
+
+LONGEST_NAME = 36
+"""Characters of a node's name that the table shows; --json has all of it."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", type=Path, metavar="FILE", help="ONNX or TFLite file")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", required=True, help="network folder to write (required)"
+    )
+    parser.add_argument(
+        "--input-range",
+        type=options.number(-1e30, 1e30),
+        nargs=2,
+        metavar=("LOW", "HIGH"),
+        help="smallest and largest value of the input, for a quantised network whose file does not "
+        "round its input (default: -8 8)",
+    )
+    options.memory(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    limits = tuple(args.input_range) if args.input_range else None
+    if limits and not limits[0] < limits[1]:
+        raise UserError(f"--input-range: {limits[0]:g} must be below {limits[1]:g}")
+    found = imports.read(args.file, limits)
+    if not found.table.refused:
+        folder.save(found, args.out)
+    console.result(imports.summary(found))
+    _show(found, console)
+    if found.table.refused:
+        console.warn(f"error: {len(found.table.refused)} nodes cannot be mapped; nothing written")
+        return 2
+    console.say(f"written: {args.out}")
+    return 0
+
+
+def _short(name: str) -> str:
+    """Return the end of a node's name, which says most: scopes come first."""
+    return name if len(name) <= LONGEST_NAME else f"...{name[-LONGEST_NAME:]}"
+
+
+def _show(found: Imported, console: Console) -> None:
+    rows = [
+        (_short(row.name), row.operator, fate, row.layer, row.note)
+        for fate in ("mapped", "folded", "host")
+        for row in found.table.of(fate)
+    ]
+    console.say(table(("node", "operator", "", "layer", "note"), rows, left=5))
+    for refused in found.table.refused:
+        console.say(f"refused: {refused}")

@@ -1,0 +1,8 @@
+"""Networks of others: ONNX and TFLite files become networks of ours, or are refused by name.
+
+readers (files to a neutral graph), mapping (the graph to stages); imports (the one entry point),
+integers and numbers (stages to the integer network), floating (to a graph with float weights), ends
+(what a host does with inputs and outputs), folder (on disk). It knows no hardware.
+"""
+
+__all__ = ["ends", "floating", "folder", "imports", "integers", "numbers"]

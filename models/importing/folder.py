@@ -1,0 +1,218 @@
+"""Network folders: an imported network on disk, without pickles (docs/how-to/import.md).
+
+``network.json`` says what the network is, from which file, what became of each of its nodes, and
+what a host does at its ends. Beside it lies ``integer.npz`` of a quantised network, or
+``graph.yaml`` and ``weights.npz`` of a float one; ``order.npz`` where the ends lie otherwise than
+in the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.errors import ModelError
+from models.files import arrays, json_io, yaml_io
+from models.files.nodes import Node, build
+from models.files.reading import FileError, escaped
+from models.files.writing import atomic_file, npz_bytes
+from models.graph.yaml import graph_items, read_graph
+from models.importing.ends import InputEnd, OutputEnd
+from models.importing.floating import FloatNetwork
+from models.importing.imports import Imported, Source
+from models.importing.readers.foreign import Grid
+from models.importing.readers.table import RefusedRow, Row, Table
+from models.integer import files as integer_files
+from models.integer.network import IntegerNetwork
+
+FORMAT = 1
+NETWORK, INTEGER, GRAPH = "network.json", "integer.npz", "graph.yaml"
+WEIGHTS, ORDER = "weights.npz", "order.npz"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class NetworkFolder:
+    """Content of a network folder: an integer or a float network, and its ends.
+
+    Made by ``load``; one of ``integer`` and ``floating`` is None.
+    """
+
+    name: str
+    source: Source
+    input: InputEnd
+    output: OutputEnd
+    integer: IntegerNetwork | None
+    floating: FloatNetwork | None
+
+
+def save(found: Imported, folder: Path) -> None:
+    """Write a network folder; ``network.json`` comes last, so that a folder with it is whole.
+
+    Files of other names stay. Raises ModelError for what is not wholly imported, FileError for a
+    folder with files of these names that is no network folder, OSError.
+    """
+    if found.input is None or found.output is None or not (found.integer or found.floating):
+        raise ModelError(f"{found.name} is not wholly imported")
+    header = folder / NETWORK
+    _remove(folder)
+    if found.integer:
+        _write(folder / INTEGER, integer_files.contents(found.integer))
+    if found.floating:
+        with atomic_file(folder / GRAPH) as file:
+            file.write(yaml_io.dump({"network": graph_items(found.floating.graph)}).encode())
+        _write(folder / WEIGHTS, found.floating.weights)
+    orders = {"input": found.input.order, "output": found.output.order}
+    given = {name: order for name, order in orders.items() if order is not None}
+    if given:
+        _write(folder / ORDER, given)
+    json_io.write(header, _header(found, found.input, found.output))
+
+
+def _remove(folder: Path) -> None:
+    """Remove the files of an older import, the header first. Raises FileError for others' files."""
+    names = (NETWORK, INTEGER, GRAPH, WEIGHTS, ORDER)
+    found = [name for name in names if os.path.lexists(folder / name)]
+    if found:
+        try:
+            ours = json_io.load(folder / NETWORK).at("format").integer() == FORMAT
+        except FileError:
+            ours = False
+        if not ours:
+            raise FileError(
+                f"{escaped(str(folder))}: holds {found[0]}, but is no network folder; name another "
+                "folder"
+            )
+    for name in found:
+        (folder / name).unlink(missing_ok=True)
+
+
+def _write(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
+    with atomic_file(path) as file:
+        file.write(npz_bytes(content))
+
+
+def _header(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, Any]:
+    ends = {}
+    for key, end in (("input", first), ("output", last)):
+        ends[key] = {
+            name: value for name, value in dataclasses.asdict(end).items() if name != "order"
+        }
+    return {
+        "format": FORMAT,
+        "name": found.name,
+        "kind": "integer" if found.integer else "float",
+        "source": dataclasses.asdict(found.source),
+        **ends,
+        "ceilings": dict(found.floating.ceilings) if found.floating else {},
+        "import": found.table.to_dict(),
+    }
+
+
+# Reading -------------------------------------------------------------------------------------
+
+
+def load(folder: Path) -> NetworkFolder:
+    """Read a folder that ``save`` wrote. Raises FileError and ModelError for any other."""
+    node = json_io.load(folder / NETWORK)
+    version = node.at("format").integer()
+    if version != FORMAT:
+        raise node.at("format").error(f"is {version}; this version reads {FORMAT}")
+    name, kind = node.at("name").string(), node.at("kind").choice(("integer", "float"))
+    orders: dict[str, NDArray[Any]] = {}
+    if (folder / ORDER).exists():
+        orders = arrays.read_npz(folder / ORDER)
+    first = build(node.at("input"), _InputFields)
+    last = build(node.at("output"), _OutputFields)
+    ends = (
+        InputEnd(**_fields(first), order=_order(orders, "input", folder)),
+        OutputEnd(**_fields(last), order=_order(orders, "output", folder)),
+    )
+    source = build(node.at("source"), Source)
+    if kind == "integer":
+        return NetworkFolder(name, source, *ends, integer_files.load(folder / INTEGER), None)
+    return NetworkFolder(name, source, *ends, None, _floating(folder, name, node))
+
+
+def table(folder: Path) -> Table:
+    """Return the table of the import that made a folder. Raises FileError."""
+    node = json_io.load(folder / NETWORK).at("import")
+    rows = [
+        build(item, Row, fate=fate)
+        for fate in ("mapped", "folded", "host")
+        for item in node.at(fate).items()
+    ]
+    return Table(rows, [build(item, RefusedRow) for item in node.at("refused").items()])
+
+
+@dataclasses.dataclass(frozen=True)
+class _InputFields:
+    name: str
+    file_shape: tuple[int, ...]
+    shape: tuple[int, int, int]
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+    grid: Grid | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _OutputFields:
+    name: str
+    file_shape: tuple[int, ...]
+    grid: Grid | None = None
+
+
+def _fields(found: Any) -> dict[str, Any]:
+    return {field.name: getattr(found, field.name) for field in dataclasses.fields(found)}
+
+
+def _order(orders: Mapping[str, NDArray[Any]], end: str, folder: Path) -> NDArray[np.int64] | None:
+    """Return the order of an end's values: each once. Raises FileError."""
+    order = orders.get(end)
+    if order is None:
+        return None
+    if order.dtype.kind not in "iu" or order.ndim != 1:
+        raise FileError(f"{escaped(str(folder / ORDER))}: {end} is no list of positions")
+    found = order.astype(np.int64)
+    if end == "input" and not np.array_equal(np.sort(found), np.arange(found.size)):
+        raise FileError(f"{escaped(str(folder / ORDER))}: {end} does not hold each position once")
+    if found.size and found.min() < 0:
+        raise FileError(f"{escaped(str(folder / ORDER))}: {end} holds a position below 0")
+    return found
+
+
+def _floating(folder: Path, name: str, node: Node) -> FloatNetwork:
+    graph = read_graph(yaml_io.load(folder / GRAPH).at("network"), name)
+    weights = arrays.read_npz(folder / WEIGHTS)
+    where = escaped(str(folder / WEIGHTS))
+    for key, array in weights.items():
+        layer, _, part = key.rpartition(".")
+        if layer not in graph or part not in ("weight", "bias") or array.dtype != np.float32:
+            raise FileError(f"{where}: {escaped(key)} is no weight or bias of a layer")
+        if not np.isfinite(array).all():
+            raise FileError(f"{where}: {escaped(key)} holds values that are not finite")
+    for layer_name, shape in weight_shapes(graph).items():
+        found = weights.get(f"{layer_name}.weight"), weights.get(f"{layer_name}.bias")
+        if found[0] is None or found[1] is None:
+            raise FileError(f"{where}: weights of layer {layer_name} are missing")
+        if found[0].shape != shape or found[1].shape != shape[:1]:
+            raise FileError(f"{where}: weights of layer {layer_name} must be {shape}")
+    ceilings = {key: item.number(low=0) for key, item in node.at("ceilings").mapping().items()}
+    return FloatNetwork(graph, weights, ceilings)
+
+
+def weight_shapes(graph: Any) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each layer's weights, by name: of convolutions and linear layers."""
+    from models.graph.layers import Conv2d, Linear
+    from models.integer.assemble import weight_shapes as shapes
+
+    return {
+        layer.name: shapes(graph, layer)[0]
+        for layer in graph.layers
+        if isinstance(layer.spec, Conv2d | Linear)
+    }

@@ -1,0 +1,165 @@
+"""The one entry point: recognises a file, reads it, and maps it to a network of ours."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from models.errors import ModelError
+from models.files.reading import FileError, escaped, max_memory, read_bytes
+from models.importing.ends import InputEnd, OutputEnd, ends
+from models.importing.floating import FloatNetwork, float_network
+from models.importing.integers import integer_network
+from models.importing.mapping import constants, host, operators, rounding, sums
+from models.importing.mapping.walk import INPUT, Walk, walk
+from models.importing.readers import onnx_file, tflite_file
+from models.importing.readers.foreign import ForeignGraph
+from models.importing.readers.table import Table
+from models.integer.network import IntegerNetwork
+
+_STRANGERS = (
+    (b"\x89HDF", "is a Keras HDF5 file; convert it to TFLite or ONNX"),
+    (b"PK\x03\x04", "is a zip (a torch or Keras file?); export the network to ONNX or TFLite"),
+    (b"\x80", "is a Python pickle, which could run code; export the network to ONNX"),
+)
+"""First bytes of files of other kinds -> what to do with them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """The file that a network was imported from. Made by ``read``."""
+
+    file: str
+    format: str
+    """onnx or tflite."""
+    sha256: str
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """An imported network: the integer network of a quantised file, else a float network.
+
+    Made by ``read``; both are None where something is refused.
+    """
+
+    name: str
+    source: Source
+    table: Table
+    integer: IntegerNetwork | None
+    floating: FloatNetwork | None
+    input: InputEnd | None
+    output: OutputEnd | None
+
+
+def read(path: Path, input_range: tuple[float, float] | None = None) -> Imported:
+    """Read a file and map its network.
+
+    input_range: smallest and largest value of the input, for a quantised network that does not
+    round it. What cannot be mapped stands in the result's table, all of it. Raises FileError and
+    ModelError for a file or a network that cannot be read at all.
+    """
+    limit = max_memory()
+    data = read_bytes(path, limit)
+    where = escaped(str(path))
+    name = network_name(path)
+    graph = _graph(data, name, path, where)
+    table = Table()
+    source = Source(path.name, graph.format, hashlib.sha256(data).hexdigest())
+    rest = host.without_host(graph, table)
+    found = walk(rest, table, operators.HANDLERS, constants.fold, sums.check_weights)
+    if table.refused:
+        return Imported(name, source, table, None, None, None, None)
+    output = found.values.get(rest.outputs[0])
+    if output is None or output.stage == INPUT:
+        raise ModelError(f"{where}: the network computes nothing of its input")
+    return _finished(name, source, found, rest.outputs[0], input_range)
+
+
+def _finished(
+    name: str, source: Source, found: Walk, output: str, input_range: tuple[float, float] | None
+) -> Imported:
+    table, value = found.table, found.values[output]
+    is_quantised = any(stage.grid for stage in found.stages.values())
+    integer, floating = None, None
+    found.index(found.values[next(iter(found.graph.inputs))])
+    if is_quantised:
+        if found.stages[INPUT].grid is None:
+            rounding.round_input(found, input_range)
+        integer = integer_network(name, found.stages, value.stage, table)
+    else:
+        floating = float_network(name, found.stages, value.stage, table)
+    if table.refused:
+        return Imported(name, source, table, None, None, None, None)
+    first, last = ends(found, output)
+    return Imported(name, source, table, integer, floating, first, last)
+
+
+def _graph(data: bytes, name: str, path: Path, where: str) -> ForeignGraph:
+    """Return the graph of a file of any known kind. Raises FileError, ModelError."""
+    if data[4:8] == tflite_file.IDENTIFIER:
+        _needs("tflite")
+        return tflite_file.read(data, name, where)
+    for start, hint in _STRANGERS:
+        if data.startswith(start):
+            raise FileError(f"{where}: {hint}")
+    _needs("onnx")
+    return onnx_file.read(data, name, path)
+
+
+def _needs(package: str) -> ModuleType:
+    """Return a reader's package. Raises ModelError if it is not installed."""
+    import importlib
+
+    try:
+        return importlib.import_module(package)
+    except ImportError:
+        raise ModelError(
+            f"reading this file needs the package {package}: pip install 'codesign[import]'"
+        ) from None
+
+
+def network_name(path: Path) -> str:
+    """Return a name of letters, digits, '_' and '-' for the network of a file.
+
+    >>> network_name(Path("models/ResNet 8 (int8).tflite"))
+    'ResNet_8_int8'
+    """
+    kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in path.stem)
+    name = "_".join(part for part in kept.split("_") if part)[:64]
+    return name if name[:1].isalpha() else f"network_{name}".rstrip("_")
+
+
+def summary(found: Imported) -> dict[str, Any]:
+    """Return layers, and what was mapped, folded, left to the host, refused, as plain data."""
+    return {
+        "network": found.name,
+        "kind": "integer" if found.integer else "float" if found.floating else None,
+        "layers": layers(found),
+        **found.table.to_dict(),
+    }
+
+
+def layers(found: Imported) -> list[dict[str, Any]]:
+    """Return name, operator, output shape and weight bits of each layer of an imported network."""
+    if found.integer:
+        network = found.integer
+        return [
+            {
+                "name": layer.name,
+                "op": getattr(layer, "op", "concat"),
+                "output": list(network.tensors[layer.output].shape),
+                "weight_bits": getattr(layer, "weight_bits", None),
+                "activation_bits": network.tensors[layer.output].bits,
+            }
+            for layer in network.layers
+        ]
+    if found.floating:
+        graph = found.floating.graph
+        return [
+            {"name": item.name, "op": item.spec.op, "output": list(graph.shapes[item.name])}
+            for item in graph.layers
+        ]
+    return []

@@ -1,0 +1,264 @@
+"""Conversion of the stages of a quantised file to the integer network, with the file's own numbers.
+
+Products of codes keep the file's weights and zero points. What a file says in real numbers, the
+ratio of scales of each channel, becomes a multiplier of SCALE_BITS and a shift; a result is within
+one step of exact arithmetic, and seldom not equal.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from models import arithmetic
+from models.errors import ModelError
+from models.importing.mapping.stages import Stage, Window
+from models.importing.numbers import SCALE_BITS, Numbers, numbers_of
+from models.importing.readers.foreign import Grid
+from models.importing.readers.table import Table
+from models.integer import checks
+from models.integer.network import (
+    ConcatLayer,
+    IntegerNetwork,
+    MacLayer,
+    PoolWindow,
+    Source,
+    TensorSpec,
+)
+
+LOGIT_BITS = 32
+"""Nominal width of the logits, which are accumulators."""
+LOGITS = "logits"
+"""Name of the last tensor, where a layer of its own gives the codes of the file's output out."""
+
+
+def integer_network(
+    name: str, stages: Mapping[str, Stage], output: str, table: Table
+) -> IntegerNetwork | None:
+    """Return the integer network that ends with the stage ``output``; None if stages are refused.
+
+    stages: by name, producers before consumers; those that the output does not need are left out.
+    Raises ModelError for a network as a whole that is none of ours.
+    """
+    builder = _Builder(name, needed(stages, output), output)
+    network = builder.build(table)
+    if table.refused:
+        return None
+    checks.check(network)
+    return network
+
+
+def needed(stages: Mapping[str, Stage], output: str) -> dict[str, Stage]:
+    """Return the stages that the output's needs, in the order given."""
+    wanted = {output}
+    for name in reversed(list(stages)):
+        if name in wanted:
+            wanted.update(stages[name].inputs)
+    return {name: stage for name, stage in stages.items() if name in wanted}
+
+
+class _Builder:
+    def __init__(self, name: str, stages: dict[str, Stage], output: str) -> None:
+        self.name, self.stages, self.output = name, stages, output
+        self.layers: list[MacLayer | ConcatLayer] = []
+        self.tensors: dict[str, TensorSpec] = {}
+        self.joined: set[str] = set()
+        """Tensors that belong to a ConcatLayer."""
+
+    def build(self, table: Table) -> IntegerNetwork:
+        """Return the network; what is refused stands in ``table``, and a stand-in in its place."""
+        first = next(iter(self.stages.values()))
+        fused = dict(self._fused())
+        for stage in self.stages.values():
+            if stage.name in fused.values():
+                continue
+            try:
+                self._stage(stage, fused.get(stage.name))
+            except ModelError as error:
+                table.refuse_layer(stage.name, stage.op, error)
+                for name in (stage.name, fused.get(stage.name, stage.name)):
+                    self._tensor(name, self.stages[name].shape, Grid(1.0, 0, 8, False))
+        last = self.stages[self.output]
+        if last.grid is not None:
+            self._give_out(last)
+        return IntegerNetwork(self.name, first.name, tuple(self.layers), self.tensors, SCALE_BITS)
+
+    def _stage(self, stage: Stage, pool: str | None) -> None:
+        if stage.op == "input":
+            self._tensor(stage.name, stage.shape, _grid(stage))
+        elif stage.op == "concat":
+            self._concat(stage)
+        else:
+            self._layers_of(stage, self.stages[pool] if pool else None)
+
+    def _fused(self) -> Iterator[tuple[str, str]]:
+        """Yield layers with the max pooling of their results that they take in."""
+        for stage in self.stages.values():
+            if stage.op != "max_pool" or stage.window is None or any(stage.window.pads):
+                continue
+            before = self.stages[stage.inputs[0]]
+            alone = sum(before.name in other.inputs for other in self.stages.values()) == 1
+            overlaps = any(
+                count > 1 and stride < size
+                for count, stride, size in zip(
+                    stage.shape[1:], stage.window.stride, stage.window.kernel, strict=True
+                )
+            )
+            if alone and not overlaps and before.op not in ("input", "concat", "max_pool"):
+                yield before.name, stage.name
+
+    def _tensor(self, name: str, shape: tuple[int, int, int], grid: Grid) -> TensorSpec:
+        spec = TensorSpec(name, shape, grid.bits, grid.signed, grid.scale, grid.zero_point)
+        self.tensors[name] = spec
+        return spec
+
+    # Layers ----------------------------------------------------------------------------------
+
+    def _layers_of(self, stage: Stage, pool: Stage | None) -> None:
+        """Add the layers of a stage: one, and one more for each end that its clip cuts off."""
+        output = pool or stage
+        if stage.grid is None and stage.name == self.output:
+            self._raw(stage)
+            return
+        grid = _grid(stage)
+        numbers = numbers_of(
+            stage, [_grid(self.stages[name]).scale for name in stage.inputs], grid.scale
+        )
+        window = _pool_window(pool.window if pool else stage.window)
+        zeros = _zero_points(stage, grid)
+        for position, zero in enumerate(zeros):
+            last = position == len(zeros) - 1
+            name = output.name if last else f"{stage.name}_clip{position + 1}"
+            layer = stage.name if last else name
+            if position == 0:
+                made = self._mac(stage, numbers, layer, name)
+            else:
+                made = self._copy(self.layers[-1].output, layer, name)
+            if last and window:
+                made = dataclasses.replace(made, pool=window)
+            self.layers.append(made)
+            shape = output.shape if last else stage.shape
+            part = Grid(grid.scale, zero, grid.bits, grid.signed)
+            self._tensor(name, shape, part)
+
+    def _mac(self, stage: Stage, numbers: Numbers, name: str, output: str) -> MacLayer:
+        pads = stage.window.pads if stage.window else stage.pads
+        return MacLayer(
+            name=name,
+            op=OPS.get(stage.op, stage.op),
+            sources=tuple(
+                Source(tensor, weights)
+                for tensor, weights in zip(stage.inputs, numbers.weights, strict=True)
+            ),
+            output=output,
+            groups=stage.groups if stage.op in ("conv2d", "linear") else stage.shape[0],
+            stride=stage.stride,
+            padding=pads[:2],
+            # Padding of a max pooling must lose to every code; elsewhere it is the real value 0.
+            pad_code=0 if stage.window else self.tensors[stage.inputs[0]].zero_point,
+            weight_bits=numbers.weight_bits,
+            bias=numbers.bias,
+            requant_multiplier=numbers.multiplier,
+            requant_shift=numbers.shift,
+        )
+
+    def _copy(self, tensor: str, name: str, output: str, *, raw: bool = False) -> MacLayer:
+        """Return a layer that copies codes: their distances from the zero points stay."""
+        channels = self.tensors[tensor].shape[0]
+        multiplier, shift = arithmetic.nearest_scale(1.0, SCALE_BITS)
+        return MacLayer(
+            name=name,
+            op="requantise",
+            sources=(Source(tensor, np.ones((channels, 1, 1, 1), np.int64)),),
+            output=output,
+            groups=channels,
+            stride=(1, 1),
+            padding=(0, 0),
+            pad_code=0,
+            weight_bits=2,
+            bias=np.zeros(channels, np.int64),
+            requant_multiplier=np.full(channels, 0 if raw else multiplier),
+            requant_shift=np.full(channels, 1 if raw else shift),
+            raw=raw,
+        )
+
+    def _concat(self, stage: Stage) -> None:
+        grid, names = _grid(stage), []
+        for position, name in enumerate(stage.inputs):
+            if name in self.joined or self.stages[name].op in ("input", "concat"):
+                copy = f"{stage.name}_copy{position + 1}"
+                self.layers.append(self._copy(name, copy, copy))
+                self._tensor(copy, self.tensors[name].shape, grid)
+                name = copy
+            self.joined.add(name)
+            names.append(name)
+        self.layers.append(ConcatLayer(stage.name, tuple(names), stage.name))
+        self._tensor(stage.name, stage.shape, grid)
+
+    # The end ---------------------------------------------------------------------------------
+
+    def _raw(self, stage: Stage) -> None:
+        """Add the last layer of a file that does not round its output: accumulators go out."""
+        scales = [_grid(self.stages[name]).scale for name in stage.inputs]
+        numbers = numbers_of(stage, scales, None)
+        if stage.clip[0] > -math.inf or stage.clip[1] < math.inf or stage.window:
+            raise ModelError(
+                f"layer {stage.name}: the network's last layer is clipped or pooled, but not "
+                "quantised; quantise the output"
+            )
+        layer = self._mac(stage, numbers, stage.name, stage.name)
+        self.layers.append(dataclasses.replace(layer, raw=True))
+        # Of each channel, unless all are alike: what is largest is chosen of real values.
+        alike = np.ptp(numbers.unit) <= 1e-6 * numbers.unit.max()
+        unit = float(numbers.unit.max()) if alike else tuple(map(float, numbers.unit))
+        self.tensors[stage.name] = TensorSpec(stage.name, stage.shape, LOGIT_BITS, True, unit)
+
+    def _give_out(self, last: Stage) -> None:
+        """Add the layer that gives the output's codes out, less their zero point."""
+        grid = _grid(last)
+        self.layers.append(self._copy(last.name, LOGITS, LOGITS, raw=True))
+        self.tensors[LOGITS] = TensorSpec(LOGITS, last.shape, LOGIT_BITS, True, grid.scale)
+
+
+OPS = {"scale": "requantise"}
+"""Operator of a stage -> that of its layer, where they differ."""
+
+
+def _grid(stage: Stage) -> Grid:
+    if stage.grid is None:
+        raise ModelError(
+            f"layer {stage.name} ({stage.op}): its output is not quantised; quantise the result of "
+            "every layer, or none of the network"
+        )
+    return stage.grid
+
+
+def _zero_points(stage: Stage, grid: Grid) -> list[int]:
+    """Return the zero points of the layers that a stage needs: the last one is the grid's.
+
+    A layer cuts off below code 0 and above the largest; where the clip lies within the codes, a
+    shifted zero point before brings it there.
+    """
+    top = (1 << grid.bits) - 1
+    low, high = grid.low, grid.high
+    if stage.clip[0] > -math.inf:
+        low = max(low, min(math.floor(stage.clip[0] / grid.scale + 0.5) + grid.zero_point, top))
+    if stage.clip[1] < math.inf:
+        high = min(high, max(math.floor(stage.clip[1] / grid.scale + 0.5) + grid.zero_point, 0))
+    found = []
+    if low > 0:
+        found.append(grid.zero_point - low)
+    if high < top:
+        found.append(grid.zero_point + top - high)
+    if any(not 0 <= zero <= top for zero in found):
+        raise ModelError(
+            f"layer {stage.name}: is clipped to {stage.clip[0]:g}..{stage.clip[1]:g}, without 0"
+        )
+    return [*found, grid.zero_point]
+
+
+def _pool_window(window: Window | None) -> PoolWindow | None:
+    return PoolWindow(window.kernel, window.stride) if window else None

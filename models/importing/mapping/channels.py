@@ -1,0 +1,142 @@
+"""Operators on each value by itself: clips, scales and offsets of channels, batch norm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.importing.mapping import moves, sums
+from models.importing.mapping.rounding import lies_like, new_scale
+from models.importing.mapping.stages import UNCLIPPED, Stage
+from models.importing.mapping.walk import Value, Walk
+from models.importing.readers.foreign import Node, Reals
+from models.importing.readers.table import RefusalError, Row
+
+
+def clip(walk: Walk, node: Node) -> Row:
+    """Map Relu, Relu6 and Clip: the end of an open stage, or a layer of its own."""
+    low, high = (0.0, math.inf) if node.op == "Relu" else _limits(walk, node)
+    if not low < high:
+        raise RefusalError(f"clips to {low:g}..{high:g}", "min")
+    value = walk.value(node)
+    stage = walk.stages[value.stage]
+    least, most = stage.grid.range() if stage.grid else UNCLIPPED
+    if low <= least and high >= most:
+        walk.put(node, value)
+        return moves.row(walk, node, "clips nothing: its input has no such values")
+    target = _open(walk, stage)
+    if target is not None:
+        target.clip_to(low, high)
+        walk.put(node, value)
+        return moves.row(walk, node, f"clips the layer to {low:g}..{high:g}")
+    made = new_scale(walk, node, value)
+    made.clip_to(low, high)
+    walk.put(node, lies_like(walk, made, value))
+    return sums.mapped(node, made)
+
+
+def _open(walk: Walk, stage: Stage) -> Stage | None:
+    """Return the open stage whose result a clip may limit: it commutes with max pooling."""
+    if stage.is_open and stage.op == "max_pool":
+        return _open(walk, walk.stages[stage.inputs[0]])
+    return stage if stage.is_open else None
+
+
+def _limits(walk: Walk, node: Node) -> tuple[float, float]:
+    low, high = node.attributes.get("low", -math.inf), node.attributes.get("high", math.inf)
+    found = []
+    for position, value, what in ((1, low, "min"), (2, high, "max")):
+        given = walk.constant(node, position, what)
+        found.append(float(np.ravel(given.values)[0]) if given else float(value))
+    return found[0], found[1]
+
+
+def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> Row:
+    """Multiply each channel by ``gain`` and add ``offset``, both of the stage's (channels,)."""
+    if not (np.isfinite(gain).all() and np.isfinite(offset).all()):
+        raise RefusalError("its numbers are not finite (NaN or infinity)")
+    stage = walk.stages[value.stage]
+    if stage.op == "input" and stage.grid is None and not stage.closed:
+        stage.scale_by(gain, offset)
+        walk.put(node, value)
+        return moves.row(walk, node, "the host scales the input", "host")
+    if stage.takes_affine(gain, offset):
+        stage.scale_by(gain, offset)
+        if stage.clip != UNCLIPPED and np.ptp(gain) > 0 and math.isfinite(stage.clip[1]):
+            raise RefusalError("scales channels of a clipped map differently")
+        walk.put(node, value)
+        return moves.row(walk, node, "part of the layer's scale and bias")
+    if any(value.pads):
+        raise RefusalError("scales a padded map", "", "pad in the convolution behind it")
+    made = new_scale(walk, node, value)
+    made.scale_by(gain, offset)
+    walk.put(node, lies_like(walk, made, value))
+    return sums.mapped(node, made)
+
+
+def batch_norm(walk: Walk, node: Node) -> Row:
+    """Map batch norm: a scale and an offset of each channel."""
+    value = walk.value(node)
+    numbers = [
+        walk.constant(node, position, what)
+        for position, what in enumerate(("scale", "B", "mean", "var"), 1)
+    ]
+    if None in numbers or node.attributes.get("training_mode", 0):
+        raise RefusalError("is in training mode", "training_mode", "export for inference")
+    scale, shift, mean, variance = (np.ravel(n.values).astype(float) for n in numbers if n)
+    with np.errstate(all="ignore"):
+        factor = scale / np.sqrt(variance + node.attributes.get("epsilon", 1e-5))
+    along = (1, -1, *[1] * (value.index.ndim - 2))
+    gain, offset = factor.reshape(along), (shift - mean * factor).reshape(along)
+    return affine(walk, node, value, *_by_channel(walk, value, gain, offset))
+
+
+def _by_channel(walk: Walk, value: Value, gain: Any, offset: Any) -> tuple[Reals, Reals]:
+    """Return numbers that broadcast to a tensor as those of its stage's channels."""
+    index = walk.index(value)
+    stage = walk.stages[value.stage]
+    size = stage.shape[1] * stage.shape[2]
+    found = []
+    for numbers, default in ((gain, 1.0), (offset, 0.0)):
+        try:
+            spread = np.broadcast_to(np.asarray(numbers, np.float64), index.shape)
+        except ValueError:
+            raise RefusalError(
+                f"a constant of shape {np.shape(numbers)} does not fit a map of {index.shape}",
+                "shape",
+            ) from None
+        whole = np.full(stage.shape[0] * size, np.nan)
+        whole[index.ravel()] = spread.ravel()
+        maps = whole.reshape(stage.shape[0], size)
+        per_channel = np.where(
+            np.isnan(maps).all(axis=1), default, np.nanmax(maps, axis=1, initial=-np.inf)
+        )
+        if ((maps != per_channel[:, None]) & ~np.isnan(maps)).any():
+            raise RefusalError(
+                "its constant differs within a channel", "shape", "one number for each channel"
+            )
+        found.append(per_channel)
+    return found[0], found[1]
+
+
+def arithmetic(walk: Walk, node: Node) -> Row:
+    """Map Add, Sub, Mul and Div: of a map and a constant, or the sum of two maps."""
+    constants = [position for position in (0, 1) if node.inputs[position] in walk.constants]
+    if not constants:
+        if node.op in ("Add", "Sub"):
+            return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
+        raise RefusalError("combines two computed maps", "", "sums of maps")
+    found = walk.constants[node.inputs[constants[0]]]
+    value, number = walk.value(node, 1 - constants[0]), found.values.astype(np.float64)
+    if node.op == "Div" and constants[0] == 0:
+        raise RefusalError("divides by a computed map")
+    with np.errstate(all="ignore"):
+        gain, offset = {
+            "Add": (1.0, number),
+            "Sub": (1.0, -number) if constants[0] else (-1.0, number),
+            "Mul": (number, 0.0),
+            "Div": (1 / number if node.op == "Div" else 1.0, 0.0),
+        }[node.op]
+    return affine(walk, node, value, *_by_channel(walk, value, gain, offset))

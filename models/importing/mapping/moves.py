@@ -1,0 +1,153 @@
+"""Operators that move values or leave them alone, and all operators on constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from models.importing.mapping import layouts
+from models.importing.mapping.walk import Value, Walk
+from models.importing.readers.foreign import Constant, Node, check_shape
+from models.importing.readers.table import RefusalError, Row
+
+
+def row(walk: Walk, node: Node, note: str, fate: str = "folded") -> Row:
+    """Return the table's line of a node that became part of the layer of its first output."""
+    found = walk.values.get(node.outputs[0])
+    return Row(node.name, node.operator or node.op, fate, found.stage if found else "", note)
+
+
+# Moves ---------------------------------------------------------------------------------------
+
+
+def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
+    """Return the outputs of a node that moves the values of ``array`` about. Raises RefusalError.
+
+    array: numpy array of the first input: values, or their positions.
+    """
+    given = node.attributes
+    match node.op:
+        case "Reshape":
+            target = walk.numbers(node, 1, "shape") or []
+            return [layouts.reshaped(array, target, bool(given.get("allowzero", 0)))]
+        case "Flatten":
+            return [layouts.flattened(array, given.get("axis", 1))]
+        case "Transpose":
+            perm = given.get("perm", tuple(range(array.ndim))[::-1])
+            if sorted(perm) != list(range(array.ndim)):
+                raise RefusalError(f"perm {list(perm)} of {array.ndim} axes", "perm")
+            return [array.transpose(perm)]
+        case "Squeeze":
+            return [layouts.squeezed(array, walk.numbers(node, 1, "axes"))]
+        case "Unsqueeze":
+            axes = walk.numbers(node, 1, "axes") or []
+            if len(set(axes)) != len(axes) or any(
+                not -array.ndim - len(axes) <= axis < array.ndim + len(axes) for axis in axes
+            ):
+                raise RefusalError(f"axes {axes} of {array.ndim}", "axes")
+            return [np.expand_dims(array, tuple(axes))]
+        case "Slice":
+            starts, ends = walk.numbers(node, 1, "starts"), walk.numbers(node, 2, "ends")
+            cut, steps = walk.numbers(node, 3, "axes"), walk.numbers(node, 4, "steps")
+            return [layouts.sliced(array, starts or [], ends or [], cut, steps)]
+        case "Split":
+            sizes, axis = walk.numbers(node, 1, "split"), given.get("axis", 0)
+            return layouts.split(array, axis, sizes, len(node.outputs))
+        case "Gather":
+            picked = walk.constant(node, 1, "indices")
+            axis = given.get("axis", 0)
+            assert picked is not None
+            try:
+                return [np.take(array, picked.values.astype(np.int64), axis)]
+            except IndexError as error:
+                raise RefusalError(str(error), "indices") from None
+    raise AssertionError(node.op)
+
+
+MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather")
+SAME = ("Identity", "Dropout", "Cast")
+"""Operators that pass their values on; of training, or of number formats."""
+_REALS = (1, 10, 11, 16)
+"""Types of real numbers that Cast may name (onnx.TensorProto)."""
+
+
+def move(walk: Walk, node: Node) -> Row:
+    """Map an operator that moves values: only positions change."""
+    value = walk.value(node)
+    if any(value.pads) and node.op != "Transpose":
+        raise RefusalError("moves a padded map", "", "pad in the convolution behind it")
+    for position, index in enumerate(arrange(walk, node, value.index)):
+        check_shape(index.shape, node.outputs[position])
+        walk.put(node, Value(value.stage, index, value.pads), position)
+    return row(walk, node, "positions only")
+
+
+def same(walk: Walk, node: Node) -> Row:
+    """Map an operator that leaves its values alone."""
+    if node.attributes.get("to", 1) not in _REALS:
+        raise RefusalError("makes integers of its input", "to", "quantise with QuantizeLinear")
+    walk.put(node, walk.value(node))
+    return row(walk, node, "leaves its values alone")
+
+
+def shape_of(walk: Walk, node: Node) -> Row:
+    """Map Shape: the shape is known."""
+    name = node.inputs[0]
+    found = walk.values[name].index.shape if name in walk.values else (1,)
+    walk.constants[node.outputs[0]] = Constant(np.array(found, np.int64))
+    return row(walk, node, "a constant")
+
+
+def pad(walk: Walk, node: Node) -> Row:
+    """Map Pad: the layer behind it reads zeros around its input."""
+    value = walk.value(node)
+    pads = walk.numbers(node, 1, "pads") or []
+    fill = walk.constant(node, 2, "constant_value")
+    number = float(np.ravel(fill.values)[0]) if fill else float(node.attributes.get("value", 0.0))
+    if node.attributes.get("mode", "constant") != "constant":
+        raise RefusalError(
+            f"pads by {node.attributes['mode']}", "mode", "pad with zeros (mode constant)"
+        )
+    if number != 0:
+        raise RefusalError(f"pads with {number:g}, not 0", "constant_value", "pad with zeros")
+    axes = walk.numbers(node, 3, "axes")
+    ndim = value.index.ndim
+    sides = np.zeros((2, ndim), np.int64)
+    sides[:, axes if axes is not None else slice(None)] = np.reshape(pads, (2, -1))
+    if sides.min() < 0:
+        raise RefusalError("negative padding cuts the map", "pads", "use Slice")
+    if not sides.any():
+        walk.put(node, value)
+        return row(walk, node, "pads nothing")
+    walk.put(node, padded(walk, value, sides))
+    return row(walk, node, "padding of the layer behind it")
+
+
+def padded(walk: Walk, value: Value, sides: Any) -> Value:
+    """Return a tensor with zeros around its map; sides: (before and after, axes)."""
+    index = walk.index(value)
+    shape = walk.stages[value.stage].shape
+    rows, cols = _map_axes(index, shape)
+    others = [axis for axis in range(index.ndim) if axis not in (rows, cols)]
+    if sides[:, others].any():
+        raise RefusalError("pads other axes than rows and columns", "pads")
+    top, left, bottom, right = (
+        int(sides[0, rows]), int(sides[0, cols]), int(sides[1, rows]), int(sides[1, cols]),
+    )  # fmt: skip
+    old = value.pads
+    return Value(
+        value.stage,
+        value.index,
+        (old[0] + top, old[1] + left, old[2] + bottom, old[3] + right),
+    )
+
+
+def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
+    """Return the axes of a tensor of 4 axes along which rows and columns of its stage lie."""
+    if index.ndim == 4:
+        for rows, cols, rest in ((2, 3, (1, 2, 3)), (1, 2, (3, 1, 2))):
+            view = index.transpose((0, *rest))
+            if view.shape[1:] == shape and layouts.channels(view, shape) is not None:
+                return rows, cols
+    raise RefusalError("pads what is no map of rows and columns", "pads")

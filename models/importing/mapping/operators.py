@@ -1,0 +1,34 @@
+"""Table of the functions that map each operator of the neutral graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from models.importing.mapping import channels, moves, pools, rounding, sums
+from models.importing.mapping.walk import Handler
+
+HANDLERS: Mapping[str, Handler] = {
+    "Conv": sums.conv,
+    "Gemm": sums.linear,
+    "MatMul": sums.linear,
+    "AveragePool": pools.average_pool,
+    "GlobalAveragePool": pools.average_pool,
+    "ReduceMean": pools.average_pool,
+    "MaxPool": pools.max_pool,
+    "GlobalMaxPool": pools.max_pool,
+    "Add": channels.arithmetic,
+    "Sub": channels.arithmetic,
+    "Mul": channels.arithmetic,
+    "Div": channels.arithmetic,
+    "Concat": sums.concat,
+    "Relu": channels.clip,
+    "Clip": channels.clip,
+    "BatchNormalization": channels.batch_norm,
+    "Quantise": rounding.quantise,
+    "Pad": moves.pad,
+    "Shape": moves.shape_of,
+    **dict.fromkeys(moves.MOVES, moves.move),
+    **dict.fromkeys(moves.SAME, moves.same),
+    "Dequantise": rounding.dequantise,
+}
+"""What makes stages of a node, by its operator."""

@@ -1,0 +1,132 @@
+"""Average and maximum pooling, of windows and of whole maps."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from models.importing.mapping import layouts
+from models.importing.mapping.stages import Kernel, Stage, Window
+from models.importing.mapping.sums import as_read, mapped, output_places, pair, sum4
+from models.importing.mapping.walk import Value, Walk
+from models.importing.readers.foreign import Ints, Node
+from models.importing.readers.table import RefusalError, Row
+
+NO_PADS = (0, 0, 0, 0)
+
+
+def average_pool(walk: Walk, node: Node) -> Row:
+    """Map an average pooling of windows, of whole maps, or over given axes."""
+    value = walk.value(node)
+    if node.op == "AveragePool":
+        value = walk.straight(value, walk.name(node))
+        stage, (kernel, stride, pads) = walk.closed(value), pooling(walk, node, value)
+        places = output_places(stage.shape, kernel, stride, pads, node)
+        whole = bool(node.attributes.get("count_include_pad", 0))
+        count = math.prod(
+            _counted(stage.shape[1 + axis], kernel[axis], stride[axis], pads[axis::2],
+                     places[axis], whole)
+            for axis in (0, 1)
+        )  # fmt: skip
+        output = None
+    else:
+        value, output = _whole(walk, node, value)
+        stage = walk.closed(value)
+        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
+        places, count = (1, 1), kernel[0] * kernel[1]
+    channels = stage.shape[0]
+    ones = np.ones((channels, 1, *kernel), np.int64)
+    made = Stage(
+        walk.name(node),
+        "avg_pool",
+        (stage.name,),
+        (channels, *places),
+        (Kernel(ones.astype(np.float64), ones, np.ones(channels)),),
+        channels,
+        stride,
+        pads,
+        gain=np.full(channels, 1 / count),
+        bias=np.zeros(channels),
+    )
+    found = walk.add(made, output)
+    walk.put(node, found if output is not None else as_read(found, value.index.ndim))
+    return mapped(node, made)
+
+
+def _counted(
+    size: int, kernel: int, stride: int, pads: tuple[int, ...], places: int, whole: bool
+) -> int:
+    """Return how many values each window averages along an axis; ``whole``: padding included.
+
+    Raises RefusalError where windows differ in it.
+    """
+    starts = np.arange(places) * stride - pads[0]
+    low, high = (-pads[0], size + pads[1]) if whole else (0, size)
+    counts = np.minimum(starts + kernel, high) - np.maximum(starts, low)
+    if counts.min() != counts.max():
+        raise RefusalError(
+            f"its windows average {counts.min()} to {counts.max()} values along an axis: padding "
+            "is left out of the count",
+            "count_include_pad",
+            "count_include_pad=1, or pooling without padding",
+        )
+    return int(counts[0])
+
+
+def _whole(walk: Walk, node: Node, value: Value) -> tuple[Value, Ints]:
+    """Return what a global pooling reads, and the layout of its output. Raises RefusalError."""
+    index = walk.index(value)
+    axes = tuple(range(2, index.ndim))
+    if node.op == "ReduceMean":
+        given = walk.numbers(node, 1, "axes")
+        axes = tuple(a % index.ndim for a in (given or range(index.ndim)))
+    keep = node.op != "ReduceMean" or bool(node.attributes.get("keepdims", 1))
+    kept = [axis for axis in range(index.ndim) if axis not in axes]
+    stage = walk.stages[value.stage]
+    rows = index.transpose(*kept, *axes).reshape(-1, math.prod(index.shape[a] for a in axes))
+    found = layouts.whole_channels(rows, stage.shape)
+    if found is None or any(value.pads):
+        raise RefusalError(
+            f"takes the mean over axes {list(axes)} of {index.shape}, which are not all rows and "
+            "columns of each channel",
+            "axes",
+        )
+    shape = [1 if axis in axes else side for axis, side in enumerate(index.shape)]
+    return value, found.reshape(shape if keep else [index.shape[axis] for axis in kept])
+
+
+def max_pool(walk: Walk, node: Node) -> Row:
+    """Map a maximum pooling of windows or of whole maps."""
+    value = walk.straight(walk.value(node), walk.name(node))
+    stage = walk.stages[value.stage]
+    if node.op == "GlobalMaxPool":
+        kernel, stride, pads = (stage.shape[1], stage.shape[2]), (1, 1), NO_PADS
+        places = (1, 1)
+    else:
+        kernel, stride, pads = pooling(walk, node, value)
+        places = output_places(stage.shape, kernel, stride, pads, node)
+    if len(node.outputs) > 1 and node.outputs[1] in walk.readers:
+        raise RefusalError("gives the places of its maxima", "Indices")
+    made = Stage(
+        walk.name(node),
+        "max_pool",
+        (stage.name,),
+        (stage.shape[0], *places),
+        window=Window(kernel, stride, pads),
+        grid=stage.grid,
+    )
+    walk.put(node, as_read(walk.add(made), value.index.ndim))
+    return mapped(node, made)
+
+
+def pooling(walk: Walk, node: Node, value: Value) -> tuple[Any, Any, tuple[int, int, int, int]]:
+    """Return kernel, stride and padding of a pooling's windows. Raises RefusalError."""
+    kernel = pair(node, "kernel_shape")
+    stride = pair(node, "strides")
+    if max(pair(node, "dilations")) > 1:
+        raise RefusalError("dilated windows", "dilations", "pooling without dilation")
+    sizes = walk.stages[value.stage].shape[1:]
+    pads = layouts.padding_of(node.attributes, sizes, kernel, stride)
+    return kernel, stride, sum4(pads, value.pads)

@@ -1,0 +1,158 @@
+"""Operators on each value by itself: rounding to a grid, clips, scales and offsets, batch norm."""
+
+from __future__ import annotations
+
+import math
+
+from models.importing.mapping import moves, sums
+from models.importing.mapping.stages import Stage
+from models.importing.mapping.walk import INPUT, Value, Walk, same_grid
+from models.importing.readers.foreign import Grid, Node
+from models.importing.readers.grids import grid_of
+from models.importing.readers.table import RefusalError, Row
+
+# Rounding ------------------------------------------------------------------------------------
+
+
+def quantise(walk: Walk, node: Node) -> Row:
+    """Map the rounding to a grid: the end of an open stage, or a layer that changes grids."""
+    value, grid = walk.value(node), grid_of(node)
+    if grid is None:
+        return moves.same(walk, node)
+    if grid.bits > 8:
+        raise RefusalError(
+            f"activations of {grid.bits} bits", "bits", "quantise activations to 8 bits or fewer"
+        )
+    stage = walk.stages[value.stage]
+    if same_grid(stage.grid, grid):
+        walk.put(node, value)
+        return moves.row(walk, node, "rounds what is rounded so already")
+    if round_to(walk, stage, grid):
+        walk.put(node, value)
+        return moves.row(walk, node, "codes of the layer")
+    if stage.grid is None:
+        raise RefusalError(
+            "rounds what other nodes read unrounded", "", "round once, before all its readers"
+        )
+    made = new_scale(walk, node, value)
+    made.grid = grid
+    walk.put(node, lies_like(walk, made, value))
+    return sums.mapped(node, made)
+
+
+def dequantise(walk: Walk, node: Node) -> Row:
+    """Map the return from codes to real values: its input has these codes already.
+
+    At the network's input it says what the codes of the host mean. Raises RefusalError where the
+    codes were made with other numbers.
+    """
+    value, grid = walk.value(node), grid_of(node)
+    stage = walk.stages[value.stage]
+    if stage.op == "input" and stage.grid is None:
+        stage.grid = grid
+    if grid is not None and not same_grid(stage.grid, grid):
+        raise RefusalError(
+            "reads codes with another scale or zero point than they were made with", "scale"
+        )
+    return moves.same(walk, node)
+
+
+def round_to(walk: Walk, stage: Stage, grid: Grid) -> bool:
+    """Round a stage's result to a grid if it is not rounded yet; return whether it is now."""
+    if stage.grid is not None:
+        return False
+    if stage.op == "input":
+        stage.grid = grid
+        return True
+    if stage.op == "concat":
+        return _round_parts(walk, stage, grid)
+    if not stage.is_open:
+        return False
+    if stage.op == "max_pool":
+        before = walk.stages[stage.inputs[0]]
+        if before.grid is None and not round_to(walk, before, grid):
+            return False
+        if not same_grid(before.grid, grid):
+            return False
+    if stage.op == "add":
+        _settle(walk, stage, grid)
+    stage.grid = grid
+    return True
+
+
+def round_input(walk: Walk, limits: tuple[float, float] | None) -> None:
+    """Give 8 bits to the input of a quantised network that the file does not round.
+
+    limits: smallest and largest value of the input; None for INPUT_RANGE.
+    """
+    low, high = limits or INPUT_RANGE
+    step = (high - low) / 255
+    zero = min(max(round(-low / step), 0), 255)
+    walk.stages[INPUT].grid = Grid(step, zero, 8, signed=low < 0)
+    walk.table.rows.append(
+        Row(
+            next(iter(walk.graph.inputs)),
+            "input",
+            "host",
+            INPUT,
+            f"the file does not round its input; we do, to 8 bits from {low:g} to {high:g} "
+            "(--input-range)",
+        )
+    )
+
+
+INPUT_RANGE = (-8.0, 8.0)
+"""Range of an input that a quantised file leaves open: that of normalised features."""
+
+
+def _round_parts(walk: Walk, stage: Stage, grid: Grid) -> bool:
+    """Round all that a concat joins to one grid, by layers of their own where it must be."""
+    names = []
+    for position, name in enumerate(stage.inputs):
+        part = walk.stages[name]
+        if not same_grid(part.grid, grid) and not round_to(walk, part, grid):
+            copy = Stage(
+                walk.unused(f"{stage.name}_part{position + 1}"), "scale", (name,), part.shape
+            )
+            copy.grid = grid
+            walk.add(copy)
+            name = copy.name
+        names.append(name)
+    stage.inputs, stage.grid = tuple(names), grid
+    return True
+
+
+def _settle(walk: Walk, stage: Stage, grid: Grid) -> None:
+    """Give 8 bits to the one operand of a sum that the file does not round.
+
+    Its range is what the sum's result can tell apart. Raises RefusalError for two such operands.
+    """
+    loose = [walk.stages[name] for name in stage.inputs if walk.stages[name].grid is None]
+    if not loose:
+        return
+    known = [walk.stages[name].grid for name in stage.inputs if walk.stages[name].grid]
+    if len(loose) > 1 or loose[0].op not in ("conv2d", "linear", "scale", "avg_pool"):
+        raise RefusalError("adds maps that are not rounded", "", "round both operands of the sum")
+    assert known[0] is not None
+    low, high = grid.range()
+    least, most = known[0].range()
+    low, high = max(low - most, loose[0].clip[0]), min(high - least, loose[0].clip[1])
+    step = grid.scale * 2.0 ** -math.floor(math.log2(255 * grid.scale / (high - low)))
+    loose[0].grid = Grid(step, min(max(round(-low / step), 0), 255), 8, signed=low < 0)
+    walk.table.rows.append(
+        Row(stage.name, "Add", "folded", loose[0].name, f"we round it: 8 bits of {step:g}")
+    )
+
+
+def new_scale(walk: Walk, node: Node, value: Value) -> Stage:
+    """Return a new stage that scales the channels of a tensor's stage, by 1 so far."""
+    walk.index(value)  # the input is laid out
+    stage = walk.closed(value)
+    made = Stage(walk.name(node), "scale", (stage.name,), stage.shape)
+    walk.add(made)
+    return made
+
+
+def lies_like(walk: Walk, stage: Stage, value: Value) -> Value:
+    """Return the tensor that lies in ``stage`` as ``value`` does in the stage that it copies."""
+    return Value(stage.name, walk.index(value), value.pads)

@@ -1,0 +1,97 @@
+"""Stages: what an imported network computes, layer by layer, before it becomes one of ours.
+
+A stage sums products of its inputs, then scales and shifts each channel, clips, and rounds to a
+grid of codes: ``round(clip(gain * sum + bias))``. While a stage is *open* (not yet rounded, read by
+one node alone), what follows it in the file becomes part of it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from models.graph.layers import Pair, Shape
+from models.importing.readers.foreign import Grid, Ints, Reals
+
+UNCLIPPED = (-math.inf, math.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Kernel:
+    """Weights (out, in / groups, rows, cols) of one input: real values, and codes if it has them.
+
+    ``values = codes * scale[:, None, None, None]``. Made by ``operators``.
+    """
+
+    values: Reals
+    codes: Ints | None = None
+    scale: Reals | None = None
+    """Real value of one code, (out,)."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Window of a max pooling: kernel and stride (rows, columns), padding on four sides.
+
+    >>> Window((2, 2), (2, 2), (0, 0, 0, 0)).kernel
+    (2, 2)
+    """
+
+    kernel: Pair
+    stride: Pair
+    pads: tuple[int, int, int, int]
+    """(top, left, bottom, right)."""
+
+
+@dataclass(eq=False)
+class Stage:
+    """A layer in the making; see the module. Made by ``operators``."""
+
+    name: str
+    op: str
+    """input, conv2d, linear, add, avg_pool, max_pool, scale (of channels), concat."""
+    inputs: tuple[str, ...]
+    shape: Shape
+    kernels: tuple[Kernel, ...] = ()
+    """One per input; none for input, concat and max_pool."""
+    groups: int = 1
+    stride: Pair = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """(top, left, bottom, right)."""
+    window: Window | None = None
+    gain: Reals = field(default_factory=lambda: np.ones(0))
+    bias: Reals = field(default_factory=lambda: np.zeros(0))
+    bias_codes: tuple[Ints, Reals] | None = None
+    """Codes of the bias and their scale (out,), as long as the bias is the file's."""
+    clip: tuple[float, float] = UNCLIPPED
+    grid: Grid | None = None
+    closed: bool = False
+    """True once more than one node reads it, or another layer does."""
+
+    def __post_init__(self) -> None:
+        if not self.gain.size:
+            self.gain, self.bias = np.ones(self.shape[0]), np.zeros(self.shape[0])
+
+    @property
+    def is_open(self) -> bool:
+        return self.grid is None and not self.closed and self.op not in ("input", "concat")
+
+    def takes_affine(self, gain: Reals, offset: Reals) -> bool:
+        """Return True if ``scale_by`` can take these (out,) into the stage."""
+        if not self.is_open or self.op == "max_pool":
+            return False
+        keeps = self.clip in (UNCLIPPED, (0.0, math.inf)) and gain.min() > 0 and not offset.any()
+        return self.clip == UNCLIPPED or keeps
+
+    def scale_by(self, gain: Reals, offset: Reals) -> None:
+        """Multiply the result by ``gain`` and add ``offset``, both (out,)."""
+        if offset.any():
+            self.bias_codes = None
+        self.gain = self.gain * gain
+        self.bias = self.bias * gain + offset
+
+    def clip_to(self, low: float, high: float) -> None:
+        """Clip the result further."""
+        self.clip = (max(self.clip[0], low), min(self.clip[1], high))

@@ -1,0 +1,282 @@
+"""The walk along a foreign graph, node by node, that makes stages of it."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from models.errors import ModelError
+from models.files.reading import quoted
+from models.importing.mapping import layouts
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.readers.foreign import Constant, ForeignGraph, Grid, Ints, Node, in_order
+from models.importing.readers.table import RefusalError, Row, Table
+
+INPUT = "input"
+"""Name of the stage of the network's input."""
+LONGEST_NAME = 40
+"""Most characters of a node's name that its layer's name keeps."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of the file: where its values lie in a stage, and zeros around them.
+
+    Made by ``Walk``. index: positions in the stage's map (``layouts``); of the input they are those
+    of the file's tensor until ``Walk.fix_input`` has said how the host lays it out.
+    """
+
+    stage: str
+    index: Ints
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Zeros (top, left, bottom, right) that the next layer reads around the map."""
+
+
+class Walk:
+    """Stages made so far, and where each tensor of the file is found in them.
+
+    Made by ``walk``.
+    """
+
+    def __init__(self, graph: ForeignGraph, table: Table) -> None:
+        self.graph, self.table = graph, table
+        self.constants: dict[str, Constant] = dict(graph.constants)
+        self.values: dict[str, Value] = {}
+        self.stages: dict[str, Stage] = {}
+        self.readers: Counter[str] = Counter(graph.outputs)
+        self.input_order: Ints | None = None
+        """Flat position in the file's input of every value of our input."""
+        self._inverse: Ints | None = None
+
+    # Tensors ---------------------------------------------------------------------------------
+
+    def value(self, node: Node, position: int = 0) -> Value:
+        """Return an input of a node that is no constant. Raises RefusalError."""
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        if name not in self.values:
+            raise RefusalError(
+                f"input {position} is a constant; only weights and what is added or multiplied "
+                "may be",
+            )
+        found = self.values[name]
+        if self.readers[name] > 1:
+            self.stages[found.stage].closed = True
+        return found
+
+    def constant(self, node: Node, position: int, what: str) -> Constant | None:
+        """Return a constant input of a node; None if it has none there. Raises RefusalError."""
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        if not name:
+            return None
+        if name not in self.constants:
+            raise RefusalError(f"{what} must be constant, and is computed", what)
+        return self.constants[name]
+
+    def numbers(self, node: Node, position: int, what: str) -> list[int] | None:
+        """Return integers from an attribute or, if it is absent, from a constant input."""
+        if what in node.attributes:
+            return [int(n) for n in np.ravel(node.attributes[what])]
+        found = self.constant(node, position, what)
+        return None if found is None else [int(n) for n in np.ravel(found.values)]
+
+    def index(self, value: Value) -> Ints:
+        """Return the positions of a tensor's values in its stage's map; the input is laid out."""
+        if value.stage != INPUT:
+            return value.index
+        if self._inverse is None:
+            self.fix_input(value.index)
+        assert self._inverse is not None
+        return self._inverse[value.index]
+
+    def fix_input(self, view: Ints) -> None:
+        """Lay the input out as ``view`` shows it, unless an earlier reader has said how.
+
+        A view of a part of the input, of a map laid flat, or of more axes leaves the file's own
+        order.
+        """
+        if self._inverse is not None:
+            return
+        stage = self.stages[INPUT]
+        try:
+            shape = layouts.map_shape(view.shape)
+        except RefusalError:
+            shape = (0, 0, 0)
+        order = view.ravel()
+        own = next(iter(self.graph.inputs.values()))
+        if view.ndim < 3 <= len(own):
+            shape = (0, 0, 0)
+        if order.size != stage.shape[0] or np.unique(order).size != order.size or not shape[0]:
+            shape, order = layouts.map_shape(own), np.arange(stage.shape[0])
+        self.input_order, self._inverse = order, np.argsort(order)
+        stage.shape = shape
+        stage.gain, stage.bias = np.ones(shape[0]), np.zeros(shape[0])
+
+    def put(self, node: Node, value: Value, position: int = 0) -> None:
+        """Say where an output of a node is found."""
+        self.values[node.outputs[position]] = value
+
+    # Stages ----------------------------------------------------------------------------------
+
+    def add(self, stage: Stage, like: Ints | None = None) -> Value:
+        """Add a stage and return its whole map as a tensor (1, channels, rows, columns).
+
+        like: layout of the tensor instead, where the stage keeps that of its input.
+        """
+        self.stages[stage.name] = stage
+        return Value(stage.name, layouts.positions((1, *stage.shape)) if like is None else like)
+
+    def name(self, node: Node) -> str:
+        """Return a layer name for a node: of letters, digits, '_', '.', '-', and used once."""
+        # Converters join names by ";" and scopes by "/": the last two scopes tell enough.
+        scopes = (node.name or node.op).rpartition(";")[2].strip("/").split("/")
+        base = re.sub(r"[^A-Za-z0-9_.-]+", "_", "_".join(scopes[-2:])).strip("_")[-LONGEST_NAME:]
+        base = base if base[:1].isalpha() else f"{node.op.lower()}_{base}".rstrip("_")
+        return self.unused(re.sub(r"[^A-Za-z0-9_.-]", "_", base))
+
+    def unused(self, base: str) -> str:
+        """Return ``base``, with a number behind it if a stage has that name."""
+        name, count = base, 2
+        while name in self.stages:
+            name, count = f"{base}_{count}", count + 1
+        return name
+
+    def closed(self, value: Value) -> Stage:
+        """Return the stage of a tensor that another layer is to read: nothing joins it any more."""
+        stage = self.stages[value.stage]
+        stage.closed = True
+        return stage
+
+    def aligned(self, value: Value) -> tuple[Value, Ints]:
+        """Return a tensor whose rows and columns lie as in its stage, and its channels there.
+
+        Raises RefusalError where they do not.
+        """
+        index = self.index(value)
+        found = layouts.channels(index, self.stages[value.stage].shape)
+        if found is None:
+            raise RefusalError(
+                f"its input of shape {index.shape} holds values of other places than rows and "
+                "columns of one map, which only a fully connected layer can read",
+                "shape",
+            )
+        return value, found
+
+    def straight(self, value: Value, name: str) -> Value:
+        """Return a tensor whose channels lie as in its stage: by a 1x1 layer if they do not."""
+        _, found = self.aligned(value)
+        stage = self.stages[value.stage]
+        if np.array_equal(found, np.arange(stage.shape[0])):
+            return value
+        picks = np.zeros((len(found), stage.shape[0], 1, 1), np.int64)
+        picks[np.arange(len(found)), found] = 1
+        stage.closed = True
+        copy = Stage(
+            self.unused(f"{name}_order"),
+            "conv2d",
+            (stage.name,),
+            (len(found), *stage.shape[1:]),
+            (Kernel(picks.astype(np.float64), picks, np.ones(len(found))),),
+            grid=stage.grid,
+        )
+        return self.add(copy)
+
+
+Handler = Callable[[Walk, Node], Row]
+
+
+def walk(
+    graph: ForeignGraph,
+    table: Table,
+    handlers: Mapping[str, Handler],
+    fold: Handler,
+    check: Callable[[Walk, Node], None],
+) -> Walk:
+    """Make stages of a graph; what cannot be mapped is refused in ``table``, all of it.
+
+    handlers: what makes a stage of a node, by its ``op``; fold: the same for nodes of constants
+    alone; check: raises RefusalError for a node behind a refused one that would be refused, too.
+    Raises ModelError where the graph itself is not sound.
+    """
+    nodes = in_order(graph)
+    found = Walk(graph, table)
+    found.readers += Counter(name for node in nodes if node.op != "Shape" for name in node.inputs)
+    _begin(found)
+    lost: set[str] = set()
+    for node in nodes:
+        known = [name in found.constants for name in node.inputs if name]
+        handler = fold if all(known) else handlers.get(node.op)
+        try:
+            if "error" in node.attributes:
+                raise node.attributes["error"]
+            if handler is None:
+                raise _unknown(node, handlers)
+            if lost.intersection(node.inputs):
+                lost.update(node.outputs)
+                check(found, node)
+                continue
+            row = handler(found, node)
+        except ModelError as error:
+            table.refuse(node, error)
+            lost.update(node.outputs)
+            continue
+        if node.operator:
+            table.rows.append(row)
+    return found
+
+
+def _begin(found: Walk) -> None:
+    """Add the input's stage. Raises ModelError unless there is one input."""
+    inputs = found.graph.inputs
+    if len(inputs) != 1:
+        raise ModelError(
+            f"the network has {len(inputs)} inputs ({', '.join(map(quoted, list(inputs)[:4]))}); "
+            "an NPU takes one: join them along the channels"
+        )
+    ((name, shape),) = inputs.items()
+    index = layouts.positions(shape)
+    layouts.map_shape(shape)
+    found.stages[INPUT] = Stage(INPUT, "input", (), (index.size, 1, 1))
+    found.values[name] = Value(INPUT, index)
+    if found.graph.format == "tflite" and index.ndim == 4:
+        found.fix_input(index.transpose(0, 3, 1, 2))
+
+
+def _unknown(node: Node, handlers: Mapping[str, Any]) -> RefusalError:
+    what = INSTEAD.get(node.op, "")
+    return RefusalError("is no operator that can be mapped", "", what)
+
+
+INSTEAD = {
+    "Softmax": "leave it to the host: only at the network's end is it taken off",
+    "Sigmoid": "use ReLU, or hard limits (Clip)",
+    "Tanh": "use ReLU, or hard limits (Clip)",
+    "LeakyRelu": "use ReLU",
+    "PRelu": "use ReLU",
+    "HardSwish": "use ReLU6",
+    "HARD_SWISH": "use ReLU6",
+    "LSTM": "use convolutions over time",
+    "GRU": "use convolutions over time",
+    "ConvTranspose": "use a convolution on a larger map",
+    "TRANSPOSE_CONV": "use a convolution on a larger map",
+    "Resize": "train for one size",
+    "DynamicQuantizeLinear": "quantise statically, with calibration data",
+    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
+    "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
+    "LayerNormalization": "use batch norm",
+    "InstanceNormalization": "use batch norm",
+}
+"""Operator -> what would do instead."""
+
+
+def same_grid(first: Grid | None, second: Grid | None) -> bool:
+    """Return True if two grids hold the same codes for the same values."""
+    if first is None or second is None:
+        return first is second
+    near = abs(first.scale / second.scale - 1) < 1e-6
+    ends = (first.zero_point, first.bits, first.low, first.high)
+    return near and ends == (second.zero_point, second.bits, second.low, second.high)

@@ -1,0 +1,128 @@
+"""Integer weights, biases, multipliers and shifts of a stage."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from models import arithmetic
+from models.errors import ModelError
+from models.importing.mapping.stages import Kernel, Stage
+from models.importing.readers.foreign import Ints, Reals
+
+SCALE_BITS = 16
+"""Bits of the requantisation multipliers of imported networks."""
+MOST_ADD_BITS = 16
+"""Most bits of the weights of a sum of two maps."""
+ADD_ERROR = 1 / 512
+"""Largest error of a sum of two maps by its weights, in steps of the result, where bits allow."""
+_SAME_BIAS = 1e-5
+"""Relative difference of a bias's scale from that of the accumulators, by rounding of the file."""
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Integers that a MacLayer computes with; shapes as there. Made by ``numbers_of``."""
+
+    weights: tuple[Ints, ...]
+    weight_bits: int
+    bias: Ints
+    multiplier: Ints
+    shift: Ints
+    unit: Reals
+    """Real value of one accumulator unit, (out,)."""
+
+
+def numbers_of(stage: Stage, scales: Sequence[float], out_scale: float | None) -> Numbers:
+    """Return the integers of a stage. Raises ModelError.
+
+    scales: real value of a code of each input; out_scale: of the output, None for accumulators.
+    """
+    sign = np.where(stage.gain < 0, -1, 1).astype(np.int64)
+    if stage.op == "add":
+        weights, bits, base = _sum_weights(stage, scales, out_scale or max(scales))
+    else:
+        (kernel,) = stage.kernels or (ones(stage.shape[0]),)
+        if kernel.codes is None or kernel.scale is None:
+            raise ModelError(
+                f"layer {stage.name} ({stage.op}): its weights are not quantised; quantise the "
+                "weights of every layer, or none of the network"
+            )
+        weights, base = [kernel.codes], scales[0] * kernel.scale
+        bits = weight_bits(kernel.codes, may_be_binary=stage.op in ("conv2d", "linear"))
+    unit = base * np.abs(stage.gain)
+    dead = unit == 0
+    # A channel without weights is its bias alone, in units fine enough.
+    unit = np.where(dead, (out_scale or 1.0) / 256, unit)
+    flipped = tuple(
+        np.where(dead, 0, sign)[:, None, None, None] * codes.astype(np.int64) for codes in weights
+    )
+    bias = np.rint(stage.bias / unit)
+    if stage.bias_codes is not None:
+        codes, scale = stage.bias_codes
+        near = np.abs(scale - base) <= _SAME_BIAS * np.abs(base)
+        bias = np.where(near & ~dead, codes * sign, bias)
+    if np.abs(bias).max(initial=0) >= 1 << 40:
+        raise ModelError(f"layer {stage.name}: a bias of {np.abs(bias).max():g} units")
+    pairs = [(0, 1)] * len(unit) if out_scale is None else _requant(stage, unit / out_scale)
+    multiplier, shift = np.array(pairs, np.int64).T
+    return Numbers(flipped, bits, bias.astype(np.int64), multiplier, shift, unit)
+
+
+def _requant(stage: Stage, factors: Reals) -> list[tuple[int, int]]:
+    try:
+        return [arithmetic.nearest_scale(float(factor), SCALE_BITS) for factor in factors]
+    except ValueError as error:
+        raise ModelError(f"layer {stage.name}: {error}") from None
+
+
+def ones(channels: int) -> Kernel:
+    """Return the kernel of a copy: 1 for each channel."""
+    codes = np.ones((channels, 1, 1, 1), np.int64)
+    return Kernel(codes.astype(np.float64), codes, np.ones(channels))
+
+
+def weight_bits(codes: Ints, *, may_be_binary: bool) -> int:
+    """Return the fewest bits that hold weights in -top..top; 1 where all are +1 or -1.
+
+    >>> weight_bits(np.array([[[[-128]], [[3]]]]), may_be_binary=True)
+    9
+    """
+    most = int(np.abs(codes).max(initial=0))
+    if may_be_binary and most == 1 and codes.shape[1] > 1 and codes.all():
+        return 1
+    return max(most.bit_length() + 1, 2)
+
+
+def _sum_weights(
+    stage: Stage, scales: Sequence[float], out_scale: float
+) -> tuple[list[Ints], int, Reals]:
+    """Return weights of a sum's two sources, their bits, and the real value of a unit (out,)."""
+    first, second, bits = sum_ratio(scales[0], scales[1], out_scale)
+    signs = [np.sign(kernel.values).astype(np.int64) for kernel in stage.kernels]
+    # Of the larger weight, whose relative rounding is the smaller one.
+    unit = scales[0] / first if first >= second else scales[1] / second
+    weights = [signs[0] * first, signs[1] * second]
+    return weights, bits, np.full(stage.shape[0], unit)
+
+
+def sum_ratio(first: float, second: float, out_scale: float) -> tuple[int, int, int]:
+    """Return integer weights in the ratio of two scales, and their bits.
+
+    The fewest bits, 2 to MOST_ADD_BITS, with which a sum of 8-bit codes errs by up to ADD_ERROR
+    steps of ``out_scale`` through the ratio's rounding; else those of the least error.
+
+    >>> sum_ratio(0.5, 0.25, 0.5)
+    (2, 1, 3)
+    """
+    large, small = max(first, second), min(first, second)
+    tops = np.arange(1, 1 << (MOST_ADD_BITS - 1))
+    others = np.maximum(np.rint(tops * (small / large)), 1)
+    errors = np.abs(others / tops * large - small) * 255 / out_scale
+    good = np.flatnonzero(errors <= ADD_ERROR)
+    place = int(good[0]) if len(good) else int(errors.argmin())
+    pair = (int(tops[place]), int(others[place]))
+    bits = max(pair[0].bit_length() + 1, 2)
+    return (*(pair if first >= second else pair[::-1]), bits)

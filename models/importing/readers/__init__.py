@@ -1,0 +1,19 @@
+"""Readers of files of others: each makes the neutral graph.
+
+foreign (that graph: nodes, constants, grids of codes), grids (quantisation as ONNX says it), table
+(what becomes of each node, and refusals), onnx_file,
+onnx_reading, onnx_operators and qonnx (ONNX: float, QDQ,
+QOperator, QONNX), tflite_file and tflite_operators (TensorFlow Lite).
+"""
+
+__all__ = [
+    "foreign",
+    "grids",
+    "onnx_file",
+    "onnx_operators",
+    "onnx_reading",
+    "qonnx",
+    "table",
+    "tflite_file",
+    "tflite_operators",
+]

@@ -1,0 +1,75 @@
+"""State of the reading of an ONNX file: nodes, constants, and the types of codes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from models.importing.readers.foreign import Constant, Node
+from models.importing.readers.grids import Rounding
+from models.importing.readers.table import RefusalError
+
+KINDS = {
+    "int8": (8, True), "uint8": (8, False), "int16": (16, True), "uint16": (16, False),
+    "int4": (4, True), "uint4": (4, False), "int32": (32, True),
+}  # fmt: skip
+"""Type of codes -> their bits, and whether they are signed."""
+_REALS = ("float16", "bfloat16", "float32", "float64")
+
+
+class Reading:
+    """Nodes read so far, and the constants, to which those of the file's nodes are added.
+
+    Made by ``onnx_file.read``.
+    """
+
+    def __init__(self) -> None:
+        self.constants: dict[str, Constant] = {}
+        self.types: dict[str, str] = {}
+        """Type of the codes of a tensor, by its name, where it is known."""
+        self.nodes: list[Node] = []
+
+    def store(self, name: str, array: NDArray[Any]) -> str:
+        """Add a constant as the file holds it and return its name."""
+        self.types[name] = array.dtype.name
+        is_real = array.dtype.name in _REALS
+        self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
+        return name
+
+    def values(self, node: Node, position: int, what: str) -> Any:
+        """Return a constant input of a node as an array; None if absent. Raises RefusalError."""
+        name = node.inputs[position] if position < len(node.inputs) else ""
+        if not name:
+            return None
+        if name not in self.constants:
+            raise RefusalError(f"{what} must be a constant of the file", what)
+        return self.constants[name].values
+
+    def rounding(self, node: Node, first: int, kind: str, axis: int | None = None) -> Rounding:
+        """Return scale and zero point of a node's inputs ``first`` and the one behind it.
+
+        kind: type of the codes, where the zero point's does not say it. Raises RefusalError.
+        """
+        scale = self.values(node, first, "scale")
+        zero = self.values(node, first + 1, "zero_point")
+        if scale is None:
+            raise RefusalError("has no scale", "scale")
+        if zero is not None:
+            kind = self.types.get(node.inputs[first + 1], kind)
+        if kind not in KINDS:
+            raise RefusalError(f"codes of type {kind}", "zero_point", "int8 or uint8")
+        bits, signed = KINDS[kind]
+        return Rounding(scale, np.zeros(1) if zero is None else zero, bits, signed, axis=axis)
+
+
+def type_of(rounding: Rounding) -> str:
+    """Return the type of a rounding's codes."""
+    kind = (rounding.bits, rounding.signed)
+    return next(name for name, known in KINDS.items() if known == kind)
+
+
+Reader = Callable[[Reading, Node], list[Node]]
+"""What reads a node, which may become several; raises RefusalError."""

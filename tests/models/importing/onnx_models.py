@@ -1,0 +1,110 @@
+"""Small ONNX models, made by onnx.helper; tests of imports never need a file of others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+QONNX = "qonnx.custom_op.general"
+OPSET = 19
+
+
+def model(
+    nodes: Sequence[Any],
+    constants: Mapping[str, Any],
+    shape: Sequence[int | str] = (1, 3, 8, 8),
+    out: str = "y",
+    kind: int = TensorProto.FLOAT,
+    opset: int = OPSET,
+) -> onnx.ModelProto:
+    """A model with the input ``x`` and one output."""
+    initializers = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    graph = helper.make_graph(
+        list(nodes),
+        "small",
+        [helper.make_tensor_value_info("x", kind, list(shape))],
+        [helper.make_tensor_value_info(out, TensorProto.FLOAT, None)],
+        initializers,
+    )
+    domains = {node.domain for node in nodes} - {""}
+    imports = [helper.make_opsetid("", opset), *(helper.make_opsetid(d, 1) for d in domains)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=9)
+
+
+def write(path: Path, made: onnx.ModelProto) -> Path:
+    path.write_bytes(made.SerializeToString())
+    return path
+
+
+node = helper.make_node
+
+
+def scalar(value: float) -> Any:
+    return np.float32(value)
+
+
+class Qdq:
+    """Nodes of a QDQ model of int8, added one by one."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.nodes: list[Any] = []
+        self.constants: dict[str, Any] = {}
+
+    def rounded(self, name: str, scale: float, zero: int = 0) -> str:
+        """Quantise and dequantise a tensor; the name of what the next node reads."""
+        self.constants |= {f"{name}_s": scalar(scale), f"{name}_z": np.int8(zero)}
+        ends = [f"{name}_s", f"{name}_z"]
+        self.nodes += [
+            node("QuantizeLinear", [name, *ends], [f"{name}_q"], f"q_{name}"),
+            node("DequantizeLinear", [f"{name}_q", *ends], [f"{name}_d"], f"d_{name}"),
+        ]
+        return f"{name}_d"
+
+    def weights(self, name: str, shape: Sequence[int], in_scale: float) -> list[str]:
+        """Weights per channel with an int32 bias; the names of what a convolution reads."""
+        scale = self.rng.uniform(0.005, 0.02, shape[0]).astype(np.float32)
+        self.constants |= {
+            f"{name}_w": self.rng.integers(-127, 128, shape).astype(np.int8),
+            f"{name}_ws": scale,
+            f"{name}_wz": np.zeros(shape[0], np.int8),
+            f"{name}_b": self.rng.integers(-2000, 2000, shape[0]).astype(np.int32),
+            f"{name}_bs": scale * np.float32(in_scale),
+            f"{name}_bz": np.zeros(shape[0], np.int32),
+        }
+        for part in ("w", "b"):
+            inputs = [f"{name}_{part}", f"{name}_{part}s", f"{name}_{part}z"]
+            made = node("DequantizeLinear", inputs, [f"{name}_{part}d"], axis=0)
+            self.nodes.append(made)
+        return [f"{name}_wd", f"{name}_bd"]
+
+
+def residual() -> onnx.ModelProto:
+    """Convolutions with a skip connection, a pooled and a linear layer, as TFLite quantises."""
+    q = Qdq()
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(
+        node("Conv", [x, *q.weights("c1", (8, 3, 3, 3), 0.02)], ["a"], "c1", pads=[1] * 4)
+    )
+    a = q.rounded("a", 0.09, -128)
+    made = [a, *q.weights("c2", (8, 8, 3, 3), 0.09)]
+    q.nodes.append(node("Conv", made, ["b"], "c2", pads=[1] * 4))
+    b = q.rounded("b", 0.6, 5)
+    q.nodes.append(node("Add", [a, b], ["s"], "sum"))
+    s = q.rounded("s", 0.5, -128)
+    made = [s, *q.weights("dw", (8, 1, 3, 3), 0.5)]
+    # Rows and columns of an even map with stride 2: padded below and right alone.
+    q.nodes.append(node("Conv", made, ["d"], "dw", group=8, strides=[2, 2], auto_pad="SAME_UPPER"))
+    d = q.rounded("d", 0.7, -100)
+    q.nodes.append(node("GlobalAveragePool", [d], ["p"], "pool"))
+    p = q.rounded("p", 0.3, -90)
+    q.nodes.append(node("Flatten", [p], ["f"], "flat"))
+    q.nodes.append(node("Gemm", ["f", *q.weights("fc", (5, 8), 0.3)], ["g"], "fc", transB=1))
+    g = q.rounded("g", 0.4, 11)
+    q.nodes.append(node("Softmax", [g], ["y"], "soft"))
+    return model(q.nodes, q.constants)

@@ -1,0 +1,210 @@
+"""Quantised ONNX files: the same numbers in QDQ, QOperator and QONNX, and within a step of ONNX."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="no onnx")
+from onnx.reference import ReferenceEvaluator  # noqa: E402
+
+from models.importing import imports  # noqa: E402
+from models.importing.integers import integer_network  # noqa: E402
+from models.importing.readers.table import Table  # noqa: E402
+from models.integer import files, reference  # noqa: E402
+from tests.models.importing import evaluator, onnx_models  # noqa: E402
+from tests.models.importing.onnx_models import QONNX, model, node, scalar, write  # noqa: E402
+from tests.models.importing.reading import walked  # noqa: E402
+
+
+def integer(path: Path) -> Any:
+    found = imports.read(path)
+    assert [str(row) for row in found.table.refused] == []
+    assert found.integer is not None
+    return found.integer
+
+
+def numbers(network: Any) -> dict[str, Any]:
+    return files.contents(network)
+
+
+def assert_same(first: Any, second: Any) -> None:
+    """Equal weights, biases, multipliers and shifts, layer by layer; names may differ."""
+    ours, theirs = numbers(first), numbers(second)
+    assert ours.keys() == theirs.keys()
+    for key in ours.keys() - {"header"}:
+        assert np.array_equal(ours[key], theirs[key]), key
+    for a, b in zip(first.tensors.values(), second.tensors.values(), strict=True):
+        assert (a.shape, a.bits, a.zero_point) == (b.shape, b.bits, b.zero_point)
+
+
+def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(tmp_path: Path) -> None:
+    path = write(tmp_path / "residual.onnx", onnx_models.residual())
+    walk, output = walked(path)
+    network = integer_network("net", walk.stages, walk.values[output].stage, Table())
+    assert network is not None
+    made = onnx_models.residual()
+    wanted = [n.output[0] for n in made.graph.node if n.op_type == "QuantizeLinear"]
+    for name in wanted:
+        made.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    session, rng = ReferenceEvaluator(made), np.random.default_rng(1)
+    different, count = 0, 0
+    for _ in range(5):
+        x = rng.normal(0, 1, (1, 3, 8, 8)).astype(np.float32)
+        codes = evaluator.codes_from(
+            walk, dict(zip(wanted, session.run(wanted, {"x": x}), strict=True))
+        )
+        for layer in network.mac_layers[:-1]:
+            found = reference._mac_layer(layer, network.tensors, codes)
+            steps = np.abs(found - codes[layer.output])
+            assert steps.max() <= 1, layer.name
+            assert np.ptp(codes[layer.output]) > 20, "the example says nothing"
+            different, count = different + int((steps > 0).sum()), count + steps.size
+    assert different <= 0.005 * count
+
+
+def test_the_last_tensor_holds_the_codes_of_the_files_output(tmp_path: Path) -> None:
+    found = imports.read(write(tmp_path / "residual.onnx", onnx_models.residual()))
+    assert found.integer
+    assert found.input
+    assert found.output
+    assert found.output.grid
+    made = onnx_models.residual()
+    made.graph.output.append(onnx.helper.make_empty_tensor_value_info("g_q"))
+    x = np.random.default_rng(2).normal(0, 1, (4, 3, 8, 8)).astype(np.float32)
+    theirs = [ReferenceEvaluator(made).run(["g_q"], {"x": one[None]})[0][0] for one in x]
+    ours = reference.run(found.integer, found.input.codes(x).astype(np.uint8))["logits"]
+    zero = found.output.grid.zero_point - 128
+    assert np.abs(ours + zero - np.array(theirs)).max() <= 2
+    assert [row.operator for row in found.table.of("host")] == ["Softmax"]
+
+
+def qdq_conv() -> Any:
+    q = onnx_models.Qdq(3)
+    x = q.rounded("x", 0.03, 7)
+    q.nodes.append(node("Conv", [x, *q.weights("c", (4, 3, 3, 3), 0.03)], ["a"], "c"))
+    q.nodes.append(node("Relu", ["a"], ["r"], "relu"))
+    a = q.rounded("r", 0.2, -128)
+    q.nodes.append(node("GlobalAveragePool", [a], ["p"], "pool"))
+    q.rounded("p", 0.1, -128)
+    return q
+
+
+def test_operators_on_codes_are_the_same_network_as_qdq(tmp_path: Path) -> None:
+    q = qdq_conv()
+    first = integer(write(tmp_path / "qdq.onnx", model(q.nodes, q.constants, out="p_d")))
+    c = q.constants
+    nodes = [
+        node("QuantizeLinear", ["x", "x_s", "x_z"], ["xq"]),
+        node(
+            "QLinearConv", ["xq", "x_s", "x_z", "c_w", "c_ws", "c_wz", "r_s", "r_z", "c_b"], ["rq"]
+        ),
+        node(
+            "QLinearGlobalAveragePool",
+            ["rq", "r_s", "r_z", "p_s", "p_z"],
+            ["pq"],
+            domain="com.microsoft",
+        ),
+        node("DequantizeLinear", ["pq", "p_s", "p_z"], ["y"]),
+    ]
+    assert_same(first, integer(write(tmp_path / "qop.onnx", model(nodes, c))))
+
+
+def quant(x: str, y: str, scale: Any, constants: dict[str, Any], **how: Any) -> Any:
+    zero, bits = how.pop("zero", 0), how.pop("bits", 8)
+    constants |= {f"{y}_s": scale, f"{y}_z": scalar(zero), f"{y}_b": scalar(bits)}
+    given = {"signed": 1, "narrow": 0, "rounding_mode": "ROUND", **how}
+    return node("Quant", [x, f"{y}_s", f"{y}_z", f"{y}_b"], [y], domain=QONNX, **given)
+
+
+def test_qonnx_is_the_same_network_as_qdq(tmp_path: Path) -> None:
+    q = qdq_conv()
+    first = integer(write(tmp_path / "qdq.onnx", model(q.nodes, q.constants, out="p_d")))
+    c, k = q.constants, {}
+    k |= {"w": c["c_w"] * c["c_ws"][:, None, None, None], "b": c["c_b"] * c["c_bs"]}
+    nodes = [
+        quant("x", "xq", c["x_s"], k, zero=7),
+        quant("w", "wq", c["c_ws"][:, None, None, None], k, narrow=1),
+        quant("b", "bq", c["c_bs"], k, bits=32),
+        node("Conv", ["xq", "wq", "bq"], ["a"]),
+        node("Relu", ["a"], ["r"]),
+        quant("r", "rq", c["r_s"], k, zero=-128),
+        node("GlobalAveragePool", ["rq"], ["p"]),
+        quant("p", "y", c["p_s"], k, zero=-128),
+    ]
+    assert_same(first, integer(write(tmp_path / "qonnx.onnx", model(nodes, k))))
+
+
+def test_thresholds_of_equal_distance_are_a_scale_and_a_rounding(tmp_path: Path) -> None:
+    k: dict[str, Any] = {"w": np.random.default_rng(0).integers(-1, 2, (6, 4)).astype(np.float32)}
+    first, step = np.array([-2.3, 0.4, 1.2, 2.9]), np.array([1.0, 2.0, 0.5, 1.5])
+    k["t"] = (first[:, None] + step[:, None] * np.arange(3)).astype(np.float32)
+    nodes = [
+        quant("x", "xq", scalar(1.0), k, bits=4),
+        quant("w", "wq", scalar(0.125), k, bits=6),
+        node("MatMul", ["xq", "wq"], ["a"]),
+        node("MultiThreshold", ["a", "t"], ["y"], domain=QONNX, out_scale=1.0, out_bias=0.0),
+    ]
+    network = integer(write(tmp_path / "t.onnx", model(nodes, k, shape=(1, 6))))
+    x = np.random.default_rng(1).integers(-8, 8, (50, 6))
+    sums = x @ k["w"]
+    theirs = (sums[:, :, None] >= k["t"]).sum(axis=2)
+    ours = reference.run(network, (x + 8).reshape(50, 6, 1, 1).astype(np.uint8))["logits"]
+    assert np.array_equal(ours, theirs)
+
+
+def test_bipolar_weights_have_one_bit(tmp_path: Path) -> None:
+    k: dict[str, Any] = {"w": np.random.default_rng(0).normal(0, 1, (6, 4)).astype(np.float32)}
+    k["ws"] = scalar(0.5)
+    nodes = [
+        quant("x", "xq", scalar(1.0), k, bits=4),
+        node("BipolarQuant", ["w", "ws"], ["wq"], domain=QONNX),
+        node("MatMul", ["xq", "wq"], ["y"]),
+    ]
+    network = integer(write(tmp_path / "b.onnx", model(nodes, k, shape=(1, 6))))
+    (layer,) = network.mac_layers
+    assert layer.weight_bits == 1
+    signs = np.where(k["w"] >= 0, 1, -1).T
+    assert np.array_equal(layer.sources[0].weights.reshape(4, 6), signs)
+
+
+def test_a_clip_inside_the_codes_is_kept(tmp_path: Path) -> None:
+    q = onnx_models.Qdq(5)
+    x = q.rounded("x", 0.05, 0)
+    q.constants |= {"low": scalar(-1.0), "high": scalar(2.0)}
+    q.nodes.append(node("Conv", [x, *q.weights("c", (4, 3, 8, 8), 0.05)], ["a"], "c"))
+    q.nodes.append(node("Clip", ["a", "low", "high"], ["r"], "clip"))
+    q.rounded("r", 0.1, 10)
+    made = model(q.nodes, q.constants, out="r_q")
+    network = integer(write(tmp_path / "clip.onnx", made))
+    xs = np.random.default_rng(0).integers(-128, 128, (64, 3, 8, 8))
+    real = (xs * 0.05).astype(np.float32)
+    theirs = np.stack([ReferenceEvaluator(made).run(None, {"x": one[None]})[0][0] for one in real])
+    ours = reference.run(network, (xs + 128).astype(np.uint8))["logits"] + 10
+    assert {theirs.min(), theirs.max()} == {0, 30}
+    assert np.abs(ours - theirs.reshape(64, 4)).max() <= 1
+
+
+def test_a_file_is_read_from_bytes_alone(tmp_path: Path) -> None:
+    buffer = io.BytesIO(onnx_models.residual().SerializeToString())
+    path = tmp_path / "no_ending"
+    path.write_bytes(buffer.getvalue())
+    assert imports.read(path).source.format == "onnx"
+
+
+def test_unrounded_outputs_keep_a_scale_for_each_channel(tmp_path: Path) -> None:
+    q = onnx_models.Qdq(6)
+    x = q.rounded("x", 0.05, 0)
+    q.nodes.append(node("Conv", [x, *q.weights("c", (4, 3, 8, 8), 0.05)], ["y"], "c"))
+    made = model(q.nodes, q.constants)
+    network = integer(write(tmp_path / "raw.onnx", made))
+    xs = np.random.default_rng(0).integers(-128, 128, (1, 3, 8, 8))
+    (theirs,) = ReferenceEvaluator(made).run(None, {"x": (xs * 0.05).astype(np.float32)})
+    sums = reference.run(network, (xs + 128).astype(np.uint8))["c"]
+    scale = network.tensors["c"].scale
+    assert isinstance(scale, tuple)
+    assert np.allclose(sums * np.array(scale), theirs.reshape(1, 4), rtol=1e-4)

@@ -1,0 +1,167 @@
+"""A small TFLite file, made by the accessors of the schema: two int8 layers, pixels to codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import flatbuffers
+import numpy as np
+import tflite as t
+
+
+class Builder:
+    """A model of one subgraph, tensor by tensor and operator by operator."""
+
+    def __init__(self) -> None:
+        self.b = flatbuffers.Builder(4096)
+        self.buffers: list[bytes] = [b""]
+        self.tensors: list[int] = []
+        self.operators: list[int] = []
+        self.codes: list[int] = []
+
+    def _vector(self, start: Any, items: Sequence[int], add: Any) -> int:
+        start(self.b, len(items))
+        for item in reversed(items):
+            add(item)
+        return self.b.EndVector()
+
+    def tensor(
+        self,
+        name: str,
+        shape: Sequence[int],
+        kind: int,
+        scales: Sequence[float] = (),
+        zeros: Sequence[int] = (),
+        data: Any = None,
+        axis: int = 0,
+    ) -> int:
+        b = self.b
+        text = b.CreateString(name)
+        sides = self._vector(t.TensorStartShapeVector, shape, b.PrependInt32)
+        rounding = 0
+        if len(scales):
+            scale = self._vector(t.QuantizationParametersStartScaleVector, scales, b.PrependFloat32)
+            zero = self._vector(t.QuantizationParametersStartZeroPointVector, zeros, b.PrependInt64)
+            t.QuantizationParametersStart(b)
+            t.QuantizationParametersAddScale(b, scale)
+            t.QuantizationParametersAddZeroPoint(b, zero)
+            t.QuantizationParametersAddQuantizedDimension(b, axis)
+            rounding = t.QuantizationParametersEnd(b)
+        buffer = 0
+        if data is not None:
+            self.buffers.append(np.ascontiguousarray(data).tobytes())
+            buffer = len(self.buffers) - 1
+        t.TensorStart(b)
+        t.TensorAddName(b, text)
+        t.TensorAddShape(b, sides)
+        t.TensorAddType(b, kind)
+        t.TensorAddBuffer(b, buffer)
+        if rounding:
+            t.TensorAddQuantization(b, rounding)
+        self.tensors.append(t.TensorEnd(b))
+        return len(self.tensors) - 1
+
+    def operator(
+        self,
+        code: int,
+        inputs: Sequence[int],
+        outputs: Sequence[int],
+        kind: int = 0,
+        table: int = 0,
+    ) -> None:
+        b = self.b
+        if code not in self.codes:
+            self.codes.append(code)
+        ins = self._vector(t.OperatorStartInputsVector, inputs, b.PrependInt32)
+        outs = self._vector(t.OperatorStartOutputsVector, outputs, b.PrependInt32)
+        t.OperatorStart(b)
+        t.OperatorAddOpcodeIndex(b, self.codes.index(code))
+        t.OperatorAddInputs(b, ins)
+        t.OperatorAddOutputs(b, outs)
+        if table:
+            t.OperatorAddBuiltinOptionsType(b, kind)
+            t.OperatorAddBuiltinOptions(b, table)
+        self.operators.append(t.OperatorEnd(b))
+
+    def finish(self, inputs: Sequence[int], outputs: Sequence[int]) -> bytes:
+        b = self.b
+        tensors = self._vector(
+            t.SubGraphStartTensorsVector, self.tensors, b.PrependUOffsetTRelative
+        )
+        ins = self._vector(t.SubGraphStartInputsVector, inputs, b.PrependInt32)
+        outs = self._vector(t.SubGraphStartOutputsVector, outputs, b.PrependInt32)
+        ops = self._vector(
+            t.SubGraphStartOperatorsVector, self.operators, b.PrependUOffsetTRelative
+        )
+        t.SubGraphStart(b)
+        t.SubGraphAddTensors(b, tensors)
+        t.SubGraphAddInputs(b, ins)
+        t.SubGraphAddOutputs(b, outs)
+        t.SubGraphAddOperators(b, ops)
+        graph = self._vector(
+            t.ModelStartSubgraphsVector, [t.SubGraphEnd(b)], b.PrependUOffsetTRelative
+        )
+        codes = []
+        for code in self.codes:
+            t.OperatorCodeStart(b)
+            t.OperatorCodeAddDeprecatedBuiltinCode(b, code)
+            t.OperatorCodeAddBuiltinCode(b, code)
+            t.OperatorCodeAddVersion(b, 3)
+            codes.append(t.OperatorCodeEnd(b))
+        made = []
+        for data in self.buffers:
+            vector = b.CreateByteVector(data) if data else 0
+            t.BufferStart(b)
+            if data:
+                t.BufferAddData(b, vector)
+            made.append(t.BufferEnd(b))
+        buffers = self._vector(t.ModelStartBuffersVector, made, b.PrependUOffsetTRelative)
+        kinds = self._vector(t.ModelStartOperatorCodesVector, codes, b.PrependUOffsetTRelative)
+        t.ModelStart(b)
+        t.ModelAddVersion(b, 3)
+        t.ModelAddOperatorCodes(b, kinds)
+        t.ModelAddSubgraphs(b, graph)
+        t.ModelAddBuffers(b, buffers)
+        b.Finish(t.ModelEnd(b), b"TFL3")
+        return bytes(b.Output())
+
+
+def numbers(seed: int = 0) -> dict[str, Any]:
+    """Weights (out, rows, cols, in), scales and biases of a convolution and a linear layer."""
+    rng = np.random.default_rng(seed)
+    ws = rng.uniform(0.005, 0.02, 6).astype(np.float32)
+    return {
+        "w": rng.integers(-127, 128, (6, 3, 3, 3)).astype(np.int8),
+        "ws": ws,
+        "b": rng.integers(-3000, 3000, 6).astype(np.int32),
+        "bs": ws * np.float32(0.02),
+        "v": rng.integers(-127, 128, (5, 4 * 4 * 6)).astype(np.int8),
+        "vs": np.float32(0.01),
+        "c": rng.integers(-3000, 3000, 5).astype(np.int32),
+    }
+
+
+def small(n: dict[str, Any], weight_zero: int = 0) -> bytes:
+    """Convolution of stride 2 with ReLU, then a linear layer over the map as TFLite lays it."""
+    m = Builder()
+    i8, i32 = t.TensorType.INT8, t.TensorType.INT32
+    x = m.tensor("x", [1, 8, 8, 3], i8, [0.02], [-3])
+    w = m.tensor("w", n["w"].shape, i8, n["ws"], [weight_zero] * 6, n["w"])
+    b = m.tensor("b", [6], i32, n["bs"], [0] * 6, n["b"])
+    a = m.tensor("a", [1, 4, 4, 6], i8, [0.09], [-128])
+    v = m.tensor("v", n["v"].shape, i8, [n["vs"]], [0], n["v"])
+    c = m.tensor("c", [5], i32, [n["vs"] * np.float32(0.09)], [0], n["c"])
+    y = m.tensor("y", [1, 5], i8, [0.5], [11])
+    t.Conv2DOptionsStart(m.b)
+    t.Conv2DOptionsAddStrideH(m.b, 2)
+    t.Conv2DOptionsAddStrideW(m.b, 2)
+    t.Conv2DOptionsAddFusedActivationFunction(m.b, 1)
+    options = t.Conv2DOptionsEnd(m.b)
+    kind = t.BuiltinOptions.Conv2DOptions
+    m.operator(t.BuiltinOperator.CONV_2D, [x, w, b], [a], kind, options)
+    t.FullyConnectedOptionsStart(m.b)
+    options = t.FullyConnectedOptionsEnd(m.b)
+    kind = t.BuiltinOptions.FullyConnectedOptions
+    m.operator(t.BuiltinOperator.FULLY_CONNECTED, [a, v, c], [y], kind, options)
+    return m.finish([x], [y])
