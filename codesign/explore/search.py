@@ -88,7 +88,7 @@ class Search:
 
     @functools.cached_property
     def _picker(self) -> Picker:
-        """What is believed of networks, and the choice of those to train."""
+        """The choice of what to train, by what is believed of networks."""
         return Picker(
             self.inner,
             self.settings.dataset,
