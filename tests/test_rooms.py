@@ -109,7 +109,9 @@ MAY_IMPORT |= {
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),
     "codesign.explore": below("fpga", "tools", "build", "report", *COMPILER, *COST, *SEARCH),
-    "codesign.cli": below("fpga", "tools", "cli.verbs", "build", "report", "explore"),
+    "codesign.cli": below(
+        "fpga", "tools", "cli.verbs", "cli.verbs.area", "build", "report", "explore"
+    ),
 }
 MAY_IMPORT["codesign.cli.verbs"] = below(
     "cli",
@@ -125,6 +127,7 @@ MAY_IMPORT["codesign.cli.verbs"] = below(
     *COMPILER,
     *COST,
 )
+MAY_IMPORT["codesign.cli.verbs.area"] = MAY_IMPORT["codesign.cli.verbs"]
 SHARED = {
     "rtl_gen": {"models.arithmetic", "models.files.names"},
     "sim": {

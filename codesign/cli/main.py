@@ -27,8 +27,6 @@ from codesign.cli.options import BAD_INPUT
 from codesign.cli.verbs import (
     bench,
     build,
-    calibrate,
-    characterize,
     compare,
     doctor,
     estimate,
@@ -42,6 +40,7 @@ from codesign.cli.verbs import (
     verify,
     worker,
 )
+from codesign.cli.verbs.area import calibrate, characterize
 from codesign.results import InfeasibleError, UserError
 from codesign.tools.processes import ToolError
 from models.errors import DatasetError, ModelError

@@ -1,4 +1,4 @@
-"""Verbs of the command line, one module each.
+"""Verbs of the command line, one module each; those about the area model are in area/.
 
 A module has NAME; HELP (one line for ``codesign --help``); DESCRIPTION (input, output and exit
 status) and EXAMPLES, for the verb's own ``--help``; ``arguments(parser)``, which adds its options;
@@ -8,8 +8,6 @@ and ``run(args, console)``, which returns the exit status.
 __all__ = [
     "bench",
     "build",
-    "calibrate",
-    "characterize",
     "compare",
     "doctor",
     "estimate",

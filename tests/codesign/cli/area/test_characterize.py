@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from codesign.cli.main import main
-from codesign.cli.verbs import characterize as verb
+from codesign.cli.verbs.area import characterize as verb
 from codesign.cost.characterization import placements
 from codesign.cost.characterization.characterize import Measurement
 from codesign.cost.characterization.placements import Placed
