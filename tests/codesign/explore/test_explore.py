@@ -483,11 +483,11 @@ def test_resume_trains_nothing_twice(
 
 def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path) -> None:
     """A setting that is added must be told apart: it decides the result, or it does not."""
-    wanted = settings(tmp_path / "out")
+    wanted = settings(tmp_path / "out", finish=ExploreSettings.finish)
     declaration = load_declaration("digits")
     identity = wanted.identity(declaration, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
-    places = {"out", "data_dir", "area_model"}  # files count by their content
+    places = {"out", "data_dir", "area_model", "warm_start"}  # files count by their content
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
