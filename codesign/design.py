@@ -33,6 +33,8 @@ from rtl_gen.parameters import RANGES
 T = TypeVar("T")
 MAX_CLOCK_MHZ = 1000.0
 MOST_PIXELS = 4096
+IMPORTED = "imported"
+"""Key that designs of imported networks have instead of layers (codesign.build.imported)."""
 DEFAULT_TRAINING = TrainingChoices()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _KEYS = (
@@ -115,10 +117,7 @@ class Design:
     """
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
-            raise UserError(
-                f"design name {self.name!r} must be a letter and up to 63 letters, digits, '_', '-'"
-            )
+        check_name(self.name)
         if self.seed < 0:
             raise UserError(f"seed must be >= 0, not {self.seed}")
         if not 0 < self.clock_mhz <= MAX_CLOCK_MHZ:
@@ -142,9 +141,7 @@ class Design:
             "network": graph_items(self.network),
             "quantisation": quantisation_items(self.quantisation, self.network),
         }
-        # One parameter per line, so that a person can edit them one by one and diffs show each.
-        knobs = "".join(f"  {k}: {_scalar(v)}\n" for k, v in self.npu.to_dict().items())
-        return f"{yaml_io.dump(items)}npu:\n{knobs}"
+        return yaml_io.dump(items) + npu_text(self.npu)
 
     def _data_items(self) -> dict[str, Any]:
         """Return the blocks ``input`` and ``training`` of the design file, each only if needed.
@@ -154,8 +151,7 @@ class Design:
         """
         items: dict[str, Any] = {}
         if self.input is not None:
-            ends = {"low": self.input.low, "high": self.input.high}
-            items["input"] = {k: v[0] if len(v) == 1 else list(v) for k, v in ends.items()}
+            items["input"] = input_items(self.input)
         said = {
             field.name: getattr(self.training, field.name)
             for field in dataclasses.fields(self.training)
@@ -167,6 +163,14 @@ class Design:
         """Write the design file to ``path`` atomically. Raises OSError."""
         with atomic_file(path) as file:
             file.write(self.to_yaml().encode())
+
+
+def check_name(name: str) -> None:
+    """Raise UserError unless ``name`` may be a design's, which files are called by."""
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"design name {name!r} must be a letter and up to 63 letters, digits, '_', '-'"
+        )
 
 
 def loads(text: str, name: str = "<text>") -> Design:
@@ -184,6 +188,8 @@ def load(path: Path) -> Design:
 
 
 def _read(node: Node) -> Design:
+    if IMPORTED in node.mapping():
+        raise node.error("is the design of an imported network, which has no layers to train")
     nodes = node.fields(_KEYS, ("name", "dataset", "network"))
     name, dataset = nodes["name"].string(), nodes["dataset"]
     graph = read_graph(nodes["network"], name)
@@ -200,7 +206,7 @@ def _read(node: Node) -> Design:
             quantisation=quantisation,
             npu=_read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
-            input=_read_input(nodes["input"]) if "input" in nodes else None,
+            input=read_input(nodes["input"]) if "input" in nodes else None,
             training=build(nodes["training"], TrainingChoices)
             if "training" in nodes
             else TrainingChoices(),
@@ -224,7 +230,13 @@ def _construct(node: Node, make: Callable[[], T]) -> T:
     return construct(node, node.mapping(), strict)
 
 
-def _read_input(node: Node) -> InputRange:
+def input_items(given: InputRange) -> dict[str, Any]:
+    """Return the block ``input``, which ``read_input`` reads: of one range numbers, else lists."""
+    ends = {"low": given.low, "high": given.high}
+    return {key: value[0] if len(value) == 1 else list(value) for key, value in ends.items()}
+
+
+def read_input(node: Node) -> InputRange:
     """Read a block ``input``: low and high, the values that become input level 0 and 255.
 
     Both are required, each a number for all channels or a list of one number per channel. Raises
@@ -256,6 +268,11 @@ def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation
     worst = worst_accumulator_bits(shape_only(graph, quantisation, npu.scale_bits))
     wide = min(max(npu.accumulator_bits, worst), RANGES["accumulator_bits"][1])
     return dataclasses.replace(npu, accumulator_bits=wide)
+
+
+def npu_text(npu: NpuConfig) -> str:
+    """Return the block ``npu`` of a design file: one parameter a line, as a person edits them."""
+    return "npu:\n" + "".join(f"  {k}: {_scalar(v)}\n" for k, v in npu.to_dict().items())
 
 
 def _scalar(value: int | str) -> str:

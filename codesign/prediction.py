@@ -74,8 +74,13 @@ def estimate_design(
     ``compiled``), UserError for bad data of the area or timing model, KeyError for an unknown
     family.
     """
-    planned = compiled or plan_design(design)
-    areas, npu = model_file.load(), ConfigTable.of([design.npu])
+    return estimate_plan(compiled or plan_design(design), design.clock_mhz, family)
+
+
+def estimate_plan(planned: Plan, clock_mhz: float, family: str) -> DesignEstimate:
+    """Predict resources, cycles and clock of a plan's NPU, as ``estimate_design`` does."""
+    config = planned.schedule.config
+    areas, npu = model_file.load(), ConfigTable.of([config])
     area, cycles = areas.estimate(npu).on(family), planned.cycles + planned.memory_wait_cycles
     figures = Figures(
         luts=float(area.luts[0]),
@@ -85,15 +90,15 @@ def estimate_design(
         dsps=float(area.dsps[0]),
         cycles_per_image=cycles,
         interval_cycles=planned.interval_cycles,
-    ).at(design.clock_mhz)
+    ).at(clock_mhz)
     intervals = {name: (float(area.low[name][0]), float(area.high[name][0])) for name in area.low}
-    notes = [areas.outside(design.npu)]
+    notes = [areas.outside(config)]
     if family == families.ECP5.name:
         timing = TimingModel.load()
         clock = timing.estimate(npu)
         figures = dataclasses.replace(figures, fmax_mhz=float(clock.fmax_mhz[0]))
         intervals["fmax_mhz"] = reach = float(clock.low[0]), float(clock.high[0])
-        notes += [timing.outside(design.npu), _beyond(design.clock_mhz, *reach)]
+        notes += [timing.outside(config), _beyond(clock_mhz, *reach)]
     return DesignEstimate(figures, intervals, planned, tuple(note for note in notes if note))
 
 

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 from codesign.build import manifest
 from codesign.build.carried import Files, carried
+from codesign.build.imported import ImportedDesign
 from codesign.compiler import CompiledNetwork
 from codesign.design import Design
 from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from codesign.tools import folders, locks
+from models.data.layout import Layout
 from models.data.values import PIXELS
 from models.files.writing import npz_bytes
 from models.integer import files as network_files
@@ -49,7 +51,7 @@ class Vectors:
 
 
 def build(
-    design: Design,
+    design: Design | ImportedDesign,
     compiled: CompiledNetwork,
     vectors: Vectors,
     out: Path,
@@ -117,7 +119,7 @@ def locked(out: Path) -> Iterator[None]:
 
 
 def contents(
-    design: Design,
+    design: Design | ImportedDesign,
     compiled: CompiledNetwork,
     vectors: Vectors,
     *,
@@ -133,7 +135,7 @@ def contents(
     host = {
         "classes": reports.get("accuracy", {}).get("classes"),
         "input_range": {"low": list(mapping.low), "high": list(mapping.high)},
-        "input_axes": design.dataset.layout,
+        "input_axes": design.dataset.layout if isinstance(design, Design) else Layout.AUTO,
     }
     names = Names(design.npu, prefix)
     simulated = simulated_files(names, compiled, vectors, host)
@@ -190,7 +192,7 @@ def simulated_files(
 
 
 def _scripts(
-    design: Design, device: Device | None, verilog: tuple[str, ...], top: str
+    design: Design | ImportedDesign, device: Device | None, verilog: tuple[str, ...], top: str
 ) -> dict[str, str]:
     part, assumed = devices.for_vivado(device)
     target = projects.Target(design.name, part.part, design.clock_mhz, verilog, top, assumed)

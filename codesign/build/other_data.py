@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,9 +52,9 @@ def load(
     and as datasets.load does; pictures of another data set are made grey, or three channels of
     grey, as the network takes them.
     """
-    own = built.design.dataset
-    if spec.name == own.name or Path(spec.name).resolve() == Path(own.name).resolve():
-        design = dataclasses.replace(built.design, dataset=spec, input=built.input_range)
+    own = built.design
+    if own and _same(spec.name, own.dataset.name):
+        design = dataclasses.replace(own, dataset=spec, input=built.input_range)
         dataset = pipeline.dataset_of(design, data_dir, progress)
         _check_shape(built, spec.name, dataset.shape)
         numbers, said = _numbers(built, spec.name, dataset.names)
@@ -81,6 +82,10 @@ def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:
     return Evaluation({TEST: scores}, built.classes, (*data.notes, *doubts))
 
 
+def _same(name: str, own: str) -> bool:
+    return name == own or Path(name).resolve() == Path(own).resolve()
+
+
 def _part(raw: Raw) -> tuple[Part, list[str]]:
     """Return the test part without notes, or all parts as one (training first) with a note."""
     if TEST in raw.parts:
@@ -102,22 +107,35 @@ def _check_shape(built: BuiltNetwork, name: str, shape: tuple[int, ...]) -> None
 def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[Labels, list[str]]:
     """Return the network's class number of each of the data's classes, int64, and notes.
 
-    Classes are matched by name; data that has numbers for a network that has names, by number.
+    Classes are matched by name; data that has numbers for a network that has names, and named data
+    for an imported network, whose file names no classes, by number.
     name: the data set's, for messages. Raises DatasetError for a class that the network does not
     have.
     """
     known = {own: number for number, own in enumerate(built.classes)}
+    if built.design is None and _are_numbers(built.classes) and not _are_numbers(names):
+        known = dict(zip(names, range(len(built.classes)), strict=False))
+        said = [f"the network's classes have no names: class 0 is {names[0]}, and so on"]
+        return _known(built, name, names, known), said
     if _are_numbers(names) and not _are_numbers(built.classes):
         known = {str(number): number for number in range(len(built.classes))}
+    numbers = _known(built, name, names, known)
+    by_number = _are_numbers(names) and not _are_numbers(built.classes)
+    said = [f"the data's classes have no names: class 0 is {built.classes[0]}"] if by_number else []
+    return numbers, said
+
+
+def _known(
+    built: BuiltNetwork, name: str, names: tuple[str, ...], known: Mapping[str, int]
+) -> Labels:
+    """Return the numbers of class names. Raises DatasetError for one that is not known."""
     for one in names:
         if one not in known:
             raise DatasetError(
                 f"{name}: class {one} is not among the {len(built.classes)} classes of the "
                 f"network ({built.named()})"
             )
-    by_number = _are_numbers(names) and not _are_numbers(built.classes)
-    said = [f"the data's classes have no names: class 0 is {built.classes[0]}"] if by_number else []
-    return np.array([known[one] for one in names], np.int64), said
+    return np.array([known[one] for one in names], np.int64)
 
 
 def _are_numbers(names: tuple[str, ...]) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from codesign import design
-from codesign.build import built, manifest
+from codesign.build import built, imported, manifest
 from codesign.build.build_folder import Vectors
 from codesign.results import Figures, UserError
 from models.files import temporary
@@ -140,7 +139,7 @@ def verify(
     or compiling and running it takes more than ``timeout_s`` seconds in all.
     """
     manifest.check_build(build_dir)
-    built.check_memories(build_dir, design.load(build_dir / "design.yaml").npu)
+    built.check_memories(build_dir, imported.load(build_dir / "design.yaml").npu)
     changed = _changed(build_dir, tell)
     with _told(build_dir):
         request = run.Request(

@@ -9,9 +9,9 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from codesign import design
-from codesign.build import build_folder, built, manifest, pipeline
+from codesign.build import build_folder, built, imported, manifest, pipeline
 from codesign.build.built import BuiltNetwork
+from codesign.build.imported import ImportedDesign
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.results import STUDY, UserError
@@ -61,24 +61,32 @@ def _range(low: float, high: float) -> str:
     return f">= {low:g}" if high == math.inf else f"in {low:g}..{high:g}"
 
 
-def design_file(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument of verbs that take a design file."""
+def design_file(parser: argparse.ArgumentParser, *, or_network: bool = False) -> None:
+    """Add the positional argument of verbs that take a design file.
+
+    or_network: they take a network folder, too.
+    """
     parser.add_argument(
         "design",
         type=Path,
         metavar="DESIGN.yaml",
         help="design file: network, bit widths, data set and NPU configuration in YAML, such as "
-        "examples/digits_tiny.yaml",
+        "examples/digits_tiny.yaml"
+        + ("; or a network folder written by codesign import" if or_network else ""),
     )
 
 
-def build_argument(parser: argparse.ArgumentParser) -> None:
-    """Add the positional argument of verbs that take a build folder."""
+def build_argument(parser: argparse.ArgumentParser, *, or_network: bool = False) -> None:
+    """Add the positional argument of verbs that take a build folder.
+
+    or_network: they take a network folder, too.
+    """
     parser.add_argument(
         "build",
         type=Path,
         metavar="BUILD_DIR",
-        help="build folder written by codesign build, or by codesign explore in OUT/build/",
+        help="build folder written by codesign build, or by codesign explore in OUT/build/"
+        + ("; or a network folder written by codesign import" if or_network else ""),
     )
 
 
@@ -258,11 +266,11 @@ def trust(parser: argparse._ActionsContainer) -> None:
     )
 
 
-def load_build(folder: Path) -> Design:
+def load_build(folder: Path) -> Design | ImportedDesign:
     """Load the design of a build folder. Raises UserError for any other folder, YamlError."""
     if not manifest.is_build(folder):
         raise UserError(f"{folder} is not a build folder; codesign build writes one")
-    return design.load(folder / "design.yaml")
+    return imported.load(folder / "design.yaml")
 
 
 def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
@@ -271,6 +279,8 @@ def load_network(folder: Path, warn: Callable[[str], None]) -> BuiltNetwork:
     warn: called with a sentence for each of them. Raises as built.load does.
     """
     network = built.load(folder)
+    if not manifest.is_build(folder):  # a network folder, which has no manifest
+        return network
     for path in manifest.changed_files(folder):
         warn(f"{path} was changed or removed after the build")
     return network

@@ -128,7 +128,7 @@ def network_name(path: Path) -> str:
     'ResNet_8_int8'
     """
     kept = "".join(c if c.isascii() and (c.isalnum() or c in "_-") else "_" for c in path.stem)
-    name = "_".join(part for part in kept.split("_") if part)[:64]
+    name = "_".join(part for part in kept.split("_") if part)[:56]
     return name if name[:1].isalpha() else f"network_{name}".rstrip("_")
 
 

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import build_folder, pipeline
+from codesign.build import build_folder, imported, pipeline
 from codesign.build.evaluation import evaluate, training_report
-from codesign.cli import data_options, options, training
+from codesign.cli import data_options, imported_networks, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.fpga import devices
@@ -25,12 +25,18 @@ if TYPE_CHECKING:
     from models.training.trained import TrainedNetwork
 
 NAME = "build"
-HELP = "train and compile a design, and write its Verilog, program and test bench to a folder"
+HELP = (
+    "train and compile a design, or compile an imported network, and write its Verilog, program "
+    "and test bench to a folder"
+)
 DESCRIPTION = """\
 Train the network of a design (or take its weights from --weights), convert it to
 integers, compile it to the program of the NPU, and write a build folder.
 
-Input:   a design file, and the files of its data set.
+A network folder of codesign import is not trained: give its NPU with --npu, or let
+it be chosen with --lut-budget.
+
+Input:   a design file, and the files of its data set; or a network folder.
 Output:  the build folder: Verilog (rtl/), program and memory images, test vectors,
          test bench (sim/), host driver (driver/), constraints and scripts for
          Vivado, Yosys and FuseSoC, reports of accuracy and estimates.
@@ -42,11 +48,13 @@ folder is refused.
 Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network."""
 EXAMPLES = """\
   codesign build examples/digits_tiny.yaml --out build/digits_tiny
-  codesign build design.yaml --weights design.weights --out build/mine --device xc7s25"""
+  codesign build design.yaml --weights design.weights --out build/mine --device xc7s25
+  codesign build resnet8/ --npu npu.yaml --dataset cifar10.zip --out build/resnet8
+  codesign build resnet8/ --lut-budget 15000 --out build/resnet8"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.design_file(parser)
+    options.design_file(parser, or_network=True)
     parser.add_argument(
         "--out", type=Path, metavar="DIR", required=True, help="build folder to write (required)"
     )
@@ -56,6 +64,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="file of weights written by codesign train (default: train here)",
     )
+    imported_networks.arguments(parser)
     options.training(parser)
     data_options.add_to(parser)
     options.device(
@@ -74,6 +83,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if imported.is_network(args.design):
+        return imported_networks.build(args, console)
+    imported_networks.refuse(args, imported_networks.ONLY, "is for network folders alone")
     for name in options.TRAINING:
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"

@@ -6,9 +6,11 @@ import argparse
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.cli import options
+from codesign.build import imported, imported_build
+from codesign.cli import imported_networks, options
 from codesign.cli.console import Console, table
 from codesign.fpga import devices
+from codesign.prediction import DesignEstimate
 from codesign.report import comparison
 from codesign.report.data import LayerRow
 from codesign.report.layers import layer_rows
@@ -21,25 +23,27 @@ intervals, compute its clock cycles per image and per layer with the compiler's
 schedule, and, for ECP5, predict its highest clock. Takes seconds; nothing is
 trained, synthesised or written.
 
-Input:   a design file.
+Input:   a design file, or a network folder and its NPU (--npu).
 Output:  a table of resources and throughput, and one of layers.
 
 Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network, with all
 reasons and what would help."""
 EXAMPLES = """\
   codesign estimate examples/digits_tiny.yaml
-  codesign estimate design.yaml --device lfe5u-85f --json"""
+  codesign estimate design.yaml --device lfe5u-85f --json
+  codesign estimate resnet8/ --npu npu.yaml"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.design_file(parser)
+    options.design_file(parser, or_network=True)
+    imported_networks.npu_option(parser)
     options.device(parser, f"resources are those of its family (default: {devices.DEFAULT})")
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    design = designs.load(args.design)
     device = devices.get(args.device or devices.DEFAULT)
-    estimate = prediction.estimate_design(design, device.family)
+    estimate = _estimate(args, device.family)
+    npu = estimate.plan.schedule.config
     rows = comparison.rows(estimate.figures, None, None, estimate.intervals)
     console.say(table(("", "estimate"), [row[:2] for row in rows]))
     for note in estimate.notes:
@@ -47,7 +51,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     console.say()
     layers = layer_rows(estimate.plan)
     head = ("layer", "op", "output", "MACs", "passes", "cycles", "utilisation")
-    console.say(table(head, [_line(row, row.utilisation(design.npu)) for row in layers], left=3))
+    console.say(table(head, [_line(row, row.utilisation(npu)) for row in layers], left=3))
     console.result(
         {
             **estimate.to_dict(),
@@ -57,13 +61,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
                     "op": row.op,
                     "cycles": row.cycles,
                     "macs": row.macs,
-                    "utilisation": row.utilisation(design.npu),
+                    "utilisation": row.utilisation(npu),
                 }
                 for row in layers
             ],
         }
     )
     return 0
+
+
+def _estimate(args: argparse.Namespace, family: str) -> DesignEstimate:
+    if imported.is_network(args.design):
+        design, network = imported_networks.design_of(args.design, args.npu)
+        plan = imported_build.lower(design, network).compiled.plan
+        return prediction.estimate_plan(plan, design.clock_mhz, family)
+    imported_networks.refuse(args, ("npu",), "is for network folders alone")
+    return prediction.estimate_design(designs.load(args.design), family)
 
 
 def _line(row: LayerRow, utilisation: float) -> tuple[str, ...]:

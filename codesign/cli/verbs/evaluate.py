@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import Any
 
-from codesign.build import other_data, pipeline, verification
+from codesign.build import imported, other_data, pipeline, verification
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import TestData
 from codesign.build.verification import SimulationError, Verification
@@ -22,9 +22,10 @@ DESCRIPTION = """\
 Run the integer network of a build folder, which computes what its Verilog
 computes, on a data set: the test part, or all of it if it has none. The data set
 that the network was trained on is split as for training. Values become input
-levels as for training; classes are matched by name.
+levels as for training; classes are matched by name. Of an imported network values
+are those of the file's input, pictures 0 to 255, and classes are matched by number.
 
-Input:   a build folder, and the files of the data set.
+Input:   a build folder or a network folder, and the files of the data set.
 Output:  accuracy with its 95 % interval, the classes of lowest recall, and notes;
          with --json also recall by class and the confusion matrix.
 
@@ -33,11 +34,12 @@ another shape or with other classes included) or missing tool."""
 EXAMPLES = """\
   codesign evaluate build/digits_tiny
   codesign evaluate build/digits_tiny --dataset own.npz --json
-  codesign evaluate build/flowers --dataset photos/ --resize 32x32 --simulate 4"""
+  codesign evaluate build/flowers --dataset photos/ --resize 32x32 --simulate 4
+  codesign evaluate resnet8/ --dataset cifar10.zip"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.build_argument(parser)
+    options.build_argument(parser, or_network=True)
     parser.add_argument(
         "--dataset",
         metavar="DATA",
@@ -62,6 +64,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     network = options.load_network(args.build, console.warn)
+    if args.simulate and imported.is_network(args.build):
+        raise UserError("--simulate: a network folder has no Verilog; codesign build makes it")
     if args.simulate:
         verification.check_tools()
 
@@ -94,7 +98,11 @@ def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
     """Return the design's data set with what the command line says instead. Raises UserError."""
     said = {"name": args.dataset, "layout": args.layout, "resize": args.resize}
     given = {name: value for name, value in said.items() if value is not None}
-    return dataclasses.replace(network.design.dataset, **given)
+    if network.dataset:
+        return dataclasses.replace(network.dataset, **given)
+    if args.dataset is None:
+        raise UserError("an imported network has no data set of its own: give --dataset")
+    return DatasetSpec(**given)
 
 
 def _simulate(
@@ -113,7 +121,7 @@ def _simulate(
         return verification.verify_vectors(
             args.build,
             vectors,
-            clock_mhz=network.design.clock_mhz,
+            clock_mhz=network.clock_mhz,
             timeout_s=args.timeout,
             trust=args.trust,
             tell=console.warn,

@@ -33,7 +33,7 @@ EXAMPLES = """\
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.build_argument(parser)
+    options.build_argument(parser, or_network=True)
     parser.add_argument(
         "files",
         type=Path,

@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from codesign.build.imported import ImportedDesign
 from codesign.cli import options
 from codesign.cli.console import Console, table
 from codesign.design import Design
@@ -120,7 +121,9 @@ def _show(found: Synthesis, device: Device, placed: Placement | None, console: C
         console.say(_path(placed))
 
 
-def _verilog(args: argparse.Namespace, design: Design, console: Console) -> dict[str, str]:
+def _verilog(
+    args: argparse.Namespace, design: Design | ImportedDesign, console: Console
+) -> dict[str, str]:
     """Return the Verilog of the build folder with plain names, text by file name.
 
     What Yosys will read is said. Raises UserError for Verilog that is not plain, unless trusted.
@@ -152,7 +155,11 @@ def _within(
 
 
 def _place(
-    design: Design, device: Device, verilog: Mapping[str, str], timeout_s: float, console: Console
+    design: Design | ImportedDesign,
+    device: Device,
+    verilog: Mapping[str, str],
+    timeout_s: float,
+    console: Console,
 ) -> Placement:
     """Place and route the design, from its Verilog (text by file name).
 

@@ -1,0 +1,182 @@
+"""Designs of imported networks: the integers of others' files on an NPU, with nothing to train.
+
+Such a design has no graph and no bit widths to choose: its network is that of a network folder
+(models.importing.folder), and in a build folder that of ``network.npz``.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign import design as designs
+from codesign.compiler import accumulator_bits, minimal_depths
+from codesign.design import Design
+from codesign.results import UserError
+from models.data.values import InputRange
+from models.files import yaml_io
+from models.files.nodes import Node, build
+from models.importing import folder
+from models.importing.ends import InputEnd
+from models.importing.folder import NetworkFolder
+from models.importing.imports import Source
+from models.integer.network import IntegerNetwork
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import DEPTH_RANGES, RANGES
+
+CLOCK_MHZ = 100.0
+"""Clock of a design whose file says none."""
+
+
+@dataclass(frozen=True)
+class ImportedDesign:
+    """An imported network's source, input and NPU: ``design.yaml`` of its build folder.
+
+    Made by ``of``, ``on`` and ``load``. Raises UserError for a bad name.
+    """
+
+    name: str
+    source: Source
+    """The file that the network was imported from."""
+    input: InputRange
+    """The values of the file's input that become input level 0 and 255."""
+    npu: NpuConfig
+    clock_mhz: float = CLOCK_MHZ
+    seed: int = 0
+    """Seed of random vectors, >= 0."""
+
+    def __post_init__(self) -> None:
+        designs.check_name(self.name)
+
+    def to_yaml(self) -> str:
+        """Return the text of ``design.yaml``, which ``load`` reads back."""
+        items = {
+            "name": self.name,
+            designs.IMPORTED: dataclasses.asdict(self.source),
+            "seed": self.seed,
+            "clock_mhz": self.clock_mhz,
+            "input": designs.input_items(self.input),
+        }
+        return yaml_io.dump(items) + designs.npu_text(self.npu)
+
+
+def load(path: Path) -> Design | ImportedDesign:
+    """Read ``design.yaml`` of a build folder, of either kind. Raises YamlError."""
+    node = yaml_io.load(path)
+    if designs.IMPORTED not in node.mapping():
+        return designs.load(path)
+    known = ("name", designs.IMPORTED, "seed", "clock_mhz", "input", "npu")
+    nodes = node.fields(known, known)
+    return ImportedDesign(
+        nodes["name"].string(),
+        build(nodes[designs.IMPORTED], Source),
+        designs.read_input(nodes["input"]),
+        build(nodes["npu"], NpuConfig),
+        _clock(nodes["clock_mhz"]),
+        nodes["seed"].integer(0),
+    )
+
+
+def _clock(node: Node) -> float:
+    clock = node.number(0, designs.MAX_CLOCK_MHZ)
+    if not clock:
+        raise node.error("must be above 0")
+    return clock
+
+
+def is_network(path: Path) -> bool:
+    """Return True if ``path`` is a folder, and not that of a build: where networks lie."""
+    return path.is_dir() and (path / folder.NETWORK).exists()
+
+
+def network_of(path: Path) -> tuple[NetworkFolder, IntegerNetwork]:
+    """Read a network folder with an integer network. Raises UserError for a float one, FileError.
+
+    ModelError for damaged files.
+    """
+    found = folder.load(path)
+    if found.integer is None:
+        raise UserError(
+            f"{path} holds a float network, which has no bit widths yet; import a quantised file "
+            "(TFLite int8, ONNX QDQ, QONNX)"
+        )
+    return found, found.integer
+
+
+def input_range(end: InputEnd) -> InputRange:
+    """Return the values of a file's input that become the lowest and the highest code.
+
+    Of one channel each, or of all if they are the same. Raises UserError for an input whose codes
+    fall as values rise, and for one whose axes are neither (channels, rows, columns) nor (rows,
+    columns, channels), such as a flat one in another order.
+    """
+    assert end.grid is not None
+    channels, rows, columns = end.shape
+    last = np.arange(np.prod(end.shape)).reshape(rows, columns, channels).transpose(2, 0, 1)
+    if end.order is not None and not np.array_equal(end.order, last.ravel()):
+        raise UserError(f"input {end.name}: its values lie in an order that no data set has")
+    if min(end.gain) <= 0:
+        raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
+    grid, top = end.grid, (1 << end.grid.bits) - 1
+    ends = [
+        tuple(
+            ((code - grid.zero_point) * grid.scale - offset) / gain
+            for gain, offset in zip(end.gain, end.offset, strict=True)
+        )
+        for code in (0, top)
+    ]
+    if all(len(set(one)) == 1 for one in ends):
+        ends = [one[:1] for one in ends]
+    return InputRange(*ends)
+
+
+def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
+    """Return the design of a network folder on the NPU of a file, and its network.
+
+    npu: a YAML file with the block ``npu`` of a design file, and perhaps ``clock_mhz``. Parameters
+    that it does not say are what the network needs (widths, memory depths), or NpuConfig's
+    defaults. Raises YamlError, UserError, FileError, ModelError; InfeasibleError if no memory depth
+    would make the NPU run the network.
+    """
+    found, network = network_of(path)
+    nodes = yaml_io.load(npu).fields(("npu", "clock_mhz"), ("npu",))
+    clock = _clock(nodes["clock_mhz"]) if "clock_mhz" in nodes else CLOCK_MHZ
+    given = nodes["npu"].mapping()
+    config = build(nodes["npu"], NpuConfig, **{
+        name: value for name, value in widths(network).items() if name not in given
+    })  # fmt: skip
+    return on(found, fitted(config, network, tuple(given)), clock), network
+
+
+def on(found: NetworkFolder, npu: NpuConfig, clock_mhz: float = CLOCK_MHZ) -> ImportedDesign:
+    """Return the design of an integer network folder on an NPU. Raises UserError."""
+    return ImportedDesign(found.name, found.source, input_range(found.input), npu, clock_mhz)
+
+
+def widths(network: IntegerNetwork) -> dict[str, int]:
+    """Return the widths of activations, accumulators and scales that a network needs."""
+    output = network.layers[-1].output
+    activations = max(spec.bits for name, spec in network.tensors.items() if name != output)
+    return {
+        "activation_bits": activations,
+        "accumulator_bits": max(accumulator_bits(network), RANGES["accumulator_bits"][0]),
+        "scale_bits": network.scale_bits,
+    }
+
+
+def fitted(npu: NpuConfig, network: IntegerNetwork, said: tuple[str, ...] = ()) -> NpuConfig:
+    """Return an NPU with the accumulators and memory depths of a network, ``said`` ones kept.
+
+    said: names of parameters. Raises InfeasibleError as minimal_depths does.
+    """
+    if "accumulator_bits" not in said:
+        need = max(accumulator_bits(network, npu.activation_offset), npu.accumulator_bits)
+        npu = dataclasses.replace(npu, accumulator_bits=need)
+    if all(name in said for name in DEPTH_RANGES):
+        return npu
+    depths: dict[str, Any] = minimal_depths(network, npu)
+    return dataclasses.replace(npu, **{k: v for k, v in depths.items() if k not in said})

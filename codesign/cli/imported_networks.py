@@ -1,0 +1,134 @@
+"""Commands on network folders: what ``build`` and ``estimate`` do with an imported network."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+from pathlib import Path
+from typing import Any
+
+from codesign.build import build_folder, built, imported, imported_build, npu_choice, other_data
+from codesign.build.built import BuiltNetwork
+from codesign.build.imported import ImportedDesign
+from codesign.build.other_data import TestData
+from codesign.cli import options, training
+from codesign.cli.console import Console
+from codesign.design import DatasetSpec
+from codesign.fpga import devices
+from codesign.fpga.devices import Device
+from codesign.results import UserError
+from models.integer.network import IntegerNetwork
+from rtl_gen.naming import check_prefix
+
+ONLY = ("npu", "lut_budget", "dataset")
+"""Options of ``build`` for network folders alone."""
+_NEVER = (*options.TRAINING, "weights", "augment", "shift_rows", "shift_columns", "class_weights")
+"""Options of ``build`` that train, which an imported network is not."""
+
+
+def npu_option(parser: argparse._ActionsContainer) -> None:
+    """Add ``--npu``, the NPU of a network folder."""
+    parser.add_argument(
+        "--npu",
+        type=Path,
+        metavar="FILE.yaml",
+        help="NPU of a network folder: a file with a block npu as in a design file, and perhaps "
+        "clock_mhz (default: none); widths and memory depths that it does not say are what the "
+        "network needs",
+    )
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``build`` for network folders."""
+    npu = parser.add_mutually_exclusive_group()
+    npu_option(npu)
+    npu.add_argument(
+        "--lut-budget",
+        type=options.number(1),
+        metavar="N",
+        help="choose the NPU of a network folder: the fastest by the estimates that takes at most "
+        "N LUTs after synthesis, which takes minutes (default: --npu says the NPU)",
+    )
+    parser.add_argument(
+        "--dataset",
+        metavar="DATA",
+        help="of a network folder: data set for accuracy and test vectors, as for codesign "
+        "evaluate (default: none; the vectors are random)",
+    )
+
+
+def refuse(args: argparse.Namespace, names: tuple[str, ...], why: str) -> None:
+    """Raise UserError if one of these options is given."""
+    for name in names:
+        if getattr(args, name):
+            raise UserError(f"--{name.replace('_', '-')} {why}")
+
+
+def design_of(path: Path, npu: Path | None) -> tuple[ImportedDesign, IntegerNetwork]:
+    """Return the design of a network folder on a file's NPU. Raises as imported.of does."""
+    if npu is None:
+        raise UserError(f"{path} is a network folder: give its NPU with --npu")
+    return imported.of(path, npu)
+
+
+def build(args: argparse.Namespace, console: Console) -> int:
+    """Run ``build`` on the network folder ``args.design``; the exit status is returned."""
+    refuse(args, _NEVER, "applies to training, and an imported network is not trained")
+    check_prefix(args.prefix or "")
+    build_folder.check_free(args.out)
+    device = devices.get(args.device) if args.device else None
+    found, integer = imported.network_of(args.design)
+    network = built.of_network(found, integer)
+    if args.lut_budget is None:
+        design, _ = design_of(args.design, args.npu)
+        imported_build.lower(design, integer)  # raises before any work
+    data = _data(args, network, console)
+    if args.lut_budget is not None:
+        with console.stage("choosing an NPU", expected_s=120):
+            chosen = npu_choice.choose(
+                integer, args.lut_budget, devices.family_of(device), imported.CLOCK_MHZ,
+                console.warn,
+            )  # fmt: skip
+        design = imported.on(found, chosen.npu)
+    with build_folder.locked(args.out):
+        return _write(args, design, network, data, device, console)
+
+
+def _data(args: argparse.Namespace, network: BuiltNetwork, console: Console) -> TestData | None:
+    if args.dataset is None:
+        return None
+
+    def read(done: int, total: int) -> None:
+        console.progress("reading images", done, total)
+
+    spec = DatasetSpec(args.dataset, args.layout or "auto", args.resize)
+    return other_data.load(network, spec, args.data_dir, read)
+
+
+def _write(
+    args: argparse.Namespace,
+    design: ImportedDesign,
+    network: BuiltNetwork,
+    data: TestData | None,
+    device: Device | None,
+    console: Console,
+) -> int:
+    lowered = imported_build.lower(design, network.network)
+    with console.stage("writing Verilog, program and vectors", expected_s=10):
+        accuracy = imported_build.write(
+            design, lowered, network, data, args.out,
+            device=device, images=args.images, prefix=args.prefix or "", warn=console.warn,
+        )  # fmt: skip
+    if accuracy:
+        training.show(accuracy, console)
+    if device is None:
+        console.say(f"note: {devices.ASSUMED}")
+    plan, folder = lowered.compiled.plan, shlex.quote(str(args.out))
+    console.say(
+        f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
+        f"{100 * plan.utilisation:.1f} % array utilisation"
+    )
+    console.say(f"next: codesign verify {folder}; codesign synth {folder}")
+    result: dict[str, Any] = {"build": str(args.out), "cycles_per_image": plan.cycles}
+    console.result({**result, **(accuracy.to_dict() if accuracy else {})})
+    return 0

@@ -1,0 +1,131 @@
+"""A network folder goes on: estimated, built, simulated bit-exact, and evaluated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("onnx", reason="no onnx")
+
+from codesign.build import built, imported
+from codesign.cli.main import main
+from models.importing import folder
+from tests.models.importing import onnx_models, test_float
+from tests.models.importing.onnx_models import write
+
+NPU = "npu: {pixels: 1, lanes: 4, columns: 8, weight_digit_bits: 4}\n"
+
+
+@pytest.fixture
+def net(tmp_path: Path) -> Path:
+    """A network folder, in a folder that also holds npu.yaml and data.npz."""
+    path = write(tmp_path / "residual.onnx", onnx_models.residual())
+    assert main(["import", str(path), "--out", str(tmp_path / "net")]) == 0
+    (tmp_path / "npu.yaml").write_text(NPU)
+    return tmp_path / "net"
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: object, status: int = 0) -> Any:
+    capsys.readouterr()
+    assert main([*map(str, words), "--json"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+def examples(net: Path, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Values of the file's input, and their answers by the codes that the folder's input gives."""
+    found = folder.load(net)
+    assert found.integer
+    low, high = (end[0] for end in _ends(net))
+    values = np.random.default_rng(0).uniform(low, high, (count, *found.input.shape))
+    from models.integer import reference
+
+    codes = found.input.codes(values).astype(np.uint8)
+    logits = reference.run(found.integer, codes)[found.integer.output.name]
+    return values, found.integer.answers(logits)
+
+
+def _ends(net: Path) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    found = imported.input_range(folder.load(net).input)
+    return found.low, found.high
+
+
+def test_a_network_folder_is_built_and_simulated_bit_exact(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    npu, out = net.parent / "npu.yaml", net.parent / "build"
+    estimate = answer(capsys, "estimate", net, "--npu", npu)
+    made = answer(capsys, "build", net, "--npu", npu, "--images", 2, "--out", out)
+    assert made["cycles_per_image"] == estimate["cycles_per_image"]
+    found = answer(capsys, "verify", out, "--images", 2)
+    assert (found["passed"], found["bit_exact"], found["images"]) == (True, True, 2)
+    assert found["cycles_per_image"] == made["cycles_per_image"]
+
+
+def test_values_become_the_codes_that_the_file_says(net: Path) -> None:
+    found, values = folder.load(net), examples(net, 50)[0]
+    levels = built.load(net).input_range.levels(values)
+    assert np.array_equal(levels, found.input.codes(values))
+
+
+def test_folder_and_build_have_the_same_accuracy(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values, labels = examples(net, 40)
+    wrong = labels.copy()
+    wrong[:10] = (wrong[:10] + 1) % 4
+    data, out = net.parent / "data.npz", net.parent / "build"
+    np.savez(data, x=values.astype(np.float64), y=wrong)
+    npu = net.parent / "npu.yaml"
+    of_folder = answer(capsys, "evaluate", net, "--dataset", data)
+    of_made = answer(
+        capsys, "build", net, "--npu", npu, "--dataset", data, "--images", 1, "--out", out
+    )
+    of_build = answer(capsys, "evaluate", out, "--dataset", data)
+    assert of_folder["accuracy"]["test"]["share"] == 0.75
+    assert of_made["accuracy"] == of_folder["accuracy"]
+    assert of_build == of_folder
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["estimate", "net"], "give its NPU with --npu"),
+        (["build", "net", "--out", "b"], "give its NPU with --npu"),
+        (["build", "net", "--out", "b", "--npu", "npu.yaml", "--epochs", "3"], "not trained"),
+        (["build", "net", "--out", "b", "--npu", "bad.yaml"], "unknown key 'lane'"),
+        (["evaluate", "net"], "give --dataset"),
+        (["evaluate", "net", "--dataset", "digits", "--simulate", "1"], "has no Verilog"),
+        (["evaluate", "net", "--dataset", "digits"], "class 5 is not among"),
+        (["estimate", "digits.yaml", "--npu", "npu.yaml"], "is for network folders alone"),
+        (["build", "floating", "--out", "b", "--npu", "npu.yaml"], "holds a float network"),
+    ],
+)
+def test_what_cannot_go_on_is_said(
+    net: Path,
+    words: list[str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(net.parent)
+    Path("bad.yaml").write_text("npu: {lane: 4}\n")
+    write(Path("float.onnx"), test_float.residual())
+    assert main(["import", "float.onnx", "--out", "floating"]) == 0
+    assert main(words) == 2
+    assert said in capsys.readouterr().err
+    assert not Path("b").exists()
+
+
+def test_a_built_design_is_no_design_to_train(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = net.parent / "build"
+    answer(capsys, "build", net, "--npu", net.parent / "npu.yaml", "--images", 1, "--out", out)
+    assert isinstance(imported.load(out / "design.yaml"), imported.ImportedDesign)
+    for words in (["build", str(out / "design.yaml"), "--out", "x"], ["report", str(out)]):
+        assert main(words) == 2
+        assert "of an imported network" in capsys.readouterr().err
