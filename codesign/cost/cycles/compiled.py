@@ -7,6 +7,7 @@ import functools
 import hashlib
 import inspect
 import pickle
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeVar
@@ -20,6 +21,8 @@ from codesign.tools import caches
 P = ParamSpec("P")
 T = TypeVar("T")
 _CACHE = "compiled"
+_settings = threading.Lock()
+"""Held while numba's cache folder, a setting of the whole process, is set to ours."""
 Records = Any
 """A structured array or one record of it; numba knows its fields, mypy does not."""
 Scratch = tuple[Records, NDArray[np.int64]]
@@ -63,13 +66,15 @@ class _Kept(Generic[P, T]):
         self._plain, self._made, self._sealed = plain, plain, 0
         sources = sorted(Path(inspect.getfile(function)).parent.glob("*.py"))
         self._key = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
-        before = numba.config.CACHE_DIR
-        with contextlib.suppress(OSError, RuntimeError):  # also of numba, which cannot write there
+        with _settings, contextlib.suppress(OSError, RuntimeError):  # numba's, too
             folder = caches.tree(_CACHE, self._key)
             _verify(self._key, str(folder))
-            numba.config.CACHE_DIR = str(folder)
-            self._made = numba.njit(function, cache=True, nogil=True, error_model="numpy")
-        numba.config.CACHE_DIR = before
+            before = numba.config.CACHE_DIR
+            try:
+                numba.config.CACHE_DIR = str(folder)
+                self._made = numba.njit(function, cache=True, nogil=True, error_model="numpy")
+            finally:
+                numba.config.CACHE_DIR = before
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> T:
         try:

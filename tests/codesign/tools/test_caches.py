@@ -199,3 +199,21 @@ def test_a_folder_of_others_ends_commands_in_a_sentence(
     assert done.returncode == 2
     assert done.stderr.startswith(f"codesign: error: {message}")
     assert done.stderr.count("\n") == 1
+
+
+def test_functions_first_called_by_several_threads_are_kept_in_the_cache(folder: Path) -> None:
+    """numba's cache folder is a setting of the process: one thread must not reset another's."""
+    script = """
+from concurrent.futures import ThreadPoolExecutor
+from codesign.cost.cycles.compiled import compiled
+
+made = [compiled(lambda x, add=add: x + add) for add in range(40)]
+with ThreadPoolExecutor(8) as pool:
+    assert list(pool.map(lambda call: call(1), made)) == list(range(1, 41))
+"""
+    place = folder.parent / "work"
+    place.mkdir()
+    (place / "script.py").write_text(script)
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    subprocess.run([sys.executable, "script.py"], cwd=place, env=environment, check=True)
+    assert [path.name for path in place.iterdir()] == ["script.py"]
