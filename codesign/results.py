@@ -117,7 +117,9 @@ class SearchSettings:
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
-    finish: int = 2
+    warm_start: tuple[str, ...] = ()
+    """Folders of earlier searches, whose trained networks say what to expect of others."""
+    finish: int = 4
     """Most networks that are trained in full, of those trained briefly; a time limit lowers it."""
     prefer: str = "throughput"
     """One of PREFERENCES: what decides between designs whose networks are equally accurate."""

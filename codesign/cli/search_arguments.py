@@ -116,6 +116,13 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     )
     options.boo(group)
     group.add_argument(
+        "--warm-start",
+        metavar="RUN",
+        action="append",
+        help="folder of an earlier search, also of other images, whose trained networks say what "
+        "to expect of others; may be given several times",
+    )
+    group.add_argument(
         "--seed",
         type=options.integer(0),
         metavar="N",

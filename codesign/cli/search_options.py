@@ -110,7 +110,7 @@ class SearchOptions(SearchSettings):
             storage=self.storage,
             study=self.study,
             notes=self.cut(),
-            **self.shared(),
+            **{**self.shared(), "warm_start": tuple(self.warm_start)},
         )
 
     def cut(self) -> tuple[str, ...]:

@@ -11,16 +11,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from codesign.results import Figures
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
-from codesign.search.pareto import Floats, Ints, fronts, pareto_mask
-from models.training.history import Epoch
+from codesign.search.pareto import Floats, Ints, pareto_mask
+from models.training.history import Epoch, standard_error, within
 
-REACH = 3.0
+REACH = 9.0
 """Standard errors of the best short training's accuracy by which another network may be below it
 and still be trained in full: short trainings say little of what full ones end with."""
+EVEN, WIDTH = 5.0, 1.5
+"""Standard errors below the best short training from which half of the networks are as accurate as
+the best one after full trainings, and the scale of that (logistic) chance; measured on digits
+(docs/measurements/search.md)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,23 +77,6 @@ class Option:
         return self.evaluated.estimate.figures(self.row)
 
 
-def smoothed(accuracies: Floats, images: int) -> Floats:
-    """Return accuracies over so many images by Laplace's rule of succession: (k + 1) / (n + 2)."""
-    return (accuracies * images + 1) / (images + 2)
-
-
-def standard_error(accuracy: float, images: int) -> float:
-    """Return the binomial standard error of an accuracy (0..1), smoothed so that 1 has one, too.
-
-    It is sqrt(p (1 - p) / n) for n images of which k are right, with p = (k + 1) / (n + 2).
-
-    >>> round(standard_error(1.0, images=216), 5)
-    0.0046
-    """
-    share = (accuracy * images + 1) / (images + 2)
-    return math.sqrt(share * (1 - share) / images)
-
-
 @dataclass(frozen=True)
 class Rule:
     """Rule of choice: criteria that make a design better than others within the budget.
@@ -132,9 +120,20 @@ class Rule:
         near = self._within(accuracies, min(best, self.min_accuracy or 1.0), REACH)
         return near if self.boo_within is None else near | (accuracies >= best - self.boo_within)
 
+    def chances(self, accuracies: Floats) -> Floats:
+        """Return how likely networks are to count as equal to the best once trained in full, (n,).
+
+        By their accuracies after short trainings; of those that are traded for one-bits, 1.
+        """
+        best = min(accuracies.max(), self.min_accuracy or 1.0)
+        gaps = (best - accuracies) / standard_error(best, self.images)
+        found: Floats = expit((EVEN - gaps) / WIDTH)
+        if self.boo_within is not None:
+            found[accuracies >= accuracies.max() - self.boo_within] = 1.0
+        return found
+
     def _within(self, accuracies: Floats, best: float, errors: float) -> NDArray[np.bool_]:
-        gap = smoothed(np.array(best), self.images) - smoothed(accuracies, self.images)
-        return np.asarray(gap <= errors * standard_error(best, self.images))
+        return np.array([within(best, one, self.images, errors) for one in accuracies])
 
     def order(self, option: Option) -> tuple[float, ...]:
         """Return the sort key of equally accurate designs, best first.
@@ -177,31 +176,45 @@ def finalists(
 ) -> list[Trained]:
     """Return up to ``count`` networks that are worth a full training, the best short one first.
 
-    Those within reach of the best (``Rule.reachable``) are taken by their fronts of short accuracy
-    and the throughput (or LUTs, as ``rule`` prefers) of their best NPU within the budget; of a
-    front that is too large, networks spread from accurate to fast.
+    Those within reach of the best (``Rule.reachable``) are taken by the merit that the chosen
+    design is expected to have: the log of images/s (or LUTs, or one-bits, as ``rule`` prefers) of
+    the best network of those that turn out as accurate as the best (``Rule.chances``).
     """
     best = [best_option(problem, [one], rule, refused) for one in trained]
     found = [option for option in best if option is not None]
     if not found:
         return []
     accuracies = np.array([option.trained.accuracy for option in found])
-    goals = [-accuracies]
-    if rule.prefer != "accuracy":
-        goals.append(np.array([rule.order(option)[0] for option in found]))
-    if rule.boo_within is not None:
-        goals.append(np.array([float(option.trained.one_bits) for option in found]))
-    rows = np.flatnonzero(rule.reachable(accuracies))
-    rows = rows[np.lexsort((*(goal[rows] for goal in reversed(goals)),))]
-    ranks = fronts(np.column_stack(goals)[rows])
-    chosen: list[int] = [int(rows[0])]
-    for rank in range(int(ranks.max()) + 1):
-        rest = [int(row) for row in rows[ranks == rank] if row not in chosen]
-        wanted = min(count - len(chosen), len(rest))
-        # From the last one, the fastest, on: the most accurate of all is taken already.
-        places = np.linspace(len(rest) - 1, 0, wanted, endpoint=wanted == len(rest))
-        chosen += [rest[place] for place in np.round(places).astype(int)]
+    merits = np.array([_merit(option, rule) for option in found])
+    rest = [int(row) for row in np.flatnonzero(rule.reachable(accuracies))]
+    rest.sort(key=lambda row: (-accuracies[row], -merits[row]))
+    if rule.prefer == "accuracy" and rule.boo_within is None:
+        return [found[row].trained for row in rest[:count]]
+    chosen, chances = [rest.pop(0)], rule.chances(accuracies)
+    while rest and len(chosen) < count:
+        gains = [_expected([*chosen, row], merits, chances) for row in rest]
+        chosen.append(rest.pop(int(np.argmax(gains))))
     return [found[row].trained for row in chosen]
+
+
+def _merit(option: Option, rule: Rule) -> float:
+    """Return the log of what ``rule`` prefers of equally accurate designs, to be large."""
+    if rule.boo_within is not None:
+        return -math.log(max(option.trained.one_bits, 1))
+    cost = rule.order(option)[0]  # LUTs, or images/s negated
+    return -math.copysign(math.log(abs(cost)), cost)
+
+
+def _expected(rows: Sequence[int], merits: Floats, chances: Floats) -> float:
+    """Return the expected merit of the best of ``rows`` that succeeds; the first is taken if none.
+
+    chances: of success, independent; merits: shape (n,), as are chances.
+    """
+    found, failed = 0.0, 1.0
+    for row in sorted(rows, key=lambda row: -merits[row]):
+        found += failed * chances[row] * merits[row]
+        failed *= 1 - chances[row]
+    return float(found + failed * merits[rows[0]])
 
 
 def _options(problem: Problem, one: Trained, refused: frozenset[bytes]) -> Iterator[Option]:

@@ -41,7 +41,7 @@ class SearchFolder(contextlib.ExitStack):
         self.out, self._warn = out, warn
         self._wanted: dict[str, Any] | None = None
         self._locked = False
-        _stored_identity(out)
+        stored_identity(out)
         if out.is_dir():
             self._lock()
 
@@ -57,7 +57,7 @@ class SearchFolder(contextlib.ExitStack):
         """
         self.out.mkdir(parents=True, exist_ok=True)
         self._lock()
-        stored = _stored_identity(self.out)
+        stored = stored_identity(self.out)
         if settings.resume and stored is not None:
             named = _with_new_names(stored)
             if named != wanted:
@@ -185,7 +185,7 @@ def _dissolve(out: Path) -> None:
         replacing.merge(old, out)
 
 
-def _stored_identity(out: Path) -> dict[str, Any] | None:
+def stored_identity(out: Path) -> dict[str, Any] | None:
     """Return the identity (content of explore.json) of the search in ``out``; None if it is empty.
 
     None, too, if ``out`` is absent. Option names may be those of earlier releases. Raises UserError

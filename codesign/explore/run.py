@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,8 +19,8 @@ from codesign.cost.area.model import AreaModel
 from codesign.explore import finish as finishing
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
-from codesign.explore.folder import SearchFolder
-from codesign.explore.replacing import FRONT, SUMMARY
+from codesign.explore.folder import SearchFolder, stored_identity
+from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
 from codesign.explore.shown import shown_candidates
@@ -28,8 +28,10 @@ from codesign.explore.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
-from codesign.results import InfeasibleError
+from codesign.results import InfeasibleError, UserError
+from codesign.search.accuracy import earlier
 from codesign.search.accuracy.short_training import ShortTraining
+from codesign.search.accuracy.transfer import Source
 from codesign.search.engine import Problem
 from codesign.search.space.declaration import (
     SpaceDeclaration,
@@ -94,6 +96,7 @@ def explore(
         )
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
+        known = earlier_sources(settings, dataset)  # so do runs that cannot be learned from
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
         identity = folder.open(settings, settings.identity(declaration, dataset))
@@ -101,7 +104,7 @@ def explore(
             check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
-                settings, problem, dataset, folder, identity, progress, tell, start
+                settings, problem, dataset, known, folder, identity, progress, tell, start
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
@@ -118,6 +121,20 @@ def explore(
         if result.status == 0:
             folder.finish()
         return result
+
+
+def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]:
+    """Return the trained networks of the shipped studies and of ``settings.warm_start``.
+
+    Raises UserError for a folder that holds no search, or none with usable trials.
+    """
+    for run in map(Path, settings.warm_start):
+        if run.resolve() == settings.out.resolve():
+            raise UserError(f"{run} is the folder of this search; to go on with it, use --resume")
+        if stored_identity(run) is None:
+            raise UserError(f"{run} holds no search")
+    journals = [Path(run) / TRIALS for run in settings.warm_start]
+    return earlier.sources(journals, settings.dataset, dataset.sha256)
 
 
 def _problem(
@@ -137,6 +154,7 @@ def _search_and_finish(
     settings: ExploreSettings,
     problem: Problem,
     dataset: Dataset,
+    known: Sequence[Source],
     folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
@@ -145,7 +163,8 @@ def _search_and_finish(
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
 
-    identity: content of explore.json, which the trials must be of. Writes front.json and the
+    known: trained networks of others. identity: content of explore.json, which the trials must be
+    of. Writes front.json and the
     report, not summary.json. Raises as ``explore`` does.
     """
     how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
@@ -159,7 +178,7 @@ def _search_and_finish(
         return store
 
     with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
-        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell)
+        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell, known)
         trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:

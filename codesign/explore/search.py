@@ -1,7 +1,8 @@
 """The search part of ``explore``: candidates are pruned by estimates and ranked by training.
 
 Multi-objective search with a surrogate: a strategy explores the space against cost models and an
-accuracy predictor; networks of its front are trained briefly, and the predictor learns from them.
+accuracy predictor; the networks that are expected to add most to the front are trained briefly, and
+the predictor learns from them. What it knows before that comes from earlier trainings of others.
 """
 
 from __future__ import annotations
@@ -13,22 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
 from codesign.explore.names import array_name, readable_names
 from codesign.explore.reasons import nothing_fits
 from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
-from codesign.search import engine
-from codesign.search.accuracy.features import capacity, network_features
-from codesign.search.accuracy.one_bits import OneBitsPredictor
-from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
+from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
+from codesign.search.accuracy.transfer import Source
 from codesign.search.crew import work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
-from codesign.search.pareto import Floats, hypervolume
-from codesign.search.space.tables import layer_table
+from codesign.search.picking import Picker
 from codesign.search.space.topology import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
@@ -41,13 +38,11 @@ from models.training.history import from_list
 Progress = Callable[[str, float, float, str], None]
 """Progress callback with (stage, steps done, steps in all, note)."""
 
-FIRST_NETWORKS = 5
-"""Most networks trained in the first round, chosen far from each other."""
+ROUND = 4
+"""Most networks trained between two looks at what to train next."""
 EVALUATIONS = (3584, 8192)
 """Candidates estimated (before the first trainings, besides the first random ones; before each
 later round)."""
-LEAST_SHARE = 0.92
-"""Share of the best accuracy below which a network's throughput is of no interest."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
 
@@ -69,11 +64,12 @@ class Search:
         pool: Pool,
         progress: Progress,
         tell: Callable[[Standing], None],
+        earlier: Sequence[Source] = (),
     ) -> None:
         """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
 
         open_store: called once, when a design that meets the budget is found. pool: for trainings.
-        tell: called after each training.
+        tell: called after each training. earlier: trained networks of other searches and studies.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
         self._open_store, self.how, self.pool, self.progress = open_store, how, pool, progress
@@ -82,12 +78,25 @@ class Search:
         self.deadline = None if time_s is None else time.monotonic() + time_s
         self._watch = Watch(settings.out / STANDINGS, settings.networks, tell, time_s)
         self.trained: dict[str, Trained] = {}
+        self._earlier = earlier
         self._known: set[str] = set()
 
     @functools.cached_property
     def inner(self) -> InnerSearch:
         """The search on estimates; it draws its first samples at the first use."""
         return InnerSearch(self.problem, self.settings.strategy, self.settings.seed)
+
+    @functools.cached_property
+    def _picker(self) -> Picker:
+        """The choice of what to train, by what is believed of networks."""
+        return Picker(
+            self.inner,
+            self.settings.dataset,
+            self.how.validation_images,
+            self._earlier,
+            prefer=self.settings.prefer,
+            one_bits=self.settings.one_bits,
+        )
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -102,19 +111,20 @@ class Search:
         """
         networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
-        score = self._goals(_capacity)
-        evaluations, wanted = EVALUATIONS[0], min(FIRST_NETWORKS, networks)
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = self.inner.run(score, evaluations)
+            pool = self.inner.run(self._picker.score, EVALUATIONS[bool(self.trained)])
             if not pool.feasible.any():
                 raise nothing_fits(self.inner)
-            picks = self._pick(pool, score, wanted)
+            picks = self._picker.pick(pool, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break
             self._train(pool, picks)
-            predictor = AccuracyPredictor(*self._evidence(), self.how.validation_images)
-            score = self._goals(predictor.predict_networks)
-            evaluations, wanted = EVALUATIONS[1], min(3, networks - len(self.trained))
+            trained = self.trained.values()
+            self._picker.learn(
+                [one.candidate for one in trained],
+                np.array([one.accuracy for one in trained]),
+                np.array([float(one.one_bits) for one in trained]),
+            )
         self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
 
@@ -122,68 +132,6 @@ class Search:
         """Return True if the time is up and at least one network was trained, in any run."""
         passed = self.deadline is not None and time.monotonic() > self.deadline
         return passed and bool(self.store.records())
-
-    def _pick(self, pool: Evaluated, score: engine.Score, count: int) -> list[int]:
-        """Return up to ``count`` rows of ``pool`` to train: untrained networks of its front.
-
-        Each network occurs once, with its fastest NPU on the front. The first round takes networks
-        far from each other; later ones the most promising network, then those that would add most
-        to the front of accuracy and throughput. Only the better part of the front by predicted
-        accuracy is looked at. Empty if it has no untrained network.
-        """
-        goals = score(pool.layers).reshape(len(pool.candidates), -1)
-        rates = pool.estimate.images_per_second
-        shown = engine.front(goals, rates, pool.estimate.area.luts)
-        accuracy = goals[:, 0]
-        rows: dict[str, int] = {}
-        for row in sorted(np.flatnonzero(shown), key=lambda row: (-accuracy[row], -rates[row])):
-            rows.setdefault(network_key(self.problem.space, pool.candidates[row]), int(row))
-        fresh = [row for key, row in rows.items() if key not in self.trained]
-        if not self.trained:
-            # The front reaches down to networks too small to be of use: look at its better part.
-            promising = fresh[: max(len(fresh) // 3, 4 * count)]
-            features = network_features(pool.layers.take(np.array(promising, dtype=np.int64)))
-            return [promising[k] for k in farthest(features, features[:0], count)]
-        points = np.column_stack([-accuracy[fresh], -np.log(rates[fresh])])
-        return [fresh[k] for k in additions(self._known_points(), points, count)]
-
-    def _known_points(self) -> Floats:
-        """Return accuracies and log throughputs of all trained networks, negated: shape (n, 2).
-
-        The throughput is that of the network's fastest NPU within the budget.
-        """
-        found = []
-        for one in self.trained.values():
-            every = engine.with_all_npus(self.problem, one.candidate)
-            rate = every.estimate.images_per_second[every.feasible].max()
-            found.append((-one.accuracy, -np.log(rate)))
-        return np.array(found)
-
-    def _goals(self, accuracy: engine.Score) -> engine.Score:
-        """Return the score to maximise: ``accuracy``, and few one-bits if they are an objective.
-
-        It maps layers of n networks to (n,), with one-bits to (n, 2): accuracy, -log(one-bits).
-        """
-        if not self.settings.one_bits:
-            return accuracy
-        bits = OneBitsPredictor()
-        if self.trained:
-            ones = [float(one.one_bits) for one in self.trained.values()]
-            bits.fit(self._trained_layers(), np.array(ones))
-        return lambda layers: np.column_stack([accuracy(layers), -np.log(bits.predict(layers))])
-
-    def _trained_layers(self) -> LayerTable:
-        """Return the layers of all trained networks, in the order they were proposed."""
-        candidates = np.stack([one.candidate for one in self.trained.values()])
-        return layer_table(self.problem.space, candidates)
-
-    def _evidence(self) -> tuple[Floats, Floats]:
-        """Return features (n, f) and accuracies (n,) of all trained networks, as proposed.
-
-        Accuracies are 0..1.
-        """
-        accuracies = np.array([one.accuracy for one in self.trained.values()])
-        return network_features(self._trained_layers()), accuracies
 
     def _train(self, pool: Evaluated, rows: Sequence[int]) -> None:
         """Have those networks of ``rows`` trained that are not in the store, until the time is up.
@@ -250,31 +198,9 @@ class Search:
                 "luts": figures.luts,
                 "brams": figures.brams,
                 "candidate": candidate.tolist(),
+                "features": network_features(pool.layers.take(np.array([row])))[0].tolist(),
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in pool.excess.items() if values[row] > 0],
                 "training": dataclasses.asdict(self.how),
             },
         )
-
-
-def additions(known: Floats, points: Floats, count: int) -> list[int]:
-    """Return up to ``count`` of ``points`` that add most to the front of ``known`` and themselves.
-
-    Points are (n, 2): accuracy and log throughput, both negated. The first one taken is the most
-    accurate; each other one adds the largest hypervolume, from LEAST_SHARE of the best accuracy and
-    the slowest throughput known on, until none adds any.
-    """
-    reference = np.array([LEAST_SHARE * known[:, 0].min(), known[:, 1].max()])
-    chosen = [int(np.argmin(points[:, 0]))][: min(count, len(points))] if len(points) else []
-    while len(chosen) < min(count, len(points)):
-        front = np.vstack([known, points[chosen]])
-        volumes = [hypervolume(np.vstack([front, point]), reference) for point in points]
-        best = int(np.argmax(volumes))
-        if volumes[best] <= hypervolume(front, reference):
-            break
-        chosen.append(best)
-    return chosen
-
-
-def _capacity(layers: LayerTable) -> Floats:
-    return capacity(network_features(layers))

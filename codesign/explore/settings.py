@@ -16,7 +16,7 @@ from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
 from codesign.search.space.declaration import SpaceDeclaration
-from codesign.search.storage import StudyPlace
+from codesign.search.storage import MAX_BYTES, StudyPlace
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
@@ -29,8 +29,9 @@ OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 _LATER = ("training", "layout", "resize", "prefix", "finish", "prefer")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
-_INDIFFERENT = ("space", "jobs", "resume")
-"""Shared settings that do not decide the result; the space does by its content, not by its name."""
+_INDIFFERENT = ("space", "jobs", "resume", "warm_start")
+"""Shared settings that do not decide the result; the space and earlier runs do by
+their content, not by their name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,9 @@ class ExploreSettings(SearchSettings):
             "area_model_sha256": hashlib.sha256(read_bytes(model)).hexdigest() if model else None,
             "space": dataclasses.asdict(declaration),
         }
+        if self.warm_start:
+            journals = [read_bytes(Path(run) / TRIALS, MAX_BYTES) for run in self.warm_start]
+            decisive["warm_start_sha256"] = [hashlib.sha256(one).hexdigest() for one in journals]
         if self.min_accuracy is not None:
             decisive["min_accuracy"] = self.min_accuracy
         for name in _LATER:

@@ -139,7 +139,8 @@ def train_all(
             yield task, train(task, heard, blind)[1]
         return
     work = functools.partial(train, wanted=blind)
-    results = spread(work, tasks, wanted.settings.jobs, heard)
+    longest_first = sorted(tasks, key=lambda task: -task.short.seconds)
+    results = spread(work, longest_first, wanted.settings.jobs, heard)
     with contextlib.closing(results):
         for name, result in results:
             yield by_name[name], result

@@ -103,15 +103,15 @@ class InnerSearch:
         first meets all others. If that finds none either, the one candidate with the least
         constraint violation is returned.
         """
-        self._strive(score, evaluations, None)
+        self.strive(score, evaluations)
         if not self._found_any():
             self._look_wider()
             for limit in sorted(self._found[0].evaluated.excess):
                 broken = any((t.evaluated.excess[limit] > 0).any() for t in self._found)
                 if broken and not self.whole and not self._found_any():
-                    self._strive(score, LEANING, limit)
+                    self.strive(score, LEANING, limit)
             if self._found_any():
-                self._strive(score, evaluations, None)
+                self.strive(score, evaluations)
         known = self._known(None).evaluated
         if self._found_any():
             return known
@@ -159,7 +159,7 @@ class InnerSearch:
         self.sampled += len(told.genes)
         self.sampled_feasible += int(told.evaluated.feasible.sum())
 
-    def _strive(self, score: Score, evaluations: int, limit: str | None) -> None:
+    def strive(self, score: Score, evaluations: int, limit: str | None = None) -> None:
         """Let a new strategy evaluate up to ``evaluations`` candidates, as ``run`` says.
 
         limit: the constraint that is met last of all, or None; see ``cost.estimate.violation``.

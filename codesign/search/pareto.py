@@ -78,4 +78,7 @@ def hypervolume_contributions(points: Floats, reference: Floats) -> Floats:
     """
     if len(points) == 0:
         return np.zeros(0)
+    if points.shape[1] == 1:  # moocore takes two objectives or more; one has a single best value
+        alone = len(points) == 1
+        return np.maximum(reference[0] - points[:, 0], 0.0) if alone else np.zeros(len(points))
     return np.asarray(moocore.hv_contributions(points, ref=reference), dtype=np.float64)

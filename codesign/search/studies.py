@@ -5,16 +5,18 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.exceptions import DuplicatedStudyError, ExperimentalWarning
 from optuna.storages import BaseStorage
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 from codesign.results import UserError
 from codesign.search.storage import StudyPlace
-from codesign.search.trials import Objectives
+from codesign.search.trials import Objectives, TrialRecord, record_of
 from models.files.reading import printable
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
@@ -49,6 +51,38 @@ def stored_settings(place: StudyPlace) -> dict[str, Any] | None:
         raise
     except BROKEN as error:
         raise UserError(f"{place} is damaged: {printable(error)}") from error
+
+
+def finished_trials(journal: Path) -> list[tuple[dict[str, Any], list[TrialRecord]]]:
+    """Return the settings and the finished trials of each study in a journal, which is only read.
+
+    Of several trials with one key the last one counts. Raises UserError for a file that is missing
+    or no journal.
+    """
+    if not journal.exists():
+        raise UserError(f"{journal} is missing: its search keeps its trials elsewhere, or is new")
+    place = StudyPlace(journal)
+    try:
+        storage = place.open()
+        with place.told():
+            return [
+                (
+                    dict(study.user_attrs.get(SETTINGS, {})),
+                    _records(storage, study.study_name, len(study.directions)),
+                )
+                for study in storage.get_all_studies()
+            ]
+    except UserError:
+        raise
+    except BROKEN as error:
+        raise UserError(f"{place} is not a trial journal: {printable(error)}") from error
+
+
+def _records(storage: BaseStorage, name: str, objectives: int) -> list[TrialRecord]:
+    study = storage.get_study_id_from_name(name)
+    done = storage.get_all_trials(study, deepcopy=False, states=(TrialState.COMPLETE,))
+    found = [record_of(trial, objectives) for trial in done]
+    return list({record.key: record for record in found}.values())
 
 
 def check_settings(place: StudyPlace, stored: Any, wanted: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ def load(path: Path) -> IntegerNetwork:
     except (FileError, ModelError) as error:
         raise ModelError(f"{path}: is not an integer network file ({error})") from None
     if network is None:
-        raise ModelError(f"{path}: has format {version}, this version reads {FORMAT}")
+        raise ModelError(f"{path}: has format {version}, this version reads 1, {FORMAT}")
     return network
 
 

@@ -138,13 +138,13 @@ def check_state(state: Any, path: Path) -> None:
 def checked_history(history: Any, path: Path) -> History:
     """Return the history of a file, each of its epochs the fields of history.Epoch.
 
-    Raises ModelError unless they are such values, of one epoch at least; the training accuracy may
-    be missing.
+    Raises ModelError unless they are such values, of one epoch at least; the training accuracy and
+    whether it was kept may be missing.
     """
-    kinds = (int | float, int | float, bool, int | float | None)
+    kinds = (int | float, int | float, bool, int | float | None, bool)
     epochs: list[Any] = history if isinstance(history, list) and history else [None]
     for epoch in epochs:
-        known = isinstance(epoch, tuple | list) and len(epoch) in (len(kinds) - 1, len(kinds))
+        known = isinstance(epoch, tuple | list) and 3 <= len(epoch) <= len(kinds)
         if not known or not all(map(isinstance, epoch, kinds)) or not 0 <= epoch[1] <= 1:
             raise ModelError(
                 f"{path}: history must hold loss, accuracy, quantised and training accuracy of "

@@ -1,8 +1,9 @@
-"""Learning curve of a training: what each epoch reached. Needs no torch."""
+"""Learning curve of a training: what each epoch reached, and which is kept. Needs no torch."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,16 +26,55 @@ class Epoch:
     training_accuracy: float | None = None
     """Accuracy on the training batches, 0..1, each before its own step and as augmented; None in
     files of release 0.2 and older."""
+    kept: bool = False
+    """True if the weights were kept after this epoch, instead of earlier ones; False throughout in
+    files of releases that kept those of the best epoch."""
+
+
+def standard_error(accuracy: float, images: int) -> float:
+    """Return the binomial standard error of an accuracy (0..1), smoothed so that 1 has one, too.
+
+    It is sqrt(p (1 - p) / n) for n images of which k are right, with p = (k + 1) / (n + 2).
+
+    >>> round(standard_error(1.0, images=216), 5)
+    0.0046
+    """
+    share = (accuracy * images + 1) / (images + 2)
+    return math.sqrt(share * (1 - share) / images)
+
+
+def within(best: float, accuracy: float, images: int, errors: float = 1.0) -> bool:
+    """Return True if an accuracy is at most so many standard errors of the best one below it.
+
+    Both are 0..1, over the same number of images, and compared after Laplace's rule of succession,
+    (k + 1) / (n + 2).
+
+    >>> within(1.0, 215 / 216, images=216), within(1.0, 214 / 216, images=216)
+    (True, False)
+    """
+    gap = (best - accuracy) * images / (images + 2)
+    return gap <= errors * standard_error(best, images)
+
+
+def worth_keeping(history: Sequence[Epoch], accuracy: float, images: int) -> bool:
+    """Return True if a further quantised epoch of that validation accuracy is to be kept.
+
+    So it is within a standard error of the best quantised epoch, itself included: of epochs that
+    so many validation images cannot tell apart, the last one has the lowest learning rate.
+    """
+    best = max([accuracy, *(one.accuracy for one in history if one.quantised)])
+    return within(best, accuracy, images)
 
 
 def kept_epoch(history: Sequence[Epoch]) -> int | None:
     """Return the number, from 1, of the epoch whose weights are kept; None without one.
 
-    It is the quantised epoch of the highest validation accuracy, the last one of equals: small
-    validation splits saturate while training still gains.
+    It is the last one that was worth keeping, in older files the last of the best quantised ones.
     """
-    numbered = [(one.accuracy, at) for at, one in enumerate(history, 1) if one.quantised]
-    return max(numbered)[1] if numbered else None
+    numbered = [(one.kept, one.accuracy, at) for at, one in enumerate(history, 1) if one.quantised]
+    if any(kept for kept, _, _ in numbered):
+        return max(at for kept, _, at in numbered if kept)
+    return max(numbered)[2] if numbered else None
 
 
 def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:

@@ -1,6 +1,6 @@
 """Quantisation-aware training: floating point first, then folded and fake-quantised.
 
-The best epoch is chosen on the validation split; the test split is not used. A run is determined by
+The kept epoch is chosen on the validation split; the test split is not used. A run is determined by
 graph, quantisation, data set and settings. It can be resumed from its checkpoint after each epoch,
 with the same result as without the break (on the same number of threads).
 """
@@ -25,7 +25,7 @@ from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
-from models.training.history import Epoch, kept_epoch
+from models.training.history import Epoch, worth_keeping
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
 from models.training.penalty import ones_per_weight
@@ -50,13 +50,13 @@ def train(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
-    """Train ``graph`` on ``dataset.train``; keep the best fake-quantised epoch on validation.
+    """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    Of equal epochs it keeps the later. checkpoint: written after each epoch; an existing one of the
-    same run is continued. Torch's random state and threads are as before afterwards. Raises
-    ModelError: the graph is not sound, quantisation, settings or data set do not fit it, the loss
-    is not finite, layers miss their zero blocks at the end, or the checkpoint is damaged or another
-    run's; OSError: it cannot be written.
+    It is the last of those within a standard error of the best. checkpoint: written after each
+    epoch; an existing one of the same run is continued. Torch's random state and threads are as
+    before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or data set
+    do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
+    checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     _check_match(verify(graph), dataset)
     run = _Run(graph, quantisation, dataset, settings, checkpoint)
@@ -139,7 +139,7 @@ class _Run:
                 self._start_phase()
             loss, right = self._train_epoch(epoch)
             accuracy = evaluate(self.network, self.dataset.validation)
-            self._keep(Epoch(loss, accuracy, self.network.quantised, right))
+            self._keep(loss, accuracy, right)
             if progress:
                 spent = time.monotonic() - start
                 left = spent / (epoch + 1 - first) * (settings.epochs - epoch - 1)
@@ -159,9 +159,12 @@ class _Run:
         self.optimizer = make_optimizer(self.network, self.settings)
         self.forward = speed.prepare(self.network, self.graph, self.settings, len(self.images))
 
-    def _keep(self, epoch: Epoch) -> None:
-        self.history.append(epoch)
-        if kept_epoch(self.history) == len(self.history):
+    def _keep(self, loss: float, accuracy: float, right: float) -> None:
+        """Add an epoch to the history, keep its weights if they are worth it, and write both."""
+        quantised, images = self.network.quantised, len(self.dataset.validation)
+        kept = quantised and worth_keeping(self.history, accuracy, images)
+        self.history.append(Epoch(loss, accuracy, quantised, right, kept))
+        if kept:
             self.best = copy.deepcopy(self.network.state_dict())
         if self.path:
             checkpoint.save_run(

@@ -17,7 +17,7 @@ from models.graph.yaml import read_graph
 from models.quantisation.plan import Quantisation
 from models.quantisation.yaml import read_quantisation
 from models.training import checkpoint
-from models.training.history import Epoch
+from models.training.history import Epoch, kept_epoch
 from models.training.network import QuantNetwork
 
 EVALUATION_BATCH = 512
@@ -43,8 +43,14 @@ class TrainedNetwork:
 
     @property
     def validation_accuracy(self) -> float:
-        """Validation accuracy, 0..1, of the epoch whose weights were kept."""
-        return max(epoch.accuracy for epoch in self.history if epoch.quantised)
+        """Validation accuracy, 0..1, of the epoch whose weights were kept.
+
+        Raises ValueError for a network that was not trained.
+        """
+        kept = kept_epoch(self.history)
+        if kept is None:
+            raise ValueError("the network was not trained")
+        return self.history[kept - 1].accuracy
 
     def evaluate(self, split: Split) -> float:
         """Return the accuracy on ``split``, 0..1; 0 for an empty one."""

@@ -1,11 +1,15 @@
 """Accuracy estimation for networks that are not, or only briefly, trained.
 
 short_training (proxy training of a few epochs), features and predictor (Gaussian process),
-supernet (weight sharing), one_bits (prediction of the 1-bits of the weights), study and study_data
-(the shipped tables), evaluation (rank correlation and calibration of the predictors).
+transfer (the predictor of a search, which knows other trainings), earlier (reads these),
+acquisition (what to train next), supernet (weight sharing), one_bits (prediction of the 1-bits of
+the weights), study and study_data (the shipped tables), evaluation (rank correlation and
+calibration of the predictors).
 """
 
 __all__ = [
+    "acquisition",
+    "earlier",
     "evaluation",
     "features",
     "one_bits",
@@ -14,4 +18,5 @@ __all__ = [
     "study",
     "study_data",
     "supernet",
+    "transfer",
 ]

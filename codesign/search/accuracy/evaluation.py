@@ -20,6 +20,7 @@ from codesign.search.accuracy import study_data
 from codesign.search.accuracy.features import FEATURES, capacity
 from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.accuracy.study_data import Description, Training
+from codesign.search.accuracy.transfer import Source
 from codesign.search.pareto import Floats
 
 PROXIES = ("grad_norm", "snip", "synflow", "fisher", "naswot", "zen")
@@ -102,6 +103,15 @@ class Study:
         return AccuracyPredictor(
             self.inputs(PREDICTORS[name]), self.validation, VALIDATION_IMAGES[self.dataset]
         )
+
+
+def shipped_sources() -> list[Source]:
+    """Return the trained networks of the shipped studies, as what a search knows beforehand."""
+    return [
+        Source(name, one.inputs(FEATURES), one.validation, VALIDATION_IMAGES[name])
+        for name in DATASETS
+        for one in [Study.load(name)]
+    ]
 
 
 def _even(name: str, values: Floats) -> Floats:

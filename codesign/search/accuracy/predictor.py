@@ -75,6 +75,13 @@ class AccuracyPredictor:
             lambda rows: self.predict(network_features(layers.take(rows))), len(layers), threads
         )
 
+    def network_odds(self, layers: LayerTable, threads: int | None = None) -> Floats:
+        """Return the log odds of ``predict_networks``, shape (n,): what a search maximises.
+
+        In log odds a front spreads where networks differ little in per cent, but much in errors.
+        """
+        return odds_of(self.predict_networks(layers, threads))
+
     def interval(self, features: Floats, coverage: float = 0.9) -> tuple[Floats, Floats]:
         """Return (low, high) ends of the prediction interval of trained accuracies, each (n,).
 
@@ -142,6 +149,13 @@ class PredictorTable:
         near -= np.square(self.places).sum(axis=1) / (2 * self.length**2)
         odds = np.exp(near, out=near) @ self.alpha + place @ self.slope + self.offset
         return _share(odds)
+
+
+def odds_of(accuracies: Floats) -> Floats:
+    """Return natural log odds of accuracies, which count as those in 0.001..0.999, same shape."""
+    share = np.clip(accuracies, 0.001, 0.999)
+    odds: Floats = np.log(share / (1 - share))
+    return odds
 
 
 def _share(odds: Floats) -> Floats:

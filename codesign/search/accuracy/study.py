@@ -12,6 +12,7 @@ resumes where it ended. The same seed samples the same networks. Training uses o
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import datetime
 import logging
 import sys
@@ -56,7 +57,9 @@ def space_of(shape: tuple[int, int, int], classes: int) -> SearchSpace:
 
     shape: channels, rows, columns of the images.
     """
-    return SearchSpace(dense_only(load_declaration(shipped_name(shape))), shape, classes)
+    shipped = dense_only(load_declaration(shipped_name(shape)))
+    npu = dataclasses.replace(shipped.npu, wide_inputs=(False,))  # a gene would change the sample
+    return SearchSpace(dataclasses.replace(shipped, npu=npu), shape, classes)
 
 
 def sample(space: SearchSpace, count: int, seed: int) -> Ints:

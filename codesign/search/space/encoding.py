@@ -192,7 +192,7 @@ class SearchSpace:
 
     @cached_property
     def genes(self) -> Genes:
-        """Sizes and kinds of the genes, as search strategies see them.
+        """Sizes, kinds and parts of the genes, as search strategies see them.
 
         Parameters are of one kind if their names start alike; the input's bits belong to those of
         activations, since the widest tensor decides the array's width. Kinds of one gene are left
@@ -205,7 +205,11 @@ class SearchSpace:
             kind = "activation_bits" if parameter.name == "input_bits" else stem.group()
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
-        return Genes(self.sizes, tuple(several))
+        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity")
+        bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
+        network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
+        parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
+        return Genes(self.sizes, tuple(several), parts)
 
     @cached_property
     def npu_genes(self) -> Ints:

@@ -1,7 +1,8 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
 ``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
-``evolution``. The conformance tests run every entry.
+``evolution``; ``separate`` and ``separate-back`` are the flow that joint search has to beat:
+network, then bits, then NPU. The conformance tests run every entry.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from codesign.search.strategies.loading import Checked, imported
 from codesign.search.strategies.nsga2 import Nsga2
 from codesign.search.strategies.random_search import RandomSearch
 from codesign.search.strategies.regularised import RegularisedEvolution
+from codesign.search.strategies.separate import Separate
 
 __all__ = [
     "STRATEGIES",
@@ -26,6 +28,7 @@ __all__ = [
     "Nsga2",
     "RandomSearch",
     "RegularisedEvolution",
+    "Separate",
     "Strategy",
     "factory",
     "make",
@@ -37,6 +40,8 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "guided": GuidedEvolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
+    "separate": Separate,
+    "separate-back": functools.partial(Separate, back=True),
 }
 """Name -> factory(genes, seed)."""
 

@@ -1,9 +1,10 @@
 """The interface of search strategies.
 
 A candidate (chromosome) is an integer vector whose gene g has values 0..sizes[g]-1. Genes without
-effect are left to the search space, which canonicalises candidates. All objectives are minimised.
-The constraint violation of a candidate is 0 if it is feasible, else it grows with the distance from
-feasibility; infeasible candidates guide the search, too.
+effect are left to the search space, which canonicalises candidates. All objectives are minimised;
+the first is the accuracy, negated, which does not depend on the NPU. The constraint violation of a
+candidate is 0 if it is feasible, else it grows with the distance from feasibility; infeasible
+candidates guide the search, too.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ class Genes:
     kinds: tuple[Ints, ...] = ()
     """For each kind, the indices of the genes that are the same parameter of different layers, such
     as all bit widths of activations: often useful to change together, if their values ascend."""
+    parts: tuple[Ints, ...] = ()
+    """Indices of the genes of the network, of the bit widths and of the NPU, in this order: what a
+    separate flow decides one after another; empty if that is not known."""
 
     @property
     def mutation_rate(self) -> float:

@@ -483,11 +483,11 @@ def test_resume_trains_nothing_twice(
 
 def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path) -> None:
     """A setting that is added must be told apart: it decides the result, or it does not."""
-    wanted = settings(tmp_path / "out")
+    wanted = settings(tmp_path / "out", finish=ExploreSettings.finish)
     declaration = load_declaration("digits")
     identity = wanted.identity(declaration, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
-    places = {"out", "data_dir", "area_model"}  # files count by their content
+    places = {"out", "data_dir", "area_model", "warm_start"}  # files count by their content
     # Written where they are not the default.
     later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
     assert fields - identity.keys() == {
@@ -554,8 +554,9 @@ def test_a_design_found_on_own_data_can_be_built_again(fakes: Fakes, tmp_path: P
     npz(data, 0)
     out = tmp_path / "out"
     result, _ = run(settings(out, dataset=str(data)))
-    weights = next((out / "training").glob("*.weights"))
-    command = ["build", str(out / result.summary["design"]), "--weights", str(weights)]
+    design = out / result.summary["design"]
+    weights = out / "training" / f"{design.parent.name}.weights"  # of two full trainings
+    command = ["build", str(design), "--weights", str(weights)]
     assert main([*command, "--out", str(tmp_path / "again")]) == 0
 
 

@@ -11,7 +11,7 @@ import torch
 from models.data import datasets
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint
-from models.training.history import Epoch, from_list, kept_epoch, to_list
+from models.training.history import Epoch, from_list, kept_epoch, to_list, worth_keeping
 from models.training.loop import train
 from models.training.network import QuantNetwork
 from models.training.schedule import TrainSettings
@@ -19,13 +19,36 @@ from models.training.trained import TrainedNetwork
 from tests.models.training.test_training import SMALL
 
 
-def test_the_last_of_the_best_quantised_epochs_is_kept():
-    scores = [(0.9, False), (0.6, True), (0.8, True), (0.8, True), (0.7, True)]
-    history = [Epoch(1.0, score, quantised) for score, quantised in scores]
-    assert kept_epoch(history) == 4
+@pytest.mark.parametrize(
+    ("images", "kept"),
+    [
+        (10, 6),  # all are alike; the floating-point epoch, though the best, does not count
+        (100, 5),  # a standard error is 4 points
+        (10_000, 3),
+    ],
+)
+def test_the_last_epoch_is_kept_that_the_images_cannot_tell_from_the_best(images, kept):
+    scores = [(0.95, False), (0.6, True), (0.8, True), (0.7, True), (0.77, True), (0.7, True)]
+    history = []
+    for score, quantised in scores:
+        keep = quantised and worth_keeping(history, score, images)
+        history.append(Epoch(1.0, score, quantised, kept=keep))
+    assert kept_epoch(history) == kept
     assert kept_epoch(history[:1]) is None
     assert kept_epoch([]) is None
     assert from_list(json.loads(json.dumps(to_list(history)))) == tuple(history)
+
+
+def test_of_older_files_the_last_of_the_best_quantised_epochs_is_kept():
+    scores = [(0.9, False), (0.6, True), (0.8, True), (0.8, True), (0.7, True)]
+    assert kept_epoch([Epoch(1.0, score, quantised) for score, quantised in scores]) == 4
+
+
+def test_the_kept_weights_are_those_of_the_kept_epoch(few):
+    settings = TrainSettings(epochs=12, batch_size=20, compile="never", threads=1)
+    trained = train(SMALL, Quantisation(), few, settings)
+    kept = trained.history[kept_epoch(trained.history) - 1]
+    assert trained.evaluate(few.validation) == kept.accuracy
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +84,7 @@ def test_weights_and_checkpoints_of_older_versions_have_no_training_accuracy(few
         content = torch.load(file, weights_only=True)
         content["history"] = [epoch[:3] for epoch in content["history"]]
         checkpoint.save(content, file)
-    older = tuple(dataclasses.replace(one, training_accuracy=None) for one in trained.history)
+    older = tuple(Epoch(*dataclasses.astuple(one)[:3]) for one in trained.history)
     assert TrainedNetwork.load(weights).history == older
     again = train(SMALL, Quantisation(), few, settings, checkpoint=path)
     assert again.history == older

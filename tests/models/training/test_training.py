@@ -320,7 +320,7 @@ def test_broken_integer_networks_are_refused(tmp_path):
         with pytest.raises(ModelError, match="is not an integer network file"):
             files.load(path)
     np.savez(path, header=np.array('{"format": 99}'))
-    with pytest.raises(ModelError, match="has format 99, this version reads 1"):
+    with pytest.raises(ModelError, match="has format 99, this version reads 1, 2"):
         files.load(path)
 
 

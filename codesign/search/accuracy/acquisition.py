@@ -1,0 +1,73 @@
+"""Chooses what to train next: networks that are expected to add most hypervolume.
+
+A network counts by what is believed of its accuracy, a normal distribution of log odds, and by the
+log of the best rate of its NPUs within the budget: its other NPUs, being as accurate and slower,
+add nothing. The volume is that of accuracy and log rate above a reference. Source of the criterion:
+Emmerich, Giannakoglou, Naujoks, "Single- and multiobjective evolutionary optimization assisted by
+Gaussian random field metamodels", IEEE Trans. Evol. Comp. 10(4), 2006.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.special import expit, ndtr
+
+from codesign.search.accuracy.predictor import odds_of
+from codesign.search.pareto import Floats
+
+LEVELS = 128
+"""Steps of accuracy, from the reference to 1, that an expectation is summed over."""
+Belief = Callable[[Floats, Floats], "tuple[Floats, Floats]"]
+"""(features, accuracies) of trained networks, shapes (t, f) and (t,) -> mean and standard deviation
+of the log odds of all networks to choose from, each (n,)."""
+
+
+def expected_gains(
+    known: Floats, rates: Floats, mean: Floats, deviation: Floats, reference: Floats
+) -> Floats:
+    """Return the hypervolume that each network is expected to add, shape (n,).
+
+    known: accuracy (0..1) and log rate of trained networks, shape (t, 2); rates: log rates of those
+    to choose from, shape (n,); mean, deviation: of their log odds, each (n,); reference: accuracy
+    and log rate from which on a volume counts, shape (2,). Exact but for the LEVELS of accuracy.
+
+    >>> known, reference = np.array([[0.9, 4.0]]), np.array([0.5, 0.0])
+    >>> sure = odds_of(np.array([0.9])), np.zeros(1)
+    >>> expected_gains(known, np.array([5.0]), *sure, reference).round(2)  # 0.4 times 1 more
+    array([0.4])
+    """
+    edges = np.linspace(reference[0], 1.0, LEVELS + 1)
+    levels = (edges[1:] + edges[:-1]) / 2
+    there = known[:, :1] >= levels
+    best = np.where(there, known[:, 1:], reference[1]).max(axis=0, initial=reference[1])
+    reached = ndtr((mean[:, None] - odds_of(levels)) / np.maximum(deviation, 1e-9)[:, None])
+    gains: Floats = (reached * np.maximum(rates[:, None] - best, 0.0)).sum(axis=1)
+    return gains * (edges[1] - edges[0])
+
+
+def choose(
+    known: Floats, features: Floats, candidates: Floats, rates: Floats, belief: Belief,
+    reference: Floats, count: int,
+) -> list[int]:  # fmt: skip
+    """Return up to ``count`` of n networks, as indices, in the order to train them in.
+
+    Each is the one of the largest expected gain; it is then believed to be as accurate as expected,
+    so that the next one is another. known and features: those of the trained networks, shapes
+    (t, 2) and (t, f); candidates and rates: features and log rates of the networks to choose from,
+    shapes (n, f) and (n,); known, rates and reference as in ``expected_gains``. It ends early where
+    no network is expected to add anything.
+    """
+    chosen: list[int] = []
+    while len(chosen) < min(count, len(rates)):
+        mean, deviation = belief(features, known[:, 0])
+        gains = expected_gains(known, rates, mean, deviation, reference)
+        gains[chosen] = 0.0
+        best = int(np.argmax(gains))
+        if gains[best] <= 0:
+            break
+        chosen.append(best)
+        known = np.vstack([known, (expit(mean[best]), rates[best])])
+        features = np.vstack([features, candidates[best]])
+    return chosen

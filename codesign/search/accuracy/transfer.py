@@ -1,0 +1,147 @@
+"""Prediction of accuracies from the trained networks of a search and of others before it.
+
+A Gaussian process over several sources of trained networks: they share what the capacity of a
+network is worth and a small part of the rest, those of one data set share most of it, and each
+source has its own level. So networks can be compared before any is trained, and the longer a search
+trains, the less the others say. Source of the kind of model: Bonilla, Chai, Williams, "Multi-task
+Gaussian process prediction", NIPS 2007.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
+from scipy.special import expit
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.cost.regressors import one_thread
+from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.pareto import Floats
+from codesign.search.parts import in_parts
+
+Bools = NDArray[np.bool_]
+LEVEL, LEVEL_DEVIATION = 2.5, 1.0
+"""Log odds of a network of average capacity, before any of its source is known, and how far it may
+be from that: 92 %, and 82 to 97 %."""
+SLOPE, SLOPE_DEVIATION = 0.15, 0.08
+"""Log odds a unit of ``capacity``."""
+SHARED, OWN = 0.15, 0.6
+"""Deviations of log odds from the slope: their part that all data sets share, and the part that
+sources of one data set do."""
+LENGTH = 2.0
+"""Distance in features over which deviations from the slope are alike."""
+NOISE = 0.3
+"""Deviation of log odds between two trainings of one network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """Networks of one data set that were trained alike.
+
+    >>> Source("digits", np.zeros((2, 10)), np.array([0.9, 1.0]), images=216).odds.round(1)
+    array([2.2, 6.1])
+    """
+
+    dataset: str
+    """Sources of an equal name saw the same images."""
+    features: Floats
+    """``network_features``, shape (n, f)."""
+    accuracies: Floats
+    """Validation accuracies, 0..1, shape (n,)."""
+    images: int
+    """Validation images."""
+
+    @property
+    def odds(self) -> Floats:
+        """Log odds of a correct answer, shape (n,), finite."""
+        share = (self.accuracies * self.images + 0.5) / (self.images + 1)
+        odds: Floats = np.log(share / (1 - share))
+        return odds
+
+
+class TransferPredictor:
+    """Gaussian process regression of the log odds of a correct answer over several sources.
+
+    own: the source whose networks are predicted, which may be empty; centre: ``capacity`` of an
+    average network of its space. Of other sources, average is their mean.
+
+    >>> before = Source("others", np.array([[10.0] * 10, [14.0] * 10]), np.array([0.6, 0.9]), 1000)
+    >>> own = Source("mine", np.empty((0, 10)), np.empty(0), 200)
+    >>> low, high = TransferPredictor(own, [before], 60.0).predict(before.features)
+    >>> bool(low < high)
+    True
+    """
+
+    def __init__(self, own: Source, others: Sequence[Source], centre: float) -> None:
+        sources = [own, *(one for one in others if len(one.features))]
+        source = np.repeat(np.arange(len(sources)), [len(one.features) for one in sources])
+        dataset = np.array([one.dataset for one in sources])[source]
+        self._features = np.vstack([one.features for one in sources])
+        self._centre, self._source, self._dataset = centre, source, dataset == own.dataset
+        centres = [centre] + [float(capacity(one.features).mean()) for one in sources[1:]]
+        self._sizes = capacity(self._features) - np.array(centres)[source]
+        levels = [LEVEL] + [float(one.odds.mean()) for one in sources[1:]]
+        rest = np.concatenate([one.odds for one in sources]) - np.array(levels)[source]
+        with one_thread():
+            known = self._covariance(
+                self._features, self._sizes, source[:, None] == source, dataset[:, None] == dataset
+            )
+            self._lower = cholesky(known + NOISE**2 * np.eye(len(known)), lower=True)
+            self._weights = cho_solve((self._lower, True), rest - SLOPE * self._sizes)
+
+    def _covariance(
+        self, features: Floats, sizes: Floats, one_source: Bools, one_dataset: Bools
+    ) -> Floats:
+        """Return the covariances of log odds of n networks and the known ones, shape (n, known).
+
+        sizes: capacities from their centre; one_source, one_dataset: True where both are of one.
+        """
+        gaps = np.square(features).sum(1)[:, None] + np.square(self._features).sum(1)
+        near = np.exp((features @ self._features.T - gaps / 2) / LENGTH**2)
+        return (
+            near * (SHARED**2 + OWN**2 * one_dataset)
+            + LEVEL_DEVIATION**2 * one_source
+            + SLOPE_DEVIATION**2 * np.outer(sizes, self._sizes)
+        )
+
+    def _with_known(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return sizes (n,) of networks of the own source, and covariances with the known ones."""
+        sizes = capacity(features) - self._centre
+        return sizes, self._covariance(features, sizes, self._source == 0, self._dataset)
+
+    def odds(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return the mean log odds of a correct answer and their standard deviations, each (n,).
+
+        features: shape (n, f). The noise of a training is not in the deviations.
+        """
+        with one_thread():
+            sizes, shared = self._with_known(features)
+            told = solve_triangular(self._lower, shared.T, lower=True)
+        own = SHARED**2 + OWN**2 + LEVEL_DEVIATION**2 + (SLOPE_DEVIATION * sizes) ** 2
+        deviation = np.sqrt(np.maximum(own - np.square(told).sum(0), 0.0))
+        return LEVEL + SLOPE * sizes + shared @ self._weights, deviation
+
+    def predict(self, features: Floats) -> Floats:
+        """Return the predicted accuracies, 0..1, shape (n,), of features of shape (n, f)."""
+        found: Floats = expit(self._mean(features))
+        return found
+
+    def _mean(self, features: Floats) -> Floats:
+        with one_thread():
+            sizes, shared = self._with_known(features)
+            mean: Floats = LEVEL + SLOPE * sizes + shared @ self._weights
+        return mean
+
+    def network_odds(self, layers: LayerTable, threads: int | None = None) -> Floats:
+        """Return the mean log odds of networks, shape (n,): what a search maximises.
+
+        In log odds a front spreads where networks differ little in per cent, but much in errors.
+        threads: as in ``in_parts``.
+        """
+        return in_parts(
+            lambda rows: self._mean(network_features(layers.take(rows))), len(layers), threads
+        )

@@ -1,0 +1,139 @@
+"""Picks what a search trains next, from what it has found on estimates and what it has trained.
+
+The networks that are expected to add most to the front of accuracy and throughput (or LUTs) are
+trained. What is known before the first training comes from earlier trainings of others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.special import expit
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.search import engine
+from codesign.search.accuracy.acquisition import choose, expected_gains
+from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.accuracy.one_bits import OneBitsPredictor
+from codesign.search.accuracy.transfer import Source, TransferPredictor
+from codesign.search.engine import Evaluated, InnerSearch
+from codesign.search.pareto import Floats, Ints
+from codesign.search.space.tables import layer_table
+from codesign.search.space.topology import network_key
+
+LEAST_SHARE = 0.75
+"""Share of the best accuracy, believed or reached, from which on a network is of interest."""
+SHORTLIST = 3
+"""Networks whose NPUs are all looked at, for each one that is trained."""
+
+
+class Picker:
+    """Beliefs on the accuracy of networks, and the choice of those to train. Made by ``Search``."""
+
+    def __init__(
+        self,
+        inner: InnerSearch,
+        dataset: str,
+        validation_images: int,
+        earlier: Sequence[Source],
+        *,
+        prefer: str,
+        one_bits: bool,
+    ) -> None:
+        """Start without trained networks of the search's own, before its first ``inner.run``.
+
+        inner: the search on estimates. dataset, validation_images: of the search's trainings.
+        earlier: trained networks of other searches and studies. prefer: as in SearchSettings.
+        one_bits: True if few one-bits are an objective.
+        """
+        self._problem, self._prefer, self._few_ones = inner.problem, prefer, one_bits
+        self._dataset, self._images, self._earlier = dataset, validation_images, earlier
+        drawn = inner.archive().layers.take(slice(inner.sampled))
+        self._centre = float(capacity(network_features(drawn)).mean())
+        self._merits: dict[str, float] = {}
+        self.learn([], np.empty(0), np.empty(0))
+
+    def learn(self, candidates: Sequence[Ints], accuracies: Floats, one_bits: Floats) -> None:
+        """Take over the t networks that the search has trained, in the order they were proposed.
+
+        candidates: t vectors (n_genes,), of network and NPU; accuracies: 0..1, shape (t,);
+        one_bits: of all weights, shape (t,).
+        """
+        space = self._problem.space
+        genes = np.reshape(candidates, (len(candidates), len(space.sizes))).astype(np.int64)
+        layers = layer_table(space, genes)
+        self._trained = {network_key(space, one) for one in genes}
+        self._features, self._accuracies = network_features(layers), accuracies
+        self._ranked = [self._best_merit(one) for one in genes]
+        self._predictor = self._believing(self._features, accuracies)
+        self._bits = OneBitsPredictor()
+        if self._few_ones and len(genes):
+            self._bits.fit(layers, one_bits)
+
+    def score(self, layers: LayerTable) -> Floats:
+        """Return what a search maximises: log odds (n,), with one-bits (n, 2): -log(one-bits), too.
+
+        layers: of n networks.
+        """
+        return self._goals(layers, self._predictor.network_odds(layers))
+
+    def _goals(self, layers: LayerTable, odds: Floats) -> Floats:
+        if not self._few_ones:
+            return odds
+        return np.column_stack([odds, -np.log(self._bits.predict(layers))])
+
+    def _believing(self, features: Floats, accuracies: Floats) -> TransferPredictor:
+        """Return what is believed after trainings with these features (t, f), accuracies (t,)."""
+        own = Source(self._dataset, features, accuracies, self._images)
+        return TransferPredictor(own, self._earlier, self._centre)
+
+    def pick(self, pool: Evaluated, count: int) -> list[int]:
+        """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
+
+        They are those of the largest expected gain in hypervolume (``acquisition.choose``), of the
+        networks on the front of what accuracy may be: its mean, and one standard deviation more.
+        Of all NPUs within the budget a network counts with that of the most merit; of SHORTLIST
+        times as many networks they are all looked at, of others those in the pool. Empty if there
+        is no network to gain by.
+        """
+        odds, deviation = self._predictor.odds(network_features(pool.layers))
+        merits = self._merit(pool)
+        fresh = self._fresh(pool, odds, deviation, merits)
+        known = np.column_stack([self._accuracies, self._ranked])
+        best = max(self._accuracies, default=float(expit(odds.max())))
+        reference = np.array([LEAST_SHARE * best, merits.min()])
+        gains = expected_gains(known, merits[fresh], odds[fresh], deviation[fresh], reference)
+        fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
+        exact = [self._best_merit(pool.candidates[row]) for row in fresh]
+        mine = network_features(pool.layers.take(fresh))
+        chosen = choose(
+            known, self._features, mine, np.array(exact),
+            lambda *trained: self._believing(*trained).odds(mine), reference, count,
+        )  # fmt: skip
+        return [int(fresh[k]) for k in chosen]
+
+    def _fresh(self, pool: Evaluated, odds: Floats, deviation: Floats, merits: Floats) -> Ints:
+        """Return rows of untrained networks on the front, each once, by the merit of the row."""
+        costs = pool.estimate.images_per_second, pool.estimate.area.luts
+        shown = np.zeros(len(odds), dtype=np.bool_)
+        for hoped in (odds, odds + deviation):
+            shown |= engine.front(self._goals(pool.layers, hoped), *costs)
+        rows: dict[str, int] = {}
+        for row in sorted(np.flatnonzero(shown), key=lambda row: -merits[row]):
+            rows.setdefault(network_key(self._problem.space, pool.candidates[row]), int(row))
+        return np.array([row for key, row in rows.items() if key not in self._trained], np.int64)
+
+    def _merit(self, found: Evaluated) -> Floats:
+        """Return what counts beside accuracy, to be large: log images/s, or -log LUTs, (n,)."""
+        if self._prefer == "area":
+            return -np.log(found.estimate.area.luts)
+        return np.log(found.estimate.images_per_second)
+
+    def _best_merit(self, candidate: Ints) -> float:
+        """Return the most merit of a network's NPUs within the budget."""
+        key = network_key(self._problem.space, candidate)
+        if key not in self._merits:
+            every = engine.with_all_npus(self._problem, candidate)
+            self._merits[key] = float(self._merit(every)[every.feasible].max())
+        return self._merits[key]

@@ -1,0 +1,62 @@
+"""What is trained next: expected gains are hypervolumes, and certain ones are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from codesign.search.accuracy.acquisition import LEVELS, choose, expected_gains
+from codesign.search.accuracy.predictor import odds_of
+from codesign.search.pareto import hypervolume
+
+REFERENCE = np.array([0.5, 1.0])
+RATES = np.random.default_rng(0).uniform(2, 5, 6)
+
+
+def volume(known: np.ndarray) -> float:
+    """Return the hypervolume of accuracies and log rates, shape (n, 2), computed by moocore."""
+    return hypervolume(-known, -REFERENCE)
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_the_gain_of_a_certain_accuracy_is_the_hypervolume_it_adds(count: int) -> None:
+    known = np.column_stack([0.6 + 0.1 * np.arange(count), RATES[:count]])
+    accuracies = np.array([0.55, 0.72, 0.95])
+    gains = expected_gains(known, RATES[3:], odds_of(accuracies), np.zeros(3), REFERENCE)
+    for gain, point in zip(gains, zip(accuracies, RATES[3:], strict=True), strict=True):
+        exact = volume(np.vstack([known, point])) - volume(known)
+        assert gain == pytest.approx(exact, abs=0.5 / LEVELS * 4)  # a step, times the widest rate
+
+
+def test_the_expected_gain_is_the_mean_over_what_may_come() -> None:
+    known = np.array([[0.8, 3.0]])
+    mean, deviation = odds_of(np.array([0.85])), np.array([0.7])
+    (gain,) = expected_gains(known, np.array([3.5]), mean, deviation, REFERENCE)
+    odds = mean + deviation * np.random.default_rng(1).standard_normal(4000)
+    drawn = [volume(np.vstack([known, (expit(one), 3.5)])) for one in odds]
+    assert gain == pytest.approx(np.mean(drawn) - volume(known), rel=0.05)
+
+
+def test_of_networks_alike_the_less_certain_one_is_trained_where_the_best_is_known() -> None:
+    def belief(features: np.ndarray, accuracies: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return odds_of(np.array([0.9, 0.9])), np.array([0.1, 1.0])
+
+    rates = np.array([3.0, 3.0])
+    known = np.array([[0.9, 3.0]])
+    assert choose(known, np.zeros((1, 1)), np.zeros((2, 1)), rates, belief, REFERENCE, 1) == [1]
+
+
+def test_what_is_chosen_together_differs_and_ends_where_nothing_is_gained() -> None:
+    accuracies = np.linspace(0.95, 0.6, 6)
+
+    def belief(features: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return odds_of(accuracies), np.zeros(6)
+
+    nothing = np.empty((0, 2)), np.empty((0, 1)), np.zeros((6, 1))
+    chosen = choose(*nothing, RATES, belief, REFERENCE, 6)
+    assert len(set(chosen)) == len(chosen)
+    points = np.column_stack([accuracies, RATES])
+    assert volume(points[chosen]) == pytest.approx(volume(points), abs=3 / LEVELS)
+    slow = np.zeros(6)
+    assert choose(*nothing, slow, belief, REFERENCE, 1) == []

@@ -1,0 +1,74 @@
+"""The predictor over several sources learns from other data sets first, then from its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from codesign.search.accuracy import evaluation, transfer
+from codesign.search.accuracy.features import FEATURES, capacity
+from codesign.search.accuracy.transfer import Source, TransferPredictor
+
+RANDOM = np.random.default_rng(0)
+DRAWN = RANDOM.normal(10, 1, (60, len(FEATURES)))
+CENTRE = float(capacity(DRAWN).mean())
+NOTHING = Source("mine", DRAWN[:0], np.empty(0), 500)
+
+
+def truth(features: np.ndarray) -> np.ndarray:
+    """Return accuracies that grow with the third feature, which no capacity has."""
+    return np.asarray(expit(2.0 + features[:, 2] - 10.0))
+
+
+def test_before_any_training_accuracy_grows_with_capacity_and_nothing_is_certain() -> None:
+    odds, deviation = TransferPredictor(NOTHING, [], CENTRE).odds(DRAWN)
+    order = np.argsort(capacity(DRAWN))
+    assert (np.diff(odds[order]) > 0).all()
+    assert (deviation > transfer.LEVEL_DEVIATION).all()
+
+
+@pytest.mark.parametrize(("name", "least", "most"), [("mine", 0.75, 1.0), ("other", 0.1, 0.7)])
+def test_a_source_of_the_same_data_set_says_more_than_another(
+    name: str, least: float, most: float
+) -> None:
+    before = Source(name, DRAWN[:40], truth(DRAWN[:40]), 500)
+    odds, _ = TransferPredictor(NOTHING, [before], CENTRE).odds(DRAWN[40:])
+    without, _ = TransferPredictor(NOTHING, [], CENTRE).odds(DRAWN[40:])
+    found, blind = (np.corrcoef(o, truth(DRAWN[40:]))[0, 1] for o in (odds, without))
+    assert least < found < most
+    assert found > blind + 0.1
+
+
+def test_own_trainings_overrule_what_others_say() -> None:
+    wrong = Source("other", DRAWN, 1 - truth(DRAWN), 500)
+    own = Source("mine", DRAWN[:40], truth(DRAWN[:40]), 500)
+    odds, deviation = TransferPredictor(own, [wrong], CENTRE).odds(DRAWN[40:])
+    assert np.corrcoef(odds, truth(DRAWN[40:]))[0, 1] > 0.7
+    _, before = TransferPredictor(NOTHING, [wrong], CENTRE).odds(DRAWN[40:])
+    assert (deviation < before).all()
+
+
+def test_a_predictor_of_one_source_is_a_gaussian_process() -> None:
+    """Against the textbook's formula, without the Cholesky factors."""
+    own = Source("mine", DRAWN[:10], truth(DRAWN[:10]), 500)
+    place = np.square(DRAWN[:, None] - DRAWN).sum(2)
+    sizes = capacity(DRAWN) - CENTRE
+    kernel = (
+        (transfer.OWN**2 + transfer.SHARED**2) * np.exp(-place / (2 * transfer.LENGTH**2))
+        + transfer.LEVEL_DEVIATION**2
+        + transfer.SLOPE_DEVIATION**2 * np.outer(sizes, sizes)
+    )
+    noisy = np.linalg.inv(kernel[:10, :10] + transfer.NOISE**2 * np.eye(10))
+    mean = transfer.LEVEL + transfer.SLOPE * sizes
+    expected = mean + kernel[:, :10] @ noisy @ (own.odds - mean[:10])
+    variance = np.diag(kernel) - np.diag(kernel[:, :10] @ noisy @ kernel[:10])
+    odds, deviation = TransferPredictor(own, [], CENTRE).odds(DRAWN)
+    assert odds == pytest.approx(expected)
+    assert deviation == pytest.approx(np.sqrt(variance))
+
+
+def test_shipped_studies_are_sources() -> None:
+    sources = {one.dataset: one for one in evaluation.shipped_sources()}
+    assert set(sources) == {"digits", "fashion-mnist"}
+    assert all(one.features.shape[1] == len(FEATURES) for one in sources.values())
