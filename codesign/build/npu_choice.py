@@ -76,31 +76,31 @@ def choose(
     layers = LayerTable.of([network]).take(np.zeros(len(configs), np.int64))
     found = estimate(model_file.load(), layers, ConfigTable.of(configs), clock_mhz, family)
     runs = found.words.overflow() <= 0
-    limit, least = most_luts * MARGIN, np.inf
+    if not runs.any():
+        imported.fitted(configs[0], network)  # raises with the reasons
+    smallest = float(np.min(found.area.luts, where=runs, initial=np.inf))
+    limit, missed = most_luts * MARGIN, list[float]()
+    unfit: InfeasibleError | None = None
     for _ in range(TRIED):
         fits = runs & (found.area.luts <= limit)
         if not fits.any():
             break
         row = int(np.argmin(np.where(fits, found.cycles, np.inf)))
-        npu = _fitted(configs[row], network)
-        luts = np.inf
-        if npu is not None:
-            luts = float(synthesise(verilog(npu), family=family).figures.luts or 0)
-            tell(f"{npu.macs} products per cycle: {luts:,.0f} LUTs after synthesis")
-            if luts <= most_luts:
-                return Chosen(npu, luts)
-            limit = float(found.area.luts[row]) * STEP_DOWN
-        runs[row], least = False, min(least, luts)
-    smallest = float(np.where(runs, found.area.luts, np.inf).min()) if runs.any() else np.inf
-    need = min(least, smallest)
+        runs[row] = False
+        try:
+            npu = imported.fitted(configs[row], network)
+        except InfeasibleError as error:  # of what the estimates do not know
+            unfit = error
+            continue
+        luts = float(synthesise(verilog(npu), family=family).figures.luts or 0)
+        tell(f"{npu.macs} products per cycle: {luts:,.0f} LUTs after synthesis")
+        if luts <= most_luts:
+            return Chosen(npu, luts)
+        missed.append(luts)
+        limit = float(found.area.luts[row]) * STEP_DOWN
+    if unfit and not missed:
+        raise unfit
+    need = min(missed, default=smallest)
     raise InfeasibleError(
         (Infeasible("luts", network.name, need, most_luts, "LUTs", ("raise --lut-budget",)),)
     )
-
-
-def _fitted(npu: NpuConfig, network: IntegerNetwork) -> NpuConfig | None:
-    """Return an NPU with the memories that the compiler asks for; None if it cannot run it."""
-    try:
-        return imported.fitted(npu, network)
-    except InfeasibleError:
-        return None

@@ -129,3 +129,18 @@ def test_a_built_design_is_no_design_to_train(
     for words in (["build", str(out / "design.yaml"), "--out", "x"], ["report", str(out)]):
         assert main(words) == 2
         assert "of an imported network" in capsys.readouterr().err
+
+
+def test_an_npu_is_chosen_within_the_luts_given(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = net.parent / "build"
+    answer(capsys, "build", net, "--lut-budget", 3500, "--images", 1, "--out", out)
+    assert answer(capsys, "synth", out)["luts"] <= 3500
+
+
+def test_too_few_luts_for_any_npu_are_said(net: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = net.parent / "build"
+    assert main(["build", str(net), "--lut-budget", "100", "--out", str(out)]) == 3
+    assert "has 100; raise --lut-budget" in capsys.readouterr().err
+    assert not out.exists()
