@@ -204,12 +204,19 @@ def test_a_folder_of_others_ends_commands_in_a_sentence(
 def test_functions_first_called_by_several_threads_are_kept_in_the_cache(folder: Path) -> None:
     """numba's cache folder is a setting of the process: one thread must not reset another's."""
     script = """
+import time
 from concurrent.futures import ThreadPoolExecutor
-from codesign.cost.cycles.compiled import compiled
+from codesign.cost.cycles import compiled
 
-made = [compiled(lambda x, add=add: x + add) for add in range(40)]
-with ThreadPoolExecutor(8) as pool:
-    assert list(pool.map(lambda call: call(1), made)) == list(range(1, 41))
+njit = compiled.numba.njit
+def slow(function, **options):
+    time.sleep(0.02)  # other threads get their turn while the folder is set
+    return njit(function, **options)
+
+compiled.numba.njit = slow
+made = [compiled.compiled(lambda x, add=add: x + add) for add in range(10)]
+with ThreadPoolExecutor(5) as pool:
+    assert list(pool.map(lambda call: call(1), made)) == list(range(1, 11))
 """
     place = folder.parent / "work"
     place.mkdir()
