@@ -120,7 +120,7 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         metavar="RUN",
         action="append",
         help="folder of an earlier search, also of other images, whose trained networks say what "
-        "to expect of others; may be given several times",
+        "to expect of others; may be given several times (default: none)",
     )
     group.add_argument(
         "--seed",
