@@ -43,6 +43,14 @@ class Trained:
     history: tuple[Epoch, ...] = ()
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
     trained_fully: bool = False
+    settled: float | None = None
+    """Mean validation accuracy of a full training's last epochs (``late_accuracy``): networks are
+    compared by it, as one epoch's accuracy swings by more than a standard error. None: unknown."""
+
+    @property
+    def standing(self) -> float:
+        """Accuracy, 0..1, by which this network is compared with others."""
+        return self.accuracy if self.settled is None else self.settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +167,7 @@ def best_option(
     found = [option for one in trained for option in _options(problem, one, refused)]
     if not found:
         return None
-    equal = rule.equal(np.array([option.trained.accuracy for option in found]))
+    equal = rule.equal(np.array([option.trained.standing for option in found]))
     near = [option for option, same in zip(found, equal, strict=True) if same]
     if rule.boo_within is not None:
         fewest = min(option.trained.one_bits for option in near)
@@ -238,7 +246,7 @@ def _knee(options: Sequence[Option]) -> Option:
     has the best of each.
     """
     costs = np.array([option.costs for option in options])
-    accuracies = np.array([option.trained.accuracy for option in options])
+    accuracies = np.array([option.trained.standing for option in options])
     points = np.column_stack([-accuracies, -np.log(-costs[:, 0]), np.log(costs[:, 1])])
     rows = np.flatnonzero(pareto_mask(points))
     shown = points[rows] - points[rows].min(axis=0)

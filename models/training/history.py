@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+LATE_SHARE = 0.25
+"""Share of the quantised epochs that ``late_accuracy`` is over."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -75,6 +78,17 @@ def kept_epoch(history: Sequence[Epoch]) -> int | None:
     if any(kept for kept, _, _ in numbered):
         return max(at for kept, _, at in numbered if kept)
     return max(numbered)[2] if numbered else None
+
+
+def late_accuracy(history: Sequence[Epoch]) -> float | None:
+    """Return the mean validation accuracy of the last epochs, 0..1; None without a quantised one.
+
+    These are the last LATE_SHARE of the quantised epochs, one at least: the learning rate is low,
+    so they show the same network up to small steps.
+    """
+    found = [one.accuracy for one in history if one.quantised]
+    last = found[-max(1, round(LATE_SHARE * len(found))) :]
+    return sum(last) / len(last) if last else None
 
 
 def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:
