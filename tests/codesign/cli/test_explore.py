@@ -63,7 +63,7 @@ def asked(monkeypatch, tmp_path):
     """Settings that the search was called with; it returns a good result at once."""
     calls: list[ExploreSettings] = []
 
-    def fake(settings: ExploreSettings, progress, warn) -> ExploreResult:
+    def fake(settings: ExploreSettings, progress, warn, tell) -> ExploreResult:
         progress("search", 1, 10, "a note")
         calls.append(settings)
         return result(tmp_path)
@@ -184,7 +184,7 @@ def test_json_is_the_summary(asked, capsys):
 def test_a_missed_budget_is_status_1_and_said(monkeypatch, tmp_path, capsys):
     missed = result(tmp_path, "the budget is missed after synthesis: 31,000 LUTs")
     missed.finished.build, missed.summary["report"] = None, None
-    monkeypatch.setattr(explore, "explore", lambda settings, progress, warn: missed)
+    monkeypatch.setattr(explore, "explore", lambda settings, progress, warn, tell: missed)
     assert main(["explore", "--lut-budget", "30000", "--out", "runs/x"]) == 1
     out, err = capsys.readouterr()
     assert "missed after synthesis: 31,000 LUTs" in err
@@ -194,7 +194,7 @@ def test_a_missed_budget_is_status_1_and_said(monkeypatch, tmp_path, capsys):
 def test_nothing_feasible_is_status_3_with_reasons(monkeypatch, capsys):
     reason = Infeasible("luts", "budget", 900, 50, "LUTs", ("raise --lut-budget",))
 
-    def refuse(settings: ExploreSettings, progress, warn) -> ExploreResult:
+    def refuse(settings: ExploreSettings, progress, warn, tell) -> ExploreResult:
         raise InfeasibleError((reason,))
 
     monkeypatch.setattr(explore, "explore", refuse)
@@ -205,7 +205,7 @@ def test_nothing_feasible_is_status_3_with_reasons(monkeypatch, capsys):
 
 
 def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
-    def interrupt(settings: ExploreSettings, progress, warn) -> ExploreResult:
+    def interrupt(settings: ExploreSettings, progress, warn, tell) -> ExploreResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(explore, "explore", interrupt)
@@ -215,7 +215,7 @@ def test_ctrl_c_names_the_resume_command(monkeypatch, capsys):
 
 
 def test_a_killed_worker_is_named_and_resumable(monkeypatch, capsys):
-    def broken(settings: ExploreSettings, progress, warn) -> ExploreResult:
+    def broken(settings: ExploreSettings, progress, warn, tell) -> ExploreResult:
         raise BrokenProcessPool("a child died")
 
     monkeypatch.setattr(explore, "explore", broken)
