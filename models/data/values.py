@@ -179,7 +179,7 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     elif integer:
         start = low if low < 0 or high - low < high / SCALES_DIFFER else 0.0
         found = InputRange.of(start, max(high, start + 1))
-    elif -1 <= low and 0.5 < high <= 1:
+    elif low >= -1 and 0.5 < high <= 1:
         found = InputRange.of(-1 if low < 0 else 0, 1)
     else:
         found = InputRange.of(*_ends(train.ravel()))
