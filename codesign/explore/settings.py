@@ -61,7 +61,8 @@ class ExploreSettings(SearchSettings):
     """Validation accuracy (0..1) to trade for fewer one-bits, which makes these an objective; None:
     not an objective."""
     min_accuracy: float | None = None
-    """Validation accuracy (0..1) that is enough; None: within a standard error of the best."""
+    """Validation accuracy (0..1) that is enough; None: as good as the best for the
+    validation images."""
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
