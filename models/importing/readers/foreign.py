@@ -26,6 +26,8 @@ MOST_NODES = 100_000
 """Most nodes of a file."""
 MOST_AXES = 8
 """Most axes of a tensor."""
+MOST_BITS = 32
+"""Most bits of a code."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,12 @@ class Grid:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and 0 < self.scale < 1e30):
             raise ModelError(f"a scale must be a finite number > 0, not {self.scale:g}")
+        if not 1 <= self.bits <= MOST_BITS:
+            raise ModelError(f"codes must have 1 to {MOST_BITS} bits, not {self.bits}")
         if self.high < 0:
             object.__setattr__(self, "high", (1 << self.bits) - 1)
+        if not 0 <= self.low <= self.high < 1 << self.bits:
+            raise ModelError(f"{self.bits} bits have no codes {self.low} to {self.high}")
 
     def range(self) -> tuple[float, float]:
         """Return the smallest and the largest value of the codes low..high."""
