@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import copy
-import json
 import resource
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from hypothesis import strategies as st
 from codesign.cli.main import USER_ERRORS
 from codesign.results import InfeasibleError
 from tests.fuzz.readers import READERS
+from tests.fuzz.trees import FORMS
 
 MOST_SECONDS = 10.0
 MOST_BYTES = 3 << 30
@@ -32,9 +32,6 @@ MOST_BYTES = 3 << 30
 EXAMPLES = 50
 """Examples of one round; rounds follow each other until the time is up."""
 ALLOWED = (*USER_ERRORS, InfeasibleError)
-LINES = ".journal"
-"""End of the names of files that hold a JSON value a line."""
-TREES = (".json", LINES)
 TOKENS = (
     b"", b"\x00", b"\xff\xff\xff\xff", b"\x80", b"\n", b"-1", b"1e999", b"NaN", b"null", b"[", b"{",
     b'"', b"&a [*a]", b"!!int x", b"9" * 30, b"9" * 5000, b"[" * 200, b"\xed\xa0\x80",
@@ -48,15 +45,13 @@ ODD: st.SearchStrategy[Any] = st.sampled_from(
 
 @st.composite
 def damaged(draw: st.DrawFn, good: bytes, name: str) -> bytes:
-    """A good file with some of its bytes replaced, removed or repeated, or of its JSON values."""
-    if name.endswith(TREES) and draw(st.booleans()):
-        lines = good.splitlines() if name.endswith(LINES) else [good]
+    """A good file with some of its bytes replaced, removed or repeated, or of its values."""
+    form = FORMS.get(Path(name).suffix)
+    if form and draw(st.booleans()):
+        trees, as_bytes = form[0](good), form[1]
         for _ in range(draw(st.integers(1, 3))):
-            number = draw(st.integers(0, len(lines) - 1))
-            content = json.loads(lines[number])
-            _damage(draw, content)
-            lines[number] = json.dumps(content).encode()
-        return b"\n".join(lines) + b"\n"
+            _damage(draw, draw(st.sampled_from(trees)))
+        return as_bytes(trees)
     data = bytearray(good)
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(data)))
