@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.explore import worker
+from codesign.explore.settings import FORMAT
 from codesign.report import collect, runs
 from codesign.search.accuracy import earlier
 from codesign.search.accuracy.features import FEATURES
@@ -20,7 +21,7 @@ from tests.fuzz.reader import Reader
 
 JOURNAL, DATABASE = "trials.journal", "trials.db"
 _STARTED_WITH: dict[str, Any] = {
-    "format": 2, "dataset": "digits", "layout": "auto", "resize": None, "seed": 0, "boo": 0.0,
+    "format": FORMAT, "dataset": "digits", "layout": "auto", "resize": None, "seed": 0, "boo": 0.0,
     "boo_within": None, "training": {}, "data_sha256": "0" * 64, "space": {"bits": {"input": [4]}},
 }  # fmt: skip
 _TRAINED = {"validation_accuracy": 0.97, "training": {"validation_images": 216, "epochs": 2}}

@@ -18,7 +18,7 @@ _OTHERS = (
     "$PATH", "${PATH}", "%PATH%", "*", "?", "[a-z]", "{a,b}", "(", ")", "(*", "*)", "<", ">", "|",
     "&", ";", "#", "!", "!x", "~", "~root", "^", "%s%n", "\u0430", "\U0001f600", "e\u0301",
     "\u200b", "\ufeffa", "a" * 200, "con", "nul", "module", "endmodule", "top-", "1a", "null",
-    "true", "1e5", "<b>", "<i src=x onerror=x>", "</td>", "'><svg onload=x>", "&lt;b&gt;", "-->",
+    "true", "1e5", "<b>", "<i src=x onerror=x>", "<td>", "'><svg onload=x>", "&lt;b&gt;", "-->",
 )  # fmt: skip
 
 
