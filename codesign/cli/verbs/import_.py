@@ -56,13 +56,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if limits and not limits[0] < limits[1]:
         raise UserError(f"--input-range: {limits[0]:g} must be below {limits[1]:g}")
     found = imports.read(args.file, limits)
-    if not found.table.refused:
-        folder.save(found, args.out)
     console.result(imports.summary(found))
     _show(found, console)
     if found.table.refused:
         console.warn(f"error: {len(found.table.refused)} nodes cannot be mapped; nothing written")
         return 2
+    for name, now in folder.save(found, args.out).items():
+        console.warn(f"{args.out / name} was not as an import wrote it and is kept as {now}")
     console.say(f"written: {args.out}")
     return 0
 
