@@ -51,9 +51,9 @@ def with_least_tiles(
     whole = next((r for r in reasons if r.resource == "activation_depth"), None)
     if whole is None or not config.memory_tiles:
         return tuple(reasons)
-    least, _ = DEPTH_RANGES["activation_depth"]
+    least, most = DEPTH_RANGES["activation_depth"]
     depth = max(least, 1 << config.activation_depth.bit_length())
-    while depth < whole.need:
+    while depth <= most and depth < whole.need:
         others: tuple[Infeasible, ...] = ()
         try:
             depths_of(dataclasses.replace(config, activation_depth=depth))

@@ -16,6 +16,7 @@ from codesign.compiler import (
     compile_network,
     minimal_depths,
     plan,
+    remedies,
     worst_accumulator_bits,
 )
 from codesign.results import Infeasible, InfeasibleError
@@ -231,6 +232,20 @@ def test_with_tiles_the_least_depth_that_works_is_named() -> None:
     plan(built, dataclasses.replace(config, activation_depth=int(reason.need)))
     less = dataclasses.replace(config, activation_depth=int(reason.need) // 2)
     assert reasons(built, less)["activation_depth"].need == reason.need
+
+
+def test_no_depth_beyond_the_range_is_tried_for_tiles() -> None:
+    """What tiles work in at no depth keeps the need of its whole layer."""
+    tried = []
+
+    def depths_of(option: NpuConfig) -> dict[str, int]:
+        tried.append(option.activation_depth)
+        raise InfeasibleError((reason,))
+
+    reason = Infeasible("activation_depth", "a", 100_000, 4096, "words", ())
+    config = NpuConfig(activation_depth=4096, memory_port_bits=32, memory_tiles=True)
+    assert remedies.with_least_tiles((reason,), config, depths_of) == (reason,)
+    assert tried == [8192, 16384, 32768]
 
 
 def test_fetched_weights_are_named_where_they_help() -> None:
