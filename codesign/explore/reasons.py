@@ -17,7 +17,10 @@ from rtl_gen.parameters import DEPTH_RANGES
 ROUNDING = 1e-6
 """Part of a LUT or flip-flop that is taken for a rounding error."""
 _NEAREST = "the nearest design found"
-_SMALLER = ("allow smaller networks or wider arrays in the space", "use smaller images (--resize)")
+_SMALLER = (
+    "allow smaller networks or wider arrays in the space",
+    "use smaller images (--resize, of pictures)",
+)
 _OPTIONS = {"luts": "--lut-budget", "ffs": "--ff-budget", "brams": "--bram-budget",
             "dsps": "--dsp-budget", "latency_us": "--max-latency-us",
             "throughput": "--min-throughput", "macs": "max_macs of the space"}  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -149,6 +149,9 @@ def load(
     is expected, OSError for a file that cannot be read.
     """
     raw = read_raw(name, data_dir, progress, options=options, cache=cache)
+    if options.resize and raw.shape[1:] != options.resize:
+        note = "resize has no effect: only pictures in a folder or zip are brought to a size"
+        raw = replace(raw, notes=(*raw.notes, note))
     augmentation = NAMED[name].augmentation if name in NAMED else "none"
     return _prepared(name, raw, seed, options.input_range, augmentation)
 

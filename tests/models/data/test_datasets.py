@@ -13,6 +13,15 @@ from models.errors import DatasetError
 RNG = np.random.default_rng(0)
 
 
+def test_a_size_that_arrays_are_not_brought_to_is_a_note(tmp_path):
+    np.savez(tmp_path / "a.npz", x=RNG.integers(0, 256, (40, 6, 6)), y=np.arange(40) % 2)
+    for size, told in (((3, 3), True), ((6, 6), False)):
+        options = datasets.ReadOptions(resize=size)
+        found = datasets.load("a.npz", tmp_path, options=options)
+        assert found.shape == (1, 6, 6)
+        assert any("resize has no effect" in note for note in found.notes) == told
+
+
 def test_digits_split_is_seeded_stratified_and_disjoint():
     one, again, other = (datasets.load("digits", seed=seed) for seed in (1, 1, 2))
     assert one.shape == (1, 8, 8)
