@@ -93,7 +93,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         metavar="NAME",
-        help="search algorithm: evolution, guided, nsga2, regularised-evolution, random, or "
+        help="search algorithm: guided (evolution, with a model where candidates are "
+        "dear), evolution, nsga2, regularised-evolution, random, or "
         "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )

@@ -183,7 +183,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
         one["label"] for one in summary["front"]
     }
     searched = summary["search"]
-    assert searched["strategy"] == "evolution"
+    assert searched["strategy"] == ExploreSettings.strategy
     assert 0 < searched["feasible_share"] < 1
     assert 0 < searched["evaluations"] < searched["space_size"]
     curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
