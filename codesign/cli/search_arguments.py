@@ -146,8 +146,8 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         type=options.number(0, 100),
         metavar="PERCENT",
         help="validation accuracy that is enough, in place of one that the validation images "
-        "cannot tell from the best; if no network has it, the most accurate one is taken, and a "
-        "note says so (default: none)",
+        "cannot tell from the best; it is that of a network as it is delivered, at the epoch kept; "
+        "if no network has it, the most accurate one is taken, and a note says so (default: none)",
     )
     group.add_argument(
         "--boo-within",
