@@ -20,7 +20,7 @@ MOST_SECONDS = 5.0
 MOST_BYTES = 1 << 30
 LIMITED = (
     "x4_dtype_from_the_file", "x8_nested_aliases", "x9_pictures_in_a_zip",
-    "x11_program_of_many_lists",
+    "x11_program_of_many_lists", "x8_products_of_constants", "x9_weights_shared_by_many_tensors",
 )  # fmt: skip
 """Cases that are measured, too, each in a process of its own."""
 
@@ -84,8 +84,8 @@ def test_hostile_files_take_little_time_and_memory(good, tmp_path, name):
     files.mkdir()
     command = hostile.CASES[name](files, build)
     code = (
-        "import resource, sys; from codesign.cli import main; status = main(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024); sys.exit(status)"
+        "import re, sys; from codesign.cli import main; status = main(sys.argv[1:]); "
+        "print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1]); sys.exit(status)"
     )
     start = time.monotonic()
     done = subprocess.run(
@@ -97,7 +97,7 @@ def test_hostile_files_take_little_time_and_memory(good, tmp_path, name):
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert int(done.stdout.splitlines()[-1]) < MOST_BYTES
+    assert int(done.stdout.splitlines()[-1]) << 10 < MOST_BYTES  # ru_maxrss is its parent's, too
     assert time.monotonic() - start < 3 * MOST_SECONDS  # most of it are the imports
 
 

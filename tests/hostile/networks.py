@@ -17,7 +17,7 @@ _NPU = "npu: {pixels: 1, lanes: 4, columns: 8, weight_digit_bits: 4}\n"
 
 
 def _import(folder: Path, path: Path) -> list[str]:
-    return ["import", str(path), "--out", str(folder / "net")]
+    return ["import", str(path), "--out", str(folder / "net"), "--max-memory", "200M"]
 
 
 def _onnx(name: str, make: Callable[[], Any]) -> None:
@@ -44,7 +44,7 @@ def _chain(op: str, count: int, constants: dict[str, Any]) -> Any:
     nodes = [(op, ("a", "b"), ("c0",), {})]
     nodes += [(op, (f"c{n}", "b"), (f"c{n + 1}",), {}) for n in range(count)]
     nodes += [("Add", ("x", f"c{count}"), ("y",), {})]
-    return _nodes(nodes, constants, shape=(1, 1, 4096, 4096))
+    return _nodes(nodes, constants, shape=(1, 1, 1024, 1024))
 
 
 def _outside(location: str, offset: str = "0") -> Any:
@@ -60,7 +60,7 @@ def _outside(location: str, offset: str = "0") -> Any:
     return made
 
 
-_SIDE = np.ones((4096, 1), np.float32)
+_SIDE = np.ones((1024, 1), np.float32)
 _onnx("x8_products_of_constants", lambda: _chain("Mul", 200, {"a": _SIDE, "b": _SIDE.T}))
 _onnx("x8_doubling_constants", lambda: _nodes(
     [("Concat", (f"c{n}", f"c{n}"), (f"c{n + 1}",), {"axis": 0}) for n in range(40)]
@@ -90,7 +90,7 @@ def x9_weights_shared_by_many_tensors(folder: Path, build: Path) -> list[str]:
 
     made = _outside("a.bin")
     first = made.graph.initializer[0]
-    first.dims[:] = [1 << 22]
+    first.dims[:] = [1 << 18]
     for number in range(300):
         more = TensorProto()
         more.CopyFrom(first)
@@ -99,7 +99,7 @@ def x9_weights_shared_by_many_tensors(folder: Path, build: Path) -> list[str]:
     made.graph.node.append(helper.make_node("Relu", ["y"], ["z"]))
     (folder / "a.onnx").write_bytes(made.SerializeToString())
     with (folder / "a.bin").open("wb") as file:
-        file.truncate(4 << 22)
+        file.truncate(4 << 18)
     return _import(folder, folder / "a.onnx")
 
 
