@@ -71,6 +71,10 @@ _onnx("x8_picked_many_times", lambda: _nodes(
      ("Add", ("x", "c"), ("y",), {})],
     {"a": np.ones((1, 1, 1, 1), np.float32), "i": np.zeros(60_000, np.int64)}
 ))  # fmt: skip
+_onnx("x9_input_of_sixty_million_values", lambda: _nodes(
+    [("Conv", ("x", "w"), ("y",), {})], {"w": np.ones((1, 1, 3, 3), np.float32)},
+    shape=(1, 1, 8192, 8191)
+))  # fmt: skip
 _onnx("x15_weights_above", lambda: _outside("../a.bin"))
 _onnx("x15_weights_elsewhere", lambda: _outside("/etc/passwd"))
 _onnx("x11_weights_behind_everything", lambda: _outside("a.onnx", str(10**30)))
