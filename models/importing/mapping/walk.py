@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -27,6 +28,8 @@ from models.importing.readers.table import RefusalError, Row, Table
 
 INPUT = "input"
 """Name of the stage of the network's input."""
+INPUT_ARRAYS = 4
+"""Arrays of the input's size that are made of its positions."""
 LONGEST_NAME = 40
 """Most characters of a node's name that its layer's name keeps."""
 
@@ -118,9 +121,11 @@ class Walk:
         own = next(iter(self.graph.inputs.values()))
         if view.ndim < 3 <= len(own):
             shape = (0, 0, 0)
-        if order.size != stage.shape[0] or np.unique(order).size != order.size or not shape[0]:
-            shape, order = layouts.map_shape(own), np.arange(stage.shape[0])
-        self.input_order, self._inverse = order, np.argsort(order)
+        count = stage.shape[0]
+        if not shape[0] or order.size != count or (np.bincount(order, minlength=count) != 1).any():
+            shape, order = layouts.map_shape(own), np.arange(count)
+        self.input_order, self._inverse = order, np.empty(count, np.int64)
+        self._inverse[order] = np.arange(count)
         stage.shape = shape
         stage.gain, stage.bias = np.ones(shape[0]), np.zeros(shape[0])
 
@@ -256,6 +261,7 @@ def _begin(found: Walk) -> None:
             "an NPU takes one: join them along the channels"
         )
     ((name, shape),) = inputs.items()
+    found.memory.take(name, INPUT_ARRAYS * math.prod(shape))
     index = layouts.positions(shape)
     layouts.map_shape(shape)
     found.stages[INPUT] = Stage(INPUT, "input", (), (index.size, 1, 1))

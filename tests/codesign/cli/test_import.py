@@ -30,6 +30,17 @@ def test_a_network_is_written_and_its_table_printed(
     assert folder.load(tmp_path / "net").integer is not None
 
 
+def test_the_table_is_told_where_no_folder_can_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor for root, which obeys no modes: its parent is a file."""
+    path = write(tmp_path / "residual.onnx", onnx_models.residual())
+    assert main(["import", str(path), "--out", str(path / "net")]) == 2
+    shown = capsys.readouterr()
+    assert "Gemm" in shown.out
+    assert "codesign: error: " in shown.err
+
+
 def test_refusals_end_with_2_and_write_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
