@@ -13,7 +13,7 @@ from models.files.reading import FileError, escaped, max_memory, read_bytes
 from models.importing.ends import InputEnd, OutputEnd, ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, host, operators, rounding, sums
+from models.importing.mapping import constants, host, kernels, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file, tflite_file
 from models.importing.readers.foreign import ForeignGraph
@@ -69,7 +69,7 @@ def read(path: Path, input_range: tuple[float, float] | None = None) -> Imported
     table = Table()
     source = Source(path.name, graph.format, hashlib.sha256(data).hexdigest())
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, sums.check_weights)
+    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     if table.refused:
         return Imported(name, source, table, None, None, None, None)
     output = found.values.get(rest.outputs[0])

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping.moves import MOVES, SAME, arrange, row
+from models.importing.mapping.moves import MOVES, SAME, arrange, row, shape_constant
 from models.importing.mapping.walk import Walk
 from models.importing.readers.foreign import Constant, Node, check_shape
 from models.importing.readers.grids import Rounding
@@ -34,7 +34,7 @@ def fold(walk: Walk, node: Node) -> Row:
 def _folded(walk: Walk, node: Node) -> list[Constant]:
     inputs = [walk.constants[name] for name in node.inputs if name]
     if node.op == "Shape":
-        return [Constant(np.array(inputs[0].values.shape, np.int64))]
+        return [shape_constant(node, inputs[0].values)]
     if node.op in SAME and inputs:
         return [inputs[0]] * len(node.outputs)
     if node.op in MOVES and inputs:

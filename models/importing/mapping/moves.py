@@ -87,6 +87,8 @@ def same(walk: Walk, node: Node) -> Row:
     """Map an operator that leaves its values alone."""
     if node.attributes.get("to", 1) not in _REALS:
         raise RefusalError("makes integers of its input", "to", "quantise with QuantizeLinear")
+    if any(walk.numbers(node, 2, "training_mode") or ()):
+        raise RefusalError("is in training mode", "training_mode", "export for inference")
     walk.put(node, walk.value(node))
     return row(walk, node, "leaves its values alone")
 
@@ -94,9 +96,16 @@ def same(walk: Walk, node: Node) -> Row:
 def shape_of(walk: Walk, node: Node) -> Row:
     """Map Shape: the shape is known."""
     name = node.inputs[0]
-    found = walk.values[name].index.shape if name in walk.values else (1,)
-    walk.constants[node.outputs[0]] = Constant(np.array(found, np.int64))
+    found = walk.values[name].index if name in walk.values else np.zeros(1)
+    walk.constants[node.outputs[0]] = shape_constant(node, found)
     return row(walk, node, "a constant")
+
+
+def shape_constant(node: Node, array: Any) -> Constant:
+    """Return what a Shape node gives of an array: its sides from ``start`` to ``end``."""
+    given = node.attributes
+    sides = array.shape[given.get("start", 0) : given.get("end", array.ndim)]
+    return Constant(np.array(sides, np.int64))
 
 
 def pad(walk: Walk, node: Node) -> Row:

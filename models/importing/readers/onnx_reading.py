@@ -17,7 +17,8 @@ KINDS = {
     "int4": (4, True), "uint4": (4, False), "int32": (32, True),
 }  # fmt: skip
 """Type of codes -> their bits, and whether they are signed."""
-_REALS = ("float16", "bfloat16", "float32", "float64")
+REALS = ("float16", "bfloat16", "float32", "float64")
+"""Types of real numbers."""
 
 
 class Reading:
@@ -31,11 +32,15 @@ class Reading:
         self.types: dict[str, str] = {}
         """Type of the codes of a tensor, by its name, where it is known."""
         self.nodes: list[Node] = []
+        self.roundings: dict[str, Rounding] = {}
+        """How the codes of a computed tensor were made, by its name."""
+        self.clipped: set[str] = set()
+        """Tensors of codes that a node clips, and no other may read."""
 
     def store(self, name: str, array: NDArray[Any]) -> str:
         """Add a constant as the file holds it and return its name."""
         self.types[name] = array.dtype.name
-        is_real = array.dtype.name in _REALS
+        is_real = array.dtype.name in REALS
         self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
         return name
 
@@ -64,11 +69,11 @@ class Reading:
         bits, signed = KINDS[kind]
         return Rounding(scale, np.zeros(1) if zero is None else zero, bits, signed, axis=axis)
 
-
-def type_of(rounding: Rounding) -> str:
-    """Return the type of a rounding's codes."""
-    kind = (rounding.bits, rounding.signed)
-    return next(name for name, known in KINDS.items() if known == kind)
+    def codes(self, name: str, rounding: Rounding) -> None:
+        """Say of a computed tensor that it holds codes."""
+        kind = (rounding.bits, rounding.signed)
+        self.types[name] = next(found for found, known in KINDS.items() if known == kind)
+        self.roundings[name] = rounding
 
 
 Reader = Callable[[Reading, Node], list[Node]]

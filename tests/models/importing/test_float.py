@@ -114,6 +114,27 @@ MODELS: dict[str, Callable[[], Any]] = {
         node("Relu", ["f"], ["y"]),
         w=normal(4, 3, 3, 3), v=normal(4, 3, 3, 3), k=normal(1, 4, 1, 1),
     ),
+    "three summed": net(
+        node("Conv", ["x", "w"], ["a"]),
+        node("Conv", ["x", "v"], ["b"]),
+        node("Conv", ["x", "u"], ["c"]),
+        node("Sum", ["a", "b", "c"], ["y"]),
+        w=normal(4, 3, 3, 3), v=normal(4, 3, 3, 3), u=normal(4, 3, 3, 3),
+    ),
+    "rows multiplied": net(
+        node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "s"], ["r"]),
+        node("MatMul", ["r", "w"], ["m"]),
+        node("Add", ["m", "b"], ["y"]),
+        w=normal(3, 5), b=normal(5), s=np.array([1, 64, 3]),
+    ),
+    "part of a shape": net(
+        node("Shape", ["x"], ["s"], start=2),
+        node("Concat", ["front", "s"], ["t"], axis=0),
+        node("Reshape", ["x", "t"], ["r"]),
+        node("Conv", ["r", "w"], ["y"]),
+        w=normal(4, 3, 3, 3), front=np.array([1, 3]),
+    ),
     "pad node": net(
         node("Pad", ["x", "pads"], ["p"]),
         node("Conv", ["p", "w"], ["y"]),
