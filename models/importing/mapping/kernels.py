@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 
 from models.graph.verifier import MOST_SIDE, MOST_WEIGHTS
-from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.stages import UNCLIPPED, Kernel, Stage
 from models.importing.mapping.walk import Walk
 from models.importing.readers.foreign import Constant, Ints, Node, Reals
 from models.importing.readers.table import RefusalError
+
+MOST_ADD_BITS = 16
+"""Most bits of the weights of a sum of two maps."""
 
 
 def kernel_of(found: Constant | None, axis: int = 0) -> Kernel:
@@ -102,3 +105,28 @@ def add_bias(walk: Walk, node: Node, stage: Stage, position: int, factor: float 
         codes = np.broadcast_to(found.codes.ravel(), stage.shape[:1])
         scale: Reals = np.broadcast_to(np.ravel(found.scale), stage.shape[:1])
         stage.bias_codes = (codes, scale)
+
+
+def by_channel(walk: Walk, stage: Stage) -> tuple[Kernel, Stage] | None:
+    """Return quantised weights of the channels of a rounded stage, and that stage.
+
+    stage: one that multiplies channels and does nothing else, so that a sum of two such can weigh
+    its sources itself; None for another.
+    """
+    plain = stage.is_open and stage.clip == UNCLIPPED and not stage.bias.any()
+    if not plain or stage.op not in ("conv2d", "scale") or not (stage.gain > 0).all():
+        return None
+    before = walk.stages[stage.inputs[0]]
+    if before.grid is None:
+        return None
+    if stage.op == "scale":
+        gain = stage.gain.reshape(-1, 1, 1, 1)
+        codes = np.rint(gain).astype(np.int64)
+        whole = (codes == gain).all() and codes.max() < 1 << MOST_ADD_BITS - 1
+        return (Kernel(gain, codes, np.ones(len(codes))), before) if whole else None
+    (kernel,) = stage.kernels
+    copies = kernel.values.shape[1:] == (1, 1, 1) and stage.groups == stage.shape[0]
+    if not copies or stage.shape != before.shape or kernel.codes is None or kernel.scale is None:
+        return None
+    values = kernel.values * stage.gain[:, None, None, None]
+    return Kernel(values, kernel.codes, kernel.scale * stage.gain), before

@@ -265,7 +265,6 @@ INSTEAD = {
     "TRANSPOSE_CONV": "use a convolution on a larger map",
     "Resize": "train for one size",
     "DynamicQuantizeLinear": "quantise statically, with calibration data",
-    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
     "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
     "LayerNormalization": "use batch norm",
     "InstanceNormalization": "use batch norm",

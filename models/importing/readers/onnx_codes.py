@@ -61,12 +61,10 @@ def clip(reading: Reading, node: Node) -> list[Node] | None:
         )
     ]
     narrow = narrowed(given, max(limits[0], given.low), min(limits[1], given.high))
-    for position, made in enumerate(reading.nodes):
-        if made.op == "Quantise" and made.outputs[0] == name:
-            reading.nodes[position] = replace(made, attributes={"grid": narrow})
-            break
-    else:
+    made = reading.maker(name, "Quantise")
+    if made is None:
         raise RefusalError("clips codes that it does not read from QuantizeLinear")
+    reading.exchange(name, replace(made, attributes={"grid": narrow}))
     reading.clipped.add(name)
     reading.types[node.outputs[0]] = reading.types[name]
     reading.roundings[node.outputs[0]] = narrow

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.importing.readers import onnx_codes, qonnx
+from models.importing.readers import onnx_codes, onnx_integers, qonnx
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
 from models.importing.readers.onnx_reading import Reader, Reading
@@ -152,6 +152,8 @@ READERS: dict[str, Reader] = {
     "DequantizeLinear": _dequantize,
     "Clip": _clip,
     "Sum": _sum,
+    "Cast": onnx_integers.cast,
+    "ConvInteger": onnx_integers.convolution,
     "QLinearConv": _on_codes("Conv", (0, 3), 6, bias=8),
     "QLinearMatMul": _on_codes("MatMul", (0, 3), 6),
     "QGemm": _on_codes("Gemm", (0, 3), 7, bias=6),
@@ -179,7 +181,7 @@ def read_node(
         reader = qonnx.channels_last
     try:
         onnx_codes.check(reading, made)
-        reading.nodes += reader(reading, made) if reader else [made]
+        reading.add(reader(reading, made) if reader else [made])
     except RefusalError as error:
         failed = {"error": error}
-        reading.nodes.append(replace(made, attributes=failed))
+        reading.add([replace(made, attributes=failed)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ class Reading:
         self.types: dict[str, str] = {}
         """Type of the codes of a tensor, by its name, where it is known."""
         self.nodes: list[Node] = []
+        self._places: dict[str, int] = {}
         self.roundings: dict[str, Rounding] = {}
         """How the codes of a computed tensor were made, by its name."""
         self.clipped: set[str] = set()
@@ -43,6 +44,21 @@ class Reading:
         is_real = array.dtype.name in REALS
         self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
         return name
+
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Add nodes of the neutral graph."""
+        for node in nodes:
+            self._places |= dict.fromkeys(node.outputs, len(self.nodes))
+            self.nodes.append(node)
+
+    def maker(self, name: str, op: str) -> Node | None:
+        """Return the node read so far that makes a tensor, if it is an ``op``."""
+        found = self.nodes[self._places[name]] if name in self._places else None
+        return found if found and found.op == op else None
+
+    def exchange(self, name: str, node: Node) -> None:
+        """Put another node in the place of the one that makes a tensor."""
+        self.nodes[self._places[name]] = node
 
     def values(self, node: Node, position: int, what: str) -> Any:
         """Return a constant input of a node as an array; None if absent. Raises RefusalError."""
