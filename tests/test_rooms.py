@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.importing.readers",
         "models.importing.mapping",
     },
+    "models.exporting": {"models.integer"},
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),
     "rtl_gen.blocks": {"rtl_gen.isa"},

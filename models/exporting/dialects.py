@@ -26,7 +26,7 @@ class Dialect(Protocol):
         """Write a concatenation along the channels."""
 
 
-def by_channel(layer: MacLayer) -> bool:
+def by_channel(network: IntegerNetwork, layer: MacLayer) -> bool:
     """Return True for a layer that multiplies each value by a weight of its channel.
 
     That is a sum of two maps, a copy, a ReLU: kernels of 1x1 without stride or padding.
@@ -35,7 +35,7 @@ def by_channel(layer: MacLayer) -> bool:
         all(source.weights.shape[1:] == (1, 1, 1) for source in layer.sources)
         and layer.groups == len(layer.bias)
         and layer.stride == (1, 1)
-        and layer.padding == (0, 0)
+        and max(windows(network, layer)["pads"]) <= 0
     )
 
 
@@ -62,8 +62,11 @@ def windows(network: IntegerNetwork, layer: MacLayer) -> dict[str, Any]:
     for axis, count in enumerate(counts):
         reach = (count - 1) * layer.stride[axis] + extent(layer)[axis]
         ends.append(reach - layer.padding[axis] - shape[1 + axis])
-    # A window that ends short of the last rows needs no cut unless another one fits there.
-    ends = [end if end >= 0 or -end >= layer.stride[axis] else 0 for axis, end in enumerate(ends)]
+    # Rows that no window reads need no cut unless another window, or pooling, fits there.
+    more = layer.pool.stride if layer.pool else (1, 1)
+    for axis, end in enumerate(ends):
+        if end < 0 and -end // layer.stride[axis] < more[axis]:
+            ends[axis] = 0
     return {
         "strides": list(layer.stride),
         "pads": [*layer.padding, *ends],

@@ -35,7 +35,7 @@ class Plain:
 
     def layer(self, layer: MacLayer, output: str) -> None:
         name, node = layer.name, self.sketch.node
-        if by_channel(layer):
+        if by_channel(self.network, layer):
             parts = [self._multiplied(layer, source, i) for i, source in enumerate(layer.sources)]
             total = node("Add", parts, f"{name}/sum", name) if len(parts) == 2 else parts[0]
         else:
@@ -76,7 +76,8 @@ class Plain:
         """Write codes, less their zero point, times weights of the channels: exact in float."""
         name, number = f"{layer.name}/{position}", self.sketch.constant
         zero = number(np.uint8(self.network.tensors[source.tensor].zero_point))
-        ends = [source.tensor, number(np.float32(1)), zero]
+        codes = cut(self.sketch, source.tensor, name, windows(self.network, layer)["pads"])
+        ends = [codes, number(np.float32(1)), zero]
         value = self.sketch.node("DequantizeLinear", ends, f"{name}/code")
         if (source.weights == 1).all() and len(layer.sources) == 1:
             return value

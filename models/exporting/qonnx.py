@@ -63,7 +63,7 @@ class Qonnx:
     def _products(self, layer: MacLayer, position: int, unit: Any) -> str:
         """Write one source's convolution with weights on a grid, and the bias of an only source."""
         source, name = layer.sources[position], f"{layer.name}/{position}"
-        if not by_channel(layer):
+        if not by_channel(self.network, layer):
             check_padding(self.network, layer)
         given = windows(self.network, layer)
         scale = unit / self.network.tensors[source.tensor].step

@@ -114,7 +114,7 @@ def by_channel(walk: Walk, stage: Stage) -> tuple[Kernel, Stage] | None:
     its sources itself; None for another.
     """
     plain = stage.is_open and stage.clip == UNCLIPPED and not stage.bias.any()
-    if not plain or stage.op not in ("conv2d", "scale") or not (stage.gain > 0).all():
+    if not plain or stage.op not in ("conv2d", "scale"):
         return None
     before = walk.stages[stage.inputs[0]]
     if before.grid is None:
@@ -122,11 +122,12 @@ def by_channel(walk: Walk, stage: Stage) -> tuple[Kernel, Stage] | None:
     if stage.op == "scale":
         gain = stage.gain.reshape(-1, 1, 1, 1)
         codes = np.rint(gain).astype(np.int64)
-        whole = (codes == gain).all() and codes.max() < 1 << MOST_ADD_BITS - 1
+        whole = (codes == gain).all() and np.abs(codes).max() < 1 << MOST_ADD_BITS - 1
         return (Kernel(gain, codes, np.ones(len(codes))), before) if whole else None
     (kernel,) = stage.kernels
     copies = kernel.values.shape[1:] == (1, 1, 1) and stage.groups == stage.shape[0]
-    if not copies or stage.shape != before.shape or kernel.codes is None or kernel.scale is None:
+    copies = copies and stage.shape == before.shape and bool((stage.gain > 0).all())
+    if not copies or kernel.codes is None or kernel.scale is None:
         return None
     values = kernel.values * stage.gain[:, None, None, None]
     return Kernel(values, kernel.codes, kernel.scale * stage.gain), before

@@ -23,17 +23,18 @@ constants; where the test has a batch, each image is also given by itself, and a
 with a Reshape behind it. What is imported must then give the test's output in every one of these
 ways. Compared are the layers in real numbers, and codes where the test has codes.
 
+> **Command** `make node-tests` · **Date** {date} · **Tools** onnx {version} · **Machine** any
+
 {passed} of {count} tests pass, none gives another output, and {refused} are refused, each for the
-reason below. `make node-tests` writes this page, and `tests/models/importing/test_node_tests.py`
-holds it to the code.
+reason below. `tests/models/importing/test_node_tests.py` holds this page to the code.
 
 | reason | tests |
 |---|---|
 """
 
 
-def text(outcomes: Mapping[str, Outcome]) -> str:
-    """The page for the outcomes of all tests, by name."""
+def text(outcomes: Mapping[str, Outcome], date: str) -> str:
+    """The page for the outcomes of all tests, by name; date: of the run."""
     reasons = defaultdict(list)
     for name, outcome in outcomes.items():
         if outcome.verdict != "passed":
@@ -41,7 +42,7 @@ def text(outcomes: Mapping[str, Outcome]) -> str:
     refused = sum(map(len, reasons.values()))
     head = _HEAD.format(
         version=onnx.__version__, count=len(outcomes), passed=len(outcomes) - refused,
-        refused=refused,
+        refused=refused, date=date,
     )  # fmt: skip
     rows = sorted(reasons.items(), key=lambda item: (-len(item[1]), item[0]))
     lines = [f"| {why} | {', '.join(f'`{name}`' for name in names)} |" for why, names in rows]
