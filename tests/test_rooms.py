@@ -23,6 +23,7 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "models.importing",
     "codesign.search.accuracy",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""

@@ -22,7 +22,12 @@ from models.integer.network import IntegerNetwork
 
 _STRANGERS = (
     (b"\x89HDF", "is a Keras HDF5 file; convert it to TFLite or ONNX"),
-    (b"PK\x03\x04", "is a zip (a torch or Keras file?); export the network to ONNX or TFLite"),
+    (
+        b"PK\x03\x04",
+        "is a zip; torch's .pt2, .pt and .pth hold pickles, which could run code: load it in "
+        "Python and call models.importing.programs.import_program or import_module; convert a "
+        "Keras file to TFLite",
+    ),
     (b"\x80", "is a Python pickle, which could run code; export the network to ONNX"),
 )
 """First bytes of files of other kinds -> what to do with them."""
@@ -34,7 +39,7 @@ class Source:
 
     file: str
     format: str
-    """onnx or tflite."""
+    """onnx, tflite or torch."""
     sha256: str
 
 
@@ -66,15 +71,22 @@ def read(path: Path, input_range: tuple[float, float] | None = None) -> Imported
     where = escaped(str(path))
     name = network_name(path)
     graph = _graph(data, name, path, where)
-    table = Table()
     source = Source(path.name, graph.format, hashlib.sha256(data).hexdigest())
+    return from_graph(graph, source, input_range)
+
+
+def from_graph(
+    graph: ForeignGraph, source: Source, input_range: tuple[float, float] | None = None
+) -> Imported:
+    """Map a graph that a reader made. Raises ModelError as ``read`` does."""
+    name, table = graph.name, Table()
     rest = host.without_host(graph, table)
     found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     if table.refused:
         return Imported(name, source, table, None, None, None, None)
     output = found.values.get(rest.outputs[0])
     if output is None or output.stage == INPUT:
-        raise ModelError(f"{where}: the network computes nothing of its input")
+        raise ModelError(f"{source.file}: the network computes nothing of its input")
     return _finished(name, source, found, rest.outputs[0], input_range)
 
 

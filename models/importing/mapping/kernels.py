@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,17 @@ def kernel_of(found: Constant | None, axis: int = 0) -> Kernel:
             "a scale for the tensor, or for each output channel",
         )
     return Kernel(values, np.moveaxis(found.codes, axis, 0), scale[:, 0])
+
+
+def matrix(found: Constant | None) -> Constant | None:
+    """Return a constant of more axes than 2 without leading axes of length 1."""
+    if found is None or found.values.ndim < 3 or math.prod(found.values.shape[:-2]) > 1:
+        return found
+    shape = found.values.shape[-2:]
+    if found.codes is None or found.scale is None:
+        return Constant(found.values.reshape(shape))
+    scale = np.broadcast_to(found.scale, found.codes.shape).reshape(shape)
+    return Constant(found.values.reshape(shape), found.codes.reshape(shape), scale, found.offset)
 
 
 def check_weights(walk: Walk, node: Node) -> None:

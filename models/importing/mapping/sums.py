@@ -73,7 +73,9 @@ def linear(walk: Walk, node: Node) -> Row:
     """Map Gemm, and MatMul of a vector with constant weights."""
     given = node.attributes
     value = walk.value(node)
-    weights = kernels.kernel_of(walk.constant(node, 1, "B"), int(not given.get("transB", 0)))
+    weights = kernels.kernel_of(
+        kernels.matrix(walk.constant(node, 1, "B")), int(not given.get("transB", 0))
+    )
     if weights.values.ndim != 2 or given.get("transA", 0):
         raise RefusalError("its weights must be a matrix, its input a row", "B")
     if any(value.pads):

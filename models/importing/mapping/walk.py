@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -183,7 +183,7 @@ class Walk:
             (Kernel(picks.astype(np.float64), picks, np.ones(len(found))),),
             grid=stage.grid,
         )
-        return self.add(copy)
+        return replace(self.add(copy), pads=value.pads)
 
 
 Handler = Callable[[Walk, Node], Row]

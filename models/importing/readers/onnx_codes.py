@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from models.importing.readers.foreign import Node
-from models.importing.readers.grids import Rounding
+from models.importing.readers.grids import Rounding, narrowed
 from models.importing.readers.onnx_reading import REALS, Reading
 from models.importing.readers.table import RefusalError
 
@@ -69,21 +69,6 @@ def clip(reading: Reading, node: Node) -> list[Node] | None:
     reading.types[node.outputs[0]] = reading.types[name]
     reading.roundings[node.outputs[0]] = narrow
     return [replace(node, op="Identity", inputs=node.inputs[:1], attributes={})]
-
-
-def narrowed(given: Rounding, low: int, high: int) -> Rounding:
-    """Return a rounding with the codes low..high alone. Raises RefusalError if they have no bits.
-
-    >>> narrowed(Rounding(np.array(0.5), np.array(0), 8, True), -7, 7)
-    Rounding(scale=array(0.5), zero=array(0), bits=4, signed=True, narrow=True, axis=None)
-    """
-    bits = max(high, 0).bit_length() + int(low < 0)
-    made = replace(given, bits=max(bits, 1), signed=low < 0, narrow=False)
-    if made.low == low - 1:
-        made = replace(made, narrow=True)
-    if (made.low, made.high) != (low, high):
-        raise RefusalError(f"clips codes to {low}..{high}", "min", "the codes of 1 to 8 bits")
-    return made
 
 
 def same_numbers(first: Rounding, second: Rounding) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from models.importing.readers.foreign import Node
-from models.importing.readers.grids import Rounding
-from models.importing.readers.onnx_codes import narrowed, same_numbers
+from models.importing.readers.grids import Rounding, narrowed
+from models.importing.readers.onnx_codes import same_numbers
 from models.importing.readers.onnx_reading import KINDS, Reading
 from models.importing.readers.table import RefusalError
 

@@ -135,6 +135,13 @@ MODELS: dict[str, Callable[[], Any]] = {
         node("Conv", ["r", "w"], ["y"]),
         w=normal(4, 3, 3, 3), front=np.array([1, 3]),
     ),
+    "padded shuffle": net(
+        node("Slice", ["x", "st", "en", "ax", "sp"], ["a"]),
+        node("Pad", ["a", "pads"], ["p"]),
+        node("Conv", ["p", "w"], ["y"], group=3),
+        w=normal(6, 1, 3, 3), pads=np.array([0, 0, 1, 0, 0, 0, 2, 1]),
+        st=np.array([2]), en=np.array([-9]), ax=np.array([1]), sp=np.array([-1]),
+    ),
     "pad node": net(
         node("Pad", ["x", "pads"], ["p"]),
         node("Conv", ["p", "w"], ["y"]),
