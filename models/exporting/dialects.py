@@ -1,4 +1,4 @@
-"""What both kinds of file share: layers in order, windows, and which layers are products alone."""
+"""Layers as windows and products: what both kinds of file share."""
 
 from __future__ import annotations
 
