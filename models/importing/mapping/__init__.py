@@ -2,12 +2,13 @@
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
 node): moves, constants, sums and its kernels, pools, channels, rounding; layouts (where values
-lie), stages.
+lie), stages, cuts (where a part of the network ends).
 """
 
 __all__ = [
     "channels",
     "constants",
+    "cuts",
     "host",
     "kernels",
     "layouts",
