@@ -1,4 +1,4 @@
-"""What a report is about: the design of a build folder, with its schedule and its drawing."""
+"""Subject of a report: the design of a build folder, with its schedule and its drawing."""
 
 from __future__ import annotations
 
