@@ -137,6 +137,8 @@ def padded(walk: Walk, value: Value, sides: Any) -> Value:
     """Return a tensor with zeros around its map; sides: (before and after, axes)."""
     index = walk.index(value)
     shape = walk.stages[value.stage].shape
+    if index.ndim == 3:  # a sequence (1, channels, columns)
+        index, sides = index[:, :, None, :], np.insert(sides, 2, 0, axis=1)
     rows, cols = _map_axes(index, shape)
     others = [axis for axis in range(index.ndim) if axis not in (rows, cols)]
     if sides[:, others].any():
@@ -153,7 +155,7 @@ def padded(walk: Walk, value: Value, sides: Any) -> Value:
 
 
 def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return the axes of a tensor of 4 axes along which rows and columns of its stage lie."""
+    """Return the axes of a tensor of 4 along which rows and columns of its stage lie."""
     if index.ndim == 4:
         for rows, cols, rest in ((2, 3, (1, 2, 3)), (1, 2, (3, 1, 2))):
             view = index.transpose((0, *rest))

@@ -11,6 +11,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="no onnx")
 import torch  # noqa: E402
+from onnx import helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -127,6 +128,16 @@ MODELS: dict[str, Callable[[], Any]] = {
         node("MatMul", ["r", "w"], ["m"]),
         node("Add", ["m", "b"], ["y"]),
         w=normal(3, 5), b=normal(5), s=np.array([1, 64, 3]),
+    ),
+    "padding computed": net(
+        node("ConstantOfShape", ["four"], ["z"], value=helper.make_tensor("v", 7, [1], [0])),
+        node("Concat", ["z", "last"], ["p"], axis=0),
+        node("Expand", ["one", "eight"], ["o"]),
+        node("Mul", ["p", "o"], ["q"]),
+        node("Pad", ["x", "q"], ["r"]),
+        node("Conv", ["r", "w"], ["y"]),
+        w=normal(4, 3, 3, 3), four=np.array([4]), last=np.array([0, 0, 1, 2]), one=np.array([1]),
+        eight=np.array([8]),
     ),
     "part of a shape": net(
         node("Shape", ["x"], ["s"], start=2),

@@ -53,6 +53,15 @@ class Shuffled(nn.Module):
         return functional.avg_pool2d(x, 2)
 
 
+class Causal(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(3, 3, 3, dilation=2)
+
+    def forward(self, x: Any) -> Any:
+        return x + self.conv(functional.pad(x, (4, 0))).relu()
+
+
 class Sequence(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -66,6 +75,7 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "residual": (Residual, (1, 3, 8, 8)),
     "shuffled": (Shuffled, (1, 3, 9, 9)),
     "sequence": (Sequence, (1, 3, 21)),
+    "causal": (Causal, (1, 3, 21)),
     "linear": (lambda: nn.Sequential(nn.Flatten(), nn.Linear(12, 4), nn.ReLU(), nn.Linear(4, 2)),
                (1, 3, 2, 2)),
 }  # fmt: skip
