@@ -102,6 +102,8 @@ def _mapped(
     graph: ForeignGraph, source: Source, input_range: tuple[float, float] | None
 ) -> Imported:
     name, table = graph.name, Table()
+    # What is counted of one way to cut a network is not the next one's.
+    graph = dataclasses.replace(graph, memory=dataclasses.replace(graph.memory))
     rest = host.without_host(graph, table)
     found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     if table.refused:
@@ -121,8 +123,9 @@ def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] 
 
     All that is behind it is the host's in the table, with the reason where it was refused.
     """
-    table = Table()
-    found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    table, counted = Table(), dataclasses.replace(graph.memory)
+    whole = dataclasses.replace(graph, memory=counted)
+    found = walk(whole, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     mapped = (name for name in cuts.cuts(graph, found.constants) if name in found.values)
     reason = ""
     for name in itertools.islice(mapped, MOST_CUTS):

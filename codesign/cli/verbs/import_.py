@@ -63,8 +63,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if limits and not limits[0] < limits[1]:
         raise UserError(f"--input-range: {limits[0]:g} must be below {limits[1]:g}")
     found = imports.read(args.file, limits, partition=args.partition)
-    if not found.table.refused:
-        folder.save(found, args.out)
     console.result(imports.summary(found))
     _show(found, console)
     if found.table.refused:
@@ -73,6 +71,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
             "(--partition imports the part before them)"
         )
         return 2
+    for name, now in folder.save(found, args.out).items():
+        console.warn(f"{args.out / name} was not as an import wrote it and is kept as {now}")
     if args.partition and found.output:
         console.say(f"the network ends with {found.output.name}")
     console.say(f"written: {args.out}")

@@ -73,7 +73,7 @@ def each(kernel: Kernel, change: Any) -> Kernel:
     return Kernel(change(kernel.values), codes, kernel.scale)
 
 
-def dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
+def dilated(walk: Walk, found: Kernel, dilation: tuple[int, int]) -> Kernel:
     """Return weights with the zeros between them that a dilation stands for."""
     if dilation == (1, 1):
         return found
@@ -83,6 +83,7 @@ def dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
         raise RefusalError(f"dilation {dilation} makes a kernel of {tall}x{wide}", "dilations")
 
     def apart(array: Any) -> Any:
+        walk.memory.take("weights", out * ins * tall * wide)
         large = np.zeros((out, ins, tall, wide), array.dtype)
         large[:, :, :: dilation[0], :: dilation[1]] = array
         return large
@@ -90,11 +91,12 @@ def dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
     return each(found, apart)
 
 
-def spread(array: Any, places: Ints, size: int) -> Any:
+def spread(walk: Walk, array: Any, places: Ints, size: int) -> Any:
     """Return weights with their second axis at ``places`` of one of ``size``, zeros elsewhere.
 
     Weights that read one place are summed.
     """
+    walk.memory.take("weights", size * math.prod((array.shape[0], *array.shape[2:])))
     large = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
     for place, column in zip(places, np.moveaxis(array, 1, 0), strict=True):
         large[:, place] += column

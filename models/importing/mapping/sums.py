@@ -32,7 +32,7 @@ def conv(walk: Walk, node: Node) -> Row:
         raise RefusalError(
             f"weights of {weights.values.ndim} axes", "weights", "1-D or 2-D convolutions"
         )
-    weights = kernels.dilated(weights, pair(node, "dilations"))
+    weights = kernels.dilated(walk, weights, pair(node, "dilations"))
     out, per_group = weights.values.shape[:2]
     value, picks = walk.aligned(value)
     if groups < 1 or len(picks) != per_group * groups or out % groups:
@@ -45,7 +45,9 @@ def conv(walk: Walk, node: Node) -> Row:
         value, straight = walk.straight(value, walk.name(node)), True
     stage = walk.closed(value)
     if not straight:
-        weights = kernels.each(weights, lambda array: kernels.spread(array, picks, stage.shape[0]))
+        weights = kernels.each(
+            weights, lambda array: kernels.spread(walk, array, picks, stage.shape[0])
+        )
     kernel, stride = weights.values.shape[2:], pair(node, "strides")
     pads = layouts.padding_of(node.attributes, stage.shape[1:], kernel, stride)
     pads = sum4(pads, value.pads)
@@ -92,7 +94,7 @@ def linear(walk: Walk, node: Node) -> Row:
         raise RefusalError(f"has more than {MOST_WEIGHTS} weights", "B")
     weights = kernels.each(
         weights,
-        lambda array: kernels.spread(array, index, math.prod(stage.shape)).reshape(
+        lambda array: kernels.spread(walk, array, index, math.prod(stage.shape)).reshape(
             -1, *stage.shape
         ),
     )
@@ -122,7 +124,7 @@ def _each_place(walk: Walk, node: Node, value: Value, weights: Kernel) -> Row:
             "a 1x1 convolution, or a flattened input",
         )
     weights = kernels.each(
-        weights, lambda array: kernels.spread(array, picks, stage.shape[0])[:, :, None, None]
+        weights, lambda array: kernels.spread(walk, array, picks, stage.shape[0])[:, :, None, None]
     )
     out = len(weights.values)
     made = Stage(walk.name(node), "conv2d", (stage.name,), (out, *stage.shape[1:]), (weights,))

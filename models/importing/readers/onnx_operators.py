@@ -39,7 +39,9 @@ def _constant(reading: Reading, node: Node) -> list[Node]:
     if array.dtype.kind in "USO":
         raise RefusalError("holds text", "value")
     value = reading.store(f"{node.outputs[0]}#value", array)
-    reading.store(node.outputs[0], array)  # for what is read of it before the walk
+    # For what is read of it before the walk.
+    reading.constants[node.outputs[0]] = reading.constants[value]
+    reading.types[node.outputs[0]] = reading.types[value]
     return [replace(node, op="Identity", inputs=(value,))]
 
 

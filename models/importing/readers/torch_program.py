@@ -17,6 +17,7 @@ from models.importing.readers.foreign import (
     MOST_NODES,
     Constant,
     ForeignGraph,
+    Memory,
     Node,
     check_shape,
 )
@@ -36,6 +37,7 @@ class _Reader:
     def __init__(self, program: Any, name: str) -> None:
         self.program, self.name = program, name
         self.constants: dict[str, Constant] = {}
+        self.memory = Memory()
         self.inputs: dict[str, tuple[int, ...]] = {}
         self.parts: dict[str, list[str]] = {}
         """Node of several outputs -> their names."""
@@ -58,7 +60,9 @@ class _Reader:
             for spec in self.program.graph_signature.output_specs
             if spec.kind.name == "USER_OUTPUT"
         )
-        return ForeignGraph(self.name, "torch", self.inputs, outputs, nodes, self.constants)
+        return ForeignGraph(
+            self.name, "torch", self.inputs, outputs, nodes, self.constants, self.memory
+        )
 
     def _placeholders(self) -> None:
         shapes = {
@@ -85,6 +89,7 @@ class _Reader:
         if array.dtype.kind not in "fiub":
             raise ModelError(f"constant {quoted(name)} is of type {array.dtype}")
         check_shape([max(side, 1) for side in array.shape], name)
+        self.memory.take(name, array.size)
         kind = np.float64 if array.dtype.kind == "f" else np.int64
         self.constants[name] = Constant(array.astype(kind))
         return name
