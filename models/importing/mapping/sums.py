@@ -157,7 +157,7 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
     ones = np.ones((channels, 1, 1, 1))
     both = (Kernel(ones), Kernel(sign * ones))
     weighted = [kernels.by_channel(walk, stage) for stage in stages]
-    if sign > 0 and weighted[0] and weighted[1]:
+    if sign > 0 and weighted[0] and weighted[1] and weighted[0][1] is not weighted[1][1]:
         both, stages = (weighted[0][0], weighted[1][0]), (weighted[0][1], weighted[1][1])
     inputs = (stages[0].name, stages[1].name)
     made = Stage(name, "add", inputs, stages[0].shape, both, channels)

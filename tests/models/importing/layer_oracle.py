@@ -1,4 +1,4 @@
-"""Single layers of TFLite files, codes to codes: by our integers and by TFLite's reference kernels.
+"""Layers of files, codes to codes: by our integers, TFLite's reference kernels, ONNX Runtime.
 
 A layer of two inputs gets its second one from a layer that changes the codes of the first, which is
 then left out: any codes can be given to both.
@@ -6,6 +6,7 @@ then left out: any codes can be given to both.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,12 @@ import numpy as np
 
 from models.importing.integers import integer_network
 from models.importing.mapping import constants, host, kernels, operators
-from models.importing.mapping.walk import Walk, walk
+from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import tflite_file
 from models.importing.readers.foreign import Node
 from models.importing.readers.table import Table
 from models.integer import reference
+from tests.models.importing import evaluator, reading
 
 
 def compare(path: Path, count: int, seed: int = 0) -> Any:
@@ -79,3 +81,33 @@ def _ours(found: Walk, first: str, output: str, given: dict[str, Any]) -> Any:
             values[layer.output] = reference._mac_layer(layer, network.tensors, values)
     last = found.values[output]
     return values[last.stage].ravel()[found.index(last)]
+
+
+def against_runtime(path: Path, count: int, seed: int = 0) -> dict[str, Any]:
+    """Steps of each layer of a QDQ file between ours and ONNX Runtime, from the latter's codes."""
+    import onnx
+    import onnxruntime
+
+    found, output = reading.walked(path)
+    network = integer_network("net", found.stages, found.values[output].stage, Table())
+    assert network is not None
+    model = onnx.load(path)
+    rounded = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    wanted = [node.output[0] for node in rounded if node.output[0] in found.values]
+    known = {item.name for item in model.graph.output}
+    model.graph.output.extend(
+        onnx.helper.make_empty_tensor_value_info(name) for name in wanted if name not in known
+    )
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (given,), grid = session.get_inputs(), found.stages[INPUT].grid
+    assert grid is not None
+    rng, steps = np.random.default_rng(seed), defaultdict(list)
+    for _ in range(count):
+        shape = [side if isinstance(side, int) else 1 for side in given.shape]
+        x = rng.uniform(*grid.range(), shape).astype(np.float32)
+        results = zip(wanted, session.run(wanted, {given.name: x}), strict=True)
+        codes = evaluator.codes_from(found, dict(results))
+        for layer in network.mac_layers[:-1]:
+            ours = reference._mac_layer(layer, network.tensors, codes)
+            steps[layer.name].append(np.ravel(ours - codes[layer.output]))
+    return {name: np.array(parts) for name, parts in steps.items()}

@@ -52,6 +52,14 @@ def test_tflite_files_written_as_qdq_are_the_same_networks(name: str, tmp_path: 
     assert_same(integer(FOLDER / name), integer(path))
 
 
+@pytest.mark.parametrize("name", [name for name in FILES if name.endswith("qdq.onnx")])
+def test_layers_of_qdq_files_are_within_a_step_of_onnx_runtime(name: str) -> None:
+    pytest.importorskip("onnxruntime", reason="no onnxruntime")
+    for layer, steps in layer_oracle.against_runtime(FOLDER / name, 2).items():
+        assert np.abs(steps).max() <= 1, layer
+        assert (steps == 0).mean() >= 0.995, layer
+
+
 @pytest.mark.parametrize("path", LAYERS, ids=[path.stem for path in LAYERS])
 def test_single_layers_are_within_a_step_of_tflites_reference_kernels(path: Path) -> None:
     pytest.importorskip("ai_edge_litert.interpreter", reason="no ai-edge-litert")

@@ -137,3 +137,16 @@ def test_a_part_of_a_float_network_that_ends_with_a_map_is_named_and_refused(
 def test_a_network_without_refusals_is_imported_whole(tmp_path: Path) -> None:
     middle = [node("MaxPool", ["a_d"], ["b"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
     assert part(write(tmp_path / "m.onnx", branching(*middle)))[0] == "y_d"
+
+
+def test_products_of_one_map_are_not_summed_as_two(tmp_path: Path) -> None:
+    q = onnx_models.Qdq()
+    x = q.rounded("x", 0.02, -3)
+    q.constants |= {"two": np.float32(2), "three": np.float32(3)}
+    q.nodes += [
+        node("Mul", [x, "two"], ["a"], "twice"), node("Mul", [x, "three"], ["b"], "thrice"),
+        node("Add", ["a", "b"], ["s"], "sum"),
+    ]  # fmt: skip
+    q.rounded("s", 0.1, 4)
+    path = write(tmp_path / "m.onnx", model(q.nodes, q.constants, out="s_d"))
+    assert "adds maps that are not rounded" in str(refusals(path))
