@@ -23,6 +23,7 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "models.importing",
     "codesign.search.accuracy",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
@@ -52,6 +53,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.importing.readers",
         "models.importing.mapping",
     },
+    "models.exporting": {"models.integer"},
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),
     "rtl_gen.blocks": {"rtl_gen.isa"},

@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -200,7 +200,7 @@ class Walk:
             (Kernel(picks.astype(np.float64), picks, np.ones(len(found))),),
             grid=stage.grid,
         )
-        return self.add(copy)
+        return replace(self.add(copy), pads=value.pads)
 
 
 Handler = Callable[[Walk, Node], Row]
@@ -289,7 +289,6 @@ INSTEAD = {
     "TRANSPOSE_CONV": "use a convolution on a larger map",
     "Resize": "train for one size",
     "DynamicQuantizeLinear": "quantise statically, with calibration data",
-    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
     "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
     "LayerNormalization": "use batch norm",
     "InstanceNormalization": "use batch norm",
