@@ -26,7 +26,7 @@ from codesign.fpga.synthesis import Synthesis
 from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4

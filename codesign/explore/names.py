@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from codesign.search.pareto import Ints
-from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Genome, network_key
 from codesign.search.space.rules import Choice
-from codesign.search.space.topology import network_key
 from rtl_gen.config import NpuConfig
 
 
-def readable_names(space: SearchSpace, candidates: Sequence[Ints]) -> list[str]:
+def readable_names(space: Genome, candidates: Sequence[Ints]) -> list[str]:
     """Return a name for the network of each candidate, in order, which no other network has.
 
     A name has stages with their channels, features of a hidden layer, and least and most bits of
@@ -52,7 +51,7 @@ def _ambiguous(
     ]
 
 
-def _network_params(space: SearchSpace, candidate: Ints) -> dict[str, Choice]:
+def _network_params(space: Genome, candidate: Ints) -> dict[str, Choice]:
     """Return the active parameters of a candidate without those of its NPU."""
     npu = {space.parameters[gene].name for gene in space.npu_genes}
     return {name: value for name, value in space.params(candidate).items() if name not in npu}

@@ -26,7 +26,7 @@ from codesign.search.accuracy.transfer import Source
 from codesign.search.crew import work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.picking import Picker
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
 from codesign.search.studies import ENDED, STATE

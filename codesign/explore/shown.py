@@ -13,7 +13,7 @@ from codesign.report.data import Candidate
 from codesign.search import engine
 from codesign.search.engine import Problem
 from codesign.search.pareto import pareto_mask
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""

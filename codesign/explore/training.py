@@ -49,7 +49,7 @@ class FullTraining:
     """One network to train in full, planned for an NPU. Its files have the design's name."""
 
     key: str
-    """Hash of the network (topology.network_key)."""
+    """Hash of the network (genome.network_key)."""
     design: Design
     short: Trained
     epochs: int | None

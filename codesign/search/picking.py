@@ -19,8 +19,7 @@ from codesign.search.accuracy.one_bits import OneBitsPredictor
 from codesign.search.accuracy.transfer import Source, TransferPredictor
 from codesign.search.engine import Evaluated, InnerSearch
 from codesign.search.pareto import Floats, Ints
-from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 
 LEAST_SHARE = 0.75
 """Share of the best accuracy, believed or reached, from which on a network is of interest."""
@@ -62,7 +61,7 @@ class Picker:
         """
         space = self._problem.space
         genes = np.reshape(candidates, (len(candidates), len(space.sizes))).astype(np.int64)
-        layers = layer_table(space, genes)
+        layers = space.layers(genes)
         self._trained = {network_key(space, one) for one in genes}
         self._features, self._accuracies = network_features(layers), accuracies
         self._ranked = [self._best_merit(one) for one in genes]

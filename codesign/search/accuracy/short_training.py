@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.results import UserError
-from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.genome import Genome, network_key
 from codesign.search.trials import Proposal
 from models.data.datasets import Dataset, Split
 from models.files.reading import quoted
@@ -163,7 +162,7 @@ class ShortTrainer:
     Made by ``explore`` and ``codesign worker``.
     """
 
-    space: SearchSpace
+    space: Genome
     dataset: Dataset
     """The part of the data set that ``how.subset`` returns."""
     how: ShortTraining
@@ -200,7 +199,7 @@ class ShortTrainer:
             raise UserError(
                 f"trial {quoted(proposal.key)} is damaged, or of another space or training"
             )
-        graph, quantisation = network(self.space, candidate)
+        graph, quantisation = self.space.network(candidate)
         scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
         keep = self.keep(proposal.key)
         return TrainingTask(proposal.key, graph, quantisation, scale_bits, keep)

@@ -1,6 +1,7 @@
 """Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
-declaration (YAML files), rules (combinations that it forbids or requires), encoding (genes),
+declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
+space), encoding (genes of a declaration), given (genes of a network that exists),
 topology (genes to a network graph), tables and chains (genes to layer tables, for batches),
 candidates (genes to NPUs and designs), presets/ (shipped spaces).
 """
@@ -9,6 +10,7 @@ __all__ = [
     "candidates",
     "declaration",
     "encoding",
+    "genome",
     "presets",
     "rules",
     "tables",

@@ -7,6 +7,7 @@ The result equals ``LayerTable.of`` of the candidates' networks (topology.networ
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,11 +16,14 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
 from codesign.search.space.chains import CONV, NETWORK, STAGE, ChainTask, write
 from codesign.search.space.declaration import BLOCKS, PLAIN, RESIDUALS
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.genome import Ints
 from models.integer.assemble import LOGIT_BITS
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
 from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
 from rtl_gen.parameters import SPARSITIES
+
+if TYPE_CHECKING:
+    from codesign.search.space.encoding import SearchSpace
 
 _COLUMNS = tuple(field.name for field in dataclasses.fields(LayerTable))
 

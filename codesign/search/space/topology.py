@@ -7,11 +7,10 @@ QuantSpec, so that a design file need not name them.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
+from typing import TYPE_CHECKING
 
 from codesign.search.space.declaration import BLOCKS, DENSE, PLAIN, PROJECTION
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
 from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
@@ -19,17 +18,8 @@ from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity
 from rtl_gen.parameters import SPARSITIES
 
-
-def network_key(space: SearchSpace, candidate: Ints) -> str:
-    """Return a hash of a candidate's network and bit widths: 12 hexadecimal digits.
-
-    N:M pattern, image shape and number of classes count, too. Candidates that differ in their NPU
-    only have the same key.
-    """
-    npu = {space.parameters[gene].name for gene in space.npu_genes}
-    params = {k: v for k, v in space.params(candidate).items() if k not in npu}
-    text = json.dumps([params, space.shape, space.classes], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+if TYPE_CHECKING:
+    from codesign.search.space.encoding import SearchSpace
 
 
 def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:

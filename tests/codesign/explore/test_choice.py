@@ -25,7 +25,7 @@ from codesign.search.engine import InnerSearch, Problem
 from codesign.search.pareto import Ints
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from models.training.history import standard_error
 from tests.codesign.search.test_engine import capacity, model
 
