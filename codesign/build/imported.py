@@ -115,10 +115,7 @@ def input_range(end: InputEnd) -> InputRange:
     columns, channels), such as a flat one in another order.
     """
     assert end.grid is not None
-    channels, rows, columns = end.shape
-    last = np.arange(np.prod(end.shape)).reshape(rows, columns, channels).transpose(2, 0, 1)
-    if end.order is not None and not np.array_equal(end.order, last.ravel()):
-        raise UserError(f"input {end.name}: its values lie in an order that no data set has")
+    check_order(end)
     if min(end.gain) <= 0:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
     grid, top = end.grid, (1 << end.grid.bits) - 1
@@ -132,6 +129,14 @@ def input_range(end: InputEnd) -> InputRange:
     if all(len(set(one)) == 1 for one in ends):
         ends = [one[:1] for one in ends]
     return InputRange(*ends)
+
+
+def check_order(end: InputEnd) -> None:
+    """Raise UserError unless an input's axes are in one of the orders that data sets have."""
+    channels, rows, columns = end.shape
+    last = np.arange(np.prod(end.shape)).reshape(rows, columns, channels).transpose(2, 0, 1)
+    if end.order is not None and not np.array_equal(end.order, last.ravel()):
+        raise UserError(f"input {end.name}: its values lie in an order that no data set has")
 
 
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:

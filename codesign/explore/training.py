@@ -18,9 +18,10 @@ from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import short_weights
+from codesign.explore.given import finetuning
 from codesign.explore.search import Progress
 from codesign.results import UserError
-from codesign.search.accuracy.short_training import TrainingTask, trained_network
+from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.tools.workers import spread
 from models.files import json_io
 from models.files.forms import conform
@@ -53,7 +54,7 @@ class FullTraining:
     design: Design
     short: Trained
     epochs: int | None
-    """None: chosen by the size of the data set."""
+    """None: chosen by the size of the data set; 0: the network stays as its trial left it."""
     threads: int | None
     """Threads of torch; None: as the recipe of the image size has it."""
 
@@ -75,15 +76,18 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. What
     was planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
     """
-    epochs = wanted.settings.epochs
+    epochs = wanted.epochs
     if wanted.time_left_s is None:
         return Plan(len(finalists), epochs)
     path = wanted.training / PLAN
     if path.exists():
         known = _read(path, _PLAN_FORM)
         return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
-    full = pipeline.settings_of(finalists[0][0], wanted.dataset, epochs).epochs
-    paces = [_seconds_an_epoch(short, wanted) for _, short in finalists]
+    full = epochs
+    if full is None:
+        full = pipeline.settings_of(finalists[0][0], wanted.dataset).epochs
+    images = len(wanted.dataset.train)
+    paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
     left_s = TRAINING_SHARE * wanted.time_left_s
 
     def seconds(count: int) -> float:
@@ -103,11 +107,6 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     wanted.training.mkdir(parents=True, exist_ok=True)
     json_io.write(path, dataclasses.asdict(found))
     return found
-
-
-def _seconds_an_epoch(short: Trained, wanted: FinishSettings) -> float:
-    per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
-    return per_image * len(wanted.dataset.train)
 
 
 def train_all(
@@ -130,7 +129,8 @@ def train_all(
 
     wanted.training.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        heard((task.design.name, 0, _settings(task, wanted).epochs, 0.0))
+        epochs = 0 if task.epochs == 0 else _settings(task, wanted).epochs
+        heard((task.design.name, 0, epochs, 0.0))
     # Training decides between networks, so it must not see the test images at all.
     nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
     blind = dataclasses.replace(wanted, dataset=dataclasses.replace(wanted.dataset, test=nothing))
@@ -171,21 +171,34 @@ def train(
 
 
 def _settings(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
-    found = pipeline.settings_of(task.design, wanted.dataset, task.epochs, wanted.settings.boo)
+    design, boo = task.design, wanted.settings.boo
+    if wanted.given is not None and task.epochs:
+        found = finetuning.settings_of(design, wanted.dataset, task.epochs, boo)
+    else:
+        found = pipeline.settings_of(design, wanted.dataset, task.epochs, boo)
     return dataclasses.replace(found, threads=task.threads or found.threads)
 
 
 def _trained(
     task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
 ) -> TrainedNetwork:
-    name = task.design.name
-    trained = pipeline.train_design(
-        task.design,
-        wanted.dataset,
-        _settings(task, wanted),
-        checkpoint=wanted.training / f"{name}.checkpoint",
-        progress=lambda done, epochs, loss, accuracy, left: tell((name, done, epochs, accuracy)),
-    )
+    if task.epochs == 0:
+        return _short_network(task, wanted)
+    name, settings = task.design.name, _settings(task, wanted)
+    checkpoint = wanted.training / f"{name}.checkpoint"
+
+    def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
+        tell((name, done, epochs, accuracy))
+
+    if wanted.given is not None:
+        start = _short_network(task, wanted)
+        trained = finetuning.finetune(
+            wanted.given, start, task.design, wanted.dataset, settings, checkpoint, progress
+        )
+    else:
+        trained = pipeline.train_design(
+            task.design, wanted.dataset, settings, checkpoint=checkpoint, progress=progress
+        )
     if trained.validation_accuracy < task.short.accuracy:
         return _better(trained, task, wanted)
     return trained
@@ -220,10 +233,11 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     kept, design = short_weights(wanted.settings.out, task.key), task.design
-    if kept.exists():
+    if kept.exists() or wanted.given is not None:
         found = TrainedNetwork.load(kept)
         # The same network under the name that the search gave it.
         return TrainedNetwork(design.network, design.quantisation, found.network, found.history)
+    assert isinstance(wanted.short, ShortTraining)
     short = TrainingTask(task.key, design.network, design.quantisation, design.npu.scale_bits)
     return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
 

@@ -25,6 +25,7 @@ from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
+from models.training.distillation import FineTuning
 from models.training.history import Epoch, worth_keeping
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
@@ -47,19 +48,22 @@ def train(
     dataset: Dataset,
     settings: TrainSettings,
     *,
+    tuning: FineTuning | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. checkpoint: written after each
+    It is the last of those within a standard error of the best. tuning: the quantised network of
+    this graph and quantisation to go on from, instead of a new one; its settings have no epochs in
+    floating point (not checked). checkpoint: written after each
     epoch; an existing one of the same run is continued. Torch's random state and threads are as
     before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or data set
     do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
     checkpoint is damaged or another run's; OSError: it cannot be written.
     """
     _check_match(verify(graph), dataset)
-    run = _Run(graph, quantisation, dataset, settings, checkpoint)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint, tuning)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
@@ -90,10 +94,14 @@ class _Run:
         dataset: Dataset,
         settings: TrainSettings,
         path: Path | None,
+        tuning: FineTuning | None,
     ) -> None:
+        self.tuning = tuning
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
         self.identity = checkpoint.identity(graph, quantisation, dataset, settings)
+        if tuning:
+            self.identity += tuning.sha256
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
@@ -112,7 +120,10 @@ class _Run:
         Raises ModelError as ``train`` does.
         """
         torch.manual_seed(self.settings.seed)
-        self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        if self.tuning:
+            self.network = self.tuning.network()
+        else:
+            self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -203,6 +214,8 @@ class _Run:
                 weight=self.class_weights,
                 label_smoothing=settings.label_smoothing,
             )
+            if self.tuning:
+                loss = self.tuning.loss(loss, logits, images)
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)

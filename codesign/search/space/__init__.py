@@ -11,6 +11,7 @@ __all__ = [
     "declaration",
     "encoding",
     "genome",
+    "given",
     "presets",
     "rules",
     "tables",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search.space import tables, topology
@@ -16,7 +18,7 @@ from codesign.search.space.declaration import (
     NpuChoices,
     SpaceDeclaration,
 )
-from codesign.search.space.genome import Genome, Ints, Parameter
+from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
 from codesign.search.space.rules import Choice, Combination, Requirement
 
 if TYPE_CHECKING:
@@ -148,6 +150,10 @@ class SearchSpace(Genome):
         """Combinations that a feasible design has where it has others."""
         return self.declaration.require
 
+    def declared(self) -> dict[str, Any]:
+        """Return the declaration as JSON values."""
+        return dataclasses.asdict(self.declaration)
+
     def layers(self, candidates: Ints, threads: int | None = None) -> LayerTable:
         """Return the MAC layers of candidates of shape (n, genes), as ``tables.layer_table``."""
         return tables.layer_table(self, candidates, threads)
@@ -155,3 +161,14 @@ class SearchSpace(Genome):
     def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
         """Return the network graph of one candidate, shape (genes,), as ``topology.network``."""
         return topology.network(self, candidate)
+
+    def label(self, params: Mapping[str, Choice]) -> str:
+        """Return stages with their channels, a hidden layer and the range of bits."""
+        stages = int(params["stages"])
+        parts = []
+        if stages:
+            channels = "-".join(str(params[f"channels{stage}"]) for stage in range(1, stages + 1))
+            parts.append(f"{stages} stage{'s' if stages > 1 else ''} {channels}")
+        if params["hidden"]:
+            parts.append(f"{params['hidden']} hidden")
+        return ", ".join([*(parts or ["linear"]), bits_label(params)])

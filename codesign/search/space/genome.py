@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -91,11 +92,19 @@ class Genome(abc.ABC):
         return (self.shape, self.classes)
 
     @abc.abstractmethod
+    def declared(self) -> dict[str, Any]:
+        """Return JSON values that say what is chosen from: equal ones are of equal spaces."""
+
+    @abc.abstractmethod
     def layers(self, candidates: Ints, threads: int | None = None) -> LayerTable:
         """Return the MAC layers of candidates of shape (n, genes), for the cost models.
 
         threads: at most so many, by default one per processor (``in_parts``).
         """
+
+    @abc.abstractmethod
+    def label(self, params: Mapping[str, Choice]) -> str:
+        """Return a name for people of the network of these parameters (``params``)."""
 
     @abc.abstractmethod
     def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
@@ -126,8 +135,8 @@ class Genome(abc.ABC):
         deciding = [
             gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
         ]
-        choices = [np.arange(self.sizes[gene]) for gene in deciding]
-        grid = np.stack([axis.ravel() for axis in np.meshgrid(*choices, indexing="ij")], axis=1)
+        choices = [range(self.sizes[gene]) for gene in deciding]
+        grid = np.array(list(itertools.product(*choices)), dtype=np.int64)
         candidates = np.zeros((len(grid), len(self.sizes)), dtype=np.int64)
         candidates[:, deciding] = grid
         candidates = np.unique(self.canonical(candidates), axis=0)
@@ -243,3 +252,14 @@ def network_key(space: Genome, candidate: Ints) -> str:
     params = {k: v for k, v in space.params(candidate).items() if k not in npu}
     text = json.dumps([params, *space.identity], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def bits_label(params: Mapping[str, Choice]) -> str:
+    """Return least and most bits of weights and activations of a network, such as ``w2-4 a3``."""
+    found = []
+    for letter, start in (("w", "weight_bits"), ("a", "activation_bits")):
+        bits = [int(value) for name, value in params.items() if name.startswith(start)]
+        if bits:
+            low, high = min(bits), max(bits)
+            found.append(f"{letter}{low}" if low == high else f"{letter}{low}-{high}")
+    return " ".join(found)

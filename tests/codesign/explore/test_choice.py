@@ -17,8 +17,8 @@ from codesign.explore.choice import (
     best_option,
     finalists,
 )
-from codesign.explore.names import readable_names
-from codesign.explore.shown import shown_candidates
+from codesign.explore.telling.names import readable_names
+from codesign.explore.telling.shown import shown_candidates
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import InnerSearch, Problem

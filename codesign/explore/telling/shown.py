@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from codesign.explore.choice import Option, Trained
-from codesign.explore.names import array_name, readable_names
+from codesign.explore.telling.names import array_name, readable_names
 from codesign.report.data import Candidate
 from codesign.search import engine
 from codesign.search.engine import Problem

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost.cycles.schedule import ScheduleTable
-from codesign.explore.names import array_name, readable_names
+from codesign.explore.telling.names import array_name, readable_names
 from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Evaluated, InnerSearch, Problem
 from rtl_gen.parameters import DEPTH_RANGES
