@@ -23,6 +23,7 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "models.calibration",
     "codesign.search.accuracy",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
@@ -51,6 +52,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.integer",
         "models.importing.readers",
         "models.importing.mapping",
+    },
+    "models.calibration": {
+        "models.data",
+        "models.graph",
+        "models.quantisation",
+        "models.training",
+        "models.importing",
     },
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),

@@ -36,6 +36,7 @@ class TrainedNetwork:
         network: QuantNetwork,
         history: tuple[Epoch, ...],
     ) -> None:
+        """history: empty for a network that was calibrated, not trained."""
         self.graph = graph
         self.quantisation = quantisation
         self.network = network.eval()
@@ -88,7 +89,9 @@ class TrainedNetwork:
 
 
 def _epochs(history: Any, path: Path) -> tuple[Epoch, ...]:
-    """Return the epochs of a file, of which one at least is quantised. Raises ModelError."""
+    """Return the epochs of a file: none, or at least a quantised one. Raises ModelError."""
+    if isinstance(history, list) and not history:
+        return ()
     epochs = tuple(Epoch(*epoch) for epoch in checkpoint.checked_history(history, path))
     if not any(epoch.quantised for epoch in epochs):
         raise ModelError(f"{path}: history: no epoch is quantised")
