@@ -116,7 +116,21 @@ MAY_IMPORT |= {
     ),
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),
-    "codesign.explore": below("fpga", "tools", "build", "report", *COMPILER, *COST, *SEARCH),
+    **dict.fromkeys(
+        ("codesign.explore", "codesign.explore.given", "codesign.explore.telling"),
+        below(
+            "fpga",
+            "tools",
+            "build",
+            "report",
+            "explore",
+            "explore.given",
+            "explore.telling",
+            *COMPILER,
+            *COST,
+            *SEARCH,
+        ),
+    ),
     "codesign.cli": below(
         "fpga", "tools", "cli.verbs", "cli.verbs.area", "build", "report", "explore"
     ),

@@ -1,4 +1,4 @@
-"""How a search judges networks: by what it believes of them first, by trials of some then."""
+"""Ways of judging networks in a search: by beliefs first, by trials of some of them then."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Trials(Protocol):
 
     @property
     def told(self) -> str:
-        """What happens to a network before its accuracy is taken, for people."""
+        """Words for what happens to a network before its accuracy is taken."""
 
     def subset(self, dataset: Dataset) -> Dataset:
         """Return the images of ``dataset`` that trials use, without its test split."""
@@ -42,7 +42,7 @@ class Trials(Protocol):
 
 
 class Approach(Protocol):
-    """How networks of one space are judged. Made by ``explore``."""
+    """Way of judging the networks of one space. Made by ``explore``."""
 
     @property
     def how(self) -> Trials:
@@ -61,7 +61,7 @@ class Approach(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class FromScratch:
-    """Networks are trained briefly; before that they are judged by others' trainings."""
+    """Networks are trained briefly; others' trainings say what to expect. Made by ``explore``."""
 
     how: ShortTraining
     dataset: str

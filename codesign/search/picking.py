@@ -37,7 +37,7 @@ class Predictor(Protocol):
 
 
 class Belief(Protocol):
-    """What a search believes of the accuracy of networks, whatever it knows of them."""
+    """Belief of a search on the accuracy of networks, whatever it knows of them."""
 
     def features(self, layers: LayerTable) -> Floats:
         """Return what networks are compared by, shape (n, f)."""

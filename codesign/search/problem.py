@@ -48,6 +48,7 @@ class Problem:
 
     >>> from codesign.cost.data import dataset
     >>> from codesign.search.space.declaration import load_declaration
+    >>> from codesign.search.space.encoding import SearchSpace
     >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
     >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
     >>> problem.area_confidence

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +26,6 @@ from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
-from models.training.distillation import FineTuning
 from models.training.history import Epoch, worth_keeping
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
@@ -42,13 +42,27 @@ _CALIBRATION_IMAGES = 256
 """Number of training images that the quantisers' first scales are set on."""
 
 
+class Tuning(Protocol):
+    """Quantised network that a training goes on from, and its loss."""
+
+    @property
+    def sha256(self) -> str:
+        """Hash of all that it brings."""
+
+    def network(self) -> QuantNetwork:
+        """Return a copy of the network to go on from."""
+
+    def loss(self, labels: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the loss of a batch: labels: its cross entropy; logits: of its images."""
+
+
 def train(
     graph: NetworkGraph,
     quantisation: Quantisation,
     dataset: Dataset,
     settings: TrainSettings,
     *,
-    tuning: FineTuning | None = None,
+    tuning: Tuning | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
@@ -94,7 +108,7 @@ class _Run:
         dataset: Dataset,
         settings: TrainSettings,
         path: Path | None,
-        tuning: FineTuning | None,
+        tuning: Tuning | None,
     ) -> None:
         self.tuning = tuning
         self.graph, self.quantisation = graph, quantisation

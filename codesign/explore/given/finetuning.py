@@ -47,7 +47,7 @@ def finetune(
     the NPU cannot run the network, ModelError.
     """
     from models.calibration import loading  # torch takes seconds to import
-    from models.training.distillation import FineTuning
+    from models.calibration.distillation import FineTuning
     from models.training.loop import train
 
     plan_design(design)

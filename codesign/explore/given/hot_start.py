@@ -1,4 +1,4 @@
-"""How a search judges bits for a network that exists: each layer's cost first, trials then."""
+"""Judging of bits for a network that exists: by each layer's cost first, by trials then."""
 
 from __future__ import annotations
 

@@ -1,3 +1,3 @@
-"""What a search says of its designs: names, the front it shows, reasons, summary.json."""
+"""Words of a search on its designs: names, the front it shows, reasons, summary.json."""
 
 __all__ = ["names", "reasons", "shown", "summary"]

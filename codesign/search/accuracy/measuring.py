@@ -1,4 +1,4 @@
-"""What the bits of each layer and tensor of a network that exists cost, as log odds."""
+"""Costs of the bits of each layer and tensor of a network that exists, as log odds."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Costs = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class _Measurement:
-    """What is changed, and whose cost that is."""
+    """One change, and the choice of a parameter whose cost it is."""
 
     parameter: str
     choice: str

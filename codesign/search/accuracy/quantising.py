@@ -50,7 +50,7 @@ class Quantising:
 
     @property
     def told(self) -> str:
-        """What happens to a network before its accuracy is taken, for people."""
+        """Words for what happens to a network before its accuracy is taken."""
         return "after calibration"
 
     def seconds_an_epoch(self, seconds: float, images: int) -> float:

@@ -100,7 +100,7 @@ def _patterns(layers: LayerTable) -> Ints:
 
 @dataclass(frozen=True, eq=False)
 class SensitivityBelief:
-    """What a search believes of a network's accuracy with other bits. Made by ``explore``."""
+    """Belief of a search on a network's accuracy with other bits. Made by ``HotStart.belief``."""
 
     base: float
     """Log odds of a correct answer of the network as it is given."""

@@ -73,7 +73,7 @@ class ShortTraining:
 
     @property
     def told(self) -> str:
-        """What happens to a network before its accuracy is taken, for people."""
+        """Words for what happens to a network before its accuracy is taken."""
         return f"after {self.epochs} epochs"
 
     def seconds_an_epoch(self, seconds: float, images: int) -> float:

@@ -64,7 +64,7 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class TransferBelief:
-    """What a search believes of networks before and after it has trained some of its own.
+    """Belief of a search on networks, before and after it has trained some of its own.
 
     >>> TransferBelief("digits", 200, (), 60.0).after(np.empty((0, 10)), np.empty(0)).odds(
     ...     np.full((1, 10), 12.0))[0].shape

@@ -1,9 +1,9 @@
 """Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
 declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
-space), encoding (genes of a declaration), given (genes of a network that exists),
-topology (genes to a network graph), tables and chains (genes to layer tables, for batches),
-candidates (genes to NPUs and designs), presets/ (shipped spaces).
+space), stages (genes of a declaration), encoding (the search space of these), given (the search
+space of a network that exists), topology (genes to a network graph), tables and chains (genes to
+layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped spaces).
 """
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "given",
     "presets",
     "rules",
+    "stages",
     "tables",
     "topology",
 ]

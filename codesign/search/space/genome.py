@@ -55,6 +55,12 @@ class Genome(abc.ABC):
 
     Base of SearchSpace, whose genes build a network, and of NetworkSpace, whose genes give bits to
     the layers of one that exists.
+
+    >>> from codesign.search.space.declaration import load_declaration
+    >>> from codesign.search.space.encoding import SearchSpace
+    >>> space: Genome = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
+    >>> space.index["stages"], space.choices["stages"]
+    (0, (1, 2, 3))
     """
 
     shape: tuple[int, int, int]

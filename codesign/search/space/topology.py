@@ -7,22 +7,19 @@ QuantSpec, so that a design file need not name them.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 from codesign.search.space.declaration import BLOCKS, DENSE, PLAIN, PROJECTION
 from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
+from codesign.search.space.stages import StageGenes
 from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.quantisation.sparsity import Sparsity
 from rtl_gen.parameters import SPARSITIES
 
-if TYPE_CHECKING:
-    from codesign.search.space.encoding import SearchSpace
 
-
-def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
+def network(space: StageGenes, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
     """Return the network graph of one candidate, shape (genes,), its bit widths and N:M pattern."""
     builder = _Builder(space, candidate)
     for stage in range(1, builder.integer("stages") + 1):
@@ -35,7 +32,7 @@ def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisa
 class _Builder:
     """Builder that appends the layers of one candidate and their bits, from input to output."""
 
-    def __init__(self, space: SearchSpace, candidate: Ints) -> None:
+    def __init__(self, space: StageGenes, candidate: Ints) -> None:
         self.classes = space.classes
         self.halving = space.halving
         self.params = space.params(candidate)
