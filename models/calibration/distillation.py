@@ -27,7 +27,7 @@ SHARE = 0.5
 class FineTuning:
     """A quantised network to go on from, and the float network to come near to.
 
-    Made by a caller that has quantised a network (``models.calibration``).
+    Made by ``finetune`` (codesign.explore.given.finetuning).
     """
 
     start: TrainedNetwork
