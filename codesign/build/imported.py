@@ -28,6 +28,8 @@ from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES, RANGES
 
+PIXEL_VALUES = "pixels"
+"""Key of the values of the file's input that pixels 0 and 255 are."""
 CLOCK_MHZ = 100.0
 """Clock of a design whose file says none."""
 
@@ -45,6 +47,8 @@ class ImportedDesign:
     input: InputRange
     """The values of the file's input that become input level 0 and 255."""
     npu: NpuConfig
+    pixels: InputRange | None = None
+    """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
     clock_mhz: float = CLOCK_MHZ
     seed: int = 0
     """Seed of random vectors, >= 0."""
@@ -61,6 +65,8 @@ class ImportedDesign:
             "clock_mhz": self.clock_mhz,
             "input": designs.input_items(self.input),
         }
+        if self.pixels:
+            items[PIXEL_VALUES] = designs.input_items(self.pixels)
         return yaml_io.dump(items) + designs.npu_text(self.npu)
 
 
@@ -69,13 +75,14 @@ def load(path: Path) -> Design | ImportedDesign:
     node = yaml_io.load(path)
     if designs.IMPORTED not in node.mapping():
         return designs.load(path)
-    known = ("name", designs.IMPORTED, "seed", "clock_mhz", "input", "npu")
-    nodes = node.fields(known, known)
+    needed = ("name", designs.IMPORTED, "seed", "clock_mhz", "input", "npu")
+    nodes = node.fields((*needed, PIXEL_VALUES), needed)
     return ImportedDesign(
         nodes["name"].string(),
         build(nodes[designs.IMPORTED], Source),
         designs.read_input(nodes["input"]),
         build(nodes["npu"], NpuConfig),
+        designs.read_input(nodes[PIXEL_VALUES]) if PIXEL_VALUES in nodes else None,
         _clock(nodes["clock_mhz"]),
         nodes["seed"].integer(0),
     )
@@ -154,7 +161,8 @@ def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
 
 def on(found: NetworkFolder, npu: NpuConfig, clock_mhz: float = CLOCK_MHZ) -> ImportedDesign:
     """Return the design of an integer network folder on an NPU. Raises UserError."""
-    return ImportedDesign(found.name, found.source, input_range(found.input), npu, clock_mhz)
+    values = input_range(found.input)
+    return ImportedDesign(found.name, found.source, values, npu, found.pixels, clock_mhz)
 
 
 def widths(network: IntegerNetwork) -> dict[str, int]:

@@ -70,8 +70,9 @@ def load(
         more += greyed
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
-    split = Split(built.input_range.levels(values), numbers[part.labels])
-    notes = (*raw.notes, *more, *said, *built.input_range.doubts(values, "the data set"))
+    mapping, assumed = built.mapping(raw.range == PIXELS)
+    split = Split(mapping.levels(values), numbers[part.labels])
+    notes = (*raw.notes, *more, *said, *assumed, *mapping.doubts(values, "the data set"))
     return TestData(spec.name, split, notes)
 
 
