@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.build import build_folder, imported, manifest
+from codesign.build import build_folder, imported, manifest, npu_file
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
 from models.data.values import PIXELS, InputRange
@@ -128,7 +128,7 @@ def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
         )
     classes = tuple(map(str, range(network.classes)))
     mapping = imported.input_range(found.input)
-    return BuiltNetwork(network, classes, mapping, None, imported.CLOCK_MHZ, found.pixels)
+    return BuiltNetwork(network, classes, mapping, None, npu_file.CLOCK_MHZ, found.pixels)
 
 
 def check_memories(folder: Path, npu: NpuConfig) -> None:
