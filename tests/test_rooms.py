@@ -48,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing": {
         "models.files",
+        "models.data",
         "models.graph",
         "models.integer",
         "models.importing.readers",

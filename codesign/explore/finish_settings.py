@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesign.build.floating import Subject
 from codesign.explore.approach import Trials
 from codesign.explore.choice import Rule
-from codesign.explore.given.loading import GivenNetwork
 from codesign.explore.replacing import BUILD, TRAINING
 from codesign.explore.settings import ExploreSettings
 from models.data.datasets import Dataset
@@ -24,13 +25,18 @@ class FinishSettings:
     """Settings of the trials, whose time predicts that of full trainings."""
     time_left_s: float | None
     """Seconds of the time limit that the search left; None: no limit."""
-    given: GivenNetwork | None = None
+    given: Subject | None = None
     """The network that the search started from, whose finalists are fine-tuned; None: none."""
 
     least_accuracy: float | None = None
     """Validation accuracy (0..1) without which there is no design; None: there is one anyway."""
     notes: tuple[str, ...] = ()
     """A sentence for each thing that is doubtful of the start."""
+
+    def on(self, dataset: Dataset) -> FinishSettings:
+        """Return the settings for other images, such as those without the test part."""
+        given = self.given and dataclasses.replace(self.given, dataset=dataset)
+        return dataclasses.replace(self, dataset=dataset, given=given)
 
     @property
     def epochs(self) -> int | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from codesign.build import pipeline, verification
+from codesign.build.floating import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.explore import finish as finishing
@@ -20,6 +21,7 @@ from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
+from codesign.explore.given import hot_start
 from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
@@ -91,15 +93,10 @@ def explore(
         yosys.find()
         verification.check_tools()
         model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
-        dataset = pipeline.load_data(
-            settings.data,
-            settings.data_dir,
-            settings.seed,
-            lambda done, total: progress("reading images", done, total, ""),
-        )
+        given, dataset = _data(settings, progress)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
-        approach, space = _approach(settings, dataset, progress)  # so do earlier searches
+        approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
         problem = Problem(
             space,
             model,
@@ -145,21 +142,34 @@ def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]
     return earlier.sources(journals, settings.dataset, dataset.sha256)
 
 
+def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None, Dataset]:
+    """Return the network that the search starts from, if any, and the data set."""
+
+    def told(done: int, total: int) -> None:
+        progress("reading images", done, total, "")
+
+    if settings.network is not None:
+        given = hot_start.read(settings, told)
+        return given, given.dataset
+    return None, pipeline.load_data(settings.data, settings.data_dir, settings.seed, told)
+
+
 def _approach(
-    settings: ExploreSettings, dataset: Dataset, progress: Progress
+    settings: ExploreSettings, dataset: Dataset, start: Subject | None, progress: Progress
 ) -> tuple[Approach, Genome]:
     """Return how networks are judged, and the space that they are chosen from.
 
+    start: the network that the search starts from; None: networks are trained from scratch.
     Raises UserError and DatasetError for a bad space file, network or earlier search.
     """
     declaration = _declaration(settings, dataset)
-    if settings.network is None:
+    if start is None:
         known = earlier_sources(settings, dataset)
         how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
         space = SearchSpace(declaration, dataset.shape, dataset.classes)
         return FromScratch(how, settings.dataset, known), space
     bits = declaration.bits if settings.space else given.BITS
-    hot = HotStart.of(settings, dataset, bits, progress)
+    hot = HotStart.of(settings, start, progress)
     return hot, hot.space(bits, declaration.npu)
 
 

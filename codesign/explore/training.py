@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign.build import pipeline
+from codesign.build import floating, pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import short_weights
-from codesign.explore.given import finetuning
 from codesign.explore.search import Progress
 from codesign.results import UserError
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
@@ -133,7 +132,7 @@ def train_all(
         heard((task.design.name, 0, epochs, 0.0))
     # Training decides between networks, so it must not see the test images at all.
     nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
-    blind = dataclasses.replace(wanted, dataset=dataclasses.replace(wanted.dataset, test=nothing))
+    blind = wanted.on(dataclasses.replace(wanted.dataset, test=nothing))
     by_name = {task.design.name: task for task in tasks}
     if wanted.settings.jobs == 1 or len(tasks) < 2:
         for task in tasks:
@@ -171,11 +170,7 @@ def train(
 
 
 def _settings(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
-    design, boo = task.design, wanted.settings.boo
-    if wanted.given is not None and task.epochs:
-        found = finetuning.settings_of(design, wanted.dataset, task.epochs, boo)
-    else:
-        found = pipeline.settings_of(design, wanted.dataset, task.epochs, boo)
+    found = pipeline.settings_of(task.design, wanted.dataset, task.epochs, wanted.settings.boo)
     return dataclasses.replace(found, threads=task.threads or found.threads)
 
 
@@ -184,20 +179,25 @@ def _trained(
 ) -> TrainedNetwork:
     if task.epochs == 0:
         return _short_network(task, wanted)
-    name, settings = task.design.name, _settings(task, wanted)
+    name = task.design.name
     checkpoint = wanted.training / f"{name}.checkpoint"
 
     def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
         tell((name, done, epochs, accuracy))
 
     if wanted.given is not None:
-        start = _short_network(task, wanted)
-        trained = finetuning.finetune(
-            wanted.given, start, task.design, wanted.dataset, settings, checkpoint, progress
-        )
+        assert task.epochs is not None
+        trained = floating.finetune(
+            wanted.given, task.design, _short_network(task, wanted), task.epochs, checkpoint,
+            progress, task.threads,
+        )  # fmt: skip
     else:
         trained = pipeline.train_design(
-            task.design, wanted.dataset, settings, checkpoint=checkpoint, progress=progress
+            task.design,
+            wanted.dataset,
+            _settings(task, wanted),
+            checkpoint=checkpoint,
+            progress=progress,
         )
     if trained.validation_accuracy < task.short.accuracy:
         return _better(trained, task, wanted)

@@ -2,7 +2,7 @@
 
 inputs (the values of a file's input as codes of ours), loading (the network with float weights),
 calibrating (scales and biases), sensitivity (what each layer's bits cost), choice (bits per layer
-within an average), distillation (fine-tuning towards the float network).
+within an average).
 """
 
-__all__ = ["calibrating", "choice", "distillation", "inputs", "loading", "sensitivity"]
+__all__ = ["calibrating", "choice", "inputs", "loading", "sensitivity"]

@@ -31,6 +31,8 @@ class FittedNetwork:
     """The original network's input values at the lowest and at the highest code: no less than those
     that were asked for."""
     zero_point: int
+    widened: bool
+    """True if ``values`` are more than those that were asked for."""
 
 
 def fit(floating: FloatNetwork, values: InputRange, bits: int = 8) -> FittedNetwork:
@@ -49,8 +51,8 @@ def fit(floating: FloatNetwork, values: InputRange, bits: int = 8) -> FittedNetw
         np.broadcast_to(np.array(end, np.float64), channels) for end in (values.low, values.high)
     )
     top, zero = (1 << bits) - 1, 0
-    offset = low
-    if low.any() and _is_padded(graph):
+    offset, widened = low, bool(low.any() and _is_padded(graph))
+    if widened:
         step, zero = _shared_zero(low, high, top)
         low, high = -zero * step, (top - zero) * step
         offset = np.zeros(channels)
@@ -58,7 +60,7 @@ def fit(floating: FloatNetwork, values: InputRange, bits: int = 8) -> FittedNetw
     for layer in _readers(graph):
         _scale_inputs(weights, layer, high - low, offset)
     network = dataclasses.replace(floating, weights=weights)
-    return FittedNetwork(network, _as_range(low, high), zero)
+    return FittedNetwork(network, _as_range(low, high), zero, widened)
 
 
 def _readers(graph: NetworkGraph) -> list[Layer]:

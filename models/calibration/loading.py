@@ -1,17 +1,21 @@
-"""The trainable network with float weights from elsewhere."""
+"""The trainable network with float weights from elsewhere, and what it answers."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from models.errors import ModelError
 from models.graph.network import NetworkGraph
 from models.graph.passes import legalise
 from models.importing.floating import FloatNetwork
 from models.quantisation.plan import Quantisation
+from models.training import trained
 from models.training.network import QuantNetwork
 
 
@@ -36,6 +40,27 @@ def load(floating: FloatNetwork, quantisation: Quantisation, scale_bits: int = 8
                 raise ModelError(f"layer {name}: its {part} holds NaN or infinite values")
             parameter.data.copy_(torch.from_numpy(values))
     return network.eval()
+
+
+def answers(
+    floating: FloatNetwork,
+    values: NDArray[Any],
+    gain: NDArray[np.float64],
+    offset: NDArray[np.float64],
+) -> NDArray[np.int64]:
+    """Return the number of the largest output, int64 (n,), for any values of the float network.
+
+    values: numbers (n, channels, rows, columns), which become ``gain * value + offset`` by channel.
+    Raises ModelError as ``load`` does.
+    """
+    network = load(floating, Quantisation())
+    along = (1, -1, 1, 1)
+    factor, start = (torch.from_numpy(each).float().reshape(along) for each in (gain, offset))
+
+    def forward(batch: Tensor) -> Tensor:
+        return network.tensors_from(batch.float() * factor + start)[network.output_name].flatten(1)
+
+    return trained.answers(forward, values)
 
 
 def _ceilings(graph: NetworkGraph, ceilings: Mapping[str, float]) -> dict[str, float]:

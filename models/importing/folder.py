@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.values import InputRange
 from models.errors import ModelError
 from models.files import arrays, json_io, yaml_io
 from models.files.nodes import Node, build
@@ -49,6 +50,8 @@ class NetworkFolder:
     output: OutputEnd
     integer: IntegerNetwork | None
     floating: FloatNetwork | None
+    pixels: InputRange | None = None
+    """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
 
 
 def save(found: Imported, folder: Path) -> None:
@@ -109,6 +112,7 @@ def _header(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, Any]
         "kind": "integer" if found.integer else "float",
         "source": dataclasses.asdict(found.source),
         **ends,
+        "pixels": dataclasses.asdict(found.pixels) if found.pixels else None,
         "ceilings": dict(found.floating.ceilings) if found.floating else {},
         "import": found.table.to_dict(),
     }
@@ -134,9 +138,12 @@ def load(folder: Path) -> NetworkFolder:
         OutputEnd(**_fields(last), order=_order(orders, "output", folder)),
     )
     source = build(node.at("source"), Source)
+    said = node.get("pixels")  # absent in folders of older versions
+    pixels = build(said, InputRange) if said else None
     if kind == "integer":
-        return NetworkFolder(name, source, *ends, integer_files.load(folder / INTEGER), None)
-    return NetworkFolder(name, source, *ends, None, _floating(folder, name, node))
+        integer = integer_files.load(folder / INTEGER)
+        return NetworkFolder(name, source, *ends, integer, None, pixels)
+    return NetworkFolder(name, source, *ends, None, _floating(folder, name, node), pixels)
 
 
 def table(folder: Path) -> Table:

@@ -13,7 +13,6 @@ import math
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +25,7 @@ from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
+from models.training.distilling import Start
 from models.training.history import Epoch, worth_keeping
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
@@ -42,49 +42,37 @@ _CALIBRATION_IMAGES = 256
 """Number of training images that the quantisers' first scales are set on."""
 
 
-class Tuning(Protocol):
-    """Quantised network that a training goes on from, and its loss."""
-
-    @property
-    def sha256(self) -> str:
-        """Hash of all that it brings."""
-
-    def network(self) -> QuantNetwork:
-        """Return a copy of the network to go on from."""
-
-    def loss(self, labels: Tensor, logits: Tensor, images: Tensor) -> Tensor:
-        """Return the loss of a batch: labels: its cross entropy; logits: of its images."""
-
-
 def train(
     graph: NetworkGraph,
     quantisation: Quantisation,
     dataset: Dataset,
     settings: TrainSettings,
     *,
-    tuning: Tuning | None = None,
+    start: Start | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. tuning: the quantised network of
-    this graph and quantisation to go on from, instead of a new one; its settings have no epochs in
-    floating point (not checked). checkpoint: written after each
-    epoch; an existing one of the same run is continued. Torch's random state and threads are as
-    before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or data set
-    do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
+    It is the last of those within a standard error of the best. start: a quantised network to train
+    on, distilled from its float network; all epochs are fake-quantised then. checkpoint: written
+    after each epoch; an existing one of the same run is continued. Torch's random state and threads
+    are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
+    data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
     checkpoint is damaged or another run's; OSError: it cannot be written.
     """
-    _check_match(verify(graph), dataset)
-    run = _Run(graph, quantisation, dataset, settings, checkpoint, tuning)
+    check_match(verify(graph), dataset)
+    if start:
+        settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint, start)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
     return run.result()
 
 
-def _check_match(graph: NetworkGraph, dataset: Dataset) -> None:
+def check_match(graph: NetworkGraph, dataset: Dataset) -> None:
+    """Raise ModelError unless the network takes the data set's images and has its classes."""
     shape, classes = graph.shapes[graph.input.name], graph.shapes[graph.output.name][0]
     if shape != dataset.shape:
         raise ModelError(
@@ -108,14 +96,13 @@ class _Run:
         dataset: Dataset,
         settings: TrainSettings,
         path: Path | None,
-        tuning: Tuning | None,
+        start: Start | None,
     ) -> None:
-        self.tuning = tuning
+        self.start = start
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
-        self.identity = checkpoint.identity(graph, quantisation, dataset, settings)
-        if tuning:
-            self.identity += tuning.sha256
+        identity = checkpoint.identity(graph, quantisation, dataset, settings)
+        self.identity = start.identity(identity) if start else identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
@@ -134,10 +121,10 @@ class _Run:
         Raises ModelError as ``train`` does.
         """
         torch.manual_seed(self.settings.seed)
-        if self.tuning:
-            self.network = self.tuning.network()
-        else:
-            self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        if self.start:
+            self.network.quantise()
+            self.network.load_state_dict(self.start.network.state_dict())
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -228,8 +215,8 @@ class _Run:
                 weight=self.class_weights,
                 label_smoothing=settings.label_smoothing,
             )
-            if self.tuning:
-                loss = self.tuning.loss(loss, logits, images)
+            if self.start:
+                loss = self.start.mixed(loss, logits, images)
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)

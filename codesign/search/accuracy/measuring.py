@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from codesign.search.accuracy.sensitivity import log_odds
 from codesign.search.space.given import INPUT_BITS, NetworkSpace
 from models.calibration import loading
-from models.calibration.inputs import FittedNetwork
 from models.calibration.sensitivity import Change, Effect, sensitivity
 from models.data.datasets import Dataset, Split
 from models.importing.floating import FloatNetwork
@@ -22,6 +22,8 @@ from models.training.trained import evaluate
 
 IMAGES = 512
 """Most validation images that answers are compared on."""
+WIDEST = Quantisation().input_bits
+"""Bits of an image that nothing is lost of."""
 LEAST_SLOPE = 0.1
 """Least log odds a nat: fewer would say that nothing costs anything."""
 Costs = dict[str, dict[str, float]]
@@ -39,7 +41,7 @@ class _Measurement:
 
 def measure(
     space: NetworkSpace,
-    fitted: Mapping[int, FittedNetwork],
+    network: FloatNetwork,
     dataset: Dataset,
     progress: Callable[[float, float], None],
 ) -> dict[str, Any]:
@@ -47,10 +49,9 @@ def measure(
 
     ``accuracy`` (0..1) is over the validation images of ``dataset``, ``costs`` are Costs. How far
     answers diverge from the float network's is measured, over IMAGES images; what log odds a
-    divergence costs follows from all changes together, as single accuracies are too noisy. fitted:
-    the network for inputs of so many bits. progress: called with (measured, in all).
+    divergence costs follows from all changes together, as single accuracies are too noisy. network:
+    with an input as of models.calibration.inputs.fit. progress: called with (measured, in all).
     """
-    widest = fitted[max(fitted)]
     split = dataset.validation.take(np.arange(min(IMAGES, len(dataset.validation))))
     wanted = list(_wanted(space))
 
@@ -59,18 +60,20 @@ def measure(
             progress(done, len(wanted))
             yield one.change
 
-    effects = sensitivity(widest.network, changes(), split)
-    full = float_accuracy(widest, split)
+    effects = sensitivity(network, changes(), split)
+    zero = space.zero_point
+    full = float_accuracy(network, zero, split)
     scale = _odds_per_nat(effects, full, len(split))
     costs: Costs = {}
     for one, effect in zip(wanted, effects, strict=True):
         choices = costs.setdefault(one.parameter, {})
         choices[one.choice] = choices.get(one.choice, 0.0) + scale * effect.divergence
     costs[INPUT_BITS] = {
-        str(bits): scale * _divergence(widest.network, one.network, bits, split)
-        for bits, one in fitted.items()
+        str(bits): scale * _divergence(network, int(bits), split)
+        for bits in space.choices[INPUT_BITS]
+        if bits != WIDEST
     }
-    return {"accuracy": float_accuracy(widest, dataset.validation), "costs": costs}
+    return {"accuracy": float_accuracy(network, zero, dataset.validation), "costs": costs}
 
 
 def _wanted(space: NetworkSpace) -> list[_Measurement]:
@@ -110,19 +113,19 @@ def _odds_per_nat(effects: Sequence[Effect], accuracy: float, images: int) -> fl
 
 
 @torch.no_grad()
-def _divergence(full: FloatNetwork, narrow: FloatNetwork, bits: int, split: Split) -> float:
+def _divergence(network: FloatNetwork, bits: int, split: Split) -> float:
     """Return the mean divergence, in nats, that an input of fewer bits makes."""
     images = torch.from_numpy(split.images)
-    logs = [
+    before, after = (
         torch.log_softmax(loading.load(network, Quantisation(input_bits=width))(images), dim=1)
-        for network, width in ((full, 8), (narrow, bits))
-    ]
-    return float(
-        torch.nn.functional.kl_div(logs[1], logs[0], log_target=True, reduction="batchmean")
+        for width in (WIDEST, bits)
     )
+    return float(F.kl_div(after, before, log_target=True, reduction="batchmean"))
 
 
-def float_accuracy(fitted: FittedNetwork, split: Split) -> float:
-    """Return the accuracy (0..1) of the network in floating point, for 8-bit inputs."""
-    quantisation = Quantisation(input_zero_point=fitted.zero_point)
-    return evaluate(loading.load(fitted.network, quantisation), split)
+def float_accuracy(network: FloatNetwork, zero_point: int, split: Split) -> float:
+    """Return the accuracy (0..1) in floating point, for images of WIDEST bits.
+
+    zero_point: code of the image that is the network's value 0.
+    """
+    return evaluate(loading.load(network, Quantisation(input_zero_point=zero_point)), split)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,8 @@ from typing import Any
 from codesign.search.accuracy.short_training import candidate_of, drawn
 from codesign.search.space.given import NetworkSpace
 from codesign.search.trials import Proposal
-from models.calibration.inputs import FittedNetwork
 from models.data.datasets import Dataset
+from models.importing.floating import FloatNetwork
 from models.integer.bits import network_bits, total
 
 CALIBRATION_IMAGES = 256
@@ -73,8 +73,8 @@ class Quantiser:
     """
 
     space: NetworkSpace
-    fitted: Mapping[int, FittedNetwork]
-    """The network for inputs of so many bits."""
+    network: FloatNetwork
+    """With an input as of models.calibration.inputs.fit."""
     dataset: Dataset
     """The part of the data set that ``how.subset`` returns."""
     how: Quantising
@@ -92,9 +92,8 @@ class Quantiser:
         candidate = candidate_of(proposal, self.space, self.how)
         _, quantisation = self.space.network(candidate)
         scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
-        network = self.fitted[quantisation.input_bits].network
         start = time.monotonic()
-        found = calibrate(network, quantisation, self.dataset.train.images, scale_bits)
+        found = calibrate(self.network, quantisation, self.dataset.train.images, scale_bits)
         accuracy = found.evaluate(self.dataset.validation)
         seconds = time.monotonic() - start
         if (path := self.keep(proposal.key)) is not None:

@@ -64,8 +64,9 @@ class NetworkSpace(Genome):
     """Hash of the weights, which tells searches of different networks apart."""
     npu_choices: NpuChoices
     bits: BitChoices = BITS
-    zero_points: Mapping[int, int] = dataclasses.field(default_factory=dict)
-    """Code of the image that is the value 0, by bits of the image, where it is not 0."""
+    zero_point: int = 0
+    """Code of the image that is the value 0. Unless it is 0, images have 8 bits, as it would
+    be another value of fewer."""
 
     @property
     def npu(self) -> NpuChoices:
@@ -95,7 +96,8 @@ class NetworkSpace(Genome):
     @functools.cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters in the order of the genes, those of layers in the order of the graph."""
-        found = [Parameter(INPUT_BITS, self.bits.input)]
+        input_bits = (Quantisation().input_bits,) if self.zero_point else self.bits.input
+        found = [Parameter(INPUT_BITS, input_bits)]
         listed = {WEIGHT_BITS: self.bits.weights, ACTIVATION_BITS: self.bits.activations}
         for name, fields in self._knobs.items():
             found += [Parameter(f"{one}.{name}", listed[one]) for one in fields if one in listed]
@@ -142,8 +144,8 @@ class NetworkSpace(Genome):
                 spec = dataclasses.replace(spec, sparsity=sparsity)
             specs[name] = spec
         bits = int(params[INPUT_BITS])
-        zero = self.zero_points.get(bits, 0)
-        return self.graph, Quantisation(input_bits=bits, layers=specs, input_zero_point=zero)
+        found = Quantisation(bits, layers=specs, input_zero_point=self.zero_point)
+        return self.graph, found
 
     def layers(self, candidates: Ints, threads: int | None = None) -> LayerTable:
         """Return the MAC layers of candidates of shape (n, genes): one table row with other bits.

@@ -24,8 +24,8 @@ from codesign.search.space.rules import Choice, Combination, Requirement
 class StageGenes(Genome):
     """Genes of a declaration for images of ``shape`` in ``classes`` classes.
 
-    Made by ``SearchSpace``, which decodes them. Sides of one row or column are never halved: signals
-    have one row, tables of features one pixel.
+    Made by ``SearchSpace``, which decodes them. Sides of one row or column are never halved:
+    signals have one row, tables of features one pixel.
     """
 
     declaration: SpaceDeclaration
