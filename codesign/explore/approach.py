@@ -11,8 +11,9 @@ from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.accuracy.transfer import Source, TransferBelief
 from codesign.search.crew import Evaluation
-from codesign.search.engine import InnerSearch
+from codesign.search.engine import InnerSearch, Score
 from codesign.search.picking import Belief
+from codesign.search.problem import Evaluated
 from codesign.search.space.genome import Genome
 from codesign.search.store import TrialStore
 from models.data.datasets import Dataset
@@ -55,6 +56,14 @@ class Approach(Protocol):
         opened at the first call: what takes long to find out is noted there.
         """
 
+    def refined(
+        self, inner: InnerSearch, score: Score, pool: Evaluated, *, first: bool
+    ) -> Evaluated:
+        """Return ``pool``, all feasible designs found, with better ones where it looks for some.
+
+        score: as for ``inner.run``. first: True before the first trial.
+        """
+
     def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> Evaluation:
         """Return the trial of a proposal, which can be pickled; dataset: of ``how.subset``."""
 
@@ -74,6 +83,12 @@ class FromScratch:
         drawn = inner.archive().layers.take(slice(inner.sampled))
         centre = float(capacity(network_features(drawn)).mean())
         return TransferBelief(self.dataset, self.how.validation_images, self.earlier, centre)
+
+    def refined(
+        self, inner: InnerSearch, score: Score, pool: Evaluated, *, first: bool
+    ) -> Evaluated:
+        """Return ``pool``: what the strategy finds is taken as it is."""
+        return pool
 
     def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> Evaluation:
         """Return the short training."""

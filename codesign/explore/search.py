@@ -108,6 +108,8 @@ class Search:
             pool = self.inner.run(self._picker.score, EVALUATIONS[bool(self.trained)])
             if not pool.feasible.any():
                 raise nothing_fits(self.inner)
+            first = not self.trained
+            pool = self.approach.refined(self.inner, self._picker.score, pool, first=first)
             picks = self._picker.pick(pool, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break

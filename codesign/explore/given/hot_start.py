@@ -22,7 +22,9 @@ from codesign.search.accuracy import measuring
 from codesign.search.accuracy.quantising import Quantiser, Quantising
 from codesign.search.accuracy.sensitivity import Losses, SensitivityBelief, log_odds
 from codesign.search.crew import Evaluation
-from codesign.search.engine import InnerSearch
+from codesign.search.engine import InnerSearch, Score
+from codesign.search.problem import Evaluated
+from codesign.search.refining import refine
 from codesign.search.space.declaration import BitChoices, NpuChoices
 from codesign.search.space.genome import Genome
 from codesign.search.space.given import NetworkSpace
@@ -37,6 +39,8 @@ MEASURED = "sensitivity"
 """Attribute of a study: what each layer's bits cost, found out before the first trial."""
 FIRST_EVALUATIONS = 1024
 """Designs estimated to know that one fits, before anything is measured."""
+REFINING = 16_000
+"""Designs estimated near the front, before each round of trials."""
 Told = Callable[[str, float, float, str], None]
 
 
@@ -46,12 +50,15 @@ class HotStart:
 
     given: Subject
     how: Quantising
+    prefer: str
+    """One of codesign.results.PREFERENCES."""
     progress: Told
 
     @classmethod
     def of(cls, settings: ExploreSettings, given: Subject, progress: Told) -> HotStart:
         """Return the start from a network that ``read`` returned."""
-        return cls(given, Quantising.of(given.dataset, settings.seed), progress)
+        how = Quantising.of(given.dataset, settings.seed)
+        return cls(given, how, settings.prefer, progress)
 
     def space(self, bits: BitChoices, npu: NpuChoices) -> NetworkSpace:
         """Return the space of the network's quantisations and NPUs of these choices.
@@ -89,6 +96,12 @@ class HotStart:
         images = self.how.validation_images
         base = float(log_odds(np.array(noted["accuracy"]), images))
         return SensitivityBelief(base, Losses.of_genes(space, noted["costs"]), images)
+
+    def refined(
+        self, inner: InnerSearch, score: Score, pool: Evaluated, *, first: bool
+    ) -> Evaluated:
+        """Return ``pool`` with the designs that ``refine`` finds near its front."""
+        return refine(inner, score, REFINING, self.prefer, first=first)
 
     def trainer(self, space: Genome, dataset: Dataset, keep: Keep) -> Evaluation:
         """Return the trial: quantisation after training."""
