@@ -17,6 +17,7 @@ from codesign.build.floating import Subject
 from codesign.explore.approach import Keep
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.settings import ExploreSettings
+from codesign.explore.telling.reasons import nothing_fits
 from codesign.results import UserError
 from codesign.search.accuracy import measuring
 from codesign.search.accuracy.quantising import Quantiser, Quantising
@@ -75,13 +76,13 @@ class HotStart:
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> SensitivityBelief:
         """Return what the bits of each layer cost, measured once a search and noted in its study.
 
-        Nothing is measured where no design fits the budget.
+        Raises InfeasibleError, before anything is measured, where no design fits the budget.
         """
         space = inner.problem.space
         assert isinstance(space, NetworkSpace)
         found = inner.run(lambda layers: layers.weight_bits.sum(axis=1) * 1.0, FIRST_EVALUATIONS)
         if not found.feasible.any():
-            return SensitivityBelief(0.0, Losses.of_genes(space, {}), self.how.validation_images)
+            raise nothing_fits(inner)
         store = open_store()
         noted = store.noted(MEASURED)
         if noted is None:

@@ -32,7 +32,7 @@ from models.quantisation.plan import (
 from models.quantisation.sparsity import Sparsity
 from rtl_gen.parameters import SPARSITIES
 
-INPUT_BITS = "input_bits"
+INPUT_BITS, WEIGHTS_SHA256 = "input_bits", "weights_sha256"
 BITS = BitChoices(
     input=(4, 6, 8),
     weights=(2, 3, 4, 5, 6, 8),
@@ -127,7 +127,7 @@ class NetworkSpace(Genome):
     def declared(self) -> dict[str, Any]:
         """Return the network's hash and the choices of bits and NPU as JSON values."""
         choices = {"bits": dataclasses.asdict(self.bits), "npu": dataclasses.asdict(self.npu)}
-        return {"weights_sha256": self.weights_sha256, **choices}
+        return {WEIGHTS_SHA256: self.weights_sha256, **choices}
 
     # Decoding --------------------------------------------------------------------------------
 
