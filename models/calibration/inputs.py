@@ -112,12 +112,22 @@ def _scale_inputs(weights: Weights, layer: Layer, span: Reals, offset: Reals) ->
     """Let a layer's weights take ``u`` for ``span * u + offset``, both by input channel."""
     kernel = weights[f"{layer.name}.weight"].astype(np.float64)
     groups = layer.spec.groups if isinstance(layer.spec, Conv2d) else 1
-    group = np.arange(len(kernel)) // (len(kernel) // groups)
-    channel = group[:, None] * kernel.shape[1] + np.arange(kernel.shape[1])
+    channel = channels_read(kernel.shape, groups)
     moved = (kernel.sum(axis=(2, 3)) * offset[channel]).sum(axis=1)
     scaled = kernel * span[channel][:, :, None, None]
     weights[f"{layer.name}.weight"] = scaled.astype(np.float32)
     weights[f"{layer.name}.bias"] = (weights[f"{layer.name}.bias"] + moved).astype(np.float32)
+
+
+def channels_read(kernel: tuple[int, ...], groups: int) -> NDArray[np.int64]:
+    """Return the input channel that each weight reads, int64 (out, in / groups).
+
+    kernel: shape of the weights, (out, in / groups, rows, columns).
+    """
+    out, inside = kernel[:2]
+    group = np.arange(out) // (out // groups)
+    channels: NDArray[np.int64] = group[:, None] * inside + np.arange(inside)
+    return channels
 
 
 def _as_range(low: Reals, high: Reals) -> InputRange:
