@@ -104,8 +104,9 @@ def explore(
             settings.family,
             area_confidence=settings.area_confidence,
         )
+        stored = stored_settings(settings.place) if settings.storage else None
         identity = folder.open(settings, settings.identity(space.declared(), dataset))
-        if settings.storage and (stored := stored_settings(settings.place)) is not None:
+        if stored is not None:
             check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
