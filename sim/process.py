@@ -82,9 +82,15 @@ def execute(
             _running.discard(process)
         output.seek(0)
         done = ProcessResult(output.read().decode(errors="replace"), failure)
-        if failure and (_NO_SPACE in done.log or not shutil.disk_usage(folder).free):
-            raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
+        if failure:
+            check_space(folder, done.log)
         return done
+
+
+def check_space(folder: Path, log: str = "") -> None:
+    """Raise OSError if the disk of ``folder`` is full, or was for the tool that wrote ``log``."""
+    if _NO_SPACE in log or not shutil.disk_usage(folder).free:
+        raise OSError(errno.ENOSPC, _NO_SPACE, str(folder))
 
 
 @contextlib.contextmanager

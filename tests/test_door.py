@@ -33,7 +33,6 @@ OF_MODULES = {
 }
 REASONS = {
     # Writing into folders that the caller made, under names of ours.
-    "codesign/tools/folders.py": "writes a new folder beside its target, file by file",
     "codesign/build/verification.py": "writes vectors to a copy of a build folder",
     "sim/cache.py": "locks of entries, and new ones in a temporary folder",
     "sim/simulator.py": "writes the simulator's sources to a folder of its own",

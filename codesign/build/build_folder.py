@@ -24,9 +24,10 @@ from codesign.design import Design
 from codesign.fpga import devices, synthesis
 from codesign.fpga.devices import Device
 from codesign.results import UserError
-from codesign.tools import folders, locks
+from codesign.tools import locks
 from models.data.layout import Layout
 from models.data.values import PIXELS
+from models.files import folders
 from models.files.writing import npz_bytes
 from models.integer import files as network_files
 from rtl_gen import emit

@@ -19,8 +19,8 @@ from codesign.build.imported import ImportedDesign
 from codesign.design import Design
 from codesign.fpga.devices import Device
 from codesign.results import UserError
-from codesign.tools.folders import Earlier
 from models.files import reading
+from models.files.folders import Earlier
 from models.files.forms import conform
 from models.files.reading import FileError, opened, read_json, told_as
 from models.files.writing import atomic_file, inside

@@ -136,17 +136,17 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         "--prefer",
         choices=PREFERENCES,
         help="what decides between networks whose validation accuracies are within a standard "
-        "error of the best: throughput, then fewer LUTs, then fewer block RAMs; area: fewest LUTs "
-        "first; knee: all accuracies count, the knee of the front is taken; accuracy: only equal "
-        f"ones are equal (default: {_DEFAULT.prefer})",
+        "error of their difference: throughput, then fewer LUTs, then fewer block RAMs; area: "
+        "fewest LUTs first; knee: all accuracies count, the knee of the front is taken; accuracy: "
+        f"only equal ones are equal (default: {_DEFAULT.prefer})",
     )
     group.add_argument(
         "--min-accuracy",
         type=options.number(0, 100),
         metavar="PERCENT",
-        help="validation accuracy that is enough, in place of one within a standard error of the "
-        "best; if no network has it, the most accurate one is taken, and a note says so (default: "
-        "none)",
+        help="validation accuracy that is enough, in place of one that the validation images "
+        "cannot tell from the best; if no network has it, the most accurate one is taken, and a "
+        "note says so (default: none)",
     )
     group.add_argument(
         "--boo-within",

@@ -51,7 +51,8 @@ class SearchOptions(SearchSettings):
     """Validation accuracy in percentage points (0..100) to trade for fewer one-bits; None: do not
     trade."""
     min_accuracy: float | None = None
-    """Validation accuracy in percent that is enough; None: within a standard error of the best."""
+    """Validation accuracy in percent that is enough; None: as good as the best for the
+    validation images."""
     out: str = "runs/explore"
     """Folder of the search."""
     storage: str | None = dataclasses.field(default=None, repr=False)

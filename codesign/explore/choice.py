@@ -17,7 +17,7 @@ from codesign.results import Figures
 from codesign.search import engine
 from codesign.search.engine import Evaluated, Problem
 from codesign.search.pareto import Floats, Ints, pareto_mask
-from models.training.history import Epoch, standard_error, within
+from models.training.history import Epoch, alike, standard_error, within
 
 REACH = 9.0
 """Standard errors of the best short training's accuracy by which another network may be below it
@@ -43,14 +43,6 @@ class Trained:
     history: tuple[Epoch, ...] = ()
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
     trained_fully: bool = False
-    settled: float | None = None
-    """Mean validation accuracy of a full training's last epochs (``late_accuracy``): networks are
-    compared by it, as one epoch's accuracy swings by more than a standard error. None: unknown."""
-
-    @property
-    def standing(self) -> float:
-        """Accuracy, 0..1, by which this network is compared with others."""
-        return self.accuracy if self.settled is None else self.settled
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,8 +97,8 @@ class Rule:
     def equal(self, accuracies: Floats) -> NDArray[np.bool_]:
         """Return True for accuracies, of shape (n,), that count as equal to the best; n >= 1.
 
-        That is, within one standard error of the best, if nothing else is asked for. For the
-        preference ``knee``, which weighs accuracies itself, all those that are enough.
+        That is, those that the images cannot tell from the best (``alike``), if nothing else is
+        asked for. For the preference ``knee``, which weighs accuracies itself, all that are enough.
         """
         best = accuracies.max()
         least = self.min_accuracy
@@ -117,7 +109,7 @@ class Rule:
             return enough & (accuracies >= best - self.boo_within)
         if least is not None or self.prefer == "knee":
             return enough
-        return self._within(accuracies, best, 1.0)
+        return np.array([alike(best, one, self.images) for one in accuracies])
 
     def reachable(self, accuracies: Floats) -> NDArray[np.bool_]:
         """Return True for accuracies of short trainings, shape (n,), of networks to train in full.
@@ -167,7 +159,7 @@ def best_option(
     found = [option for one in trained for option in _options(problem, one, refused)]
     if not found:
         return None
-    equal = rule.equal(np.array([option.trained.standing for option in found]))
+    equal = rule.equal(np.array([option.trained.accuracy for option in found]))
     near = [option for option, same in zip(found, equal, strict=True) if same]
     if rule.boo_within is not None:
         fewest = min(option.trained.one_bits for option in near)
@@ -246,7 +238,7 @@ def _knee(options: Sequence[Option]) -> Option:
     has the best of each.
     """
     costs = np.array([option.costs for option in options])
-    accuracies = np.array([option.trained.standing for option in options])
+    accuracies = np.array([option.trained.accuracy for option in options])
     points = np.column_stack([-accuracies, -np.log(-costs[:, 0]), np.log(costs[:, 1])])
     rows = np.flatnonzero(pareto_mask(points))
     shown = points[rows] - points[rows].min(axis=0)

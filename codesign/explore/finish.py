@@ -206,12 +206,12 @@ class _Finish:
         return True
 
     def _note_accuracy(self, option: Option) -> None:
-        least, found = self.wanted.settings.min_accuracy, option.trained.standing
+        least, found = self.wanted.settings.min_accuracy, option.trained.accuracy
         if least is not None and found < least:
             self.done.notes += (
                 f"no network that was trained in full has the validation accuracy of "
                 f"{100 * least:g} % that is asked for: the most accurate one is taken, with "
-                f"{100 * found:.2f} % over its last epochs",
+                f"{100 * found:.2f} %",
             )
 
 

@@ -13,8 +13,8 @@ from codesign.explore.settings import FORMAT, OLD_FORMATS, ExploreSettings
 from codesign.results import OLD_OPTIONS, UserError
 from codesign.search.trials import is_empty
 from codesign.tools import locks
-from codesign.tools.folders import kept_path
 from models.files import json_io
+from models.files.folders import kept_path
 from models.files.reading import FileError, read_json, told_as
 from models.files.writing import inside
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from codesign.build import manifest
 from codesign.results import UserError
-from codesign.tools.folders import kept_path
+from models.files.folders import kept_path
 from models.files.reading import FileError
 from models.files.writing import inside
 

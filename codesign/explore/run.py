@@ -99,8 +99,9 @@ def explore(
         known = earlier_sources(settings, dataset)  # so do runs that cannot be learned from
         declaration = _declaration(settings, dataset)
         problem = _problem(settings, model, declaration, dataset)
+        stored = stored_settings(settings.place) if settings.storage else None
         identity = folder.open(settings, settings.identity(declaration, dataset))
-        if settings.storage and (stored := stored_settings(settings.place)) is not None:
+        if stored is not None:
             check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(

@@ -15,8 +15,9 @@ from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
+from codesign.search.accuracy.earlier import trials_sha256
 from codesign.search.space.declaration import SpaceDeclaration
-from codesign.search.storage import MAX_BYTES, StudyPlace
+from codesign.search.storage import StudyPlace
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
 from rtl_gen.naming import check_prefix
@@ -60,7 +61,8 @@ class ExploreSettings(SearchSettings):
     """Validation accuracy (0..1) to trade for fewer one-bits, which makes these an objective; None:
     not an objective."""
     min_accuracy: float | None = None
-    """Validation accuracy (0..1) that is enough; None: within a standard error of the best."""
+    """Validation accuracy (0..1) that is enough; None: as good as the best for the
+    validation images."""
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
@@ -125,8 +127,8 @@ class ExploreSettings(SearchSettings):
             "space": dataclasses.asdict(declaration),
         }
         if self.warm_start:
-            journals = [read_bytes(Path(run) / TRIALS, MAX_BYTES) for run in self.warm_start]
-            decisive["warm_start_sha256"] = [hashlib.sha256(one).hexdigest() for one in journals]
+            journals = [Path(run) / TRIALS for run in self.warm_start]
+            decisive["warm_start_sha256"] = [trials_sha256(journal) for journal in journals]
         if self.min_accuracy is not None:
             decisive["min_accuracy"] = self.min_accuracy
         for name in _LATER:

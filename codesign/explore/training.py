@@ -27,7 +27,6 @@ from models.files.forms import conform
 from models.files.reading import read_json, told_as
 from models.integer.bits import network_bits, total
 from models.integer.lower import lower
-from models.training.history import late_accuracy
 
 if TYPE_CHECKING:
     from models.training.schedule import TrainSettings
@@ -166,7 +165,6 @@ def train(
         accuracy=trained.evaluate(wanted.dataset.validation),
         one_bits=total(network_bits(integer, {}, 1).values()).ones,
         trained_fully=True,
-        settled=late_accuracy(trained.history),
     )
 
 

@@ -176,13 +176,19 @@ class _Lock(JournalFileSymlinkLock):
 
 
 def _check_journal(path: Path) -> None:
-    """Raise UserError unless the last line of the file, if it is incomplete, is of a journal.
+    """Raise UserError unless the first line and the last ones of the file are of a journal.
 
-    Complete lines are checked by Optuna's reading of them.
+    Those between are checked by Optuna's reading of them, but the last complete line is not, as
+    Optuna expects the rest of a broken one, and a file of one line would be appended to.
     """
     if path.exists():
-        torn = read_bytes(path, MAX_BYTES).rpartition(b"\n")[2]
-        if not (torn.startswith(_START) or _START.startswith(torn)):
+        data = read_bytes(path, MAX_BYTES)
+        whole, _, torn = data.rpartition(b"\n")
+        last = whole[whole.rfind(b"\n") + 1 :]
+        starts = (data, torn, last)
+        if not all(line.startswith(_START) or _START.startswith(line) for line in starts) or (
+            last and not last.endswith(b"}")
+        ):
             raise UserError(f"{path} is not a trial journal")
 
 
@@ -199,6 +205,8 @@ def _drop_torn_line(descriptor: int) -> None:
 def _database(url: URL) -> BaseStorage:
     """Open a database and create Optuna's tables in it if they are missing."""
     local = url.get_backend_name() == "sqlite"
+    if local:
+        _check_tables(url)
     options = {"connect_args": {"timeout": BUSY_SECONDS}} if local else {"pool_pre_ping": True}
     text = url.render_as_string(hide_password=False)
     try:
@@ -211,6 +219,14 @@ def _database(url: URL) -> BaseStorage:
         sqlalchemy.event.listen(found.engine, "begin", _write_at_once)
         found.engine.dispose()
     return _CachedStorage(found)
+
+
+def _check_tables(url: URL) -> None:
+    """Raise UserError for a file of SQLite with tables of others alone, to which none are added."""
+    engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
+    tables = sqlalchemy.inspect(engine).get_table_names()
+    if tables and not set(tables) & {"studies", "version_info"}:
+        raise UserError(f"{shown(url)} holds tables of something else than searches")
 
 
 def _manual_transactions(connection: object, record: object) -> None:

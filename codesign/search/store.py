@@ -33,6 +33,7 @@ from codesign.search.trials import (
     Objectives,
     Proposal,
     TrialRecord,
+    finite_values,
     proposal_of,
     record_of,
 )
@@ -189,11 +190,10 @@ class TrialStore:
         """Finish a claimed trial; return False if it was given out again meanwhile.
 
         measured: its further attributes. The objectives are taken from these and from those of the
-        proposal.
+        proposal. Raises UserError, too, where one is missing or no finite number.
         """
-        attributes = {**claim.proposal.attributes, **measured}
-        values = [float(attributes[name]) for name in self.objectives]
         with self._told():
+            values = finite_values({**claim.proposal.attributes, **measured}, self.objectives)
             try:
                 for name, value in measured.items():
                     self._storage.set_trial_user_attr(claim.trial, name, value)

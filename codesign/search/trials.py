@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -82,11 +82,21 @@ def record_of(trial: FrozenTrial, count: int) -> TrialRecord:
     constraints that are no finite numbers.
     """
     one, values = proposal_of(trial), tuple(trial.values)
-    numbers = (*values, *one.constraints.values())
-    finite = all(isinstance(n, int | float) and math.isfinite(n) for n in numbers)
-    if len(values) != count or not finite:
+    if len(values) != count or not _are_finite((*values, *one.constraints.values())):
         raise ValueError("a trial is damaged")
     return TrialRecord(one.key, one.params, one.constraints, one.attributes, values)
+
+
+def finite_values(attributes: Mapping[str, Any], objectives: Sequence[str]) -> list[float]:
+    """Return the objectives of a trial by its attributes. Raises ValueError for a damaged one."""
+    values = [attributes.get(name) for name in objectives]
+    if not _are_finite(values):
+        raise ValueError("a trial is damaged")
+    return [float(value) for value in values if value is not None]
+
+
+def _are_finite(values: Iterable[Any]) -> bool:
+    return all(isinstance(n, int | float) and math.isfinite(n) for n in values)
 
 
 def proposal_of(trial: FrozenTrial) -> Proposal:

@@ -1,8 +1,7 @@
-"""Operating-system helpers: external tools, workers, caches, locks, atomic writing of folders."""
+"""Operating-system helpers: external tools, workers, caches, locks."""
 
 __all__ = [
     "caches",
-    "folders",
     "locks",
     "processes",
     "workers",

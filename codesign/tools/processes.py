@@ -16,7 +16,7 @@ from models.files import temporary
 from models.files.reading import parse_json
 from sim import cache
 from sim.cache import CacheError
-from sim.process import execute
+from sim.process import check_space, execute
 
 
 class ToolError(Exception):
@@ -33,7 +33,7 @@ class ToolRun:
     log: str
     """Text that the tool wrote to stdout and stderr, merged."""
     result: str
-    """Text of the result file that it wrote."""
+    """Text of the result file that it wrote, whole JSON."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -53,21 +53,31 @@ def run(
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
     version: name and version of the tool, for messages. Returns the log and the text of ``result``,
-    a file that the command must write. Raises ``error``, whose message starts with ``version``,
-    when the command fails, takes more than ``timeout_s`` seconds or writes no such file; OSError
-    when the disk is full.
+    a file of JSON that the command must write. Raises ``error``, whose message starts with
+    ``version``, when the command fails, takes more than ``timeout_s`` seconds or writes no such
+    file, or half of it; OSError when the disk is full.
     """
     with temporary.folder("tool") as folder:
         for file, text in inputs.items():
             (folder / file).write_text(text)
         done = execute(command, folder, os.environ, timeout_s)
         output = folder / result
+        text = output.read_text() if output.exists() else ""
         failure = done.failure
-        if failure is None and not output.exists():
-            failure = f"wrote no {result}"
+        if failure is None and not _is_json(text):
+            check_space(folder, done.log)  # Yosys ends with status 0 there
+            failure = f"wrote no {result}, or not all of it"
         if failure is not None:
             raise error(f"{version} {failure}; its log ends:\n{done.tail()}")
-        return ToolRun(done.log, output.read_text())
+        return ToolRun(done.log, text)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
 
 
 def content_hash(content: object) -> str:

@@ -68,12 +68,24 @@ def _zipped(path: Path, progress: Progress | None, resize: Size | None, cache: P
         status = path.stat()
         stamp = f"{path.resolve()} {_stamp(status)}"
 
+        members = _with_slashes(archive.names)
+
         def read(name: str) -> bytes:
-            return archive.read(name, MAX_BYTES)
+            return archive.read(members[name], MAX_BYTES)
 
         return _cached(
-            cache, stamp, resize, lambda: _load(path, archive.names, read, progress, resize)
+            cache, stamp, resize, lambda: _load(path, list(members), read, progress, resize)
         )
+
+
+def _with_slashes(names: Sequence[str]) -> dict[str, str]:
+    """Return the names of a zip's members by their paths with slashes.
+
+    Some programs of Windows write backslashes between folders, and then no slash at all.
+    """
+    if any("/" in name for name in names):
+        return {name: name for name in names}
+    return {name.replace("\\", "/"): name for name in names}
 
 
 def _stamp(status: os.stat_result) -> str:

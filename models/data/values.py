@@ -179,28 +179,28 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     """Return the range of training values, with notes on what was guessed.
 
     train: (n, channels, rows, columns). Booleans get 0..1; uint8 with a value above BRIGHT are
-    pixels, 0..255. Reals in 0..1 or -1..1 whose largest is above 0.5 keep that range. Others get
-    one range, or one for each channel where the channels' scales differ, or where they are features
-    (one pixel) and real; integers only where they span more than LEVELS. The one range of integers
+    pixels, 0..255. Others get a range for each channel where the channels' scales differ, or where
+    they are features (one pixel) and real; integers only where they span more than LEVELS. Else
+    reals in 0..1 or -1..1 whose largest is above 0.5 keep that range, and the one range of integers
     starts at 0, or at the smallest value if that is negative or they span less than a quarter of
     the largest. Booleans and pixels get no note.
     """
     low, high = float(train.min()), float(train.max())
-    kind = train.dtype.kind
-    if kind == "b":
+    integer = train.dtype.kind in "iu"
+    if train.dtype.kind == "b":
         return InputRange.of(0, 1), []
-    if kind in "iu":
-        if train.dtype == np.uint8 and high > BRIGHT:
-            return PIXELS, []
+    if train.dtype == np.uint8 and high > BRIGHT:
+        return PIXELS, []
+    mapped = None if integer and high - low < LEVELS else _by_channel(train)
+    if mapped is not None:
+        found = mapped
+    elif integer:
         start = low if low < 0 or high - low < high / SCALES_DIFFER else 0.0
-        mapped = _by_channel(train) if high - low >= LEVELS else None
-        found = mapped or InputRange.of(start, max(high, start + 1))
-    elif low >= 0 and 0.5 < high <= 1:
-        found = InputRange.of(0, 1)
-    elif -1 <= low < 0 and 0.5 < high <= 1:
-        found = InputRange.of(-1, 1)
+        found = InputRange.of(start, max(high, start + 1))
+    elif low >= -1 and 0.5 < high <= 1:
+        found = InputRange.of(-1 if low < 0 else 0, 1)
     else:
-        found = _by_channel(train) or InputRange.of(*_ends(train.ravel()))
+        found = InputRange.of(*_ends(train.ravel()))
     note = (
         f"values are mapped from {found.describe()}, as found in the training part, to {LEVELS} "
         "input levels"
@@ -237,7 +237,7 @@ def _ends(values: NDArray[Any]) -> tuple[float, float]:
         return low, low + max(1.0, float(np.spacing(abs(low))))
     InputRange.of(low, high)  # raises for a span that no arithmetic can take
     real = values.astype(np.float64)
-    if high - low > WIDE_STDS * float(real.std()) > 0:
+    if 1 > WIDE_STDS * float((real / (high - low)).std()) > 0:  # of values that overflow nothing
         tails = np.percentile(real, (TAIL_PERCENT, 100 - TAIL_PERCENT))
         if tails[1] > tails[0]:
             low, high = map(float, tails)

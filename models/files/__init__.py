@@ -6,7 +6,8 @@ writing raises OSError. ``reading`` has the limits, text and JSON;
 ``nodes`` is the typed tree that ``yaml_io`` and ``json_io`` make, of which values are taken one by
 one; ``forms`` checks a JSON file that is used as plain data. ``tables`` reads CSV, ``arrays`` .npy
 and .npz, ``zips`` archives, ``pictures`` opens images, ``pickles`` reads values without running
-anything; ``writing`` writes atomically, never through a link; ``private`` makes folders that are
+anything; ``writing`` writes files, ``folders``
+whole folders, atomically, never through a link; ``private`` makes folders that are
 the user's alone, ``temporary`` such that are removed even after a kill; ``names`` says which names
 may enter scripts of tools. Build folders carry ``reading``, ``forms``, ``zips``, ``arrays``,
 ``names``, ``private`` and ``temporary`` (sim.files).
@@ -14,6 +15,7 @@ may enter scripts of tools. Build folders carry ``reading``, ``forms``, ``zips``
 
 __all__ = [
     "arrays",
+    "folders",
     "forms",
     "json_io",
     "names",

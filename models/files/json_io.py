@@ -32,7 +32,12 @@ def loads(text: str, name: str = "<text>") -> Node:
         return Node(reading.parse_json(text, name), escaped(name), None, "")
 
 
+def text(content: Any) -> str:
+    """Return the text of a JSON file."""
+    return f"{json.dumps(content, indent=1)}\n"
+
+
 def write(path: Path, content: Any) -> None:
     """Write a JSON file atomically. Raises OSError."""
     with atomic_file(path) as file:
-        file.write(f"{json.dumps(content, indent=1)}\n".encode())
+        file.write(text(content).encode())

@@ -1,14 +1,16 @@
 """Network folders: an imported network on disk, without pickles (docs/how-to/import.md).
 
 ``network.json`` says what the network is, from which file, what became of each of its nodes, and
-what a host does at its ends. Beside it lies ``integer.npz`` of a quantised network, or
-``graph.yaml`` and ``weights.npz`` of a float one; ``order.npz`` where the ends lie otherwise than
-in the file.
+what a host does at its ends; it lists the other files by their hashes. Beside it lies
+``integer.npz`` of a quantised network, or ``graph.yaml`` and ``weights.npz`` of a float one;
+``order.npz`` where the ends lie otherwise than in the file.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +21,12 @@ from numpy.typing import NDArray
 
 from models.data.values import InputRange
 from models.errors import ModelError
-from models.files import arrays, json_io, yaml_io
+from models.files import arrays, folders, json_io, yaml_io
+from models.files.folders import Earlier
 from models.files.nodes import Node, build
-from models.files.reading import FileError, escaped
-from models.files.writing import atomic_file, npz_bytes
+from models.files.reading import FileError, escaped, max_memory, read_bytes
+from models.files.writing import npz_bytes
+from models.graph.layers import Shape
 from models.graph.yaml import graph_items, read_graph
 from models.importing.ends import InputEnd, OutputEnd
 from models.importing.floating import FloatNetwork
@@ -35,6 +39,8 @@ from models.integer.network import IntegerNetwork
 FORMAT = 1
 NETWORK, INTEGER, GRAPH = "network.json", "integer.npz", "graph.yaml"
 WEIGHTS, ORDER = "weights.npz", "order.npz"
+_LISTED = (INTEGER, GRAPH, WEIGHTS, ORDER)
+"""Files whose hashes ``network.json`` lists."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -54,50 +60,72 @@ class NetworkFolder:
     """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
 
 
-def save(found: Imported, folder: Path) -> None:
-    """Write a network folder; ``network.json`` comes last, so that a folder with it is whole.
+def save(found: Imported, folder: Path) -> dict[str, str]:
+    """Write a network folder, all of it or nothing; files of other names stay.
 
-    Files of other names stay. Raises ModelError for what is not wholly imported, FileError for a
-    folder with files of these names that is no network folder, OSError.
+    Of an older import what ``network.json`` lists and is as it was written is replaced; what was
+    changed since is kept under another name. Returns the latter: name before -> name now. Raises
+    ModelError for what is not wholly imported, FileError for a link and for a folder with files of
+    these names that is no network folder, OSError.
     """
     if found.input is None or found.output is None or not (found.integer or found.floating):
         raise ModelError(f"{found.name} is not wholly imported")
-    header = folder / NETWORK
-    _remove(folder)
+    if folder.is_symlink():
+        raise FileError(f"{escaped(str(folder))} is a link; name the folder itself")
+    files = _contents(found, found.input, found.output)
+    header = _header(found, found.input, found.output)
+    header["sha256"] = {name: _sha256(data) for name, data in files.items()}
+    files[NETWORK] = json_io.text(header).encode()
+    return folders.write(files, folder, _earlier(folder))
+
+
+def _contents(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, bytes]:
+    """Return the content of all files but the header, by name."""
+    files = {}
     if found.integer:
-        _write(folder / INTEGER, integer_files.contents(found.integer))
+        files[INTEGER] = npz_bytes(integer_files.contents(found.integer))
     if found.floating:
-        with atomic_file(folder / GRAPH) as file:
-            file.write(yaml_io.dump({"network": graph_items(found.floating.graph)}).encode())
-        _write(folder / WEIGHTS, found.floating.weights)
-    orders = {"input": found.input.order, "output": found.output.order}
+        text = yaml_io.dump({"network": graph_items(found.floating.graph)})
+        files[GRAPH] = text.encode()
+        files[WEIGHTS] = npz_bytes(found.floating.weights)
+    orders = {"input": first.order, "output": last.order}
     given = {name: order for name, order in orders.items() if order is not None}
     if given:
-        _write(folder / ORDER, given)
-    json_io.write(header, _header(found, found.input, found.output))
+        files[ORDER] = npz_bytes(given)
+    return files
 
 
-def _remove(folder: Path) -> None:
-    """Remove the files of an older import, the header first. Raises FileError for others' files."""
-    names = (NETWORK, INTEGER, GRAPH, WEIGHTS, ORDER)
-    found = [name for name in names if os.path.lexists(folder / name)]
-    if found:
-        try:
-            ours = json_io.load(folder / NETWORK).at("format").integer() == FORMAT
-        except FileError:
-            ours = False
-        if not ours:
-            raise FileError(
-                f"{escaped(str(folder))}: holds {found[0]}, but is no network folder; name another "
-                "folder"
-            )
-    for name in found:
-        (folder / name).unlink(missing_ok=True)
+def _earlier(folder: Path) -> Earlier:
+    """Return which files of an older import are as it wrote them. Raises FileError for others'."""
+    found = [name for name in (NETWORK, *_LISTED) if os.path.lexists(folder / name)]
+    if not found:
+        return folders.NOTHING
+    try:
+        node = json_io.load(folder / NETWORK)
+        ours = node.at("format").integer() == FORMAT
+        said = {name: one.string() for name, one in node.at("sha256").mapping().items()}
+    except FileError:
+        ours, said = False, {}
+    if not ours or not (INTEGER in said or GRAPH in said):
+        raise FileError(
+            f"{escaped(str(folder))}: holds {found[0]}, but is no network folder; name another "
+            "folder"
+        )
+    listed = {name for name in _LISTED if name in said}
+    written = {name for name in listed if _digest(folder / name) == said[name]}
+    return Earlier(frozenset(written | {NETWORK}), frozenset(listed - written))
 
 
-def _write(path: Path, content: Mapping[str, NDArray[Any]]) -> None:
-    with atomic_file(path) as file:
-        file.write(npz_bytes(content))
+def _digest(path: Path) -> str | None:
+    """Return the SHA-256 of a file; None for what is none, or a link."""
+    try:
+        return None if path.is_symlink() else _sha256(read_bytes(path, max_memory()))
+    except FileError:
+        return None
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _header(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, Any]:
@@ -141,9 +169,29 @@ def load(folder: Path) -> NetworkFolder:
     said = node.get("pixels")  # absent in folders of older versions
     pixels = build(said, InputRange) if said else None
     if kind == "integer":
-        integer = integer_files.load(folder / INTEGER)
-        return NetworkFolder(name, source, *ends, integer, None, pixels)
-    return NetworkFolder(name, source, *ends, None, _floating(folder, name, node), pixels)
+        network = integer_files.load(folder / INTEGER)
+        spec = network.tensors[network.input]
+        _check_input(node.at("input"), ends[0], spec.shape, spec.bits)
+        return NetworkFolder(name, source, *ends, network, None, pixels)
+    floating = _floating(folder, name, node)
+    graph = floating.graph
+    _check_input(node.at("input"), ends[0], graph.shapes[graph.input.name], None)
+    return NetworkFolder(name, source, *ends, None, floating, pixels)
+
+
+def _check_input(node: Node, end: InputEnd, shape: Shape, bits: int | None) -> None:
+    """Raise YamlError unless an input end fits the network's input. bits: None: a float network."""
+    if end.shape != shape:
+        raise node.at("shape").error(f"must be {list(shape)}, as the network has it")
+    for name in ("gain", "offset"):
+        if len(getattr(end, name)) != shape[0]:
+            raise node.at(name).error(f"must be a list of {shape[0]}, one for each channel")
+    said = end.grid.bits if end.grid else None
+    if said != bits:
+        need = "null of a float network" if bits is None else f"codes of {bits} bits"
+        raise node.error(f"grid: must be {need}")
+    if end.order is not None and end.order.size != math.prod(shape):
+        raise node.error(f"order: {ORDER} must have {math.prod(shape)} positions")
 
 
 def table(folder: Path) -> Table:

@@ -8,9 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-LATE_SHARE = 0.25
-"""Share of the quantised epochs that ``late_accuracy`` is over."""
-
 
 @dataclass(frozen=True)
 class Epoch:
@@ -59,6 +56,21 @@ def within(best: float, accuracy: float, images: int, errors: float = 1.0) -> bo
     return gap <= errors * standard_error(best, images)
 
 
+def alike(best: float, accuracy: float, images: int) -> bool:
+    """Return True if so many images cannot tell the accuracies of two networks apart.
+
+    Then they are at most one standard error of their difference apart; both are 0..1, and compared
+    as by ``within``. The networks' errors count as independent, so alike ones count a bit early.
+
+    >>> alike(1.0, 215 / 216, images=216), alike(1.0, 214 / 216, images=216)
+    (True, False)
+    >>> alike(215 / 216, 213 / 216, images=216)
+    True
+    """
+    gap = (best - accuracy) * images / (images + 2)
+    return gap <= math.hypot(standard_error(best, images), standard_error(accuracy, images))
+
+
 def worth_keeping(history: Sequence[Epoch], accuracy: float, images: int) -> bool:
     """Return True if a further quantised epoch of that validation accuracy is to be kept.
 
@@ -78,17 +90,6 @@ def kept_epoch(history: Sequence[Epoch]) -> int | None:
     if any(kept for kept, _, _ in numbered):
         return max(at for kept, _, at in numbered if kept)
     return max(numbered)[2] if numbered else None
-
-
-def late_accuracy(history: Sequence[Epoch]) -> float | None:
-    """Return the mean validation accuracy of the last epochs, 0..1; None without a quantised one.
-
-    These are the last LATE_SHARE of the quantised epochs, one at least: the learning rate is low,
-    so they show the same network up to small steps.
-    """
-    found = [one.accuracy for one in history if one.quantised]
-    last = found[-max(1, round(LATE_SHARE * len(found))) :]
-    return sum(last) / len(last) if last else None
 
 
 def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:

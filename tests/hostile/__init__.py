@@ -4,7 +4,7 @@
 X1 to X21 of issue 16, that it is a sibling of.
 """
 
-from tests.hostile import builds, designs, pickled, pictures, searches
+from tests.hostile import builds, designs, networks, pickled, pictures, searches, studies
 from tests.hostile.cases import CASES
 
-__all__ = ["CASES", "builds", "designs", "pickled", "pictures", "searches"]
+__all__ = ["CASES", "builds", "designs", "networks", "pickled", "pictures", "searches", "studies"]

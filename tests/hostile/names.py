@@ -17,11 +17,12 @@ _OTHERS = (
     ".hidden", "a b", " a", "a ", "\ta", "a\n", "\n", "\\", "\\\\", "'", '"', "`", "$", "$$",
     "$PATH", "${PATH}", "%PATH%", "*", "?", "[a-z]", "{a,b}", "(", ")", "(*", "*)", "<", ">", "|",
     "&", ";", "#", "!", "!x", "~", "~root", "^", "%s%n", "\u0430", "\U0001f600", "e\u0301",
-    "\u200b", "\ufeffa", "a" * 200, "con", "nul", "module", "endmodule", "top-", "1a",
+    "\u200b", "\ufeffa", "a" * 200, "con", "nul", "module", "endmodule", "top-", "1a", "null",
+    "true", "1e5", "<b>", "<i src=x onerror=x>", "<td>", "'><svg onload=x>", "&lt;b&gt;", "-->",
 )  # fmt: skip
 
 
 def names() -> tuple[str, ...]:
-    """Return 207 different names without ``/`` and NUL, so that a file may have each."""
+    """Return over 200 different names without ``/`` and NUL, so that a file may have each."""
     wrapped = (form.format(command) for form in _WRAPPED for command in _COMMANDS)
     return tuple(dict.fromkeys([*wrapped, *_OTHERS]))

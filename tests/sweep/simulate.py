@@ -16,8 +16,8 @@ from codesign.build import pipeline
 from codesign.build.build_folder import simulated_files
 from codesign.compiler import compile_network
 from codesign.results import InfeasibleError
-from codesign.tools import folders
 from models.data.datasets import Split
+from models.files import folders
 from models.integer import reference
 from models.integer.network import ConcatLayer, IntegerNetwork, MacLayer, Source, TensorSpec
 from rtl_gen.naming import Names

@@ -22,8 +22,8 @@ Search for a neural network, its bit widths and an NPU together, within the
 resources of an FPGA. Candidates are estimated first; some networks that fit are
 trained briefly, the most promising of these in full; the best design is
 synthesised, built and verified in simulation. Validation accuracies within one
-standard error of the best count as equal; among equals, the highest throughput
-wins, then fewest LUTs, then fewest block RAMs (--prefer).
+standard error of their difference count as equal; among equals, the highest
+throughput wins, then fewest LUTs, then fewest block RAMs (--prefer).
 
 Input:   a budget (--lut-budget, --device or both) and a data set.
 Output:  in the folder --out: build/NAME/ with Verilog, program, test bench and

@@ -85,13 +85,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found = dataclasses.replace(imports.read(args.file, limits), pixels=pixels)
     if pixels and found.input:
         pixels.check(found.input.shape[0])
-    if not found.table.refused:
-        folder.save(found, args.out)
     console.result(imports.summary(found))
     _show(found, console)
     if found.table.refused:
         console.warn(f"error: {len(found.table.refused)} nodes cannot be mapped; nothing written")
         return 2
+    for name, now in folder.save(found, args.out).items():
+        console.warn(f"{args.out / name} was not as an import wrote it and is kept as {now}")
     console.say(f"written: {args.out}")
     return 0
 

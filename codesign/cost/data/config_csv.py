@@ -14,7 +14,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from codesign.results import UserError
 from models.files.reading import told_as
-from models.files.tables import read_csv
+from models.files.tables import read_csv, wrong_columns
 from models.files.writing import atomic_file
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import OPTIONS, ConfigError
@@ -115,12 +115,7 @@ class Layout(Generic[R]):
         options = tuple(name for name in OPTIONS if name in columns)
         expected = (*self.columns, *options)
         if columns != expected:
-            wrong = sorted(set(expected) ^ set(columns))
-            raise UserError(
-                f"{path}:1: wrong columns, missing or unknown: {', '.join(wrong)}"
-                if wrong
-                else f"{path}:1: the columns must be {', '.join(expected)}, in this order"
-            )
+            raise UserError(f"{path}:1: {wrong_columns(columns, expected)}")
         rows: dict[tuple[str, str], R] = {}
         for number, cells in enumerate(lines[1:], start=2):
             row = self._row(f"{path}:{number}", columns, cells)

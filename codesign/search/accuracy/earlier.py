@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,19 @@ def sources(journals: Sequence[Path], dataset: str, sha256: str) -> list[Source]
     has no usable trials.
     """
     return [*shipped_sources(), *(one for path in journals for one in _of(path, dataset, sha256))]
+
+
+def trials_sha256(journal: Path) -> str:
+    """Return the hash of the trained networks in a journal, which stays when it is only opened.
+
+    Raises UserError for a file that is no journal.
+    """
+    found = [
+        [trial.key, *trial.values, trial.attributes.get("features")]
+        for _, trials in finished_trials(journal)
+        for trial in trials
+    ]
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()
 
 
 def _of(path: Path, dataset: str, sha256: str) -> list[Source]:

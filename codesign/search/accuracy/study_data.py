@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from codesign.results import UserError
 from models.files.reading import told_as
-from models.files.tables import read_csv
+from models.files.tables import read_csv, wrong_columns
 from models.files.writing import atomic_file
 
 SHIPPED = Path(__file__).parent / "data"
@@ -116,8 +116,7 @@ def read(path: Path, kind: type[Row]) -> list[Row]:
         lines = read_csv(path)
     found, wanted = tuple(lines[0]) if lines else (), columns(kind)
     if found != wanted:
-        wrong = ", ".join(sorted(set(wanted) ^ set(found))) or "other order"
-        raise UserError(f"{path}:1: wrong columns, missing or unknown: {wrong}")
+        raise UserError(f"{path}:1: {wrong_columns(found, wanted)}")
     rows: dict[tuple[object, ...], Row] = {}
     for number, cells in enumerate(lines[1:], start=2):
         row = _row(f"{path}:{number}", kind, cells)

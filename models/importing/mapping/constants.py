@@ -25,7 +25,10 @@ _ARITHMETIC: Mapping[str, Callable[..., Any]] = {
 def fold(walk: Walk, node: Node) -> Row:
     """Compute a node of constants alone. Raises RefusalError for an operator that is not known."""
     outputs = _folded(walk, node)
+    given = [walk.constants[name].values for name in node.inputs if name]
     for name, found in zip(node.outputs, outputs, strict=False):
+        if not any(np.may_share_memory(found.values, array) for array in given):
+            walk.memory.take(name, found.values.size)
         check_shape([max(side, 1) for side in found.values.shape], name)
         walk.constants[name] = found
     return row(walk, node, "a constant")
@@ -45,6 +48,7 @@ def _folded(walk: Walk, node: Node) -> list[Constant]:
         return [change(inputs[0])]
     values = [found.values for found in inputs]
     if node.op == "Concat" and values:
+        check_shape([max(sum(array.size for array in values), 1)], node.outputs[0])
         try:
             return [Constant(np.concatenate(values, axis=node.attributes.get("axis", 0)))]
         except ValueError as error:

@@ -58,6 +58,8 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
             picked = walk.constant(node, 1, "indices")
             axis = given.get("axis", 0)
             assert picked is not None
+            taken = array.size // array.shape[axis] * picked.values.size
+            check_shape([max(taken, 1)], node.outputs[0])
             try:
                 return [np.take(array, picked.values.astype(np.int64), axis)]
             except IndexError as error:

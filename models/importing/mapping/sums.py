@@ -33,7 +33,7 @@ def conv(walk: Walk, node: Node) -> Row:
         raise RefusalError(
             f"weights of {weights.values.ndim} axes", "weights", "1-D or 2-D convolutions"
         )
-    weights = _dilated(weights, pair(node, "dilations"))
+    weights = _dilated(walk, weights, pair(node, "dilations"))
     out, per_group = weights.values.shape[:2]
     value, picks = walk.aligned(value)
     if groups < 1 or len(picks) != per_group * groups or out % groups:
@@ -46,7 +46,7 @@ def conv(walk: Walk, node: Node) -> Row:
         value, straight = walk.straight(value, walk.name(node)), True
     stage = walk.closed(value)
     if not straight:
-        weights = _each(weights, lambda array: _spread(array, picks, stage.shape[0]))
+        weights = _each(weights, lambda array: _spread(walk, array, picks, stage.shape[0]))
     kernel, stride = weights.values.shape[2:], pair(node, "strides")
     pads = layouts.padding_of(node.attributes, stage.shape[1:], kernel, stride)
     pads = sum4(pads, value.pads)
@@ -95,7 +95,7 @@ def linear(walk: Walk, node: Node) -> Row:
         raise RefusalError(f"has more than {MOST_WEIGHTS} weights", "B")
     weights = _each(
         weights,
-        lambda array: _spread(array, index, math.prod(stage.shape)).reshape(-1, *stage.shape),
+        lambda array: _spread(walk, array, index, math.prod(stage.shape)).reshape(-1, *stage.shape),
     )
     out = len(weights.values)
     made = Stage(walk.name(node), "linear", (stage.name,), (out, 1, 1), (weights,))
@@ -245,7 +245,7 @@ def _each(kernel: Kernel, change: Any) -> Kernel:
     return Kernel(change(kernel.values), codes, kernel.scale)
 
 
-def _dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
+def _dilated(walk: Walk, found: Kernel, dilation: tuple[int, int]) -> Kernel:
     """Return weights with the zeros between them that a dilation stands for."""
     if dilation == (1, 1):
         return found
@@ -255,6 +255,7 @@ def _dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
         raise RefusalError(f"dilation {dilation} makes a kernel of {tall}x{wide}", "dilations")
 
     def spread(array: Any) -> Any:
+        walk.memory.take("weights", out * ins * tall * wide)
         large = np.zeros((out, ins, tall, wide), array.dtype)
         large[:, :, :: dilation[0], :: dilation[1]] = array
         return large
@@ -262,11 +263,12 @@ def _dilated(found: Kernel, dilation: tuple[int, int]) -> Kernel:
     return _each(found, spread)
 
 
-def _spread(array: Any, places: Ints, size: int) -> Any:
+def _spread(walk: Walk, array: Any, places: Ints, size: int) -> Any:
     """Return weights with their second axis at ``places`` of one of ``size``, zeros elsewhere.
 
     Weights that read one place are summed.
     """
+    walk.memory.take("weights", size * math.prod((array.shape[0], *array.shape[2:])))
     large = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
     for place, column in zip(places, np.moveaxis(array, 1, 0), strict=True):
         large[:, place] += column

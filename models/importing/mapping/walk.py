@@ -11,10 +11,18 @@ from typing import Any
 import numpy as np
 
 from models.errors import ModelError
-from models.files.reading import quoted
+from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
 from models.importing.mapping.stages import Kernel, Stage
-from models.importing.readers.foreign import Constant, ForeignGraph, Grid, Ints, Node, in_order
+from models.importing.readers.foreign import (
+    DAMAGE,
+    Constant,
+    ForeignGraph,
+    Grid,
+    Ints,
+    Node,
+    in_order,
+)
 from models.importing.readers.table import RefusalError, Row, Table
 
 INPUT = "input"
@@ -44,7 +52,7 @@ class Walk:
     """
 
     def __init__(self, graph: ForeignGraph, table: Table) -> None:
-        self.graph, self.table = graph, table
+        self.graph, self.table, self.memory = graph, table, graph.memory
         self.constants: dict[str, Constant] = dict(graph.constants)
         self.values: dict[str, Value] = {}
         self.stages: dict[str, Stage] = {}
@@ -118,6 +126,9 @@ class Walk:
 
     def put(self, node: Node, value: Value, position: int = 0) -> None:
         """Say where an output of a node is found."""
+        read = [self.values[name].index for name in node.inputs if name in self.values]
+        if not any(np.may_share_memory(value.index, index) for index in read):
+            self.memory.take(node.outputs[position], value.index.size)
         self.values[node.outputs[position]] = value
 
     # Stages ----------------------------------------------------------------------------------
@@ -172,6 +183,7 @@ class Walk:
         stage = self.stages[value.stage]
         if np.array_equal(found, np.arange(stage.shape[0])):
             return value
+        self.memory.take(name, len(found) * stage.shape[0])
         picks = np.zeros((len(found), stage.shape[0], 1, 1), np.int64)
         picks[np.arange(len(found)), found] = 1
         stage.closed = True
@@ -220,8 +232,14 @@ def walk(
                 check(found, node)
                 continue
             row = handler(found, node)
+        except FileError:
+            raise
         except ModelError as error:
             table.refuse(node, error)
+            lost.update(node.outputs)
+            continue
+        except DAMAGE as error:
+            table.refuse(node, ModelError(f"is damaged ({printable(error)})"))
             lost.update(node.outputs)
             continue
         if node.operator:

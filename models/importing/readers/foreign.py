@@ -8,6 +8,7 @@ ONNX's axis order (batch, channels, rows, columns).
 from __future__ import annotations
 
 import math
+import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.files.reading import printable, quoted
+from models.files.reading import check_memory, printable, quoted
 from models.graph.verifier import MOST_ELEMENTS
 
 Reals = NDArray[np.float64]
@@ -26,6 +27,15 @@ MOST_NODES = 100_000
 """Most nodes of a file."""
 MOST_AXES = 8
 """Most axes of a tensor."""
+BYTES_EACH = 16
+"""Memory of a value of a constant, with its code."""
+DAMAGE = (
+    struct.error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, MemoryError,
+    AssertionError,
+)  # fmt: skip
+"""What libraries and arithmetic raise for numbers, offsets and shapes that make no sense."""
+MOST_BITS = 32
+"""Most bits of a code."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +60,12 @@ class Grid:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and 0 < self.scale < 1e30):
             raise ModelError(f"a scale must be a finite number > 0, not {self.scale:g}")
+        if not 1 <= self.bits <= MOST_BITS:
+            raise ModelError(f"codes must have 1 to {MOST_BITS} bits, not {self.bits}")
         if self.high < 0:
             object.__setattr__(self, "high", (1 << self.bits) - 1)
+        if not 0 <= self.low <= self.high < 1 << self.bits:
+            raise ModelError(f"{self.bits} bits have no codes {self.low} to {self.high}")
 
     def range(self) -> tuple[float, float]:
         """Return the smallest and the largest value of the codes low..high."""
@@ -92,6 +106,24 @@ class Node:
     """Name of the operator in the file, if it is another than ``op``."""
 
 
+@dataclass
+class Memory:
+    """Memory that a file's constants, what is computed of them, and positions take together.
+
+    >>> Memory().take("weights", 1000)
+    """
+
+    bytes: int = 0
+
+    def take(self, what: str, values: int) -> None:
+        """Count numbers of a tensor, before they are made. Raises FileError for too many in all.
+
+        A file may say them many times over: by operators, or tensors that share its bytes.
+        """
+        self.bytes += BYTES_EACH * values
+        check_memory(f"tensors up to {quoted(what)}", self.bytes)
+
+
 @dataclass(eq=False)
 class ForeignGraph:
     """Nodes, constants, inputs with their shapes (batch included) and outputs of a file.
@@ -105,6 +137,7 @@ class ForeignGraph:
     outputs: tuple[str, ...]
     nodes: list[Node]
     constants: dict[str, Constant]
+    memory: Memory
 
 
 def check_shape(shape: Sequence[int], what: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from models.importing.readers.foreign import Constant, Grid, Node
+from models.importing.readers.foreign import MOST_BITS, Constant, Grid, Node
 from models.importing.readers.table import RefusalError
 
 
@@ -31,8 +31,8 @@ class Rounding:
         scale = np.asarray(self.scale, np.float64)
         if not (np.isfinite(scale).all() and (scale > 0).all() and scale.size):
             raise RefusalError("its scale is not a finite number > 0", "scale")
-        if not 1 <= self.bits <= 32:
-            raise RefusalError(f"codes of {self.bits} bits", "bits", "1 to 32 bits")
+        if not 1 <= self.bits <= MOST_BITS:
+            raise RefusalError(f"codes of {self.bits} bits", "bits", f"1 to {MOST_BITS} bits")
         if not np.array_equal(np.rint(self.zero), self.zero):
             raise RefusalError("its zero point is no integer", "zero_point")
         object.__setattr__(self, "scale", scale)

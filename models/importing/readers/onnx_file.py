@@ -11,10 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from models.errors import ModelError
-from models.files.reading import FileError, check_memory, opened, printable, quoted
+from models.files.reading import FileError, opened, printable, quoted, size
 from models.files.writing import inside
 from models.importing.readers import onnx_operators
-from models.importing.readers.foreign import MOST_NODES, ForeignGraph, check_shape
+from models.importing.readers.foreign import (
+    DAMAGE,
+    MOST_NODES,
+    ForeignGraph,
+    Memory,
+    check_shape,
+)
 from models.importing.readers.onnx_reading import Reading
 
 if TYPE_CHECKING:
@@ -42,7 +48,12 @@ def read(data: bytes, name: str, path: Path) -> ForeignGraph:
     if not model.graph.node:
         raise FileError(f"{path}: is not an ONNX file: it has no nodes")
     _check_opsets(model)
-    return _Reader(model, name, path).graph()
+    try:
+        return _Reader(model, name, path).graph()
+    except (ModelError, FileError):
+        raise
+    except DAMAGE as error:
+        raise FileError(f"{path}: is a damaged ONNX file ({printable(error)})") from None
 
 
 def _check_opsets(model: onnx.ModelProto) -> None:
@@ -70,6 +81,7 @@ def _check_opsets(model: onnx.ModelProto) -> None:
 class _Reader:
     def __init__(self, model: onnx.ModelProto, name: str, path: Path) -> None:
         self.model, self.name, self.path = model, name, path
+        self.memory = Memory()
         if len(model.graph.node) > MOST_NODES or len(model.graph.initializer) > MOST_NODES:
             raise ModelError(f"the file has more than {MOST_NODES} nodes or constants")
 
@@ -88,7 +100,9 @@ class _Reader:
         for position, node in enumerate(graph.node):
             onnx_operators.read_node(reading, node, position, self._attributes(node))
         outputs = tuple(item.name for item in graph.output)
-        return ForeignGraph(self.name, "onnx", inputs, outputs, reading.nodes, reading.constants)
+        return ForeignGraph(
+            self.name, "onnx", inputs, outputs, reading.nodes, reading.constants, self.memory
+        )
 
     def _shape(self, item: onnx.ValueInfoProto) -> tuple[int, ...]:
         """Return an input's shape, with a batch of 1 where its size is open."""
@@ -133,7 +147,7 @@ class _Reader:
         if min(shape, default=0) < 0:
             raise ModelError(f"constant {quoted(name)} has shape {shape}")
         need = math.prod(shape)
-        check_memory(f"constant {printable(name)}", 16 * need)
+        self.memory.take(name, need)
         if item.data_location == TensorProto.EXTERNAL:
             return np.frombuffer(self._external(item, need * kind.itemsize), kind).reshape(shape)
         try:
@@ -156,11 +170,10 @@ class _Reader:
         if length != need or offset < 0:
             raise ModelError(f"{where}: {length} bytes at {offset} of {place}, not {need}")
         with opened(place) as file:
+            if offset + need > size(file):
+                raise FileError(f"{place}: ends before {where} ({need} bytes at {offset})")
             file.seek(offset)
-            data = file.read(need)
-        if len(data) != need:
-            raise FileError(f"{place}: ends before {where} ({need} bytes at {offset})")
-        return data
+            return file.read(need)
 
 
 _CODES = {2: "uint8", 3: "int8"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import struct
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,12 @@ from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.readers import tflite_operators
 from models.importing.readers.foreign import (
+    DAMAGE,
     MOST_NODES,
     Constant,
     ForeignGraph,
     Grid,
+    Memory,
     Node,
     check_shape,
 )
@@ -28,11 +29,6 @@ _TYPES = {0: "<f4", 1: "<f2", 2: "<i4", 3: "u1", 4: "<i8", 6: "?", 7: "<i2", 9: 
 """Type of a tensor in the file -> numpy's."""
 _GRIDS = {3: (8, False), 7: (16, True), 9: (8, True)}
 """Type of a quantised activation -> its bits and whether it is signed."""
-_DAMAGE = (
-    struct.error, IndexError, ValueError, TypeError, AttributeError, OverflowError, MemoryError,
-    AssertionError,
-)  # fmt: skip
-"""What the flatbuffer library raises for offsets and lengths that do not fit the file."""
 
 
 def read(data: bytes, name: str, where: str) -> ForeignGraph:
@@ -51,7 +47,7 @@ def read(data: bytes, name: str, where: str) -> ForeignGraph:
         return _Reader(model, model.Subgraphs(0), name).graph()
     except (ModelError, FileError):
         raise
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise FileError(f"{where}: is a damaged TFLite file ({printable(error)})") from None
 
 
@@ -63,6 +59,7 @@ class _Reader:
         self.tensors = [subgraph.Tensors(i) for i in range(subgraph.TensorsLength())]
         self.names = _names(self.tensors)
         self.constants: dict[str, Constant] = {}
+        self.memory = Memory()
         self.codes = tflite_operators.names()
 
     def graph(self) -> ForeignGraph:
@@ -80,7 +77,9 @@ class _Reader:
         for position in range(self.subgraph.OperatorsLength()):
             nodes += self._operator(position, self.subgraph.Operators(position))
         outputs = [self._name(int(i)) for i in _numbers(self.subgraph.OutputsAsNumpy())]
-        return ForeignGraph(self.name, "tflite", inputs, tuple(outputs), nodes, self.constants)
+        return ForeignGraph(
+            self.name, "tflite", inputs, tuple(outputs), nodes, self.constants, self.memory
+        )
 
     # Tensors ---------------------------------------------------------------------------------
 
@@ -155,6 +154,7 @@ class _Reader:
                 f"tensor {quoted(self.names[index])} of shape {shape} has {data.nbytes} bytes, not "
                 f"{need}"
             )
+        self.memory.take(self.names[index], math.prod(shape))
         array = np.frombuffer(data.tobytes(), kind).reshape(shape)
         self.constants[self.names[index]] = self._constant(index, array)
 

@@ -16,7 +16,7 @@ import pytest
 
 from codesign.build import build_folder, manifest
 from codesign.results import UserError
-from codesign.tools import folders
+from models.files import folders
 from rtl_gen import emit
 from tests.codesign import small_build
 from tests.codesign.build.test_build_folder import tree
@@ -193,7 +193,7 @@ def test_where_files_have_one_name_alone_they_are_copied(pristine, out, monkeypa
 STEPS = """\
 import os, shutil, signal, sys
 from pathlib import Path
-from codesign.tools import folders
+from models.files import folders
 left = int(sys.argv[2])
 if sys.argv[3] == "plain":
     folders.ctypes.CDLL = lambda *arguments, **options: object()

@@ -104,15 +104,10 @@ def test_among_equal_accuracies_throughput_decides() -> None:
     assert chosen([told, told, best]).trained.candidate is networks()[2]
 
 
-def test_networks_are_compared_by_what_their_last_epochs_reach() -> None:
-    """One lucky epoch at the end does not make a fast network equal to a better one."""
-    fast, good = trained([100.0, 100.0])
-    lucky = dataclasses.replace(fast, settled=0.98)
-    steady = dataclasses.replace(good, settled=0.999)
-    for networks_of, expected in (([fast, good], fast), ([lucky, steady], steady)):
-        option = best_option(problem(), networks_of, Rule(IMAGES))
-        assert option is not None
-        assert option.trained is expected
+def test_equal_is_what_the_images_cannot_tell_from_the_best() -> None:
+    """Both accuracies have an error: two images fewer than 215 of 216 are not told apart."""
+    assert chosen([100 * 213 / 216, 100 * 215 / 216]).trained.candidate is networks()[0]
+    assert chosen([100 * 212 / 216, 100 * 215 / 216]).trained.candidate is networks()[1]
 
 
 def test_preferences() -> None:

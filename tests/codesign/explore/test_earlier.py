@@ -37,6 +37,11 @@ def test_a_run_learns_from_an_earlier_one_and_says_so_in_explore_json(
     assert len(set(fakes.trained)) == 4
     (told,) = json.loads((tmp_path / "second" / "explore.json").read_text())["warm_start_sha256"]
     assert len(told) == 64
+    before = (first / "trials.journal").read_bytes()
+    run(settings(first, resume=True))  # opens the journal, and trains nothing
+    assert (first / "trials.journal").read_bytes() != before
+    run(dataclasses.replace(wanted, resume=True))
+    assert len(set(fakes.trained)) == 4
 
 
 def test_what_cannot_be_learned_from_is_refused(fakes: Fakes, tmp_path: Path) -> None:

@@ -46,6 +46,24 @@ def test_folder_and_zip_hold_the_same(tmp_path):
     assert (dataset.name, dataset.classes, len(dataset.test)) == ("pets.zip", 2, 8)
 
 
+def test_backslashes_between_the_folders_of_a_zip_are_read(tmp_path):
+    """Some programs of Windows write them; beside slashes they belong to names."""
+    folder = _tree(tmp_path / "pets")
+    with zipfile.ZipFile(tmp_path / "pets.zip", "w") as archive:
+        for file in folder.rglob("*.png"):
+            info = zipfile.ZipInfo()
+            info.filename = str(file.relative_to(folder)).replace("/", "\\")
+            archive.writestr(info, file.read_bytes())
+    raw = image_files.image_tree(tmp_path / "pets.zip")
+    assert raw.class_names == ("cat", "dog")
+    for part, expected in image_files.image_tree(folder).parts.items():
+        np.testing.assert_array_equal(raw.parts[part].values, expected.values)
+    with zipfile.ZipFile(tmp_path / "pets.zip", "a") as archive:
+        archive.writestr("other/file.txt", b"")
+    with pytest.raises(DatasetError, match="lies in no class folder"):
+        image_files.image_tree(tmp_path / "pets.zip")
+
+
 def test_tree_without_parts_is_split_by_seed(tmp_path):
     _tree(tmp_path / "pets", ("",))
     dataset = datasets.load("pets", tmp_path)

@@ -72,6 +72,27 @@ def test_whole_numbers_of_other_scales_get_a_range_each_as_reals_do(dtype):
     assert len(find_range(signals)[0].low) == 2
 
 
+@pytest.mark.parametrize("shape", [(500, 3, 1, 1), (50, 3, 1, 10), (50, 3, 5, 2)])
+@pytest.mark.parametrize("low", [0.0, -1.0])
+def test_reals_within_0_to_1_of_other_scales_get_a_range_each(shape, low):
+    """Of one range for all, the first channel would be left with three levels."""
+    scales = np.array([0.01, 1.0, 0.9])[:, None, None]
+    values = np.random.default_rng(0).uniform(low, 1, shape) * scales
+    found, _ = find_range(values)
+    assert found.high[0] == values[:, 0].max()
+    assert found.low[2] == values[:, 2].min()
+    alike, _ = find_range(values / scales)
+    features = shape[2:] == (1, 1)  # each from its smallest to its largest value
+    assert len(alike.low) == 3 if features else alike == InputRange.of(low, 1)
+
+
+def test_outliers_of_values_whose_squares_overflow_are_found():
+    values = np.random.default_rng(0).uniform(0, 1e290, 20_000)
+    values[0] = 1e299
+    found, _ = find_range(values.reshape(-1, 1, 1, 1))
+    assert found.high[0] < 1e290
+
+
 def test_whole_numbers_that_levels_tell_apart_keep_one_range():
     values = np.random.default_rng(0).integers(0, [2, 17, 17], (500, 3))
     assert find_range(values[:, :, None, None])[0] == InputRange.of(0, 16)

@@ -15,7 +15,6 @@ from models.training.history import (
     Epoch,
     from_list,
     kept_epoch,
-    late_accuracy,
     to_list,
     worth_keeping,
 )
@@ -49,14 +48,6 @@ def test_the_last_epoch_is_kept_that_the_images_cannot_tell_from_the_best(images
 def test_of_older_files_the_last_of_the_best_quantised_epochs_is_kept():
     scores = [(0.9, False), (0.6, True), (0.8, True), (0.8, True), (0.7, True)]
     assert kept_epoch([Epoch(1.0, score, quantised) for score, quantised in scores]) == 4
-
-
-def test_late_accuracy_is_the_mean_of_the_last_quarter_of_the_quantised_epochs():
-    start = [Epoch(1.0, 0.1, quantised=False)] * 9
-    late = [Epoch(1.0, accuracy, quantised=True) for accuracy in (0.2, 0.3, 0.4, 0.5, 0.6, 0.8)]
-    assert late_accuracy([*start, *late]) == pytest.approx((0.6 + 0.8) / 2)
-    assert late_accuracy([*start, late[0]]) == 0.2
-    assert late_accuracy(start) is None
 
 
 def test_the_kept_weights_are_those_of_the_kept_epoch(few):

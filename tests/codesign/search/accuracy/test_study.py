@@ -142,7 +142,7 @@ def test_one_training_follows_the_recipe() -> None:
 @pytest.mark.parametrize(
     "change, said",
     [
-        (lambda text: text.replace("test,", "tset,"), "wrong columns, missing or unknown: test"),
+        (lambda text: text.replace("test,", "tset,"), "wrong columns: missing test; 1 unknown"),
         (lambda text: text.replace("0.79", "nan"), "test must be finite, not nan"),
         (lambda text: text.replace("0.79", "79"), "accuracies must be 0..1"),
         (lambda text: text.replace("3000", "many"), "train_images: not a number: 'many'"),

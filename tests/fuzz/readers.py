@@ -1,4 +1,4 @@
-"""The readers that tests/fuzz.py damages files for, each with good files."""
+"""The readers that the fuzzer damages files for, each with good files."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import io
 import json
 import pickle
 import zipfile
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +18,8 @@ from codesign.cli import search_options
 from codesign.cost.area import model_file
 from codesign.cost.data import dataset, module_data
 from codesign.fpga import flow_reports
-from codesign.report import collect, runs
 from codesign.results import UserError
 from codesign.search.space import declaration
-from codesign.search.storage import StudyPlace
-from codesign.search.store import TrialStore
-from codesign.search.trials import Proposal
 from models.data import datasets
 from models.errors import DatasetError
 from models.files import json_io, yaml_io
@@ -33,49 +27,9 @@ from models.training.trained import TrainedNetwork
 from sim.folder import FolderError
 from sim.folder import read as read_folder
 from tests.codesign import small_build
+from tests.fuzz import networks, studies
+from tests.fuzz.reader import Reader, of_build, one
 from tests.hostile import CASES
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of files in a folder. ``prepare`` fills the folder and returns what to damage."""
-
-    prepare: Callable[[Path], dict[str, bytes]]
-    read: Callable[[Path], Any]
-
-
-def _one(name: str, data: bytes, read: Callable[[Path], Any]) -> Reader:
-    """A reader of one file."""
-
-    def prepare(folder: Path) -> dict[str, bytes]:
-        (folder / name).write_bytes(data)
-        return {name: data}
-
-    return Reader(prepare, lambda folder: read(folder / name))
-
-
-def _of_build(names: tuple[str, ...], read: Callable[[Path], Any]) -> Reader:
-    """A reader of some files of a build folder."""
-
-    def prepare(folder: Path) -> dict[str, bytes]:
-        small_build.write(folder / "build")
-        reports = {
-            "estimate": {"luts": 5.0, "intervals": {"luts": [4.0, 6.0]}, "notes": ["a"]},
-            "synthesis": {
-                "figures": {"luts": 5.0}, "tool_version": "a", "family": "xc7", "seconds": 1.0,
-            },
-            "verification": {
-                "images": 4, "bit_exact": True, "failure": None, "simulator": {"name": "a"},
-                "layers": [{"opcode": "LAYER", "simulated": 9}],
-            },
-            "accuracy": {"test": 0.5, "validation": 0.5, "scores": {"test": {"images": 9}}},
-        }  # fmt: skip
-        (folder / "build" / "reports").mkdir(exist_ok=True)
-        for name, content in reports.items():
-            (folder / "build" / "reports" / f"{name}.json").write_text(json.dumps(content))
-        return {f"build/{name}": (folder / "build" / name).read_bytes() for name in names}
-
-    return Reader(prepare, lambda folder: read(folder / "build"))
 
 
 def _simulated(folder: Path) -> None:
@@ -171,46 +125,6 @@ def _weights(folder: Path) -> dict[str, bytes]:
     return {"a.weights": (folder / "a.weights").read_bytes()}
 
 
-SETTINGS = {"seed": 0}
-
-
-def _journal(folder: Path) -> dict[str, bytes]:
-    known = {"images_per_second": 5e3, "luts": 9e3, "seed": 0}
-    store = TrialStore(StudyPlace(folder / "trials.journal"), SETTINGS)
-    asked = [Proposal(key, {"lanes": 8}, {"luts": -0.1}, known) for key in ("b41f", "07ce")]
-    store.ask(asked, {"lanes": (4, 8)})
-    claim = store.claim()
-    assert claim is not None
-    store.complete(claim, {"validation_accuracy": 0.97})
-    return {"trials.journal": (folder / "trials.journal").read_bytes()}
-
-
-def _read_journal(folder: Path) -> None:
-    store = TrialStore(StudyPlace(folder / "trials.journal"), SETTINGS)
-    store.records()
-    store.claim()
-
-
-def _search(folder: Path) -> dict[str, bytes]:
-    small_build.write(folder / "build")
-    candidate = {"label": "a", "accuracy": 0.9, "images_per_second": 1.0, "luts": 2.0,
-                 "one_bits": None, "on_front": True, "chosen": True}  # fmt: skip
-    contents: dict[str, Any] = {
-        "summary.json": {"build": "build", "problem": None, "dataset": "digits",
-                         "budget": {"luts": 900.0}},
-        "front.json": {"candidates": [candidate]},
-        "explore.json": {"device": None},
-    }  # fmt: skip
-    for name, content in contents.items():
-        (folder / name).write_text(json.dumps(content))
-    return {name: (folder / name).read_bytes() for name in contents}
-
-
-def _shown(folder: Path) -> None:
-    collect.from_folder(folder)
-    runs.read([folder])
-
-
 def _model() -> bytes:
     return json.dumps(model_file.to_dict(model_file.load())).encode()
 
@@ -220,43 +134,43 @@ _MODULES = "\n".join(module_data.beside().read_text().splitlines()[:5])
 _PRESET = Path(declaration.__file__).parent / "presets"
 
 READERS: dict[str, Reader] = {
-    "yaml": _one("a.yaml", b"a: &x [1, 0x1f, 1e3, {b: c}]\nd: *x\n? e\n: !!int 3\n", yaml_io.load),
-    "json": _one("a.json", b'{"a": [1, 2.5, "\\u00e9", {"b": null}]}', json_io.load),
-    "design": _one("a.yaml", small_build.DESIGN.encode(), designs.load),
-    "options": _one(
+    "yaml": one("a.yaml", b"a: &x [1, 0x1f, 1e3, {b: c}]\nd: *x\n? e\n: !!int 3\n", yaml_io.load),
+    "json": one("a.json", b'{"a": [1, 2.5, "\\u00e9", {"b": null}]}', json_io.load),
+    "design": one("a.yaml", small_build.DESIGN.encode(), designs.load),
+    "options": one(
         "a.yaml", b"lut_budget: 9000\nseed: 3\nout: a\ndataset: {name: digits}\n",
         lambda path: search_options.merge(path, {}),
     ),
-    "space": _one(
+    "space": one(
         "a.yaml", sorted(_PRESET.glob("*.yaml"))[0].read_bytes(), declaration.load_declaration
     ),
-    "program": _of_build(
+    "program": of_build(
         ("program.json", "program.hex", "mem/weights.hex", "vectors/inputs.npz",
          "vectors/expected.npz"), _simulated
     ),
-    "manifest": _of_build(("manifest.json",), _verified),
-    "report": _of_build(
+    "manifest": of_build(("manifest.json",), _verified),
+    "report": of_build(
         ("manifest.json", "program.json", "reports/estimate.json", "reports/synthesis.json",
-         "reports/verification.json", "reports/accuracy.json"), _shown,
+         "reports/verification.json", "reports/accuracy.json"), studies.shown,
     ),
-    "network": _of_build(("network.npz",), _predicted),
-    "search": Reader(_search, _shown),
-    "npz": _one(
+    "network": of_build(("network.npz",), _predicted),
+    "npz": one(
         "a.npz", _arrays(x=np.zeros((30, 4, 4)), y=np.arange(30) % 3),
         lambda path: datasets.load(str(path)),
     ),
     "pictures": _decoded(),
-    "zip": _one("a.zip", _pictures(), lambda path: datasets.load(str(path))),
+    "zip": one("a.zip", _pictures(), lambda path: datasets.load(str(path))),
     "idx": Reader(_idx, lambda folder: datasets.load("mnist", folder)),
     "cifar": Reader(_batches, lambda folder: datasets.load("cifar10", folder)),
     "weights": Reader(_weights, lambda folder: TrainedNetwork.load(folder / "a.weights")),
-    "area_model": _one("a.json", _model(), model_file.read),
-    "area_data": _one("a.csv", _TABLE.encode(), dataset.read),
-    "module_data": _one("a.csv", _MODULES.encode(), module_data.read),
-    "flow_report": _one(
+    "area_model": one("a.json", _model(), model_file.read),
+    "area_data": one("a.csv", _TABLE.encode(), dataset.read),
+    "module_data": one("a.csv", _MODULES.encode(), module_data.read),
+    "flow_report": one(
         "a.json", b'{"modules": {"npu": {"num_cells_by_type": {"LUT6": 5, "FDRE": 6}}}}',
         flow_reports.read,
     ),
-    "flow_text": _one("a.rpt", b"| Slice LUTs* | 1,900 | 0 |\n| DSPs | 3 |\n", flow_reports.read),
-    "journal": Reader(_journal, _read_journal),
+    "flow_text": one("a.rpt", b"| Slice LUTs* | 1,900 | 0 |\n| DSPs | 3 |\n", flow_reports.read),
+    **studies.READERS,
+    **networks.READERS,
 }  # fmt: skip

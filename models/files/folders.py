@@ -21,7 +21,11 @@ KEPT = ".kept"
 
 @dataclass(frozen=True)
 class Earlier:
-    """Files that an earlier ``write`` left in a folder. Made by ``build.manifest.earlier``."""
+    """Files that an earlier ``write`` left in a folder, as its caller knows by their hashes.
+
+    >>> Earlier(written=frozenset({"network.json"})).changed
+    frozenset()
+    """
 
     written: frozenset[str] = frozenset()
     """Those that are as they were written: they may go."""
