@@ -28,7 +28,7 @@ from models.training.weight_layer import WeightLayer
 LEAST_IMAGES = 16
 """Fewest images that a calibration is made of."""
 MOST_IMAGES = 512
-MOST_VALUES = 1 << 27
+MOST_VALUES = 1 << 26
 """Most values of all tensors of all calibration images together; larger networks see fewer."""
 LESSENED = 0.8
 """Equalised channels are kept if they leave at most this share of the divergence; examples alone
