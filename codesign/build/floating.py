@@ -94,7 +94,7 @@ class Subject:
             "part": "train, drawn at random",
             "scales": "least squared error",
             "biases": "corrected by the mean error",
-            "channels": "equalised between layers if that lessens the error of the outputs",
+            "channels": "equalised between layers if that brings the outputs clearly nearer",
         }
 
     def average_bits(self, quantisation: Quantisation) -> float:

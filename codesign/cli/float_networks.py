@@ -7,6 +7,7 @@ import dataclasses
 import re
 import shlex
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from codesign.fpga.devices import Device
 from codesign.prediction import DesignEstimate
 from codesign.results import UserError
 from models.files import json_io
+from models.files.reading import TEXT_BYTES, FileError, read_bytes
 from models.graph.network import NetworkGraph
 from models.integer.lower import lower, shape_only
 from models.quantisation.plan import Quantisation
@@ -112,13 +114,16 @@ class _Quantised:
 
 def train(args: argparse.Namespace, console: Console) -> int:
     """Run ``train`` on the float network folder ``args.design``; the exit status is returned."""
-    out: Path = args.out or args.design.with_name(f"{args.design.resolve().name}.weights")
+    folder = args.design if args.design.name.strip(".") else args.design.resolve()
+    out: Path = args.out or folder.with_name(f"{folder.name}.weights")
+    design, report = out.with_suffix(".yaml"), out.with_suffix(".json")
+    _check_free(out, design, report)
     checkpoint = training.checkpoint_of(out)
     made = _quantised(args, checkpoint, console)
-    design, report = out.with_suffix(".yaml"), out.with_suffix(".json")
     made.trained.save(out)
+    written = {"design_sha256": sha256(made.design.to_yaml().encode()).hexdigest()}
+    json_io.write(report, {**written, **made.report(), "notes": list(made.found.notes)})
     made.design.save(design)
-    json_io.write(report, {**made.report(), "notes": list(made.found.notes)})
     checkpoint.unlink(missing_ok=True)
     made.show(console)
     console.say(f"written: {design}, {out}, {report}")
@@ -127,6 +132,21 @@ def train(args: argparse.Namespace, console: Console) -> int:
     files = {"design": str(design), "weights": str(out)}
     console.result({**files, **made.found.to_dict(), **made.report()})
     return 0
+
+
+def _check_free(out: Path, design: Path, report: Path) -> None:
+    """Raise UserError if a design would be overwritten that an earlier ``train`` did not write."""
+    if out in (design, report):
+        raise UserError(f"--out {out}: .yaml and .json are the ends of the files beside it")
+    if not design.exists():
+        return
+    try:
+        found = sha256(read_bytes(design, TEXT_BYTES)).hexdigest()
+        ours = json_io.load(report).at("design_sha256").string() == found
+    except FileError:
+        ours = False
+    if not ours:
+        raise UserError(f"{design} is not as codesign train wrote it; name another --out")
 
 
 def build(args: argparse.Namespace, console: Console) -> int:

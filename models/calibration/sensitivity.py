@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.calibration import loading
-from models.calibration.calibrating import check_images, lack
+from models.calibration.calibrating import check_images, divergence, lack
 from models.data.datasets import Split
 from models.errors import ModelError
 from models.importing.floating import FloatNetwork
@@ -90,10 +90,6 @@ class _Answers:
     def accuracy(self, labels: Tensor) -> float:
         return float((self.logs.argmax(dim=1) == labels).double().mean())
 
-    def divergence(self, other: _Answers) -> float:
-        """Return the divergence of another network's answers from these."""
-        return float(F.kl_div(other.logs, self.logs, log_target=True, reduction="batchmean"))
-
 
 def _effect(
     network: QuantNetwork, change: Change, real: dict[str, Tensor], before: _Answers, labels: Tensor
@@ -103,7 +99,7 @@ def _effect(
     after = _Answers.of(logits)
     return Effect(
         change,
-        before.divergence(after),
+        divergence(real[network.output_name], logits),
         after.loss(labels) - before.loss(labels),
         after.accuracy(labels) - before.accuracy(labels),
     )

@@ -116,6 +116,20 @@ def test_training_gives_an_ordinary_design_with_accuracy_before_and_after(
     assert again["accuracy"]["test"] == found["accuracy"]["test"]
 
 
+def test_a_design_of_ones_own_is_not_overwritten(at: Path, capsys: Any) -> None:
+    words = ("train", "net", "--dataset", "data.npz", "--out", at / "net.weights")
+    answer(capsys, *words)
+    answer(capsys, *words, "--weight-bits", 5)  # again: what it wrote itself
+    with (at / "net.yaml").open("a") as file:
+        file.write("# mine\n")
+    before = {path.name: path.read_bytes() for path in at.iterdir()}
+    assert main([*map(str, words)]) == 2
+    assert "is not as codesign train wrote it" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in at.iterdir()} == before
+    assert main([*map(str, words[:-1]), str(at / "new.json")]) == 2
+    assert "ends of the files beside it" in capsys.readouterr().err
+
+
 def test_bits_are_mixed_and_training_goes_on(at: Path, capsys: Any) -> None:
     words = ("train", "net", "--dataset", "data.npz", "--weight-bits", "2..4")
     more = ("--average-weight-bits", 3, "--activation-bits", 6, "--finetune", 4)
