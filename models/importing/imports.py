@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from models.data.values import InputRange
 from models.errors import ModelError
 from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
 from models.importing.ends import InputEnd, OutputEnd, ends
@@ -59,6 +60,8 @@ class Imported:
     floating: FloatNetwork | None
     input: InputEnd | None
     output: OutputEnd | None
+    pixels: InputRange | None = None
+    """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
 
 
 def read(

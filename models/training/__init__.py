@@ -1,7 +1,8 @@
 """Quantisation-aware training of one network in torch.
 
 loop (train), schedule (settings, learning rates), choices (a user's), trained (the result and its
-file), history (learning curves), checkpoint (unfinished runs on disk), tensor_file (reading both
+file), history (learning curves), distilling (training on from a calibrated
+network), checkpoint (unfinished runs on disk), tensor_file (reading both
 files), network with weight_layer, weightless and convolution (the trainable modules), pruning,
 penalty and narrowing (zeros that hardware skips), speed (compilation and threads).
 """
@@ -10,6 +11,7 @@ __all__ = [
     "checkpoint",
     "choices",
     "convolution",
+    "distilling",
     "history",
     "loop",
     "narrowing",

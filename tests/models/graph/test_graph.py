@@ -5,6 +5,7 @@ Every refusal names layer and cure, in YAML also file and line.
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import pytest
@@ -54,9 +55,8 @@ def test_graphs_and_quantisations_survive_the_yaml_round_trip(data):
     nodes = yaml_io.load(text).mapping()
     again = graph_yaml.read_graph(nodes["network"], "random")
     assert again == graph
-    assert quantisation_yaml.read_quantisation(nodes["quantisation"], again) == Quantisation(
-        quantisation.input_bits, quantisation.default, _effective(quantisation, graph)
-    )
+    expected = dataclasses.replace(quantisation, layers=_effective(quantisation, graph))
+    assert quantisation_yaml.read_quantisation(nodes["quantisation"], again) == expected
 
 
 def _effective(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, QuantSpec]:
