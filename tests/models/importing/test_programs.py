@@ -14,6 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 from models.errors import ModelError
+from models.files.reading import FileError
 from models.importing import folder, imports, programs
 from models.importing.mapping import constants, host, kernels, operators
 from models.importing.mapping.walk import walk
@@ -128,6 +129,15 @@ def test_what_is_not_mapped_is_refused_by_the_name_of_the_module() -> None:
     assert rows[0] == ("1", "aten.leaky_relu", "use ReLU")
     assert rows[1][:2] == ("2", "aten.conv_transpose2d")
     assert imports.layers(found) == []
+
+
+def test_files_of_programs_are_refused_with_the_call_that_takes_them(tmp_path: Path) -> None:
+    program = torch.export.export(made("linear")[0], (torch.zeros(1, 3, 2, 2),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    torch.save({}, tmp_path / "net.pth")
+    for name in ("net.pt2", "net.pth"):
+        with pytest.raises(FileError, match=r"pickles.*programs\.import_program"):
+            imports.read(tmp_path / name)
 
 
 class Branching(nn.Module):
