@@ -120,7 +120,8 @@ class SearchSettings:
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
     network: str | None = None
-    """Network folder (codesign import) whose bits and NPU are searched; None: networks are."""
+    """Network folder (codesign import) or file of weights (codesign train) whose bits and NPU are
+    searched; None: networks are."""
     finetune: int = FINETUNE
     """Epochs of fine-tuning of each finalist of a search with ``network``; 0: calibrated only."""
     warm_start: tuple[str, ...] = ()

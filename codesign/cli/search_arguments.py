@@ -87,9 +87,9 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--network",
         metavar="DIR",
-        help="network folder of a float network (codesign import): bits of its layers, sparsity "
-        "and the NPU are searched for it, with its weights (default: networks are searched and "
-        "trained from scratch)",
+        help="network folder of a float network (codesign import) or file of weights (codesign "
+        "train): bits of its layers, sparsity and the NPU are searched for it, with its weights "
+        "(default: networks are searched and trained from scratch)",
     )
     group.add_argument(
         "--space",

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from codesign.build import floating, imported
+from codesign.build import floating, imported, pipeline
 from codesign.build.floating import Subject
 from codesign.explore.approach import Keep
 from codesign.explore.finish_settings import FinishSettings
@@ -134,18 +134,45 @@ class HotStart:
 def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Subject:
     """Return the float network of ``settings.network``, for the data set, which comes with it.
 
-    Raises UserError for anything but a folder of a float network, such as an integer one, whose
-    bits are fixed; DatasetError, ModelError for images or classes that the network does not have.
+    That is a folder of an imported float network, or a file of weights that ``codesign train``
+    wrote. Raises UserError for anything else, such as an integer network, whose bits are fixed;
+    DatasetError, ModelError for images or classes that the network does not have.
     """
     path = Path(settings.network or "")
+    if path.is_file():
+        return _own(path, settings, progress)
     if not imported.is_network(path):
-        raise UserError(f"{path} is no network folder; codesign import FILE --out DIR writes one")
+        raise UserError(
+            f"{path} is no network folder (codesign import FILE --out DIR writes one), and no file "
+            "of weights (codesign train)"
+        )
     found = floating.network_of(path)
     if found.output.order is not None:
         raise UserError(f"{path}: the output's values lie otherwise than those of its last layer")
     return floating.prepare(
         found, settings.data, settings.data_dir, progress=progress, seed=settings.seed
     )
+
+
+def _own(path: Path, settings: ExploreSettings, progress: Callable[[int, int], None]) -> Subject:
+    """Return the network of a file of weights, whose bits are searched anew."""
+    from models.calibration import own  # torch takes seconds to import
+    from models.training.loop import check_match
+    from models.training.trained import TrainedNetwork
+
+    trained = TrainedNetwork.load(path)
+    dataset = pipeline.load_data(settings.data, settings.data_dir, settings.seed, progress)
+    network = own.float_network(trained)
+    check_match(network.graph, dataset)
+    mapping, zero_point = dataset.input_range, trained.quantisation.input_zero_point
+    seen = (
+        f"validation images are those of --seed {settings.seed}: a network that was trained with "
+        "another one has seen some of them, which flatters validation accuracy"
+    )
+    return Subject(
+        network.graph.name, network, zero_point, settings.data, dataset,
+        None if mapping.is_pixels else mapping, (seen,),
+    )  # fmt: skip
 
 
 def _sha256(network: FloatNetwork) -> str:

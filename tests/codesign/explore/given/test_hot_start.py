@@ -9,17 +9,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("onnx", reason="no onnx")
 
+from codesign import design as designs
 from codesign.cli.main import main
 from codesign.explore import WorkerSettings, building, explore, serve
 from codesign.explore.settings import ExploreSettings
 from codesign.results import Budget, InfeasibleError, UserError
+from models.calibration import loading
+from models.calibration.own import float_network
 from models.data import datasets
 from models.errors import DatasetError, ModelError
+from models.graph.layers import Conv2d, Linear, MaxPool
+from models.graph.network import sequential
 from models.importing import folder
 from models.integer import files, reference
+from models.quantisation.plan import Quantisation, QuantSpec
+from models.training.loop import train
+from models.training.schedule import TrainSettings
 from models.training.trained import TrainedNetwork
 from tests.codesign.explore.given.float_networks import digits_onnx
 from tests.codesign.explore.test_explore import Fakes, fakes, run, without_times
@@ -183,3 +192,31 @@ def test_workers_leave_the_search_alone(
     run(settings())
     with pytest.raises(UserError, match="starts from a network"):
         serve(WorkerSettings(str(settings().out / "trials.journal")), lambda *step: None)
+
+
+def test_a_network_of_ours_gets_other_bits(
+    fakes: Fakes, settings: Callable[..., ExploreSettings], tmp_path: Path
+) -> None:
+    """Batch norms are folded: the float network that is given answers as it did when trained."""
+    data = datasets.load("digits")
+    layers = (
+        Conv2d(8, (3, 3), padding=(1, 1), batch_norm=True, relu=True),
+        MaxPool((2, 2), (2, 2)),
+        Linear(10),
+    )
+    graph = sequential("own", (1, 8, 8), *layers)
+    wanted = TrainSettings(epochs=6, compile="never", threads=1)
+    trained = train(graph, Quantisation(default=QuantSpec(8, 8)), data, wanted)
+    trained.save(tmp_path / "own.weights")
+    own = float_network(trained)
+    real = loading.load(own, trained.quantisation)
+    answers = real(torch.from_numpy(data.test.images)).argmax(dim=1).numpy()
+    quantised = trained.network(torch.from_numpy(data.test.images)).argmax(dim=1).numpy()
+    assert (answers == quantised).mean() > 0.98
+    result, _ = run(settings(network=str(tmp_path / "own.weights")))
+    assert result.status == 0
+    assert result.finished.accuracy["validation"] > trained.validation_accuracy - 0.05
+    built = designs.load(settings().out / result.summary["design"])
+    assert [layer.spec.op for layer in built.network.layers] == [
+        layer.spec.op for layer in graph.layers
+    ]
