@@ -1,8 +1,8 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
-node, and instead for all others): moves, constants, sums and its kernels, pools, channels, rounding; layouts (where values
-lie), stages, cuts (where a part of the network ends).
+node), instead (what would do for all others): moves, constants, sums and its kernels, pools,
+channels, rounding; layouts (where values lie), stages, cuts (where a part of the network ends).
 """
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""What would do in place of operators that are not mapped."""
+"""Refusal of operators that are not mapped, with what would do in their place."""
 
 from __future__ import annotations
 
