@@ -7,7 +7,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
 from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.unknown import unknown
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -231,7 +231,7 @@ def walk(
             if "error" in node.attributes:
                 raise node.attributes["error"]
             if handler is None:
-                raise _unknown(node, handlers)
+                raise unknown(node.op)
             if lost.intersection(node.inputs):
                 lost.update(node.outputs)
                 check(found, node)
@@ -268,33 +268,6 @@ def _begin(found: Walk) -> None:
     found.values[name] = Value(INPUT, index)
     if found.graph.format == "tflite" and index.ndim == 4:
         found.fix_input(index.transpose(0, 3, 1, 2))
-
-
-def _unknown(node: Node, handlers: Mapping[str, Any]) -> RefusalError:
-    what = INSTEAD.get(node.op, "")
-    return RefusalError("is no operator that can be mapped", "", what)
-
-
-INSTEAD = {
-    "Softmax": "leave it to the host: only at the network's end is it taken off",
-    "Sigmoid": "use ReLU, or hard limits (Clip)",
-    "Tanh": "use ReLU, or hard limits (Clip)",
-    "LeakyRelu": "use ReLU",
-    "PRelu": "use ReLU",
-    "HardSwish": "use ReLU6",
-    "HARD_SWISH": "use ReLU6",
-    "LSTM": "use convolutions over time",
-    "GRU": "use convolutions over time",
-    "ConvTranspose": "use a convolution on a larger map",
-    "TRANSPOSE_CONV": "use a convolution on a larger map",
-    "Resize": "train for one size",
-    "DynamicQuantizeLinear": "quantise statically, with calibration data",
-    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
-    "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
-    "LayerNormalization": "use batch norm",
-    "InstanceNormalization": "use batch norm",
-}
-"""Operator -> what would do instead."""
 
 
 def same_grid(first: Grid | None, second: Grid | None) -> bool:
