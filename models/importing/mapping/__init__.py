@@ -1,7 +1,7 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
-node), instead (what would do for all others): moves, constants, sums and its kernels, pools,
+node), unknown (what would do for all others): moves, constants, sums and its kernels, pools,
 channels, rounding; layouts (where values lie), stages, cuts (where a part of the network ends).
 """
 
@@ -10,7 +10,6 @@ __all__ = [
     "constants",
     "cuts",
     "host",
-    "instead",
     "kernels",
     "layouts",
     "moves",
@@ -19,5 +18,6 @@ __all__ = [
     "rounding",
     "stages",
     "sums",
+    "unknown",
     "walk",
 ]

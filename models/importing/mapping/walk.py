@@ -13,8 +13,8 @@ import numpy as np
 from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
-from models.importing.mapping.instead import unknown
 from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.unknown import unknown
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -231,7 +231,7 @@ def walk(
             if "error" in node.attributes:
                 raise node.attributes["error"]
             if handler is None:
-                raise unknown(node)
+                raise unknown(node.op)
             if lost.intersection(node.inputs):
                 lost.update(node.outputs)
                 check(found, node)

@@ -1,8 +1,7 @@
-"""Refusal of operators that are not mapped, with what would do in their place."""
+"""Operators that cannot be mapped, and what would do instead of some of them."""
 
 from __future__ import annotations
 
-from models.importing.readers.foreign import Node
 from models.importing.readers.table import RefusalError
 
 INSTEAD = {
@@ -19,6 +18,7 @@ INSTEAD = {
     "TRANSPOSE_CONV": "use a convolution on a larger map",
     "Resize": "train for one size",
     "DynamicQuantizeLinear": "quantise statically, with calibration data",
+    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
     "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
     "LayerNormalization": "use batch norm",
     "InstanceNormalization": "use batch norm",
@@ -26,6 +26,6 @@ INSTEAD = {
 """Operator -> what would do instead."""
 
 
-def unknown(node: Node) -> RefusalError:
-    """Return the refusal of a node whose operator has no handler."""
-    return RefusalError("is no operator that can be mapped", "", INSTEAD.get(node.op, ""))
+def unknown(operator: str) -> RefusalError:
+    """Return the refusal of an operator, with what would do instead where that is known."""
+    return RefusalError("is no operator that can be mapped", "", INSTEAD.get(operator, ""))
