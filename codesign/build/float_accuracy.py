@@ -27,7 +27,10 @@ PARTS = ("validation", TEST)
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """Scores by part of a network at one stage: ``float``, ``calibrated`` or ``finetuned``."""
+    """Scores by part of a network at one stage: ``float``, ``calibrated`` or ``finetuned``.
+
+    Made by ``of_float``, and of an Evaluation by the command line.
+    """
 
     name: str
     parts: dict[str, Scores]

@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign import design as designs
+from codesign import prediction
 from codesign.build import imported, pipeline
 from codesign.build.npu_file import NpuFile
+from codesign.compiler import plan
 from codesign.design import DatasetSpec, Design
+from codesign.prediction import DesignEstimate
 from codesign.results import UserError
 from models.calibration import inputs
 from models.data import datasets
@@ -47,7 +50,11 @@ SEEN = (
 
 @dataclass(frozen=True)
 class Bits:
-    """Bit widths asked of a float network. Raises UserError for an average without a choice."""
+    """Bit widths asked of a float network. Raises UserError for an average without a choice.
+
+    >>> Bits((4, 5, 6), average=5.5).widest.default.weight_bits
+    6
+    """
 
     weights: tuple[int, ...] = (8,)
     """Widths of weights, among which layers choose where there are several."""
@@ -211,6 +218,15 @@ def npu_of(file: NpuFile | None, graph: NetworkGraph, quantisation: Quantisation
     return imported.fitted(npu, shape_only(graph, quantisation, npu.scale_bits), said)
 
 
+def estimate(
+    file: NpuFile, graph: NetworkGraph, quantisation: Quantisation, family: str
+) -> DesignEstimate:
+    """Estimate a float network with its bits on the NPU of a file, by shapes. Raises as npu_of."""
+    npu = npu_of(file, graph, quantisation)
+    planned = plan(shape_only(graph, quantisation, npu.scale_bits), npu)
+    return prediction.estimate_plan(planned, file.clock_mhz, family)
+
+
 def choose_bits(subject: Subject, bits: Bits, base: Quantisation) -> tuple[Quantisation, list[str]]:
     """Return the quantisation with the bits that are asked for, and notes on what was chosen.
 
@@ -254,8 +270,8 @@ def finetune(
     checkpoint, progress and errors: as for loop.train. threads: of torch, instead of the recipe's.
     """
     from models.calibration import loading  # torch takes seconds to import
-    from models.training.distilling import Start
     from models.training.loop import train
+    from models.training.losses import Start
 
     settings = dataclasses.replace(
         pipeline.settings_of(design, subject.dataset, epochs),

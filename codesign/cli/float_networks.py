@@ -11,7 +11,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from codesign import prediction
 from codesign.build import (
     build_folder,
     float_accuracy,
@@ -26,7 +25,6 @@ from codesign.build.floating import Bits, Subject
 from codesign.build.npu_file import NpuFile
 from codesign.cli import data_options, imported_networks, options, training
 from codesign.cli.console import Console, table
-from codesign.compiler import plan
 from codesign.design import DatasetSpec, Design
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
@@ -35,7 +33,7 @@ from codesign.results import UserError
 from models.files import json_io
 from models.files.reading import TEXT_BYTES, FileError, read_bytes
 from models.graph.network import NetworkGraph
-from models.integer.lower import lower, shape_only
+from models.integer.lower import lower
 from models.quantisation.plan import Quantisation
 from rtl_gen.config import NpuConfig
 from rtl_gen.naming import check_prefix
@@ -186,7 +184,7 @@ def _write(
     made.show(console)
     if device is None:
         console.say(f"note: {devices.ASSUMED}")
-    result = imported_networks.built(args.out, made.design.npu, lowered.compiled.plan, console)
+    result = imported_networks.built(args.out, lowered, console)
     console.result({**result, **made.found.to_dict(), **made.report()})
     return 0
 
@@ -197,9 +195,7 @@ def estimate(path: Path, npu: Path | None, family: str) -> DesignEstimate:
         raise UserError(f"{path} is a network folder: give its NPU with --npu")
     graph, file = floating.graph_of(floating.network_of(path)), npu_file.load(npu)
     quantisation = floating.said_bits(file, graph) or Bits().widest
-    config = floating.npu_of(file, graph, quantisation)
-    planned = plan(shape_only(graph, quantisation, config.scale_bits), config)
-    return prediction.estimate_plan(planned, file.clock_mhz, family)
+    return floating.estimate(file, graph, quantisation, family)
 
 
 # Quantisation --------------------------------------------------------------------------------

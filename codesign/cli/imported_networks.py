@@ -11,15 +11,14 @@ from codesign.build import build_folder, imported, imported_build, npu_choice, n
 from codesign.build.built import BuiltNetwork, of_network
 from codesign.build.imported import ImportedDesign
 from codesign.build.other_data import TestData
+from codesign.build.pipeline import Lowered
 from codesign.cli import options, training
 from codesign.cli.console import Console
-from codesign.compiler import Plan
 from codesign.design import DatasetSpec
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
 from codesign.results import UserError
 from models.integer.network import IntegerNetwork
-from rtl_gen.config import NpuConfig
 from rtl_gen.naming import check_prefix
 
 ONLY = ("npu", "lut_budget", "dataset")
@@ -130,15 +129,16 @@ def _write(
         training.show(accuracy, console)
     if device is None:
         console.say(f"note: {devices.ASSUMED}")
-    result = built(args.out, design.npu, lowered.compiled.plan, console)
+    result = built(args.out, lowered, console)
     console.result({**result, **(accuracy.to_dict() if accuracy else {})})
     return 0
 
 
-def built(out: Path, npu: NpuConfig, plan: Plan, console: Console) -> dict[str, Any]:
+def built(out: Path, lowered: Lowered, console: Console) -> dict[str, Any]:
     """Print a line on a build folder and one on what comes next; return its JSON form."""
+    plan = lowered.compiled.plan
     console.say(
-        f"{out}: {npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
+        f"{out}: {plan.schedule.config.macs} products per cycle, {plan.cycles:,} cycles per image, "
         f"{100 * plan.utilisation:.1f} % array utilisation"
     )
     folder = shlex.quote(str(out))

@@ -25,11 +25,10 @@ from models.graph.network import NetworkGraph
 from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
-from models.training.distilling import Start
 from models.training.history import Epoch, worth_keeping
+from models.training.losses import Start, ones_per_weight
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
-from models.training.penalty import ones_per_weight
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
 from models.training.trained import TrainedNetwork, evaluate

@@ -134,7 +134,7 @@ def _build(
     if device is None:
         found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
     training.show(found, console)
-    result = imported_networks.built(args.out, design.npu, lowered.compiled.plan, console)
+    result = imported_networks.built(args.out, lowered, console)
     console.result({**result, **found.to_dict()})
     return 0
 

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from models.calibration import calibrating, inputs, loading
 from models.data.datasets import Dataset, Split
 from models.quantisation.plan import Quantisation, QuantSpec
-from models.training import distilling
-from models.training.distilling import Start
+from models.training import losses
 from models.training.loop import train
+from models.training.losses import Start
 from models.training.schedule import TrainSettings
 from tests.models.calibration.networks import RESIDUAL, UNIT, examples, floating
 
@@ -96,5 +96,5 @@ def test_the_loss_is_that_of_labels_where_the_networks_agree() -> None:
         labels = F.cross_entropy(logits, torch.from_numpy(DATA.test.labels[:8]))
         found = first.mixed(labels, logits, images)
         other = first.mixed(labels, -logits, images)
-    np.testing.assert_allclose(found, (1 - distilling.TEACHER_SHARE) * labels, rtol=1e-4)
+    np.testing.assert_allclose(found, (1 - losses.TEACHER_SHARE) * labels, rtol=1e-4)
     assert other > found

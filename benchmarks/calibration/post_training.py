@@ -1,6 +1,6 @@
 """Measure what a float network loses by quantisation after training.
 
-``python -m benchmarks.post_training FOLDER DATA [--data-dir DIR] [--json]``
+``python -m benchmarks.calibration.post_training FOLDER DATA [--data-dir DIR] [--json]``
 
 FOLDER is a float network folder of ``codesign import``, DATA a data set as for ``codesign train``.
 Nothing is trained. One row per choice of bits; test images have no part in any choice. Columns:
