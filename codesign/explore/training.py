@@ -38,7 +38,7 @@ TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full trainings may plan for."""
 PLAN = "plan.json"
 """File in the folder of trainings: what a time limit left of them, for a resumed run."""
-_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1, 1_000_000), "notes": [str]}
+_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1_000_000), "notes": [str]}
 Told = tuple[str, int, int, float]
 """After an epoch: design, epochs done, epochs in all, validation accuracy (0..1)."""
 

@@ -108,13 +108,15 @@ def test_a_resumed_search_ends_with_the_same_design(
 def test_without_finetuning_the_design_is_what_its_trial_left(
     fakes: Fakes, settings: Callable[..., ExploreSettings]
 ) -> None:
-    result, _ = run(settings())
+    result, _ = run(settings(time_limit_s=1000.0))  # which plans no epochs for them either
     chosen = next(one for one in result.candidates if one.chosen)
     assert chosen.trained_fully
     kept = TrainedNetwork.load(settings().out / "training" / "short" / f"{chosen.key}.weights")
     data = datasets.load("digits")
     assert kept.evaluate(data.validation) == pytest.approx(chosen.accuracy)
     assert result.finished.accuracy["validation"] == pytest.approx(chosen.accuracy)
+    again, _ = run(settings(time_limit_s=1000.0, resume=True))
+    assert without_times(again.summary) == without_times(result.summary)
 
 
 def test_accuracy_that_cannot_be_kept_is_no_design(
