@@ -36,7 +36,8 @@ from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.predictor import AccuracyPredictor
 from codesign.search.engine import Problem
 from codesign.search.space.declaration import load_declaration
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Ints
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
 from models.integer.lower import shape_only

@@ -204,7 +204,7 @@ def _read(node: Node) -> Design:
             dataset=_construct(dataset, lambda: build(dataset, DatasetSpec)),
             network=graph,
             quantisation=quantisation,
-            npu=_read_npu(nodes.get("npu"), graph, quantisation),
+            npu=read_npu(nodes.get("npu"), graph, quantisation),
             clock_mhz=nodes["clock_mhz"].number() if "clock_mhz" in nodes else 100.0,
             input=read_input(nodes["input"]) if "input" in nodes else None,
             training=build(nodes["training"], TrainingChoices)
@@ -252,7 +252,7 @@ def read_input(node: Node) -> InputRange:
     return construct(node, nodes, lambda: InputRange(*ends))
 
 
-def _read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
+def read_npu(node: Node | None, graph: NetworkGraph, quantisation: Quantisation) -> NpuConfig:
     """Return the NPU of the block ``npu`` of a design file; None stands for a missing block.
 
     Parameters that are not said have the defaults of NpuConfig, with two exceptions:

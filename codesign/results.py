@@ -67,6 +67,8 @@ AREA_CONFIDENCE = 0.6
 """One-sided confidence level of the area bound that a budget is tested with: the fraction of unseen
 configurations whose synthesised area is at or below it. Higher rejects more designs that would
 have fitted."""
+FINETUNE = 3
+"""Epochs of fine-tuning where none are asked for."""
 STUDY = "explore"
 """Name of the study of a search that is given no other."""
 OLD_OPTIONS = {"optimiser": "strategy", "guard": "area_confidence"}
@@ -109,7 +111,7 @@ class SearchSettings:
     """Name or path that models.data.datasets.load takes."""
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image's shape."""
-    strategy: str = "evolution"
+    strategy: str = "guided"
     """Name in codesign.search.strategies.STRATEGIES, or ``module:Class`` for one of the user's."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""
@@ -117,6 +119,11 @@ class SearchSettings:
     """Seed of the data split, the search, all trainings and the simulated stalls."""
     networks: int = 14
     """Number of networks that are trained briefly and compared."""
+    network: str | None = None
+    """Network folder (codesign import) or file of weights (codesign train) whose bits and NPU are
+    searched; None: networks are."""
+    finetune: int = FINETUNE
+    """Epochs of fine-tuning of each finalist of a search with ``network``; 0: calibrated only."""
     warm_start: tuple[str, ...] = ()
     """Folders of earlier searches, whose trained networks say what to expect of others."""
     finish: int = 4

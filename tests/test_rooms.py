@@ -23,6 +23,8 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "models.importing",
+    "models.calibration",
     "codesign.search.accuracy",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
@@ -47,10 +49,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "models.importing.mapping": {"models.files", "models.graph", "models.importing.readers"},
     "models.importing": {
         "models.files",
+        "models.data",
         "models.graph",
         "models.integer",
         "models.importing.readers",
         "models.importing.mapping",
+    },
+    "models.exporting": {"models.integer"},
+    "models.calibration": {
+        "models.data",
+        "models.graph",
+        "models.quantisation",
+        "models.training",
+        "models.importing",
     },
     "rtl_gen": {"rtl_gen.blocks", "rtl_gen.isa"},
     "rtl_gen.isa": set(),
@@ -108,7 +119,21 @@ MAY_IMPORT |= {
     ),
     "codesign.build": below("fpga", "tools", *COMPILER, *COST),
     "codesign.report": below("fpga", "build", *COMPILER, *COST),
-    "codesign.explore": below("fpga", "tools", "build", "report", *COMPILER, *COST, *SEARCH),
+    **dict.fromkeys(
+        ("codesign.explore", "codesign.explore.given", "codesign.explore.telling"),
+        below(
+            "fpga",
+            "tools",
+            "build",
+            "report",
+            "explore",
+            "explore.given",
+            "explore.telling",
+            *COMPILER,
+            *COST,
+            *SEARCH,
+        ),
+    ),
     "codesign.cli": below(
         "fpga", "tools", "cli.verbs", "cli.verbs.area", "build", "report", "explore"
     ),

@@ -38,8 +38,9 @@ from codesign.search.accuracy.transfer import Source, TransferPredictor
 from codesign.search.engine import InnerSearch, Problem, front, with_all_npus
 from codesign.search.pareto import Floats, Ints, hypervolume
 from codesign.search.picking import LEAST_SHARE
+from codesign.search.space.genome import network_key
 from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.topology import network
 from codesign.tools.workers import spread
 from models.data import datasets
 

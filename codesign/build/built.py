@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from codesign.build import build_folder, imported, manifest
+from codesign.build import build_folder, imported, manifest, npu_file
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
 from models.data.values import PIXELS, InputRange
 from models.files.reading import quoted
+from models.importing.ends import pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer import files, reference
 from models.integer.network import IntegerNetwork
@@ -36,6 +37,18 @@ class BuiltNetwork:
     design: Design | None
     """Whose network it is; None of an imported network."""
     clock_mhz: float
+    pixels: InputRange | None = None
+    """The values of an imported file's input that pixels 0 and 255 of pictures are; None: not said,
+    so that they are 0 and 255."""
+
+    def mapping(self, pictures: bool) -> tuple[InputRange, list[str]]:
+        """Return the numbers of given data that become input level 0 and 255, and notes.
+
+        pictures: True for data of 8-bit pixels, False for other numbers.
+        """
+        if self.design or not pictures:
+            return self.input_range, []
+        return self.input_range.in_pixels(self.pixels or PIXELS), pixel_notes(self.pixels)
 
     @property
     def dataset(self) -> DatasetSpec | None:
@@ -99,8 +112,9 @@ def load(folder: Path) -> BuiltNetwork:
             f"{network.classes}; build it again"
         )
     own = design if isinstance(design, Design) else None
+    pixels = None if isinstance(design, Design) else design.pixels
     mapping = design.input or PIXELS
-    return BuiltNetwork(network, stored.classes, mapping, own, design.clock_mhz)
+    return BuiltNetwork(network, stored.classes, mapping, own, design.clock_mhz, pixels)
 
 
 def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
@@ -114,7 +128,7 @@ def of_network(found: NetworkFolder, network: IntegerNetwork) -> BuiltNetwork:
         )
     classes = tuple(map(str, range(network.classes)))
     mapping = imported.input_range(found.input)
-    return BuiltNetwork(network, classes, mapping, None, imported.CLOCK_MHZ)
+    return BuiltNetwork(network, classes, mapping, None, npu_file.CLOCK_MHZ, found.pixels)
 
 
 def check_memories(folder: Path, npu: NpuConfig) -> None:

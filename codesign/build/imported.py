@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 
 from codesign import design as designs
+from codesign.build import npu_file
 from codesign.compiler import accumulator_bits, minimal_depths
 from codesign.design import Design
 from codesign.results import UserError
 from models.data.values import InputRange
 from models.files import yaml_io
-from models.files.nodes import Node, build
+from models.files.nodes import build
 from models.importing import folder
 from models.importing.ends import InputEnd
 from models.importing.folder import NetworkFolder
@@ -28,8 +29,8 @@ from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import DEPTH_RANGES, RANGES
 
-CLOCK_MHZ = 100.0
-"""Clock of a design whose file says none."""
+PIXEL_VALUES = "pixels"
+"""Key of the values of the file's input that pixels 0 and 255 are."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class ImportedDesign:
     input: InputRange
     """The values of the file's input that become input level 0 and 255."""
     npu: NpuConfig
-    clock_mhz: float = CLOCK_MHZ
+    pixels: InputRange | None = None
+    """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
+    clock_mhz: float = npu_file.CLOCK_MHZ
     seed: int = 0
     """Seed of random vectors, >= 0."""
 
@@ -61,6 +64,8 @@ class ImportedDesign:
             "clock_mhz": self.clock_mhz,
             "input": designs.input_items(self.input),
         }
+        if self.pixels:
+            items[PIXEL_VALUES] = designs.input_items(self.pixels)
         return yaml_io.dump(items) + designs.npu_text(self.npu)
 
 
@@ -69,23 +74,17 @@ def load(path: Path) -> Design | ImportedDesign:
     node = yaml_io.load(path)
     if designs.IMPORTED not in node.mapping():
         return designs.load(path)
-    known = ("name", designs.IMPORTED, "seed", "clock_mhz", "input", "npu")
-    nodes = node.fields(known, known)
+    needed = ("name", designs.IMPORTED, "seed", "clock_mhz", "input", "npu")
+    nodes = node.fields((*needed, PIXEL_VALUES), needed)
     return ImportedDesign(
         nodes["name"].string(),
         build(nodes[designs.IMPORTED], Source),
         designs.read_input(nodes["input"]),
         build(nodes["npu"], NpuConfig),
-        _clock(nodes["clock_mhz"]),
+        designs.read_input(nodes[PIXEL_VALUES]) if PIXEL_VALUES in nodes else None,
+        npu_file.clock(nodes["clock_mhz"]),
         nodes["seed"].integer(0),
     )
-
-
-def _clock(node: Node) -> float:
-    clock = node.number(0, designs.MAX_CLOCK_MHZ)
-    if not clock:
-        raise node.error("must be above 0")
-    return clock
 
 
 def is_network(path: Path) -> bool:
@@ -101,8 +100,8 @@ def network_of(path: Path) -> tuple[NetworkFolder, IntegerNetwork]:
     found = folder.load(path)
     if found.integer is None:
         raise UserError(
-            f"{path} holds a float network, which has no bit widths yet; import a quantised file "
-            "(TFLite int8, ONNX QDQ, QONNX)"
+            f"{path} holds a float network, which has no bit widths yet; codesign train, or "
+            "codesign build with --dataset, gives it some"
         )
     return found, found.integer
 
@@ -115,12 +114,7 @@ def input_range(end: InputEnd) -> InputRange:
     columns, channels), such as a flat one in another order.
     """
     assert end.grid is not None
-    channels, rows, columns = end.shape
-    last = np.arange(np.prod(end.shape)).reshape(rows, columns, channels).transpose(2, 0, 1)
-    if end.order is not None and not np.array_equal(end.order, last.ravel()):
-        raise UserError(f"input {end.name}: its values lie in an order that no data set has")
-    if min(end.gain) <= 0:
-        raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
+    check_input(end)
     grid, top = end.grid, (1 << end.grid.bits) - 1
     ends = [
         tuple(
@@ -134,27 +128,41 @@ def input_range(end: InputEnd) -> InputRange:
     return InputRange(*ends)
 
 
+def check_input(end: InputEnd) -> None:
+    """Raise UserError for an input as ``input_range`` does."""
+    channels, rows, columns = end.shape
+    last = np.arange(np.prod(end.shape)).reshape(rows, columns, channels).transpose(2, 0, 1)
+    if end.order is not None and not np.array_equal(end.order, last.ravel()):
+        raise UserError(f"input {end.name}: its values lie in an order that no data set has")
+    if min(end.gain) <= 0:
+        raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
+
+
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:
     """Return the design of a network folder on the NPU of a file, and its network.
 
-    npu: a YAML file with the block ``npu`` of a design file, and perhaps ``clock_mhz``. Parameters
+    npu: a file as of ``npu_file``. Parameters
     that it does not say are what the network needs (widths, memory depths), or NpuConfig's
     defaults. Raises YamlError, UserError, FileError, ModelError; InfeasibleError if no memory depth
     would make the NPU run the network.
     """
     found, network = network_of(path)
-    nodes = yaml_io.load(npu).fields(("npu", "clock_mhz"), ("npu",))
-    clock = _clock(nodes["clock_mhz"]) if "clock_mhz" in nodes else CLOCK_MHZ
-    given = nodes["npu"].mapping()
-    config = build(nodes["npu"], NpuConfig, **{
+    file = npu_file.load(npu)
+    if file.quantisation:
+        raise file.quantisation.error("is for float networks: this one has the bits of its file")
+    given = file.npu.mapping()
+    config = build(file.npu, NpuConfig, **{
         name: value for name, value in widths(network).items() if name not in given
     })  # fmt: skip
-    return on(found, fitted(config, network, tuple(given)), clock), network
+    return on(found, fitted(config, network, tuple(given)), file.clock_mhz), network
 
 
-def on(found: NetworkFolder, npu: NpuConfig, clock_mhz: float = CLOCK_MHZ) -> ImportedDesign:
+def on(
+    found: NetworkFolder, npu: NpuConfig, clock_mhz: float = npu_file.CLOCK_MHZ
+) -> ImportedDesign:
     """Return the design of an integer network folder on an NPU. Raises UserError."""
-    return ImportedDesign(found.name, found.source, input_range(found.input), npu, clock_mhz)
+    values = input_range(found.input)
+    return ImportedDesign(found.name, found.source, values, npu, found.pixels, clock_mhz)
 
 
 def widths(network: IntegerNetwork) -> dict[str, int]:

@@ -50,8 +50,9 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
         single = True
     else:
         (values, single), notes = _examples(built, _array(path), str(path)), []
-    levels = built.input_range.levels(values)
-    return Examples(path, levels, single, (*notes, *built.input_range.doubts(values, "the file")))
+    mapping, assumed = built.mapping(suffix in SUFFIXES)
+    doubts = mapping.doubts(values, "the file")
+    return Examples(path, mapping.levels(values), single, (*notes, *assumed, *doubts))
 
 
 def _picture(built: BuiltNetwork, path: Path) -> tuple[NDArray[np.uint8], list[str]]:

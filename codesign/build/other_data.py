@@ -60,6 +60,32 @@ def load(
         numbers, said = _numbers(built, spec.name, dataset.names)
         split = Split(dataset.test.images, numbers[dataset.test.labels])
         return TestData(spec.name, split, (*dataset.notes, *said))
+    found = given(built, spec, data_dir, progress)
+    mapping, assumed = built.mapping(found.pictures)
+    split = Split(mapping.levels(found.part.values), found.part.labels)
+    doubts = mapping.doubts(found.part.values, "the data set")
+    return TestData(spec.name, split, (*found.notes, *assumed, *doubts))
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """Examples of a data set in its own numbers, with a network's class numbers. Made by ``given``.
+
+    pictures: True for 8-bit pixels.
+    """
+
+    part: Part
+    pictures: bool
+    notes: tuple[str, ...]
+
+
+def given(
+    built: BuiltNetwork, spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None
+) -> Given:
+    """Return the test part of a data set, or all of it if it has none, for a network.
+
+    Arguments and errors: as for ``load``.
+    """
     options = ReadOptions(Layout(spec.layout), spec.resize)
     with caches.folder(caches.DATASETS) as cache:
         raw = datasets.read_raw(spec.name, data_dir, progress, options=options, cache=cache)
@@ -70,9 +96,8 @@ def load(
         more += greyed
     _check_shape(built, spec.name, values.shape[1:])
     numbers, said = _numbers(built, spec.name, raw.class_names)
-    split = Split(built.input_range.levels(values), numbers[part.labels])
-    notes = (*raw.notes, *more, *said, *built.input_range.doubts(values, "the data set"))
-    return TestData(spec.name, split, notes)
+    notes = (*raw.notes, *more, *said)
+    return Given(Part(values, numbers[part.labels]), raw.range == PIXELS, notes)
 
 
 def evaluate(built: BuiltNetwork, data: TestData) -> Evaluation:

@@ -7,10 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
-from codesign.build import build_folder, built, imported, imported_build, npu_choice, other_data
-from codesign.build.built import BuiltNetwork
+from codesign.build import build_folder, imported, imported_build, npu_choice, npu_file, other_data
+from codesign.build.built import BuiltNetwork, of_network
 from codesign.build.imported import ImportedDesign
 from codesign.build.other_data import TestData
+from codesign.build.pipeline import Lowered
 from codesign.cli import options, training
 from codesign.cli.console import Console
 from codesign.design import DatasetSpec
@@ -49,11 +50,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="choose the NPU of a network folder: the fastest by the estimates that takes at most "
         "N LUTs after synthesis, which takes minutes (default: --npu says the NPU)",
     )
+    dataset_option(parser, " (default: none; the vectors are random); required by a float network")
+
+
+def dataset_option(parser: argparse._ActionsContainer, default: str) -> None:
+    """Add ``--dataset`` for network folders; default: what the help says at its end."""
     parser.add_argument(
         "--dataset",
         metavar="DATA",
-        help="of a network folder: data set for accuracy and test vectors, as for codesign "
-        "evaluate (default: none; the vectors are random)",
+        help="of a network folder: data set that a float network is calibrated on, for accuracy "
+        f"and test vectors, as for codesign evaluate{default}",
     )
 
 
@@ -78,7 +84,7 @@ def build(args: argparse.Namespace, console: Console) -> int:
     build_folder.check_free(args.out)
     device = devices.get(args.device) if args.device else None
     found, integer = imported.network_of(args.design)
-    network = built.of_network(found, integer)
+    network = of_network(found, integer)
     if args.lut_budget is None:
         design, _ = design_of(args.design, args.npu)
         imported_build.lower(design, integer)  # raises before any work
@@ -86,7 +92,7 @@ def build(args: argparse.Namespace, console: Console) -> int:
     if args.lut_budget is not None:
         with console.stage("choosing an NPU", expected_s=120):
             chosen = npu_choice.choose(
-                integer, args.lut_budget, devices.family_of(device), imported.CLOCK_MHZ,
+                integer, args.lut_budget, devices.family_of(device), npu_file.CLOCK_MHZ,
                 console.warn,
             )  # fmt: skip
         design = imported.on(found, chosen.npu)
@@ -123,12 +129,18 @@ def _write(
         training.show(accuracy, console)
     if device is None:
         console.say(f"note: {devices.ASSUMED}")
-    plan, folder = lowered.compiled.plan, shlex.quote(str(args.out))
-    console.say(
-        f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
-        f"{100 * plan.utilisation:.1f} % array utilisation"
-    )
-    console.say(f"next: codesign verify {folder}; codesign synth {folder}")
-    result: dict[str, Any] = {"build": str(args.out), "cycles_per_image": plan.cycles}
+    result = built(args.out, lowered, console)
     console.result({**result, **(accuracy.to_dict() if accuracy else {})})
     return 0
+
+
+def built(out: Path, lowered: Lowered, console: Console) -> dict[str, Any]:
+    """Print a line on a build folder and one on what comes next; return its JSON form."""
+    plan = lowered.compiled.plan
+    console.say(
+        f"{out}: {plan.schedule.config.macs} products per cycle, {plan.cycles:,} cycles per image, "
+        f"{100 * plan.utilisation:.1f} % array utilisation"
+    )
+    folder = shlex.quote(str(out))
+    console.say(f"next: codesign verify {folder}; codesign synth {folder}")
+    return {"build": str(out), "cycles_per_image": plan.cycles}

@@ -85,6 +85,13 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     options.data_dir(group)
     data_options.add_to(group)
     group.add_argument(
+        "--network",
+        metavar="DIR",
+        help="network folder of a float network (codesign import) or file of weights (codesign "
+        "train): bits of its layers, sparsity and the NPU are searched for it, with its weights "
+        "(default: networks are searched and trained from scratch)",
+    )
+    group.add_argument(
         "--space",
         metavar="SPACE",
         help="search space: a YAML file, or the name of a shipped one: digits, images, signals, "
@@ -93,7 +100,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         metavar="NAME",
-        help="search algorithm: evolution, guided, nsga2, regularised-evolution, random, or "
+        help="search algorithm: guided (evolution, with a model where candidates are "
+        "dear), evolution, nsga2, regularised-evolution, random, or "
         "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )
@@ -149,6 +157,13 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         "if no network has it, the most accurate one is taken, and a note says so (default: none)",
     )
     group.add_argument(
+        "--keep-accuracy",
+        type=options.number(0, 100),
+        metavar="POINTS",
+        help="with --network: accept only designs at most POINTS percentage points of validation "
+        "accuracy below the float network (default: the choice is that of --prefer)",
+    )
+    group.add_argument(
         "--boo-within",
         type=options.number(0, 100),
         metavar="POINTS",
@@ -177,6 +192,13 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         type=options.integer(2),
         metavar="N",
         help="epochs of each full training (default: chosen by the size of the data set)",
+    )
+    group.add_argument(
+        "--finetune",
+        type=options.integer(0),
+        metavar="EPOCHS",
+        help="with --network: epochs of training that each of the --finish networks gets, towards "
+        f"the float network's answers; 0: calibrated only (default: {_DEFAULT.finetune})",
     )
     group.add_argument(
         "--time-limit",

@@ -53,6 +53,9 @@ class SearchOptions(SearchSettings):
     min_accuracy: float | None = None
     """Validation accuracy in percent, at the epoch kept, that is enough; None: as good as the best
     for the validation images."""
+    keep_accuracy: float | None = None
+    """Most percentage points of validation accuracy that may be lost against ``network``; None: as
+    ``min_accuracy`` says."""
     out: str = "runs/explore"
     """Folder of the search."""
     storage: str | None = dataclasses.field(default=None, repr=False)
@@ -76,6 +79,8 @@ class SearchOptions(SearchSettings):
             ("networks", 1, 10000),
             ("finish", 1, 10000),
             ("min_accuracy", 0, 100),
+            ("keep_accuracy", 0, 100),
+            ("finetune", 0, 10000),
             ("epochs", 2, 10000),
             ("boo", 0, 1000),
             ("boo_within", 0, 100),
@@ -107,6 +112,7 @@ class SearchOptions(SearchSettings):
             area_model=Path(self.area_model) if self.area_model else None,
             boo_within=None if self.boo_within is None else self.boo_within / 100,
             min_accuracy=None if self.min_accuracy is None else self.min_accuracy / 100,
+            keep_accuracy=None if self.keep_accuracy is None else self.keep_accuracy / 100,
             time_limit_s=60 * self.time_limit if self.time_limit else None,
             storage=self.storage,
             study=self.study,

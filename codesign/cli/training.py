@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ from codesign.design import Design
 from models.data.datasets import Dataset
 
 if TYPE_CHECKING:
+    from models.training.loop import Progress
     from models.training.trained import TrainedNetwork
 
 WORST_CLASSES = 3
@@ -43,17 +46,26 @@ def run(
     asked = {name: getattr(args, name) for name in options.TRAINING}
     settings = pipeline.settings_of(design, dataset, **asked)
 
+    with progress(settings.epochs, checkpoint, console) as epoch:
+        return pipeline.train_design(
+            design, dataset, settings, checkpoint=checkpoint, progress=epoch
+        )
+
+
+@contextlib.contextmanager
+def progress(epochs: int, checkpoint: Path, console: Console) -> Iterator[Progress]:
+    """Give the callback that shows the epochs of a training to the ``with`` block.
+
+    The folder of its checkpoint is made if missing.
+    """
+
     def epoch(done: int, total: int, loss: float, accuracy: float, left_s: float) -> None:
-        note = f"validation {100 * accuracy:.2f} %"
-        console.progress("training", done, total, note)
+        console.progress("training", done, total, f"validation {100 * accuracy:.2f} %")
 
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    console.progress("training", 0, settings.epochs)
-    trained = pipeline.train_design(
-        design, dataset, settings, checkpoint=checkpoint, progress=epoch
-    )
+    console.progress("training", 0, epochs)
+    yield epoch
     console.clear()
-    return trained
 
 
 def checkpoint_of(out: Path) -> Path:

@@ -7,6 +7,7 @@ All results go to one folder, so that an interrupted run can resume after every 
 explore.json (the settings), trials.journal (the Optuna study, unless --storage has it), trials.csv
 (the same as a table), standings.jsonl (what was reached after each training), front.json,
 training/, build/, summary.json. Workers (``serve``) on any machine train for the study.
+given/ is the search for a network that exists (``--network``), telling/ what is said of designs.
 docs/explanation/search.md explains the steps and the rule of choice.
 """
 

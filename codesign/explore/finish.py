@@ -26,7 +26,7 @@ from codesign.fpga.synthesis import Synthesis
 from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Problem
 from codesign.search.space.candidates import to_design
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from sim.process import kill_all
 
 MAX_ATTEMPTS = 4
@@ -106,6 +106,8 @@ class _Finish:
             if found is None:
                 if not self._train(1):
                     break
+            elif self._loses(found[0]):
+                break
             elif self._attempt(*found):
                 return done
         if not done.attempts:
@@ -151,7 +153,7 @@ class _Finish:
         if not planned:
             return []
         plan = training.plan(planned, self.wanted)
-        self.done.notes = plan.notes
+        self.done.notes = (*self.wanted.notes, *plan.notes)
         threads = 1 if plan.networks > 1 else None
         return [
             FullTraining(
@@ -203,6 +205,20 @@ class _Finish:
             return False
         self._note_accuracy(option)
         building.build_and_verify(done, design, weights, wanted, self.progress)
+        return True
+
+    def _loses(self, option: Option) -> bool:
+        """Return True, with the reason noted, if the network has too little accuracy to count."""
+        least, found = self.wanted.least_accuracy, option.trained.accuracy
+        if least is None or found >= least:
+            return False
+        levers = ("raise --keep-accuracy", "raise --finetune", "raise --lut-budget")
+        self.reasons = (
+            Infeasible(
+                "accuracy", "the most accurate design found", round(100 * least, 2),
+                round(100 * found, 2), "% on validation images", levers,
+            ),
+        )  # fmt: skip
         return True
 
     def _note_accuracy(self, option: Option) -> None:

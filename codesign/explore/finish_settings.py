@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
+from codesign.build.floating import Subject
+from codesign.explore.approach import Trials
 from codesign.explore.choice import Rule
 from codesign.explore.replacing import BUILD, TRAINING
 from codesign.explore.settings import ExploreSettings
-from codesign.search.accuracy.short_training import ShortTraining
 from models.data.datasets import Dataset
 
 
@@ -19,15 +21,33 @@ class FinishSettings:
     settings: ExploreSettings
     """Settings of the whole run."""
     dataset: Dataset
-    short: ShortTraining
-    """Settings of the short trainings, whose time predicts that of full ones."""
+    short: Trials
+    """Settings of the trials, whose time predicts that of full trainings."""
     time_left_s: float | None
     """Seconds of the time limit that the search left; None: no limit."""
+    given: Subject | None = None
+    """The network that the search started from, whose finalists are fine-tuned; None: none."""
+
+    least_accuracy: float | None = None
+    """Validation accuracy (0..1) without which there is no design; None: there is one anyway."""
+    notes: tuple[str, ...] = ()
+    """A sentence for each thing that is doubtful of the start."""
+
+    def on(self, dataset: Dataset) -> FinishSettings:
+        """Return the settings for other images, such as those without the test part."""
+        given = self.given and dataclasses.replace(self.given, dataset=dataset)
+        return dataclasses.replace(self, dataset=dataset, given=given)
+
+    @property
+    def epochs(self) -> int | None:
+        """Epochs of each full training; None: chosen by the size of the data set."""
+        return self.settings.epochs if self.given is None else self.settings.finetune
 
     def rule(self, images: int) -> Rule:
         """Return the rule of choice for accuracies over so many validation images."""
-        wanted = self.settings
-        return Rule(images, wanted.prefer, wanted.min_accuracy, wanted.boo_within)
+        wanted, least = self.settings, self.least_accuracy
+        enough = wanted.min_accuracy if least is None else least
+        return Rule(images, wanted.prefer, enough, wanted.boo_within)
 
     @property
     def name(self) -> str:

@@ -6,25 +6,28 @@ import dataclasses
 import hashlib
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from codesign.build import pipeline, verification
+from codesign.build.floating import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
-from codesign.cost.area.model import AreaModel
 from codesign.explore import finish as finishing
+from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
+from codesign.explore.given import hot_start
+from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
-from codesign.explore.shown import shown_candidates
-from codesign.explore.summary import empty_summary, front, full_summary
+from codesign.explore.telling.shown import shown_candidates
+from codesign.explore.telling.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
 from codesign.fpga.yosys import YosysError
 from codesign.report.data import Candidate
@@ -33,6 +36,7 @@ from codesign.search.accuracy import earlier
 from codesign.search.accuracy.short_training import ShortTraining
 from codesign.search.accuracy.transfer import Source
 from codesign.search.engine import Problem
+from codesign.search.space import given
 from codesign.search.space.declaration import (
     SpaceDeclaration,
     load_declaration,
@@ -40,6 +44,7 @@ from codesign.search.space.declaration import (
     with_every_multiplier,
 )
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Genome
 from codesign.search.standing import Standing
 from codesign.search.store import TrialStore
 from codesign.search.studies import SEARCHING, STATE, VERSION, check_settings, stored_settings
@@ -88,24 +93,24 @@ def explore(
         yosys.find()
         verification.check_tools()
         model = model_file.read(settings.area_model) if settings.area_model else model_file.load()
-        dataset = pipeline.load_data(
-            settings.data,
-            settings.data_dir,
-            settings.seed,
-            lambda done, total: progress("reading images", done, total, ""),
-        )
+        given, dataset = _data(settings, progress)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
-        known = earlier_sources(settings, dataset)  # so do runs that cannot be learned from
-        declaration = _declaration(settings, dataset)
-        problem = _problem(settings, model, declaration, dataset)
+        approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
+        problem = Problem(
+            space,
+            model,
+            settings.budget,
+            settings.family,
+            area_confidence=settings.area_confidence,
+        )
         stored = stored_settings(settings.place) if settings.storage else None
-        identity = folder.open(settings, settings.identity(declaration, dataset))
+        identity = folder.open(settings, settings.identity(space.declared(), dataset))
         if stored is not None:
             check_settings(settings.place, stored, identity)
         try:
             result = _search_and_finish(
-                settings, problem, dataset, known, folder, identity, progress, tell, start
+                settings, problem, dataset, approach, folder, identity, progress, tell, start
             )
         except InfeasibleError as error:
             told = {"status": 3, "problem": str(error), "reasons": error.to_list(), **error.details}
@@ -138,24 +143,42 @@ def earlier_sources(settings: ExploreSettings, dataset: Dataset) -> list[Source]
     return earlier.sources(journals, settings.dataset, dataset.sha256)
 
 
-def _problem(
-    settings: ExploreSettings, model: AreaModel, declaration: SpaceDeclaration, dataset: Dataset
-) -> Problem:
-    """Return the search problem: the space for the data set's images, cost model and budget."""
-    return Problem(
-        SearchSpace(declaration, dataset.shape, dataset.classes),
-        model,
-        settings.budget,
-        settings.family,
-        area_confidence=settings.area_confidence,
-    )
+def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None, Dataset]:
+    """Return the network that the search starts from, if any, and the data set."""
+
+    def told(done: int, total: int) -> None:
+        progress("reading images", done, total, "")
+
+    if settings.network is not None:
+        given = hot_start.read(settings, told)
+        return given, given.dataset
+    return None, pipeline.load_data(settings.data, settings.data_dir, settings.seed, told)
+
+
+def _approach(
+    settings: ExploreSettings, dataset: Dataset, start: Subject | None, progress: Progress
+) -> tuple[Approach, Genome]:
+    """Return how networks are judged, and the space that they are chosen from.
+
+    start: the network that the search starts from; None: networks are trained from scratch.
+    Raises UserError and DatasetError for a bad space file, network or earlier search.
+    """
+    declaration = _declaration(settings, dataset)
+    if start is None:
+        known = earlier_sources(settings, dataset)
+        how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
+        space = SearchSpace(declaration, dataset.shape, dataset.classes)
+        return FromScratch(how, settings.dataset, known), space
+    bits = declaration.bits if settings.space else given.BITS
+    hot = HotStart.of(settings, start, progress)
+    return hot, hot.space(bits, declaration.npu)
 
 
 def _search_and_finish(
     settings: ExploreSettings,
     problem: Problem,
     dataset: Dataset,
-    known: Sequence[Source],
+    approach: Approach,
     folder: SearchFolder,
     identity: dict[str, Any],
     progress: Progress,
@@ -164,11 +187,9 @@ def _search_and_finish(
 ) -> ExploreResult:
     """Run all steps after the input is read; ``start`` is time.monotonic() at the run's start.
 
-    known: trained networks of others. identity: content of explore.json, which the trials must be
-    of. Writes front.json and the
+    identity: content of explore.json, which the trials must be of. Writes front.json and the
     report, not summary.json. Raises as ``explore`` does.
     """
-    how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
     objectives = {**OBJECTIVES, **(ONE_BITS if settings.one_bits else {})}
 
     def open_store() -> TrialStore:
@@ -179,12 +200,14 @@ def _search_and_finish(
         return store
 
     with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
-        search = Search(settings, problem, dataset, open_store, how, pool, progress, tell, known)
+        search = Search(settings, problem, dataset, open_store, approach, pool, progress, tell)
         trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(settings, dataset, how, left_s)
+    wanted = FinishSettings(settings, dataset, approach.how, left_s)
+    if isinstance(approach, HotStart):
+        wanted = approach.finishing(wanted)
     finished = finishing.finish(problem, trained, wanted, progress)
     candidates = shown_candidates(
         finished.problem, finished.networks, finished.option, one_bits=settings.one_bits

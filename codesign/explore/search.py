@@ -14,19 +14,18 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from codesign.explore.approach import Approach
 from codesign.explore.choice import Trained
 from codesign.explore.folder import short_weights
-from codesign.explore.names import array_name, readable_names
-from codesign.explore.reasons import nothing_fits
 from codesign.explore.replacing import STANDINGS, TABLE
 from codesign.explore.settings import ExploreSettings
+from codesign.explore.telling.names import array_name, readable_names
+from codesign.explore.telling.reasons import nothing_fits
 from codesign.search.accuracy.features import network_features
-from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
-from codesign.search.accuracy.transfer import Source
-from codesign.search.crew import work
+from codesign.search.crew import Evaluation, work
 from codesign.search.engine import Evaluated, InnerSearch, Problem
 from codesign.search.picking import Picker
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
 from codesign.search.studies import ENDED, STATE
@@ -60,25 +59,24 @@ class Search:
         problem: Problem,
         dataset: Dataset,
         open_store: Callable[[], TrialStore],
-        how: ShortTraining,
+        approach: Approach,
         pool: Pool,
         progress: Progress,
         tell: Callable[[Standing], None],
-        earlier: Sequence[Source] = (),
     ) -> None:
-        """Prepare a search, whose time limit starts here; ``how``: settings of short trainings.
+        """Prepare a search, whose time limit starts here; ``approach``: how it judges networks.
 
-        open_store: called once, when a design that meets the budget is found. pool: for trainings.
-        tell: called after each training. earlier: trained networks of other searches and studies.
+        open_store: called once, when a design that meets the budget is found. pool: for trials.
+        tell: called after each trial.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
-        self._open_store, self.how, self.pool, self.progress = open_store, how, pool, progress
+        self._open_store, self.approach, self.how = open_store, approach, approach.how
+        self.pool, self.progress = pool, progress
         limit_s = settings.time_limit_s
         time_s = None if limit_s is None else TIME_SHARE * limit_s
         self.deadline = None if time_s is None else time.monotonic() + time_s
         self._watch = Watch(settings.out / STANDINGS, settings.networks, tell, time_s)
         self.trained: dict[str, Trained] = {}
-        self._earlier = earlier
         self._known: set[str] = set()
 
     @functools.cached_property
@@ -89,14 +87,9 @@ class Search:
     @functools.cached_property
     def _picker(self) -> Picker:
         """The choice of what to train, by what is believed of networks."""
-        return Picker(
-            self.inner,
-            self.settings.dataset,
-            self.how.validation_images,
-            self._earlier,
-            prefer=self.settings.prefer,
-            one_bits=self.settings.one_bits,
-        )
+        settings = self.settings
+        belief = self.approach.belief(self.inner, lambda: self.store)
+        return Picker(self.inner, belief, prefer=settings.prefer, one_bits=settings.one_bits)
 
     @functools.cached_property
     def store(self) -> TrialStore:
@@ -115,6 +108,8 @@ class Search:
             pool = self.inner.run(self._picker.score, EVALUATIONS[bool(self.trained)])
             if not pool.feasible.any():
                 raise nothing_fits(self.inner)
+            first = not self.trained
+            pool = self.approach.refined(self.inner, self._picker.score, pool, first=first)
             picks = self._picker.pick(pool, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break
@@ -166,7 +161,7 @@ class Search:
             self._watch.update(records, self.inner)
         if new:
             write_csv(self.settings.out / TABLE, records, self.store.objectives)
-            self._report(f"{100 * new[-1].values[0]:.1f} % after {self.how.epochs} epochs")
+            self._report(f"{100 * new[-1].values[0]:.1f} % {self.how.told}")
         missing = [one for key, (_, one) in wanted.items() if key not in self._known]
         if not missing or self._late():
             return False
@@ -174,11 +169,11 @@ class Search:
         return True
 
     @functools.cached_property
-    def _trainer(self) -> ShortTrainer:
-        """The evaluation of networks, whose weights are kept."""
+    def _trainer(self) -> Evaluation:
+        """The trial of a network, whose weights are kept."""
         short_weights(self.settings.out, "").parent.mkdir(parents=True, exist_ok=True)
         keep = functools.partial(short_weights, self.settings.out)
-        return ShortTrainer(self.problem.space, self.how.subset(self.dataset), self.how, keep)
+        return self.approach.trainer(self.problem.space, self.how.subset(self.dataset), keep)
 
     def _report(self, note: str = "") -> None:
         done = len({*self.trained, *self._known})

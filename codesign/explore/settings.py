@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from codesign.fpga.devices import Device
 from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
 from codesign.search.accuracy.earlier import trials_sha256
-from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.storage import StudyPlace
 from models.data.datasets import Dataset
 from models.files.reading import read_bytes
@@ -27,11 +27,11 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer")
+_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune")
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
-_INDIFFERENT = ("space", "jobs", "resume", "warm_start")
-"""Shared settings that do not decide the result; the space and earlier runs do by
+_INDIFFERENT = ("space", "network", "jobs", "resume", "warm_start")
+"""Shared settings that do not decide the result; the space, the network and earlier runs do by
 their content, not by their name."""
 
 
@@ -44,7 +44,7 @@ class ExploreSettings(SearchSettings):
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
-    ('evolution', 14, 0)
+    ('guided', 14, 0)
     """
 
     budget: Budget
@@ -63,6 +63,9 @@ class ExploreSettings(SearchSettings):
     min_accuracy: float | None = None
     """Validation accuracy (0..1) that is enough; None: as good as the best for the
     validation images."""
+    keep_accuracy: float | None = None
+    """Validation accuracy (0..1) that a design may lose against the network that the search starts
+    from; None: ``min_accuracy`` says. Only with ``network``."""
     time_limit_s: float | None = None
     """Wall time in seconds for search and training, which makes the result depend on the speed of
     the machine; None: no limit."""
@@ -83,6 +86,15 @@ class ExploreSettings(SearchSettings):
         for name in ("networks", "finish", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
+        if self.network is None and self.keep_accuracy is not None:
+            raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
+        if self.min_accuracy is not None and self.keep_accuracy is not None:
+            raise UserError("give min_accuracy or keep_accuracy, not both")
+        if self.network is not None and (self.warm_start or self.epochs or self.boo):
+            raise UserError(
+                "warm_start, epochs and boo are for networks that are trained from scratch; with "
+                "a network there is finetune"
+            )
         check_prefix(self.prefix)
         _ = self.place  # raises UserError for a bad storage or study
         if self.seed < 0:
@@ -110,9 +122,10 @@ class ExploreSettings(SearchSettings):
         """True if few one-bits are an objective of the search."""
         return self.boo_within is not None
 
-    def identity(self, declaration: SpaceDeclaration, dataset: Dataset) -> dict[str, Any]:
+    def identity(self, space: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
         """Return the content of explore.json: settings and hashes that decide the result.
 
+        space: JSON values that say what is chosen from (``Genome.declared``).
         A resumed search must have the same ones. The time limit is not among them. Raises OSError
         when the area model's file cannot be read.
         """
@@ -124,13 +137,14 @@ class ExploreSettings(SearchSettings):
             "device": self.device.name if self.device else None,
             "data_sha256": dataset.sha256,
             "area_model_sha256": hashlib.sha256(read_bytes(model)).hexdigest() if model else None,
-            "space": dataclasses.asdict(declaration),
+            "space": space,
         }
         if self.warm_start:
             journals = [Path(run) / TRIALS for run in self.warm_start]
             decisive["warm_start_sha256"] = [trials_sha256(journal) for journal in journals]
-        if self.min_accuracy is not None:
-            decisive["min_accuracy"] = self.min_accuracy
+        for name in ("min_accuracy", "keep_accuracy"):
+            if getattr(self, name) is not None:
+                decisive[name] = getattr(self, name)
         for name in _LATER:
             if decisive[name] == getattr(SearchSettings, name):
                 del decisive[name]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from codesign.build import pipeline
+from codesign.build import floating, pipeline
 from codesign.compiler import accumulator_bits
 from codesign.design import Design
 from codesign.explore.choice import Trained
@@ -20,7 +20,7 @@ from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import short_weights
 from codesign.explore.search import Progress
 from codesign.results import UserError
-from codesign.search.accuracy.short_training import TrainingTask, trained_network
+from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.tools.workers import spread
 from models.files import json_io
 from models.files.forms import conform
@@ -38,7 +38,7 @@ TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full trainings may plan for."""
 PLAN = "plan.json"
 """File in the folder of trainings: what a time limit left of them, for a resumed run."""
-_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1, 1_000_000), "notes": [str]}
+_PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1_000_000), "notes": [str]}
 Told = tuple[str, int, int, float]
 """After an epoch: design, epochs done, epochs in all, validation accuracy (0..1)."""
 
@@ -48,11 +48,11 @@ class FullTraining:
     """One network to train in full, planned for an NPU. Its files have the design's name."""
 
     key: str
-    """Hash of the network (topology.network_key)."""
+    """Hash of the network (genome.network_key)."""
     design: Design
     short: Trained
     epochs: int | None
-    """None: chosen by the size of the data set."""
+    """None: chosen by the size of the data set; 0: the network stays as its trial left it."""
     threads: int | None
     """Threads of torch; None: as the recipe of the image size has it."""
 
@@ -74,15 +74,18 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. What
     was planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
     """
-    epochs = wanted.settings.epochs
+    epochs = wanted.epochs
     if wanted.time_left_s is None:
         return Plan(len(finalists), epochs)
     path = wanted.training / PLAN
     if path.exists():
         known = _read(path, _PLAN_FORM)
         return Plan(known["networks"], known["epochs"], tuple(known["notes"]))
-    full = pipeline.settings_of(finalists[0][0], wanted.dataset, epochs).epochs
-    paces = [_seconds_an_epoch(short, wanted) for _, short in finalists]
+    full = epochs
+    if full is None:
+        full = pipeline.settings_of(finalists[0][0], wanted.dataset).epochs
+    images = len(wanted.dataset.train)
+    paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
     left_s = TRAINING_SHARE * wanted.time_left_s
 
     def seconds(count: int) -> float:
@@ -102,11 +105,6 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     wanted.training.mkdir(parents=True, exist_ok=True)
     json_io.write(path, dataclasses.asdict(found))
     return found
-
-
-def _seconds_an_epoch(short: Trained, wanted: FinishSettings) -> float:
-    per_image = short.seconds / (wanted.short.epochs * wanted.short.train_images)
-    return per_image * len(wanted.dataset.train)
 
 
 def train_all(
@@ -129,10 +127,11 @@ def train_all(
 
     wanted.training.mkdir(parents=True, exist_ok=True)
     for task in tasks:
-        heard((task.design.name, 0, _settings(task, wanted).epochs, 0.0))
+        epochs = 0 if task.epochs == 0 else _settings(task, wanted).epochs
+        heard((task.design.name, 0, epochs, 0.0))
     # Training decides between networks, so it must not see the test images at all.
     nothing = wanted.dataset.test.take(np.empty(0, dtype=np.int64))
-    blind = dataclasses.replace(wanted, dataset=dataclasses.replace(wanted.dataset, test=nothing))
+    blind = wanted.on(dataclasses.replace(wanted.dataset, test=nothing))
     by_name = {task.design.name: task for task in tasks}
     if wanted.settings.jobs == 1 or len(tasks) < 2:
         for task in tasks:
@@ -176,14 +175,28 @@ def _settings(task: FullTraining, wanted: FinishSettings) -> TrainSettings:
 def _trained(
     task: FullTraining, tell: Callable[[Told], None], wanted: FinishSettings
 ) -> TrainedNetwork:
+    if task.epochs == 0:
+        return _short_network(task, wanted)
     name = task.design.name
-    trained = pipeline.train_design(
-        task.design,
-        wanted.dataset,
-        _settings(task, wanted),
-        checkpoint=wanted.training / f"{name}.checkpoint",
-        progress=lambda done, epochs, loss, accuracy, left: tell((name, done, epochs, accuracy)),
-    )
+    checkpoint = wanted.training / f"{name}.checkpoint"
+
+    def progress(done: int, epochs: int, loss: float, accuracy: float, left_s: float) -> None:
+        tell((name, done, epochs, accuracy))
+
+    if wanted.given is not None:
+        assert task.epochs is not None
+        trained = floating.finetune(
+            wanted.given, task.design, _short_network(task, wanted), task.epochs, checkpoint,
+            progress, task.threads,
+        )  # fmt: skip
+    else:
+        trained = pipeline.train_design(
+            task.design,
+            wanted.dataset,
+            _settings(task, wanted),
+            checkpoint=checkpoint,
+            progress=progress,
+        )
     if trained.validation_accuracy < task.short.accuracy:
         return _better(trained, task, wanted)
     return trained
@@ -218,10 +231,11 @@ def _short_network(task: FullTraining, wanted: FinishSettings) -> TrainedNetwork
     from models.training.trained import TrainedNetwork  # torch takes seconds to import
 
     kept, design = short_weights(wanted.settings.out, task.key), task.design
-    if kept.exists():
+    if kept.exists() or wanted.given is not None:
         found = TrainedNetwork.load(kept)
         # The same network under the name that the search gave it.
         return TrainedNetwork(design.network, design.quantisation, found.network, found.history)
+    assert isinstance(wanted.short, ShortTraining)
     short = TrainingTask(task.key, design.network, design.quantisation, design.npu.scale_bits)
     return trained_network(short, wanted.short.subset(wanted.dataset), wanted.short)
 

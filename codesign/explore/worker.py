@@ -23,6 +23,7 @@ from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.crew import work
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.given import WEIGHTS_SHA256
 from codesign.search.storage import StudyPlace
 from codesign.search.store import TrialStore
 from codesign.search.studies import ENDED, STATE, VERSION, stored_settings
@@ -122,6 +123,11 @@ def _trainer(
     settings: Mapping[str, Any], wanted: WorkerSettings, progress: Progress
 ) -> ShortTrainer:
     """Return the evaluation of the study's networks, on the data of this machine."""
+    if WEIGHTS_SHA256 in settings["space"]:
+        raise UserError(
+            f"{wanted.place}: this search starts from a network (explore --network), whose weights "
+            "only its own process has; its trials take seconds, and no worker is needed"
+        )
     resize = settings.get("resize")
     name = wanted.dataset or settings["dataset"]
     spec = DatasetSpec(name, settings.get("layout", "auto"), tuple(resize) if resize else None)

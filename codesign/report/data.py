@@ -29,7 +29,7 @@ class Candidate:
     brams: float | None = None
     """Estimated 36 Kb block RAMs; None in folders of release 0.2 and older."""
     key: str | None = None
-    """Hash of the network (topology.network_key); None in folders of release 0.2 and older."""
+    """Hash of the network (genome.network_key); None in folders of release 0.2 and older."""
     trained_fully: bool = False
     """True if ``accuracy`` is of a full training, False if of a short one."""
     one_bits: int | None = None

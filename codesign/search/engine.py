@@ -122,6 +122,21 @@ class InnerSearch:
         found = [told.evaluated.candidates for told in self._found]
         return self.problem.evaluate(np.concatenate(found))
 
+    def feasible(self) -> Evaluated:
+        """Return all feasible candidates evaluated until now, or the least bad ones (``run``)."""
+        return self._known(None).evaluated
+
+    def consider(self, genes: Ints, estimated: int = 0) -> None:
+        """Evaluate those of the candidates (n, genes) that are new, and remember them.
+
+        estimated: candidates that the caller has estimated to find these, which count.
+        """
+        candidates = self.problem.space.canonical(genes)
+        new = [row for row, one in enumerate(candidates) if one.tobytes() not in self._seen]
+        if new:
+            self._evaluate(genes[new])
+        self.evaluations += estimated
+
     def summary(self) -> dict[str, Any]:
         """Return as JSON values what was looked at: strategy, designs estimated, the space's size.
 

@@ -7,6 +7,7 @@ trained. What is known before the first training comes from earlier trainings of
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 import numpy as np
 from scipy.special import expit
@@ -14,13 +15,10 @@ from scipy.special import expit
 from codesign.cost.cycles.layers import LayerTable
 from codesign.search import engine
 from codesign.search.accuracy.acquisition import choose, expected_gains
-from codesign.search.accuracy.features import capacity, network_features
 from codesign.search.accuracy.one_bits import OneBitsPredictor
-from codesign.search.accuracy.transfer import Source, TransferPredictor
 from codesign.search.engine import Evaluated, InnerSearch
 from codesign.search.pareto import Floats, Ints
-from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 
 LEAST_SHARE = 0.75
 """Share of the best accuracy, believed or reached, from which on a network is of interest."""
@@ -28,29 +26,37 @@ SHORTLIST = 3
 """Networks whose NPUs are all looked at, for each one that is trained."""
 
 
+class Predictor(Protocol):
+    """Prediction of accuracies, as log odds of a correct answer."""
+
+    def odds(self, features: Floats) -> tuple[Floats, Floats]:
+        """Return mean and standard deviation, each (n,), for features of shape (n, f)."""
+
+    def network_odds(self, layers: LayerTable) -> Floats:
+        """Return the means of n networks, shape (n,)."""
+
+
+class Belief(Protocol):
+    """Belief of a search on the accuracy of networks, whatever it knows of them."""
+
+    def features(self, layers: LayerTable) -> Floats:
+        """Return what networks are compared by, shape (n, f)."""
+
+    def after(self, features: Floats, accuracies: Floats) -> Predictor:
+        """Return the prediction once networks of features (t, f) have accuracies (t,), 0..1."""
+
+
 class Picker:
     """Beliefs on the accuracy of networks, and the choice of those to train. Made by ``Search``."""
 
-    def __init__(
-        self,
-        inner: InnerSearch,
-        dataset: str,
-        validation_images: int,
-        earlier: Sequence[Source],
-        *,
-        prefer: str,
-        one_bits: bool,
-    ) -> None:
+    def __init__(self, inner: InnerSearch, belief: Belief, *, prefer: str, one_bits: bool) -> None:
         """Start without trained networks of the search's own, before its first ``inner.run``.
 
-        inner: the search on estimates. dataset, validation_images: of the search's trainings.
-        earlier: trained networks of other searches and studies. prefer: as in SearchSettings.
-        one_bits: True if few one-bits are an objective.
+        inner: the search on estimates. belief: what is known of networks before. prefer: as in
+        SearchSettings. one_bits: True if few one-bits are an objective.
         """
         self._problem, self._prefer, self._few_ones = inner.problem, prefer, one_bits
-        self._dataset, self._images, self._earlier = dataset, validation_images, earlier
-        drawn = inner.archive().layers.take(slice(inner.sampled))
-        self._centre = float(capacity(network_features(drawn)).mean())
+        self._belief = belief
         self._merits: dict[str, float] = {}
         self.learn([], np.empty(0), np.empty(0))
 
@@ -62,11 +68,11 @@ class Picker:
         """
         space = self._problem.space
         genes = np.reshape(candidates, (len(candidates), len(space.sizes))).astype(np.int64)
-        layers = layer_table(space, genes)
+        layers = space.layers(genes)
         self._trained = {network_key(space, one) for one in genes}
-        self._features, self._accuracies = network_features(layers), accuracies
+        self._features, self._accuracies = self._belief.features(layers), accuracies
         self._ranked = [self._best_merit(one) for one in genes]
-        self._predictor = self._believing(self._features, accuracies)
+        self._predictor = self._belief.after(self._features, accuracies)
         self._bits = OneBitsPredictor()
         if self._few_ones and len(genes):
             self._bits.fit(layers, one_bits)
@@ -83,11 +89,6 @@ class Picker:
             return odds
         return np.column_stack([odds, -np.log(self._bits.predict(layers))])
 
-    def _believing(self, features: Floats, accuracies: Floats) -> TransferPredictor:
-        """Return what is believed after trainings with these features (t, f), accuracies (t,)."""
-        own = Source(self._dataset, features, accuracies, self._images)
-        return TransferPredictor(own, self._earlier, self._centre)
-
     def pick(self, pool: Evaluated, count: int) -> list[int]:
         """Return up to ``count`` rows of ``pool`` to train: untrained networks, each on one NPU.
 
@@ -97,7 +98,7 @@ class Picker:
         times as many networks they are all looked at, of others those in the pool. Empty if there
         is no network to gain by.
         """
-        odds, deviation = self._predictor.odds(network_features(pool.layers))
+        odds, deviation = self._predictor.odds(self._belief.features(pool.layers))
         merits = self._merit(pool)
         fresh = self._fresh(pool, odds, deviation, merits)
         known = np.column_stack([self._accuracies, self._ranked])
@@ -106,10 +107,10 @@ class Picker:
         gains = expected_gains(known, merits[fresh], odds[fresh], deviation[fresh], reference)
         fresh = fresh[np.argsort(-gains, kind="stable")[: SHORTLIST * count]]
         exact = [self._best_merit(pool.candidates[row]) for row in fresh]
-        mine = network_features(pool.layers.take(fresh))
+        mine = self._belief.features(pool.layers.take(fresh))
         chosen = choose(
             known, self._features, mine, np.array(exact),
-            lambda *trained: self._believing(*trained).odds(mine), reference, count,
+            lambda *trained: self._belief.after(*trained).odds(mine), reference, count,
         )  # fmt: skip
         return [int(fresh[k]) for k in chosen]
 

@@ -17,8 +17,7 @@ from codesign.results import AREA_CONFIDENCE, Budget
 from codesign.search.pareto import Floats, Ints, pareto_mask
 from codesign.search.parts import in_parts
 from codesign.search.space.candidates import npu_table
-from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.tables import layer_table
+from codesign.search.space.genome import Genome
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +48,14 @@ class Problem:
 
     >>> from codesign.cost.data import dataset
     >>> from codesign.search.space.declaration import load_declaration
+    >>> from codesign.search.space.encoding import SearchSpace
     >>> space = SearchSpace(load_declaration("digits"), shape=(1, 8, 8), classes=10)
     >>> problem = Problem(space, AreaModel.fit(dataset.read()[:40]), Budget(luts=10_000))
     >>> problem.area_confidence
     0.6
     """
 
-    space: SearchSpace
+    space: Genome
     model: AreaModel
     budget: Budget
     family: str = "xc7"
@@ -70,7 +70,7 @@ class Problem:
 
         threads: at most so many, by default one per processor (``in_parts``).
         """
-        layers = layer_table(self.space, candidates, threads)
+        layers = self.space.layers(candidates, threads)
 
         def part(rows: slice) -> tuple[Estimate, dict[str, Floats]]:
             mine, budget = layers.take(rows), self.budget
@@ -91,13 +91,12 @@ class Problem:
         are broken, where it has any. layers and found: networks and estimates of the same n
         candidates.
         """
-        declared, macs = self.space.declaration, layers.macs.sum(axis=1)
-        rules = {"rules": self.space.broken_rules(candidates)}
-        return {
-            **found.excess(self.budget, self.area_factor),
-            "macs": macs / declared.max_macs - 1,
-            **(rules if declared.forbid or declared.require else {}),
-        }
+        space, limits = self.space, found.excess(self.budget, self.area_factor)
+        if space.max_macs is not None:
+            limits = {**limits, "macs": layers.macs.sum(axis=1) / space.max_macs - 1}
+        if space.forbid or space.require:
+            limits = {**limits, "rules": space.broken_rules(candidates)}
+        return dict(limits)
 
 
 def with_all_npus(problem: Problem, candidate: Ints) -> Evaluated:

@@ -10,7 +10,8 @@ from pathlib import Path
 from codesign.build.verification import LayerCycles, Verification
 from codesign.compiler.mapping.unfolding import InputWindow
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
-from codesign.explore import Standing, summary
+from codesign.explore import Standing
+from codesign.explore.telling import summary
 from codesign.fpga.placement import CriticalPath, Hop, Placement
 from codesign.fpga.synthesis import Synthesis
 from codesign.results import Budget, Figures, Infeasible

@@ -99,6 +99,8 @@ class Dataset:
     """The kind of random changes (AUGMENTATIONS) that training uses unless told otherwise."""
     notes: tuple[str, ...] = ()
     """A sentence for everything that was guessed, converted, left out or is doubtful."""
+    pictures: bool = False
+    """True if its values are 8-bit pixels by its format."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -219,6 +221,7 @@ def _prepared(
     return Dataset(
         name, raw.shape, len(raw.class_names), parts[TRAIN], parts[VALIDATION], parts[TEST],
         digest.hexdigest(), raw.class_names, mapping, augmentation, tuple(notes),
+        pictures=raw.range == PIXELS,
     )  # fmt: skip
 
 

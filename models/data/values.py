@@ -92,6 +92,10 @@ class InputRange:
         if self.is_pixels and values.dtype == np.uint8:
             return values
         self.check(values.shape[1])
+        if values.dtype == np.uint8:  # by table: a large data set takes no memory as reals
+            every = np.arange(LEVELS).repeat(values.shape[1]).reshape(LEVELS, -1, 1, 1)
+            table = self.levels(every)[:, :, 0, 0]
+            return np.stack([table[values[:, c], c] for c in range(values.shape[1])], axis=1)
         low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
         with np.errstate(over="ignore"):  # infinite is clipped
             scaled = (values.astype(np.float64) - low) * (PIXEL_HIGH / (high - low))
@@ -106,6 +110,20 @@ class InputRange:
             return 0.0
         low, high = (np.array(end)[:, None, None] for end in (self.low, self.high))
         return float(((values < low) | (values > high)).mean()) if values.size else 0.0
+
+    def in_pixels(self, pixels: InputRange) -> InputRange:
+        """Return the range in pixels, where pixel 0 counts ``pixels.low`` and 255 ``pixels.high``.
+
+        >>> InputRange.of(-1, 1).in_pixels(InputRange.of(-1, 3))
+        InputRange(low=(0.0,), high=(127.5,))
+        """
+        count = max(len(self.low), len(pixels.low))
+        start, end = (np.broadcast_to(np.array(one), count) for one in (pixels.low, pixels.high))
+        low, high = (
+            (np.broadcast_to(np.array(one), count) - start) * (PIXEL_HIGH / (end - start))
+            for one in (self.low, self.high)
+        )
+        return InputRange(tuple(low.tolist()), tuple(high.tolist()))
 
     def doubts(self, values: NDArray[Any], what: str) -> list[str]:
         """Return at most one note on values that the range does not suit.

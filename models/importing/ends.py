@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from models.data.values import InputRange
 from models.errors import ModelError
 from models.graph.layers import Shape
 from models.importing.mapping.walk import INPUT, Walk
@@ -49,6 +50,16 @@ class InputEnd:
         real = maps * np.reshape(self.gain, along) + np.reshape(self.offset, along)
         found = np.floor(real / self.grid.scale + 0.5) + self.grid.zero_point
         return np.clip(found, self.grid.low, self.grid.high).astype(np.int64)
+
+
+def pixel_notes(pixels: InputRange | None) -> list[str]:
+    """Return what is assumed of pictures; pixels: values of pixels 0 and 255, None if unsaid."""
+    if pixels is not None:
+        return []
+    return [
+        "pixels are taken as the values 0..255 of the file's input; codesign import --pixel-range, "
+        "or --pixel-mean and --pixel-std, say otherwise"
+    ]
 
 
 @dataclass(frozen=True, eq=False)

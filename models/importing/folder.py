@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from models.data.values import InputRange
 from models.errors import ModelError
 from models.files import arrays, folders, json_io, yaml_io
 from models.files.folders import Earlier
@@ -55,6 +56,8 @@ class NetworkFolder:
     output: OutputEnd
     integer: IntegerNetwork | None
     floating: FloatNetwork | None
+    pixels: InputRange | None = None
+    """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
 
 
 def save(found: Imported, folder: Path) -> dict[str, str]:
@@ -137,6 +140,7 @@ def _header(found: Imported, first: InputEnd, last: OutputEnd) -> dict[str, Any]
         "kind": "integer" if found.integer else "float",
         "source": dataclasses.asdict(found.source),
         **ends,
+        "pixels": dataclasses.asdict(found.pixels) if found.pixels else None,
         "ceilings": dict(found.floating.ceilings) if found.floating else {},
         "import": found.table.to_dict(),
     }
@@ -162,15 +166,17 @@ def load(folder: Path) -> NetworkFolder:
         OutputEnd(**_fields(last), order=_order(orders, "output", folder)),
     )
     source = build(node.at("source"), Source)
+    said = node.get("pixels")  # absent in folders of older versions
+    pixels = build(said, InputRange) if said else None
     if kind == "integer":
         network = integer_files.load(folder / INTEGER)
         spec = network.tensors[network.input]
         _check_input(node.at("input"), ends[0], spec.shape, spec.bits)
-        return NetworkFolder(name, source, *ends, network, None)
+        return NetworkFolder(name, source, *ends, network, None, pixels)
     floating = _floating(folder, name, node)
     graph = floating.graph
     _check_input(node.at("input"), ends[0], graph.shapes[graph.input.name], None)
-    return NetworkFolder(name, source, *ends, None, floating)
+    return NetworkFolder(name, source, *ends, None, floating, pixels)
 
 
 def _check_input(node: Node, end: InputEnd, shape: Shape, bits: int | None) -> None:

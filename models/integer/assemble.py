@@ -135,7 +135,7 @@ def assemble(
         if name not in fused and name != output:
             plan = plans[name]
             scale = scales[plan.scale_owner]
-            tensors[name] = TensorSpec(name, shape, plan.bits, plan.signed, scale)
+            tensors[name] = TensorSpec(name, shape, plan.bits, plan.signed, scale, plan.zero_point)
         if isinstance(layer.spec, Concat):
             layers.append(ConcatLayer(name, layer.inputs, name))
         elif not isinstance(layer.spec, Input) and name not in fused.values():

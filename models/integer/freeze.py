@@ -74,7 +74,7 @@ def _freeze_layer(
     if isinstance(layer.spec, Conv2d | Linear):
         module = network.weight_layer(layer.name)
         source = network.plans[layer.inputs[0]]
-        largest_input = 1 << (source.bits - source.signed)
+        largest_input = max(-source.ends[0], source.ends[1] + 1)
         if plan is None:
             return _output_layer(module, inputs[0], largest_input)
         out_scale = scales[plan.scale_owner]

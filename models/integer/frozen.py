@@ -12,12 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models import arithmetic
 from models.graph.layers import Conv2d, Linear
 from models.graph.network import Layer, NetworkGraph
 from models.graph.passes import scale_source
 from models.integer.freeze import Frozen
-from models.quantisation.fake_quantisers import code_range
 from models.quantisation.plan import TensorPlan
 from models.training.convolution import convolve
 from models.training.weightless import Weightless, operation
@@ -73,13 +71,14 @@ class FrozenNetwork(nn.Module):
         """
         scale = self.scales[self.plans[name].scale_owner if name in self.plans else name]
         plan = self.plans.get(name)
-        zero = arithmetic.zero_point(plan.bits, plan.signed) if plan else 0
+        zero = plan.zero_point if plan else 0
         return np.rint(values.numpy() / scale).astype(np.int64) + zero
 
     def _input(self, pixels: Tensor) -> Tensor:
         name = self.graph.input.name
-        top = (1 << self.plans[name].bits) - 1
-        return torch.floor(pixels.double() * top / 255 + 0.5) * self.scales[name]
+        plan = self.plans[name]
+        codes = torch.floor(pixels.double() * ((1 << plan.bits) - 1) / 255 + 0.5)
+        return (codes - plan.zero_point) * self.scales[name]
 
     def _compute(self, layer: Layer, inputs: list[Tensor]) -> Tensor:
         passes_on = scale_source(self.graph, layer.name) != layer.name
@@ -103,5 +102,5 @@ class FrozenNetwork(nn.Module):
 
     def _quantise(self, name: str, values: Tensor) -> Tensor:
         plan = self.plans[name]
-        scale, (low, high) = self.scales[plan.scale_owner], code_range(plan.bits, plan.signed)
+        scale, (low, high) = self.scales[plan.scale_owner], plan.ends
         return torch.clamp(torch.floor(values / scale + 0.5 + TIE), low, high) * scale

@@ -22,6 +22,8 @@ float32's error (at most 2**-14 codes for 8-bit tensors). Averages and 1-bit wei
 exact halves."""
 _CALIBRATION_POINTS = 40
 """Number of scales tried by a calibration of activations."""
+_FIT_POINTS = 64
+"""Number of scales tried by a fit of weights."""
 _CALIBRATION_VALUES = 65536
 """Number of values that an activation calibration samples; the step is rounded down, so it looks at
 less than twice as many."""
@@ -60,20 +62,23 @@ def _learned(log_scale: Tensor, values: int, top: int) -> Tensor:
 
 
 class InputQuantiser(nn.Module):
-    """Quantiser of pixels 0..255 to real values 0..1 with ``2**bits`` levels, rounded half up.
+    """Quantiser of pixels 0..255 to ``2**bits`` codes, rounded half up, and their real values.
+
+    The step between codes is ``1 / (2**bits - 1)``, and ``zero_point`` the code of the value 0.
 
     >>> InputQuantiser(bits=2)(torch.tensor([0, 80, 255])).mul(3)
     tensor([0., 1., 3.])
     """
 
-    def __init__(self, bits: int) -> None:
+    def __init__(self, bits: int, zero_point: int = 0) -> None:
         super().__init__()
-        self.top = (1 << bits) - 1
+        self.top, self.zero_point = (1 << bits) - 1, zero_point
         self.register_buffer("scale", torch.tensor(1 / self.top), persistent=False)
         self.scale: Tensor
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return torch.floor(pixels.float() * (self.top / 255) + 0.5) / self.top
+        codes = torch.floor(pixels.float() * (self.top / 255) + 0.5)
+        return (codes - self.zero_point) / self.top
 
 
 class ActivationQuantiser(nn.Module):
@@ -167,6 +172,27 @@ class WeightQuantiser(nn.Module):
     def scale(self) -> Tensor:
         """Scale of shape (channels or 1, 1, 1, 1) without gradient."""
         return torch.exp(self.log_scale.detach())
+
+    @torch.no_grad()
+    def fit(self, weights: Tensor) -> None:
+        """Set the scales with the least squared error on ``weights``, which shall not be trained.
+
+        They are the best of even steps up to that at which no weight is clipped.
+        """
+        dims = (1, 2, 3) if self.log_scale.numel() > 1 else (0, 1, 2, 3)
+        if self.bits == 1:
+            self.calibrate(weights)
+            return
+        widest = weights.abs().amax(dim=dims, keepdim=True) / self.high
+        best = widest.clamp_min(SMALLEST_SCALE)
+        least = torch.full_like(best, math.inf)
+        for point in range(_FIT_POINTS, _FIT_POINTS // 4, -1):
+            scale = (widest * point / _FIT_POINTS).clamp_min(SMALLEST_SCALE)
+            codes = torch.clamp(torch.floor(weights / scale + 0.5), self.low, self.high)
+            error = ((codes * scale - weights) ** 2).sum(dim=dims, keepdim=True)
+            best = torch.where(error < least, scale, best)
+            least = torch.minimum(error, least)
+        self.log_scale.copy_(torch.log(best))
 
     @torch.no_grad()
     def calibrate(self, weights: Tensor) -> None:

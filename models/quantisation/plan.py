@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
+from models import arithmetic
 from models.errors import ModelError
 from models.files.nodes import nearest
 from models.graph.layers import Concat, Conv2d, Input, LayerSpec, Linear
@@ -52,7 +53,8 @@ class Quantisation:
     """Quantisation of a whole network; layers not named in ``layers`` use ``default``.
 
     Partial sums (``passes.split_sums``) that are not named have the bits of their sum.
-    Raises ModelError for ``input_bits`` outside 1..8; ``check`` compares it with a graph.
+    Raises ModelError for ``input_bits`` outside 1..8 and an ``input_zero_point`` that is no code of
+    the input; ``check`` compares it with a graph.
 
     >>> quantisation = Quantisation(input_bits=4, layers={"conv1": QuantSpec(8, 8)})
     >>> quantisation.spec("conv1").weight_bits, quantisation.spec("conv2").weight_bits
@@ -62,17 +64,24 @@ class Quantisation:
     input_bits: int = 8
     default: QuantSpec = QuantSpec()
     layers: Mapping[str, QuantSpec] = field(default_factory=dict)
+    input_zero_point: int = 0
+    """Code of the input that is the real value 0, which convolutions pad with."""
 
     def __post_init__(self) -> None:
         _bits("input_bits", self.input_bits)
+        top = (1 << self.input_bits) - 1
+        if not 0 <= self.input_zero_point <= top:
+            raise ModelError(f"input_zero_point must be 0..{top}, not {self.input_zero_point!r}")
         object.__setattr__(self, "layers", MappingProxyType(dict(self.layers)))
 
     def __hash__(self) -> int:
-        return hash((self.input_bits, self.default, frozenset(self.layers.items())))
+        layers = frozenset(self.layers.items())
+        return hash((self.input_bits, self.default, layers, self.input_zero_point))
 
     def __reduce__(self) -> tuple[object, ...]:
         """Pickle with a plain dict for worker processes: a read-only mapping does not pickle."""
-        return Quantisation, (self.input_bits, self.default, dict(self.layers))
+        layers = dict(self.layers)
+        return Quantisation, (self.input_bits, self.default, layers, self.input_zero_point)
 
     def spec(self, name: str) -> QuantSpec:
         whole = self.layers.get(name.partition(PART)[0], self.default)
@@ -175,6 +184,13 @@ class TensorPlan:
     """Name of the layer that owns the scale; layers with equal owners share it."""
     bits: int
     signed: bool
+    zero_point: int
+    """Code of the real value 0."""
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The (least, largest) ``value / scale``: a code less the zero point."""
+        return -self.zero_point, (1 << self.bits) - 1 - self.zero_point
 
 
 def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, TensorPlan]:
@@ -189,10 +205,13 @@ def plan_tensors(graph: NetworkGraph, quantisation: Quantisation) -> dict[str, T
         owner = concat_of.get(root, root)
         spec = graph[owner].spec
         if isinstance(spec, Input):
-            plans[layer.name] = TensorPlan(owner, quantisation.input_bits, False)
+            bits, zero = quantisation.input_bits, quantisation.input_zero_point
+            plans[layer.name] = TensorPlan(owner, bits, False, zero)
         elif layer.name != graph.output.name:
             bits = quantisation.spec(owner).activation_bits
-            plans[layer.name] = TensorPlan(owner, bits, is_signed(graph, owner))
+            signed = is_signed(graph, owner)
+            zero = arithmetic.zero_point(bits, signed)
+            plans[layer.name] = TensorPlan(owner, bits, signed, zero)
     return plans
 
 

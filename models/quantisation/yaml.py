@@ -1,7 +1,8 @@
 """Reading and writing of quantisations as human-readable YAML.
 
-A quantisation is ``{input_bits, default: {weight_bits, activation_bits, sparsity}, layers: {c1:
-{...}}}``; every key is optional. Sparsity is ``"2:4"``, in quotes, or null for none.
+A quantisation is ``{input_bits, input_zero_point, default: {weight_bits, activation_bits,
+sparsity}, layers: {c1: {...}}}``; every key is optional. Sparsity is ``"2:4"``, in quotes, or null
+for none.
 """
 
 from __future__ import annotations
@@ -32,8 +33,11 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
     QuantSpec(). Raises YamlError with file and line, also for a layer's field that would have no
     effect, ModelError when the graph is not sound.
     """
-    nodes = node.fields(["input_bits", "default", "layers"])
+    nodes = node.fields(["input_bits", "input_zero_point", "default", "layers"])
     bits = nodes["input_bits"].integer(1, 8) if "input_bits" in nodes else Quantisation.input_bits
+    zero = 0
+    if "input_zero_point" in nodes:
+        zero = nodes["input_zero_point"].integer(0, (1 << bits) - 1)
     default = Quantisation.default
     if "default" in nodes:
         default = build(nodes["default"], QuantSpec)
@@ -48,7 +52,7 @@ def read_quantisation(node: Node, graph: NetworkGraph) -> Quantisation:
         if SPARSITY in item.mapping() and SPARSITY not in usable[name]:
             raise item.mapping()[SPARSITY].error(NO_SPARSITY)
         layers[name] = _layer_spec(item, default, usable[name])
-    return Quantisation(bits, default, layers)
+    return Quantisation(bits, default, layers, zero)
 
 
 def _layer_spec(node: Node, default: QuantSpec, usable: Collection[str]) -> QuantSpec:
@@ -70,10 +74,11 @@ def quantisation_items(quantisation: Quantisation, graph: NetworkGraph) -> dict[
         if name in quantisation.layers:
             inherited = quantisation.default.sparsity
             layers[name] = _spec_item(quantisation.layers[name], fields, inherited)
-    items: dict[str, Any] = {
-        "input_bits": quantisation.input_bits,
-        "default": _spec_item(quantisation.default, (WEIGHT_BITS, ACTIVATION_BITS, SPARSITY), None),
-    }
+    items: dict[str, Any] = {"input_bits": quantisation.input_bits}
+    if quantisation.input_zero_point:
+        items["input_zero_point"] = quantisation.input_zero_point
+    all_fields = (WEIGHT_BITS, ACTIVATION_BITS, SPARSITY)
+    items["default"] = _spec_item(quantisation.default, all_fields, None)
     return {**items, "layers": layers} if layers else items
 
 

@@ -1,9 +1,10 @@
 """Quantisation-aware training of one network in torch.
 
 loop (train), schedule (settings, learning rates), choices (a user's), trained (the result and its
-file), history (learning curves), checkpoint (unfinished runs on disk), tensor_file (reading both
-files), network with weight_layer, weightless and convolution (the trainable modules), pruning,
-penalty and narrowing (zeros that hardware skips), speed (compilation and threads).
+file), history (learning curves), losses (beside that on labels: one-bits, a float network's
+answers), checkpoint (unfinished runs on disk), tensor_file (reading both files), network with
+weight_layer, weightless and convolution (the trainable modules), pruning and narrowing (zeros that
+hardware skips), speed (compilation and threads).
 """
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "convolution",
     "history",
     "loop",
+    "losses",
     "narrowing",
     "network",
     "schedule",

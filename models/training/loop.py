@@ -26,9 +26,9 @@ from models.graph.verifier import verify
 from models.quantisation.plan import Quantisation
 from models.training import checkpoint, speed
 from models.training.history import Epoch, worth_keeping
+from models.training.losses import Start, ones_per_weight
 from models.training.narrowing import narrow, settle
 from models.training.network import QuantNetwork
-from models.training.penalty import ones_per_weight
 from models.training.pruning import Pruner
 from models.training.schedule import TrainSettings, learning_rate, make_optimizer, pruned_share
 from models.training.trained import TrainedNetwork, evaluate
@@ -47,26 +47,31 @@ def train(
     dataset: Dataset,
     settings: TrainSettings,
     *,
+    start: Start | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> TrainedNetwork:
     """Train ``graph`` on ``dataset.train``; keep a fake-quantised epoch that is best on validation.
 
-    It is the last of those within a standard error of the best. checkpoint: written after each
-    epoch; an existing one of the same run is continued. Torch's random state and threads are as
-    before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or data set
-    do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
+    It is the last of those within a standard error of the best. start: a quantised network to train
+    on, distilled from its float network; all epochs are fake-quantised then. checkpoint: written
+    after each epoch; an existing one of the same run is continued. Torch's random state and threads
+    are as before afterwards. Raises ModelError: the graph is not sound, quantisation, settings or
+    data set do not fit it, the loss is not finite, layers miss their zero blocks at the end, or the
     checkpoint is damaged or another run's; OSError: it cannot be written.
     """
-    _check_match(verify(graph), dataset)
-    run = _Run(graph, quantisation, dataset, settings, checkpoint)
+    check_match(verify(graph), dataset)
+    if start:
+        settings = dataclasses.replace(settings, float_share=0.0, quantised_rate_share=1.0)
+    run = _Run(graph, quantisation, dataset, settings, checkpoint, start)
     with torch.random.fork_rng(devices=[]), speed.threads(settings.threads):
         run.prepare()
         run.work(progress)
     return run.result()
 
 
-def _check_match(graph: NetworkGraph, dataset: Dataset) -> None:
+def check_match(graph: NetworkGraph, dataset: Dataset) -> None:
+    """Raise ModelError unless the network takes the data set's images and has its classes."""
     shape, classes = graph.shapes[graph.input.name], graph.shapes[graph.output.name][0]
     if shape != dataset.shape:
         raise ModelError(
@@ -90,10 +95,13 @@ class _Run:
         dataset: Dataset,
         settings: TrainSettings,
         path: Path | None,
+        start: Start | None,
     ) -> None:
+        self.start = start
         self.graph, self.quantisation = graph, quantisation
         self.dataset, self.settings, self.path = dataset, settings, path
-        self.identity = checkpoint.identity(graph, quantisation, dataset, settings)
+        identity = checkpoint.identity(graph, quantisation, dataset, settings)
+        self.identity = start.identity(identity) if start else identity
         self.images = torch.from_numpy(dataset.train.images)
         self.labels = torch.from_numpy(dataset.train.labels)
         settings.augmentation.check(dataset.shape)
@@ -113,6 +121,9 @@ class _Run:
         """
         torch.manual_seed(self.settings.seed)
         self.network = QuantNetwork(self.graph, self.quantisation, self.settings.scale_bits)
+        if self.start:
+            self.network.quantise()
+            self.network.load_state_dict(self.start.network.state_dict())
         narrow(self.network, self.settings.narrow)
         self.pruner = Pruner(self.network, self.settings.pruning)
         stored = checkpoint.load_run(self.path, self.identity) if self.path else None
@@ -203,6 +214,8 @@ class _Run:
                 weight=self.class_weights,
                 label_smoothing=settings.label_smoothing,
             )
+            if self.start:
+                loss = self.start.mixed(loss, logits, images)
             if priced:
                 loss = loss + settings.boo * ones_per_weight(self.network.weight_layers)
             self.optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,6 +29,8 @@ class _Node:
     in_quantisers: tuple[Quantiser, ...]
     quantiser: ActivationQuantiser | None
     """Quantiser of the result; None for max pooling, concat and the output layer."""
+    ceiling: float | None = None
+    """Largest value of the result in floating point, where it is clipped (ReLU6)."""
 
 
 class QuantNetwork(nn.Module):
@@ -45,11 +48,17 @@ class QuantNetwork(nn.Module):
     """
 
     def __init__(
-        self, graph: NetworkGraph, quantisation: Quantisation, scale_bits: int = 8
+        self,
+        graph: NetworkGraph,
+        quantisation: Quantisation,
+        scale_bits: int = 8,
+        ceilings: Mapping[str, float] | None = None,
     ) -> None:
         """Build the modules of the legalised graph.
 
-        scale_bits: width of the requantisation multipliers that scales are snapped to.
+        scale_bits: width of the requantisation multipliers that scales are snapped to. ceilings:
+        largest value of layers that clip above, by their name in the legal graph, in floating point
+        alone: quantised, the largest code clips.
         """
         super().__init__()
         check(quantisation, graph)
@@ -57,17 +66,18 @@ class QuantNetwork(nn.Module):
         self.scale_bits = scale_bits
         self.quantised = False
         self.plans = plan_tensors(self.graph, quantisation)
-        self.input = InputQuantiser(quantisation.input_bits)
+        self.input = InputQuantiser(quantisation.input_bits, quantisation.input_zero_point)
         self.modules_by_layer = nn.ModuleDict()
         self.quantisers = nn.ModuleDict()
         self.input_name, self.output_name = self.graph.input.name, self.graph.output.name
+        highs = ceilings or {}
         self.nodes = [
-            self._node(layer, quantisation)
+            self._node(layer, quantisation, highs.get(layer.name))
             for layer in self.graph.layers
             if not isinstance(layer.spec, Input)
         ]
 
-    def _node(self, layer: Layer, quantisation: Quantisation) -> _Node:
+    def _node(self, layer: Layer, quantisation: Quantisation, ceiling: float | None) -> _Node:
         module: WeightLayer | Weightless
         passes_on = scale_source(self.graph, layer.name) != layer.name
         if isinstance(layer.spec, Conv2d | Linear):
@@ -88,7 +98,7 @@ class QuantNetwork(nn.Module):
             quantiser = self.quantiser(layer.name)
         assert not isinstance(quantiser, InputQuantiser)
         in_quantisers = tuple(self.quantiser(name) for name in layer.inputs)
-        return _Node(layer.name, layer.inputs, module, in_quantisers, quantiser)
+        return _Node(layer.name, layer.inputs, module, in_quantisers, quantiser, ceiling)
 
     # Running ---------------------------------------------------------------------------------
 
@@ -105,11 +115,22 @@ class QuantNetwork(nn.Module):
 
     def tensors_from(self, image: Tensor) -> dict[str, Tensor]:
         """Return ``tensors`` for real values (n, C, H, W), which are not rounded to input codes."""
-        values = {self.input_name: image}
-        for node in self.nodes:
+        return self._run({self.input_name: image}, self.nodes)
+
+    def tensors_after(self, values: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+        """Return ``tensors`` with those of the layers after ``name`` computed anew.
+
+        values: every layer's output by name; that of ``name`` may be any other.
+        """
+        after = [node.name for node in self.nodes].index(name) + 1
+        return self._run(dict(values), self.nodes[after:])
+
+    def _run(self, values: dict[str, Tensor], nodes: Sequence[_Node]) -> dict[str, Tensor]:
+        for node in nodes:
             inputs = [values[name] for name in node.inputs]
             if not self.quantised:
-                values[node.name] = node.module(inputs)
+                out = node.module(inputs)
+                values[node.name] = out if node.ceiling is None else out.clamp(max=node.ceiling)
                 continue
             scales = [quantiser.scale for quantiser in node.in_quantisers]
             if node.quantiser is None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from models.data.datasets import Split
 from models.errors import ModelError
@@ -36,6 +40,7 @@ class TrainedNetwork:
         network: QuantNetwork,
         history: tuple[Epoch, ...],
     ) -> None:
+        """history: empty for a network that was calibrated, not trained."""
         self.graph = graph
         self.quantisation = quantisation
         self.network = network.eval()
@@ -88,23 +93,33 @@ class TrainedNetwork:
 
 
 def _epochs(history: Any, path: Path) -> tuple[Epoch, ...]:
-    """Return the epochs of a file, of which one at least is quantised. Raises ModelError."""
+    """Return the epochs of a file: none, or at least a quantised one. Raises ModelError."""
+    if isinstance(history, list) and not history:
+        return ()
     epochs = tuple(Epoch(*epoch) for epoch in checkpoint.checked_history(history, path))
     if not any(epoch.quantised for epoch in epochs):
         raise ModelError(f"{path}: history: no epoch is quantised")
     return epochs
 
 
-@torch.no_grad()
 def evaluate(network: QuantNetwork, split: Split) -> float:
     """Return the accuracy, 0..1: the fraction of images whose largest logit is the label's.
 
     It is 0 for an empty split. The network is left in eval mode.
     """
     network.eval()
-    right = 0
-    for start in range(0, len(split), EVALUATION_BATCH):
-        images = torch.from_numpy(split.images[start : start + EVALUATION_BATCH])
-        labels = torch.from_numpy(split.labels[start : start + EVALUATION_BATCH])
-        right += int((network(images).argmax(dim=1) == labels).sum())
-    return right / max(len(split), 1)
+    return int((answers(network, split.images) == split.labels).sum()) / max(len(split), 1)
+
+
+@torch.no_grad()
+def answers(forward: Callable[[Tensor], Tensor], images: NDArray[Any]) -> NDArray[np.int64]:
+    """Return the number of each image's largest logit, int64 (n,).
+
+    forward: from a batch of ``images`` (n, C, H, W) to logits (n, classes), such as a QuantNetwork
+    in eval mode.
+    """
+    found = [
+        forward(torch.from_numpy(images[start : start + EVALUATION_BATCH])).argmax(dim=1)
+        for start in range(0, len(images), EVALUATION_BATCH)
+    ]
+    return torch.cat(found).numpy() if found else np.zeros(0, np.int64)

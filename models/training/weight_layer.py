@@ -62,6 +62,10 @@ class WeightLayer(nn.Module):
             out = self.batch_norm(out)
         return F.relu(out) if self.relu else out
 
+    def sums(self, values: Tensor, weight: Tensor) -> Tensor:
+        """Return the sums of products (n, C, H, W) of input values with any weights, no bias."""
+        return convolve(self.spec, values, weight, None)
+
     def quantised(
         self, inputs: Sequence[Tensor], scales: Sequence[Tensor], out_scale: Tensor | None
     ) -> Tensor:

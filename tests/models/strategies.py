@@ -146,7 +146,7 @@ def _paddings(draw: st.DrawFn, most_rows: int, most_cols: int) -> Padding:
 
 @st.composite
 def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
-    """Draw bits and N:M sparsity: defaults, and values of their own for some layers."""
+    """Draw bits, N:M sparsity and a zero point: defaults, and values of some layers' own."""
     bits = st.integers(1, 8)
     default = QuantSpec(draw(bits), draw(bits), draw(SPARSITIES))
     layers = {}
@@ -155,7 +155,9 @@ def quantisations(draw: st.DrawFn, graph: NetworkGraph) -> Quantisation:
             spec = default if SPARSITY in fields else dataclasses.replace(default, sparsity=None)
             values = {f: draw(SPARSITIES if f == SPARSITY else bits) for f in fields}
             layers[name] = dataclasses.replace(spec, **values)
-    return Quantisation(draw(bits), default, layers)
+    input_bits = draw(bits)
+    zero_point = draw(st.integers(0, (1 << input_bits) - 1))
+    return Quantisation(input_bits, default, layers, zero_point)
 
 
 @st.composite

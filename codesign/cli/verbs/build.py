@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import build_folder, imported, pipeline
+from codesign.build import build_folder, floating, imported, pipeline
 from codesign.build.evaluation import evaluate, training_report
-from codesign.cli import data_options, imported_networks, options, training
+from codesign.cli import data_options, float_networks, imported_networks, options, training
 from codesign.cli.console import Console
 from codesign.design import Design
 from codesign.fpga import devices
@@ -33,8 +32,9 @@ DESCRIPTION = """\
 Train the network of a design (or take its weights from --weights), convert it to
 integers, compile it to the program of the NPU, and write a build folder.
 
-A network folder of codesign import is not trained: give its NPU with --npu, or let
-it be chosen with --lut-budget.
+A quantised network folder of codesign import is not trained, a float one is
+calibrated on images of --dataset, and trained on with --finetune: give its NPU
+with --npu, or let it be chosen with --lut-budget.
 
 Input:   a design file, and the files of its data set; or a network folder.
 Output:  the build folder: Verilog (rtl/), program and memory images, test vectors,
@@ -65,6 +65,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="file of weights written by codesign train (default: train here)",
     )
     imported_networks.arguments(parser)
+    float_networks.arguments(parser)
     options.training(parser)
     data_options.add_to(parser)
     options.device(
@@ -84,8 +85,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace, console: Console) -> int:
     if imported.is_network(args.design):
-        return imported_networks.build(args, console)
-    imported_networks.refuse(args, imported_networks.ONLY, "is for network folders alone")
+        return _build_network(args, console)
+    only = (*imported_networks.ONLY, *float_networks.OPTIONS)
+    imported_networks.refuse(args, only, "is for network folders alone")
     for name in options.TRAINING:
         if args.weights and getattr(args, name):
             option = f"--{name.replace('_', '-')}"
@@ -100,6 +102,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
     dataset = training.load_data(design, args.data_dir, console)
     with build_folder.locked(args.out):
         return _build(args, design, dataset, device, console)
+
+
+def _build_network(args: argparse.Namespace, console: Console) -> int:
+    if floating.is_float(args.design):
+        names = (*options.TRAINING, "weights")
+        imported_networks.refuse(args, names, "is for designs; --finetune trains a float network")
+        return float_networks.build(args, console)
+    imported_networks.refuse(args, float_networks.OPTIONS, "is for float networks alone")
+    return imported_networks.build(args, console)
 
 
 def _build(
@@ -123,14 +134,8 @@ def _build(
     if device is None:
         found = dataclasses.replace(found, notes=(*found.notes, devices.ASSUMED))
     training.show(found, console)
-    plan = lowered.compiled.plan
-    console.say(
-        f"{args.out}: {design.npu.macs} products per cycle, {plan.cycles:,} cycles per image, "
-        f"{100 * plan.utilisation:.1f} % array utilisation"
-    )
-    folder = shlex.quote(str(args.out))
-    console.say(f"next: codesign verify {folder}; codesign synth {folder}")
-    console.result({"build": str(args.out), "cycles_per_image": plan.cycles, **found.to_dict()})
+    result = imported_networks.built(args.out, lowered, console)
+    console.result({**result, **found.to_dict()})
     return 0
 
 

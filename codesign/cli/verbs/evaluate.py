@@ -6,7 +6,14 @@ import argparse
 import dataclasses
 from typing import Any
 
-from codesign.build import imported, other_data, pipeline, verification
+from codesign.build import (
+    float_accuracy,
+    floating,
+    imported,
+    other_data,
+    pipeline,
+    verification,
+)
 from codesign.build.built import BuiltNetwork
 from codesign.build.other_data import TestData
 from codesign.build.verification import SimulationError, Verification
@@ -63,6 +70,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if imported.is_network(args.build) and floating.is_float(args.build):
+        return _evaluate_float(args, console)
     network = options.load_network(args.build, console.warn)
     if args.simulate and imported.is_network(args.build):
         raise UserError("--simulate: a network folder has no Verilog; codesign build makes it")
@@ -94,11 +103,25 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0 if simulated.passed else 1
 
 
-def _spec(network: BuiltNetwork, args: argparse.Namespace) -> DatasetSpec:
+def _evaluate_float(args: argparse.Namespace, console: Console) -> int:
+    if args.simulate:
+        raise UserError("--simulate: a network folder has no Verilog; codesign build makes it")
+    spec = _spec(None, args)
+
+    def read(done: int, total: int) -> None:
+        console.progress("reading images", done, total)
+
+    found = float_accuracy.evaluate(floating.network_of(args.build), spec, args.data_dir, read)
+    training.show(found, console)
+    console.result({"dataset": spec.name, **found.to_dict()})
+    return 0
+
+
+def _spec(network: BuiltNetwork | None, args: argparse.Namespace) -> DatasetSpec:
     """Return the design's data set with what the command line says instead. Raises UserError."""
     said = {"name": args.dataset, "layout": args.layout, "resize": args.resize}
     given = {name: value for name, value in said.items() if value is not None}
-    if network.dataset:
+    if network and network.dataset:
         return dataclasses.replace(network.dataset, **given)
     if args.dataset is None:
         raise UserError("an imported network has no data set of its own: give --dataset")

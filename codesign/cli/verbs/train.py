@@ -8,9 +8,9 @@ from pathlib import Path
 
 from codesign import design as designs
 from codesign import prediction
-from codesign.build import pipeline
+from codesign.build import imported, pipeline
 from codesign.build.evaluation import evaluate
-from codesign.cli import data_options, options, training
+from codesign.cli import data_options, float_networks, imported_networks, options, training
 from codesign.cli.console import Console
 from models.integer.bits import total as all_bits
 
@@ -21,22 +21,30 @@ Train the network of a design with quantisation-aware training: first in
 floating point, then with the bit widths of the design. The options that make
 weights sparse are explained in docs/explanation/training.md.
 
-Input:   a design file, and the files of its data set.
+A float network folder of codesign import is calibrated instead: it gets its bits
+and scales from images of --dataset, and is trained on with --finetune.
+
+Input:   a design file, and the files of its data set; or a float network folder.
 Output:  a file of weights for codesign build --weights; accuracy and bit counts
-         of the weights.
+         of the weights. Of a network folder also a design file and a report
+         beside the weights, and accuracy before and after.
 
 After an interruption, the same command continues after the last finished epoch.
 Exit status: 0 success, 2 bad input, 3 the NPU cannot run the network."""
 EXAMPLES = """\
   codesign train examples/digits_tiny.yaml --out build/digits_tiny.weights
   codesign train design.yaml --data-dir ~/data --epochs 40 --json
-  codesign train design.yaml --boo 2 --zero-blocks 0.5    # few bits set, many zero words"""
+  codesign train design.yaml --boo 2 --zero-blocks 0.5    # few bits set, many zero words
+  codesign train resnet8/ --dataset cifar10.zip --weight-bits 4..8 --average-weight-bits 5.5"""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    options.design_file(parser)
+    options.design_file(parser, or_network=True)
     options.training(parser)
     data_options.add_to(parser)
+    imported_networks.npu_option(parser)
+    imported_networks.dataset_option(parser, "; required there")
+    float_networks.arguments(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -47,6 +55,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
+    if imported.is_network(args.design):
+        imported_networks.refuse(
+            args, options.TRAINING, "is for designs; --finetune trains a float network"
+        )
+        return float_networks.train(args, console)
+    only = ("npu", "dataset", *float_networks.OPTIONS)
+    imported_networks.refuse(args, only, "is for network folders alone")
     design = data_options.applied(designs.load(args.design), args)
     out: Path = args.out or args.design.with_suffix(".weights")
     prediction.plan_design(design)  # raises before any work if the NPU cannot run the network

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from codesign.results import UserError
-from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.genome import Genome, Ints, network_key
 from codesign.search.trials import Proposal
 from models.data.datasets import Dataset, Split
 from models.files.reading import quoted
@@ -72,24 +71,36 @@ class ShortTraining:
             training=training,
         )
 
+    @property
+    def told(self) -> str:
+        """Words for what happens to a network before its accuracy is taken."""
+        return f"after {self.epochs} epochs"
+
+    def seconds_an_epoch(self, seconds: float, images: int) -> float:
+        """Return the time of an epoch of so many images; seconds: of the short training."""
+        return seconds / (self.epochs * self.train_images) * images
+
     def subset(self, dataset: Dataset) -> Dataset:
-        """Return the images of ``dataset`` that proxy training uses, drawn by ``seed``.
+        """Return the images of ``dataset`` that proxy training uses, as ``drawn`` does."""
+        return drawn(dataset, self.train_images, self.validation_images, self.seed)
 
-        Its test split and its sha256 are empty. ``dataset`` is not changed.
-        """
-        random = np.random.default_rng([self.seed, 2])
 
-        def take(split: Split, count: int) -> Split:
-            if count >= len(split):
-                return split
-            return split.take(np.sort(random.permutation(len(split))[:count]))
+def drawn(dataset: Dataset, train_images: int, validation_images: int, seed: int) -> Dataset:
+    """Return at most so many images of ``dataset``, which is not changed, drawn by ``seed``.
 
-        empty = dataset.test.take(np.empty(0, dtype=np.int64))
-        train = take(dataset.train, self.train_images)
-        validation = take(dataset.validation, self.validation_images)
-        return dataclasses.replace(
-            dataset, train=train, validation=validation, test=empty, sha256=""
-        )
+    The test split and the sha256 of the result are empty.
+    """
+    random = np.random.default_rng([seed, 2])
+
+    def take(split: Split, count: int) -> Split:
+        if count >= len(split):
+            return split
+        return split.take(np.sort(random.permutation(len(split))[:count]))
+
+    empty = dataset.test.take(np.empty(0, dtype=np.int64))
+    train = take(dataset.train, train_images)
+    validation = take(dataset.validation, validation_images)
+    return dataclasses.replace(dataset, train=train, validation=validation, test=empty, sha256="")
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,7 @@ class ShortTrainer:
     Made by ``explore`` and ``codesign worker``.
     """
 
-    space: SearchSpace
+    space: Genome
     dataset: Dataset
     """The part of the data set that ``how.subset`` returns."""
     how: ShortTraining
@@ -187,20 +198,27 @@ class ShortTrainer:
         }
 
     def _task(self, proposal: Proposal) -> TrainingTask:
-        genes = proposal.attributes.get("candidate")
-        sizes = self.space.sizes
-        same = proposal.attributes.get("training") == dataclasses.asdict(self.how)
-        if not (
-            same
-            and isinstance(genes, list)
-            and len(genes) == len(sizes)
-            and all(type(g) is int and 0 <= g < n for g, n in zip(genes, sizes, strict=True))
-            and network_key(self.space, candidate := np.array(genes, np.int64)) == proposal.key
-        ):
-            raise UserError(
-                f"trial {quoted(proposal.key)} is damaged, or of another space or training"
-            )
-        graph, quantisation = network(self.space, candidate)
+        candidate = candidate_of(proposal, self.space, self.how)
+        graph, quantisation = self.space.network(candidate)
         scale_bits = int(self.space.integers(candidate[None], "scale_bits")[0])
         keep = self.keep(proposal.key)
         return TrainingTask(proposal.key, graph, quantisation, scale_bits, keep)
+
+
+def candidate_of(proposal: Proposal, space: Genome, how: Any) -> Ints:
+    """Return the candidate (genes,) that a proposal asks for.
+
+    how: settings of the trials, a dataclass. Raises UserError for a proposal that is damaged, or of
+    another space or other settings.
+    """
+    genes, sizes = proposal.attributes.get("candidate"), space.sizes
+    same = proposal.attributes.get("training") == dataclasses.asdict(how)
+    if not (
+        same
+        and isinstance(genes, list)
+        and len(genes) == len(sizes)
+        and all(type(g) is int and 0 <= g < n for g, n in zip(genes, sizes, strict=True))
+        and network_key(space, candidate := np.array(genes, np.int64)) == proposal.key
+    ):
+        raise UserError(f"trial {quoted(proposal.key)} is damaged, or of another space or training")
+    return candidate

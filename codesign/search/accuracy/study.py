@@ -31,9 +31,10 @@ from codesign.search.accuracy.predictor import farthest
 from codesign.search.accuracy.short_training import ShortTraining, TrainingTask, trained_network
 from codesign.search.accuracy.study_data import Description, Training
 from codesign.search.space.declaration import dense_only, load_declaration, shipped_name
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.topology import network
 from models.data import datasets
 from models.data.datasets import Dataset
 from models.errors import DatasetError

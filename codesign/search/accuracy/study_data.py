@@ -29,7 +29,7 @@ class Training:
     """
 
     key: str
-    """Identity of the network (codesign.search.space.topology.network_key)."""
+    """Identity of the network (codesign.search.space.genome.network_key)."""
     seed: int
     """Seed of initialisation, order and choice of the training images."""
     epochs: int

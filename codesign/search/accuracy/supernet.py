@@ -12,7 +12,8 @@ import torch
 
 from codesign.results import UserError
 from codesign.search.space.declaration import PLAIN, PROJECTION
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Ints
 from codesign.search.space.tables import layer_table
 from codesign.search.space.topology import network
 from models.data.datasets import Dataset

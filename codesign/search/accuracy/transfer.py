@@ -20,6 +20,7 @@ from scipy.special import expit
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.regressors import one_thread
 from codesign.search.accuracy.features import capacity, network_features
+from codesign.search.accuracy.sensitivity import log_odds
 from codesign.search.pareto import Floats
 from codesign.search.parts import in_parts
 
@@ -58,9 +59,35 @@ class Source:
     @property
     def odds(self) -> Floats:
         """Log odds of a correct answer, shape (n,), finite."""
-        share = (self.accuracies * self.images + 0.5) / (self.images + 1)
-        odds: Floats = np.log(share / (1 - share))
-        return odds
+        return log_odds(self.accuracies, self.images)
+
+
+@dataclass(frozen=True, eq=False)
+class TransferBelief:
+    """Belief of a search on networks, before and after it has trained some of its own.
+
+    >>> TransferBelief("digits", 200, (), 60.0).after(np.empty((0, 10)), np.empty(0)).odds(
+    ...     np.full((1, 10), 12.0))[0].shape
+    (1,)
+    """
+
+    dataset: str
+    """Name of the search's data set."""
+    images: int
+    """Its validation images."""
+    others: Sequence[Source]
+    """Trained networks of other searches and studies."""
+    centre: float
+    """``capacity`` of an average network of the search space."""
+
+    def features(self, layers: LayerTable) -> Floats:
+        """Return what networks are compared by, shape (n, f)."""
+        return network_features(layers)
+
+    def after(self, features: Floats, accuracies: Floats) -> TransferPredictor:
+        """Return what is believed once networks of these features (t, f) have accuracies (t,)."""
+        own = Source(self.dataset, features, accuracies, self.images)
+        return TransferPredictor(own, self.others, self.centre)
 
 
 class TransferPredictor:

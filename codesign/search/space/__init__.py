@@ -1,16 +1,20 @@
 """Search spaces: declared in YAML, encoded as integer genes, decoded to designs.
 
-declaration (YAML files), rules (combinations that it forbids or requires), encoding (genes),
-topology (genes to a network graph), tables and chains (genes to layer tables, for batches),
-candidates (genes to NPUs and designs), presets/ (shipped spaces).
+declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
+space), stages (genes of a declaration), encoding (the search space of these), given (the search
+space of a network that exists), topology (genes to a network graph), tables and chains (genes to
+layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped spaces).
 """
 
 __all__ = [
     "candidates",
     "declaration",
     "encoding",
+    "genome",
+    "given",
     "presets",
     "rules",
+    "stages",
     "tables",
     "topology",
 ]

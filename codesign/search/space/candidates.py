@@ -12,8 +12,7 @@ from codesign.compiler import minimal_depths
 from codesign.cost.cycles.layers import LayerTable
 from codesign.cost.table import ConfigTable
 from codesign.design import DatasetSpec, Design
-from codesign.search.space.encoding import Ints, SearchSpace
-from codesign.search.space.topology import network
+from codesign.search.space.genome import Genome, Ints
 from models import arithmetic
 from models.integer.lower import shape_only
 from models.quantisation.plan import MAX_BITS
@@ -36,7 +35,7 @@ LEAST_ACCUMULATOR_BITS = 12
 """Smallest accumulator width: in a narrower one the bias of a small network may not fit."""
 
 
-def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> ConfigTable:
+def npu_table(space: Genome, candidates: Ints, layers: LayerTable) -> ConfigTable:
     """Return the NPUs of candidates, shape (n, genes), whose networks are ``layers``.
 
     Choices that do not fit each other are adapted as NpuChoices says; an array whose lanes are no
@@ -78,7 +77,7 @@ def npu_table(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Confi
     )
 
 
-def _wide_passes(space: SearchSpace, candidates: Ints, layers: LayerTable) -> Ints:
+def _wide_passes(space: Genome, candidates: Ints, layers: LayerTable) -> Ints:
     """Return the passes per activation digit of layers that read a wide image, shape (n,).
 
     0 where the image is not wider than the other tensors, the candidate does not choose to split
@@ -95,7 +94,7 @@ def _wide_passes(space: SearchSpace, candidates: Ints, layers: LayerTable) -> In
 
 
 def _binary(
-    space: SearchSpace, candidates: Ints, layers: LayerTable, multiplier: Ints, sparsity: Ints
+    space: Genome, candidates: Ints, layers: LayerTable, multiplier: Ints, sparsity: Ints
 ) -> Ints:
     """Return 1 where the array computes 1-bit weights in one pass, else 0, shape (n,).
 
@@ -109,7 +108,7 @@ def _binary(
     return (able & (sparsity == 0) & ones.any(axis=1)).astype(np.int64)
 
 
-def _depthwise_taps(space: SearchSpace, candidates: Ints, multiplier: Ints, sparsity: Ints) -> Ints:
+def _depthwise_taps(space: Genome, candidates: Ints, multiplier: Ints, sparsity: Ints) -> Ints:
     """Return the kernel columns that depthwise layers compute at once, shape (n,).
 
     1 where the array does not allow the chosen number: with N:M sparsity, few lanes, or products
@@ -123,7 +122,7 @@ def _depthwise_taps(space: SearchSpace, candidates: Ints, multiplier: Ints, spar
 
 
 def _multipliers(
-    space: SearchSpace, candidates: Ints, activation_bits: Ints, dense: NDArray[np.bool_]
+    space: Genome, candidates: Ints, activation_bits: Ints, dense: NDArray[np.bool_]
 ) -> Ints:
     """Return the multiplier forms as indices into MULTIPLIERS, shape (n,).
 
@@ -172,7 +171,7 @@ def accumulator_bits(layers: LayerTable) -> Ints:
 
 
 def to_design(
-    space: SearchSpace, candidate: Ints, npu: NpuConfig, *, name: str, seed: int,
+    space: Genome, candidate: Ints, npu: NpuConfig, *, name: str, seed: int,
     dataset: DatasetSpec, clock_mhz: float,
 ) -> Design:  # fmt: skip
     """Return one candidate, shape (genes,), as a design.
@@ -182,7 +181,7 @@ def to_design(
     (is_stacked). clock_mhz: the design's clock in MHz. Raises InfeasibleError when no depth is
     enough or the NPU cannot run the network for another reason.
     """
-    graph, quantisation = network(space, candidate)
+    graph, quantisation = space.network(candidate)
     integer = shape_only(graph, quantisation, npu.scale_bits)
     depths = minimal_depths(integer, npu, is_stacked(npu.weight_depth))
     sized = dataclasses.replace(npu, **depths)  # type: ignore[arg-type]

@@ -15,7 +15,8 @@ from codesign.cost.cycles.layers import LayerTable
 from codesign.search.parts import in_parts
 from codesign.search.space.chains import CONV, NETWORK, STAGE, ChainTask, write
 from codesign.search.space.declaration import BLOCKS, PLAIN, RESIDUALS
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.genome import Ints
+from codesign.search.space.stages import StageGenes
 from models.integer.assemble import LOGIT_BITS
 from models.quantisation.plan import ADD_WEIGHT_BITS, ONES_WEIGHT_BITS
 from rtl_gen.blocks.history import MOST_ROWS, OLDER_COLUMNS
@@ -32,7 +33,7 @@ _GENES = {
 """Field of NETWORK -> gene whose numeric value it holds."""
 
 
-def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None) -> LayerTable:
+def layer_table(space: StageGenes, candidates: Ints, threads: int | None = None) -> LayerTable:
     """Return the MAC layers of candidates of shape (n, genes).
 
     There are slots for the longest network of the space. threads: at most so many, by default one
@@ -48,7 +49,7 @@ def layer_table(space: SearchSpace, candidates: Ints, threads: int | None = None
     return LayerTable(*table)
 
 
-def _fill(space: SearchSpace, candidates: Ints, table: Ints) -> None:
+def _fill(space: StageGenes, candidates: Ints, table: Ints) -> None:
     """Write the layers of candidates to ``table``.
 
     Shapes: candidates (n, genes), table (columns, n, slots), all 0 before; columns are the fields

@@ -7,12 +7,11 @@ QuantSpec, so that a design file need not name them.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 
 from codesign.search.space.declaration import BLOCKS, DENSE, PLAIN, PROJECTION
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.rules import Choice
+from codesign.search.space.stages import StageGenes
 from models.graph.layers import Add, Conv2d, GlobalPool, Input, LayerSpec, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
 from models.quantisation.plan import Quantisation, QuantSpec
@@ -20,19 +19,7 @@ from models.quantisation.sparsity import Sparsity
 from rtl_gen.parameters import SPARSITIES
 
 
-def network_key(space: SearchSpace, candidate: Ints) -> str:
-    """Return a hash of a candidate's network and bit widths: 12 hexadecimal digits.
-
-    N:M pattern, image shape and number of classes count, too. Candidates that differ in their NPU
-    only have the same key.
-    """
-    npu = {space.parameters[gene].name for gene in space.npu_genes}
-    params = {k: v for k, v in space.params(candidate).items() if k not in npu}
-    text = json.dumps([params, space.shape, space.classes], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
+def network(space: StageGenes, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
     """Return the network graph of one candidate, shape (genes,), its bit widths and N:M pattern."""
     builder = _Builder(space, candidate)
     for stage in range(1, builder.integer("stages") + 1):
@@ -45,7 +32,7 @@ def network(space: SearchSpace, candidate: Ints) -> tuple[NetworkGraph, Quantisa
 class _Builder:
     """Builder that appends the layers of one candidate and their bits, from input to output."""
 
-    def __init__(self, space: SearchSpace, candidate: Ints) -> None:
+    def __init__(self, space: StageGenes, candidate: Ints) -> None:
         self.classes = space.classes
         self.halving = space.halving
         self.params = space.params(candidate)

@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("onnx", reason="no onnx")
 
 from codesign.build import built, imported
 from codesign.cli.main import main
+from models.data.values import InputRange
 from models.importing import folder
+from models.integer import reference
 from tests.models.importing import onnx_models, test_float
 from tests.models.importing.onnx_models import write
 
@@ -41,8 +44,6 @@ def examples(net: Path, count: int) -> tuple[np.ndarray[Any, Any], np.ndarray[An
     assert found.integer
     low, high = (end[0] for end in _ends(net))
     values = np.random.default_rng(0).uniform(low, high, (count, *found.input.shape))
-    from models.integer import reference
-
     codes = found.input.codes(values).astype(np.uint8)
     logits = reference.run(found.integer, codes)[found.integer.output.name]
     return values, found.integer.answers(logits)
@@ -101,7 +102,10 @@ def test_folder_and_build_have_the_same_accuracy(
         (["evaluate", "net", "--dataset", "digits", "--simulate", "1"], "has no Verilog"),
         (["evaluate", "net", "--dataset", "digits"], "class 5 is not among"),
         (["estimate", "digits.yaml", "--npu", "npu.yaml"], "is for network folders alone"),
-        (["build", "floating", "--out", "b", "--npu", "npu.yaml"], "holds a float network"),
+        (["predict", "floating", "some.png"], "holds a float network"),
+        (["build", "net", "--out", "b", "--npu", "bits.yaml"], "has the bits of its file"),
+        (["build", "net", "--out", "b", "--npu", "npu.yaml", "--finetune", "2"], "float networks"),
+        (["train", "net", "--dataset", "digits"], "holds a quantised network"),
     ],
 )
 def test_what_cannot_go_on_is_said(
@@ -113,11 +117,38 @@ def test_what_cannot_go_on_is_said(
 ) -> None:
     monkeypatch.chdir(net.parent)
     Path("bad.yaml").write_text("npu: {lane: 4}\n")
+    Path("bits.yaml").write_text(NPU + "quantisation: {input_bits: 4}\n")
     write(Path("float.onnx"), test_float.residual())
     assert main(["import", "float.onnx", "--out", "floating"]) == 0
     assert main(words) == 2
     assert said in capsys.readouterr().err
     assert not Path("b").exists()
+
+
+def test_pictures_are_read_as_the_import_said(
+    net: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the folder and from its build, and of single pictures as of a data set."""
+    answer(capsys, "import", net.parent / "residual.onnx", "--out", net, "--pixel-range", -2, 1)
+    found = folder.load(net)
+    assert found.integer
+    pixels = np.random.default_rng(3).integers(0, 256, (60, 3, 8, 8), np.uint8)
+    codes = found.input.codes(pixels / 255 * 3 - 2).astype(np.uint8)
+    logits = reference.run(found.integer, codes)[found.integer.output.name]
+    labels = found.integer.answers(logits)
+    for i, label in enumerate(labels):
+        path = net.parent / "pictures" / f"{label}" / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[i].transpose(1, 2, 0)).save(path)
+    out = net.parent / "build"
+    answer(capsys, "build", net, "--npu", net.parent / "npu.yaml", "--images", 1, "--out", out)
+    assert imported.load(out / "design.yaml").pixels == InputRange.of(-2, 1)
+    for place in (net, out):
+        said = answer(capsys, "evaluate", place, "--dataset", net.parent / "pictures")
+        assert said["accuracy"]["test"]["share"] == 1
+        assert not any("pixels are taken" in note for note in said["notes"])
+        single = net.parent / "pictures" / str(labels[0]) / "0.png"
+        assert answer(capsys, "predict", place, single)[0]["class"] == labels[0]
 
 
 def test_a_built_design_is_no_design_to_train(
@@ -126,9 +157,8 @@ def test_a_built_design_is_no_design_to_train(
     out = net.parent / "build"
     answer(capsys, "build", net, "--npu", net.parent / "npu.yaml", "--images", 1, "--out", out)
     assert isinstance(imported.load(out / "design.yaml"), imported.ImportedDesign)
-    for words in (["build", str(out / "design.yaml"), "--out", "x"], ["report", str(out)]):
-        assert main(words) == 2
-        assert "of an imported network" in capsys.readouterr().err
+    assert main(["build", str(out / "design.yaml"), "--out", "x"]) == 2
+    assert "of an imported network" in capsys.readouterr().err
 
 
 def test_an_npu_is_chosen_within_the_luts_given(

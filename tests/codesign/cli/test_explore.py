@@ -13,7 +13,7 @@ from codesign.cli import main
 from codesign.explore import ExploreResult, ExploreSettings
 from codesign.explore import run as exploring
 from codesign.explore.finish import FinishedDesign
-from codesign.explore.summary import empty_summary
+from codesign.explore.telling.summary import empty_summary
 from codesign.fpga import devices
 from codesign.prediction import DesignEstimate
 from codesign.report import Candidate

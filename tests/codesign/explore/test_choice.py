@@ -17,15 +17,15 @@ from codesign.explore.choice import (
     best_option,
     finalists,
 )
-from codesign.explore.names import readable_names
-from codesign.explore.shown import shown_candidates
+from codesign.explore.telling.names import readable_names
+from codesign.explore.telling.shown import shown_candidates
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import InnerSearch, Problem
 from codesign.search.pareto import Ints
 from codesign.search.space.declaration import load_declaration
 from codesign.search.space.encoding import SearchSpace
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 from models.training.history import standard_error
 from tests.codesign.search.test_engine import capacity, model
 

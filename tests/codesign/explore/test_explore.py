@@ -183,7 +183,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
         one["label"] for one in summary["front"]
     }
     searched = summary["search"]
-    assert searched["strategy"] == "evolution"
+    assert searched["strategy"] == ExploreSettings.strategy
     assert 0 < searched["feasible_share"] < 1
     assert 0 < searched["evaluations"] < searched["space_size"]
     curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
@@ -486,12 +486,19 @@ def test_resume_trains_nothing_twice(
 def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path) -> None:
     """A setting that is added must be told apart: it decides the result, or it does not."""
     wanted = settings(tmp_path / "out", finish=ExploreSettings.finish)
-    declaration = load_declaration("digits")
-    identity = wanted.identity(declaration, datasets.load("digits"))
+    space = dataclasses.asdict(load_declaration("digits"))
+    identity = wanted.identity(space, datasets.load("digits"))
     fields = {field.name for field in dataclasses.fields(ExploreSettings)}
-    places = {"out", "data_dir", "area_model", "warm_start"}  # files count by their content
+    places = {
+        "out",
+        "data_dir",
+        "area_model",
+        "warm_start",
+        "network",
+    }  # files count by their content
     # Written where they are not the default.
-    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy"}
+    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "min_accuracy",
+             "finetune", "keep_accuracy"}  # fmt: skip
     assert fields - identity.keys() == {
         *places, "storage", "study", "jobs", "resume", "replace", "time_limit_s", "notes", *later
     }  # fmt: skip
@@ -502,8 +509,10 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
     ]
     chosen = dataclasses.replace(wanted, finish=3, prefer="knee", min_accuracy=0.9)
     assert {"finish", "prefer", "min_accuracy"} <= chosen.identity(
-        declaration, datasets.load("digits")
+        space, datasets.load("digits")
     ).keys()
+    hot = dataclasses.replace(wanted, epochs=None, network="net", finetune=1, keep_accuracy=0.01)
+    assert {"finetune", "keep_accuracy"} <= hot.identity(space, datasets.load("digits")).keys()
 
 
 def test_resume_refuses_other_settings_and_starting_afresh_takes_them(

@@ -8,7 +8,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from codesign.explore.reasons import nothing_fits
+from codesign.explore.telling.reasons import nothing_fits
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.engine import Evaluated, InnerSearch, Problem

@@ -17,8 +17,9 @@ from codesign.search.engine import Problem
 from codesign.search.space import candidates as candidates_of
 from codesign.search.space.declaration import SpaceDeclaration, load_declaration
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import network_key
 from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.topology import network
 from models.integer.lower import shape_only
 from models.integer.network import IntegerNetwork
 from rtl_gen import timing

@@ -15,7 +15,7 @@ import pytest
 
 from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
-from codesign.explore.reasons import reasons
+from codesign.explore.telling.reasons import reasons
 from codesign.results import Budget
 from codesign.search import engine
 from codesign.search.accuracy.features import network_features

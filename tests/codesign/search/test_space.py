@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from codesign.results import UserError
 from codesign.search.space.declaration import load_declaration, shipped_name
 from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import network_key
 from codesign.search.space.rules import Requirement
-from codesign.search.space.topology import network, network_key
+from codesign.search.space.topology import network
 from models.errors import YamlError
 from models.graph.verifier import verify
 from tests.codesign.search.spaces import every_block

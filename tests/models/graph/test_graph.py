@@ -5,6 +5,7 @@ Every refusal names layer and cure, in YAML also file and line.
 
 from __future__ import annotations
 
+import dataclasses
 import pickle
 
 import pytest
@@ -54,9 +55,8 @@ def test_graphs_and_quantisations_survive_the_yaml_round_trip(data):
     nodes = yaml_io.load(text).mapping()
     again = graph_yaml.read_graph(nodes["network"], "random")
     assert again == graph
-    assert quantisation_yaml.read_quantisation(nodes["quantisation"], again) == Quantisation(
-        quantisation.input_bits, quantisation.default, _effective(quantisation, graph)
-    )
+    expected = dataclasses.replace(quantisation, layers=_effective(quantisation, graph))
+    assert quantisation_yaml.read_quantisation(nodes["quantisation"], again) == expected
 
 
 def _effective(quantisation: Quantisation, graph: NetworkGraph) -> dict[str, QuantSpec]:
@@ -189,7 +189,10 @@ FC = Layer("fc", Linear(3), ("image",))
         (lambda: NetworkGraph("g", []), "exactly one input layer, not 0"),
         (lambda: _graph(Layer("b", Input((1, 1, 1))), FC), "exactly one input layer, not 2"),
         (lambda: _graph(FC, FC), "two layers are named 'fc'"),
-        (lambda: _graph(Layer("fc", Linear(3), ("imag",))), "layer fc reads 'imag'; known: image"),
+        (
+            lambda: _graph(Layer("fc", Linear(3), ("imag",))),
+            "layer fc reads 'imag'; did you mean 'image'",
+        ),
         (lambda: _graph(Layer("1c", Linear(3), ("image",))), "layer name '1c' must be a letter"),
         (lambda: _graph(Layer("fc", Linear(3), ())), "layer fc: linear takes 1 inputs, not 0"),
         (

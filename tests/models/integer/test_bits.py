@@ -20,8 +20,8 @@ from models.integer.network import MacLayer, Source
 from models.quantisation.blocks import BlockShape
 from models.quantisation.plan import Quantisation, QuantSpec
 from models.training.loop import train
+from models.training.losses import ones_per_weight
 from models.training.network import QuantNetwork
-from models.training.penalty import ones_per_weight
 from models.training.schedule import TrainSettings
 from tests.models.strategies import untrained
 from tests.models.training.test_training import CNN, QUICK, digits, few

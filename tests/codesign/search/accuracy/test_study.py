@@ -15,9 +15,9 @@ from codesign.results import UserError
 from codesign.search.accuracy import study, study_data
 from codesign.search.accuracy.features import FEATURES, network_features
 from codesign.search.accuracy.study_data import Description, Training
-from codesign.search.space.encoding import Ints, SearchSpace
+from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Ints, network_key
 from codesign.search.space.tables import layer_table
-from codesign.search.space.topology import network_key
 from models.data import datasets
 from models.data.datasets import Dataset
 

@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from codesign.search.pareto import Ints
-from codesign.search.space.encoding import SearchSpace
+from codesign.search.space.genome import Genome, network_key
 from codesign.search.space.rules import Choice
-from codesign.search.space.topology import network_key
 from rtl_gen.config import NpuConfig
 
 
-def readable_names(space: SearchSpace, candidates: Sequence[Ints]) -> list[str]:
+def readable_names(space: Genome, candidates: Sequence[Ints]) -> list[str]:
     """Return a name for the network of each candidate, in order, which no other network has.
 
-    A name has stages with their channels, features of a hidden layer, and least and most bits of
-    weights and activations. Networks that these do not tell apart are also named by the parameters
-    in which they differ.
+    A name is the space's (``Genome.label``). Networks that these do not tell apart are also named
+    by the parameters in which they differ.
     """
     keys = [network_key(space, candidate) for candidate in candidates]
     params = {
         key: _network_params(space, candidate)
         for key, candidate in zip(keys, candidates, strict=True)
     }
-    names = {key: _name(one) for key, one in params.items()}
+    names = {key: space.label(one) for key, one in params.items()}
     for parameter in space.parameters:
         for key in _ambiguous(names, params, parameter.name):
             value = params[key].get(parameter.name)
@@ -52,31 +50,10 @@ def _ambiguous(
     ]
 
 
-def _network_params(space: SearchSpace, candidate: Ints) -> dict[str, Choice]:
+def _network_params(space: Genome, candidate: Ints) -> dict[str, Choice]:
     """Return the active parameters of a candidate without those of its NPU."""
     npu = {space.parameters[gene].name for gene in space.npu_genes}
     return {name: value for name, value in space.params(candidate).items() if name not in npu}
-
-
-def _name(params: Mapping[str, Choice]) -> str:
-    stages = int(params["stages"])
-    parts = []
-    if stages:
-        channels = "-".join(str(params[f"channels{stage}"]) for stage in range(1, stages + 1))
-        parts.append(f"{stages} stage{'s' if stages > 1 else ''} {channels}")
-    if params["hidden"]:
-        parts.append(f"{params['hidden']} hidden")
-    bits = [
-        f"{letter}{_range([int(v) for name, v in params.items() if name.startswith(start)])}"
-        for letter, start in (("w", "weight_bits"), ("a", "activation_bits"))
-        if any(name.startswith(start) for name in params)
-    ]
-    return ", ".join([*(parts or ["linear"]), " ".join(bits)])
-
-
-def _range(values: Sequence[int]) -> str:
-    low, high = min(values), max(values)
-    return str(low) if low == high else f"{low}-{high}"
 
 
 def _text(value: Choice) -> str:

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from codesign.explore.choice import Option, Trained
-from codesign.explore.names import array_name, readable_names
+from codesign.explore.telling.names import array_name, readable_names
 from codesign.report.data import Candidate
 from codesign.search import engine
 from codesign.search.engine import Problem
 from codesign.search.pareto import pareto_mask
-from codesign.search.space.topology import network_key
+from codesign.search.space.genome import network_key
 
 SHOWN_NPUS = 6
 """Most NPUs per trained network that the report's front is drawn from."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost.cycles.schedule import ScheduleTable
-from codesign.explore.names import array_name, readable_names
+from codesign.explore.telling.names import array_name, readable_names
 from codesign.results import Infeasible, InfeasibleError
 from codesign.search.engine import Evaluated, InnerSearch, Problem
 from rtl_gen.parameters import DEPTH_RANGES
@@ -158,7 +158,7 @@ def _need_and_have(name: str, share: float, problem: Problem) -> tuple[float, fl
         return wanted, wanted / (1 + share)
     limits = {"luts": budget.luts, "ffs": budget.ffs, "brams": budget.brams, "dsps": budget.dsps,
               "latency_us": budget.max_latency_us,
-              "macs": problem.space.declaration.max_macs, "rules": 0}  # fmt: skip
+              "macs": problem.space.max_macs or 0, "rules": 0}  # fmt: skip
     limit = limits[name]
     need, have = (limit * (1 + share), limit) if limit else (share, 0.0)
     return (math.ceil(need - ROUNDING), have) if name in ("luts", "ffs") else (need, have)

@@ -1,0 +1,1 @@
+"""What quantisation after training loses: ``python -m benchmarks.calibration.post_training``."""

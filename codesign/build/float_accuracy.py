@@ -1,0 +1,96 @@
+"""Accuracy of float networks, alone and beside what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from codesign.build import npu_file, other_data
+from codesign.build.built import BuiltNetwork
+from codesign.build.evaluation import TEST, Evaluation
+from codesign.build.floating import Subject
+from codesign.design import DatasetSpec
+from models.data.datasets import Progress
+from models.data.values import PIXEL_HIGH, PIXELS
+from models.importing.ends import pixel_notes
+from models.importing.folder import NetworkFolder
+from models.integer.lower import shape_only
+from models.integer.scores import Scores
+from models.quantisation.plan import Quantisation
+
+PARTS = ("validation", TEST)
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """Scores by part of a network at one stage: ``float``, ``calibrated`` or ``finetuned``.
+
+    Made by ``of_float``, and of an Evaluation by the command line.
+    """
+
+    name: str
+    parts: dict[str, Scores]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return share, images, low and high of the accuracy by part."""
+        return {part: scores.accuracy.to_dict() for part, scores in self.parts.items()}
+
+
+def rows(stages: Sequence[Stage]) -> list[tuple[str, ...]]:
+    """Return a row for each stage: its name, and its accuracy on each of PARTS in words."""
+    return [
+        (stage.name, *(stage.parts[part].accuracy.describe() for part in PARTS)) for stage in stages
+    ]
+
+
+def of_float(subject: Subject, quantisation: Quantisation) -> Stage:
+    """Evaluate a float network on the validation and the test part of its data set.
+
+    Its input is rounded to the codes of the ``quantisation``.
+    """
+    from models.calibration import loading  # torch takes seconds to import
+    from models.training.trained import answers
+
+    network = loading.load(subject.network, quantisation)
+    data = subject.dataset
+    splits = {part: getattr(data, part) for part in PARTS}
+    return Stage(
+        "float",
+        {
+            part: Scores.of(answers(network, split.images), split.labels, data.classes)
+            for part, split in splits.items()
+        },
+    )
+
+
+def evaluate(
+    found: NetworkFolder, spec: DatasetSpec, data_dir: Path | None, progress: Progress | None = None
+) -> Evaluation:
+    """Run the float network of a folder on a data set, whose values it takes unrounded.
+
+    Arguments and errors: as for other_data.load.
+    """
+    from models.calibration import loading  # torch takes seconds to import
+
+    assert found.floating is not None
+    blank = shape_only(found.floating.graph, Quantisation(), 8)
+    classes = tuple(map(str, range(blank.classes)))
+    network = BuiltNetwork(blank, classes, PIXELS, None, npu_file.CLOCK_MHZ, found.pixels)
+    data = other_data.given(network, spec, data_dir, progress)
+    channels = blank.tensors[blank.input].shape[0]
+    gain, offset = np.array(found.input.gain), np.array(found.input.offset)
+    assumed: list[str] = []
+    if data.pictures:
+        pixels = found.pixels or PIXELS
+        low, high = (np.broadcast_to(np.array(end), channels) for end in (pixels.low, pixels.high))
+        gain, offset = gain * (high - low) / PIXEL_HIGH, gain * low + offset
+        assumed = pixel_notes(found.pixels)
+    answers = loading.answers(found.floating, data.part.values, gain, offset)
+    scores = Scores.of(answers, data.part.labels, len(classes))
+    doubts = scores.doubts(classes, TEST)
+    notes = (*data.notes, *assumed, "the network is in floating point", *doubts)
+    return Evaluation({TEST: scores}, classes, notes)

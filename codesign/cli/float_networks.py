@@ -1,0 +1,265 @@
+"""Commands on float network folders: what ``train``, ``build`` and ``estimate`` do with one."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+import shlex
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from codesign.build import (
+    build_folder,
+    float_accuracy,
+    floating,
+    npu_choice,
+    npu_file,
+    pipeline,
+)
+from codesign.build.evaluation import Evaluation, evaluate, training_report
+from codesign.build.float_accuracy import Stage
+from codesign.build.floating import Bits, Subject
+from codesign.build.npu_file import NpuFile
+from codesign.cli import data_options, imported_networks, options, training
+from codesign.cli.console import Console, table
+from codesign.design import DatasetSpec, Design
+from codesign.fpga import devices
+from codesign.fpga.devices import Device
+from codesign.prediction import DesignEstimate
+from codesign.results import UserError
+from models.files import json_io
+from models.files.reading import TEXT_BYTES, FileError, read_bytes
+from models.graph.network import NetworkGraph
+from models.integer.lower import lower
+from models.quantisation.plan import Quantisation
+from rtl_gen.config import NpuConfig
+from rtl_gen.naming import check_prefix
+
+if TYPE_CHECKING:
+    from models.training.trained import TrainedNetwork
+
+OPTIONS = ("weight_bits", "activation_bits", "average_weight_bits", "finetune")
+"""Options of float network folders alone."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how a float network folder gets its bits."""
+    parser.add_argument(
+        "--weight-bits",
+        type=_widths,
+        metavar="N|LOW..HIGH",
+        help="of a float network folder: bits of the weights, or a range such as 4..8 that layers "
+        "choose from (default: 8, or the block quantisation in the file of --npu)",
+    )
+    parser.add_argument(
+        "--average-weight-bits",
+        type=options.number(1, 8),
+        metavar="X",
+        help="with a range of --weight-bits: most bits of a weight on average, given to the layers "
+        "that need them (default: none)",
+    )
+    parser.add_argument(
+        "--activation-bits",
+        type=options.integer(1, 8),
+        metavar="N",
+        help="of a float network folder: bits of the activations (default: 8, or as --npu says)",
+    )
+    parser.add_argument(
+        "--finetune",
+        type=options.integer(1, 10000),
+        metavar="EPOCHS",
+        help="of a float network folder: epochs of training after calibration, towards the float "
+        "network's answers (default: none)",
+    )
+
+
+def _widths(text: str) -> tuple[int, ...]:
+    """Parse ``8`` as (8,) and ``4..6`` as (4, 5, 6). Raises ArgumentTypeError."""
+    match = re.fullmatch(r"([1-8])(?:\.\.([1-8]))?", text)
+    if not match or int(match[2] or match[1]) < int(match[1]):
+        raise argparse.ArgumentTypeError(f"must be bits 1 to 8, or a range 4..8, not {text!r}")
+    return tuple(range(int(match[1]), int(match[2] or match[1]) + 1))
+
+
+@dataclass(frozen=True, eq=False)
+class _Quantised:
+    """A float network with bits: its design and weights, and the accuracy on the way there."""
+
+    subject: Subject
+    design: Design
+    trained: TrainedNetwork
+    stages: tuple[Stage, ...]
+    found: Evaluation
+    """Accuracy of the integer network."""
+
+    def report(self) -> dict[str, Any]:
+        """Return how the network got its bits, as plain data."""
+        return {
+            "stages": {stage.name: stage.to_dict() for stage in self.stages},
+            "calibration": self.subject.calibration_report(),
+            "average_weight_bits": self.subject.average_bits(self.design.quantisation),
+        }
+
+    def show(self, console: Console) -> None:
+        """Print accuracy before and after, and all notes."""
+        head = ("accuracy", *float_accuracy.PARTS)
+        console.say(table(head, float_accuracy.rows(self.stages), left=3))
+        training.show(self.found, console)
+
+
+def train(args: argparse.Namespace, console: Console) -> int:
+    """Run ``train`` on the float network folder ``args.design``; the exit status is returned."""
+    folder = args.design if args.design.name.strip(".") else args.design.resolve()
+    out: Path = args.out or folder.with_name(f"{folder.name}.weights")
+    design, report = out.with_suffix(".yaml"), out.with_suffix(".json")
+    _check_free(out, design, report)
+    checkpoint = training.checkpoint_of(out)
+    made = _quantised(args, checkpoint, console)
+    made.trained.save(out)
+    written = {"design_sha256": sha256(made.design.to_yaml().encode()).hexdigest()}
+    json_io.write(report, {**written, **made.report(), "notes": list(made.found.notes)})
+    made.design.save(design)
+    checkpoint.unlink(missing_ok=True)
+    made.show(console)
+    console.say(f"written: {design}, {out}, {report}")
+    words = " ".join(shlex.quote(str(path)) for path in (design, "--weights", out))
+    console.say(f"next: codesign build {words} --out ...")
+    files = {"design": str(design), "weights": str(out)}
+    console.result({**files, **made.found.to_dict(), **made.report()})
+    return 0
+
+
+def _check_free(out: Path, design: Path, report: Path) -> None:
+    """Raise UserError if a design would be overwritten that an earlier ``train`` did not write."""
+    if out in (design, report):
+        raise UserError(f"--out {out}: .yaml and .json are the ends of the files beside it")
+    if not design.exists():
+        return
+    try:
+        found = sha256(read_bytes(design, TEXT_BYTES)).hexdigest()
+        ours = json_io.load(report).at("design_sha256").string() == found
+    except FileError:
+        ours = False
+    if not ours:
+        raise UserError(f"{design} is not as codesign train wrote it; name another --out")
+
+
+def build(args: argparse.Namespace, console: Console) -> int:
+    """Run ``build`` on the float network folder ``args.design``; the exit status is returned."""
+    if args.npu is None and args.lut_budget is None:
+        raise UserError(f"{args.design} is a network folder: give its NPU with --npu")
+    check_prefix(args.prefix or "")
+    build_folder.check_free(args.out)
+    device = devices.get(args.device) if args.device else None
+    with build_folder.locked(args.out):
+        made = _quantised(args, training.checkpoint_of(args.out), console)
+        if args.lut_budget is not None:
+            npu = _chosen(made, args.lut_budget, devices.family_of(device), console)
+            made = dataclasses.replace(made, design=dataclasses.replace(made.design, npu=npu))
+        return _write(made, args, device, console)
+
+
+def _chosen(made: _Quantised, luts: float, family: str, console: Console) -> NpuConfig:
+    _, integer = lower(made.trained, made.design.npu.scale_bits)
+    with console.stage("choosing an NPU", expected_s=120):
+        clock = made.design.clock_mhz
+        return npu_choice.choose(integer, luts, family, clock, console.warn).npu
+
+
+def _write(
+    made: _Quantised, args: argparse.Namespace, device: Device | None, console: Console
+) -> int:
+    lowered = pipeline.lower_design(made.design, made.trained)
+    reports = {"quantisation": made.report(), "training": training_report(made.trained.history)}
+    with console.stage("writing Verilog, program and vectors", expected_s=10):
+        pipeline.write_build(
+            made.design, lowered, made.subject.dataset, args.out,
+            device=device, reports=reports, images=args.images, prefix=args.prefix or "",
+            warn=console.warn,
+        )  # fmt: skip
+    training.checkpoint_of(args.out).unlink(missing_ok=True)
+    made.show(console)
+    if device is None:
+        console.say(f"note: {devices.ASSUMED}")
+    result = imported_networks.built(args.out, lowered, console)
+    console.result({**result, **made.found.to_dict(), **made.report()})
+    return 0
+
+
+def estimate(path: Path, npu: Path | None, family: str) -> DesignEstimate:
+    """Estimate a float network folder on the NPU of a file, by its shapes. Raises UserError."""
+    if npu is None:
+        raise UserError(f"{path} is a network folder: give its NPU with --npu")
+    graph, file = floating.graph_of(floating.network_of(path)), npu_file.load(npu)
+    quantisation = floating.said_bits(file, graph) or Bits().widest
+    return floating.estimate(file, graph, quantisation, family)
+
+
+# Quantisation --------------------------------------------------------------------------------
+
+
+def _quantised(args: argparse.Namespace, checkpoint: Path, console: Console) -> _Quantised:
+    """Calibrate a float network as the options say, and train it on if they do.
+
+    checkpoint: of that training. Raises UserError, InfeasibleError before any work, DatasetError,
+    ModelError.
+    """
+    found = floating.network_of(args.design)
+    file = npu_file.load(args.npu) if args.npu else None
+    bits, base = _bits(args, file, floating.graph_of(found))
+    if args.dataset is None:
+        raise UserError("a float network is calibrated on example images: give --dataset")
+    spec = DatasetSpec(args.dataset, args.layout or "auto", args.resize)
+
+    def read(done: int, total: int) -> None:
+        console.progress("reading images", done, total)
+
+    floating.npu_of(file, floating.graph_of(found), base)  # raises before any work
+    subject = floating.prepare(found, spec, args.data_dir, base.input_bits, read)
+    with console.stage("choosing bits and scales", expected_s=30):
+        quantisation, notes = floating.choose_bits(subject, bits, base)
+        npu = floating.npu_of(file, subject.network.graph, quantisation)
+        design = subject.design(quantisation, npu, file.clock_mhz if file else npu_file.CLOCK_MHZ)
+        design = data_options.applied(design, args)
+        trained = floating.calibrate(subject, design)
+    with console.stage("evaluating", expected_s=60):
+        before = float_accuracy.of_float(subject, quantisation)
+        found_first = evaluate(lower(trained, npu.scale_bits)[1], subject.dataset)
+    made = _Quantised(
+        subject, design, trained, (before, Stage("calibrated", found_first.parts)), found_first
+    )
+    if args.finetune:
+        made = _finetuned(made, args.finetune, checkpoint, console)
+    notes = [*made.found.notes, *subject.notes, *notes]
+    return dataclasses.replace(made, found=dataclasses.replace(made.found, notes=tuple(notes)))
+
+
+def _finetuned(made: _Quantised, epochs: int, checkpoint: Path, console: Console) -> _Quantised:
+    """Train a calibrated network on; it stays where validation images say that it was better."""
+    with training.progress(epochs, checkpoint, console) as epoch:
+        trained = floating.finetune(
+            made.subject, made.design, made.trained, epochs, checkpoint, epoch
+        )
+    found = evaluate(lower(trained, made.design.npu.scale_bits)[1], made.subject.dataset)
+    stages = (*made.stages, Stage("finetuned", found.parts))
+    if found.shares["validation"] < made.found.shares["validation"]:
+        note = "the calibrated network was better on validation images than the trained one: kept"
+        kept = dataclasses.replace(made.found, notes=(*made.found.notes, note))
+        return dataclasses.replace(made, stages=stages, found=kept)
+    return dataclasses.replace(made, stages=stages, found=found, trained=trained)
+
+
+def _bits(
+    args: argparse.Namespace, file: NpuFile | None, graph: NetworkGraph
+) -> tuple[Bits, Quantisation]:
+    """Return the widths that options ask for, and the quantisation to start from."""
+    given = [name for name in OPTIONS[:3] if getattr(args, name) is not None]
+    bits = Bits(args.weight_bits or (8,), args.activation_bits or 8, args.average_weight_bits)
+    said = floating.said_bits(file, graph) if file else None
+    if said and given:
+        option = f"--{given[0].replace('_', '-')}"
+        raise UserError(f"{option}: the block quantisation of {args.npu} says the bits")
+    return bits, said or bits.widest

@@ -1,0 +1,128 @@
+"""Refinement of the designs on the front, by what limits each of them.
+
+A strategy changes genes at random, which seldom finds that one layer's bits cost accuracy and no
+cycle, or that one layer costs most of the cycles. Here every gene of a design on the front is
+changed alone, and all of a kind together: the cost model says which of that relieves the design,
+the predictor what it costs, and what comes onto the front is refined in turn.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from codesign.search.engine import InnerSearch, Score
+from codesign.search.pareto import Floats, Ints, pareto_mask
+from codesign.search.problem import Evaluated
+from codesign.search.space.genome import Genome
+from codesign.search.strategies import Genes
+
+ROUND = 16
+"""Designs of the front that are refined at a time, evenly spread over it."""
+NPUS = 1024
+"""NPUs, drawn at random, that networks of equal bits are estimated on to begin with."""
+
+
+def refine(
+    inner: InnerSearch, score: Score, evaluations: int, prefer: str, *, first: bool
+) -> Evaluated:
+    """Refine the front of what a search has found; return all feasible designs found until now.
+
+    The first time it begins with networks of equal bits as well (``equal_bits``), which are far
+    apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the first, the
+    accuracy, counts.
+    evaluations: candidates near others that are estimated at most, but for the last round. prefer:
+    as in SearchSettings: fewest LUTs are the other end of the front, else the highest throughput.
+    """
+    space, problem = inner.problem.space, inner.problem
+    front, done, count = _Front(score, prefer, inner.feasible()), set[bytes](), 0
+    for candidates in equal_bits(space) if first else ():
+        front.add(problem.evaluate(candidates))
+        count += len(candidates)
+    evaluations += count
+    while count < evaluations:
+        fresh = [one for one in front.candidates if one.tobytes() not in done]
+        if not fresh:
+            break
+        spread = np.unique(np.linspace(0, len(fresh) - 1, ROUND).round().astype(int))
+        chosen = [fresh[place] for place in spread]
+        done.update(one.tobytes() for one in chosen)
+        near = [neighbours(one, space.genes) for one in chosen]
+        found = space.canonical(np.unique(np.concatenate(near), axis=0))
+        front.add(problem.evaluate(found))
+        count += len(found)
+    inner.consider(front.candidates, count)
+    return inner.feasible()
+
+
+class _Front:
+    """Candidates, by falling accuracy, that no other one is as accurate and as good as."""
+
+    def __init__(self, score: Score, prefer: str, found: Evaluated) -> None:
+        self._score, self._prefer = score, prefer
+        self.candidates = np.empty((0, found.candidates.shape[1]), np.int64)
+        self._goals = np.empty((0, 2))
+        self.add(found)
+
+    def add(self, found: Evaluated) -> None:
+        """Take over what belongs to the front of ``found``, and drop what no longer does."""
+        rows = np.flatnonzero(found.feasible)
+        score = self._score(found.layers.take(rows))
+        accuracy = score if score.ndim == 1 else score[:, 0]
+        goals = np.column_stack([-accuracy, -self._merit(found)[rows]])
+        goals = np.concatenate([self._goals, goals])
+        candidates = np.concatenate([self.candidates, found.candidates[rows]])
+        kept = np.flatnonzero(pareto_mask(goals))
+        kept = kept[np.argsort(goals[kept, 0], kind="stable")]
+        self.candidates, self._goals = candidates[kept], goals[kept]
+
+    def _merit(self, found: Evaluated) -> Floats:
+        if self._prefer == "area":
+            return -np.log(found.estimate.area.luts)
+        return np.log(found.estimate.images_per_second)
+
+
+def equal_bits(space: Genome) -> Iterator[Ints]:
+    """Yield candidates whose genes of a kind are equal, (n, genes), for each choice of these.
+
+    They are on NPUs drawn at random, the same ones for all; other genes have their first choice.
+    """
+    random = np.random.default_rng(0)
+    grid = np.zeros((NPUS, len(space.sizes)), np.int64)
+    drawn = random.integers(0, space.sizes[space.npu_genes], (NPUS, len(space.npu_genes)))
+    grid[:, space.npu_genes] = drawn
+    grid = np.unique(grid, axis=0)
+    levels = [range(int(space.sizes[kind].max())) for kind in space.genes.kinds]
+    for chosen in itertools.product(*levels):
+        candidates = grid.copy()
+        for kind, level in zip(space.genes.kinds, chosen, strict=True):
+            candidates[:, kind] = np.minimum(space.sizes[kind] - 1, level)
+        yield space.canonical(candidates)
+
+
+def neighbours(candidate: Ints, genes: Genes) -> Ints:
+    """Return candidates near one of shape (genes,): (n, genes), itself not among them.
+
+    Each gene has each other value; of a kind all have one more or less, or no more than, or no less
+    than each value.
+    """
+    found = []
+    for gene, size in enumerate(genes.sizes):
+        for value in range(size):
+            changed = candidate.copy()
+            changed[gene] = value
+            found.append(changed)
+    for kind in genes.kinds:
+        own, top = candidate[kind], genes.sizes[kind] - 1
+        moved = [own + 1, own - 1]
+        for value in range(int(top.max()) + 1):
+            moved += [np.minimum(own, value), np.maximum(own, value)]
+        for values in moved:
+            changed = candidate.copy()
+            changed[kind] = np.clip(values, 0, top)
+            found.append(changed)
+    every = np.unique(np.array(found), axis=0)
+    others: Ints = every[(every != candidate).any(axis=1)]
+    return others

@@ -1,0 +1,211 @@
+"""NetworkSpace: the quantisations of a network that exists, and its NPUs, encoded as genes."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from codesign.cost.cycles.layers import LayerTable
+from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
+from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
+from codesign.search.space.rules import Choice
+from models.graph.layers import Concat, Input
+from models.graph.network import NetworkGraph
+from models.graph.passes import legalise, scale_source
+from models.integer.lower import shape_only
+from models.integer.network import IntegerNetwork, MacLayer
+from models.quantisation.plan import (
+    ACTIVATION_BITS,
+    SPARSITY,
+    WEIGHT_BITS,
+    Quantisation,
+    QuantSpec,
+    can_be_sparse,
+    knobs,
+    plan_tensors,
+)
+from models.quantisation.sparsity import Sparsity
+from rtl_gen.parameters import SPARSITIES
+
+INPUT_BITS, WEIGHTS_SHA256 = "input_bits", "weights_sha256"
+BITS = BitChoices(
+    input=(4, 6, 8),
+    weights=(2, 3, 4, 5, 6, 8),
+    activations=(3, 4, 5, 6, 7, 8),
+    sparsity=(DENSE, "2:4"),
+)
+"""Choices of bits where a space file names none: those that calibration alone may hold."""
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkSpace(Genome):
+    """Quantisations of one network graph, and NPUs for it.
+
+    Genes are the bits of the image, the bits of the weights of each convolution and linear layer,
+    the bits of each tensor that has a scale of its own (concat inputs share one), one N:M pattern
+    for all layers that can have one and do not read the image, and the NPU.
+
+    >>> from codesign.search.space.declaration import load_declaration
+    >>> from models.graph.layers import Linear
+    >>> from models.graph.network import sequential
+    >>> graph = sequential("tiny", (1, 8, 8), Linear(16, relu=True), Linear(10))
+    >>> space = NetworkSpace(graph, "sha", load_declaration("digits").npu)
+    >>> [one.name for one in space.parameters][:4]
+    ['input_bits', 'weight_bits.linear1', 'activation_bits.linear1', 'weight_bits.linear2']
+    """
+
+    graph: NetworkGraph
+    weights_sha256: str
+    """Hash of the weights, which tells searches of different networks apart."""
+    npu_choices: NpuChoices
+    bits: BitChoices = BITS
+    zero_point: int = 0
+    """Code of the image that is the value 0. Unless it is 0, images have 8 bits, as it would
+    be another value of fewer."""
+
+    @property
+    def npu(self) -> NpuChoices:
+        """Choices of the NPU."""
+        return self.npu_choices
+
+    @property
+    def max_macs(self) -> None:
+        """Nothing: the network is as large as it is."""
+        return
+
+    @property
+    def shape(self) -> tuple[int, int, int]:  # type: ignore[override]
+        """Channels, rows, columns of the images."""
+        return self.graph.shapes[self.graph.input.name]
+
+    @property
+    def classes(self) -> int:  # type: ignore[override]
+        """Values that the network ends with."""
+        return int(np.prod(self.graph.shapes[self.graph.output.name]))
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """The network that the genes are of."""
+        return (self.weights_sha256,)
+
+    @functools.cached_property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """Parameters in the order of the genes, those of layers in the order of the graph."""
+        input_bits = (Quantisation().input_bits,) if self.zero_point else self.bits.input
+        found = [Parameter(INPUT_BITS, input_bits)]
+        listed = {WEIGHT_BITS: self.bits.weights, ACTIVATION_BITS: self.bits.activations}
+        for name, fields in self._knobs.items():
+            found += [Parameter(f"{one}.{name}", listed[one]) for one in fields if one in listed]
+        if self.sparse and self.bits.sparsity != (DENSE,):
+            found.append(Parameter(SPARSITY, self.bits.sparsity))
+        found += [Parameter(name, getattr(self.npu, name)) for name in self.npu.genes]
+        return tuple(found)
+
+    @functools.cached_property
+    def _knobs(self) -> Mapping[str, tuple[str, ...]]:
+        """Names of the QuantSpec fields that have an effect, by layer (plan.knobs)."""
+        return knobs(self.graph)
+
+    @functools.cached_property
+    def sparse(self) -> frozenset[str]:
+        """Layers that the N:M pattern is for: not those that read the image.
+
+        That has few channels, and what is dropped of it is lost.
+        """
+        image = self.graph.input.name
+        return frozenset(
+            layer.name
+            for layer in self.graph.layers
+            if can_be_sparse(layer.spec) and image not in layer.inputs
+        )
+
+    def declared(self) -> dict[str, Any]:
+        """Return the network's hash and the choices of bits and NPU as JSON values."""
+        choices = {"bits": dataclasses.asdict(self.bits), "npu": dataclasses.asdict(self.npu)}
+        return {WEIGHTS_SHA256: self.weights_sha256, **choices}
+
+    # Decoding --------------------------------------------------------------------------------
+
+    def network(self, candidate: Ints) -> tuple[NetworkGraph, Quantisation]:
+        """Return the graph and the quantisation of one candidate, shape (genes,)."""
+        params = self.params(candidate)
+        pattern = tuple(SPARSITIES)[int(self.patterns(candidate[None])[0])]
+        sparsity = None if pattern == DENSE else Sparsity.parse(pattern)
+        specs = {}
+        for name, fields in self._knobs.items():
+            given = {one: params[f"{one}.{name}"] for one in fields if f"{one}.{name}" in params}
+            spec = dataclasses.replace(QuantSpec(), **given)  # type: ignore[arg-type]
+            if name in self.sparse:
+                spec = dataclasses.replace(spec, sparsity=sparsity)
+            specs[name] = spec
+        bits = int(params[INPUT_BITS])
+        found = Quantisation(bits, layers=specs, input_zero_point=self.zero_point)
+        return self.graph, found
+
+    def layers(self, candidates: Ints, threads: int | None = None) -> LayerTable:
+        """Return the MAC layers of candidates of shape (n, genes): one table row with other bits.
+
+        threads: not used, as only columns of bits are written.
+        """
+        base, network = self._base
+        table = base.take(np.zeros(len(candidates), np.int64))
+        kept, group = np.array(list(SPARSITIES.values()))[self.patterns(candidates)].T
+        for slot, layer in enumerate(network.mac_layers):
+            if f"{WEIGHT_BITS}.{layer.name}" in self.index:
+                bits = self.integers(candidates, f"{WEIGHT_BITS}.{layer.name}")
+                table.weight_bits[:, slot] = bits
+            read = [self._tensor_bits(candidates, source.tensor) for source in layer.sources]
+            table.in_bits[:, slot] = np.max(read, axis=0)
+            if not layer.raw:
+                table.out_bits[:, slot] = self._tensor_bits(candidates, layer.output)
+            if layer.name in self.sparse:
+                table.kept[:, slot], table.group[:, slot] = np.where(group > 1, [kept, group], 0)
+        return table
+
+    @functools.cached_property
+    def _base(self) -> tuple[LayerTable, IntegerNetwork]:
+        network = shape_only(self.graph, Quantisation(), scale_bits=8)
+        return LayerTable.of([network]), network
+
+    @property
+    def mac_layers(self) -> Sequence[MacLayer]:
+        """Layers of the lowered network: the slots of the tables that ``layers`` returns."""
+        return self._base[1].mac_layers
+
+    @functools.cached_property
+    def owners(self) -> Mapping[str, str]:
+        """Layer whose output sets the scale of a tensor, by the tensor's name."""
+        plans = plan_tensors(legalise(self.graph), Quantisation())
+        return {name: plan.scale_owner for name, plan in plans.items()}
+
+    def sharing(self, owner: str) -> tuple[str, ...]:
+        """Return the layers that quantise their results with the scale of ``owner``.
+
+        Those of max pooling and concats are codes of others already.
+        """
+        legal = legalise(self.graph)
+        return tuple(
+            name
+            for name, other in self.owners.items()
+            if other == owner
+            and scale_source(legal, name) == name
+            and not isinstance(legal[name].spec, Concat | Input)
+        )
+
+    def _tensor_bits(self, candidates: Ints, tensor: str) -> Ints:
+        owner = self.owners[tensor]
+        name = INPUT_BITS if owner == self.graph.input.name else f"{ACTIVATION_BITS}.{owner}"
+        if name in self.index:
+            return self.integers(candidates, name)
+        return np.full(len(candidates), QuantSpec().activation_bits, np.int64)
+
+    def label(self, params: Mapping[str, Choice]) -> str:
+        """Return the network's name and the range of its bits, such as ``resnet8 w2-6 a4``."""
+        text = f"{self.graph.name} {bits_label(params)}"
+        pattern = params.get(SPARSITY, DENSE)
+        return text if pattern == DENSE else f"{text} {pattern}"

@@ -1,0 +1,9 @@
+"""Quantisation after training: float weights get codes and scales from example images.
+
+inputs (the values of a file's input as codes of ours), loading (the network with float weights),
+own (float weights of networks of ours), calibrating (scales and biases), equalising (of channels
+between layers), sensitivity (what each layer's bits cost), choice (bits per layer within an
+average).
+"""
+
+__all__ = ["calibrating", "choice", "inputs", "loading", "own", "sensitivity"]

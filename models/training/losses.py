@@ -1,0 +1,79 @@
+"""Losses beside that on labels: the price of one-bits, and the answers of a float network.
+
+The price is models.integer.bits' count, made differentiable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.quantisation.fake_quantisers import WeightQuantiser
+from models.training.network import QuantNetwork
+from models.training.weight_layer import WeightLayer
+
+TEMPERATURE = 2.0
+"""Divisor of the logits of both networks (Hinton et al., arXiv 1503.02531)."""
+TEACHER_SHARE = 0.7
+"""Share of the float network's answers in the loss; the labels have the rest. Not tuned."""
+
+
+def ones_per_weight(layers: list[WeightLayer]) -> Tensor:
+    """Return the mean number of one-bits of the weights' magnitudes, 1-bit weights left out.
+
+    It is 0 if all weights have 1 bit. Between two integers the count is interpolated: where it
+    falls (3 to 4, 7 to 8) the gradient drives a magnitude up, where it rises (0 to 1, 4 to 5) down.
+    At integers it is exact.
+    """
+    priced = [layer for layer in layers if layer.quantiser.bits > 1]
+    weights = sum(layer.weight.numel() for layer in priced)
+    total = sum((_ones(layer.quantiser, layer.kept_weight()) for layer in priced), torch.zeros(()))
+    return total / max(weights, 1)
+
+
+def _ones(quantiser: WeightQuantiser, weights: Tensor) -> Tensor:
+    """Return the interpolated number of one-bits of all ``weights``, a scalar.
+
+    Scales get no gradient: a larger scale would be the cheapest way to fewer ones.
+    """
+    counts = torch.tensor([n.bit_count() for n in range(quantiser.high + 1)], dtype=weights.dtype)
+    sizes = (weights.abs() / quantiser.scale).clamp(max=quantiser.high)
+    below = sizes.detach().floor().clamp(max=quantiser.high - 1).long()
+    slope = counts[below + 1] - counts[below]
+    return (counts[below] + slope * (sizes - below)).sum()
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """A quantised network that training starts from, and the float network that it came from.
+
+    Training goes on towards the answers of the float one (distillation), which is in eval mode;
+    both take the same input. Made by ``finetune`` of codesign.build.floating.
+    """
+
+    network: QuantNetwork
+    teacher: QuantNetwork
+
+    def identity(self, run: str) -> str:
+        """Return a hash (SHA-256, hexadecimal) of a run's identity and of both networks."""
+        digest = hashlib.sha256(run.encode())
+        for network in (self.network, self.teacher):
+            for name, values in network.state_dict().items():
+                digest.update(name.encode())
+                digest.update(values.detach().numpy().tobytes())
+        return digest.hexdigest()
+
+    def mixed(self, loss: Tensor, logits: Tensor, images: Tensor) -> Tensor:
+        """Return the loss on labels mixed with the divergence from the float network's answers.
+
+        loss: mean over a batch; logits (n, classes): of ``images`` (n, C, H, W), as for forward.
+        """
+        with torch.no_grad():
+            wanted = F.log_softmax(self.teacher(images) / TEMPERATURE, dim=1)
+        found = F.log_softmax(logits / TEMPERATURE, dim=1)
+        apart = F.kl_div(found, wanted, log_target=True, reduction="batchmean")
+        return (1 - TEACHER_SHARE) * loss + TEACHER_SHARE * TEMPERATURE**2 * apart
