@@ -3,7 +3,9 @@
 # make characterize ARGS="--count 200"   more synthesis data for the area models
 # make sweep ARGS="--count 300 --jobs 2 --seed 0"   random networks on random NPUs, simulated
 # make fuzz ARGS="--seconds 60"   damaged files for every reader; ten minutes each without ARGS
+# make names ARGS="--every 10"   hostile names on every way that a name takes, by real tools
 # make faults ARGS="--count 20"   kills, full disks and the like at random moments of commands
+# make node-tests   ONNX's own node tests of the mapped operators (docs/measurements)
 # make docs     rewrites the parts of docs/reference that are made from the code
 # make api      pages of all classes and functions, in docs/_api
 # make test     everything that a change must pass
@@ -22,7 +24,8 @@ PIP_ARGS ?=
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 
-.PHONY: setup explore check-explore characterize sweep fuzz faults docs api lint test clean
+.PHONY: setup explore check-explore characterize sweep fuzz names faults node-tests docs api lint test \
+  clean
 .DELETE_ON_ERROR:
 
 setup: $(STAMP)
@@ -55,9 +58,16 @@ sweep: setup
 fuzz: setup
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# Names from elsewhere through Yosys, nextpnr, Verilator, tclsh, fusesoc if it is installed.
+names: setup
+	$(BIN)/python -m tests.hostile.chain $(ARGS)
+
 # Commands, hit at random moments; needs root for the full disk (docs/measurements/faults.md).
 faults: setup
 	$(BIN)/python -m tests.faults $(ARGS)
+
+node-tests: setup
+	$(BIN)/python -m tests.models.importing.node_tests
 
 # The blocks between <!-- table: ... --> and <!-- end -->; the tests hold them to the code.
 docs: setup

@@ -45,6 +45,9 @@ FORMS = {
         multiplier="dsp2",
     ),
     "dsp4": NpuConfig(lanes=8, columns=8, weight_digit_bits=4, multiplier="dsp4"),
+    "wide inputs": NpuConfig(
+        lanes=8, columns=8, weight_digit_bits=2, activation_bits=4, wide_input_passes=3
+    ),
     "smallest": NpuConfig(
         pixels=1, lanes=2, columns=2, post_units=1, activation_bits=3, weight_depth=16,
         channel_depth=4, result_depth=2, activation_depth=16, program_depth=32,

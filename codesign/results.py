@@ -111,7 +111,7 @@ class SearchSettings:
     """Name or path that models.data.datasets.load takes."""
     space: str | None = None
     """A space file (*.yaml) or the name of a shipped one; None: chosen by the image's shape."""
-    strategy: str = "evolution"
+    strategy: str = "guided"
     """Name in codesign.search.strategies.STRATEGIES, or ``module:Class`` for one of the user's."""
     area_confidence: float = AREA_CONFIDENCE
     """One-sided confidence level of the area bound that the budget is tested with."""

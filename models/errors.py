@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.files.reading import FileError
+from models.files.reading import FileError, escaped
 
 
 class ModelError(ValueError):
@@ -22,4 +22,10 @@ class YamlError(FileError):
 
 
 class DatasetError(ValueError):
-    """Error in a data set; the message names the file and what was expected of it."""
+    """Error in a data set; the message names the file and what was expected of it.
+
+    Names of its files and classes may hold anything: the message has it as escapes, in one line.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(escaped(message))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -197,7 +198,8 @@ def bench_test(test: Test) -> Any:
     The outcome is appended to the options' result file as one JSON line: ``test``, ``failure``
     (None if it passed), ``clocks`` (cycles since the simulator's start, earlier tests included),
     and what the test returned, which may set ``failure``. A test that raises AssertionError or Hang
-    adds nothing to it; another exception leaves no line.
+    adds nothing to it; another exception leaves no line. Where it cannot be appended the simulator
+    ends with status EX_IOERR.
     """
 
     @functools.wraps(test)
@@ -213,8 +215,13 @@ def bench_test(test: Test) -> Any:
             # Rewritten asserts append their operands on further lines; the first one is ours.
             outcome["failure"] = str(error).splitlines()[0]
         outcome["clocks"] = round(get_sim_time("ns") / CLOCK_NS)
-        with Path(bench.options.result).open("a") as file:
-            file.write(json.dumps(outcome) + "\n")
+        try:
+            with Path(bench.options.result).open("a") as file:
+                file.write(json.dumps(outcome) + "\n")
+        except OSError as error:  # which cocotb would count as a failed test, and end with 0
+            with contextlib.suppress(OSError):
+                os.write(2, f"{error}\n".encode())
+            os._exit(os.EX_IOERR)
         assert outcome["failure"] is None, outcome["failure"]
 
     del run.__wrapped__  # through it cocotb would inspect ``test`` instead of ``run``

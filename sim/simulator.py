@@ -12,9 +12,9 @@ import platform
 import secrets
 import shlex
 import shutil
+import string
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -92,11 +92,10 @@ def _place_for_make(folder: Path) -> Path:
     """Return ``folder`` if its path has no blanks, else such a temporary folder that is writable.
 
     Raises SimulationError if there is none; make refuses paths with blanks."""
-    places = (folder, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp"))
-    for place in places:
-        if not any(map(str.isspace, str(place.resolve()))) and os.access(place, os.W_OK):
-            return place
-    raise SimulationError(f"make needs a path without blanks, unlike {', '.join(map(str, places))}")
+    place = temporary.place_without(string.whitespace, folder)
+    if place is None:
+        raise SimulationError(f"make needs a writable folder with a path without blanks ({folder})")
+    return place
 
 
 def _versions(tool: Verilator) -> list[str]:

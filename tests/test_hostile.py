@@ -17,10 +17,11 @@ from tests.codesign import small_build
 from tests.paths import ROOT
 
 MOST_SECONDS = 5.0
+"""Of processor time, so that other work on the machine fails no test."""
 MOST_BYTES = 1 << 30
 LIMITED = (
     "x4_dtype_from_the_file", "x8_nested_aliases", "x9_pictures_in_a_zip",
-    "x11_program_of_many_lists",
+    "x11_program_of_many_lists", "x8_products_of_constants", "x9_weights_shared_by_many_tensors",
 )  # fmt: skip
 """Cases that are measured, too, each in a process of its own."""
 
@@ -59,9 +60,9 @@ def _everything(folder: Path) -> dict[str, bytes | None]:
 @pytest.mark.parametrize("arguments", sorted(hostile.CASES), indirect=True)
 def test_hostile_files_are_refused_in_a_sentence(arguments, tmp_path, capsys):
     before = _everything(tmp_path)
-    start = time.monotonic()
+    start = time.process_time()
     status = main(arguments)
-    seconds = time.monotonic() - start
+    seconds = time.process_time() - start
     out, err = capsys.readouterr()
     assert status == 2, err
     # An import says what became of each node, also where it then is refused.
@@ -84,21 +85,22 @@ def test_hostile_files_take_little_time_and_memory(good, tmp_path, name):
     files.mkdir()
     command = hostile.CASES[name](files, build)
     code = (
-        "import resource, sys; from codesign.cli import main; status = main(sys.argv[1:]); "
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024); sys.exit(status)"
+        "import re, sys, time; from codesign.cli import main; status = main(sys.argv[1:]); "
+        "print(re.search('VmHWM:(.*)kB', open('/proc/self/status').read())[1]); "
+        "print(time.process_time()); sys.exit(status)"
     )
-    start = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", code, *command],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 2, done.stderr
-    assert int(done.stdout.splitlines()[-1]) < MOST_BYTES
-    assert time.monotonic() - start < 3 * MOST_SECONDS  # most of it are the imports
+    kibibytes, seconds = done.stdout.splitlines()[-2:]
+    assert int(kibibytes) << 10 < MOST_BYTES  # ru_maxrss is its parent's, too
+    assert float(seconds) < 3 * MOST_SECONDS  # most of it are the imports
 
 
 def test_the_good_folder_is_not_refused(good, tmp_path, capsys):

@@ -23,6 +23,7 @@ OURS = {*PACKAGES, "tests", "benchmarks", "examples", "docs"}
 HEAVY = {"torch", "sklearn", "optuna"}
 MAY_IMPORT_TORCH = {
     "models.data", "models.quantisation", "models.training", "models.supernet", "models.integer",
+    "models.importing",
     "models.calibration",
     "codesign.search.accuracy",
 }  # fmt: skip
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "models.importing.readers",
         "models.importing.mapping",
     },
+    "models.exporting": {"models.integer"},
     "models.calibration": {
         "models.data",
         "models.graph",

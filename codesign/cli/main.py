@@ -32,6 +32,7 @@ from codesign.cli.verbs import (
     estimate,
     evaluate,
     explore,
+    export,
     import_,
     predict,
     report,
@@ -49,8 +50,8 @@ from rtl_gen.parameters import ConfigError
 from sim.simulator import SimulationError
 
 VERBS: tuple[ModuleType, ...] = (
-    explore, import_, build, verify, evaluate, predict, synth, estimate, train, report, compare,
-    characterize, calibrate, worker, bench, doctor,
+    explore, import_, build, verify, evaluate, predict, export, synth, estimate, train, report,
+    compare, characterize, calibrate, worker, bench, doctor,
 )  # fmt: skip
 """Modules of the verbs, in the order of ``codesign --help``; see codesign.cli.verbs."""
 

@@ -100,7 +100,8 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--strategy",
         metavar="NAME",
-        help="search algorithm: evolution, guided, nsga2, regularised-evolution, random, or "
+        help="search algorithm: guided (evolution, with a model where candidates are "
+        "dear), evolution, nsga2, regularised-evolution, random, or "
         "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )
@@ -152,8 +153,8 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         type=options.number(0, 100),
         metavar="PERCENT",
         help="validation accuracy that is enough, in place of one that the validation images "
-        "cannot tell from the best; if no network has it, the most accurate one is taken, and a "
-        "note says so (default: none)",
+        "cannot tell from the best; it is that of a network as it is delivered, at the epoch kept; "
+        "if no network has it, the most accurate one is taken, and a note says so (default: none)",
     )
     group.add_argument(
         "--keep-accuracy",

@@ -51,8 +51,8 @@ class SearchOptions(SearchSettings):
     """Validation accuracy in percentage points (0..100) to trade for fewer one-bits; None: do not
     trade."""
     min_accuracy: float | None = None
-    """Validation accuracy in percent that is enough; None: as good as the best for the
-    validation images."""
+    """Validation accuracy in percent, at the epoch kept, that is enough; None: as good as the best
+    for the validation images."""
     keep_accuracy: float | None = None
     """Most percentage points of validation accuracy that may be lost against ``network``; None: as
     ``min_accuracy`` says."""

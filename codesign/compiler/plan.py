@@ -15,7 +15,7 @@ from codesign.compiler.mapping.unfolding import unfoldings
 from codesign.compiler.planned import Plan, plan_of
 from codesign.compiler.program.instructions import ProgramStep, program_steps
 from codesign.compiler.program.memory import waits
-from codesign.compiler.remedies import with_external_memory
+from codesign.compiler.remedies import with_external_memory, with_least_tiles
 from codesign.compiler.tiling.segments import Segment
 from codesign.compiler.tiling.tiled import tiled
 from codesign.compiler.zeros.trim import trimmed
@@ -41,7 +41,8 @@ def plan(network: IntegerNetwork, config: NpuConfig) -> Plan:
     try:
         found = plan_of(*_schedule(network, config, config.activation_depth, _depths(config)))
     except InfeasibleError as error:
-        raise InfeasibleError(with_external_memory(error.reasons, config, depths_of)) from None
+        reasons = with_least_tiles(error.reasons, config, depths_of)
+        raise InfeasibleError(with_external_memory(reasons, config, depths_of)) from None
     return found if network.blank else trimmed(found)
 
 

@@ -36,6 +36,37 @@ def with_external_memory(
     return tuple(_with_lever(reason, config, depths_of) for reason in reasons)
 
 
+def with_least_tiles(
+    reasons: Sequence[Infeasible],
+    config: NpuConfig,
+    depths_of: Callable[[NpuConfig], Mapping[str, int]],
+) -> tuple[Infeasible, ...]:
+    """Return ``reasons``, with the least activation memory that tiles work in, if that is less.
+
+    Without tiles a whole layer is what must fit it. The other reasons are then those against the
+    NPU with tiles, and of no memory that was large enough before. depths_of: as for
+    ``with_external_memory``.
+    """
+    known = {reason.resource for reason in reasons}
+    whole = next((r for r in reasons if r.resource == "activation_depth"), None)
+    if whole is None or not config.memory_tiles:
+        return tuple(reasons)
+    least, most = DEPTH_RANGES["activation_depth"]
+    depth = max(least, 1 << config.activation_depth.bit_length())
+    while depth <= most and depth < whole.need:
+        others: tuple[Infeasible, ...] = ()
+        try:
+            depths_of(dataclasses.replace(config, activation_depth=depth))
+        except InfeasibleError as error:
+            others = error.reasons
+        if {reason.resource for reason in others} <= known - {whole.resource}:
+            deeper = f"raise npu.{whole.resource}"
+            levers = (deeper, *(lever for lever in whole.levers if lever != deeper))
+            return (dataclasses.replace(whole, need=depth, levers=levers), *others)
+        depth *= 2
+    return tuple(reasons)
+
+
 def _with_lever(
     reason: Infeasible,
     config: NpuConfig,

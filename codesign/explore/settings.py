@@ -44,7 +44,7 @@ class ExploreSettings(SearchSettings):
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
-    ('evolution', 14, 0)
+    ('guided', 14, 0)
     """
 
     budget: Budget

@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from codesign import design as designs
 from codesign import prediction
 from codesign.build.manifest import is_build
 from codesign.fpga import devices, families, placement
@@ -16,11 +15,11 @@ from codesign.fpga.placement import CriticalPath, Hop
 from codesign.report import stored
 from codesign.report.data import Candidate, ReportData
 from codesign.report.layers import layer_rows
+from codesign.report.subject import Subject
+from codesign.report.subject import read as read_subject
 from codesign.results import RESOURCES, Budget, Figures, UserError
 from models.files import forms
 from models.files.reading import quoted
-from models.graph.drawing import draw
-from models.quantisation.plan import bit_notes
 from models.training.history import from_list
 
 _T = TypeVar("_T")
@@ -49,8 +48,8 @@ def from_build(
     invalid design file; UserError for an unknown device, or another file that is missing (reports
     may be) or not as ``stored.FORMS`` has it; InfeasibleError if the NPU cannot run the network.
     """
-    design = designs.load(folder / "design.yaml")
-    plan = prediction.plan_design(design)
+    subject = read_subject(folder)
+    design, plan = subject.design, subject.plan
     names = (ACCURACY, ESTIMATE, SYNTHESIS, TIMING, TRAINING, VERIFICATION)
     scores, predicted, mapped, placed, curves, ran = (_report(folder, name) for name in names)
     manifest = stored.read(folder, "manifest")
@@ -61,7 +60,7 @@ def from_build(
     family = devices.family_of(devices.get(own) if own else None)
     synthesised, foreign = _synthesised(mapped, part)
     if part.family != family:
-        predicted = prediction.estimate_design(design, part.family).to_dict()
+        predicted = prediction.estimate_plan(plan, design.clock_mhz, part.family).to_dict()
         if budget:
             foreign.append(f"the budget counts resources of {family} and is left out")
             budget = None
@@ -92,8 +91,8 @@ def from_build(
         candidates=tuple(candidates),
         curves={name: from_list(one["epochs"]) for name, one in curves.items() if one["epochs"]},
         critical_path=_critical_path(placed),
-        network_svg=draw(design.network, bit_notes(design.network, design.quantisation)),
-        facts=(*_facts(design, manifest, mapped, placed, ran), *facts),
+        network_svg=subject.network_svg,
+        facts=(*_facts(subject, manifest, mapped, placed, ran), *facts),
     )
 
 
@@ -153,16 +152,16 @@ def _simulated(verification: Mapping[str, Any]) -> list[int]:
 
 
 def _facts(
-    design: designs.Design,
+    subject: Subject,
     manifest: Mapping[str, Any],
     synthesis: Mapping[str, Any],
     timing: Mapping[str, Any],
     verification: Mapping[str, Any],
 ) -> list[tuple[str, str]]:
     found = [
-        ("Data set", design.dataset.name),
-        ("Seed", str(design.seed)),
-        ("Configuration hash", design.npu.hash[:16]),
+        subject.origin,
+        ("Seed", str(subject.design.seed)),
+        ("Configuration hash", subject.design.npu.hash[:16]),
     ]
     if synthesis:
         parts = (synthesis["tool_version"], synthesis["family"], f"{synthesis['seconds']:.0f} s")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -222,11 +223,24 @@ def _database(url: URL) -> BaseStorage:
 
 
 def _check_tables(url: URL) -> None:
-    """Raise UserError for a file of SQLite with tables of others alone, to which none are added."""
+    """Raise UserError for a file of SQLite with tables of others alone, to which none are added.
+
+    Also for views, triggers and virtual tables, which run for as long as they say.
+    """
     engine = sqlalchemy.create_engine(url, poolclass=sqlalchemy.NullPool)
-    tables = sqlalchemy.inspect(engine).get_table_names()
-    if tables and not set(tables) & {"studies", "version_info"}:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("SELECT type, name, sql FROM sqlite_master").all()
+    if found and not {name for _, name, _ in found} & {"studies", "version_info"}:
         raise UserError(f"{shown(url)} holds tables of something else than searches")
+    computed = [
+        name for kind, name, sql in found
+        if kind not in ("table", "index") or re.match(r"\s*CREATE\s+VIRTUAL", sql or "", re.I)
+    ]  # fmt: skip
+    if computed:
+        raise UserError(
+            f"{shown(url)}: {quoted(computed[0])} is computed when it is read; a study has plain "
+            "tables alone"
+        )
 
 
 def _manual_transactions(connection: object, record: object) -> None:

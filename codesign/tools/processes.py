@@ -18,6 +18,9 @@ from sim import cache
 from sim.cache import CacheError
 from sim.process import check_space, execute
 
+_UNFIT = "'\";"
+"""Characters that no path may have in which ABC works for Yosys: it reads them in its scripts."""
+
 
 class ToolError(Exception):
     """An external tool failed, crashed or timed out, or its result is not as expected.
@@ -57,7 +60,12 @@ def run(
     ``version``, when the command fails, takes more than ``timeout_s`` seconds or writes no such
     file, or half of it; OSError when the disk is full.
     """
-    with temporary.folder("tool") as folder:
+    place = temporary.place_without(_UNFIT)
+    if place is None:
+        raise error(
+            f"{version} needs a writable folder for temporary files without {_UNFIT} in its path"
+        )
+    with temporary.folder("tool", place) as folder:
         for file, text in inputs.items():
             (folder / file).write_text(text)
         done = execute(command, folder, os.environ, timeout_s)

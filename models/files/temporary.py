@@ -44,6 +44,18 @@ def folder(purpose: str, place: Path | None = None) -> Iterator[Path]:
         os.close(lock)
 
 
+def place_without(characters: str, *preferred: Path) -> Path | None:
+    """Return a writable folder whose whole path has none of ``characters``, None if there is none.
+
+    It is the first of ``preferred``, the system's folder for temporary files, /tmp and /var/tmp.
+    Some tools cannot work in folders with blanks or quotes in their paths.
+    """
+    for place in (*preferred, Path(tempfile.gettempdir()), Path("/tmp"), Path("/var/tmp")):
+        if set(characters).isdisjoint(str(place.resolve())) and os.access(place, os.W_OK):
+            return place
+    return None
+
+
 def sweep(place: Path) -> None:
     """Remove temporary folders in ``place`` that are this user's and whose process has ended.
 

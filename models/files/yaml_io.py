@@ -14,11 +14,13 @@ from models.files.nodes import Node, Scalar
 from models.files.reading import MAX_DEPTH, MAX_DIGITS, escaped, printable, quoted, told_as
 
 MAX_BYTES = 1 << 20
-"""Size of the largest YAML file, and the most characters of a text."""
+"""Size of the largest YAML file."""
 MAX_NODES = 50_000
 """Most keys and values of a file, those that aliases repeat counted each time."""
 MAX_SCALAR = 100
 """Most characters of a number."""
+MAX_TEXT = 1000
+"""Most characters of a key or any other value, so that a message may name it."""
 _TOO_LARGE = 10**MAX_DIGITS
 _SCALAR_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")}
 
@@ -50,7 +52,8 @@ def load(source: Path | str, name: str = "<text>") -> Node:
     source: a Path is read; text is parsed, ``name`` standing for the file in messages. Raises
     YamlError: unreadable, not UTF-8, too large, more than MAX_NODES, nested too deep, empty, bad
     syntax, a key twice or not a scalar, an alias loop, a value that is not of its tag, an integer
-    of more than MAX_DIGITS digits, a number of more than MAX_SCALAR characters.
+    of more than MAX_DIGITS digits, a number of more than MAX_SCALAR characters, a longer text or
+    key than MAX_TEXT.
     """
     if isinstance(source, Path):
         name = str(source)
@@ -110,6 +113,9 @@ class _Conversion:
         return Node(None, self.file, line, printable(path)).error(message)
 
     def _scalar(self, node: yaml.ScalarNode, line: int, path: str) -> Scalar:
+        if len(node.value) > MAX_TEXT:
+            what = f"{printable(node.value)} has more than {MAX_TEXT:,} characters"
+            raise self._error(line, path, what)
         if node.tag not in _SCALAR_TAGS:
             return str(node.value)
         value: Scalar = None
@@ -131,6 +137,8 @@ class _Conversion:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._error(key_line, path, "keys must be text")
             key = key_node.value
+            if len(key) > MAX_TEXT:
+                raise self._error(key_line, path, f"key {quoted(key)} is too long")
             if key in mapping:
                 first = mapping[key].line
                 raise YamlError(

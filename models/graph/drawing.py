@@ -1,4 +1,4 @@
-"""Drawing of a network as self-contained SVG, byte-identical for the same graph and notes.
+"""Drawing of a network as self-contained SVG, byte-identical for the same boxes.
 
 Layers stand in rows by their depth (longest path from the input). An edge over several rows passes
 through an empty place in each, so that it never runs behind a box.
@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from xml.sax.saxutils import escape, quoteattr
 
-from models.graph.layers import Add, AvgPool, Concat, Conv2d, GlobalPool, Input, Linear, MaxPool
 from models.graph.network import Layer, NetworkGraph
 
 _BOX = (208, 58)
@@ -23,28 +22,51 @@ _PASSAGE = 28
 """Width in pixels of the place in a row that a long edge passes through."""
 _SWEEPS = 8
 """Number of sweeps over all rows in ``_untangle``: down and up in turn, down first."""
-_FILLS: tuple[tuple[tuple[type, ...], str], ...] = (
-    ((Input,), "#e8eaed"),
-    ((Conv2d, Linear), "#d6e6fb"),
-    ((MaxPool, AvgPool, GlobalPool), "#dff3e3"),
-    ((Add, Concat), "#fdecd2"),
+_FILLS: tuple[tuple[tuple[str, ...], str], ...] = (
+    (("input",), "#e8eaed"),
+    (("conv2d", "linear"), "#d6e6fb"),
+    (("max_pool", "avg_pool", "global_pool"), "#dff3e3"),
+    (("add", "concat"), "#fdecd2"),
 )
+"""Operators -> colour of their boxes."""
 _OTHER_FILL = "#f1e4f7"
 
 
 @dataclass(frozen=True)
+class Box:
+    """A layer as it is drawn: its name, the names of its inputs, two lines of text, a tooltip.
+
+    >>> Box("conv1", ("input",), "conv2d 3×3", "16×8×8  w4 a4").fill
+    '#d6e6fb'
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    text: str
+    """What it computes; its first word is the operator."""
+    note: str
+    """Its output's shape, and bits."""
+    tip: str = ""
+
+    @property
+    def fill(self) -> str:
+        operator = self.text.split()[0]
+        return next((fill for operators, fill in _FILLS if operator in operators), _OTHER_FILL)
+
+
+@dataclass(frozen=True)
 class _Place:
-    """A layer in a row, or the passage of an edge through the row if ``layer`` is None.
+    """A layer in a row, or the passage of an edge through the row if ``box`` is None.
 
     key: the layer's name, or ``source>consumer@row`` of a passage.
     """
 
     key: str
-    layer: Layer | None
+    box: Box | None
 
     @property
     def width(self) -> int:
-        return _BOX[0] if self.layer else _PASSAGE
+        return _BOX[0] if self.box else _PASSAGE
 
 
 def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -> str:
@@ -53,7 +75,18 @@ def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -
     notes: short text for a layer's box, such as its bits (quantisation.plan.bit_notes), by layer
     name; layers without one get none.
     """
-    rows, chains = _rows(graph)
+    boxes = []
+    for layer in graph.layers:
+        shape = "×".join(map(str, graph.shapes[layer.name]))
+        note = f"{shape}  {notes.get(layer.name, '')}".strip()
+        tip = f"{layer.name}: {layer.spec}"
+        boxes.append(Box(layer.name, tuple(layer.inputs), describe(layer), note, tip))
+    return draw_boxes(graph.name, boxes)
+
+
+def draw_boxes(name: str, boxes: Sequence[Box]) -> str:
+    """Return the SVG text of a network called ``name``; boxes: producers before consumers."""
+    rows, chains = _rows(boxes)
     rows = _untangle(rows, chains)
     widths = [sum(p.width for p in row) + _GAP[0] * (len(row) - 1) for row in rows]
     width = max(widths) + 2 * _MARGIN
@@ -67,18 +100,13 @@ def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -
             x += place.width + _GAP[0]
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
-        f'height="{height}" role="img" aria-label={quoteattr(f"network {graph.name}")} '
+        f'height="{height}" role="img" aria-label={quoteattr(f"network {name}")} '
         'font-family="system-ui, sans-serif">',
         '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" '
         'markerHeight="7" orient="auto"><path d="M0 0 8 4 0 8z" fill="#5f6b7a"/></marker></defs>',
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
         *(_edge([centres[key] for key in chain]) for chain in chains),
-        *(
-            _box(place.layer, centres[place.key], graph, notes.get(place.layer.name, ""))
-            for row in rows
-            for place in row
-            if place.layer
-        ),
+        *(_drawn(place.box, centres[place.key]) for row in rows for place in row if place.box),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -87,25 +115,25 @@ def draw(graph: NetworkGraph, notes: Mapping[str, str] = MappingProxyType({})) -
 # Layout --------------------------------------------------------------------------------------
 
 
-def _rows(graph: NetworkGraph) -> tuple[list[list[_Place]], list[list[str]]]:
+def _rows(boxes: Sequence[Box]) -> tuple[list[list[_Place]], list[list[str]]]:
     """Return the places of every row, and every edge as the keys of the places it runs through.
 
     Rows are from the input down; a layer's is one below the lowest of its inputs. An edge's keys
     are from source to consumer, both included; a source that a layer reads twice gives one edge.
     """
     depth: dict[str, int] = {}
-    for layer in graph.layers:
-        depth[layer.name] = 1 + max((depth[source] for source in layer.inputs), default=-1)
+    for box in boxes:
+        depth[box.name] = 1 + max((depth[source] for source in box.inputs), default=-1)
     rows: list[list[_Place]] = [[] for _ in range(max(depth.values()) + 1)]
     chains: list[list[str]] = []
-    for layer in graph.layers:
-        rows[depth[layer.name]].append(_Place(layer.name, layer))
-        for source in dict.fromkeys(layer.inputs):
+    for box in boxes:
+        rows[depth[box.name]].append(_Place(box.name, box))
+        for source in dict.fromkeys(box.inputs):
             chain = [source]
-            for row in range(depth[source] + 1, depth[layer.name]):
-                chain.append(f"{source}>{layer.name}@{row}")
+            for row in range(depth[source] + 1, depth[box.name]):
+                chain.append(f"{source}>{box.name}@{row}")
                 rows[row].append(_Place(chain[-1], None))
-            chains.append([*chain, layer.name])
+            chains.append([*chain, box.name])
     return rows, chains
 
 
@@ -161,14 +189,12 @@ def _edge(points: list[tuple[float, float]]) -> str:
     )
 
 
-def _box(layer: Layer, centre: tuple[float, float], graph: NetworkGraph, note: str) -> str:
+def _drawn(box: Box, centre: tuple[float, float]) -> str:
     (width, height), (x, y) = _BOX, centre
-    fill = next((fill for kinds, fill in _FILLS if isinstance(layer.spec, kinds)), _OTHER_FILL)
-    shape = "×".join(map(str, graph.shapes[layer.name]))
     lines = (
-        (y - 12, 13, "600", "#1c2733", layer.name),
-        (y + 4, 11, "400", "#3b4754", describe(layer)),
-        (y + 20, 11, "400", "#5f6b7a", f"{shape}  {note}".strip()),
+        (y - 12, 13, "600", "#1c2733", box.name),
+        (y + 4, 11, "400", "#3b4754", box.text),
+        (y + 20, 11, "400", "#5f6b7a", box.note),
     )
     text = "".join(
         f'<text x="{x:.0f}" y="{top:.0f}" font-size="{size}" font-weight="{weight}" fill="{ink}" '
@@ -176,9 +202,9 @@ def _box(layer: Layer, centre: tuple[float, float], graph: NetworkGraph, note: s
         for top, size, weight, ink, line in lines
     )
     return (
-        f"<g><title>{escape(f'{layer.name}: {layer.spec}')}</title>"
+        f"<g><title>{escape(box.tip or box.name)}</title>"
         f'<rect x="{x - width / 2:.0f}" y="{y - height / 2:.0f}" width="{width}" '
-        f'height="{height}" rx="7" fill="{fill}" stroke="#9aa5b1"/>{text}</g>'
+        f'height="{height}" rx="7" fill="{box.fill}" stroke="#9aa5b1"/>{text}</g>'
     )
 
 

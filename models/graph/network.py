@@ -14,9 +14,13 @@ from functools import cached_property
 import networkx as nx
 
 from models.errors import ModelError
+from models.files.nodes import nearest
+from models.files.reading import printable, quoted
 from models.graph.layers import Input, LayerSpec, Shape
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+LONGEST_CYCLE = 200
+"""Most characters of a cycle that a message shows."""
 
 
 @dataclass(frozen=True)
@@ -62,12 +66,12 @@ class NetworkGraph:
         for layer in given:
             for source in layer.inputs:
                 if source not in graph:
-                    known = ", ".join(graph)
-                    raise ModelError(f"layer {layer.name} reads {source!r}; known: {known}")
+                    known = nearest(source, graph)
+                    raise ModelError(f"layer {layer.name} reads {quoted(source)}; {known}")
                 graph.add_edge(source, layer.name)
         if not nx.is_directed_acyclic_graph(graph):
             cycle = " -> ".join(edge[0] for edge in nx.find_cycle(graph))
-            raise ModelError(f"the layers {cycle} form a cycle")
+            raise ModelError(f"the layers {printable(cycle, LONGEST_CYCLE)} form a cycle")
         self.nx = nx.freeze(graph)
         """Frozen DiGraph of layer names (attribute ``layer``: Layer); edges follow the data."""
 

@@ -2,7 +2,8 @@
 
 readers (files to a neutral graph), mapping (the graph to stages); imports (the one entry point),
 integers and numbers (stages to the integer network), floating (to a graph with float weights), ends
-(what a host does with inputs and outputs), folder (on disk). It knows no hardware.
+(what a host does with inputs and outputs), folder (on disk), programs (modules and programs of
+torch). It knows no hardware.
 """
 
-__all__ = ["ends", "floating", "folder", "imports", "integers", "numbers"]
+__all__ = ["ends", "floating", "folder", "imports", "integers", "numbers", "programs"]

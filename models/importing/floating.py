@@ -29,7 +29,7 @@ from models.graph.layers import (
 )
 from models.graph.network import Layer, NetworkGraph
 from models.graph.verifier import verify
-from models.importing.integers import needed
+from models.importing.integers import LOGITS, needed
 from models.importing.mapping.stages import Stage
 from models.importing.readers.foreign import Reals
 from models.importing.readers.table import Table
@@ -68,6 +68,7 @@ def float_network(
             table.refuse_layer(stage.name, stage.op, error)
     if table.refused:
         return None
+    builder.end(found[output])
     graph = verify(NetworkGraph(name, builder.layers))
     return FloatNetwork(graph, builder.weights, builder.ceilings)
 
@@ -103,6 +104,13 @@ class _Builder:
                     self._put(stage.name, Relu(), stage.inputs)
                 else:
                     self._channels(stage.name, stage.inputs[0], stage.gain, stage.bias, relu)
+
+    def end(self, last: Stage) -> None:
+        """Add a copy of the outputs where a layer without weights, or with a ReLU, gives them."""
+        spec = self.layers[-1].spec
+        if not isinstance(spec, Conv2d | Linear) or spec.relu:
+            channels = last.shape[0]
+            self._channels(LOGITS, last.name, np.ones(channels), np.zeros(channels), relu=False)
 
     def _shape(self, stage: Stage) -> tuple[int, int, int]:
         return self.stages[stage.inputs[0]].shape

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -10,20 +12,25 @@ from typing import Any
 
 from models.data.values import InputRange
 from models.errors import ModelError
-from models.files.reading import FileError, escaped, max_memory, read_bytes
+from models.files.reading import FileError, escaped, max_memory, quoted, read_bytes
 from models.importing.ends import InputEnd, OutputEnd, ends
 from models.importing.floating import FloatNetwork, float_network
 from models.importing.integers import integer_network
-from models.importing.mapping import constants, host, operators, rounding, sums
+from models.importing.mapping import constants, cuts, host, kernels, operators, rounding
 from models.importing.mapping.walk import INPUT, Walk, walk
 from models.importing.readers import onnx_file, tflite_file
-from models.importing.readers.foreign import ForeignGraph
-from models.importing.readers.table import Table
+from models.importing.readers.foreign import ForeignGraph, in_order
+from models.importing.readers.table import Row, Table
 from models.integer.network import IntegerNetwork
 
 _STRANGERS = (
     (b"\x89HDF", "is a Keras HDF5 file; convert it to TFLite or ONNX"),
-    (b"PK\x03\x04", "is a zip (a torch or Keras file?); export the network to ONNX or TFLite"),
+    (
+        b"PK\x03\x04",
+        "is a zip; torch's .pt2, .pt and .pth hold pickles, which could run code: load it in "
+        "Python and call models.importing.programs.import_program or import_module; convert a "
+        "Keras file to TFLite",
+    ),
     (b"\x80", "is a Python pickle, which could run code; export the network to ONNX"),
 )
 """First bytes of files of other kinds -> what to do with them."""
@@ -35,7 +42,7 @@ class Source:
 
     file: str
     format: str
-    """onnx or tflite."""
+    """onnx, tflite or torch."""
     sha256: str
 
 
@@ -57,28 +64,94 @@ class Imported:
     """The values of the file's input that pixels 0 and 255 of pictures are; None: not said."""
 
 
-def read(path: Path, input_range: tuple[float, float] | None = None) -> Imported:
+def read(
+    path: Path, input_range: tuple[float, float] | None = None, *, partition: bool = False
+) -> Imported:
     """Read a file and map its network.
 
     input_range: smallest and largest value of the input, for a quantised network that does not
-    round it. What cannot be mapped stands in the result's table, all of it. Raises FileError and
-    ModelError for a file or a network that cannot be read at all.
+    round it. What cannot be mapped stands in the result's table, all of it. partition: of a network
+    with refused nodes import the longest part before them that ends with one tensor; the rest is
+    the host's in the table. Raises FileError and ModelError for a file or a network that cannot be
+    read at all.
     """
     limit = max_memory()
     data = read_bytes(path, limit)
     where = escaped(str(path))
     name = network_name(path)
     graph = _graph(data, name, path, where)
-    table = Table()
     source = Source(path.name, graph.format, hashlib.sha256(data).hexdigest())
+    return from_graph(graph, source, input_range, partition=partition)
+
+
+def from_graph(
+    graph: ForeignGraph,
+    source: Source,
+    input_range: tuple[float, float] | None = None,
+    *,
+    partition: bool = False,
+) -> Imported:
+    """Map a graph that a reader made; parameters and errors are those of ``read``."""
+    try:
+        found = _mapped(graph, source, input_range)
+    except ModelError:
+        if not partition:
+            raise
+        return _part(graph, source, input_range)
+    return _part(graph, source, input_range) if partition and found.table.refused else found
+
+
+def _mapped(
+    graph: ForeignGraph, source: Source, input_range: tuple[float, float] | None
+) -> Imported:
+    name, table = graph.name, Table()
+    # What is counted of one way to cut a network is not the next one's.
+    graph = dataclasses.replace(graph, memory=dataclasses.replace(graph.memory))
     rest = host.without_host(graph, table)
-    found = walk(rest, table, operators.HANDLERS, constants.fold, sums.check_weights)
+    found = walk(rest, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     if table.refused:
         return Imported(name, source, table, None, None, None, None)
     output = found.values.get(rest.outputs[0])
     if output is None or output.stage == INPUT:
-        raise ModelError(f"{where}: the network computes nothing of its input")
+        raise ModelError(f"{source.file}: the network computes nothing of its input")
     return _finished(name, source, found, rest.outputs[0], input_range)
+
+
+MOST_CUTS = 64
+"""Most places that ``partition`` tries to cut a network at."""
+
+
+def _part(graph: ForeignGraph, source: Source, input_range: tuple[float, float] | None) -> Imported:
+    """Import the longest part of a network that can be mapped. Raises ModelError if there is none.
+
+    All that is behind it is the host's in the table, with the reason where it was refused.
+    """
+    table, counted = Table(), dataclasses.replace(graph.memory)
+    whole = dataclasses.replace(graph, memory=counted)
+    found = walk(whole, table, operators.HANDLERS, constants.fold, kernels.check_weights)
+    mapped = (name for name in cuts.cuts(graph, found.constants) if name in found.values)
+    reason = ""
+    for name in itertools.islice(mapped, MOST_CUTS):
+        part = dataclasses.replace(graph, outputs=(name,))
+        try:
+            made = _mapped(part, source, input_range)
+        except ModelError as error:
+            reason = reason or f"; the part up to {quoted(name)} is no network of its own: {error}"
+            continue
+        if not made.table.refused:
+            inside = {id(node) for node in in_order(part)}
+            why = {(row.name, row.operator): row.reason for row in table.refused}
+            made.table.rows += [
+                Row(node.name, node.operator, "host", "",
+                    why.get((node.name, node.operator), f"behind the cut at {name}"))
+                for node in in_order(graph)
+                if id(node) not in inside and node.operator
+            ]  # fmt: skip
+            return made
+    raise ModelError(
+        f"{source.file}: no part of the network from its input to one tensor can be imported"
+        f"{reason}"
+    )
 
 
 def _finished(

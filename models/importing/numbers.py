@@ -9,13 +9,12 @@ import numpy as np
 
 from models import arithmetic
 from models.errors import ModelError
+from models.importing.mapping.kernels import MOST_ADD_BITS
 from models.importing.mapping.stages import Kernel, Stage
 from models.importing.readers.foreign import Ints, Reals
 
 SCALE_BITS = 16
 """Bits of the requantisation multipliers of imported networks."""
-MOST_ADD_BITS = 16
-"""Most bits of the weights of a sum of two maps."""
 ADD_ERROR = 1 / 512
 """Largest error of a sum of two maps by its weights, in steps of the result, where bits allow."""
 _SAME_BIAS = 1e-5
@@ -100,6 +99,13 @@ def _sum_weights(
     stage: Stage, scales: Sequence[float], out_scale: float
 ) -> tuple[list[Ints], int, Reals]:
     """Return weights of a sum's two sources, their bits, and the real value of a unit (out,)."""
+    given = [(k.codes, k.scale) for k in stage.kernels]
+    codes = [part for part, _ in given if part is not None]
+    units: list[Reals] = [s * k for s, (_, k) in zip(scales, given, strict=True) if k is not None]
+    if len(codes) == len(units) == 2:
+        if (np.abs(units[0] - units[1]) > _SAME_BIAS * np.abs(units[0])).any():
+            raise ModelError(f"layer {stage.name}: adds products of different units")
+        return codes, max(weight_bits(part, may_be_binary=False) for part in codes), units[0]
     first, second, bits = sum_ratio(scales[0], scales[1], out_scale)
     signs = [np.sign(kernel.values).astype(np.int64) for kernel in stage.kernels]
     # Of the larger weight, whose relative rounding is the smaller one.

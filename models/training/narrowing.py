@@ -11,6 +11,8 @@ from dataclasses import dataclass
 import torch
 
 from models.errors import ModelError
+from models.files.nodes import nearest
+from models.files.reading import quoted
 from models.training.network import QuantNetwork
 from models.training.weight_layer import WeightLayer
 
@@ -63,6 +65,7 @@ def _layers(network: QuantNetwork, layers: tuple[Narrow, ...]) -> list[tuple[Nar
     for spec in layers:
         if spec.layer not in known:
             raise ModelError(
-                f"fewer digits: no layer {spec.layer!r} has weights (known: {', '.join(known)})"
+                f"fewer digits: no layer {quoted(spec.layer)} has weights; "
+                f"{nearest(spec.layer, known)}"
             )
     return [(spec, known[spec.layer]) for spec in layers]

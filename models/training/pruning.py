@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 
 from models.errors import ModelError
+from models.files.nodes import nearest
+from models.files.reading import quoted
 from models.quantisation.blocks import BlockShape, Pruning, zero_blocks
 from models.training.network import QuantNetwork
 from models.training.weight_layer import WeightLayer
@@ -23,8 +25,8 @@ class Pruner:
         self._layers: dict[str, tuple[WeightLayer, BlockShape]] = {}
         for name, block in pruning.blocks if pruning else ():
             if name not in layers:
-                known = ", ".join(layers)
-                raise ModelError(f"zero blocks: no layer {name!r} has weights (known: {known})")
+                known = nearest(name, layers)
+                raise ModelError(f"zero blocks: no layer {quoted(name)} has weights; {known}")
             _check(name, layers[name])
             self._layers[name] = layers[name], block
 

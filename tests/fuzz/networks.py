@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from codesign.build import imported, imported_build
+from models.exporting import export
 from models.importing import folder as folders
 from models.importing import imports
+from tests.codesign.compiler.random_networks import random_network
 from tests.fuzz.reader import Reader, one
 from tests.models.importing import onnx_models, test_float, tflite_models
 
@@ -46,9 +49,21 @@ def _folder(kind: str, read: Callable[[Path], Any]) -> Reader:
     return Reader(prepare, read)
 
 
+def _exported() -> bytes:
+    """A network in ONNX's integer operators, as ``codesign export`` writes it."""
+    return export.onnx_bytes(random_network(random.Random(3), 8, 0.0, 16), "onnx")
+
+
+def _parted(path: Path) -> None:
+    """Read the part of a network before what is refused."""
+    imports.read(path, partition=True)
+
+
 READERS: dict[str, Reader] = {
     "onnx": one("a.onnx", onnx_models.residual().SerializeToString(), imports.read),
     "onnx_float": one("a.onnx", test_float.residual().SerializeToString(), imports.read),
+    "onnx_integers": one("a.onnx", _exported(), imports.read),
+    "onnx_part": one("a.onnx", onnx_models.residual().SerializeToString(), _parted),
     "tflite": one("a.tflite", tflite_models.small(tflite_models.numbers()), imports.read),
     "network_folder": _folder("quantised", _lowered),
     "float_folder": _folder("float", lambda folder: folders.load(folder / "float")),

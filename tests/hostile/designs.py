@@ -39,6 +39,13 @@ _CONV = "- {name: conv1, op: conv2d, out_channels: 4, kernel: 3, padding: 1, rel
 _text("x8_nested_aliases", LAUGHS)
 _text("x8_list_of_many", f"a: [{'1,' * 300_000}1]")
 _text("x8_long_scalar", f"name: {'x' * (2 << 20)}")
+_design("x8_long_name", "name: small", f"name: {'x' * 200_000}")
+_design("x8_long_choice", "multiplier: lut", f"multiplier: {'x' * 200_000}")
+_design("x8_long_key", "clock_mhz", "x" * 100_000)
+_design("x8_long_cycle", _CONV, "".join(
+    f"- {{name: {'x' * 900}{n}, op: relu, inputs: [{'x' * 900}{(n + 1) % 500}]}}\n"
+    for n in range(500)
+))  # fmt: skip
 _text("x8_merge_of_aliases", "a: &a {b: 1}\n" + "c: {<<: [" + "*a, " * 200_000 + "*a]}")
 _design("x8_doubling_concats", _CONV, f"{_CONV}- {{name: conv1b, op: relu}}\n{CONCATS}")
 _design("x8_many_layers", _CONV, _CONV + "".join(

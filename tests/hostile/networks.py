@@ -17,7 +17,7 @@ _NPU = "npu: {pixels: 1, lanes: 4, columns: 8, weight_digit_bits: 4}\n"
 
 
 def _import(folder: Path, path: Path) -> list[str]:
-    return ["import", str(path), "--out", str(folder / "net")]
+    return ["import", str(path), "--out", str(folder / "net"), "--max-memory", "200M"]
 
 
 def _onnx(name: str, make: Callable[[], Any]) -> None:
@@ -44,7 +44,7 @@ def _chain(op: str, count: int, constants: dict[str, Any]) -> Any:
     nodes = [(op, ("a", "b"), ("c0",), {})]
     nodes += [(op, (f"c{n}", "b"), (f"c{n + 1}",), {}) for n in range(count)]
     nodes += [("Add", ("x", f"c{count}"), ("y",), {})]
-    return _nodes(nodes, constants, shape=(1, 1, 4096, 4096))
+    return _nodes(nodes, constants, shape=(1, 1, 1024, 1024))
 
 
 def _outside(location: str, offset: str = "0") -> Any:
@@ -60,7 +60,7 @@ def _outside(location: str, offset: str = "0") -> Any:
     return made
 
 
-_SIDE = np.ones((4096, 1), np.float32)
+_SIDE = np.ones((1024, 1), np.float32)
 _onnx("x8_products_of_constants", lambda: _chain("Mul", 200, {"a": _SIDE, "b": _SIDE.T}))
 _onnx("x8_doubling_constants", lambda: _nodes(
     [("Concat", (f"c{n}", f"c{n}"), (f"c{n + 1}",), {"axis": 0}) for n in range(40)]
@@ -70,6 +70,10 @@ _onnx("x8_picked_many_times", lambda: _nodes(
     [("Gather", ("a", "i"), ("b",), {"axis": 0}), ("Gather", ("b", "i"), ("c",), {"axis": 1}),
      ("Add", ("x", "c"), ("y",), {})],
     {"a": np.ones((1, 1, 1, 1), np.float32), "i": np.zeros(60_000, np.int64)}
+))  # fmt: skip
+_onnx("x9_input_of_sixty_million_values", lambda: _nodes(
+    [("Conv", ("x", "w"), ("y",), {})], {"w": np.ones((1, 1, 3, 3), np.float32)},
+    shape=(1, 1, 8192, 8191)
 ))  # fmt: skip
 _onnx("x15_weights_above", lambda: _outside("../a.bin"))
 _onnx("x15_weights_elsewhere", lambda: _outside("/etc/passwd"))
@@ -90,7 +94,7 @@ def x9_weights_shared_by_many_tensors(folder: Path, build: Path) -> list[str]:
 
     made = _outside("a.bin")
     first = made.graph.initializer[0]
-    first.dims[:] = [1 << 22]
+    first.dims[:] = [1 << 18]
     for number in range(300):
         more = TensorProto()
         more.CopyFrom(first)
@@ -99,7 +103,7 @@ def x9_weights_shared_by_many_tensors(folder: Path, build: Path) -> list[str]:
     made.graph.node.append(helper.make_node("Relu", ["y"], ["z"]))
     (folder / "a.onnx").write_bytes(made.SerializeToString())
     with (folder / "a.bin").open("wb") as file:
-        file.truncate(4 << 22)
+        file.truncate(4 << 18)
     return _import(folder, folder / "a.onnx")
 
 

@@ -97,6 +97,28 @@ def _others(path: Path) -> None:
     database.close()
 
 
+def _computed(sql: str) -> Callable[[Path], None]:
+    """Write a database with a study and something that is computed when it is read."""
+
+    def write(path: Path) -> None:
+        _study(_DB.format(path))
+        with sqlite3.connect(path) as database:
+            database.executescript(sql)
+        database.close()
+
+    return write
+
+
+_FOR_EVER = "WITH RECURSIVE n(study_id) AS (SELECT 1 UNION ALL SELECT study_id + 1 FROM n)"
+_worker("x20_view_without_end", _computed(
+    "ALTER TABLE studies RENAME TO old; CREATE VIEW studies AS "
+    f"{_FOR_EVER} SELECT study_id, 'explore' AS study_name FROM n"
+), _DB)  # fmt: skip
+_worker("x20_trigger_without_end", _computed(
+    "CREATE TRIGGER t AFTER INSERT ON trials BEGIN "
+    f"SELECT count(*) FROM ({_FOR_EVER} SELECT study_id FROM n); END"
+), _DB)  # fmt: skip
+_worker("x20_virtual_table", _computed("CREATE VIRTUAL TABLE more USING fts5(text)"), _DB)
 _worker("x14_database_of_others", _others, _DB)
 
 

@@ -13,6 +13,7 @@ __all__ = [
     "estimate",
     "evaluate",
     "explore",
+    "export",
     "import_",
     "predict",
     "report",

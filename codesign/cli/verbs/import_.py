@@ -31,6 +31,7 @@ Exit status: 0 success, 2 bad input or something refused."""
 EXAMPLES = """\
   codesign import resnet8_int8.tflite --out resnet8/
   codesign import model.onnx --out model/ --json
+  codesign import unet.onnx --out encoder/ --partition
   codesign import features.onnx --out features/ --input-range -4 4
   codesign import mobile.onnx --out mobile/ --pixel-mean 0.485,0.456,0.406 \
     --pixel-std 0.229,0.224,0.225"""
@@ -51,6 +52,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar=("LOW", "HIGH"),
         help="smallest and largest value of the input, for a quantised network whose file does not "
         "round its input (default: -8 8)",
+    )
+    parser.add_argument(
+        "--partition",
+        action="store_true",
+        help="of a network with nodes that are refused, import the longest part before them that "
+        "ends with one tensor, and say what is left to the host (default: write nothing)",
     )
     pixels = parser.add_mutually_exclusive_group()
     pixels.add_argument(
@@ -82,16 +89,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if limits and not limits[0] < limits[1]:
         raise UserError(f"--input-range: {limits[0]:g} must be below {limits[1]:g}")
     pixels = _pixels(args)
-    found = dataclasses.replace(imports.read(args.file, limits), pixels=pixels)
+    found = imports.read(args.file, limits, partition=args.partition)
+    found = dataclasses.replace(found, pixels=pixels)
     if pixels and found.input:
         pixels.check(found.input.shape[0])
     console.result(imports.summary(found))
     _show(found, console)
     if found.table.refused:
-        console.warn(f"error: {len(found.table.refused)} nodes cannot be mapped; nothing written")
+        console.warn(
+            f"error: {len(found.table.refused)} nodes cannot be mapped; nothing written "
+            "(--partition imports the part before them)"
+        )
         return 2
     for name, now in folder.save(found, args.out).items():
         console.warn(f"{args.out / name} was not as an import wrote it and is kept as {now}")
+    if args.partition and found.output:
+        console.say(f"the network ends with {found.output.name}")
     console.say(f"written: {args.out}")
     return 0
 

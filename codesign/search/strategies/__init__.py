@@ -1,8 +1,9 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
 ``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
-``evolution``; ``separate`` and ``separate-back`` are the flow that joint search has to beat:
-network, then bits, then NPU. The conformance tests run every entry.
+``guided``, which is ``evolution`` where candidates are cheap; ``separate`` and ``separate-back``
+are the flow that joint search has to beat: network, then bits, then NPU. The conformance tests run
+every entry.
 """
 
 from __future__ import annotations

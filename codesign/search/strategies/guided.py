@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, hypervolume, pareto_mask
-from codesign.search.strategies.evolution import REFERENCE_MARGIN, Evolution
-from codesign.search.strategies.gaussian_process import GaussianProcess, distances
+from codesign.search.strategies.evolution import Evolution
+from codesign.search.strategies.gaussian_process import GaussianProcess
 from codesign.search.strategies.interface import Genes
 
 DEAR = 20
@@ -17,10 +19,15 @@ MOST = 600
 """Results from which on evolution goes on without a model, whose cost grows with their cube."""
 OPTIMISM = 1.0
 """Standard deviations by which predictions are lowered: what is unknown may be good."""
+MARGIN = 0.5
+"""How far the reference point lies behind the worst values of the front, in spans of the front."""
 POOL = 500
 """Candidates of each source that the model chooses from."""
-STEPS = 12
-"""Steps of the model's fit, which goes on from the last one."""
+SMALL = 20_000
+"""Most candidates of a space of which the model sees all, instead of pools."""
+STEPS, GROWTH = 25, 1.25
+"""Steps of a search for the model's weights, which goes on from the last one, and the growth of the
+results after which there is a new one; between them the weights stay."""
 
 
 class GuidedEvolution:
@@ -53,6 +60,7 @@ class GuidedEvolution:
         self._violation: Floats = np.empty(0)
         self._taken: set[bytes] = set()
         self._processes: list[GaussianProcess] = []
+        self._weighed = 0
 
     def ask(self, count: int) -> Ints:
         if count > DEAR or len(self._known) > MOST:
@@ -80,14 +88,19 @@ class GuidedEvolution:
 
     def _pool(self) -> Ints:
         """Return different candidates, shape (n, genes), none told or asked for before."""
+        if math.prod(self._sizes.tolist()) <= SMALL:
+            pool = np.indices(tuple(self._sizes)).reshape(len(self._sizes), -1).T
+        else:
+            pool = np.unique(self._drawn(), axis=0)
+        return pool[[row.tobytes() not in self._taken for row in pool]]
+
+    def _drawn(self) -> Ints:
+        """Return POOL candidates of each source, shape (n, genes)."""
         parents = self._known[self._best()]
         near = parents[self._random.integers(0, len(parents), POOL)]
         gene = self._random.integers(0, len(self._sizes), POOL)
         near[np.arange(POOL), gene] = self._random.integers(0, self._sizes[gene])
-        pool = np.unique(
-            np.concatenate([self._evolution.ask(POOL), near, self._uniform(POOL)]), axis=0
-        )
-        return pool[[row.tobytes() not in self._taken for row in pool]]
+        return np.concatenate([self._evolution.ask(POOL), near, self._uniform(POOL)])
 
     def _best(self) -> Ints:
         """Return the rows of the front that is known, else of the least violation."""
@@ -107,7 +120,7 @@ class GuidedEvolution:
             return np.argsort(hopes[:, -1], kind="stable")[:count].tolist()
         front = self._objectives[best]
         span = np.ptp(front, axis=0)
-        reference = front.max(axis=0) + np.where(span > 0, REFERENCE_MARGIN * span, 1.0)
+        reference = front.max(axis=0) + np.where(span > 0, MARGIN * span, 1.0)
         chance = 1 - np.clip(hopes[:, -1], 0, 1) if broken.any() else np.ones(len(pool))
         return greedy(hopes[:, : front.shape[1]], chance, front, reference, count)
 
@@ -116,21 +129,24 @@ class GuidedEvolution:
 
         Where some results are feasible, the violation is the share of infeasible ones instead.
         """
-        among = distances(self._known, self._known, self._sizes)
-        between = distances(pool, self._known, self._sizes)
         broken = self._violation if (self._violation > 0).all() else self._violation > 0
         columns = np.column_stack([self._objectives, broken])
         if not self._processes:
-            self._processes = [GaussianProcess() for _ in columns.T]
+            self._processes = [GaussianProcess(self._sizes) for _ in columns.T]
         found = np.zeros((len(pool), columns.shape[1]))
+        weigh = len(self._known) >= GROWTH * self._weighed
         for place, (process, values) in enumerate(zip(self._processes, columns.T, strict=True)):
             if np.ptp(values) > 0:
-                process.fit(among, values, STEPS)
-                mean, deviation = process.predict(between)
+                if weigh:
+                    process.weigh(self._known, values, STEPS)
+                process.fit(self._known, values)
+                mean, deviation = process.predict(pool)
                 last = place == columns.shape[1] - 1
                 found[:, place] = mean if last else mean - OPTIMISM * deviation
             else:
                 found[:, place] = values[0]
+        if weigh:
+            self._weighed = len(self._known)
         return found
 
 
@@ -144,7 +160,8 @@ def greedy(
     may decide.
     """
     volume = hypervolume(front, reference)
-    open_ = (points < reference).all(axis=1)
+    behind = np.any(np.all(front[None] <= points[:, None], axis=2), axis=1)
+    open_ = (points < reference).all(axis=1) & ~behind
     gains = np.where(open_, np.inf, -1.0) * np.maximum(chance, 1e-3)
     current = np.zeros(len(points), dtype=np.int64) - 1
     chosen: list[int] = []

@@ -1,13 +1,16 @@
 """Mapping of the neutral graph of a file to stages: layers in the making.
 
 host (what is left to it at the end), walk (along the nodes), operators (which function maps which
-node): moves, constants, sums, pools, channels, rounding; layouts (where values lie), stages.
+node), unknown (what would do for all others): moves, constants, sums and its kernels, pools,
+channels, rounding; layouts (where values lie), stages, cuts (where a part of the network ends).
 """
 
 __all__ = [
     "channels",
     "constants",
+    "cuts",
     "host",
+    "kernels",
     "layouts",
     "moves",
     "operators",
@@ -15,5 +18,6 @@ __all__ = [
     "rounding",
     "stages",
     "sums",
+    "unknown",
     "walk",
 ]

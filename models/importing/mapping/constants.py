@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from models.importing.mapping.moves import MOVES, SAME, arrange, row
+from models.importing.mapping.moves import MOVES, SAME, arrange, row, shape_constant
 from models.importing.mapping.walk import Walk
 from models.importing.readers.foreign import Constant, Node, check_shape
 from models.importing.readers.grids import Rounding
@@ -37,7 +37,7 @@ def fold(walk: Walk, node: Node) -> Row:
 def _folded(walk: Walk, node: Node) -> list[Constant]:
     inputs = [walk.constants[name] for name in node.inputs if name]
     if node.op == "Shape":
-        return [Constant(np.array(inputs[0].values.shape, np.int64))]
+        return [shape_constant(node, inputs[0].values)]
     if node.op in SAME and inputs:
         return [inputs[0]] * len(node.outputs)
     if node.op in MOVES and inputs:
@@ -53,6 +53,8 @@ def _folded(walk: Walk, node: Node) -> list[Constant]:
             return [Constant(np.concatenate(values, axis=node.attributes.get("axis", 0)))]
         except ValueError as error:
             raise RefusalError(str(error), "axis") from None
+    if node.op in ("ConstantOfShape", "Expand"):
+        return [Constant(_repeated(node, values))]
     if node.op in _ARITHMETIC and values:
         return [Constant(_computed(node, values))]
     raise RefusalError("is not computed on constants", "", "fold constants before the export")
@@ -65,6 +67,19 @@ def _moved(walk: Walk, node: Node, found: Constant) -> list[Constant]:
     codes = arrange(walk, node, found.codes)
     scales = arrange(walk, node, np.broadcast_to(found.scale, found.codes.shape))
     return [Constant(*parts, found.offset) for parts in zip(values, codes, scales, strict=True)]
+
+
+def _repeated(node: Node, values: list[Any]) -> Any:
+    """Return a number, or a constant, repeated to a shape that memory can hold."""
+    sides = tuple(int(side) for side in np.ravel(values[-1]))
+    first = node.attributes.get("value", np.zeros(1)) if node.op == "ConstantOfShape" else values[0]
+    try:
+        whole = np.broadcast_shapes(np.shape(first) if node.op == "Expand" else (), sides)
+        check_shape([max(side, 1) for side in whole], node.outputs[0])
+        number = first if node.op == "Expand" else np.ravel(first)[0]
+        return np.ascontiguousarray(np.broadcast_to(number, whole))
+    except ValueError as error:
+        raise RefusalError(str(error), "shape") from None
 
 
 def _computed(node: Node, values: list[Any]) -> Any:

@@ -23,7 +23,7 @@ def without_host(graph: ForeignGraph, table: Table) -> ForeignGraph:
         names = ", ".join(map(quoted, graph.outputs[:4]))
         raise ModelError(
             f"the network has {len(graph.outputs)} outputs ({names}); an NPU gives one: join them, "
-            "or export the network up to one of them"
+            "export the network up to one of them, or import the part before them (--partition)"
         )
     makers = {name: node for node in graph.nodes for name in node.outputs}
     output, seen = graph.outputs[0], set[str]()

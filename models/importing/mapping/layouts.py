@@ -121,6 +121,8 @@ def sliced(
     """Return a slice of ``array`` as ONNX's Slice means it."""
     axes = list(range(len(starts))) if axes is None else [int(a) % array.ndim for a in axes]
     steps = [1] * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise RefusalError(f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes", "starts")
     cut = [slice(None)] * array.ndim
     for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
         stop: int | None = int(end)

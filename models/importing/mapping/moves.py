@@ -89,6 +89,8 @@ def same(walk: Walk, node: Node) -> Row:
     """Map an operator that leaves its values alone."""
     if node.attributes.get("to", 1) not in _REALS:
         raise RefusalError("makes integers of its input", "to", "quantise with QuantizeLinear")
+    if any(walk.numbers(node, 2, "training_mode") or ()):
+        raise RefusalError("is in training mode", "training_mode", "export for inference")
     walk.put(node, walk.value(node))
     return row(walk, node, "leaves its values alone")
 
@@ -96,9 +98,16 @@ def same(walk: Walk, node: Node) -> Row:
 def shape_of(walk: Walk, node: Node) -> Row:
     """Map Shape: the shape is known."""
     name = node.inputs[0]
-    found = walk.values[name].index.shape if name in walk.values else (1,)
-    walk.constants[node.outputs[0]] = Constant(np.array(found, np.int64))
+    found = walk.values[name].index if name in walk.values else np.zeros(1)
+    walk.constants[node.outputs[0]] = shape_constant(node, found)
     return row(walk, node, "a constant")
+
+
+def shape_constant(node: Node, array: Any) -> Constant:
+    """Return what a Shape node gives of an array: its sides from ``start`` to ``end``."""
+    given = node.attributes
+    sides = array.shape[given.get("start", 0) : given.get("end", array.ndim)]
+    return Constant(np.array(sides, np.int64))
 
 
 def pad(walk: Walk, node: Node) -> Row:
@@ -130,6 +139,8 @@ def padded(walk: Walk, value: Value, sides: Any) -> Value:
     """Return a tensor with zeros around its map; sides: (before and after, axes)."""
     index = walk.index(value)
     shape = walk.stages[value.stage].shape
+    if index.ndim == 3:  # a sequence (1, channels, columns)
+        index, sides = index[:, :, None, :], np.insert(sides, 2, 0, axis=1)
     rows, cols = _map_axes(index, shape)
     others = [axis for axis in range(index.ndim) if axis not in (rows, cols)]
     if sides[:, others].any():
@@ -146,7 +157,7 @@ def padded(walk: Walk, value: Value, sides: Any) -> Value:
 
 
 def _map_axes(index: Any, shape: tuple[int, int, int]) -> tuple[int, int]:
-    """Return the axes of a tensor of 4 axes along which rows and columns of its stage lie."""
+    """Return the axes of a tensor of 4 along which rows and columns of its stage lie."""
     if index.ndim == 4:
         for rows, cols, rest in ((2, 3, (1, 2, 3)), (1, 2, (3, 1, 2))):
             view = index.transpose((0, *rest))

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from models.graph.verifier import MOST_SIDE, MOST_WEIGHTS
-from models.importing.mapping import layouts, moves
+from models.importing.mapping import kernels, layouts, moves
 from models.importing.mapping.stages import Kernel, Stage
-from models.importing.mapping.walk import Value, Walk, same_grid
-from models.importing.readers.foreign import Constant, Ints, Node, Reals
+from models.importing.mapping.walk import INPUT, Value, Walk, same_grid
+from models.importing.readers.foreign import Node
 from models.importing.readers.table import RefusalError, Row
 
 NO_PADS = (0, 0, 0, 0)
@@ -25,15 +24,15 @@ def mapped(node: Node, stage: Stage) -> Row:
 
 def conv(walk: Walk, node: Node) -> Row:
     """Map a convolution of 1 or 2 dimensions, grouped and dilated ones included."""
-    value, weights = walk.value(node), _kernel(walk.constant(node, 1, "weights"))
+    value, weights = walk.value(node), kernels.kernel_of(walk.constant(node, 1, "weights"))
     groups = int(node.attributes.get("group", 1))
     if weights.values.ndim == 3:
-        weights = _each(weights, lambda array: array[:, :, None, :])
+        weights = kernels.each(weights, lambda array: array[:, :, None, :])
     elif weights.values.ndim != 4:
         raise RefusalError(
             f"weights of {weights.values.ndim} axes", "weights", "1-D or 2-D convolutions"
         )
-    weights = _dilated(walk, weights, pair(node, "dilations"))
+    weights = kernels.dilated(walk, weights, pair(node, "dilations"))
     out, per_group = weights.values.shape[:2]
     value, picks = walk.aligned(value)
     if groups < 1 or len(picks) != per_group * groups or out % groups:
@@ -46,7 +45,9 @@ def conv(walk: Walk, node: Node) -> Row:
         value, straight = walk.straight(value, walk.name(node)), True
     stage = walk.closed(value)
     if not straight:
-        weights = _each(weights, lambda array: _spread(walk, array, picks, stage.shape[0]))
+        weights = kernels.each(
+            weights, lambda array: kernels.spread(walk, array, picks, stage.shape[0])
+        )
     kernel, stride = weights.values.shape[2:], pair(node, "strides")
     pads = layouts.padding_of(node.attributes, stage.shape[1:], kernel, stride)
     pads = sum4(pads, value.pads)
@@ -60,7 +61,7 @@ def conv(walk: Walk, node: Node) -> Row:
         stride,
         pads,
     )
-    _add_bias(walk, node, made, 2)
+    kernels.add_bias(walk, node, made, 2)
     walk.put(node, as_read(walk.add(made), walk.index(walk.value(node)).ndim))
     return mapped(node, made)
 
@@ -74,7 +75,9 @@ def linear(walk: Walk, node: Node) -> Row:
     """Map Gemm, and MatMul of a vector with constant weights."""
     given = node.attributes
     value = walk.value(node)
-    weights = _kernel(walk.constant(node, 1, "B"), int(not given.get("transB", 0)))
+    weights = kernels.kernel_of(
+        kernels.matrix(walk.constant(node, 1, "B")), int(not given.get("transB", 0))
+    )
     if weights.values.ndim != 2 or given.get("transA", 0):
         raise RefusalError("its weights must be a matrix, its input a row", "B")
     if any(value.pads):
@@ -84,25 +87,51 @@ def linear(walk: Walk, node: Node) -> Row:
             f"weights {weights.values.shape} do not fit an input of {value.index.shape}", "B"
         )
     if value.index.size != weights.values.shape[1]:
-        raise RefusalError(
-            f"multiplies each row of an input of {value.index.shape}",
-            "A",
-            "a 1x1 convolution, or a flattened input",
-        )
+        return _each_place(walk, node, value, weights)
     index = walk.index(value).ravel()
     stage = walk.closed(value)
     if math.prod(stage.shape) * len(weights.values) > MOST_WEIGHTS:
         raise RefusalError(f"has more than {MOST_WEIGHTS} weights", "B")
-    weights = _each(
+    weights = kernels.each(
         weights,
-        lambda array: _spread(walk, array, index, math.prod(stage.shape)).reshape(-1, *stage.shape),
+        lambda array: kernels.spread(walk, array, index, math.prod(stage.shape)).reshape(
+            -1, *stage.shape
+        ),
     )
     out = len(weights.values)
     made = Stage(walk.name(node), "linear", (stage.name,), (out, 1, 1), (weights,))
     made.gain = made.gain * float(given.get("alpha", 1.0))
-    _add_bias(walk, node, made, 2, float(given.get("beta", 1.0)))
+    kernels.add_bias(walk, node, made, 2, float(given.get("beta", 1.0)))
     shape = (*value.index.shape[:-1], out)
     walk.put(node, Value(made.name, layouts.positions(shape)))
+    walk.add(made)
+    return mapped(node, made)
+
+
+def _each_place(walk: Walk, node: Node, value: Value, weights: Kernel) -> Row:
+    """Map a matrix product of each row of its input: a 1x1 convolution, if columns are channels."""
+    if value.stage == INPUT and value.index.ndim == 3:
+        walk.fix_input(np.moveaxis(value.index, -1, 1))
+    rows = walk.index(value).reshape(-1, weights.values.shape[1])
+    stage = walk.closed(value)
+    size = math.prod(stage.shape[1:])
+    picks, places = rows[0] // size, rows[:, 0] % size
+    if (rows != picks * size + places[:, None]).any():
+        raise RefusalError(
+            f"multiplies each row of an input of {value.index.shape}, whose columns are not "
+            "channels of one map",
+            "A",
+            "a 1x1 convolution, or a flattened input",
+        )
+    weights = kernels.each(
+        weights, lambda array: kernels.spread(walk, array, picks, stage.shape[0])[:, :, None, None]
+    )
+    out = len(weights.values)
+    made = Stage(walk.name(node), "conv2d", (stage.name,), (out, *stage.shape[1:]), (weights,))
+    made.gain = made.gain * float(node.attributes.get("alpha", 1.0))
+    kernels.add_bias(walk, node, made, 2, float(node.attributes.get("beta", 1.0)))
+    index = np.arange(out) * size + places[:, None]
+    walk.put(node, Value(made.name, index.reshape(*value.index.shape[:-1], out)))
     walk.add(made)
     return mapped(node, made)
 
@@ -126,9 +155,12 @@ def add(walk: Walk, node: Node, sign: float = 1.0) -> Row:
         raise RefusalError("adds maps that lie differently, or a map to itself", "shape")
     channels = stages[0].shape[0]
     ones = np.ones((channels, 1, 1, 1))
-    kernels = (Kernel(ones), Kernel(sign * ones))
+    both = (Kernel(ones), Kernel(sign * ones))
+    weighted = [kernels.by_channel(walk, stage) for stage in stages]
+    if sign > 0 and weighted[0] and weighted[1] and weighted[0][1] is not weighted[1][1]:
+        both, stages = (weighted[0][0], weighted[1][0]), (weighted[0][1], weighted[1][1])
     inputs = (stages[0].name, stages[1].name)
-    made = Stage(name, "add", inputs, stages[0].shape, kernels, channels)
+    made = Stage(name, "add", inputs, stages[0].shape, both, channels)
     walk.put(node, walk.add(made, walk.index(first)))
     return mapped(node, made)
 
@@ -198,95 +230,3 @@ def output_places(
             count -= 1
         found.append(count)
     return found[0], found[1]
-
-
-def _kernel(found: Constant | None, axis: int = 0) -> Kernel:
-    """Return a constant as a kernel, with a scale for each output channel, along its first axis.
-
-    axis: where the output channels lie in the file. Raises RefusalError.
-    """
-    if found is None:
-        raise RefusalError("has no weights", "weights")
-    if found.offset:
-        raise RefusalError(
-            f"weights have a zero point ({found.offset:+d} from the middle of their codes); the "
-            "array multiplies symmetrical weights",
-            "zero_point",
-            "quantise again with symmetrical int8 weights, per channel",
-        )
-    if not np.isfinite(found.values).all():
-        raise RefusalError("weights are not finite (NaN or infinity)", "weights")
-    if found.values.ndim <= axis:
-        raise RefusalError(f"weights of shape {found.values.shape}", "weights")
-    values = np.moveaxis(found.values, axis, 0).astype(np.float64)
-    if found.codes is None or found.scale is None:
-        return Kernel(values)
-    scale = np.moveaxis(np.broadcast_to(found.scale, found.codes.shape), axis, 0)
-    scale = scale.reshape(len(values), -1)
-    if (scale != scale[:, :1]).any():
-        raise RefusalError(
-            "weights of one output channel have several scales",
-            "scale",
-            "a scale for the tensor, or for each output channel",
-        )
-    return Kernel(values, np.moveaxis(found.codes, axis, 0), scale[:, 0])
-
-
-def check_weights(walk: Walk, node: Node) -> None:
-    """Raise RefusalError for weights that no input could be multiplied with."""
-    if node.op in ("Conv", "Gemm", "MatMul"):
-        transposed = node.op != "Conv" and not node.attributes.get("transB", 0)
-        _kernel(walk.constant(node, 1, "weights"), int(transposed))
-
-
-def _each(kernel: Kernel, change: Any) -> Kernel:
-    """Return a kernel with a change made to values and codes alike."""
-    codes = None if kernel.codes is None else change(kernel.codes)
-    return Kernel(change(kernel.values), codes, kernel.scale)
-
-
-def _dilated(walk: Walk, found: Kernel, dilation: tuple[int, int]) -> Kernel:
-    """Return weights with the zeros between them that a dilation stands for."""
-    if dilation == (1, 1):
-        return found
-    out, ins, rows, cols = found.values.shape
-    tall, wide = (rows - 1) * dilation[0] + 1, (cols - 1) * dilation[1] + 1
-    if max(tall, wide) > MOST_SIDE or out * ins * tall * wide > MOST_WEIGHTS:
-        raise RefusalError(f"dilation {dilation} makes a kernel of {tall}x{wide}", "dilations")
-
-    def spread(array: Any) -> Any:
-        walk.memory.take("weights", out * ins * tall * wide)
-        large = np.zeros((out, ins, tall, wide), array.dtype)
-        large[:, :, :: dilation[0], :: dilation[1]] = array
-        return large
-
-    return _each(found, spread)
-
-
-def _spread(walk: Walk, array: Any, places: Ints, size: int) -> Any:
-    """Return weights with their second axis at ``places`` of one of ``size``, zeros elsewhere.
-
-    Weights that read one place are summed.
-    """
-    walk.memory.take("weights", size * math.prod((array.shape[0], *array.shape[2:])))
-    large = np.zeros((array.shape[0], size, *array.shape[2:]), array.dtype)
-    for place, column in zip(places, np.moveaxis(array, 1, 0), strict=True):
-        large[:, place] += column
-    return large
-
-
-def _add_bias(walk: Walk, node: Node, stage: Stage, position: int, factor: float = 1.0) -> None:
-    found = walk.constant(node, position, "bias")
-    if found is None:
-        return
-    try:
-        values = np.broadcast_to(found.values.ravel(), stage.shape[:1]) * factor
-    except ValueError:
-        raise RefusalError(f"a bias of {found.values.shape} for {stage.shape[0]}", "bias") from None
-    if not np.isfinite(values).all():
-        raise RefusalError("the bias is not finite (NaN or infinity)", "bias")
-    stage.bias = values.astype(np.float64)
-    if found.codes is not None and found.scale is not None and factor == 1.0:
-        codes = np.broadcast_to(found.codes.ravel(), stage.shape[:1])
-        scale: Reals = np.broadcast_to(np.ravel(found.scale), stage.shape[:1])
-        stage.bias_codes = (codes, scale)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from models.errors import ModelError
 from models.files.reading import FileError, printable, quoted
 from models.importing.mapping import layouts
 from models.importing.mapping.stages import Kernel, Stage
+from models.importing.mapping.unknown import unknown
 from models.importing.readers.foreign import (
     DAMAGE,
     Constant,
@@ -27,6 +28,8 @@ from models.importing.readers.table import RefusalError, Row, Table
 
 INPUT = "input"
 """Name of the stage of the network's input."""
+INPUT_ARRAYS = 4
+"""Arrays of the input's size that are made of its positions."""
 LONGEST_NAME = 40
 """Most characters of a node's name that its layer's name keeps."""
 
@@ -118,9 +121,11 @@ class Walk:
         own = next(iter(self.graph.inputs.values()))
         if view.ndim < 3 <= len(own):
             shape = (0, 0, 0)
-        if order.size != stage.shape[0] or np.unique(order).size != order.size or not shape[0]:
-            shape, order = layouts.map_shape(own), np.arange(stage.shape[0])
-        self.input_order, self._inverse = order, np.argsort(order)
+        count = stage.shape[0]
+        if not shape[0] or order.size != count or (np.bincount(order, minlength=count) != 1).any():
+            shape, order = layouts.map_shape(own), np.arange(count)
+        self.input_order, self._inverse = order, np.empty(count, np.int64)
+        self._inverse[order] = np.arange(count)
         stage.shape = shape
         stage.gain, stage.bias = np.ones(shape[0]), np.zeros(shape[0])
 
@@ -195,7 +200,7 @@ class Walk:
             (Kernel(picks.astype(np.float64), picks, np.ones(len(found))),),
             grid=stage.grid,
         )
-        return self.add(copy)
+        return replace(self.add(copy), pads=value.pads)
 
 
 Handler = Callable[[Walk, Node], Row]
@@ -226,7 +231,7 @@ def walk(
             if "error" in node.attributes:
                 raise node.attributes["error"]
             if handler is None:
-                raise _unknown(node, handlers)
+                raise unknown(node.op)
             if lost.intersection(node.inputs):
                 lost.update(node.outputs)
                 check(found, node)
@@ -256,39 +261,13 @@ def _begin(found: Walk) -> None:
             "an NPU takes one: join them along the channels"
         )
     ((name, shape),) = inputs.items()
+    found.memory.take(name, INPUT_ARRAYS * math.prod(shape))
     index = layouts.positions(shape)
     layouts.map_shape(shape)
     found.stages[INPUT] = Stage(INPUT, "input", (), (index.size, 1, 1))
     found.values[name] = Value(INPUT, index)
     if found.graph.format == "tflite" and index.ndim == 4:
         found.fix_input(index.transpose(0, 3, 1, 2))
-
-
-def _unknown(node: Node, handlers: Mapping[str, Any]) -> RefusalError:
-    what = INSTEAD.get(node.op, "")
-    return RefusalError("is no operator that can be mapped", "", what)
-
-
-INSTEAD = {
-    "Softmax": "leave it to the host: only at the network's end is it taken off",
-    "Sigmoid": "use ReLU, or hard limits (Clip)",
-    "Tanh": "use ReLU, or hard limits (Clip)",
-    "LeakyRelu": "use ReLU",
-    "PRelu": "use ReLU",
-    "HardSwish": "use ReLU6",
-    "HARD_SWISH": "use ReLU6",
-    "LSTM": "use convolutions over time",
-    "GRU": "use convolutions over time",
-    "ConvTranspose": "use a convolution on a larger map",
-    "TRANSPOSE_CONV": "use a convolution on a larger map",
-    "Resize": "train for one size",
-    "DynamicQuantizeLinear": "quantise statically, with calibration data",
-    "ConvInteger": "quantise statically: QLinearConv, or QuantizeLinear and DequantizeLinear",
-    "MatMulInteger": "quantise statically: QLinearMatMul, or QuantizeLinear and DequantizeLinear",
-    "LayerNormalization": "use batch norm",
-    "InstanceNormalization": "use batch norm",
-}
-"""Operator -> what would do instead."""
 
 
 def same_grid(first: Grid | None, second: Grid | None) -> bool:

@@ -2,8 +2,9 @@
 
 foreign (that graph: nodes, constants, grids of codes), grids (quantisation as ONNX says it), table
 (what becomes of each node, and refusals), onnx_file,
-onnx_reading, onnx_operators and qonnx (ONNX: float, QDQ,
-QOperator, QONNX), tflite_file and tflite_operators (TensorFlow Lite).
+onnx_reading, onnx_operators, onnx_codes, onnx_integers and qonnx (ONNX: float, QDQ, QOperator,
+QONNX), tflite_file and tflite_operators (TensorFlow Lite), torch_program, torch_calls,
+torch_operators and torch_moves (torch.export).
 """
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "table",
     "tflite_file",
     "tflite_operators",
+    "torch_program",
 ]

@@ -189,9 +189,11 @@ def in_order(graph: ForeignGraph) -> list[Node]:
         begun.add(id(node))
         stack.append(node)
         for name in node.inputs:
-            if not name or name in graph.inputs or name in graph.constants:
+            if not name or name in graph.inputs:
                 continue
             if name not in producers:
+                if name in graph.constants:
+                    continue
                 raise ModelError(
                     f"node {quoted(node.name)} reads tensor {quoted(name)}, which nothing makes"
                 )

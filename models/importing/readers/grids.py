@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,21 @@ class Rounding:
         except ValueError:
             raise RefusalError(f"{scale.shape} scales of {values.shape}", "scale") from None
         return scale, zero
+
+
+def narrowed(given: Rounding, low: int, high: int) -> Rounding:
+    """Return a rounding with the codes low..high alone. Raises RefusalError if they have no bits.
+
+    >>> narrowed(Rounding(np.array(0.5), np.array(0), 8, True), -7, 7)
+    Rounding(scale=array(0.5), zero=array(0), bits=4, signed=True, narrow=True, axis=None)
+    """
+    bits = max(high, 0).bit_length() + int(low < 0)
+    made = replace(given, bits=max(bits, 1), signed=low < 0, narrow=False)
+    if made.low == low - 1:
+        made = replace(made, narrow=True)
+    if (made.low, made.high) != (low, high):
+        raise RefusalError(f"clips codes to {low}..{high}", "min", "the codes of 1 to 8 bits")
+    return made
 
 
 def grid_of(node: Node) -> Grid | None:

@@ -96,7 +96,7 @@ class _Reader:
         for item in graph.input:
             if item.name not in reading.constants:
                 inputs[item.name] = self._shape(item)
-                reading.types[item.name] = _CODES.get(item.type.tensor_type.elem_type, "float32")
+                reading.types[item.name] = _kind(item)
         for position, node in enumerate(graph.node):
             onnx_operators.read_node(reading, node, position, self._attributes(node))
         outputs = tuple(item.name for item in graph.output)
@@ -176,7 +176,17 @@ class _Reader:
             return file.read(need)
 
 
-_CODES = {2: "uint8", 3: "int8"}
-"""Type of an input that takes codes (onnx.TensorProto) -> its name."""
+def _kind(item: onnx.ValueInfoProto) -> str:
+    """Return the name of an input's type. Raises ModelError."""
+    from onnx import TensorProto, helper
+
+    kind = item.type.tensor_type.elem_type
+    if kind not in _TYPES:
+        known = kind in TensorProto.DataType.values()
+        said = TensorProto.DataType.Name(kind) if known else f"{kind}"
+        raise ModelError(f"input {quoted(item.name)} is of type {said}; numbers alone are read")
+    return np.dtype(helper.tensor_dtype_to_np_dtype(kind)).name
+
+
 _TYPES: Sequence[int] = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13, 16, 21, 22)
 """Types of constants: reals of 16 to 64 bits, integers of 4 to 64, booleans (onnx.TensorProto)."""

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from models.importing.readers import qonnx
+from models.importing.readers import onnx_codes, onnx_integers, qonnx
 from models.importing.readers.foreign import Node
 from models.importing.readers.grids import Rounding
-from models.importing.readers.onnx_reading import Reader, Reading, type_of
+from models.importing.readers.onnx_reading import Reader, Reading
 from models.importing.readers.table import RefusalError
 
 if TYPE_CHECKING:
@@ -38,9 +38,11 @@ def _constant(reading: Reading, node: Node) -> list[Node]:
         array = array.astype(np.float32)
     if array.dtype.kind in "USO":
         raise RefusalError("holds text", "value")
-    return [
-        replace(node, op="Identity", inputs=(reading.store(f"{node.outputs[0]}#value", array),))
-    ]
+    value = reading.store(f"{node.outputs[0]}#value", array)
+    # For what is read of it before the walk.
+    reading.constants[node.outputs[0]] = reading.constants[value]
+    reading.types[node.outputs[0]] = reading.types[value]
+    return [replace(node, op="Identity", inputs=(value,))]
 
 
 def _quantize(reading: Reading, node: Node) -> list[Node]:
@@ -48,7 +50,7 @@ def _quantize(reading: Reading, node: Node) -> list[Node]:
     if node.attributes.get("block_size", 0):
         raise RefusalError("scales of blocks", "block_size", "a scale for each channel")
     rounding = reading.rounding(node, 1, kind, node.attributes.get("axis", 1))
-    reading.types[node.outputs[0]] = type_of(rounding)
+    reading.codes(node.outputs[0], rounding)
     return [replace(node, op="Quantise", inputs=node.inputs[:1], attributes={"grid": rounding})]
 
 
@@ -57,19 +59,29 @@ def _dequantize(reading: Reading, node: Node) -> list[Node]:
         raise RefusalError("scales of blocks", "block_size", "a scale for each channel")
     kind = reading.types.get(node.inputs[0], "int8")
     rounding = reading.rounding(node, 1, kind, node.attributes.get("axis", 1))
+    before = reading.roundings.get(node.inputs[0])
+    if before is not None and onnx_codes.same_numbers(before, rounding):
+        rounding = before  # perhaps of fewer codes
     return [replace(node, op="Dequantise", inputs=node.inputs[:1], attributes={"grid": rounding})]
 
 
 def _clip(reading: Reading, node: Node) -> list[Node]:
+    narrowed = onnx_codes.clip(reading, node)
+    if narrowed is not None:
+        return narrowed
     given = node.attributes
     limits = {"low": given.get("min", -math.inf), "high": given.get("max", math.inf)}
     return [replace(node, attributes=limits)]
 
 
 def _sum(reading: Reading, node: Node) -> list[Node]:
-    if len(node.inputs) != 2:
-        raise RefusalError(f"adds {len(node.inputs)} maps", "", "sums of two")
-    return [replace(node, op="Add")]
+    total, made = node.inputs[0], []
+    for position, name in enumerate(node.inputs[1:], 1):
+        last = position == len(node.inputs) - 1
+        outputs = node.outputs if last else (f"{node.outputs[0]}#sum{position}",)
+        made.append(Node(node.name, "Add", (total, name), outputs, {}, node.operator * last))
+        total = outputs[0]
+    return made or [replace(node, op="Identity")]
 
 
 # Operators on codes (QOperator) --------------------------------------------------------------
@@ -105,7 +117,7 @@ def _on_codes(op: str, inputs: tuple[int, ...], output: int, bias: int = -1) -> 
             reals.append(Node(node.name, "Dequantise", (node.inputs[bias],), made, {"grid": unit}))
             names.append(made[0])
         grid = reading.rounding(node, output, reading.types.get(node.inputs[0], "uint8"))
-        reading.types[node.outputs[0]] = type_of(grid)
+        reading.codes(node.outputs[0], grid)
         value = f"{node.name}#real"
         given = dict(node.attributes)
         return [
@@ -126,7 +138,7 @@ def _global_pool(reading: Reading, node: Node) -> list[Node]:
 def _concat(reading: Reading, node: Node) -> list[Node]:
     grid = reading.rounding(node, 0, "uint8")
     reals = [_real(reading, node, position) for position in range(2, len(node.inputs), 3)]
-    reading.types[node.outputs[0]] = type_of(grid)
+    reading.codes(node.outputs[0], grid)
     value = f"{node.name}#real"
     inputs = tuple(real.outputs[0] for real in reals)
     return [
@@ -136,12 +148,14 @@ def _concat(reading: Reading, node: Node) -> list[Node]:
     ]
 
 
-_READERS: dict[str, Reader] = {
+READERS: dict[str, Reader] = {
     "Constant": _constant,
     "QuantizeLinear": _quantize,
     "DequantizeLinear": _dequantize,
     "Clip": _clip,
     "Sum": _sum,
+    "Cast": onnx_integers.cast,
+    "ConvInteger": onnx_integers.convolution,
     "QLinearConv": _on_codes("Conv", (0, 3), 6, bias=8),
     "QLinearMatMul": _on_codes("MatMul", (0, 3), 6),
     "QGemm": _on_codes("Gemm", (0, 3), 7, bias=6),
@@ -164,11 +178,12 @@ def read_node(
     """Add a node of a file to what is read, as one node or several."""
     name = node.name or next(iter(node.output), "") or f"{node.op_type}{position}"
     made = Node(name, node.op_type, tuple(node.input), tuple(node.output), attributes, node.op_type)
-    reader = _READERS.get(made.op)
+    reader = READERS.get(made.op)
     if node.domain == "qonnx.custom_op.channels_last":
         reader = qonnx.channels_last
     try:
-        reading.nodes += reader(reading, made) if reader else [made]
+        onnx_codes.check(reading, made)
+        reading.add(reader(reading, made) if reader else [made])
     except RefusalError as error:
         failed = {"error": error}
-        reading.nodes.append(replace(made, attributes=failed))
+        reading.add([replace(made, attributes=failed)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,8 @@ KINDS = {
     "int4": (4, True), "uint4": (4, False), "int32": (32, True),
 }  # fmt: skip
 """Type of codes -> their bits, and whether they are signed."""
-_REALS = ("float16", "bfloat16", "float32", "float64")
+REALS = ("float16", "bfloat16", "float32", "float64")
+"""Types of real numbers."""
 
 
 class Reading:
@@ -31,13 +32,33 @@ class Reading:
         self.types: dict[str, str] = {}
         """Type of the codes of a tensor, by its name, where it is known."""
         self.nodes: list[Node] = []
+        self._places: dict[str, int] = {}
+        self.roundings: dict[str, Rounding] = {}
+        """How the codes of a computed tensor were made, by its name."""
+        self.clipped: set[str] = set()
+        """Tensors of codes that a node clips, and no other may read."""
 
     def store(self, name: str, array: NDArray[Any]) -> str:
         """Add a constant as the file holds it and return its name."""
         self.types[name] = array.dtype.name
-        is_real = array.dtype.name in _REALS
+        is_real = array.dtype.name in REALS
         self.constants[name] = Constant(array.astype(np.float64 if is_real else np.int64))
         return name
+
+    def add(self, nodes: Sequence[Node]) -> None:
+        """Add nodes of the neutral graph."""
+        for node in nodes:
+            self._places |= dict.fromkeys(node.outputs, len(self.nodes))
+            self.nodes.append(node)
+
+    def maker(self, name: str, op: str) -> Node | None:
+        """Return the node read so far that makes a tensor, if it is an ``op``."""
+        found = self.nodes[self._places[name]] if name in self._places else None
+        return found if found and found.op == op else None
+
+    def exchange(self, name: str, node: Node) -> None:
+        """Put another node in the place of the one that makes a tensor."""
+        self.nodes[self._places[name]] = node
 
     def values(self, node: Node, position: int, what: str) -> Any:
         """Return a constant input of a node as an array; None if absent. Raises RefusalError."""
@@ -64,11 +85,11 @@ class Reading:
         bits, signed = KINDS[kind]
         return Rounding(scale, np.zeros(1) if zero is None else zero, bits, signed, axis=axis)
 
-
-def type_of(rounding: Rounding) -> str:
-    """Return the type of a rounding's codes."""
-    kind = (rounding.bits, rounding.signed)
-    return next(name for name, known in KINDS.items() if known == kind)
+    def codes(self, name: str, rounding: Rounding) -> None:
+        """Say of a computed tensor that it holds codes."""
+        kind = (rounding.bits, rounding.signed)
+        self.types[name] = next(found for found, known in KINDS.items() if known == kind)
+        self.roundings[name] = rounding
 
 
 Reader = Callable[[Reading, Node], list[Node]]

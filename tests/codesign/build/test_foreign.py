@@ -11,6 +11,7 @@ import re
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from codesign.cli.main import main
@@ -121,6 +122,22 @@ def test_verilog_that_is_not_plain_is_refused(
         assert f"rtl/{path.name}: line " in error
         assert "--trust" in error
     assert run.main([str(folder)]) == 2
+    assert not list(folder.parent.rglob(MARKER))
+
+
+@pytest.mark.parametrize(
+    "verb", [["synth", "--place"], ["synth", "--flatten"], ["evaluate", "--simulate", "1"]]
+)
+def test_no_verb_compiles_what_is_not_plain(folder: Path, verb: list[str], capsys) -> None:
+    (folder / "rtl" / "more.v").write_text(
+        f'module more;\ninitial $system("touch {MARKER}");\nendmodule\n'
+    )
+    np.savez("data.npz", x=np.zeros((20, 6, 6), np.uint8), y=np.arange(20) % 5)
+    options = ["--dataset", "data.npz"] if verb[0] == "evaluate" else []
+    assert main([verb[0], str(folder), *verb[1:], *options]) == 2
+    error = capsys.readouterr().err
+    assert "rtl/more.v: line 2" in error
+    assert "--trust" in error
     assert not list(folder.parent.rglob(MARKER))
 
 

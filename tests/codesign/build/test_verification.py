@@ -290,6 +290,18 @@ def test_bad_input_is_named(folder, copy, tmp_path, monkeypatch):
     verilator.find.cache_clear()
 
 
+def test_a_disk_that_fills_up_in_mid_simulation_is_no_mismatch(folder, monkeypatch):
+    """The outcome cannot be written: cocotb by itself would end as after a failed test."""
+
+    class Full(run.Options):
+        def __init__(self, **options):
+            super().__init__(**{**options, "result": "/dev/full"})
+
+    monkeypatch.setattr(run, "Options", Full)
+    with pytest.raises(UserError, match=r"cannot simulate .*: No space left on device"):
+        verification.verify(folder, images=1)
+
+
 def test_an_error_of_the_file_system_is_told(folder, monkeypatch):
     def full(*arguments, **options):
         raise OSError(28, "No space left on device")

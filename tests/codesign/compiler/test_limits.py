@@ -16,6 +16,7 @@ from codesign.compiler import (
     compile_network,
     minimal_depths,
     plan,
+    remedies,
     worst_accumulator_bits,
 )
 from codesign.results import Infeasible, InfeasibleError
@@ -211,6 +212,40 @@ def test_external_memory_is_named_where_it_helps() -> None:
     assert not any(
         "memory_tiles" in one for one in reasons(built, small)["activation_depth"].levers
     )
+
+
+def test_with_tiles_the_least_depth_that_works_is_named() -> None:
+    """Without tiles a whole layer would have to fit, which takes four times as much here."""
+    net = NetworkBuilder(random.Random(3), (4, 16, 16), 4)
+    first = net.conv3x3("image", 4)
+    net.linear(net.conv(net.conv3x3(first, 8), 8, (4, 4), stride=(4, 4)), 4)
+    built = net.build()
+    config = NpuConfig(
+        pixels=2, lanes=4, columns=4, weight_digit_bits=4, post_units=4, accumulator_bits=24,
+        activation_depth=16, weight_depth=4096, channel_depth=1024, program_depth=4096,
+        memory_port_bits=32, memory_tiles=True,
+    )  # fmt: skip
+    reason = reasons(built, config)["activation_depth"]
+    assert reason.levers[0] == "raise npu.activation_depth"
+    whole = dataclasses.replace(config, memory_tiles=False)
+    assert reason.need < reasons(built, whole)["activation_depth"].need
+    plan(built, dataclasses.replace(config, activation_depth=int(reason.need)))
+    less = dataclasses.replace(config, activation_depth=int(reason.need) // 2)
+    assert reasons(built, less)["activation_depth"].need == reason.need
+
+
+def test_no_depth_beyond_the_range_is_tried_for_tiles() -> None:
+    """What tiles work in at no depth keeps the need of its whole layer."""
+    tried = []
+
+    def depths_of(option: NpuConfig) -> dict[str, int]:
+        tried.append(option.activation_depth)
+        raise InfeasibleError((reason,))
+
+    reason = Infeasible("activation_depth", "a", 100_000, 4096, "words", ())
+    config = NpuConfig(activation_depth=4096, memory_port_bits=32, memory_tiles=True)
+    assert remedies.with_least_tiles((reason,), config, depths_of) == (reason,)
+    assert tried == [8192, 16384, 32768]
 
 
 def test_fetched_weights_are_named_where_they_help() -> None:

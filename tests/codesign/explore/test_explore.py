@@ -183,7 +183,7 @@ def test_the_road_leaves_what_others_script_against(fakes: Fakes, tmp_path: Path
         one["label"] for one in summary["front"]
     }
     searched = summary["search"]
-    assert searched["strategy"] == "evolution"
+    assert searched["strategy"] == ExploreSettings.strategy
     assert 0 < searched["feasible_share"] < 1
     assert 0 < searched["evaluations"] < searched["space_size"]
     curves = json.loads((out / summary["build"] / "reports" / "training.json").read_text())
@@ -339,8 +339,10 @@ def test_the_kept_short_network_is_delivered_where_the_full_training_ends_below(
 def test_an_accuracy_that_no_network_has_is_a_note(fakes: Fakes, tmp_path: Path) -> None:
     result, _ = run(settings(tmp_path / "out", min_accuracy=1.0))
     assert result.status == 0
-    assert any("100 % that is asked for" in note for note in result.summary["notes"])
     fully = [c.accuracy for c in result.candidates if c.trained_fully]
+    (note,) = (note for note in result.summary["notes"] if "asked for" in note)
+    assert "100 % that is asked for" in note
+    assert note.endswith(f"with {100 * max(fully):.2f} %")
     assert next(c.accuracy for c in result.candidates if c.chosen) == max(fully)
     easy, _ = run(settings(tmp_path / "easy", min_accuracy=0.1))
     assert not any("asked for" in note for note in easy.summary["notes"])

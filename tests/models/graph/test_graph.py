@@ -189,7 +189,10 @@ FC = Layer("fc", Linear(3), ("image",))
         (lambda: NetworkGraph("g", []), "exactly one input layer, not 0"),
         (lambda: _graph(Layer("b", Input((1, 1, 1))), FC), "exactly one input layer, not 2"),
         (lambda: _graph(FC, FC), "two layers are named 'fc'"),
-        (lambda: _graph(Layer("fc", Linear(3), ("imag",))), "layer fc reads 'imag'; known: image"),
+        (
+            lambda: _graph(Layer("fc", Linear(3), ("imag",))),
+            "layer fc reads 'imag'; did you mean 'image'",
+        ),
         (lambda: _graph(Layer("1c", Linear(3), ("image",))), "layer name '1c' must be a letter"),
         (lambda: _graph(Layer("fc", Linear(3), ())), "layer fc: linear takes 1 inputs, not 0"),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.importing.mapping import constants, host, operators, sums
+from models.importing.mapping import constants, host, kernels, operators
 from models.importing.mapping.walk import Walk, walk
 from models.importing.readers import onnx_file, tflite_file
 from models.importing.readers.table import Table
@@ -19,6 +19,6 @@ def walked(path: Path) -> tuple[Walk, str]:
         graph = onnx_file.read(data, "net", path)
     table = Table()
     graph = host.without_host(graph, table)
-    found = walk(graph, table, operators.HANDLERS, constants.fold, sums.check_weights)
+    found = walk(graph, table, operators.HANDLERS, constants.fold, kernels.check_weights)
     assert [str(row) for row in table.refused] == []
     return found, graph.outputs[0]

@@ -11,6 +11,7 @@ import pytest
 
 onnx = pytest.importorskip("onnx", reason="no onnx")
 import torch  # noqa: E402
+from onnx import helper  # noqa: E402
 from onnx.reference import ReferenceEvaluator  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
@@ -113,6 +114,44 @@ MODELS: dict[str, Callable[[], Any]] = {
         node("Mul", ["e", "k"], ["f"]),
         node("Relu", ["f"], ["y"]),
         w=normal(4, 3, 3, 3), v=normal(4, 3, 3, 3), k=normal(1, 4, 1, 1),
+    ),
+    "three summed": net(
+        node("Conv", ["x", "w"], ["a"]),
+        node("Conv", ["x", "v"], ["b"]),
+        node("Conv", ["x", "u"], ["c"]),
+        node("Sum", ["a", "b", "c"], ["y"]),
+        w=normal(4, 3, 3, 3), v=normal(4, 3, 3, 3), u=normal(4, 3, 3, 3),
+    ),
+    "rows multiplied": net(
+        node("Transpose", ["x"], ["t"], perm=[0, 2, 3, 1]),
+        node("Reshape", ["t", "s"], ["r"]),
+        node("MatMul", ["r", "w"], ["m"]),
+        node("Add", ["m", "b"], ["y"]),
+        w=normal(3, 5), b=normal(5), s=np.array([1, 64, 3]),
+    ),
+    "padding computed": net(
+        node("ConstantOfShape", ["four"], ["z"], value=helper.make_tensor("v", 7, [1], [0])),
+        node("Concat", ["z", "last"], ["p"], axis=0),
+        node("Expand", ["one", "eight"], ["o"]),
+        node("Mul", ["p", "o"], ["q"]),
+        node("Pad", ["x", "q"], ["r"]),
+        node("Conv", ["r", "w"], ["y"]),
+        w=normal(4, 3, 3, 3), four=np.array([4]), last=np.array([0, 0, 1, 2]), one=np.array([1]),
+        eight=np.array([8]),
+    ),
+    "part of a shape": net(
+        node("Shape", ["x"], ["s"], start=2),
+        node("Concat", ["front", "s"], ["t"], axis=0),
+        node("Reshape", ["x", "t"], ["r"]),
+        node("Conv", ["r", "w"], ["y"]),
+        w=normal(4, 3, 3, 3), front=np.array([1, 3]),
+    ),
+    "padded shuffle": net(
+        node("Slice", ["x", "st", "en", "ax", "sp"], ["a"]),
+        node("Pad", ["a", "pads"], ["p"]),
+        node("Conv", ["p", "w"], ["y"], group=3),
+        w=normal(6, 1, 3, 3), pads=np.array([0, 0, 1, 0, 0, 0, 2, 1]),
+        st=np.array([2]), en=np.array([-9]), ax=np.array([1]), sp=np.array([-1]),
     ),
     "pad node": net(
         node("Pad", ["x", "pads"], ["p"]),

@@ -208,3 +208,41 @@ def test_unrounded_outputs_keep_a_scale_for_each_channel(tmp_path: Path) -> None
     scale = network.tensors["c"].scale
     assert isinstance(scale, tuple)
     assert np.allclose(sums * np.array(scale), theirs.reshape(1, 4), rtol=1e-4)
+
+
+def test_codes_clipped_to_fewer_bits_are_a_rounding_to_them(tmp_path: Path) -> None:
+    """Four bits as QCDQ files say them: QuantizeLinear, Clip of the codes, DequantizeLinear."""
+    rng = np.random.default_rng(5)
+    constants = {
+        "xs": scalar(0.1), "xz": np.int8(0), "low": np.int8(-8), "high": np.int8(7),
+        "w": rng.normal(0, 1, (4, 3, 3, 3)).astype(np.float32), "ws": scalar(0.2),
+        "least": np.int8(-7), "ys": scalar(0.19), "yz": np.uint8(0), "none": np.uint8(0),
+        "most": np.uint8(15),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", ["x", "xs", "xz"], ["xq"]),
+        node("Clip", ["xq", "low", "high"], ["xc"]),
+        node("DequantizeLinear", ["xc", "xs", "xz"], ["xd"]),
+        node("QuantizeLinear", ["w", "ws", "xz"], ["wq"]),
+        node("Clip", ["wq", "least", "high"], ["wc"]),
+        node("DequantizeLinear", ["wc", "ws", "xz"], ["wd"]),
+        node("Conv", ["xd", "wd"], ["a"], "c"),
+        node("Relu", ["a"], ["r"]),
+        node("QuantizeLinear", ["r", "ys", "yz"], ["yq"]),
+        node("Clip", ["yq", "none", "most"], ["yc"]),
+        node("DequantizeLinear", ["yc", "ys", "yz"], ["y"]),
+    ]
+    made = model(nodes, constants)
+    network = integer(write(tmp_path / "qcdq.onnx", made))
+    layer = network.mac_layers[0]
+    assert (network.tensors["input"].bits, network.tensors[layer.output].bits) == (4, 4)
+    assert layer.weight_bits == 4
+    x = rng.normal(0, 0.5, (2, 3, 8, 8)).astype(np.float32)
+    theirs = np.concatenate(
+        [ReferenceEvaluator(made).run(["yc"], {"x": one[None]})[0] for one in x]
+    )
+    codes = imports.read(tmp_path / "qcdq.onnx").input.codes(x)  # type: ignore[union-attr]
+    ours = reference.run(network, codes.astype(np.uint8))[layer.output]
+    assert np.ptp(theirs) == 15
+    assert np.abs(ours - theirs.astype(int)).max() <= 1
+    assert np.mean(ours != theirs) < 0.01

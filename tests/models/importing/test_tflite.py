@@ -14,8 +14,9 @@ pytest.importorskip("onnx", reason="no onnx")
 from models.errors import ModelError
 from models.files.reading import FileError
 from models.importing import imports
+from models.importing.readers import tflite_file
 from models.integer import reference
-from tests.models.importing import onnx_models, tflite_models
+from tests.models.importing import layer_oracle, onnx_models, qdq_writer, tflite_models
 from tests.models.importing.onnx_models import model, node, write
 from tests.models.importing.test_quantised import assert_same, integer
 
@@ -71,6 +72,26 @@ def test_outputs_are_within_a_step_of_tflites_reference_kernels(tmp_path: Path) 
     assert np.ptp(np.array(theirs, int)) > 100
     assert steps.max() <= 1
     assert (steps == 0).mean() >= 0.9  # through two layers; docs/how-to/import.md says what of one
+
+
+@pytest.mark.parametrize("activation", [0, 1])
+def test_sums_are_within_a_step_of_tflites_reference_kernels(
+    activation: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("ai_edge_litert.interpreter", reason="no ai-edge-litert")
+    path = tmp_path / "sum.tflite"
+    path.write_bytes(tflite_models.summed(activation))
+    steps = layer_oracle.compare(path, 60)
+    assert np.abs(steps).max() <= 1
+    assert (steps == 0).mean() >= 0.995
+
+
+def test_a_tflite_file_written_as_qdq_is_the_same_network(tmp_path: Path) -> None:
+    data = tflite_models.small(tflite_models.numbers(7))
+    path = tmp_path / "small.tflite"
+    path.write_bytes(data)
+    written = qdq_writer.qdq(tflite_file.read(data, "small", "small.tflite"))
+    assert_same(integer(path), integer(write(tmp_path / "small.onnx", written)))
 
 
 def test_weights_with_a_zero_point_are_refused_each_by_name(tmp_path: Path) -> None:

@@ -165,3 +165,17 @@ def small(n: dict[str, Any], weight_zero: int = 0) -> bytes:
     kind = t.BuiltinOptions.FullyConnectedOptions
     m.operator(t.BuiltinOperator.FULLY_CONNECTED, [a, v, c], [y], kind, options)
     return m.finish([x], [y])
+
+
+def summed(activation: int = 0) -> bytes:
+    """The sum of two inputs of other scales and zero points than each other's and the result's."""
+    m = Builder()
+    i8 = t.TensorType.INT8
+    a = m.tensor("first", [1, 6, 6, 4], i8, [0.031], [-17])
+    b = m.tensor("second", [1, 6, 6, 4], i8, [0.0127], [40])
+    y = m.tensor("y", [1, 6, 6, 4], i8, [0.035], [-9])
+    t.AddOptionsStart(m.b)
+    t.AddOptionsAddFusedActivationFunction(m.b, activation)
+    options = t.AddOptionsEnd(m.b)
+    m.operator(t.BuiltinOperator.ADD, [a, b], [y], t.BuiltinOptions.AddOptions, options)
+    return m.finish([a, b], [y])

@@ -30,6 +30,17 @@ def test_a_network_is_written_and_its_table_printed(
     assert folder.load(tmp_path / "net").integer is not None
 
 
+def test_the_table_is_told_where_no_folder_can_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nor for root, which obeys no modes: its parent is a file."""
+    path = write(tmp_path / "residual.onnx", onnx_models.residual())
+    assert main(["import", str(path), "--out", str(path / "net")]) == 2
+    shown = capsys.readouterr()
+    assert "Gemm" in shown.out
+    assert "codesign: error: " in shown.err
+
+
 def test_refusals_end_with_2_and_write_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -67,3 +78,18 @@ def test_an_input_that_a_file_leaves_unrounded_gets_the_range_given(
     assert np.isclose(grid.scale, 0.2)
     assert grid.zero_point == 0
     assert main([*command, "--input-range", "3", "3"]) == 2
+
+
+def test_a_partition_is_written_and_the_hosts_nodes_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = {"w": np.ones((4, 3, 8, 8), np.float32)}
+    nodes = [node("Conv", ["x", "w"], ["a"], "c"), node("LSTM", ["a"], ["y"], "cell")]
+    path = write(tmp_path / "m.onnx", model(nodes, weights))
+    out = tmp_path / "net"
+    assert main(["import", str(path), "--out", str(out)]) == 2
+    assert "--partition" in capsys.readouterr().err
+    assert main(["import", str(path), "--out", str(out), "--partition", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["host"]
+    assert (row["name"], row["note"]) == ("cell", "is no operator that can be mapped")
+    assert folder.load(out).output.name == "a"

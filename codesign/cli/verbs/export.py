@@ -1,0 +1,49 @@
+"""``codesign export``: write a build's integer network as an ONNX file that others read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from codesign.cli import options
+from codesign.cli.console import Console
+from models.exporting import export
+from models.files.writing import atomic_file
+
+NAME = "export"
+HELP = "write the integer network of a build or network folder as QONNX or ONNX"
+DESCRIPTION = """\
+Write the integer network of a build folder, or of a network folder of a quantised
+file, as an ONNX file. The format onnx has ONNX's integer operators alone: ONNX
+Runtime gives the scores of the network bit for bit. The format qonnx says scales,
+zero points and bits by QONNX's Quant. codesign import reads both back.
+
+Input:   a build folder, or a network folder written by codesign import.
+Output:  an ONNX file. Its input x (images, channels, rows, columns) holds the real
+         values of the network's input, its output the logits as real values.
+
+Exit status: 0 success, 2 bad input, or a network that the format cannot say."""
+EXAMPLES = """\
+  codesign export build/digits_tiny --format onnx --out digits.onnx
+  codesign export resnet8/ --format qonnx --out resnet8_qonnx.onnx"""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    options.build_argument(parser, or_network=True)
+    parser.add_argument(
+        "--format", choices=tuple(export.FORMATS), required=True, help="format (required)"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE", required=True, help="file to write (required)"
+    )
+    options.memory(parser)
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    network = options.load_network(args.build, console.warn).network
+    content = export.onnx_bytes(network, args.format)
+    with atomic_file(args.out) as file:
+        file.write(content)
+    console.say(f"written: {args.out} ({len(content):,} bytes, {len(network.layers)} layers)")
+    console.result({"file": str(args.out), "format": args.format, "bytes": len(content)})
+    return 0

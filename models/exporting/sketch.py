@@ -1,0 +1,72 @@
+"""An ONNX model in the making: nodes, constants by their content, and names used once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import onnx
+
+OPSET = 17
+"""Version of ONNX's operators that is written."""
+IR_VERSION = 8
+"""Version of the file format that goes with it."""
+QONNX = "qonnx.custom_op.general"
+"""Domain of QONNX's operators."""
+
+
+class Sketch:
+    """Nodes and constants of a model. Made by ``export.onnx_bytes``."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self._known: dict[tuple[Any, ...], str] = {}
+
+    def constant(self, array: Any) -> str:
+        """Add an array or a number of numpy's, or find its like; return the constant's name."""
+        from onnx import numpy_helper
+
+        array = np.asarray(array).copy()
+        key = (array.dtype.str, array.shape, array.tobytes())
+        if key not in self._known:
+            self._known[key] = f"constant{len(self._known)}"
+            self.constants.append(numpy_helper.from_array(array, self._known[key]))
+        return self._known[key]
+
+    def node(
+        self, op: str, inputs: Sequence[str], output: str, called: str = "", **attributes: Any
+    ) -> str:
+        """Add a node, of a name of its own unless ``called`` otherwise, and return the output."""
+        from onnx import helper
+
+        domain = QONNX if op == "Quant" else ""
+        self.nodes.append(
+            helper.make_node(
+                op, list(inputs), [output], called or f"{output}/{op}", domain=domain, **attributes
+            )
+        )
+        return output
+
+    def content(self, name: str, shape: Sequence[int | str], output: str, text: str) -> bytes:
+        """Return the file: one float input ``x`` of a shape, one output, ``text`` as its doc."""
+        from onnx import TensorProto, helper
+
+        domains = {node.domain for node in self.nodes} - {""}
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, list(shape))],
+            [helper.make_tensor_value_info(output, TensorProto.FLOAT, None)],
+            self.constants,
+            doc_string=text,
+        )
+        imports = [helper.make_opsetid("", OPSET), *(helper.make_opsetid(d, 1) for d in domains)]
+        model = helper.make_model(
+            graph, opset_imports=imports, ir_version=IR_VERSION, producer_name="codesign"
+        )
+        found: bytes = model.SerializeToString(deterministic=True)
+        return found

@@ -1,0 +1,152 @@
+"""Nodes that compute otherwise than their names say: refused, not taken for what they are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="no onnx")
+from onnx import TensorProto  # noqa: E402
+
+from models.errors import ModelError  # noqa: E402
+from models.importing import imports  # noqa: E402
+from tests.models.importing import onnx_models  # noqa: E402
+from tests.models.importing.onnx_models import model, node, write  # noqa: E402
+
+WEIGHTS = {"w": np.ones((4, 3, 3, 3), np.float32)}
+
+
+def refusals(path: Path) -> list[str]:
+    return [str(row) for row in imports.read(path).table.refused]
+
+
+def test_sums_of_integers_are_refused_which_wrap_where_real_ones_do_not(tmp_path: Path) -> None:
+    nodes = [node("Add", ["x", "b"], ["y"], "sum")]
+    made = model(nodes, {"b": np.ones((1, 3, 8, 8), np.uint8)}, kind=TensorProto.UINT8)
+    assert refusals(write(tmp_path / "m.onnx", made))[0].startswith(
+        "sum (Add): computes on integers (uint8)"
+    )
+
+
+def test_dropout_in_training_mode_is_refused(tmp_path: Path) -> None:
+    constants = {**WEIGHTS, "ratio": np.float32(0.5), "on": np.bool_(True)}
+    nodes = [
+        node("Conv", ["x", "w"], ["a"], "c"),
+        node("Dropout", ["a", "ratio", "on"], ["y"], "drop"),
+    ]
+    assert "drop (Dropout, attribute training_mode)" in str(
+        refusals(write(tmp_path / "m.onnx", model(nodes, constants)))
+    )
+
+
+def test_a_slice_whose_lists_differ_in_length_is_refused(tmp_path: Path) -> None:
+    constants = {"s": np.array([0, 1]), "e": np.array([4])}
+    made = model([node("Slice", ["x", "s", "e"], ["y"], "cut")], constants)
+    assert "2 starts, 1 ends" in str(refusals(write(tmp_path / "m.onnx", made)))
+
+
+def test_codes_that_a_clip_narrows_may_not_be_read_unclipped(tmp_path: Path) -> None:
+    constants = {
+        "s": np.float32(0.5), "z": np.int8(0), "low": np.int8(-8), "high": np.int8(7),
+    }  # fmt: skip
+    nodes = [
+        node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+        node("Clip", ["q", "low", "high"], ["c"], "clip"),
+        node("DequantizeLinear", ["c", "s", "z"], ["a"], "a"),
+        node("DequantizeLinear", ["q", "s", "z"], ["b"], "b"),
+        node("Add", ["a", "b"], ["y"], "sum"),
+    ]
+    assert "b (DequantizeLinear): reads q, which another node clips" in str(
+        refusals(write(tmp_path / "m.onnx", model(nodes, constants)))
+    )
+
+
+def branching(*middle: Any, outputs: tuple[str, ...] = ()) -> Any:
+    """A convolution of int8, nodes from ``a_d`` to ``b``, and a sum of both with another one."""
+    q = onnx_models.Qdq()
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c", (4, 3, 3, 3), 0.02)], ["a"], "first"))
+    q.rounded("a", 0.05, 4)
+    q.constants["k"] = np.zeros((4, 4, 1, 1), np.float32)
+    q.nodes += middle
+    b = q.rounded("b", 0.05, 4)
+    q.nodes.append(node("Add", ["a_d", b], ["s"], "sum"))
+    s = q.rounded("s", 0.1, 4)
+    q.nodes.append(node("Conv", [s, *q.weights("d", (2, 4, 1, 1), 0.1)], ["y"], "last"))
+    q.rounded("y", 0.1, 0)
+    made = model(q.nodes, q.constants, out="y_d")
+    for name in outputs:
+        made.graph.output.append(onnx.helper.make_empty_tensor_value_info(name))
+    return made
+
+
+def part(path: Path) -> tuple[str, list[str], dict[str, str]]:
+    """The tensor that the part of a file ends with, its layers, and the host's nodes with notes."""
+    found = imports.read(path, partition=True)
+    assert found.output
+    layers = [layer["name"] for layer in imports.layers(found)]
+    return found.output.name, layers, {row.name: row.note for row in found.table.of("host")}
+
+
+def test_the_part_before_a_refused_node_ends_where_the_host_needs_one_tensor(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "m.onnx", branching(node("LeakyRelu", ["a_d"], ["b"], "leaky")))
+    output, layers, rest = part(path)
+    assert (output, layers) == ("a_d", ["first", "logits"])
+    assert rest["leaky"] == "is no operator that can be mapped"
+    assert rest["sum"] == rest["last"] == "behind the cut at a_d"
+
+
+def test_a_cut_never_lies_between_two_branches(tmp_path: Path) -> None:
+    middle = [
+        node("MaxPool", ["a_d"], ["d"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        node("LeakyRelu", ["d"], ["b"], "leaky"),
+    ]
+    output, layers, rest = part(write(tmp_path / "m.onnx", branching(*middle)))
+    assert (output, layers) == ("a_d", ["first", "logits"])
+    assert {"pool", "leaky", "sum", "last"} <= rest.keys()
+
+
+def test_a_network_of_two_outputs_is_cut_before_they_part(tmp_path: Path) -> None:
+    middle = [node("MaxPool", ["a_d"], ["b"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
+    path = write(tmp_path / "m.onnx", branching(*middle, outputs=("s_d",)))
+    with pytest.raises(ModelError, match="2 outputs"):
+        imports.read(path)
+    assert part(path)[:2] == ("s_d", ["first", "pool", "sum", "logits"])
+
+
+def test_a_network_whose_first_node_is_refused_has_no_part(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.onnx", model([node("LSTM", ["x"], ["y"], "cell")], {}))
+    with pytest.raises(ModelError, match="no part of the network"):
+        imports.read(path, partition=True)
+
+
+def test_a_part_of_a_float_network_that_ends_with_a_map_is_named_and_refused(
+    tmp_path: Path,
+) -> None:
+    nodes = [node("Conv", ["x", "w"], ["a"], "first"), node("LSTM", ["a"], ["y"], "cell")]
+    path = write(tmp_path / "m.onnx", model(nodes, WEIGHTS))
+    with pytest.raises(ModelError, match=r"up to 'a' is no network of its own.*1x1"):
+        imports.read(path, partition=True)
+
+
+def test_a_network_without_refusals_is_imported_whole(tmp_path: Path) -> None:
+    middle = [node("MaxPool", ["a_d"], ["b"], "pool", kernel_shape=[3, 3], pads=[1, 1, 1, 1])]
+    assert part(write(tmp_path / "m.onnx", branching(*middle)))[0] == "y_d"
+
+
+def test_products_of_one_map_are_not_summed_as_two(tmp_path: Path) -> None:
+    q = onnx_models.Qdq()
+    x = q.rounded("x", 0.02, -3)
+    q.constants |= {"two": np.float32(2), "three": np.float32(3)}
+    q.nodes += [
+        node("Mul", [x, "two"], ["a"], "twice"), node("Mul", [x, "three"], ["b"], "thrice"),
+        node("Add", ["a", "b"], ["s"], "sum"),
+    ]  # fmt: skip
+    q.rounded("s", 0.1, 4)
+    path = write(tmp_path / "m.onnx", model(q.nodes, q.constants, out="s_d"))
+    assert "adds maps that are not rounded" in str(refusals(path))
