@@ -43,7 +43,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     options.training(parser)
     data_options.add_to(parser)
     imported_networks.npu_option(parser)
-    imported_networks.dataset_option(parser, "; required there")
+    imported_networks.dataset_option(parser, " (default: none; required there)")
     float_networks.arguments(parser)
     parser.add_argument(
         "--out",
