@@ -12,7 +12,8 @@ from models.graph.alternatives import unsupported
 from models.graph.layers import OPS, Conv2d, Input, Linear, Shape
 from models.graph.network import NetworkGraph
 
-MOST_LAYERS = 2000
+MOST_LAYERS = 512
+"""Most layers of a network: the longest program holds some 227 that compute."""
 MOST_SIDE = 1 << 16
 """Most channels, rows or columns of a tensor."""
 MOST_ELEMENTS = 1 << 26
