@@ -43,6 +43,8 @@ class Trained:
     history: tuple[Epoch, ...] = ()
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
     trained_fully: bool = False
+    settled: float | None = None
+    """``settled_accuracy`` of the full training, which tells networks apart; None: unknown."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,6 +95,17 @@ class Rule:
     """Accuracy (0..1) that is enough, in place of one near the best."""
     boo_within: float | None = None
     """Accuracy (0..1) to trade for fewer one-bits; None: they do not count."""
+
+    def counted(self, trained: Trained) -> float:
+        """Return the accuracy, 0..1, by which a network is compared with others.
+
+        It is the settled one where networks that the images cannot tell apart are equal, and that
+        of the network that would be delivered where a number or the best is asked for.
+        """
+        told = self.min_accuracy is not None or self.boo_within is not None
+        if told or self.prefer in ("accuracy", "knee") or trained.settled is None:
+            return trained.accuracy
+        return trained.settled
 
     def equal(self, accuracies: Floats) -> NDArray[np.bool_]:
         """Return True for accuracies, of shape (n,), that count as equal to the best; n >= 1.
@@ -159,7 +172,7 @@ def best_option(
     found = [option for one in trained for option in _options(problem, one, refused)]
     if not found:
         return None
-    equal = rule.equal(np.array([option.trained.accuracy for option in found]))
+    equal = rule.equal(np.array([rule.counted(option.trained) for option in found]))
     near = [option for option, same in zip(found, equal, strict=True) if same]
     if rule.boo_within is not None:
         fewest = min(option.trained.one_bits for option in near)

@@ -27,6 +27,7 @@ from models.files.forms import conform
 from models.files.reading import read_json, told_as
 from models.integer.bits import network_bits, total
 from models.integer.lower import lower
+from models.training.history import settled_accuracy
 
 if TYPE_CHECKING:
     from models.training.schedule import TrainSettings
@@ -164,6 +165,7 @@ def train(
         accuracy=trained.evaluate(wanted.dataset.validation),
         one_bits=total(network_bits(integer, {}, 1).values()).ones,
         trained_fully=True,
+        settled=settled_accuracy(trained.history),
     )
 
 

@@ -8,6 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+SETTLED_SHARE = 0.5
+"""Share of the quantised epochs, the last ones, that ``settled_accuracy`` is over."""
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -90,6 +93,17 @@ def kept_epoch(history: Sequence[Epoch]) -> int | None:
     if any(kept for kept, _, _ in numbered):
         return max(at for kept, _, at in numbered if kept)
     return max(numbered)[2] if numbered else None
+
+
+def settled_accuracy(history: Sequence[Epoch]) -> float | None:
+    """Return the mean validation accuracy of the later epochs, 0..1; None without a quantised one.
+
+    These are the last SETTLED_SHARE of the quantised epochs, one at least. One epoch's accuracy
+    swings with the last few steps, and that of the epoch that is kept is a lucky one's.
+    """
+    found = [one.accuracy for one in history if one.quantised]
+    last = found[-max(1, round(SETTLED_SHARE * len(found))) :]
+    return sum(last) / len(last) if last else None
 
 
 def to_list(history: Iterable[Epoch]) -> list[dict[str, Any]]:

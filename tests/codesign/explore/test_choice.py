@@ -110,6 +110,21 @@ def test_equal_is_what_the_images_cannot_tell_from_the_best() -> None:
     assert chosen([100 * 212 / 216, 100 * 215 / 216]).trained.candidate is networks()[1]
 
 
+def test_networks_are_told_apart_by_their_settled_accuracies() -> None:
+    """One lucky epoch at the end does not make a fast network equal to a better one."""
+    fast, good = trained([100.0, 100.0])
+    lucky = dataclasses.replace(fast, settled=0.98)
+    steady = dataclasses.replace(good, settled=0.999)
+    for pair, rule, expected in (
+        ([fast, good], Rule(IMAGES), fast),
+        ([lucky, steady], Rule(IMAGES), steady),
+        ([lucky, steady], Rule(IMAGES, min_accuracy=0.99), lucky),
+    ):
+        option = best_option(problem(), pair, rule)
+        assert option is not None
+        assert option.trained is expected
+
+
 def test_preferences() -> None:
     accuracies = [100 * 215 / 216, 100 * 215 / 216, 100.0, 97.0]
     assert chosen(accuracies, prefer="accuracy").trained.candidate is networks()[2]

@@ -15,6 +15,7 @@ from models.training.history import (
     Epoch,
     from_list,
     kept_epoch,
+    settled_accuracy,
     to_list,
     worth_keeping,
 )
@@ -94,3 +95,11 @@ def test_weights_and_checkpoints_of_older_versions_have_no_training_accuracy(few
     assert TrainedNetwork.load(weights).history == older
     again = train(SMALL, Quantisation(), few, settings, checkpoint=path)
     assert again.history == older
+
+
+def test_settled_accuracy_is_the_mean_of_the_later_half_of_the_quantised_epochs():
+    start = [Epoch(1.0, accuracy, quantised=False) for accuracy in (0.9, 1.0)]
+    late = [Epoch(1.0, accuracy, quantised=True) for accuracy in (0.1, 0.2, 0.6, 0.8)]
+    assert settled_accuracy([*start, *late]) == pytest.approx((0.6 + 0.8) / 2)
+    assert settled_accuracy([*start, late[0]]) == 0.1
+    assert settled_accuracy(start) is None
