@@ -85,3 +85,11 @@ def test_a_float_row_says_that_its_inputs_are_rounded(
     answer(capsys, "import", "m.onnx", "--out", "net")
     found = answer(capsys, "train", "net", "--dataset", "d.npz", "--out", "net.weights")
     assert any("inputs rounded to codes" in note for note in found["notes"])
+
+
+def test_an_input_range_of_a_float_network_is_said_to_have_no_effect(
+    values: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer(capsys, "import", "m.onnx", "--out", "net")
+    assert main(["import", "m.onnx", "--out", "net", "--input-range", "-1", "1"]) == 0
+    assert "--input-range has no effect" in capsys.readouterr().err
