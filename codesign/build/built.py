@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,9 @@ from numpy.typing import NDArray
 from codesign.build import build_folder, imported, manifest, npu_file
 from codesign.design import DatasetSpec, Design
 from codesign.results import UserError
-from models.data.values import PIXELS, InputRange
+from models.data.values import PIXELS, InputRange, are_pixels
 from models.files.reading import quoted
-from models.importing.ends import pixel_notes
+from models.importing.ends import array_notes, pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer import files, reference
 from models.integer.network import IntegerNetwork
@@ -41,13 +42,15 @@ class BuiltNetwork:
     """The values of an imported file's input that pixels 0 and 255 of pictures are; None: not said,
     so that they are 0 and 255."""
 
-    def mapping(self, pictures: bool) -> tuple[InputRange, list[str]]:
+    def mapping(self, values: NDArray[Any], pictures: bool) -> tuple[InputRange, list[str]]:
         """Return the numbers of given data that become input level 0 and 255, and notes.
 
-        pictures: True for data of 8-bit pixels, False for other numbers.
+        values: of the data. pictures: True for data of 8-bit pixels, False for other numbers.
         """
-        if self.design or not pictures:
+        if self.design:
             return self.input_range, []
+        if not pictures:
+            return self.input_range, array_notes(self.pixels, are_pixels(values))
         return self.input_range.in_pixels(self.pixels or PIXELS), pixel_notes(self.pixels)
 
     @property

@@ -15,14 +15,18 @@ from codesign.build.evaluation import TEST, Evaluation
 from codesign.build.floating import Subject
 from codesign.design import DatasetSpec
 from models.data.datasets import Progress
-from models.data.values import PIXEL_HIGH, PIXELS
-from models.importing.ends import pixel_notes
+from models.data.values import PIXEL_HIGH, PIXELS, are_pixels
+from models.importing.ends import array_notes, pixel_notes
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
 from models.integer.scores import Scores
 from models.quantisation.plan import Quantisation
 
 PARTS = ("validation", TEST)
+ROUNDED = (
+    "the accuracy called float is that of inputs rounded to codes, as for the others; codesign "
+    "evaluate of the network folder takes them unrounded"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +87,7 @@ def evaluate(
     data = other_data.given(network, spec, data_dir, progress)
     channels = blank.tensors[blank.input].shape[0]
     gain, offset = np.array(found.input.gain), np.array(found.input.offset)
-    assumed: list[str] = []
+    assumed = array_notes(found.pixels, are_pixels(data.part.values))
     if data.pictures:
         pixels = found.pixels or PIXELS
         low, high = (np.broadcast_to(np.array(end), channels) for end in (pixels.low, pixels.high))

@@ -26,7 +26,7 @@ from models.data.datasets import Dataset, Split
 from models.data.values import PIXELS, InputRange
 from models.graph.network import NetworkGraph
 from models.importing import folder
-from models.importing.ends import InputEnd, pixel_notes
+from models.importing.ends import InputEnd, array_notes, pixel_notes
 from models.importing.floating import FloatNetwork
 from models.importing.folder import NetworkFolder
 from models.integer.lower import shape_only
@@ -173,6 +173,8 @@ def prepare(
     if dataset.pictures:
         values = found.pixels or PIXELS
         notes += pixel_notes(found.pixels)
+    else:
+        notes += array_notes(found.pixels, values.is_pixels)
     fitted = inputs.fit(found.floating, _inside(found.input, values), input_bits)
     mapping = dataset.input_range
     if fitted.widened:

@@ -50,7 +50,7 @@ def read(built: BuiltNetwork, path: Path) -> Examples:
         single = True
     else:
         (values, single), notes = _examples(built, _array(path), str(path)), []
-    mapping, assumed = built.mapping(suffix in SUFFIXES)
+    mapping, assumed = built.mapping(values, suffix in SUFFIXES)
     doubts = mapping.doubts(values, "the file")
     return Examples(path, mapping.levels(values), single, (*notes, *assumed, *doubts))
 

@@ -61,7 +61,7 @@ def load(
         split = Split(dataset.test.images, numbers[dataset.test.labels])
         return TestData(spec.name, split, (*dataset.notes, *said))
     found = given(built, spec, data_dir, progress)
-    mapping, assumed = built.mapping(found.pictures)
+    mapping, assumed = built.mapping(found.part.values, found.pictures)
     split = Split(mapping.levels(found.part.values), found.part.labels)
     doubts = mapping.doubts(found.part.values, "the data set")
     return TestData(spec.name, split, (*found.notes, *assumed, *doubts))
@@ -132,13 +132,15 @@ def _check_shape(built: BuiltNetwork, name: str, shape: tuple[int, ...]) -> None
 def _numbers(built: BuiltNetwork, name: str, names: tuple[str, ...]) -> tuple[Labels, list[str]]:
     """Return the network's class number of each of the data's classes, int64, and notes.
 
-    Classes are matched by name; data that has numbers for a network that has names, and named data
-    for an imported network, whose file names no classes, by number.
+    Classes are matched by name; data that has numbers for a network that has names, by number. An
+    imported network, whose file names no classes, takes those of named data in their order, and
+    those of numbers where there are as many as its own.
     name: the data set's, for messages. Raises DatasetError for a class that the network does not
     have.
     """
     known = {own: number for number, own in enumerate(built.classes)}
-    if built.design is None and _are_numbers(built.classes) and not _are_numbers(names):
+    by_order = not _are_numbers(names) or len(names) == len(built.classes)
+    if built.design is None and _are_numbers(built.classes) and by_order and names != built.classes:
         known = dict(zip(names, range(len(built.classes)), strict=False))
         said = [f"the network's classes have no names: class 0 is {names[0]}, and so on"]
         return _known(built, name, names, known), said

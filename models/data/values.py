@@ -175,6 +175,11 @@ def check_finite(values: NDArray[Any], where: str) -> None:
             )
 
 
+def are_pixels(values: NDArray[Any]) -> bool:
+    """Return True for arrays taken as 8-bit pixels: uint8 with a value above BRIGHT."""
+    return values.dtype == np.uint8 and int(values.max(initial=0)) > BRIGHT
+
+
 def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     """Return the range of training values, with notes on what was guessed.
 
@@ -189,7 +194,7 @@ def find_range(train: NDArray[Any]) -> tuple[InputRange, list[str]]:
     integer = train.dtype.kind in "iu"
     if train.dtype.kind == "b":
         return InputRange.of(0, 1), []
-    if train.dtype == np.uint8 and high > BRIGHT:
+    if are_pixels(train):
         return PIXELS, []
     mapped = None if integer and high - low < LEVELS else _by_channel(train)
     if mapped is not None:

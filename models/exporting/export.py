@@ -55,10 +55,15 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
     return sketch.content(network.name, ("images", *shape), OUTPUT, _text(network, shape))
 
 
-def _text(network: IntegerNetwork, shape: tuple[int, int, int]) -> str:
+def input_ends(network: IntegerNetwork) -> tuple[float, float]:
+    """Return the values of the file's input ``x`` at the lowest and at the highest code."""
     spec = network.tensors[network.input]
-    low = -spec.zero_point * spec.step
-    high = ((1 << spec.bits) - 1 - spec.zero_point) * spec.step
+    top = (1 << spec.bits) - 1
+    return -spec.zero_point * spec.step, (top - spec.zero_point) * spec.step
+
+
+def _text(network: IntegerNetwork, shape: tuple[int, int, int]) -> str:
+    low, high = input_ends(network)
     channels, rows, columns = shape
     return (
         f"Integer network {network.name}: {math.prod(shape)} values of {channels} channels, "

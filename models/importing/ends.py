@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from models.data.values import InputRange
+from models.data.values import PIXELS, InputRange
 from models.errors import ModelError
 from models.graph.layers import Shape
 from models.importing.mapping.walk import INPUT, Walk
@@ -59,6 +59,19 @@ def pixel_notes(pixels: InputRange | None) -> list[str]:
     return [
         "pixels are taken as the values 0..255 of the file's input; codesign import --pixel-range, "
         "or --pixel-mean and --pixel-std, say otherwise"
+    ]
+
+
+def array_notes(pixels: InputRange | None, bright: bool) -> list[str]:
+    """Return what is assumed of arrays, ``bright`` if they look like 8-bit pixels.
+
+    pixels: as for pixel_notes.
+    """
+    if pixels == PIXELS or not bright:
+        return []
+    return [
+        "whole numbers of arrays, up to 255, are taken as values of the file's input: what "
+        "codesign import says of pixels holds for pictures alone"
     ]
 
 

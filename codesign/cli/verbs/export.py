@@ -5,8 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
+from codesign.build.built import BuiltNetwork
 from codesign.cli import options
 from codesign.cli.console import Console
+from models.data.values import InputRange
 from models.exporting import export
 from models.files.writing import atomic_file
 
@@ -20,7 +24,8 @@ zero points and bits by QONNX's Quant. codesign import reads both back.
 
 Input:   a build folder, or a network folder written by codesign import.
 Output:  an ONNX file. Its input x (images, channels, rows, columns) holds the real
-         values of the network's input, its output the logits as real values.
+         values of the network's input, its output the logits as real values. A
+         note says where x is not the data's values, which the host scales.
 
 Exit status: 0 success, 2 bad input, or a network that the format cannot say."""
 EXAMPLES = """\
@@ -40,10 +45,29 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
-    network = options.load_network(args.build, console.warn).network
+    built = options.load_network(args.build, console.warn)
+    network = built.network
     content = export.onnx_bytes(network, args.format)
     with atomic_file(args.out) as file:
         file.write(content)
     console.say(f"written: {args.out} ({len(content):,} bytes, {len(network.layers)} layers)")
-    console.result({"file": str(args.out), "format": args.format, "bytes": len(content)})
+    notes = _notes(built)
+    for note in notes:
+        console.say(f"note: {note}")
+    size = len(content)
+    console.result({"file": str(args.out), "format": args.format, "bytes": size, "notes": notes})
     return 0
+
+
+def _notes(built: BuiltNetwork) -> list[str]:
+    """Return a note if the file's input is not the data's values, but what the host makes of them.
+
+    Tools that read the file do not know of that scaling.
+    """
+    data, file = built.input_range, InputRange.of(*export.input_ends(built.network))
+    if np.allclose(data.low, file.low) and np.allclose(data.high, file.high):
+        return []
+    return [
+        f"the file's input x is {file.describe()} for the data's values {data.describe()}: scale "
+        "them before the file is run, or evaluated after codesign import"
+    ]

@@ -103,6 +103,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         return 2
     for name, now in folder.save(found, args.out).items():
         console.warn(f"{args.out / name} was not as an import wrote it and is kept as {now}")
+    if limits and found.floating:
+        console.warn("note: --input-range has no effect: a float network's data says the range")
     if args.partition and found.output:
         console.say(f"the network ends with {found.output.name}")
     console.say(f"written: {args.out}")

@@ -101,8 +101,8 @@ def test_training_gives_an_ordinary_design_with_accuracy_before_and_after(
     assert found["accuracy"] == stages["calibrated"]
     assert stages["float"]["test"]["share"] >= 0.98
     assert stages["calibrated"]["test"]["share"] >= 0.95
-    assert any("calibrated on 340 training images" in note for note in found["notes"])
-    assert json.loads(out.with_suffix(".json").read_text())["calibration"]["images"] == 340
+    assert any("calibrated on 341 training images" in note for note in found["notes"])
+    assert json.loads(out.with_suffix(".json").read_text())["calibration"]["images"] == 341
     design = designs.load(out.with_suffix(".yaml"))
     assert design.quantisation.default.weight_bits == 8
     assert design.quantisation.input_zero_point > 0  # its first layer is padded
@@ -161,7 +161,7 @@ def test_a_folder_is_estimated_and_built_on_an_npu(at: Path, capsys: Any) -> Non
     assert design.quantisation.default.weight_bits == 5
     assert answer(capsys, "verify", at / "build", "--images", 2)["bit_exact"]
     report = json.loads((at / "build" / "reports" / "quantisation.json").read_text())
-    assert report["calibration"]["images"] == 340
+    assert report["calibration"]["images"] == 341
 
 
 def test_an_npu_is_chosen_within_the_luts_given(at: Path, capsys: Any) -> None:

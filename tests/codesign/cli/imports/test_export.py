@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,18 @@ def test_float_networks_are_refused_and_nothing_is_written(
     assert main(["export", str(tmp_path / "net"), "--format", "onnx", "--out", str(out)]) == 2
     assert "float network" in capsys.readouterr().err
     assert not out.exists()
+
+
+def test_a_note_says_where_the_file_takes_other_values_than_the_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small_build.write(tmp_path / "build")
+    words = ["--format", "onnx", "--json", "--out", str(tmp_path / "out.onnx")]
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "build"), *words]) == 0
+    (note,) = json.loads(capsys.readouterr().out)["notes"]
+    assert "input x is 0..15 for the data's values 0..255" in note
+    assert main(["import", str(tmp_path / "out.onnx"), "--out", str(tmp_path / "back")]) == 0
+    capsys.readouterr()
+    assert main(["export", str(tmp_path / "back"), *words]) == 0
+    assert json.loads(capsys.readouterr().out)["notes"] == []
