@@ -36,7 +36,7 @@ class ToolRun:
     log: str
     """Text that the tool wrote to stdout and stderr, merged."""
     result: str
-    """Text of the result file that it wrote, whole JSON."""
+    """Text of the result file that it wrote."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -56,9 +56,9 @@ def run(
     """Run ``command`` in a temporary folder that holds the ``inputs`` (file name -> text).
 
     version: name and version of the tool, for messages. Returns the log and the text of ``result``,
-    a file of JSON that the command must write. Raises ``error``, whose message starts with
-    ``version``, when the command fails, takes more than ``timeout_s`` seconds or writes no such
-    file, or half of it; OSError when the disk is full.
+    a file that the command must write. Raises ``error``, whose message starts with ``version``,
+    when the command fails, takes more than ``timeout_s`` seconds or writes no such file, or half of
+    one of JSON; OSError when the disk is full.
     """
     place = temporary.place_without(_UNFIT)
     if place is None:
@@ -72,7 +72,7 @@ def run(
         output = folder / result
         text = output.read_text() if output.exists() else ""
         failure = done.failure
-        if failure is None and not _is_json(text):
+        if failure is None and not _is_whole(result, text):
             check_space(folder, done.log)  # Yosys ends with status 0 there
             failure = f"wrote no {result}, or not all of it"
         if failure is not None:
@@ -80,7 +80,10 @@ def run(
         return ToolRun(done.log, text)
 
 
-def _is_json(text: str) -> bool:
+def _is_whole(name: str, text: str) -> bool:
+    """Return True for a file that is not empty and, if its name says JSON, whole."""
+    if not name.endswith(".json"):
+        return bool(text)
     try:
         json.loads(text)
     except ValueError:

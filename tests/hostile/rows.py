@@ -76,7 +76,7 @@ ROWS: dict[str, tuple[str, ...]] = {
         f"{_CLI}/test_answers.py::test_verify_gives_its_verdict_where_no_report_can_be_written",
         f"{_CLI}/test_answers.py::test_synth_gives_its_figures_where_no_report_can_be_written",
         f"{_CLI}/test_answers.py::test_compare_shows_its_table_where_the_page_cannot_be_written",
-        f"{_CLI}/test_import.py::test_the_table_is_told_where_no_folder_can_be_written",
+        f"{_CLI}/imports/test_import.py::test_the_table_is_told_where_no_folder_can_be_written",
     ),
     "x17: private files quoted": (),
     "x18: numbers that make no sense": (),

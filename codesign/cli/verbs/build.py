@@ -120,6 +120,9 @@ def _build(
     device: Device | None,
     console: Console,
 ) -> int:
+    from models.training.loop import check_match  # torch takes seconds to import
+
+    check_match(design.network, dataset)  # weights may be given, so that no training looks at it
     trained = _trained(args, design, dataset, console)
     lowered = pipeline.lower_design(design, trained)
     curves = {"training": training_report(trained.history)}
