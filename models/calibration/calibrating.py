@@ -18,6 +18,7 @@ from models.calibration import loading
 from models.calibration.equalising import equalise, pairs
 from models.data.datasets import Images, Split
 from models.errors import ModelError
+from models.graph.network import NetworkGraph
 from models.importing.floating import FloatNetwork
 from models.quantisation.fake_quantisers import ActivationQuantiser, snapping
 from models.quantisation.plan import Quantisation
@@ -47,7 +48,7 @@ def calibrate(
     shape or fewer than LEAST_IMAGES, and as ``loading.load`` does.
     """
     network = loading.load(floating, quantisation, scale_bits)
-    check_images(network, images)
+    check_images(network.graph, images)
     levels = torch.from_numpy(images)
     with torch.no_grad():
         real = network.tensors(levels)
@@ -61,9 +62,9 @@ def calibrate(
     return TrainedNetwork(floating.graph, quantisation, network, ())
 
 
-def check_images(network: QuantNetwork, images: Images) -> None:
+def check_images(graph: NetworkGraph, images: Images) -> None:
     """Raise ModelError unless there are enough images, and of the network's shape."""
-    shape = network.graph.shapes[network.input_name]
+    shape = graph.shapes[graph.input.name]
     if images.shape[1:] != shape:
         raise ModelError(
             f"calibration images have the shape {tuple(images.shape[1:])}, the network takes "

@@ -67,7 +67,7 @@ def sensitivity(
     network lacks or that cannot be changed so, and as calibrating.calibrate does for images.
     """
     network = loading.load(floating, Quantisation())
-    check_images(network, split.images)
+    check_images(network.graph, split.images)
     with torch.no_grad():
         real = network.tensors(torch.from_numpy(split.images))
         labels = torch.from_numpy(split.labels)

@@ -136,11 +136,24 @@ def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Sub
 
     That is a folder of an imported float network, or a file of weights that ``codesign train``
     wrote. Raises UserError for anything else, such as an integer network, whose bits are fixed;
-    DatasetError, ModelError for images or classes that the network does not have.
+    DatasetError, ModelError for images or classes that the network does not have, or too few images
+    to calibrate with.
     """
+    from models.calibration.calibrating import check_images  # torch takes seconds to import
+
     path = Path(settings.network or "")
-    if path.is_file():
-        return _own(path, settings, progress)
+    found = (
+        _own(path, settings, progress) if path.is_file() else _imported(path, settings, progress)
+    )
+    for split in (found.dataset.train, found.dataset.validation):
+        check_images(found.network.graph, split.images)
+    return found
+
+
+def _imported(
+    path: Path, settings: ExploreSettings, progress: Callable[[int, int], None]
+) -> Subject:
+    """Return the float network of a network folder, as ``read`` does."""
     if not imported.is_network(path):
         raise UserError(
             f"{path} is no network folder (codesign import FILE --out DIR writes one), and no file "

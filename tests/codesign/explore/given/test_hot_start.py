@@ -161,9 +161,12 @@ def test_other_networks_and_data_are_refused_before_any_work(
         run(settings(dataset=str(tmp_path / "missing.npz")))
     random = np.random.default_rng(0)
     images, labels = random.integers(0, 256, (60, 1, 9, 9), np.uint8), np.arange(60) % 10
-    for name, x, y in (("shape", images, labels), ("classes", images[:, :, :8, :8], labels % 3)):
+    small = images[:, :, :8, :8]
+    for name, x, y in (
+        ("shape", images, labels), ("classes", small, labels % 3), ("few", small, labels),
+    ):  # fmt: skip
         np.savez(tmp_path / f"{name}.npz", x=x, y=y)
-        with pytest.raises((DatasetError, ModelError), match=r"match|classes"):
+        with pytest.raises((DatasetError, ModelError), match=r"match|classes|too few to calibrate"):
             run(settings(dataset=str(tmp_path / f"{name}.npz")))
     assert not settings().out.exists()
     capsys.readouterr()
