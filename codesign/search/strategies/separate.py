@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints
-from codesign.search.strategies.evolution import Evolution
+from codesign.search.strategies.evolving.evolution import Evolution
 from codesign.search.strategies.interface import Genes
 
 PARTS = ("network", "bits", "npu")

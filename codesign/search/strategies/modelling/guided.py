@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, hypervolume, pareto_mask
-from codesign.search.strategies.evolution import Evolution
-from codesign.search.strategies.gaussian_process import GaussianProcess
+from codesign.search.strategies.evolving.evolution import Evolution
 from codesign.search.strategies.interface import Genes
+from codesign.search.strategies.modelling.gaussian_process import GaussianProcess
 
 DEAR = 20
 """Most candidates asked for at a time that a model chooses: who asks for more finds them cheap."""
