@@ -35,7 +35,7 @@ class Results:
 
     def add(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
         """Remember results, of the shapes of ``Strategy.tell``."""
-        fresh = []
+        fresh: list[int] = []
         for row, key in enumerate(map(bytes, np.ascontiguousarray(candidates))):
             place = self._rows.setdefault(key, len(self) + len(fresh))
             if place == len(self) + len(fresh):
