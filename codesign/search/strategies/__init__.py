@@ -16,8 +16,11 @@ import functools
 from collections.abc import Callable, Mapping
 
 from codesign.results import UserError
+from codesign.search.strategies.evolving.emonas import Emonas
 from codesign.search.strategies.evolving.evolution import Evolution
+from codesign.search.strategies.evolving.novelty import NoveltySearch
 from codesign.search.strategies.evolving.nsga2 import Nsga2
+from codesign.search.strategies.evolving.quantum import QuantumCrossover, QuantumInspired
 from codesign.search.strategies.evolving.regularised import RegularisedEvolution
 from codesign.search.strategies.interface import Genes, Strategy
 from codesign.search.strategies.loading import Checked, Late, imported
@@ -45,6 +48,10 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "guided": GuidedEvolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
+    "emonas": Emonas,
+    "quantum": QuantumInspired,
+    "quantum-crossover": QuantumCrossover,
+    "novelty": NoveltySearch,
     "separate": Separate,
     "separate-back": functools.partial(Separate, back=True),
     "tpe": Late(f"{__name__}.modelling.optuna_samplers", "ParzenEstimators"),

@@ -1,7 +1,8 @@
-"""Strategies that vary good candidates: by chance, by distributions over genes, by novelty.
+"""Strategies that vary good candidates, by chance, by distributions over genes or for novelty.
 
-evolution (the archive by hypervolume that others build on), nsga2, regularised; variation is what
-they share.
+evolution (the archive by hypervolume that others build on), nsga2 and emonas, regularised, quantum
+(distributions that move to the best), novelty (what is far from all known); variation has
+crossovers and mutations that they share.
 """
 
-__all__ = ["evolution", "nsga2", "regularised", "variation"]
+__all__ = ["emonas", "evolution", "novelty", "nsga2", "quantum", "regularised", "variation"]
