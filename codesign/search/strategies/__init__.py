@@ -22,6 +22,7 @@ from codesign.search.strategies.evolving.novelty import NoveltySearch
 from codesign.search.strategies.evolving.nsga2 import Nsga2
 from codesign.search.strategies.evolving.quantum import QuantumCrossover, QuantumInspired
 from codesign.search.strategies.evolving.regularised import RegularisedEvolution
+from codesign.search.strategies.graphs import Graphs
 from codesign.search.strategies.interface import Genes, Strategy
 from codesign.search.strategies.loading import Checked, Late, imported
 from codesign.search.strategies.modelling.guided import GuidedEvolution
@@ -32,6 +33,7 @@ __all__ = [
     "STRATEGIES",
     "Evolution",
     "Genes",
+    "Graphs",
     "GuidedEvolution",
     "Nsga2",
     "RandomSearch",
@@ -55,6 +57,8 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "separate": Separate,
     "separate-back": functools.partial(Separate, back=True),
     "tpe": Late(f"{__name__}.modelling.optuna_samplers", "ParzenEstimators"),
+    "graph-kernel": Late(f"{__name__}.modelling.graph_kernels", "WeisfeilerLehman"),
+    "untrained-network": Late(f"{__name__}.modelling.graph_kernels", "UntrainedNetwork"),
     "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""

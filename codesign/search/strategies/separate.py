@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,8 +139,6 @@ class Separate:
             np.array([places[int(gene)] for gene in kind if int(gene) in places], dtype=np.int64)
             for kind in genes.kinds
         )
-        mine = dataclasses.replace(
-            genes, sizes=genes.sizes[free], kinds=tuple(k for k in kinds if len(k) > 1), parts=()
-        )
+        mine = Genes(genes.sizes[free], tuple(k for k in kinds if len(k) > 1))
         strategy = Evolution(mine, int(self._seeds.integers(1 << 32)))
         return _Step(name, free, base, strategy, best=base)
