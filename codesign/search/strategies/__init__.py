@@ -59,6 +59,8 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "tpe": Late(f"{__name__}.modelling.optuna_samplers", "ParzenEstimators"),
     "graph-kernel": Late(f"{__name__}.modelling.graph_kernels", "WeisfeilerLehman"),
     "untrained-network": Late(f"{__name__}.modelling.graph_kernels", "UntrainedNetwork"),
+    "controller": Late(f"{__name__}.learning.controller", "Controller"),
+    "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
     "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
