@@ -61,6 +61,8 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "untrained-network": Late(f"{__name__}.modelling.graph_kernels", "UntrainedNetwork"),
     "controller": Late(f"{__name__}.learning.controller", "Controller"),
     "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
+    "latent": Late(f"{__name__}.learning.latent", "LatentSearch"),
+    "latent-informed": Late(f"{__name__}.learning.latent", "InformedLatentSearch"),
     "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
