@@ -36,8 +36,8 @@ class Controller:
     controller that settles must hear of it, and asked for only where no other was drawn. Results of
     other origin only widen the spans: REINFORCE learns from its own candidates.
 
-    Source: Jiang et al. and Lu et al., "On Neural Architecture Search for Resource-Constrained
-    Hardware Platforms", ICCAD 2019.
+    Source: Lu, Jiang, Xu, Shi, Hu, "On Neural Architecture Search for Resource-Constrained Hardware
+    Platforms", ICCAD 2019.
 
     >>> Controller(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
     (5, 3)
