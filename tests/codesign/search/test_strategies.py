@@ -138,7 +138,13 @@ class TestConformance:
             strategy.tell(found, np.ones((25, objectives)), broken)
 
 
-@pytest.mark.parametrize("learning", ["evolution", "nsga2", "regularised-evolution"])
+@pytest.mark.parametrize(
+    "learning",
+    [
+        "evolution", "nsga2", "regularised-evolution", "emonas", "quantum", "quantum-crossover", "tpe",
+        "graph-kernel",
+    ],
+)  # fmt: skip
 def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
     reference = np.array([7.0, 7.0])
     volumes = {
