@@ -23,7 +23,15 @@ from optuna.trial import FrozenTrial, TrialState
 
 from codesign.results import UserError
 from codesign.search.storage import StudyPlace
-from codesign.search.studies import BROKEN, ELSEWHERE, SETTINGS, check_settings, open_study
+from codesign.search.studies import (
+    BROKEN,
+    EFFORT,
+    ELSEWHERE,
+    MOST_EFFORT,
+    SETTINGS,
+    check_settings,
+    open_study,
+)
 from codesign.search.trials import (
     KEY,
     OBJECTIVES,
@@ -37,7 +45,7 @@ from codesign.search.trials import (
     proposal_of,
     record_of,
 )
-from models.files.reading import printable
+from models.files.reading import printable, quoted
 
 _BEAT = "codesign:beat"
 """System attribute of a trial in training, a number that changes as long as its process lives."""
@@ -114,6 +122,16 @@ class TrialStore:
         """Return an attribute of the study, None if it has none of that name."""
         with self._told():
             return self._storage.get_study_user_attrs(self._study).get(name)
+
+    def effort(self) -> int | None:
+        """Return the work of each trial, 1..MOST_EFFORT times the usual; None: not chosen yet.
+
+        Raises UserError if it is damaged.
+        """
+        found = self.noted(EFFORT)
+        if found is None or (type(found) is int and 1 <= found <= MOST_EFFORT):
+            return found
+        raise UserError(f"{self.place}: {EFFORT} must be 1..{MOST_EFFORT}, not {quoted(found)}")
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the finished trial with that key, or None."""
