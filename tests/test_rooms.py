@@ -104,7 +104,13 @@ MAY_IMPORT |= {
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
-    "codesign.search.strategies": below("search"),
+    "codesign.search.strategies": below(
+        "search", "search.strategies.evolving", "search.strategies.modelling"
+    ),
+    "codesign.search.strategies.evolving": below("search", "search.strategies"),
+    "codesign.search.strategies.modelling": below(
+        "search", "search.strategies", "search.strategies.evolving"
+    ),
     "codesign.search.accuracy": below("tools", "search", "search.space", *COMPILER, *COST),
     "codesign.search.bench": below(
         "fpga",

@@ -7,7 +7,8 @@ import pytest
 
 from codesign.results import UserError
 from codesign.search import pareto, strategies
-from codesign.search.strategies import Genes, variation
+from codesign.search.strategies import Genes
+from codesign.search.strategies.evolving import variation
 
 SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
 GENES = Genes(SIZES, kinds=(np.array([0, 2, 6]), np.array([3, 5])))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, fronts, hypervolume_contributions
-from codesign.search.strategies import variation
+from codesign.search.strategies.evolving import variation
 from codesign.search.strategies.interface import Genes
 
 REFERENCE_MARGIN = 0.1
