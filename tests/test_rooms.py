@@ -26,6 +26,7 @@ MAY_IMPORT_TORCH = {
     "models.importing",
     "models.calibration",
     "codesign.search.accuracy",
+    "codesign.search.strategies.learning",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
 LARGEST_ROOM = 16
@@ -108,6 +109,12 @@ MAY_IMPORT |= {
         "search", "search.strategies.evolving", "search.strategies.modelling"
     ),
     "codesign.search.strategies.evolving": below("search", "search.strategies"),
+    "codesign.search.strategies.learning": below(
+        "search",
+        "search.strategies",
+        "search.strategies.evolving",
+        "search.strategies.modelling",
+    ),
     "codesign.search.strategies.modelling": below(
         "search", "search.strategies", "search.strategies.evolving"
     ),

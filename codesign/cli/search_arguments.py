@@ -101,7 +101,7 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         "--strategy",
         metavar="NAME",
         help="search algorithm: guided (evolution, with a model where candidates are "
-        "dear), evolution, nsga2, regularised-evolution, random, or "
+        "dear), evolution, nsga2, tpe, random or another one of docs/reference/strategies.md, or "
         "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )

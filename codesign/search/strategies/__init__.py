@@ -1,8 +1,9 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
-interface (what a strategy is), loading (of those that are heavy or the user's own), results (that a
-strategy was told), random_search and separate; evolving/ (that vary good candidates), modelling/
-(that ask for what a model of the results promises).
+interface (what a strategy is), graphs (of candidates), loading (of strategies that are heavy or the
+user's own), results (that a strategy was told), random_search and separate; evolving/ (that vary
+good candidates), modelling/ (that ask for what a model of the results promises), learning/ (that
+train a neural network as they search).
 
 ``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
 ``guided``, which is ``evolution`` where candidates are cheap; ``separate`` and ``separate-back``
@@ -57,9 +58,13 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "separate": Separate,
     "separate-back": functools.partial(Separate, back=True),
     "tpe": Late(f"{__name__}.modelling.optuna_samplers", "ParzenEstimators"),
+    "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
     "graph-kernel": Late(f"{__name__}.modelling.graph_kernels", "WeisfeilerLehman"),
     "untrained-network": Late(f"{__name__}.modelling.graph_kernels", "UntrainedNetwork"),
-    "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
+    "controller": Late(f"{__name__}.learning.controller", "Controller"),
+    "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
+    "latent": Late(f"{__name__}.learning.latent", "LatentSearch"),
+    "latent-informed": Late(f"{__name__}.learning.latent", "InformedLatentSearch"),
 }
 """Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
 

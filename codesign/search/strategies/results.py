@@ -52,6 +52,10 @@ class Results:
         keys = map(bytes, np.ascontiguousarray(candidates))
         return np.fromiter((key in self._rows for key in keys), np.bool_, len(candidates))
 
+    def row(self, candidate: Ints) -> int:
+        """Return the row of a candidate, shape (genes,). Raises KeyError for an unknown one."""
+        return self._rows[bytes(np.ascontiguousarray(candidate))]
+
     def best(self) -> Ints:
         """Return the rows of the front of feasible candidates, else of the least violation."""
         rows = np.flatnonzero(self.violation <= 0)

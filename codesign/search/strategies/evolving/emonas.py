@@ -18,7 +18,7 @@ class Emonas(Nsga2):
     0, as most are below 1 where a gene has few values. The one-bits of the weights, EMONAS's
     second objective, belong to the search, not to a strategy: ``codesign explore --boo-within``.
 
-    Source: Feng, EMONAS-BOO, thesis, KTH 2023; of the mutation Deb and Agrawal,
+    Source: Feng, EMONAS-BOO, thesis, KTH 2023; mutation: Deb and Agrawal,
     "Simulated Binary Crossover for Continuous Search Space", Complex Systems 9(2), 1995.
 
     >>> Emonas(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape

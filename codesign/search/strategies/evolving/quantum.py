@@ -11,7 +11,7 @@ from codesign.search.strategies.results import Results
 
 
 class QuantumInspired:
-    """Q-NAS: candidates are observations of INDIVIDUALS distributions over the values of the genes.
+    """Q-NAS: candidates are observations of five distributions over the values of the genes.
 
     A quantum individual holds a probability for each value of each gene, at first equal ones. It is
     observed REPETITION times a generation; the POPULATION best of old and new candidates stay. Then

@@ -104,11 +104,10 @@ class UntrainedNetwork(ModelSearch):
     networks of LAYERS graph convolutions each, that see neighbours before and behind a node with
     weights of their own. The kernel is exp(-distance^2 / scale^2), or the cosine, whichever is of
     largest marginal likelihood. Nothing is trained: many random networks are like one infinitely
-    wide one, whose kernel needs no labels.
+    wide one, whose kernel needs no labels. Layers and kernel are our choice, as the summary that we
+    have names an untrained graph network and no more. Adapted as WeisfeilerLehman is.
 
-    Source: Krishnaswami Sreedhar, thesis, KTH 2021, where this kernel was best of three; it is
-    described there as an untrained graph network, so layers and kernel are our choice. Adapted as
-    WeisfeilerLehman is.
+    Source: Krishnaswami Sreedhar, thesis, KTH 2021, where this kernel was best of three.
 
     >>> UntrainedNetwork(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
     (5, 3)

@@ -17,6 +17,9 @@ class GuidedEvolution(ModelSearch):
     processes on the genes. Asked for more, or after MOST results, it is ``Evolution``: the cost of
     the processes grows with the cube of the results.
 
+    Source: Ponweiser et al., "Multiobjective Optimization on a Limited Budget of Evaluations Using
+    Model-Assisted S-Metric Selection" (SMS-EGO), PPSN 2008, for the gain of optimistic predictions.
+
     >>> import numpy as np
     >>> from codesign.search.strategies.interface import Genes
     >>> strategy = GuidedEvolution(Genes(np.array([10, 10])), seed=0)

@@ -46,11 +46,9 @@ class ModelSearch(abc.ABC):
 
     From a pool of children of ``Evolution``, neighbours of the front in one gene and uniform
     candidates it takes one after the other the one whose optimistic prediction adds most to the
-    hypervolume of the front and those taken before. Without a feasible result the least predicted
-    violation leads.
-
-    Source: of the gain of optimistic predictions Ponweiser et al., "Multiobjective Optimization on
-    a Limited Budget of Evaluations Using Model-Assisted S-Metric Selection" (SMS-EGO), PPSN 2008.
+    hypervolume of the front and those taken before (SMS-EGO, see GuidedEvolution). Without a
+    feasible result the least predicted violation leads. Made by ``strategies.make``, as one of its
+    subclasses.
     """
 
     SMALL: ClassVar[int]
