@@ -27,9 +27,9 @@ from codesign.search.studies import (
     BROKEN,
     EFFORT,
     ELSEWHERE,
-    MOST_EFFORT,
     SETTINGS,
     check_settings,
+    effort,
     open_study,
 )
 from codesign.search.trials import (
@@ -45,7 +45,7 @@ from codesign.search.trials import (
     proposal_of,
     record_of,
 )
-from models.files.reading import printable, quoted
+from models.files.reading import printable
 
 _BEAT = "codesign:beat"
 """System attribute of a trial in training, a number that changes as long as its process lives."""
@@ -128,10 +128,7 @@ class TrialStore:
 
         Raises UserError if it is damaged.
         """
-        found = self.noted(EFFORT)
-        if found is None or (type(found) is int and 1 <= found <= MOST_EFFORT):
-            return found
-        raise UserError(f"{self.place}: {EFFORT} must be 1..{MOST_EFFORT}, not {quoted(found)}")
+        return effort(self.noted(EFFORT), self.place)
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the finished trial with that key, or None."""

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 from codesign.results import UserError
 from codesign.search.storage import StudyPlace
 from codesign.search.trials import Objectives, TrialRecord, record_of
-from models.files.reading import printable
+from models.files.reading import printable, quoted
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Optuna raises for damaged studies."""
@@ -29,6 +29,16 @@ EFFORT, MOST_EFFORT = "effort", 16
 VERSION = "codesign"
 """Attribute of a study: the release that searches."""
 ELSEWHERE = "use another output folder or study"
+
+
+def effort(noted: Any, place: StudyPlace) -> int | None:
+    """Return the value of EFFORT in the study at ``place``; None: not chosen yet.
+
+    Raises UserError if it is no number from 1 to MOST_EFFORT.
+    """
+    if noted is None or (type(noted) is int and 1 <= noted <= MOST_EFFORT):
+        return noted
+    raise UserError(f"{place}: {EFFORT} must be 1..{MOST_EFFORT}, not {quoted(noted)}")
 
 
 def stored_settings(place: StudyPlace) -> dict[str, Any] | None:
