@@ -28,7 +28,7 @@ from codesign.search.picking import Picker
 from codesign.search.space.genome import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
-from codesign.search.studies import EFFORT, ENDED, MOST_EFFORT, STATE
+from codesign.search.studies import EFFORT, ENDED, MOST_EFFORT, STATE, effort_of
 from codesign.search.trials import Proposal, write_csv
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
@@ -134,7 +134,7 @@ class Search:
         A trial of the ``first`` network is timed, and not kept. What was found is noted in the
         study, for the workers on it and for a resumed run. 1 without a time limit.
         """
-        noted = self.store.effort()
+        noted = effort_of(self.store.noted(EFFORT), self.store.place)
         if noted is None:
             noted = 1 if self.store.records() else self._timed_effort(first)
             self.store.note(EFFORT, noted)

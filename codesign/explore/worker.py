@@ -26,7 +26,7 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.given import WEIGHTS_SHA256
 from codesign.search.storage import StudyPlace
 from codesign.search.store import TrialStore
-from codesign.search.studies import ENDED, STATE, VERSION, stored_settings
+from codesign.search.studies import EFFORT, ENDED, STATE, VERSION, effort_of, stored_settings
 from codesign.search.trials import OBJECTIVES, ONE_BITS, Proposal
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
@@ -90,7 +90,7 @@ def serve(wanted: WorkerSettings, progress: Progress) -> int:
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     store = TrialStore(wanted.place, settings, objectives, name)
     _check_release(store)
-    while (effort := store.effort()) is None:
+    while (effort := effort_of(store.noted(EFFORT), store.place)) is None:
         if store.noted(STATE) == ENDED:
             return 0
         progress("waiting", 0, 1, f"for the search in {store.place} to time a first network")

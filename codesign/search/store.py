@@ -23,15 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from codesign.results import UserError
 from codesign.search.storage import StudyPlace
-from codesign.search.studies import (
-    BROKEN,
-    EFFORT,
-    ELSEWHERE,
-    SETTINGS,
-    check_settings,
-    effort,
-    open_study,
-)
+from codesign.search.studies import BROKEN, ELSEWHERE, SETTINGS, check_settings, open_study
 from codesign.search.trials import (
     KEY,
     OBJECTIVES,
@@ -122,13 +114,6 @@ class TrialStore:
         """Return an attribute of the study, None if it has none of that name."""
         with self._told():
             return self._storage.get_study_user_attrs(self._study).get(name)
-
-    def effort(self) -> int | None:
-        """Return the work of each trial, 1..MOST_EFFORT times the usual; None: not chosen yet.
-
-        Raises UserError if it is damaged.
-        """
-        return effort(self.noted(EFFORT), self.place)
 
     def find(self, key: str) -> TrialRecord | None:
         """Return the finished trial with that key, or None."""

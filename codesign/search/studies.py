@@ -31,7 +31,7 @@ VERSION = "codesign"
 ELSEWHERE = "use another output folder or study"
 
 
-def effort(noted: Any, place: StudyPlace) -> int | None:
+def effort_of(noted: Any, place: StudyPlace) -> int | None:
     """Return the value of EFFORT in the study at ``place``; None: not chosen yet.
 
     Raises UserError if it is no number from 1 to MOST_EFFORT.

@@ -316,7 +316,7 @@ def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None
     result, _ = run(wanted)
     assert len(fakes.trained) == 1 + result.summary["networks_trained"]
     store = TrialStore(wanted.place, json.loads((out / "explore.json").read_text()))
-    assert store.effort() == 3
+    assert store.noted("effort") == 3
     hows = {json.dumps(record.attributes["training"]) for record in store.records()}
     assert [json.loads(how)["epochs"] for how in hows] == [13 * 3]
     again, _ = run(dataclasses.replace(wanted, resume=True, time_limit_s=None))
