@@ -204,7 +204,8 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         "--time-limit",
         type=options.number(0.1),
         metavar="MIN",
-        help="minutes for search and training; build, synthesis and simulation take some more; "
+        help="minutes for search and training, which are longer or shorter by it; build, synthesis "
+        "and simulation take some more; "
         "the design then depends on the speed of the machine (default: no limit)",
     )
     group.add_argument(

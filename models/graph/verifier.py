@@ -28,8 +28,8 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
     """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
 
     Rules: known operators, matching numbers and shapes of inputs, no more layers, no larger tensors
-    or kernels and no more weights than the limits above, one input, one output, all layers reached from the
-    input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    or kernels and no more weights than the limits above, one input, one output, all layers reached
+    from the input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
     """
     if len(graph.layers) > MOST_LAYERS:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
