@@ -52,7 +52,7 @@ def measure(
     divergence costs follows from all changes together, as single accuracies are too noisy. network:
     with an input as of models.calibration.inputs.fit. progress: called with (measured, in all).
     """
-    split = dataset.validation.take(np.arange(min(IMAGES, len(dataset.validation))))
+    split = dataset.validation.spread(IMAGES)
     wanted = list(_wanted(space))
 
     def changes() -> Iterator[Change]:
