@@ -21,7 +21,7 @@ from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
-from codesign.explore.given import hot_start
+from codesign.explore.given import reading
 from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
@@ -150,7 +150,7 @@ def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None
         progress("reading images", done, total, "")
 
     if settings.network is not None:
-        given = hot_start.read(settings, told)
+        given = reading.read(settings, told)
         return given, given.dataset
     return None, pipeline.load_data(settings.data, settings.data_dir, settings.seed, told)
 

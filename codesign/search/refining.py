@@ -9,6 +9,7 @@ the predictor what it costs, and what comes onto the front is refined in turn.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -21,8 +22,8 @@ from codesign.search.strategies import Genes
 
 ROUND = 16
 """Designs of the front that are refined at a time, evenly spread over it."""
-NPUS = 1024
-"""NPUs, drawn at random, that networks of equal bits are estimated on to begin with."""
+ALIKE = 40_000
+"""Designs with genes of a kind alike that are estimated to begin with, on NPUs drawn at random."""
 
 
 def refine(
@@ -30,15 +31,15 @@ def refine(
 ) -> Evaluated:
     """Refine the front of what a search has found; return all feasible designs found until now.
 
-    The first time it begins with networks of equal bits as well (``equal_bits``), which are far
-    apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the first, the
-    accuracy, counts.
-    evaluations: candidates near others that are estimated at most, but for the last round. prefer:
-    as in SearchSettings: fewest LUTs are the other end of the front, else the highest throughput.
+    The first time it begins with networks of equal bits and shares of channels as well (``alike``),
+    which are far apart for a strategy. score: as for ``InnerSearch.run``; of its objectives the
+    first, the accuracy, counts. evaluations: candidates near others that are estimated at most, but
+    for the last round. prefer: as in SearchSettings: fewest LUTs are the other end of the front,
+    else the highest throughput.
     """
     space, problem = inner.problem.space, inner.problem
     front, done, count = _Front(score, prefer, inner.feasible()), set[bytes](), 0
-    for candidates in equal_bits(space) if first else ():
+    for candidates in alike(space) if first else ():
         front.add(problem.evaluate(candidates))
         count += len(candidates)
     evaluations += count
@@ -84,17 +85,18 @@ class _Front:
         return np.log(found.estimate.images_per_second)
 
 
-def equal_bits(space: Genome) -> Iterator[Ints]:
+def alike(space: Genome) -> Iterator[Ints]:
     """Yield candidates whose genes of a kind are equal, (n, genes), for each choice of these.
 
     They are on NPUs drawn at random, the same ones for all; other genes have their first choice.
     """
     random = np.random.default_rng(0)
-    grid = np.zeros((NPUS, len(space.sizes)), np.int64)
-    drawn = random.integers(0, space.sizes[space.npu_genes], (NPUS, len(space.npu_genes)))
+    levels = [range(int(space.sizes[kind].max())) for kind in space.genes.kinds]
+    npus = max(ALIKE // math.prod(map(len, levels)), 1)
+    grid = np.zeros((npus, len(space.sizes)), np.int64)
+    drawn = random.integers(0, space.sizes[space.npu_genes], (npus, len(space.npu_genes)))
     grid[:, space.npu_genes] = drawn
     grid = np.unique(grid, axis=0)
-    levels = [range(int(space.sizes[kind].max())) for kind in space.genes.kinds]
     for chosen in itertools.product(*levels):
         candidates = grid.copy()
         for kind, level in zip(space.genes.kinds, chosen, strict=True):

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from models.calibration import loading
 from models.data.datasets import Images
-from models.graph.channels import Channel, ChannelMap, channel_map
+from models.graph.channels import Channel, ChannelMap, channel_map, without
 from models.graph.layers import Conv2d, LayerSpec, Linear, Shape
-from models.graph.network import Layer, NetworkGraph
+from models.graph.network import Layer
 from models.importing.floating import FloatNetwork
 from models.quantisation.plan import Quantisation
 
@@ -39,30 +39,16 @@ def cut(network: FloatNetwork, gone: Collection[Channel]) -> FloatNetwork:
     It computes what the network would with the weights and biases of these channels at 0. That each
     tensor keeps a channel is not checked.
     """
-    graph, weights = network.graph, dict(network.weights)
-    stay = {
-        name: np.array([one not in gone for one in own])
-        for name, own in channel_map(graph).tensors.items()
-    }
-    layers = []
-    for layer in graph.layers:
+    weights, tensors = dict(network.weights), channel_map(network.graph).tensors
+    stay = {name: np.array([one not in gone for one in own]) for name, own in tensors.items()}
+    for layer in network.graph.layers:
         if isinstance(layer.spec, Conv2d | Linear):
-            out, read = stay[layer.name], stay[layer.inputs[0]]
-            weight = weights[f"{layer.name}.weight"][out]
-            weights[f"{layer.name}.weight"] = weight[:, read] if _reads_all(layer) else weight
-            weights[f"{layer.name}.bias"] = weights[f"{layer.name}.bias"][out]
-            layer = dataclasses.replace(layer, spec=_smaller(layer.spec, out, read))
-        layers.append(layer)
-    return dataclasses.replace(network, graph=NetworkGraph(graph.name, layers), weights=weights)
-
-
-def _smaller(spec: Conv2d | Linear, out: Mask, read: Mask) -> Conv2d | Linear:
-    """Return the layer with the output and input channels that stay."""
-    if isinstance(spec, Linear):
-        return dataclasses.replace(spec, out_features=int(out.sum()))
-    # A depthwise layer has as many groups as channels; those of other grouped ones all stay.
-    groups = int(read.sum()) if spec.groups == len(read) > 1 else spec.groups
-    return dataclasses.replace(spec, out_channels=int(out.sum()), groups=groups)
+            weight, bias = f"{layer.name}.weight", f"{layer.name}.bias"
+            weights[weight] = weights[weight][stay[layer.name]]
+            if _reads_all(layer):
+                weights[weight] = weights[weight][:, stay[layer.inputs[0]]]
+            weights[bias] = weights[bias][stay[layer.name]]
+    return dataclasses.replace(network, graph=without(network.graph, gone), weights=weights)
 
 
 def _reads_all(layer: Layer) -> bool:

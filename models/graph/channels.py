@@ -7,7 +7,8 @@ whole (structured pruning; Li et al., Pruning Filters for Efficient ConvNets, ar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import networkx as nx
@@ -66,6 +67,25 @@ def depthwise(graph: NetworkGraph, layer: Layer) -> bool:
     if not isinstance(layer.spec, Conv2d):
         return False
     return graph.shapes[layer.inputs[0]][0] == layer.spec.groups > 1
+
+
+def without(graph: NetworkGraph, gone: Collection[Channel]) -> NetworkGraph:
+    """Return the graph without some channels of its ``channel_map``, of layers and their readers.
+
+    That each tensor keeps a channel is not checked.
+    """
+    tensors = channel_map(graph).tensors
+    layers = []
+    for layer in graph.layers:
+        if isinstance(layer.spec, Conv2d | Linear):
+            out = sum(one not in gone for one in tensors[layer.name])
+            field = "out_features" if isinstance(layer.spec, Linear) else "out_channels"
+            changes = {field: out}
+            if depthwise(graph, layer):
+                changes["groups"] = sum(one not in gone for one in tensors[layer.inputs[0]])
+            layer = Layer(layer.name, dataclasses.replace(layer.spec, **changes), layer.inputs)  # type: ignore[arg-type]
+        layers.append(layer)
+    return NetworkGraph(graph.name, layers)
 
 
 def _channels(

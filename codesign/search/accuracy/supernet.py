@@ -131,8 +131,7 @@ def trained(
 
 
 def judged(supernet: Supernet, subnet: Subnet, dataset: Dataset, seed: int) -> Judgement:
-    """Evaluate a network with shared weights on up to JUDGED_IMAGES validation images, evenly
-    spread.
+    """Evaluate a network with shared weights on up to JUDGED_IMAGES validation images.
 
     seed: draws the training images that calibrate its batch norm and activation scales, and that
     its classifier is refitted to.
