@@ -67,7 +67,7 @@ class HotStart:
 
     @functools.cached_property
     def cutter(self) -> Cutter | None:
-        """What cuts channels of the network, if that is a move, by the images of calibration."""
+        """The cutter of the network's channels, by the images of calibration; None: no move."""
         if "channels" not in self.moves:
             return None
         from models.calibration.cutting import Cutter  # torch takes seconds to import
