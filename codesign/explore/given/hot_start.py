@@ -41,7 +41,7 @@ MEASURED = "sensitivity"
 """Attribute of a study: what each change costs, found out before the first trial."""
 FIRST_EVALUATIONS = 1024
 """Designs estimated to know that one fits, before anything is measured."""
-REFINING = 16_000
+REFINING = 60_000
 """Designs estimated near the front, before each round of trials."""
 Told = Callable[[str, float, float, str], None]
 
