@@ -120,10 +120,9 @@ def _without(
     """Return the state of the large network without what belongs to channels that are cut."""
     kept, found = stay(graph, gone), {}
     for key, values in large.items():
-        name = next((n for n in kept if f"{n.replace('.', '_')}" in key.replace(".", "_")), None)
+        name = key.split(".")[1].removeprefix("/").replace("/", ".")  # of torch's ModuleDict
         for axis, size in enumerate(small[key].shape):
             if values.shape[axis] != size:
-                assert name is not None
                 tensor = name if axis == 0 else graph[name].inputs[0]
                 values = values.index_select(axis, torch.from_numpy(np.flatnonzero(kept[tensor])))
         found[key] = values
@@ -134,7 +133,7 @@ NETWORK = inputs.fit(floating(RESIDUAL), UNIT).network
 IMAGES = examples(RESIDUAL).images
 
 
-def test_channels_that_nothing_is_lost_of_go_first_and_are_made_up_for() -> None:
+def test_channels_that_another_one_can_stand_for_go_first() -> None:
     """Of two equal channels either can go; what the other then computes is what both did."""
     weights = dict(NETWORK.weights)
     for part in ("first.weight", "first.bias", "deep.weight", "deep.bias"):
@@ -147,10 +146,10 @@ def test_channels_that_nothing_is_lost_of_go_first_and_are_made_up_for() -> None
     twins = dataclasses.replace(NETWORK, weights=weights)
     cutter = Cutter.of(twins, 0, IMAGES)
     (group,) = cutter.order
-    assert {number for _, number in cutter.order[group][:2]} <= {2, 5}
+    assert cutter.order[group][0][1] in (2, 5)
     before, after = (
         loading.load(one, Quantisation())(torch.from_numpy(IMAGES))
-        for one in (twins, cutter.without({group: 2}))
+        for one in (twins, cutter.without({group: 1}))
     )
     torch.testing.assert_close(before, after, rtol=1e-3, atol=1e-3)
 
