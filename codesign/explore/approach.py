@@ -12,7 +12,7 @@ from codesign.search.accuracy.short_training import ShortTrainer, ShortTraining
 from codesign.search.accuracy.transfer import Source, TransferBelief
 from codesign.search.crew import Evaluation
 from codesign.search.engine import InnerSearch, Score
-from codesign.search.picking import Belief
+from codesign.search.picking import LEAST_SHARE, Belief
 from codesign.search.problem import Evaluated
 from codesign.search.space.genome import Genome
 from codesign.search.store import TrialStore
@@ -49,6 +49,9 @@ class Approach(Protocol):
     def how(self) -> Trials:
         """Settings of the trials."""
 
+    least_share: ClassVar[float]
+    """Share of the best accuracy, believed or reached, from which on a network is of interest."""
+
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> Belief:
         """Return what is believed before the first trial.
 
@@ -77,6 +80,7 @@ class FromScratch:
     """Name of the data set."""
     earlier: Sequence[Source]
     """Trained networks of other searches and studies."""
+    least_share: ClassVar[float] = LEAST_SHARE
 
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> Belief:
         """Return what trained networks of others say; open_store: not called."""

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -57,6 +57,8 @@ class HotStart:
     moves: tuple[str, ...]
     """Those of codesign.results.MOVES that may be made."""
     progress: Told
+    least_share: ClassVar[float] = 0.9
+    """Cuts and few bits make networks that are fast and have lost too much: not worth a trial."""
 
     @classmethod
     def of(cls, settings: ExploreSettings, given: Subject, progress: Told) -> HotStart:
@@ -137,9 +139,12 @@ class HotStart:
         The accuracy that a design may lose is taken from that of the float network on all
         validation images.
         """
-        given, lost = self.given, wanted.settings.keep_accuracy
+        given, lost, notes = self.given, wanted.settings.keep_accuracy, self.given.notes
+        if self.cutter:
+            images = self.how.calibration_images
+            notes = (*notes, f"which channels go first was found on {images} training images")
         if lost is None:
-            return dataclasses.replace(wanted, given=given, notes=given.notes)
+            return dataclasses.replace(wanted, given=given, notes=notes)
         accuracy = measuring.float_accuracy(
             given.network, given.zero_point, wanted.dataset.validation
         )
@@ -148,9 +153,7 @@ class HotStart:
             f"the float network has {100 * accuracy:.2f} % on the validation images: designs with "
             f"{100 * least:.2f} % or more are accepted"
         )
-        return dataclasses.replace(
-            wanted, given=given, notes=(*given.notes, kept), least_accuracy=least
-        )
+        return dataclasses.replace(wanted, given=given, notes=(*notes, kept), least_accuracy=least)
 
 
 def _sha256(network: FloatNetwork) -> str:

@@ -30,8 +30,9 @@ VALIDATION_IMAGES = 2000
 """Most validation images of a trial."""
 TUNING_IMAGES = 2048
 """Most training images that a trial is fine-tuned on, each of them once."""
-TUNING_RATE = 1e-3
-"""Peak learning rate of that."""
+TUNING_RATE = 3e-4
+"""Peak learning rate of that: of a ResNet-8 with half of some channels it made 75 % of 65 %, 1e-3 73
+and 1e-4 74 % (one network, one seed)."""
 TUNING = 6
 """Passes of the network that fine-tuning on an image is worth: the teacher's, forward, backward
 with fake quantisation."""
