@@ -24,7 +24,7 @@ the order of names, so that passes over a graph do not change it."""
 
 @dataclass(frozen=True)
 class ChannelMap:
-    """Channels of a network's tensors, by what they are, and which may be cut. Made by ``channel_map``.
+    """Channels of a network's tensors: which are one, which may be cut. Made by ``channel_map``.
 
     >>> from models.graph.network import sequential
     >>> graph = sequential("tiny", (3, 8, 8), Conv2d(2, (3, 3)), Linear(10))

@@ -97,6 +97,10 @@ class HotStart:
             self.cutter.order if self.cutter else {},
         )  # fmt: skip
 
+    def with_effort(self, effort: int) -> HotStart:
+        """Return the approach as it is: its trials train little, whatever the time."""
+        return self
+
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> SensitivityBelief:
         """Return what each change costs, measured once a search and noted in its study.
 
