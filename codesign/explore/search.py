@@ -90,7 +90,13 @@ class Search:
         """Return a choice of what to train, by what is believed of networks before any trial."""
         settings = self.settings
         belief = self.approach.belief(self.inner, lambda: self.store)
-        return Picker(self.inner, belief, prefer=settings.prefer, one_bits=settings.one_bits)
+        return Picker(
+            self.inner,
+            belief,
+            prefer=settings.prefer,
+            one_bits=settings.one_bits,
+            least_share=self.approach.least_share,
+        )
 
     @functools.cached_property
     def store(self) -> TrialStore:

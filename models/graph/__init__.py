@@ -2,10 +2,11 @@
 
 network (NetworkGraph), layers (one frozen specification per operator), windows (of convolutions
 and poolings), passes (graph to graph), verifier (the rules that every graph must satisfy), yaml
-(file format), drawing (as SVG).
+(file format), drawing (as SVG), channels (which ones can be cut, and go together).
 """
 
 __all__ = [
+    "channels",
     "drawing",
     "layers",
     "network",

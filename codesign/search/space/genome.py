@@ -46,7 +46,8 @@ class Parameter:
     name: str
     choices: tuple[Choice, ...]
     requires: tuple[tuple[str, int], ...] = ()
-    """Pairs (parameter, least value) that must all hold for the gene to be active."""
+    """Pairs (parameter, least value) that must all hold for the gene to be active; of a parameter
+    of words the number of the choice counts."""
 
 
 class Genome(abc.ABC):
@@ -174,7 +175,7 @@ class Genome(abc.ABC):
             kind = "activation_bits" if parameter.name == "input_bits" else stem
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
-        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity")
+        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity", "dense")
         bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
         network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
         parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
@@ -201,6 +202,12 @@ class Genome(abc.ABC):
     def integers(self, candidates: Ints, name: str) -> Ints:
         """Return ``values`` of a numeric parameter as int64, shape (n,)."""
         return self.values(candidates, name).astype(np.int64)
+
+    def _level(self, candidates: Ints, name: str) -> Ints:
+        """Return ``integers``, or of a parameter of words the numbers of the choices, (n,)."""
+        if isinstance(self.choices[name][0], str):
+            return candidates[:, self.index[name]]
+        return self.integers(candidates, name)
 
     def words(
         self, candidates: Ints, name: str, words: Sequence[Choice], default: Choice | None = None
@@ -232,7 +239,7 @@ class Genome(abc.ABC):
         mask = np.ones(candidates.shape, dtype=np.bool_)
         for gene, parameter in enumerate(self.parameters):
             for name, least in parameter.requires:
-                mask[:, gene] &= self.integers(candidates, name) >= least
+                mask[:, gene] &= self._level(candidates, name) >= least
         return mask
 
     def canonical(self, candidates: Ints) -> Ints:
