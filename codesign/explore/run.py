@@ -27,6 +27,7 @@ from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
 from codesign.explore.settings import ExploreSettings
+from codesign.explore.stages import StageClock
 from codesign.explore.telling.shown import shown_candidates
 from codesign.explore.telling.summary import empty_summary, front, full_summary
 from codesign.fpga import yosys
@@ -200,8 +201,12 @@ def _search_and_finish(
         store.note(STATE, SEARCHING)
         return store
 
+    clock = StageClock()
+    clock.seconds["preparation"] = time.monotonic() - start
     with Pool(settings.jobs if settings.jobs > 1 else 0) as pool:
-        search = Search(settings, problem, dataset, open_store, approach, pool, progress, tell)
+        search = Search(
+            settings, problem, dataset, open_store, approach, pool, progress, tell, clock
+        )
         trained = search.run()
     left_s = None
     if settings.time_limit_s is not None:
@@ -209,12 +214,13 @@ def _search_and_finish(
     wanted = FinishSettings(settings, dataset, search.approach.how, left_s)
     if isinstance(approach, HotStart):
         wanted = approach.finishing(wanted)
-    finished = finishing.finish(problem, trained, wanted, progress)
+    finished = finishing.finish(problem, trained, wanted, progress, clock)
     candidates = shown_candidates(
         finished.problem, finished.networks, finished.option, one_bits=settings.one_bits
     )
     json_io.write(settings.out / FRONT, {"candidates": [dataclasses.asdict(c) for c in candidates]})
-    page = write_report(finished, wanted, candidates)
+    with clock.timed("report"):
+        page = write_report(finished, wanted, candidates)
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
     if wanted.given is not None and finished.estimate is not None:

@@ -139,9 +139,9 @@ def neighbours(candidate: Ints, genes: Genes) -> Ints:
         moved = [own + 1, own - 1]
         for value in range(int(top.max()) + 1):
             moved += [np.minimum(own, value), np.maximum(own, value)]
-        for values in moved:
+        for levels in moved:
             changed = candidate.copy()
-            changed[kind] = np.clip(values, 0, top)
+            changed[kind] = np.clip(levels, 0, top)
             found.append(changed)
     every = np.unique(np.array(found), axis=0)
     others: Ints = every[(every != candidate).any(axis=1)]

@@ -110,7 +110,8 @@ SUMMARY: Mapping[str, str] = {
     "networks_trained_fully": "those of them that were trained in full",
     "attempts": "one object for each design that was synthesised, in order: `design`, `config` "
     "(hash) and its figures",
-    "stage_seconds": "wall time by stage",
+    "stage_seconds": "wall time of each stage, and of none (`other`); `estimates` is the choice "
+    "of what to train",
     "reasons": "with status 3: why nothing is feasible, a list (table below)",
     "nearest": "with status 3: the design with the least violation that was found: `label`, "
     "`violation` (sum of relative excesses), the `binding` constraints and its estimated `figures`",
