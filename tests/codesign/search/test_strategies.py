@@ -141,8 +141,8 @@ class TestConformance:
 @pytest.mark.parametrize(
     "learning",
     [
-        "evolution", "nsga2", "regularised-evolution", "emonas", "quantum", "quantum-crossover", "tpe",
-        "graph-kernel",
+        "evolution", "nsga2", "regularised-evolution", "emonas", "quantum", "quantum-crossover",
+        "tpe", "graph-kernel",
     ],
 )  # fmt: skip
 def test_it_beats_random_at_equal_evaluations(learning: str) -> None:
