@@ -59,7 +59,7 @@ class RunFile:
         return runs
 
     def write(self, runs: Iterable[Run]) -> None:
-        """Write the courses of runs: a row for the last batch and each that changed the hypervolume.
+        """Write the courses of runs: rows of batches that changed the hypervolume, and the last.
 
         The last has the front, a point between semicolons. The file is replaced atomically. Raises
         OSError.
