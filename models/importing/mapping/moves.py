@@ -64,10 +64,40 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
                 return [np.take(array, picked.values.astype(np.int64), axis)]
             except IndexError as error:
                 raise RefusalError(str(error), "indices") from None
+        case "DepthToSpace" | "SpaceToDepth":
+            return [layouts.blocks(node.op, array, given["blocksize"], given.get("mode", "DCR"))]
+        case "Resize":
+            return [_resized(walk, node, array)]
     raise AssertionError(node.op)
 
 
-MOVES = ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather")
+def _resized(walk: Walk, node: Node, array: Any) -> Any:
+    """Return a map resized to its nearest values. Raises RefusalError for other ways."""
+    given = node.attributes
+    if given.get("mode", "nearest") != "nearest":
+        raise RefusalError(
+            f"resizes by {given['mode']} interpolation", "mode",
+            "nearest, or a transposed convolution with fixed weights",
+        )  # fmt: skip
+    factors, sides = walk.constant(node, 2, "scales"), walk.numbers(node, 3, "sizes")
+    axes = [int(axis) % array.ndim for axis in given.get("axes", range(array.ndim))]
+    known = factors is not None and factors.values.size
+    scales = np.ravel(factors.values).tolist() if factors is not None and known else [0.0] * len(axes)
+    sides = list(sides or [0] * len(axes))
+    if given.get("keep_aspect_ratio_policy", "stretch") != "stretch" or len(sides) != len(scales):
+        raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
+    for axis, scale, side in zip(axes, scales, sides, strict=True):
+        made = int(side) or int(array.shape[axis] * scale)
+        check_shape([max(array.size // array.shape[axis] * made, 1), made], node.outputs[0])
+        if made != array.shape[axis]:
+            array = layouts.nearest(array, axis, made, scale or made / array.shape[axis], given)
+    return array
+
+
+MOVES = (
+    "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Slice", "Split", "Gather",
+    "DepthToSpace", "SpaceToDepth", "Resize",
+)  # fmt: skip
 SAME = ("Identity", "Dropout", "Cast")
 """Operators that pass their values on; of training, or of number formats."""
 _REALS = (1, 10, 11, 16)

@@ -16,18 +16,22 @@ from models.importing.readers.torch_calls import Call, numbers, sides
 
 
 def _conv(call: Call) -> list[Node]:
-    if call.args.get("transposed"):
-        raise RefusalError("is transposed", "transposed", "a convolution on a larger map")
+    name = call.operator.rpartition(".")[2]
+    transposed = name.startswith("conv_transpose") or bool(call.args.get("transposed"))
     axes = len(call.shape_of("weight")) - 2
     padding = call.args["padding"]
-    where = (
+    where: dict[str, Any] = (
         {"auto_pad": "VALID" if padding == "valid" else "SAME_UPPER"}
         if isinstance(padding, str)
         else {"pads": sides(padding, axes)}
     )
     strides, dilations = (numbers(call.args[key]) for key in ("stride", "dilation"))
+    if transposed:
+        more = numbers(call.args["output_padding"])
+        where["output_padding"] = more * axes if len(more) == 1 else more
     return call.node(
-        "Conv", call.tensor("input"), call.tensor("weight"), call.tensor("bias"),
+        "ConvTranspose" if transposed else "Conv",
+        call.tensor("input"), call.tensor("weight"), call.tensor("bias"),
         strides=strides * axes if len(strides) == 1 else strides,
         dilations=dilations * axes if len(dilations) == 1 else dilations,
         group=int(call.args["groups"]), **where,
@@ -109,11 +113,15 @@ def _adaptive(op: str, whole: str) -> Callable[[Call], list[Node]]:
     return read
 
 
-def _mean(call: Call) -> list[Node]:
-    axes = call.args.get("dim")
-    axes = list(range(len(call.shape_of("self")))) if axes is None else numbers(axes)
-    keep = int(call.args["keepdim"])
-    return call.node("ReduceMean", call.tensor("self"), axes=axes, keepdims=keep)
+def _reduction(op: str) -> Callable[[Call], list[Node]]:
+    def read(call: Call) -> list[Node]:
+        axes = call.args.get("dim")
+        count = len(call.shape_of("self"))
+        axes = numbers(axes) if axes not in (None, [], ()) else list(range(count))
+        keep = int(call.args.get("keepdim", False))
+        return call.node(op, call.tensor("self"), axes=axes, keepdims=keep)
+
+    return read
 
 
 def _binary(op: str) -> Callable[[Call], list[Node]]:
@@ -179,7 +187,8 @@ def _rounding(op: str) -> Callable[[Call], list[Node]]:
 
 
 READERS: Mapping[str, Callable[[Call], list[Node]]] = {
-    **dict.fromkeys(("aten.conv1d", "aten.conv2d", "aten.convolution"), _conv),
+    **dict.fromkeys(("aten.conv1d", "aten.conv2d", "aten.convolution", "aten.conv_transpose1d",
+                     "aten.conv_transpose2d"), _conv),
     "aten.linear": _linear, "aten.addmm": _addmm,
     **dict.fromkeys(("aten.mm", "aten.bmm", "aten.matmul"), _matmul), "aten.expand": _expand,
     **dict.fromkeys(("aten.batch_norm", "aten._native_batch_norm_legit_no_training"), _batch_norm),
@@ -190,7 +199,8 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     **dict.fromkeys(("aten.avg_pool1d", "aten.avg_pool2d"), _pool("AveragePool")),
     **dict.fromkeys(("aten.adaptive_avg_pool1d", "aten.adaptive_avg_pool2d"),
                     _adaptive("AveragePool", "GlobalAveragePool")),
-    "aten.mean": _mean,
+    "aten.mean": _reduction("ReduceMean"), "aten.sum": _reduction("ReduceSum"),
+    "aten.amax": _reduction("ReduceMax"),
     **{f"aten.{name}{end}": _binary(op) for end in ("", "_") for name, op in
        (("add", "Add"), ("sub", "Sub"), ("mul", "Mul"), ("div", "Div"))},
     **{f"aten.{name}": torch_moves.reshape for name in (
@@ -199,6 +209,8 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     "aten.slice": torch_moves.slice, "aten.select": torch_moves.select,
     **{f"aten.{name}": torch_moves.split for name in ("split", "split_with_sizes", "chunk")},
     "aten.cat": torch_moves.concat, "aten.channel_shuffle": torch_moves.shuffle,
+    "aten.pixel_shuffle": torch_moves.blocks, "aten.pixel_unshuffle": torch_moves.blocks,
+    **{f"aten.upsample_nearest{axes}d": torch_moves.nearest for axes in (1, 2)},
     **{f"aten.{name}": torch_moves.pad for name in ("pad", "constant_pad_nd")},
     **{f"aten.{name}": _dropout for name in ("dropout", "dropout_", "feature_dropout")},
     **{f"aten.{name}": _plain("Identity") for name in (
@@ -216,8 +228,7 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
     "aten.leaky_relu": "LeakyRelu", "aten.prelu": "PRelu", "aten.hardswish": "HardSwish",
-    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.conv_transpose2d": "ConvTranspose",
-    "aten.upsample_nearest2d": "Resize", "aten.upsample_bilinear2d": "Resize",
+    "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bilinear2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",
 }  # fmt: skip

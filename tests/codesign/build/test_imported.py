@@ -66,6 +66,19 @@ def test_a_network_folder_is_built_and_simulated_bit_exact(
     assert found["cycles_per_image"] == made["cycles_per_image"]
 
 
+def test_maps_that_grow_are_simulated_bit_exact(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path / "decoder.onnx", onnx_models.decoder())
+    (tmp_path / "npu.yaml").write_text(NPU.replace("pixels: 1", "pixels: 2"))
+    answer(capsys, "import", path, "--out", tmp_path / "net")
+    options = ("--npu", tmp_path / "npu.yaml", "--images", 1, "--out", tmp_path / "build")
+    made = answer(capsys, "build", tmp_path / "net", *options)
+    found = answer(capsys, "verify", tmp_path / "build", "--images", 1)
+    assert (found["passed"], found["bit_exact"]) == (True, True)
+    assert found["cycles_per_image"] == made["cycles_per_image"]
+
+
 def test_values_become_the_codes_that_the_file_says(net: Path) -> None:
     found, values = folder.load(net), examples(net, 50)[0]
     levels = built.load(net).input_range.levels(values)

@@ -66,20 +66,28 @@ class Qdq:
         ]
         return f"{name}_d"
 
-    def weights(self, name: str, shape: Sequence[int], in_scale: float) -> list[str]:
-        """Weights per channel with an int32 bias; the names of what a convolution reads."""
-        scale = self.rng.uniform(0.005, 0.02, shape[0]).astype(np.float32)
+    def weights(
+        self, name: str, shape: Sequence[int], in_scale: float, axis: int = 0
+    ) -> list[str]:
+        """Weights per channel with an int32 bias; the names of what a convolution reads.
+
+        axis: along which the output's channels lie.
+        """
+        count = shape[axis]
+        scale = self.rng.uniform(0.005, 0.02, count).astype(np.float32)
         self.constants |= {
             f"{name}_w": self.rng.integers(-127, 128, shape).astype(np.int8),
             f"{name}_ws": scale,
-            f"{name}_wz": np.zeros(shape[0], np.int8),
-            f"{name}_b": self.rng.integers(-2000, 2000, shape[0]).astype(np.int32),
+            f"{name}_wz": np.zeros(count, np.int8),
+            f"{name}_b": self.rng.integers(-2000, 2000, count).astype(np.int32),
             f"{name}_bs": scale * np.float32(in_scale),
-            f"{name}_bz": np.zeros(shape[0], np.int32),
+            f"{name}_bz": np.zeros(count, np.int32),
         }
         for part in ("w", "b"):
             inputs = [f"{name}_{part}", f"{name}_{part}s", f"{name}_{part}z"]
-            made = node("DequantizeLinear", inputs, [f"{name}_{part}d"], axis=0)
+            made = node(
+                "DequantizeLinear", inputs, [f"{name}_{part}d"], axis=axis if part == "w" else 0
+            )
             self.nodes.append(made)
         return [f"{name}_wd", f"{name}_bd"]
 
@@ -108,3 +116,33 @@ def residual() -> onnx.ModelProto:
     g = q.rounded("g", 0.4, 11)
     q.nodes.append(node("Softmax", [g], ["y"], "soft"))
     return model(q.nodes, q.constants)
+
+
+def decoder() -> onnx.ModelProto:
+    """A small U-Net: nearest resizing, a sum, a transposed convolution, a concat, an output map."""
+    q = Qdq(5)
+    x = q.rounded("x", 0.02, -3)
+    made = [x, *q.weights("c1", (6, 3, 3, 3), 0.02)]
+    q.nodes.append(node("Conv", made, ["a"], "c1", pads=[1] * 4))
+    a = q.rounded("a", 0.09, -100)
+    q.nodes.append(node("MaxPool", [a], ["m"], "down", kernel_shape=[2, 2], strides=[2, 2]))
+    q.nodes.append(node("Conv", ["m", *q.weights("c2", (6, 6, 3, 3), 0.09)], ["b"], "c2",
+                        pads=[1] * 4))  # fmt: skip
+    b = q.rounded("b", 0.5, 5)
+    q.constants["twice"] = np.array([1, 1, 2, 2], np.float32)
+    q.nodes += [
+        node("Resize", [b, "", "twice"], ["n"], "up", mode="nearest",
+             coordinate_transformation_mode="asymmetric", nearest_mode="floor"),
+        node("Add", [a, "n"], ["s"], "sum"),
+    ]  # fmt: skip
+    s = q.rounded("s", 0.6, -3)
+    made = [b, *q.weights("t", (6, 4, 3, 3), 0.5, axis=1)]
+    q.nodes.append(node("ConvTranspose", made, ["t"], "t", strides=[2, 2], pads=[1, 1, 1, 1],
+                        output_padding=[1, 1]))  # fmt: skip
+    t = q.rounded("t", 0.6, -3)
+    q.nodes.append(node("Concat", [s, t], ["j"], "join", axis=1))
+    j = q.rounded("j", 0.6, -3)
+    made = [j, *q.weights("last", (2, 10, 3, 3), 0.6)]
+    q.nodes.append(node("Conv", made, ["y"], "last", pads=[1] * 4))
+    q.rounded("y", 4.0, 0)
+    return model(q.nodes, q.constants, out="y_d")
