@@ -22,7 +22,7 @@ from models.data.values import InputRange
 from models.files import yaml_io
 from models.files.nodes import build
 from models.importing import folder
-from models.importing.ends import InputEnd
+from models.importing.ends import InputEnd, OutputEnd
 from models.importing.folder import NetworkFolder
 from models.importing.imports import Source
 from models.integer.network import IntegerNetwork
@@ -136,6 +136,12 @@ def check_input(end: InputEnd) -> None:
         raise UserError(f"input {end.name}: its values lie in an order that no data set has")
     if min(end.gain) <= 0:
         raise UserError(f"input {end.name}: its codes fall as values rise; negate it in the file")
+
+
+def check_output(end: OutputEnd) -> None:
+    """Raise UserError for outputs that are no classes in their order."""
+    if end.order is not None:
+        raise UserError(f"output {end.name}: its values lie otherwise than those of the last layer")
 
 
 def of(path: Path, npu: Path) -> tuple[ImportedDesign, IntegerNetwork]:

@@ -259,4 +259,5 @@ def _logits_layout(schedule: Schedule) -> LogitsLayout:
         for tile, shape in zip(schedule.tiles, schedule.shapes, strict=True)
         if shape.layer.raw
     )
-    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale)
+    order = None if network.order is None else tuple(network.order.tolist())
+    return LogitsLayout(spec.name, spec.shape, channels, beats, spec.scale, order)

@@ -50,7 +50,11 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
             if layer.pool:
                 dialect.pool(result, layer.output, **pooled(network, layer, alone=False))
     last = network.layers[-1]
-    sketch.node("Flatten", [last.output], OUTPUT, axis=1)
+    if network.order is None:
+        sketch.node("Flatten", [last.output], OUTPUT, axis=1)
+    else:
+        flat = sketch.node("Flatten", [last.output], f"{last.output}/flat", axis=1)
+        sketch.node("Gather", [flat, sketch.constant(network.order)], OUTPUT, axis=1)
     shape = network.tensors[network.input].shape
     return sketch.content(network.name, ("images", *shape), OUTPUT, _text(network, shape))
 

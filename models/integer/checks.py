@@ -50,6 +50,10 @@ def check(network: IntegerNetwork) -> None:
     raw = [layer.name for layer in network.mac_layers if layer.raw]
     if raw != [network.layers[-1].name] or network.layers[-1].pool:
         raise ModelError("the last layer, and no other, must give its sums, without max pooling")
+    if network.order is not None:
+        count = (network.order.size if network.order.ndim == 1 else 0,)
+        last = math.prod(network.output.shape) - 1
+        _check_ints(network.order, count, last, "the outputs' order", low=0)
 
 
 def _inputs(layer: MacLayer | ConcatLayer) -> tuple[str, ...]:

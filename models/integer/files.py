@@ -28,7 +28,9 @@ from models.integer.network import (
 )
 from models.quantisation.sparsity import Sparsity
 
-FORMAT = 2
+FORMAT = 3
+_READ = (1, 2, FORMAT)
+_ORDER = "order"
 _ARRAYS = {"bias": "bias", "requant_multiplier": "multiplier", "requant_shift": "shift"}
 """Name of an array in the file, behind the layer's index and a dot, by its MacLayer field."""
 
@@ -46,7 +48,7 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
     """Return the arrays of the network's file by name; ``header`` is JSON text.
 
     The others are ``i.weightsj`` (layer i, source j), ``i.bias``, ``i.multiplier`` and ``i.shift``,
-    counted from 0.
+    counted from 0, and ``order`` where outputs lie in one of their own.
     """
     found: dict[str, NDArray[Any]] = {}
     layers = []
@@ -71,6 +73,8 @@ def contents(network: IntegerNetwork) -> dict[str, NDArray[Any]]:
         "tensors": [dataclasses.asdict(spec) for spec in network.tensors.values()],
         "layers": layers,
     }
+    if network.order is not None:
+        found[_ORDER] = network.order
     return {"header": np.array(json.dumps(header)), **found}
 
 
@@ -80,7 +84,7 @@ def load(path: Path) -> IntegerNetwork:
         found = arrays.read_npz(path)
         header = json_io.loads(str(found.get("header", "")), f"{path}: header")
         version = header.at("format").integer()
-        network = _network(header, found) if version in (1, FORMAT) else None
+        network = _network(header, found) if version in _READ else None
         if network is not None:
             checks.check(network)
     except MissingFile:
@@ -88,7 +92,8 @@ def load(path: Path) -> IntegerNetwork:
     except (FileError, ModelError) as error:
         raise ModelError(f"{path}: is not an integer network file ({error})") from None
     if network is None:
-        raise ModelError(f"{path}: has format {version}, this version reads 1, {FORMAT}")
+        known = ", ".join(map(str, _READ))
+        raise ModelError(f"{path}: has format {version}, this version reads {known}")
     return network
 
 
@@ -101,6 +106,7 @@ def _network(header: Node, found: Mapping[str, Any]) -> IntegerNetwork:
         layers,
         {spec.name: spec for spec in tensors},
         header.at("scale_bits").integer(1, 32),
+        order=found.get(_ORDER),
     )
 
 

@@ -176,6 +176,9 @@ class IntegerNetwork:
     """Width of the requantisation multipliers: each is below 2**scale_bits."""
     blank: bool = False
     """True if the weights are not known yet (``lower.shape_only``): their zeros mean nothing."""
+    order: Ints | None = None
+    """Position in the last tensor (channels, rows, columns) of each output, for an imported network
+    whose file has them otherwise: maps larger than the last layer's, say. None: they are alike."""
 
     @property
     def mac_layers(self) -> tuple[MacLayer, ...]:
@@ -192,19 +195,24 @@ class IntegerNetwork:
 
     @property
     def classes(self) -> int:
-        """Number of outputs: channels times positions of the last layer."""
-        return math.prod(self.output.shape)
+        """Number of outputs: channels times positions of the last layer, or as ``order`` has."""
+        return math.prod(self.output.shape) if self.order is None else len(self.order)
 
     @property
     def output(self) -> TensorSpec:
         """Tensor of the last layer, whose values are accumulators."""
         return self.tensors[self.layers[-1].output]
 
+    def outputs(self, last: Ints) -> Ints:
+        """Return the outputs (n, classes) in the last tensor (n, channels, rows, columns)."""
+        flat = last.reshape(len(last), -1)
+        return flat if self.order is None else flat[:, self.order]
+
     def real(self, outputs: Ints) -> NDArray[np.float64]:
         """Return outputs (n, classes) as real values: each times the scale of its channel."""
         channels, *sizes = self.output.shape
         steps = np.repeat(np.broadcast_to(self.output.scale, channels), math.prod(sizes))
-        values: NDArray[np.float64] = outputs * steps
+        values: NDArray[np.float64] = outputs * (steps if self.order is None else steps[self.order])
         return values
 
     def answers(self, outputs: Ints) -> NDArray[np.int64]:

@@ -42,7 +42,8 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
     """Compute every tensor of the network for input codes (n, C, H, W).
 
     Returns int64 arrays by tensor name (the input included): codes (n, C, H, W), and for the output
-    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns.
+    tensor the accumulators (n, classes), of a map in the order of channels, rows and columns, or in
+    the network's own.
     Raises ValueError for codes of another shape or beyond the input's bits.
     """
     spec = network.tensors[network.input]
@@ -57,7 +58,7 @@ def run(network: IntegerNetwork, codes: NDArray[np.uint8]) -> dict[str, Ints]:
         else:
             values[layer.output] = _mac_layer(layer, network.tensors, values)
     output = network.layers[-1].output
-    values[output] = values[output].reshape(len(codes), -1)
+    values[output] = network.outputs(values[output])
     return values
 
 

@@ -160,8 +160,6 @@ def _imported(
             "of weights (codesign train)"
         )
     found = floating.network_of(path)
-    if found.output.order is not None:
-        raise UserError(f"{path}: the output's values lie otherwise than those of its last layer")
     return floating.prepare(
         found, settings.data, settings.data_dir, progress=progress, seed=settings.seed
     )

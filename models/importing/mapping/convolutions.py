@@ -60,7 +60,7 @@ def transposed(walk: Walk, node: Node) -> Row:
     groups = int(node.attributes.get("group", 1))
     weights = _planar(kernels.kernel_of(walk.constant(node, 1, "weights"), 1))
     shape, picks = layouts.map_shape(walk.index(value).shape), _picks(walk, value)
-    out, ins = weights.values.shape[:2]
+    ins = weights.values.shape[1]
     if groups < 1 or len(picks) != ins or ins % groups:
         raise RefusalError(
             f"weights {weights.values.shape} in {groups} groups do not fit {len(picks)} channels",

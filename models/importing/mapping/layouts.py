@@ -119,6 +119,14 @@ def squeezed(array: Any, axes: Sequence[int] | None) -> Any:
         raise RefusalError(str(error), "axes") from None
 
 
+def unsqueezed(array: Any, axes: Sequence[int]) -> Any:
+    """Return ``array`` with axes of length 1 at ``axes`` of the result."""
+    ndim = array.ndim + len(axes)
+    if len(set(axes)) != len(axes) or any(not -ndim <= axis < ndim for axis in axes):
+        raise RefusalError(f"axes {list(axes)} of {array.ndim}", "axes")
+    return np.expand_dims(array, tuple(axes))
+
+
 def sliced(
     array: Any,
     starts: Sequence[int],

@@ -41,12 +41,7 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
         case "Squeeze":
             return [layouts.squeezed(array, walk.numbers(node, 1, "axes"))]
         case "Unsqueeze":
-            axes = walk.numbers(node, 1, "axes") or []
-            if len(set(axes)) != len(axes) or any(
-                not -array.ndim - len(axes) <= axis < array.ndim + len(axes) for axis in axes
-            ):
-                raise RefusalError(f"axes {axes} of {array.ndim}", "axes")
-            return [np.expand_dims(array, tuple(axes))]
+            return [layouts.unsqueezed(array, walk.numbers(node, 1, "axes") or [])]
         case "Slice":
             starts, ends = walk.numbers(node, 1, "starts"), walk.numbers(node, 2, "ends")
             cut, steps = walk.numbers(node, 3, "axes"), walk.numbers(node, 4, "steps")
@@ -64,11 +59,9 @@ def arrange(walk: Walk, node: Node, array: Any) -> list[Any]:
                 return [np.take(array, picked.values.astype(np.int64), axis)]
             except IndexError as error:
                 raise RefusalError(str(error), "indices") from None
-        case "DepthToSpace" | "SpaceToDepth":
-            return [layouts.blocks(node.op, array, given["blocksize"], given.get("mode", "DCR"))]
-        case "Resize":
-            return [_resized(walk, node, array)]
-    raise AssertionError(node.op)
+    if node.op == "Resize":
+        return [_resized(walk, node, array)]
+    return [layouts.blocks(node.op, array, given["blocksize"], given.get("mode", "DCR"))]
 
 
 def _resized(walk: Walk, node: Node, array: Any) -> Any:
@@ -81,9 +74,8 @@ def _resized(walk: Walk, node: Node, array: Any) -> Any:
         )  # fmt: skip
     factors, sides = walk.constant(node, 2, "scales"), walk.numbers(node, 3, "sizes")
     axes = [int(axis) % array.ndim for axis in given.get("axes", range(array.ndim))]
-    known = factors is not None and factors.values.size
-    scales = np.ravel(factors.values).tolist() if factors is not None and known else [0.0] * len(axes)
-    sides = list(sides or [0] * len(axes))
+    scales = np.ravel(factors.values).tolist() if factors else []
+    scales, sides = scales or [0.0] * len(axes), sides or [0] * len(axes)
     if given.get("keep_aspect_ratio_policy", "stretch") != "stretch" or len(sides) != len(scales):
         raise RefusalError("keeps the aspect ratio", "keep_aspect_ratio_policy", "stretch")
     for axis, scale, side in zip(axes, scales, sides, strict=True):

@@ -1,4 +1,4 @@
-"""Maps finer than the stage that holds them: each place of the stage has several phases as channels.
+"""Maps finer than the stage that holds them: the phases of each place are channels there.
 
 What makes maps larger (transposed convolutions, nearest resizing, pixel shuffles) leaves the places
 in between as channels of the coarse map, and layers behind it compute all phases at once.
@@ -162,9 +162,7 @@ def _fine(value: Value, made: tuple[int, int], out: int, axis: int, axes: Sequen
     shape = [*made]
     shape.insert(axis, out)
     maps = np.moveaxis(value.index.reshape(*shape, *places), axis, 2)
-    fine = maps.transpose(2, 3, 0, 4, 1).reshape(
-        1, out, places[0] * made[0], places[1] * made[1]
-    )
+    fine = maps.transpose(2, 3, 0, 4, 1).reshape(1, out, places[0] * made[0], places[1] * made[1])
     return replace(value, index=fine[:, :, : axes[0].count, : axes[1].count])
 
 

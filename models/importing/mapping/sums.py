@@ -133,9 +133,7 @@ def repeated(walk: Walk, value: Value, shape: tuple[int, ...], name: str) -> Val
     index, stage = walk.index(value), walk.stages[value.stage]
     if index.ndim != 4 or len(shape) != 4 or index.shape[:2] != shape[:2] or any(value.pads):
         return value
-    sides = [
-        side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)
-    ]
+    sides = [side if own == 1 else 1 for own, side in zip(index.shape[2:], shape[2:], strict=True)]
     if sides == [1, 1] or layouts.channels(index, stage.shape) is None:
         return value
     value = walk.straight(value, name)

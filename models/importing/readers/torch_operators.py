@@ -124,6 +124,12 @@ def _reduction(op: str) -> Callable[[Call], list[Node]]:
     return read
 
 
+def _norm(call: Call) -> list[Node]:
+    if call.args.get("ord", 2) not in (1, 2):
+        raise RefusalError(f"norm of order {call.args['ord']}", "ord", "the length, of order 2")
+    return _reduction(f"ReduceL{int(call.args.get('ord', 2))}")(call)
+
+
 def _binary(op: str) -> Callable[[Call], list[Node]]:
     def read(call: Call) -> list[Node]:
         if call.args.get("rounding_mode"):
@@ -200,7 +206,8 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     **dict.fromkeys(("aten.adaptive_avg_pool1d", "aten.adaptive_avg_pool2d"),
                     _adaptive("AveragePool", "GlobalAveragePool")),
     "aten.mean": _reduction("ReduceMean"), "aten.sum": _reduction("ReduceSum"),
-    "aten.amax": _reduction("ReduceMax"),
+    "aten.amax": _reduction("ReduceMax"), "aten.linalg_vector_norm": _norm,
+    "aten.clamp_min": _clamp, "aten.expand_as": _plain("Expand"),
     **{f"aten.{name}{end}": _binary(op) for end in ("", "_") for name, op in
        (("add", "Add"), ("sub", "Sub"), ("mul", "Mul"), ("div", "Div"))},
     **{f"aten.{name}": torch_moves.reshape for name in (

@@ -66,9 +66,7 @@ class Qdq:
         ]
         return f"{name}_d"
 
-    def weights(
-        self, name: str, shape: Sequence[int], in_scale: float, axis: int = 0
-    ) -> list[str]:
+    def weights(self, name: str, shape: Sequence[int], in_scale: float, axis: int = 0) -> list[str]:
         """Weights per channel with an int32 bias; the names of what a convolution reads.
 
         axis: along which the output's channels lie.

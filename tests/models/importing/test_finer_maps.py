@@ -111,7 +111,15 @@ def test_any_transposed_convolution(data: st.DataObject) -> None:
     torch.manual_seed(draw(st.integers(0, 99)))
     behind = nn.Conv2d(4, 2, draw(st.integers(1, 3)), draw(st.integers(1, 3)), padding=1)
     first = nn.ConvTranspose2d(
-        2, 4, kernel, stride, padding, more, groups, True, dilation  # type: ignore[arg-type]
+        2,
+        4,
+        kernel,
+        stride,
+        padding,
+        more,
+        groups,
+        True,
+        dilation,  # type: ignore[arg-type]
     )
     with torch.no_grad():
         sides = first(torch.zeros(1, 2, 4, 3)).shape[2:]
@@ -129,7 +137,9 @@ def test_graphs_of_real_numbers_compute_it_too() -> None:
     torch.manual_seed(1)
     module = Unet().eval()
     found = programs.import_module(module, (1, 2, 8, 8))
-    assert found.floating and found.output and found.output.order is not None
+    assert found.floating
+    assert found.output
+    assert found.output.order is not None
     network = QuantNetwork(found.floating.graph, Quantisation())
     for layer in network.weight_layers:
         name = next(n.name for n in network.nodes if n.module is layer)

@@ -63,6 +63,25 @@ class Causal(nn.Module):
         return x + self.conv(functional.pad(x, (4, 0))).relu()
 
 
+class Unit(nn.Module):
+    """A vector divided by its length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Linear(12, 4)
+
+    def forward(self, x: Any) -> Any:
+        return functional.normalize(self.last(x.flatten(1)))
+
+
+def test_the_division_by_a_vectors_length_is_the_hosts() -> None:
+    found = programs.import_module(Unit(), (1, 3, 2, 2))
+    assert found.floating
+    rows = {row.operator: row.note for row in found.table.of("host")}
+    assert rows["aten.div"] == "the largest output stays the largest"
+    assert [layer.name for layer in found.floating.graph.layers] == ["input", "last"]
+
+
 class Sequence(nn.Module):
     def __init__(self) -> None:
         super().__init__()
