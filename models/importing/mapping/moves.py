@@ -101,6 +101,8 @@ def move(walk: Walk, node: Node) -> Row:
     value = walk.value(node)
     if any(value.pads) and node.op != "Transpose":
         raise RefusalError("moves a padded map", "", "pad in the convolution behind it")
+    if len(node.outputs) > 1:  # what follows one part is not what follows the others
+        walk.stages[value.stage].closed = True
     for position, index in enumerate(arrange(walk, node, value.index)):
         check_shape(index.shape, node.outputs[position])
         walk.put(node, Value(value.stage, index, value.pads), position)

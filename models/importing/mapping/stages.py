@@ -67,6 +67,8 @@ class Stage:
     """Codes of the bias and their scale (out,), as long as the bias is the file's."""
     clip: tuple[float, float] = UNCLIPPED
     grid: Grid | None = None
+    halves: bool = False
+    """True where it sums the rectified halves of one map, which are rounded as its result is."""
     closed: bool = False
     """True once more than one node reads it, or another layer does."""
 
@@ -80,7 +82,7 @@ class Stage:
 
     def takes_affine(self, gain: Reals, offset: Reals) -> bool:
         """Return True if ``scale_by`` can take these (out,) into the stage."""
-        if not self.is_open or self.op == "max_pool":
+        if not self.is_open or self.op == "max_pool" or self.halves:
             return False
         keeps = self.clip in (UNCLIPPED, (0.0, math.inf)) and gain.min() > 0 and not offset.any()
         return self.clip == UNCLIPPED or keeps

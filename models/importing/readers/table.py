@@ -25,8 +25,6 @@ INSTEAD = {
     "Softmax": "leave it to the host: only at the network's end is it taken off",
     "Sigmoid": "use ReLU, or hard limits (Clip)",
     "Tanh": "use ReLU, or hard limits (Clip)",
-    "LeakyRelu": "use ReLU",
-    "PRelu": "use ReLU",
     "HardSwish": "use ReLU6",
     "HARD_SWISH": "use ReLU6",
     "LSTM": "use convolutions over time",

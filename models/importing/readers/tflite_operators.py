@@ -177,6 +177,26 @@ def _plain(op: str, **attributes: Any) -> Callable[[Call], list[Node]]:
     return made
 
 
+def _leaky(call: Call) -> list[Node]:
+    slope = f"{call.name}#leaky"
+    options = call.options("LeakyReluOptions")
+    alpha = float(options.Alpha()) if options else 0.0
+    return [call.node("LeakyRelu", call.inputs, slope, alpha=alpha), *result(call, slope)]
+
+
+def _prelu(call: Call) -> list[Node]:
+    """PReLU: TFLite's slopes lie channels last, as its maps do."""
+    first, slopes, value = (f"{call.name}#{part}" for part in ("first", "slopes", "prelu"))
+    turn = call.constant("turn", np.array([-1, 1, 1], np.int64))
+    return [
+        call.helper("Transpose", (call.inputs[0],), first, perm=FIRST),
+        call.helper("Reshape", (call.inputs[1], turn), slopes),
+        call.node("PRelu", (first, slopes), f"{value}1"),
+        call.helper("Transpose", (f"{value}1",), value, perm=LAST),
+        *result(call, value),
+    ]
+
+
 def _arg_max(call: Call) -> list[Node]:
     return [call.node("ArgMax", call.inputs[:1], call.outputs[0])]
 
@@ -190,6 +210,8 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "ADD": _binary("Add"),
     "SUB": _binary("Sub"),
     "MUL": _binary("Mul"),
+    "LEAKY_RELU": _leaky,
+    "PRELU": _prelu,
     "RELU": _clip(0.0, math.inf),
     "RELU6": _clip(0.0, 6.0),
     "RELU_N1_TO_1": _clip(-1.0, 1.0),

@@ -124,6 +124,26 @@ def _reduction(op: str) -> Callable[[Call], list[Node]]:
     return read
 
 
+def _leaky(call: Call) -> list[Node]:
+    return call.node("LeakyRelu", call.tensor("self"), alpha=float(call.args["negative_slope"]))
+
+
+def _hard_sigmoid(call: Call) -> list[Node]:
+    return call.node("HardSigmoid", call.tensor("self"), alpha=1 / 6, beta=0.5)
+
+
+def _prelu(call: Call) -> list[Node]:
+    """Read PReLU, whose slopes lie along the channels: ONNX has them broadcast."""
+    (count,) = call.shape_of("weight")
+    axes = len(call.shape_of("self")) - 2
+    shape = call.number(np.array([count, *[1] * max(axes, 0)], np.int64), "slopes")
+    slope = f"{call.outputs[0]}#slope"
+    return [
+        Node(call.name, "Reshape", (call.tensor("weight"), shape), (slope,)),
+        *call.node("PRelu", call.tensor("self"), slope),
+    ]
+
+
 def _norm(call: Call) -> list[Node]:
     if call.args.get("ord", 2) not in (1, 2):
         raise RefusalError(f"norm of order {call.args['ord']}", "ord", "the length, of order 2")
@@ -200,6 +220,8 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
     **dict.fromkeys(("aten.batch_norm", "aten._native_batch_norm_legit_no_training"), _batch_norm),
     **dict.fromkeys(("aten.relu", "aten.relu_"), _plain("Relu")),
     **dict.fromkeys(("aten.hardtanh", "aten.hardtanh_", "aten.clamp", "aten.clamp_"), _clamp),
+    **dict.fromkeys(("aten.leaky_relu", "aten.leaky_relu_"), _leaky), "aten.prelu": _prelu,
+    **dict.fromkeys(("aten.hardsigmoid", "aten.hardsigmoid_"), _hard_sigmoid),
     "aten.relu6": lambda call: call.node("Clip", call.tensor("self"), low=0.0, high=6.0),
     **{f"aten.max_pool{end}": _pool("MaxPool") for end in ("1d", "2d", "2d_with_indices")},
     **dict.fromkeys(("aten.avg_pool1d", "aten.avg_pool2d"), _pool("AveragePool")),
@@ -234,7 +256,7 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 }  # fmt: skip
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
-    "aten.leaky_relu": "LeakyRelu", "aten.prelu": "PRelu", "aten.hardswish": "HardSwish",
+    "aten.hardswish": "HardSwish",
     "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bilinear2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",

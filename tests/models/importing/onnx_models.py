@@ -144,3 +144,21 @@ def decoder() -> onnx.ModelProto:
     q.nodes.append(node("Conv", made, ["y"], "last", pads=[1] * 4))
     q.rounded("y", 4.0, 0)
     return model(q.nodes, q.constants, out="y_d")
+
+
+def leaky() -> onnx.ModelProto:
+    """Leaky ReLU of a convolution, PReLU of its rounded result, and a hard sigmoid at the end."""
+    q = Qdq(6)
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c1", (6, 3, 3, 3), 0.02)], ["a"], "c1"))
+    q.nodes.append(node("LeakyRelu", ["a"], ["l"], "leaky", alpha=0.1))
+    made = q.rounded("l", 0.0513, -110)
+    q.constants["slopes"] = np.linspace(-0.37, 1.43, 6, dtype=np.float32).reshape(6, 1, 1)
+    q.nodes.append(node("PRelu", [made, "slopes"], ["p"], "prelu"))
+    made = q.rounded("p", 0.0397, -80)
+    q.nodes.append(node("Conv", [made, *q.weights("c2", (4, 6, 1, 1), 0.0397)], ["b"], "c2"))
+    q.nodes.append(node("HardSigmoid", ["b"], ["h"], "hard", alpha=0.25))
+    made = q.rounded("h", 1 / 256, -128)
+    q.nodes.append(node("GlobalAveragePool", [made], ["y"], "pool"))
+    q.rounded("y", 1 / 256, -128)
+    return model(q.nodes, q.constants, out="y_d")

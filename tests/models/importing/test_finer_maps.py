@@ -38,6 +38,18 @@ class Unet(nn.Module):
         return self.last(torch.cat([self.up(y).relu(), x], 1))
 
 
+class Halved(nn.Module):
+    """What follows one half of a map is not what follows the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Conv2d(2, 6, 3)
+
+    def forward(self, x: Any) -> Any:
+        p, q, r = self.a(x).chunk(3, 1)
+        return torch.cat([p.relu(), functional.leaky_relu(q, 0.3), r], 1)
+
+
 class Broadcast(nn.Module):
     """Means of columns, added to all rows; of rows; sums and maxima of whole maps."""
 
@@ -59,6 +71,7 @@ def up(*parts: nn.Module) -> Callable[[], nn.Module]:
 MODULES: dict[str, Callable[[], nn.Module]] = {
     "u-net": Unet,
     "broadcast": Broadcast,
+    "halves": Halved,
     "shuffled, then strided": up(nn.PixelShuffle(2), nn.ReLU(), nn.Conv2d(2, 3, 3, 2, 1)),
     "unshuffled back": up(nn.PixelShuffle(2), nn.PixelUnshuffle(2), nn.Conv2d(8, 3, 1)),
     "nearest, depthwise": up(nn.Upsample(scale_factor=2), nn.Conv2d(8, 8, 3, padding=1, groups=8)),
@@ -71,6 +84,10 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     ),
     "odd rest": up(nn.ConvTranspose2d(8, 3, 3, 2), nn.Flatten(), nn.Linear(3 * 17 * 17, 4)),
     "by three": up(nn.Upsample(scale_factor=3), nn.Conv2d(8, 4, 5, 3, 2), nn.ReLU()),
+    "leaky": up(
+        nn.LeakyReLU(0.2), nn.MaxPool2d(2), nn.PReLU(8, -0.3), nn.Conv2d(8, 4, 1), nn.PReLU(4),
+        nn.BatchNorm2d(4), nn.Hardsigmoid(), nn.AvgPool2d(2), nn.LeakyReLU(),
+    ),
     "one dimension": lambda: nn.Sequential(
         nn.Flatten(2), nn.ConvTranspose1d(2, 4, 4, 2, 1), nn.Upsample(scale_factor=2),
         nn.Conv1d(4, 3, 3, padding=1),

@@ -9,6 +9,9 @@ import flatbuffers
 import numpy as np
 import tflite as t
 
+VERSIONS = {t.BuiltinOperator.DEPTH_TO_SPACE: 1, t.BuiltinOperator.LEAKY_RELU: 2}
+"""Versions of operators that have no third one."""
+
 
 class Builder:
     """A model of one subgraph, tensor by tensor and operator by operator."""
@@ -107,7 +110,7 @@ class Builder:
             t.OperatorCodeStart(b)
             t.OperatorCodeAddDeprecatedBuiltinCode(b, code)
             t.OperatorCodeAddBuiltinCode(b, code)
-            t.OperatorCodeAddVersion(b, 1 if code == t.BuiltinOperator.DEPTH_TO_SPACE else 3)
+            t.OperatorCodeAddVersion(b, VERSIONS.get(code, 3))
             codes.append(t.OperatorCodeEnd(b))
         made = []
         for data in self.buffers:
@@ -181,8 +184,8 @@ def summed(activation: int = 0) -> bytes:
     return m.finish([a, b], [y])
 
 
-def larger(kind: str) -> bytes:
-    """One operator that makes a larger map: transposed, nearest or blocks."""
+def single(kind: str) -> bytes:
+    """One operator: transposed, nearest or blocks, which make a larger map; or leaky."""
     m = Builder()
     i8, i32, b = t.TensorType.INT8, t.TensorType.INT32, m.b
     x = m.tensor("x", [1, 5, 4, 8], i8, [0.031], [-17])
@@ -207,6 +210,12 @@ def larger(kind: str) -> bytes:
         t.ResizeNearestNeighborOptionsAddHalfPixelCenters(b, True)
         options, name = t.ResizeNearestNeighborOptionsEnd(b), "ResizeNearestNeighborOptions"
         code, inputs = t.BuiltinOperator.RESIZE_NEAREST_NEIGHBOR, [x, s]
+    elif kind == "leaky":
+        y = m.tensor("y", [1, 5, 4, 8], i8, [0.0203], [-60])
+        t.LeakyReluOptionsStart(b)
+        t.LeakyReluOptionsAddAlpha(b, 0.15)
+        options, name = t.LeakyReluOptionsEnd(b), "LeakyReluOptions"
+        code, inputs = t.BuiltinOperator.LEAKY_RELU, [x]
     else:
         y = m.tensor("y", [1, 10, 8, 2], i8, [0.031], [-17])
         t.DepthToSpaceOptionsStart(b)
