@@ -28,9 +28,13 @@ from codesign.compiler.program.instructions import (
     ProgramStep,
     program_words,
     traced_steps,
+)
+from codesign.compiler.program.layout import (
+    LAYOUT_FORMAT,
+    LogitsLayout,
+    TensorLayout,
     word_beats,
 )
-from codesign.compiler.program.layout import LAYOUT_FORMAT, LogitsLayout, TensorLayout
 from codesign.compiler.program.memory import LATENCY_CYCLES, memory_image, waits
 from codesign.compiler.program.stream import interval_cycles
 from codesign.compiler.program.weights import weight_image

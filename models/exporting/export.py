@@ -41,6 +41,8 @@ def onnx_bytes(network: IntegerNetwork, kind: str) -> bytes:
     for layer in network.layers:
         if isinstance(layer, ConcatLayer):
             dialect.concat(layer.inputs, layer.output)
+        elif layer.lookup:
+            raise ModelError(f"layer {layer.name}: looks codes up in a table, which is not written")
         elif is_pool_alone(network, layer):
             source = layer.sources[0].tensor
             dialect.pool(source, layer.output, **pooled(network, layer, alone=True))

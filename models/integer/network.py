@@ -82,6 +82,24 @@ class PoolWindow:
 
 
 @dataclass(frozen=True, eq=False)
+class Lookup:
+    """Table of an activation function: the output code of each code that a layer's sums round to.
+
+    Made by ``lookups.lookup``.
+
+    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes[3]
+    3
+    """
+
+    codes: Ints
+    """Output codes, int64 (2**bits,)."""
+    bits: int
+    """Bits of the codes that are looked up."""
+    zero_point: int
+    """Code that is looked up for a sum of 0."""
+
+
+@dataclass(frozen=True, eq=False)
 class MacLayer:
     """Multiply-accumulate layer: sums of products, then requantisation and optional max pooling.
 
@@ -115,9 +133,21 @@ class MacLayer:
     raw: bool = False
     dilation: tuple[int, int] = (1, 1)
     """Rows and columns of the input from one kernel position to the next."""
+    lookup: Lookup | None = None
+    """Table that replaces the requantised codes, before max pooling; None without."""
     sparsity: Sparsity | None = None
     """N:M pattern that the weights of the only source keep, in the order of its channels; groups is
     1. Code that reorders channels (unfolded image, words with unused lanes) must check it again."""
+
+
+def requantised(layer: MacLayer, spec: TensorSpec) -> tuple[int, int]:
+    """Return zero point and bits of the codes that a layer's sums round to.
+
+    spec: its output tensor, which has them itself unless the layer looks its codes up.
+    """
+    if layer.lookup:
+        return layer.lookup.zero_point, layer.lookup.bits
+    return spec.zero_point, spec.bits
 
 
 def extent(layer: MacLayer) -> tuple[int, int]:

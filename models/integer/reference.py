@@ -22,6 +22,7 @@ from models.integer.network import (
     TensorSpec,
     convolved,
     extent,
+    requantised,
 )
 
 _COLUMN_ELEMENTS = 1 << 23
@@ -97,7 +98,9 @@ def _mac_layer(
     if layer.raw:
         return acc
     multiplier, shift = layer.requant_multiplier[:, None, None], layer.requant_shift[:, None, None]
-    codes = arithmetic.requantise(acc, multiplier, shift, out.zero_point, out.bits)
+    codes = arithmetic.requantise(acc, multiplier, shift, *requantised(layer, out))
+    if layer.lookup:
+        codes = layer.lookup.codes[codes]
     return _max_pool(codes, layer.pool) if layer.pool else codes
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from amaranth import Cat, Module, Mux, Signal, Value
 from amaranth.lib.wiring import In, Out
 
+from rtl_gen.blocks.activation_tables import TABLE_CYCLES, looked_up
 from rtl_gen.blocks.delay import delay
 from rtl_gen.blocks.hierarchy import Block, instantiate
 from rtl_gen.blocks.memories import Ram
@@ -27,6 +28,12 @@ def chunk_bits(config: NpuConfig) -> int:
     return max((config.chunks - 1).bit_length(), 1)
 
 
+def code_cycles(config: NpuConfig) -> int:
+    """Return the cycles from a step to its codes: operands, post unit, activation tables if any."""
+    looked_up = TABLE_CYCLES if config.activation_tables else 0
+    return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + looked_up
+
+
 class PostProcess(Block):
     """Function: a snapshot of the array's accumulators is drained, ``post_units`` results a step.
 
@@ -40,7 +47,8 @@ class PostProcess(Block):
     ``group_end`` (last position of a group of output channels) hold in all steps of their tile. In
     a layer with ``f_raw`` accumulator + bias go into the result buffer instead. In a layer of
     binary weights (``f_binary``) a result is twice its accumulator, less the pixel's sum of
-    activations. Fields (``f_*``) are constant until the layer's last write.
+    activations. In a layer with ``f_table`` codes are replaced as that table says. Fields (``f_*``)
+    are constant until the layer's last write.
 
     Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
     cycle. Overflow: codes saturate; ``outside`` is high for one cycle when a write or a channel
@@ -63,6 +71,11 @@ class PostProcess(Block):
                         "f_binary": In(1),
                     }
                     if config.binary_weights
+                    else {}
+                ),
+                **(
+                    {"f_table": In(config.activation_tables.bit_length())}
+                    if config.activation_tables
                     else {}
                 ),
                 "snapshot": In(1),  # accumulators are sampled; steps drain them from the next cycle
@@ -97,7 +110,7 @@ class PostProcess(Block):
     @staticmethod
     def latency_cycles(config: NpuConfig) -> int:
         """Return the cycles from a step to the write port: operands, post unit, write register."""
-        return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + 1
+        return code_cycles(config) + 1
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
@@ -106,7 +119,10 @@ class PostProcess(Block):
         self.errors: list[Value] = [beyond_table]
         units = self._units(m, platform, selected, table)
         self._results(m, platform, units)
-        self._assemble(m, platform, Cat(unit.code for unit in units))
+        codes = [unit.code for unit in units]
+        if self.config.activation_tables:
+            codes = looked_up(m, platform, self.config, self, codes)
+        self._assemble(m, platform, Cat(codes))
         outside = Signal()
         m.d.sync += outside.eq(Cat(self.errors).any())
         m.d.comb += self.outside.eq(outside)
@@ -168,7 +184,7 @@ class PostProcess(Block):
         word is at the write port one cycle later.
         """
         config = self.config
-        cycles = operand_cycles(config) + PostUnitSpec.of(config).latency_cycles
+        cycles = code_cycles(config)
         valid = delay(m, self.step_valid & ~self.f_raw, cycles, "code_valid", resettable=True)
         index = delay(m, Cat(self.chunk, self.pixel), cycles, "code_index")
         first = delay(m, self.window_first, cycles, "code_first")

@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from codesign.compiler.mapping.unfolding import InputWindow
+from rtl_gen.config import NpuConfig
+from rtl_gen.parameters import STREAM_BITS
 
 LAYOUT_FORMAT = 5
 Pair = tuple[int, int]
+
+
+def word_beats(config: NpuConfig, used_lanes: int) -> int:
+    """Return the stream beats, rounded up, that hold the first ``used_lanes`` lanes of a word."""
+    return -(-used_lanes * config.activation_bits // STREAM_BITS)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.importing.mapping import kernels, moves, sums
 from models.importing.mapping.rounding import lies_like, new_scale
-from models.importing.mapping.stages import UNCLIPPED, Kernel, Stage
+from models.importing.mapping.stages import UNCLIPPED, Curve, Kernel, Stage
 from models.importing.mapping.walk import Value, Walk
 from models.importing.readers.foreign import Node, Reals
 from models.importing.readers.table import RefusalError, Row
@@ -44,7 +44,7 @@ def _open(walk: Walk, stage: Stage) -> Stage | None:
     """Return the open stage whose result a clip may limit: it commutes with max pooling."""
     if stage.is_open and stage.op == "max_pool":
         return _open(walk, walk.stages[stage.inputs[0]])
-    return stage if stage.is_open else None
+    return stage if stage.is_open and stage.op != "activation" else None
 
 
 def _limits(walk: Walk, node: Node) -> tuple[float, float]:
@@ -99,8 +99,9 @@ def _double(stage: Stage, slope: Reals) -> None:
     stage.kernels = (Kernel(twice.values, twice.codes, scale),)
     stage.gain, stage.bias = (np.repeat(part, 2) * factors for part in (stage.gain, stage.bias))
     if stage.bias_codes is not None:
-        codes, unit = (np.repeat(part, 2) for part in stage.bias_codes)
-        stage.bias_codes = (codes, unit) if (np.abs(factors) == 1).all() else None
+        codes, unit = stage.bias_codes
+        exact = bool((np.abs(factors) == 1).all())
+        stage.bias_codes = (np.repeat(codes, 2), np.repeat(unit, 2)) if exact else None
     stage.shape = (2 * len(slope), *stage.shape[1:])
     stage.clip_to(0.0, math.inf)
 
@@ -112,6 +113,47 @@ def hard_sigmoid(walk: Walk, node: Node) -> Row:
     numbers = _by_channel(walk, value, np.array(scale), np.array(offset))
     affine(walk, node, value, *numbers)
     return _limit(walk, node, walk.values[node.outputs[0]], 0.0, 1.0)
+
+
+CURVES = {
+    "Sigmoid": "sigmoid", "Tanh": "tanh", "Swish": "silu", "HardSwish": "hard_swish",
+    "Gelu": "gelu", "Elu": "elu", "Softplus": "softplus", "Mish": "mish",
+}  # fmt: skip
+"""Operator that is looked up in a table -> its function."""
+
+
+def activation(walk: Walk, node: Node) -> Row:
+    """Map an activation function: a table that the codes of the layer before are looked up in."""
+    value, name = walk.value(node), CURVES[node.op]
+    if node.attributes.get("alpha", 1.0) != 1.0:
+        raise RefusalError(f"alpha {node.attributes['alpha']:g}", "alpha", "alpha 1")
+    if node.attributes.get("approximate", "none") == "tanh":
+        name = "gelu_tanh"
+    if any(value.pads):
+        raise RefusalError("reads a padded map", "", "pad in the convolution behind it")
+    walk.index(value)  # the input is laid out
+    stage = walk.closed(value)
+    made = Stage(walk.name(node), "activation", (stage.name,), stage.shape, curve=Curve(name))
+    walk.add(made)
+    walk.put(node, lies_like(walk, made, value))
+    return sums.mapped(node, made)
+
+
+def gated(walk: Walk, node: Node) -> Row:
+    """Map the product of a map and its sigmoid: SiLU. Raises RefusalError for other products."""
+    values = [walk.value(node, position) for position in (0, 1)]
+    for gate, value in (values, values[::-1]):
+        stage = walk.stages[gate.stage]
+        alone = walk.readers[node.inputs[values.index(gate)]] == 1
+        own = stage.curve == Curve("sigmoid") and stage.inputs == (value.stage,) and alone
+        if own and np.array_equal(walk.index(gate), walk.index(value)):
+            stage.curve = Curve("sigmoid", stage.grid) if stage.grid else Curve("silu")
+            stage.grid, stage.closed = None, False
+            walk.put(node, gate)
+            return moves.row(walk, node, "SiLU")
+    raise RefusalError(
+        "multiplies two computed maps", "", "sums of maps; x * sigmoid(x) alone is looked up"
+    )
 
 
 def affine(walk: Walk, node: Node, value: Value, gain: Reals, offset: Reals) -> Row:
@@ -188,6 +230,8 @@ def arithmetic(walk: Walk, node: Node) -> Row:
     if not constants:
         if node.op in ("Add", "Sub"):
             return sums.add(walk, node, 1.0 if node.op == "Add" else -1.0)
+        if node.op == "Mul":
+            return gated(walk, node)
         raise RefusalError("combines two computed maps", "", "sums of maps")
     found = walk.constants[node.inputs[constants[0]]]
     value, number = walk.value(node, 1 - constants[0]), found.values.astype(np.float64)

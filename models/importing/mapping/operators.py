@@ -29,6 +29,7 @@ HANDLERS: Mapping[str, Handler] = {
     "LeakyRelu": channels.leaky,
     "PRelu": channels.leaky,
     "HardSigmoid": channels.hard_sigmoid,
+    **dict.fromkeys(channels.CURVES, channels.activation),
     "BatchNormalization": channels.batch_norm,
     "Quantise": rounding.quantise,
     "Pad": moves.pad,

@@ -23,10 +23,6 @@ class RefusalError(ModelError):
 
 INSTEAD = {
     "Softmax": "leave it to the host: only at the network's end is it taken off",
-    "Sigmoid": "use ReLU, or hard limits (Clip)",
-    "Tanh": "use ReLU, or hard limits (Clip)",
-    "HardSwish": "use ReLU6",
-    "HARD_SWISH": "use ReLU6",
     "LSTM": "use convolutions over time",
     "GRU": "use convolutions over time",
     "ConvTranspose": "use a convolution on a larger map",

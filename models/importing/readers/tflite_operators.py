@@ -197,6 +197,12 @@ def _prelu(call: Call) -> list[Node]:
     ]
 
 
+def _gelu(call: Call) -> list[Node]:
+    options = call.options("GeluOptions")
+    way = "tanh" if options and options.Approximate() else "none"
+    return _plain("Gelu", approximate=way)(call)
+
+
 def _arg_max(call: Call) -> list[Node]:
     return [call.node("ArgMax", call.inputs[:1], call.outputs[0])]
 
@@ -235,5 +241,9 @@ _OPERATORS: dict[str, Callable[[Call], list[Node]]] = {
     "SOFTMAX": _plain("Softmax"),
     "LOG_SOFTMAX": _plain("LogSoftmax"),
     "LOGISTIC": _plain("Sigmoid"),
+    "TANH": _plain("Tanh"),
+    "HARD_SWISH": _plain("HardSwish"),
+    "ELU": _plain("Elu"),
+    "GELU": _gelu,
     "ARG_MAX": _arg_max,
 }

@@ -128,6 +128,12 @@ def _leaky(call: Call) -> list[Node]:
     return call.node("LeakyRelu", call.tensor("self"), alpha=float(call.args["negative_slope"]))
 
 
+def _softplus(call: Call) -> list[Node]:
+    if call.args.get("beta", 1) != 1 or call.args.get("threshold", 20) < 8:
+        raise RefusalError(f"beta {call.args['beta']}", "beta", "beta 1")
+    return call.node("Softplus", call.tensor("self"))
+
+
 def _hard_sigmoid(call: Call) -> list[Node]:
     return call.node("HardSigmoid", call.tensor("self"), alpha=1 / 6, beta=0.5)
 
@@ -246,7 +252,13 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
         "contiguous", "clone", "detach", "detach_", "alias", "lift_fresh_copy")},
     **{f"aten.{name}": _plain("Softmax") for name in ("softmax", "_softmax")},
     **{f"aten.{name}": _plain("LogSoftmax") for name in ("log_softmax", "_log_softmax")},
-    "aten.sigmoid": _plain("Sigmoid"), "aten.tanh": _plain("Tanh"),
+    **{f"aten.{name}{end}": _plain(op) for end in ("", "_") for name, op in (
+        ("sigmoid", "Sigmoid"), ("tanh", "Tanh"), ("silu", "Swish"), ("hardswish", "HardSwish"),
+        ("mish", "Mish"))},
+    "aten.elu": lambda call: call.node("Elu", call.tensor("self"), alpha=float(call.args["alpha"])),
+    "aten.softplus": _softplus,
+    "aten.gelu": lambda call: call.node(
+        "Gelu", call.tensor("self"), approximate=str(call.args["approximate"])),
     **dict.fromkeys(("aten.to", "aten._to_copy"), _cast),
     "aten.argmax": _plain("ArgMax"),
     **{f"quantized_decomposed.quantize_per_{what}": _rounding("Quantise")
@@ -256,7 +268,6 @@ READERS: Mapping[str, Callable[[Call], list[Node]]] = {
 }  # fmt: skip
 """Operator -> what reads a call of it."""
 NAMES: Mapping[str, str] = {
-    "aten.hardswish": "HardSwish",
     "aten.lstm": "LSTM", "aten.gru": "GRU", "aten.upsample_bilinear2d": "Resize",
     "aten.layer_norm": "LayerNormalization", "aten.instance_norm": "InstanceNormalization",
     "quantized_decomposed.choose_qparams": "DynamicQuantizeLinear",

@@ -162,3 +162,28 @@ def leaky() -> onnx.ModelProto:
     q.nodes.append(node("GlobalAveragePool", [made], ["y"], "pool"))
     q.rounded("y", 1 / 256, -128)
     return model(q.nodes, q.constants, out="y_d")
+
+
+def curves() -> onnx.ModelProto:
+    """Activations that are looked up: behind a convolution, a shared map, a pooling; SiLU."""
+    q = Qdq(7)
+    x = q.rounded("x", 0.02, -3)
+    q.nodes.append(node("Conv", [x, *q.weights("c1", (6, 3, 3, 3), 0.02)], ["a"], "c1"))
+    a = q.rounded("a", 0.0513, 9)
+    q.nodes.append(node("Sigmoid", [a], ["g"], "gate"))
+    g = q.rounded("g", 1 / 256, -128)
+    q.nodes.append(node("Mul", [a, g], ["s"], "silu"))
+    s = q.rounded("s", 0.0391, -121)
+    q.nodes.append(node("Conv", [s, *q.weights("c2", (6, 6, 1, 1), 0.0391)], ["b"], "c2"))
+    b = q.rounded("b", 0.0517, -8)
+    q.nodes.append(node("HardSwish", [b], ["h"], "hard"))
+    h = q.rounded("h", 0.0391, -118)
+    q.nodes.append(node("MaxPool", [h], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]))
+    q.nodes.append(node("Add", ["p", "p2"], ["t"], "sum"))
+    q.nodes.insert(-1, node("MaxPool", [b], ["p2"], "pool2", kernel_shape=[2, 2], strides=[2, 2]))
+    t = q.rounded("t", 0.0731, -3)
+    q.nodes.append(node("Tanh", [t], ["u"], "tanh"))
+    u = q.rounded("u", 1 / 128, 0)
+    q.nodes.append(node("Conv", [u, *q.weights("c3", (4, 6, 1, 1), 1 / 128)], ["y"], "c3"))
+    q.rounded("y", 0.0313, 4)
+    return model(q.nodes, q.constants, out="y_d")

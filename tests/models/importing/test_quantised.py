@@ -44,7 +44,9 @@ def assert_same(first: Any, second: Any) -> None:
         assert (a.shape, a.bits, a.zero_point) == (b.shape, b.bits, b.zero_point)
 
 
-@pytest.mark.parametrize("make", [onnx_models.residual, onnx_models.decoder, onnx_models.leaky])
+@pytest.mark.parametrize(
+    "make", [onnx_models.residual, onnx_models.decoder, onnx_models.leaky, onnx_models.curves]
+)
 def test_each_layer_is_within_a_step_of_onnx_and_seldom_not_equal(
     make: Callable[[], Any], tmp_path: Path
 ) -> None:

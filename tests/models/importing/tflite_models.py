@@ -9,7 +9,11 @@ import flatbuffers
 import numpy as np
 import tflite as t
 
-VERSIONS = {t.BuiltinOperator.DEPTH_TO_SPACE: 1, t.BuiltinOperator.LEAKY_RELU: 2}
+VERSIONS = {
+    t.BuiltinOperator.DEPTH_TO_SPACE: 1,
+    t.BuiltinOperator.LEAKY_RELU: 2,
+    t.BuiltinOperator.HARD_SWISH: 1,
+}
 """Versions of operators that have no third one."""
 
 
@@ -184,8 +188,16 @@ def summed(activation: int = 0) -> bytes:
     return m.finish([a, b], [y])
 
 
+CURVES: dict[str, tuple[list[float], list[int]]] = {
+    "LOGISTIC": ([1 / 256], [-128]),
+    "TANH": ([1 / 128], [0]),
+    "HARD_SWISH": ([0.0203], [-100]),
+}
+"""Activation -> scale and zero point of its result, as TFLite asks."""
+
+
 def single(kind: str) -> bytes:
-    """One operator: transposed, nearest or blocks, which make a larger map; or leaky."""
+    """One operator: transposed, nearest or blocks, which make a larger map; leaky; or of CURVES."""
     m = Builder()
     i8, i32, b = t.TensorType.INT8, t.TensorType.INT32, m.b
     x = m.tensor("x", [1, 5, 4, 8], i8, [0.031], [-17])
@@ -216,6 +228,9 @@ def single(kind: str) -> bytes:
         t.LeakyReluOptionsAddAlpha(b, 0.15)
         options, name = t.LeakyReluOptionsEnd(b), "LeakyReluOptions"
         code, inputs = t.BuiltinOperator.LEAKY_RELU, [x]
+    elif kind in CURVES:
+        y = m.tensor("y", [1, 5, 4, 8], i8, *CURVES[kind])
+        code, name, inputs, options = getattr(t.BuiltinOperator, kind), "NONE", [x], 0
     else:
         y = m.tensor("y", [1, 10, 8, 2], i8, [0.031], [-17])
         t.DepthToSpaceOptionsStart(b)
