@@ -30,8 +30,8 @@ def chunk_bits(config: NpuConfig) -> int:
 
 def code_cycles(config: NpuConfig) -> int:
     """Return the cycles from a step to its codes: operands, post unit, activation tables if any."""
-    looked_up = TABLE_CYCLES if config.activation_tables else 0
-    return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + looked_up
+    table = TABLE_CYCLES if config.activation_tables else 0
+    return operand_cycles(config) + PostUnitSpec.of(config).latency_cycles + table
 
 
 class PostProcess(Block):
@@ -47,8 +47,7 @@ class PostProcess(Block):
     ``group_end`` (last position of a group of output channels) hold in all steps of their tile. In
     a layer with ``f_raw`` accumulator + bias go into the result buffer instead. In a layer of
     binary weights (``f_binary``) a result is twice its accumulator, less the pixel's sum of
-    activations. In a layer with ``f_table`` codes are replaced as that table says. Fields (``f_*``)
-    are constant until the layer's last write.
+    activations. Fields (``f_*``) are constant until the layer's last write.
 
     Latency: step to memory write port: ``latency_cycles``. Throughput: one step per
     cycle. Overflow: codes saturate; ``outside`` is high for one cycle when a write or a channel
@@ -73,6 +72,7 @@ class PostProcess(Block):
                     if config.binary_weights
                     else {}
                 ),
+                # which table replaces the codes; see ``looked_up``
                 **(
                     {"f_table": In(config.activation_tables.bit_length())}
                     if config.activation_tables

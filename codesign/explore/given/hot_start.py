@@ -31,7 +31,7 @@ from codesign.search.space.genome import Genome
 from codesign.search.space.given import NetworkSpace
 from codesign.search.store import TrialStore
 from models.data.datasets import Dataset
-from models.graph.layers import Conv2d
+from models.graph.layers import Activation, Conv2d
 from models.graph.yaml import graph_items
 from models.importing.floating import FloatNetwork
 from rtl_gen.parameters import DEPTHWISE_TAPS
@@ -145,6 +145,12 @@ def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Sub
     found = (
         _own(path, settings, progress) if path.is_file() else _imported(path, settings, progress)
     )
+    curved = [one.name for one in found.network.graph.layers if isinstance(one.spec, Activation)]
+    if curved:
+        raise UserError(
+            f"{path}: layer {curved[0]} looks its codes up in a table, and NPUs with "
+            "activation_tables are not searched; codesign train and build take the network"
+        )
     for split in (found.dataset.train, found.dataset.validation):
         check_images(found.network.graph, split.images)
     return found

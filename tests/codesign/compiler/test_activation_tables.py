@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from pathlib import Path
 
 import pytest
 
+from codesign import design
 from codesign.compiler import compile_network, plan
 from codesign.results import InfeasibleError
+from models.integer.lower import shape_only
 from models.integer.network import IntegerNetwork
 from rtl_gen.config import NpuConfig
 from rtl_gen.parameters import ConfigError
@@ -20,10 +23,11 @@ from tests.sweep.tables import with_lookups, with_tables
 
 def case(seed: int, tables: int) -> tuple[IntegerNetwork, NpuConfig]:
     """A random network with up to as many tables as an NPU has that holds it."""
-    pick, network = random.Random(seed), None
-    while network is None or not any(layer.lookup for layer in network.mac_layers):
+    pick, kinds, network = random.Random(seed), set[bool](), None
+    while network is None or len(kinds) < 2:  # layers that look codes up, and others
         bits = pick.randint(1, 8)
         network = with_lookups(pick, random_network(pick, bits), tables)
+        kinds = {layer.lookup is not None for layer in network.mac_layers if not layer.raw}
     plain = dataclasses.replace(network, layers=tuple(
         dataclasses.replace(layer, lookup=None) if hasattr(layer, "lookup") else layer
         for layer in network.layers
@@ -61,3 +65,25 @@ def test_tables_need_as_many_words_of_the_channel_table() -> None:
 def test_the_closed_form_counts_the_latency() -> None:
     network, config = case(5, 2)
     check_closed_form(network, [config])
+
+
+def test_a_design_gets_the_tables_that_its_network_needs(tmp_path: Path) -> None:
+    """Two layers of one function count as two, as scales are not known yet."""
+    (tmp_path / "curved.yaml").write_text("""
+network:
+- {name: image, op: input, shape: [3, 8, 8]}
+- {name: conv1, op: conv2d, out_channels: 8, kernel: 3}
+- {name: silu1, op: activation, function: silu}
+- {name: conv2, op: conv2d, out_channels: 8, kernel: 3}
+- {name: silu2, op: activation, function: silu}
+- {name: pool, op: global_pool}
+- {name: gate, op: activation, function: sigmoid}
+- {name: logits, op: linear, out_features: 4}
+quantisation: {default: {weight_bits: 4, activation_bits: 8}}
+""")
+    found = design.load(tmp_path / "curved.yaml")
+    assert (found.npu.activation_tables, found.npu.channel_depth) == (4, 1024)
+    network = shape_only(found.network, found.quantisation, found.npu.scale_bits)
+    assert [layer.name for layer in network.mac_layers if layer.lookup] == [
+        "conv1", "conv2", "pool",
+    ]  # fmt: skip
