@@ -166,6 +166,7 @@ def prepare(
     from models.training.loop import check_match  # torch takes seconds to import
 
     assert found.floating is not None
+    imported.check_output(found.output)
     dataset = pipeline.load_data(spec, data_dir, seed, progress)
     check_match(found.floating.graph, dataset)
     values = dataset.input_range

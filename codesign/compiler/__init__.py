@@ -28,6 +28,7 @@ from codesign.compiler.overflow import (
 from codesign.compiler.plan import minimal_depths, plan
 from codesign.compiler.planned import LayerPlan, Plan
 from codesign.compiler.program.layout import LogitsLayout, TensorLayout
+from codesign.compiler.program.lookups import table_count
 
 __all__ = [
     "CompiledNetwork",
@@ -43,6 +44,7 @@ __all__ = [
     "minimal_depths",
     "plan",
     "program",
+    "table_count",
     "tiling",
     "worst_accumulator_bits",
     "worst_accumulator_reasons",

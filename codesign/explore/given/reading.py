@@ -11,6 +11,7 @@ from codesign.explore.replacing import SUMMARY, TRAINING
 from codesign.explore.settings import ExploreSettings
 from codesign.results import UserError
 from models.files.reading import quoted, read_json, told_as
+from models.graph.layers import Activation
 
 
 def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Subject:
@@ -27,6 +28,12 @@ def read(settings: ExploreSettings, progress: Callable[[int, int], None]) -> Sub
     path = Path(settings.network or "")
     own = _weights_file(path)
     found = _own(own, settings, progress) if own else _imported(path, settings, progress)
+    curved = [one.name for one in found.network.graph.layers if isinstance(one.spec, Activation)]
+    if curved:
+        raise UserError(
+            f"{path}: layer {curved[0]} looks its codes up in a table, and NPUs with "
+            "activation_tables are not searched; codesign train and build take the network"
+        )
     for split in (found.dataset.train, found.dataset.validation):
         check_images(found.network.graph, split.images)
     return found
@@ -42,8 +49,6 @@ def _imported(
             "weights (codesign train) and no run or build folder (codesign explore)"
         )
     found = floating.network_of(path)
-    if found.output.order is not None:
-        raise UserError(f"{path}: the output's values lie otherwise than those of its last layer")
     return floating.prepare(
         found, settings.data, settings.data_dir, progress=progress, seed=settings.seed
     )
