@@ -125,9 +125,9 @@ def neighbours(candidate: Ints, genes: Genes) -> Ints:
     """
     found = []
     for one, other in itertools.combinations(genes.parts[-1], 2):
-        for values in itertools.product(range(genes.sizes[one]), range(genes.sizes[other])):
+        for pair in itertools.product(range(genes.sizes[one]), range(genes.sizes[other])):
             changed = candidate.copy()
-            changed[[one, other]] = values
+            changed[[one, other]] = pair
             found.append(changed)
     for gene, size in enumerate(genes.sizes):
         for value in range(size):

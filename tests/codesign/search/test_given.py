@@ -177,7 +177,7 @@ def test_patterns_of_layers_cost_what_they_were_measured_to() -> None:
     assert found.of(one.layers(candidates)).sum(axis=1).tolist() == [0.0, 0.75]
 
 
-def test_neighbours_differ_in_one_gene_one_kind_or_two_genes_of_the_npu() -> None:
+def test_neighbours_differ_in_one_gene_one_kind_or_two_of_the_npu() -> None:
     one = space(RESIDUAL)
     random = np.random.default_rng(0)
     candidate = random.integers(0, one.sizes)
@@ -187,8 +187,8 @@ def test_neighbours_differ_in_one_gene_one_kind_or_two_genes_of_the_npu() -> Non
     for other in near:
         changed = set(np.flatnonzero(other != candidate).tolist())
         assert changed
-        array = len(changed) == 2 and changed <= set(one.npu_genes.tolist())
-        assert len(changed) == 1 or array or any(changed <= kind for kind in kinds)
+        arrays = len(changed) == 2 and changed <= set(one.npu_genes.tolist())
+        assert len(changed) == 1 or arrays or any(changed <= kind for kind in kinds)
     single = sum(int(size) - 1 for size in one.sizes)
     assert len(near) >= single
 
