@@ -21,7 +21,8 @@ from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
 from codesign.explore.folder import SearchFolder, stored_identity
-from codesign.explore.given import hot_start
+from codesign.explore.given import reading
+from codesign.explore.given.changes import layer_changes
 from codesign.explore.given.hot_start import HotStart
 from codesign.explore.replacing import FRONT, SUMMARY, TRIALS
 from codesign.explore.search import Progress, Search
@@ -151,7 +152,7 @@ def _data(settings: ExploreSettings, progress: Progress) -> tuple[Subject | None
         progress("reading images", done, total, "")
 
     if settings.network is not None:
-        given = hot_start.read(settings, told)
+        given = reading.read(settings, told)
         return given, given.dataset
     return None, pipeline.load_data(settings.data, settings.data_dir, settings.seed, told)
 
@@ -169,7 +170,7 @@ def _approach(
         known = earlier_sources(settings, dataset)
         how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
         space = SearchSpace(declaration, dataset.shape, dataset.classes)
-        return FromScratch(how, settings.dataset, known), space
+        return FromScratch(how, dataset, settings.dataset, known), space
     bits = declaration.bits if settings.space else given.BITS
     hot = HotStart.of(settings, start, progress)
     return hot, hot.space(bits, declaration.npu)
@@ -210,7 +211,7 @@ def _search_and_finish(
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(settings, dataset, approach.how, left_s)
+    wanted = FinishSettings(settings, dataset, search.approach.how, left_s)
     if isinstance(approach, HotStart):
         wanted = approach.finishing(wanted)
     finished = finishing.finish(problem, trained, wanted, progress, clock)
@@ -222,6 +223,9 @@ def _search_and_finish(
         page = write_report(finished, wanted, candidates)
     told = full_summary(settings, finished, page, start)
     summary = {**told, "front": front(candidates), "search": search.inner.summary()}
+    if wanted.given is not None and finished.estimate is not None:
+        graph = wanted.given.network.graph
+        summary["layers"] = layer_changes(graph, finished.estimate.plan)
     return ExploreResult(finished.status, finished.failure, tuple(candidates), finished, summary)
 
 

@@ -38,6 +38,7 @@ def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
         "simulated": {},
         "synthesised": {},
         "front": [],
+        "layers": [],
         "search": {},
         "budget": {k: v for k, v in dataclasses.asdict(settings.budget).items() if v is not None},
         "wall_seconds": round(time.monotonic() - start, 1),

@@ -3,7 +3,8 @@
 declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
 space), stages (genes of a declaration), encoding (the search space of these), given (the search
 space of a network that exists), topology (genes to a network graph), tables and chains (genes to
-layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped spaces).
+layer tables, for batches), candidates (genes to NPUs and designs), graphs (genes to graphs of
+parameters, for strategies), presets/ (shipped spaces).
 """
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "encoding",
     "genome",
     "given",
+    "graphs",
     "presets",
     "rules",
     "stages",
