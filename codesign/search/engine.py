@@ -93,10 +93,11 @@ class InnerSearch:
     def run(self, score: Score, evaluations: int) -> Evaluated:
         """Evaluate up to ``evaluations`` more candidates; return all feasible ones of all runs.
 
-        A new strategy is told, with ``score``, what is known: of feasible candidates all, else the
-        SAMPLES with the least violation. Objectives are score and throughput, maximised, and LUTs,
-        minimised. A run ends early when the strategy finds no new candidate in MOST_REPEATS
-        batches, which is how a small space ends.
+        A new strategy is told, with ``score``, what is known: all feasible candidates, and where
+        these are fewer than SAMPLES also those with the least violation: of a few feasible ones
+        alone it would breed nothing but their relatives. Objectives are score and throughput,
+        maximised, and LUTs, minimised. A run ends early when the strategy finds no new candidate in
+        MOST_REPEATS batches, which is how a small space ends.
 
         If none is feasible then, more than ``evaluations`` are spent: a space of up to WIDER
         designs is enumerated, of others as many are drawn; then for each limit in turn the strategy
@@ -112,7 +113,7 @@ class InnerSearch:
                     self.strive(score, LEANING, limit)
             if self._found_any():
                 self.strive(score, evaluations)
-        known = self._known(None).evaluated
+        known = self.feasible()
         if self._found_any():
             return known
         return self.problem.evaluate(known.candidates[[np.argmin(known.violation)]])
@@ -124,7 +125,7 @@ class InnerSearch:
 
     def feasible(self) -> Evaluated:
         """Return all feasible candidates evaluated until now, or the least bad ones (``run``)."""
-        return self._known(None).evaluated
+        return self._known(None, 0 if self._found_any() else SAMPLES).evaluated
 
     def consider(self, genes: Ints, estimated: int = 0) -> None:
         """Evaluate those of the candidates (n, genes) that are new, and remember them.
@@ -181,7 +182,7 @@ class InnerSearch:
         """
         seed = [self._seed, len(self._found)]
         strategy = strategies.make(self.strategy, self.problem.space.genes, _mixed(seed))
-        self._tell(strategy, self._known(limit), score, limit)
+        self._tell(strategy, self._known(limit, SAMPLES), score, limit)
         wanted = self.evaluations + evaluations
         while self.evaluations < wanted:
             fresh = self._fresh(strategy, min(BATCH, wanted - self.evaluations))
@@ -216,14 +217,17 @@ class InnerSearch:
         self._found.append(told)
         return told
 
-    def _known(self, limit: str | None) -> _Told:
-        """Return what is known: all feasible candidates, else SAMPLES with the least violation."""
+    def _known(self, limit: str | None, least: int = 0) -> _Told:
+        """Return what is known: all feasible candidates, filled up to ``least`` ones in all.
+
+        Those that fill up have the least violation, as ``cost.estimate.violation`` counts it.
+        """
         genes = np.concatenate([told.genes for told in self._found])
         candidates = np.concatenate([told.evaluated.candidates for told in self._found])
         broken = np.concatenate([violation(t.evaluated.excess, limit) for t in self._found])
-        rows = np.flatnonzero(broken <= 0)
-        if not len(rows):
-            rows = np.argsort(broken, kind="stable")[:SAMPLES]
+        broken = np.maximum(broken, 0.0)
+        count = max(least, int((broken == 0).sum()))
+        rows = np.argsort(broken, kind="stable")[:count]
         return _Told(genes[rows], self.problem.evaluate(candidates[rows]))
 
     def _tell(self, strategy: Strategy, told: _Told, score: Score, limit: str | None) -> None:

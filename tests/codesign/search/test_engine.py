@@ -17,7 +17,7 @@ from codesign.cost.area.model import AreaModel
 from codesign.cost.cycles.layers import LayerTable
 from codesign.explore.telling.reasons import reasons
 from codesign.results import Budget
-from codesign.search import engine
+from codesign.search import engine, strategies
 from codesign.search.accuracy.features import network_features
 from codesign.search.accuracy.predictor import AccuracyPredictor, farthest
 from codesign.search.engine import InnerSearch, Problem
@@ -124,6 +124,27 @@ def test_a_small_space_is_searched_to_its_end(strategy: str) -> None:
     found = search.run(capacity, 10_000)
     assert search.evaluations == len(every)
     assert len(found.candidates) == one.evaluate(every).feasible.sum()
+
+
+def test_a_strategy_that_starts_sees_more_than_a_few_feasible_candidates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[np.ndarray] = []
+
+    class Recording(strategies.Evolution):
+        def tell(self, candidates, objectives, violation) -> None:
+            told.append(violation)
+            super().tell(candidates, objectives, violation)
+
+    monkeypatch.setattr(strategies, "STRATEGIES", {"recording": Recording})
+    search = InnerSearch(problem(luts=5000, min_throughput=40_000), "recording", seed=0)
+    assert 0 < search.sampled_feasible < search.sampled
+    search.run(capacity, 40)
+    first = told[0]
+    assert len(first) == search.sampled
+    assert (first <= 0).sum() == search.sampled_feasible
+    assert (np.diff(first) >= 0).all()
+    assert search.feasible().feasible.all()
 
 
 def test_a_rare_feasible_region_is_found_and_spread_in() -> None:
