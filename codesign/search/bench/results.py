@@ -59,7 +59,7 @@ class RunFile:
         return runs
 
     def write(self, runs: Iterable[Run]) -> None:
-        """Write the courses of runs: a row for each batch that changed the hypervolume, and the last.
+        """Write the courses of runs: rows of batches that changed the hypervolume, and the last.
 
         The last has the front, a point between semicolons. The file is replaced atomically. Raises
         OSError.

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from models.quantisation.plan import Quantisation
 
 Ints = NDArray[np.int64]
+Floats32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Parameter:
     name: str
     choices: tuple[Choice, ...]
     requires: tuple[tuple[str, int], ...] = ()
-    """Pairs (parameter, least value) that must all hold for the gene to be active."""
+    """Pairs (parameter, least value) that must all hold for the gene to be active; of a parameter
+    of words the number of the choice counts."""
 
 
 class Genome(abc.ABC):
@@ -174,7 +176,7 @@ class Genome(abc.ABC):
             kind = "activation_bits" if parameter.name == "input_bits" else stem
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
-        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity")
+        of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity", "dense")
         bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
         network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
         parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
@@ -190,13 +192,37 @@ class Genome(abc.ABC):
         names = self.npu.genes
         return np.array([self.index[name] for name in names], dtype=np.int64)
 
+    @cached_property
+    def _arrays(self) -> dict[str, NDArray[np.generic]]:
+        """Parameter name -> its choices as an array."""
+        return {name: np.array(choices) for name, choices in self.choices.items()}
+
+    @cached_property
+    def _conditions(self) -> tuple[Ints, Floats32, Floats32]:
+        """Conditions of Parameter.requires, each once: (deciding, unmet, needs).
+
+        deciding: gene that decides each, shape (conditions,); unmet: 1 where its value does not
+        meet the condition, shape (conditions, most choices); needs: 1 where the condition is one of
+        a gene's, shape (conditions, genes). In float32 the conditions that a gene misses are
+        counted by one matrix product.
+        """
+        every = sorted({one for parameter in self.parameters for one in parameter.requires})
+        deciding = np.array([self.index[name] for name, _ in every], dtype=np.int64)
+        unmet = np.zeros((len(every), int(self.sizes.max())), np.float32)
+        for row, (name, least) in enumerate(every):
+            choices = self._arrays[name]
+            words = choices.dtype.kind == "U"
+            levels = np.arange(len(choices)) if words else choices.astype(np.int64)
+            unmet[row, : len(choices)] = levels < least
+        needs = [[one in parameter.requires for parameter in self.parameters] for one in every]
+        return deciding, unmet, np.array(needs, np.float32).reshape(len(every), len(self.sizes))
+
     def values(self, candidates: Ints, name: str) -> NDArray[np.generic]:
         """Return the values of the parameter ``name`` in candidates of (n, genes), shape (n,).
 
         Where its gene is inactive (0 in canonical candidates), that is the first choice.
         """
-        gene = self.index[name]
-        return np.array(self.parameters[gene].choices)[candidates[:, gene]]
+        return self._arrays[name][candidates[:, self.index[name]]]
 
     def integers(self, candidates: Ints, name: str) -> Ints:
         """Return ``values`` of a numeric parameter as int64, shape (n,)."""
@@ -229,11 +255,10 @@ class Genome(abc.ABC):
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
         """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""
-        mask = np.ones(candidates.shape, dtype=np.bool_)
-        for gene, parameter in enumerate(self.parameters):
-            for name, least in parameter.requires:
-                mask[:, gene] &= self.integers(candidates, name) >= least
-        return mask
+        deciding, unmet, needs = self._conditions
+        broken = unmet[np.arange(len(deciding)), candidates[:, deciding]]
+        found: NDArray[np.bool_] = broken @ needs == 0
+        return found
 
     def canonical(self, candidates: Ints) -> Ints:
         """Return a copy of the candidates, shape (n, genes), with inactive genes set to 0."""
