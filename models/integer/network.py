@@ -87,8 +87,8 @@ class Lookup:
 
     Made by ``lookups.lookup``.
 
-    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes.tolist()[3]
-    3
+    >>> Lookup(np.array([0, 0, 1, 3]), bits=2, zero_point=2).codes.tolist()
+    [0, 0, 1, 3]
     """
 
     codes: Ints
