@@ -14,7 +14,8 @@ from codesign.design import DatasetSpec
 from codesign.explore.replacing import TRIALS
 from codesign.fpga import devices
 from codesign.fpga.devices import Device
-from codesign.results import PREFERENCES, STUDY, Budget, SearchSettings, UserError
+from codesign.goals import goals_of
+from codesign.results import STUDY, Budget, SearchSettings, UserError
 from codesign.search import strategies
 from codesign.search.accuracy.earlier import trials_sha256
 from codesign.search.storage import StudyPlace
@@ -27,9 +28,12 @@ FORMAT = "codesign explore 3"
 one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
-_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune")
+_LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune",
+          "objectives")  # fmt: skip
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
+_LATER_LIMITS = ("max_bit_operations", "max_lut_us")
+"""Limits that budgets of searches before them did not have: left out where there is none."""
 _INDIFFERENT = ("space", "network", "jobs", "resume", "warm_start")
 """Shared settings that do not decide the result; the space, the network and earlier runs do by
 their content, not by their name."""
@@ -39,8 +43,8 @@ their content, not by their name."""
 class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
-    Raises UserError for an unknown strategy or preference, a negative seed, or networks, finish,
-    images or jobs below 1, ConfigError for an invalid prefix.
+    Raises UserError for an unknown strategy, preference or objective, a negative seed, or networks,
+    finish, images or jobs below 1, ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
@@ -81,8 +85,7 @@ class ExploreSettings(SearchSettings):
 
     def __post_init__(self) -> None:
         strategies.factory(self.strategy)  # raises for an unknown one
-        if self.prefer not in PREFERENCES:
-            raise UserError(f"prefer must be one of {', '.join(PREFERENCES)}, not {self.prefer!r}")
+        _ = self.goals  # raises for a bad preference or objective
         for name in ("networks", "finish", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
@@ -118,6 +121,11 @@ class ExploreSettings(SearchSettings):
         return StudyPlace.of(self.storage, self.study)
 
     @property
+    def goals(self) -> tuple[str, ...]:
+        """Names in codesign.goals.GOALS of all objectives beside accuracy and one-bits."""
+        return goals_of(self.prefer, self.objectives)
+
+    @property
     def one_bits(self) -> bool:
         """True if few one-bits are an objective of the search."""
         return self.boo_within is not None
@@ -132,7 +140,11 @@ class ExploreSettings(SearchSettings):
         model = self.area_model
         decisive = {
             **{name: value for name, value in self.shared().items() if name not in _INDIFFERENT},
-            "budget": dataclasses.asdict(self.budget),
+            "budget": {
+                name: value
+                for name, value in dataclasses.asdict(self.budget).items()
+                if value is not None or name not in _LATER_LIMITS
+            },
             "boo_within": self.boo_within,
             "device": self.device.name if self.device else None,
             "data_sha256": dataset.sha256,

@@ -149,6 +149,17 @@ class LayerTable:
         """
         return self.weights * (self.out_rows * self.out_cols * self.pool_area)
 
+    @functools.cached_property
+    def bit_operations(self) -> NDArray[np.float64]:
+        """Bit operations per image, shape (networks,): a proxy of the energy of products.
+
+        Multiply-accumulates times bits of the weight times bits of the input; of an N:M pattern
+        those that it keeps. Source: Baskin et al., UNIQ, ACM TOCS 37, 2021 (arXiv 1804.10969).
+        """
+        of_bits = self.macs * self.weight_bits * self.in_bits
+        found: NDArray[np.float64] = (of_bits * self.kept_share).sum(axis=1)
+        return found
+
 
 def _numbers(network: IntegerNetwork, layer: MacLayer) -> dict[str, int]:
     inputs = [network.tensors[source.tensor] for source in layer.sources]

@@ -52,7 +52,7 @@ class HotStart:
     given: Subject
     how: Quantising
     prefer: str
-    """One of codesign.results.PREFERENCES."""
+    """One of codesign.goals.PREFERENCES."""
     progress: Told
 
     @classmethod

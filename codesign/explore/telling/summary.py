@@ -103,7 +103,7 @@ def front(candidates: Sequence[Candidate]) -> list[dict[str, Any]]:
     The most accurate ones come first; accuracies are of validation images.
     """
     names = ("label", "key", "accuracy", "trained_fully", "images_per_second", "luts", "brams",
-             "chosen")  # fmt: skip
+             "objectives", "chosen")  # fmt: skip
     shown = sorted((c for c in candidates if c.on_front or c.chosen), key=lambda c: -c.accuracy)
     return [{name: getattr(one, name) for name in names} for one in shown]
 
