@@ -2,12 +2,14 @@
 
 declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
 space), stages (genes of a declaration), encoding (the search space of these), given (the search
-space of a network that exists), topology (genes to a network graph), tables and chains (genes to
-layer tables, for batches), candidates (genes to NPUs and designs), presets/ (shipped spaces).
+space of a network that exists), topology (genes to a network graph), tables, chains and
+chain_layers (genes to layer tables, for batches), candidates (genes to NPUs and designs), presets/
+(shipped spaces).
 """
 
 __all__ = [
     "candidates",
+    "chain_layers",
     "declaration",
     "encoding",
     "genome",

@@ -48,6 +48,8 @@ class Parameter:
     choices: tuple[Choice, ...]
     requires: tuple[tuple[str, int], ...] = ()
     """Pairs (parameter, least value) that must all hold for the gene to be active."""
+    unless: tuple[tuple[str, Choice], ...] = ()
+    """Pairs (parameter, value) of which none may hold for the gene to be active."""
 
 
 class Genome(abc.ABC):
@@ -137,7 +139,11 @@ class Genome(abc.ABC):
 
         Some of them may be the same design.
         """
-        names = {name for parameter in self.parameters for name, _ in parameter.requires}
+        names = {
+            name
+            for parameter in self.parameters
+            for name, _ in (*parameter.requires, *parameter.unless)
+        }
         deciding = [
             gene for gene, parameter in enumerate(self.parameters) if parameter.name in names
         ]
@@ -222,15 +228,20 @@ class Genome(abc.ABC):
         return rules.broken(self, candidates, self.forbid, self.require)
 
     def patterns(self, candidates: Ints) -> Ints:
-        """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,)."""
+        """Return the N:M patterns of the weights as indices into SPARSITIES, shape (n,).
+
+        Of layers with different ones it is the densest.
+        """
         return self.words(candidates, "sparsity", tuple(SPARSITIES), DENSE)
 
     def active(self, candidates: Ints) -> NDArray[np.bool_]:
-        """Return True where a gene is active, by Parameter.requires, shape (n, genes)."""
+        """Return True where a gene is active, by its Parameter, shape (n, genes)."""
         mask = np.ones(candidates.shape, dtype=np.bool_)
         for gene, parameter in enumerate(self.parameters):
             for name, least in parameter.requires:
                 mask[:, gene] &= self.integers(candidates, name) >= least
+            for name, value in parameter.unless:
+                mask[:, gene] &= self.values(candidates, name) != value
         return mask
 
     def canonical(self, candidates: Ints) -> Ints:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from codesign.cost.cycles.layers import LayerTable
+from codesign.results import UserError
 from codesign.search.space.declaration import DENSE, BitChoices, NpuChoices
 from codesign.search.space.genome import Genome, Ints, Parameter, bits_label
 from codesign.search.space.rules import Choice
@@ -68,6 +69,12 @@ class NetworkSpace(Genome):
     """Code of the image that is the value 0. Unless it is 0, images have 8 bits, as it would
     be another value of fewer."""
 
+    def __post_init__(self) -> None:
+        if self.bits.by_stage:
+            raise UserError(
+                "bits.sparsity: a network that is given has no stages; list patterns for all layers"
+            )
+
     @property
     def npu(self) -> NpuChoices:
         """Choices of the NPU."""
@@ -102,7 +109,7 @@ class NetworkSpace(Genome):
         for name, fields in self._knobs.items():
             found += [Parameter(f"{one}.{name}", listed[one]) for one in fields if one in listed]
         if self.sparse and self.bits.sparsity != (DENSE,):
-            found.append(Parameter(SPARSITY, self.bits.sparsity))
+            found.append(Parameter(SPARSITY, self.bits.patterns(0)))
         found += [Parameter(name, getattr(self.npu, name)) for name in self.npu.genes]
         return tuple(found)
 
