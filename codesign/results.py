@@ -134,6 +134,9 @@ class SearchSettings:
     """One of goals.PREFERENCES: what decides between designs with equally accurate networks."""
     objectives: tuple[str, ...] = ()
     """Names in goals.GOALS of further objectives, beside accuracy, throughput and LUTs."""
+    folds: int = 1
+    """Splits of training and validation images that finalists are judged on; more cost a full
+    training each, of every finalist."""
     epochs: int | None = None
     """Epochs of each full training; None: chosen by the size of the data set."""
     boo: float = 0.0

@@ -164,6 +164,14 @@ def _choice_options(group: argparse._ArgumentGroup) -> None:
         "(default: that of --prefer)",
     )
     group.add_argument(
+        "--folds",
+        type=options.integer(1, 50),
+        metavar="K",
+        help="judge each of the --finish networks on K splits of training and validation images, "
+        "as a mean: tells more networks apart where there are few images, for K - 1 more full "
+        f"trainings of each (default: {_DEFAULT.folds})",
+    )
+    group.add_argument(
         "--min-accuracy",
         type=options.number(0, 100),
         metavar="PERCENT",

@@ -82,6 +82,7 @@ class SearchOptions(SearchSettings):
             ("area_confidence", 0.5, 0.99),
             ("networks", 1, 10000),
             ("finish", 1, 10000),
+            ("folds", 1, 50),
             ("min_accuracy", 0, 100),
             ("keep_accuracy", 0, 100),
             ("finetune", 0, 10000),

@@ -48,7 +48,11 @@ class Trained:
     """Learning curve of the short training; empty in journals of release 0.2 and older."""
     trained_fully: bool = False
     settled: float | None = None
-    """``settled_accuracy`` of the full training, which tells networks apart; None: unknown."""
+    """``settled_accuracy`` of the full training, of all folds their mean, which tells networks
+    apart; None: unknown."""
+    folds: tuple[float, ...] = ()
+    """Settled accuracies on the folds, the data set's own split first; empty if there is but
+    one."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from codesign.build.floating import Subject
 from codesign.build.verification import SimulationError
 from codesign.cost.area import model_file
 from codesign.explore import finish as finishing
+from codesign.explore import folds
 from codesign.explore.approach import Approach, FromScratch
 from codesign.explore.building import FinishedDesign, write_report
 from codesign.explore.finish_settings import FinishSettings
@@ -96,6 +97,7 @@ def explore(
         given, dataset = _data(settings, progress)
         caches.keep_torch_code()  # of the workers, too: torch makes its folder by any optimizer
         settings.training.augmentation(dataset)  # raises before any work if it cannot be
+        folds.check(settings.folds, dataset)  # so does this
         approach, space = _approach(settings, dataset, given, progress)  # so do earlier searches
         problem = Problem(
             space,

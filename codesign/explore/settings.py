@@ -29,7 +29,7 @@ one of OLD_FORMATS, is not a search and is never written to."""
 OLD_FORMATS = ("codesign explore 1", "codesign explore 2")
 """Format marks of releases 0.1 and 0.2, whose option names OLD_OPTIONS translates."""
 _LATER = ("training", "layout", "resize", "prefix", "finish", "prefer", "finetune",
-          "objectives")  # fmt: skip
+          "objectives", "folds")  # fmt: skip
 """Shared settings that searches before them did not have: left out of the identity where they have
 their default."""
 _LATER_LIMITS = ("max_bit_operations", "max_lut_us")
@@ -44,7 +44,7 @@ class ExploreSettings(SearchSettings):
     """Budget, data set, search space and effort of one search.
 
     Raises UserError for an unknown strategy, preference or objective, a negative seed, or networks,
-    finish, images or jobs below 1, ConfigError for an invalid prefix.
+    finish, folds, images or jobs below 1, ConfigError for an invalid prefix.
 
     >>> settings = ExploreSettings(budget=Budget(luts=30000), out=Path("runs/explore"))
     >>> settings.strategy, settings.networks, settings.budget.dsps
@@ -86,17 +86,18 @@ class ExploreSettings(SearchSettings):
     def __post_init__(self) -> None:
         strategies.factory(self.strategy)  # raises for an unknown one
         _ = self.goals  # raises for a bad preference or objective
-        for name in ("networks", "finish", "images", "jobs"):
+        for name in ("networks", "finish", "folds", "images", "jobs"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} must be >= 1, not {getattr(self, name)}")
         if self.network is None and self.keep_accuracy is not None:
             raise UserError("keep_accuracy needs the network whose accuracy it speaks of")
         if self.min_accuracy is not None and self.keep_accuracy is not None:
             raise UserError("give min_accuracy or keep_accuracy, not both")
-        if self.network is not None and (self.warm_start or self.epochs or self.boo):
+        scratch = (self.warm_start, self.epochs, self.boo, self.folds > 1)
+        if self.network is not None and any(scratch):
             raise UserError(
-                "warm_start, epochs and boo are for networks that are trained from scratch; with "
-                "a network there is finetune"
+                "warm_start, epochs, boo and folds are for networks that are trained from scratch; "
+                "with a network there is finetune"
             )
         check_prefix(self.prefix)
         _ = self.place  # raises UserError for a bad storage or study

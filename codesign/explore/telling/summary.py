@@ -13,6 +13,7 @@ from codesign.explore.building import FinishedDesign
 from codesign.explore.settings import ExploreSettings
 from codesign.fpga import devices
 from codesign.report import Candidate
+from codesign.search.space.genome import network_key
 
 
 def empty_summary(settings: ExploreSettings, start: float) -> dict[str, Any]:
@@ -92,8 +93,19 @@ def full_summary(
         "synthesised": finished.synthesised.figures.to_dict() if finished.synthesised else {},
         "networks_trained": len(finished.networks),
         "networks_trained_fully": sum(one.trained_fully for one in finished.networks),
+        "folds": folds_of(finished),
         "attempts": finished.attempts,
         "stage_seconds": finished.stage_seconds,
+    }
+
+
+def folds_of(finished: FinishedDesign) -> dict[str, list[float]]:
+    """Return the settled validation accuracies of networks on all folds, by network_key."""
+    space = finished.problem.space
+    return {
+        network_key(space, one.candidate): [round(share, 4) for share in one.folds]
+        for one in finished.networks
+        if one.folds
     }
 
 

@@ -138,7 +138,7 @@ class NpuChoices:
     """Choices of NPU parameters (rtl_gen.config.NpuConfig).
 
     Memory depths, activation and accumulator bits, passes of wide inputs and binary weights of the
-    array follow from the network; it has neither column reuse nor a memory port.
+    array follow from the network; it has no memory port.
 
     >>> load_declaration("digits").npu.pixels
     (1, 2, 3, 4, 8)

@@ -533,7 +533,7 @@ def test_every_setting_that_decides_the_result_is_in_explore_json(tmp_path: Path
         "network",
     }  # files count by their content
     # Written where they are not the default.
-    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "objectives",
+    later = {"training", "layout", "resize", "prefix", "finish", "prefer", "objectives", "folds",
              "min_accuracy", "finetune", "keep_accuracy"}  # fmt: skip
     assert fields - identity.keys() == {
         *places, "storage", "study", "jobs", "resume", "replace", "time_limit_s", "notes", *later
