@@ -26,6 +26,7 @@ MAY_IMPORT_TORCH = {
     "models.importing",
     "models.calibration",
     "codesign.search.accuracy",
+    "codesign.search.strategies.learning",
 }  # fmt: skip
 """Everything else estimates, compiles and simulates without it."""
 LARGEST_ROOM = 16
@@ -104,7 +105,19 @@ MAY_IMPORT |= {
     "codesign.cost.characterization": below("fpga", "tools", *COST),
     "codesign.search": below("tools", *COMPILER, *COST, *SEARCH),
     "codesign.search.space": below("search", "search.strategies", *COMPILER, *COST),
-    "codesign.search.strategies": below("search"),
+    "codesign.search.strategies": below(
+        "search", "search.strategies.evolving", "search.strategies.modelling"
+    ),
+    "codesign.search.strategies.evolving": below("search", "search.strategies"),
+    "codesign.search.strategies.learning": below(
+        "search",
+        "search.strategies",
+        "search.strategies.evolving",
+        "search.strategies.modelling",
+    ),
+    "codesign.search.strategies.modelling": below(
+        "search", "search.strategies", "search.strategies.evolving"
+    ),
     "codesign.search.accuracy": below("tools", "search", "search.space", *COMPILER, *COST),
     "codesign.search.bench": below(
         "fpga",

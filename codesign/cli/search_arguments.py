@@ -106,7 +106,7 @@ def _search_options(group: argparse._ArgumentGroup) -> None:
         "--strategy",
         metavar="NAME",
         help="search algorithm: guided (evolution, with a model where candidates are "
-        "dear), evolution, nsga2, regularised-evolution, random, or "
+        "dear), evolution, nsga2, tpe, random or another one of docs/reference/strategies.md, or "
         "module:Class for one of your own, which imports the module "
         f"(default: {_DEFAULT.strategy})",
     )
@@ -227,7 +227,8 @@ def _effort_options(group: argparse._ArgumentGroup) -> None:
         "--time-limit",
         type=options.number(0.1),
         metavar="MIN",
-        help="minutes for search and training; build, synthesis and simulation take some more; "
+        help="minutes for search and training, which are longer or shorter by it; build, synthesis "
+        "and simulation take some more; "
         "the design then depends on the speed of the machine (default: no limit)",
     )
     group.add_argument(

@@ -65,8 +65,8 @@ class SearchOptions(SearchSettings):
     study: str = STUDY
     """Name of the study in the storage."""
     time_limit: float | None = None
-    """Minutes for search and training, None without limit; build, synthesis and simulation take
-    some more."""
+    """Minutes for search and training, which are longer or shorter by it, None without limit;
+    build, synthesis and simulation take some more."""
 
     def __post_init__(self) -> None:
         for name, low, high in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,12 @@ class Approach(Protocol):
     def how(self) -> Trials:
         """Settings of the trials."""
 
+    def with_effort(self, effort: int) -> Approach:
+        """Return the approach with trials of about ``effort`` times the work (1..MOST_EFFORT).
+
+        It is the same one where more work tells nothing more.
+        """
+
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> Belief:
         """Return what is believed before the first trial.
 
@@ -73,16 +80,21 @@ class FromScratch:
     """Networks are trained briefly; others' trainings say what to expect. Made by ``explore``."""
 
     how: ShortTraining
-    dataset: str
-    """Name of the data set."""
+    dataset: Dataset
+    name: str
+    """Of the data set, as other searches call it."""
     earlier: Sequence[Source]
     """Trained networks of other searches and studies."""
+
+    def with_effort(self, effort: int) -> FromScratch:
+        """Return the approach by which each network sees so many times the images."""
+        return dataclasses.replace(self, how=self.how.longer(effort, self.dataset))
 
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> Belief:
         """Return what trained networks of others say; open_store: not called."""
         drawn = inner.archive().layers.take(slice(inner.sampled))
         centre = float(capacity(network_features(drawn)).mean())
-        return TransferBelief(self.dataset, self.how.validation_images, self.earlier, centre)
+        return TransferBelief(self.name, self.how.validation_images, self.earlier, centre)
 
     def refined(
         self, inner: InnerSearch, score: Score, pool: Evaluated, *, first: bool

@@ -171,7 +171,7 @@ def _approach(
         known = earlier_sources(settings, dataset)
         how = ShortTraining.of(dataset, settings.seed, settings.boo, settings.training)
         space = SearchSpace(declaration, dataset.shape, dataset.classes)
-        return FromScratch(how, settings.dataset, known), space
+        return FromScratch(how, dataset, settings.dataset, known), space
     bits = declaration.bits if settings.space else given.BITS
     hot = HotStart.of(settings, start, progress)
     return hot, hot.space(bits, declaration.npu)
@@ -208,7 +208,7 @@ def _search_and_finish(
     left_s = None
     if settings.time_limit_s is not None:
         left_s = settings.time_limit_s - (time.monotonic() - start)
-    wanted = FinishSettings(settings, dataset, approach.how, left_s)
+    wanted = FinishSettings(settings, dataset, search.approach.how, left_s)
     if isinstance(approach, HotStart):
         wanted = approach.finishing(wanted)
     finished = finishing.finish(problem, trained, wanted, progress)

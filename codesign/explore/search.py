@@ -29,7 +29,7 @@ from codesign.search.picking import Picker
 from codesign.search.space.genome import network_key
 from codesign.search.standing import Standing, Watch
 from codesign.search.store import TrialStore
-from codesign.search.studies import ENDED, STATE
+from codesign.search.studies import EFFORT, ENDED, MOST_EFFORT, STATE, effort_of
 from codesign.search.trials import Proposal, write_csv
 from codesign.tools.workers import Pool
 from models.data.datasets import Dataset
@@ -45,6 +45,8 @@ EVALUATIONS = (3584, 8192)
 later round)."""
 TIME_SHARE = 0.35
 """Fraction of the time limit after which no further network is trained briefly."""
+TIMING_RESERVE = 1.5
+"""Time of later trials that is planned for, in times of the first one's: networks differ."""
 
 
 class Search:
@@ -71,7 +73,7 @@ class Search:
         tell: called after each trial.
         """
         self.settings, self.problem, self.dataset = settings, problem, dataset
-        self._open_store, self.approach, self.how = open_store, approach, approach.how
+        self._open_store, self.approach = open_store, approach
         self.pool, self.progress = pool, progress
         limit_s = settings.time_limit_s
         time_s = None if limit_s is None else TIME_SHARE * limit_s
@@ -85,9 +87,8 @@ class Search:
         """The search on estimates; it draws its first samples at the first use."""
         return InnerSearch(self.problem, self.settings.strategy, self.settings.seed)
 
-    @functools.cached_property
     def _picker(self) -> Picker:
-        """The choice of what to train, by what is believed of networks."""
+        """Return a choice of what to train, by what is believed of networks before any trial."""
         settings = self.settings
         belief = self.approach.belief(self.inner, lambda: self.store)
         return Picker(self.inner, belief, prefer=settings.prefer, one_bits=settings.one_bits)
@@ -105,24 +106,52 @@ class Search:
         """
         networks = self.settings.networks
         self.progress("search", 0, networks + 1, "sampling the space")
+        picker = self._picker()
         while len(self.trained) < networks and not (self.trained and self._late()):
-            pool = self.inner.run(self._picker.score, EVALUATIONS[bool(self.trained)])
+            pool = self.inner.run(picker.score, EVALUATIONS[bool(self.trained)])
             if not pool.feasible.any():
                 raise nothing_fits(self.inner)
             first = not self.trained
-            pool = self.approach.refined(self.inner, self._picker.score, pool, first=first)
-            picks = self._picker.pick(pool, min(ROUND, networks - len(self.trained)))
+            pool = self.approach.refined(self.inner, picker.score, pool, first=first)
+            picks = picker.pick(pool, min(ROUND, networks - len(self.trained)))
             if not picks:
                 break
+            if first and (effort := self._effort(self._proposal(pool, picks[0]))) > 1:
+                self.approach = self.approach.with_effort(effort)
+                picker = self._picker()
             self._train(pool, picks)
             trained = self.trained.values()
-            self._picker.learn(
+            picker.learn(
                 [one.candidate for one in trained],
                 np.array([one.accuracy for one in trained]),
                 np.array([float(one.one_bits) for one in trained]),
             )
         self.store.note(STATE, ENDED)
         return sorted(self.trained.values(), key=lambda one: -one.accuracy)
+
+    def _effort(self, first: Proposal) -> int:
+        """Return the work of each trial, in times of the usual, that the time limit has room for.
+
+        A trial of the ``first`` network is timed, and not kept. What was found is noted in the
+        study, for the workers on it and for a resumed run. 1 without a time limit.
+        """
+        noted = effort_of(self.store.noted(EFFORT), self.store.place)
+        if noted is None:
+            noted = 1 if self.store.records() else self._timed_effort(first)
+            self.store.note(EFFORT, noted)
+        return noted
+
+    def _timed_effort(self, first: Proposal) -> int:
+        approach, networks = self.approach, self.settings.networks
+        useless = approach.with_effort(MOST_EFFORT) is approach
+        if useless or self.deadline is None or time.monotonic() > self.deadline:
+            return 1
+        self.progress("search", 0, networks + 1, "timing a short training")
+        subset = approach.how.subset(self.dataset)
+        trainer = approach.trainer(self.problem.space, subset, lambda key: None)
+        trial_s = TIMING_RESERVE * max(float(trainer(first)["seconds"]), 1e-3)
+        room = (self.deadline - time.monotonic()) * self.settings.jobs / (networks * trial_s)
+        return int(min(max(room, 1), MOST_EFFORT))
 
     def _late(self) -> bool:
         """Return True if the time is up and at least one network was trained, in any run."""
@@ -162,7 +191,7 @@ class Search:
             self._watch.update(records, self.inner)
         if new:
             write_csv(self.settings.out / TABLE, records, self.store.objectives)
-            self._report(f"{100 * new[-1].values[0]:.1f} % {self.how.told}")
+            self._report(f"{100 * new[-1].values[0]:.1f} % {self.approach.how.told}")
         missing = [one for key, (_, one) in wanted.items() if key not in self._known]
         if not missing or self._late():
             return False
@@ -174,7 +203,8 @@ class Search:
         """The trial of a network, whose weights are kept."""
         short_weights(self.settings.out, "").parent.mkdir(parents=True, exist_ok=True)
         keep = functools.partial(short_weights, self.settings.out)
-        return self.approach.trainer(self.problem.space, self.how.subset(self.dataset), keep)
+        subset = self.approach.how.subset(self.dataset)
+        return self.approach.trainer(self.problem.space, subset, keep)
 
     def _report(self, note: str = "") -> None:
         done = len({*self.trained, *self._known})
@@ -201,6 +231,6 @@ class Search:
                 "features": network_features(pool.layers.take(np.array([row])))[0].tolist(),
                 "estimate": figures.to_dict(),
                 "broken": [name for name, values in pool.excess.items() if values[row] > 0],
-                "training": dataclasses.asdict(self.how),
+                "training": dataclasses.asdict(self.approach.how),
             },
         )

@@ -37,6 +37,8 @@ LEAST_EPOCHS = 4
 """Fewest epochs of a full training, even when the time is up, unless fewer are asked for."""
 TRAINING_SHARE = 0.7
 """Fraction of the remaining time that the full trainings may plan for."""
+MOST_TIMES = 4
+"""Most times the epochs chosen by the size of the data set that a time limit has room for."""
 PLAN = "plan.json"
 """File in the folder of trainings: what a time limit left of them, for a resumed run."""
 _PLAN_FORM = {"networks": range(1, 1_000), "epochs": range(1_000_000), "notes": [str]}
@@ -72,8 +74,9 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     """Fit the full trainings of the finalists, the most promising first, into the time limit.
 
     First, fewer networks are trained; when one alone does not fit TRAINING_SHARE of the time left,
-    by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. What
-    was planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
+    by the pace of its short training, it is trained for fewer epochs, at least LEAST_EPOCHS. Time
+    that all of them leave goes into more epochs, unless their number was asked for. What was
+    planned is stored, so that a resumed run does the same. Raises UserError if that is damaged.
     """
     epochs = wanted.epochs
     if wanted.time_left_s is None:
@@ -89,20 +92,27 @@ def plan(finalists: Sequence[tuple[Design, Trained]], wanted: FinishSettings) ->
     paces = [wanted.short.seconds_an_epoch(short.seconds, images) for _, short in finalists]
     left_s = TRAINING_SHARE * wanted.time_left_s
 
-    def seconds(count: int) -> float:
+    def seconds_an_epoch(count: int) -> float:
         longest, work = max(paces[:count]), sum(paces[:count]) / wanted.settings.jobs
-        return full * max(longest, work) * wanted.settings.folds
+        return max(longest, work) * wanted.settings.folds
 
-    count = max((n for n in range(1, len(paces) + 1) if seconds(n) <= left_s), default=1)
-    cut = min(full, max(int(left_s / paces[0] / wanted.settings.folds), LEAST_EPOCHS))
+    fitting = (n for n in range(1, len(paces) + 1) if full * seconds_an_epoch(n) <= left_s)
+    count = max(fitting, default=1)
+    most = full if epochs is not None else MOST_TIMES * full
+    room = int(left_s / seconds_an_epoch(count))
+    planned = min(most, max(room, min(full, LEAST_EPOCHS)))
     notes = []
     if count < len(paces):
         notes.append(
             f"the time limit cut the networks that are trained in full to {count} of {len(paces)}"
         )
-    if cut < full:
-        notes.append(f"the time limit cut the full training to {cut} of {full} epochs")
-    found = Plan(count, cut, tuple(notes))
+    if planned < full:
+        notes.append(f"the time limit cut the full training to {planned} of {full} epochs")
+    if planned > full:
+        notes.append(
+            f"the time limit had room for {planned} epochs of full training instead of {full}"
+        )
+    found = Plan(count, planned, tuple(notes))
     wanted.training.mkdir(parents=True, exist_ok=True)
     json_io.write(path, dataclasses.asdict(found))
     return found

@@ -27,9 +27,10 @@ from codesign.search.space.encoding import SearchSpace
 from codesign.search.space.given import WEIGHTS_SHA256
 from codesign.search.storage import StudyPlace
 from codesign.search.store import TrialStore
-from codesign.search.studies import ENDED, STATE, VERSION, stored_settings
+from codesign.search.studies import EFFORT, ENDED, STATE, VERSION, effort_of, stored_settings
 from codesign.search.trials import Proposal, objectives
 from codesign.tools.workers import Pool
+from models.data.datasets import Dataset
 from models.files.forms import conform
 from models.files.nodes import Node, build
 from models.files.reading import FileError, quoted
@@ -84,13 +85,20 @@ def serve(wanted: WorkerSettings, progress: Progress) -> int:
     the same; BrokenExecutor when a process died.
     """
     settings = _settings(wanted.place, progress)
-    trainer = _trainer(settings, wanted, progress)
+    space, dataset, how = _training(settings, wanted, progress)
     goals = goals_of(settings.get("prefer", PREFERENCES[0]), settings.get("objectives", ()))
     wished = objectives(goals, one_bits=settings["boo_within"] is not None)
     # Host and process for people; other processes of that id may run in other containers.
     name = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(2)}"
     store = TrialStore(wanted.place, settings, wished, name)
     _check_release(store)
+    while (effort := effort_of(store.noted(EFFORT), store.place)) is None:
+        if store.noted(STATE) == ENDED:
+            return 0
+        progress("waiting", 0, 1, f"for the search in {store.place} to time a first network")
+        time.sleep(WAIT_S)
+    how = how.longer(effort, dataset)
+    trainer = ShortTrainer(space, how.subset(dataset), how)
     trained = 0
 
     def done(proposal: Proposal, measured: Mapping[str, Any]) -> None:
@@ -121,10 +129,10 @@ def _settings(place: StudyPlace, progress: Progress) -> dict[str, Any]:
     return found
 
 
-def _trainer(
+def _training(
     settings: Mapping[str, Any], wanted: WorkerSettings, progress: Progress
-) -> ShortTrainer:
-    """Return the evaluation of the study's networks, on the data of this machine."""
+) -> tuple[SearchSpace, Dataset, ShortTraining]:
+    """Return the study's space, its data on this machine, and trials without a time limit."""
     if WEIGHTS_SHA256 in settings["space"]:
         raise UserError(
             f"{wanted.place}: this search starts from a network (explore --network), whose weights "
@@ -146,8 +154,7 @@ def _trainer(
     declaration = build(Node(settings["space"], where, None, "space"), SpaceDeclaration)
     choices = build(Node(settings.get("training", {}), where, None, "training"), TrainingChoices)
     how = ShortTraining.of(dataset, settings["seed"], settings["boo"], choices)
-    space = SearchSpace(declaration, dataset.shape, dataset.classes)
-    return ShortTrainer(space, how.subset(dataset), how)
+    return SearchSpace(declaration, dataset.shape, dataset.classes), dataset, how
 
 
 def _check_release(store: TrialStore) -> None:

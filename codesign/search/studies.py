@@ -17,16 +17,28 @@ from optuna.trial import TrialState
 from codesign.results import UserError
 from codesign.search.storage import StudyPlace
 from codesign.search.trials import Objectives, TrialRecord, record_of
-from models.files.reading import printable
+from models.files.reading import printable, quoted
 
 BROKEN = (ValueError, LookupError, TypeError, AttributeError, AssertionError, RuntimeError)
 """What Optuna raises for damaged studies."""
 SETTINGS = "settings"
 STATE, SEARCHING, ENDED = "state", "searching", "ended"
 """Attribute of a study, and its values: whether more networks will be asked for."""
+EFFORT, MOST_EFFORT = "effort", 16
+"""Attribute of a study: work of each trial, in times of that without a time limit; the most."""
 VERSION = "codesign"
 """Attribute of a study: the release that searches."""
 ELSEWHERE = "use another output folder or study"
+
+
+def effort_of(noted: Any, place: StudyPlace) -> int | None:
+    """Return the value of EFFORT in the study at ``place``; None: not chosen yet.
+
+    Raises UserError if it is no number from 1 to MOST_EFFORT.
+    """
+    if noted is None or (type(noted) is int and 1 <= noted <= MOST_EFFORT):
+        return noted
+    raise UserError(f"{place}: {EFFORT} must be 1..{MOST_EFFORT}, not {quoted(noted)}")
 
 
 def stored_settings(place: StudyPlace) -> dict[str, Any] | None:

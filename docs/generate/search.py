@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import inspect
+import re
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,9 +15,18 @@ from codesign.results import OLD_OPTIONS, UserError
 from codesign.search.space import declaration
 from codesign.search.space.declaration import SpaceDeclaration
 from codesign.search.strategies import STRATEGIES
+from codesign.search.strategies.loading import Late
 from docs.generate import verbs
 from docs.generate.markdown import Generator, code, table
-from docs.generate.sources import allowed, field_docs, module_docs, refusal, sentence
+from docs.generate.sources import (
+    allowed,
+    field_docs,
+    module_docs,
+    prose,
+    refusal,
+    sentence,
+    summary,
+)
 from models.data.layout import Layout
 from models.training.choices import TrainingChoices
 from rtl_gen.config import NpuConfig
@@ -139,7 +150,19 @@ def unknown_space() -> str:
     return refusal(lambda: declaration.load_declaration("nonsense"), UserError)
 
 
+def strategies() -> str:
+    """Every strategy by its name: what it is, and where it comes from, from its docstring."""
+    rows = []
+    for name, made in STRATEGIES.items():
+        found = made.found if isinstance(made, Late) else getattr(made, "func", made)
+        text = inspect.getdoc(found) or ""
+        source = re.search(r"Source: (.+?)(?=\n\n|\Z)", text, re.DOTALL)
+        rows.append((code(name), summary(text), prose(source[1]) if source else ""))
+    return table(("strategy", "what it is", "source"), rows)
+
+
 GENERATORS: Mapping[str, Generator] = {
+    "strategies": strategies,
     "search-options": options,
     "old-options": old_names,
     "space": space,

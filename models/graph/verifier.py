@@ -20,14 +20,16 @@ MOST_ELEMENTS = 1 << 26
 """Most elements of a tensor."""
 MOST_WEIGHTS = 1 << 28
 """Most weights of a network."""
+MOST_POSITIONS = 1 << 16
+"""Most positions (rows times columns) of a convolution's kernel."""
 
 
 def verify(graph: NetworkGraph) -> NetworkGraph:
     """Check ``graph`` and return it, so that calls can be chained. Raises ModelError.
 
     Rules: known operators, matching numbers and shapes of inputs, no more layers, no larger tensors
-    and no more weights than the limits above, one input, one output, all layers reached from the
-    input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
+    or kernels and no more weights than the limits above, one input, one output, all layers reached
+    from the input. The output is a linear layer or a convolution with a 1x1 map, without ReLU.
     """
     if len(graph.layers) > MOST_LAYERS:
         raise ModelError(f"a network has up to {MOST_LAYERS} layers, not {len(graph.layers)}")
@@ -46,8 +48,13 @@ def verify(graph: NetworkGraph) -> NetworkGraph:
 
 
 def _check_sizes(graph: NetworkGraph, shapes: dict[str, Shape]) -> None:
-    """Refuse tensors and weights that no memory would hold, before any is taken."""
+    """Refuse tensors, kernels and weights that no memory would hold, before any is taken."""
     for layer in graph.layers:
+        if isinstance(layer.spec, Conv2d) and math.prod(layer.spec.kernel) > MOST_POSITIONS:
+            raise ModelError(
+                f"layer {layer.name}: the kernel of a convolution has up to {MOST_POSITIONS} "
+                f"positions, not {quoted(layer.spec.kernel)}"
+            )
         shape = shapes[layer.name]
         if max(shape) > MOST_SIDE or math.prod(shape) > MOST_ELEMENTS:
             raise ModelError(

@@ -73,6 +73,10 @@ class HotStart:
             npu = dataclasses.replace(npu, depthwise_taps=DEPTHWISE_TAPS)
         return NetworkSpace(network.graph, _sha256(network), npu, bits, self.given.zero_point)
 
+    def with_effort(self, effort: int) -> HotStart:
+        """Return the approach as it is: nothing is trained in its trials."""
+        return self
+
     def belief(self, inner: InnerSearch, open_store: Callable[[], TrialStore]) -> SensitivityBelief:
         """Return what the bits of each layer cost, measured once a search and noted in its study.
 

@@ -71,6 +71,21 @@ class ShortTraining:
             training=training,
         )
 
+    def longer(self, effort: int, dataset: Dataset) -> ShortTraining:
+        """Return settings by which a network of ``dataset`` sees about ``effort`` times the images.
+
+        More images come before more epochs. The accuracy is over as many times the validation
+        images, where there are so many. effort: 1 or more (not checked).
+        """
+        seen = effort * self.epochs * self.train_images
+        images = min(len(dataset.train), effort * self.train_images)
+        return dataclasses.replace(
+            self,
+            epochs=max(seen // images, 1),
+            train_images=images,
+            validation_images=min(len(dataset.validation), effort * self.validation_images),
+        )
+
     @property
     def told(self) -> str:
         """Words for what happens to a network before its accuracy is taken."""

@@ -3,8 +3,8 @@
 declaration (YAML files), rules (combinations that it forbids or requires), genome (genes of any
 space), stages (genes of a declaration), encoding (the search space of these), given (the search
 space of a network that exists), topology (genes to a network graph), tables, chains and
-chain_layers (genes to layer tables, for batches), candidates (genes to NPUs and designs), presets/
-(shipped spaces).
+chain_layers (genes to layer tables, for batches), candidates (genes to NPUs and designs), graphs
+(genes to graphs of parameters, for strategies), presets/ (shipped spaces).
 """
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "encoding",
     "genome",
     "given",
+    "graphs",
     "presets",
     "rules",
     "stages",

@@ -13,7 +13,6 @@ import hashlib
 import itertools
 import json
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,10 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from codesign.cost.cycles.layers import LayerTable
-from codesign.search.space import rules
+from codesign.search.space import graphs, rules
 from codesign.search.space.declaration import DENSE, NpuChoices
 from codesign.search.space.rules import Choice, Combination, Requirement
-from codesign.search.strategies import Genes
+from codesign.search.strategies import Genes, Graphs
 from rtl_gen.parameters import SPARSITIES
 
 if TYPE_CHECKING:
@@ -177,16 +176,19 @@ class Genome(abc.ABC):
         """
         kinds: dict[str, list[int]] = {}
         for gene, parameter in enumerate(self.parameters):
-            stem = re.match("[a-z_]*", parameter.name)
-            assert stem is not None  # the pattern matches the empty text, too
-            kind = "activation_bits" if parameter.name == "input_bits" else stem.group()
+            stem = graphs.stem(parameter.name)
+            kind = "activation_bits" if parameter.name == "input_bits" else stem
             kinds.setdefault(kind, []).append(gene)
         several = (np.array(found, dtype=np.int64) for found in kinds.values() if len(found) > 1)
         of_bits = ("input_bits", "weight_bits", "activation_bits", "sparsity")
         bits = [g for g, one in enumerate(self.parameters) if one.name.startswith(of_bits)]
         network = np.setdiff1d(np.arange(len(self.sizes)), [*bits, *self.npu_genes])
         parts = (network, np.array(bits, dtype=np.int64), self.npu_genes)
-        return Genes(self.sizes, tuple(several), parts)
+        return Genes(self.sizes, tuple(several), parts, self.drawn)
+
+    def drawn(self, candidates: Ints) -> Graphs:
+        """Return graphs of candidates of shape (n, genes), as ``graphs.draw``."""
+        return graphs.draw(candidates, self.active(candidates), self.choices, self.npu_genes)
 
     @cached_property
     def npu_genes(self) -> Ints:

@@ -1,5 +1,10 @@
 """Search strategies with an ask / tell interface, all on integer vectors, one file each.
 
+interface (what a strategy is), graphs (of candidates), loading (of strategies that are heavy or the
+user's own), results (that a strategy was told), random_search and separate; evolving/ (that vary
+good candidates), modelling/ (that ask for what a model of the results promises), learning/ (that
+train a neural network as they search).
+
 ``make`` returns one by its name in STRATEGIES, or a user's own by ``module:Class``. The default is
 ``guided``, which is ``evolution`` where candidates are cheap; ``separate`` and ``separate-back``
 are the flow that joint search has to beat: network, then bits, then NPU. The conformance tests run
@@ -12,19 +17,24 @@ import functools
 from collections.abc import Callable, Mapping
 
 from codesign.results import UserError
-from codesign.search.strategies.evolution import Evolution
-from codesign.search.strategies.guided import GuidedEvolution
+from codesign.search.strategies.evolving.emonas import Emonas
+from codesign.search.strategies.evolving.evolution import Evolution
+from codesign.search.strategies.evolving.novelty import NoveltySearch
+from codesign.search.strategies.evolving.nsga2 import Nsga2
+from codesign.search.strategies.evolving.quantum import QuantumCrossover, QuantumInspired
+from codesign.search.strategies.evolving.regularised import RegularisedEvolution
+from codesign.search.strategies.graphs import Graphs
 from codesign.search.strategies.interface import Genes, Strategy
-from codesign.search.strategies.loading import Checked, imported
-from codesign.search.strategies.nsga2 import Nsga2
+from codesign.search.strategies.loading import Checked, Late, imported
+from codesign.search.strategies.modelling.guided import GuidedEvolution
 from codesign.search.strategies.random_search import RandomSearch
-from codesign.search.strategies.regularised import RegularisedEvolution
 from codesign.search.strategies.separate import Separate
 
 __all__ = [
     "STRATEGIES",
     "Evolution",
     "Genes",
+    "Graphs",
     "GuidedEvolution",
     "Nsga2",
     "RandomSearch",
@@ -41,10 +51,22 @@ STRATEGIES: Mapping[str, Callable[[Genes, int], Strategy]] = {
     "guided": GuidedEvolution,
     "nsga2": Nsga2,
     "regularised-evolution": RegularisedEvolution,
+    "emonas": Emonas,
+    "quantum": QuantumInspired,
+    "quantum-crossover": QuantumCrossover,
+    "novelty": NoveltySearch,
     "separate": Separate,
     "separate-back": functools.partial(Separate, back=True),
+    "tpe": Late(f"{__name__}.modelling.optuna_samplers", "ParzenEstimators"),
+    "gp": Late(f"{__name__}.modelling.optuna_samplers", "GaussianProcesses"),
+    "graph-kernel": Late(f"{__name__}.modelling.graph_kernels", "WeisfeilerLehman"),
+    "untrained-network": Late(f"{__name__}.modelling.graph_kernels", "UntrainedNetwork"),
+    "controller": Late(f"{__name__}.learning.controller", "Controller"),
+    "progressive": Late(f"{__name__}.learning.progressive", "ProgressivePareto"),
+    "latent": Late(f"{__name__}.learning.latent", "LatentSearch"),
+    "latent-informed": Late(f"{__name__}.learning.latent", "InformedLatentSearch"),
 }
-"""Name -> factory(genes, seed)."""
+"""Name -> factory(genes, seed). Those that need torch or Optuna import it when they are made."""
 
 
 def factory(name: str) -> Callable[[Genes, int], Strategy]:

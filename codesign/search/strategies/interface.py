@@ -9,10 +9,12 @@ candidates guide the search, too.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from codesign.search.pareto import Floats, Ints
+from codesign.search.strategies.graphs import Graphs
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +34,12 @@ class Genes:
     parts: tuple[Ints, ...] = ()
     """Indices of the genes of the network, of the bit widths and of the NPU, in this order: what a
     separate flow decides one after another; empty if that is not known."""
+    drawn: Callable[[Ints], Graphs] | None = None
+    """Graphs of candidates of shape (n, genes), if the search space says what designs look like."""
+
+    def graphs(self, candidates: Ints) -> Graphs:
+        """Return graphs of candidates of shape (n, genes): ``drawn``, else chains of genes."""
+        return self.drawn(candidates) if self.drawn else Graphs.chains(candidates, self.sizes)
 
     @property
     def mutation_rate(self) -> float:

@@ -1,10 +1,11 @@
-"""Strategies from outside the project: named by import path, and held to the contract."""
+"""Strategies that are imported when they are chosen: heavy ones of ours, the user's own."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,30 @@ import numpy as np
 
 from codesign.results import UserError
 from codesign.search.pareto import Floats, Ints
-from codesign.search.strategies.interface import Genes
+from codesign.search.strategies.interface import Genes, Strategy
+
+
+@dataclass(frozen=True)
+class Late:
+    """Factory of one of our strategies, whose module is imported when the first one is made.
+
+    >>> nsga2 = Late("codesign.search.strategies.evolving.nsga2", "Nsga2")
+    >>> nsga2(Genes(np.array([4, 2, 7])), seed=0).ask(5).shape
+    (5, 3)
+    """
+
+    module: str
+    name: str
+
+    def __call__(self, genes: Genes, seed: int) -> Strategy:
+        made: Strategy = self.found(genes, seed)
+        return made
+
+    @property
+    def found(self) -> Callable[..., Any]:
+        """The class."""
+        found: Callable[..., Any] = getattr(importlib.import_module(self.module), self.name)
+        return found
 
 
 def imported(path: str) -> Callable[..., Any]:

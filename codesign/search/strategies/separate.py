@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints
-from codesign.search.strategies.evolution import Evolution
+from codesign.search.strategies.evolving.evolution import Evolution
 from codesign.search.strategies.interface import Genes
 
 PARTS = ("network", "bits", "npu")
@@ -140,8 +139,6 @@ class Separate:
             np.array([places[int(gene)] for gene in kind if int(gene) in places], dtype=np.int64)
             for kind in genes.kinds
         )
-        mine = dataclasses.replace(
-            genes, sizes=genes.sizes[free], kinds=tuple(k for k in kinds if len(k) > 1), parts=()
-        )
+        mine = Genes(genes.sizes[free], tuple(k for k in kinds if len(k) > 1))
         strategy = Evolution(mine, int(self._seeds.integers(1 << 32)))
         return _Step(name, free, base, strategy, best=base)

@@ -74,6 +74,7 @@ class Fakes:
         self.trained: list[str] = []
         self.synthesised = 0
         self.passes = True
+        self.seconds = 0.5
 
     def train_one(self, task, dataset, how) -> Outcome:
         assert len(dataset.test) == 0
@@ -81,7 +82,7 @@ class Fakes:
         weights = sum(len(layer.name) for layer in task.graph.layers)
         accuracy = 0.9 + 0.001 * (int(task.key, 16) % 50) + 1e-6 * weights
         curve = (Epoch(1.5, 0.5, False, 0.4), Epoch(0.2, accuracy, True, 0.99))
-        return Outcome(task.key, accuracy, 0.5, 100 + int(task.key, 16) % 97, curve)
+        return Outcome(task.key, accuracy, self.seconds, 100 + int(task.key, 16) % 97, curve)
 
     def synthesise(self, design, plan) -> Synthesis:
         ratio = self.luts_ratio[min(self.synthesised, len(self.luts_ratio) - 1)]
@@ -310,7 +311,8 @@ def test_a_time_limit_takes_networks_before_it_takes_epochs(fakes: Fakes, tmp_pa
     design = designs.load(out / run(settings(out))[0].summary["design"])
     short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=0.5, one_bits=1)
     each_s = 0.5 / 14 * 2
-    cases = ((None, 4, 0), (6 * each_s, 4, 0), (3 * each_s, 2, 1), (each_s, 1, 1))
+    cases = ((None, 4, 0), (60 * each_s, 4, 0), (6 * each_s, 4, 0), (3 * each_s, 2, 1),
+             (each_s, 1, 1))  # fmt: skip
     for left_s, networks, notes in cases:
         limited = dataclasses.replace(wanted, time_left_s=left_s)
         plan = training.plan([(design, short)] * 4, limited)
@@ -322,6 +324,42 @@ def test_a_time_limit_takes_networks_before_it_takes_epochs(fakes: Fakes, tmp_pa
         (out / "training" / training.PLAN).write_text(damaged)
         with pytest.raises(UserError, match=training.PLAN):
             training.plan([(design, short)] * 4, limited)
+
+
+def test_time_that_is_left_goes_into_epochs(fakes: Fakes, tmp_path: Path) -> None:
+    """Up to MOST_TIMES the epochs of a search without a limit, unless their number is given."""
+    out = tmp_path / "out"
+    wanted = FinishSettings(
+        settings(out, epochs=None), datasets.load("digits"), ShortTraining(1, 1222, 216, seed=0), 1
+    )
+    design = designs.load(out / run(settings(out))[0].summary["design"])
+    short = Trained(np.zeros(1, dtype=np.int64), 0.9, seconds=1.0, one_bits=1)
+    usual = training.plan([(design, short)], dataclasses.replace(wanted, time_left_s=None))
+    assert usual.epochs is None
+    for left_s, epochs in ((1e3, 350), (1e9, 100 * training.MOST_TIMES)):
+        plan = training.plan([(design, short)] * 2, dataclasses.replace(wanted, time_left_s=left_s))
+        assert (plan.networks, plan.epochs) == (2, epochs)
+        assert plan.notes == (f"the time limit had room for {epochs} epochs of full training "
+                              "instead of 100",)  # fmt: skip
+        (out / "training" / training.PLAN).unlink()
+
+
+def test_trials_use_the_time_that_there_is(fakes: Fakes, tmp_path: Path) -> None:
+    """One fake training of 500 s is timed; then all see as many more images, resumed or not."""
+    fakes.seconds = 500.0
+    out, each_s = tmp_path / "out", fakes.seconds * searching.TIMING_RESERVE
+    wanted = settings(out, time_limit_s=4 * 3.5 * each_s / searching.TIME_SHARE)
+    result, _ = run(wanted)
+    assert len(fakes.trained) == 1 + result.summary["networks_trained"]
+    store = TrialStore(wanted.place, json.loads((out / "explore.json").read_text()))
+    assert store.noted("effort") == 3
+    hows = {json.dumps(record.attributes["training"]) for record in store.records()}
+    assert [json.loads(how)["epochs"] for how in hows] == [13 * 3]
+    again, _ = run(dataclasses.replace(wanted, resume=True, time_limit_s=None))
+    assert without_times(again.summary) == without_times(result.summary)
+    store.note("effort", 99)
+    with pytest.raises(UserError, match=r"effort must be 1\.\.16, not 99"):
+        run(dataclasses.replace(wanted, resume=True))
 
 
 def test_finalists_are_trained_in_parallel_and_without_the_test_images(

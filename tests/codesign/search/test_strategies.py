@@ -7,7 +7,8 @@ import pytest
 
 from codesign.results import UserError
 from codesign.search import pareto, strategies
-from codesign.search.strategies import Genes, variation
+from codesign.search.strategies import Genes
+from codesign.search.strategies.evolving import variation
 
 SIZES = np.array([4, 1, 7, 12, 2, 9, 30], dtype=np.int64)
 GENES = Genes(SIZES, kinds=(np.array([0, 2, 6]), np.array([3, 5])))
@@ -32,6 +33,13 @@ def run(strategy: strategies.Strategy, rounds: int) -> np.ndarray:
         strategy.tell(candidates, objectives, violation)
         seen.append(objectives[violation == 0])
     return np.vstack(seen)
+
+
+def told(count: int) -> tuple[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Return different candidates and their results."""
+    drawn = np.random.default_rng(9).integers(0, SIZES, (2 * count, len(SIZES)), dtype=np.int64)
+    candidates = np.unique(drawn, axis=0)[:count]
+    return candidates, evaluate(candidates)
 
 
 @pytest.mark.parametrize("name", strategies.STRATEGIES)
@@ -66,6 +74,58 @@ class TestConformance:
         foreign = np.tile(SIZES - 1, (5, 1))
         strategy.tell(foreign, np.full((5, 2), 1e9), np.full(5, 7.0))
         assert (strategy.ask(50) < SIZES).all()
+
+    def test_asked_again_before_it_is_told_it_draws_anew(self, name: str) -> None:
+        strategy = strategies.make(name, GENES, seed=0)
+        assert (strategy.ask(12) != strategy.ask(12)).any()
+        known, results = told(60)
+        strategy.tell(known, *results)
+        assert (strategy.ask(12) != strategy.ask(12)).any()
+
+    def test_it_goes_on_from_the_results_of_a_journal(self, name: str) -> None:
+        """As explore resumes: all that is known is told at once, to a new strategy."""
+        known, results = told(700)
+        asked = []
+        for _ in range(2):
+            strategy = strategies.make(name, GENES, seed=5)
+            strategy.tell(known, *results)
+            asked.append(strategy.ask(12))
+            assert ((asked[-1] >= 0) & (asked[-1] < SIZES)).all()
+        assert (asked[0] == asked[1]).all()
+
+    def test_a_result_told_again_changes_nothing_but_itself(self, name: str) -> None:
+        strategy = strategies.make(name, GENES, seed=0)
+        known, results = told(30)
+        for _ in range(2):
+            strategy.tell(known, *results)
+        strategy.tell(known[:1], results[0][:1], results[1][:1])
+        assert strategy.ask(12).shape == (12, len(SIZES))
+
+    @pytest.mark.parametrize("sizes", [(1, 1), (2, 1, 2)])
+    def test_a_space_smaller_than_the_ask_is_asked_to_its_end(self, name: str, sizes) -> None:
+        few = np.array(sizes, dtype=np.int64)
+        strategy = strategies.make(name, Genes(few), seed=0)
+        seen = set()
+        for _ in range(4):
+            found = strategy.ask(25)
+            assert found.shape == (25, len(few))
+            assert ((found >= 0) & (found < few)).all()
+            seen |= set(map(tuple, found.tolist()))
+            candidates = np.unique(found, axis=0)
+            total = candidates.sum(1).astype(float)
+            strategy.tell(candidates, np.stack([total, -total], axis=1), np.zeros(len(total)))
+        assert len(seen) == few.prod()
+
+    @pytest.mark.parametrize("objectives", [2, 4])
+    def test_it_goes_on_where_nothing_is_feasible_and_all_is_equal(
+        self, name: str, objectives: int
+    ) -> None:
+        strategy = strategies.make(name, GENES, seed=0)
+        for _ in range(3):
+            found = strategy.ask(25)
+            assert ((found >= 0) & (found < SIZES)).all()
+            broken = 1.0 + found[:, 2] / 10
+            strategy.tell(found, np.ones((25, objectives)), broken)
 
 
 @pytest.mark.parametrize("learning", ["evolution", "nsga2", "regularised-evolution"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, crowding_distance, nondominated_sort
-from codesign.search.strategies import variation
+from codesign.search.strategies.evolving import variation
 from codesign.search.strategies.interface import Genes
 
 
@@ -43,11 +43,7 @@ class Nsga2:
         if len(self._parents) < 2:
             shape = (count, len(self._sizes))
             return self._random.integers(0, self._sizes, shape, dtype=np.int64)
-        mothers, fathers = self._tournament(count), self._tournament(count)
-        children = variation.cross(mothers, fathers, self._crossover, self._random)
-        # A child equal to its parent would waste an evaluation: at least one gene is mutated.
-        chosen = variation.some_gene(children.shape, self._mutation, self._random)
-        return variation.mutate(children, self._sizes, chosen, self._random)
+        return self._children(self._tournament(count), self._tournament(count))
 
     def tell(self, candidates: Ints, objectives: Floats, violation: Floats) -> None:
         known = self._objectives if len(self._objectives) else objectives[:0]
@@ -55,14 +51,17 @@ class Nsga2:
         pool, first = np.unique(pool, axis=0, return_index=True)
         values = np.vstack([known, objectives])[first]
         broken = np.concatenate([self._violation, violation])[first]
-        ranks = nondominated_sort(values, broken)
-        crowding = np.zeros(len(pool))
-        for rank in np.unique(ranks):
-            members = ranks == rank
-            crowding[members] = crowding_distance(values[members])
+        ranks, crowding = ranked(values, broken)
         keep = np.lexsort((-crowding, ranks))[: self._population]
         self._parents, self._objectives, self._violation = pool[keep], values[keep], broken[keep]
         self._ranks, self._crowding = ranks[keep], crowding[keep]
+
+    def _children(self, mothers: Ints, fathers: Ints) -> Ints:
+        """Return a child of each pair, shape (n, genes), by crossover and mutation."""
+        children = variation.cross(mothers, fathers, self._crossover, self._random)
+        # A child equal to its parent would waste an evaluation: at least one gene is mutated.
+        chosen = variation.some_gene(children.shape, self._mutation, self._random)
+        return variation.mutate(children, self._sizes, chosen, self._random)
 
     def _tournament(self, count: int) -> Ints:
         """Return the winners of ``count`` binary tournaments of random parents, (count, genes)."""
@@ -72,3 +71,13 @@ class Nsga2:
             & (self._crowding[right] > self._crowding[left])
         )
         return self._parents[np.where(worse, right, left)]
+
+
+def ranked(objectives: Floats, violation: Floats) -> tuple[Ints, Floats]:
+    """Return front by Deb's rules and crowding distance of each candidate, both of shape (n,)."""
+    ranks = nondominated_sort(objectives, violation)
+    crowding = np.zeros(len(ranks))
+    for rank in np.unique(ranks):
+        members = ranks == rank
+        crowding[members] = crowding_distance(objectives[members])
+    return ranks, crowding

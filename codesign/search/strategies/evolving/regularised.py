@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, nondominated_sort
-from codesign.search.strategies import variation
+from codesign.search.strategies.evolving import variation
 from codesign.search.strategies.interface import Genes
 
 

@@ -41,7 +41,7 @@ class GaussianProcess:
         self._start = np.append(np.full(terms, -np.log(max(terms, 1))), [np.log(1e-2), 0.0, 0.0])
         self._weights = self._start
 
-    def weigh(self, genes: Ints, values: Floats, steps: int) -> None:
+    def weigh(self, genes: Ints, values: Floats, steps: int = 25) -> None:
         """Find the weights for values, shape (n,), of ``genes``, shape (n, genes).
 
         steps: of L-BFGS at most, from the last weights on and from the first ones, as both may end

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from codesign.search.pareto import Floats, Ints, fronts, hypervolume_contributions
-from codesign.search.strategies import variation
+from codesign.search.strategies.evolving import variation
 from codesign.search.strategies.interface import Genes
 
 REFERENCE_MARGIN = 0.1
@@ -26,9 +26,9 @@ class Evolution:
     is as wide as the widest layer asks for, and one gene alone does not make it narrower. Until two
     different candidates are known, candidates are uniform.
 
-    Selection by hypervolume: Beume, Naujoks, Emmerich, "SMS-EMOA", EJOR 181(3), 2007, here with a
-    batch instead of one child; mating of neighbours: Zhang and Li, "MOEA/D", IEEE Trans. Evol.
-    Comp. 11(6), 2007.
+    Source: Beume, Naujoks, Emmerich, "SMS-EMOA", EJOR 181(3), 2007, for selection by hypervolume,
+    here with a batch instead of one child; Zhang and Li, "MOEA/D", IEEE Trans. Evol. Comp. 11(6),
+    2007, for neighbours that mate.
 
     >>> strategy = Evolution(Genes(np.array([10, 10])), seed=0)
     >>> for _ in range(5):  # two objectives, both best at genes (3, 7)
